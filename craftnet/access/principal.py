@@ -1,0 +1,43 @@
+"""Who a token speaks for, and what that allows. The one place where access rules are written down."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import Struct
+
+PUBLISH = "crafting:publish"
+"""May push state for any session."""
+
+ADMIN = "crafting:admin"
+"""May observe any session and the health feeds."""
+
+
+class Principal(Struct, frozen=True):
+    """The bearer of a valid token.
+
+    Attributes:
+        player_id: the token's `sub`; None for a service whose `sub` is no player.
+        scopes: what the token was issued for.
+        expires: Unix seconds.
+        token_id: the token's `jti`, if it has one.
+    """
+
+    player_id: UUID | None
+    scopes: frozenset[str]
+    expires: float
+    token_id: str | None = None
+
+    @property
+    def may_publish(self) -> bool:
+        """Whether what it sends is truth, for any session."""
+        return PUBLISH in self.scopes
+
+    @property
+    def may_administer(self) -> bool:
+        """Whether it may observe everything, health feeds included."""
+        return ADMIN in self.scopes
+
+    def may_observe(self, player_id: UUID) -> bool:
+        """Whether it may observe the sessions and queues of this player."""
+        return self.may_administer or self.player_id == player_id

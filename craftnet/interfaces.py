@@ -1,0 +1,172 @@
+"""The seams: what a provider gives, what a watcher takes. Keep this module tiny: any plugin look-up imports it.
+
+Order and delivery, for every source: a listener hears every change after the state that its `watch` answered, once, in
+the order of the versions; changes of different sessions (or players) have no order among each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from twisted.application.service import IService
+    from twisted.internet.defer import Deferred
+
+    from craftnet.access.principal import Principal
+    from craftnet.closecodes import CloseCode
+    from craftnet.events import Event, Outcome
+    from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, SessionState
+    from craftnet.updates import Update
+
+
+class ISessionListener(Interface):
+    """Somebody who watches one session."""
+
+    def session_changed(state: SessionState | None) -> None:
+        """A newer `craftnet.state.SessionState`, or None: the session is over and forgotten."""
+
+
+class IMaterialListener(Interface):
+    """Somebody who watches one session's materials."""
+
+    def materials_changed(change: MaterialsChange) -> None:
+        """A `craftnet.state.MaterialsChange`."""
+
+
+class IQueueListener(Interface):
+    """Somebody who watches one player's queue entries."""
+
+    def queue_changed(change: QueueChange) -> None:
+        """A `craftnet.state.QueueChange`."""
+
+
+class _IEventApplier(Interface):
+    def apply(events: Sequence[Event]) -> Deferred[list[Outcome]]:
+        """Take authority events, in order.
+
+        Arguments:
+            events: a sequence of `craftnet.events.Event`; only of types this source is responsible for.
+
+        Returns:
+            A Deferred of a list of `craftnet.events.Outcome`, one for each event. It fires when the events are kept.
+            An event_id that was accepted before is a duplicate and changes nothing.
+
+        Fails:
+            `craftnet.errors.Unavailable`: nothing was applied; the same events may be sent again.
+        """
+
+
+class ISessionSource(_IEventApplier):
+    """Where the state of sessions is kept. Responsible for `craftnet.events.SessionEvent`."""
+
+    def get(session_id: UUID) -> Deferred[SessionState | None]:
+        """A Deferred of the `craftnet.state.SessionState`, or of None when there is no such session."""
+
+    def watch(session_id: UUID, listener: ISessionListener) -> Deferred[SessionState | None]:
+        """From now on tell `listener` (an `ISessionListener`) of changes. Answers as `get` does."""
+
+    def unwatch(session_id: UUID, listener: ISessionListener) -> None:
+        """Tell `listener` no more. A listener that is not known is no error."""
+
+    def count() -> Deferred[int]:
+        """A Deferred of the number of sessions kept, finished ones included."""
+
+
+class IMaterialSource(_IEventApplier):
+    """Where the materials of sessions are kept.
+
+    Responsible for `craftnet.events.MaterialsUpdate`, and for `SessionStart`, of which it keeps the materials.
+    """
+
+    def get(session_id: UUID) -> Deferred[MaterialsState]:
+        """A Deferred of the `craftnet.state.MaterialsState`; an empty one of version 0 when nothing is known."""
+
+    def watch(session_id: UUID, listener: IMaterialListener) -> Deferred[MaterialsState]:
+        """From now on tell `listener` (an `IMaterialListener`) of changes. Answers as `get` does."""
+
+    def unwatch(session_id: UUID, listener: IMaterialListener) -> None:
+        """Tell `listener` no more. A listener that is not known is no error."""
+
+
+class IQueueSource(_IEventApplier):
+    """Where the queues' entries are kept. Responsible for `craftnet.events.QueueUpdate`."""
+
+    def get(player_id: UUID) -> Deferred[tuple[QueueEntry, ...]]:
+        """A Deferred of a tuple of the player's `craftnet.state.QueueEntry`, possibly empty."""
+
+    def find(session_id: UUID) -> Deferred[QueueEntry | None]:
+        """A Deferred of the `craftnet.state.QueueEntry` that names this session, or of None."""
+
+    def watch(player_id: UUID, listener: IQueueListener) -> Deferred[tuple[QueueEntry, ...]]:
+        """From now on tell `listener` (an `IQueueListener`) of changes. Answers as `get` does."""
+
+    def unwatch(player_id: UUID, listener: IQueueListener) -> None:
+        """Tell `listener` no more. A listener that is not known is no error."""
+
+
+class IBackend(Interface):
+    """A set of sources that belong together."""
+
+    sessions: ISessionSource = Attribute("An `ISessionSource`.")
+    materials: IMaterialSource = Attribute("An `IMaterialSource`.")
+    queues: IQueueSource = Attribute("An `IQueueSource`.")
+    service: IService | None = Attribute("A `twisted.application.service.IService` to run with the server, or None.")
+
+
+class IShowcase(Interface):
+    """A backend that can name something worth watching, for the text shown at start-up."""
+
+    def featured() -> SessionState | None:
+        """The `craftnet.state.SessionState` of a running craft, or None."""
+
+
+class IBackendFactory(Interface):
+    """A plugin that makes a backend from the text behind its name: `--backend NAME:key=value:…`."""
+
+    name: str = Attribute("How the option names it: lower-case letters, digits, '-'.")
+    summary: str = Attribute("One line for --help-backends.")
+    arguments: Mapping[str, str] = Attribute("Its arguments: a mapping of each name to one line of help.")
+
+    def build(reactor: object, arguments: Mapping[str, str]) -> IBackend:
+        """Make the backend. No I/O before its service starts.
+
+        Arguments:
+            reactor: `IReactorTime`, and `IReactorTCP` for a backend that connects.
+            arguments: a mapping of str to str; the names are among `arguments`.
+
+        Returns:
+            An `IBackend`.
+
+        Raises:
+            craftnet.errors.ConfigurationError: the arguments do not make sense.
+        """
+
+
+class IWatcher(Interface):
+    """A connection, of any transport, that is told what happens in one feed."""
+
+    def deliver(update: Update) -> None:
+        """Take a `craftnet.updates.Update`. Must not raise and must not block."""
+
+    def ended(code: CloseCode) -> None:
+        """The feed is over; `code` is a `craftnet.closecodes.CloseCode`. Nothing follows."""
+
+
+class IAuthority(Interface):
+    """Who decides whether a token holds."""
+
+    def authenticate(token: str) -> Deferred[Principal]:
+        """Check a bearer token.
+
+        Returns:
+            A Deferred of a `craftnet.access.principal.Principal`.
+
+        Fails:
+            `craftnet.errors.Unauthorized`: the token does not hold.
+            `craftnet.errors.Unavailable`: the keys cannot be had right now.
+        """

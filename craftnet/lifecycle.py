@@ -1,0 +1,116 @@
+"""The life of a session: which event may follow which state, and what comes of it.
+
+    (none) ─start─▶ active ⇄ paused, interrupted ─complete─▶ completed
+                       └───────────────┴─────────fail, cancel─▶ failed
+
+Nothing follows completed and failed. Pure: shared by every provider that keeps sessions.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from craftnet.errors import EventRejected
+from craftnet.events import (
+    Event,
+    SessionCancel,
+    SessionComplete,
+    SessionFail,
+    SessionPause,
+    SessionProgress,
+    SessionResume,
+    SessionStart,
+)
+from craftnet.messages import Status
+from craftnet.model import Progress, percent_at, rebase, remaining_at
+from craftnet.state import SessionState
+
+PATIENCE = 5.0
+"""Seconds by which an authority's clock may be ahead of ours before its times are not believed."""
+
+
+def advance(state: SessionState | None, event: Event) -> SessionState:
+    """The state after `event`.
+
+    Arguments:
+        state: what was known before; None when nothing was.
+        event: one that claims to be from further ahead than `PATIENCE` counts as from when it was accepted.
+
+    Raises:
+        EventRejected: the event contradicts the state; nothing changes.
+    """
+    data = event.data
+    when = event.timestamp if event.timestamp <= event.accepted + PATIENCE else event.accepted
+    if state is None:
+        if isinstance(data, SessionStart):
+            return _started(data, when, event.accepted)
+        raise EventRejected("no such session: it was never started, or it is over and forgotten")
+    if isinstance(data, SessionStart):
+        raise EventRejected("the session was started before")
+    progress = state.progress
+    if progress.status.terminal:
+        raise EventRejected(f"the session is over: {progress.status.value}")
+    if when < progress.anchor:
+        raise EventRejected("out of order: a later event was applied before")
+    return replace(state, version=state.version + 1, progress=_next(progress, event, when), accepted=event.accepted)
+
+
+def _started(data: SessionStart, when: float, accepted: float) -> SessionState:
+    progress = Progress(Status.ACTIVE, 0.0, when, data.estimated_duration_seconds)
+    return SessionState(data.session_id, data.player_id, 1, progress, data.recipe_id, accepted)
+
+
+def _next(progress: Progress, event: Event, when: float) -> Progress:
+    data = event.data
+    match data:
+        case SessionProgress():
+            return _reported(progress, data, when)
+        case SessionPause():
+            if progress.status is Status.PAUSED:
+                raise EventRejected("the session is paused already")
+            return replace(rebase(progress, when), status=Status.PAUSED)
+        case SessionResume():
+            if progress.status is Status.ACTIVE:
+                raise EventRejected("the session is running already")
+            remaining = data.remaining_duration_seconds
+            if remaining is None:
+                remaining = remaining_at(progress, when)
+            return replace(rebase(progress, when), status=Status.ACTIVE, remaining=remaining)
+        case SessionComplete():
+            return replace(progress, status=Status.COMPLETED, percent=100.0, anchor=when, remaining=0.0)
+        case SessionFail():
+            return _failed(progress, data.failure_reason, when)
+        case SessionCancel():
+            return _failed(progress, f"cancelled:{data.cancel_reason}", when)
+        case _:
+            raise EventRejected(f"not an event of a session's life: {type(data).__name__}")
+
+
+def _failed(progress: Progress, reason: str, when: float) -> Progress:
+    return replace(
+        progress,
+        status=Status.FAILED,
+        percent=percent_at(progress, when),
+        anchor=when,
+        remaining=0.0,
+        failure_reason=reason,
+    )
+
+
+def _reported(progress: Progress, data: SessionProgress, when: float) -> Progress:
+    """A progress report replaces the model; what it leaves out stays as it was."""
+    percent = 100.0 if data.status is Status.COMPLETED else data.progress_percentage
+    remaining = data.remaining_time_seconds
+    if data.status.terminal:
+        remaining = 0.0
+    elif remaining is None:
+        remaining = remaining_at(progress, when)
+    return Progress(
+        status=data.status,
+        percent=percent,
+        anchor=when,
+        remaining=remaining,
+        quality=progress.quality if data.current_quality is None else data.current_quality,
+        target_quality=progress.target_quality if data.target_quality is None else data.target_quality,
+        failure_reason=(data.failure_reason or "unknown") if data.status is Status.FAILED else None,
+    )

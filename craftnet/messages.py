@@ -1,0 +1,242 @@
+"""The public contract's schemas: the values that reach clients, and the JSON they travel as.
+
+Everything here is frozen; decoding validates types and ranges, and a wrong value raises `msgspec.ValidationError`,
+whose text names the field. Optional fields that are not set are left out of the JSON.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+Percent = Annotated[int, Meta(ge=0, le=100)]
+Quality = Annotated[int, Meta(ge=1, le=100)]
+Natural = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class Status(StrEnum):
+    """What a session is doing."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    INTERRUPTED = "interrupted"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing can follow."""
+        return self is Status.COMPLETED or self is Status.FAILED
+
+
+class Station(StrEnum):
+    """Kinds of crafting station."""
+
+    BASIC_WORKBENCH = "basic_workbench"
+    ADVANCED_WORKBENCH = "advanced_workbench"
+    CYBERWARE_STATION = "cyberware_station"
+    VEHICLE_BAY = "vehicle_bay"
+    LABORATORY = "laboratory"
+
+
+class MaterialProblem(StrEnum):
+    """What a material notification says."""
+
+    INSUFFICIENT_QUANTITY = "insufficient_quantity"
+    QUALITY_TOO_LOW = "quality_too_low"
+    MATERIAL_UNAVAILABLE = "material_unavailable"
+    MATERIAL_RESTORED = "material_restored"
+
+
+class ChangeType(StrEnum):
+    """What happened to one of a session's materials."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    QUANTITY_CHANGED = "quantity_changed"
+    QUALITY_CHANGED = "quality_changed"
+
+
+class QueueNews(StrEnum):
+    """What a queue message says."""
+
+    QUEUE_POSITION = "queue_position"
+    STATION_AVAILABLE = "station_available"
+    PRIORITY_BOOST = "priority_boost"
+    QUEUE_TIMEOUT = "queue_timeout"
+
+
+class HealthStatus(StrEnum):
+    """How well something is, in order of alarm."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    CRITICAL = "critical"
+
+
+class Service(StrEnum):
+    """The services whose health can be asked for."""
+
+    CRAFTING_NETWORK = "crafting-network"
+    CRAFTING_SERVICE = "crafting-service"
+    REAL_TIME_COMBAT = "real-time-combat"
+
+
+class CraftingProgressData(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """How far a craft is."""
+
+    session_id: UUID
+    progress_percentage: Percent
+    status: Status
+    remaining_time_seconds: Natural | None = None
+    current_quality: Quality | None = None
+    target_quality: Quality | None = None
+    failure_reason: str | None = None
+
+
+class MaterialNotification(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """A material is short, too poor, gone, or fine again."""
+
+    material_id: UUID
+    notification_type: MaterialProblem
+    required_quantity: Positive | None = None
+    available_quantity: Natural | None = None
+    required_quality: Quality | None = None
+    available_quality: Quality | None = None
+
+
+class MaterialChange(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """One change of one material; quantities and qualities are absolute."""
+
+    material_id: UUID
+    change_type: ChangeType
+    new_quantity: Natural | None = None
+    new_quality: Quality | None = None
+
+
+class QueueStatusData(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """Where a player stands in a station's queue."""
+
+    player_id: UUID
+    queue_position: Positive
+    total_in_queue: Positive | None = None
+    estimated_wait_seconds: Natural | None = None
+    station_type: Station | None = None
+    can_jump_queue: bool | None = None
+    jump_queue_cost: int | None = None
+
+
+class WebSocketCraftingMessage(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One message of a crafting feed."""
+
+    type: Literal["progress_update", "material_notification", "queue_status", "crafting_complete", "crafting_failed"]
+    session_id: UUID
+    timestamp: datetime
+    progress_data: CraftingProgressData | None = None
+    material_data: MaterialNotification | None = None
+    queue_data: QueueStatusData | None = None
+
+
+class WebSocketQueueMessage(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One message of a queue feed."""
+
+    type: QueueNews
+    player_id: UUID
+    timestamp: datetime
+    queue_position: Positive | None = None
+    estimated_wait_time: Natural | None = None
+    station_type: Station | None = None
+
+
+class Check(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One check of a health report."""
+
+    status: HealthStatus
+    message: str | None = None
+    response_time: Natural | None = None
+
+
+class HealthResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """How a service is."""
+
+    status: HealthStatus
+    timestamp: datetime
+    message: str | None = None
+    version: str | None = None
+    uptime: Natural | None = None
+    checks: dict[str, Check] | None = None
+
+
+class WebSocketHealthMessage(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One message of the health feed. `message_timestamp` is when the report in `health` was made."""
+
+    type: Literal["health_update", "health_alert", "service_down"]
+    timestamp: datetime
+    health: HealthResponse
+    message_timestamp: datetime | None = None
+
+
+class HealthBatchRequest(Struct, frozen=True, kw_only=True):
+    """Whose health is asked for."""
+
+    services: Annotated[list[Service], Meta(max_length=10)]
+
+
+class HealthBatchResponse(Struct, frozen=True, kw_only=True):
+    """The answers, in the order asked."""
+
+    results: list[HealthResponse]
+    total_time_ms: Natural
+
+
+class HealthWebSocketInfo(Struct, frozen=True, kw_only=True):
+    """Where the health feed is."""
+
+    websocket_url: str
+    supported_protocols: list[str]
+
+
+class UdpConnectRequest(Struct, frozen=True, kw_only=True):
+    """What a client brings to open a UDP session."""
+
+    player_id: UUID
+    client_version: Annotated[str, Meta(pattern=r"^\d+\.\d+\.\d+$", max_length=32)]
+    supported_compression: list[Literal["lz4", "zstd", "none"]] = field(default_factory=lambda: ["lz4"])
+    max_packet_size: Annotated[int, Meta(ge=64, le=65536)] = 4096
+
+
+class UdpConnectResponse(Struct, frozen=True, kw_only=True):
+    """What a client needs to open a UDP session."""
+
+    session_token: str
+    server_endpoint: str
+    compression_enabled: bool
+    negotiated_packet_size: Annotated[int, Meta(ge=64, le=65536)]
+    heartbeat_interval: Annotated[int, Meta(ge=1000, le=30000)]
+
+
+class ErrorBody(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The body of every failure."""
+
+    code: Annotated[int, Meta(ge=100, le=599)]
+    message: str
+    details: dict[str, object] | None = None
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def to_json(message: Struct) -> bytes:
+    """The message as UTF-8 JSON."""
+    return _encoder.encode(message)
+
+
+def instant(now: float) -> datetime:
+    """Unix seconds as the contract's *time*, cut to milliseconds."""
+    return datetime.fromtimestamp(int(now * 1000) / 1000, UTC)

@@ -1,0 +1,114 @@
+"""The progress model: a craft is a function of time, so that a watcher can go on without being told.
+
+A running craft at *percent* p0, told at *anchor* t0 with *remaining* r0 seconds to go, is at
+p(t) = p0 + (100 − p0) · (t − t0) / r0. Everything else stands still. Completion is only ever told, never extrapolated.
+
+Pure: `now` is an argument, in Unix seconds.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from craftnet.messages import Status
+
+CEILING = 99.99
+"""The highest percentage that extrapolation alone reaches."""
+
+
+class Progress(Struct, frozen=True, gc=False):
+    """What is known of a craft's progress.
+
+    Attributes:
+        status: what the craft is doing.
+        percent: 0–100, at `anchor`.
+        anchor: when `percent` and `remaining` held, Unix seconds.
+        remaining: seconds to go at `anchor`; None when nobody knows.
+        quality, target_quality: 1–100, or None.
+        failure_reason: why, when `status` is failed.
+    """
+
+    status: Status
+    percent: float
+    anchor: float
+    remaining: float | None = None
+    quality: int | None = None
+    target_quality: int | None = None
+    failure_reason: str | None = None
+
+    @property
+    def moving(self) -> bool:
+        """Whether the percentage changes by itself."""
+        return self.status is Status.ACTIVE and self.remaining is not None
+
+
+class Tolerance(Struct, frozen=True):
+    """How wrong a watcher's copy may be before it is told again.
+
+    Attributes:
+        percent: points of progress.
+        seconds: of remaining time …
+        fraction: … or this share of the remaining time, whichever is more.
+    """
+
+    percent: float = 0.5
+    seconds: float = 0.25
+    fraction: float = 0.01
+
+
+def percent_at(progress: Progress, now: float) -> float:
+    """The percentage at `now`, 0–100."""
+    if progress.status is Status.COMPLETED:
+        return 100.0
+    if not progress.moving or now <= progress.anchor:
+        return min(progress.percent, CEILING)
+    assert progress.remaining is not None
+    elapsed = now - progress.anchor
+    if elapsed >= progress.remaining:
+        return CEILING
+    return min(CEILING, progress.percent + (100.0 - progress.percent) * elapsed / progress.remaining)
+
+
+def remaining_at(progress: Progress, now: float) -> float | None:
+    """Seconds to go at `now`; None when unknown."""
+    if progress.status.terminal:
+        return 0.0
+    if progress.remaining is None or not progress.moving:
+        return progress.remaining
+    return max(0.0, progress.remaining - max(0.0, now - progress.anchor))
+
+
+def rebase(progress: Progress, now: float) -> Progress:
+    """The same function of time, anchored at `now`."""
+    return Progress(
+        status=progress.status,
+        percent=percent_at(progress, now),
+        anchor=now,
+        remaining=remaining_at(progress, now),
+        quality=progress.quality,
+        target_quality=progress.target_quality,
+        failure_reason=progress.failure_reason,
+    )
+
+
+def same_discrete(held: Progress, truth: Progress) -> bool:
+    """Whether the two differ in nothing that extrapolation cannot give."""
+    return (
+        held.status is truth.status
+        and held.quality == truth.quality
+        and held.target_quality == truth.target_quality
+        and held.failure_reason == truth.failure_reason
+        and (held.remaining is None) == (truth.remaining is None)
+    )
+
+
+def diverges(held: Progress, truth: Progress, now: float, tolerance: Tolerance) -> bool:
+    """Whether a watcher that extrapolates from `held` must be told `truth`."""
+    if not same_discrete(held, truth):
+        return True
+    if abs(percent_at(held, now) - percent_at(truth, now)) > tolerance.percent:
+        return True
+    wanted, shown = remaining_at(truth, now), remaining_at(held, now)
+    if wanted is None or shown is None:
+        return False
+    return abs(wanted - shown) > max(tolerance.seconds, tolerance.fraction * wanted)

@@ -1,0 +1,83 @@
+"""What the service counts and measures, in a registry of its own."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+LATENCY_BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+"""Seconds. They resolve the promises: 1 ms for UDP, 5 ms for WebSocket."""
+
+
+class Metrics:
+    """Every figure of one running service. Shells and the hub call it; nothing reads it back but `/metrics`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._connections = Gauge("craftnet_connections", "Open connections.", ["transport"], registry=self.registry)
+        self._sessions = Gauge("craftnet_sessions", "Sessions kept, finished ones included.", registry=self.registry)
+        self._watchers = Gauge("craftnet_watchers", "Watchers, by feed.", ["feed"], registry=self.registry)
+        self._deliveries = Counter(
+            "craftnet_deliveries", "Messages handed to a transport.", ["transport"], registry=self.registry
+        )
+        self._refusals = Counter(
+            "craftnet_refusals", "Requests and connections refused.", ["reason"], registry=self.registry
+        )
+        self._datagrams = Counter(
+            "craftnet_datagrams", "Datagrams received, by what became of them.", ["outcome"], registry=self.registry
+        )
+        self._events = Counter(
+            "craftnet_events", "Authority events, by what became of them.", ["verdict"], registry=self.registry
+        )
+        self._claims = Counter(
+            "craftnet_claims", "Claims of players, by whether they agreed.", ["verdict"], registry=self.registry
+        )
+        self._latency = Histogram(
+            "craftnet_event_to_delivery_seconds",
+            "From an event's acceptance to its hand-over to the transport.",
+            ["transport"],
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+
+    def connection_opened(self, transport: str) -> None:
+        """A connection (or UDP peer) is established."""
+        self._connections.labels(transport).inc()
+
+    def connection_closed(self, transport: str) -> None:
+        """It is gone."""
+        self._connections.labels(transport).dec()
+
+    def sessions(self, number: int) -> None:
+        """How many sessions are kept now."""
+        self._sessions.set(number)
+
+    def watching(self, feed: str, change: int) -> None:
+        """`change` more (or fewer) watchers of a feed: crafting, queue or health."""
+        self._watchers.labels(feed).inc(change)
+
+    def delivered(self, transport: str, messages: int, latency: float | None) -> None:
+        """Messages went to a transport; `latency` in seconds, None when no event was behind them."""
+        self._deliveries.labels(transport).inc(messages)
+        if latency is not None:
+            self._latency.labels(transport).observe(max(0.0, latency))
+
+    def refused(self, reason: str) -> None:
+        """A request or connection was refused; `reason` is the label of a `craftnet.errors.Refusal`."""
+        self._refusals.labels(reason).inc()
+
+    def datagram(self, outcome: str) -> None:
+        """A datagram came in."""
+        self._datagrams.labels(outcome).inc()
+
+    def event(self, verdict: str, number: int = 1) -> None:
+        """Authority events came in."""
+        self._events.labels(verdict).inc(number)
+
+    def claim(self, verdict: str) -> None:
+        """A player's claim was compared with the authority."""
+        self._claims.labels(verdict).inc()
+
+    def render(self) -> bytes:
+        """All of it in the Prometheus text format, version 0.0.4."""
+        return generate_latest(self.registry)

@@ -1,0 +1,1 @@
+"""The protocols that reach players: WebSocket, and the encrypted UDP protocol."""

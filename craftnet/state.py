@@ -1,0 +1,100 @@
+"""What providers keep and hand to the hub: the state of one session, of its materials, of one queue entry.
+
+Frozen; a change is a new value with a higher version, so that a state can be shared by everybody who watches it.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from craftnet.messages import MaterialChange, MaterialNotification, QueueNews, QueueStatusData, Station
+from craftnet.model import Progress
+
+
+class SessionState(Struct, frozen=True, gc=False):
+    """One crafting session.
+
+    Attributes:
+        version: grows by one with every change.
+        recipe_id: what is being crafted, if known.
+        progress: the model every watcher extrapolates from.
+        accepted: when the event that led here reached this service, Unix seconds.
+    """
+
+    session_id: UUID
+    player_id: UUID
+    version: int
+    progress: Progress
+    recipe_id: UUID | None = None
+    accepted: float = 0.0
+
+
+class Material(Struct, frozen=True, gc=False):
+    """One material of a session.
+
+    Attributes:
+        problem: the newest notification about it, unless that said it is fine again.
+    """
+
+    material_id: UUID
+    quantity: int = 0
+    quality: int | None = None
+    problem: MaterialNotification | None = None
+
+
+class MaterialsState(Struct, frozen=True):
+    """All materials of one session, in the order they were first named."""
+
+    session_id: UUID
+    version: int = 0
+    materials: tuple[Material, ...] = ()
+
+
+class MaterialsChange(Struct, frozen=True):
+    """A new state of a session's materials, and what led to it. `accepted` is as in `SessionState`."""
+
+    state: MaterialsState
+    changes: tuple[MaterialChange, ...] = ()
+    notifications: tuple[MaterialNotification, ...] = ()
+    accepted: float = 0.0
+
+
+class QueueEntry(Struct, frozen=True, gc=False):
+    """A player's place in the queue of one station (or of no particular one).
+
+    Attributes:
+        session_id: the session that waits, when the authority names one.
+        version: grows by one with every change of this player's entries.
+        told: when the authority says it became true, Unix seconds.
+    """
+
+    status: QueueStatusData
+    version: int
+    told: float
+    session_id: UUID | None = None
+
+    @property
+    def player_id(self) -> UUID:
+        """Who waits."""
+        return self.status.player_id
+
+    @property
+    def station(self) -> Station | None:
+        """What for."""
+        return self.status.station_type
+
+
+class QueueChange(Struct, frozen=True):
+    """News of one entry.
+
+    Attributes:
+        waiting: false when the entry has left the queue with this news.
+        accepted: as in `SessionState`.
+    """
+
+    entry: QueueEntry
+    news: QueueNews
+    waiting: bool
+    accepted: float = 0.0

@@ -1,0 +1,73 @@
+"""A session's materials: what an authority's update makes of them. Pure: shared by every provider that keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from craftnet.errors import EventRejected
+from craftnet.events import Event, MaterialsUpdate, SessionStart
+from craftnet.messages import ChangeType, MaterialChange, MaterialNotification, MaterialProblem
+from craftnet.state import Material, MaterialsChange, MaterialsState
+
+MAX_MATERIALS = 200
+"""How many different materials one session may have."""
+
+
+def advance(state: MaterialsState, event: Event) -> MaterialsChange:
+    """The materials after `event`, with the changes and notifications that led there.
+
+    Raises:
+        EventRejected: the event is not about materials, or there would be too many of them; nothing changes.
+    """
+    match event.data:
+        case SessionStart(materials=materials):
+            changes = tuple(
+                MaterialChange(
+                    material_id=material.material_id,
+                    change_type=ChangeType.ADDED,
+                    new_quantity=material.quantity,
+                    new_quality=material.quality,
+                )
+                for material in materials or ()
+            )
+            notifications: tuple[MaterialNotification, ...] = ()
+        case MaterialsUpdate(changes=changes, notifications=notifications):
+            pass
+        case other:
+            raise EventRejected(f"not an event of a session's materials: {type(other).__name__}")
+    materials = _notified(_changed({item.material_id: item for item in state.materials}, changes), notifications)
+    if len(materials) > MAX_MATERIALS:
+        raise EventRejected(f"more than {MAX_MATERIALS} materials in one session")
+    after = MaterialsState(state.session_id, state.version + 1, tuple(materials.values()))
+    return MaterialsChange(after, changes, notifications, event.accepted)
+
+
+def _changed(materials: dict[UUID, Material], changes: Iterable[MaterialChange]) -> dict[UUID, Material]:
+    for change in changes:
+        if change.change_type is ChangeType.REMOVED:
+            materials.pop(change.material_id, None)
+            continue
+        before = materials.get(change.material_id) or Material(change.material_id)
+        materials[change.material_id] = replace(
+            before,
+            quantity=before.quantity if change.new_quantity is None else change.new_quantity,
+            quality=before.quality if change.new_quality is None else change.new_quality,
+        )
+    return materials
+
+
+def _notified(materials: dict[UUID, Material], notifications: Iterable[MaterialNotification]) -> dict[UUID, Material]:
+    for notification in notifications:
+        before = materials.get(notification.material_id) or Material(notification.material_id)
+        restored = notification.notification_type is MaterialProblem.MATERIAL_RESTORED
+        available = notification.available_quantity
+        materials[notification.material_id] = replace(
+            before,
+            quantity=before.quantity if available is None else available,
+            quality=before.quality if notification.available_quality is None else notification.available_quality,
+            problem=None if restored else notification,
+        )
+    return materials

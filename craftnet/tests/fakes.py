@@ -1,0 +1,48 @@
+"""Fakes that implement the project's interfaces, for tests of one module at a time."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from craftnet.access.principal import Principal
+from craftnet.closecodes import CloseCode
+from craftnet.errors import Unauthorized
+from craftnet.interfaces import IAuthority, IWatcher
+from craftnet.updates import Update
+
+
+@implementer(IWatcher)
+class RecordingWatcher:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.updates: list[Update] = []
+        self.codes: list[CloseCode] = []
+
+    def deliver(self, update: Update) -> None:
+        """Keep it."""
+        self.updates.append(update)
+
+    def ended(self, code: CloseCode) -> None:
+        """Keep it."""
+        self.codes.append(code)
+
+    @property
+    def types(self) -> list[str]:
+        """The types of the messages told so far."""
+        return [str(message.type) for update in self.updates for message in update.messages]
+
+
+@implementer(IAuthority)
+class TableAuthority:
+    """Knows the tokens in a table, and no others."""
+
+    def __init__(self, principals: dict[str, Principal]) -> None:
+        self.principals = principals
+
+    def authenticate(self, token: str) -> Deferred[Principal]:
+        """Look it up."""
+        if token in self.principals:
+            return succeed(self.principals[token])
+        return fail(Unauthorized("The token is not valid.", problem="invalid_token"))

@@ -1,0 +1,139 @@
+"""What the hub tells watchers: a new state, and the contract's messages that say the same in JSON.
+
+An update is made once for all watchers of a feed and encoded at most once per encoding, when the first watcher asks.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from uuid import UUID
+
+from craftnet.messages import (
+    CraftingProgressData,
+    MaterialNotification,
+    Status,
+    WebSocketCraftingMessage,
+    WebSocketHealthMessage,
+    WebSocketQueueMessage,
+    instant,
+    to_json,
+)
+from craftnet.model import Progress, percent_at, remaining_at
+from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, SessionState
+
+Message = WebSocketCraftingMessage | WebSocketQueueMessage | WebSocketHealthMessage
+State = SessionState | MaterialsChange | QueueChange | None
+
+
+class Update:
+    """One thing to tell.
+
+    Attributes:
+        state: the new state, for transports that carry states (UDP).
+        accepted: when the event behind it reached this service, Unix seconds; None for a snapshot or a refresh.
+        messages: the contract's messages, for transports that carry those; may be empty.
+        conflatable: a newer conflatable update of the same feed makes this one worthless.
+        terminal: nothing follows in this feed, and it must not be dropped.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        messages: tuple[Message, ...],
+        *,
+        accepted: float | None = None,
+        conflatable: bool = False,
+        terminal: bool = False,
+    ) -> None:
+        self.state = state
+        self.messages = messages
+        self.accepted = accepted
+        self.conflatable = conflatable
+        self.terminal = terminal
+
+    @cached_property
+    def json(self) -> tuple[bytes, ...]:
+        """Each message as JSON."""
+        return tuple(to_json(message) for message in self.messages)
+
+
+def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingProgressData:
+    """The model at `now` in the contract's whole numbers: progress rounded down, remaining time rounded up."""
+    remaining = remaining_at(progress, now)
+    return CraftingProgressData(
+        session_id=session_id,
+        progress_percentage=int(percent_at(progress, now)),
+        status=progress.status,
+        remaining_time_seconds=None if remaining is None else math.ceil(remaining),
+        current_quality=progress.quality,
+        target_quality=progress.target_quality,
+        failure_reason=progress.failure_reason,
+    )
+
+
+def progress_update(state: SessionState, now: float) -> Update:
+    """A session is somewhere else than its watchers think, or is over."""
+    status = state.progress.status
+    message = WebSocketCraftingMessage(
+        type="crafting_complete"
+        if status is Status.COMPLETED
+        else "crafting_failed"
+        if status is Status.FAILED
+        else "progress_update",
+        session_id=state.session_id,
+        timestamp=instant(now),
+        progress_data=progress_data(state.session_id, state.progress, now),
+    )
+    return Update(state, (message,), conflatable=not status.terminal, terminal=status.terminal)
+
+
+def materials_update(change: MaterialsChange, now: float) -> Update:
+    """A session's materials changed; each notification is a message of its own."""
+
+    def message(notification: MaterialNotification) -> WebSocketCraftingMessage:
+        return WebSocketCraftingMessage(
+            type="material_notification",
+            session_id=change.state.session_id,
+            timestamp=instant(now),
+            material_data=notification,
+        )
+
+    return Update(change, tuple(message(notification) for notification in change.notifications))
+
+
+def materials_snapshot(state: MaterialsState, now: float) -> Update:
+    """All that is known of a session's materials; the problems that stand are its messages."""
+    problems = tuple(material.problem for material in state.materials if material.problem is not None)
+    return materials_update(MaterialsChange(state, (), problems), now)
+
+
+def session_queue_update(session_id: UUID, change: QueueChange, now: float) -> Update:
+    """Where the player of a crafting feed stands."""
+    message = WebSocketCraftingMessage(
+        type="queue_status", session_id=session_id, timestamp=instant(now), queue_data=change.entry.status
+    )
+    return Update(change, (message,))
+
+
+def queue_update(change: QueueChange, now: float) -> Update:
+    """News for a queue feed."""
+    return Update(change, (queue_message(change.entry, change, now),))
+
+
+def queue_message(entry: QueueEntry, change: QueueChange, now: float) -> WebSocketQueueMessage:
+    """One entry as a message of the queue feed."""
+    status = entry.status
+    return WebSocketQueueMessage(
+        type=change.news,
+        player_id=status.player_id,
+        timestamp=instant(now),
+        queue_position=status.queue_position,
+        estimated_wait_time=status.estimated_wait_seconds,
+        station_type=status.station_type,
+    )
+
+
+def health_update(message: WebSocketHealthMessage) -> Update:
+    """A message of the health feed."""
+    return Update(None, (message,), conflatable=message.type == "health_update")

@@ -45,11 +45,17 @@ class Material(Struct, frozen=True, gc=False):
 
 
 class MaterialsState(Struct, frozen=True):
-    """All materials of one session, in the order they were first named."""
+    """All materials of one session, in the order they were first named.
+
+    Attributes:
+        version: 0 while nothing is known; grows by one with every change.
+        told: when the authority says the newest change became true, Unix seconds.
+    """
 
     session_id: UUID
     version: int = 0
     materials: tuple[Material, ...] = ()
+    told: float = 0.0
 
 
 class MaterialsChange(Struct, frozen=True):

@@ -20,10 +20,17 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
     """The materials after `event`, with the changes and notifications that led there.
 
     Raises:
-        EventRejected: the event is not about materials, or there would be too many of them; nothing changes.
+        EventRejected: the event is not about materials, contradicts what is known, is older than that, or makes too
+            many of them; nothing changes.
     """
+    if state.version and isinstance(event.data, SessionStart):
+        raise EventRejected("the session was started before")
+    if not state.version and not isinstance(event.data, SessionStart):
+        raise EventRejected("no such session: it was never started, or it is over and forgotten")
+    if event.timestamp < state.told:
+        raise EventRejected("out of order: a later event was applied before")
     match event.data:
-        case SessionStart(materials=materials):
+        case SessionStart(materials=brought):
             changes = tuple(
                 MaterialChange(
                     material_id=material.material_id,
@@ -31,7 +38,7 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
                     new_quantity=material.quantity,
                     new_quality=material.quality,
                 )
-                for material in materials or ()
+                for material in brought or ()
             )
             notifications: tuple[MaterialNotification, ...] = ()
         case MaterialsUpdate(changes=changes, notifications=notifications):
@@ -41,7 +48,7 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
     materials = _notified(_changed({item.material_id: item for item in state.materials}, changes), notifications)
     if len(materials) > MAX_MATERIALS:
         raise EventRejected(f"more than {MAX_MATERIALS} materials in one session")
-    after = MaterialsState(state.session_id, state.version + 1, tuple(materials.values()))
+    after = MaterialsState(state.session_id, state.version + 1, tuple(materials.values()), event.timestamp)
     return MaterialsChange(after, changes, notifications, event.accepted)
 
 

@@ -1,7 +1,7 @@
 """A player's places in station queues: what an authority's update makes of them.
 
-An entry is known by the session that waits, when the authority names one, and by its station otherwise. It leaves the queue when the
-station is available or the wait timed out. Pure: shared by every provider that keeps queues.
+An entry is known by the session that waits, when the authority names one, and by its station otherwise. It leaves the
+queue when the station is available or the wait timed out. Pure: shared by every provider that keeps queues.
 """
 
 from __future__ import annotations

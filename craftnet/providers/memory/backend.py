@@ -1,0 +1,86 @@
+"""The three sources together, and the factory behind `--backend memory:…`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+from twisted.application.internet import TimerService
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from craftnet.errors import ConfigurationError
+from craftnet.interfaces import IBackend, IBackendFactory
+from craftnet.providers.memory.materials import MemoryMaterials
+from craftnet.providers.memory.queues import MemoryQueues
+from craftnet.providers.memory.sessions import MemorySessions
+
+SWEEP = 1.0
+"""Seconds between looks for finished sessions to forget."""
+
+
+class MemorySettings(Struct, frozen=True):
+    """The bounds.
+
+    Attributes:
+        capacity: sessions kept, and players with queue entries.
+        retention: seconds that a finished session is kept.
+        remembered: event ids kept per source, to tell duplicates.
+    """
+
+    capacity: int = 100_000
+    retention: float = 300.0
+    remembered: int = 200_000
+
+
+@implementer(IBackend)
+class MemoryBackend:
+    """Everything in this process."""
+
+    def __init__(self, clock: IReactorTime, settings: MemorySettings) -> None:
+        self.materials = MemoryMaterials(capacity=settings.capacity, remembered_events=settings.remembered)
+        self.queues = MemoryQueues(capacity=settings.capacity, remembered_events=settings.remembered)
+        self.sessions = MemorySessions(
+            clock,
+            capacity=settings.capacity,
+            retention=settings.retention,
+            remembered_events=settings.remembered,
+            forgotten=self.materials.forget,
+        )
+        self.service = TimerService(SWEEP, self.sessions.expire)
+        self.service.clock = clock
+
+
+@implementer(IBackendFactory)
+class MemoryFactory:
+    """Makes `MemoryBackend`s."""
+
+    name = "memory"
+    summary = "state in this process's memory; fed by POST /events"
+    arguments: Mapping[str, str] = {
+        "capacity": f"sessions kept at most (default {MemorySettings().capacity})",
+        "retention": f"seconds a finished session is kept (default {MemorySettings().retention:g})",
+        "remembered": f"event ids remembered per source, to tell duplicates (default {MemorySettings().remembered})",
+    }
+
+    def build(self, reactor: IReactorTime, arguments: Mapping[str, str]) -> MemoryBackend:
+        """As in `IBackendFactory`."""
+        return MemoryBackend(reactor, _settings(arguments))
+
+
+def _settings(arguments: Mapping[str, str]) -> MemorySettings:
+    """Read the arguments; all three are positive numbers."""
+    values: dict[str, float] = {}
+    for name, text in arguments.items():
+        try:
+            values[name] = float(text) if name == "retention" else int(text)
+        except ValueError:
+            raise ConfigurationError(f"memory: {name} must be a number, not {text!r}") from None
+        if not 0 < values[name] <= 100_000_000:
+            raise ConfigurationError(f"memory: {name} must be above 0 and at most 100000000, not {text}")
+    defaults = MemorySettings()
+    return MemorySettings(
+        capacity=int(values.get("capacity", defaults.capacity)),
+        retention=values.get("retention", defaults.retention),
+        remembered=int(values.get("remembered", defaults.remembered)),
+    )

@@ -1,0 +1,33 @@
+"""Who watches what: listeners by key, in the order they came."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+from uuid import UUID
+
+Listener = TypeVar("Listener")
+
+
+class Listeners(Generic[Listener]):
+    """A listener that watches a key twice is told once."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[UUID, list[Listener]] = {}
+
+    def add(self, key: UUID, listener: Listener) -> None:
+        """Tell `listener` of `key` from now on."""
+        listeners = self._by_key.setdefault(key, [])
+        if listener not in listeners:
+            listeners.append(listener)
+
+    def remove(self, key: UUID, listener: Listener) -> None:
+        """Tell it no more; unknown ones are no error."""
+        listeners = self._by_key.get(key, [])
+        if listener in listeners:
+            listeners.remove(listener)
+            if not listeners:
+                del self._by_key[key]
+
+    def of(self, key: UUID) -> tuple[Listener, ...]:
+        """Those of `key` at this moment; listening may change while they are told."""
+        return tuple(self._by_key.get(key, ()))

@@ -1,0 +1,26 @@
+"""Which event ids were accepted lately: a bounded set that forgets the oldest first."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+
+class RecentIds:
+    """Remembers up to `capacity` ids."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        # Insertion order makes a dict the cheapest queue with membership.
+        self._ids: dict[UUID, None] = {}
+
+    def __contains__(self, event_id: UUID) -> bool:
+        return event_id in self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, event_id: UUID) -> None:
+        """Remember one more; the oldest goes when there is no room."""
+        self._ids[event_id] = None
+        if len(self._ids) > self._capacity:
+            del self._ids[next(iter(self._ids))]

@@ -1,0 +1,112 @@
+"""Sessions in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from craftnet.errors import EventRejected
+from craftnet.events import ACCEPTED, DUPLICATE, Event, Outcome, SessionData, rejected
+from craftnet.interfaces import ISessionListener, ISessionSource
+from craftnet.lifecycle import advance
+from craftnet.providers.memory.listeners import Listeners
+from craftnet.providers.memory.recent import RecentIds
+from craftnet.state import SessionState
+
+
+@implementer(ISessionSource)
+class MemorySessions:
+    """Keeps at most `capacity` sessions, each for `retention` seconds after its end.
+
+    Arguments:
+        forgotten: called with the id of each session that is not kept any more.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        *,
+        capacity: int,
+        retention: float,
+        remembered_events: int,
+        forgotten: Callable[[UUID], None] = lambda _: None,
+    ) -> None:
+        self._clock = clock
+        self._capacity = capacity
+        self._retention = retention
+        self._forgotten = forgotten
+        self._states: dict[UUID, SessionState] = {}
+        # Finished sessions in the order of their end, each with the time to forget it.
+        self._finished: dict[UUID, float] = {}
+        self._accepted = RecentIds(remembered_events)
+        self._listeners: Listeners[ISessionListener] = Listeners()
+
+    def get(self, session_id: UUID) -> Deferred[SessionState | None]:
+        """As in `ISessionSource`."""
+        return succeed(self._states.get(session_id))
+
+    def watch(self, session_id: UUID, listener: ISessionListener) -> Deferred[SessionState | None]:
+        """As in `ISessionSource`."""
+        self._listeners.add(session_id, listener)
+        return self.get(session_id)
+
+    def unwatch(self, session_id: UUID, listener: ISessionListener) -> None:
+        """As in `ISessionSource`."""
+        self._listeners.remove(session_id, listener)
+
+    def count(self) -> Deferred[int]:
+        """As in `ISessionSource`."""
+        return succeed(len(self._states))
+
+    def apply(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
+        """As in `ISessionSource`."""
+        self.expire()
+        return succeed([self._apply(event) for event in events])
+
+    def expire(self) -> None:
+        """Forget the sessions whose time is over."""
+        now = self._clock.seconds()
+        while self._finished:
+            session_id, due = next(iter(self._finished.items()))
+            if due > now:
+                break
+            self._forget(session_id)
+
+    def _apply(self, event: Event) -> Outcome:
+        if event.event_id in self._accepted:
+            return DUPLICATE
+        if not isinstance(event.data, SessionData):
+            return rejected(f"not an event of a session's life: {type(event.data).__name__}")
+        session_id = event.data.session_id
+        before = self._states.get(session_id)
+        try:
+            after = advance(before, event)
+            if before is None:
+                self._make_room()
+        except EventRejected as error:
+            return rejected(str(error))
+        self._accepted.add(event.event_id)
+        self._states[session_id] = after
+        if after.progress.status.terminal:
+            self._finished[session_id] = self._clock.seconds() + self._retention
+        for listener in self._listeners.of(session_id):
+            listener.session_changed(after)
+        return ACCEPTED
+
+    def _make_room(self) -> None:
+        if len(self._states) < self._capacity:
+            return
+        if not self._finished:
+            raise EventRejected(f"no room: {self._capacity} sessions are running")
+        self._forget(next(iter(self._finished)))
+
+    def _forget(self, session_id: UUID) -> None:
+        del self._finished[session_id]
+        del self._states[session_id]
+        self._forgotten(session_id)
+        for listener in self._listeners.of(session_id):
+            listener.session_changed(None)

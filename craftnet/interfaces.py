@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
 
     from twisted.application.service import IService
     from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IReactorTime
 
     from craftnet.access.principal import Principal
     from craftnet.closecodes import CloseCode
@@ -126,13 +127,13 @@ class IShowcase(Interface):
 
 
 class IBackendFactory(Interface):
-    """A plugin that makes a backend from the text behind its name: `--backend NAME:key=value:…`."""
+    """What makes a backend from the text behind its name: `--backend NAME:key=value:…`."""
 
     name: str = Attribute("How the option names it: lower-case letters, digits, '-'.")
     summary: str = Attribute("One line for --help-backends.")
     arguments: Mapping[str, str] = Attribute("Its arguments: a mapping of each name to one line of help.")
 
-    def build(reactor: object, arguments: Mapping[str, str]) -> IBackend:
+    def build(reactor: IReactorTime, arguments: Mapping[str, str]) -> IBackend:
         """Make the backend. No I/O before its service starts.
 
         Arguments:
@@ -145,6 +146,13 @@ class IBackendFactory(Interface):
         Raises:
             craftnet.errors.ConfigurationError: the arguments do not make sense.
         """
+
+
+class IBackendPlugin(Interface):
+    """What the plugin search looks for: the name of a back end, and where its factory is."""
+
+    name: str = Attribute("How options name it.")
+    factory: str = Attribute("The dotted name of a callable that makes an `IBackendFactory`.")
 
 
 class IWatcher(Interface):

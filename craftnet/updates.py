@@ -20,7 +20,7 @@ from craftnet.messages import (
     to_json,
 )
 from craftnet.model import Progress, percent_at, remaining_at
-from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, SessionState
+from craftnet.state import MaterialsChange, MaterialsState, QueueChange, SessionState
 
 Message = WebSocketCraftingMessage | WebSocketQueueMessage | WebSocketHealthMessage
 State = SessionState | MaterialsChange | QueueChange | None
@@ -72,7 +72,7 @@ def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingP
     )
 
 
-def progress_update(state: SessionState, now: float) -> Update:
+def progress_update(state: SessionState, now: float, accepted: float | None = None) -> Update:
     """A session is somewhere else than its watchers think, or is over."""
     status = state.progress.status
     message = WebSocketCraftingMessage(
@@ -85,10 +85,10 @@ def progress_update(state: SessionState, now: float) -> Update:
         timestamp=instant(now),
         progress_data=progress_data(state.session_id, state.progress, now),
     )
-    return Update(state, (message,), conflatable=not status.terminal, terminal=status.terminal)
+    return Update(state, (message,), accepted=accepted, conflatable=not status.terminal, terminal=status.terminal)
 
 
-def materials_update(change: MaterialsChange, now: float) -> Update:
+def materials_update(change: MaterialsChange, now: float, accepted: float | None = None) -> Update:
     """A session's materials changed; each notification is a message of its own."""
 
     def message(notification: MaterialNotification) -> WebSocketCraftingMessage:
@@ -99,7 +99,7 @@ def materials_update(change: MaterialsChange, now: float) -> Update:
             material_data=notification,
         )
 
-    return Update(change, tuple(message(notification) for notification in change.notifications))
+    return Update(change, tuple(message(notification) for notification in change.notifications), accepted=accepted)
 
 
 def materials_snapshot(state: MaterialsState, now: float) -> Update:
@@ -108,23 +108,18 @@ def materials_snapshot(state: MaterialsState, now: float) -> Update:
     return materials_update(MaterialsChange(state, (), problems), now)
 
 
-def session_queue_update(session_id: UUID, change: QueueChange, now: float) -> Update:
+def session_queue_update(session_id: UUID, change: QueueChange, now: float, accepted: float | None = None) -> Update:
     """Where the player of a crafting feed stands."""
     message = WebSocketCraftingMessage(
         type="queue_status", session_id=session_id, timestamp=instant(now), queue_data=change.entry.status
     )
-    return Update(change, (message,))
+    return Update(change, (message,), accepted=accepted)
 
 
-def queue_update(change: QueueChange, now: float) -> Update:
+def queue_update(change: QueueChange, now: float, accepted: float | None = None) -> Update:
     """News for a queue feed."""
-    return Update(change, (queue_message(change.entry, change, now),))
-
-
-def queue_message(entry: QueueEntry, change: QueueChange, now: float) -> WebSocketQueueMessage:
-    """One entry as a message of the queue feed."""
-    status = entry.status
-    return WebSocketQueueMessage(
+    status = change.entry.status
+    message = WebSocketQueueMessage(
         type=change.news,
         player_id=status.player_id,
         timestamp=instant(now),
@@ -132,6 +127,7 @@ def queue_message(entry: QueueEntry, change: QueueChange, now: float) -> WebSock
         estimated_wait_time=status.estimated_wait_seconds,
         station_type=status.station_type,
     )
+    return Update(change, (message,), accepted=accepted)
 
 
 def health_update(message: WebSocketHealthMessage) -> Update:

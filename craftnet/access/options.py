@@ -1,0 +1,166 @@
+"""What `--auth` says, made into something that checks tokens.
+
+    jwt:jwks=FILE-or-URL          the login service's key set, read again as it changes
+    jwt:key=FILE                  one public key, PEM
+    …:aud=AUDIENCE:iss=ISSUER     what tokens must be for, and from whom
+
+A colon in a value needs no backslash unless a `name=` follows it; `\\:` is a colon in any case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.client import Agent
+
+from craftnet.access.development import SECRET_VARIABLE, key_source, random_secret, secret_from
+from craftnet.access.jwks import FETCH_TIMEOUT, JwksFile, JwksUrl, shown
+from craftnet.access.keys import IKeySource, OneKey, from_pem
+from craftnet.access.tokens import JwtAuthority
+from craftnet.errors import ConfigurationError
+from craftnet.interfaces import IAuthority
+
+USAGE = "jwt:jwks=FILE-or-URL or jwt:key=FILE, and then :aud=AUDIENCE or :iss=ISSUER if wanted"
+"""What `--auth` takes, for people."""
+
+_SCHEME = "jwt"
+_NAMES = ("jwks", "key", "aud", "iss")
+_ARGUMENT = re.compile(r":(?P<name>\w+)=(?P<value>(?:\\.|(?!:\w+=)[^\\])*)", re.DOTALL)
+_URL = re.compile(r"[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How callers prove who they are.
+
+    Attributes:
+        authority: what checks their tokens.
+        description: one line about it for the operator; no secrets.
+        secret: what development tokens are signed with; None unless that is how it works.
+        loopback_only: whether this may be served on loopback addresses only, `reason` saying why.
+    """
+
+    authority: IAuthority
+    description: str
+    secret: bytes | None = field(default=None, repr=False)
+    loopback_only: bool = False
+    reason: str = ""
+
+
+def access_from_option(text: str | None, environ: Mapping[str, str], reactor: IReactorTime) -> Access:
+    """What the option, or the lack of it, means.
+
+    Arguments:
+        text: the value of `--auth`; None when it is not given. With it, a secret in the environment counts for nothing.
+        environ: the environment; see `craftnet.access.development.SECRET_VARIABLE`.
+        reactor: the clock, and, for a URL, what connects.
+
+    Raises:
+        ConfigurationError: the option, the secret, or a file named does not make sense.
+    """
+    if text is None:
+        return _development(environ, reactor)
+    arguments = _parse(text)
+    keys, described = _keys(arguments, reactor)
+    audience, issuer = arguments.get("aud"), arguments.get("iss")
+    if audience is not None:
+        described += f", for the audience {audience}"
+    if issuer is not None:
+        described += f", from the issuer {issuer}"
+    return Access(JwtAuthority(keys, reactor, audience=audience, issuer=issuer), described)
+
+
+def _development(environ: Mapping[str, str], reactor: IReactorTime) -> Access:
+    secret = secret_from(environ)
+    if secret is not None:
+        authority = JwtAuthority(key_source(secret), reactor)
+        return Access(authority, f"development tokens, signed with the secret in {SECRET_VARIABLE}", secret)
+    secret = random_secret()
+    return Access(
+        JwtAuthority(key_source(secret), reactor),
+        "development tokens, signed with a secret made for this run",
+        secret,
+        loopback_only=True,
+        reason=f"There is no --auth and no {SECRET_VARIABLE}: whoever reads the start-up text could be anybody.",
+    )
+
+
+def _parse(text: str) -> dict[str, str]:
+    """The arguments behind the scheme. Values do not appear in errors: somebody may have typed a secret."""
+    scheme, _, _ = text.partition(":")
+    if scheme != _SCHEME:
+        raise ConfigurationError(f"--auth does not begin with {_SCHEME}:. It takes {USAGE}")
+    arguments: dict[str, str] = {}
+    position = len(scheme)
+    while position < len(text):
+        match = _ARGUMENT.match(text, position)
+        if match is None:
+            raise ConfigurationError(f"--auth has something that is not name=value. It takes {USAGE}")
+        name, value = match["name"], re.sub(r"\\(.)", r"\1", match["value"], flags=re.DOTALL)
+        if name not in _NAMES:
+            raise ConfigurationError(
+                f"--auth knows no {name!r}. It takes {USAGE}. A colon before name= within a value is written '\\:'"
+            )
+        if name in arguments:
+            raise ConfigurationError(f"--auth has {name}= twice")
+        if not value:
+            raise ConfigurationError(f"--auth has nothing behind {name}=")
+        arguments[name] = value
+        position = match.end()
+    return arguments
+
+
+def _keys(arguments: Mapping[str, str], reactor: IReactorTime) -> tuple[IKeySource, str]:
+    match arguments.get("jwks"), arguments.get("key"):
+        case None, None:
+            raise ConfigurationError(f"--auth names no keys. It takes {USAGE}")
+        case None, str(path):
+            key = _from_file(path, lambda: from_pem(Path(path).read_bytes()))
+            return OneKey(key), f"{key.algorithm} tokens, checked with the key {path}"
+        case str(place), None if _URL.match(place):
+            # Agent follows no redirects and unpacks nothing: what the operator named is what is asked.
+            return JwksUrl(_url(place), Agent(reactor, connectTimeout=FETCH_TIMEOUT), reactor), (
+                f"tokens checked with the key set at {shown(place)}"
+            )
+        case str(path), None:
+            keys = _from_file(path, lambda: JwksFile(Path(path), reactor))
+            return keys, f"tokens checked with the key set {path}"
+        case _:
+            raise ConfigurationError("--auth names both jwks= and key=; choose one")
+
+
+def _from_file(path: str, read: Callable[[], _T]) -> _T:
+    try:
+        return read()
+    except OSError as error:
+        raise ConfigurationError(f"--auth names {path}, but it cannot be read: {error.strerror}") from None
+    except (ConfigurationError, ValueError) as error:  # ValueError: a path with a NUL in it.
+        raise ConfigurationError(f"--auth names {path}, but {error}") from None
+
+
+def _url(text: str) -> str:
+    """The URL, if it can be fetched from.
+
+    Raises:
+        ConfigurationError: it can't, or it carries a password, which would end up in logs.
+    """
+    try:
+        parts = urlsplit(text)
+        fine = parts.hostname is not None and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine or not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigurationError("--auth has a jwks= URL that is malformed")
+    if parts.scheme not in ("http", "https"):
+        raise ConfigurationError(f"--auth has a jwks= URL of the scheme {parts.scheme}; use http or https, or a file")
+    if parts.username is not None or parts.fragment:
+        raise ConfigurationError("--auth has a jwks= URL with a user name or a fragment; it takes neither")
+    return text

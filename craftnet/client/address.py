@@ -1,0 +1,47 @@
+"""Where a service is: the base URL that a user gives, and the URLs of the routes the client needs. Pure."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from hyperlink import URL, DecodedURL, URLParseError
+
+from craftnet.errors import ConfigurationError
+
+_SECURE = {"http": False, "ws": False, "https": True, "wss": True}
+_PORTS = {False: 80, True: 443}
+
+
+class Address:
+    """A service's base URL, with http(s) or ws(s), with or without a path in front of the routes.
+
+    Raises:
+        ConfigurationError: the text is no such URL, or has in it what does not belong there.
+    """
+
+    def __init__(self, text: str) -> None:
+        try:
+            url = DecodedURL(URL.from_text(text.strip()))
+        except (URLParseError, UnicodeError, ValueError) as error:
+            raise ConfigurationError(f"not a URL: {error}") from error
+        if url.scheme not in _SECURE or not url.host:
+            raise ConfigurationError("the URL must look like http://HOST:PORT or https://HOST:PORT")
+        if url.port is not None and not 0 < url.port < 65536:
+            raise ConfigurationError("the port must be from 1 to 65535")
+        if any(url.userinfo) or url.query or url.fragment:
+            raise ConfigurationError("the URL must not have a user, a query or a fragment in it")
+        self.secure: bool = _SECURE[url.scheme]
+        self.host: str = url.host
+        # hyperlink knows the ports of http and https; 80 and 443 stand for ws and wss, too.
+        self.port: int = url.port or _PORTS[self.secure]
+        self._base: DecodedURL = url.replace(path=[segment for segment in url.path if segment], port=self.port)
+
+    def feed(self, session_id: UUID, player_id: UUID) -> str:
+        """The WebSocket of a session."""
+        route = self._base.replace(scheme="wss" if self.secure else "ws").child("ws", "crafting", str(session_id))
+        return str(route.add("player_id", str(player_id)).to_text())
+
+    def connect(self, session_id: UUID) -> str:
+        """Where a UDP session is opened."""
+        route = self._base.replace(scheme="https" if self.secure else "http")
+        return str(route.child("udp", "sessions", str(session_id), "connect").to_text())

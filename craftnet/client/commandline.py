@@ -1,0 +1,272 @@
+"""The `craftnet` command: watch a session, mint a development token."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TextIO, cast
+from uuid import UUID
+
+from rich.console import Console
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from craftnet import __version__
+from craftnet.access import development
+from craftnet.access.principal import ADMIN, PUBLISH
+from craftnet.client import durations, wording
+from craftnet.client.address import Address
+from craftnet.client.backoff import Backoff
+from craftnet.client.feed import Feed
+from craftnet.client.interfaces import IObserver, ITransport
+from craftnet.client.lines import Lines
+from craftnet.client.render import Screen
+from craftnet.client.udp import UdpTransport
+from craftnet.client.watch import Outcome, Verdict, Watch
+from craftnet.client.websocket import WebSocketTransport
+from craftnet.errors import ConfigurationError
+
+if TYPE_CHECKING:  # for annotations only.
+    from twisted.internet.interfaces import IReactorCore, IReactorTime
+
+    class _Reactor(IReactorCore, IReactorTime):
+        """What the command needs of the reactor."""
+
+
+TOKEN_VARIABLE = "CRAFTNET_TOKEN"
+
+UNREACHABLE, USAGE, FAILED, INTERRUPTED, NO_READER = 1, 2, 3, 130, 141
+EXIT_CODES = {
+    Verdict.COMPLETED: 0,
+    Verdict.OVER: 0,
+    Verdict.REFUSED: UNREACHABLE,
+    Verdict.UNREACHABLE: UNREACHABLE,
+    Verdict.FAILED: FAILED,
+}
+
+_WATCH_EPILOG = f"""\
+environment:
+  {TOKEN_VARIABLE}  the bearer token. Better than --token: what is on a command line, others on
+                  this machine can read.
+
+exit codes:
+  0    the craft was completed, or the server ended the feed in order
+  1    the server refused us, or could not be reached
+  2    wrong usage
+  3    the craft failed or was cancelled
+  130  interrupted (Ctrl-C)
+"""
+
+_TOKEN_EPILOG = f"""\
+environment:
+  {development.SECRET_VARIABLE}  the secret that the server was started with; for development only.
+
+example:
+  export {development.SECRET_VARIABLE}=$(openssl rand -hex 32)
+  export {TOKEN_VARIABLE}=$(craftnet token --player 11111111-1111-4111-8111-111111111111 --ttl 8h)
+"""
+
+# RFC 6750 section 2.1.
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
+
+
+def duration(text: str) -> float:
+    """An option's duration, in seconds. The name shows in argparse's messages."""
+    try:
+        return durations.seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    command = argparse.ArgumentParser(prog="craftnet", description="The crafting network service's client.")
+    command.add_argument("--version", action="version", version=f"craftnet {__version__}")
+    commands = command.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    watch = commands.add_parser(
+        "watch",
+        help="watch a crafting session live",
+        description="Watch a crafting session live, until it is over. Reconnects by itself.",
+        epilog=_WATCH_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    watch.add_argument("session", metavar="SESSION", type=UUID, help="the session's UUID")
+    watch.add_argument(
+        "--url",
+        default="http://127.0.0.1:8080",
+        help="where the service is, http(s) or ws(s), with or without /api/v1/crafting-network (default: %(default)s)",
+    )
+    watch.add_argument("--player", metavar="UUID", type=UUID, required=True, help="the player the session belongs to")
+    watch.add_argument("--token", metavar="JWT", help=f"the bearer token; better set {TOKEN_VARIABLE}, see below")
+    watch.add_argument(
+        "--transport",
+        choices=["auto", "udp", "ws"],
+        default="auto",
+        help="auto: UDP, and WebSocket when no datagram comes through (default: %(default)s)",
+    )
+    watch.add_argument(
+        "--json", action="store_true", help='print each message as a line of JSON, with "transport" added to it'
+    )
+    watch.add_argument(
+        "--patience",
+        metavar="DURATION",
+        type=duration,
+        default="60s",
+        help="give up when the server was out of reach for this long; 0: at once (default: %(default)s)",
+    )
+
+    token = commands.add_parser(
+        "token",
+        help="mint a token for development",
+        description="Print a bearer token that a server with the same secret accepts. For development only.",
+        epilog=_TOKEN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    token.add_argument("--player", metavar="UUID", type=UUID, help="the player the token speaks for; none: a service")
+    token.add_argument(
+        "--scope",
+        metavar="SCOPE",
+        action="append",
+        default=[],
+        help=f"what else the token allows, such as {PUBLISH} or {ADMIN}; may be given several times",
+    )
+    token.add_argument(
+        "--ttl",
+        metavar="DURATION",
+        type=duration,
+        default="8h",
+        help="how long the token holds: 90, 90s, 15m, 8h, 2d (default: %(default)s)",
+    )
+    return command
+
+
+def token_line(options: argparse.Namespace, environ: Mapping[str, str], now: float) -> str:
+    """The token that `craftnet token` prints.
+
+    Raises:
+        ConfigurationError: there is no usable secret, or the token would be good for nothing.
+    """
+    secret = development.secret_from(environ)
+    if secret is None:
+        raise ConfigurationError(
+            f"{development.SECRET_VARIABLE} is not set; give it the server's secret, "
+            f"or make one for both: export {development.SECRET_VARIABLE}=$(openssl rand -hex 32)"
+        )
+    if options.player is None and not options.scope:
+        raise ConfigurationError("a token needs --player, or at least one --scope")
+    if options.ttl <= 0:
+        raise ConfigurationError("--ttl must be more than 0")
+    return development.mint(secret, options.player, options.scope, options.ttl, now)
+
+
+def bearer(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
+    """The token to watch with.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot be one.
+    """
+    token = str(options.token or environ.get(TOKEN_VARIABLE, "")).strip()
+    if not token:
+        raise ConfigurationError(f"no token: set {TOKEN_VARIABLE} or give --token")
+    if _BEARER.fullmatch(token) is None:
+        raise ConfigurationError("the token has characters in it that no token has")
+    return token
+
+
+def transports(
+    reactor: IReactorTime, options: argparse.Namespace, address: Address, token: str
+) -> Sequence[ITransport]:
+    """What to watch over, in order of preference."""
+    websocket = WebSocketTransport(reactor, address, options.session, options.player, token)
+    udp = UdpTransport(reactor, address, options.session, options.player, token)
+    return {"ws": [websocket], "udp": [udp], "auto": [udp, websocket]}[options.transport]
+
+
+def begin_watch(
+    reactor: IReactorTime, options: argparse.Namespace, environ: Mapping[str, str], out: TextIO, err: TextIO
+) -> Deferred[int]:
+    """Watch, and show it on `out`.
+
+    Returns:
+        A Deferred of the exit code. Cancelling it ends the watch.
+
+    Raises:
+        ConfigurationError: the options or the environment do not make sense.
+    """
+    means = transports(reactor, options, Address(options.url), bearer(options, environ))
+    screen = None
+    observer: IObserver
+    if not options.json and out.isatty():
+        observer = screen = Screen(reactor, Console(file=out), Feed(options.session))
+    else:
+        observer = Lines(out, err, as_json=options.json)
+    watch = Watch(reactor, options.session, means, observer, Backoff(), options.patience)
+
+    def shown(outcome: Outcome) -> int:
+        if outcome.verdict not in (Verdict.COMPLETED, Verdict.FAILED):
+            print(f"craftnet: {wording.printable(outcome.reason)}", file=err)
+        return EXIT_CODES[outcome.verdict]
+
+    if screen is not None:
+        screen.start()
+    watching = watch.start()
+    if screen is not None:
+        watching.addBoth(_leave, screen)
+    return watching.addCallback(shown)
+
+
+def _leave(result: Outcome, screen: Screen) -> Outcome:
+    screen.stop()
+    return result
+
+
+def main() -> int:
+    """The `craftnet` command."""
+    options = parser().parse_args()
+    try:
+        if options.command == "token":
+            print(token_line(options, os.environ, time.time()))
+            return 0
+        return _run(lambda reactor: begin_watch(reactor, options, os.environ, sys.stdout, sys.stderr))
+    except ConfigurationError as error:
+        print(f"craftnet: {error}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:
+        # Nobody reads on. The interpreter flushes stdout when it exits, and must not stumble over the same pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER
+
+
+def _run(begin: Callable[[IReactorTime], Deferred[int]]) -> int:
+    """Run the reactor until what `begin` began is done, or until somebody stops it; the exit code."""
+    from twisted.internet import reactor as installed  # importing it installs one: not before it is to run.
+
+    reactor = cast("_Reactor", installed)
+    results: list[int | Failure] = []
+    watching = begin(reactor)
+
+    def done(result: int | Failure) -> None:
+        results.append(result)
+        if reactor.running:
+            reactor.stop()
+
+    watching.addBoth(done)
+    if not results:
+        # Before connections are cut, so that nobody tries to restore them.
+        reactor.addSystemEventTrigger("before", "shutdown", watching.cancel)
+        reactor.run()
+    result = results[0]
+    if isinstance(result, int):
+        return result
+    if result.check(CancelledError):
+        return INTERRUPTED
+    result.raiseException()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""How a connection can end, and what follows from it: stop, or try again. Pure."""
+
+from __future__ import annotations
+
+import http.client
+import io
+from enum import Enum
+
+import msgspec
+from msgspec import Struct
+
+from craftnet.closecodes import FINAL, CloseCode
+from craftnet.messages import ErrorBody
+
+MAX_ANSWER = 65_536
+"""Bytes of a refusal that are read."""
+
+
+class Kind(Enum):
+    """What an ending means."""
+
+    OVER = "over"
+    """The session is over. Nothing is left to watch."""
+
+    REFUSED = "refused"
+    """The server will not have us. Asking again brings the same answer."""
+
+    LOST = "lost"
+    """The connection broke or is not to be had now. Try again."""
+
+
+class Ending(Struct, frozen=True):
+    """Why a connection ended, or never came about.
+
+    Attributes:
+        reason: one clause for people, without a full stop.
+        retry_after: seconds the server asks to wait.
+        elsewhere: another transport may do better at once.
+    """
+
+    kind: Kind
+    reason: str
+    retry_after: float | None = None
+    elsewhere: bool = False
+
+
+def lost(reason: str, *, elsewhere: bool = False) -> Ending:
+    """The connection broke."""
+    return Ending(Kind.LOST, reason, elsewhere=elsewhere)
+
+
+def closed(code: int | None, reason: str | None) -> Ending:
+    """The server closed the WebSocket with `code`; None when it vanished without a closing frame."""
+    if code is None:
+        return lost("the server dropped the connection")
+    known = code in CloseCode.__members__.values()
+    name = CloseCode(code).name.lower().replace("_", " ") if known else "no code of ours"
+    text = f"the server closed the connection: {reason or name} ({code})"
+    if code == CloseCode.NORMAL:
+        return Ending(Kind.OVER, text)
+    return Ending(Kind.REFUSED if code in FINAL else Kind.LOST, text)
+
+
+def refused(status: int, body: bytes, retry_after: str | None = None, *, elsewhere: bool = False) -> Ending:
+    """The server answered a request with an HTTP status other than the one of success.
+
+    Arguments:
+        status: 4xx are final, except 429; everything else may be better next time.
+        body: the contract's error, whose message is passed on.
+        retry_after: that header; its form as a date is not understood.
+    """
+    try:
+        message = msgspec.json.decode(body, type=ErrorBody).message
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        message = http.client.responses.get(status, "no reason given")
+    final = 400 <= status < 500 and status != http.HTTPStatus.TOO_MANY_REQUESTS
+    return Ending(
+        Kind.REFUSED if final else Kind.LOST,
+        f"the server answered {status}: {message.rstrip('.')}",
+        float(retry_after) if retry_after is not None and retry_after.isdecimal() else None,
+        elsewhere,
+    )
+
+
+class _Octets(io.BytesIO):
+    """What `http.client` takes for a socket."""
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return self
+
+
+def unwelcome(octets: bytes, *, complete: bool) -> Ending | None:
+    """What an answer to a WebSocket handshake that is not a welcome says.
+
+    Arguments:
+        octets: the HTTP response as far as it has come.
+        complete: nothing will follow.
+
+    Returns:
+        The ending, or None while more is to come.
+    """
+    response = http.client.HTTPResponse(_Octets(octets))  # type: ignore[arg-type]  # needs only makefile of a socket
+    body = b""
+    try:
+        response.begin()
+        if response.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+            return lost("the server's WebSocket handshake is wrong")
+        body = response.read()
+    except http.client.IncompleteRead as error:
+        if not complete and len(octets) < MAX_ANSWER:
+            return None
+        body = error.partial
+    except (http.client.HTTPException, OSError, ValueError):
+        return lost("the server does not speak HTTP")
+    return refused(response.status, body, response.getheader("Retry-After"))

@@ -1,0 +1,100 @@
+"""What a client knows of the session it watches, and what news make of it. Pure."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from craftnet.messages import (
+    CraftingProgressData,
+    MaterialNotification,
+    MaterialProblem,
+    QueueStatusData,
+    Status,
+    WebSocketCraftingMessage,
+)
+from craftnet.model import Progress
+from craftnet.state import MaterialsChange, QueueChange, SessionState
+from craftnet.updates import Update
+
+
+class Feed(Struct, frozen=True):
+    """One session, as far as it was told.
+
+    Attributes:
+        progress: the model to extrapolate from, on the client's clock; None until something was told.
+        problems: the materials that are short now, in the order they became so.
+        queue: where the player waits, while that is so.
+    """
+
+    session_id: UUID
+    progress: Progress | None = None
+    problems: tuple[MaterialNotification, ...] = ()
+    queue: QueueStatusData | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can follow."""
+        return self.progress is not None and self.progress.status.terminal
+
+
+def advance(feed: Feed, update: Update, now: float) -> Feed:
+    """The feed after `update`. A state is preferred to the messages that say the same less exactly."""
+    match update.state:
+        case SessionState(progress=progress):
+            return replace(feed, progress=progress)
+        case MaterialsChange(state=state):
+            return replace(feed, problems=tuple(item.problem for item in state.materials if item.problem is not None))
+        case QueueChange(entry=entry, waiting=waiting):
+            return replace(feed, queue=entry.status if waiting else None)
+        case None:
+            for message in update.messages:
+                if isinstance(message, WebSocketCraftingMessage):
+                    feed = _heard(feed, message, now)
+            return feed
+
+
+def heard(message: WebSocketCraftingMessage) -> Update:
+    """A message that came alone, as an update."""
+    return Update(None, (message,), terminal=message.type in _TERMINAL)
+
+
+_TERMINAL = {"crafting_complete": Status.COMPLETED, "crafting_failed": Status.FAILED}
+
+
+def _heard(feed: Feed, message: WebSocketCraftingMessage, now: float) -> Feed:
+    progress = feed.progress
+    if message.progress_data is not None:
+        progress = _progress(message.progress_data, now)
+    status = _TERMINAL.get(message.type)
+    if status is not None and (progress is None or progress.status is not status):
+        progress = replace(progress or Progress(status, 0.0, now), status=status, anchor=now, remaining=0.0)
+    problems = feed.problems
+    if message.material_data is not None:
+        problems = _noted(problems, message.material_data)
+    return replace(feed, progress=progress, problems=problems, queue=message.queue_data or feed.queue)
+
+
+def _progress(data: CraftingProgressData, now: float) -> Progress:
+    """The model that a message gives when it arrives. Its timestamp is on the server's clock, which is of no use here."""
+    return Progress(
+        status=data.status,
+        percent=float(data.progress_percentage),
+        anchor=now,
+        remaining=data.remaining_time_seconds,
+        quality=data.current_quality,
+        target_quality=data.target_quality,
+        failure_reason=data.failure_reason,
+    )
+
+
+def _noted(problems: tuple[MaterialNotification, ...], news: MaterialNotification) -> tuple[MaterialNotification, ...]:
+    restored = news.notification_type is MaterialProblem.MATERIAL_RESTORED
+    by_material = {problem.material_id: problem for problem in problems}
+    if restored:
+        by_material.pop(news.material_id, None)
+    else:
+        by_material[news.material_id] = news
+    return tuple(by_material.values())

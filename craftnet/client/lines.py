@@ -1,0 +1,62 @@
+"""A watch shown line by line: as JSON for programs, or in words for logs. Notes about connections go to stderr."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TextIO
+
+import msgspec
+from zope.interface import implementer
+
+from craftnet.client import wording
+from craftnet.client.endings import Ending
+from craftnet.client.feed import Feed
+from craftnet.client.interfaces import IObserver
+from craftnet.messages import WebSocketCraftingMessage
+from craftnet.updates import Update
+
+
+def json_line(transport: str, message: WebSocketCraftingMessage) -> str:
+    """The contract's message as one line of JSON, with `transport` added."""
+    return msgspec.json.encode({**msgspec.to_builtins(message), "transport": transport}).decode()
+
+
+def plain_line(message: WebSocketCraftingMessage) -> str:
+    """The message in words, behind the server's time of day, UTC."""
+    return f"{message.timestamp.astimezone(UTC):%H:%M:%S} {wording.message(message)}"
+
+
+def note(delay: float, ending: Ending) -> str:
+    """Why there is no connection now, and when there may be one."""
+    then = f"trying again in {delay:.1f} s" if delay else "trying another transport"
+    return f"{wording.printable(ending.reason)}; {then}"
+
+
+@implementer(IObserver)
+class Lines:
+    """Writes every message as a line, at once.
+
+    Arguments:
+        out: for the messages.
+        err: for notes about connections.
+        as_json: whether the lines are for programs.
+    """
+
+    def __init__(self, out: TextIO, err: TextIO, *, as_json: bool) -> None:
+        self._out = out
+        self._err = err
+        self._as_json = as_json
+
+    def connecting(self, transport: str) -> None:
+        """See `IObserver`. Not worth a line."""
+
+    def told(self, transport: str, update: Update, feed: Feed) -> None:
+        """See `IObserver`."""
+        for message in update.messages:
+            if isinstance(message, WebSocketCraftingMessage):
+                line = json_line(transport, message) if self._as_json else plain_line(message)
+                print(line, file=self._out, flush=True)
+
+    def waiting(self, delay: float, ending: Ending) -> None:
+        """See `IObserver`."""
+        print(f"craftnet: {note(delay, ending)}", file=self._err, flush=True)

@@ -1,0 +1,123 @@
+"""A watch shown on a terminal: a progress bar that moves between messages, and what else is known."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from zope.interface import implementer
+
+from craftnet.client import wording
+from craftnet.client.display import Display
+from craftnet.client.endings import Ending
+from craftnet.client.feed import Feed
+from craftnet.client.interfaces import IObserver
+from craftnet.client.lines import note
+from craftnet.messages import Status
+from craftnet.updates import Update
+
+FRAMES = 10
+"""Pictures per second."""
+
+_COLOURS = {
+    Status.ACTIVE: "cyan",
+    Status.PAUSED: "yellow",
+    Status.INTERRUPTED: "yellow",
+    Status.COMPLETED: "green",
+    Status.FAILED: "red",
+}
+
+
+def picture(feed: Feed, percent: float, remaining: float | None, connection: str) -> RenderableType:
+    """All that is known, for a terminal.
+
+    Arguments:
+        percent: what the bar shows, 0–100.
+        remaining: seconds to go.
+        connection: how the news come, or why there are none.
+    """
+    rows: list[RenderableType] = [_heading(feed, connection)]
+    progress = feed.progress
+    if progress is not None:
+        colour = _COLOURS[progress.status]
+        bar = Table.grid(padding=(0, 1), expand=True)
+        bar.add_column(ratio=1)
+        bar.add_column(justify="right", no_wrap=True)
+        left = "" if remaining is None or progress.status.terminal else f"{wording.clock(remaining)} to go"
+        bar.add_row(
+            ProgressBar(total=100, completed=percent, style="grey37", complete_style=colour, finished_style=colour),
+            # Rounded down to what is shown: 100 % is for completed crafts.
+            Text(f"{int(percent * 10) / 10:5.1f} %  {left}"),
+        )
+        rows.append(bar)
+        says = wording.failure(progress.failure_reason) if progress.status is Status.FAILED else progress.status.value
+        known = filter(None, (says, wording.quality(progress.quality, progress.target_quality)))
+        rows.append(Text(", ".join(known), style=colour))
+    if feed.queue is not None and not feed.over:
+        rows.append(Text(wording.queue(feed.queue), style="magenta"))
+    rows.extend(Text(wording.material(problem), style="yellow") for problem in feed.problems)
+    return Group(*rows)
+
+
+def _heading(feed: Feed, connection: str) -> Table:
+    heading = Table.grid(padding=(0, 1), expand=True)
+    heading.add_column(no_wrap=True, style="bold")
+    heading.add_column(justify="right", style="dim", overflow="ellipsis")
+    heading.add_row(Text(f"craft {feed.session_id}"), Text(connection))
+    return heading
+
+
+@implementer(IObserver)
+class Screen:
+    """Shows a watch on a terminal, live.
+
+    Arguments:
+        reactor: for time and the frames.
+        console: where to.
+        feed: what is known at the start.
+    """
+
+    def __init__(self, reactor: IReactorTime, console: Console, feed: Feed) -> None:
+        self._reactor = reactor
+        self._feed = feed
+        self._connection = ""
+        self._display = Display()
+        self._live = Live(console=console, auto_refresh=False)
+        self._frames = LoopingCall(self._draw)
+        self._frames.clock = reactor
+
+    def start(self) -> None:
+        """Begin to draw."""
+        self._live.start()
+        self._frames.start(1 / FRAMES)
+
+    def stop(self) -> None:
+        """Leave the last picture standing and give the terminal back."""
+        if self._frames.running:
+            self._draw()
+            self._frames.stop()
+        self._live.stop()
+
+    def connecting(self, transport: str) -> None:
+        """See `IObserver`."""
+        self._connection = f"connecting over {transport}"
+
+    def told(self, transport: str, update: Update, feed: Feed) -> None:
+        """See `IObserver`."""
+        if feed.progress is not None and feed.progress is not self._feed.progress:
+            self._display.tell(feed.progress, self._reactor.seconds())
+        self._feed = feed
+        self._connection = f"over {transport}"
+
+    def waiting(self, delay: float, ending: Ending) -> None:
+        """See `IObserver`."""
+        self._connection = note(delay, ending)
+
+    def _draw(self) -> None:
+        now = self._reactor.seconds()
+        percent, remaining = self._display.percent(now), self._display.remaining(now)
+        self._live.update(picture(self._feed, percent, remaining, self._connection), refresh=True)

@@ -1,0 +1,202 @@
+"""A session watched over WebSocket: an Autobahn shell. What messages and endings mean is decided elsewhere."""
+
+from __future__ import annotations
+
+from typing import cast
+from uuid import UUID
+
+import msgspec
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Protocol
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from craftnet import __version__
+from craftnet.client import endings
+from craftnet.client.address import Address
+from craftnet.client.endings import Ending
+from craftnet.client.feed import heard
+from craftnet.client.interfaces import ILink, ILinkListener, ITransport
+from craftnet.messages import WebSocketCraftingMessage
+
+SUBPROTOCOL = "craftnet.json.v1"
+
+MAX_MESSAGE = 65_536
+"""Bytes of the longest message that is taken."""
+
+SILENCE = 90.0
+"""Seconds without an octet after which the connection counts as dead; the server pings every 30 s."""
+
+_decoder = msgspec.json.Decoder(WebSocketCraftingMessage)
+
+
+class _Connection(WebSocketClientProtocol):
+    """One connection. Tells the link, once, how it ended."""
+
+    def __init__(self, link: _Link) -> None:
+        super().__init__()
+        self._watch = link
+        self._ending: Ending | None = None
+        self._silence: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """The TCP or TLS connection is up."""
+        self._silence = self._watch.reactor.callLater(SILENCE, self._fail, "the server fell silent")
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Octets came: the server is alive."""
+        if self._silence is not None and self._silence.active():
+            self._silence.reset(SILENCE)
+        super().dataReceived(data)
+
+    def failHandshake(self, reason: str) -> None:
+        """Autobahn found that the answer is no welcome. Called again with more octets until that answer is read."""
+        self._ending = endings.unwelcome(self.data, complete=False)
+        if self._ending is not None:
+            super().failHandshake(reason)  # type: ignore[no-untyped-call]  # Autobahn's, without annotations.
+
+    def onOpen(self) -> None:
+        """The server welcomed us."""
+        self._watch.opened()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N803  # Autobahn's name
+        """One message of the feed, or junk."""
+        try:
+            message = None if isBinary else _decoder.decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: nested without end
+            message = None
+        if message is None or message.session_id != self._watch.session_id:
+            self._fail("the server sent what is no message of this session")
+        else:
+            self._watch.told(message)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: N803  # Autobahn's name
+        """The connection is gone."""
+        if self._silence is not None and self._silence.active():
+            self._silence.cancel()
+        if self._ending is None and not self.is_open.called:
+            self._ending = endings.unwelcome(self.data, complete=True) if self.data else None
+        # Not the arguments: when the server's close frame came but its end of the TCP connection did not, they hide it.
+        self._watch.closed(self._ending or endings.closed(self.remoteCloseCode, self.remoteCloseReason))
+
+    def leave(self) -> None:
+        """Close it, in order if it is open."""
+        if self.is_open.called:
+            self.sendClose(1000)
+        else:
+            self.dropConnection(abort=True)
+
+    def _fail(self, reason: str) -> None:
+        self._ending = endings.lost(reason)
+        self.dropConnection(abort=True)
+
+
+class _Factory(WebSocketClientFactory):
+    """Makes the one connection of a link."""
+
+    def __init__(self, link: _Link, url: str, token: str) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]  # Autobahn's, without annotations.
+            url,
+            protocols=[SUBPROTOCOL],
+            useragent=f"craftnet/{__version__}",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        if ":" in self.host:
+            self.host = f"[{self.host}]"  # Autobahn writes it into the Host header as it is.
+        self.setProtocolOptions(  # type: ignore[no-untyped-call]  # as above.
+            maxFramePayloadSize=MAX_MESSAGE, maxMessagePayloadSize=MAX_MESSAGE, openHandshakeTimeout=10
+        )
+        self._watch = link
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        """The connection."""
+        connection = _Connection(self._watch)
+        connection.factory = self
+        return cast(Protocol, connection)
+
+
+@implementer(ILink)
+class _Link:
+    """See `ILink`."""
+
+    def __init__(
+        self, reactor: IReactorTime, endpoint: IStreamClientEndpoint, session_id: UUID, url: str, token: str
+    ) -> None:
+        self.reactor = reactor
+        self.session_id = session_id
+        self._endpoint = endpoint
+        self._factory = _Factory(self, url, token)
+        self._listener: ILinkListener | None = None
+        self._connecting: Deferred[IProtocol] | None = None
+        self._connection: _Connection | None = None
+
+    def start(self, listener: ILinkListener) -> None:
+        """See `ILink`."""
+        self._listener = listener
+        self._connecting = connecting = self._endpoint.connect(self._factory)
+        connecting.addCallbacks(self._connected, self._unreachable)
+
+    def stop(self) -> None:
+        """See `ILink`."""
+        self._listener = None
+        if self._connection is not None:
+            self._connection.leave()
+        elif self._connecting is not None:
+            self._connecting.cancel()
+
+    def opened(self) -> None:
+        """The connection says: welcome."""
+        if self._listener is not None:
+            self._listener.opened()
+
+    def told(self, message: WebSocketCraftingMessage) -> None:
+        """The connection says: news."""
+        if self._listener is not None:
+            self._listener.told(heard(message))
+
+    def closed(self, ending: Ending) -> None:
+        """The connection says: gone."""
+        listener, self._listener = self._listener, None
+        self._connection = None
+        if listener is not None:
+            listener.ended(ending)
+
+    def _connected(self, connection: IProtocol) -> None:
+        self._connection = cast(_Connection, connection)
+
+    def _unreachable(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self.closed(endings.lost(f"cannot connect: {failure.getErrorMessage().rstrip('.')}"))
+
+
+@implementer(ITransport)
+class WebSocketTransport:
+    """Watches one session over WebSocket.
+
+    Arguments:
+        reactor: a real one: TCP and names.
+        address: the service.
+        session_id, player_id: what is watched, and whose it is.
+        token: the bearer token. Sent in a header, never in the URL.
+    """
+
+    name = "ws"
+
+    def __init__(self, reactor: IReactorTime, address: Address, session_id: UUID, player_id: UUID, token: str) -> None:
+        self._reactor = reactor
+        self._session_id = session_id
+        self._url = address.feed(session_id, player_id)
+        self._token = token
+        endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, address.host, address.port)
+        if address.secure:
+            endpoint = wrapClientTLS(optionsForClientTLS(address.host), endpoint)
+        self._endpoint = endpoint
+
+    def link(self) -> ILink:
+        """See `ITransport`."""
+        return _Link(self._reactor, self._endpoint, self._session_id, self._url, self._token)

@@ -1,0 +1,52 @@
+"""The feed of one player's places in queues, at all stations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from craftnet.feeds.feed import Feed
+from craftnet.feeds.sources import Sources
+from craftnet.interfaces import IQueueListener
+from craftnet.messages import QueueNews
+from craftnet.state import QueueChange, QueueEntry
+from craftnet.updates import Update, queue_update
+from craftnet.waiting import Key, key
+
+
+@implementer(IQueueListener)
+class QueueFeed(Feed):
+    """One player."""
+
+    def __init__(self, player_id: UUID, counted: Callable[[int], None], sources: Sources, clock: IReactorTime) -> None:
+        super().__init__(counted)
+        self._player_id = player_id
+        self._sources = sources
+        self._clock = clock
+        self._entries: dict[Key, QueueEntry] = {}
+
+    async def open(self) -> None:
+        """As in `Feed`. A player in no queue can be watched, too."""
+        for entry in await self._sources.queues.watch(self._player_id, self):
+            self._entries.setdefault(key(entry), entry)
+
+    def close(self) -> None:
+        """As in `Feed`."""
+        self._sources.queues.unwatch(self._player_id, self)
+
+    def snapshot(self) -> Iterator[Update]:
+        """As in `Feed`: one update for each station."""
+        now = self._clock.seconds()
+        for entry in self._entries.values():
+            yield queue_update(QueueChange(entry, QueueNews.QUEUE_POSITION, True), now)
+
+    def queue_changed(self, change: QueueChange) -> None:
+        """As in `IQueueListener`."""
+        if change.waiting:
+            self._entries[key(change.entry)] = change.entry
+        else:
+            self._entries.pop(key(change.entry), None)
+        self.tell(queue_update(change, self._clock.seconds(), change.accepted))

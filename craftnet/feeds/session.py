@@ -1,0 +1,134 @@
+"""The feed of one crafting session: its progress, its materials, and its place in a queue while it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+from msgspec.structs import replace
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from craftnet.closecodes import CloseCode
+from craftnet.errors import NotFound
+from craftnet.feeds.feed import Feed
+from craftnet.feeds.sources import Sources
+from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
+from craftnet.messages import QueueNews
+from craftnet.model import Tolerance, diverges, rebase
+from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, SessionState
+from craftnet.updates import Update, materials_snapshot, materials_update, progress_update, session_queue_update
+from craftnet.waiting import Key, key
+
+
+@implementer(ISessionListener, IMaterialListener, IQueueListener)
+class SessionFeed(Feed):
+    """One session.
+
+    Arguments:
+        tolerance: how wrong the watchers' copy of the progress may be.
+        horizon: seconds for which it must stay that right; after them the session is refreshed anyway.
+    """
+
+    def __init__(
+        self,
+        session_id: UUID,
+        counted: Callable[[int], None],
+        sources: Sources,
+        clock: IReactorTime,
+        tolerance: Tolerance,
+        horizon: float,
+    ) -> None:
+        super().__init__(counted)
+        self.session_id = session_id
+        self._sources = sources
+        self._clock = clock
+        self._tolerance = tolerance
+        self._horizon = horizon
+        self._owner: UUID | None = None
+        self._truth: SessionState | None = None
+        # What the watchers extrapolate from; may differ from the truth within the tolerance.
+        self._held: SessionState | None = None
+        self._materials = MaterialsState(session_id)
+        self._entries: dict[Key, QueueEntry] = {}
+
+    async def open(self) -> None:
+        """As in `Feed`. A session that only waits in a queue is one, too."""
+        state = await self._sources.sessions.watch(self.session_id, self)
+        if state is not None:
+            self._owner = state.player_id
+        else:
+            entry = await self._sources.queues.find(self.session_id)
+            if entry is None:
+                raise NotFound("There is no such session.")
+            self._owner = entry.player_id
+        if state is not None and (self._truth is None or self._truth.version < state.version):
+            self._truth = state
+        materials = await self._sources.materials.watch(self.session_id, self)
+        if self._materials.version < materials.version:
+            self._materials = materials
+        for entry in await self._sources.queues.watch(self._owner, self):
+            if self._concerns(entry):
+                self._entries.setdefault(key(entry), entry)
+
+    def close(self) -> None:
+        """As in `Feed`."""
+        self._sources.sessions.unwatch(self.session_id, self)
+        self._sources.materials.unwatch(self.session_id, self)
+        if self._owner is not None:
+            self._sources.queues.unwatch(self._owner, self)
+
+    def snapshot(self) -> Iterator[Update]:
+        """As in `Feed`: progress, then the queue, then the materials."""
+        now = self._clock.seconds()
+        if self._held is None:
+            self._held = self._truth
+        if self._held is not None:
+            yield progress_update(self._held, now)
+        for entry in self._entries.values():
+            yield session_queue_update(self.session_id, QueueChange(entry, QueueNews.QUEUE_POSITION, True), now)
+        if self._materials.version:
+            yield materials_snapshot(self._materials, now)
+
+    def refresh(self) -> None:
+        """Tell the watchers the truth again if it moves, whether they need it or not."""
+        if self._truth is not None and self._truth.progress.moving:
+            self._tell_progress(self._truth, None)
+
+    def session_changed(self, state: SessionState | None) -> None:
+        """As in `ISessionListener`."""
+        if state is None:
+            self.end(CloseCode.NORMAL)
+            return
+        self._truth = state
+        if self._held is None or self._misleads(self._held, state):
+            self._tell_progress(state, state.accepted)
+
+    def materials_changed(self, change: MaterialsChange) -> None:
+        """As in `IMaterialListener`."""
+        self._materials = change.state
+        self.tell(materials_update(change, self._clock.seconds(), change.accepted))
+
+    def queue_changed(self, change: QueueChange) -> None:
+        """As in `IQueueListener`."""
+        if not self._concerns(change.entry):
+            return
+        if change.waiting:
+            self._entries[key(change.entry)] = change.entry
+        else:
+            self._entries.pop(key(change.entry), None)
+        self.tell(session_queue_update(self.session_id, change, self._clock.seconds(), change.accepted))
+
+    def _concerns(self, entry: QueueEntry) -> bool:
+        """An entry that names no session concerns all of the player's."""
+        return entry.session_id is None or entry.session_id == self.session_id
+
+    def _misleads(self, held: SessionState, truth: SessionState) -> bool:
+        """Both are linear in between, so that the error is greatest at one end of the horizon."""
+        now = self._clock.seconds()
+        return any(diverges(held.progress, truth.progress, at, self._tolerance) for at in (now, now + self._horizon))
+
+    def _tell_progress(self, state: SessionState, accepted: float | None) -> None:
+        now = self._clock.seconds()
+        self._held = replace(state, progress=rebase(state.progress, now))
+        self.tell(progress_update(self._held, now, accepted))

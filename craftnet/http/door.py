@@ -1,0 +1,141 @@
+"""The door: one port for HTTP and WebSocket.
+
+It reads a connection's first request head, gives the connection to the protocol that is asked for, and is gone. So an
+upgraded connection carries nothing of the HTTP machinery, which would cost it half as much memory again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime, ITransport
+from twisted.internet.protocol import ServerFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from craftnet.errors import HeadersTooLarge, Refusal
+from craftnet.http.channel import LimitedSite
+from craftnet.http.handover import hand_over
+from craftnet.http.heads import END, Head, check, parse
+
+
+@implementer(IProtocol)
+class Door:
+    """Waits for one request head.
+
+    Arguments:
+        factory: knows the limits, and who gets the connection next.
+    """
+
+    __slots__ = ("_deadline", "_factory", "_octets", "_transport")
+
+    def __init__(self, factory: DoorFactory) -> None:
+        self._factory = factory
+        self._octets = bytearray()
+        self._transport: Any = None
+        self._deadline: IDelayedCall | None = None
+
+    def makeConnection(self, transport: Any) -> None:
+        """Start waiting. (Any: abortConnection is in no interface that TLS transports share.)"""
+        self._transport = transport
+        self._deadline = self._factory.clock.callLater(self._factory.patience, transport.abortConnection)
+
+    def connectionMade(self) -> None:
+        """`makeConnection` did it all."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Collect until the head is there."""
+        self._octets += data
+        start = 2 if self._octets.startswith(b"\r\n") else 0  # RFC 9112 section 2.2: overlook an empty line.
+        end = self._octets.find(END, start)
+        if (end if end >= 0 else len(self._octets)) - start > self._factory.head_limit:
+            self._leave()
+            self._factory.turn_away(self._transport, HeadersTooLarge(self._factory.head_limit))
+        elif end >= 0:
+            self._leave()
+            self._admit(bytes(self._octets[start:end]), bytes(self._octets[start:]))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Nobody came in."""
+        self._leave()
+
+    def _admit(self, first: bytes, octets: bytes) -> None:
+        try:
+            head = parse(first)
+            check(head)
+        except Refusal as refusal:
+            self._factory.turn_away(self._transport, refusal)
+        else:
+            self._factory.admit(self._transport, head, octets)
+
+    def _leave(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+
+
+class DoorFactory(ServerFactory):
+    """Listens for both; to be given to an endpoint.
+
+    Arguments:
+        site: serves HTTP.
+        websocket: builds the protocol of a connection that begins with a WebSocket handshake.
+        clock: for the time limit.
+        head_limit: the longest request head, in bytes.
+        patience: seconds for a connection's first head to arrive.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        site: LimitedSite,
+        websocket: ServerFactory,
+        clock: IReactorTime,
+        *,
+        head_limit: int = 16384,
+        patience: float = 10.0,
+    ) -> None:
+        self._site = site
+        self._websocket = websocket
+        self.clock = clock
+        self.head_limit = head_limit
+        self.patience = patience
+
+    def startFactory(self) -> None:
+        """Start what lies behind the door."""
+        self._site.doStart()
+        self._websocket.doStart()
+
+    def stopFactory(self) -> None:
+        """Stop what lies behind the door."""
+        self._site.doStop()
+        self._websocket.doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> Door:
+        """A door for a new connection."""
+        return Door(self)
+
+    def admit(self, transport: ITransport, head: Head, octets: bytes) -> None:
+        """Give the connection to whom its first request asks for.
+
+        Arguments:
+            head: of that request, checked.
+            octets: everything read so far, the head included.
+        """
+        address = transport.getPeer()
+        if not head.handshake:
+            hand_over(transport, self._site.channel(address, self._readmit), octets)
+            return
+        protocol = self._websocket.buildProtocol(address)
+        if protocol is None:
+            transport.loseConnection()
+        else:
+            hand_over(transport, protocol, octets)
+
+    def turn_away(self, transport: ITransport, refusal: Refusal) -> None:
+        """Refuse, in the shape of HTTP."""
+        self._site.turn_away(transport, refusal)
+
+    def _readmit(self, transport: ITransport, octets: bytes) -> None:
+        """A handshake came on a connection that proxies keep alive for HTTP: it comes in by the door again."""
+        hand_over(transport, self.buildProtocol(transport.getPeer()), octets)

@@ -1,0 +1,170 @@
+"""One request and its response as values, and the errors of the contract in that shape."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import ClassVar, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from twisted.web.http import NO_BODY_CODES, datetimeToString
+from twisted.web.http_headers import Headers
+
+from craftnet.access.bearer import from_authorization
+from craftnet.errors import BadRequest, Refusal, UnsupportedMediaType
+from craftnet.identifiers import parse_uuid
+from craftnet.messages import ErrorBody, to_json
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+OCTETS = "application/octet-stream"
+
+EVERYWHERE = {"Server": "craftnet", "X-Content-Type-Options": "nosniff"}
+"""Header fields of every response."""
+
+Body = TypeVar("Body", bound=Struct)
+
+
+class Call(Struct, frozen=True):
+    """A request, read whole.
+
+    Attributes:
+        path: without the query.
+        parameters: what stands in the route's variable segments, by their names; unquoted, not validated.
+        query: every value of each name.
+        secure: whether it came over TLS.
+    """
+
+    method: str
+    path: str
+    headers: Headers
+    parameters: Mapping[str, str] = {}
+    query: Mapping[str, Sequence[str]] = {}
+    body: bytes = b""
+    secure: bool = False
+
+    def header(self, name: str) -> str | None:
+        """The values of a header field, joined as RFC 9110 section 5.3 says; None without any."""
+        return ", ".join(self._values(name)) or None
+
+    @property
+    def token(self) -> str | None:
+        """The bearer token, unchecked; None without one.
+
+        Raises:
+            Unauthorized: it is malformed.
+        """
+        return from_authorization(self._values("Authorization"))
+
+    def identifier(self, name: str) -> UUID:
+        """A variable segment of the path that is an id.
+
+        Raises:
+            BadRequest: it is none.
+        """
+        return parse_uuid(self.parameters[name], name)
+
+    @property
+    def media_type(self) -> str:
+        """What the body is, in lower case and without parameters."""
+        return (self.header("Content-Type") or OCTETS).partition(";")[0].strip().lower()
+
+    def one(self, name: str) -> str:
+        """The value of a query parameter that must be there once.
+
+        Raises:
+            BadRequest: it is missing or repeated.
+        """
+        values = self.query.get(name, ())
+        if len(values) != 1:
+            raise BadRequest(f"The query parameter {name} must be given once.")
+        return values[0]
+
+    def decode(self, kind: type[Body]) -> Body:
+        """The JSON body as a value.
+
+        Raises:
+            BadRequest: it is not JSON, or a field of it is wrong; the text says which.
+        """
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise BadRequest(f"The body is not valid: {error}.") from None
+
+    def _values(self, name: str) -> list[str]:
+        return [value.decode("latin-1") for value in self.headers.getRawHeaders(name.encode(), [])]
+
+
+class Response(Struct, frozen=True):
+    """What goes back. Without a Cache-Control of its own, no cache may keep it."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+    media_type: str | None = JSON
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Every header field."""
+        fields = {**EVERYWHERE, "Cache-Control": "no-store", **self.headers}
+        if self.status not in NO_BODY_CODES:
+            fields["Content-Length"] = str(len(self.body))
+            if self.media_type is not None:
+                fields["Content-Type"] = self.media_type
+        return fields
+
+
+class Endpoint(ABC):
+    """What stands at the end of a route.
+
+    Attributes:
+        methods: the methods it answers, HEAD and OPTIONS aside.
+        accepts: the media types its bodies may have; empty when it takes none.
+    """
+
+    methods: ClassVar[tuple[str, ...]] = ("GET",)
+    accepts: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The methods it answers, all of them."""
+        return (*self.methods, *(("HEAD",) if "GET" in self.methods else ()), "OPTIONS")
+
+    @abstractmethod
+    async def respond(self, call: Call) -> Response:
+        """Answer.
+
+        Raises:
+            Refusal: it is refused.
+        """
+
+    def check_media_type(self, call: Call) -> None:
+        """Raises:
+        UnsupportedMediaType: the body is of a kind this endpoint does not take.
+        """
+        if self.accepts and call.media_type not in self.accepts:
+            names = " or ".join(sorted(self.accepts))
+            raise UnsupportedMediaType(f"This route takes {names}.", details={"accepts": sorted(self.accepts)})
+
+
+def json_response(message: Struct, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A message of the contract as a response."""
+    return Response(status, to_json(message), headers or {})
+
+
+def refused(refusal: Refusal) -> Response:
+    """A refusal in the contract's shape."""
+    details = None if refusal.details is None else dict(refusal.details)
+    body = ErrorBody(code=refusal.status, message=refusal.message, details=details)
+    return json_response(body, status=refusal.status, headers=refusal.headers)
+
+
+def final_octets(response: Response, now: float) -> bytes:
+    """A response as it travels when no HTTP machinery is there (yet, or any more); the connection ends with it."""
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}".encode()]
+    lines += [f"{name}: {value}".encode() for name, value in response.fields.items()]
+    lines += [b"Date: " + datetimeToString(now), b"Connection: close"]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + response.body

@@ -1,0 +1,26 @@
+"""Giving a connected transport to another protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IProtocol
+from twisted.protocols.policies import ProtocolWrapper
+
+
+def hand_over(transport: Any, protocol: IProtocol, octets: bytes = b"") -> None:
+    """From now on `protocol` has the connection; whoever had it hears of it no more.
+
+    Arguments:
+        transport: an `ITransport`. (Which protocol it serves is in no interface of Twisted's, hence Any.)
+        octets: what was read already, and is read again by `protocol`.
+    """
+    if isinstance(transport, ProtocolWrapper):  # TLS from the first octet: the wrapper is the transport.
+        transport.wrappedProtocol = protocol
+    elif isinstance(transport.protocol, ProtocolWrapper):  # TLS by startTLS: the wrapper sits in between.
+        transport.protocol.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
+    protocol.makeConnection(transport)
+    if octets:
+        protocol.dataReceived(octets)

@@ -1,0 +1,89 @@
+"""`/health` and `/health/batch`. Both read what the monitor knows already."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from craftnet.http.exchange import JSON, Call, Endpoint, Response, json_response
+from craftnet.http.negotiation import accepts_gzip, matches
+from craftnet.messages import (
+    HealthBatchRequest,
+    HealthBatchResponse,
+    HealthResponse,
+    HealthStatus,
+    Service,
+    to_json,
+)
+from craftnet.observe.monitor import Monitor
+
+MAX_AGE = 30
+"""Seconds for which a report may be cached."""
+
+
+class Rendition(Struct, frozen=True):
+    """A report as it is sent. Each coding has an entity tag of its own, as strong ones must."""
+
+    report: HealthResponse
+    plain: Response
+    packed: Response
+    etags: frozenset[str]
+
+
+class Health(Endpoint):
+    """`/health`: rendered once per report."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._rendition: Rendition | None = None
+
+    async def respond(self, call: Call) -> Response:
+        """The newest report, or 304; 503 when it is critical."""
+        report = self._monitor.reports[Service.CRAFTING_NETWORK]
+        if self._rendition is None or self._rendition.report is not report:
+            self._rendition = _render(report)
+        rendition = self._rendition
+        response = rendition.packed if accepts_gzip(call.header("Accept-Encoding")) else rendition.plain
+        if response.status == 200 and matches(call.header("If-None-Match"), rendition.etags):
+            kept = {name: response.headers[name] for name in ("Cache-Control", "ETag", "Vary")}
+            return Response(304, headers=kept)
+        return response
+
+
+class HealthBatch(Endpoint):
+    """`/health/batch`."""
+
+    methods = ("POST",)
+    accepts = frozenset({JSON})
+
+    def __init__(self, monitor: Monitor, now: Callable[[], float]) -> None:
+        self._monitor = monitor
+        self._now = now
+
+    async def respond(self, call: Call) -> Response:
+        """The newest report of each service, in the order asked."""
+        started = self._now()
+        asked = call.decode(HealthBatchRequest).services
+        results = [self._monitor.reports[service] for service in asked]
+        duration = int((self._now() - started) * 1000)
+        return json_response(
+            HealthBatchResponse(results=results, total_time_ms=duration),
+            headers={"Cache-Control": "no-cache", "X-Processing-Time": str(duration)},
+        )
+
+
+def _render(report: HealthResponse) -> Rendition:
+    body = to_json(report)
+    digest = blake2b(body, digest_size=12).hexdigest()
+    plain, packed = f'"{digest}"', f'"{digest}-gzip"'
+    status = 503 if report.status is HealthStatus.CRITICAL else 200
+    caching = {"Cache-Control": f"public, max-age={MAX_AGE}", "Vary": "Accept-Encoding"}
+    return Rendition(
+        report,
+        Response(status, body, {**caching, "ETag": plain}),
+        Response(status, gzip.compress(body, mtime=0), {**caching, "ETag": packed, "Content-Encoding": "gzip"}),
+        frozenset({plain, packed}),
+    )

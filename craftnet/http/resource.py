@@ -1,0 +1,124 @@
+"""The one resource of the site: finds the endpoint of a path, lets it answer, and writes what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from craftnet.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
+from craftnet.http.exchange import Call, Endpoint, Response, refused
+from craftnet.observe.metrics import Metrics
+
+
+class Table:
+    """Which endpoint answers which path.
+
+    Arguments:
+        prefixes: what may stand in front of every path, such as ``/api/v1``; `""` for the root.
+        routes: endpoints by their paths; a segment in braces is variable.
+    """
+
+    def __init__(self, prefixes: tuple[str, ...], routes: Mapping[str, Endpoint]) -> None:
+        self._routes = [
+            (tuple((prefix + path).strip("/").split("/")), endpoint)
+            for path, endpoint in routes.items()
+            for prefix in prefixes
+        ]
+
+    def find(self, segments: tuple[str, ...]) -> tuple[Endpoint, dict[str, str]]:
+        """The endpoint of a path, and what stands in its variable segments.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for template, endpoint in self._routes:
+            if len(template) == len(segments):
+                pairs = list(zip(template, segments, strict=True))
+                if all(wanted == given or wanted.startswith("{") for wanted, given in pairs):
+                    return endpoint, {wanted[1:-1]: given for wanted, given in pairs if wanted.startswith("{")}
+        raise NotFound("There is no such route.")
+
+
+class Routes(Resource):
+    """Answers every request."""
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(self, table: Table, metrics: Metrics) -> None:
+        super().__init__()
+        self._table = table
+        self._metrics = metrics
+
+    def render(self, request: Request) -> int:
+        """Start answering; the endpoint is cancelled when the client goes away."""
+        answering = Deferred.fromCoroutine(self._answer(request))
+        gone: list[Failure] = []
+
+        def leave(failure: Failure) -> None:
+            gone.append(failure)
+            answering.cancel()
+
+        def send(response: Response) -> None:
+            if not gone:
+                _write(request, response)
+
+        def failed(failure: Failure) -> None:
+            if not gone:
+                self._log.failure("a request could not be answered", failure)
+                _write(request, refused(Refusal("Something went wrong on our side.")))
+
+        request.notifyFinish().addErrback(leave)
+        answering.addCallbacks(send, failed)
+        return NOT_DONE_YET
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await self._respond(request)
+        except Refusal as refusal:
+            self._metrics.refused(refusal.label)
+            return refused(refusal)
+
+    async def _respond(self, request: Request) -> Response:
+        segments, call = _call(request)
+        endpoint, parameters = self._table.find(segments)
+        if call.method == "OPTIONS":
+            return Response(204, headers={"Allow": ", ".join(endpoint.allowed)})
+        if call.method not in endpoint.allowed:
+            raise MethodNotAllowed(endpoint.allowed)
+        endpoint.check_media_type(call)
+        return await endpoint.respond(replace(call, parameters=parameters))
+
+
+def _call(request: Request) -> tuple[tuple[str, ...], Call]:
+    """The request as values: the segments of its path, and the rest."""
+    try:
+        segments = tuple(segment.decode() for segment in request.postpath or ())
+        query = {
+            name.decode(): tuple(value.decode() for value in values) for name, values in (request.args or {}).items()
+        }
+    except UnicodeDecodeError:
+        raise BadRequest("The request target is not UTF-8.") from None
+    call = Call(
+        method=request.method.decode("ascii"),
+        path=request.path.decode("ascii"),
+        headers=request.requestHeaders,
+        query=query,
+        body=request.content.read(),
+        secure=request.isSecure(),
+    )
+    return segments, call
+
+
+def _write(request: Request, response: Response) -> None:
+    request.setResponseCode(response.status)
+    for name, value in response.fields.items():
+        request.setHeader(name, value)
+    request.write(response.body)
+    request.finish()

@@ -1,0 +1,33 @@
+"""The text form of the contract's ids: RFC 9562 section 4, the 8-4-4-4-12 hexadecimal form and no other."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from craftnet.errors import BadRequest
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """The UUID that `text` spells, in either case of letters; None when it is no UUID."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    # uuid.UUID also takes braces, a urn: prefix, missing hyphens and digits of other scripts.
+    return found if str(found) == text.lower() else None
+
+
+def parse_uuid(text: str, name: str) -> UUID:
+    """The UUID that a request's parameter spells.
+
+    Arguments:
+        text: what the client sent.
+        name: what the parameter is called, for the refusal.
+
+    Raises:
+        BadRequest: it is no UUID.
+    """
+    found = uuid_or_none(text)
+    if found is None:
+        raise BadRequest(f"{name} is not a UUID.", details={"parameter": name})
+    return found

@@ -1,0 +1,130 @@
+"""The rules of health: what a report says, and which news a change of reports is. Pure.
+
+A provider that fails is critical: sessions cannot be served. Another service that is not configured, or out of reach,
+only degrades this one; seen by itself, a service that is out of reach is critical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from craftnet.errors import BadRequest
+from craftnet.messages import Check, HealthResponse, HealthStatus, Service, WebSocketHealthMessage, instant
+
+Reports = Mapping[Service, HealthResponse]
+"""The newest report of every service."""
+
+News = Literal["health_update", "health_alert", "service_down"]
+
+_ALARM = {HealthStatus.OK: 0, HealthStatus.DEGRADED: 1, HealthStatus.CRITICAL: 2}
+_report_decoder = msgspec.json.Decoder(HealthResponse)
+
+
+def worst(statuses: Iterable[HealthStatus]) -> HealthStatus:
+    """The most alarming of them; ok when there are none."""
+    return max(statuses, key=_ALARM.__getitem__, default=HealthStatus.OK)
+
+
+def parse_services(values: Iterable[str]) -> frozenset[Service]:
+    """The services a request names: repeated parameters, comma-separated lists, or both. None named: this one.
+
+    Raises:
+        BadRequest: one of them is unknown.
+    """
+    names = [name.strip() for value in values for name in value.split(",") if name.strip()]
+    try:
+        return frozenset(Service(name) for name in names) or frozenset({Service.CRAFTING_NETWORK})
+    except ValueError:
+        known = [service.value for service in Service]
+        raise BadRequest("services names an unknown service.", details={"services": known}) from None
+
+
+def starting(service: Service, now: float) -> HealthResponse:
+    """The report before the first round of checks."""
+    return HealthResponse(
+        status=HealthStatus.DEGRADED, timestamp=instant(now), message=f"{service.value}: not checked yet"
+    )
+
+
+def unconfigured(service: Service, now: float) -> HealthResponse:
+    """The report of a service whose address nobody gave."""
+    return HealthResponse(
+        status=HealthStatus.DEGRADED,
+        timestamp=instant(now),
+        message=f"{service.value}: not configured, so nothing is known about it",
+    )
+
+
+def unreachable(service: Service, problem: str, now: float) -> HealthResponse:
+    """The report of a service that did not answer; `problem` says how."""
+    return HealthResponse(
+        status=HealthStatus.CRITICAL, timestamp=instant(now), message=f"{service.value}: unreachable ({problem})"
+    )
+
+
+def answered(service: Service, code: int, body: bytes, now: float) -> HealthResponse:
+    """The report of a service that answered a probe: its own, if it sent one."""
+    try:
+        report = _report_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        status = HealthStatus.OK if 200 <= code < 300 else HealthStatus.CRITICAL
+        return HealthResponse(status=status, timestamp=instant(now), message=f"{service.value}: answered {code}")
+    said = f"{service.value}: {report.message}" if report.message else service.value
+    return replace(report, timestamp=instant(now), message=said)
+
+
+def as_check(report: HealthResponse, response_time: int | None) -> Check:
+    """Another service's report as a check of this one, which it can degrade but not stop.
+
+    Arguments:
+        response_time: of the probe, in milliseconds.
+    """
+    status = HealthStatus.OK if report.status is HealthStatus.OK else HealthStatus.DEGRADED
+    return Check(status=status, message=report.message, response_time=response_time)
+
+
+def own_report(checks: Mapping[str, Check], *, version: str, uptime: float, now: float) -> HealthResponse:
+    """This service's report.
+
+    Arguments:
+        checks: by their names.
+        uptime: seconds since the start.
+    """
+    ailing = [name for name, check in checks.items() if check.status is not HealthStatus.OK]
+    name = Service.CRAFTING_NETWORK.value
+    return HealthResponse(
+        status=worst(check.status for check in checks.values()),
+        timestamp=instant(now),
+        message=f"{name}: see {', '.join(ailing)}" if ailing else name,
+        version=version,
+        uptime=int(uptime),
+        checks=dict(checks),
+    )
+
+
+def news(before: Reports, after: Reports, service: Service) -> News | None:
+    """What those who watch `service` must be told at once; None when it can wait for the next regular update.
+
+    The watchers of this service also hear of the others' breakdowns, because its checks include them.
+    """
+    watched = Service if service is Service.CRAFTING_NETWORK else (service,)
+    if any(_broke_down(before[one], after[one]) for one in watched):
+        return "service_down"
+    return "health_alert" if _statuses(before[service]) != _statuses(after[service]) else None
+
+
+def message(kind: News, report: HealthResponse, now: float) -> WebSocketHealthMessage:
+    """A message of the health feed."""
+    return WebSocketHealthMessage(type=kind, timestamp=instant(now), message_timestamp=report.timestamp, health=report)
+
+
+def _broke_down(before: HealthResponse, after: HealthResponse) -> bool:
+    return after.status is HealthStatus.CRITICAL and before.status is not HealthStatus.CRITICAL
+
+
+def _statuses(report: HealthResponse) -> tuple[HealthStatus, dict[str, HealthStatus]]:
+    return report.status, {name: check.status for name, check in (report.checks or {}).items()}

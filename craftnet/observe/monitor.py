@@ -1,0 +1,129 @@
+"""Asks everybody at an interval and keeps the newest reports, so that whoever wants to know need not wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+from twisted.application.service import Service as ApplicationService
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from craftnet.errors import CraftnetError
+from craftnet.messages import Check, HealthResponse, HealthStatus, Service
+from craftnet.observe.health import Reports, as_check, own_report, starting, unconfigured, unreachable
+
+AsyncCheck = Callable[[], Coroutine[Any, Any, Check]]
+AsyncProbe = Callable[[], Coroutine[Any, Any, HealthResponse]]
+Listener = Callable[[Reports, Reports], None]
+Answer = TypeVar("Answer")
+
+OTHERS = tuple(service for service in Service if service is not Service.CRAFTING_NETWORK)
+"""The services that are probed."""
+
+
+class Monitor(ApplicationService):
+    """The newest report of every service.
+
+    Arguments:
+        checks: of this service, by their names; one that raises is critical.
+        probes: of the other services; one that is missing is reported as not configured.
+        version: of this service.
+        interval: seconds from round to round.
+        timeout: seconds until an answer is no longer waited for.
+
+    Attributes:
+        reports: the newest ones.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        checks: Mapping[str, AsyncCheck],
+        probes: Mapping[Service, AsyncProbe],
+        clock: IReactorTime,
+        *,
+        version: str,
+        interval: float = 10.0,
+        timeout: float = 5.0,
+    ) -> None:
+        self._checks = checks
+        self._probes = probes
+        self._clock = clock
+        self._version = version
+        self._interval = interval
+        self._timeout = timeout
+        self._started = clock.seconds()
+        self._listeners: list[Listener] = []
+        self._rounds = LoopingCall(self._start_round)
+        self._rounds.clock = clock
+        self._round: Deferred[None] | None = None
+        self.reports: Reports = {service: starting(service, self._started) for service in Service}
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call `listener` with the reports before and after every round."""
+        self._listeners.append(listener)
+
+    def startService(self) -> None:
+        """Ask for the first time at once."""
+        super().startService()
+        self._rounds.start(self._interval)
+
+    def stopService(self) -> None:
+        """Ask no more; a round under way is given up."""
+        super().stopService()
+        self._rounds.stop()
+        if self._round is not None:
+            self._round.cancel()
+
+    def _start_round(self) -> Deferred[None]:
+        self._round = Deferred.fromCoroutine(self._ask_everybody())
+        # An error here is a bug of ours; the rounds must not stop for it.
+        return self._round.addErrback(lambda failure: self._log.failure("a round of health checks failed", failure))
+
+    async def _ask_everybody(self) -> None:
+        asked = gatherResults([Deferred.fromCoroutine(self._check(check)) for check in self._checks.values()])
+        probed = gatherResults([Deferred.fromCoroutine(self._probe(service)) for service in OTHERS])
+        checks = dict(zip(self._checks, await asked, strict=True))
+        after: dict[Service, HealthResponse] = {}
+        for service, (report, duration) in zip(OTHERS, await probed, strict=True):
+            after[service] = report
+            checks[service.value] = as_check(report, duration)
+        if not self.running:
+            return  # what was given up says nothing about anybody's health.
+        now = self._clock.seconds()
+        after[Service.CRAFTING_NETWORK] = own_report(checks, version=self._version, uptime=now - self._started, now=now)
+        before, self.reports = self.reports, after
+        for listener in self._listeners:
+            listener(before, after)
+
+    async def _check(self, check: AsyncCheck) -> Check:
+        try:
+            answer, duration = await self._timed(check)
+        except Exception as error:
+            return Check(status=HealthStatus.CRITICAL, message=f"does not answer ({_problem(error)})")
+        return replace(answer, response_time=duration)
+
+    async def _probe(self, service: Service) -> tuple[HealthResponse, int | None]:
+        probe = self._probes.get(service)
+        if probe is None:
+            return unconfigured(service, self._clock.seconds()), None
+        try:
+            return await self._timed(probe)
+        except Exception as error:
+            return unreachable(service, _problem(error), self._clock.seconds()), None
+
+    async def _timed(self, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> tuple[Answer, int]:
+        """The answer, and how long it took, in milliseconds."""
+        started = self._clock.seconds()
+        answer = await Deferred.fromCoroutine(ask()).addTimeout(self._timeout, self._clock)
+        return answer, int((self._clock.seconds() - started) * 1000)
+
+
+def _problem(error: Exception) -> str:
+    """What to tell everybody: our own errors' texts are made for that; of others, only the kind."""
+    return str(error) if isinstance(error, CraftnetError) else type(error).__name__

@@ -1,0 +1,50 @@
+"""The earliest of many deadlines that change all the time: a heap in which putting one off costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from heapq import heappop, heappush
+from itertools import count
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Deadlines(Generic[Key]):
+    """Says whose deadline may have come.
+
+    A deadline that moves back is not moved here: its owner is named at the old time, looks, and sets the new one.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Key]] = []
+        self._entries: dict[Key, float] = {}
+        self._order = count()
+
+    def set(self, key: Key, when: float) -> None:
+        """Name `key` at `when` (Unix seconds) or before."""
+        entry = self._entries.get(key)
+        if entry is None or when < entry:
+            self._entries[key] = when
+            heappush(self._heap, (when, next(self._order), key))
+
+    def discard(self, key: Key) -> None:
+        """Name `key` no more."""
+        self._entries.pop(key, None)
+
+    @property
+    def earliest(self) -> float | None:
+        """When to ask `due` next; None when there is nothing to wait for."""
+        heap = self._heap
+        while heap and self._entries.get(heap[0][2]) != heap[0][0]:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def due(self, now: float) -> list[Key]:
+        """Everybody who wanted to be named by `now`; each must be set again to be named again."""
+        named = []
+        while (when := self.earliest) is not None and when <= now:
+            key = heappop(self._heap)[2]
+            del self._entries[key]
+            named.append(key)
+        return named

@@ -1,0 +1,127 @@
+"""What is derived from a session_token: the token's parts, the keys, the sealing of datagrams.
+
+HKDF-SHA256 (RFC 5869) for keys, HMAC-SHA256 cut to 16 bytes for the handshake, AES-128-GCM (NIST SP 800-38D) for the
+rest, with the nonce of RFC 8446 section 5.3: the IV xor the 64-bit sequence. Objects that hold secrets do not show them.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from craftnet.errors import BadDatagram
+from craftnet.protocols.layouts import MAC_SIZE
+
+SECRET_SIZE = 32
+"""Bytes of the secret in a session_token."""
+
+NONCE_SIZE = 16
+"""Bytes of the nonces in the handshake."""
+
+_KEY_SIZE = 16
+_IV_SIZE = 12
+_ID_SIZE = 4
+
+
+class SessionToken:
+    """What POST …/connect answers: a connection id, which travels in the clear, and a secret, which never travels again."""
+
+    __slots__ = ("connection_id", "secret")
+
+    def __init__(self, connection_id: int, secret: bytes) -> None:
+        self.connection_id = connection_id
+        self.secret = secret
+
+    @property
+    def text(self) -> str:
+        """The token as clients get it: base64url (RFC 4648 section 5) without padding."""
+        raw = self.connection_id.to_bytes(_ID_SIZE, "big") + self.secret
+        return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+    @classmethod
+    def parse(cls, text: str) -> SessionToken:
+        """The token of a `text`.
+
+        Raises:
+            ValueError: this is none. The message does not repeat the text.
+        """
+        try:
+            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except (Base64Error, ValueError):
+            raise ValueError("not a session_token") from None
+        if len(raw) != _ID_SIZE + SECRET_SIZE:
+            raise ValueError("not a session_token")
+        return cls(int.from_bytes(raw[:_ID_SIZE], "big"), raw[_ID_SIZE:])
+
+
+class HandshakeKey:
+    """Signs HELLO, CHALLENGE and RESPONSE, so that only a holder of the token can start anything."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = _expand(secret, b"", b"craftnet udp 1 handshake", 32)
+
+    def sign(self, content: bytes) -> bytes:
+        """The content with its MAC behind it."""
+        return content + self._mac(content)
+
+    def verify(self, signed: bytes) -> bytes:
+        """The content without its MAC.
+
+        Raises:
+            BadDatagram: the MAC is not that of the content.
+        """
+        content, mac = signed[:-MAC_SIZE], signed[-MAC_SIZE:]
+        if not hmac.compare_digest(mac, self._mac(content)):
+            raise BadDatagram("forged", "the MAC does not hold")
+        return content
+
+    def _mac(self, content: bytes) -> bytes:
+        return hmac.digest(self._key, content, "sha256")[:MAC_SIZE]
+
+
+class TrafficKey:
+    """Seals and opens the datagrams of one direction."""
+
+    __slots__ = ("_aead", "_iv")
+
+    def __init__(self, secret: bytes, salt: bytes, label: bytes) -> None:
+        material = _expand(secret, salt, b"craftnet udp 1 " + label, _KEY_SIZE + _IV_SIZE)
+        self._aead = AESGCM(material[:_KEY_SIZE])
+        self._iv = int.from_bytes(material[_KEY_SIZE:], "big")
+
+    def seal(self, sequence: int, header: bytes, content: bytes) -> bytes:
+        """The content encrypted, with the tag behind it. No sequence is ever used twice with one key."""
+        return self._aead.encrypt((self._iv ^ sequence).to_bytes(_IV_SIZE, "big"), content, header)
+
+    def open(self, sequence: int, header: bytes, sealed: bytes) -> bytes:
+        """The content.
+
+        Raises:
+            BadDatagram: header or content are not what was sealed under this sequence.
+        """
+        try:
+            return self._aead.decrypt((self._iv ^ sequence).to_bytes(_IV_SIZE, "big"), sealed, header)
+        except InvalidTag:
+            raise BadDatagram("forged", "the tag does not hold") from None
+
+
+def client_key(secret: bytes, client_nonce: bytes, server_nonce: bytes) -> TrafficKey:
+    """The key of what the client sends."""
+    return TrafficKey(secret, client_nonce + server_nonce, b"client")
+
+
+def server_key(secret: bytes, client_nonce: bytes, server_nonce: bytes) -> TrafficKey:
+    """The key of what the server sends."""
+    return TrafficKey(secret, client_nonce + server_nonce, b"server")
+
+
+def _expand(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:
+    return HKDF(algorithm=SHA256(), length=size, salt=salt, info=info).derive(secret)

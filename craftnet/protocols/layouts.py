@@ -1,0 +1,199 @@
+"""Every byte that travels, declared. Nothing here runs on the hot path: `craftnet.protocols.derivation` makes fast code of it.
+
+Integers are unsigned and big-endian. `Const` marks what a reader must find unchanged: reserved bits, padding, tags.
+Two families share the file: the records of the HTTP interface (32-byte header), and the datagrams of the UDP protocol
+(7-byte header), whose content is encrypted. docs/udp-protocol.md shows the same as tables.
+"""
+
+from __future__ import annotations
+
+from construct import (  # type: ignore[import-untyped]  # construct ships no annotations.
+    Array,
+    BitsInteger,
+    BitStruct,
+    Bytes,
+    Const,
+    Construct,
+    Int8ub,
+    Int16ub,
+    Int32ub,
+    Int64ub,
+    Struct,
+    Terminated,
+    this,
+)
+
+NONE_U32 = 0xFFFFFFFF
+"""A quantity or a time that is not there. A quality that is not there is 0."""
+
+MAC_SIZE = 16
+"""Bytes of a handshake's authentication code and of the AEAD's tag."""
+
+# --- The records of the HTTP interface ------------------------------------------------------------------------------
+
+RECORD_VERSION = 1
+
+Header = Struct(
+    "packet_type" / Int8ub,
+    "form"
+    / BitStruct(
+        "version" / BitsInteger(4),
+        "reserved" / Const(0, BitsInteger(4)),
+    ),
+    "length" / Int16ub,  # of the whole record, this header included.
+    "sequence" / Int32ub,
+    "timestamp_ms" / Int64ub,
+    "session_id" / Bytes(16),
+)
+
+ProgressBody = Struct(
+    "percent" / Int16ub,  # hundredths.
+    "quality" / Int8ub,
+    "target_quality" / Int8ub,
+    "remaining_ms" / Int32ub,
+    "flags" / Int8ub,
+    "reserved" / Const(bytes(7)),
+)
+
+ChangeRow = Struct(
+    "material_id" / Bytes(16),
+    "quantity" / Int32ub,
+    "change_type" / Int8ub,
+    "quality" / Int8ub,
+    "reserved" / Const(bytes(2)),
+)
+
+ProgressUpdate = Struct("header" / Header, "body" / ProgressBody, Terminated)
+
+MaterialsUpdate = Struct(
+    "header" / Header,
+    "changes" / Array((this.header.length - Header.sizeof()) // ChangeRow.sizeof(), ChangeRow),
+    Terminated,
+)
+
+# --- The UDP protocol: what everybody can read ----------------------------------------------------------------------
+
+DATAGRAM_VERSION = 1
+
+HANDSHAKE_SIZE = 512
+"""Bytes of a HELLO and of a RESPONSE: more than the answer, so that nobody gains by forging a sender's address."""
+
+
+def _first(kind: int) -> Construct:
+    """The first byte of a handshake datagram."""
+    return BitStruct(
+        "version" / Const(DATAGRAM_VERSION, BitsInteger(2)),
+        "key_phase" / Const(0, BitsInteger(1)),
+        "kind" / Const(kind, BitsInteger(5)),
+    )
+
+
+# The 16-byte MAC of all that comes before it ends each of these three.
+
+Hello = Struct(
+    "first" / _first(1),
+    "connection_id" / Int32ub,
+    "client_nonce" / Bytes(16),
+    "padding" / Const(bytes(HANDSHAKE_SIZE - 21 - MAC_SIZE)),
+)
+
+Challenge = Struct(
+    "first" / _first(2),
+    "connection_id" / Int32ub,
+    "client_nonce" / Bytes(16),
+    "issued_us" / Int64ub,
+    "server_nonce" / Bytes(16),
+    "cookie" / Bytes(16),
+)
+
+Response = Struct(
+    "first" / _first(3),
+    "connection_id" / Int32ub,
+    "client_nonce" / Bytes(16),
+    "issued_us" / Int64ub,
+    "server_nonce" / Bytes(16),
+    "cookie" / Bytes(16),
+    "padding" / Const(bytes(HANDSHAKE_SIZE - 61 - MAC_SIZE)),
+)
+
+SealedHeader = Struct(
+    "first"
+    / BitStruct(
+        "version" / Const(DATAGRAM_VERSION, BitsInteger(2)),
+        "key_phase" / Const(0, BitsInteger(1)),
+        "kind" / BitsInteger(5),
+    ),
+    "connection_id" / Int32ub,
+    "sequence" / Int16ub,  # the low 16 of 64 bits.
+)
+
+# --- The UDP protocol: what is encrypted ----------------------------------------------------------------------------
+
+Acknowledgement = Struct(  # opens the content of every sealed datagram.
+    "newest" / Int32ub,  # the low 32 bits of the newest sequence received; 0: none yet.
+    "earlier" / Int32ub,  # bit i: sequence newest − 1 − i was received.
+)
+
+Heartbeat = Struct(
+    "sent_us" / Int64ub,
+    "echoed_us" / Int64ub,
+    "received_us" / Int64ub,
+)
+
+Close = Struct("reason" / Int8ub)
+
+# The content of a STATE is any number of these four, one after the other.
+
+ProgressState = Struct(
+    "tag" / Const(1, Int8ub),
+    "version" / Int32ub,
+    "anchor_ms" / Int64ub,
+    "model"
+    / BitStruct(
+        "percent" / BitsInteger(14),  # hundredths.
+        "status" / BitsInteger(3),
+        "quality" / BitsInteger(7),
+        "target_quality" / BitsInteger(7),
+        "reserved" / Const(0, BitsInteger(1)),
+    ),
+    "remaining_ms" / Int32ub,
+)
+
+ReasonPart = Struct(  # `length` bytes of the text follow.
+    "tag" / Const(2, Int8ub),
+    "version" / Int32ub,
+    "total" / Int16ub,
+    "offset" / Int16ub,
+    "length" / Int8ub,
+)
+
+MaterialsPart = Struct(  # `count` rows follow.
+    "tag" / Const(3, Int8ub),
+    "version" / Int32ub,
+    "rows" / Int16ub,  # of the whole table …
+    "problems" / Int16ub,  # … and of the table of problems.
+    "first" / Int16ub,
+    "count" / Int8ub,
+)
+
+MaterialRow = Struct(
+    "material_id" / Bytes(16),
+    "quantity" / Int32ub,
+    "quality" / Int8ub,
+)
+
+ProblemsPart = Struct(  # `count` rows follow.
+    "tag" / Const(4, Int8ub),
+    "version" / Int32ub,
+    "first" / Int16ub,
+    "count" / Int8ub,
+)
+
+ProblemRow = Struct(
+    "row" / Int16ub,  # which material, by its place in the table.
+    "problem" / Int8ub,
+    "required_quantity" / Int32ub,
+    "available_quantity" / Int32ub,
+    "required_quality" / Int8ub,
+    "available_quality" / Int8ub,
+)

@@ -1,0 +1,93 @@
+"""What heartbeats tell: how long a round trip takes, and how far the other side's clock is off."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from craftnet.protocols.records import Heartbeat
+
+INITIAL_TIMEOUT = 1.0
+"""Seconds before the first resend, until a round trip was measured (RFC 6298 section 2.1)."""
+
+MIN_TIMEOUT = 0.1
+MAX_TIMEOUT = 5.0
+
+SAMPLES = 8
+"""How many heartbeats the clock offset is chosen from."""
+
+_LONGEST = 60.0  # seconds; a "round trip" beyond it is a clock that was set.
+
+
+class RoundTrip:
+    """The smoothed round trip and the resend timeout of RFC 6298 section 2.
+
+    Attributes:
+        smoothed: seconds; None before the first measurement.
+    """
+
+    __slots__ = ("_variation", "smoothed")
+
+    def __init__(self) -> None:
+        self.smoothed: float | None = None
+        self._variation = 0.0
+
+    def measured(self, seconds: float) -> None:
+        """A round trip took this long."""
+        if not 0 <= seconds <= _LONGEST:
+            return
+        if self.smoothed is None:
+            self.smoothed = seconds
+            self._variation = seconds / 2
+        else:
+            self._variation += (abs(self.smoothed - seconds) - self._variation) / 4
+            self.smoothed += (seconds - self.smoothed) / 8
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for an acknowledgement."""
+        if self.smoothed is None:
+            return INITIAL_TIMEOUT
+        return min(MAX_TIMEOUT, max(MIN_TIMEOUT, self.smoothed + 4 * self._variation))
+
+
+class Pulse:
+    """The heartbeats of one connection, from one side.
+
+    Attributes:
+        round_trip: fed by every heartbeat that echoes one of ours.
+        offset: seconds to add to our clock to get the other side's: of the last samples, the one with the least delay.
+    """
+
+    __slots__ = ("_heard_us", "_newest", "_samples", "offset", "round_trip")
+
+    def __init__(self) -> None:
+        self.round_trip = RoundTrip()
+        self.offset = 0.0
+        self._samples: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
+        self._newest = 0
+        self._heard_us = 0
+
+    def beat(self, now: float) -> Heartbeat:
+        """The heartbeat to send."""
+        return Heartbeat(_microseconds(now), self._newest, self._heard_us)
+
+    def heard(self, heartbeat: Heartbeat, now: float) -> None:
+        """One came in. Older ones than the newest tell nothing new."""
+        if heartbeat.sent_us <= self._newest:
+            return
+        self._newest, self._heard_us = heartbeat.sent_us, _microseconds(now)
+        if heartbeat.echoed_us:
+            there = (heartbeat.received_us - heartbeat.echoed_us) / 1_000_000
+            back = (heartbeat.sent_us - self._heard_us) / 1_000_000
+            self.sampled(there - back, (there + back) / 2)
+
+    def sampled(self, delay: float, offset: float) -> None:
+        """A round trip of `delay` seconds showed the other clock `offset` seconds ahead of ours."""
+        self.round_trip.measured(delay)
+        if 0 <= delay <= _LONGEST:
+            self._samples.append((delay, offset))
+            self.offset = min(self._samples)[1]
+
+
+def _microseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000)

@@ -1,0 +1,59 @@
+"""The memory back end, with a simulated crafting authority that fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twisted.application.service import MultiService
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from craftnet.interfaces import IBackend, IBackendFactory, IShowcase
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.providers.workshop import settings
+from craftnet.providers.workshop.driver import Driver
+from craftnet.state import SessionState
+
+RETENTION = 60.0
+"""Seconds that a finished session is kept: long enough to look at it, short enough for fast simulations."""
+
+REMEMBERED = 10_000
+"""Event ids that are remembered; the workshop never tells anything twice."""
+
+
+@implementer(IBackend, IShowcase)
+class WorkshopBackend:
+    """Everything in this process, and always something to see."""
+
+    def __init__(self, clock: IReactorTime, wanted: settings.Settings) -> None:
+        capacity = max(MemorySettings().capacity, 2 * wanted.players)
+        memory = MemoryBackend(clock, MemorySettings(capacity=capacity, retention=RETENTION, remembered=REMEMBERED))
+        self.sessions = memory.sessions
+        self.materials = memory.materials
+        self.queues = memory.queues
+        self.service = MultiService()
+        self._driver = Driver(clock, memory, wanted)
+        for service in (memory.service, self._driver):
+            service.setServiceParent(self.service)  # type: ignore[no-untyped-call]  # Twisted does not annotate it yet.
+
+    def featured(self) -> SessionState | None:
+        """As in `IShowcase`; there is one from the moment the service started."""
+        session_id = self._driver.featured()
+        found: list[SessionState | None] = [None]
+        if session_id is not None:
+            # The memory back end answers at once.
+            self.sessions.get(session_id).addCallback(found.append)
+        return found[-1]
+
+
+@implementer(IBackendFactory)
+class WorkshopFactory:
+    """Makes `WorkshopBackend`s."""
+
+    name = "workshop"
+    summary = "a simulated crafting authority, for demonstrations and for load"
+    arguments: Mapping[str, str] = settings.ARGUMENTS
+
+    def build(self, reactor: IReactorTime, arguments: Mapping[str, str]) -> WorkshopBackend:
+        """As in `IBackendFactory`."""
+        return WorkshopBackend(reactor, settings.parse(arguments))

@@ -1,0 +1,114 @@
+"""One district's stations of one kind: so many places, and a line of those who wait for one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import nsmallest
+from uuid import UUID
+
+from craftnet.events import QueueUpdate
+from craftnet.messages import QueueNews, Station
+from craftnet.providers.workshop.schedule import Sleeper
+
+JUMP_PRICE = 40
+"""What it costs to be let past one other player."""
+
+
+class Ticket:
+    """A player's claim to a place, for the session that is to come.
+
+    Attributes:
+        owner: who is to be woken when it is given one.
+        workstation_id: the place that was given; None while waiting.
+    """
+
+    __slots__ = ("owner", "player_id", "session_id", "workstation_id")
+
+    def __init__(self, player_id: UUID, session_id: UUID, owner: Sleeper) -> None:
+        self.player_id = player_id
+        self.session_id = session_id
+        self.owner = owner
+        self.workstation_id: UUID | None = None
+
+
+class Bench:
+    """Places and a line.
+
+    Arguments:
+        workstations: the ids of its places, at least one.
+        typical: seconds that a craft takes here, to guess at waits.
+    """
+
+    def __init__(self, station: Station, workstations: Sequence[UUID], typical: float) -> None:
+        self.station = station
+        self._free = list(workstations)
+        self._places = len(workstations)
+        self._typical = typical
+        self._line: list[Ticket] = []
+        # When each place in use is expected to be free.
+        self._ends: dict[UUID, float] = {}
+
+    def position(self, ticket: Ticket) -> int:
+        """Its position in line, from 1."""
+        return self._line.index(ticket) + 1
+
+    def enter(self, ticket: Ticket) -> bool:
+        """Take a free place, else stand in line. Whether a place was free."""
+        if self._free and not self._line:
+            self._give(ticket)
+            return True
+        self._line.append(ticket)
+        return False
+
+    def leave(self, ticket: Ticket) -> tuple[Ticket, ...]:
+        """Go out of the line. Answers who moved up by it."""
+        index = self._line.index(ticket)
+        del self._line[index]
+        return tuple(self._line[index:])
+
+    def boost(self, ticket: Ticket, position: int) -> tuple[Ticket, ...]:
+        """Move up to `position`. Answers who was passed."""
+        index = self._line.index(ticket)
+        passed = tuple(self._line[position - 1 : index])
+        del self._line[index]
+        self._line.insert(position - 1, ticket)
+        return passed
+
+    def expect(self, workstation_id: UUID, end: float) -> None:
+        """The craft at this place will be over at `end`, Unix seconds."""
+        self._ends[workstation_id] = end
+
+    def release(self, workstation_id: UUID) -> Ticket | None:
+        """A place is free again. Answers the first in line, to whom it is given, while that ticket is still in line."""
+        self._ends.pop(workstation_id, None)
+        self._free.append(workstation_id)
+        if not self._line:
+            return None
+        first = self._line[0]
+        self._give(first)
+        return first
+
+    def news(self, ticket: Ticket, kind: QueueNews, now: float) -> QueueUpdate:
+        """What the authority tells the player of a ticket that stands in line."""
+        position = self.position(ticket)
+        ready = kind is QueueNews.STATION_AVAILABLE
+        return QueueUpdate(
+            type=kind,
+            player_id=ticket.player_id,
+            queue_position=position,
+            total_in_queue=len(self._line),
+            estimated_wait_seconds=0 if ready else self.wait(position, now),
+            station_type=self.station,
+            can_jump_queue=position > 1,
+            jump_queue_cost=JUMP_PRICE * (position - 1) if position > 1 else None,
+        )
+
+    def wait(self, position: int, now: float) -> int:
+        """Whole seconds until the one at `position` gets a place, by what is known of those who have one."""
+        rounds, rank = divmod(position - 1, self._places)
+        ends = nsmallest(rank + 1, self._ends.values())
+        first = max(0.0, ends[rank] - now) if rank < len(ends) else self._typical
+        return round(first + rounds * self._typical)
+
+    def _give(self, ticket: Ticket) -> None:
+        ticket.workstation_id = self._free.pop()

@@ -1,0 +1,305 @@
+"""One craft, from its start to its end, and what happens to it on the way. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
+from typing import Literal
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from craftnet.events import (
+    EventData,
+    EventMaterial,
+    MaterialsUpdate,
+    SessionCancel,
+    SessionComplete,
+    SessionFail,
+    SessionPause,
+    SessionProgress,
+    SessionResume,
+    SessionStart,
+)
+from craftnet.messages import ChangeType, MaterialChange, Status
+from craftnet.providers.workshop.catalogue import Recipe, name_id
+from craftnet.providers.workshop.schedule import Life
+from craftnet.providers.workshop.shortage import quantity_changed, shortage
+from craftnet.providers.workshop.world import World
+
+SHORTEST, LONGEST = 1.0, 3600.0
+"""What the contract allows for an estimated duration, seconds."""
+
+CATALYST = name_id("material", "catalyst drop")
+"""What players sometimes add to a craft to make it better."""
+
+Grade = Literal["poor", "common", "uncommon", "rare", "epic", "legendary"]
+Failure = Literal["insufficient_materials", "recipe_error", "player_disconnect", "timeout", "system_error"]
+Cancel = Literal["player_request", "zone_change", "combat_start"]
+Pause = Literal["player_afk", "combat_start", "system_maintenance", "technical_issue"]
+
+GRADES: tuple[tuple[int, Grade], ...] = (
+    (88, "legendary"),
+    (78, "epic"),
+    (65, "rare"),
+    (50, "uncommon"),
+    (25, "common"),
+)
+"""The quality from which a result has its grade, best first; below the last it is poor."""
+
+_FAILURES: tuple[Failure, ...] = ("recipe_error", "recipe_error", "player_disconnect", "timeout", "system_error")
+_CANCELS: tuple[Cancel, ...] = ("player_request", "player_request", "zone_change", "combat_start")
+_PAUSES: tuple[Pause, ...] = ("player_afk", "player_afk", "combat_start", "system_maintenance", "technical_issue")
+
+Moment = tuple[float, Callable[[], Life]]
+"""How much of the work is done when something happens, 0–1, and what."""
+
+
+class Craft:
+    """A session.
+
+    Arguments:
+        least: seconds of the clock that it takes at least.
+        blessed: it will be completed, whatever happens on the way.
+
+    Attributes:
+        estimate: what the authority says at its start that it will take, seconds of the clock.
+        status: what it is doing; None before its start.
+        ends: when it will be completed if nothing more happens to it, Unix seconds.
+        doomed: it will not be completed.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        recipe: Recipe,
+        player_id: UUID,
+        session_id: UUID,
+        *,
+        least: float = SHORTEST,
+        blessed: bool = False,
+    ) -> None:
+        self.session_id = session_id
+        self.estimate = min(LONGEST, max(least, recipe.seconds / world.settings.speed))
+        self.status: Status | None = None
+        self.ends = math.inf
+        self.doomed = False
+        self._world = world
+        self._recipe = recipe
+        self._player_id = player_id
+        self._started = world.now
+        # Work is measured in seconds at a pace of 1.
+        self._left = self.estimate
+        self._pace = world.dice.uniform(0.87, 1.15)
+        self._quality = max(1, round(recipe.quality * world.dice.uniform(0.7, 0.95)))
+        self._brought = [
+            EventMaterial(item.material_id, item.quantity, min(100, item.quality + world.dice.randrange(15)))
+            for item in recipe.ingredients
+        ]
+        self._stock = {material.material_id: material.quantity for material in self._brought}
+        self._catalysed = False
+        self._plan = self._fate(blessed)
+
+    def live(self, zone_id: UUID, workstation_id: UUID, head_start: float = 0.0) -> Life:
+        """Craft. `head_start`: how much of it was done already when the simulation began, 0–1."""
+        self._start(zone_id, workstation_id, head_start)
+        for fraction, happen in self._plan:
+            if fraction > head_start:
+                yield from self._work(fraction)
+                yield from happen()
+                if self.status is Status.FAILED:
+                    return
+        yield from self._work(1.0)
+        self._complete()
+
+    def _fate(self, blessed: bool) -> list[Moment]:
+        """Everything that will happen, in order."""
+        world, dice = self._world, self._world.dice
+        portions = min(4, 1 + max(self._stock.values()))
+        plan: list[Moment] = [
+            ((number - 0.5) / portions, partial(self._consume, number / portions)) for number in range(1, portions + 1)
+        ]
+        plan += [(dice.uniform(0.1, 0.9), self._change_pace) for _ in range(dice.randrange(3))]
+        if dice.random() < 0.15:
+            plan.append((dice.uniform(0.1, 0.7), self._add_catalyst))
+        if world.strikes(0.2):
+            plan.append((dice.uniform(0.1, 0.9), self._pause))
+        if world.strikes(0.1):
+            plan.append((dice.uniform(0.1, 0.9), self._interrupt))
+        if world.strikes(0.25):
+            fatal = not blessed and dice.random() < 0.2
+            self.doomed = fatal
+            # Before the last portion goes in, so that something is still needed.
+            plan.append((dice.uniform(0.1, 0.7), partial(self._run_short, fatal)))
+        if not blessed and world.strikes(0.05):
+            self.doomed = True
+            plan.append((dice.uniform(0.1, 0.8), self._cancel))
+        if not blessed and world.strikes(self._recipe.difficulty):
+            self.doomed = True
+            plan.append((dice.uniform(0.3, 0.98), partial(self._fail, None)))
+        return sorted(plan, key=itemgetter(0))
+
+    def _start(self, zone_id: UUID, workstation_id: UUID, head_start: float) -> None:
+        self._started = self._world.now - head_start * self.estimate
+        self._left = self.estimate * (1.0 - head_start)
+        start = SessionStart(
+            session_id=self.session_id,
+            recipe_id=self._recipe.recipe_id,
+            player_id=self._player_id,
+            materials=tuple(self._brought),
+            estimated_duration_seconds=self.estimate,
+            workstation_id=workstation_id,
+            zone_id=zone_id,
+        )
+        self._tell(start, self._started)
+        self._use_up(head_start)
+        self._report(Status.ACTIVE)
+
+    def _work(self, fraction: float) -> Life:
+        """Go on until this much is done, and report now and then."""
+        rate, dice = self._world.settings.rate, self._world.dice
+        goal = self.estimate * (1.0 - fraction)
+        while True:
+            self.ends = self._world.now + self._remaining
+            needed = (self._left - goal) / self._pace
+            gap = dice.uniform(0.75, 1.25) / rate if rate else math.inf
+            if needed <= gap:
+                yield max(0.0, needed)
+                self._left = goal
+                return
+            yield gap
+            self._left -= gap * self._pace
+            self._report(Status.ACTIVE)
+
+    # What happens on the way. Each takes its time, or none.
+
+    def _consume(self, share: float) -> Life:
+        self._use_up(share)
+        self._drift(-1, 4)
+        self._report(Status.ACTIVE)
+        yield from ()
+
+    def _change_pace(self) -> Life:
+        self._pace = self._world.dice.uniform(0.8, 1.25)
+        self._report(Status.ACTIVE)
+        yield from ()
+
+    def _add_catalyst(self) -> Life:
+        self._catalysed = True
+        quality = self._world.dice.randint(60, 100)
+        added = MaterialChange(material_id=CATALYST, change_type=ChangeType.ADDED, new_quantity=1, new_quality=quality)
+        self._tell(MaterialsUpdate(session_id=self.session_id, changes=(added,)))
+        yield from ()
+
+    def _pause(self) -> Life:
+        self.status = Status.PAUSED
+        self._tell(SessionPause(session_id=self.session_id, pause_reason=self._world.dice.choice(_PAUSES)))
+        yield self._world.some(6, 45)
+        self._resume()
+
+    def _interrupt(self) -> Life:
+        """The power is out, and what was being made suffers."""
+        self._drift(-5, 0)
+        self._report(Status.INTERRUPTED)
+        yield self._world.some(4, 20)
+        self._resume()
+
+    def _run_short(self, fatal: bool) -> Life:
+        """A material is not as it should be; work stands still until that is mended or given up."""
+        material = self._world.dice.choice(self._brought)
+        needed = replace(material, quantity=self._stock[material.material_id])
+        problem, mended = shortage(self.session_id, needed, self._world.dice)
+        self._tell(problem)
+        self._report(Status.INTERRUPTED)
+        yield self._world.some(6, 40)
+        if fatal:
+            yield from self._fail("insufficient_materials")
+            return
+        self._tell(mended)
+        self._resume()
+
+    def _cancel(self) -> Life:
+        """The player has something else to do, and takes back what is left."""
+        self.status = Status.FAILED
+        left = [replace(item, quantity=self._stock[item.material_id]) for item in self._brought]
+        cancel = SessionCancel(
+            session_id=self.session_id,
+            cancel_reason=self._world.dice.choice(_CANCELS),
+            duration_seconds=self._elapsed,
+            materials_returned=tuple(item for item in left if item.quantity),
+        )
+        self._tell(cancel)
+        yield from ()
+
+    def _fail(self, reason: Failure | None) -> Life:
+        """It went wrong, for `reason` or for any; what went into it is lost."""
+        self.status = Status.FAILED
+        lost = [replace(item, quantity=item.quantity - self._stock[item.material_id]) for item in self._brought]
+        fail = SessionFail(
+            session_id=self.session_id,
+            failure_reason=reason or self._world.dice.choice(_FAILURES),
+            duration_seconds=self._elapsed,
+            materials_lost=tuple(item for item in lost if item.quantity),
+        )
+        self._tell(fail)
+        yield from ()
+
+    def _complete(self) -> None:
+        self.status = Status.COMPLETED
+        complete = SessionComplete(
+            session_id=self.session_id,
+            result_item_id=self._recipe.result_id,
+            duration_seconds=self._elapsed,
+            quality=next((grade for least, grade in GRADES if self._quality >= least), "poor"),
+            experience_gained=round(self._recipe.seconds * self._quality / 20.0),
+            materials_used=tuple(self._brought),
+        )
+        self._tell(complete)
+
+    @property
+    def _remaining(self) -> float:
+        return self._left / self._pace
+
+    @property
+    def _elapsed(self) -> float:
+        return self._world.now - self._started
+
+    def _tell(self, data: EventData, at: float | None = None) -> None:
+        self._world.tell(data, self.session_id, at)
+
+    def _report(self, status: Status) -> None:
+        """What the authority knows now; its idea of the remaining time is never quite exact."""
+        self.status = status
+        progress = SessionProgress(
+            session_id=self.session_id,
+            progress_percentage=100.0 * (1.0 - self._left / self.estimate),
+            status=status,
+            remaining_time_seconds=self._remaining * self._world.dice.uniform(0.997, 1.003),
+            current_quality=self._quality,
+            target_quality=self._recipe.quality,
+        )
+        self._tell(progress)
+
+    def _resume(self) -> None:
+        self.status = Status.ACTIVE
+        self._tell(SessionResume(session_id=self.session_id, remaining_duration_seconds=self._remaining))
+
+    def _drift(self, least: int, most: int) -> None:
+        self._quality = min(100, max(1, self._quality + self._world.dice.randint(least, most)))
+
+    def _use_up(self, share: float) -> None:
+        """By now, this share (0–1) of every material has gone into the work, and the catalyst, if there is one."""
+        changes = []
+        for material in self._brought:
+            left = material.quantity - math.floor(material.quantity * share)
+            if left != self._stock[material.material_id]:
+                self._stock[material.material_id] = left
+                changes.append(quantity_changed(material.material_id, left))
+        if self._catalysed:
+            self._catalysed = False
+            self._drift(2, 8)
+            changes.append(MaterialChange(material_id=CATALYST, change_type=ChangeType.REMOVED))
+        if changes:
+            self._tell(MaterialsUpdate(session_id=self.session_id, changes=tuple(changes)))

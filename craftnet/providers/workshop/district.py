@@ -1,0 +1,44 @@
+"""A district: some fifty players, and as many stations as make them wait a little. Pure."""
+
+from __future__ import annotations
+
+from craftnet.messages import Station
+from craftnet.providers.workshop.bench import Bench
+from craftnet.providers.workshop.catalogue import RECIPES, name_id
+
+POPULATION = 50
+"""Players in a district: many enough for queues, few enough that each move of a queue is told to few."""
+
+_SHARE = 0.5
+"""Places for each player, all stations together; players would like to use more."""
+
+_DEMAND = {
+    station: sum(recipe.popularity * recipe.seconds for recipe in RECIPES if recipe.station is station)
+    for station in Station
+}
+_TYPICAL = {
+    station: _DEMAND[station] / sum(recipe.popularity for recipe in RECIPES if recipe.station is station)
+    for station in Station
+}
+
+
+class District:
+    """A zone with stations of every kind: places in proportion to how much each is wanted, at least one.
+
+    Arguments:
+        number: tells it from other districts.
+        players: how many craft here.
+        speed: simulated seconds per second of the clock.
+    """
+
+    def __init__(self, number: int, players: int, speed: float) -> None:
+        self.zone_id = name_id("zone", str(number))
+        places = players * _SHARE / sum(_DEMAND.values())
+        self.benches = {
+            station: Bench(
+                station,
+                [name_id(station, f"{number}/{place}") for place in range(max(1, round(places * demand)))],
+                _TYPICAL[station] / speed,
+            )
+            for station, demand in _DEMAND.items()
+        }

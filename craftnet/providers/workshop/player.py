@@ -1,0 +1,126 @@
+"""One player: chooses, stands in line, crafts, rests, and begins again. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from uuid import UUID
+
+from craftnet.messages import QueueNews
+from craftnet.providers.workshop.bench import Bench, Ticket
+from craftnet.providers.workshop.catalogue import RECIPES, Recipe
+from craftnet.providers.workshop.craft import SHORTEST, Craft
+from craftnet.providers.workshop.district import District
+from craftnet.providers.workshop.schedule import Life
+from craftnet.providers.workshop.world import World
+
+SHOWPIECE = 180.0
+"""About how many seconds of the clock the craft takes that is there to be shown …"""
+
+SHOWPIECE_AT_LEAST = 120.0
+"""… and at least, however fast the time of the players runs."""
+
+_WANTED = tuple(accumulate(recipe.popularity for recipe in RECIPES))
+"""How often players choose each recipe, added up."""
+
+_SEEN = tuple(accumulate(recipe.popularity * recipe.seconds for recipe in RECIPES))
+"""How often players are found at each recipe, added up: what takes long is seen more often than it is chosen."""
+
+
+class Player:
+    """Somebody who crafts.
+
+    Arguments:
+        running: every craft that is going on, by session; the player's own are put there and taken away.
+    """
+
+    def __init__(self, world: World, district: District, running: dict[UUID, Craft]) -> None:
+        self.player_id = world.new_id()
+        self._world = world
+        self._district = district
+        self._running = running
+
+    def live(self, *, head_start: float = 0.0, shown: bool = False) -> Life:
+        """The player's life.
+
+        Arguments:
+            head_start: how much of the first craft was done already when the simulation began, 0–1.
+            shown: the first craft is one to be shown to visitors: long enough, and it ends well.
+        """
+        world = self._world
+        recipe = _showpiece(world.settings.speed) if shown else self._choice(_SEEN if head_start else _WANTED)
+        while True:
+            bench = self._district.benches[recipe.station]
+            ticket = Ticket(self.player_id, world.new_id(), world.schedule.current)
+            if not bench.enter(ticket):
+                head_start = 0.0
+                yield from self._wait(bench, ticket)
+            if ticket.workstation_id is not None:
+                yield from self._craft(recipe, ticket.session_id, ticket.workstation_id, head_start, shown)
+                self._release(bench, ticket.workstation_id)
+            head_start, shown = 0.0, False
+            yield world.dice.expovariate(world.settings.speed / 40.0)
+            recipe = self._choice(_WANTED)
+
+    def _choice(self, weights: Sequence[float]) -> Recipe:
+        return self._world.dice.choices(RECIPES, cum_weights=weights)[0]
+
+    def _wait(self, bench: Bench, ticket: Ticket) -> Life:
+        """Stand in line until a place is given, or for as long as patience lasts; some pay to be let past others."""
+        world = self._world
+        self._news(bench, ticket, QueueNews.QUEUE_POSITION)
+        patience = world.some(20, 150) if world.strikes(0.3) else math.inf
+        boost = world.some(3, 20) if world.dice.random() < 0.15 else math.inf
+        if boost < patience:
+            yield boost
+            patience -= boost
+            if ticket.workstation_id is None:
+                self._boost(bench, ticket)
+        if ticket.workstation_id is None:
+            yield patience
+        if ticket.workstation_id is None:
+            self._news(bench, ticket, QueueNews.QUEUE_TIMEOUT)
+            self._moved(bench, bench.leave(ticket))
+            return
+        # The way to the station. Some got lost, or found something better to do.
+        yield world.some(0.5, 3)
+        if world.strikes(0.03):
+            self._release(bench, ticket.workstation_id)
+            ticket.workstation_id = None
+
+    def _craft(self, recipe: Recipe, session_id: UUID, workstation_id: UUID, head_start: float, shown: bool) -> Life:
+        least = SHOWPIECE_AT_LEAST if shown else SHORTEST
+        craft = Craft(self._world, recipe, self.player_id, session_id, least=least, blessed=shown)
+        self._district.benches[recipe.station].expect(
+            workstation_id, self._world.now + craft.estimate * (1.0 - head_start)
+        )
+        self._running[session_id] = craft
+        yield from craft.live(self._district.zone_id, workstation_id, head_start)
+        del self._running[session_id]
+
+    def _boost(self, bench: Bench, ticket: Ticket) -> None:
+        position = bench.position(ticket)
+        if position > 1:
+            passed = bench.boost(ticket, self._world.dice.randrange(1, position))
+            self._news(bench, ticket, QueueNews.PRIORITY_BOOST)
+            self._moved(bench, passed)
+
+    def _release(self, bench: Bench, workstation_id: UUID) -> None:
+        """Make room for the first in line."""
+        first = bench.release(workstation_id)
+        if first is not None:
+            self._news(bench, first, QueueNews.STATION_AVAILABLE)
+            self._moved(bench, bench.leave(first))
+            self._world.schedule.wake(first.owner)
+
+    def _moved(self, bench: Bench, tickets: Iterable[Ticket]) -> None:
+        for ticket in tickets:
+            self._news(bench, ticket, QueueNews.QUEUE_POSITION)
+
+    def _news(self, bench: Bench, ticket: Ticket, kind: QueueNews) -> None:
+        self._world.tell(bench.news(ticket, kind, self._world.now), ticket.session_id)
+
+
+def _showpiece(speed: float) -> Recipe:
+    return min(RECIPES, key=lambda recipe: abs(recipe.seconds / speed - SHOWPIECE))

@@ -1,0 +1,78 @@
+"""How the workshop is told what to simulate: `--backend workshop:players=200:seed=7:speed=4`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from craftnet.errors import ConfigurationError
+
+
+class Settings(Struct, frozen=True):
+    """What to simulate.
+
+    Attributes:
+        players: how many there are.
+        seed: of all chance. The same seed gives the same players, sessions and choices at every start, so that a
+            command that watched a session yesterday works again today.
+        speed: simulated seconds per second of the clock.
+        rate: progress reports a second for each running session; 0 for none but those that tell of something.
+        chaos: how often things go wrong, from 0 (never) by way of 0.5 (as often as the catalogue says) to 1.
+    """
+
+    players: int = 50
+    seed: int = 0
+    speed: float = 1.0
+    rate: float = 0.5
+    chaos: float = 0.5
+
+
+_DEFAULTS = Settings()
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "players": (1, 100_000),
+    "seed": (0, 2**63 - 1),
+    "speed": (0.1, 1000),
+    "rate": (0, 20),
+    "chaos": (0, 1),
+}
+ARGUMENTS: Mapping[str, str] = {
+    "players": f"how many players there are, 1..100000 (default {_DEFAULTS.players})",
+    "seed": f"a whole number; the same one gives the same sessions at every start (default {_DEFAULTS.seed})",
+    "speed": f"how fast their time runs, 0.1..1000 (default {_DEFAULTS.speed:g})",
+    "rate": f"progress reports a second for each running session, 0..20 (default {_DEFAULTS.rate:g})",
+    "chaos": f"how often things go wrong, 0..1 (default {_DEFAULTS.chaos:g})",
+}
+"""The arguments, each with a line of help."""
+
+
+def parse(arguments: Mapping[str, str]) -> Settings:
+    """The settings that the arguments ask for.
+
+    Raises:
+        ConfigurationError: a name is unknown, or a value is not a number or out of its range.
+    """
+    values = {name: _number(name, text) for name, text in arguments.items()}
+    return Settings(
+        players=int(values.get("players", _DEFAULTS.players)),
+        seed=int(values.get("seed", _DEFAULTS.seed)),
+        speed=values.get("speed", _DEFAULTS.speed),
+        rate=values.get("rate", _DEFAULTS.rate),
+        chaos=values.get("chaos", _DEFAULTS.chaos),
+    )
+
+
+def _number(name: str, text: str) -> float:
+    if name not in _BOUNDS:
+        raise ConfigurationError(f"workshop: there is no argument {name!r}; there are {', '.join(_BOUNDS)}")
+    low, high = _BOUNDS[name]
+    whole = name in ("players", "seed")
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        kind = "a whole number" if whole else "a number"
+        raise ConfigurationError(f"workshop: {name} must be {kind}, not {text!r}") from None
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ConfigurationError(f"workshop: {name} must be from {low:g} to {high:g}, not {text}")
+    return value

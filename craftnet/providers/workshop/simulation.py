@@ -1,0 +1,90 @@
+"""The workshop as a whole: who comes when, and what has happened since one last looked. Pure.
+
+Nothing here reads a clock or a global: the same settings, dice and times give the same events, to the last id.
+"""
+
+from __future__ import annotations
+
+import math
+from random import Random
+from uuid import UUID
+
+from craftnet.events import Event
+from craftnet.messages import Status
+from craftnet.providers.workshop.craft import Craft
+from craftnet.providers.workshop.district import POPULATION, District
+from craftnet.providers.workshop.player import Player
+from craftnet.providers.workshop.schedule import Life
+from craftnet.providers.workshop.settings import Settings
+from craftnet.providers.workshop.world import World
+
+PRESENT, PRESENT_AT_MOST = 0.7, 1000
+"""The share of players, and their number, who are in the middle of things when the simulation begins."""
+
+ARRIVAL, ARRIVALS_AT_MOST = 30.0, 200.0
+"""In how many seconds of the clock the others come, unless that were more than so many a second."""
+
+SHOWN_FOR, SHOWN_AT_LEAST = 120.0, 20.0
+"""How many seconds a session that is shown to a visitor should still have to go, and must have."""
+
+
+class Simulation:
+    """Everything that goes on in the workshop.
+
+    Arguments:
+        dice: all chance; seeded by the caller.
+        now: when it begins, Unix seconds.
+    """
+
+    def __init__(self, settings: Settings, dice: Random, now: float) -> None:
+        self._world = World(settings, dice, now)
+        self._running: dict[UUID, Craft] = {}
+        self._world.schedule.begin(self._arrivals(), now)
+
+    def next_due(self) -> float:
+        """When there is something to do next, Unix seconds."""
+        return self._world.schedule.next_due()
+
+    def run_until(self, now: float, limit: float = math.inf) -> list[Event]:
+        """What happened until `now`, in order; events of the same session never go back in time.
+
+        Arguments:
+            limit: stop soon after so many events; `next_due` is then in the past, and the rest follows with the next
+                call.
+        """
+        world = self._world
+        world.accepted = now
+        while len(world.events) < limit and world.schedule.step(now):
+            pass
+        events, world.events = world.events, []
+        return events
+
+    def featured(self, now: float) -> UUID | None:
+        """The running session that is best watched at `now`: it goes on for about two minutes, and ends well."""
+        best = min(
+            (
+                craft
+                for craft in self._running.values()
+                if craft.status is Status.ACTIVE and not craft.doomed and craft.ends - now >= SHOWN_AT_LEAST
+            ),
+            key=lambda craft: abs(craft.ends - now - SHOWN_FOR),
+            default=None,
+        )
+        return None if best is None else best.session_id
+
+    def _arrivals(self) -> Life:
+        """Some are here from the beginning, the first of them with something to show; the others come one by one."""
+        world = self._world
+        players, dice = world.settings.players, world.dice
+        present = min(math.ceil(PRESENT * players), PRESENT_AT_MOST)
+        often = min((players - present) / ARRIVAL, ARRIVALS_AT_MOST)
+        for number in range(players):
+            if number % POPULATION == 0:
+                district = District(number // POPULATION, min(POPULATION, players - number), world.settings.speed)
+            player = Player(world, district, self._running)
+            if number < present:
+                life = player.live(head_start=dice.uniform(0.05, 0.85) if number else 0.05, shown=number == 0)
+            else:
+                yield dice.expovariate(often)
+                life = player.live()
+            world.schedule.begin(life, world.now)

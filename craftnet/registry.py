@@ -1,0 +1,111 @@
+"""Back ends by name: from `redis:host=…` to a provider, through Twisted's plugins.
+
+A third party ships a back end as a module in a folder `twisted/plugins` (without an `__init__.py`) of its own:
+
+    from craftnet.registry import BackendPlugin
+    thing = BackendPlugin("thing", "thing_package.backend.ThingFactory")
+
+where `ThingFactory()` provides `craftnet.interfaces.IBackendFactory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.plugin import IPlugin, getPlugins
+from twisted.python.reflect import namedAny
+from zope.interface import implementer
+from zope.interface.exceptions import Invalid
+from zope.interface.verify import verifyObject
+
+from craftnet.errors import ConfigurationError
+from craftnet.interfaces import IBackend, IBackendFactory, IBackendPlugin
+from craftnet.specs import Spec, parse_spec
+
+
+@implementer(IPlugin, IBackendPlugin)
+class BackendPlugin:
+    """A back end that is imported only when it is chosen.
+
+    Importing some client libraries installs a reactor, which a plugin search must not do.
+    """
+
+    def __init__(self, name: str, factory: str) -> None:
+        self.name = name
+        self.factory = factory
+
+
+def installed() -> dict[str, IBackendPlugin]:
+    """Every back end found, by name."""
+    return {plugin.name: plugin for plugin in getPlugins(IBackendPlugin)}
+
+
+def factory_of(plugin: IBackendPlugin) -> IBackendFactory:
+    """Import a back end's factory.
+
+    Raises:
+        ConfigurationError: it cannot be imported, or is not a factory.
+    """
+    try:
+        factory = namedAny(plugin.factory)()
+        verifyObject(IBackendFactory, factory)
+    except (Exception, Invalid) as error:  # whatever a third party's module does when it is imported
+        raise ConfigurationError(f"back end {plugin.name}: {plugin.factory} does not work: {error}") from error
+    found: IBackendFactory = factory
+    return found
+
+
+class Registry:
+    """Makes back ends; the same text gives the same back end, so that options can share one."""
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+        self._backends: dict[str, IBackend] = {}
+
+    def backend(self, text: str) -> IBackend:
+        """The back end that `text` names.
+
+        Raises:
+            ConfigurationError: there is none of that name, or its arguments do not make sense.
+        """
+        if text not in self._backends:
+            self._backends[text] = self._build(parse_spec(text))
+        return self._backends[text]
+
+    @property
+    def built(self) -> Iterable[IBackend]:
+        """Every back end made so far."""
+        return self._backends.values()
+
+    def _build(self, spec: Spec) -> IBackend:
+        plugins = installed()
+        if spec.name not in plugins:
+            known = ", ".join(sorted(plugins)) or "none"
+            raise ConfigurationError(f"there is no back end {spec.name!r}; installed: {known} (see --help-backends)")
+        factory = factory_of(plugins[spec.name])
+        for argument in spec.arguments:
+            if argument not in factory.arguments:
+                known = ", ".join(factory.arguments) or "none"
+                raise ConfigurationError(f"{spec.name} has no argument {argument!r}; it takes: {known}")
+        backend = factory.build(self._reactor, spec.arguments)
+        try:
+            verifyObject(IBackend, backend)
+        except Invalid as error:
+            raise ConfigurationError(f"back end {spec.name} is broken: {error}") from error
+        return backend
+
+
+def help_text() -> str:
+    """What --help-backends prints."""
+    lines = ["Back ends, for --backend, --sessions, --queues and --materials: NAME or NAME:key=value:key=value…", ""]
+    for name, plugin in sorted(installed().items()):
+        try:
+            factory = factory_of(plugin)
+        except ConfigurationError as error:
+            lines.append(f"  {name}: not usable: {error}")
+            continue
+        lines.append(f"  {name}: {factory.summary}")
+        lines.extend(f"      {argument}=…  {text}" for argument, text in factory.arguments.items())
+    lines += ["", "A colon or backslash in a value is escaped with a backslash."]
+    return "\n".join(lines)

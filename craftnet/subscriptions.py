@@ -1,0 +1,57 @@
+"""From a target and a token to a feed that may be watched: the same for every transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from craftnet.access.admission import Admission
+from craftnet.hub import Hub
+from craftnet.interfaces import IWatcher
+from craftnet.observe.health import HealthFeed
+from craftnet.targets import CraftingTarget, HealthTarget, QueueTarget, Target
+
+
+class Subscription(Struct, frozen=True):
+    """The right to watch one feed.
+
+    Attributes:
+        watch: begin; answers when the current state was delivered.
+        unwatch: end.
+    """
+
+    watch: Callable[[IWatcher], Deferred[None]]
+    unwatch: Callable[[IWatcher], None]
+
+
+class Subscriptions:
+    """Hands them out."""
+
+    def __init__(self, admission: Admission, hub: Hub, health: HealthFeed) -> None:
+        self._admission = admission
+        self._hub = hub
+        self._health = health
+
+    async def admit(self, target: Target, token: str | None) -> Subscription:
+        """The feed of `target`, if the bearer of `token` may watch it.
+
+        Raises:
+            Refusal: Unauthorized, Forbidden, NotFound or Unavailable.
+        """
+        match target:
+            case CraftingTarget(session_id=session_id, player_id=player_id):
+                await self._admission.crafting(token, session_id, player_id)
+                return Subscription(
+                    partial(self._hub.watch_session, session_id), partial(self._hub.unwatch_session, session_id)
+                )
+            case QueueTarget(player_id=player_id):
+                await self._admission.queue(token, player_id)
+                return Subscription(
+                    partial(self._hub.watch_queue, player_id), partial(self._hub.unwatch_queue, player_id)
+                )
+            case HealthTarget(services=services):
+                await self._admission.health(token)
+                return Subscription(partial(self._health.watch, services), self._health.unwatch)

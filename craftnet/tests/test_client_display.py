@@ -1,0 +1,104 @@
+"""Tests for `craftnet.client.display`."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.client.display import ROLLBACK, Display
+from craftnet.messages import Status
+from craftnet.model import CEILING, Progress, percent_at
+from craftnet.tests.samples import NOW
+
+
+def at(percent: float, now: float = NOW, *, remaining: float | None = 60.0, status: Status = Status.ACTIVE) -> Progress:
+    """Told at `now`."""
+    return Progress(status, percent, now, remaining)
+
+
+class DisplayTests(SynchronousTestCase):
+    """`Display`"""
+
+    def test_nothing_is_known(self) -> None:
+        display = Display()
+        self.assertEqual((display.percent(NOW), display.remaining(NOW)), (0.0, None))
+
+    def test_the_first_figure_is_shown_at_once(self) -> None:
+        display = Display()
+        display.tell(at(42.0), NOW)
+        self.assertEqual(display.percent(NOW), 42.0)
+
+    def test_extrapolates(self) -> None:
+        display = Display()
+        display.tell(at(0.0), NOW)
+        self.assertAlmostEqual(display.percent(NOW + 30.0), 50.0)
+        remaining = display.remaining(NOW + 20.0)
+        self.assertEqual(remaining, 40.0)
+
+    def test_stands_still_when_it_is_ahead(self) -> None:
+        display = Display()
+        display.tell(at(50.0, status=Status.PAUSED), NOW)
+        display.tell(at(48.0, status=Status.PAUSED), NOW)
+        self.assertEqual([display.percent(NOW + step) for step in (0.0, 0.1, 1.0, 60.0)], [50.0] * 4)
+
+    def test_is_caught_up_with_when_it_is_ahead(self) -> None:
+        display = Display()
+        display.tell(at(50.0), NOW)
+        truth = at(48.0)
+        display.tell(truth, NOW)
+        self.assertAlmostEqual(display.percent(NOW + 20.0), percent_at(truth, NOW + 20.0))
+
+    def test_catches_up_smoothly_when_it_is_behind(self) -> None:
+        display = Display()
+        display.tell(at(20.0, status=Status.PAUSED), NOW)
+        display.tell(at(40.0, status=Status.PAUSED), NOW)
+        self.assertAlmostEqual(display.percent(NOW), 20.0)
+        self.assertTrue(20.0 < display.percent(NOW + 0.2) < 40.0)
+        self.assertAlmostEqual(display.percent(NOW + 10.0), 40.0)
+
+    def test_jumps_back_when_the_authority_rolls_back(self) -> None:
+        display = Display()
+        display.tell(at(50.0), NOW)
+        display.tell(at(10.0), NOW)
+        self.assertEqual(display.percent(NOW), 10.0)
+
+    def test_a_hundred_is_only_told(self) -> None:
+        display = Display()
+        display.tell(at(99.0), NOW)
+        self.assertEqual(display.percent(NOW + 1000.0), CEILING)
+        display.tell(at(100.0, remaining=0.0, status=Status.COMPLETED), NOW + 1000.0)
+        self.assertEqual(display.percent(NOW + 1000.0), 100.0)
+
+    @settings(deadline=None, max_examples=200, derandomize=True)
+    @given(
+        st.lists(
+            st.tuples(
+                st.floats(0.0, 30.0),
+                st.one_of(st.none(), st.tuples(st.floats(0, 100), st.one_of(st.none(), st.floats(0, 100)))),
+                st.sampled_from([Status.ACTIVE, Status.PAUSED, Status.INTERRUPTED]),
+            ),
+            max_size=30,
+        )
+    )
+    def test_never_goes_backwards_but_for_a_rollback(
+        self, steps: list[tuple[float, tuple[float, float | None] | None, Status]]
+    ) -> None:
+        display, now = Display(), NOW
+        for elapsed, news, status in steps:
+            shown = display.percent(now)
+            now += elapsed
+            before = display.percent(now)
+            self.assertGreaterEqual(before, shown)
+            if news is None:
+                continue
+            progress = at(news[0], now, remaining=news[1], status=status)
+            display.tell(progress, now)
+            after = display.percent(now)
+            if after < before:
+                self.assertEqual(after, percent_at(progress, now))
+                self.assertLess(after, before - ROLLBACK)
+            # Whatever was shown, the truth is, after a while (told again, for it to be still).
+            display.tell(replace(progress, remaining=None), now)
+            self.assertGreaterEqual(display.percent(now + 60.0), percent_at(progress, now) - 1e-6)

@@ -1,0 +1,107 @@
+"""Tests for `craftnet.client.endings`."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.client.endings import MAX_ANSWER, Kind, closed, refused, unwelcome
+from craftnet.closecodes import CloseCode
+
+UNAUTHORIZED = (
+    b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 51\r\nContent-Type: application/json\r\n\r\n"
+    b'{"code":401,"message":"The token is no longer valid"}'
+).replace(b"51", b"53")
+
+
+class ClosedTests(SynchronousTestCase):
+    """`closed`"""
+
+    def test_each_code(self) -> None:
+        kinds = {int(code): closed(code, None).kind for code in CloseCode}
+        self.assertEqual(
+            kinds,
+            {
+                1000: Kind.OVER,
+                1001: Kind.LOST,
+                1008: Kind.REFUSED,
+                1009: Kind.REFUSED,
+                1011: Kind.LOST,
+                4008: Kind.LOST,
+            },
+        )
+
+    def test_without_a_close_frame_or_with_an_unknown_code(self) -> None:
+        self.assertEqual([closed(None, None).kind, closed(4999, "?").kind], [Kind.LOST, Kind.LOST])
+
+    def test_names_the_code(self) -> None:
+        self.assertEqual(closed(1001, None).reason, "the server closed the connection: going away (1001)")
+        self.assertEqual(closed(1001, "restart").reason, "the server closed the connection: restart (1001)")
+
+
+class RefusedTests(SynchronousTestCase):
+    """`refused`"""
+
+    def test_client_errors_are_final_but_for_429(self) -> None:
+        kinds = [refused(status, b"").kind for status in (400, 401, 403, 404, 426, 429, 500, 503, 302)]
+        self.assertEqual(kinds, [Kind.REFUSED] * 5 + [Kind.LOST] * 4)
+
+    def test_the_server_s_own_words(self) -> None:
+        ending = refused(403, b'{"code":403,"message":"Not your session.","more":1}')
+        self.assertEqual(ending.reason, "the server answered 403: Not your session")
+
+    def test_a_body_of_another_kind(self) -> None:
+        for body in (b"", b"<html>", b"\xff", b'{"x":' + b"[" * 50_000):
+            self.assertEqual(refused(404, body).reason, "the server answered 404: Not Found")
+
+    def test_retry_after(self) -> None:
+        waits = [refused(429, b"", text).retry_after for text in ("7", None, "Mon, 23 Nov 2026 04:00:00 GMT", "-1")]
+        self.assertEqual(waits, [7.0, None, None, None])
+
+
+class UnwelcomeTests(SynchronousTestCase):
+    """`unwelcome`"""
+
+    def test_waits_for_the_whole_body(self) -> None:
+        self.assertIsNone(unwelcome(UNAUTHORIZED[:-1], complete=False))
+        ending = unwelcome(UNAUTHORIZED, complete=False)
+        assert ending is not None
+        self.assertEqual(ending.kind, Kind.REFUSED)
+        self.assertEqual(ending.reason, "the server answered 401: The token is no longer valid")
+
+    def test_takes_what_there_is_when_no_more_comes(self) -> None:
+        ending = unwelcome(UNAUTHORIZED[:-1], complete=True)
+        assert ending is not None
+        self.assertEqual(ending.reason, "the server answered 401: Unauthorized")
+
+    def test_a_body_without_end(self) -> None:
+        endless = b"HTTP/1.1 400 Bad\r\nContent-Length: 99999999\r\n\r\n" + b"x" * MAX_ANSWER
+        self.assertIsNotNone(unwelcome(endless, complete=False))
+
+    def test_a_chunked_body(self) -> None:
+        answer = b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n1b\r\n" + b'{"code":404,"message":"No"}\r\n'
+        self.assertIsNone(unwelcome(answer, complete=False))
+        ending = unwelcome(answer + b"0\r\n\r\n", complete=False)
+        assert ending is not None
+        self.assertEqual(ending.reason, "the server answered 404: No")
+
+    def test_retry_after(self) -> None:
+        ending = unwelcome(b"HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n", complete=False)
+        assert ending is not None
+        self.assertEqual((ending.kind, ending.retry_after), (Kind.LOST, 3.0))
+
+    def test_a_wrong_handshake(self) -> None:
+        ending = unwelcome(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tea\r\n\r\n", complete=False)
+        assert ending is not None
+        self.assertEqual(ending.kind, Kind.LOST)
+
+    def test_something_else_than_http(self) -> None:
+        ending = unwelcome(b"220 mail.example ESMTP\r\n\r\n", complete=False)
+        assert ending is not None
+        self.assertEqual(ending.reason, "the server does not speak HTTP")
+
+    @settings(deadline=None, max_examples=200, derandomize=True)
+    @given(st.one_of(st.binary(), st.binary().map(lambda junk: b"HTTP/1.1 400 Bad\r\n" + junk)))
+    def test_takes_anything(self, junk: bytes) -> None:
+        self.assertIsNotNone(unwelcome(junk, complete=True))

@@ -1,0 +1,127 @@
+"""Tests for `craftnet.client.feed`."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.client.feed import Feed, advance, heard
+from craftnet.messages import (
+    CraftingProgressData,
+    MaterialNotification,
+    MaterialProblem,
+    QueueNews,
+    QueueStatusData,
+    Status,
+    WebSocketCraftingMessage,
+    instant,
+)
+from craftnet.model import Progress
+from craftnet.state import Material, MaterialsState, QueueChange, QueueEntry
+from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION, running
+from craftnet.updates import materials_snapshot, progress_update, session_queue_update
+
+SHORT = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY)
+GONE = MaterialNotification(material_id=COPPER, notification_type=MaterialProblem.MATERIAL_UNAVAILABLE)
+PLACE = QueueStatusData(player_id=PLAYER, queue_position=3)
+
+
+def message(type: str, **fields: object) -> WebSocketCraftingMessage:
+    """A message of the session's feed."""
+    return WebSocketCraftingMessage(type=type, session_id=SESSION, timestamp=instant(NOW), **fields)  # type: ignore[arg-type]  # each test gives what fits
+
+
+def progress(percent: int, status: Status = Status.ACTIVE, remaining: int | None = 30) -> CraftingProgressData:
+    """What a progress message says."""
+    return CraftingProgressData(
+        session_id=SESSION, progress_percentage=percent, status=status, remaining_time_seconds=remaining
+    )
+
+
+def after(feed: Feed, *messages: WebSocketCraftingMessage) -> Feed:
+    """The feed after messages that came alone."""
+    for item in messages:
+        feed = advance(feed, heard(item), NOW)
+    return feed
+
+
+class MessageTests(SynchronousTestCase):
+    """What messages make of a feed."""
+
+    def test_progress_is_anchored_when_it_arrives(self) -> None:
+        late = replace(message("progress_update", progress_data=progress(40)), timestamp=instant(NOW - 3600))
+        self.assertEqual(after(Feed(SESSION), late).progress, Progress(Status.ACTIVE, 40.0, NOW, 30.0))
+
+    def test_complete(self) -> None:
+        done = after(Feed(SESSION), message("crafting_complete", progress_data=progress(100, Status.COMPLETED, 0)))
+        self.assertTrue(done.over)
+
+    def test_complete_says_it_all_without_data(self) -> None:
+        before = after(Feed(SESSION), message("progress_update", progress_data=progress(40)))
+        done = after(before, message("crafting_complete"))
+        assert done.progress is not None
+        self.assertEqual(done.progress.status, Status.COMPLETED)
+
+    def test_failed_before_anything_was_known(self) -> None:
+        failed = after(Feed(SESSION), message("crafting_failed"))
+        assert failed.progress is not None
+        self.assertEqual(failed.progress.status, Status.FAILED)
+        self.assertTrue(failed.over)
+
+    def test_only_the_last_words_are_terminal(self) -> None:
+        kinds = ["progress_update", "material_notification", "queue_status", "crafting_complete", "crafting_failed"]
+        self.assertEqual([heard(message(kind)).terminal for kind in kinds], [False, False, False, True, True])
+
+    def test_materials(self) -> None:
+        feed = after(
+            Feed(SESSION),
+            message("material_notification", material_data=SHORT),
+            message("material_notification", material_data=GONE),
+        )
+        self.assertEqual(feed.problems, (SHORT, GONE))
+        worse = replace(SHORT, available_quantity=1)
+        feed = after(feed, message("material_notification", material_data=worse))
+        self.assertEqual(feed.problems, (worse, GONE))
+        fine = replace(SHORT, notification_type=MaterialProblem.MATERIAL_RESTORED)
+        feed = after(feed, message("material_notification", material_data=fine))
+        self.assertEqual(feed.problems, (GONE,))
+
+    def test_queue(self) -> None:
+        feed = after(Feed(SESSION), message("queue_status", queue_data=PLACE))
+        self.assertEqual(feed.queue, PLACE)
+
+    def test_the_rest_stays(self) -> None:
+        feed = after(
+            Feed(SESSION),
+            message("queue_status", queue_data=PLACE),
+            message("material_notification", material_data=SHORT),
+            message("progress_update", progress_data=progress(40)),
+        )
+        self.assertEqual((feed.queue, feed.problems), (PLACE, (SHORT,)))
+
+
+class StateTests(SynchronousTestCase):
+    """What states make of a feed."""
+
+    def test_a_state_is_more_exact_than_its_message(self) -> None:
+        state = running(percent=12.34)
+        self.assertEqual(advance(Feed(SESSION), progress_update(state, NOW + 1), NOW + 1).progress, state.progress)
+
+    def test_a_snapshot_of_materials_replaces_all_problems(self) -> None:
+        feed = after(Feed(SESSION), message("material_notification", material_data=SHORT))
+        snapshot = MaterialsState(SESSION, 2, (Material(IRON, 3), Material(COPPER, 0, None, GONE)))
+        self.assertEqual(advance(feed, materials_snapshot(snapshot, NOW), NOW).problems, (GONE,))
+
+    def test_leaving_the_queue(self) -> None:
+        entry = QueueEntry(PLACE, 1, NOW)
+
+        def told(news: QueueNews, waiting: bool, feed: Feed) -> UUID | None:
+            change = QueueChange(entry, news, waiting)
+            queue = advance(feed, session_queue_update(SESSION, change, NOW), NOW).queue
+            return None if queue is None else queue.player_id
+
+        waiting = Feed(SESSION, queue=PLACE)
+        self.assertEqual(told(QueueNews.QUEUE_POSITION, True, Feed(SESSION)), PLAYER)
+        self.assertIsNone(told(QueueNews.STATION_AVAILABLE, False, waiting))

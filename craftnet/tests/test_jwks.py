@@ -1,0 +1,257 @@
+"""Key sets that change while the service runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from treq.testing import RequestTraversalAgent
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.web.client import Agent
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+from zope.interface.verify import verifyObject
+
+from craftnet.access import jwks as module
+from craftnet.access.jwks import FETCH_INTERVAL, FETCH_TIMEOUT, FILE_INTERVAL, LIFETIME, MAX_DOCUMENT, JwksFile, JwksUrl
+from craftnet.access.keys import IKeySource, VerificationKey
+from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.tests.samples import NOW
+from craftnet.tests.signing import ec_key, jwk, jwks
+
+OLD = jwks(jwk(ec_key(), "old"))
+BOTH = jwks(jwk(ec_key(), "old"), jwk(ec_key(1), "new"))
+NEW = jwks(jwk(ec_key(1), "new"))
+
+
+def clock_at_now() -> Clock:
+    clock = Clock()
+    clock.advance(NOW)
+    return clock
+
+
+class FileTests(SynchronousTestCase):
+    """A file."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.clock = clock_at_now()
+        self.mtime = 1_000_000_000
+
+    def write(self, content: bytes, *, touched: bool = True) -> None:
+        self.path.write_bytes(content)
+        self.mtime += touched
+        os.utime(self.path, (self.mtime, self.mtime))
+
+    def source(self, content: bytes = OLD) -> JwksFile:
+        self.write(content)
+        return JwksFile(self.path, self.clock)
+
+    def knows(self, source: JwksFile, key_id: str) -> bool:
+        return self.successResultOf(source.find(key_id, "ES256")) is not None
+
+    def test_interface(self) -> None:
+        verifyObject(IKeySource, self.source())
+
+    def test_rotation(self) -> None:
+        """A new key is found, a withdrawn one is not, both within the interval."""
+        source = self.source()
+        self.assertEqual((self.knows(source, "old"), self.knows(source, "new")), (True, False))
+        self.write(NEW)
+        self.assertEqual((self.knows(source, "old"), self.knows(source, "new")), (True, False))
+        self.clock.advance(FILE_INTERVAL)
+        self.assertEqual((self.knows(source, "old"), self.knows(source, "new")), (False, True))
+
+    def test_unknown_key_reads_again(self) -> None:
+        """Even if nothing shows that the file has changed: same size, same time."""
+        self.assertEqual(len(OLD), len(NEW))
+        source = self.source()
+        self.write(NEW, touched=False)
+        self.clock.advance(FILE_INTERVAL)
+        self.assertTrue(self.knows(source, "new"))
+
+    def test_broken_meanwhile(self) -> None:
+        """The keys it held are used until it is whole again."""
+        source = self.source()
+        for breaking in (lambda: self.write(OLD[:20]), self.path.unlink):
+            breaking()
+            self.clock.advance(FILE_INTERVAL)
+            self.assertTrue(self.knows(source, "old"))
+        self.write(NEW)
+        self.clock.advance(FILE_INTERVAL)
+        self.assertTrue(self.knows(source, "new"))
+
+    def test_clock_set_back(self) -> None:
+        source = self.source()
+        self.write(BOTH)
+        self.clock.rightNow -= 3600
+        self.assertTrue(self.knows(source, "new"))
+
+    def test_no_start_without_keys(self) -> None:
+        self.assertRaises(ConfigurationError, JwksFile, self.path, self.clock)
+        self.assertRaises(ConfigurationError, self.source, b"{}")
+
+
+class LoginService(Resource):
+    """Publishes a key set. `document` None: does not answer."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.document: bytes | None = OLD
+        self.status = 200
+        self.requests: list[Request] = []
+
+    def render_GET(self, request: Request) -> Any:
+        self.requests.append(request)
+        if self.document is None:
+            return NOT_DONE_YET
+        request.setResponseCode(self.status)
+        return self.document
+
+
+class UrlTests(SynchronousTestCase):
+    """A URL, in memory."""
+
+    def setUp(self) -> None:
+        self.clock = clock_at_now()
+        self.service = LoginService()
+        self.agent = RequestTraversalAgent(self.service)
+        self.source = JwksUrl("http://login.example/keys?tenant=hush", self.agent, self.clock)
+
+    def find(self, key_id: str = "old") -> Deferred[VerificationKey | None]:
+        found: Deferred[VerificationKey | None] = self.source.find(key_id, "ES256")
+        self.agent.flush()
+        return found
+
+    def knows(self, key_id: str) -> bool:
+        return self.successResultOf(self.find(key_id)) is not None
+
+    def test_interface(self) -> None:
+        verifyObject(IKeySource, self.source)
+
+    def test_cached(self) -> None:
+        self.assertEqual(len(self.service.requests), 0)
+        self.assertTrue(self.knows("old"))
+        self.assertTrue(self.knows("old"))
+        self.assertEqual(len(self.service.requests), 1)
+
+    def test_rotation(self) -> None:
+        """A token with a new key makes it ask again."""
+        self.assertTrue(self.knows("old"))
+        self.service.document = BOTH
+        self.clock.advance(FETCH_INTERVAL)
+        self.assertTrue(self.knows("new"))
+        self.assertEqual(len(self.service.requests), 2)
+
+    def test_invented_keys(self) -> None:
+        """However many there are, it asks once an interval."""
+        self.assertTrue(self.knows("old"))
+        for number in range(10):
+            self.assertFalse(self.knows(f"invented-{number}"))
+        self.assertEqual(len(self.service.requests), 1)
+        self.clock.advance(FETCH_INTERVAL)
+        for number in range(10):
+            self.assertFalse(self.knows(f"invented-{number}"))
+        self.assertEqual(len(self.service.requests), 2)
+
+    def test_withdrawn_key(self) -> None:
+        self.assertTrue(self.knows("old"))
+        self.service.document = NEW
+        self.clock.advance(LIFETIME - 1)
+        self.assertTrue(self.knows("old"))
+        self.clock.advance(1)
+        self.assertFalse(self.knows("old"))
+
+    def test_shared_fetch(self) -> None:
+        """Lookups that come while one is under way wait for it; cancelling one does not disturb the others."""
+        self.service.document = None
+        first, second, third = self.find(), self.find("unknown"), self.find()
+        self.assertEqual(len(self.service.requests), 1)
+        second.addErrback(lambda _: None)
+        second.cancel()
+        self.service.requests[0].write(OLD)
+        self.service.requests[0].finish()
+        self.agent.flush()
+        self.assertIsNotNone(self.successResultOf(first))
+        self.assertIsNotNone(self.successResultOf(third))
+
+    def test_never_had(self) -> None:
+        """Unavailable, not unauthorized: the token may be good. It asks again after the interval."""
+        self.service.status = 500
+        for _ in range(3):
+            self.failureResultOf(self.find(), Unavailable)
+        self.assertEqual(len(self.service.requests), 1)
+        self.service.status = 200
+        self.clock.advance(FETCH_INTERVAL)
+        self.assertTrue(self.knows("old"))
+
+    def test_stale_keys_are_kept(self) -> None:
+        """… whatever goes wrong with the URL."""
+        self.assertTrue(self.knows("old"))
+        for status, document in ((404, NEW), (200, b"<html>"), (200, jwks()), (200, NEW + b" " * MAX_DOCUMENT)):
+            self.service.status, self.service.document = status, document
+            self.clock.advance(LIFETIME)
+            asked = len(self.service.requests)
+            self.assertTrue(self.knows("old"), document[:20])
+            self.assertEqual(len(self.service.requests), asked + 1)
+
+    def test_redirect_is_not_followed(self) -> None:
+        self.service.status = 302
+        self.failureResultOf(self.find(), Unavailable)
+        self.assertEqual(len(self.service.requests), 1)
+
+    def test_timeout(self) -> None:
+        """No answer at all, and one that stops half-way."""
+        self.service.document = None
+        for begun in (b"", b'{"keys":['):
+            waiting = self.find()
+            if begun:
+                self.service.requests[-1].write(begun)
+                self.agent.flush()
+            self.assertNoResult(waiting)
+            gone = self.service.requests[-1].notifyFinish()
+            self.clock.advance(FETCH_TIMEOUT)
+            self.agent.flush()
+            self.failureResultOf(waiting, Unavailable)
+            self.failureResultOf(gone)
+            self.clock.advance(FETCH_INTERVAL)
+
+    def test_log(self) -> None:
+        """The operator is told, without the URL's query."""
+        events: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        self.service.status = 503
+        self.failureResultOf(self.find(), Unavailable)
+        [told] = [event for event in events if event["log_namespace"].startswith(module.__name__)]
+        text = told["log_format"].format(**told)
+        self.assertIn("http://login.example/keys cannot be had; no token can be checked", text)
+        self.assertIn("503", text)
+        self.assertNotIn("hush", text)
+
+
+class RealServerTests(TestCase):
+    """A URL, over the loopback interface."""
+
+    async def test_rotation(self) -> None:
+        service = LoginService()
+        port = reactor.listenTCP(0, Site(service), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        clock = clock_at_now()
+        source = JwksUrl(f"http://127.0.0.1:{port.getHost().port}/keys.json", Agent(reactor), clock)
+        found = await gatherResults([source.find("old", "ES256") for _ in range(3)])
+        self.assertEqual([key.key_id for key in found], ["old"] * 3)
+        self.assertEqual(len(service.requests), 1)
+        service.document = BOTH
+        clock.advance(FETCH_INTERVAL)
+        self.assertEqual((await source.find("new", "ES256")).key_id, "new")
+        await port.stopListening()
+        clock.advance(LIFETIME)
+        self.assertEqual((await source.find("old", "ES256")).key_id, "old")

@@ -90,7 +90,7 @@ def http_endpoint(option: str | None, port: str | None, *, loopback_only: bool, 
         host = interface[1].replace("\\", "") if interface else ""
         if not is_loopback(host):
             raise ConfigurationError(
-                f"--http {option} would serve other machines, which is refused. {reason} "
+                f"--http {option} would serve other machines, which is refused: {reason}. "
                 "Add :interface=127.0.0.1, or configure --auth."
             )
     return option
@@ -111,6 +111,6 @@ def udp_address(option: str | None, *, loopback_only: bool, reason: str) -> Host
         return HostPort("127.0.0.1", address.port)
     if not is_loopback(address.host):
         raise ConfigurationError(
-            f"--udp {option} would serve other machines, which is refused. {reason} Use 127.0.0.1, or configure --auth."
+            f"--udp {option} would serve other machines, which is refused: {reason}. Use 127.0.0.1, or configure --auth."
         )
     return address

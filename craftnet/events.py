@@ -153,7 +153,7 @@ class _Envelope(Struct, frozen=True, kw_only=True):
     correlation_id: UUID | None = None
     session_id: UUID | None = None
     player_id: UUID | None = None
-    metadata: Raw | None = None
+    metadata: dict[str, Raw] | None = None
 
 
 class Event(Struct, frozen=True):
@@ -200,6 +200,7 @@ _envelope_decoder = msgspec.json.Decoder(_Envelope)
 _data_decoders = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}
 _list_decoder = msgspec.json.Decoder(list[Raw])
 _WHITESPACE = b" \t\r\n"
+_TOO_DEEP = "JSON is nested too deeply"
 
 
 def split(body: bytes, *, newline_delimited: bool) -> list[bytes | Raw]:
@@ -209,12 +210,15 @@ def split(body: bytes, *, newline_delimited: bool) -> list[bytes | Raw]:
         body: one event, a JSON array of events, or, when `newline_delimited`, one event a line.
 
     Raises:
-        msgspec.DecodeError: the body is a broken JSON array.
+        msgspec.DecodeError: the body is a broken JSON array, or one that is nested too deeply.
     """
     if newline_delimited:
         return [line for line in body.splitlines() if line.strip(_WHITESPACE)]
     if body.lstrip(_WHITESPACE)[:1] == b"[":
-        return list(_list_decoder.decode(body))
+        try:
+            return list(_list_decoder.decode(body))
+        except RecursionError:
+            raise msgspec.DecodeError(_TOO_DEEP) from None
     return [body]
 
 
@@ -230,6 +234,8 @@ def decode(raw: bytes | Raw, now: float) -> Event | Outcome:
         data = decoder.decode(envelope.data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return rejected(str(error))
+    except RecursionError:
+        return rejected(_TOO_DEEP)
     if envelope.timestamp.tzinfo is None:
         return rejected("timestamp has no time zone")
     named = envelope.session_id

@@ -13,10 +13,10 @@ from twisted.internet.interfaces import IReactorTime
 from craftnet.feeds.feed import Feed
 from craftnet.feeds.queue import QueueFeed
 from craftnet.feeds.session import SessionFeed
-from craftnet.feeds.sources import Sources
 from craftnet.interfaces import IWatcher
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
+from craftnet.sources import Sources
 from craftnet.wheel import Wheel
 
 REFRESH_SLOTS = 50

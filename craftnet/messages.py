@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -18,6 +19,8 @@ Percent = Annotated[int, Meta(ge=0, le=100)]
 Quality = Annotated[int, Meta(ge=1, le=100)]
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
+Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")]
+"""RFC 3339. Text, because what we send is only ever written, and to the millisecond."""
 
 
 class Status(StrEnum):
@@ -137,7 +140,7 @@ class WebSocketCraftingMessage(Struct, frozen=True, omit_defaults=True, kw_only=
 
     type: Literal["progress_update", "material_notification", "queue_status", "crafting_complete", "crafting_failed"]
     session_id: UUID
-    timestamp: datetime
+    timestamp: Time
     progress_data: CraftingProgressData | None = None
     material_data: MaterialNotification | None = None
     queue_data: QueueStatusData | None = None
@@ -148,7 +151,7 @@ class WebSocketQueueMessage(Struct, frozen=True, omit_defaults=True, kw_only=Tru
 
     type: QueueNews
     player_id: UUID
-    timestamp: datetime
+    timestamp: Time
     queue_position: Positive | None = None
     estimated_wait_time: Natural | None = None
     station_type: Station | None = None
@@ -166,7 +169,7 @@ class HealthResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """How a service is."""
 
     status: HealthStatus
-    timestamp: datetime
+    timestamp: Time
     message: str | None = None
     version: str | None = None
     uptime: Natural | None = None
@@ -177,9 +180,9 @@ class WebSocketHealthMessage(Struct, frozen=True, omit_defaults=True, kw_only=Tr
     """One message of the health feed. `message_timestamp` is when the report in `health` was made."""
 
     type: Literal["health_update", "health_alert", "service_down"]
-    timestamp: datetime
+    timestamp: Time
     health: HealthResponse
-    message_timestamp: datetime | None = None
+    message_timestamp: Time | None = None
 
 
 class HealthBatchRequest(Struct, frozen=True, kw_only=True):
@@ -237,6 +240,13 @@ def to_json(message: Struct) -> bytes:
     return _encoder.encode(message)
 
 
-def instant(now: float) -> datetime:
-    """Unix seconds as the contract's *time*, cut to milliseconds."""
-    return datetime.fromtimestamp(int(now * 1000) / 1000, UTC)
+def instant(now: float) -> str:
+    """Unix seconds as the contract's *time*: RFC 3339, UTC, cut to milliseconds."""
+    seconds, milliseconds = divmod(int(now * 1000), 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    """Kept, because most messages of a second are made within it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
 from treq.client import HTTPClient
 from twisted.application.internet import TimerService
 from twisted.application.service import IService, MultiService
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.web.client import Agent
 
 from craftnet import __version__
 from craftnet.access.admission import Admission
+from craftnet.access.development import mint
 from craftnet.access.options import Access, access_from_option
 from craftnet.addresses import http_endpoint, parse_public, udp_address
+from craftnet.announcer import Announcer
+from craftnet.banner import Served, watch_hint
 from craftnet.closecodes import CloseCode
 from craftnet.errors import ConfigurationError
-from craftnet.feeds.sources import Sources
+from craftnet.sources import Sources
 from craftnet.http.door import DoorFactory
+from craftnet.http.listener import Listener
+from craftnet.http.site import site
 from craftnet.hub import Hub
 from craftnet.ingest import Ingest
+from craftnet.interfaces import IBackend, IShowcase
 from craftnet.messages import Service
+from craftnet.observe.census import Census
+from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.observe.probes import HttpProbe, ProviderCheck
+from craftnet.protocols.subprotocols import SUPPORTED
+from craftnet.protocols.udp import UdpGateway
 from craftnet.protocols.websocket import FeedFactory
 from craftnet.registry import Registry
 from craftnet.subscriptions import Subscriptions
+
+HINT_TTL = 8 * 3600
+"""Seconds for which the token in the start-up text holds."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -50,3 +67,148 @@ class Settings(Struct, frozen=True, kw_only=True):
     crafting_service: str | None = None
     real_time_combat: str | None = None
     health_interval: float = 10.0
+
+
+class Craftnet(MultiService):
+    """The whole service.
+
+    It stops in this order: the listeners, so that nobody new comes; the watchers, who are told that the server goes
+    away; everything else.
+    """
+
+    def __init__(self, listener: Listener, gateway: UdpGateway | None, feeds: FeedFactory) -> None:
+        super().__init__()
+        self.listener = listener
+        self.gateway = gateway
+        self._feeds = feeds
+
+    @property
+    def _ports(self) -> Iterable[IService]:
+        return (self.listener,) if self.gateway is None else (self.listener, self.gateway)
+
+    def privilegedStartService(self) -> None:
+        """Open the ports, while there may still be the rights for low ones.
+
+        Raises:
+            SystemExit: a port cannot be opened.
+        """
+        super().privilegedStartService()
+        try:
+            for port in self._ports:
+                port.privilegedStartService()
+        except CannotListenError as error:
+            raise SystemExit(f"craftnet: {error}") from None
+
+    def startService(self) -> None:
+        """Start everything."""
+        super().startService()
+        for port in self._ports:
+            port.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop everything; answers when the last watcher is gone."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for port in self._ports:
+            await maybeDeferred(port.stopService)
+        await self._feeds.close_all(CloseCode.GOING_AWAY)
+        await super().stopService()
+
+
+def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craftnet:
+    """The service that `settings` describe; nothing listens yet.
+
+    Arguments:
+        reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
+
+    Raises:
+        ConfigurationError: the settings make no sense.
+    """
+    access = access_from_option(settings.auth, environ, reactor)
+    http = http_endpoint(settings.http, settings.port, loopback_only=access.loopback_only, reason=access.reason)
+    udp = udp_address(settings.udp, loopback_only=access.loopback_only, reason=access.reason)
+    public_udp = None if settings.public_udp is None else parse_public(settings.public_udp)
+    metrics = Metrics()
+
+    registry = Registry(reactor)
+    backend = registry.backend(settings.backend)
+    sources = Sources(
+        sessions=registry.backend(settings.sessions or settings.backend).sessions,
+        materials=registry.backend(settings.materials or settings.backend).materials,
+        queues=registry.backend(settings.queues or settings.backend).queues,
+    )
+    hub = Hub(sources, reactor, metrics, refresh=settings.refresh)
+    monitor = Monitor(
+        {"sessions": ProviderCheck(sources.sessions.count)},
+        _probes(settings, reactor),
+        reactor,
+        version=__version__,
+        interval=settings.health_interval,
+    )
+    health = HealthFeed(monitor, reactor, metrics, interval=settings.health_interval)
+    admission = Admission(access.authority, sources.sessions, sources.queues)
+    gateway = None
+    if udp is not None:
+        gateway = UdpGateway(udp, public_udp, hub, metrics, reactor, heartbeat_ms=settings.udp_heartbeat)
+    feeds = FeedFactory(
+        Subscriptions(admission, hub, health), metrics, reactor, max_connections=settings.max_connections
+    )
+    routes = site(
+        admission=admission,
+        sources=sources,
+        ingest=Ingest(sources, metrics),
+        gateway=gateway,
+        monitor=monitor,
+        metrics=metrics,
+        clock=reactor,
+        protocols=SUPPORTED,
+    )
+    listener = Listener(_endpoint(reactor, http), DoorFactory(routes, feeds, reactor), secure=http.startswith("ssl:"))
+
+    service = Craftnet(listener, gateway, feeds)
+    refreshes, heartbeats = TimerService(hub.turn_interval, hub.turn), TimerService(1.0, feeds.turn)
+    refreshes.clock = heartbeats.clock = reactor
+    announcer = Announcer(
+        lambda: (
+            Served(
+                listener.url,
+                "off" if gateway is None else gateway.address,
+                settings.backend,
+                access.description,
+                access.reason,
+            ).lines
+        ),
+        lambda: _hint(backend, access, listener.url, reactor.seconds()),
+        reactor,
+    )
+    own = [made.service for made in registry.built if made.service is not None]
+    for part in (*own, monitor, health, refreshes, heartbeats, Census(sources.sessions, metrics, reactor), announcer):
+        part.setServiceParent(service)
+    return service
+
+
+def _probes(settings: Settings, reactor: Any) -> dict[Service, HttpProbe]:
+    urls = {
+        Service.CRAFTING_SERVICE: settings.crafting_service,
+        Service.REAL_TIME_COMBAT: settings.real_time_combat,
+    }
+    client = HTTPClient(Agent(reactor))
+    return {service: HttpProbe(service, url, client, reactor) for service, url in urls.items() if url is not None}
+
+
+def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
+    try:
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+    except Exception as error:  # whatever the endpoint's parser, or a key file, fails with
+        raise ConfigurationError(f"--http {description}: {error}") from None
+    return endpoint
+
+
+def _hint(backend: IBackend, access: Access, url: str, now: float) -> str | None:
+    """How to watch a live craft, where there is one to show and a token can be made for it."""
+    featured = backend.featured() if IShowcase.providedBy(backend) else None
+    if featured is None or access.secret is None:
+        return None
+    token = mint(access.secret, featured.player_id, (), HINT_TTL, now)
+    return watch_hint(featured, token, url, os.path.join(os.path.dirname(sys.argv[0]), "craftnet"))

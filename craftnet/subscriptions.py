@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from craftnet.access.admission import Admission
 from craftnet.hub import Hub
 from craftnet.interfaces import IWatcher
-from craftnet.observe.health import HealthFeed
+from craftnet.observe.healthfeed import HealthFeed
 from craftnet.targets import CraftingTarget, HealthTarget, QueueTarget, Target
 
 
@@ -54,4 +54,4 @@ class Subscriptions:
                 )
             case HealthTarget(services=services):
                 await self._admission.health(token)
-                return Subscription(partial(self._health.watch, services), self._health.unwatch)
+                return Subscription(partial(maybeDeferred, self._health.watch, services), self._health.unwatch)

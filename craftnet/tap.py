@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from twisted.application.service import IService
 from twisted.python.usage import Options as UsageOptions
-from twisted.python.usage import UsageError
 
 from craftnet import __version__
 from craftnet.errors import ConfigurationError
@@ -35,7 +34,7 @@ class Options(UsageOptions):
     longdesc = """The crafting network service: tells players, over WebSocket and UDP, how their crafts progress,
     where they stand in station queues and which materials are short."""
 
-    optParameters: list[list[Any]] = [
+    optParameters: ClassVar[list[list[Any]]] = [
         ["http", None, None, "Endpoint for HTTP and WebSocket, such as tcp:8080 or ssl:443:privateKey=…:certKey=… "
          "[default: tcp:$PORT, or tcp:8080]"],
         ["udp", None, None, "UDP port, host:port, or off [default: 8082]"],
@@ -95,15 +94,15 @@ class Options(UsageOptions):
         )
 
 
-def makeService(options: Options) -> IService:  # noqa: N802  # the name twistd looks for.
+def makeService(options: Options) -> IService:  # the name twistd looks for.
     """The service that `options` describe.
 
     Raises:
-        UsageError: they make no sense; twistd shows the text.
+        SystemExit: they make no sense. (twistd shows a UsageError only while it parses options.)
     """
     from twisted.internet import reactor  # here and not above: twistd installs the one that --reactor names.
 
     try:
         return build(options.settings, reactor, os.environ)
     except ConfigurationError as error:
-        raise UsageError(str(error)) from None
+        raise SystemExit(f"craftnet: {error}") from None

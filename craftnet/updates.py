@@ -132,4 +132,4 @@ def queue_update(change: QueueChange, now: float, accepted: float | None = None)
 
 def health_update(message: WebSocketHealthMessage) -> Update:
     """A message of the health feed."""
-    return Update(None, (message,), conflatable=message.type == "health_update")
+    return Update(None, (message,))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import cast
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
@@ -140,18 +139,17 @@ class JwksUrl:
         self._waiting.append(waiter)
         if len(self._waiting) == 1:
             self._tried = now
-            self._fetch().addTimeout(FETCH_TIMEOUT, self._clock).addErrback(self._failed).addCallback(self._release)
+            fetch = Deferred.fromCoroutine(self._fetch()).addTimeout(FETCH_TIMEOUT, self._clock)
+            fetch.addErrback(self._failed).addCallback(self._release)
         return waiter
 
-    @inlineCallbacks
-    def _fetch(self) -> Generator[Deferred[IResponse] | Deferred[bytes], object, None]:
+    async def _fetch(self) -> None:
         headers = Headers({"Accept": ["application/jwk-set+json, application/json"], "User-Agent": ["craftnet"]})
-        response = yield self._agent.request(b"GET", self._url.encode("ascii"), headers)
-        response = cast(IResponse, response)
-        document = yield _read_body(response)
+        response = await self._agent.request(b"GET", self._url.encode("ascii"), headers)
+        document = await _read_body(response)
         if response.code != OK:
             raise Unavailable(f"the answer is {response.code}")
-        self._keys = from_jwks(cast(bytes, document))
+        self._keys = from_jwks(document)
         self._fetched = self._clock.seconds()
 
     def _failed(self, failure: Failure) -> None:

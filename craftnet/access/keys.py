@@ -130,7 +130,7 @@ def _from_jwk(entry: dict[str, Any]) -> VerificationKey | None:
         return None
     try:
         key = jwt.PyJWK(entry)
-    except (jwt.PyJWTError, TypeError, ValueError):  # TypeError: members of a wrong JSON type.
+    except (jwt.PyJWTError, TypeError, ValueError, NotImplementedError):  # the last three: members that make no sense.
         return None
     usable = _verification_key(key.key, key.key_id if isinstance(key.key_id, str) else None)
     # A key may be published for an algorithm that its kind allows but we don't, such as PS256.

@@ -89,7 +89,7 @@ def _development(environ: Mapping[str, str], reactor: IReactorTime) -> Access:
         "development tokens, signed with a secret made for this run",
         secret,
         loopback_only=True,
-        reason=f"There is no --auth and no {SECRET_VARIABLE}: whoever reads the start-up text could be anybody.",
+        reason=f"without --auth or {SECRET_VARIABLE}, whoever sees the start-up text can act as any player",
     )
 
 

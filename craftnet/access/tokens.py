@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import cast
 
 import jwt
 import msgspec
@@ -64,10 +63,12 @@ class JwtAuthority:
         self._issuer = issuer
 
     @inlineCallbacks
-    def authenticate(self, token: str) -> Generator[Deferred[VerificationKey | None], object, Principal]:
+    def authenticate(
+        self, token: str
+    ) -> Generator[Deferred[VerificationKey | None], VerificationKey | None, Principal]:
         """See `IAuthority`."""
         key_id, algorithm = _header(token)
-        key = cast("VerificationKey | None", (yield self._keys.find(key_id, algorithm)))
+        key = yield self._keys.find(key_id, algorithm)
         if key is None:
             raise _invalid("The token is not signed with a key that is known.")
         claims = _verified(token, key)

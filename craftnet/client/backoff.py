@@ -36,7 +36,7 @@ class Backoff:
         self._opened = now
 
     def delay(self, now: float, retry_after: float | None = None) -> float:
-        """Seconds to wait before the next attempt; `retry_after` is what the server asked for, and the least it gets."""
+        """Seconds to wait before the next attempt; `retry_after` is what the server asked for, if it did."""
         if self._opened is not None and now - self._opened >= self._stable:
             self._ceiling = self._first
         self._opened = None

@@ -8,11 +8,13 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO, cast
 from uuid import UUID
 
 from rich.console import Console
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 from craftnet import __version__
@@ -184,7 +186,8 @@ def transports(
     """What to watch over, in order of preference."""
     websocket = WebSocketTransport(reactor, address, options.session, options.player, token)
     udp = UdpTransport(reactor, address, options.session, options.player, token)
-    return {"ws": [websocket], "udp": [udp], "auto": [udp, websocket]}[options.transport]
+    choices: dict[str, list[ITransport]] = {"ws": [websocket], "udp": [udp], "auto": [udp, websocket]}
+    return choices[options.transport]
 
 
 def begin_watch(
@@ -201,8 +204,9 @@ def begin_watch(
     means = transports(reactor, options, Address(options.url), bearer(options, environ))
     screen = None
     observer: IObserver
-    if not options.json and out.isatty():
-        observer = screen = Screen(reactor, Console(file=out), Feed(options.session))
+    console = Console(file=out)
+    if not options.json and out.isatty() and not console.is_dumb_terminal:
+        observer = screen = Screen(reactor, console, Feed(options.session))
     else:
         observer = Lines(out, err, as_json=options.json)
     watch = Watch(reactor, options.session, means, observer, Backoff(), options.patience)
@@ -252,7 +256,7 @@ def _run(begin: Callable[[IReactorTime], Deferred[int]]) -> int:
 
     def done(result: int | Failure) -> None:
         results.append(result)
-        if reactor.running:
+        with suppress(ReactorNotRunning):  # it was never started, or somebody has stopped it already.
             reactor.stop()
 
     watching.addBoth(done)
@@ -263,9 +267,9 @@ def _run(begin: Callable[[IReactorTime], Deferred[int]]) -> int:
     result = results[0]
     if isinstance(result, int):
         return result
-    if result.check(CancelledError):
-        return INTERRUPTED
-    result.raiseException()
+    if not result.check(CancelledError):
+        result.raiseException()
+    return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from craftnet.messages import Status
 from craftnet.model import CEILING, Progress, percent_at, remaining_at
 
 ROLLBACK = 3.0
-"""Points by which what is told must lie below what is shown for the bar to jump back: less is only a held model's error."""
+"""Points by which what is told must lie below what is shown for the bar to jump back. Less is a held model's error."""
 
 SETTLE = 0.3
 """Seconds in which an error shrinks to 37 %."""

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from craftnet.closecodes import FINAL, CloseCode
 from craftnet.messages import ErrorBody
+from craftnet.protocols.records import CloseReason
 
 MAX_ANSWER = 65_536
 """Bytes of a refusal that are read."""
@@ -59,6 +60,23 @@ def closed(code: int | None, reason: str | None) -> Ending:
     if code == CloseCode.NORMAL:
         return Ending(Kind.OVER, text)
     return Ending(Kind.REFUSED if code in FINAL else Kind.LOST, text)
+
+
+def left(reason: CloseReason) -> Ending:
+    """A UDP connection is over for `reason`."""
+    match reason:
+        case CloseReason.ENDED:
+            return Ending(Kind.OVER, "the server closed the connection: the session is over")
+        case CloseReason.NOT_FOUND:
+            return Ending(Kind.REFUSED, "the server closed the connection: there is no such session")
+        case CloseReason.UNREACHABLE:
+            return lost("no datagram comes through", elsewhere=True)
+        case CloseReason.SILENT:
+            return lost("the server fell silent")
+        case CloseReason.EXPIRED:
+            return lost("the server closed the connection: the token has expired")
+        case _:
+            return lost(f"the server closed the connection: {reason.name.lower().replace('_', ' ')}")
 
 
 def refused(status: int, body: bytes, retry_after: str | None = None, *, elsewhere: bool = False) -> Ending:

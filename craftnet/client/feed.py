@@ -78,7 +78,7 @@ def _heard(feed: Feed, message: WebSocketCraftingMessage, now: float) -> Feed:
 
 
 def _progress(data: CraftingProgressData, now: float) -> Progress:
-    """The model that a message gives when it arrives. Its timestamp is on the server's clock, which is of no use here."""
+    """The model that a message gives when it arrives: its timestamp is on the server's clock, which we do not know."""
     return Progress(
         status=data.status,
         percent=float(data.progress_percentage),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TextIO
 
 import msgspec
@@ -22,8 +21,8 @@ def json_line(transport: str, message: WebSocketCraftingMessage) -> str:
 
 
 def plain_line(message: WebSocketCraftingMessage) -> str:
-    """The message in words, behind the server's time of day, UTC."""
-    return f"{message.timestamp.astimezone(UTC):%H:%M:%S} {wording.message(message)}"
+    """The message in words, behind the time of day that the server gave it, UTC."""
+    return f"{message.timestamp[11:19]} {wording.message(message)}"
 
 
 def note(delay: float, ending: Ending) -> str:

@@ -40,7 +40,7 @@ def picture(feed: Feed, percent: float, remaining: float | None, connection: str
         remaining: seconds to go.
         connection: how the news come, or why there are none.
     """
-    rows: list[RenderableType] = [_heading(feed, connection)]
+    rows: list[RenderableType] = [Text(f"craft {feed.session_id}", style="bold")]
     progress = feed.progress
     if progress is not None:
         colour = _COLOURS[progress.status]
@@ -60,15 +60,8 @@ def picture(feed: Feed, percent: float, remaining: float | None, connection: str
     if feed.queue is not None and not feed.over:
         rows.append(Text(wording.queue(feed.queue), style="magenta"))
     rows.extend(Text(wording.material(problem), style="yellow") for problem in feed.problems)
+    rows.append(Text(connection, style="dim"))
     return Group(*rows)
-
-
-def _heading(feed: Feed, connection: str) -> Table:
-    heading = Table.grid(padding=(0, 1), expand=True)
-    heading.add_column(no_wrap=True, style="bold")
-    heading.add_column(justify="right", style="dim", overflow="ellipsis")
-    heading.add_row(Text(f"craft {feed.session_id}"), Text(connection))
-    return heading
 
 
 @implementer(IObserver)

@@ -58,13 +58,13 @@ class _Connection(WebSocketClientProtocol):
         """Autobahn found that the answer is no welcome. Called again with more octets until that answer is read."""
         self._ending = endings.unwelcome(self.data, complete=False)
         if self._ending is not None:
-            super().failHandshake(reason)  # type: ignore[no-untyped-call]  # Autobahn's, without annotations.
+            super().failHandshake(reason)
 
     def onOpen(self) -> None:
         """The server welcomed us."""
         self._watch.opened()
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N803  # Autobahn's name
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One message of the feed, or junk."""
         try:
             message = None if isBinary else _decoder.decode(payload)
@@ -75,7 +75,7 @@ class _Connection(WebSocketClientProtocol):
         else:
             self._watch.told(message)
 
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: N803  # Autobahn's name
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is gone."""
         if self._silence is not None and self._silence.active():
             self._silence.cancel()
@@ -100,7 +100,7 @@ class _Factory(WebSocketClientFactory):
     """Makes the one connection of a link."""
 
     def __init__(self, link: _Link, url: str, token: str) -> None:
-        super().__init__(  # type: ignore[no-untyped-call]  # Autobahn's, without annotations.
+        super().__init__(
             url,
             protocols=[SUBPROTOCOL],
             useragent=f"craftnet/{__version__}",
@@ -108,7 +108,7 @@ class _Factory(WebSocketClientFactory):
         )
         if ":" in self.host:
             self.host = f"[{self.host}]"  # Autobahn writes it into the Host header as it is.
-        self.setProtocolOptions(  # type: ignore[no-untyped-call]  # as above.
+        self.setProtocolOptions(
             maxFramePayloadSize=MAX_MESSAGE, maxMessagePayloadSize=MAX_MESSAGE, openHandshakeTimeout=10
         )
         self._watch = link

@@ -65,8 +65,8 @@ class Feed(ABC):
 
     def tell(self, update: Update) -> None:
         """Deliver to every watcher that has its snapshot."""
-        for watcher, greeted in tuple(self._watchers.items()):
-            if greeted:
+        for watcher in tuple(self._watchers):
+            if self._watchers.get(watcher):  # telling one may make another leave.
                 watcher.deliver(update)
 
     def end(self, code: CloseCode) -> None:
@@ -82,6 +82,7 @@ class Feed(ABC):
 
     def _failed(self, failure: Failure) -> None:
         self._dismiss()
+        self.close()  # parts of `open` may have come after the first `close`.
         self._release(failure)
 
     def _dismiss(self) -> Iterable[IWatcher]:
@@ -96,9 +97,10 @@ class Feed(ABC):
             deferred.callback(result)
 
     def _greet(self, watcher: IWatcher) -> None:
-        if watcher in self._watchers:
-            for update in self.snapshot():
+        for update in self.snapshot():
+            if watcher in self._watchers:  # being told may make it leave.
                 watcher.deliver(update)
+        if watcher in self._watchers:
             self._watchers[watcher] = True
 
     @abstractmethod

@@ -9,9 +9,9 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from craftnet.feeds.feed import Feed
-from craftnet.feeds.sources import Sources
 from craftnet.interfaces import IQueueListener
 from craftnet.messages import QueueNews
+from craftnet.sources import Sources
 from craftnet.state import QueueChange, QueueEntry
 from craftnet.updates import Update, queue_update
 from craftnet.waiting import Key, key

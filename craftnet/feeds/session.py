@@ -12,10 +12,10 @@ from zope.interface import implementer
 from craftnet.closecodes import CloseCode
 from craftnet.errors import NotFound
 from craftnet.feeds.feed import Feed
-from craftnet.feeds.sources import Sources
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
 from craftnet.messages import QueueNews
 from craftnet.model import Tolerance, diverges, rebase
+from craftnet.sources import Sources
 from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, SessionState
 from craftnet.updates import Update, materials_snapshot, materials_update, progress_update, session_queue_update
 from craftnet.waiting import Key, key
@@ -55,15 +55,15 @@ class SessionFeed(Feed):
     async def open(self) -> None:
         """As in `Feed`. A session that only waits in a queue is one, too."""
         state = await self._sources.sessions.watch(self.session_id, self)
-        if state is not None:
-            self._owner = state.player_id
-        else:
-            entry = await self._sources.queues.find(self.session_id)
-            if entry is None:
-                raise NotFound("There is no such session.")
-            self._owner = entry.player_id
         if state is not None and (self._truth is None or self._truth.version < state.version):
             self._truth = state
+        entry = None if self._truth else await self._sources.queues.find(self.session_id)
+        if self._truth is not None:  # it may have started while its entry was looked for.
+            self._owner = self._truth.player_id
+        elif entry is not None:
+            self._owner = entry.player_id
+        else:
+            raise NotFound("There is no such session.")
         materials = await self._sources.materials.watch(self.session_id, self)
         if self._materials.version < materials.version:
             self._materials = materials

@@ -37,13 +37,14 @@ class Channel(HTTPChannel):
     def release(self) -> tuple[ITransport, bytes]:
         """Let go of the connection for good; answers it, and what was read but not used."""
         transport: Any = self.transport
+        producing: Any = IPushProducer(transport, None)  # as HTTPChannel asks before it registers itself.
+        if producing is not None:
+            producing.unregisterProducer()
+            producing.resumeProducing()
         self.transport = None
         self.setTimeout(None)
         self.requests.clear()
         self.length = None  # keeps `lineReceived` from going on with a request that was refused at its head.
-        if IPushProducer.providedBy(transport):
-            transport.unregisterProducer()
-            transport.resumeProducing()
         return transport, self.clearLineBuffer()
 
     def refuse(self, refusal: Refusal) -> None:
@@ -82,6 +83,7 @@ class CheckedRequest(Request):
     """One request: its head is checked before it is routed, its body is bounded and kept in memory."""
 
     channel: Channel
+    content: BytesIO
     defaultContentType = None
 
     def handleContentChunk(self, data: bytes) -> None:

@@ -111,7 +111,7 @@ class DoorFactory(ServerFactory):
         self._site.doStop()
         self._websocket.doStop()
 
-    def buildProtocol(self, addr: IAddress | None) -> Door:
+    def buildProtocol(self, addr: IAddress | None) -> Door:  # type: ignore[override]  # any IProtocol will do.
         """A door for a new connection."""
         return Door(self)
 

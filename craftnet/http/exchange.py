@@ -13,7 +13,7 @@ from msgspec import Struct
 from twisted.web.http import NO_BODY_CODES, datetimeToString
 from twisted.web.http_headers import Headers
 
-from craftnet.access.bearer import from_authorization
+from craftnet.access.bearer import token_from_header
 from craftnet.errors import BadRequest, Refusal, UnsupportedMediaType
 from craftnet.identifiers import parse_uuid
 from craftnet.messages import ErrorBody, to_json
@@ -32,7 +32,7 @@ class Call(Struct, frozen=True):
     """A request, read whole.
 
     Attributes:
-        path: without the query.
+        path: unquoted, without the query.
         parameters: what stands in the route's variable segments, by their names; unquoted, not validated.
         query: every value of each name.
         secure: whether it came over TLS.
@@ -48,7 +48,8 @@ class Call(Struct, frozen=True):
 
     def header(self, name: str) -> str | None:
         """The values of a header field, joined as RFC 9110 section 5.3 says; None without any."""
-        return ", ".join(self._values(name)) or None
+        values = self.headers.getRawHeaders(name.encode())
+        return None if values is None else b", ".join(values).decode("latin-1")
 
     @property
     def token(self) -> str | None:
@@ -57,7 +58,7 @@ class Call(Struct, frozen=True):
         Raises:
             Unauthorized: it is malformed.
         """
-        return from_authorization(self._values("Authorization"))
+        return token_from_header(self.header("Authorization"))
 
     def identifier(self, name: str) -> UUID:
         """A variable segment of the path that is an id.
@@ -93,9 +94,6 @@ class Call(Struct, frozen=True):
             return msgspec.json.decode(self.body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequest(f"The body is not valid: {error}.") from None
-
-    def _values(self, name: str) -> list[str]:
-        return [value.decode("latin-1") for value in self.headers.getRawHeaders(name.encode(), [])]
 
 
 class Response(Struct, frozen=True):

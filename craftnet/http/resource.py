@@ -72,7 +72,7 @@ class Routes(Resource):
         def failed(failure: Failure) -> None:
             if not gone:
                 self._log.failure("a request could not be answered", failure)
-                _write(request, refused(Refusal("Something went wrong on our side.")))
+                _write(request, self._refuse(Refusal("Something went wrong on our side.")))
 
         request.notifyFinish().addErrback(leave)
         answering.addCallbacks(send, failed)
@@ -82,8 +82,11 @@ class Routes(Resource):
         try:
             return await self._respond(request)
         except Refusal as refusal:
-            self._metrics.refused(refusal.label)
-            return refused(refusal)
+            return self._refuse(refusal)
+
+    def _refuse(self, refusal: Refusal) -> Response:
+        self._metrics.refused(refusal.label)
+        return refused(refusal)
 
     async def _respond(self, request: Request) -> Response:
         segments, call = _call(request)
@@ -107,10 +110,10 @@ def _call(request: Request) -> tuple[tuple[str, ...], Call]:
         raise BadRequest("The request target is not UTF-8.") from None
     call = Call(
         method=request.method.decode("ascii"),
-        path=request.path.decode("ascii"),
+        path="/" + "/".join(segments),
         headers=request.requestHeaders,
         query=query,
-        body=request.content.read(),
+        body=b"" if request.content is None else request.content.read(),
         secure=request.isSecure(),
     )
     return segments, call

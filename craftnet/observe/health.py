@@ -12,7 +12,6 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from craftnet.errors import BadRequest
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service, WebSocketHealthMessage, instant
 
 Reports = Mapping[Service, HealthResponse]
@@ -27,20 +26,6 @@ _report_decoder = msgspec.json.Decoder(HealthResponse)
 def worst(statuses: Iterable[HealthStatus]) -> HealthStatus:
     """The most alarming of them; ok when there are none."""
     return max(statuses, key=_ALARM.__getitem__, default=HealthStatus.OK)
-
-
-def parse_services(values: Iterable[str]) -> frozenset[Service]:
-    """The services a request names: repeated parameters, comma-separated lists, or both. None named: this one.
-
-    Raises:
-        BadRequest: one of them is unknown.
-    """
-    names = [name.strip() for value in values for name in value.split(",") if name.strip()]
-    try:
-        return frozenset(Service(name) for name in names) or frozenset({Service.CRAFTING_NETWORK})
-    except ValueError:
-        known = [service.value for service in Service]
-        raise BadRequest("services names an unknown service.", details={"services": known}) from None
 
 
 def starting(service: Service, now: float) -> HealthResponse:

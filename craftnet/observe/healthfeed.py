@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 from twisted.application.service import Service as ApplicationService
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
@@ -44,13 +45,14 @@ class HealthFeed(ApplicationService):
         super().stopService()
         self._updates.stop()
 
-    def watch(self, services: frozenset[Service], watcher: IWatcher) -> None:
+    def watch(self, services: frozenset[Service], watcher: IWatcher) -> Deferred[None]:
         """From now on tell `watcher` about `services`, beginning with their current reports."""
         if watcher not in self._watchers:
             self._metrics.watching("health", 1)
         self._watchers[watcher] = services
         for service in sorted(services):
             watcher.deliver(self._update("health_update", service))
+        return succeed(None)
 
     def unwatch(self, watcher: IWatcher) -> None:
         """Tell `watcher` no more. One that is not known is no error."""

@@ -6,10 +6,12 @@ A probe or check may raise anything and take any time; `craftnet.observe.monitor
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.web.http_headers import Headers
 
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service
 from craftnet.observe.health import answered
@@ -29,7 +31,7 @@ class ProviderCheck:
         ask: any cheap question, such as a source's `count`.
     """
 
-    def __init__(self, ask: Callable[[], Deferred[object]]) -> None:
+    def __init__(self, ask: Callable[[], Deferred[Any]]) -> None:
         self._ask = ask
 
     async def __call__(self) -> Check:
@@ -66,7 +68,7 @@ class HttpProbe:
             body.extend(data)
 
         response = await self._client.get(
-            self._url, headers={"Accept": "application/json"}, allow_redirects=False, unbuffered=True
+            self._url, headers=Headers({"Accept": ["application/json"]}), allow_redirects=False, unbuffered=True
         )
         await response.collect(collect)
         return answered(self._service, response.code, bytes(body), self._clock.seconds())

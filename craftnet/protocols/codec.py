@@ -1,7 +1,7 @@
 """Values to bytes and back. Strict: what is not exactly as `craftnet.protocols.layouts` declares it is refused.
 
-Every function raises `craftnet.errors.BadDatagram`; its outcome is one of: truncated, overlong, trailing, version, type,
-reserved, out_of_range, nil_session.
+Every function raises `craftnet.errors.BadDatagram`; its outcome is one of: truncated, overlong, trailing, version,
+type, reserved, out_of_range, nil_session.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ MAX_CHANGES = 200
 """As many as an authority's event may carry."""
 
 MAX_QUALITY = 100
+
+MAX_TIME_MS = 253_402_300_799_999
+"""The end of the year 9999: what RFC 3339, and Python's datetime, can say."""
 
 _header = derive(layouts.Header)
 _progress_body = derive(layouts.ProgressBody)
@@ -153,7 +156,7 @@ def _encode_header(packet_type: int, record: ProgressRecord | MaterialsRecord, b
         RECORD_VERSION,
         _header.size + body,
         record.sequence,
-        record.timestamp_ms,
+        _time(record.timestamp_ms),
         record.session_id.bytes,
     )
 
@@ -170,7 +173,7 @@ def _decode_header(wanted: int, octets: bytes) -> tuple[int, int, UUID]:
         raise BadDatagram("truncated" if length > len(octets) else "trailing", "the length in the header differs")
     if not any(session):
         raise BadDatagram("nil_session")
-    return sequence, timestamp, UUID(bytes=session)
+    return sequence, _time(timestamp), UUID(bytes=session)
 
 
 def _decode_change(octets: bytes, offset: int) -> MaterialChange:
@@ -295,6 +298,11 @@ def decode_close(body: bytes) -> CloseReason:
 _TRAVELLING = frozenset(reason for reason in CloseReason if reason < CloseReason.SILENT)
 
 
+def misplaced(kind: Kind) -> BadDatagram:
+    """The error of an authentic datagram whose kind only the other side may send."""
+    return BadDatagram("type", f"{kind.name} does not go this way")
+
+
 def decode_nothing(body: bytes) -> None:
     """The body of an ACK or a RESYNC: there is none."""
     _exactly(body, 0)
@@ -341,7 +349,7 @@ def _encode_progress_state(record: ProgressState) -> bytes:
     progress = record.progress
     return _progress_state.pack(
         record.version,
-        round(progress.anchor * 1000),
+        _time(round(progress.anchor * 1000)),
         _to_hundredths(progress.percent),
         _STATUSES.index(progress.status),
         _to_quality(progress.quality),
@@ -355,7 +363,7 @@ def _decode_progress_state(body: bytes, offset: int) -> tuple[StateRecord, int]:
     progress = Progress(
         _member(_STATUSES, status),
         _from_hundredths(percent),
-        anchor / 1000,
+        _time(anchor) / 1000,
         _from_milliseconds(remaining),
         _from_quality(quality),
         _from_quality(target),
@@ -458,6 +466,12 @@ def _member(members: tuple[_Member, ...], index: int) -> _Member:
     return members[index]
 
 
+def _time(milliseconds: int) -> int:
+    if not 0 <= milliseconds <= MAX_TIME_MS:
+        raise BadDatagram("out_of_range", "a time after the year 9999")
+    return milliseconds
+
+
 def _to_hundredths(percent: float) -> int:
     if not 0 <= percent <= 100:
         raise BadDatagram("out_of_range", "a percentage outside 0–100")
@@ -507,3 +521,12 @@ def _to_quantity(quantity: int | None) -> int:
 def _from_quantity(quantity: int) -> int | None:
     return None if quantity == NONE_U32 else quantity
 
+
+def first_byte(kind: Kind) -> int:
+    """How a datagram of this kind begins."""
+    return _sealed_header.pack(kind, 0, 0)[0]
+
+
+def connection_id(datagram: bytes) -> int:
+    """The connection id, which every datagram has in the same place; five bytes are enough."""
+    return int.from_bytes(datagram[1:5], "big")

@@ -1,4 +1,4 @@
-"""The server's memory of a HELLO, kept by the client: a cookie over address, nonces and time (RFC 9000 section 8.1.4)."""
+"""The server's memory of a HELLO, kept by the client: a cookie over address, nonces, time (RFC 9000 section 8.1.4)."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ class CookieOven:
             issued_us, server_nonce, self._seal(address, connection_id, client_nonce, server_nonce, issued_us)
         )
 
-    def verify(
-        self, cookie: Cookie, address: Address, connection_id: int, client_nonce: bytes, now: float
-    ) -> None:
+    def verify(self, cookie: Cookie, address: Address, connection_id: int, client_nonce: bytes, now: float) -> None:
         """Whether the cookie was baked here, for this address and handshake, and lately.
 
         Raises:

@@ -67,9 +67,7 @@ def derive(layout: Construct) -> Derived:
     compiled = struct.Struct(">" + "".join(slot.code for slot in slots))
     targets = ", ".join(f"v{index}" for index in range(len(slots)))
     checks = [check.format(f"v{index}") for index, slot in enumerate(slots) for check in slot.checks]
-    results = [
-        expression.format(f"v{index}") for index, slot in enumerate(slots) for _, expression in slot.fields
-    ]
+    results = [expression.format(f"v{index}") for index, slot in enumerate(slots) for _, expression in slot.fields]
     fits = [condition for slot in slots for condition in slot.fits]
     source = "\n".join(
         [

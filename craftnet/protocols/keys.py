@@ -1,7 +1,7 @@
 """What is derived from a session_token: the token's parts, the keys, the sealing of datagrams.
 
 HKDF-SHA256 (RFC 5869) for keys, HMAC-SHA256 cut to 16 bytes for the handshake, AES-128-GCM (NIST SP 800-38D) for the
-rest, with the nonce of RFC 8446 section 5.3: the IV xor the 64-bit sequence. Objects that hold secrets do not show them.
+rest, with the nonce of RFC 8446 section 5.3: the IV xor the 64-bit sequence. Objects that hold secrets hide them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ID_SIZE = 4
 
 
 class SessionToken:
-    """What POST …/connect answers: a connection id, which travels in the clear, and a secret, which never travels again."""
+    """What POST …/connect answers: a connection id, which every datagram shows, and a secret, which none does."""
 
     __slots__ = ("connection_id", "secret")
 

@@ -1,4 +1,4 @@
-"""Every byte that travels, declared. Nothing here runs on the hot path: `craftnet.protocols.derivation` makes fast code of it.
+"""Every byte that travels, declared. None of it runs per datagram: `craftnet.protocols.derivation` makes code of it.
 
 Integers are unsigned and big-endian. `Const` marks what a reader must find unchanged: reserved bits, padding, tags.
 Two families share the file: the records of the HTTP interface (32-byte header), and the datagrams of the UDP protocol

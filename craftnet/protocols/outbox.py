@@ -1,45 +1,123 @@
-"""What waits for a watcher that does not read fast enough: the newest state, not a backlog.
+"""What a peer must still be told. Newest wins: a topic's new records take the place of its old ones, sent or not.
 
-Conflatable updates replace each other; the others queue up to a bound; terminal ones always find room. So the memory
-of one watcher is bounded. Pure.
+Records stay here until they are acknowledged; what is not acknowledged in time is sent again, a bounded number of
+times. Bytes are paced, so that a large table or a storm of changes cannot flood a player's line.
 """
 
 from __future__ import annotations
 
-from craftnet.errors import CraftnetError
-from craftnet.updates import Update
+from collections.abc import Callable, Sequence
+from math import inf
 
-CAPACITY = 256
-"""How many updates that cannot be conflated may wait."""
+from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
+
+RATE = 50_000
+"""Bytes per second to one peer, IP and UDP headers included."""
+
+BURST = 5_000
+"""Bytes that may go out at once after a pause."""
+
+ATTEMPTS = 10
+"""How often in a row nothing is acknowledged before the peer is told no more of this state."""
+
+_IP_UDP = 48  # bytes of the headers below ours, IPv6 counted.
+
+Key = tuple[str, int]
 
 
-class OutboxFull(CraftnetError):
-    """The watcher is too slow to be served any longer."""
+class _Record:
+    __slots__ = ("octets", "sequence")
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+        self.sequence = 0
 
 
 class Outbox:
-    """The updates that wait, oldest first."""
+    """Records of one peer.
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
-        self._waiting: list[Update] = []
+    Arguments:
+        room: bytes of records that fit into one datagram.
+        round_trip: says how long an acknowledgement may take.
+    """
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+    __slots__ = ("_attempts", "_flying", "_paid_until", "_retry_at", "_room", "_round_trip", "_waiting")
 
-    def put(self, update: Update) -> None:
-        """Keep one more.
+    def __init__(self, room: int, round_trip: RoundTrip) -> None:
+        self._room = room
+        self._round_trip = round_trip
+        self._waiting: dict[Key, _Record] = {}
+        self._flying: dict[Key, _Record] = {}
+        self._paid_until = -inf
+        self._retry_at = inf
+        self._attempts = 0
 
-        Raises:
-            OutboxFull: there is no room.
+    def put(self, topic: str, records: Sequence[bytes]) -> None:
+        """Tell the peer these records instead of all earlier ones of the topic. None is longer than `room`."""
+        for records_held in (self._waiting, self._flying):
+            for key in [key for key in records_held if key[0] == topic]:
+                del records_held[key]
+        for index, octets in enumerate(records):
+            self._waiting[topic, index] = _Record(octets)
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything was acknowledged, or given up."""
+        return not (self._waiting or self._flying)
+
+    @property
+    def deadline(self) -> float:
+        """When `flush` has something to do; infinite when it has not."""
+        paced = self._paid_until - BURST / RATE if self._waiting else inf
+        return min(paced, self._retry_at if self._flying else inf)
+
+    def flush(self, now: float, send: Callable[[bytes], tuple[int, bytes]]) -> list[bytes]:
+        """The datagrams to send now.
+
+        Arguments:
+            send: makes a datagram of a body; gives its sequence and its bytes.
         """
-        if update.conflatable or update.terminal:
-            self._waiting = [known for known in self._waiting if not known.conflatable]
-        if len(self._waiting) >= self._capacity and not update.terminal:
-            raise OutboxFull("the watcher does not read fast enough")
-        self._waiting.append(update)
+        if self._flying and now >= self._retry_at:
+            self._give_up_or_repeat()
+        datagrams = []
+        while self._waiting and now >= self._paid_until - BURST / RATE:
+            batch = self._batch()
+            sequence, datagram = send(b"".join(record.octets for record in batch.values()))
+            for key, record in batch.items():
+                record.sequence = sequence
+                self._flying[key] = self._waiting.pop(key)
+            self._paid_until = max(self._paid_until, now) + (len(datagram) + _IP_UDP) / RATE
+            datagrams.append(datagram)
+        if datagrams:
+            self._retry_at = now + min(MAX_TIMEOUT, self._round_trip.timeout * 2**self._attempts)
+        return datagrams
 
-    def take(self) -> list[Update]:
-        """All that waits; nothing waits then."""
-        waiting, self._waiting = self._waiting, []
-        return waiting
+    def acknowledged(self, arrived: Callable[[int], bool], now: float) -> None:
+        """Drop what has arrived; `arrived` says so of a sequence."""
+        if not self._flying:
+            return
+        landed = [key for key, record in self._flying.items() if arrived(record.sequence)]
+        if landed:
+            for key in landed:
+                del self._flying[key]
+            self._attempts = 0
+            self._retry_at = now + self._round_trip.timeout
+
+    def _give_up_or_repeat(self) -> None:
+        self._attempts += 1
+        if self._attempts >= ATTEMPTS:
+            self._attempts = 0
+            self._waiting, self._flying = {}, {}
+        else:
+            self._waiting, self._flying = {**self._flying, **self._waiting}, {}
+
+    def _batch(self) -> dict[Key, _Record]:
+        """As many of the first records as fit into a datagram; one at least."""
+        batch: dict[Key, _Record] = {}
+        left = self._room
+        for key, record in self._waiting.items():
+            left -= len(record.octets)
+            if left < 0 and batch:
+                break
+            batch[key] = record
+        return batch

@@ -12,6 +12,9 @@ INITIAL_TIMEOUT = 1.0
 MIN_TIMEOUT = 0.1
 MAX_TIMEOUT = 5.0
 
+PATIENCE = 3
+"""Heartbeat intervals of silence after which the other side is taken for dead."""
+
 SAMPLES = 8
 """How many heartbeats the clock offset is chosen from."""
 

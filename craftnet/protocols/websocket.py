@@ -6,10 +6,13 @@ client is a violation of the protocol.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TypeVar
+
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -21,23 +24,18 @@ from craftnet.http.exchange import final_octets, refused
 from craftnet.interfaces import IWatcher
 from craftnet.messages import instant
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.outbox import Outbox, OutboxFull
+from craftnet.protocols.conflation import Conflation, TooSlow
 from craftnet.protocols.subprotocols import choose
 from craftnet.subscriptions import Subscription, Subscriptions
 from craftnet.targets import parse_target
 from craftnet.updates import Update
+from craftnet.wheel import Wheel
 
 HEARTBEAT = 30
-"""Seconds between pings."""
+"""Seconds between pings. A ping must be answered, and a close handshake be complete, before the next one is due."""
 
-PONG_TIMEOUT = 20
-"""Seconds within which a ping must be answered."""
-
-HANDSHAKE_TIMEOUT = 10
-"""Seconds within which a handshake must be complete."""
-
-CLOSE_TIMEOUT = 5
-"""Seconds within which a close must be answered."""
+SHUTDOWN_TIMEOUT = 5.0
+"""Seconds for the close handshakes when the server goes away."""
 
 MAX_MESSAGE = 4096
 """Bytes in a client's message."""
@@ -46,6 +44,8 @@ RETRY_AFTER = 5
 """Seconds after which a client that found the server full may ask again."""
 
 log = Logger()
+
+Result = TypeVar("Result")
 
 
 @implementer(IWatcher, IPushProducer)
@@ -58,8 +58,9 @@ class FeedProtocol(WebSocketServerProtocol):
         super().__init__()
         self._subscription: Subscription | None = None
         self._refusal: Refusal | None = None
-        self._outbox = Outbox()
+        self._waiting = Conflation()
         self._paused = False
+        self._unanswered = False
         self.gone: Deferred[None] = Deferred()
 
     # The handshake
@@ -119,18 +120,18 @@ class FeedProtocol(WebSocketServerProtocol):
             self._write(update)
             return
         try:
-            self._outbox.put(update)
-        except OutboxFull as error:
+            self._waiting.put(update)
+        except TooSlow as error:
             self.factory.metrics.refused("slow_consumer")
             self._stop_watching()
-            self.sendClose(CloseCode.SLOW_CONSUMER, str(error))
+            self._close(CloseCode.SLOW_CONSUMER, str(error))
 
     def ended(self, code: CloseCode) -> None:
         """As in `IWatcher`."""
         self._stop_watching()
-        for update in self._outbox.take():
+        for update in self._waiting.take():
             self._write(update)
-        self.sendClose(code)
+        self._close(code)
 
     def _write(self, update: Update) -> None:
         for message in update.json:
@@ -143,6 +144,10 @@ class FeedProtocol(WebSocketServerProtocol):
         if subscription is not None:
             subscription.unwatch(self)
 
+    def _close(self, code: CloseCode, reason: str = "") -> None:
+        # Not sendClose, which takes 1000 and private codes only.
+        self.sendCloseFrame(int(code), reason.encode() or None)
+
     # The socket
 
     def pauseProducing(self) -> None:
@@ -152,17 +157,29 @@ class FeedProtocol(WebSocketServerProtocol):
     def resumeProducing(self) -> None:
         """The client reads again."""
         self._paused = False
-        for update in self._outbox.take():
+        for update in self._waiting.take():
             self._write(update)
 
     def stopProducing(self) -> None:
         """The connection is lost; `onClose` follows."""
 
+    def heartbeat(self) -> None:
+        """Ping; a peer that did not answer the last one, or does not complete its close, is gone."""
+        if self._unanswered or self.state != self.STATE_OPEN:
+            self.dropConnection(abort=True)
+        else:
+            self._unanswered = True
+            self.sendPing()
+
+    def onPong(self, payload: bytes) -> None:
+        """The peer is alive."""
+        self._unanswered = False
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Nothing is expected from the client."""
         self.factory.metrics.refused("unexpected_message")
         self._stop_watching()
-        self.sendClose(CloseCode.POLICY_VIOLATION, "this feed takes no messages")
+        self._close(CloseCode.POLICY_VIOLATION, "this feed takes no messages")
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over."""
@@ -188,15 +205,15 @@ class FeedFactory(WebSocketServerFactory):
         self.clock = reactor
         self._max_connections = max_connections
         self._open: dict[FeedProtocol, None] = {}
+        self._heartbeats: Wheel[FeedProtocol] = Wheel(HEARTBEAT)
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,
             failByDrop=False,
             echoCloseCodeReason=True,
-            openHandshakeTimeout=HANDSHAKE_TIMEOUT,
-            closeHandshakeTimeout=CLOSE_TIMEOUT,
-            autoPingInterval=HEARTBEAT,
-            autoPingTimeout=PONG_TIMEOUT,
+            openHandshakeTimeout=0,  # the door waits for the handshake, and has a limit of its own.
+            closeHandshakeTimeout=0,  # the heartbeat looks after it.
+            autoPingInterval=0,
             maxFramePayloadSize=MAX_MESSAGE,
             maxMessagePayloadSize=MAX_MESSAGE,
         )
@@ -206,7 +223,7 @@ class FeedFactory(WebSocketServerFactory):
         TooManyRequests: no further connection may be opened.
         """
         if len(self._open) >= self._max_connections:
-            reset = instant(self.clock.seconds() + RETRY_AFTER).isoformat().replace("+00:00", "Z")
+            reset = instant(self.clock.seconds() + RETRY_AFTER)
             raise TooManyRequests(
                 "The server has as many WebSocket connections as it takes.",
                 retry_after=RETRY_AFTER,
@@ -217,18 +234,37 @@ class FeedFactory(WebSocketServerFactory):
     def opened(self, protocol: FeedProtocol) -> None:
         """A handshake succeeded."""
         self._open[protocol] = None
+        self._heartbeats.add(protocol)
         self.metrics.connection_opened("websocket")
 
     def closed(self, protocol: FeedProtocol) -> None:
         """A connection is over; it need not have been opened."""
         if protocol in self._open:
             del self._open[protocol]
+            self._heartbeats.discard(protocol)
             self.metrics.connection_closed("websocket")
             protocol.gone.callback(None)
 
+    def turn(self) -> None:
+        """Send the heartbeats that are due; to be called every second."""
+        for protocol in self._heartbeats.turn():
+            protocol.heartbeat()
+
     def close_all(self, code: CloseCode) -> Deferred[list[tuple[bool, None]]]:
-        """Close every connection; answers when the last is gone, each within `CLOSE_TIMEOUT`."""
+        """Close every connection; answers when the last is gone, after `SHUTDOWN_TIMEOUT` at the latest."""
         protocols = list(self._open)
         for protocol in protocols:
             protocol.ended(code)
-        return DeferredList([protocol.gone for protocol in protocols])
+        deadline = self.clock.callLater(SHUTDOWN_TIMEOUT, self._abort_all)
+        return DeferredList([protocol.gone for protocol in protocols]).addCallback(partial(_cancelled, deadline))
+
+    def _abort_all(self) -> None:
+        for protocol in list(self._open):
+            protocol.dropConnection(abort=True)
+
+
+def _cancelled(call: IDelayedCall, result: Result) -> Result:
+    """`result`, now that `call` is not needed any more."""
+    if call.active():
+        call.cancel()
+    return result

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTCP
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorFDSet, IReactorTCP, IReactorTime
+from twisted.internet.protocol import ServerFactory
+from twisted.internet.tcp import Connection
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from craftnet.client.websocket import SUBPROTOCOL
+
+
+class _Reactor(IReactorFDSet, IReactorTCP, IReactorTime):
+    """What is needed of the reactor."""
+
+
+_reactor = cast(_Reactor, reactor)
 
 
 @dataclass
@@ -53,7 +62,7 @@ class _Stage(WebSocketServerProtocol):
         elif self.play.code is not None:
             self.sendCloseFrame(self.play.code)
 
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: N803  # Autobahn's name
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         cast(_Theatre, self.factory).close_codes.append(code)
 
 
@@ -62,7 +71,9 @@ class _Theatre(WebSocketServerFactory):
     next_play: Play
 
     def __init__(self) -> None:
-        super().__init__(protocols=[SUBPROTOCOL])  # type: ignore[no-untyped-call]  # Autobahn's
+        super().__init__(protocols=[SUBPROTOCOL])
+        # No timers that outlive a test.
+        self.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
         self.close_codes: list[int | None] = []
 
 
@@ -82,8 +93,9 @@ class ScriptedServer(Resource):
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.bodies: list[bytes] = []
         self._theatre = _Theatre()
-        self._websockets = WebSocketResource(self._theatre)  # type: ignore[no-untyped-call]  # Autobahn's
-        self._port = cast(IReactorTCP, reactor).listenTCP(0, Site(self), interface="127.0.0.1")
+        self._websockets = WebSocketResource(self._theatre)
+        site = cast("ServerFactory[Any]", Site(self))
+        self._port = _reactor.listenTCP(0, site, interface="127.0.0.1")
 
     @property
     def url(self) -> str:
@@ -101,7 +113,7 @@ class ScriptedServer(Resource):
             name.decode().lower(): values[0].decode() for name, values in request.requestHeaders.getAllRawHeaders()
         }
         self.requests.append((request.method.decode(), request.uri.decode(), headers))
-        self.bodies.append(request.content.read())
+        self.bodies.append(b"" if request.content is None else request.content.read())
         part = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(part, Play):
             self._theatre.next_play = part
@@ -112,21 +124,23 @@ class ScriptedServer(Resource):
         return part.body
 
     def stop(self) -> Deferred[None]:
-        """Listen no more."""
-        return cast("Deferred[None]", self._port.stopListening())
+        """Listen no more; fires when no connection is left at either end."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await maybeDeferred(self._port.stopListening)
+        await until(lambda: not any(isinstance(reader, Connection) for reader in _reactor.getReaders()))
 
 
-def until(condition: Callable[[], object], clock: object = reactor) -> Deferred[None]:
-    """Fires when the condition holds, for events that the other end of a real connection sees."""
-    from twisted.internet.interfaces import IReactorTime
-
+def until(condition: Callable[[], object]) -> Deferred[None]:
+    """Fires when the condition holds, for what the other end of a real connection sees."""
     done = Deferred[None]()
 
     def look() -> None:
         if condition():
             done.callback(None)
         else:
-            cast(IReactorTime, clock).callLater(0.001, look)
+            _reactor.callLater(0.001, look)
 
     look()
     return done

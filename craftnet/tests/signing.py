@@ -90,4 +90,5 @@ def sign(
 ) -> str:
     """A token."""
     headers = None if key_id is None else {"kid": key_id}
-    return jwt.encode(claims() if payload is None else payload, key, algorithm, headers=headers)
+    # Below jwt.encode, which does not sign claims of the wrong types.
+    return jwt.PyJWS().encode(json.dumps(payload or claims()).encode(), key, algorithm, headers)

@@ -9,10 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.client.endings import MAX_ANSWER, Kind, closed, refused, unwelcome
 from craftnet.closecodes import CloseCode
 
-UNAUTHORIZED = (
-    b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 51\r\nContent-Type: application/json\r\n\r\n"
-    b'{"code":401,"message":"The token is no longer valid"}'
-).replace(b"51", b"53")
+BODY = b'{"code":401,"message":"The token is no longer valid"}'
+UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 
 
 class ClosedTests(SynchronousTestCase):

@@ -8,13 +8,15 @@ from typing import Any
 
 from treq.testing import RequestTraversalAgent
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import Agent
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from craftnet.access import jwks as module
@@ -226,8 +228,13 @@ class UrlTests(SynchronousTestCase):
     def test_log(self) -> None:
         """The operator is told, without the URL's query."""
         events: list[dict[str, Any]] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+
+        @implementer(ILogObserver)
+        def observe(event: dict[str, Any]) -> None:
+            events.append(event)
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
         self.service.status = 503
         self.failureResultOf(self.find(), Unavailable)
         [told] = [event for event in events if event["log_namespace"].startswith(module.__name__)]
@@ -242,16 +249,20 @@ class RealServerTests(TestCase):
 
     async def test_rotation(self) -> None:
         service = LoginService()
-        port = reactor.listenTCP(0, Site(service), interface="127.0.0.1")
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(Site(service))
         self.addCleanup(port.stopListening)
         clock = clock_at_now()
         source = JwksUrl(f"http://127.0.0.1:{port.getHost().port}/keys.json", Agent(reactor), clock)
-        found = await gatherResults([source.find("old", "ES256") for _ in range(3)])
-        self.assertEqual([key.key_id for key in found], ["old"] * 3)
+
+        async def knows(key_id: str) -> bool:
+            return await source.find(key_id, "ES256") is not None
+
+        at_once = await gatherResults([source.find("old", "ES256") for _ in range(3)])
+        self.assertNotIn(None, at_once)
         self.assertEqual(len(service.requests), 1)
         service.document = BOTH
         clock.advance(FETCH_INTERVAL)
-        self.assertEqual((await source.find("new", "ES256")).key_id, "new")
-        await port.stopListening()
+        self.assertTrue(await knows("new"))
+        await maybeDeferred(port.stopListening)
         clock.advance(LIFETIME)
-        self.assertEqual((await source.find("old", "ES256")).key_id, "old")
+        self.assertTrue(await knows("old"))

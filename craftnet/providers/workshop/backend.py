@@ -12,6 +12,7 @@ from craftnet.interfaces import IBackend, IBackendFactory, IShowcase
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.workshop import settings
 from craftnet.providers.workshop.driver import Driver
+from craftnet.sources import Sources
 from craftnet.state import SessionState
 
 RETENTION = 60.0
@@ -32,9 +33,9 @@ class WorkshopBackend:
         self.materials = memory.materials
         self.queues = memory.queues
         self.service = MultiService()
-        self._driver = Driver(clock, memory, wanted)
+        self._driver = Driver(clock, Sources.of(memory), wanted)
         for service in (memory.service, self._driver):
-            service.setServiceParent(self.service)  # type: ignore[no-untyped-call]  # Twisted does not annotate it yet.
+            service.setServiceParent(self.service)
 
     def featured(self) -> SessionState | None:
         """As in `IShowcase`; there is one from the moment the service started."""

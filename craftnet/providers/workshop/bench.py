@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import nsmallest
+from heapq import heapify, heapreplace
 from uuid import UUID
 
 from craftnet.events import QueueUpdate
@@ -18,15 +18,17 @@ class Ticket:
     """A player's claim to a place, for the session that is to come.
 
     Attributes:
+        seconds: how long the place will be used, by the book.
         owner: who is to be woken when it is given one.
         workstation_id: the place that was given; None while waiting.
     """
 
-    __slots__ = ("owner", "player_id", "session_id", "workstation_id")
+    __slots__ = ("owner", "player_id", "seconds", "session_id", "workstation_id")
 
-    def __init__(self, player_id: UUID, session_id: UUID, owner: Sleeper) -> None:
+    def __init__(self, player_id: UUID, session_id: UUID, seconds: float, owner: Sleeper) -> None:
         self.player_id = player_id
         self.session_id = session_id
+        self.seconds = seconds
         self.owner = owner
         self.workstation_id: UUID | None = None
 
@@ -36,14 +38,11 @@ class Bench:
 
     Arguments:
         workstations: the ids of its places, at least one.
-        typical: seconds that a craft takes here, to guess at waits.
     """
 
-    def __init__(self, station: Station, workstations: Sequence[UUID], typical: float) -> None:
+    def __init__(self, station: Station, workstations: Sequence[UUID]) -> None:
         self.station = station
         self._free = list(workstations)
-        self._places = len(workstations)
-        self._typical = typical
         self._line: list[Ticket] = []
         # When each place in use is expected to be free.
         self._ends: dict[UUID, float] = {}
@@ -52,10 +51,10 @@ class Bench:
         """Its position in line, from 1."""
         return self._line.index(ticket) + 1
 
-    def enter(self, ticket: Ticket) -> bool:
+    def enter(self, ticket: Ticket, now: float) -> bool:
         """Take a free place, else stand in line. Whether a place was free."""
         if self._free and not self._line:
-            self._give(ticket)
+            self._give(ticket, now)
             return True
         self._line.append(ticket)
         return False
@@ -78,14 +77,14 @@ class Bench:
         """The craft at this place will be over at `end`, Unix seconds."""
         self._ends[workstation_id] = end
 
-    def release(self, workstation_id: UUID) -> Ticket | None:
+    def release(self, workstation_id: UUID, now: float) -> Ticket | None:
         """A place is free again. Answers the first in line, to whom it is given, while that ticket is still in line."""
-        self._ends.pop(workstation_id, None)
+        del self._ends[workstation_id]
         self._free.append(workstation_id)
         if not self._line:
             return None
         first = self._line[0]
-        self._give(first)
+        self._give(first, now)
         return first
 
     def news(self, ticket: Ticket, kind: QueueNews, now: float) -> QueueUpdate:
@@ -104,11 +103,13 @@ class Bench:
         )
 
     def wait(self, position: int, now: float) -> int:
-        """Whole seconds until the one at `position` gets a place, by what is known of those who have one."""
-        rounds, rank = divmod(position - 1, self._places)
-        ends = nsmallest(rank + 1, self._ends.values())
-        first = max(0.0, ends[rank] - now) if rank < len(ends) else self._typical
-        return round(first + rounds * self._typical)
+        """Whole seconds until the one at `position` gets a place, if everybody ahead takes as long as the book says."""
+        ends = [max(now, end) for end in self._ends.values()]
+        heapify(ends)
+        for ahead in self._line[: position - 1]:
+            heapreplace(ends, ends[0] + ahead.seconds)
+        return round(ends[0] - now)
 
-    def _give(self, ticket: Ticket) -> None:
+    def _give(self, ticket: Ticket, now: float) -> None:
         ticket.workstation_id = self._free.pop()
+        self.expect(ticket.workstation_id, now + ticket.seconds)

@@ -57,6 +57,11 @@ Moment = tuple[float, Callable[[], Life]]
 """How much of the work is done when something happens, 0–1, and what."""
 
 
+def estimate(recipe: Recipe, speed: float, least: float = SHORTEST) -> float:
+    """What the authority says that a craft will take, seconds of the clock: `least`, or more."""
+    return min(LONGEST, max(least, recipe.seconds / speed))
+
+
 class Craft:
     """A session.
 
@@ -82,7 +87,7 @@ class Craft:
         blessed: bool = False,
     ) -> None:
         self.session_id = session_id
-        self.estimate = min(LONGEST, max(least, recipe.seconds / world.settings.speed))
+        self.estimate = estimate(recipe, world.settings.speed, least)
         self.status: Status | None = None
         self.ends = math.inf
         self.doomed = False
@@ -99,6 +104,8 @@ class Craft:
             for item in recipe.ingredients
         ]
         self._stock = {material.material_id: material.quantity for material in self._brought}
+        # Materials go into the work in so many portions, each in the middle of its share of the time.
+        self._portions = min(4, 1 + max(self._stock.values()))
         self._catalysed = False
         self._plan = self._fate(blessed)
 
@@ -117,9 +124,8 @@ class Craft:
     def _fate(self, blessed: bool) -> list[Moment]:
         """Everything that will happen, in order."""
         world, dice = self._world, self._world.dice
-        portions = min(4, 1 + max(self._stock.values()))
         plan: list[Moment] = [
-            ((number - 0.5) / portions, partial(self._consume, number / portions)) for number in range(1, portions + 1)
+            ((number - 0.5) / self._portions, partial(self._consume, number)) for number in range(1, self._portions + 1)
         ]
         plan += [(dice.uniform(0.1, 0.9), self._change_pace) for _ in range(dice.randrange(3))]
         if dice.random() < 0.15:
@@ -138,7 +144,7 @@ class Craft:
             plan.append((dice.uniform(0.1, 0.8), self._cancel))
         if not blessed and world.strikes(self._recipe.difficulty):
             self.doomed = True
-            plan.append((dice.uniform(0.3, 0.98), partial(self._fail, None)))
+            plan.append((dice.uniform(0.3, 0.98), partial(self._fail, dice.choice(_FAILURES))))
         return sorted(plan, key=itemgetter(0))
 
     def _start(self, zone_id: UUID, workstation_id: UUID, head_start: float) -> None:
@@ -154,7 +160,7 @@ class Craft:
             zone_id=zone_id,
         )
         self._tell(start, self._started)
-        self._use_up(head_start)
+        self._use_up(math.floor(head_start * self._portions + 0.5))
         self._report(Status.ACTIVE)
 
     def _work(self, fraction: float) -> Life:
@@ -175,8 +181,8 @@ class Craft:
 
     # What happens on the way. Each takes its time, or none.
 
-    def _consume(self, share: float) -> Life:
-        self._use_up(share)
+    def _consume(self, portions: int) -> Life:
+        self._use_up(portions)
         self._drift(-1, 4)
         self._report(Status.ACTIVE)
         yield from ()
@@ -233,13 +239,13 @@ class Craft:
         self._tell(cancel)
         yield from ()
 
-    def _fail(self, reason: Failure | None) -> Life:
-        """It went wrong, for `reason` or for any; what went into it is lost."""
+    def _fail(self, reason: Failure) -> Life:
+        """It went wrong; what went into it is lost."""
         self.status = Status.FAILED
         lost = [replace(item, quantity=item.quantity - self._stock[item.material_id]) for item in self._brought]
         fail = SessionFail(
             session_id=self.session_id,
-            failure_reason=reason or self._world.dice.choice(_FAILURES),
+            failure_reason=reason,
             duration_seconds=self._elapsed,
             materials_lost=tuple(item for item in lost if item.quantity),
         )
@@ -289,11 +295,11 @@ class Craft:
     def _drift(self, least: int, most: int) -> None:
         self._quality = min(100, max(1, self._quality + self._world.dice.randint(least, most)))
 
-    def _use_up(self, share: float) -> None:
-        """By now, this share (0–1) of every material has gone into the work, and the catalyst, if there is one."""
+    def _use_up(self, portions: int) -> None:
+        """So many portions of every material are in the work by now, and the catalyst, if there is one."""
         changes = []
         for material in self._brought:
-            left = material.quantity - math.floor(material.quantity * share)
+            left = material.quantity - material.quantity * portions // self._portions
             if left != self._stock[material.material_id]:
                 self._stock[material.material_id] = left
                 changes.append(quantity_changed(material.material_id, left))

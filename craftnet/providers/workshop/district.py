@@ -16,10 +16,6 @@ _DEMAND = {
     station: sum(recipe.popularity * recipe.seconds for recipe in RECIPES if recipe.station is station)
     for station in Station
 }
-_TYPICAL = {
-    station: _DEMAND[station] / sum(recipe.popularity for recipe in RECIPES if recipe.station is station)
-    for station in Station
-}
 
 
 class District:
@@ -28,17 +24,15 @@ class District:
     Arguments:
         number: tells it from other districts.
         players: how many craft here.
-        speed: simulated seconds per second of the clock.
     """
 
-    def __init__(self, number: int, players: int, speed: float) -> None:
+    def __init__(self, number: int, players: int) -> None:
         self.zone_id = name_id("zone", str(number))
         places = players * _SHARE / sum(_DEMAND.values())
         self.benches = {
             station: Bench(
                 station,
                 [name_id(station, f"{number}/{place}") for place in range(max(1, round(places * demand)))],
-                _TYPICAL[station] / speed,
             )
             for station, demand in _DEMAND.items()
         }

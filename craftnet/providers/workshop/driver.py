@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import groupby
 from random import Random
 from uuid import UUID
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from craftnet.events import Event, MaterialsUpdate, Outcome, QueueUpdate, SessionStart, Verdict
-from craftnet.interfaces import IBackend, IMaterialSource, IQueueSource, ISessionSource
+from craftnet.events import Outcome, Verdict
 from craftnet.providers.workshop.settings import Settings
 from craftnet.providers.workshop.simulation import Simulation
+from craftnet.sources import Sources
 
 EVENTS_A_TURN = 100
 """How many events are handed over before the reactor gets its turn."""
@@ -25,24 +24,22 @@ EVENTS_A_TURN = 100
 PAUSE = 0.01
 """Seconds between turns at least, unless there is a backlog: many small turns cost more than a few larger ones."""
 
-_Source = ISessionSource | IMaterialSource | IQueueSource
-
 
 class Driver(Service):
     """The simulation's place in time. It begins when the service starts for the first time."""
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, backend: IBackend, settings: Settings) -> None:
+    def __init__(self, clock: IReactorTime, sources: Sources, settings: Settings) -> None:
         self._clock = clock
-        self._backend = backend
+        self._sources = sources
         self._settings = settings
         self._simulation: Simulation | None = None
         self._call: IDelayedCall | None = None
 
     def startService(self) -> None:
         """Begin, or catch up with what would have happened since the service stopped."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted does not annotate its services yet.
+        super().startService()
         if self._simulation is None:
             self._simulation = Simulation(self._settings, Random(self._settings.seed), self._clock.seconds())
         self._turn(self._simulation)
@@ -52,7 +49,7 @@ class Driver(Service):
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        super().stopService()  # type: ignore[no-untyped-call]  # as above.
+        super().stopService()
 
     def featured(self) -> UUID | None:
         """The session that is best watched now, if one is."""
@@ -60,44 +57,23 @@ class Driver(Service):
 
     def _turn(self, simulation: Simulation) -> None:
         self._call = None
-        self._hand_over(simulation.run_until(self._clock.seconds(), EVENTS_A_TURN)).addBoth(self._rest, simulation)
+        told = self._sources.apply(simulation.run_until(self._clock.seconds(), EVENTS_A_TURN))
+        kept = Deferred.fromCoroutine(told).addCallbacks(self._check, self._lost)
+        kept.addCallback(lambda _: self._rest(simulation))
 
-    def _rest(self, result: list[list[Outcome]] | Failure, simulation: Simulation) -> None:
-        if isinstance(result, Failure):
-            self._log.failure("the workshop's events were lost", result)
-        else:
-            refused = [outcome for outcomes in result for outcome in outcomes if outcome.verdict is Verdict.REJECTED]
-            if refused:
-                self._log.error(
-                    "{count} of the workshop's events were rejected, one of them: {reason}",
-                    count=len(refused),
-                    reason=refused[0].reason,
-                )
+    def _check(self, outcomes: Sequence[Outcome]) -> None:
+        """The memory back end rejects none of them; if one does, one line a turn says so."""
+        reasons = [outcome.reason for outcome in outcomes if outcome.verdict is Verdict.REJECTED]
+        if reasons:
+            self._log.error(
+                "{count} of the workshop's events were rejected: {reason}", count=len(reasons), reason=reasons[0]
+            )
+
+    def _lost(self, failure: Failure) -> None:
+        self._log.failure("the workshop's events were lost", failure)
+
+    def _rest(self, simulation: Simulation) -> None:
         due = simulation.next_due()
         if self.running and due < math.inf:
             wait = due - self._clock.seconds()
             self._call = self._clock.callLater(max(PAUSE, wait) if wait > 0 else 0, self._turn, simulation)
-
-    def _hand_over(self, events: Sequence[Event]) -> Deferred[list[list[Outcome]]]:
-        """Give each event to the sources that are responsible for it, in order, in runs as long as possible."""
-        return gatherResults(
-            [
-                source.apply(run)
-                for sources, events_of_run in groupby(events, self._responsible)
-                for run in (list(events_of_run),)
-                for source in sources
-            ],
-            consumeErrors=True,
-        )
-
-    def _responsible(self, event: Event) -> tuple[_Source, ...]:
-        backend = self._backend
-        match event.data:
-            case QueueUpdate():
-                return (backend.queues,)
-            case MaterialsUpdate():
-                return (backend.materials,)
-            case SessionStart():
-                return (backend.sessions, backend.materials)
-            case _:
-                return (backend.sessions,)

@@ -10,7 +10,7 @@ from uuid import UUID
 from craftnet.messages import QueueNews
 from craftnet.providers.workshop.bench import Bench, Ticket
 from craftnet.providers.workshop.catalogue import RECIPES, Recipe
-from craftnet.providers.workshop.craft import SHORTEST, Craft
+from craftnet.providers.workshop.craft import SHORTEST, Craft, estimate
 from craftnet.providers.workshop.district import District
 from craftnet.providers.workshop.schedule import Life
 from craftnet.providers.workshop.world import World
@@ -52,8 +52,9 @@ class Player:
         recipe = _showpiece(world.settings.speed) if shown else self._choice(_SEEN if head_start else _WANTED)
         while True:
             bench = self._district.benches[recipe.station]
-            ticket = Ticket(self.player_id, world.new_id(), world.schedule.current)
-            if not bench.enter(ticket):
+            seconds = estimate(recipe, world.settings.speed)
+            ticket = Ticket(self.player_id, world.new_id(), seconds, world.schedule.current)
+            if not bench.enter(ticket, world.now):
                 head_start = 0.0
                 yield from self._wait(bench, ticket)
             if ticket.workstation_id is not None:
@@ -108,7 +109,7 @@ class Player:
 
     def _release(self, bench: Bench, workstation_id: UUID) -> None:
         """Make room for the first in line."""
-        first = bench.release(workstation_id)
+        first = bench.release(workstation_id, self._world.now)
         if first is not None:
             self._news(bench, first, QueueNews.STATION_AVAILABLE)
             self._moved(bench, bench.leave(first))

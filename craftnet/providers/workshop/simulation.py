@@ -80,7 +80,7 @@ class Simulation:
         often = min((players - present) / ARRIVAL, ARRIVALS_AT_MOST)
         for number in range(players):
             if number % POPULATION == 0:
-                district = District(number // POPULATION, min(POPULATION, players - number), world.settings.speed)
+                district = District(number // POPULATION, min(POPULATION, players - number))
             player = Player(world, district, self._running)
             if number < present:
                 life = player.live(head_start=dice.uniform(0.05, 0.85) if number else 0.05, shown=number == 0)

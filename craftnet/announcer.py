@@ -1,0 +1,46 @@
+"""Tells the operator, at start-up, what is being served."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+
+class Announcer(Service):
+    """Logs what is served, and shows what may not be logged.
+
+    Arguments:
+        lines: what is served; asked once everything listens.
+        hint: a text for the terminal only, because it holds a token; None when there is none (yet).
+    """
+
+    _log = Logger()
+
+    def __init__(self, lines: Callable[[], Iterable[str]], hint: Callable[[], str | None], clock: IReactorTime) -> None:
+        self._lines = lines
+        self._hint = hint
+        self._clock = clock
+        self._call: IDelayedCall | None = None
+
+    def startService(self) -> None:
+        """Speak when the reactor runs, and so everything that starts has started."""
+        super().startService()
+        self._call = self._clock.callLater(0, self._speak)
+
+    def stopService(self) -> None:
+        """Be quiet."""
+        super().stopService()
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+
+    def _speak(self) -> None:
+        for line in self._lines():
+            self._log.info("{line}", line=line)
+        text = self._hint()
+        # Not sys.stdout: twistd puts that into the log.
+        if text is not None and sys.__stdout__ is not None:
+            print(text, file=sys.__stdout__, flush=True)

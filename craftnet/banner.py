@@ -1,0 +1,59 @@
+"""What an operator sees at start-up. Pure."""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from msgspec import Struct
+
+from craftnet.state import SessionState
+
+
+class Served(Struct, frozen=True):
+    """What is being served.
+
+    Attributes:
+        url: the base URL of HTTP and WebSocket.
+        udp: the address, or "off".
+        backend: as the operator named it.
+        access: how callers prove who they are.
+        caution: why only loopback is served; empty when it is not so.
+    """
+
+    url: str
+    udp: str
+    backend: str
+    access: str
+    caution: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """One for each thing."""
+        lines = [
+            f"HTTP and WebSocket: {self.url}",
+            f"UDP: {self.udp}",
+            f"Back end: {self.backend}",
+            f"Access: {self.access}",
+        ]
+        if self.caution:
+            lines.append(f"Only loopback is served: {self.caution}")
+        return lines
+
+
+def watch_hint(session: SessionState, token: str, url: str, command: str) -> str:
+    """A command to paste, and the address of the same feed for other clients.
+
+    Arguments:
+        token: lets its bearer watch; this text is for a terminal, not for a log.
+        url: the base URL.
+        command: how the `craftnet` command is called here.
+    """
+    return f"""
+Watch a live craft in another terminal:
+
+  {quote(command)} watch {session.session_id} --url {url} --player {session.player_id} --token {token}
+
+The same feed for any WebSocket client that sends the token in an Authorization header:
+
+  {url.replace("http", "ws", 1)}/ws/crafting/{session.session_id}?player_id={session.player_id}
+"""

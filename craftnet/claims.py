@@ -1,0 +1,144 @@
+"""What a player's client says about its craft: a claim, held against what the authority said. It changes nothing.
+
+From the authority's own hand the same record is an event. Pure.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from craftnet.events import Event, MaterialsUpdate, SessionProgress
+from craftnet.messages import ChangeType, CraftingProgressData, Natural, Quality, Status
+from craftnet.model import Progress, Tolerance, percent_at, remaining_at
+from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
+from craftnet.state import Material, MaterialsState, SessionState
+from craftnet.updates import progress_data
+
+LATENCY = 2.0
+"""Seconds by which a claim may be older than its arrival. Without a bound, any claim would be right at some time."""
+
+_STATUSES = (
+    (ProgressFlags.FAILED, Status.FAILED),
+    (ProgressFlags.COMPLETED, Status.COMPLETED),
+    (ProgressFlags.PAUSED, Status.PAUSED),
+    (ProgressFlags.INTERRUPTED, Status.INTERRUPTED),
+)
+
+
+class ProgressVerdict(Struct, frozen=True):
+    """How a claim of progress compares.
+
+    Attributes:
+        agreed: whether the client may go on extrapolating from what it holds.
+        deviation_percent: claimed minus true, in points of progress.
+        deviation_seconds: of the remaining time, claimed minus true; None when one of the two is unknown.
+        correction: the truth.
+    """
+
+    agreed: bool
+    deviation_percent: float
+    deviation_seconds: float | None
+    correction: CraftingProgressData
+
+
+class HeldMaterial(Struct, frozen=True, omit_defaults=True):
+    """A material as the authority has it."""
+
+    material_id: UUID
+    quantity: Natural
+    quality: Quality | None = None
+
+
+class MaterialsVerdict(Struct, frozen=True):
+    """How claimed changes of materials compare.
+
+    Attributes:
+        deviating: the materials that are not as claimed.
+        correction: the truth about all of the session's materials.
+    """
+
+    agreed: bool
+    deviating: list[UUID]
+    correction: list[HeldMaterial]
+
+
+def status_of(flags: ProgressFlags) -> Status:
+    """What the flags of a record say a session is doing; the more final one counts."""
+    return next((status for flag, status in _STATUSES if flag in flags), Status.ACTIVE)
+
+
+def compare_progress(
+    claim: ProgressRecord, truth: SessionState, now: float, tolerance: Tolerance | None = None
+) -> ProgressVerdict:
+    """Hold a claim against the truth at the moment it was made, as far as that is credible."""
+    allowed = tolerance or Tolerance()
+    moment = min(max(claim.timestamp_ms / 1000, now - LATENCY), now)
+    progress = truth.progress
+    percent = claim.percent - percent_at(progress, moment)
+    wanted = remaining_at(progress, moment)
+    seconds = None if wanted is None or claim.remaining is None else claim.remaining - wanted
+    agreed = (
+        status_of(claim.flags) is progress.status
+        and abs(percent) <= allowed.percent
+        and (seconds is None or abs(seconds) <= max(allowed.seconds, allowed.fraction * (wanted or 0.0)))
+        and _qualities_agree(claim, progress)
+    )
+    return ProgressVerdict(
+        agreed,
+        round(percent, 2),
+        None if seconds is None else round(seconds, 3),
+        progress_data(truth.session_id, progress, now),
+    )
+
+
+def _qualities_agree(claim: ProgressRecord, progress: Progress) -> bool:
+    pairs = ((claim.quality, progress.quality), (claim.target_quality, progress.target_quality))
+    return all(claimed is None or claimed == true for claimed, true in pairs)
+
+
+def compare_materials(claim: MaterialsRecord, truth: MaterialsState) -> MaterialsVerdict:
+    """Hold claimed changes against the truth. Of each material, the last quantity and quality claimed count."""
+    claimed: dict[UUID, tuple[int | None, int | None]] = {}
+    for change in claim.changes:
+        quantity, quality = claimed.get(change.material_id, (None, None))
+        claimed[change.material_id] = (
+            (0, None)
+            if change.change_type is ChangeType.REMOVED
+            else (
+                quantity if change.new_quantity is None else change.new_quantity,
+                quality if change.new_quality is None else change.new_quality,
+            )
+        )
+    held = {material.material_id: material for material in truth.materials}
+    deviating = [
+        material_id for material_id, values in claimed.items() if not _as_claimed(held.get(material_id), *values)
+    ]
+    correction = [HeldMaterial(one.material_id, one.quantity, one.quality) for one in truth.materials]
+    return MaterialsVerdict(not deviating, deviating, correction)
+
+
+def _as_claimed(held: Material | None, quantity: int | None, quality: int | None) -> bool:
+    if held is None:
+        return quantity == 0
+    return quantity in (None, held.quantity) and quality in (None, held.quality)
+
+
+def progress_event(record: ProgressRecord, event_id: UUID, now: float) -> Event:
+    """The authority's record as an event, accepted at `now`."""
+    data = SessionProgress(
+        session_id=record.session_id,
+        progress_percentage=record.percent,
+        status=status_of(record.flags),
+        remaining_time_seconds=record.remaining,
+        current_quality=record.quality,
+        target_quality=record.target_quality,
+    )
+    return Event(event_id, record.timestamp_ms / 1000, now, data, record.session_id)
+
+
+def materials_event(record: MaterialsRecord, event_id: UUID, now: float) -> Event:
+    """The authority's record as an event, accepted at `now`."""
+    data = MaterialsUpdate(session_id=record.session_id, changes=record.changes)
+    return Event(event_id, record.timestamp_ms / 1000, now, data, record.session_id)

@@ -1,0 +1,64 @@
+"""Opening a UDP session over HTTP: the request, and what may come of it."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from uuid import UUID
+
+import msgspec
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, TimeoutError
+from twisted.internet.error import ConnectError
+from twisted.web.client import ResponseFailed, ResponseNeverReceived
+from twisted.web.http_headers import Headers
+
+from craftnet import __version__
+from craftnet.client import endings
+from craftnet.client.endings import Ending
+from craftnet.messages import UdpConnectRequest, UdpConnectResponse, to_json
+
+TIMEOUT = 10.0
+"""Seconds for the whole exchange."""
+
+_VERSION = ".".join(re.findall(r"\d+", __version__)[:3])
+
+
+async def connect(http: HTTPClient, url: str, player_id: UUID, token: str) -> UdpConnectResponse | Ending:
+    """Ask for a UDP session.
+
+    Returns:
+        What is needed to send datagrams, or why there will be none. When the server answered, another transport may
+        do better, unless the answer is about who asks.
+    """
+    request = UdpConnectRequest(player_id=player_id, client_version=_VERSION, supported_compression=["none"])
+    headers = Headers(
+        {
+            "Authorization": [f"Bearer {token}"],
+            "Content-Type": ["application/json"],
+            "User-Agent": [f"craftnet/{__version__}"],
+        }
+    )
+    try:
+        response = await http.request(
+            "POST",
+            url,
+            headers=headers,
+            data=to_json(request),
+            allow_redirects=False,  # the token is for this server and no other.
+            timeout=TIMEOUT,
+        )
+        body = await response.content()
+    except (ConnectError, OSError) as error:
+        return endings.lost(f"cannot connect: {str(error).rstrip('.')}")
+    except (ResponseFailed, ResponseNeverReceived, TimeoutError, CancelledError):
+        # The last is how treq tells that time ran out while the body came.
+        return endings.lost("cannot connect: the server did not answer the request for a UDP session")
+    if response.code != 200:
+        (retry_after,) = response.headers.getRawHeaders("Retry-After", [None])[:1]
+        elsewhere = response.code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+        return endings.refused(response.code, body, retry_after, elsewhere=elsewhere)
+    try:
+        return msgspec.json.decode(body, type=UdpConnectResponse)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return endings.lost("the server's answer to the request for a UDP session is wrong", elsewhere=True)

@@ -1,0 +1,41 @@
+"""The WebSocket routes, asked without an Upgrade header. (With one, the door takes them to Autobahn.)"""
+
+from __future__ import annotations
+
+from craftnet.access.admission import Admission
+from craftnet.errors import UpgradeRequired
+from craftnet.http.exchange import Call, Endpoint, Response, json_response
+from craftnet.messages import HealthWebSocketInfo
+from craftnet.targets import parse_target
+
+
+class FeedHint(Endpoint):
+    """`/ws/…`"""
+
+    async def respond(self, call: Call) -> Response:
+        """Say what is wrong with the ids, or else that an upgrade is needed."""
+        parse_target(call.path, call.query)
+        raise UpgradeRequired
+
+
+class HealthFeedInfo(Endpoint):
+    """`/health/ws`
+
+    Arguments:
+        public_url: how clients reach this server, such as ``https://craft.example``, where it is not what their Host
+            header says: behind a proxy that ends TLS.
+        protocols: the WebSocket subprotocols that are spoken.
+    """
+
+    def __init__(self, admission: Admission, public_url: str | None, protocols: tuple[str, ...]) -> None:
+        self._admission = admission
+        self._public_url = public_url
+        self._protocols = list(protocols)
+
+    async def respond(self, call: Call) -> Response:
+        """Where the feed is."""
+        parse_target(call.path, call.query)
+        await self._admission.health(call.token)
+        origin = self._public_url or f"{'https' if call.secure else 'http'}://{call.header('Host') or 'localhost'}"
+        url = "ws" + origin.removeprefix("http").rstrip("/") + call.path
+        return json_response(HealthWebSocketInfo(websocket_url=url, supported_protocols=self._protocols))

@@ -1,0 +1,67 @@
+"""The routing table: every path of the service, and what answers there."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from craftnet.access.admission import Admission
+from craftnet.http.channel import LimitedSite
+from craftnet.http.feeds import FeedHint, HealthFeedInfo
+from craftnet.http.health import Health, HealthBatch
+from craftnet.http.ingest import Events
+from craftnet.http.metrics import MetricsText
+from craftnet.http.resource import Routes, Table
+from craftnet.http.udp import Gateway, PostedMaterials, PostedProgress, UdpConnect
+from craftnet.ingest import Ingest
+from craftnet.observe.metrics import Metrics
+from craftnet.observe.monitor import Monitor
+from craftnet.sources import Sources
+from craftnet.targets import PREFIX
+
+BODY_LIMIT = 1024 * 1024
+"""Bytes of a request's body; some two thousand events."""
+
+IDLE = 60.0
+"""Seconds a kept-alive connection may wait for its next request, or take to send it."""
+
+
+def site(
+    *,
+    admission: Admission,
+    sources: Sources,
+    ingest: Ingest,
+    gateway: Gateway | None,
+    monitor: Monitor,
+    metrics: Metrics,
+    clock: IReactorTime,
+    protocols: tuple[str, ...],
+    public_url: str | None = None,
+    body_limit: int = BODY_LIMIT,
+    idle: float = IDLE,
+) -> LimitedSite:
+    """The whole of the HTTP interface.
+
+    Arguments:
+        gateway: the UDP server; None when it is switched off.
+        protocols: the WebSocket subprotocols that are spoken.
+        public_url: as for `HealthFeedInfo`.
+        body_limit, idle: as for `LimitedSite`.
+    """
+    now = clock.seconds
+    hint = FeedHint()
+    table = Table(
+        ("", PREFIX),
+        {
+            "/health": Health(monitor),
+            "/health/batch": HealthBatch(monitor, now),
+            "/health/ws": HealthFeedInfo(admission, public_url, protocols),
+            "/metrics": MetricsText(metrics),
+            "/events": Events(admission, ingest, now),
+            "/ws/crafting/{session_id}": hint,
+            "/ws/queue/{player_id}": hint,
+            "/udp/sessions/{session_id}/connect": UdpConnect(admission, gateway, now),
+            "/udp/sessions/{session_id}/progress": PostedProgress(admission, sources, ingest, metrics, now),
+            "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, metrics, now),
+        },
+    )
+    return LimitedSite(Routes(table, metrics), clock, metrics, body_limit=body_limit, idle=idle)

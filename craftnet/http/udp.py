@@ -1,0 +1,146 @@
+"""`/udp/sessions/…`: how a client opens a UDP connection, and where it posts what it believes of its craft."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID, uuid4
+
+import msgspec
+
+from craftnet.access.admission import Admission
+from craftnet.claims import (
+    MaterialsVerdict,
+    ProgressVerdict,
+    compare_materials,
+    compare_progress,
+    materials_event,
+    progress_event,
+)
+from craftnet.errors import BadDatagram, BadRequest, NotFound, Unavailable
+from craftnet.events import Event, Verdict, summary
+from craftnet.http.exchange import JSON, OCTETS, Call, Endpoint, Response, json_response
+from craftnet.ingest import Ingest
+from craftnet.messages import UdpConnectRequest, UdpConnectResponse
+from craftnet.observe.metrics import Metrics
+from craftnet.protocols.codec import decode_materials, decode_progress
+from craftnet.protocols.records import MaterialsRecord, ProgressRecord
+from craftnet.sources import Sources
+
+Record = TypeVar("Record", ProgressRecord, MaterialsRecord)
+
+
+class Gateway(Protocol):
+    """What this needs of the UDP server."""
+
+    def connect(
+        self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float
+    ) -> UdpConnectResponse:
+        """Expect a connection. `expires` and `now` are Unix seconds."""
+
+
+class UdpConnect(Endpoint):
+    """`/udp/sessions/{session_id}/connect`
+
+    Arguments:
+        gateway: None when UDP is switched off.
+    """
+
+    methods = ("POST",)
+    accepts = frozenset({JSON})
+
+    def __init__(self, admission: Admission, gateway: Gateway | None, now: Callable[[], float]) -> None:
+        self._admission = admission
+        self._gateway = gateway
+        self._now = now
+
+    async def respond(self, call: Call) -> Response:
+        """What the client needs to knock."""
+        session_id = call.identifier("session_id")
+        request = call.decode(UdpConnectRequest)
+        admitted = await self._admission.player(call.token, session_id, request.player_id)
+        if self._gateway is None:
+            raise Unavailable("UDP is switched off on this server.", retry_after=3600)
+        expires = admitted.principal.expires
+        return json_response(self._gateway.connect(session_id, admitted.owner, request, expires, self._now()))
+
+
+class PostedRecords(Endpoint, Generic[Record]):
+    """A record posted about a session: truth from the authority, a claim from anybody else."""
+
+    methods = ("POST",)
+    accepts = frozenset({OCTETS})
+
+    def __init__(
+        self, admission: Admission, sources: Sources, ingest: Ingest, metrics: Metrics, now: Callable[[], float]
+    ) -> None:
+        self._admission = admission
+        self._sources = sources
+        self._ingest = ingest
+        self._metrics = metrics
+        self._now = now
+
+    async def respond(self, call: Call) -> Response:
+        """Apply it or compare it."""
+        session_id = call.identifier("session_id")
+        try:
+            record = self._decode(call.body)
+        except BadDatagram as error:
+            raise BadRequest(f"The body is no record of this kind: {error}.") from None
+        if record.session_id != session_id:
+            raise BadRequest("The record is about another session than the path.")
+        admitted = await self._admission.player(call.token, session_id)
+        if admitted.principal.may_publish:
+            return await self._apply(self._event(record))
+        verdict = await self._compare(record)
+        self._metrics.claim("agreed" if verdict.agreed else "deviating")
+        return json_response(verdict)
+
+    async def _apply(self, event: Event) -> Response:
+        outcomes = await self._ingest.submit([event])
+        for outcome in outcomes:
+            if outcome.verdict is Verdict.REJECTED:
+                raise BadRequest(f"The record is rejected: {outcome.reason}.")
+        return Response(200, msgspec.json.encode(summary(outcomes)))
+
+    @abstractmethod
+    def _decode(self, octets: bytes) -> Record:
+        """The body as a record; raises BadDatagram."""
+
+    @abstractmethod
+    def _event(self, record: Record) -> Event:
+        """The record as truth."""
+
+    @abstractmethod
+    async def _compare(self, record: Record) -> ProgressVerdict | MaterialsVerdict:
+        """The record as a claim."""
+
+
+class PostedProgress(PostedRecords[ProgressRecord]):
+    """`/udp/sessions/{session_id}/progress`"""
+
+    def _decode(self, octets: bytes) -> ProgressRecord:
+        return decode_progress(octets)
+
+    def _event(self, record: ProgressRecord) -> Event:
+        return progress_event(record, uuid4(), self._now())
+
+    async def _compare(self, record: ProgressRecord) -> ProgressVerdict:
+        truth = await self._sources.sessions.get(record.session_id)
+        if truth is None:
+            raise NotFound("The session has not started yet.")
+        return compare_progress(record, truth, self._now())
+
+
+class PostedMaterials(PostedRecords[MaterialsRecord]):
+    """`/udp/sessions/{session_id}/materials`"""
+
+    def _decode(self, octets: bytes) -> MaterialsRecord:
+        return decode_materials(octets)
+
+    def _event(self, record: MaterialsRecord) -> Event:
+        return materials_event(record, uuid4(), self._now())
+
+    async def _compare(self, record: MaterialsRecord) -> MaterialsVerdict:
+        return compare_materials(record, await self._sources.materials.get(record.session_id))

@@ -1,0 +1,79 @@
+"""An established connection's datagrams, the same at both ends: sealed, numbered, acknowledged. Sans-I/O."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from craftnet.errors import BadDatagram
+from craftnet.protocols import codec
+from craftnet.protocols.keys import TrafficKey
+from craftnet.protocols.layouts import MAC_SIZE
+from craftnet.protocols.records import Acknowledgement, Kind
+from craftnet.protocols.replay import ReplayWindow, expand
+
+OVERHEAD = codec.SEALED_HEADER_SIZE + codec.ACKNOWLEDGEMENT_SIZE + MAC_SIZE
+"""Bytes of a datagram that are not its body."""
+
+ACKNOWLEDGED = 32
+"""How many sequences before the newest an acknowledgement speaks of."""
+
+_HEADER = codec.SEALED_HEADER_SIZE
+_LOW_BITS = 16
+
+
+class Incoming(NamedTuple):
+    """An authentic datagram, opened."""
+
+    kind: Kind
+    sequence: int
+    acknowledgement: Acknowledgement
+    body: bytes
+
+
+class Channel:
+    """Numbers and seals what goes out; checks and opens what comes in.
+
+    Attributes:
+        sent: the newest sequence used; the first is 1.
+    """
+
+    __slots__ = ("_connection_id", "_incoming", "_outgoing", "_window", "sent")
+
+    def __init__(self, connection_id: int, outgoing: TrafficKey, incoming: TrafficKey) -> None:
+        self._connection_id = connection_id
+        self._outgoing = outgoing
+        self._incoming = incoming
+        self._window = ReplayWindow()
+        self.sent = 0
+
+    def seal(self, kind: Kind, body: bytes = b"") -> bytes:
+        """The next datagram. It acknowledges all that was opened."""
+        self.sent += 1
+        header = codec.encode_sealed_header(kind, self._connection_id, self.sent)
+        window = self._window
+        acknowledgement = codec.encode_acknowledgement(window.newest, window.earlier(ACKNOWLEDGED))
+        return header + self._outgoing.seal(self.sent, header, acknowledgement + body)
+
+    def open(self, datagram: bytes) -> Incoming:
+        """Take a datagram with our connection id apart. The cheapest checks come first.
+
+        Raises:
+            BadDatagram: stale, replayed, forged or truncated; the channel is as it was.
+        """
+        if len(datagram) < OVERHEAD:
+            raise BadDatagram("truncated")
+        kind, connection_id, low = codec.decode_sealed_header(datagram)
+        if connection_id != self._connection_id:
+            raise BadDatagram("unknown_connection")
+        sequence = expand(low, _LOW_BITS, self._window.newest)
+        self._window.check(sequence)
+        content = self._incoming.open(sequence, datagram[:_HEADER], datagram[_HEADER:])
+        self._window.advance(sequence)
+        acknowledgement = codec.decode_acknowledgement(content)
+        return Incoming(kind, sequence, acknowledgement, content[codec.ACKNOWLEDGEMENT_SIZE :])
+
+    def acknowledges(self, acknowledgement: Acknowledgement, sequence: int) -> bool:
+        """Whether the other side says it has the datagram we sent as `sequence`."""
+        newest = expand(acknowledgement.newest, 32, self.sent) if acknowledgement.newest else 0
+        behind = newest - sequence
+        return behind == 0 or (0 < behind <= ACKNOWLEDGED and bool(acknowledgement.earlier >> (behind - 1) & 1))

@@ -1,0 +1,158 @@
+"""Who may open a UDP connection: one ticket for each …/connect that was answered. Pure.
+
+A ticket is good for any number of connections, one at a time, until it has lain unused for a while or the bearer
+token behind it ends. The number of tickets is bounded, in all and for one player's session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from craftnet.errors import TooManyRequests
+from craftnet.messages import instant
+from craftnet.protocols.deadlines import Deadlines
+from craftnet.protocols.keys import SECRET_SIZE, HandshakeKey, SessionToken
+
+CAPACITY = 20_000
+"""Tickets in all."""
+
+PER_PLAYER = 8
+"""Tickets of one player for one session: as many devices, or restarts within `IDLE`."""
+
+IDLE = 60.0
+"""Seconds a ticket lives without a connection."""
+
+
+class Ticket:
+    """Leave to open a connection.
+
+    Attributes:
+        token: never shown, never sent.
+        packet_size: the longest datagram the client takes.
+        expires: when the bearer token ends, Unix seconds.
+        last_cookie_us: when the cookie of the newest connection was issued; older handshakes are replays.
+    """
+
+    __slots__ = (
+        "expires",
+        "handshake_key",
+        "in_use",
+        "last_cookie_us",
+        "packet_size",
+        "player_id",
+        "session_id",
+        "token",
+        "unused_until",
+    )
+
+    def __init__(
+        self, token: SessionToken, session_id: UUID, player_id: UUID, packet_size: int, expires: float, now: float
+    ) -> None:
+        self.token = token
+        self.handshake_key = HandshakeKey(token.secret)
+        self.session_id = session_id
+        self.player_id = player_id
+        self.packet_size = packet_size
+        self.expires = expires
+        self.in_use = False
+        self.unused_until = now + IDLE
+        self.last_cookie_us = 0
+
+    @property
+    def connection_id(self) -> int:
+        """How datagrams name it."""
+        return self.token.connection_id
+
+    @property
+    def lapses(self) -> float:
+        """When it stops being good if nothing more happens, Unix seconds."""
+        return self.expires if self.in_use else min(self.expires, self.unused_until)
+
+
+class TicketStore:
+    """All tickets.
+
+    Arguments:
+        random: gives that many random bytes.
+        capacity, per_player: bounds, see `CAPACITY` and `PER_PLAYER`.
+    """
+
+    def __init__(
+        self, random: Callable[[int], bytes], *, capacity: int = CAPACITY, per_player: int = PER_PLAYER
+    ) -> None:
+        self._random = random
+        self._capacity = capacity
+        self._per_player = per_player
+        self._tickets: dict[int, Ticket] = {}
+        self._of_player: dict[tuple[UUID, UUID], list[Ticket]] = {}
+        self._deadlines: Deadlines[int] = Deadlines()
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def issue(self, session_id: UUID, player_id: UUID, packet_size: int, expires: float, now: float) -> Ticket:
+        """A new ticket. When the player has too many for this session, the oldest unused one stops being good.
+
+        Raises:
+            TooManyRequests: a bound is reached.
+        """
+        self._drop_lapsed(now)
+        theirs = self._of_player.get((session_id, player_id), [])
+        if len(theirs) >= self._per_player:
+            unused = next((ticket for ticket in theirs if not ticket.in_use), None)
+            if unused is None:
+                raise self._full("Too many UDP connections of this player to this session.", self._per_player, now)
+            self.revoke(unused)
+        if len(self._tickets) >= self._capacity:
+            raise self._full("No more UDP connections are taken.", self._capacity, now)
+        ticket = Ticket(self._new_token(), session_id, player_id, packet_size, expires, now)
+        self._tickets[ticket.connection_id] = ticket
+        self._of_player.setdefault((session_id, player_id), []).append(ticket)
+        self._deadlines.set(ticket.connection_id, ticket.lapses)
+        return ticket
+
+    def find(self, connection_id: int, now: float) -> Ticket | None:
+        """The ticket of that name, if it is good."""
+        ticket = self._tickets.get(connection_id)
+        return None if ticket is None or now >= ticket.lapses else ticket
+
+    def occupy(self, ticket: Ticket, cookie_us: int) -> None:
+        """A connection was opened with a cookie issued at `cookie_us`."""
+        ticket.in_use = True
+        ticket.last_cookie_us = cookie_us
+
+    def release(self, ticket: Ticket, now: float) -> None:
+        """Its connection is gone; another may be opened."""
+        ticket.in_use = False
+        ticket.unused_until = now + IDLE
+        if ticket.connection_id in self._tickets:
+            self._deadlines.set(ticket.connection_id, ticket.lapses)
+
+    def revoke(self, ticket: Ticket) -> None:
+        """It is not good any more."""
+        if self._tickets.pop(ticket.connection_id, None) is None:
+            return
+        self._deadlines.discard(ticket.connection_id)
+        feed = (ticket.session_id, ticket.player_id)
+        theirs = self._of_player[feed]
+        theirs.remove(ticket)
+        if not theirs:
+            del self._of_player[feed]
+
+    def _drop_lapsed(self, now: float) -> None:
+        for connection_id in self._deadlines.due(now):
+            ticket = self._tickets[connection_id]
+            if now >= ticket.lapses:
+                self.revoke(ticket)
+            else:
+                self._deadlines.set(connection_id, ticket.lapses)
+
+    def _full(self, message: str, limit: int, now: float) -> TooManyRequests:
+        return TooManyRequests(message, retry_after=round(IDLE), limit=limit, reset=instant(now + IDLE))
+
+    def _new_token(self) -> SessionToken:
+        while True:
+            connection_id = int.from_bytes(self._random(4), "big")
+            if connection_id not in self._tickets:
+                return SessionToken(connection_id, self._random(SECRET_SIZE))

@@ -1,0 +1,285 @@
+"""The Twisted shell of the UDP protocol's server: reads, calls `craftnet.protocols.endpoint`, writes. No rules here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from math import inf
+from typing import Protocol, cast
+from uuid import UUID
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.error import InvalidAddressError, MessageLengthError
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime, IReactorUDP
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from craftnet.closecodes import CloseCode
+from craftnet.errors import BadDatagram, NotFound
+from craftnet.interfaces import IWatcher
+from craftnet.messages import UdpConnectRequest, UdpConnectResponse
+from craftnet.observe.metrics import Metrics
+from craftnet.protocols.cookies import Address
+from craftnet.protocols.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Opened, Send
+from craftnet.protocols.peer import Peer
+from craftnet.protocols.records import CloseReason
+from craftnet.protocols.tickets import TicketStore
+from craftnet.state import MaterialsChange, MaterialsState, SessionState
+from craftnet.updates import Update
+
+DATAGRAMS_PER_TURN = 64
+"""How many datagrams are read before the reactor looks at anything else."""
+
+TRANSPORT = "udp"
+"""How metrics name it."""
+
+
+class SessionFeeds(Protocol):
+    """What is needed of the hub."""
+
+    def watch_session(self, session_id: UUID, watcher: IWatcher) -> Deferred[None]:
+        """Tell `watcher` what is known of the session, then what changes. Fails with NotFound."""
+
+    def unwatch_session(self, session_id: UUID, watcher: IWatcher) -> None:
+        """Tell it no more."""
+
+
+@implementer(IWatcher)
+class PeerWatcher:
+    """Hands what the hub says to one peer."""
+
+    def __init__(self, server: UdpServer, peer: Peer) -> None:
+        self._server = server
+        self._peer = peer
+
+    def deliver(self, update: Update) -> None:
+        """Tell the peer of sessions and materials; a UDP feed carries nothing else."""
+        state = update.state
+        if isinstance(state, SessionState):
+            self._server.tell(self._peer, state, update.accepted)
+        elif isinstance(state, MaterialsChange):
+            self._server.tell(self._peer, state.state, update.accepted)
+
+    def ended(self, code: CloseCode) -> None:
+        """Close the connection."""
+        self._server.close(self._peer, CloseReason.of(code))
+
+
+class UdpServer(DatagramProtocol):
+    """The socket's protocol."""
+
+    _log = Logger()
+
+    def __init__(self, endpoint: Endpoint, feeds: SessionFeeds, metrics: Metrics, clock: IReactorTime) -> None:
+        self._endpoint = endpoint
+        self._feeds = feeds
+        self._metrics = metrics
+        self._clock = clock
+        self._watchers: dict[Peer, PeerWatcher] = {}
+        self._timer: IDelayedCall | None = None
+        self._timer_at = inf
+        self._faults = 0
+        self._read = 0
+        self._pause: IDelayedCall | None = None
+
+    def startProtocol(self) -> None:
+        """The socket is open."""
+        self._resume_reading()
+
+    def stopProtocol(self) -> None:
+        """The socket is closed."""
+        for call in (self._timer, self._pause):
+            if call is not None and call.active():
+                call.cancel()
+        self._timer = self._pause = None
+        self._timer_at = inf
+
+    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
+        """Take one datagram."""
+        self._read += 1
+        if self._read >= DATAGRAMS_PER_TURN:
+            self._pause_reading()
+        try:
+            self._perform(self._endpoint.receive(datagram, addr, self._clock.seconds()))
+        except Exception:
+            # A fault of ours. Whoever finds a datagram that triggers it must not be able to flood the log with it:
+            # the first, second, fourth, eighth … time is logged.
+            self._metrics.datagram("failed")
+            self._faults += 1
+            if self._faults & (self._faults - 1) == 0:
+                self._log.failure("a datagram could not be handled ({number} so far)", number=self._faults)
+
+    def tell(self, peer: Peer, state: SessionState | MaterialsState, accepted: float | None) -> None:
+        """A peer's session, or its materials, changed by an event accepted at `accepted`."""
+        now = self._clock.seconds()
+        try:
+            effects = self._endpoint.tell(peer, state, now)
+        except BadDatagram as error:
+            self._log.error("the state of a session does not fit the protocol: {error}", error=error)
+            self.close(peer, CloseReason.INTERNAL_ERROR)
+            return
+        self._perform(effects)
+        if effects:
+            self._metrics.delivered(TRANSPORT, len(effects), None if accepted is None else now - accepted)
+
+    def close(self, peer: Peer, reason: CloseReason) -> None:
+        """A peer's feed is over."""
+        self._perform(self._endpoint.close(peer, reason, self._clock.seconds()))
+
+    def shut_down(self) -> None:
+        """Say goodbye to everybody."""
+        self._perform(self._endpoint.shut_down(self._clock.seconds()))
+
+    # udp.Port.doRead reads until it has `maxThroughput` *bytes*: 13,000 small datagrams, or for ever when they are
+    # empty. But it looks at that attribute before each datagram, so setting it to 0 ends the turn, and a call of 0
+    # seconds, which the reactor makes before it looks at sockets again, begins the next. No subclass of Port is needed,
+    # and nothing is read that is not handled at once: what waits, waits in the kernel.
+
+    def _pause_reading(self) -> None:
+        cast("_Throttled", self.transport).maxThroughput = 0
+        if self._pause is None:
+            self._pause = self._clock.callLater(0, self._resume_reading)
+
+    def _resume_reading(self) -> None:
+        self._pause = None
+        self._read = 0
+        cast("_Throttled", self.transport).maxThroughput = DATAGRAMS_PER_TURN * (MAX_SIZE + 1)
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(datagram, address):
+                    self._write(datagram, address)
+                case Opened(peer):
+                    self._opened(peer)
+                case Gone(peer):
+                    self._gone(peer)
+        self._arm()
+
+    def _write(self, datagram: bytes, address: Address) -> None:
+        try:
+            if self.transport is not None:
+                self.transport.write(datagram, address)
+        except (OSError, MessageLengthError, InvalidAddressError):
+            # EAGAIN, ENOBUFS, an unreachable network: to the protocol a lost datagram like any other.
+            self._metrics.datagram("unsent")
+
+    def _opened(self, peer: Peer) -> None:
+        self._metrics.connection_opened(TRANSPORT)
+        watcher = self._watchers[peer] = PeerWatcher(self, peer)
+        watching = self._feeds.watch_session(peer.session_id, watcher)
+        watching.addCallbacks(self._watched, self._not_watched, callbackArgs=(peer, watcher), errbackArgs=(peer,))
+
+    def _watched(self, _: None, peer: Peer, watcher: PeerWatcher) -> None:
+        if peer not in self._watchers:  # gone in the meantime.
+            self._feeds.unwatch_session(peer.session_id, watcher)
+
+    def _not_watched(self, failure: Failure, peer: Peer) -> None:
+        if failure.check(NotFound) is None:
+            self._log.failure("a session cannot be watched", failure)
+        self.close(peer, CloseReason.INTERNAL_ERROR if failure.check(NotFound) is None else CloseReason.NOT_FOUND)
+
+    def _gone(self, peer: Peer) -> None:
+        self._metrics.connection_closed(TRANSPORT)
+        self._feeds.unwatch_session(peer.session_id, self._watchers.pop(peer))
+
+    def _arm(self) -> None:
+        """One timer, for the earliest deadline. One that is armed too early is left: it re-arms itself."""
+        deadline = self._endpoint.deadline
+        if deadline is None or deadline >= self._timer_at:
+            return
+        delay = max(0.0, deadline - self._clock.seconds())
+        if self._timer is not None and self._timer.active():
+            self._timer.reset(delay)
+        else:
+            self._timer = self._clock.callLater(delay, self._tick)
+        self._timer_at = deadline
+
+    def _tick(self) -> None:
+        self._timer, self._timer_at = None, inf
+        self._perform(self._endpoint.tick(self._clock.seconds()))
+
+
+class _Throttled(Protocol):
+    maxThroughput: int
+
+
+class IReactor(IReactorTime, IReactorUDP):
+    """What the gateway needs of the reactor."""
+
+
+class UdpGateway(Service):
+    """The UDP side of the service: lets players in, and runs the socket.
+
+    Arguments:
+        server_endpoint: where clients find the socket: "host:port".
+        feeds: the hub.
+        reactor: IReactorTime and IReactorUDP.
+        heartbeat_ms: 1000–30000.
+        port: what to listen on; 0 for any.
+        interface: an IP address; "::" takes IPv4 too where the system does.
+    """
+
+    name = "udp"
+
+    def __init__(
+        self,
+        server_endpoint: str,
+        feeds: SessionFeeds,
+        metrics: Metrics,
+        reactor: IReactor,
+        *,
+        heartbeat_ms: int = 5000,
+        port: int = 8082,
+        interface: str = "",
+    ) -> None:
+        self._server_endpoint = server_endpoint
+        self._reactor = reactor
+        self._heartbeat_ms = heartbeat_ms
+        self._port = port
+        self._interface = interface
+        self._tickets = TicketStore(os.urandom)
+        endpoint = Endpoint(
+            self._tickets,
+            secret=os.urandom(32),
+            random=os.urandom,
+            heartbeat=heartbeat_ms / 1000,
+            count=metrics.datagram,
+        )
+        self._server = UdpServer(endpoint, feeds, metrics, reactor)
+        self.listening: IListeningPort | None = None
+
+    def connect(
+        self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float
+    ) -> UdpConnectResponse:
+        """Let a player in, who may watch this session until `expires` (Unix seconds).
+
+        Raises:
+            TooManyRequests: there are too many already.
+        """
+        size = min(request.max_packet_size, MAX_SIZE)
+        ticket = self._tickets.issue(session_id, player_id, size, expires, now)
+        return UdpConnectResponse(
+            session_token=ticket.token.text,
+            server_endpoint=self._server_endpoint,
+            compression_enabled=False,
+            negotiated_packet_size=size,
+            heartbeat_interval=self._heartbeat_ms,
+        )
+
+    def privilegedStartService(self) -> None:
+        """Open the socket. Raises CannotListenError."""
+        # One byte more than is accepted: a longer datagram is seen to be longer, instead of being cut to size.
+        self.listening = self._reactor.listenUDP(self._port, self._server, self._interface, MAX_SIZE + 1)
+
+    def stopService(self) -> Deferred[None] | None:
+        """Say goodbye to everybody and close the socket."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted has no annotations there.
+        if self.listening is None:
+            return None
+        self._server.shut_down()
+        listening, self.listening = self.listening, None
+        return listening.stopListening()

@@ -1,0 +1,57 @@
+"""The three sources together: where state comes from, and which of them an event is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from msgspec import Struct
+
+from craftnet.events import Event, MaterialsUpdate, Outcome, QueueUpdate, SessionStart, Verdict
+from craftnet.interfaces import IBackend, IMaterialSource, IQueueSource, ISessionSource
+
+
+class Sources(Struct, frozen=True):
+    """Where sessions, materials and queues come from; each may be of another provider."""
+
+    sessions: ISessionSource
+    materials: IMaterialSource
+    queues: IQueueSource
+
+    @classmethod
+    def of(cls, backend: IBackend) -> Sources:
+        """All three of one back end."""
+        return cls(backend.sessions, backend.materials, backend.queues)
+
+    async def apply(self, events: Sequence[Event]) -> list[Outcome]:
+        """Give each event to the sources that are responsible for it, in order.
+
+        Returns:
+            One outcome for each event.
+
+        Raises:
+            Unavailable: a source is out of reach. What was applied before is known by its event_id, so that all of
+                the events may be sent again.
+        """
+        outcomes: list[Outcome] = []
+        for source, run in groupby(events, self._responsible):
+            batch = list(run)
+            verdicts = await source.apply(batch)
+            started = [
+                event
+                for event, outcome in zip(batch, verdicts, strict=True)
+                if isinstance(event.data, SessionStart) and outcome.verdict is not Verdict.REJECTED
+            ]
+            if started:
+                await self.materials.apply(started)
+            outcomes.extend(verdicts)
+        return outcomes
+
+    def _responsible(self, event: Event) -> ISessionSource | IMaterialSource | IQueueSource:
+        match event.data:
+            case QueueUpdate():
+                return self.queues
+            case MaterialsUpdate():
+                return self.materials
+            case _:
+                return self.sessions

@@ -1,0 +1,137 @@
+"""HTTP over a transport in memory: what tests of the HTTP interface share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.protocol import Factory, Protocol, ServerFactory
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from craftnet.http.channel import LimitedSite
+from craftnet.http.door import DoorFactory
+from craftnet.observe.metrics import Metrics
+
+UPGRADE = b"Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+"""The header fields that make a request a handshake."""
+
+
+def request(
+    target: str = "/", method: str = "GET", fields: bytes = b"Host: craft.example\r\n", body: bytes = b""
+) -> bytes:
+    """A whole request; a body gets its Content-Length."""
+    length = b"Content-Length: %d\r\n" % len(body) if body else b""
+    return b"%s %s HTTP/1.1\r\n%s%s\r\n%s" % (method.encode(), target.encode(), fields, length, body)
+
+
+class Answer(Struct):
+    """One response, taken apart; the names of `fields` are in lower case."""
+
+    status: int
+    fields: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body."""
+        return msgspec.json.decode(self.body)
+
+
+def answers(octets: bytes, *, bodies: bool = True) -> Iterator[Answer]:
+    """Every response in a stream of them; without `bodies`, they answer HEAD."""
+    while octets:
+        head, _, octets = octets.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        fields = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        length = int(fields.get("content-length", "0")) if bodies else 0
+        yield Answer(int(first.split(" ")[1]), fields, octets[:length])
+        octets = octets[length:]
+
+
+class Wire(StringTransport):
+    """A transport that knows its protocol, as real ones do."""
+
+    protocol: IProtocol
+
+    def __init__(self, factory: Factory[Any]) -> None:
+        super().__init__()
+        protocol = factory.buildProtocol(self.getPeer())
+        assert protocol is not None
+        self.protocol = protocol
+        self.protocol.makeConnection(self)
+
+    def receive(self, octets: bytes) -> None:
+        """Octets come in."""
+        self.protocol.dataReceived(octets)
+
+    def hang_up(self) -> None:
+        """The client goes away, if it has not yet."""
+        if self.connected:
+            self.connected = False
+            self.protocol.connectionLost(Failure(ConnectionDone()))
+
+    def take(self, *, bodies: bool = True) -> list[Answer]:
+        """The responses since the last time."""
+        octets = self.value()
+        self.clear()
+        return list(answers(octets, bodies=bodies))
+
+    def ask(self, octets: bytes) -> Answer:
+        """Send a request; its one response."""
+        self.receive(octets)
+        (answer,) = self.take()
+        return answer
+
+
+class Listener(Protocol):
+    """Stands for a WebSocket protocol: keeps what it receives."""
+
+    def __init__(self) -> None:
+        self.received = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep it."""
+        self.received += data
+
+
+class Listeners(ServerFactory):
+    """Stands for a WebSocket factory; when `full`, it takes nobody."""
+
+    noisy = False
+
+    def __init__(self) -> None:
+        self.built: list[Listener] = []
+        self.full = False
+
+    def buildProtocol(self, addr: IAddress | None) -> Listener | None:
+        """Another one."""
+        if self.full:
+            return None
+        self.built.append(Listener())
+        return self.built[-1]
+
+
+class House:
+    """A site behind a door, and wires to it."""
+
+    def __init__(self, site: LimitedSite, clock: Clock, metrics: Metrics) -> None:
+        self.clock = clock
+        self.metrics = metrics
+        self.listeners = Listeners()
+        self.wires: list[Wire] = []
+        self.factory = DoorFactory(site, self.listeners, clock, head_limit=16384, patience=10.0)
+
+    def wire(self) -> Wire:
+        """A new connection."""
+        self.wires.append(Wire(self.factory))
+        return self.wires[-1]
+
+    def refusals(self, label: str) -> float:
+        """How many were counted."""
+        return self.metrics.registry.get_sample_value("craftnet_refusals_total", {"reason": label}) or 0.0

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.claims import (
+    LATENCY,
+    HeldMaterial,
+    compare_materials,
+    compare_progress,
+    materials_event,
+    progress_event,
+    status_of,
+)
+from craftnet.events import MaterialsUpdate, SessionProgress
+from craftnet.messages import ChangeType, MaterialChange, Status
+from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
+from craftnet.state import Material, MaterialsState
+from craftnet.tests.samples import COPPER, IRON, NOW, SESSION, running
+
+ID = UUID(int=7)
+ACTIVE = ProgressFlags(0)
+
+
+def claim(
+    at: float,
+    percent: float,
+    remaining: float | None = None,
+    *,
+    quality: int | None = None,
+    target_quality: int | None = None,
+    flags: ProgressFlags = ACTIVE,
+) -> ProgressRecord:
+    return ProgressRecord(1, int(at * 1000), SESSION, percent, remaining, quality, target_quality, flags)
+
+
+class ProgressTests(SynchronousTestCase):
+    """The truth is 60 s long and began at `NOW`."""
+
+    truth = running()
+
+    def test_right(self) -> None:
+        verdict = compare_progress(claim(NOW + 30, 50.0, 30.0), self.truth, NOW + 30)
+        self.assertTrue(verdict.agreed)
+        self.assertEqual((verdict.deviation_percent, verdict.deviation_seconds), (0.0, 0.0))
+
+    def test_right_when_it_was_made(self) -> None:
+        """A claim takes time to arrive; the correction is of now."""
+        verdict = compare_progress(claim(NOW + 30, 50.0, 30.0), self.truth, NOW + 31.5)
+        self.assertTrue(verdict.agreed)
+        self.assertEqual(verdict.correction.progress_percentage, 52)
+
+    def test_old_claims_are_not_believed(self) -> None:
+        verdict = compare_progress(claim(NOW + 10, 16.67), self.truth, NOW + 30)
+        self.assertFalse(verdict.agreed)
+        self.assertAlmostEqual(verdict.deviation_percent, 16.67 - (30 - LATENCY) / 0.6, places=1)
+
+    def test_claims_from_ahead_are_not_believed(self) -> None:
+        verdict = compare_progress(claim(NOW + 60, 99.9, 0.0), self.truth, NOW + 30)
+        self.assertFalse(verdict.agreed)
+        self.assertEqual((verdict.deviation_percent, verdict.deviation_seconds), (49.9, -30.0))
+
+    def test_little_is_tolerated(self) -> None:
+        self.assertTrue(compare_progress(claim(NOW + 30, 50.4, 30.2), self.truth, NOW + 30).agreed)
+        self.assertFalse(compare_progress(claim(NOW + 30, 50.6), self.truth, NOW + 30).agreed)
+        self.assertFalse(compare_progress(claim(NOW + 30, 50.0, 30.4), self.truth, NOW + 30).agreed)
+
+    def test_another_status(self) -> None:
+        paused = claim(NOW + 30, 50.0, flags=ProgressFlags.PAUSED)
+        self.assertFalse(compare_progress(paused, self.truth, NOW + 30).agreed)
+
+    def test_completion_is_never_the_clients_to_tell(self) -> None:
+        done = claim(NOW + 60, 100.0, 0.0, flags=ProgressFlags.COMPLETED)
+        verdict = compare_progress(done, self.truth, NOW + 60)
+        self.assertFalse(verdict.agreed)
+        self.assertIs(verdict.correction.status, Status.ACTIVE)
+
+    def test_quality(self) -> None:
+        truth = replace(self.truth, progress=replace(self.truth.progress, quality=70, target_quality=90))
+        for quality, target, agreed in ((None, None, True), (70, 90, True), (71, None, False), (None, 91, False)):
+            made = claim(NOW, 0.0, quality=quality, target_quality=target)
+            self.assertIs(compare_progress(made, truth, NOW).agreed, agreed)
+
+    def test_remaining_time_nobody_knows(self) -> None:
+        truth = replace(self.truth, progress=replace(self.truth.progress, remaining=None))
+        self.assertIsNone(compare_progress(claim(NOW, 0.0, 60.0), truth, NOW).deviation_seconds)
+
+
+class MaterialsTests(SynchronousTestCase):
+    truth = MaterialsState(SESSION, 1, (Material(IRON, 10, 50),))
+
+    def verdict(self, *changes: tuple[UUID, ChangeType, int | None, int | None]) -> tuple[bool, list[UUID]]:
+        record = MaterialsRecord(
+            1,
+            int(NOW * 1000),
+            SESSION,
+            tuple(
+                MaterialChange(material_id=material, change_type=kind, new_quantity=quantity, new_quality=quality)
+                for material, kind, quantity, quality in changes
+            ),
+        )
+        verdict = compare_materials(record, self.truth)
+        self.assertEqual(verdict.correction, [HeldMaterial(IRON, 10, 50)])
+        return verdict.agreed, verdict.deviating
+
+    def test_right(self) -> None:
+        self.assertEqual(self.verdict((IRON, ChangeType.QUANTITY_CHANGED, 10, None)), (True, []))
+        self.assertEqual(self.verdict((IRON, ChangeType.QUALITY_CHANGED, None, 50)), (True, []))
+        self.assertEqual(self.verdict((COPPER, ChangeType.REMOVED, None, None)), (True, []))
+        self.assertEqual(self.verdict(), (True, []))
+
+    def test_wrong(self) -> None:
+        self.assertEqual(self.verdict((IRON, ChangeType.QUANTITY_CHANGED, 9, None)), (False, [IRON]))
+        self.assertEqual(self.verdict((IRON, ChangeType.QUALITY_CHANGED, 10, 51)), (False, [IRON]))
+        self.assertEqual(self.verdict((IRON, ChangeType.REMOVED, None, None)), (False, [IRON]))
+        self.assertEqual(self.verdict((COPPER, ChangeType.ADDED, 1, None)), (False, [COPPER]))
+
+    def test_the_last_value_counts(self) -> None:
+        quantity = ChangeType.QUANTITY_CHANGED
+        self.assertEqual(self.verdict((IRON, quantity, 9, None), (IRON, quantity, 10, None)), (True, []))
+        wrong = (IRON, quantity, 9, None)
+        self.assertEqual(self.verdict(wrong, (IRON, ChangeType.QUALITY_CHANGED, None, 50)), (False, [IRON]))
+        self.assertEqual(self.verdict(wrong, (IRON, ChangeType.ADDED, 10, 50)), (True, []))
+
+
+class EventTests(SynchronousTestCase):
+    def test_progress(self) -> None:
+        record = claim(NOW - 1, 12.5, 30.0, quality=5, flags=ProgressFlags.PAUSED)
+        event = progress_event(record, ID, NOW)
+        self.assertEqual((event.event_id, event.timestamp, event.accepted), (ID, NOW - 1, NOW))
+        self.assertEqual(event.session_id, SESSION)
+        self.assertEqual(
+            event.data,
+            SessionProgress(
+                session_id=SESSION,
+                progress_percentage=12.5,
+                status=Status.PAUSED,
+                remaining_time_seconds=30.0,
+                current_quality=5,
+            ),
+        )
+
+    def test_materials(self) -> None:
+        change = MaterialChange(material_id=IRON, change_type=ChangeType.ADDED, new_quantity=1)
+        event = materials_event(MaterialsRecord(1, int(NOW * 1000), SESSION, (change,)), ID, NOW + 1)
+        self.assertEqual((event.timestamp, event.accepted), (NOW, NOW + 1))
+        self.assertEqual(event.data, MaterialsUpdate(session_id=SESSION, changes=(change,)))
+
+    def test_status(self) -> None:
+        self.assertIs(status_of(ProgressFlags(0)), Status.ACTIVE)
+        self.assertIs(status_of(ProgressFlags.INTERRUPTED), Status.INTERRUPTED)
+        self.assertIs(status_of(ProgressFlags.PAUSED | ProgressFlags.FAILED), Status.FAILED)
+        self.assertIs(status_of(ProgressFlags.COMPLETED | ProgressFlags.INTERRUPTED), Status.COMPLETED)

@@ -1,0 +1,84 @@
+"""Tests for `craftnet.client.connect`, over real connections to a scripted server."""
+
+from __future__ import annotations
+
+import json
+
+from treq.client import HTTPClient
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+from twisted.web.client import Agent
+
+from craftnet.client.connect import connect
+from craftnet.client.endings import Ending, Kind
+from craftnet.messages import UdpConnectResponse, to_json
+from craftnet.tests.samples import PLAYER
+from craftnet.tests.scripted_server import Answer, ScriptedServer
+
+WELCOME = UdpConnectResponse(
+    session_token="secret",
+    server_endpoint="127.0.0.1:8082",
+    compression_enabled=False,
+    negotiated_packet_size=1200,
+    heartbeat_interval=5000,
+)
+
+
+class ConnectTests(TestCase):
+    """`connect`"""
+
+    timeout = 10
+
+    def serve(self, *script: Answer) -> str:
+        """The URL of a server that answers so."""
+        self.server = ScriptedServer(*script)
+        self.addCleanup(self.server.stop)
+        return f"{self.server.url}/connect"
+
+    async def ask(self, url: str) -> UdpConnectResponse | Ending:
+        """Ask it."""
+        return await connect(HTTPClient(Agent(reactor)), url, PLAYER, "the.bearer.token")
+
+    async def test_welcome(self) -> None:
+        self.assertEqual(await self.ask(self.serve(Answer(200, to_json(WELCOME)))), WELCOME)
+        [(method, path, headers)] = self.server.requests
+        self.assertEqual((method, path), ("POST", "/connect"))
+        self.assertEqual(
+            (headers["authorization"], headers["content-type"]), ("Bearer the.bearer.token", "application/json")
+        )
+        asked = json.loads(self.server.bodies[0])
+        self.assertEqual((asked["player_id"], asked["supported_compression"]), (str(PLAYER), ["none"]))
+        self.assertRegex(asked["client_version"], r"^\d+\.\d+\.\d+$")
+
+    async def test_refused(self) -> None:
+        ending = await self.ask(self.serve(Answer(403, b'{"code":403,"message":"Not yours."}')))
+        self.assertEqual(ending, Ending(Kind.REFUSED, "the server answered 403: Not yours", None, False))
+
+    async def test_no_udp_here(self) -> None:
+        for status in (404, 405, 503):
+            ending = await self.ask(self.serve(Answer(status)))
+            assert isinstance(ending, Ending)
+            self.assertTrue(ending.elsewhere)
+
+    async def test_too_many_requests(self) -> None:
+        ending = await self.ask(self.serve(Answer(429, b"", {"Retry-After": "9"})))
+        assert isinstance(ending, Ending)
+        self.assertEqual((ending.kind, ending.retry_after), (Kind.LOST, 9.0))
+
+    async def test_is_not_led_elsewhere(self) -> None:
+        ending = await self.ask(self.serve(Answer(307, b"", {"Location": "/other"})))
+        assert isinstance(ending, Ending)
+        self.assertEqual((ending.kind, len(self.server.requests)), (Kind.LOST, 1))
+
+    async def test_a_wrong_answer(self) -> None:
+        for body in (b"", b"{}", b'{"x":' + b"[" * 50_000, to_json(WELCOME).replace(b"1200", b"12")):
+            ending = await self.ask(self.serve(Answer(200, body)))
+            assert isinstance(ending, Ending)
+            self.assertEqual((ending.kind, ending.elsewhere), (Kind.LOST, True))
+
+    async def test_nobody_there(self) -> None:
+        url = self.serve(Answer(200))
+        await self.server.stop()
+        ending = await self.ask(url)
+        assert isinstance(ending, Ending)
+        self.assertEqual((ending.kind, ending.elsewhere), (Kind.LOST, False))

@@ -1,0 +1,73 @@
+"""Tests for `craftnet.client.lines`."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from craftnet.client.endings import lost
+from craftnet.client.feed import Feed, heard
+from craftnet.client.interfaces import IObserver
+from craftnet.client.lines import Lines
+from craftnet.messages import instant, to_json
+from craftnet.tests.samples import NOW, SESSION, running
+from craftnet.tests.test_client_feed import message, progress
+from craftnet.updates import progress_update
+
+
+class FlushCounter(StringIO):
+    """Counts flushes."""
+
+    flushes = 0
+
+    def flush(self) -> None:
+        """Count it."""
+        self.flushes += 1
+
+
+class LinesTests(SynchronousTestCase):
+    """`Lines`"""
+
+    def setUp(self) -> None:
+        self.out, self.err = FlushCounter(), FlushCounter()
+
+    def lines(self, *, as_json: bool) -> Lines:
+        """An observer."""
+        return Lines(self.out, self.err, as_json=as_json)
+
+    def test_interface(self) -> None:
+        verifyObject(IObserver, self.lines(as_json=True))
+
+    def test_json_is_the_message_and_the_transport(self) -> None:
+        told = message("progress_update", progress_data=progress(40))
+        self.lines(as_json=True).told("ws", heard(told), Feed(SESSION))
+        self.assertEqual(json.loads(self.out.getvalue()), {**json.loads(to_json(told)), "transport": "ws"})
+        self.assertEqual((self.out.getvalue().count("\n"), self.out.flushes), (1, 1))
+
+    def test_a_state_is_told_as_the_contract_s_message(self) -> None:
+        self.lines(as_json=True).told("udp", progress_update(running(percent=12.5), NOW), Feed(SESSION))
+        line = json.loads(self.out.getvalue())
+        self.assertEqual(
+            (line["type"], line["transport"], line["progress_data"]["progress_percentage"]),
+            ("progress_update", "udp", 12),
+        )
+
+    def test_in_words(self) -> None:
+        told = replace(message("progress_update", progress_data=progress(40)), timestamp=instant(NOW))
+        self.lines(as_json=False).told("ws", heard(told), Feed(SESSION))
+        self.assertEqual(self.out.getvalue(), "08:00:00  40 % active, 0:30 to go\n")
+
+    def test_notes_do_not_mix_with_the_messages(self) -> None:
+        lines = self.lines(as_json=True)
+        lines.connecting("ws")
+        lines.waiting(1.25, lost("gone\x1b[2J"))
+        lines.waiting(0.0, lost("silence", elsewhere=True))
+        self.assertEqual(self.out.getvalue(), "")
+        self.assertEqual(
+            self.err.getvalue(),
+            "craftnet: gone\ufffd[2J; trying again in 1.2 s\ncraftnet: silence; trying another transport\n",
+        )

@@ -1,0 +1,108 @@
+"""Tests for `craftnet.client.render`."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from msgspec.structs import replace
+from rich.console import Console
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from craftnet.client.endings import lost
+from craftnet.client.feed import Feed, advance
+from craftnet.client.interfaces import IObserver
+from craftnet.client.render import Screen, picture
+from craftnet.messages import QueueStatusData, Status
+from craftnet.model import Progress
+from craftnet.tests.samples import NOW, PLAYER, SESSION, running
+from craftnet.tests.test_client_feed import SHORT
+from craftnet.updates import progress_update
+
+ACTIVE = Progress(Status.ACTIVE, 40.0, NOW, 36.0, 60, 80)
+
+
+def drawn(feed: Feed, percent: float = 0.0, remaining: float | None = None, connection: str = "") -> str:
+    """The picture as text, on a terminal of 100 columns."""
+    console = Console(file=StringIO(), width=100, color_system=None)
+    with console.capture() as capture:
+        console.print(picture(feed, percent, remaining, connection))
+    return capture.get()
+
+
+class PictureTests(SynchronousTestCase):
+    """`picture`"""
+
+    def test_before_anything_is_known(self) -> None:
+        self.assertEqual(drawn(Feed(SESSION), connection="connecting over ws").split("over")[-1].strip(), "ws")
+
+    def test_all_that_is_known(self) -> None:
+        queue = QueueStatusData(player_id=PLAYER, queue_position=3)
+        text = drawn(Feed(SESSION, ACTIVE, (SHORT,), queue), 40.19, 35.5, "over udp")
+        for part in (
+            str(SESSION),
+            "over udp",
+            "40.1 %",
+            "0:36 to go",
+            "active, quality 60 of 80",
+            "place 3",
+            "dddddddd",
+        ):
+            self.assertIn(part, text)
+
+    def test_a_hundred_is_for_completed_crafts(self) -> None:
+        self.assertIn(" 99.9 %", drawn(Feed(SESSION, ACTIVE), 99.99, 0.0))
+        completed = Progress(Status.COMPLETED, 100.0, NOW, 0.0)
+        text = drawn(Feed(SESSION, completed, (), QueueStatusData(player_id=PLAYER, queue_position=3)), 100.0, 0.0)
+        self.assertIn("100.0 %", text)
+        self.assertNotIn("to go", text)
+        self.assertNotIn("place", text)
+
+    def test_failure(self) -> None:
+        failed = replace(ACTIVE, status=Status.FAILED, failure_reason="[bold]\x1b[2Jx[/bold]")
+        self.assertIn("failed ([bold]\ufffd[2Jx[/bold])", drawn(Feed(SESSION, failed), 40.0, 0.0))
+
+
+class ScreenTests(SynchronousTestCase):
+    """`Screen`"""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.console = Console(
+            file=StringIO(), width=100, force_terminal=True, color_system=None, legacy_windows=False, _environ={}
+        )
+        self.screen = Screen(self.clock, self.console, Feed(SESSION))
+        self.screen.start()
+        self.addCleanup(self.screen.stop)
+
+    def frames(self, number: int) -> str:
+        """What the next frames write."""
+        output = self.console.file
+        assert isinstance(output, StringIO)
+        output.seek(0)
+        output.truncate()
+        self.clock.pump([0.1] * number)
+        return output.getvalue()
+
+    def test_interface(self) -> None:
+        verifyObject(IObserver, self.screen)
+
+    def test_moves_between_messages(self) -> None:
+        update = progress_update(running(percent=40.0), NOW)
+        self.screen.told("udp", update, advance(Feed(SESSION), update, NOW))
+        text = self.frames(12)
+        for percent in (40.1, 40.5, 41.1):
+            self.assertIn(f"{percent} %", text)
+        self.assertIn("over udp", text)
+
+    def test_says_why_nothing_comes(self) -> None:
+        self.screen.connecting("ws")
+        self.assertIn("connecting over ws", self.frames(1))
+        self.screen.waiting(2.0, lost("the server fell silent"))
+        self.assertIn("the server fell silent; trying again in 2.0 s", self.frames(1))
+
+    def test_draws_no_more_when_stopped(self) -> None:
+        self.screen.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,0 +1,69 @@
+"""Tests for `craftnet.client.translation`."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.client.translation import Translation
+from craftnet.messages import MaterialNotification, MaterialProblem, Status, WebSocketCraftingMessage, instant
+from craftnet.model import Progress, percent_at
+from craftnet.protocols.initiator import ProgressChanged
+from craftnet.state import Material, MaterialsState, SessionState
+from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION
+from craftnet.updates import Update
+
+SHORT = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY)
+GONE = MaterialNotification(material_id=COPPER, notification_type=MaterialProblem.MATERIAL_UNAVAILABLE)
+
+
+def news(update: Update) -> list[tuple[UUID, MaterialProblem]]:
+    """What an update's messages say of which material."""
+    told = []
+    for message in update.messages:
+        assert isinstance(message, WebSocketCraftingMessage)
+        assert message.material_data is not None
+        told.append((message.material_data.material_id, message.material_data.notification_type))
+    return told
+
+
+class TranslationTests(SynchronousTestCase):
+    """`Translation`"""
+
+    def setUp(self) -> None:
+        self.translation = Translation(SESSION, PLAYER)
+
+    def table(self, *problems: MaterialNotification | None) -> Update:
+        """Iron and copper, with these problems."""
+        materials = (Material(IRON, 1, None, problems[0]), Material(COPPER, 1, None, problems[1]))
+        return self.translation.materials(MaterialsState(SESSION, 1, materials), 0.0, NOW)
+
+    def test_progress_on_two_clocks(self) -> None:
+        """The server's clock is an hour ahead; the craft was told there 6 s ago."""
+        event = ProgressChanged(4, Progress(Status.ACTIVE, 40.0, NOW + 3594.0, 60.0))
+        update = self.translation.progress(event, 3600.0, NOW)
+        [message] = update.messages
+        assert isinstance(update.state, SessionState)
+        assert isinstance(message, WebSocketCraftingMessage)
+        assert message.progress_data is not None
+        self.assertEqual(update.state.progress.anchor, NOW - 6.0)
+        self.assertAlmostEqual(percent_at(update.state.progress, NOW), 46.0)
+        self.assertEqual(message.timestamp, instant(NOW + 3600.0))
+        self.assertEqual((message.type, message.progress_data.progress_percentage), ("progress_update", 46))
+        self.assertEqual((update.terminal, update.state.version), (False, 4))
+
+    def test_last_words(self) -> None:
+        for status, kind in ((Status.COMPLETED, "crafting_complete"), (Status.FAILED, "crafting_failed")):
+            update = self.translation.progress(ProgressChanged(5, Progress(status, 50.0, NOW)), 0.0, NOW)
+            self.assertEqual(([message.type for message in update.messages], update.terminal), ([kind], True))
+
+    def test_problems_are_told_once(self) -> None:
+        short = (IRON, MaterialProblem.INSUFFICIENT_QUANTITY)
+        gone = (COPPER, MaterialProblem.MATERIAL_UNAVAILABLE)
+        self.assertEqual(news(self.table(None, None)), [])
+        self.assertEqual(news(self.table(SHORT, None)), [short])
+        self.assertEqual(news(self.table(SHORT, GONE)), [gone])
+        self.assertEqual(news(self.table(replace(SHORT, available_quantity=2), GONE)), [short])
+        self.assertEqual(news(self.table(SHORT, None)), [short, (COPPER, MaterialProblem.MATERIAL_RESTORED)])

@@ -1,0 +1,202 @@
+"""Tests for `craftnet.client.udp`, over real datagrams from the server's own UDP side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import cast
+from uuid import UUID
+
+from msgspec.structs import replace
+from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime, IReactorUDP
+from twisted.internet.protocol import DatagramProtocol
+from twisted.trial.unittest import TestCase
+from zope.interface.verify import verifyObject
+
+from craftnet.client.address import Address
+from craftnet.client.backoff import Backoff
+from craftnet.client.endings import Ending, Kind
+from craftnet.client.interfaces import ILink, ITransport
+from craftnet.client.udp import UdpTransport
+from craftnet.client.watch import Verdict, Watch
+from craftnet.client.websocket import WebSocketTransport
+from craftnet.closecodes import CloseCode
+from craftnet.interfaces import IWatcher
+from craftnet.messages import Status, UdpConnectResponse, to_json
+from craftnet.observe.metrics import Metrics
+from craftnet.protocols.endpoint import MAX_SIZE, Endpoint
+from craftnet.protocols.tickets import TicketStore
+from craftnet.protocols.udp import UdpServer
+from craftnet.state import Material, MaterialsChange, MaterialsState
+from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION, running
+from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
+from craftnet.tests.test_client_feed import SHORT
+from craftnet.tests.test_client_watch import Recorder as Observer
+from craftnet.tests.test_client_websocket import COMPLETE, PROGRESS, TOKEN, Recorder
+from craftnet.updates import materials_update, progress_update
+
+COMPLETED = replace(
+    running(), version=9, progress=replace(running().progress, status=Status.COMPLETED, percent=100.0, remaining=0.0)
+)
+
+
+class Feeds:
+    """Plays the hub: tells whoever watches what the test wants."""
+
+    def __init__(self, script: Callable[[IWatcher], None]) -> None:
+        self.script = script
+        self.left: list[UUID] = []
+
+    def watch_session(self, session_id: UUID, watcher: IWatcher) -> Deferred[None]:
+        """Tell it all."""
+        self.script(watcher)
+        return succeed(None)
+
+    def unwatch_session(self, session_id: UUID, watcher: IWatcher) -> None:
+        """Keep that."""
+        self.left.append(session_id)
+
+
+class UdpTests(TestCase):
+    """`UdpTransport`"""
+
+    timeout = 10
+
+    def welcome(self, script: Callable[[IWatcher], None] = lambda watcher: None) -> UdpConnectResponse:
+        """Run a UDP server whose hub tells this; the answer that leads there."""
+        self.feeds = Feeds(script)
+        clock, metrics, tickets = cast(IReactorTime, reactor), Metrics(), TicketStore(os.urandom)
+        endpoint = Endpoint(
+            tickets, secret=os.urandom(32), random=os.urandom, heartbeat=1.0, count=lambda outcome: None
+        )
+        port = cast(IReactorUDP, reactor).listenUDP(
+            0, UdpServer(endpoint, self.feeds, metrics, clock), "127.0.0.1", MAX_SIZE + 1
+        )
+        self.addCleanup(port.stopListening)
+        now = clock.seconds()
+        return UdpConnectResponse(
+            session_token=tickets.issue(SESSION, PLAYER, MAX_SIZE, now + 60, now).token.text,
+            server_endpoint=f"127.0.0.1:{cast(IPv4Address, port.getHost()).port}",
+            compression_enabled=False,
+            negotiated_packet_size=MAX_SIZE,
+            heartbeat_interval=1000,
+        )
+
+    def mute(self) -> str:
+        """Where datagrams go and none come from."""
+        port = cast(IReactorUDP, reactor).listenUDP(0, DatagramProtocol(), "127.0.0.1", 8192)
+        self.addCleanup(port.stopListening)
+        return f"127.0.0.1:{cast(IPv4Address, port.getHost()).port}"
+
+    def serve(self, *script: Answer | Play | UdpConnectResponse) -> Address:
+        """Run an HTTP server that plays this."""
+        parts = [Answer(200, to_json(part)) if isinstance(part, UdpConnectResponse) else part for part in script]
+        self.server = ScriptedServer(*parts)
+        self.addCleanup(self.server.stop)
+        return Address(self.server.url)
+
+    def transport(self, address: Address, patience: float = 5.0) -> UdpTransport:
+        """What is tested."""
+        return UdpTransport(cast(IReactorTime, reactor), address, SESSION, PLAYER, TOKEN, patience)
+
+    async def ending(self, transport: UdpTransport) -> Ending:
+        """How a link of the transport ends; what came before is in `recorder`."""
+        self.recorder = Recorder()
+        transport.link().start(self.recorder)
+        return await self.recorder.done
+
+    async def test_a_session_to_its_end(self) -> None:
+        def script(watcher: IWatcher) -> None:
+            watcher.deliver(progress_update(running(), NOW))
+            materials = MaterialsState(SESSION, 1, (Material(IRON, 1, None, SHORT),))
+            watcher.deliver(materials_update(MaterialsChange(materials), NOW))
+            watcher.deliver(progress_update(COMPLETED, NOW))
+            watcher.ended(CloseCode.NORMAL)
+
+        ending = await self.ending(self.transport(self.serve(self.welcome(script))))
+        self.assertEqual((self.recorder.events[0], self.recorder.events[-1]), ("opened", "ended"))
+        # Whether the first state is told or conflated with the last, the protocol may choose.
+        told = set(self.recorder.events[1:-1]) - {"progress_update"}
+        self.assertEqual(told, {"crafting_complete", "material_notification"})
+        self.assertEqual(ending.kind, Kind.OVER)
+
+    async def test_what_it_asks_for(self) -> None:
+        await self.ending(self.transport(self.serve(self.welcome(lambda watcher: watcher.ended(CloseCode.NORMAL)))))
+        [(method, path, headers)] = self.server.requests
+        self.assertEqual((method, path), ("POST", f"/udp/sessions/{SESSION}/connect"))
+        self.assertEqual(headers["authorization"], f"Bearer {TOKEN}")
+
+    async def test_going_away(self) -> None:
+        welcome = self.welcome(lambda watcher: watcher.ended(CloseCode.GOING_AWAY))
+        ending = await self.ending(self.transport(self.serve(welcome)))
+        self.assertEqual((ending.kind, ending.elsewhere), (Kind.LOST, False))
+
+    async def test_silence(self) -> None:
+        mute = replace(self.welcome(), server_endpoint=self.mute())
+        ending = await self.ending(self.transport(self.serve(mute), patience=0.05))
+        self.assertEqual(ending, Ending(Kind.LOST, "no datagram comes through", None, True))
+        self.assertEqual(self.recorder.events, ["ended"])
+
+    async def test_refused(self) -> None:
+        ending = await self.ending(self.transport(self.serve(Answer(404, b'{"code":404,"message":"No session."}'))))
+        self.assertEqual(ending, Ending(Kind.REFUSED, "the server answered 404: No session", None, True))
+
+    async def test_answers_that_lead_nowhere(self) -> None:
+        welcome = self.welcome()
+        for wrong in (
+            replace(welcome, server_endpoint="nowhere"),
+            replace(welcome, server_endpoint="no such host:1"),
+            replace(welcome, session_token="secret but wrong"),
+        ):
+            ending = await self.ending(self.transport(self.serve(wrong)))
+            self.assertEqual((ending.kind, ending.elsewhere), (Kind.LOST, True))
+            self.assertNotIn("secret", ending.reason)
+
+    async def test_stop(self) -> None:
+        link = self.transport(
+            self.serve(self.welcome(lambda watcher: watcher.deliver(progress_update(running(), NOW))))
+        ).link()
+        recorder = Recorder(then=link.stop)
+        link.start(recorder)
+        await until(lambda: self.feeds.left)
+        self.assertEqual(recorder.events, ["opened", "progress_update"])
+
+    async def test_stop_while_asking(self) -> None:
+        link = self.transport(self.serve(self.welcome())).link()
+        recorder = Recorder()
+        link.start(recorder)
+        link.stop()
+        link.stop()
+        self.assertEqual(recorder.events, [])
+
+    async def test_falls_back_to_websocket_when_no_datagram_comes(self) -> None:
+        address = self.serve(replace(self.welcome(), server_endpoint=self.mute()), Play([PROGRESS, COMPLETE]))
+        clock = cast(IReactorTime, reactor)
+        websocket = WebSocketTransport(clock, address, SESSION, PLAYER, TOKEN)
+        observer = Observer()
+        watch = Watch(clock, SESSION, [self.transport(address, patience=0.05), websocket], observer, Backoff())
+        outcome = await watch.start()
+        self.assertEqual(outcome.verdict, Verdict.COMPLETED)
+        self.assertEqual(
+            observer.events,
+            [
+                ("connecting", "udp"),
+                ("waiting", 0.0),
+                ("connecting", "ws"),
+                ("told", "ws", 40.0),
+                ("told", "ws", 100.0),
+            ],
+        )
+        await until(lambda: self.server.close_codes)
+
+    def test_the_token_stays_out_of_reprs(self) -> None:
+        transport = self.transport(Address("https://game.example"))
+        self.assertNotIn(TOKEN, repr(transport) + repr(transport.link()))
+
+    def test_interfaces(self) -> None:
+        transport = self.transport(Address("https://game.example"))
+        verifyObject(ITransport, transport)
+        verifyObject(ILink, transport.link())

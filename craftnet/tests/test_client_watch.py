@@ -1,0 +1,254 @@
+"""Tests for `craftnet.client.watch`."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec.structs import replace
+from twisted.internet.defer import CancelledError
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from craftnet.client.backoff import Backoff
+from craftnet.client.endings import Ending, closed, lost, refused
+from craftnet.client.feed import Feed
+from craftnet.client.interfaces import ILink, ILinkListener, IObserver, ITransport
+from craftnet.client.watch import Outcome, Verdict, Watch
+from craftnet.closecodes import CloseCode
+from craftnet.messages import Status
+from craftnet.tests.samples import NOW, SESSION, running
+from craftnet.updates import Update, progress_update
+
+
+@implementer(ILink)
+class FakeLink:
+    """A link that tests play the server for."""
+
+    def __init__(self) -> None:
+        self.listener: ILinkListener | None = None
+        self.stopped = False
+
+    def start(self, listener: ILinkListener) -> None:
+        """Keep the listener."""
+        self.listener = listener
+
+    def stop(self) -> None:
+        """Keep that."""
+        self.stopped = True
+
+    def end(self, ending: Ending) -> None:
+        """The connection is gone."""
+        assert self.listener is not None
+        self.listener.ended(ending)
+
+    def tell(self, update: Update) -> None:
+        """There is news."""
+        assert self.listener is not None
+        self.listener.told(update)
+
+    def open(self) -> None:
+        """The server says welcome."""
+        assert self.listener is not None
+        self.listener.opened()
+
+
+@implementer(ITransport)
+class FakeTransport:
+    """Keeps the links it made."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.links: list[FakeLink] = []
+
+    def link(self) -> ILink:
+        """A new one."""
+        self.links.append(FakeLink())
+        return self.links[-1]
+
+
+@implementer(IObserver)
+class Recorder:
+    """Keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+        self.error: Exception | None = None
+
+    def connecting(self, transport: str) -> None:
+        """Keep it."""
+        self.events.append(("connecting", transport))
+
+    def told(self, transport: str, update: Update, feed: Feed) -> None:
+        """Keep it, or fail."""
+        if self.error is not None:
+            raise self.error
+        assert feed.progress is not None
+        self.events.append(("told", transport, feed.progress.percent))
+
+    def waiting(self, delay: float, ending: Ending) -> None:
+        """Keep it."""
+        self.events.append(("waiting", delay))
+
+
+def told(status: Status, reason: str | None = None) -> Update:
+    """The session's status."""
+    state = running(percent=10.0)
+    return progress_update(replace(state, progress=replace(state.progress, status=status, failure_reason=reason)), NOW)
+
+
+class WatchTests(SynchronousTestCase):
+    """`Watch`"""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.udp, self.ws = FakeTransport("udp"), FakeTransport("ws")
+        self.recorder = Recorder()
+        self.outcomes: list[object] = []
+
+    def watch(self, *transports: FakeTransport, patience: float = 60.0, session_id: UUID = SESSION) -> Watch:
+        """A started watch without luck in its backoff: 1, 2, 4, 8 … seconds."""
+        backoff = Backoff(first=1.0, cap=30.0, stable=10.0, uniform=lambda low, high: high)
+        watch = Watch(self.clock, session_id, transports, self.recorder, backoff, patience)
+        self.watching = watch.start()
+        self.watching.addBoth(self.outcomes.append)
+        return watch
+
+    def test_interfaces(self) -> None:
+        verifyObject(ILinkListener, self.watch(self.ws))
+        verifyObject(ILink, FakeLink())
+        verifyObject(ITransport, self.ws)
+        verifyObject(IObserver, self.recorder)
+
+    def test_until_complete(self) -> None:
+        self.watch(self.ws)
+        link = self.ws.links[0]
+        link.open()
+        link.tell(progress_update(running(percent=5.0), NOW))
+        self.assertEqual(self.outcomes, [])
+        link.tell(told(Status.COMPLETED))
+        self.assertEqual(self.outcomes, [Outcome(Verdict.COMPLETED, "the craft is complete")])
+        self.assertTrue(link.stopped)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_until_failed(self) -> None:
+        self.watch(self.ws)
+        self.ws.links[0].tell(told(Status.FAILED, "recipe_error"))
+        self.assertEqual(self.outcomes, [Outcome(Verdict.FAILED, "the craft failed: recipe_error")])
+
+    def test_closed_in_order(self) -> None:
+        self.watch(self.ws)
+        self.ws.links[0].end(closed(CloseCode.NORMAL, None))
+        self.assertEqual([outcome.verdict for outcome in self.outcomes if isinstance(outcome, Outcome)], [Verdict.OVER])
+
+    def test_refused(self) -> None:
+        self.watch(self.ws)
+        self.ws.links[0].end(refused(401, b""))
+        self.assertEqual(self.outcomes, [Outcome(Verdict.REFUSED, "the server answered 401: Unauthorized")])
+
+    def test_final_close_codes(self) -> None:
+        for code in (CloseCode.POLICY_VIOLATION, CloseCode.MESSAGE_TOO_BIG):
+            self.watch(self.ws)
+            self.ws.links[-1].end(closed(code, None))
+        self.assertEqual(len(self.outcomes), 2)
+        self.assertEqual(len(self.ws.links), 2)
+
+    def test_reconnects_on_schedule(self) -> None:
+        self.watch(self.ws, patience=1000.0)
+        at = []
+        for _ in range(7):
+            self.ws.links[-1].end(closed(CloseCode.GOING_AWAY, None))
+            before, number = self.clock.seconds(), len(self.ws.links)
+            while len(self.ws.links) == number:
+                self.clock.advance(0.5)
+            at.append(self.clock.seconds() - before)
+        self.assertEqual(at, [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0])
+
+    def test_the_schedule_starts_over_after_a_stable_connection(self) -> None:
+        self.watch(self.ws)
+        for _ in range(3):
+            self.ws.links[-1].end(lost("gone"))
+            self.clock.advance(30.0)
+        self.ws.links[-1].open()
+        self.clock.advance(10.0)
+        self.ws.links[-1].end(lost("gone"))
+        self.assertEqual(self.recorder.events[-1], ("waiting", 1.0))
+
+    def test_waits_as_long_as_the_server_asks(self) -> None:
+        self.watch(self.ws)
+        self.ws.links[0].end(refused(429, b"", "7"))
+        self.assertEqual(self.recorder.events, [("connecting", "ws"), ("waiting", 8.0)])
+
+    def test_gives_up_when_the_server_stays_away(self) -> None:
+        self.watch(self.ws, patience=6.0)
+        for _ in range(3):
+            self.assertEqual(self.outcomes, [])
+            self.ws.links[-1].end(lost("no server"))
+            self.clock.advance(4.0)
+        self.assertEqual(self.outcomes, [Outcome(Verdict.UNREACHABLE, "no server")])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_contact_renews_patience(self) -> None:
+        self.watch(self.ws, patience=6.0)
+        self.clock.advance(100.0)
+        self.ws.links[-1].tell(progress_update(running(), NOW))
+        self.ws.links[-1].end(lost("gone"))
+        self.assertEqual(self.outcomes, [])
+
+    def test_without_patience_the_first_failure_is_the_last(self) -> None:
+        self.watch(self.ws, patience=0.0)
+        self.ws.links[-1].end(lost("no server"))
+        self.assertEqual(self.outcomes, [Outcome(Verdict.UNREACHABLE, "no server")])
+
+    def test_falls_back_at_once_and_for_good(self) -> None:
+        self.watch(self.udp, self.ws)
+        self.udp.links[0].end(lost("silence", elsewhere=True))
+        self.clock.advance(0.0)
+        self.ws.links[0].end(lost("gone"))
+        self.clock.advance(1.0)
+        self.assertEqual((len(self.udp.links), len(self.ws.links)), (1, 2))
+        self.ws.links[-1].tell(progress_update(running(percent=3.0), NOW))
+        self.assertEqual(
+            self.recorder.events,
+            [
+                ("connecting", "udp"),
+                ("waiting", 0.0),
+                ("connecting", "ws"),
+                ("waiting", 1.0),
+                ("connecting", "ws"),
+                ("told", "ws", 3.0),
+            ],
+        )
+
+    def test_does_not_fall_back_when_the_server_is_away(self) -> None:
+        self.watch(self.udp, self.ws)
+        self.udp.links[0].end(lost("no server"))
+        self.clock.advance(1.0)
+        self.assertEqual((len(self.udp.links), len(self.ws.links)), (2, 0))
+
+    def test_the_last_transport_has_no_elsewhere(self) -> None:
+        self.watch(self.udp)
+        self.udp.links[0].end(refused(404, b"", elsewhere=True))
+        self.assertEqual(self.outcomes, [Outcome(Verdict.REFUSED, "the server answered 404: Not Found")])
+
+    def test_an_observer_that_fails_ends_the_watch(self) -> None:
+        self.watch(self.ws)
+        self.recorder.error = BrokenPipeError()
+        self.ws.links[0].tell(progress_update(running(), NOW))
+        self.assertTrue(self.ws.links[0].stopped)
+        self.failureResultOf(self.watching.addBoth(lambda _: self.outcomes[0]), BrokenPipeError)
+
+    def test_cancel_while_connected(self) -> None:
+        self.watch(self.ws)
+        self.watching.addErrback(lambda failure: failure.trap(CancelledError))
+        self.watching.cancel()
+        self.assertTrue(self.ws.links[0].stopped)
+
+    def test_cancel_while_waiting(self) -> None:
+        self.watch(self.ws)
+        self.ws.links[0].end(lost("gone"))
+        self.watching.cancel()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(len(self.outcomes), 1)

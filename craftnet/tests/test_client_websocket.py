@@ -1,0 +1,201 @@
+"""Tests for `craftnet.client.websocket`, over real connections to a scripted server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol, IReactorTime
+from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
+from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer, provider
+from zope.interface.verify import verifyObject
+
+from craftnet.client.address import Address
+from craftnet.client.endings import Ending, Kind
+from craftnet.client.interfaces import ILink, ILinkListener, ITransport
+from craftnet.client.websocket import SILENCE, WebSocketTransport
+from craftnet.messages import Status, to_json
+from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION, running
+from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
+from craftnet.tests.test_client_feed import message, progress
+from craftnet.updates import Update, progress_update
+
+TOKEN = "header.payload.signature"
+PROGRESS = to_json(message("progress_update", progress_data=progress(40)))
+COMPLETE = to_json(message("crafting_complete", progress_data=progress(100, Status.COMPLETED, 0)))
+
+
+@implementer(ILinkListener)
+class Recorder:
+    """Keeps what a link brings."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.events: list[str] = []
+        self.done = Deferred[Ending]()
+        self._then = then
+
+    def opened(self) -> None:
+        """Keep it."""
+        self.events.append("opened")
+
+    def told(self, update: Update) -> None:
+        """Keep it."""
+        self.events.extend(str(message.type) for message in update.messages)
+        self._then()
+
+    def ended(self, ending: Ending) -> None:
+        """Fire."""
+        self.events.append("ended")
+        self.done.callback(ending)
+
+
+class LenientTransport(StringTransportWithDisconnection):
+    """Like a real one, says nothing when there is no producer to unregister."""
+
+    def unregisterProducer(self) -> None:
+        """Nothing."""
+
+
+class WebSocketTests(TestCase):
+    """`WebSocketTransport`"""
+
+    timeout = 10
+
+    def serve(self, *script: Answer | Play) -> WebSocketTransport:
+        """A transport to a server that plays this."""
+        self.server = ScriptedServer(*script)
+        self.addCleanup(self.server.stop)
+        return self.transport(self.server.url)
+
+    def transport(self, url: str) -> WebSocketTransport:
+        """A transport to this server."""
+        return WebSocketTransport(cast(IReactorTime, reactor), Address(url), SESSION, PLAYER, TOKEN)
+
+    async def ending(self, transport: WebSocketTransport) -> Ending:
+        """How a link of the transport ends; what came before is in `recorder`."""
+        self.recorder = Recorder()
+        transport.link().start(self.recorder)
+        return await self.recorder.done
+
+    async def test_a_session_to_its_end(self) -> None:
+        ending = await self.ending(self.serve(Play([PROGRESS, COMPLETE], code=1000)))
+        self.assertEqual(self.recorder.events, ["opened", "progress_update", "crafting_complete", "ended"])
+        self.assertEqual(ending.kind, Kind.OVER)
+
+    async def test_what_it_asks_for(self) -> None:
+        await self.ending(self.serve(Play(code=1000)))
+        [(method, path, headers)] = self.server.requests
+        self.assertEqual((method, path), ("GET", f"/ws/crafting/{SESSION}?player_id={PLAYER}"))
+        self.assertEqual(headers["authorization"], f"Bearer {TOKEN}")
+        self.assertEqual(headers["sec-websocket-protocol"], "craftnet.json.v1")
+
+    async def test_under_a_prefix(self) -> None:
+        self.serve(Play(code=1000))
+        await self.ending(self.transport(f"{self.server.url}/api/v1/crafting-network"))
+        self.assertTrue(self.server.requests[0][1].startswith("/api/v1/crafting-network/ws/crafting/"))
+
+    async def test_a_refusal_in_the_server_s_words(self) -> None:
+        body = b'{"code":401,"message":"The token has expired."}'
+        ending = await self.ending(self.serve(Answer(401, body)))
+        self.assertEqual(ending, Ending(Kind.REFUSED, "the server answered 401: The token has expired"))
+        self.assertEqual(self.recorder.events, ["ended"])
+
+    async def test_too_many_requests(self) -> None:
+        ending = await self.ending(self.serve(Answer(429, b"{}", {"Retry-After": "3"})))
+        self.assertEqual((ending.kind, ending.retry_after), (Kind.LOST, 3.0))
+
+    async def test_going_away(self) -> None:
+        ending = await self.ending(self.serve(Play([PROGRESS], code=1001)))
+        self.assertEqual(ending, Ending(Kind.LOST, "the server closed the connection: going away (1001)"))
+
+    async def test_a_dropped_connection(self) -> None:
+        ending = await self.ending(self.serve(Play([PROGRESS], drop=True)))
+        self.assertEqual(ending.kind, Kind.LOST)
+
+    async def test_nobody_there(self) -> None:
+        transport = self.serve(Play())
+        await self.server.stop()
+        ending = await self.ending(transport)
+        self.assertEqual(ending.kind, Kind.LOST)
+        self.assertTrue(ending.reason.startswith("cannot connect: "))
+
+    async def test_junk(self) -> None:
+        stranger = to_json(progress_update(running(OTHER_SESSION), NOW).messages[0])
+        for junk in (b"{", b"[]", b'{"type":"progress_update"}', stranger, b'{"x":' + b"[" * 60_000):
+            ending = await self.ending(self.serve(Play([junk, PROGRESS])))
+            self.assertEqual(ending, Ending(Kind.LOST, "the server sent what is no message of this session"))
+            self.assertEqual(self.recorder.events, ["opened", "ended"])
+
+    async def test_binary_junk(self) -> None:
+        ending = await self.ending(self.serve(Play([PROGRESS], binary=True)))
+        self.assertEqual(ending.kind, Kind.LOST)
+        self.assertEqual(self.recorder.events, ["opened", "ended"])
+
+    async def test_a_message_without_end(self) -> None:
+        ending = await self.ending(self.serve(Play([b" " * 70_000 + PROGRESS])))
+        self.assertEqual(ending.kind, Kind.LOST)
+        self.assertEqual(self.recorder.events, ["opened", "ended"])
+
+    async def test_fields_that_a_later_server_adds(self) -> None:
+        newer = PROGRESS[:-1] + b',"epoch":7,"more":{"x":[1]}}'
+        await self.ending(self.serve(Play([newer], code=1000)))
+        self.assertEqual(self.recorder.events, ["opened", "progress_update", "ended"])
+
+    async def test_stop(self) -> None:
+        link = self.serve(Play([PROGRESS, PROGRESS])).link()
+        recorder = Recorder(then=link.stop)
+        link.start(recorder)
+        await until(lambda: self.server.close_codes)
+        self.assertEqual(recorder.events, ["opened", "progress_update"])
+        self.assertEqual(self.server.close_codes, [1000])
+
+    async def test_stop_while_connecting(self) -> None:
+        link = self.serve(Play()).link()
+        recorder = Recorder()
+        link.start(recorder)
+        link.stop()
+        link.stop()
+        self.assertEqual(recorder.events, [])
+
+    async def test_the_token_stays_out_of_logs_and_reprs(self) -> None:
+        logged: list[str] = []
+
+        @provider(ILogObserver)
+        def observer(event: dict[str, object]) -> None:
+            logged.append(f"{formatEvent(event)} {event}")
+
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        transport = self.serve(Answer(401), Play([b"{"]))
+        link = transport.link()
+        for _ in range(2):
+            await self.ending(transport)
+        self.assertNotIn(TOKEN, "".join([*logged, repr(transport), repr(link)]))
+
+    def test_silence(self) -> None:
+        clock = MemoryReactorClock()
+        recorder = Recorder()
+        WebSocketTransport(clock, Address("ws://127.0.0.1:8080"), SESSION, PLAYER, TOKEN).link().start(recorder)
+        connection = clock.tcpClients[0][2].buildProtocol(IPv4Address("TCP", "127.0.0.1", 8080))
+        assert connection is not None
+        transport = LenientTransport()
+        transport.protocol = cast(IProtocol, connection)
+        connection.makeConnection(transport)
+        clock.advance(SILENCE - 1)
+        connection.dataReceived(b"HTTP/1.1 ")
+        clock.advance(SILENCE - 1)
+        self.assertTrue(transport.connected)
+        clock.advance(1)
+        self.assertEqual(self.successResultOf(recorder.done), Ending(Kind.LOST, "the server fell silent"))
+        self.assertFalse(transport.connected)
+
+    def test_interfaces(self) -> None:
+        transport = self.transport("wss://game.example")
+        verifyObject(ITransport, transport)
+        verifyObject(ILink, transport.link())
+        verifyObject(ILinkListener, Recorder())

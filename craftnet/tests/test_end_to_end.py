@@ -1,0 +1,305 @@
+"""The whole service over real sockets, with clients that this project did not write: websockets and treq."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import msgspec
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
+
+from craftnet.access.principal import ADMIN
+from craftnet.closecodes import CloseCode
+from craftnet.messages import ErrorBody
+from craftnet.service import Settings
+from craftnet.tests.live import LiveTestCase, Peer, envelope, in_thread, started, token
+from craftnet.tests.samples import IRON, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION
+
+CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
+
+
+class CraftingFeedTests(LiveTestCase):
+    """Events in over HTTP, messages out over WebSocket."""
+
+    async def test_life_of_a_session(self) -> None:
+        """Every change of a session reaches its watcher, in order, in the contract's shape."""
+        self.assertEqual(await self.publish(started()), {"accepted": 1, "duplicates": 0, "rejected": []})
+        peer = await self.open(CRAFTING, token())
+        first = await peer.receive()
+        self.assertEqual((first["type"], first["session_id"]), ("progress_update", str(SESSION)))
+        self.assertRegex(first["timestamp"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        self.assertEqual(first["progress_data"]["status"], "active")
+        self.assertLessEqual(first["progress_data"]["remaining_time_seconds"], 60)
+
+        steps: list[tuple[str, dict[str, Any], str, str]] = [
+            ("pause", {"pause_reason": "player_afk"}, "progress_update", "paused"),
+            ("resume", {}, "progress_update", "active"),
+            ("progress", {"progress_percentage": 80, "status": "interrupted"}, "progress_update", "interrupted"),
+            ("complete", {"result_item_id": str(IRON), "duration_seconds": 60}, "crafting_complete", "completed"),
+        ]
+        for name, data, kind, status in steps:
+            await self.publish(envelope(f"crafting.session.{name}", {"session_id": str(SESSION), **data}))
+            message = await peer.receive()
+            self.assertEqual((message["type"], message["progress_data"]["status"]), (kind, status))
+        self.assertEqual(message["progress_data"]["progress_percentage"], 100)
+
+    async def test_cancelled_and_failed(self) -> None:
+        """Both end a session as failed, with the reason."""
+        for session, name, data, reason in (
+            (SESSION, "fail", {"failure_reason": "recipe_error"}, "recipe_error"),
+            (OTHER_SESSION, "cancel", {"cancel_reason": "zone_change"}, "cancelled:zone_change"),
+        ):
+            await self.publish(started(session))
+            peer = await self.open(f"/ws/crafting/{session}?player_id={PLAYER}", token())
+            await peer.receive()
+            await self.publish(envelope(f"crafting.session.{name}", {"session_id": str(session), **data}))
+            message = await peer.receive()
+            self.assertEqual(message["type"], "crafting_failed")
+            self.assertEqual(message["progress_data"]["failure_reason"], reason)
+
+    async def test_materials(self) -> None:
+        """A shortage reaches who watches, and who comes later, until it is over."""
+        shortage = {
+            "material_id": str(IRON),
+            "notification_type": "insufficient_quantity",
+            "required_quantity": 5,
+            "available_quantity": 2,
+        }
+        await self.publish(started())
+        early = await self.open(CRAFTING, token())
+        await early.receive()
+        await self.publish(
+            envelope("crafting.materials.update", {"session_id": str(SESSION), "notifications": [shortage]})
+        )
+        self.assertEqual((await early.receive())["material_data"], shortage)
+        late = await self.open(CRAFTING, token())
+        self.assertEqual(
+            [(await late.receive())["type"] for _ in range(2)], ["progress_update", "material_notification"]
+        )
+        restored = {"material_id": str(IRON), "notification_type": "material_restored"}
+        await self.publish(
+            envelope("crafting.materials.update", {"session_id": str(SESSION), "notifications": [restored]})
+        )
+        self.assertEqual((await late.receive())["material_data"], restored)
+
+    async def test_waiting_for_a_station(self) -> None:
+        """A session that only waits can be watched; when it starts, its progress follows."""
+        place = {"player_id": str(PLAYER), "queue_position": 2, "total_in_queue": 3, "station_type": "laboratory"}
+        await self.publish(envelope("crafting.queue.update", place, session_id=str(SESSION)))
+        peer = await self.open(CRAFTING, token())
+        self.assertEqual((await peer.receive())["queue_data"], place)
+        await self.publish(
+            envelope("crafting.queue.update", {**place, "queue_position": 1}, session_id=str(SESSION)), started()
+        )
+        self.assertEqual((await peer.receive())["queue_data"]["queue_position"], 1)
+        self.assertEqual((await peer.receive())["progress_data"]["status"], "active")
+
+    async def test_many_watchers(self) -> None:
+        """Each of them hears the same."""
+        await self.publish(started())
+        peers = [await self.open(CRAFTING, token()) for _ in range(5)]
+        for peer in peers:
+            await peer.receive()
+        await self.publish(
+            envelope("crafting.session.pause", {"session_id": str(SESSION), "pause_reason": "technical_issue"})
+        )
+        self.assertEqual({(await peer.receive())["progress_data"]["status"] for peer in peers}, {"paused"})
+
+
+class QueueFeedTests(LiveTestCase):
+    """A player's queues."""
+
+    async def test_all_stations(self) -> None:
+        """The places at every station at once, then news as it comes."""
+        places = [
+            {"player_id": str(PLAYER), "queue_position": 4, "estimated_wait_seconds": 90, "station_type": station}
+            for station in ("laboratory", "vehicle_bay")
+        ]
+        await self.publish(*(envelope("crafting.queue.update", place) for place in places))
+        peer = await self.open(f"/ws/queue/{PLAYER}", token())
+        snapshot = [await peer.receive() for _ in places]
+        self.assertEqual({message["station_type"] for message in snapshot}, {"laboratory", "vehicle_bay"})
+        self.assertEqual({message["type"] for message in snapshot}, {"queue_position"})
+        self.assertEqual({message["estimated_wait_time"] for message in snapshot}, {90})
+        for news in ("priority_boost", "station_available"):
+            await self.publish(envelope("crafting.queue.update", {**places[0], "queue_position": 1, "type": news}))
+            message = await peer.receive()
+            self.assertEqual((message["type"], message["queue_position"]), (news, 1))
+        again = await self.open(f"/ws/queue/{PLAYER}", token())
+        self.assertEqual((await again.receive())["station_type"], "vehicle_bay")
+
+
+class HealthFeedTests(LiveTestCase):
+    """How the services are."""
+
+    async def test_updates(self) -> None:
+        """At once, and again at the interval."""
+        peer = await self.admin_feed("/health/ws?services=crafting-network,crafting-service")
+        messages = [await peer.receive() for _ in range(4)]
+        self.assertEqual(
+            {message["type"] for message in messages} - {"health_alert", "service_down"}, {"health_update"}
+        )
+        self.assertEqual(messages[0]["health"]["version"], "0.1.0")
+
+
+class RefusedHandshakeTests(LiveTestCase):
+    """Every refusal has the contract's shape and changes nothing."""
+
+    async def refused(self, path: str, bearer: str | None, **options: Any) -> tuple[int, Any]:
+        """Status and headers of a handshake that is refused."""
+        with self.assertRaises(InvalidStatus) as caught:
+            await self.open(path, bearer, **options)
+        response = caught.exception.response
+        body = msgspec.json.decode(response.body, type=ErrorBody)
+        self.assertEqual(body.code, response.status_code)
+        self.assertTrue(body.message)
+        return response.status_code, response.headers
+
+    async def test_ids(self) -> None:
+        for path in (
+            f"/ws/crafting/not-a-uuid?player_id={PLAYER}",
+            f"/ws/crafting/{SESSION}",
+            f"/ws/crafting/{SESSION}?player_id=1",
+            f"/ws/crafting/{SESSION}?player_id={PLAYER}&player_id={PLAYER}",
+            "/ws/queue/x",
+        ):
+            self.assertEqual((await self.refused(path, token()))[0], 400, path)
+
+    async def test_tokens(self) -> None:
+        for bearer in (None, "garbage", token(ttl=-1.0), token()[:-2] + "xx"):
+            status, headers = await self.refused(CRAFTING, bearer)
+            self.assertEqual(status, 401)
+            self.assertTrue(headers["WWW-Authenticate"].startswith('Bearer realm="'))
+
+    async def test_somebody_elses(self) -> None:
+        await self.publish(started(player_id=OTHER_PLAYER))
+        self.assertEqual((await self.refused(CRAFTING, token()))[0], 403)
+        self.assertEqual((await self.refused(f"/ws/queue/{OTHER_PLAYER}", token()))[0], 403)
+        self.assertEqual((await self.refused("/health/ws", token()))[0], 403)
+
+    async def test_player_who_does_not_own_the_session(self) -> None:
+        """Even somebody who may observe everything names the owner."""
+        await self.publish(started(player_id=OTHER_PLAYER))
+        self.assertEqual((await self.refused(CRAFTING, token(None, ADMIN)))[0], 403)
+
+    async def test_unknown(self) -> None:
+        self.assertEqual((await self.refused(CRAFTING, token()))[0], 404)
+        self.assertEqual((await self.refused("/ws/nothing", token()))[0], 404)
+
+    async def test_subprotocols(self) -> None:
+        await self.publish(started())
+        status, _ = await self.refused(CRAFTING, token(), subprotocols=["mqtt", "wamp.2.json"])
+        self.assertEqual(status, 400)
+
+
+class BrowserTokenTests(LiveTestCase):
+    """A browser sends its token as a second subprotocol."""
+
+    async def test_selected(self) -> None:
+        """The first is selected; the token is not echoed."""
+        await self.publish(started())
+        for prefix in ("", "/api/v1/crafting-network"):
+            peer = await self.open(prefix + CRAFTING, subprotocols=["craftnet.json.v1", f"bearer.{token()}"])
+            self.assertEqual(peer.connection.subprotocol, "craftnet.json.v1")
+            self.assertNotIn(token(), str(peer.connection.response.headers))
+            self.assertEqual((await peer.receive())["type"], "progress_update")
+
+
+class FullTests(LiveTestCase):
+    """A server that takes two connections."""
+
+    settings = Settings(http="tcp:0:interface=127.0.0.1", udp="off", max_connections=2)
+
+    async def test_refused_with_429(self) -> None:
+        """The third is told when to come back; when one goes, there is room."""
+        peers = [await self.open(f"/ws/queue/{PLAYER}", token()) for _ in range(2)]
+        with self.assertRaises(InvalidStatus) as caught:
+            await self.open(f"/ws/queue/{PLAYER}", token())
+        response = caught.exception.response
+        self.assertEqual(response.status_code, 429)
+        for name in ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"):
+            self.assertIn(name, response.headers)
+        await peers[0].close()
+        await self.open(f"/ws/queue/{PLAYER}", token())
+
+
+class HostileClientTests(LiveTestCase):
+    """Whatever comes in, the server answers properly and lives."""
+
+    async def closed_with(self, peer: Peer) -> int:
+        """The code that the server closes with."""
+        with self.assertRaises(ConnectionClosed) as caught:
+            while True:
+                await peer.receive()
+        received = caught.exception.rcvd
+        assert received is not None
+        return received.code
+
+    async def test_messages(self) -> None:
+        """A feed takes none."""
+        for message in ("hello", b"\x00\x01"):
+            peer = await self.open(f"/ws/queue/{PLAYER}", token())
+            await peer.send(message)
+            self.assertEqual(await self.closed_with(peer), CloseCode.POLICY_VIOLATION)
+
+    async def test_oversized_message(self) -> None:
+        peer = await self.open(f"/ws/queue/{PLAYER}", token())
+        await peer.send("x" * 70_000)
+        self.assertEqual(await self.closed_with(peer), CloseCode.MESSAGE_TOO_BIG)
+
+    async def test_bad_utf8(self) -> None:
+        peer = await self.open(f"/ws/queue/{PLAYER}", token())
+        raw = Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=True)
+        await in_thread(peer.connection.socket.sendall, raw)
+        self.assertEqual(await self.closed_with(peer), 1007)
+
+    async def test_unmasked_frame(self) -> None:
+        """RFC 6455 section 5.1."""
+        peer = await self.open(f"/ws/queue/{PLAYER}", token())
+        await in_thread(peer.connection.socket.sendall, Frame(Opcode.TEXT, b"hello").serialize(mask=False))
+        self.assertEqual(await self.closed_with(peer), 1002)
+
+    async def test_garbage_on_the_port(self) -> None:
+        """Nothing of it keeps the next client from being served."""
+
+        def send(octets: bytes) -> bytes:
+            with socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=10) as connection:
+                connection.sendall(octets)
+                connection.shutdown(socket.SHUT_WR)
+                answer = b""
+                while data := connection.recv(65536):
+                    answer += data
+                return answer
+
+        for octets in (
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"\r\n" * 50,
+            b"GET\r\n\r\n",
+            b"GET /health HTTP/9.9\r\nHost: x\r\n\r\n",
+            b"\x00" * 20_000,
+            b"GET /ws/queue/x HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        ):
+            answer = await in_thread(send, octets)
+            if answer:
+                self.assertRegex(answer, rb"^HTTP/1\.1 4\d\d ")
+                msgspec.json.decode(answer.partition(b"\r\n\r\n")[2], type=ErrorBody)
+        self.assertEqual((await self.request("GET", "/health")).code, 200)
+
+
+class ShutdownTests(LiveTestCase):
+    """The end of the service."""
+
+    async def test_watchers_are_told(self) -> None:
+        """The port is closed, every watcher gets 1001."""
+        await self.publish(started())
+        peer = await self.open(CRAFTING, token())
+        await peer.receive()
+        stopping = self.service.stopService()
+        with self.assertRaises(ConnectionClosed) as caught:
+            await peer.receive()
+        assert caught.exception.rcvd is not None
+        self.assertEqual(caught.exception.rcvd.code, CloseCode.GOING_AWAY)
+        await stopping
+        with self.assertRaises(ConnectionRefusedError):
+            await self.open(CRAFTING, token())

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.messages import Check, HealthResponse, HealthStatus, Service, WebSocketHealthMessage, instant
+from craftnet.observe.healthfeed import HealthFeed
+from craftnet.observe.metrics import Metrics
+from craftnet.observe.monitor import Monitor
+from craftnet.tests.fakes import RecordingWatcher
+from craftnet.tests.samples import NOW
+
+OWN, CRAFTING = Service.CRAFTING_NETWORK, Service.CRAFTING_SERVICE
+
+
+class HealthFeedTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.sessions = HealthStatus.OK
+        self.crafting = HealthStatus.OK
+        self.metrics = Metrics()
+        self.monitor = Monitor({"sessions": self.check}, {CRAFTING: self.probe}, self.clock, version="1", interval=10.0)
+        self.feed = HealthFeed(self.monitor, self.clock, self.metrics, interval=30.0)
+        self.monitor.startService()
+        self.feed.startService()
+        self.watcher = RecordingWatcher()
+
+    async def check(self) -> Check:
+        return Check(status=self.sessions)
+
+    async def probe(self) -> HealthResponse:
+        return HealthResponse(status=self.crafting, timestamp=instant(self.clock.seconds()))
+
+    def watch(self, *services: Service) -> None:
+        """Watch, and forget what that told."""
+        self.successResultOf(self.feed.watch(frozenset(services), self.watcher))
+        self.watcher.updates.clear()
+
+    def test_current_reports_at_once(self) -> None:
+        self.successResultOf(self.feed.watch(frozenset({OWN, CRAFTING}), self.watcher))
+        self.assertEqual(self.watcher.types, ["health_update", "health_update"])
+        messages = [message for update in self.watcher.updates for message in update.messages]
+        reports = [message.health for message in messages if isinstance(message, WebSocketHealthMessage)]
+        self.assertEqual(reports, [self.monitor.reports[OWN], self.monitor.reports[CRAFTING]])
+
+    def test_regular_updates(self) -> None:
+        self.watch(OWN)
+        self.clock.pump([10, 10, 10])
+        self.assertEqual(self.watcher.types, ["health_update"])
+
+    def test_alert(self) -> None:
+        self.watch(OWN)
+        self.crafting = HealthStatus.DEGRADED
+        self.clock.advance(10)
+        self.assertEqual(self.watcher.types, ["health_alert"])
+        self.clock.advance(10)
+        self.assertEqual(self.watcher.types, ["health_alert"])
+
+    def test_breakdown(self) -> None:
+        self.watch(OWN)
+        self.sessions = HealthStatus.CRITICAL
+        self.clock.advance(10)
+        self.assertEqual(self.watcher.types, ["service_down"])
+
+    def test_breakdown_of_another(self) -> None:
+        self.watch(CRAFTING)
+        bystander = RecordingWatcher()
+        self.feed.watch(frozenset({Service.REAL_TIME_COMBAT}), bystander)
+        self.crafting = HealthStatus.CRITICAL
+        self.clock.advance(10)
+        self.assertEqual(self.watcher.types, ["service_down"])
+        self.assertEqual(bystander.types, ["health_update"])
+
+    def test_one_update_for_all(self) -> None:
+        """It is encoded once."""
+        self.watch(OWN)
+        other = RecordingWatcher()
+        self.feed.watch(frozenset({OWN}), other)
+        self.clock.advance(30)
+        self.assertIs(self.watcher.updates[-1], other.updates[-1])
+
+    def test_unwatch(self) -> None:
+        self.watch(OWN)
+        self.feed.unwatch(self.watcher)
+        self.feed.unwatch(self.watcher)
+        self.clock.advance(30)
+        self.assertEqual(self.watcher.updates, [])
+        self.assertEqual(self.watchers, 0)
+
+    def test_counted_once(self) -> None:
+        self.watch(OWN)
+        self.watch(CRAFTING)
+        self.assertEqual(self.watchers, 1)
+
+    @property
+    def watchers(self) -> float | None:
+        """The figure."""
+        return self.metrics.registry.get_sample_value("craftnet_watchers", {"feed": "health"})
+
+    def test_stops(self) -> None:
+        self.feed.stopService()
+        self.monitor.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.http.channel import Channel, LimitedSite
+from craftnet.http.door import Door
+from craftnet.http.exchange import Call, Endpoint, Response
+from craftnet.http.lingering import Lingering
+from craftnet.http.resource import Routes, Table
+from craftnet.observe.metrics import Metrics
+from craftnet.tests.http_wire import UPGRADE, Answer, House, Listener, Wire, request
+from craftnet.tests.samples import NOW
+
+HOST = b"Host: craft.example\r\n"
+
+
+class Echo(Endpoint):
+    """Says what it was sent."""
+
+    methods = ("GET", "POST")
+
+    async def respond(self, call: Call) -> Response:
+        return Response(200, call.body or call.path.encode(), media_type="text/plain")
+
+
+class Slow(Endpoint):
+    """Answers when told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Deferred[Response]] = []
+        self.cancelled: list[Deferred[Response]] = []
+
+    async def respond(self, call: Call) -> Response:
+        self.waiting.append(Deferred(self.cancelled.append))
+        return await self.waiting[-1]
+
+
+class DoorTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.metrics = Metrics()
+        self.slow = Slow()
+        table = Table(("",), {"/": Echo(), "/echo": Echo(), "/slow": self.slow})
+        site = LimitedSite(Routes(table, self.metrics), self.clock, self.metrics, body_limit=1000, idle=60.0)
+        self.house = House(site, self.clock, self.metrics)
+        self.wire = self.house.wire()
+
+    def assert_refused(self, answer: Answer, status: int, wire: Wire | None = None) -> None:
+        """In the contract's shape, and the connection goes away."""
+        wire = wire or self.wire
+        self.assertEqual((answer.status, answer.json["code"]), (status, status))
+        self.assertEqual(answer.fields["content-type"], "application/json")
+        self.assertEqual(answer.fields["connection"], "close")
+        self.assertIsInstance(wire.protocol, Lingering)
+        self.assertTrue(wire.disconnecting)
+        self.assertIsNone(wire.producer)
+
+    def assert_nothing_runs(self) -> None:
+        """No timer is left once every connection is gone."""
+        for wire in self.house.wires:
+            wire.hang_up()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class FirstRequestTests(DoorTestCase):
+    def test_request(self) -> None:
+        answer = self.wire.ask(request("/echo"))
+        self.assertEqual((answer.status, answer.body), (200, b"/echo"))
+        self.assertIsInstance(self.wire.protocol, Channel)
+        self.assert_nothing_runs()
+
+    def test_request_octet_by_octet(self) -> None:
+        for octet in request("/echo", "POST", body=b"hello"):
+            self.wire.receive(bytes([octet]))
+        (answer,) = self.wire.take()
+        self.assertEqual(answer.body, b"hello")
+
+    def test_empty_line_first(self) -> None:
+        self.assertEqual(self.wire.ask(b"\r\n" + request("/echo")).status, 200)
+
+    def test_http_1_0(self) -> None:
+        answer = self.wire.ask(b"GET /echo HTTP/1.0\r\n\r\n")
+        self.assertEqual(answer.body, b"/echo")
+        self.assertTrue(self.wire.disconnecting)
+
+    def test_proxy_form(self) -> None:
+        self.assertEqual(self.wire.ask(request("http://craft.example/echo")).body, b"/echo")
+
+    def test_pipelined(self) -> None:
+        self.wire.receive(request("/") + request("/echo", "POST", body=b"x") + request("/nowhere"))
+        self.assertEqual([answer.status for answer in self.wire.take()], [200, 200, 404])
+
+    def test_no_version_in_server_field(self) -> None:
+        self.assertEqual(self.wire.ask(request()).fields["server"], "craftnet")
+        self.assertEqual(self.wire.ask(request()).fields["x-content-type-options"], "nosniff")
+
+
+class HandshakeTests(DoorTestCase):
+    handshake = request("/ws/queue/x", fields=HOST + UPGRADE)
+
+    def upgraded(self, wire: Wire) -> Listener:
+        protocol = wire.protocol
+        assert isinstance(protocol, Listener)
+        self.assertIs(protocol.transport, wire)
+        self.assertIsNone(wire.producer)
+        self.assertEqual(wire.producerState, "producing")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        return protocol
+
+    def test_first(self) -> None:
+        self.wire.receive(self.handshake + b"\x81\x85frame")
+        self.assertEqual(self.upgraded(self.wire).received, self.handshake + b"\x81\x85frame")
+        self.assertEqual(self.wire.value(), b"")
+
+    def test_in_pieces(self) -> None:
+        for octet in self.handshake:
+            self.wire.receive(bytes([octet]))
+        self.wire.receive(b"frame")
+        self.assertEqual(self.upgraded(self.wire).received, self.handshake + b"frame")
+
+    def test_on_a_kept_alive_connection(self) -> None:
+        self.wire.ask(request("/echo"))
+        self.wire.ask(request("/echo", "POST", body=b"x"))
+        self.wire.receive(self.handshake)
+        self.wire.receive(b"frame")
+        received = self.upgraded(self.wire).received
+        self.assertTrue(received.startswith(b"GET /ws/queue/x HTTP/1.1\r\n"))
+        self.assertIn(b"Host: craft.example\r\n", received)
+        self.assertIn(b"Connection: keep-alive, Upgrade\r\n", received)
+        self.assertTrue(received.endswith(b"\r\n\r\nframe"))
+        self.assertEqual(self.wire.value(), b"")
+
+    def test_pipelined_behind_a_request(self) -> None:
+        """What follows the handshake in the same read is not lost."""
+        self.wire.receive(request("/echo") + self.handshake + b"frame")
+        self.assertTrue(self.upgraded(self.wire).received.endswith(b"\r\n\r\nframe"))
+        self.assertEqual([answer.body for answer in self.wire.take()], [b"/echo"])
+
+    def test_pipelined_behind_a_slow_request(self) -> None:
+        self.wire.receive(request("/slow") + self.handshake)
+        self.assertEqual(self.house.listeners.built, [])
+        self.slow.waiting[0].callback(Response(200, b"done"))
+        self.assertEqual([answer.body for answer in self.wire.take()], [b"done"])
+        self.upgraded(self.wire)
+
+    def test_not_in_http_1_0(self) -> None:
+        self.wire.receive(b"GET /echo HTTP/1.0\r\n" + HOST + UPGRADE + b"\r\n")
+        self.assertEqual(self.house.listeners.built, [])
+
+    def test_with_a_body(self) -> None:
+        fields = HOST + UPGRADE
+        self.assert_refused(self.wire.ask(request(fields=fields, body=b"x")), 400)
+        later = self.house.wire()
+        later.ask(request())
+        self.assert_refused(later.ask(request(fields=fields, body=b"x")), 400, later)
+
+    def test_nobody_there(self) -> None:
+        self.house.listeners.full = True
+        self.wire.receive(self.handshake)
+        self.assertTrue(self.wire.disconnecting)
+
+
+class RefusalTests(DoorTestCase):
+    """Each for a connection's first request and for a later one."""
+
+    def assert_both_refused(self, octets: bytes, status: int) -> None:
+        first, later = self.house.wire(), self.house.wire()
+        later.ask(request())
+        for wire in (first, later):
+            self.assert_refused(wire.ask(octets), status, wire)
+            wire.receive(b"whatever else\r\n\r\n")
+            self.assertEqual(wire.take(), [])
+        self.assert_nothing_runs()
+
+    def test_two_hosts(self) -> None:
+        self.assert_both_refused(request(fields=HOST + HOST), 400)
+        self.assertEqual(self.house.refusals("bad_request"), 2)
+
+    def test_no_host(self) -> None:
+        self.assert_both_refused(request(fields=b""), 400)
+
+    def test_control_characters(self) -> None:
+        for octet in (0, 1, 13, 27, 127):
+            self.assert_both_refused(request(fields=HOST + b"X: a%cb\r\n" % octet), 400)
+
+    def test_no_http(self) -> None:
+        for octets in (
+            b"\x16\x03\x01\x02\x00\r\n\r\n",
+            b"hello\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"G T / HTTP/1.1\r\n\r\n",
+        ):
+            self.assert_both_refused(octets, 400)
+
+    def test_broken_field_is_not_followed_by_a_request(self) -> None:
+        self.assert_both_refused(request("/echo", fields=b"nonsense\r\nX: y\r\n" + HOST), 400)
+
+    def test_bad_framing(self) -> None:
+        for fields in (
+            b"Content-Length: x\r\n",
+            b"Content-Length: 1\r\nContent-Length: 2\r\n",
+            b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+            b"Transfer-Encoding: gzip\r\n",
+        ):
+            self.assert_both_refused(request(method="POST", fields=HOST + fields), 400)
+
+    def test_broken_chunk(self) -> None:
+        fields = HOST + b"Transfer-Encoding: chunked\r\n"
+        self.assert_both_refused(request("/echo", "POST", fields=fields) + b"zz\r\nhello\r\n0\r\n\r\n", 400)
+
+    def test_head_too_long(self) -> None:
+        self.assert_both_refused(request(fields=HOST + b"X: " + b"y" * 17000 + b"\r\n"), 431)
+        self.assert_both_refused(request(fields=HOST + b"X: yyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 600), 431)
+
+    def test_endless_head(self) -> None:
+        self.wire.receive(b"GET /" + b"x" * 16379)
+        self.assertEqual(self.wire.value(), b"")
+        self.assert_refused(self.wire.ask(b"x"), 431)
+
+    def test_too_many_fields(self) -> None:
+        self.assert_both_refused(request(fields=HOST + b"X: y\r\n" * 600), 431)
+
+    def test_body_that_says_it_is_too_long(self) -> None:
+        """It is refused before any of it was read."""
+        self.assert_both_refused(request(method="POST", fields=HOST + b"Content-Length: 1001\r\n"), 413)
+        self.assertEqual(self.house.refusals("body_too_large"), 2)
+
+    def test_body_too_long_is_not_invited(self) -> None:
+        fields = HOST + b"Content-Length: 1001\r\nExpect: 100-continue\r\n"
+        self.assert_both_refused(request(method="POST", fields=fields), 413)
+
+    def test_body_that_becomes_too_long(self) -> None:
+        fields = HOST + b"Transfer-Encoding: chunked\r\n"
+        chunk = b"190\r\n" + b"x" * 400 + b"\r\n"
+        octets = request("/echo", "POST", fields=fields) + chunk * 4 + b"0\r\n\r\n"
+        self.assert_both_refused(octets, 413)
+
+    def test_body_just_short_enough(self) -> None:
+        self.assertEqual(len(self.wire.ask(request("/echo", "POST", body=b"x" * 1000)).body), 1000)
+
+
+class PatienceTests(DoorTestCase):
+    def test_silence(self) -> None:
+        self.wire.receive(b"GET / HT")
+        self.clock.advance(9.9)
+        self.assertFalse(self.wire.disconnected)
+        self.clock.advance(0.2)
+        self.assertTrue(self.wire.disconnected)
+
+    def test_client_leaves_the_door(self) -> None:
+        self.wire.receive(b"GET / HT")
+        self.assert_nothing_runs()
+
+    def test_idle_connection(self) -> None:
+        self.wire.ask(request())
+        self.clock.advance(59)
+        self.wire.ask(request())
+        self.clock.advance(59)
+        self.assertFalse(self.wire.disconnecting)
+        self.clock.advance(1.5)
+        self.assertTrue(self.wire.disconnecting)
+
+    def test_dripping_request(self) -> None:
+        """A client cannot hold a connection by sending an octet now and then."""
+        self.wire.ask(request())
+        for _ in range(12):
+            self.wire.receive(b"x")
+            self.clock.advance(5.1)
+        self.assertTrue(self.wire.disconnecting)
+
+    def test_slow_answer(self) -> None:
+        """The limit is for the client's part."""
+        self.wire.receive(request("/slow"))
+        self.clock.advance(120)
+        self.assertFalse(self.wire.disconnecting)
+        self.slow.waiting[0].callback(Response(200, b"done"))
+        self.assertEqual(self.wire.take()[0].body, b"done")
+
+    def test_client_leaves_before_the_answer(self) -> None:
+        self.wire.receive(request("/slow"))
+        self.wire.hang_up()
+        self.assertEqual(self.slow.cancelled, self.slow.waiting)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(self.wire.value(), b"")
+
+
+class FactoryTests(DoorTestCase):
+    def test_starts_and_stops_what_lies_behind(self) -> None:
+        self.house.factory.doStart()
+        self.assertEqual(self.house.listeners.numPorts, 1)
+        self.house.factory.doStop()
+        self.assertEqual(self.house.listeners.numPorts, 0)
+        self.assert_nothing_runs()
+
+    def test_door_is_small(self) -> None:
+        self.assertIsInstance(self.wire.protocol, Door)
+        self.assertFalse(hasattr(self.wire.protocol, "__dict__"))

@@ -1,0 +1,459 @@
+from __future__ import annotations
+
+import gzip
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.access.admission import Admission
+from craftnet.access.principal import ADMIN, PUBLISH, Principal
+from craftnet.errors import Unauthorized, Unavailable
+from craftnet.events import VERSION
+from craftnet.sources import Sources
+from craftnet.http.site import site
+from craftnet.ingest import Ingest
+from craftnet.messages import (
+    ChangeType,
+    Check,
+    HealthResponse,
+    HealthStatus,
+    MaterialChange,
+    UdpConnectRequest,
+    UdpConnectResponse,
+    instant,
+)
+from craftnet.observe.metrics import Metrics
+from craftnet.observe.monitor import Monitor
+from craftnet.protocols.codec import encode_materials, encode_progress
+from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.targets import PREFIX
+from craftnet.tests.fakes import TableAuthority
+from craftnet.tests.http_wire import Answer, House, answers, request
+from craftnet.tests.samples import COPPER, IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
+
+HOST = b"Host: craft.example:8080\r\n"
+JSON = b"Content-Type: application/json; charset=utf-8\r\n"
+ACTIVE = ProgressFlags(0)
+OCTETS = b"Content-Type: application/octet-stream\r\n"
+
+
+def bearer(token: str) -> bytes:
+    """As a header field."""
+    return f"Authorization: Bearer {token}\r\n".encode()
+
+
+def principal(player_id: UUID | None, *scopes: str) -> Principal:
+    return Principal(player_id, frozenset(scopes), NOW + 3600)
+
+
+class FakeGateway:
+    """Remembers what it was asked to expect."""
+
+    def __init__(self) -> None:
+        self.expected: list[tuple[UUID, UUID, UdpConnectRequest, float, float]] = []
+
+    def connect(
+        self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float
+    ) -> UdpConnectResponse:
+        """Expect it."""
+        self.expected.append((session_id, player_id, request, expires, now))
+        return UdpConnectResponse(
+            session_token="secret",
+            server_endpoint="craft.example:8082",
+            compression_enabled=False,
+            negotiated_packet_size=1200,
+            heartbeat_interval=5000,
+        )
+
+
+class TroubledAuthority(TableAuthority):
+    """One that may be in trouble."""
+
+    trouble: Exception | None = None
+
+    def authenticate(self, token: str) -> Deferred[Principal]:
+        """Fail with the trouble, if there is some."""
+        return super().authenticate(token) if self.trouble is None else fail(self.trouble)
+
+
+class SiteTestCase(SynchronousTestCase):
+    """A site on a memory provider that knows `SESSION` of `PLAYER`, begun at `NOW`."""
+
+    udp = True
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        backend = MemoryBackend(self.clock, MemorySettings())
+        self.sources = Sources(backend.sessions, backend.materials, backend.queues)
+        self.metrics = Metrics()
+        ingest = Ingest(self.sources, self.metrics)
+        self.successResultOf(Deferred.fromCoroutine(ingest.submit([event(start())])))
+        self.authority = TroubledAuthority(
+            {
+                "player": principal(PLAYER),
+                "other": principal(OTHER_PLAYER),
+                "admin": principal(None, ADMIN),
+                "publisher": principal(None, PUBLISH),
+            }
+        )
+        self.status = HealthStatus.OK
+        self.monitor = Monitor({"sessions": self.check}, {}, self.clock, version="1.2.3", interval=10.0)
+        self.monitor.startService()
+        self.gateway = FakeGateway()
+        made = site(
+            admission=Admission(self.authority, self.sources.sessions, self.sources.queues),
+            sources=self.sources,
+            ingest=ingest,
+            gateway=self.gateway if self.udp else None,
+            monitor=self.monitor,
+            metrics=self.metrics,
+            clock=self.clock,
+            protocols=("craftnet.json.v1",),
+        )
+        self.house = House(made, self.clock, self.metrics)
+
+    async def check(self) -> Check:
+        return Check(status=self.status)
+
+    def ask(self, target: str, method: str = "GET", fields: bytes = b"", body: bytes = b"", token: str = "") -> Answer:
+        """One request on a connection of its own."""
+        wire = self.house.wire()
+        fields = HOST + fields + (bearer(token) if token else b"")
+        wire.receive(request(target, method, fields, body))
+        (answer,) = answers(wire.value(), bodies=method != "HEAD")
+        return answer
+
+    def assert_error(self, answer: Answer, status: int) -> None:
+        """In the contract's shape."""
+        self.assertEqual((answer.status, answer.json["code"]), (status, status))
+        self.assertIsInstance(answer.json["message"], str)
+        self.assertLessEqual(set(answer.json), {"code", "message", "details"})
+        self.assertEqual(answer.fields["content-type"], "application/json")
+
+
+class RoutingTests(SiteTestCase):
+    routes: ClassVar[dict[str, str]] = {
+        "/health": "GET, HEAD, OPTIONS",
+        "/health/batch": "POST, OPTIONS",
+        "/health/ws": "GET, HEAD, OPTIONS",
+        "/metrics": "GET, HEAD, OPTIONS",
+        "/events": "POST, OPTIONS",
+        f"/ws/crafting/{SESSION}": "GET, HEAD, OPTIONS",
+        f"/ws/queue/{PLAYER}": "GET, HEAD, OPTIONS",
+        f"/udp/sessions/{SESSION}/connect": "POST, OPTIONS",
+        f"/udp/sessions/{SESSION}/progress": "POST, OPTIONS",
+        f"/udp/sessions/{SESSION}/materials": "POST, OPTIONS",
+    }
+
+    def test_options(self) -> None:
+        for prefix in ("", PREFIX):
+            for path, allowed in self.routes.items():
+                answer = self.ask(prefix + path, "OPTIONS")
+                self.assertEqual((answer.status, answer.fields["allow"], answer.body), (204, allowed, b""))
+
+    def test_wrong_method(self) -> None:
+        for path, allowed in self.routes.items():
+            for method in ("PUT", "BREW", "GET" if "POST" in allowed else "POST"):
+                answer = self.ask(path, method)
+                self.assert_error(answer, 405)
+                self.assertEqual(answer.fields["allow"], allowed)
+
+    def test_unknown_path(self) -> None:
+        for path in (
+            "/",
+            "/healt",
+            "/health/",
+            "/health/x/y/z",
+            "//health",
+            PREFIX,
+            "/ws/crafting",
+            "/udp/sessions/x",
+            "/%ff",
+        ):
+            answer = self.ask(path)
+            self.assertIn(answer.status, (400, 404))
+            self.assert_error(answer, 400 if path == "/%ff" else 404)
+        self.assertEqual(self.house.refusals("not_found"), 8)
+
+    def test_head(self) -> None:
+        shown = self.ask("/health")
+        answer = self.ask("/health", "HEAD")
+        self.assertEqual((answer.status, answer.body), (200, b""))
+        self.assertEqual(answer.fields["content-length"], str(len(shown.body)))
+
+    def test_options_of_everything(self) -> None:
+        self.assertEqual(self.ask("*", "OPTIONS").status, 200)
+        self.assert_error(self.ask("*"), 400)
+
+    def test_not_kept_unless_it_says_so(self) -> None:
+        self.assertEqual(self.ask("/metrics").fields["cache-control"], "no-store")
+
+    def test_bug(self) -> None:
+        """The client learns nothing of it; the log does, once."""
+        self.authority.trouble = ZeroDivisionError("secret")
+        answer = self.ask("/health/ws", token="admin")
+        self.assert_error(answer, 500)
+        self.assertNotIn(b"secret", answer.body)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.house.refusals("internal"), 1)
+
+    def test_two_tokens(self) -> None:
+        answer = self.ask("/health/ws", fields=bearer("admin"), token="player")
+        self.assert_error(answer, 401)
+        self.assertIn("Bearer realm=", answer.fields["www-authenticate"])
+
+
+class HealthTests(SiteTestCase):
+    def test_ok_or_degraded(self) -> None:
+        answer = self.ask("/health")
+        self.assertEqual(answer.status, 200)
+        report = msgspec.json.decode(answer.body, type=HealthResponse)
+        self.assertEqual(
+            (report.status, report.version, report.timestamp), (HealthStatus.DEGRADED, "1.2.3", instant(NOW))
+        )
+        self.assertEqual(answer.fields["cache-control"], "public, max-age=30")
+        self.assertEqual(answer.fields["vary"], "Accept-Encoding")
+
+    def test_critical(self) -> None:
+        self.status = HealthStatus.CRITICAL
+        self.clock.advance(10)
+        answer = self.ask("/health", fields=b"If-None-Match: *\r\n")
+        self.assertEqual((answer.status, answer.json["status"]), (503, "critical"))
+
+    def test_not_modified(self) -> None:
+        etag = self.ask("/health").fields["etag"]
+        answer = self.ask("/health", fields=f'If-None-Match: "x", W/{etag}\r\n'.encode())
+        self.assertEqual((answer.status, answer.body, answer.fields["etag"]), (304, b"", etag))
+        self.assertNotIn("content-length", answer.fields)
+        self.clock.advance(10)
+        self.assertEqual(self.ask("/health", fields=f"If-None-Match: {etag}\r\n".encode()).status, 200)
+
+    def test_gzip(self) -> None:
+        plain = self.ask("/health")
+        packed = self.ask("/health", fields=b"Accept-Encoding: br, gzip\r\n")
+        self.assertEqual(packed.fields["content-encoding"], "gzip")
+        self.assertEqual(gzip.decompress(packed.body), plain.body)
+        self.assertNotEqual(packed.fields["etag"], plain.fields["etag"])
+
+    def test_batch(self) -> None:
+        body = b'{"services": ["real-time-combat", "crafting-network"]}'
+        answer = self.ask("/health/batch", "POST", JSON, body)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual([len(result.get("checks", ())) for result in answer.json["results"]], [0, 3])
+        self.assertEqual(answer.json["total_time_ms"], 0)
+        self.assertEqual((answer.fields["cache-control"], answer.fields["x-processing-time"]), ("no-cache", "0"))
+
+    def test_bad_batch(self) -> None:
+        eleven = b'{"services": [' + b", ".join([b'"crafting-network"'] * 11) + b"]}"
+        for body in (b"", b"{}", b"\xff", b'{"services": ["weather"]}', eleven):
+            self.assert_error(self.ask("/health/batch", "POST", JSON, body), 400)
+        self.assert_error(self.ask("/health/batch", "POST", b"Content-Type: text/plain\r\n", b"{}"), 415)
+
+    def test_where_the_feed_is(self) -> None:
+        for path in ("/health/ws", PREFIX + "/health/ws"):
+            answer = self.ask(path + "?services=crafting-service", token="admin")
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(
+                answer.json,
+                {"websocket_url": "ws://craft.example:8080" + path, "supported_protocols": ["craftnet.json.v1"]},
+            )
+
+    def test_feed_refused(self) -> None:
+        self.assert_error(self.ask("/health/ws?services=weather", token="admin"), 400)
+        self.assert_error(self.ask("/health/ws"), 401)
+        self.assert_error(self.ask("/health/ws", token="player"), 403)
+
+
+class WebSocketHintTests(SiteTestCase):
+    def test_upgrade_required(self) -> None:
+        for path in (f"/ws/crafting/{SESSION}?player_id={PLAYER}", f"{PREFIX}/ws/queue/{PLAYER}"):
+            answer = self.ask(path)
+            self.assert_error(answer, 426)
+            self.assertEqual(answer.fields["upgrade"], "websocket")
+
+    def test_bad_ids(self) -> None:
+        for path in (
+            "/ws/queue/x",
+            f"/ws/crafting/{SESSION}",
+            f"/ws/crafting/{SESSION}?player_id=x",
+            f"/ws/queue/{{{PLAYER}}}",
+        ):
+            self.assert_error(self.ask(path), 400)
+
+
+class EventsTests(SiteTestCase):
+    def body(self, session_id: UUID) -> bytes:
+        return msgspec.json.encode(
+            {
+                "event_id": str(session_id),
+                "event_type": "crafting.session.start",
+                "timestamp": instant(NOW),
+                "version": VERSION,
+                "source": "test",
+                "data": start(session_id),
+            }
+        )
+
+    def post(self, body: bytes, kind: bytes = JSON, token: str = "publisher") -> Answer:
+        return self.ask("/events", "POST", kind, body, token)
+
+    def test_one(self) -> None:
+        answer = self.post(self.body(OTHER_SESSION))
+        self.assertEqual((answer.status, answer.json), (202, {"accepted": 1, "duplicates": 0, "rejected": []}))
+        self.assertIsNotNone(self.successResultOf(self.sources.sessions.get(OTHER_SESSION)))
+
+    def test_lines(self) -> None:
+        one = self.body(OTHER_SESSION)
+        answer = self.post(one + b"\n" + one + b"\nx\n", b"Content-Type: application/x-ndjson\r\n")
+        self.assertEqual((answer.json["accepted"], answer.json["duplicates"]), (1, 1))
+        self.assertEqual(answer.json["rejected"][0]["index"], 2)
+
+    def test_refused(self) -> None:
+        self.assert_error(self.post(b"[", JSON), 400)
+        self.assert_error(self.post(b"{}", JSON, ""), 401)
+        self.assert_error(self.post(b"{}", JSON, "player"), 403)
+        self.assert_error(self.post(b"{}", b""), 415)
+        self.assertEqual(self.house.refusals("unsupported_media_type"), 1)
+
+    def test_too_long(self) -> None:
+        self.assert_error(self.post(b"x" * (1024 * 1024 + 1)), 413)
+
+
+class UdpConnectTests(SiteTestCase):
+    def connect(self, session_id: object = SESSION, token: str = "player", **fields: object) -> Answer:
+        body = msgspec.json.encode({"player_id": PLAYER, "client_version": "1.0.0", **fields})
+        return self.ask(f"/udp/sessions/{session_id}/connect", "POST", JSON, body, token)
+
+    def test_connect(self) -> None:
+        answer = self.connect(max_packet_size=512)
+        self.assertEqual((answer.status, answer.json["session_token"]), (200, "secret"))
+        self.assertEqual(answer.fields["cache-control"], "no-store")
+        wanted = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=512)
+        self.assertEqual(self.gateway.expected, [(SESSION, PLAYER, wanted, NOW + 3600, NOW)])
+
+    def test_refused(self) -> None:
+        self.assert_error(self.connect("x"), 400)
+        self.assert_error(self.connect(client_version="1.0"), 400)
+        self.assert_error(self.connect(max_packet_size=63), 400)
+        self.assert_error(self.connect(token=""), 401)
+        self.assert_error(self.connect(token="other"), 403)
+        self.assert_error(self.connect(player_id=OTHER_PLAYER), 403)
+        self.assert_error(self.connect(OTHER_SESSION), 404)
+        self.assertEqual(self.gateway.expected, [])
+
+
+class UdpOffTests(SiteTestCase):
+    udp = False
+
+    def test_connect(self) -> None:
+        body = msgspec.json.encode({"player_id": PLAYER, "client_version": "1.0.0"})
+        answer = self.ask(f"/udp/sessions/{SESSION}/connect", "POST", JSON, body, "player")
+        self.assert_error(answer, 503)
+        self.assertIn("switched off", answer.json["message"])
+
+
+class RecordsTests(SiteTestCase):
+    def post(self, kind: str, body: bytes, token: str, session_id: object = SESSION, media: bytes = OCTETS) -> Answer:
+        return self.ask(f"/udp/sessions/{session_id}/{kind}", "POST", media, body, token)
+
+    def progress(self, percent: float, flags: ProgressFlags = ACTIVE, session_id: UUID = SESSION) -> bytes:
+        moment = int(self.clock.seconds() * 1000)
+        return encode_progress(ProgressRecord(1, moment, session_id, percent, flags=flags))
+
+    def materials(self, material_id: UUID, quantity: int) -> bytes:
+        change = MaterialChange(material_id=material_id, change_type=ChangeType.QUANTITY_CHANGED, new_quantity=quantity)
+        return encode_materials(MaterialsRecord(1, int(self.clock.seconds() * 1000), SESSION, (change,)))
+
+    def claims(self, verdict: str) -> float | None:
+        return self.metrics.registry.get_sample_value("craftnet_claims_total", {"verdict": verdict})
+
+    def percent(self) -> float:
+        """What the source has."""
+        state = self.successResultOf(self.sources.sessions.get(SESSION))
+        assert state is not None
+        return state.progress.percent
+
+    def test_players_progress_is_a_claim(self) -> None:
+        self.clock.advance(30)
+        right, wrong = (
+            self.post("progress", self.progress(50.0), "player"),
+            self.post("progress", self.progress(99.0), "player"),
+        )
+        self.assertEqual((right.status, right.json["agreed"]), (200, True))
+        self.assertEqual((wrong.status, wrong.json["agreed"], wrong.json["deviation_percent"]), (200, False, 49.0))
+        self.assertEqual(wrong.json["correction"]["progress_percentage"], 50)
+        self.assertEqual((self.claims("agreed"), self.claims("deviating")), (1, 1))
+        self.assertEqual(self.percent(), 0.0)
+
+    def test_admins_progress_is_a_claim(self) -> None:
+        self.assertIn("agreed", self.post("progress", self.progress(99.0), "admin").json)
+        self.assertEqual(self.percent(), 0.0)
+
+    def test_authoritys_progress_is_truth(self) -> None:
+        self.clock.advance(1)
+        answer = self.post("progress", self.progress(42.0), "publisher")
+        self.assertEqual((answer.status, answer.json["accepted"]), (200, 1))
+        self.assertEqual(self.percent(), 42.0)
+        self.assertIsNone(self.claims("deviating"))
+
+    def test_rejected_truth(self) -> None:
+        self.clock.advance(1)
+        self.post("progress", self.progress(100.0, ProgressFlags.COMPLETED), "publisher")
+        self.clock.advance(1)
+        answer = self.post("progress", self.progress(50.0), "publisher")
+        self.assert_error(answer, 400)
+        self.assertIn("the session is over", answer.json["message"])
+
+    def test_players_materials_are_a_claim(self) -> None:
+        right, wrong = (self.post("materials", self.materials(IRON, quantity), "player") for quantity in (10, 11))
+        self.assertEqual((right.json["agreed"], right.json["deviating"]), (True, []))
+        self.assertEqual((wrong.json["agreed"], wrong.json["deviating"]), (False, [str(IRON)]))
+        self.assertEqual(wrong.json["correction"], [{"material_id": str(IRON), "quantity": 10, "quality": 50}])
+
+    def test_authoritys_materials_are_truth(self) -> None:
+        self.assertEqual(self.post("materials", self.materials(COPPER, 3), "publisher").status, 200)
+        held = self.successResultOf(self.sources.materials.get(SESSION)).materials
+        self.assertEqual({material.material_id: material.quantity for material in held}, {IRON: 10, COPPER: 3})
+
+    def test_refused(self) -> None:
+        for kind, good in (("progress", self.progress(1.0)), ("materials", self.materials(IRON, 1))):
+            for bad in (b"", good[:-1], good + b"x", b"\xff" * len(good)):
+                self.assert_error(self.post(kind, bad, "player"), 400)
+            self.assert_error(self.post(kind, good, "player", "x"), 400)
+            self.assert_error(self.post(kind, good, "player", OTHER_SESSION), 400)
+            self.assert_error(self.post(kind, good, ""), 401)
+            self.assert_error(self.post(kind, good, "other"), 403)
+            self.assert_error(self.post(kind, good, "player", media=JSON), 415)
+        stranger = self.progress(1.0, session_id=OTHER_SESSION)
+        self.assert_error(self.post("progress", stranger, "player", OTHER_SESSION), 404)
+
+    def test_content_type_may_be_missing(self) -> None:
+        self.assertEqual(self.post("progress", self.progress(0.0), "player", media=b"").status, 200)
+
+
+class MetricsTests(SiteTestCase):
+    def test_text(self) -> None:
+        self.ask("/nowhere")
+        answer = self.ask("/metrics")
+        self.assertTrue(answer.fields["content-type"].startswith("text/plain; version=0.0.4"))
+        self.assertIn(b'craftnet_refusals_total{reason="not_found"} 1.0', answer.body)
+
+
+class OutageTests(SiteTestCase):
+    def test_authority_out_of_reach(self) -> None:
+        self.authority.trouble = Unavailable("No keys.")
+        answer = self.ask("/health/ws", token="admin")
+        self.assert_error(answer, 503)
+        self.assertEqual(answer.fields["retry-after"], "1")
+
+    def test_bad_token(self) -> None:
+        self.authority.trouble = Unauthorized("Expired.", problem="invalid_token")
+        answer = self.ask("/health/ws", token="admin")
+        self.assert_error(answer, 401)
+        self.assertIn('error="invalid_token"', answer.fields["www-authenticate"])

@@ -1,0 +1,247 @@
+"""The life of a session."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.errors import EventRejected
+from craftnet.events import (
+    EventData,
+    MaterialsUpdate,
+    SessionCancel,
+    SessionEvent,
+    SessionProgress,
+    SessionResume,
+)
+from craftnet.lifecycle import PATIENCE, advance
+from craftnet.messages import Status
+from craftnet.model import Progress, percent_at, remaining_at
+from craftnet.state import SessionState
+from craftnet.tests.contracts import complete, fail, pause, progress, queued
+from craftnet.tests.samples import NOW, PLAYER, RECIPE, SESSION, event, start
+
+RESUME = SessionResume(session_id=SESSION)
+CANCEL = SessionCancel(session_id=SESSION, cancel_reason="zone_change")
+
+EVENTS: dict[str, EventData] = {
+    "start": start(),
+    "pause": pause(),
+    "resume": RESUME,
+    "complete": complete(),
+    "fail": fail(),
+    "cancel": CANCEL,
+    "active": progress(50.0),
+    "paused": progress(50.0, Status.PAUSED),
+    "interrupted": progress(50.0, Status.INTERRUPTED),
+    "completed": progress(50.0, Status.COMPLETED),
+    "failed": progress(50.0, Status.FAILED),
+}
+"""Every event of a session's life by name; those after "cancel" are progress reports of that status."""
+
+A, P, N, C, F = Status.ACTIVE, Status.PAUSED, Status.INTERRUPTED, Status.COMPLETED, Status.FAILED
+NO = None
+
+TABLE: dict[Status | None, list[Status | None]] = {
+    # from   start pause resume complete fail cancel active paused interrupted completed failed
+    None: [A, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO],
+    A: [NO, P, NO, C, F, F, A, P, N, C, F],
+    P: [NO, NO, A, C, F, F, A, P, N, C, F],
+    N: [NO, P, A, C, F, F, A, P, N, C, F],
+    C: [NO] * 11,
+    F: [NO] * 11,
+}
+"""What follows each status upon each event; NO is a rejection."""
+
+
+def state_of(status: Status) -> SessionState:
+    """A session a quarter done, with 60 s to go if it is not over."""
+    anchored = Progress(status, 25.0, NOW, 0.0 if status.terminal else 60.0)
+    return SessionState(SESSION, PLAYER, 7, anchored, RECIPE, NOW)
+
+
+class TableTests(SynchronousTestCase):
+    def test_every_state_and_event(self) -> None:
+        for status, row in TABLE.items():
+            before = None if status is None else state_of(status)
+            for (name, data), wanted in zip(EVENTS.items(), row, strict=True):
+                happening = event(data, NOW + 1)
+                if wanted is None:
+                    with self.assertRaises(EventRejected, msg=f"{status} {name}"):
+                        advance(before, happening)
+                    continue
+                after = advance(before, happening)
+                self.assertIs(after.progress.status, wanted, f"{status} {name}")
+                self.assertEqual(after.version, 1 if before is None else before.version + 1)
+                self.assertEqual((after.session_id, after.player_id, after.recipe_id), (SESSION, PLAYER, RECIPE))
+                self.assertEqual((after.accepted, after.progress.anchor), (NOW + 1, NOW + 1))
+
+    def test_table_is_whole(self) -> None:
+        self.assertEqual(set(TABLE), {None, *Status})
+        self.assertEqual({type(data) for data in EVENTS.values()}, set(get_args(SessionEvent)))
+
+    def test_rejections_say_why(self) -> None:
+        cases: list[tuple[SessionState | None, EventData, str]] = [
+            (None, fail(), "never started"),
+            (state_of(A), start(), "started before"),
+            (state_of(P), pause(), "paused already"),
+            (state_of(A), RESUME, "running already"),
+            (state_of(C), pause(), "completed"),
+            (state_of(F), complete(), "failed"),
+            (state_of(A), MaterialsUpdate(session_id=SESSION), "MaterialsUpdate"),
+            (state_of(A), queued(1), "QueueUpdate"),
+        ]
+        for before, data, words in cases:
+            error = self.assertRaises(EventRejected, advance, before, event(data, NOW + 1, session_id=SESSION))
+            self.assertIn(words, str(error))
+
+
+class ModelTests(SynchronousTestCase):
+    """What the events make of the model."""
+
+    def after(self, before: SessionState, data: EventData, at: float) -> Progress:
+        return advance(before, event(data, at)).progress
+
+    def test_start(self) -> None:
+        state = advance(None, event(start(seconds=90.0)))
+        self.assertEqual(state.progress, Progress(A, 0.0, NOW, 90.0))
+        self.assertIsNone(advance(None, event(start(seconds=None))).progress.remaining)
+
+    def test_pause_freezes_where_it_is(self) -> None:
+        paused = self.after(state_of(A), pause(), NOW + 20)
+        self.assertEqual((paused.percent, paused.remaining), (50.0, 40.0))
+
+    def test_resume_goes_on_from_there(self) -> None:
+        paused = advance(state_of(A), event(pause(), NOW + 20))
+        resumed = self.after(paused, RESUME, NOW + 1000)
+        self.assertEqual(resumed, Progress(A, 50.0, NOW + 1000, 40.0))
+
+    def test_resume_with_another_duration(self) -> None:
+        resume = SessionResume(session_id=SESSION, remaining_duration_seconds=5.0)
+        self.assertEqual(self.after(state_of(P), resume, NOW + 1).remaining, 5.0)
+
+    def test_complete(self) -> None:
+        self.assertEqual(self.after(state_of(A), complete(), NOW + 1), Progress(C, 100.0, NOW + 1, 0.0))
+
+    def test_failure_keeps_how_far_it_came(self) -> None:
+        failed = self.after(state_of(A), fail(), NOW + 20)
+        self.assertEqual(failed, Progress(F, 50.0, NOW + 20, 0.0, failure_reason="timeout"))
+
+    def test_cancel_is_a_failure_with_its_reason(self) -> None:
+        self.assertEqual(self.after(state_of(A), CANCEL, NOW + 1).failure_reason, "cancelled:zone_change")
+
+    def test_report_replaces(self) -> None:
+        report = SessionProgress(
+            session_id=SESSION,
+            progress_percentage=33.3,
+            status=A,
+            remaining_time_seconds=10.5,
+            current_quality=40,
+            target_quality=80,
+        )
+        self.assertEqual(self.after(state_of(A), report, NOW + 1), Progress(A, 33.3, NOW + 1, 10.5, 40, 80))
+
+    def test_report_leaves_the_rest_as_it_was(self) -> None:
+        rich = state_of(A)
+        rich = replace(rich, progress=replace(rich.progress, quality=40, target_quality=80))
+        reported = self.after(rich, progress(30.0), NOW + 10)
+        self.assertEqual(reported, Progress(A, 30.0, NOW + 10, 50.0, 40, 80))
+
+    def test_reported_completion_is_all(self) -> None:
+        reported = self.after(state_of(A), progress(50.0, C), NOW + 1)
+        self.assertEqual((reported.percent, reported.remaining), (100.0, 0.0))
+
+    def test_reported_failure(self) -> None:
+        report = replace(progress(50.0, F), failure_reason="recipe_error")
+        self.assertEqual(self.after(state_of(A), report, NOW + 1).failure_reason, "recipe_error")
+        self.assertEqual(self.after(state_of(A), progress(50.0, F), NOW + 1).failure_reason, "unknown")
+
+    def test_reason_without_failure_is_left_out(self) -> None:
+        report = replace(progress(50.0), failure_reason="recipe_error")
+        self.assertIsNone(self.after(state_of(A), report, NOW + 1).failure_reason)
+
+
+class TimeTests(SynchronousTestCase):
+    def test_out_of_order(self) -> None:
+        before = state_of(A)
+        error = self.assertRaises(EventRejected, advance, before, event(progress(30.0), NOW - 0.001))
+        self.assertIn("out of order", str(error))
+        advance(before, event(progress(30.0), NOW))
+
+    def test_clock_a_little_ahead(self) -> None:
+        ahead = replace(event(progress(30.0), NOW), timestamp=NOW + PATIENCE)
+        self.assertEqual(advance(state_of(A), ahead).progress.anchor, NOW + PATIENCE)
+
+    def test_clock_far_ahead_is_not_believed(self) -> None:
+        """So that one wrong clock does not shut out the events that follow."""
+        ahead = replace(event(progress(30.0), NOW), timestamp=NOW + PATIENCE + 0.1)
+        after = advance(state_of(A), ahead)
+        self.assertEqual(after.progress.anchor, NOW)
+        advance(after, event(progress(31.0), NOW + 1))
+
+
+class Life(RuleBasedStateMachine):
+    """Any events in any order, at times that jump about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: SessionState | None = None
+        self.now = NOW
+
+    def happen(self, data: EventData, skew: float) -> None:
+        self.now += 1.0
+        before = self.state
+        happening = replace(event(data, self.now), timestamp=self.now + skew)
+        try:
+            self.state = advance(before, happening)
+        except EventRejected:
+            return
+        if before is None:
+            assert self.state.version == 1
+        else:
+            assert not before.progress.status.terminal
+            assert self.state.version == before.version + 1
+            assert self.state.progress.anchor >= before.progress.anchor
+
+    @initialize()
+    def begin(self) -> None:
+        self.happen(start(), 0.0)
+
+    @rule(name=st.sampled_from(sorted(EVENTS)), skew=st.floats(-5, 10))
+    def any_event(self, name: str, skew: float) -> None:
+        self.happen(EVENTS[name], skew)
+
+    @rule(
+        percent=st.floats(0, 100),
+        status=st.sampled_from((A, P, N)),
+        remaining=st.none() | st.floats(0, 1e6),
+        skew=st.floats(-2, 10),
+    )
+    def any_report(self, percent: float, status: Status, remaining: float | None, skew: float) -> None:
+        data = SessionProgress(
+            session_id=SESSION, progress_percentage=percent, status=status, remaining_time_seconds=remaining
+        )
+        self.happen(data, skew)
+
+    @invariant()
+    def within_bounds(self) -> None:
+        if self.state is not None:
+            held = self.state.progress
+            for at in (self.now - 10, self.now, self.now + 1000):
+                assert 0.0 <= percent_at(held, at) <= 100.0
+                assert (remaining_at(held, at) or 0.0) >= 0.0
+            assert held.anchor <= self.now + PATIENCE
+            assert (held.failure_reason is not None) == (held.status is F)
+
+
+class LifeTests(SynchronousTestCase):
+    def test_any_life(self) -> None:
+        """Versions grow by one upon acceptance, terminal is final, figures stay in range."""
+        run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it without annotations.
+            Life, settings=settings(max_examples=60, stateful_step_count=25, deadline=None, derandomize=True)
+        )

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from treq.client import HTTPClient
+from treq.testing import RequestTraversalAgent
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from craftnet.errors import Unavailable
+from craftnet.messages import Check, HealthResponse, HealthStatus, Service, instant, to_json
+from craftnet.observe.probes import LONGEST_REPORT, HttpProbe, ProviderCheck, ReportTooLong
+from craftnet.tests.samples import NOW
+
+
+class Told(Resource):
+    """Says what it was made with, anywhere."""
+
+    isLeaf = True
+
+    def __init__(self, code: int, body: bytes) -> None:
+        super().__init__()
+        self.code = code
+        self.body = body
+        self.paths: list[bytes] = []
+
+    def render_GET(self, request: Request) -> bytes:
+        """Say it."""
+        self.paths.append(request.uri)
+        request.setResponseCode(self.code)
+        request.setHeader("Location", "/elsewhere")
+        return self.body
+
+
+class HttpProbeTests(SynchronousTestCase):
+    def ask(self, told: Told) -> Deferred[HealthResponse]:
+        clock = Clock()
+        clock.advance(NOW)
+        client = HTTPClient(RequestTraversalAgent(told))
+        probe = HttpProbe(Service.CRAFTING_SERVICE, "http://crafting.example/health?x=y", client, clock)
+        return Deferred.fromCoroutine(probe())
+
+    def test_report(self) -> None:
+        theirs = HealthResponse(status=HealthStatus.DEGRADED, timestamp=instant(0), message="tired")
+        told = Told(200, to_json(theirs))
+        seen = self.successResultOf(self.ask(told))
+        self.assertEqual((seen.status, seen.message), (HealthStatus.DEGRADED, "crafting-service: tired"))
+        self.assertEqual(seen.timestamp, instant(NOW))
+        self.assertEqual(told.paths, [b"/health?x=y"])
+
+    def test_error(self) -> None:
+        seen = self.successResultOf(self.ask(Told(500, b"<html>")))
+        self.assertEqual((seen.status, seen.message), (HealthStatus.CRITICAL, "crafting-service: answered 500"))
+
+    def test_goes_nowhere_else(self) -> None:
+        """A redirect is no answer: it could lead anywhere."""
+        told = Told(302, b"")
+        self.assertIs(self.successResultOf(self.ask(told)).status, HealthStatus.CRITICAL)
+        self.assertEqual(len(told.paths), 1)
+
+    def test_too_long(self) -> None:
+        self.failureResultOf(self.ask(Told(200, b"x" * (LONGEST_REPORT + 1))), ReportTooLong)
+
+
+class ProviderCheckTests(SynchronousTestCase):
+    def test_answers(self) -> None:
+        check = ProviderCheck(lambda: succeed(5))
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(check())), Check(status=HealthStatus.OK))
+
+    def test_fails(self) -> None:
+        check = ProviderCheck(lambda: fail(Unavailable("gone")))
+        self.failureResultOf(Deferred.fromCoroutine(check()), Unavailable)

@@ -1,0 +1,313 @@
+"""Which tokens hold, and what they say."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from typing import Any
+from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from craftnet.access.keys import IKeySource, OneKey, VerificationKey, from_jwks, from_pem, select
+from craftnet.access.principal import ADMIN, PUBLISH, Principal
+from craftnet.access.tokens import LEEWAY, MAX_TOKEN, JwtAuthority
+from craftnet.errors import Unauthorized, Unavailable
+from craftnet.interfaces import IAuthority
+from craftnet.tests.samples import NOW, PLAYER
+from craftnet.tests.signing import claims, ec_key, ed_key, jwk, jwks, public_pem, rsa_key, sign
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+KEYS = jwks(jwk(rsa_key(), "r"), jwk(ec_key(), "e"), jwk(ed_key(), "d"))
+
+
+@implementer(IKeySource)
+class SetOfKeys:
+    """Keys that do not change. It keeps what was asked for."""
+
+    def __init__(self, document: bytes) -> None:
+        self.keys = from_jwks(document)
+        self.asked: list[tuple[str | None, str]] = []
+
+    def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
+        """Look among them."""
+        self.asked.append((key_id, algorithm))
+        return succeed(select(self.keys, key_id, algorithm))
+
+
+@implementer(IKeySource)
+class NoKeys:
+    """Cannot have its keys right now."""
+
+    def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
+        """Fail."""
+        return fail(Unavailable("The keys cannot be had."))
+
+
+@implementer(IKeySource)
+class CarelessKeys:
+    """Has one key for everything, against its interface."""
+
+    def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
+        """Give it."""
+        return succeed(from_pem(public_pem(rsa_key())))
+
+
+def unsigned(header: object, payload: object, signature: bytes = b"") -> str:
+    """A token of these parts, whatever they are."""
+    parts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload)]
+    return ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, signature))
+
+
+class AuthorityTestCase(SynchronousTestCase):
+    """Has an authority with one key of each kind, at `NOW`."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.keys = SetOfKeys(KEYS)
+        self.authority = JwtAuthority(self.keys, self.clock)
+
+    def accepted(self, token: str) -> Principal:
+        principal: Principal = self.successResultOf(self.authority.authenticate(token))
+        return principal
+
+    def refused(self, token: Any, reason: str) -> None:
+        """It is refused for `reason`, without being repeated."""
+        error = self.failureResultOf(self.authority.authenticate(token), Unauthorized).value
+        self.assertIn(reason, error.message)
+        self.assertEqual(error.headers["WWW-Authenticate"], 'Bearer realm="craftnet", error="invalid_token"')
+        if isinstance(token, str) and len(token) > 8:
+            self.assertNotIn(token, f"{error!r} {error.message} {error.details} {error.headers}")
+
+    def say(self, **others: Any) -> str:
+        """A token whose signature holds."""
+        return sign(ec_key(), "ES256", "e", claims(**others))
+
+
+class SignatureTests(AuthorityTestCase):
+    """Keys and algorithms."""
+
+    def test_interface(self) -> None:
+        verifyObject(IAuthority, self.authority)
+
+    def test_each_kind(self) -> None:
+        for token in (sign(rsa_key(), "RS256", "r"), sign(ec_key(), "ES256", "e"), sign(ed_key(), "EdDSA", "d")):
+            self.assertEqual(self.accepted(token).player_id, PLAYER)
+
+    def test_without_key_id(self) -> None:
+        self.assertEqual(self.accepted(sign(ec_key(), "ES256")).player_id, PLAYER)
+
+    def test_forged(self) -> None:
+        self.refused(sign(ec_key(1), "ES256", "e"), "signature")
+
+    def test_changed(self) -> None:
+        """Another payload under the same signature, a cut one, one of another kind."""
+        header, payload, signature = sign(ec_key(), "ES256", "e").split(".")
+        _, other, _ = sign(ec_key(), "ES256", "e", claims(scope=ADMIN)).split(".")
+        self.refused(f"{header}.{other}.{signature}", "signature")
+        self.refused(f"{header}.{payload}.", "signature")
+        self.refused(f"{header}.{payload}.{signature[:40]}", "signature")
+
+    def test_unknown_key_id(self) -> None:
+        self.refused(sign(ec_key(), "ES256", "nobody"), "key that is known")
+        self.assertEqual(self.keys.asked, [("nobody", "ES256")])
+
+    def test_key_of_another_kind(self) -> None:
+        """The key it names exists, but is not for its algorithm."""
+        self.refused(sign(ec_key(), "ES256", "r"), "key that is known")
+
+    def test_none(self) -> None:
+        for name in ("none", "None", "NONE", "nOnE", ""):
+            self.refused(unsigned({"alg": name, "kid": "e"}, claims()), "algorithm")
+        self.assertEqual(self.keys.asked, [])
+
+    def test_other_algorithms(self) -> None:
+        """Even where the key would do."""
+        for name in ("RS512", "PS256"):
+            self.refused(sign(rsa_key(), name, "r"), "algorithm")
+
+    def test_algorithm_of_another_type(self) -> None:
+        for value in (None, 1, ["ES256"], {"ES256": 1}):
+            self.refused(unsigned({"alg": value, "kid": "e"}, claims()), "algorithm")
+        self.refused(unsigned({"kid": "e"}, claims()), "algorithm")
+
+    def test_public_key_as_secret(self) -> None:
+        """HS256 with what everybody knows of an RSA key."""
+        for authority in (self.authority, JwtAuthority(OneKey(from_pem(public_pem(rsa_key()))), self.clock)):
+            self.authority = authority
+            for secret in (public_pem(rsa_key()), public_pem(rsa_key()).strip()):
+                for header in ({"alg": "HS256", "kid": "r"}, {"alg": "HS256"}):
+                    token = unsigned(header, claims())
+                    begun = token.rstrip(".")
+                    mac = hmac.digest(secret, begun.encode(), hashlib.sha256)
+                    self.refused(unsigned(header, claims(), mac), "key that is known")
+
+    def test_secret(self) -> None:
+        """HS256 holds where, and only where, there is a secret."""
+        self.refused(sign(SECRET, "HS256"), "key that is known")
+        self.authority = JwtAuthority(OneKey(VerificationKey("HS256", SECRET)), self.clock)
+        self.assertEqual(self.accepted(sign(SECRET, "HS256")).player_id, PLAYER)
+        self.refused(sign(SECRET[::-1], "HS256"), "signature")
+        self.refused(sign(ec_key(), "ES256", "e"), "key that is known")
+
+    def test_critical_extension(self) -> None:
+        """RFC 7515 section 4.1.11: one that is not understood is a reason to refuse."""
+        self.refused(unsigned({"alg": "ES256", "kid": "e", "crit": ["x"], "x": 1}, claims()), "not a JWT")
+
+    def test_algorithm_is_the_keys(self) -> None:
+        """A source that gives a key of another algorithm does not make it usable with that."""
+        self.authority = JwtAuthority(CarelessKeys(), self.clock)
+        for token in (sign(ec_key(), "ES256"), sign(SECRET, "HS256")):
+            self.refused(token, "signature")
+
+    def test_no_keys(self) -> None:
+        self.authority = JwtAuthority(NoKeys(), self.clock)
+        self.failureResultOf(self.authority.authenticate(sign(ec_key(), "ES256", "e")), Unavailable)
+
+
+class ClaimTests(AuthorityTestCase):
+    """What a token says, once its signature holds."""
+
+    def test_principal(self) -> None:
+        token = self.say(scope=f"{PUBLISH} {ADMIN}", jti="t-1", aud="whoever")
+        self.assertEqual(self.accepted(token), Principal(PLAYER, frozenset({PUBLISH, ADMIN}), NOW + 60, "t-1"))
+
+    def test_bare(self) -> None:
+        self.assertEqual(self.accepted(self.say(sub=None, iat=None)), Principal(None, frozenset(), NOW + 60, None))
+
+    def test_expiry(self) -> None:
+        """By the clock it was given, to the moment."""
+        token = self.say()
+        self.clock.advance(59)
+        self.accepted(token)
+        self.clock.advance(1)
+        self.refused(token, "expired")
+
+    def test_missing_expiry(self) -> None:
+        self.refused(self.say(exp=None), "exp")
+
+    def test_senseless_expiry(self) -> None:
+        for value in ("9999999999", True, [1], float("inf"), float("nan"), 10**400):
+            self.refused(self.say(exp=value), "claims")
+        self.refused(self.say(exp=-1), "expired")
+
+    def test_not_yet(self) -> None:
+        """A little ahead is the issuer's clock, more is not."""
+        for name in ("nbf", "iat"):
+            self.accepted(self.say(**{name: NOW + LEEWAY}))
+            self.refused(self.say(**{name: NOW + LEEWAY + 1}), "not valid yet")
+            self.refused(self.say(**{name: "soon"}), "claims")
+
+    def test_subject_that_is_no_player(self) -> None:
+        for subject in ("crafting-service", "", PLAYER.hex, f"{{{PLAYER}}}", f"urn:uuid:{PLAYER}"):
+            self.assertIsNone(self.accepted(self.say(sub=subject)).player_id)
+        self.assertEqual(self.accepted(self.say(sub=str(PLAYER).upper())).player_id, UUID(str(PLAYER)))
+
+    def test_wrong_types(self) -> None:
+        for name, value in (
+            ("sub", 7),
+            ("scope", [PUBLISH]),
+            ("scope", 1),
+            ("jti", 1),
+            ("aud", 1),
+            ("aud", [1]),
+            ("iss", []),
+        ):
+            self.refused(self.say(**{name: value}), "claims")
+
+    def test_scopes_are_whole_words(self) -> None:
+        principal = self.accepted(self.say(scope=f"x{ADMIN} {PUBLISH}x  a"))
+        self.assertEqual(principal.scopes, {f"x{ADMIN}", f"{PUBLISH}x", "a"})
+        self.assertFalse(principal.may_administer or principal.may_publish)
+
+    def test_audience(self) -> None:
+        self.authority = JwtAuthority(self.keys, self.clock, audience="craftnet")
+        for right in ("craftnet", ["shop", "craftnet"]):
+            self.accepted(self.say(aud=right))
+        for wrong in (None, "shop", "craftnet2", [], ["shop"]):
+            self.refused(self.say(aud=wrong), "audience")
+
+    def test_issuer(self) -> None:
+        self.authority = JwtAuthority(self.keys, self.clock, issuer="https://login.example")
+        self.accepted(self.say(iss="https://login.example"))
+        for wrong in (None, "https://login.example/", "elsewhere"):
+            self.refused(self.say(iss=wrong), "issuer")
+
+
+class GarbageTests(AuthorityTestCase):
+    """What is no token."""
+
+    def test_not_a_string(self) -> None:
+        for value in (None, 1, b"a.b.c", ["a"]):
+            self.refused(value, "not a JWT")
+
+    def test_oversized(self) -> None:
+        fitting = self.say(jti="j" * (MAX_TOKEN // 2))
+        self.assertLess(len(fitting), MAX_TOKEN)
+        self.accepted(fitting)
+        self.refused(self.say(jti="j" * MAX_TOKEN), "longer")
+        self.assertEqual(len(self.keys.asked), 1)
+
+    def test_malformed(self) -> None:
+        good = self.say()
+        for text in (
+            "",
+            ".",
+            "..",
+            "a.b",
+            "a.b.c",
+            "\ud800",
+            "täken",
+            good + "é",
+            good.replace(".", "", 1),
+            f"{good}.x",
+        ):
+            self.refused(text, "")
+
+    def test_nested(self) -> None:
+        """Deeply, where a decoder recurses."""
+        self.refused(unsigned(b"[" * 3000, claims()), "not a JWT")
+        key = OneKey(VerificationKey("HS256", SECRET))
+        self.authority = JwtAuthority(key, self.clock)
+        payload = b'{"exp":9999999999,"x":' + b"[" * 3000 + b"]" * 1000
+        begun = unsigned({"alg": "HS256"}, payload).rstrip(".")
+        self.refused(unsigned({"alg": "HS256"}, payload, hmac.digest(SECRET, begun.encode(), hashlib.sha256)), "claims")
+
+    @settings(deadline=None, derandomize=True, max_examples=150)
+    @given(
+        st.text(max_size=80)
+        | st.lists(st.text("abcXYZ019-_=. ", max_size=20), max_size=5).map(".".join)
+        | st.builds(
+            unsigned,
+            st.dictionaries(
+                st.sampled_from(["alg", "kid", "typ", "crit", "b64"]),
+                st.sampled_from(["ES256", "RS256", "EdDSA", "e", "r", "d", False, None, ["b64"], 1]),
+            ),
+            st.dictionaries(st.sampled_from(["exp", "sub", "scope"]), st.integers() | st.text(max_size=5)),
+            st.binary(max_size=80),
+        )
+    )
+    def test_any_text(self, text: str) -> None:
+        """Nothing but Unauthorized comes of it."""
+        self.clock = Clock()
+        self.authority = JwtAuthority(SetOfKeys(KEYS), self.clock)
+        self.refused(text, "")
+
+    @settings(deadline=None, derandomize=True, max_examples=100)
+    @given(st.data())
+    def test_any_change(self, data: st.DataObject) -> None:
+        """One character of a good token is another: it does not hold any more."""
+        good = sign(ed_key(), "EdDSA", "d")
+        at = data.draw(st.integers(0, len(good) - 1))
+        other = data.draw(st.characters(max_codepoint=0x17F).filter(lambda character: character != good[at]))
+        self.authority = JwtAuthority(SetOfKeys(KEYS), self.clock)
+        self.refused(good[:at] + other + good[at + 1 :], "")

@@ -1,0 +1,195 @@
+"""The program as an operator runs it: `twistd craftnet` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from twisted.trial.unittest import SynchronousTestCase
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from craftnet.access.development import SECRET_VARIABLE
+
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+PATIENCE = 30.0
+"""Seconds; only a broken program needs them."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without what configures craftnet."""
+    kept = {name: value for name, value in os.environ.items() if name not in (SECRET_VARIABLE, "PORT")}
+    return {**kept, **more}
+
+
+def twistd(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run twistd to its end."""
+    return subprocess.run(
+        [SCRIPTS / "twistd", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment(**more),
+        cwd=tempfile.gettempdir(),
+    )
+
+
+class Running:
+    """A server, and what it said so far."""
+
+    def __init__(self, process: subprocess.Popen[str], output: IO[str]) -> None:
+        self.process = process
+        self._output = output
+        self.text = ""
+
+    def read_until(self, pattern: str) -> re.Match[str]:
+        """Read its output to the first line that `pattern` is found in."""
+        for line in self._output:
+            self.text += line
+            match = re.search(pattern, line)
+            if match:
+                return match
+        raise AssertionError(f"{pattern!r} is not in what twistd said:\n{self.text}")
+
+    def finish(self) -> int:
+        """SIGTERM; answers the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        self.text += self._output.read()
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def running(*arguments: str, **more: str) -> Iterator[Running]:
+    """`twistd --nodaemon craftnet …`"""
+    process = subprocess.Popen(
+        [SCRIPTS / "twistd", "--nodaemon", "--pidfile=", "craftnet", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(**more),
+        cwd=tempfile.gettempdir(),
+    )
+    assert process.stdout is not None
+    with process, process.stdout:
+        try:
+            yield Running(process, process.stdout)
+        finally:
+            process.kill()
+
+
+class CommandLineTests(SynchronousTestCase):
+    """What needs no running server."""
+
+    def test_listed(self) -> None:
+        self.assertRegex(twistd("--help").stdout, r"\n +craftnet +The crafting network service")
+
+    def test_help(self) -> None:
+        text = twistd("craftnet", "--help").stdout
+        for option in (
+            "--http",
+            "--udp",
+            "--public-udp",
+            "--backend",
+            "--sessions",
+            "--queues",
+            "--materials",
+            "--auth",
+            "--help-backends",
+        ):
+            self.assertIn(option, text)
+
+    def test_back_ends(self) -> None:
+        text = twistd("craftnet", "--help-backends").stdout
+        for name in ("memory: ", "workshop: ", "retention=", "seed="):
+            self.assertIn(name, text)
+
+    def test_another_reactor(self) -> None:
+        """Finding plugins installs none, so that --reactor has its way."""
+        completed = twistd("--reactor=poll", "craftnet", "--help-backends")
+        self.assertEqual(completed.returncode, 0, completed.stderr)
+
+    def test_refused(self) -> None:
+        """What makes no sense ends in one clear sentence."""
+        for arguments, words in (
+            (["--backend", "nothing"], "no back end 'nothing'"),
+            (["--backend", "memory:colour=red"], "no argument 'colour'"),
+            (["--udp", "lots"], "'lots' is not a port number"),
+            (["--http", "tcp:0"], "would serve other machines"),
+            (["--udp", "0.0.0.0:0"], "would serve other machines"),
+            (["--http", "carrier-pigeon:1"], "--http carrier-pigeon:1"),
+            (["--auth", "jwt:key=/nowhere.pem"], "/nowhere.pem"),
+            (["--refresh", "0"], "must be from 0.5"),
+        ):
+            completed = twistd("--nodaemon", "--pidfile=", "craftnet", *arguments)
+            said = completed.stdout + completed.stderr
+            self.assertEqual(completed.returncode, 1, said)
+            self.assertIn(words, said)
+            self.assertNotIn("Traceback", said)
+
+    def test_port_taken(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            completed = twistd("--nodaemon", "--pidfile=", "craftnet", "--udp", "off", PORT=str(port))
+        said = completed.stdout + completed.stderr
+        self.assertEqual(completed.returncode, 1, said)
+        self.assertIn(f"127.0.0.1:{port}", said)
+        self.assertNotIn("Traceback", said)
+
+
+class ServerTests(SynchronousTestCase):
+    """A running server."""
+
+    def test_first_screen(self) -> None:
+        """The command that is printed at start-up watches a craft; SIGTERM ends it all cleanly."""
+        with running("--backend", "workshop:players=20:seed=7", "--udp", "127.0.0.1:0", PORT="0") as server:
+            command = shlex.split(server.read_until(r"^ +(\S+ watch .*)$")[1])
+            feed = server.read_until(r"^ +(ws://\S+)$")[1]
+            token = command[command.index("--token") + 1]
+            for transport in ("ws", "udp"):
+                watching = subprocess.Popen(
+                    [sys.executable, *command, "--json", "--transport", transport],
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    env=environment(),
+                )
+                with watching:
+                    assert watching.stdout is not None
+                    message = msgspec.json.decode(watching.stdout.readline())
+                    watching.kill()
+                self.assertEqual((message["type"], message["transport"]), ("progress_update", transport))
+                self.assertEqual(message["session_id"], command[2])
+            with connect(feed, additional_headers={"Authorization": f"Bearer {token}"}) as watcher:
+                watcher.recv(timeout=PATIENCE)
+                code = server.finish()
+                with self.assertRaises(ConnectionClosed) as caught:
+                    while True:
+                        watcher.recv(timeout=PATIENCE)
+            assert caught.exception.rcvd is not None
+            self.assertEqual((code, caught.exception.rcvd.code), (0, 1001))
+            logged = [line for line in server.text.splitlines() if re.match(r"\d{4}-", line)]
+            self.assertFalse([line for line in logged if token in line])
+            self.assertNotIn("Traceback", server.text)
+
+    def test_random_secret_serves_loopback_only(self) -> None:
+        """And says why."""
+        with running("--udp", "0", PORT="0") as server:
+            self.assertRegex(server.read_until("HTTP and WebSocket: (.*)")[1], r"^http://127\.0\.0\.1:\d+$")
+            server.read_until("Only loopback is served: .*--auth")
+
+    def test_secret_serves_everybody(self) -> None:
+        with running("--udp", "off", PORT="0", **{SECRET_VARIABLE: "x" * 40}) as server:
+            server.read_until("DoorFactory starting|HTTP and WebSocket")
+            self.assertNotIn("Only loopback", server.text)
+            self.assertEqual(server.finish(), 0)

@@ -1,0 +1,427 @@
+from __future__ import annotations
+
+import struct
+from uuid import UUID
+
+from construct import (  # type: ignore[import-untyped]  # construct ships no annotations.
+    BitsInteger,
+    BitStruct,
+    Bytes,
+    Const,
+    ConstructError,
+    CString,
+    Int8ub,
+    Struct,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.errors import BadDatagram
+from craftnet.messages import ChangeType, MaterialChange, MaterialProblem, Status
+from craftnet.model import Progress
+from craftnet.protocols import codec, layouts
+from craftnet.protocols.derivation import derive
+from craftnet.protocols.records import (
+    Challenge,
+    CloseReason,
+    Cookie,
+    Heartbeat,
+    Hello,
+    Kind,
+    MaterialsPart,
+    MaterialsRecord,
+    Problem,
+    ProblemsPart,
+    ProgressFlags,
+    ProgressRecord,
+    ProgressState,
+    ReasonPart,
+    Response,
+    StateRecord,
+)
+from craftnet.state import Material
+from craftnet.tests.samples import COPPER, IRON, SESSION
+
+FIXED = {
+    name: getattr(layouts, name)
+    for name in (
+        "Header",
+        "ProgressBody",
+        "ChangeRow",
+        "Hello",
+        "Challenge",
+        "Response",
+        "SealedHeader",
+        "Acknowledgement",
+        "Heartbeat",
+        "Close",
+        "ProgressState",
+        "ReasonPart",
+        "MaterialsPart",
+        "MaterialRow",
+        "ProblemsPart",
+        "ProblemRow",
+    )
+}
+
+quick = settings(deadline=None, max_examples=60, derandomize=True)
+
+u32 = st.integers(0, 2**32 - 1)
+sessions = st.uuids().filter(lambda value: value.int != 0)
+qualities = st.none() | st.integers(1, 100)
+quantities = st.none() | st.integers(0, 2**32 - 2)
+hundredths = st.integers(0, 10_000).map(lambda value: value / 100)
+times = st.none() | st.integers(0, 2**32 - 2).map(lambda value: value / 1000)
+
+progress_records = st.builds(
+    ProgressRecord,
+    u32,
+    st.integers(0, codec.MAX_TIME_MS),
+    sessions,
+    hundredths,
+    times,
+    qualities,
+    qualities,
+    st.integers(0, 15).map(ProgressFlags),
+)
+changes = st.builds(
+    MaterialChange,
+    material_id=st.uuids(),
+    change_type=st.sampled_from(ChangeType),
+    new_quantity=quantities,
+    new_quality=qualities,
+)
+materials_records = st.builds(
+    MaterialsRecord, u32, st.integers(0, codec.MAX_TIME_MS), sessions, st.lists(changes, max_size=5).map(tuple)
+)
+
+progress_states = st.builds(
+    ProgressState,
+    u32,
+    st.builds(
+        Progress,
+        st.sampled_from(Status),
+        hundredths,
+        st.integers(0, 2**44).map(lambda value: value / 1000),
+        times,
+        qualities,
+        qualities,
+    ),
+)
+materials = st.builds(Material, st.uuids(), st.integers(0, 2**32 - 2), qualities)
+problems = st.builds(
+    Problem,
+    st.integers(0, 65535),
+    st.sampled_from(MaterialProblem),
+    st.none() | st.integers(1, 2**32 - 2),
+    quantities,
+    qualities,
+    qualities,
+)
+state_records: st.SearchStrategy[StateRecord] = st.one_of(
+    progress_states,
+    st.builds(ReasonPart, u32, st.just(400), st.integers(0, 100), st.binary(min_size=1, max_size=255)),
+    st.builds(
+        MaterialsPart,
+        u32,
+        st.integers(20, 60000),
+        st.integers(0, 20),
+        st.integers(0, 10),
+        st.lists(materials, min_size=1, max_size=5).map(tuple),
+    ),
+    st.builds(ProblemsPart, u32, st.integers(0, 65535), st.lists(problems, min_size=1, max_size=5).map(tuple)),
+)
+
+
+def flat(container: dict[str, object]) -> dict[str, object]:
+    """A parsed container's fields without nesting, as the derived code names them."""
+    fields: dict[str, object] = {}
+    for name, value in container.items():
+        if isinstance(value, dict):
+            fields.update(flat(value))
+        elif name != "_io":
+            fields[name] = value
+    return fields
+
+
+class DerivationTests(SynchronousTestCase):
+    """The fast code says what the declarations say."""
+
+    @quick
+    @given(st.sampled_from(sorted(FIXED)), st.data())
+    def test_random_bytes(self, name: str, data: st.DataObject) -> None:
+        layout, fast = FIXED[name], derive(FIXED[name])
+        # mostly bytes that pass the constants: those of a valid record with a few of them changed.
+        octets = bytearray(fast.pack(*(_some(field) for field in fast.fields)))
+        for place in data.draw(st.lists(st.integers(0, len(octets) - 1), max_size=8)):
+            octets[place] = data.draw(st.integers(0, 255))
+        try:
+            expected = flat(layout.parse(bytes(octets)))
+        except ConstructError:
+            self.assertRaises(BadDatagram, fast.unpack, bytes(octets), 0)
+            return
+        found = dict(zip(fast.fields, fast.unpack(bytes(octets), 0), strict=True))
+        self.assertEqual(found, {field: expected[field] for field in fast.fields})
+        self.assertEqual(fast.pack(*found.values()), layout.build(layout.parse(bytes(octets))))
+
+    def test_sizes(self) -> None:
+        for name, layout in FIXED.items():
+            self.assertEqual(derive(layout).size, layout.sizeof(), name)
+
+    def test_any_truncation_is_refused(self) -> None:
+        for layout in FIXED.values():
+            fast = derive(layout)
+            self.assertRaises(BadDatagram, fast.unpack, bytes(fast.size - 1), 0)
+
+    def test_values_that_do_not_fit_are_refused_and_do_not_reach_their_neighbours(self) -> None:
+        fast = derive(layouts.ProgressState)
+        for field, value in (("percent", 1 << 14), ("status", 8), ("quality", 128), ("percent", -1), ("version", -1)):
+            values = dict.fromkeys(fast.fields, 0) | {field: value}
+            self.assertRaises(BadDatagram, fast.pack, *values.values())
+        self.assertRaises(BadDatagram, derive(layouts.MaterialRow).pack, b"short", 1, 1)
+
+    def test_what_cannot_be_derived_is_refused(self) -> None:
+        for layout in (
+            Struct("text" / CString("ascii")),
+            Struct("bits" / BitStruct("three" / BitsInteger(24))),
+            Struct("twice" / Int8ub, "inner" / Struct("twice" / Int8ub)),
+        ):
+            self.assertRaises(TypeError, derive, layout)
+
+    def test_constants_are_written_and_checked(self) -> None:
+        fast = derive(Struct("tag" / Const(b"ab"), "rest" / Bytes(1)))
+        self.assertEqual(fast.pack(b"c"), b"abc")
+        error = self.assertRaises(BadDatagram, fast.unpack, b"axc", 0)
+        self.assertEqual(error.outcome, "reserved")
+
+
+def _some(field: str) -> object:
+    """A value that fits the field, by name."""
+    return {
+        "session_id": bytes(16),
+        "client_nonce": bytes(16),
+        "server_nonce": bytes(16),
+        "cookie": bytes(16),
+        "material_id": bytes(16),
+    }.get(field, 1)
+
+
+class ProgressRecordTests(SynchronousTestCase):
+    """UdpProgressUpdate."""
+
+    record = ProgressRecord(7, 1_800_000_000_123, SESSION, 33.33, 12.5, 40, 90, ProgressFlags.PAUSED)
+
+    def test_bytes(self) -> None:
+        """The specification's example."""
+        octets = codec.encode_progress(self.record)
+        self.assertEqual(
+            octets.hex(),
+            "01100030"
+            + "00000007"
+            + "000001a3185c507b"
+            + "aa" * 6
+            + "4aaa"
+            + "8aaa"
+            + "aa" * 6
+            # the body:
+            + "0d05"
+            + "28"
+            + "5a"
+            + "000030d4"
+            + "01"
+            + "00" * 7,
+        )
+
+    @quick
+    @given(progress_records)
+    def test_round_trip(self, record: ProgressRecord) -> None:
+        self.assertEqual(codec.decode_progress(codec.encode_progress(record)), record)
+
+    @quick
+    @given(progress_records)
+    def test_the_declaration_reads_it_too(self, record: ProgressRecord) -> None:
+        parsed = layouts.ProgressUpdate.parse(codec.encode_progress(record))
+        self.assertEqual(parsed.header.sequence, record.sequence)
+        self.assertEqual(parsed.header.session_id, record.session_id.bytes)
+        self.assertEqual(parsed.body.percent, round(record.percent * 100))
+        self.assertEqual(parsed.body.flags, record.flags)
+
+    @quick
+    @given(st.binary(max_size=80))
+    def test_random_bytes_are_refused(self, octets: bytes) -> None:
+        self.assertRaises(BadDatagram, codec.decode_progress, octets)
+
+    @quick
+    @given(st.integers(0, 47), st.integers(0, 255))
+    def test_what_is_taken_is_written_the_same(self, place: int, value: int) -> None:
+        octets = bytearray(codec.encode_progress(self.record))
+        octets[place] = value
+        try:
+            record = codec.decode_progress(bytes(octets))
+        except BadDatagram:
+            return
+        self.assertEqual(codec.encode_progress(record), bytes(octets))
+
+    def _refused(self, outcome: str, octets: bytes) -> None:
+        error = self.assertRaises(BadDatagram, codec.decode_progress, octets)
+        self.assertEqual(error.outcome, outcome)
+
+    def test_refusals(self) -> None:
+        good = codec.encode_progress(self.record)
+        for size in range(len(good)):
+            self._refused("truncated", good[:size])
+        self._refused("trailing", good + b"\0")
+        self._refused("type", b"\x02" + good[1:])
+        self._refused("version", good[:1] + b"\x20" + good[2:])
+        self._refused("reserved", good[:1] + b"\x11" + good[2:])
+        self._refused("reserved", good[:-1] + b"\x01")
+        self._refused("reserved", good[:40] + b"\x10" + good[41:])
+        self._refused("out_of_range", good[:8] + b"\x01" + good[9:])
+        self._refused("nil_session", good[:16] + bytes(16) + good[32:])
+        self._refused("out_of_range", good[:32] + struct.pack(">H", 10_001) + good[34:])
+        self._refused("out_of_range", good[:34] + b"\x65" + good[35:])
+        longer = good[:2] + struct.pack(">H", 49) + good[4:] + b"\0"
+        self._refused("overlong", longer)
+
+    def test_what_does_not_fit_is_not_written(self) -> None:
+        for record in (
+            ProgressRecord(-1, 0, SESSION, 0.0),
+            ProgressRecord(2**32, 0, SESSION, 0.0),
+            ProgressRecord(0, codec.MAX_TIME_MS + 1, SESSION, 0.0),
+            ProgressRecord(0, 0, SESSION, 100.01),
+            ProgressRecord(0, 0, SESSION, float("nan")),
+            ProgressRecord(0, 0, SESSION, 0.0, float("inf")),
+            ProgressRecord(0, 0, SESSION, 0.0, -1.0),
+            ProgressRecord(0, 0, SESSION, 0.0, None, 0),
+            ProgressRecord(0, 0, UUID(int=0), 0.0),
+        ):
+            self.assertRaises(BadDatagram, codec.encode_progress, record)
+
+
+class MaterialsRecordTests(SynchronousTestCase):
+    """UdpMaterialUpdate."""
+
+    record = MaterialsRecord(
+        1, 2, SESSION, (MaterialChange(material_id=IRON, change_type=ChangeType.QUALITY_CHANGED, new_quality=60),)
+    )
+
+    def test_bytes(self) -> None:
+        octets = codec.encode_materials(self.record)
+        self.assertEqual(octets[:4].hex(), "02100038")
+        self.assertEqual(octets[32:].hex(), IRON.hex + "ffffffff" + "03" + "3c" + "0000")
+
+    @quick
+    @given(materials_records)
+    def test_round_trip(self, record: MaterialsRecord) -> None:
+        octets = codec.encode_materials(record)
+        self.assertEqual(codec.decode_materials(octets), record)
+        self.assertEqual(len(layouts.MaterialsUpdate.parse(octets).changes), len(record.changes))
+
+    @quick
+    @given(st.binary(max_size=120))
+    def test_random_bytes_are_refused(self, octets: bytes) -> None:
+        self.assertRaises(BadDatagram, codec.decode_materials, octets)
+
+    def test_refusals(self) -> None:
+        good = codec.encode_materials(self.record)
+        for size in range(len(good)):
+            self.assertRaises(BadDatagram, codec.decode_materials, good[:size])
+        self.assertRaises(BadDatagram, codec.decode_materials, good[:52] + b"\x04" + good[53:])
+        part_of_a_row = good[:2] + struct.pack(">H", 57) + good[4:] + b"\0"
+        self.assertEqual(self.assertRaises(BadDatagram, codec.decode_materials, part_of_a_row).outcome, "trailing")
+
+    def test_bound(self) -> None:
+        change = self.record.changes[0]
+        most = MaterialsRecord(1, 2, SESSION, (change,) * 200)
+        octets = codec.encode_materials(most)
+        self.assertEqual(codec.decode_materials(octets), most)
+        self.assertRaises(BadDatagram, codec.encode_materials, MaterialsRecord(1, 2, SESSION, (change,) * 201))
+        longer = octets + octets[-24:]
+        longer = longer[:2] + struct.pack(">H", len(longer)) + longer[4:]
+        self.assertEqual(self.assertRaises(BadDatagram, codec.decode_materials, longer).outcome, "overlong")
+
+
+class HandshakeTests(SynchronousTestCase):
+    """HELLO, CHALLENGE, RESPONSE."""
+
+    cookie = Cookie(5, b"s" * 16, b"c" * 16)
+
+    def test_round_trips(self) -> None:
+        hello = Hello(9, b"n" * 16)
+        self.assertEqual(codec.decode_hello(codec.encode_hello(hello)), hello)
+        challenge = Challenge(9, b"n" * 16, self.cookie)
+        self.assertEqual(codec.decode_challenge(codec.encode_challenge(challenge)), challenge)
+        response = Response(9, b"n" * 16, self.cookie)
+        self.assertEqual(codec.decode_response(codec.encode_response(response)), response)
+
+    def test_beginnings(self) -> None:
+        """Version 1, key phase 0, the kind; then the connection id."""
+        octets = codec.encode_hello(Hello(0x01020304, bytes(16)))
+        self.assertEqual(octets[:5].hex(), "4101020304")
+        self.assertEqual(codec.connection_id(octets), 0x01020304)
+        self.assertEqual(codec.first_byte(Kind.CLOSE), 0x48)
+
+    def test_padding_must_be_zero_and_whole(self) -> None:
+        octets = codec.encode_hello(Hello(9, b"n" * 16))
+        self.assertRaises(BadDatagram, codec.decode_hello, octets[:-1] + b"\1")
+        self.assertRaises(BadDatagram, codec.decode_hello, octets[:-1])
+        self.assertRaises(BadDatagram, codec.decode_hello, octets + b"\0")
+
+
+class SealedContentTests(SynchronousTestCase):
+    """What travels encrypted."""
+
+    @quick
+    @given(st.lists(state_records, min_size=1, max_size=4))
+    def test_states_round_trip(self, records: list[StateRecord]) -> None:
+        body = b"".join(map(codec.encode_state_record, records))
+        self.assertEqual(codec.decode_state(body), records)
+        for size in range(1, len(body), 7):
+            try:
+                shorter = codec.decode_state(body[:size])
+            except BadDatagram:
+                continue
+            self.assertEqual(shorter, records[: len(shorter)])
+
+    @quick
+    @given(st.binary(max_size=120))
+    def test_random_bytes_are_refused_or_mean_themselves(self, body: bytes) -> None:
+        for start in (b"", b"\1", b"\2", b"\3", b"\4"):
+            try:
+                records = codec.decode_state(start + body)
+            except BadDatagram:
+                continue
+            self.assertEqual(b"".join(map(codec.encode_state_record, records)), start + body)
+
+    def test_refused_states(self) -> None:
+        row = Material(IRON, 1, None)
+        for record in (
+            ReasonPart(1, 3, 1, b"abc"),
+            ReasonPart(1, 3, 1, b""),
+            MaterialsPart(1, 1, 0, 1, (row,)),
+            MaterialsPart(1, 1, 2, 0, (row,)),
+            MaterialsPart(1, 1, 0, 0, ()),
+            ProblemsPart(1, 0, ()),
+            ProblemsPart(1, 0, (Problem(0, MaterialProblem.QUALITY_TOO_LOW, 0),)),
+        ):
+            self.assertRaises(BadDatagram, codec.decode_state, codec.encode_state_record(record))
+        self.assertRaises(BadDatagram, codec.decode_state, b"")
+        self.assertRaises(BadDatagram, codec.decode_state, b"\x05")
+
+    def test_a_row_needs_its_quantity(self) -> None:
+        octets = codec.encode_state_record(MaterialsPart(1, 1, 0, 0, (Material(COPPER, 1, None),)))
+        self.assertRaises(BadDatagram, codec.decode_state, octets[:-5] + b"\xff" * 4 + b"\0")
+
+    def test_heartbeats_and_closes(self) -> None:
+        heartbeat = Heartbeat(1, 2, 3)
+        self.assertEqual(codec.decode_heartbeat(codec.encode_heartbeat(heartbeat)), heartbeat)
+        self.assertEqual(codec.decode_close(codec.encode_close(CloseReason.EXPIRED)), CloseReason.EXPIRED)
+        for body in (b"", b"\0", b"\x80", b"\1\0"):
+            self.assertRaises(BadDatagram, codec.decode_close, body)
+
+    def test_the_handshake_kinds_are_not_sealed(self) -> None:
+        self.assertRaises(BadDatagram, codec.decode_sealed_header, codec.encode_sealed_header(Kind.HELLO, 1, 1))
+        self.assertEqual(
+            codec.decode_sealed_header(codec.encode_sealed_header(Kind.ACK, 1, 0x1FFFF)), (Kind.ACK, 1, 0xFFFF)
+        )

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.errors import BadDatagram
+from craftnet.protocols.keys import HandshakeKey, SessionToken, client_key, server_key
+
+SECRET = bytes(range(32))
+
+
+class SessionTokenTests(SynchronousTestCase):
+    """The text clients get."""
+
+    def test_round_trip(self) -> None:
+        text = SessionToken(0xDEADBEEF, SECRET).text
+        self.assertEqual(text, "3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f")
+        parsed = SessionToken.parse(text)
+        self.assertEqual((parsed.connection_id, parsed.secret), (0xDEADBEEF, SECRET))
+
+    def test_other_texts_are_refused_without_repeating_them(self) -> None:
+        for text in ("", "abc", "3q2-7wAB", "ü" * 48, SessionToken(1, SECRET).text + "AAAA"):
+            error = self.assertRaises(ValueError, SessionToken.parse, text)
+            self.assertEqual(str(error), "not a session_token")
+
+    def test_it_does_not_show_its_secret(self) -> None:
+        token = SessionToken(1, SECRET)
+        self.assertNotIn(token.text, repr(token))
+        self.assertNotIn(repr(SECRET), repr(token))
+
+
+class HandshakeKeyTests(SynchronousTestCase):
+    """The MAC of the handshake."""
+
+    def test_only_what_was_signed_holds(self) -> None:
+        key = HandshakeKey(SECRET)
+        signed = key.sign(b"hello")
+        self.assertEqual(len(signed), 5 + 16)
+        self.assertEqual(key.verify(signed), b"hello")
+        for place in range(len(signed)):
+            forged = signed[:place] + bytes([signed[place] ^ 1]) + signed[place + 1 :]
+            self.assertRaises(BadDatagram, key.verify, forged)
+        self.assertRaises(BadDatagram, HandshakeKey(bytes(32)).verify, signed)
+        self.assertRaises(BadDatagram, key.verify, b"")
+
+
+class TrafficKeyTests(SynchronousTestCase):
+    """AES-128-GCM with the protocol's nonces."""
+
+    def setUp(self) -> None:
+        self.key = client_key(SECRET, b"c" * 16, b"s" * 16)
+
+    def test_vector(self) -> None:
+        """The specification's example; another implementation must get the same."""
+        self.assertEqual(self.key.seal(1, b"header", b"content").hex(), VECTOR)
+
+    def test_only_what_was_sealed_opens(self) -> None:
+        sealed = self.key.seal(1, b"header", b"content")
+        self.assertEqual(self.key.open(1, b"header", sealed), b"content")
+        self.assertRaises(BadDatagram, self.key.open, 2, b"header", sealed)
+        self.assertRaises(BadDatagram, self.key.open, 1 + 2**32, b"header", sealed)
+        self.assertRaises(BadDatagram, self.key.open, 1, b"headed", sealed)
+        self.assertRaises(BadDatagram, self.key.open, 1, b"header", sealed[:-1] + bytes([sealed[-1] ^ 1]))
+
+    def test_direction_and_both_nonces_make_the_key(self) -> None:
+        sealed = self.key.seal(1, b"", b"content")
+        for other in (
+            server_key(SECRET, b"c" * 16, b"s" * 16),
+            client_key(SECRET, b"C" * 16, b"s" * 16),
+            client_key(SECRET, b"c" * 16, b"S" * 16),
+            client_key(bytes(32), b"c" * 16, b"s" * 16),
+        ):
+            self.assertRaises(BadDatagram, other.open, 1, b"", sealed)
+
+
+VECTOR = "8a436aaac6e4f4acccf6cd643c973ae04255f17970be1e"

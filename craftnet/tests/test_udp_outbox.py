@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from math import inf
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.protocols.outbox import ATTEMPTS, BURST, RATE, Outbox
+from craftnet.protocols.timing import RoundTrip
+
+
+class OutboxTests(SynchronousTestCase):
+    """What is sent when, with a room of 100 bytes and the initial timeout of 1 s."""
+
+    def setUp(self) -> None:
+        self.outbox = Outbox(100, RoundTrip())
+        self.sequence = 0
+
+    def _send(self, body: bytes) -> tuple[int, bytes]:
+        self.sequence += 1
+        return self.sequence, body
+
+    def _flush(self, now: float) -> list[bytes]:
+        return self.outbox.flush(now, self._send)
+
+    def test_records_share_datagrams_and_are_never_cut(self) -> None:
+        self.outbox.put("a", [b"1" * 60, b"2" * 30, b"3" * 20])
+        self.assertEqual(self._flush(0.0), [b"1" * 60 + b"2" * 30, b"3" * 20])
+
+    def test_newest_wins_before_and_after_sending(self) -> None:
+        self.outbox.put("a", [b"old", b"old too"])
+        self.outbox.put("b", [b"other"])
+        self.outbox.put("a", [b"new"])
+        self.assertEqual(self._flush(0.0), [b"othernew"])
+        self.outbox.put("a", [b"newest"])
+        self.assertEqual(self._flush(0.0), [b"newest"])
+        self.outbox.acknowledged(lambda sequence: sequence == 1, 0.1)
+        self.assertFalse(self.outbox.empty)
+        self.outbox.acknowledged(lambda sequence: sequence == 2, 0.1)
+        self.assertTrue(self.outbox.empty)
+
+    def test_what_is_not_acknowledged_is_repeated_with_backoff(self) -> None:
+        self.outbox.put("a", [b"x"])
+        self._flush(0.0)
+        self.assertEqual(self.outbox.deadline, 1.0)
+        self.assertEqual(self._flush(0.9), [])
+        self.assertEqual(self._flush(1.0), [b"x"])
+        self.assertEqual(self.outbox.deadline, 3.0)
+
+    def test_only_the_missing_part_is_repeated(self) -> None:
+        self.outbox.put("a", [b"1" * 90, b"2" * 90, b"3" * 90])
+        self._flush(0.0)
+        self.outbox.acknowledged(lambda sequence: sequence != 2, 0.1)
+        self.assertEqual(self._flush(self.outbox.deadline), [b"2" * 90])
+
+    def test_repeating_is_bounded(self) -> None:
+        self.outbox.put("a", [b"x"])
+        sent = 0
+        while self.outbox.deadline < inf:
+            sent += len(self._flush(self.outbox.deadline))
+        self.assertEqual(sent, ATTEMPTS)
+        self.assertTrue(self.outbox.empty)
+
+    def test_bytes_are_paced(self) -> None:
+        """A long table takes as long as the rate says, and a change in the meantime replaces what waits."""
+        self.outbox.put("a", [bytes([index]) * 100 for index in range(200)])
+        first = self._flush(0.0)
+        self.assertLessEqual(sum(len(datagram) + 48 for datagram in first), BURST + 148)
+        sent, now = len(first), 0.0
+        while sent < 200:
+            now = self.outbox.deadline
+            self.outbox.acknowledged(lambda sequence: True, now)
+            sent += len(self._flush(now))
+        self.assertAlmostEqual(now, (200 * 148 - BURST) / RATE, places=2)
+
+    def test_conflation_while_paced(self) -> None:
+        self.outbox.put("big", [b"x" * 100] * 60)
+        self._flush(0.0)
+        for number in range(50):
+            self.outbox.put("progress", [b"%d" % number])
+        self.outbox.put("big", [])
+        self.assertEqual(self._flush(10.0), [b"49"])
+
+    def test_nothing_to_do(self) -> None:
+        self.assertEqual((self._flush(0.0), self.outbox.deadline, self.outbox.empty), ([], inf, True))

@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from itertools import pairwise
+from math import inf
+from uuid import UUID
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import InvalidAddressError, MessageLengthError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import FakeDatagramTransport
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from craftnet.closecodes import CloseCode
+from craftnet.errors import NotFound, Unavailable
+from craftnet.interfaces import IWatcher
+from craftnet.messages import UdpConnectRequest, UdpConnectResponse
+from craftnet.model import Progress
+from craftnet.observe.metrics import Metrics
+from craftnet.protocols.cookies import Address
+from craftnet.protocols.endpoint import MAX_SIZE
+from craftnet.protocols.initiator import (
+    Closed,
+    Connected,
+    Event,
+    Initiator,
+    MaterialsChanged,
+    Output,
+    ProgressChanged,
+)
+from craftnet.protocols.keys import SessionToken
+from craftnet.protocols.records import CloseReason
+from craftnet.protocols.udp import DATAGRAMS_PER_TURN, UdpGateway, UdpServer
+from craftnet.state import Material, MaterialsState
+from craftnet.tests.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION, running
+from craftnet.tests.udp_lab import CLIENT, HEARTBEAT, Lab, table
+from craftnet.updates import Update, materials_snapshot, progress_update
+
+
+class OneSession:
+    """Feeds with one session in them."""
+
+    def __init__(self) -> None:
+        self.watchers: list[IWatcher] = []
+        self.answer: Callable[[], Deferred[None]] = lambda: succeed(None)
+
+    def watch_session(self, session_id: UUID, watcher: IWatcher) -> Deferred[None]:
+        """Snapshots first, as the hub does."""
+        if session_id != SESSION:
+            return fail(NotFound("No such session."))
+        self.watchers.append(watcher)
+        watcher.deliver(progress_update(running(), NOW))
+        watcher.deliver(materials_snapshot(table(), NOW))
+        return self.answer()
+
+    def unwatch_session(self, session_id: UUID, watcher: IWatcher) -> None:
+        """Unknown ones are no error."""
+        if watcher in self.watchers:
+            self.watchers.remove(watcher)
+
+
+class FakeTransport(FakeDatagramTransport):  # type: ignore[misc]  # Twisted's has no annotations.
+    """Keeps what is written, or fails."""
+
+    maxThroughput = 262_144
+    error: Exception | None = None
+
+    def write(self, packet: bytes, addr: Address) -> None:
+        """Keep it, or fail."""
+        if self.error is not None:
+            raise self.error
+        super().write(packet, addr)
+
+    def taken(self) -> list[bytes]:
+        """What was written since the last call."""
+        written = [packet for packet, _ in self.written]
+        self.written.clear()
+        return written
+
+
+class ShellTests(SynchronousTestCase):
+    """The shell on a fake transport."""
+
+    def setUp(self) -> None:
+        self.lab = Lab()
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.feeds = OneSession()
+        self.metrics = Metrics()
+        self.server = UdpServer(self.lab.endpoint, self.feeds, self.metrics, self.clock)
+        self.transport = FakeTransport()
+        self.server.makeConnection(self.transport)
+        self.client = self.lab.initiator(self.lab.ticket(packet_size=1200))
+
+    def _deliver(self, output: Output) -> list[Event]:
+        """What the client hears until nothing is left to say."""
+        events = list(output.events)
+        for datagram in output.datagrams:
+            self.server.datagramReceived(datagram, CLIENT)
+        for datagram in self.transport.taken():
+            events += self._deliver(self.client.receive(datagram, self.clock.seconds()))
+        return events
+
+    def _connect(self) -> list[Event]:
+        return self._deliver(self.client.start(NOW))
+
+    def _metric(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def test_a_client_hears_of_its_session_at_once(self) -> None:
+        events = self._connect()
+        self.assertEqual(
+            [type(event) for event in events if not isinstance(event, Connected)], [ProgressChanged, MaterialsChanged]
+        )
+        self.assertEqual(self._metric("craftnet_connections", transport="udp"), 1)
+        self.assertEqual(self._metric("craftnet_deliveries_total", transport="udp"), 2)
+        self.assertEqual(self._metric("craftnet_event_to_delivery_seconds_count", transport="udp"), 0)
+
+    def test_an_update_is_measured_from_its_event(self) -> None:
+        self._connect()
+        update = progress_update(running(percent=50.0), NOW)
+        self.feeds.watchers[0].deliver(Update(update.state, update.messages, accepted=NOW - 0.25))
+        self.assertEqual(self._metric("craftnet_event_to_delivery_seconds_sum", transport="udp"), 0.25)
+        (datagram,) = self.transport.taken()
+        (event,) = self.client.receive(datagram, NOW).events
+        assert isinstance(event, ProgressChanged)
+        self.assertEqual(event.progress.percent, 50.0)
+
+    def test_what_udp_does_not_carry_is_ignored(self) -> None:
+        self._connect()
+        self.feeds.watchers[0].deliver(Update(None, ()))
+        self.assertEqual(self.transport.taken(), [])
+
+    def test_a_state_beyond_the_protocol_ends_the_connection_and_raises_nothing(self) -> None:
+        self._connect()
+        rows = tuple(Material(IRON) for _ in range(65_536))
+        self.feeds.watchers[0].deliver(materials_snapshot(MaterialsState(SESSION, 2, rows), NOW))
+        (event,) = self._deliver(Output([], []))[:1] or self._settle()
+        self.assertEqual(event, Closed(CloseReason.INTERNAL_ERROR))
+
+    def _settle(self, seconds: float = 1.0) -> list[Event]:
+        """What is heard in the time that follows."""
+        events: list[Event] = []
+        for _ in range(round(seconds / 0.05)):
+            self.clock.advance(0.05)
+            now = self.clock.seconds()
+            output = self.client.tick(now) if self.client.deadline <= now else Output([], [])
+            events += self._deliver(output)
+        return events
+
+    def test_the_end_of_the_feed_closes_the_connection(self) -> None:
+        self._connect()
+        (watcher,) = self.feeds.watchers
+        watcher.ended(CloseCode.NORMAL)
+        self.assertEqual(self._settle(), [Closed(CloseReason.ENDED)])
+        self.assertEqual(self.feeds.watchers, [])
+        self.assertEqual(self._metric("craftnet_connections", transport="udp"), 0)
+        watcher.deliver(progress_update(running(), NOW))
+        watcher.ended(CloseCode.NORMAL)
+        self.assertEqual(self.transport.taken(), [])
+
+    def test_no_such_session(self) -> None:
+        ticket = self.lab.tickets.issue(OTHER_SESSION, PLAYER, 1200, NOW + 100, NOW)
+        self.client = self.lab.initiator(ticket)
+        self.assertIn(Closed(CloseReason.NOT_FOUND), self._connect())
+
+    def test_a_feed_that_cannot_be_had(self) -> None:
+        self.feeds.answer = lambda: fail(Unavailable("The store is out of reach."))
+        self.assertIn(Closed(CloseReason.INTERNAL_ERROR), self._connect() + self._settle())
+        self.assertEqual(len(self.flushLoggedErrors(Unavailable)), 1)
+
+    def test_gone_before_the_feed_is_there(self) -> None:
+        answer: Deferred[None] = Deferred()
+        self.feeds.answer = lambda: answer
+        self._connect()
+        self._deliver(self.client.close())
+        self.assertEqual(self.feeds.watchers, [])
+        answer.callback(None)
+        self.assertEqual(self.feeds.watchers, [])
+
+    def test_one_timer_for_everybody(self) -> None:
+        self._connect()
+        for _ in range(5):
+            self.client = self.lab.initiator(self.lab.ticket())
+            self._connect()
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.clock.advance(3 * HEARTBEAT + 1)
+        self.assertEqual(self._metric("craftnet_connections", transport="udp"), 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_writes_that_fail_are_counted_and_no_more(self) -> None:
+        self._connect()
+        errors = [
+            OSError(errno.EAGAIN, "would block"),
+            OSError(errno.ENOBUFS, "no buffers"),
+            OSError(errno.ENETUNREACH, "unreachable"),
+            MessageLengthError("too long"),
+            InvalidAddressError("192.0.2.1", "wrong family"),
+        ]
+        for number, error in enumerate(errors, 1):
+            self.transport.error = error
+            self.feeds.watchers[0].deliver(progress_update(running(percent=number), NOW))
+        self.assertEqual(self._metric("craftnet_datagrams_total", outcome="unsent"), len(errors))
+
+    def test_a_fault_of_ours_is_not_logged_for_every_datagram(self) -> None:
+        def broken(session_id: UUID, watcher: IWatcher) -> Deferred[None]:
+            raise ZeroDivisionError
+
+        self.feeds.watch_session = broken  # type: ignore[method-assign]  # a hub with a fault.
+        for _ in range(9):
+            self.client = self.lab.initiator(self.lab.tickets.issue(UUID(int=1), UUID(int=_), 1200, NOW + 9, NOW))
+            self._connect()
+        self.assertEqual(self._metric("craftnet_datagrams_total", outcome="failed"), 9)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 4)
+
+    def test_a_turn_is_bounded(self) -> None:
+        """Whatever the datagrams are; reading goes on in the reactor's next turn."""
+        for _ in range(DATAGRAMS_PER_TURN - 1):
+            self.server.datagramReceived(b"", CLIENT)
+        self.assertGreater(self.transport.maxThroughput, 0)
+        self.server.datagramReceived(b"", CLIENT)
+        self.assertEqual(self.transport.maxThroughput, 0)
+        self.clock.advance(0)
+        self.assertGreater(self.transport.maxThroughput, 0)
+
+    def test_stopping_leaves_no_calls_behind(self) -> None:
+        self._connect()
+        for _ in range(DATAGRAMS_PER_TURN):
+            self.server.datagramReceived(b"", CLIENT)
+        self.server.shut_down()
+        self.server.stopProtocol()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.feeds.watchers, [])
+
+
+class GatewayTests(SynchronousTestCase):
+    """What …/connect answers."""
+
+    def setUp(self) -> None:
+        clock = Clock()
+        self.gateway = UdpGateway("play.example:8082", OneSession(), Metrics(), clock)  # type: ignore[arg-type]  # no socket is opened.
+
+    def _connect(self, size: int) -> UdpConnectResponse:
+        request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=size)
+        return self.gateway.connect(SESSION, PLAYER, request, NOW + 60, NOW)
+
+    def test_answer(self) -> None:
+        response = self._connect(4096)
+        self.assertEqual(response.server_endpoint, "play.example:8082")
+        self.assertEqual(response.heartbeat_interval, 5000)
+        self.assertIs(response.compression_enabled, False)
+        SessionToken.parse(response.session_token)
+
+    def test_packet_size(self) -> None:
+        for asked, given in ((64, 64), (1200, 1200), (1201, MAX_SIZE), (65536, MAX_SIZE)):
+            self.assertEqual(self._connect(asked).negotiated_packet_size, given)
+
+    def test_tokens_differ(self) -> None:
+        self.assertNotEqual(self._connect(64).session_token, self._connect(64).session_token)
+
+
+class Player(DatagramProtocol):
+    """The initiator on a real socket."""
+
+    def __init__(self, clock: IReactorTime, response: UdpConnectResponse, server: Address) -> None:
+        self.initiator = Initiator(
+            SessionToken.parse(response.session_token), SESSION, heartbeat=response.heartbeat_interval / 1000
+        )
+        self._clock = clock
+        self._server = server
+        self.events: list[Event] = []
+        self.changed: Deferred[None] = Deferred()
+
+    def startProtocol(self) -> None:
+        """Knock."""
+        self._take(self.initiator.start(self._clock.seconds()))
+
+    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
+        """From the server."""
+        self._take(self.initiator.receive(datagram, self._clock.seconds()))
+
+    def tick(self) -> None:
+        """Do at once what is due soon."""
+        if self.initiator.deadline < inf:
+            self._take(self.initiator.tick(self.initiator.deadline))
+
+    def _take(self, output: Output) -> None:
+        assert self.transport is not None
+        for datagram in output.datagrams:
+            self.transport.write(datagram, self._server)
+        self.events += output.events
+        if output.events:
+            changed, self.changed = self.changed, Deferred()
+            changed.callback(None)
+
+
+class SocketTests(TestCase):
+    """Gateway and client over real sockets."""
+
+    timeout = 10  # seconds; it takes a few milliseconds.
+
+    async def _play(self, host: str) -> None:
+        feeds, metrics = OneSession(), Metrics()
+        gateway = UdpGateway("unused:1", feeds, metrics, reactor, port=0, interface=host)  # type: ignore[arg-type]  # the module is the reactor.
+        gateway.privilegedStartService()
+        gateway.startService()  # type: ignore[no-untyped-call]  # Twisted has no annotations there.
+        assert gateway.listening is not None
+        server = (host, gateway.listening.getHost().port)  # type: ignore[attr-defined]  # it is an IP address.
+        now = reactor.seconds()  # type: ignore[attr-defined]  # the module is the reactor.
+        request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=100)
+        response = gateway.connect(SESSION, PLAYER, request, now + 60, now)
+        player = Player(reactor, response, server)  # type: ignore[arg-type]  # the module is the reactor.
+        port = reactor.listenUDP(0, player, interface=host)  # type: ignore[attr-defined]  # the module is the reactor.
+        while not any(isinstance(event, MaterialsChanged) for event in player.events):
+            await player.changed
+        self.assertIsInstance(player.events[0], Connected)
+        told = [event.progress for event in player.events if isinstance(event, ProgressChanged)]
+        self.assertEqual(told, [Progress(running().progress.status, 0.0, NOW, 60.0)])
+        self.assertIn(MaterialsChanged(table()), player.events)
+        player.tick()
+        await gateway.stopService()  # type: ignore[misc]  # it is a Deferred once it was started.
+        while not isinstance(player.events[-1], Closed):
+            await player.changed
+        self.assertEqual(player.events[-1], Closed(CloseReason.GOING_AWAY))
+        self.assertEqual(feeds.watchers, [])
+        await port.stopListening()
+
+    def test_ipv4(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._play("127.0.0.1"))
+
+    def test_ipv6(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._play("::1"))
+
+    async def _starve(self) -> None:
+        """A flood of small datagrams does not keep the reactor from its other work."""
+        turns: list[int] = []
+        read = 0
+
+        class Counting(UdpServer):
+            def datagramReceived(self, datagram: bytes, addr: Address) -> None:
+                nonlocal read
+                read += 1
+                super().datagramReceived(datagram, addr)
+
+        metrics, lab = Metrics(), Lab()
+        server = Counting(lab.endpoint, OneSession(), metrics, reactor)  # type: ignore[arg-type]  # the module is the reactor.
+        port = reactor.listenUDP(0, server, interface="127.0.0.1")  # type: ignore[attr-defined]  # the module is the reactor.
+        flood = DatagramProtocol()
+        source = reactor.listenUDP(0, flood, interface="127.0.0.1")  # type: ignore[attr-defined]  # the module is the reactor.
+        assert flood.transport is not None
+        for _ in range(200):  # as many as a socket's default buffer holds without loss.
+            flood.transport.write(b"", ("127.0.0.1", port.getHost().port))
+        done: Deferred[None] = Deferred()
+
+        def turn() -> None:
+            turns.append(read)
+            if read >= 200:
+                done.callback(None)
+            else:
+                reactor.callLater(0, turn)  # type: ignore[attr-defined]  # the module is the reactor.
+
+        turn()
+        await done
+        steps = [after - before for before, after in pairwise(turns)]
+        self.assertLessEqual(max(steps), DATAGRAMS_PER_TURN)
+        await port.stopListening()
+        await source.stopListening()
+
+    def test_a_flood_is_read_in_turns(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._starve())

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+from uuid import UUID
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.messages import MaterialNotification, MaterialProblem, Status
+from craftnet.model import Progress
+from craftnet.protocols.channel import OVERHEAD
+from craftnet.protocols.records import MaterialsPart, ProblemsPart, ProgressState, ReasonPart, StateRecord
+from craftnet.protocols.snapshots import (
+    MaterialsAssembler,
+    ProgressAssembler,
+    encoded,
+    materials_records,
+    progress_records,
+)
+from craftnet.state import Material, MaterialsState, SessionState
+from craftnet.tests.samples import NOW, SESSION, running
+
+SMALLEST = 64 - OVERHEAD
+"""Room in the smallest packet that can be negotiated."""
+
+
+def long_table(rows: int, version: int = 3) -> MaterialsState:
+    """A table in which every third material has a problem."""
+    random = Random(rows)
+
+    def material(row: int) -> Material:
+        material_id = UUID(int=random.getrandbits(128))
+        problem = MaterialNotification(
+            material_id=material_id,
+            notification_type=MaterialProblem.QUALITY_TOO_LOW,
+            required_quality=60,
+            available_quantity=row,
+        )
+        return Material(material_id, row, row % 100 + 1, None if row % 3 else problem)
+
+    return MaterialsState(SESSION, version, tuple(material(row) for row in range(rows)))
+
+
+def failed(reason: str, version: int = 5) -> SessionState:
+    """A failed session."""
+    return replace(running(), version=version, progress=Progress(Status.FAILED, 12.0, NOW, 0.0, failure_reason=reason))
+
+
+def assembled_materials(records: Iterable[StateRecord]) -> MaterialsState | None:
+    """The table of records that come one by one."""
+    assembler = MaterialsAssembler(SESSION)
+    for sequence, record in enumerate(records, 1):
+        assert isinstance(record, MaterialsPart | ProblemsPart)
+        assembler.apply(record, sequence)
+    return assembler.materials
+
+
+def assembled_progress(records: Iterable[StateRecord]) -> Progress | None:
+    """The progress of records that come one by one."""
+    assembler = ProgressAssembler()
+    for sequence, record in enumerate(records, 1):
+        assert isinstance(record, ProgressState | ReasonPart)
+        assembler.apply(record, sequence)
+    return assembler.progress
+
+
+class SplittingTests(SynchronousTestCase):
+    """State as records that fit."""
+
+    def test_everything_fits_the_smallest_packet(self) -> None:
+        for records in (
+            progress_records(running(), SMALLEST),
+            progress_records(failed("a long tale " * 16), SMALLEST),
+            materials_records(long_table(40), SMALLEST),
+        ):
+            self.assertLessEqual(max(map(len, encoded(records))), SMALLEST)
+
+    def test_a_large_packet_takes_many_rows(self) -> None:
+        self.assertEqual(len(materials_records(long_table(50), 1200 - OVERHEAD)), 2)
+
+    def test_what_no_field_can_hold_is_the_most_it_can(self) -> None:
+        state = running()
+        endless = replace(state, version=2**32 + 7, progress=replace(state.progress, remaining=1e12, anchor=-5.0))
+        encoded(progress_records(endless, SMALLEST))
+        many = MaterialsState(SESSION, 1, (Material(SESSION, 10**12),))
+        result = assembled_materials(materials_records(many, SMALLEST))
+        assert result is not None
+        self.assertEqual(result.materials[0].quantity, 2**32 - 2)
+
+
+class AssemblyTests(SynchronousTestCase):
+    """The way back."""
+
+    def test_tables_of_all_sizes_in_any_order_and_twice(self) -> None:
+        random = Random(1)
+        for rows in (0, 1, 2, 50, 300):
+            for room in (SMALLEST, 500, 1169):
+                state = long_table(rows)
+                records = materials_records(state, room) * 2
+                random.shuffle(records)
+                self.assertEqual(assembled_materials(records), state)
+
+    def test_a_table_with_a_hole_is_none(self) -> None:
+        records = materials_records(long_table(9), SMALLEST)
+        for missing in range(len(records)):
+            self.assertIsNone(assembled_materials(records[:missing] + records[missing + 1 :]))
+
+    def test_parts_of_an_older_table_that_come_late_are_dropped(self) -> None:
+        old, new = long_table(4, version=3), long_table(3, version=4)
+        assembler = MaterialsAssembler(SESSION)
+        sequenced = [
+            (1, materials_records(old, SMALLEST)[0]),
+            *((10, record) for record in materials_records(new, SMALLEST)),
+            (2, materials_records(old, SMALLEST)[1]),
+        ]
+        for sequence, record in sequenced:
+            assert isinstance(record, MaterialsPart | ProblemsPart)
+            assembler.apply(record, sequence)
+        self.assertEqual(assembler.materials, new)
+
+    def test_progress(self) -> None:
+        self.assertEqual(
+            assembled_progress(progress_records(running(percent=12.34), SMALLEST)), running(percent=12.34).progress
+        )
+
+    def test_older_progress_that_comes_late_changes_nothing(self) -> None:
+        assembler = ProgressAssembler()
+        for sequence, percent in ((2, 50.0), (1, 10.0)):
+            (record,) = progress_records(running(percent=percent), SMALLEST)
+            assert isinstance(record, ProgressState)
+            assembler.apply(record, sequence)
+        assert assembler.progress is not None
+        self.assertEqual(assembler.progress.percent, 50.0)
+
+    def test_a_long_reason_in_any_order(self) -> None:
+        reason = "zu wenig Kupfer — " * 11
+        records = progress_records(failed(reason), SMALLEST)
+        for order in (records, records[::-1]):
+            progress = assembled_progress(order)
+            assert progress is not None
+            self.assertEqual(progress.failure_reason, reason)
+
+    def test_a_failure_is_told_before_its_reason_is_whole(self) -> None:
+        progress = assembled_progress(progress_records(failed("x" * 100), SMALLEST)[:-1])
+        assert progress is not None
+        self.assertEqual((progress.status, progress.failure_reason), (Status.FAILED, None))

@@ -1,0 +1,156 @@
+"""Both ends of the UDP protocol without sockets, and the bad network between them. Everything is seeded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from heapq import heappop, heappush
+from itertools import count
+from random import Random
+
+from craftnet.messages import MaterialNotification, MaterialProblem
+from craftnet.protocols.cookies import Address
+from craftnet.protocols.endpoint import Effect, Endpoint, Gone, Opened, Send
+from craftnet.protocols.initiator import Event as ClientEvent
+from craftnet.protocols.initiator import Initiator, Output
+from craftnet.protocols.keys import SessionToken
+from craftnet.protocols.peer import Peer
+from craftnet.protocols.tickets import Ticket, TicketStore
+from craftnet.state import Material, MaterialsState
+from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION
+
+CLIENT: Address = ("192.0.2.1", 40_000)
+ELSEWHERE: Address = ("198.51.100.9", 40_000)
+HEARTBEAT = 5.0
+
+
+def table(version: int = 1, *, iron: int = 10) -> MaterialsState:
+    """Two materials, one of which is short."""
+    short = MaterialNotification(
+        material_id=COPPER,
+        notification_type=MaterialProblem.INSUFFICIENT_QUANTITY,
+        required_quantity=5,
+        available_quantity=1,
+    )
+    return MaterialsState(SESSION, version, (Material(IRON, iron, 50), Material(COPPER, 1, None, short)))
+
+
+class Lab:
+    """A server, its tickets, and clients of it."""
+
+    def __init__(self, *, seed: int = 1) -> None:
+        self.random = Random(seed)
+        self.counted: Counter[str] = Counter()
+        self.tickets = TicketStore(self.random.randbytes)
+        self.endpoint = Endpoint(
+            self.tickets,
+            secret=self.random.randbytes(32),
+            random=self.random.randbytes,
+            heartbeat=HEARTBEAT,
+            count=lambda outcome: self.counted.update([outcome]),
+        )
+
+    def ticket(self, *, packet_size: int = 1200, expires: float = NOW + 3600, now: float = NOW) -> Ticket:
+        """A ticket of `PLAYER` for `SESSION`."""
+        return self.tickets.issue(SESSION, PLAYER, packet_size, expires, now)
+
+    def initiator(self, ticket: Ticket) -> Initiator:
+        """A client with this ticket."""
+        token = SessionToken.parse(ticket.token.text)
+        return Initiator(token, SESSION, heartbeat=HEARTBEAT, random=self.random.randbytes)
+
+    def send(self, datagram: bytes, now: float = NOW, address: Address = CLIENT) -> list[Effect]:
+        """A datagram reaches the server."""
+        return self.endpoint.receive(datagram, address, now)
+
+    def connect(self, ticket: Ticket, now: float = NOW, address: Address = CLIENT) -> tuple[Initiator, Peer]:
+        """A client and its peer after the handshake, with nothing on the way."""
+        client = self.initiator(ticket)
+        (hello,) = client.start(now).datagrams
+        (challenge,) = datagrams(self.send(hello, now, address))
+        (response,) = client.receive(challenge, now).datagrams
+        effects = self.send(response, now, address)
+        (peer,) = (effect.peer for effect in effects if isinstance(effect, Opened))
+        for greeting in datagrams(effects):
+            for answer in client.receive(greeting, now).datagrams:
+                self.send(answer, now, address)
+        return client, peer
+
+
+def datagrams(effects: list[Effect]) -> list[bytes]:
+    """What is to be sent."""
+    return [effect.datagram for effect in effects if isinstance(effect, Send)]
+
+
+class BadNetwork:
+    """One client and the server, with delay, loss, duplication, reordering and flipped bits in between."""
+
+    def __init__(self, lab: Lab, client: Initiator, *, seed: int, loss: float, noise: float = 0.05) -> None:
+        self.lab = lab
+        self.client = client
+        self.now = NOW
+        self.events: list[ClientEvent] = []
+        self.peers: list[Peer] = []
+        self.gone: list[Peer] = []
+        self._random = Random(seed)
+        self._loss = loss
+        self._noise = noise
+        self._order = count()
+        self._wire: list[tuple[float, int, bool, bytes]] = []
+
+    def start(self) -> None:
+        """The client knocks."""
+        self.take(self.client.start(self.now))
+
+    def take(self, output: Output) -> None:
+        """What the client wants to happen."""
+        self.events += output.events
+        for datagram in output.datagrams:
+            self._carry(datagram, to_server=True)
+
+    def perform(self, effects: list[Effect]) -> None:
+        """What the server wants to happen."""
+        for effect in effects:
+            match effect:
+                case Send(datagram, _):
+                    self._carry(datagram, to_server=False)
+                case Opened(peer):
+                    self.peers.append(peer)
+                case Gone(peer):
+                    self.gone.append(peer)
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        end = self.now + seconds
+        while True:
+            arrival = self._wire[0][0] if self._wire else end
+            server = self.lab.endpoint.deadline
+            upcoming = min(arrival, self.client.deadline, end if server is None else server)
+            if upcoming >= end:
+                self.now = end
+                return
+            self.now = max(self.now, upcoming)
+            if self._wire and self._wire[0][0] <= self.now:
+                _, _, to_server, datagram = heappop(self._wire)
+                if to_server:
+                    self.perform(self.lab.send(datagram, self.now))
+                else:
+                    self.take(self.client.receive(datagram, self.now))
+            elif server is not None and server <= self.now:
+                self.perform(self.lab.endpoint.tick(self.now))
+            else:
+                self.take(self.client.tick(self.now))
+
+    def _carry(self, datagram: bytes, *, to_server: bool) -> None:
+        random = self._random
+        copies = 2 if random.random() < self._noise else 1
+        for _ in range(copies):
+            if random.random() < self._loss:
+                continue
+            carried = datagram
+            if random.random() < self._noise:
+                flipped = random.randrange(len(datagram) * 8)
+                mask = bytearray(datagram)
+                mask[flipped // 8] ^= 1 << flipped % 8
+                carried = bytes(mask)
+            delay = 0.01 + random.random() * 0.08
+            heappush(self._wire, (self.now + delay, next(self._order), to_server, carried))

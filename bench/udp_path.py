@@ -21,6 +21,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import DatagramProtocol
 
+from craftnet.addresses import HostPort
 from craftnet.interfaces import IWatcher
 from craftnet.messages import Status, UdpConnectRequest
 from craftnet.model import Progress
@@ -100,7 +101,7 @@ class Measured(Metrics):
             if self._acknowledged == CLIENTS * ROUNDS:
                 self.running = False
                 self._done.callback(None)
-            reactor.callLater(0, self.tell)
+            self.tell()
 
 
 async def echo() -> float:
@@ -122,10 +123,10 @@ async def service() -> float:
     done: Deferred[None] = Deferred()
     feeds = Feeds()
     metrics = Measured(feeds, done)
-    gateway = UdpGateway("", feeds, metrics, reactor, heartbeat_ms=int(HEARTBEAT * 1000), port=0, interface=HOST)
+    gateway = UdpGateway(HostPort(HOST, 0), None, feeds, metrics, reactor, heartbeat_ms=int(HEARTBEAT * 1000))
     gateway.privilegedStartService()
     gateway.startService()
-    clients = _clients("players", gateway.listening.getHost().port)
+    clients = _clients("players", int(gateway.address.rpartition(":")[2]))
     now = reactor.seconds()
     for number in range(CLIENTS):
         request = UdpConnectRequest(player_id=UUID(int=number + 1), client_version="1.0.0")

@@ -9,12 +9,12 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from craftnet.feeds.feed import Feed
+from craftnet.feeds.places import Places
 from craftnet.interfaces import IQueueListener
 from craftnet.messages import QueueNews
 from craftnet.sources import Sources
-from craftnet.state import QueueChange, QueueEntry
+from craftnet.state import QueueChange
 from craftnet.updates import Update, queue_update
-from craftnet.waiting import Key, key
 
 
 @implementer(IQueueListener)
@@ -26,12 +26,11 @@ class QueueFeed(Feed):
         self._player_id = player_id
         self._sources = sources
         self._clock = clock
-        self._entries: dict[Key, QueueEntry] = {}
+        self._places = Places()
 
     async def open(self) -> None:
         """As in `Feed`. A player in no queue can be watched, too."""
-        for entry in await self._sources.queues.watch(self._player_id, self):
-            self._entries.setdefault(key(entry), entry)
+        self._places.answered(await self._sources.queues.watch(self._player_id, self))
 
     def close(self) -> None:
         """As in `Feed`."""
@@ -40,13 +39,10 @@ class QueueFeed(Feed):
     def snapshot(self) -> Iterator[Update]:
         """As in `Feed`: one update for each station."""
         now = self._clock.seconds()
-        for entry in self._entries.values():
+        for entry in self._places:
             yield queue_update(QueueChange(entry, QueueNews.QUEUE_POSITION, True), now)
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
-        if change.waiting:
-            self._entries[key(change.entry)] = change.entry
-        else:
-            self._entries.pop(key(change.entry), None)
+        self._places.changed(change)
         self.tell(queue_update(change, self._clock.seconds(), change.accepted))

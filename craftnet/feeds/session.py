@@ -12,13 +12,13 @@ from zope.interface import implementer
 from craftnet.closecodes import CloseCode
 from craftnet.errors import NotFound
 from craftnet.feeds.feed import Feed
+from craftnet.feeds.places import Places
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
 from craftnet.messages import QueueNews
 from craftnet.model import Tolerance, diverges, rebase
 from craftnet.sources import Sources
 from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, SessionState
 from craftnet.updates import Update, materials_snapshot, materials_update, progress_update, session_queue_update
-from craftnet.waiting import Key, key
 
 
 @implementer(ISessionListener, IMaterialListener, IQueueListener)
@@ -50,7 +50,7 @@ class SessionFeed(Feed):
         # What the watchers extrapolate from; may differ from the truth within the tolerance.
         self._held: SessionState | None = None
         self._materials = MaterialsState(session_id)
-        self._entries: dict[Key, QueueEntry] = {}
+        self._places = Places()
 
     async def open(self) -> None:
         """As in `Feed`. A session that only waits in a queue is one, too."""
@@ -67,9 +67,7 @@ class SessionFeed(Feed):
         materials = await self._sources.materials.watch(self.session_id, self)
         if self._materials.version < materials.version:
             self._materials = materials
-        for entry in await self._sources.queues.watch(self._owner, self):
-            if self._concerns(entry):
-                self._entries.setdefault(key(entry), entry)
+        self._places.answered(filter(self._concerns, await self._sources.queues.watch(self._owner, self)))
 
     def close(self) -> None:
         """As in `Feed`."""
@@ -85,7 +83,7 @@ class SessionFeed(Feed):
             self._held = self._truth
         if self._held is not None:
             yield progress_update(self._held, now)
-        for entry in self._entries.values():
+        for entry in self._places:
             yield session_queue_update(self.session_id, QueueChange(entry, QueueNews.QUEUE_POSITION, True), now)
         if self._materials.version:
             yield materials_snapshot(self._materials, now)
@@ -113,10 +111,7 @@ class SessionFeed(Feed):
         """As in `IQueueListener`."""
         if not self._concerns(change.entry):
             return
-        if change.waiting:
-            self._entries[key(change.entry)] = change.entry
-        else:
-            self._entries.pop(key(change.entry), None)
+        self._places.changed(change)
         self.tell(session_queue_update(self.session_id, change, self._clock.seconds(), change.accepted))
 
     def _concerns(self, entry: QueueEntry) -> bool:

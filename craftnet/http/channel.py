@@ -44,7 +44,6 @@ class Channel(HTTPChannel):
         self.transport = None
         self.setTimeout(None)
         self.requests.clear()
-        self.length = None  # keeps `lineReceived` from going on with a request that was refused at its head.
         return transport, self.clearLineBuffer()
 
     def refuse(self, refusal: Refusal) -> None:

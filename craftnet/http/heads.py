@@ -124,7 +124,7 @@ def check(head: Head) -> None:
         if _CONTROL.search(value):
             raise BadRequest("The value of a header field holds control characters.")
     hosts = head.values(b"host")
-    if (not hosts and head.version == b"HTTP/1.1"):
+    if len(hosts) > 1 or (not hosts and head.version == b"HTTP/1.1"):
         raise BadRequest("A request has exactly one Host header field.")
     if hosts and not _HOST.fullmatch(hosts[0]):
         raise BadRequest("The Host header field names no host.")

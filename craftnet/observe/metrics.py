@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
@@ -40,6 +42,11 @@ class Metrics:
             registry=self.registry,
         )
 
+        # The one hot pair: looking a label up takes as long as counting.
+        self._by_transport = cache(
+            lambda transport: (self._deliveries.labels(transport), self._latency.labels(transport))
+        )
+
     def connection_opened(self, transport: str) -> None:
         """A connection (or UDP peer) is established."""
         self._connections.labels(transport).inc()
@@ -58,9 +65,10 @@ class Metrics:
 
     def delivered(self, transport: str, messages: int, latency: float | None) -> None:
         """Messages went to a transport; `latency` in seconds, None when no event was behind them."""
-        self._deliveries.labels(transport).inc(messages)
+        deliveries, latencies = self._by_transport(transport)
+        deliveries.inc(messages)
         if latency is not None:
-            self._latency.labels(transport).observe(max(0.0, latency))
+            latencies.observe(max(0.0, latency))
 
     def refused(self, reason: str) -> None:
         """A request or connection was refused; `reason` is the label of a `craftnet.errors.Refusal`."""

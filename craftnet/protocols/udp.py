@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from uuid import UUID
 
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import InvalidAddressError, MessageLengthError
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime, IReactorUDP
@@ -17,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from craftnet.addresses import HostPort
 from craftnet.closecodes import CloseCode
 from craftnet.errors import BadDatagram, NotFound
 from craftnet.interfaces import IWatcher
@@ -215,32 +217,29 @@ class UdpGateway(Service):
     """The UDP side of the service: lets players in, and runs the socket.
 
     Arguments:
-        server_endpoint: where clients find the socket: "host:port".
+        listen: an IP address, or "" for every IPv4 interface ("::" takes both where the system does); port 0 for any.
+        public: what clients are told to send to; None: where they sent their request, and the port listened on.
         feeds: the hub.
         reactor: IReactorTime and IReactorUDP.
         heartbeat_ms: 1000–30000.
-        port: what to listen on; 0 for any.
-        interface: an IP address; "::" takes IPv4 too where the system does.
     """
 
     name = "udp"
 
     def __init__(
         self,
-        server_endpoint: str,
+        listen: HostPort,
+        public: HostPort | None,
         feeds: SessionFeeds,
         metrics: Metrics,
         reactor: IReactor,
         *,
         heartbeat_ms: int = 5000,
-        port: int = 8082,
-        interface: str = "",
     ) -> None:
-        self._server_endpoint = server_endpoint
+        self._listen = listen
+        self._public = public
         self._reactor = reactor
         self._heartbeat_ms = heartbeat_ms
-        self._port = port
-        self._interface = interface
         self._tickets = TicketStore(os.urandom)
         endpoint = Endpoint(
             self._tickets,
@@ -250,12 +249,33 @@ class UdpGateway(Service):
             count=metrics.datagram,
         )
         self._server = UdpServer(endpoint, feeds, metrics, reactor)
-        self.listening: IListeningPort | None = None
+        self._listening: IListeningPort | None = None
+
+    @property
+    def address(self) -> str:
+        """What is listened on: "host:port"."""
+        return str(self._bound)
+
+    @property
+    def _bound(self) -> HostPort:
+        if self._listening is None:
+            return self._listen
+        bound = cast("IPv4Address | IPv6Address", self._listening.getHost())  # of a UDP port it is one of them.
+        return HostPort(self._listen.host, bound.port)
 
     def connect(
-        self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float
+        self,
+        session_id: UUID,
+        player_id: UUID,
+        request: UdpConnectRequest,
+        expires: float,
+        now: float,
+        host: str = "",
     ) -> UdpConnectResponse:
         """Let a player in, who may watch this session until `expires` (Unix seconds).
+
+        Arguments:
+            host: where the player's request was sent to; what to name when nothing public is configured.
 
         Raises:
             TooManyRequests: there are too many already.
@@ -264,7 +284,7 @@ class UdpGateway(Service):
         ticket = self._tickets.issue(session_id, player_id, size, expires, now)
         return UdpConnectResponse(
             session_token=ticket.token.text,
-            server_endpoint=self._server_endpoint,
+            server_endpoint=str(self._public or HostPort(host or self._listen.host or "localhost", self._bound.port)),
             compression_enabled=False,
             negotiated_packet_size=size,
             heartbeat_interval=self._heartbeat_ms,
@@ -273,13 +293,13 @@ class UdpGateway(Service):
     def privilegedStartService(self) -> None:
         """Open the socket. Raises CannotListenError."""
         # One byte more than is accepted: a longer datagram is seen to be longer, instead of being cut to size.
-        self.listening = self._reactor.listenUDP(self._port, self._server, self._interface, MAX_SIZE + 1)
+        self._listening = self._reactor.listenUDP(self._listen.port, self._server, self._listen.host, MAX_SIZE + 1)
 
     def stopService(self) -> Deferred[None] | None:
         """Say goodbye to everybody and close the socket."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted has no annotations there.
-        if self.listening is None:
+        super().stopService()
+        if self._listening is None:
             return None
         self._server.shut_down()
-        listening, self.listening = self.listening, None
+        listening, self._listening = self._listening, None
         return listening.stopListening()

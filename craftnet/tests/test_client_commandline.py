@@ -46,12 +46,6 @@ def watch_options(*more: str) -> Namespace:
     return parser().parse_args(["watch", str(SESSION), "--player", str(PLAYER), *more])
 
 
-def on_a_terminal(case: SynchronousTestCase) -> Terminal:
-    """A terminal that can do what most can."""
-    case.patch(os, "environ", {**os.environ, "TERM": "xterm"})
-    return Terminal()
-
-
 class TokenTests(SynchronousTestCase):
     """`craftnet token`"""
 
@@ -128,6 +122,13 @@ class WatchTests(TestCase):
         self.addCleanup(self.server.stop)
         return self.server.url
 
+    def terminal(self, kind: str) -> Terminal:
+        """To write to, of the kind that the environment names."""
+        known = os.environ.get("TERM", "")
+        self.addCleanup(os.environ.update, TERM=known)
+        os.environ["TERM"] = kind
+        return Terminal()
+
     async def watch(self, url: str, *arguments: str, out: StringIO | None = None) -> int:
         """The exit code; the output is in `out` and `err`."""
         self.out, self.err = out or StringIO(), StringIO()
@@ -154,11 +155,15 @@ class WatchTests(TestCase):
         )
 
     async def test_a_live_picture_on_a_terminal(self) -> None:
-        code = await self.watch(
-            self.serve(Play([PROGRESS, COMPLETE], code=1000)), "--transport", "ws", out=on_a_terminal(self)
-        )
+        url = self.serve(Play([PROGRESS, COMPLETE], code=1000))
+        code = await self.watch(url, "--transport", "ws", out=self.terminal("xterm"))
         self.assertEqual(code, 0)
         self.assertIn("100.0 %", self.out.getvalue())
+
+    async def test_lines_on_a_terminal_that_cannot_do_more(self) -> None:
+        url = self.serve(Play([COMPLETE], code=1000))
+        await self.watch(url, "--transport", "ws", out=self.terminal("dumb"))
+        self.assertTrue(self.out.getvalue().endswith(" complete\n"))
 
     async def test_closed_in_order(self) -> None:
         code = await self.watch(self.serve(Play([PROGRESS], code=1000)), "--transport", "ws", "--json")
@@ -191,7 +196,7 @@ class WatchTests(TestCase):
 
     async def test_cancelled(self) -> None:
         url = self.serve(Play([PROGRESS]))
-        out = on_a_terminal(self)
+        out = self.terminal("xterm")
         options = watch_options("--url", url, "--transport", "ws")
         clock = cast(IReactorTime, reactor)
         watching = begin_watch(clock, options, {TOKEN_VARIABLE: TOKEN}, out, StringIO())

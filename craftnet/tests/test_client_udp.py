@@ -70,7 +70,7 @@ class UdpTests(TestCase):
         self.feeds = Feeds(script)
         clock, metrics, tickets = cast(IReactorTime, reactor), Metrics(), TicketStore(os.urandom)
         endpoint = Endpoint(
-            tickets, secret=os.urandom(32), random=os.urandom, heartbeat=1.0, count=lambda outcome: None
+            tickets, secret=os.urandom(32), random=os.urandom, heartbeat=20.0, count=lambda outcome: None
         )
         port = cast(IReactorUDP, reactor).listenUDP(
             0, UdpServer(endpoint, self.feeds, metrics, clock), "127.0.0.1", MAX_SIZE + 1
@@ -82,7 +82,7 @@ class UdpTests(TestCase):
             server_endpoint=f"127.0.0.1:{cast(IPv4Address, port.getHost()).port}",
             compression_enabled=False,
             negotiated_packet_size=MAX_SIZE,
-            heartbeat_interval=1000,
+            heartbeat_interval=20_000,
         )
 
     def mute(self) -> str:

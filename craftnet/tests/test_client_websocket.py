@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from autobahn.twisted.websocket import WebSocketClientProtocol
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -177,15 +178,32 @@ class WebSocketTests(TestCase):
             await self.ending(transport)
         self.assertNotIn(TOKEN, "".join([*logged, repr(transport), repr(link)]))
 
-    def test_silence(self) -> None:
+    def connected(self) -> tuple[MemoryReactorClock, Recorder, LenientTransport, WebSocketClientProtocol]:
+        """A link to a server that the test plays octet by octet."""
         clock = MemoryReactorClock()
         recorder = Recorder()
         WebSocketTransport(clock, Address("ws://127.0.0.1:8080"), SESSION, PLAYER, TOKEN).link().start(recorder)
         connection = clock.tcpClients[0][2].buildProtocol(IPv4Address("TCP", "127.0.0.1", 8080))
-        assert connection is not None
+        assert isinstance(connection, WebSocketClientProtocol)
         transport = LenientTransport()
         transport.protocol = cast(IProtocol, connection)
         connection.makeConnection(transport)
+        return clock, recorder, transport, connection
+
+    def test_a_refusal_in_pieces(self) -> None:
+        _, recorder, transport, connection = self.connected()
+        body = b'{"code":404,"message":"There is no such session."}'
+        answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        for octet in answer[:-1]:
+            connection.dataReceived(bytes([octet]))
+        self.assertTrue(transport.connected)
+        connection.dataReceived(answer[-1:])
+        self.assertFalse(transport.connected)
+        ending = Ending(Kind.REFUSED, "the server answered 404: There is no such session")
+        self.assertEqual(self.successResultOf(recorder.done), ending)
+
+    def test_silence(self) -> None:
+        clock, recorder, transport, connection = self.connected()
         clock.advance(SILENCE - 1)
         connection.dataReceived(b"HTTP/1.1 ")
         clock.advance(SILENCE - 1)

@@ -4,17 +4,20 @@ import errno
 from collections.abc import Callable
 from itertools import pairwise
 from math import inf
+from typing import cast
 from uuid import UUID
 
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.error import InvalidAddressError, MessageLengthError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import FakeDatagramTransport
+from twisted.internet.udp import Port as UdpPort
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from craftnet.addresses import HostPort
 from craftnet.closecodes import CloseCode
 from craftnet.errors import NotFound, Unavailable
 from craftnet.interfaces import IWatcher
@@ -34,11 +37,13 @@ from craftnet.protocols.initiator import (
 )
 from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.records import CloseReason
-from craftnet.protocols.udp import DATAGRAMS_PER_TURN, UdpGateway, UdpServer
+from craftnet.protocols.udp import DATAGRAMS_PER_TURN, IReactor, UdpGateway, UdpServer
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.udp_lab import CLIENT, HEARTBEAT, Lab, table
 from craftnet.updates import Update, materials_snapshot, progress_update
+
+reactor = cast("IReactor", installed)  # the module stands for the reactor.
 
 
 class OneSession:
@@ -63,13 +68,13 @@ class OneSession:
             self.watchers.remove(watcher)
 
 
-class FakeTransport(FakeDatagramTransport):  # type: ignore[misc]  # Twisted's has no annotations.
+class FakeTransport(FakeDatagramTransport):
     """Keeps what is written, or fails."""
 
     maxThroughput = 262_144
     error: Exception | None = None
 
-    def write(self, packet: bytes, addr: Address) -> None:
+    def write(self, packet: bytes, addr: Address = CLIENT) -> None:
         """Keep it, or fail."""
         if self.error is not None:
             raise self.error
@@ -241,8 +246,11 @@ class GatewayTests(SynchronousTestCase):
     """What …/connect answers."""
 
     def setUp(self) -> None:
-        clock = Clock()
-        self.gateway = UdpGateway("play.example:8082", OneSession(), Metrics(), clock)  # type: ignore[arg-type]  # no socket is opened.
+        self.gateway = self._gateway(HostPort("play.example", 9))
+
+    def _gateway(self, public: HostPort | None, listen: str = "") -> UdpGateway:
+        clock = Clock()  # enough of a reactor: no socket is opened.
+        return UdpGateway(HostPort(listen, 8082), public, OneSession(), Metrics(), clock)  # type: ignore[arg-type]  # as said.
 
     def _connect(self, size: int) -> UdpConnectResponse:
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=size)
@@ -250,10 +258,21 @@ class GatewayTests(SynchronousTestCase):
 
     def test_answer(self) -> None:
         response = self._connect(4096)
-        self.assertEqual(response.server_endpoint, "play.example:8082")
+        self.assertEqual(response.server_endpoint, "play.example:9")
         self.assertEqual(response.heartbeat_interval, 5000)
         self.assertIs(response.compression_enabled, False)
         SessionToken.parse(response.session_token)
+
+    def test_endpoint_when_nothing_public_is_configured(self) -> None:
+        request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
+        for listen, host, told in (
+            ("", "game.example", "game.example:8082"),
+            ("127.0.0.1", "", "127.0.0.1:8082"),
+            ("::1", "", "[::1]:8082"),
+            ("", "", "localhost:8082"),
+        ):
+            response = self._gateway(None, listen).connect(SESSION, PLAYER, request, NOW + 60, NOW, host)
+            self.assertEqual(response.server_endpoint, told)
 
     def test_packet_size(self) -> None:
         for asked, given in ((64, 64), (1200, 1200), (1201, MAX_SIZE), (65536, MAX_SIZE)):
@@ -305,16 +324,15 @@ class SocketTests(TestCase):
 
     async def _play(self, host: str) -> None:
         feeds, metrics = OneSession(), Metrics()
-        gateway = UdpGateway("unused:1", feeds, metrics, reactor, port=0, interface=host)  # type: ignore[arg-type]  # the module is the reactor.
+        gateway = UdpGateway(HostPort(host, 0), None, feeds, metrics, reactor)
         gateway.privilegedStartService()
-        gateway.startService()  # type: ignore[no-untyped-call]  # Twisted has no annotations there.
-        assert gateway.listening is not None
-        server = (host, gateway.listening.getHost().port)  # type: ignore[attr-defined]  # it is an IP address.
-        now = reactor.seconds()  # type: ignore[attr-defined]  # the module is the reactor.
+        gateway.startService()
+        server = (host, int(gateway.address.rpartition(":")[2]))
+        now = reactor.seconds()
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=100)
         response = gateway.connect(SESSION, PLAYER, request, now + 60, now)
-        player = Player(reactor, response, server)  # type: ignore[arg-type]  # the module is the reactor.
-        port = reactor.listenUDP(0, player, interface=host)  # type: ignore[attr-defined]  # the module is the reactor.
+        player = Player(reactor, response, server)
+        port = cast("UdpPort", reactor.listenUDP(0, player, host, MAX_SIZE))
         while not any(isinstance(event, MaterialsChanged) for event in player.events):
             await player.changed
         self.assertIsInstance(player.events[0], Connected)
@@ -327,7 +345,7 @@ class SocketTests(TestCase):
             await player.changed
         self.assertEqual(player.events[-1], Closed(CloseReason.GOING_AWAY))
         self.assertEqual(feeds.watchers, [])
-        await port.stopListening()
+        await maybeDeferred(port.stopListening)
 
     def test_ipv4(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._play("127.0.0.1"))
@@ -347,10 +365,10 @@ class SocketTests(TestCase):
                 super().datagramReceived(datagram, addr)
 
         metrics, lab = Metrics(), Lab()
-        server = Counting(lab.endpoint, OneSession(), metrics, reactor)  # type: ignore[arg-type]  # the module is the reactor.
-        port = reactor.listenUDP(0, server, interface="127.0.0.1")  # type: ignore[attr-defined]  # the module is the reactor.
+        server = Counting(lab.endpoint, OneSession(), metrics, reactor)
+        port = cast("UdpPort", reactor.listenUDP(0, server, "127.0.0.1", MAX_SIZE))
         flood = DatagramProtocol()
-        source = reactor.listenUDP(0, flood, interface="127.0.0.1")  # type: ignore[attr-defined]  # the module is the reactor.
+        source = cast("UdpPort", reactor.listenUDP(0, flood, "127.0.0.1", MAX_SIZE))
         assert flood.transport is not None
         for _ in range(200):  # as many as a socket's default buffer holds without loss.
             flood.transport.write(b"", ("127.0.0.1", port.getHost().port))
@@ -361,14 +379,14 @@ class SocketTests(TestCase):
             if read >= 200:
                 done.callback(None)
             else:
-                reactor.callLater(0, turn)  # type: ignore[attr-defined]  # the module is the reactor.
+                reactor.callLater(0, turn)
 
         turn()
         await done
         steps = [after - before for before, after in pairwise(turns)]
         self.assertLessEqual(max(steps), DATAGRAMS_PER_TURN)
-        await port.stopListening()
-        await source.stopListening()
+        await maybeDeferred(port.stopListening)
+        await maybeDeferred(source.stopListening)
 
     def test_a_flood_is_read_in_turns(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._starve())

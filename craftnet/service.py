@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
 from treq.client import HTTPClient
@@ -44,6 +46,9 @@ from craftnet.protocols.udp import UdpGateway
 from craftnet.protocols.websocket import FeedFactory
 from craftnet.registry import Registry
 from craftnet.subscriptions import Subscriptions
+
+NOBODY = UUID(int=0)
+"""Whose state is asked for to see whether a provider answers."""
 
 HINT_TTL = 8 * 3600
 """Seconds for which the token in the start-up text holds."""
@@ -140,7 +145,11 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     )
     hub = Hub(sources, reactor, metrics, refresh=settings.refresh)
     monitor = Monitor(
-        {"sessions": ProviderCheck(sources.sessions.count)},
+        {
+            "sessions": ProviderCheck(sources.sessions.count),
+            "materials": ProviderCheck(partial(sources.materials.get, NOBODY)),
+            "queues": ProviderCheck(partial(sources.queues.get, NOBODY)),
+        },
         _probes(settings, reactor),
         reactor,
         version=__version__,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 
 from craftnet.access.admission import Admission
 from craftnet.hub import Hub
@@ -54,4 +54,4 @@ class Subscriptions:
                 )
             case HealthTarget(services=services):
                 await self._admission.health(token)
-                return Subscription(partial(maybeDeferred, self._health.watch, services), self._health.unwatch)
+                return Subscription(partial(self._health.watch, services), self._health.unwatch)

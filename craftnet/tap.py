@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 
@@ -103,6 +104,13 @@ def makeService(options: Options) -> IService:  # the name twistd looks for.
     from twisted.internet import reactor  # here and not above: twistd installs the one that --reactor names.
 
     try:
-        return build(options.settings, reactor, os.environ)
+        service = build(options.settings, reactor, os.environ)
     except ConfigurationError as error:
         raise SystemExit(f"craftnet: {error}") from None
+    reactor.callWhenRunning(_end_well_on_sigterm, reactor)
+    return service
+
+
+def _end_well_on_sigterm(reactor: Any) -> None:
+    """A server that was asked to stop, and did, has succeeded: exit 0. (twistd would end with the signal itself.)"""
+    signal.signal(signal.SIGTERM, lambda number, frame: reactor.callFromThread(reactor.stop))

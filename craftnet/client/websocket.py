@@ -70,7 +70,7 @@ class _Connection(WebSocketClientProtocol):
             message = None if isBinary else _decoder.decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: nested without end
             message = None
-        if message is None:
+        if message is None or message.session_id != self._watch.session_id:
             self._fail("the server sent what is no message of this session")
         else:
             self._watch.told(message)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import ClassVar, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -67,6 +68,11 @@ class Call(Struct, frozen=True):
             BadRequest: it is none.
         """
         return parse_uuid(self.parameters[name], name)
+
+    @property
+    def hostname(self) -> str:
+        """The name or address by which the client knows this server, without the port; empty when it does not say."""
+        return urlsplit(f"//{self.header('Host') or ''}").hostname or ""
 
     @property
     def media_type(self) -> str:

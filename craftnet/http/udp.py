@@ -35,9 +35,9 @@ class Gateway(Protocol):
     """What this needs of the UDP server."""
 
     def connect(
-        self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float
+        self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float, host: str
     ) -> UdpConnectResponse:
-        """Expect a connection. `expires` and `now` are Unix seconds."""
+        """Expect a connection. `expires` and `now` are Unix seconds; `host` is the name this server was asked by."""
 
 
 class UdpConnect(Endpoint):
@@ -63,7 +63,9 @@ class UdpConnect(Endpoint):
         if self._gateway is None:
             raise Unavailable("UDP is switched off on this server.", retry_after=3600)
         expires = admitted.principal.expires
-        return json_response(self._gateway.connect(session_id, admitted.owner, request, expires, self._now()))
+        return json_response(
+            self._gateway.connect(session_id, admitted.owner, request, expires, self._now(), call.hostname)
+        )
 
 
 class PostedRecords(Endpoint, Generic[Record]):

@@ -19,6 +19,7 @@ ACKNOWLEDGED = 32
 
 _HEADER = codec.SEALED_HEADER_SIZE
 _LOW_BITS = 16
+_ACKNOWLEDGED_BITS = 32
 
 
 class Incoming(NamedTuple):
@@ -74,6 +75,7 @@ class Channel:
 
     def acknowledges(self, acknowledgement: Acknowledgement, sequence: int) -> bool:
         """Whether the other side says it has the datagram we sent as `sequence`."""
-        newest = expand(acknowledgement.newest, 32, self.sent) if acknowledgement.newest else 0
-        behind = newest - sequence
+        if not acknowledgement.newest:
+            return False
+        behind = expand(acknowledgement.newest, _ACKNOWLEDGED_BITS, self.sent) - sequence
         return behind == 0 or (0 < behind <= ACKNOWLEDGED and bool(acknowledgement.earlier >> (behind - 1) & 1))

@@ -59,7 +59,7 @@ class LiveTestCase(TestCase):
     """Starts a service before each test and stops it after."""
 
     timeout = 60
-    settings = Settings(http="tcp:0:interface=127.0.0.1", udp="off", health_interval=0.5)
+    settings = Settings(http="tcp:0:interface=127.0.0.1", udp="127.0.0.1:0", health_interval=0.5)
 
     def setUp(self) -> None:
         """Start."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from autobahn.twisted.websocket import WebSocketClientProtocol
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocol, IReactorTime
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
 from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
@@ -178,15 +178,14 @@ class WebSocketTests(TestCase):
             await self.ending(transport)
         self.assertNotIn(TOKEN, "".join([*logged, repr(transport), repr(link)]))
 
-    def connected(self) -> tuple[MemoryReactorClock, Recorder, LenientTransport, WebSocketClientProtocol]:
+    def connected(self) -> tuple[MemoryReactorClock, Recorder, LenientTransport, Protocol]:
         """A link to a server that the test plays octet by octet."""
         clock = MemoryReactorClock()
         recorder = Recorder()
         WebSocketTransport(clock, Address("ws://127.0.0.1:8080"), SESSION, PLAYER, TOKEN).link().start(recorder)
-        connection = clock.tcpClients[0][2].buildProtocol(IPv4Address("TCP", "127.0.0.1", 8080))
-        assert isinstance(connection, WebSocketClientProtocol)
+        connection = cast(Protocol, clock.tcpClients[0][2].buildProtocol(IPv4Address("TCP", "127.0.0.1", 8080)))
         transport = LenientTransport()
-        transport.protocol = cast(IProtocol, connection)
+        transport.protocol = connection
         connection.makeConnection(transport)
         return clock, recorder, transport, connection
 

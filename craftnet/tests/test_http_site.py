@@ -13,7 +13,6 @@ from craftnet.access.admission import Admission
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.errors import Unauthorized, Unavailable
 from craftnet.events import VERSION
-from craftnet.sources import Sources
 from craftnet.http.site import site
 from craftnet.ingest import Ingest
 from craftnet.messages import (
@@ -31,6 +30,7 @@ from craftnet.observe.monitor import Monitor
 from craftnet.protocols.codec import encode_materials, encode_progress
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.sources import Sources
 from craftnet.targets import PREFIX
 from craftnet.tests.fakes import TableAuthority
 from craftnet.tests.http_wire import Answer, House, answers, request
@@ -55,13 +55,13 @@ class FakeGateway:
     """Remembers what it was asked to expect."""
 
     def __init__(self) -> None:
-        self.expected: list[tuple[UUID, UUID, UdpConnectRequest, float, float]] = []
+        self.expected: list[tuple[UUID, UUID, UdpConnectRequest, float, float, str]] = []
 
     def connect(
-        self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float
+        self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float, host: str
     ) -> UdpConnectResponse:
         """Expect it."""
-        self.expected.append((session_id, player_id, request, expires, now))
+        self.expected.append((session_id, player_id, request, expires, now, host))
         return UdpConnectResponse(
             session_token="secret",
             server_endpoint="craft.example:8082",
@@ -335,7 +335,7 @@ class UdpConnectTests(SiteTestCase):
         self.assertEqual((answer.status, answer.json["session_token"]), (200, "secret"))
         self.assertEqual(answer.fields["cache-control"], "no-store")
         wanted = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=512)
-        self.assertEqual(self.gateway.expected, [(SESSION, PLAYER, wanted, NOW + 3600, NOW)])
+        self.assertEqual(self.gateway.expected, [(SESSION, PLAYER, wanted, NOW + 3600, NOW, "craft.example")])
 
     def test_refused(self) -> None:
         self.assert_error(self.connect("x"), 400)

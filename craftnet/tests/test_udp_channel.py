@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.errors import BadDatagram
+from craftnet.protocols import codec
+from craftnet.protocols.channel import OVERHEAD, Channel
+from craftnet.protocols.keys import client_key, server_key
+from craftnet.protocols.records import Acknowledgement, Heartbeat, Kind
+
+SECRET = bytes(range(32))
+CONNECTION = 0xDEADBEEF
+
+
+def channels(connection_id: int = CONNECTION) -> tuple[Channel, Channel]:
+    """The client's and the server's end."""
+    ours, theirs = (key(SECRET, b"c" * 16, b"s" * 16) for key in (client_key, server_key))
+    return Channel(connection_id, ours, theirs), Channel(connection_id, theirs, ours)
+
+
+class ChannelTests(SynchronousTestCase):
+    """Numbers, seals, acknowledges."""
+
+    def setUp(self) -> None:
+        self.client, self.server = channels()
+
+    def test_vector(self) -> None:
+        """The specification's example; another implementation must get the same."""
+        body = codec.encode_heartbeat(Heartbeat(1_800_000_000_000_000))
+        self.assertEqual(
+            self.client.seal(Kind.HEARTBEAT, body).hex(),
+            "46deadbeef0001"
+            "e92c04dea38a80a3b20f8afe97cbb9782baed844a2f4eab6fedb503248a426bb"
+            "fc5b2fc083de2dfbb06fe57590f1d4d1",
+        )
+
+    def test_there_and_back(self) -> None:
+        incoming = self.server.open(self.client.seal(Kind.CLOSE, b"body"))
+        self.assertEqual(incoming, (Kind.CLOSE, 1, Acknowledgement(0, 0), b"body"))
+        self.assertEqual(len(self.client.seal(Kind.ACK)), OVERHEAD)
+
+    def test_sequences_beyond_16_bits(self) -> None:
+        for _ in range(3):
+            self.client.sent += 30_000
+            incoming = self.server.open(self.client.seal(Kind.ACK))
+            self.assertEqual(incoming.sequence, self.client.sent)
+
+    def test_acknowledgement_of_the_newest_33(self) -> None:
+        sealed = [self.client.seal(Kind.ACK) for _ in range(40)]
+        for number, datagram in enumerate(sealed, 1):
+            if number % 3:
+                self.server.open(datagram)
+        acknowledgement = self.client.open(self.server.seal(Kind.ACK)).acknowledgement
+        arrived = [number for number in range(1, 50) if self.client.acknowledges(acknowledgement, number)]
+        self.assertEqual(arrived, [number for number in range(8, 41) if number % 3])
+
+    def test_nothing_is_acknowledged_before_anything_came(self) -> None:
+        acknowledgement = self.client.open(self.server.seal(Kind.ACK)).acknowledgement
+        self.assertFalse(any(self.client.acknowledges(acknowledgement, number) for number in range(100)))
+
+    def test_another_connection(self) -> None:
+        stranger, _ = channels(1)
+        error = self.assertRaises(BadDatagram, self.server.open, stranger.seal(Kind.ACK))
+        self.assertEqual(error.outcome, "unknown_connection")
+
+    def test_a_datagram_comes_once(self) -> None:
+        datagram = self.client.seal(Kind.ACK)
+        self.server.open(datagram)
+        self.assertEqual(self.assertRaises(BadDatagram, self.server.open, datagram).outcome, "replayed")
+
+    def test_a_datagram_that_comes_very_late(self) -> None:
+        late = self.client.seal(Kind.ACK)
+        self.client.sent += 300
+        self.server.open(self.client.seal(Kind.ACK))
+        self.assertEqual(self.assertRaises(BadDatagram, self.server.open, late).outcome, "stale")

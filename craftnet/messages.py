@@ -23,6 +23,10 @@ Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?(
 """RFC 3339. Text, because what we send is only ever written, and to the millisecond."""
 
 
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises on octets that are not the JSON wanted; the last when they are nested without end."""
+
+
 class Status(StrEnum):
     """What a session is doing."""
 

@@ -28,7 +28,6 @@ from craftnet.announcer import Announcer
 from craftnet.banner import Served, watch_hint
 from craftnet.closecodes import CloseCode
 from craftnet.errors import ConfigurationError
-from craftnet.sources import Sources
 from craftnet.http.door import DoorFactory
 from craftnet.http.listener import Listener
 from craftnet.http.site import site
@@ -45,6 +44,7 @@ from craftnet.protocols.subprotocols import SUPPORTED
 from craftnet.protocols.udp import UdpGateway
 from craftnet.protocols.websocket import FeedFactory
 from craftnet.registry import Registry
+from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions
 
 NOBODY = UUID(int=0)

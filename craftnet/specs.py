@@ -1,6 +1,7 @@
 """The text by which an operator chooses and configures a part: `NAME:key=value:key=value…`. Pure.
 
-A colon or backslash in a value is escaped with a backslash, as in Twisted's endpoint strings.
+A colon in a value needs no backslash unless a `key=` follows it, so that URLs can be typed as they are. `\\:` is a
+colon in any case, `\\\\` a backslash.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from msgspec import Struct
 
 from craftnet.errors import ConfigurationError
 
-_PART = re.compile(r"((?:[^:\\]|\\.)*)(?::|\Z)", re.DOTALL)
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_ARGUMENT = re.compile(r":(?P<key>\w+)=(?P<value>(?:\\.|(?!:\w+=)[^\\])*)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -27,30 +29,20 @@ def parse_spec(text: str) -> Spec:
     """Take the text apart.
 
     Raises:
-        ConfigurationError: it is not of the form above, or an argument is given twice.
+        ConfigurationError: it is not of the form above, or an argument is given twice. Values do not appear in the
+            message: somebody may have typed a secret.
     """
-    name, *pairs = _split(text)
-    if not name or "=" in name:
-        raise ConfigurationError(f"expected NAME or NAME:key=value:…, not {text!r}")
+    named = _NAME.match(text)
+    if named is None:
+        raise ConfigurationError("expected NAME or NAME:key=value:…, with a name of lower-case letters, digits and '-'")
+    name, position = named[0], named.end()
     arguments: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise ConfigurationError(f"{name}: {pair!r} is not of the form key=value")
-        if key in arguments:
-            raise ConfigurationError(f"{name}: {key} is given twice")
-        arguments[key] = _ESCAPE.sub(r"\1", value)
-    return Spec(name, arguments)
-
-
-def _split(text: str) -> list[str]:
-    """The parts between colons that are not escaped."""
-    parts, position = [], 0
-    while True:
-        match = _PART.match(text, position)
+    while position < len(text):
+        match = _ARGUMENT.match(text, position)
         if match is None:
-            raise ConfigurationError(f"{text!r} ends in the middle of an escape")
-        parts.append(match[1])
+            raise ConfigurationError(f"{name}: something behind it is not of the form :key=value")
+        if match["key"] in arguments:
+            raise ConfigurationError(f"{name}: {match['key']}= is given twice")
+        arguments[match["key"]] = _ESCAPE.sub(r"\1", match["value"])
         position = match.end()
-        if not match[0].endswith(":") or match.end() == match.end(1):
-            return parts
+    return Spec(name, arguments)

@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import Interface, implementer
 
 from craftnet.errors import ConfigurationError
+from craftnet.messages import MALFORMED
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
@@ -113,7 +114,7 @@ def from_jwks(document: bytes) -> tuple[VerificationKey, ...]:
     """
     try:
         entries = msgspec.json.decode(document, type=_JsonWebKeySet).keys
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except MALFORMED:
         raise ConfigurationError("it is not a JSON Web Key Set") from None
     keys = tuple(key for key in map(_from_jwk, entries) if key is not None)
     if not keys:

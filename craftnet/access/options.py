@@ -4,7 +4,7 @@
     jwt:key=FILE                  one public key, PEM
     …:aud=AUDIENCE:iss=ISSUER     what tokens must be for, and from whom
 
-A colon in a value needs no backslash unless a `name=` follows it; `\\:` is a colon in any case.
+The form is that of `craftnet.specs`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from craftnet.access.keys import IKeySource, OneKey, from_pem
 from craftnet.access.tokens import JwtAuthority
 from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IAuthority
+from craftnet.specs import parse_spec
 
 USAGE = "jwt:jwks=FILE-or-URL or jwt:key=FILE, and then :aud=AUDIENCE or :iss=ISSUER if wanted"
 """What `--auth` takes, for people."""
 
 _SCHEME = "jwt"
 _NAMES = ("jwks", "key", "aud", "iss")
-_ARGUMENT = re.compile(r":(?P<name>\w+)=(?P<value>(?:\\.|(?!:\w+=)[^\\])*)", re.DOTALL)
 _URL = re.compile(r"[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
 
 _T = TypeVar("_T")
@@ -93,29 +93,22 @@ def _development(environ: Mapping[str, str], reactor: IReactorTime) -> Access:
     )
 
 
-def _parse(text: str) -> dict[str, str]:
-    """The arguments behind the scheme. Values do not appear in errors: somebody may have typed a secret."""
-    scheme, _, _ = text.partition(":")
-    if scheme != _SCHEME:
+def _parse(text: str) -> Mapping[str, str]:
+    """The arguments behind the scheme."""
+    try:
+        spec = parse_spec(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--auth: {error}. It takes {USAGE}") from None
+    if spec.name != _SCHEME:
         raise ConfigurationError(f"--auth does not begin with {_SCHEME}:. It takes {USAGE}")
-    arguments: dict[str, str] = {}
-    position = len(scheme)
-    while position < len(text):
-        match = _ARGUMENT.match(text, position)
-        if match is None:
-            raise ConfigurationError(f"--auth has something that is not name=value. It takes {USAGE}")
-        name, value = match["name"], re.sub(r"\\(.)", r"\1", match["value"], flags=re.DOTALL)
+    for name, value in spec.arguments.items():
+        if not value:
+            raise ConfigurationError(f"--auth has nothing behind {name}=")
         if name not in _NAMES:
             raise ConfigurationError(
                 f"--auth knows no {name!r}. It takes {USAGE}. A colon before name= within a value is written '\\:'"
             )
-        if name in arguments:
-            raise ConfigurationError(f"--auth has {name}= twice")
-        if not value:
-            raise ConfigurationError(f"--auth has nothing behind {name}=")
-        arguments[name] = value
-        position = match.end()
-    return arguments
+    return spec.arguments
 
 
 def _keys(arguments: Mapping[str, str], reactor: IReactorTime) -> tuple[IKeySource, str]:

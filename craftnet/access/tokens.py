@@ -16,6 +16,7 @@ from craftnet.access.principal import Principal
 from craftnet.errors import Unauthorized
 from craftnet.identifiers import uuid_or_none
 from craftnet.interfaces import IAuthority
+from craftnet.messages import MALFORMED
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA", "HS256")
 """Every `alg` that any key may have. Which of them a token may have is up to the keys: see `craftnet.access.keys`."""
@@ -120,5 +121,5 @@ def _verified(token: str, key: VerificationKey) -> _Claims:
         raise _invalid("The token's signature does not hold.") from None
     try:
         return _claims_decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         raise _invalid(f"The token's claims are wrong: {error}.") from None

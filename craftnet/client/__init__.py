@@ -1,1 +1,13 @@
-"""The Python client, and the `craftnet` command."""
+"""The Python client, and the `craftnet` command.
+
+A `Watch` follows one session over the transports it is given, reconnects, and tells an `IObserver`.
+"""
+
+from craftnet.client.address import Address
+from craftnet.client.backoff import Backoff
+from craftnet.client.interfaces import IObserver
+from craftnet.client.udp import UdpTransport
+from craftnet.client.watch import Outcome, Verdict, Watch
+from craftnet.client.websocket import WebSocketTransport
+
+__all__ = ["Address", "Backoff", "IObserver", "Outcome", "UdpTransport", "Verdict", "Watch", "WebSocketTransport"]

@@ -16,7 +16,7 @@ from twisted.web.http_headers import Headers
 from craftnet import __version__
 from craftnet.client import endings
 from craftnet.client.endings import Ending
-from craftnet.messages import UdpConnectRequest, UdpConnectResponse, to_json
+from craftnet.messages import MALFORMED, UdpConnectRequest, UdpConnectResponse, to_json
 
 TIMEOUT = 10.0
 """Seconds for the whole exchange."""
@@ -60,5 +60,5 @@ async def connect(http: HTTPClient, url: str, player_id: UUID, token: str) -> Ud
         return endings.refused(response.code, body, retry_after, elsewhere=elsewhere)
     try:
         return msgspec.json.decode(body, type=UdpConnectResponse)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except MALFORMED:
         return endings.lost("the server's answer to the request for a UDP session is wrong", elsewhere=True)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from craftnet.closecodes import FINAL, CloseCode
-from craftnet.messages import ErrorBody
+from craftnet.messages import MALFORMED, ErrorBody
 from craftnet.protocols.records import CloseReason
 
 MAX_ANSWER = 65_536
@@ -89,7 +89,7 @@ def refused(status: int, body: bytes, retry_after: str | None = None, *, elsewhe
     """
     try:
         message = msgspec.json.decode(body, type=ErrorBody).message
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except MALFORMED:
         message = http.client.responses.get(status, "no reason given")
     final = 400 <= status < 500 and status != http.HTTPStatus.TOO_MANY_REQUESTS
     return Ending(

@@ -1,7 +1,5 @@
 """The client's seams: what a transport gives, and what is done with what it brings."""
 
-# ruff: noqa: N805  (the methods of a zope interface have no self)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

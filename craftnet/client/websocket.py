@@ -21,7 +21,7 @@ from craftnet.client.address import Address
 from craftnet.client.endings import Ending
 from craftnet.client.feed import heard
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
-from craftnet.messages import WebSocketCraftingMessage
+from craftnet.messages import MALFORMED, WebSocketCraftingMessage
 
 SUBPROTOCOL = "craftnet.json.v1"
 
@@ -68,7 +68,7 @@ class _Connection(WebSocketClientProtocol):
         """One message of the feed, or junk."""
         try:
             message = None if isBinary else _decoder.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: nested without end
+        except MALFORMED:
             message = None
         if message is None or message.session_id != self._watch.session_id:
             self._fail("the server sent what is no message of this session")

@@ -17,7 +17,7 @@ from twisted.web.http_headers import Headers
 from craftnet.access.bearer import token_from_header
 from craftnet.errors import BadRequest, Refusal, UnsupportedMediaType
 from craftnet.identifiers import parse_uuid
-from craftnet.messages import ErrorBody, to_json
+from craftnet.messages import MALFORMED, ErrorBody, to_json
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -98,7 +98,7 @@ class Call(Struct, frozen=True):
         """
         try:
             return msgspec.json.decode(self.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             raise BadRequest(f"The body is not valid: {error}.") from None
 
 

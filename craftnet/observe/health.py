@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from craftnet.messages import Check, HealthResponse, HealthStatus, Service, WebSocketHealthMessage, instant
+from craftnet.messages import MALFORMED, Check, HealthResponse, HealthStatus, Service, WebSocketHealthMessage, instant
 
 Reports = Mapping[Service, HealthResponse]
 """The newest report of every service."""
@@ -55,7 +55,7 @@ def answered(service: Service, code: int, body: bytes, now: float) -> HealthResp
     """The report of a service that answered a probe: its own, if it sent one."""
     try:
         report = _report_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         status = HealthStatus.OK if 200 <= code < 300 else HealthStatus.CRITICAL
         return HealthResponse(status=status, timestamp=instant(now), message=f"{service.value}: answered {code}")
     said = f"{service.value}: {report.message}" if report.message else service.value

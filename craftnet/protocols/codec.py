@@ -250,12 +250,13 @@ def encode_sealed_header(kind: Kind, connection_id: int, sequence: int) -> bytes
 def decode_sealed_header(datagram: bytes) -> tuple[Kind, int, int]:
     """Kind, connection id and the sequence's low 16 bits; what follows the header is not looked at."""
     kind, connection_id, low = _integers(_sealed_header.unpack(datagram, 0))
-    if kind not in _SEALED:
+    sealed = _SEALED.get(kind)
+    if sealed is None:
         raise BadDatagram("type", f"kind {kind} is no sealed datagram")
-    return Kind(kind), connection_id, low
+    return sealed, connection_id, low
 
 
-_SEALED = frozenset({Kind.STATE, Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE})
+_SEALED = {int(kind): kind for kind in (Kind.STATE, Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE)}
 
 
 def encode_acknowledgement(newest: int, earlier: int) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
+
+_SLACK = 64
 
 
 class Deadlines(Generic[Key]):
@@ -27,6 +29,8 @@ class Deadlines(Generic[Key]):
         if entry is None or when < entry:
             self._entries[key] = when
             heappush(self._heap, (when, next(self._order), key))
+            if len(self._heap) > 2 * len(self._entries) + _SLACK:
+                self._sweep()
 
     def discard(self, key: Key) -> None:
         """Name `key` no more."""
@@ -39,6 +43,11 @@ class Deadlines(Generic[Key]):
         while heap and self._entries.get(heap[0][2]) != heap[0][0]:
             heappop(heap)
         return heap[0][0] if heap else None
+
+    def _sweep(self) -> None:
+        """Drop what is out of date: as rarely as that is cheap, as often as keeps the heap small."""
+        self._heap = [(when, next(self._order), key) for key, when in self._entries.items()]
+        heapify(self._heap)
 
     def due(self, now: float) -> list[Key]:
         """Everybody who wanted to be named by `now`; each must be set again to be named again."""

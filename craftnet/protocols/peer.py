@@ -138,7 +138,9 @@ class Peer:
         return self.tick(now)
 
     def tell(self, state: SessionState | MaterialsState, now: float) -> list[bytes]:
-        """The session, or its materials, are now like this."""
+        """The session, or its materials, are now like this. Once the feed is over nothing more is told."""
+        if self._closing is not None:
+            return []
         if isinstance(state, SessionState):
             self._progress = state
             self._outbox.put("progress", encoded(progress_records(state, self._room)))

@@ -218,7 +218,7 @@ class UdpGateway(Service):
 
     Arguments:
         listen: an IP address, or "" for every IPv4 interface ("::" takes both where the system does); port 0 for any.
-        public: what clients are told to send to; None: where they sent their request, and the port listened on.
+        public: what clients are told to send to; None: the interface listened on, or where they sent their request.
         feeds: the hub.
         reactor: IReactorTime and IReactorUDP.
         heartbeat_ms: 1000–30000.
@@ -284,11 +284,17 @@ class UdpGateway(Service):
         ticket = self._tickets.issue(session_id, player_id, size, expires, now)
         return UdpConnectResponse(
             session_token=ticket.token.text,
-            server_endpoint=str(self._public or HostPort(host or self._listen.host or "localhost", self._bound.port)),
+            server_endpoint=str(self._public or HostPort(self._name(host), self._bound.port)),
             compression_enabled=False,
             negotiated_packet_size=size,
             heartbeat_interval=self._heartbeat_ms,
         )
+
+    def _name(self, host: str) -> str:
+        """What clients are told without a public address: the interface if it is a certain one, else where they asked."""
+        if self._listen.host not in ("", "0.0.0.0", "::"):
+            return self._listen.host
+        return host or "localhost"
 
     def privilegedStartService(self) -> None:
         """Open the socket. Raises CannotListenError."""

@@ -45,6 +45,10 @@ class _Late:
         self._later(tell)
         return late
 
+    def _applicable(self, events: Sequence[Event]) -> Sequence[Event]:
+        """What is applied of `events`: one that fails applies nothing."""
+        return events if self.failure is None else ()
+
 
 @implementer(ISessionSource)
 class LateSessions(_Late):
@@ -74,7 +78,7 @@ class LateSessions(_Late):
 
     def apply(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
         """As in `ISessionSource`."""
-        return self._answer(self._kept.apply(events))
+        return self._answer(self._kept.apply(self._applicable(events)))
 
 
 @implementer(IMaterialSource)
@@ -101,7 +105,7 @@ class LateMaterials(_Late):
 
     def apply(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
         """As in `IMaterialSource`."""
-        return self._answer(self._kept.apply(events))
+        return self._answer(self._kept.apply(self._applicable(events)))
 
 
 @implementer(IQueueSource)
@@ -132,4 +136,4 @@ class LateQueues(_Late):
 
     def apply(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
         """As in `IQueueSource`."""
-        return self._answer(self._kept.apply(events))
+        return self._answer(self._kept.apply(self._applicable(events)))

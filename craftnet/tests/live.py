@@ -66,9 +66,14 @@ class LiveTestCase(TestCase):
         self.service: Craftnet = build(self.settings, reactor, {SECRET_VARIABLE: SECRET})
         self.service.privilegedStartService()
         self.service.startService()
-        self.addCleanup(self.service.stopService)
+        self.addCleanup(self.stop)
         self.url = self.service.listener.url
         self.ws_url = self.url.replace("http", "ws", 1)
+
+    async def stop(self) -> None:
+        """Stop, unless the test did."""
+        if self.service.running:
+            await self.service.stopService()
 
     async def request(self, method: str, path: str, **options: Any) -> Any:
         """A treq response, its connection closed after it."""
@@ -86,7 +91,7 @@ class LiveTestCase(TestCase):
         """A WebSocket of the `websockets` library."""
         headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
         connection = await in_thread(
-            connect, self.ws_url + path, additional_headers=headers, open_timeout=10, **options
+            lambda: connect(self.ws_url + path, additional_headers=headers, open_timeout=10, **options)
         )
         peer = Peer(connection)
         self.addCleanup(peer.close)

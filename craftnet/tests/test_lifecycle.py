@@ -242,6 +242,6 @@ class Life(RuleBasedStateMachine):
 class LifeTests(SynchronousTestCase):
     def test_any_life(self) -> None:
         """Versions grow by one upon acceptance, terminal is final, figures stay in range."""
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it without annotations.
+        run_state_machine_as_test(
             Life, settings=settings(max_examples=60, stateful_step_count=25, deadline=None, derandomize=True)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from twisted.internet import reactor
@@ -43,7 +44,7 @@ from craftnet.tests.contracts import (
     quantity,
     queued,
 )
-from craftnet.tests.late import LateMaterials, LateQueues, Later, LateSessions
+from craftnet.tests.late import LateMaterials, LateQueues, LateSessions
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
 
 
@@ -64,25 +65,25 @@ class MemoryContractTests(BackendContract, TestCase):
         return memory()
 
 
-def next_turn() -> Later:
-    """What is to be done, in the reactor's next turn."""
-    return lambda act: reactor.callLater(0, act)  # type: ignore[attr-defined]  # the reactor's module is a stand-in.
+def next_turn(act: Callable[[], None]) -> None:
+    """Do it in the reactor's next turn."""
+    reactor.callLater(0, act)
 
 
 class LateContractTests(SessionSourceContract, MaterialSourceContract, QueueSourceContract, TestCase):
     """The suites hold for a provider whose answers come later, too."""
 
     async def settle(self) -> None:
-        await deferLater(reactor, 0)  # type: ignore[arg-type]  # as above.
+        await deferLater(reactor, 0)
 
     async def make_sessions(self) -> ISessionSource:
-        return LateSessions(memory().sessions, next_turn())
+        return LateSessions(memory().sessions, next_turn)
 
     async def make_materials(self) -> IMaterialSource:
-        return LateMaterials(memory().materials, next_turn())
+        return LateMaterials(memory().materials, next_turn)
 
     async def make_queues(self) -> IQueueSource:
-        return LateQueues(memory().queues, next_turn())
+        return LateQueues(memory().queues, next_turn)
 
 
 class _MemoryTestCase(SynchronousTestCase):

@@ -190,6 +190,6 @@ class ServerTests(SynchronousTestCase):
 
     def test_secret_serves_everybody(self) -> None:
         with running("--udp", "off", PORT="0", **{SECRET_VARIABLE: "x" * 40}) as server:
-            server.read_until("DoorFactory starting|HTTP and WebSocket")
+            server.read_until("Access: ")
             self.assertNotIn("Only loopback", server.text)
             self.assertEqual(server.finish(), 0)

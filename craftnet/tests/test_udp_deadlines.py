@@ -28,6 +28,15 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(deadlines.due(3.0), ["a"])
         self.assertEqual(deadlines.due(9.0), [])
 
+    def test_what_is_out_of_date_does_not_pile_up(self) -> None:
+        deadlines: Deadlines[int] = Deadlines()
+        for key in range(10):
+            for when in range(5000, 0, -1):
+                deadlines.set(key, when)
+        self.assertLess(len(deadlines._heap), 100)
+        self.assertEqual(deadlines.due(1), list(range(10)))
+        self.assertIsNone(deadlines.earliest)
+
     @settings(deadline=None, max_examples=60, derandomize=True)
     @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20) | st.none()), max_size=30))
     def test_nobody_is_named_late_or_twice(self, moves: list[tuple[str, int | None]]) -> None:

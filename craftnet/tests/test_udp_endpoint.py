@@ -328,6 +328,17 @@ class PeerTests(SynchronousTestCase):
         self.assertEqual(self.client.over, CloseReason.ENDED)
         self.assertEqual(self.lab.tickets.find(self.ticket.connection_id, NOW + 4), None)
 
+    def test_a_closing_peer_is_told_nothing_new(self) -> None:
+        """Whether by the hub or because the client asks."""
+        self.lab.endpoint.tell(self.peer, running(), NOW)
+        self._play(NOW + 1)
+        now = NOW + 1
+        (close,) = datagrams(self.lab.endpoint.close(self.peer, CloseReason.ENDED, now))
+        self.assertEqual(self.lab.endpoint.tell(self.peer, running(percent=1.0), now), [])
+        self.assertEqual(self.lab.send(self.client.resync(now).datagrams[0], now), [])
+        self.assertGreater(self.peer.deadline, now)
+        self.assertEqual(self.client.receive(close, now).events, [Closed(CloseReason.ENDED)])
+
     def test_close_is_repeated_a_bounded_number_of_times(self) -> None:
         first = self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW)
         effects = self._play(NOW + 4.9, deaf=True)

@@ -56,6 +56,14 @@ class ConnectingTests(SynchronousTestCase):
         client.receive(challenge, NOW + 0.2)
         self.assertAlmostEqual(client.server_time(NOW), NOW + 1000, places=3)
 
+    def test_the_answer_to_a_repeated_hello_measures_nothing(self) -> None:
+        """Nobody knows which of them it answers."""
+        (hello,) = self.client.start(NOW).datagrams
+        self.client.tick(NOW + 0.5)
+        (challenge,) = datagrams(self.lab.send(hello, NOW + 0.5))
+        self.client.receive(challenge, NOW + 0.6)
+        self.assertIsNone(self.client.pulse.round_trip.smoothed)
+
     def test_leaving_before_anything_happened(self) -> None:
         self.client.start(NOW)
         self.assertEqual(self.client.close().events, [Closed(CloseReason.LEFT)])

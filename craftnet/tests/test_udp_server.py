@@ -182,8 +182,10 @@ class ShellTests(SynchronousTestCase):
         answer: Deferred[None] = Deferred()
         self.feeds.answer = lambda: answer
         self._connect()
+        (watcher,) = self.feeds.watchers
         self._deliver(self.client.close())
         self.assertEqual(self.feeds.watchers, [])
+        self.feeds.watchers.append(watcher)  # a hub that takes it in only now.
         answer.callback(None)
         self.assertEqual(self.feeds.watchers, [])
 

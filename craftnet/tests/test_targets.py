@@ -1,0 +1,87 @@
+"""What WebSocket routes name."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.errors import BadRequest, NotFound
+from craftnet.messages import Service
+from craftnet.targets import PREFIX, CraftingTarget, HealthTarget, QueueTarget, parse_target
+from craftnet.tests.samples import PLAYER, SESSION
+
+ME = {"player_id": [str(PLAYER)]}
+
+
+class TargetTests(SynchronousTestCase):
+    def test_crafting(self) -> None:
+        for prefix in ("", PREFIX):
+            target = parse_target(f"{prefix}/ws/crafting/{SESSION}", ME)
+            self.assertEqual(target, CraftingTarget(SESSION, PLAYER))
+
+    def test_queue(self) -> None:
+        for prefix in ("", PREFIX):
+            self.assertEqual(parse_target(f"{prefix}/ws/queue/{PLAYER}", {}), QueueTarget(PLAYER))
+
+    def test_health(self) -> None:
+        for prefix in ("", PREFIX):
+            target = parse_target(f"{prefix}/health/ws", {})
+            self.assertEqual(target, HealthTarget(frozenset({Service.CRAFTING_NETWORK})))
+
+    def test_services(self) -> None:
+        both = HealthTarget(frozenset({Service.CRAFTING_SERVICE, Service.REAL_TIME_COMBAT}))
+        for values in (["crafting-service,real-time-combat"], ["crafting-service", "real-time-combat,"]):
+            self.assertEqual(parse_target("/health/ws", {"services": values}), both)
+
+    def test_no_services_named(self) -> None:
+        self.assertEqual(parse_target("/health/ws", {"services": [""]}), parse_target("/health/ws", {}))
+
+    def test_unknown_service(self) -> None:
+        error = self.assertRaises(BadRequest, parse_target, "/health/ws", {"services": ["crafting-network,mail"]})
+        for service in Service:
+            self.assertIn(service.value, error.message)
+
+    def test_ids_that_are_none(self) -> None:
+        for text in ("", "x", str(SESSION)[:-1], SESSION.hex, f"{{{SESSION}}}"):
+            self.assertRaises(BadRequest, parse_target, f"/ws/crafting/{text}", ME)
+            self.assertRaises(BadRequest, parse_target, f"/ws/queue/{text}", {})
+            self.assertRaises(BadRequest, parse_target, f"/ws/crafting/{SESSION}", {"player_id": [text]})
+
+    def test_player_exactly_once(self) -> None:
+        queries: list[dict[str, list[str]]] = [{}, {"player_id": []}, {"player_id": [str(PLAYER)] * 2}]
+        for query in queries:
+            error = self.assertRaises(BadRequest, parse_target, f"/ws/crafting/{SESSION}", query)
+            self.assertIn("player_id", error.message)
+
+    def test_other_paths(self) -> None:
+        paths = (
+            "",
+            "/",
+            "ws/queue",
+            "/ws",
+            f"/ws/queue/{PLAYER}/",
+            f"/ws/queue/{PLAYER}/x",
+            f"//ws/queue/{PLAYER}",
+            f"/WS/queue/{PLAYER}",
+            "/health",
+            "/health/ws/",
+            f"{PREFIX}ws/queue/{PLAYER}",
+            f"{PREFIX}{PREFIX}/health/ws",
+            f"/api/v1/ws/queue/{PLAYER}",
+        )
+        for path in paths:
+            self.assertRaises(NotFound, parse_target, path, ME)
+
+    @settings(deadline=None, derandomize=True, max_examples=200)
+    @given(
+        st.text(max_size=20)
+        | st.lists(st.sampled_from(["", "ws", "crafting", "queue", "health", str(SESSION)])).map("/".join),
+        st.dictionaries(st.sampled_from(["player_id", "services"]), st.lists(st.text(max_size=40), max_size=3)),
+    )
+    def test_anything(self, path: str, query: dict[str, list[str]]) -> None:
+        """A target or a refusal."""
+        try:
+            parse_target(path, query)
+        except (BadRequest, NotFound):
+            return

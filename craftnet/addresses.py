@@ -111,6 +111,7 @@ def udp_address(option: str | None, *, loopback_only: bool, reason: str) -> Host
         return HostPort("127.0.0.1", address.port)
     if not is_loopback(address.host):
         raise ConfigurationError(
-            f"--udp {option} would serve other machines, which is refused: {reason}. Use 127.0.0.1, or configure --auth."
+            f"--udp {option} would serve other machines, which is refused: {reason}. "
+            "Use 127.0.0.1, or configure --auth."
         )
     return address

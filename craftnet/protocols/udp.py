@@ -291,7 +291,7 @@ class UdpGateway(Service):
         )
 
     def _name(self, host: str) -> str:
-        """What clients are told without a public address: the interface if it is a certain one, else where they asked."""
+        """What clients are told without a public address: a certain interface, or else where they asked."""
         if self._listen.host not in ("", "0.0.0.0", "::"):
             return self._listen.host
         return host or "localhost"

@@ -25,6 +25,9 @@ from craftnet.messages import (
     Status,
 )
 
+LONGEST = 30 * 86400
+"""Seconds that a craft may still take."""
+
 VERSION = "1.0.0"
 """The version of the envelope that is understood."""
 
@@ -98,7 +101,7 @@ class SessionResume(SessionData, frozen=True, kw_only=True):
     """`crafting.session.resume`"""
 
     resume_time: datetime | None = None
-    remaining_duration_seconds: Annotated[float, Meta(ge=0)] | None = None
+    remaining_duration_seconds: Annotated[float, Meta(ge=0, le=LONGEST)] | None = None
 
 
 class SessionProgress(SessionData, frozen=True, kw_only=True):
@@ -106,7 +109,7 @@ class SessionProgress(SessionData, frozen=True, kw_only=True):
 
     progress_percentage: Annotated[float, Meta(ge=0, le=100)]
     status: Status
-    remaining_time_seconds: Annotated[float, Meta(ge=0)] | None = None
+    remaining_time_seconds: Annotated[float, Meta(ge=0, le=LONGEST)] | None = None
     current_quality: Quality | None = None
     target_quality: Quality | None = None
     failure_reason: Annotated[str, Meta(max_length=200)] | None = None
@@ -156,6 +159,10 @@ class _Envelope(Struct, frozen=True, kw_only=True):
     metadata: dict[str, Raw] | None = None
 
 
+PATIENCE = 5.0
+"""Seconds by which an authority's clock may be ahead of ours before its times are not believed."""
+
+
 class Event(Struct, frozen=True):
     """One fact from the authority, validated.
 
@@ -170,6 +177,11 @@ class Event(Struct, frozen=True):
     accepted: float
     data: EventData
     session_id: UUID | None = None
+
+    @property
+    def when(self) -> float:
+        """The timestamp; for one from further ahead than `PATIENCE`, when the event was accepted."""
+        return self.timestamp if self.timestamp <= self.accepted + PATIENCE else self.accepted
 
 
 class Verdict(Enum):

@@ -31,7 +31,7 @@ class Ingest:
 
         Raises:
             BadRequest: the body as a whole is not events.
-            Unavailable: a source is out of reach; nothing of this body was half-applied, and it may be sent again.
+            Unavailable: as `Sources.apply` raises it; the body may be sent again.
         """
         try:
             raws = split(body, newline_delimited=newline_delimited)

@@ -25,22 +25,18 @@ from craftnet.messages import Status
 from craftnet.model import Progress, percent_at, rebase, remaining_at
 from craftnet.state import SessionState
 
-PATIENCE = 5.0
-"""Seconds by which an authority's clock may be ahead of ours before its times are not believed."""
-
 
 def advance(state: SessionState | None, event: Event) -> SessionState:
     """The state after `event`.
 
     Arguments:
         state: what was known before; None when nothing was.
-        event: one that claims to be from further ahead than `PATIENCE` counts as from when it was accepted.
 
     Raises:
         EventRejected: the event contradicts the state; nothing changes.
     """
     data = event.data
-    when = event.timestamp if event.timestamp <= event.accepted + PATIENCE else event.accepted
+    when = event.when
     if state is None:
         if isinstance(data, SessionStart):
             return _started(data, when, event.accepted)

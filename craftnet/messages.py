@@ -17,8 +17,8 @@ from msgspec import Meta, Struct, field
 
 Percent = Annotated[int, Meta(ge=0, le=100)]
 Quality = Annotated[int, Meta(ge=1, le=100)]
-Natural = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Positive = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")]
 """RFC 3339. Text, because what we send is only ever written, and to the millisecond."""
 

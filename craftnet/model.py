@@ -79,7 +79,9 @@ def remaining_at(progress: Progress, now: float) -> float | None:
 
 
 def rebase(progress: Progress, now: float) -> Progress:
-    """The same function of time, anchored at `now`."""
+    """The same function of time, anchored at `now`; one that begins later stays as it is."""
+    if now < progress.anchor:
+        return progress
     return Progress(
         status=progress.status,
         percent=percent_at(progress, now),

@@ -27,7 +27,7 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
         raise EventRejected("the session was started before")
     if not state.version and not isinstance(event.data, SessionStart):
         raise EventRejected("no such session: it was never started, or it is over and forgotten")
-    if event.timestamp < state.told:
+    if event.when < state.told:
         raise EventRejected("out of order: a later event was applied before")
     match event.data:
         case SessionStart(materials=brought):
@@ -48,7 +48,7 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
     materials = _notified(_changed({item.material_id: item for item in state.materials}, changes), notifications)
     if len(materials) > MAX_MATERIALS:
         raise EventRejected(f"more than {MAX_MATERIALS} materials in one session")
-    after = MaterialsState(state.session_id, state.version + 1, tuple(materials.values()), event.timestamp)
+    after = MaterialsState(state.session_id, state.version + 1, tuple(materials.values()), event.when)
     return MaterialsChange(after, changes, notifications, event.accepted)
 
 

@@ -41,7 +41,7 @@ def advance(entries: tuple[QueueEntry, ...], event: Event) -> tuple[tuple[QueueE
     entry = QueueEntry(
         status=_status(data),
         version=1 + max((known.version for known in entries), default=0),
-        told=event.timestamp,
+        told=event.when,
         session_id=event.session_id,
     )
     before = next((known for known in entries if key(known) == key(entry)), None)

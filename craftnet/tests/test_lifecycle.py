@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import EventRejected
 from craftnet.events import (
+    PATIENCE,
     EventData,
     MaterialsUpdate,
     SessionCancel,
@@ -19,7 +20,7 @@ from craftnet.events import (
     SessionProgress,
     SessionResume,
 )
-from craftnet.lifecycle import PATIENCE, advance
+from craftnet.lifecycle import advance
 from craftnet.messages import Status
 from craftnet.model import Progress, percent_at, remaining_at
 from craftnet.state import SessionState

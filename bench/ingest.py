@@ -1,0 +1,113 @@
+"""Events per second into one server over one HTTP connection, against the floor of decoding the same JSON.
+
+Starts `twistd craftnet` with the memory back end on a free port of 127.0.0.1, posts the starts of sessions, then their
+progress as NDJSON bodies; nobody watches. Ends by itself.
+
+    python bench/ingest.py --sessions 2000 --bodies 50 --events 500
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import re
+import resource
+import secrets
+import subprocess
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import msgspec
+
+from craftnet.access.development import SECRET_VARIABLE, mint
+from craftnet.access.principal import PUBLISH
+from craftnet.messages import instant
+
+
+def envelope(event_type: str, data: dict[str, object]) -> bytes:
+    """One event as JSON."""
+    event = {"event_id": uuid4(), "event_type": event_type, "timestamp": instant(time.time()), "version": "1.0.0"}
+    return msgspec.json.encode({**event, "source": "bench", "data": data})
+
+
+def start(session: UUID) -> bytes:
+    """A session's start."""
+    data = {"session_id": session, "recipe_id": session, "player_id": session, "estimated_duration_seconds": 3600}
+    return envelope("crafting.session.start", data)
+
+
+def progress(session: UUID) -> bytes:
+    """A session's progress."""
+    data = {"session_id": session, "progress_percentage": 12.5, "status": "active", "remaining_time_seconds": 3000}
+    return envelope("crafting.session.progress", data)
+
+
+def batches(events: list[bytes], size: int) -> Iterator[bytes]:
+    """NDJSON bodies."""
+    for index in range(0, len(events), size):
+        yield b"\n".join(events[index : index + size])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sessions", type=int, default=2000)
+    parser.add_argument("--bodies", type=int, default=50)
+    parser.add_argument("--events", type=int, default=500, help="events a body")
+    arguments = parser.parse_args()
+
+    secret = secrets.token_hex(32)
+    command = [Path(sysconfig.get_path("scripts")) / "twistd", "--nodaemon", "--pidfile=", "craftnet", "--udp", "off"]
+    server = subprocess.Popen(
+        [*command, "--http", "tcp:0:interface=127.0.0.1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, SECRET_VARIABLE: secret},
+    )
+    assert server.stdout is not None
+    try:
+        port = next(
+            int(found[1]) for found in (re.search(r"127\.0\.0\.1:(\d+)$", line) for line in server.stdout) if found
+        )
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        headers = {
+            "Authorization": f"Bearer {mint(secret.encode(), None, [PUBLISH], 3600, time.time())}",
+            "Content-Type": "application/x-ndjson",
+        }
+
+        def post(body: bytes) -> int:
+            connection.request("POST", "/events", body, headers)
+            answer: dict[str, int] = msgspec.json.decode(connection.getresponse().read())
+            return answer["accepted"]
+
+        sessions = [uuid4() for _ in range(arguments.sessions)]
+        for body in batches([start(session) for session in sessions], arguments.events):
+            post(body)
+        count = arguments.bodies * arguments.events
+        bodies = list(
+            batches([progress(sessions[number % len(sessions)]) for number in range(count)], arguments.events)
+        )
+        before = time.perf_counter()
+        accepted = sum(map(post, bodies))
+        took = time.perf_counter() - before
+        before = time.perf_counter()
+        for body in bodies:
+            for line in body.splitlines():
+                msgspec.json.decode(line)
+        floor = time.perf_counter() - before
+    finally:
+        server.terminate()
+        server.wait()
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    print(f"{accepted} of {count} events accepted, {arguments.events} a body, one connection")
+    print(f"  post → answer        {took / count * 1e6:6.1f} µs an event  {count / took:9,.0f}/s")
+    print(f"  JSON decoding alone  {floor / count * 1e6:6.1f} µs an event  {count / floor:9,.0f}/s (floor)")
+    print(f"  the server's CPU in all, start-up included: {cpu:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

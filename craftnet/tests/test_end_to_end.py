@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import socket
+import ssl
+from pathlib import Path
 from typing import Any
 
 import msgspec
+from twisted.internet import reactor
+from twisted.internet.defer import DeferredQueue
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
+from zope.interface import implementer
 
 from craftnet.access.principal import ADMIN
+from craftnet.client import Address, Backoff, IObserver, UdpTransport, Verdict, Watch
+from craftnet.client.endings import Ending
+from craftnet.client.feed import Feed
 from craftnet.closecodes import CloseCode
 from craftnet.messages import ErrorBody
 from craftnet.service import Settings
+from craftnet.tests.certificates import self_signed
 from craftnet.tests.live import LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.samples import IRON, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION
+from craftnet.updates import Update
 
 CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
+
+SHORTAGE = {
+    "material_id": str(IRON),
+    "notification_type": "insufficient_quantity",
+    "required_quantity": 5,
+    "available_quantity": 2,
+}
 
 
 class CraftingFeedTests(LiveTestCase):
@@ -60,19 +77,13 @@ class CraftingFeedTests(LiveTestCase):
 
     async def test_materials(self) -> None:
         """A shortage reaches who watches, and who comes later, until it is over."""
-        shortage = {
-            "material_id": str(IRON),
-            "notification_type": "insufficient_quantity",
-            "required_quantity": 5,
-            "available_quantity": 2,
-        }
         await self.publish(started())
         early = await self.open(CRAFTING, token())
         await early.receive()
         await self.publish(
-            envelope("crafting.materials.update", {"session_id": str(SESSION), "notifications": [shortage]})
+            envelope("crafting.materials.update", {"session_id": str(SESSION), "notifications": [SHORTAGE]})
         )
-        self.assertEqual((await early.receive())["material_data"], shortage)
+        self.assertEqual((await early.receive())["material_data"], SHORTAGE)
         late = await self.open(CRAFTING, token())
         self.assertEqual(
             [(await late.receive())["type"] for _ in range(2)], ["progress_update", "material_notification"]
@@ -105,6 +116,46 @@ class CraftingFeedTests(LiveTestCase):
             envelope("crafting.session.pause", {"session_id": str(SESSION), "pause_reason": "technical_issue"})
         )
         self.assertEqual({(await peer.receive())["progress_data"]["status"] for peer in peers}, {"paused"})
+
+
+@implementer(IObserver)
+class Recorder:
+    """Lets a test wait for what a `Watch` is told."""
+
+    def __init__(self) -> None:
+        self.told_types: DeferredQueue[tuple[str, str]] = DeferredQueue()
+
+    def connecting(self, transport: str) -> None:
+        """Nothing to keep."""
+
+    def told(self, transport: str, update: Update, feed: Feed) -> None:
+        """Keep how it came, and of which type each message is."""
+        for message in update.messages:
+            self.told_types.put((transport, str(message.type)))
+
+    def waiting(self, delay: float, ending: Ending) -> None:
+        """Nothing to keep."""
+
+
+class UdpFeedTests(LiveTestCase):
+    """The same session over UDP, with this project's own client: nobody else speaks the protocol."""
+
+    async def test_life_of_a_session(self) -> None:
+        """Every change reaches the peer at once; the end of the session ends the watch."""
+        await self.publish(started())
+        recorder = Recorder()
+        transport = UdpTransport(reactor, Address(self.url), SESSION, PLAYER, token())
+        watching = Watch(reactor, SESSION, [transport], recorder, Backoff()).start()
+        self.assertEqual(await recorder.told_types.get(), ("udp", "progress_update"))
+        steps: list[tuple[str, dict[str, Any], str]] = [
+            ("session.pause", {"pause_reason": "player_afk"}, "progress_update"),
+            ("materials.update", {"notifications": [SHORTAGE]}, "material_notification"),
+            ("session.fail", {"failure_reason": "timeout"}, "crafting_failed"),
+        ]
+        for name, data, kind in steps:
+            await self.publish(envelope(f"crafting.{name}", {"session_id": str(SESSION), **data}))
+            self.assertEqual(await recorder.told_types.get(), ("udp", kind))
+        self.assertEqual((await watching).verdict, Verdict.FAILED)
 
 
 class QueueFeedTests(LiveTestCase):
@@ -287,6 +338,29 @@ class HostileClientTests(LiveTestCase):
                 self.assertRegex(answer, rb"^HTTP/1\.1 4\d\d ")
                 msgspec.json.decode(answer.partition(b"\r\n\r\n")[2], type=ErrorBody)
         self.assertEqual((await self.request("GET", "/health")).code, 200)
+
+
+class TlsTests(LiveTestCase):
+    """The same over TLS."""
+
+    def setUp(self) -> None:
+        """With a certificate of our own."""
+        pem = Path(self.mktemp())
+        pem.write_bytes(self_signed("craft.example"))
+        endpoint = f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
+        self.settings = Settings(http=endpoint, udp="off")
+        self.context = ssl.create_default_context(cafile=str(pem))
+        super().setUp()
+
+    async def test_wss(self) -> None:
+        """A queue feed, and its end."""
+        self.assertRegex(self.url, "^https://")
+        peer = await self.open(f"/ws/queue/{PLAYER}", token(), ssl=self.context, server_hostname="craft.example")
+        await self.service.stopService()
+        with self.assertRaises(ConnectionClosed) as caught:
+            await peer.receive()
+        assert caught.exception.rcvd is not None
+        self.assertEqual(caught.exception.rcvd.code, CloseCode.GOING_AWAY)
 
 
 class ShutdownTests(LiveTestCase):

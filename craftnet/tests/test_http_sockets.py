@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from treq.client import HTTPClient
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -31,6 +25,7 @@ from craftnet.http.channel import LimitedSite
 from craftnet.http.exchange import Call, Endpoint, Response
 from craftnet.http.resource import Routes, Table
 from craftnet.observe.metrics import Metrics
+from craftnet.tests.certificates import self_signed
 from craftnet.tests.http_wire import UPGRADE, Answer, House, answers, request
 
 HOST = b"Host: craft.example\r\n"
@@ -217,24 +212,7 @@ class TlsTests(TcpTests):
     """All of it again, where a wrapper sits between the socket and the protocols."""
 
     def setUp(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "craft.example")])
-        today = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(1)
-            .not_valid_before(today - timedelta(days=1))
-            .not_valid_after(today + timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("craft.example")]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem = certificate.public_bytes(Encoding.PEM)
-        pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        self.certificate = PrivateCertificate.loadPEM(pem)
+        self.certificate = PrivateCertificate.loadPEM(self_signed("craft.example"))
 
     def server_endpoint(self) -> SSL4ServerEndpoint:
         return SSL4ServerEndpoint(reactor, 0, self.certificate.options(), interface="127.0.0.1")

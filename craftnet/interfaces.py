@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
     from craftnet.access.principal import Principal
     from craftnet.closecodes import CloseCode
     from craftnet.events import Event, Outcome
-    from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, SessionState
+    from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
     from craftnet.updates import Update
 
 
@@ -97,13 +97,17 @@ class IMaterialSource(_IEventApplier):
 class IQueueSource(_IEventApplier):
     """Where the queues' entries are kept. Responsible for `craftnet.events.QueueUpdate`."""
 
-    def get(player_id: UUID) -> Deferred[tuple[QueueEntry, ...]]:
-        """A Deferred of a tuple of the player's `craftnet.state.QueueEntry`, possibly empty."""
+    def get(player_id: UUID) -> Deferred[QueueState]:
+        """A Deferred of the player's `craftnet.state.QueueState`; an empty one of version 0 when nothing is known.
+
+        The version grows as long as anybody can remember an earlier one: a source that forgets a player goes on from
+        a version which that player has not had.
+        """
 
     def find(session_id: UUID) -> Deferred[QueueEntry | None]:
         """A Deferred of the `craftnet.state.QueueEntry` that names this session, or of None."""
 
-    def watch(player_id: UUID, listener: IQueueListener) -> Deferred[tuple[QueueEntry, ...]]:
+    def watch(player_id: UUID, listener: IQueueListener) -> Deferred[QueueState]:
         """From now on tell `listener` (an `IQueueListener`) of changes. Answers as `get` does."""
 
     def unwatch(player_id: UUID, listener: IQueueListener) -> None:

@@ -1,4 +1,4 @@
-"""What providers keep and hand to the hub: the state of one session, of its materials, of one queue entry.
+"""What providers keep and hand to the hub: the state of one session, of its materials, of one player's queues.
 
 Frozen; a change is a new value with a higher version, so that a state can be shared by everybody who watches it.
 """
@@ -72,7 +72,7 @@ class QueueEntry(Struct, frozen=True, gc=False):
 
     Attributes:
         session_id: the session that waits, when the authority names one.
-        version: grows by one with every change of this player's entries.
+        version: that of the player's `QueueState` which brought this place.
         told: when the authority says it became true, Unix seconds.
     """
 
@@ -92,14 +92,30 @@ class QueueEntry(Struct, frozen=True, gc=False):
         return self.status.station_type
 
 
+class QueueState(Struct, frozen=True):
+    """All of one player's places in queues.
+
+    Attributes:
+        version: 0 while nothing is known; grows by one with every change, and never starts again: leaving is a change.
+        entries: where the player waits; empty after the last one left.
+        told: when the authority says an entry left for the last time, Unix seconds.
+    """
+
+    player_id: UUID
+    version: int = 0
+    entries: tuple[QueueEntry, ...] = ()
+    told: float = 0.0
+
+
 class QueueChange(Struct, frozen=True):
-    """News of one entry.
+    """A new state of a player's places in queues, and the news of the one entry that led to it.
 
     Attributes:
         waiting: false when the entry has left the queue with this news.
         accepted: as in `SessionState`.
     """
 
+    state: QueueState
     entry: QueueEntry
     news: QueueNews
     waiting: bool

@@ -11,7 +11,7 @@ from uuid import UUID
 from craftnet.errors import EventRejected
 from craftnet.events import Event, QueueUpdate
 from craftnet.messages import QueueNews, QueueStatusData, Station
-from craftnet.state import QueueChange, QueueEntry
+from craftnet.state import QueueChange, QueueEntry, QueueState
 
 MAX_ENTRIES = 64
 """In how many queues one player may stand."""
@@ -27,8 +27,24 @@ def key(entry: QueueEntry) -> Key:
     return entry.session_id or entry.station
 
 
-def advance(entries: tuple[QueueEntry, ...], event: Event) -> tuple[tuple[QueueEntry, ...], QueueChange]:
-    """A player's entries after `event`, and the news it brings.
+def check_holder(holder: QueueEntry | None, event: Event) -> None:
+    """A session waits in the name of one player only.
+
+    Arguments:
+        holder: the entry, of any player, that names the session of `event`; None when there is none.
+
+    Raises:
+        EventRejected: another player's entry names it.
+    """
+    if holder is not None and isinstance(event.data, QueueUpdate) and holder.player_id != event.data.player_id:
+        raise EventRejected("the session waits in the name of another player")
+
+
+def advance(state: QueueState, event: Event) -> QueueChange:
+    """A player's places after `event`, and the news it brings.
+
+    An entry that left is not remembered. That it left is: nothing older than the player's newest leave makes an entry
+    anew. It may cost an entry that is told late its first news, and never brings one back from the dead.
 
     Raises:
         EventRejected: the event is not about queues, is older than what is known, or makes too many entries.
@@ -38,21 +54,18 @@ def advance(entries: tuple[QueueEntry, ...], event: Event) -> tuple[tuple[QueueE
         raise EventRejected(f"not an event of a queue: {type(data).__name__}")
     if data.total_in_queue is not None and data.queue_position > data.total_in_queue:
         raise EventRejected("queue_position is beyond total_in_queue")
-    entry = QueueEntry(
-        status=_status(data),
-        version=1 + max((known.version for known in entries), default=0),
-        told=event.when,
-        session_id=event.session_id,
-    )
-    before = next((known for known in entries if key(known) == key(entry)), None)
-    if before is not None and entry.told < before.told:
+    entry = QueueEntry(_status(data), state.version + 1, event.when, event.session_id)
+    before = next((known for known in state.entries if key(known) == key(entry)), None)
+    if entry.told < (state.told if before is None else before.told):
         raise EventRejected("out of order: a later event was applied before")
     waiting = data.type not in LEAVING
-    others = tuple(known for known in entries if known is not before)
-    after = (*others, entry) if waiting else others
-    if len(after) > MAX_ENTRIES:
+    others = tuple(known for known in state.entries if known is not before)
+    entries = (*others, entry) if waiting else others
+    if len(entries) > MAX_ENTRIES:
         raise EventRejected(f"the player stands in {MAX_ENTRIES} queues already")
-    return after, QueueChange(entry, data.type, waiting, event.accepted)
+    left = state.told if waiting else max(state.told, event.when)
+    after = QueueState(state.player_id, entry.version, entries, left)
+    return QueueChange(after, entry, data.type, waiting, event.accepted)
 
 
 def _status(data: QueueUpdate) -> QueueStatusData:

@@ -9,11 +9,10 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from craftnet.feeds.feed import Feed
-from craftnet.feeds.places import Places
 from craftnet.interfaces import IQueueListener
 from craftnet.messages import QueueNews
 from craftnet.sources import Sources
-from craftnet.state import QueueChange
+from craftnet.state import QueueChange, QueueState
 from craftnet.updates import Update, queue_update
 
 
@@ -26,11 +25,13 @@ class QueueFeed(Feed):
         self._player_id = player_id
         self._sources = sources
         self._clock = clock
-        self._places = Places()
+        self._queue = QueueState(player_id)
 
     async def open(self) -> None:
         """As in `Feed`. A player in no queue can be watched, too."""
-        self._places.answered(await self._sources.queues.watch(self._player_id, self))
+        queue = await self._sources.queues.watch(self._player_id, self)
+        if self._queue.version < queue.version:
+            self._queue = queue
 
     def close(self) -> None:
         """As in `Feed`."""
@@ -39,10 +40,10 @@ class QueueFeed(Feed):
     def snapshot(self) -> Iterator[Update]:
         """As in `Feed`: one update for each station."""
         now = self._clock.seconds()
-        for entry in self._places:
-            yield queue_update(QueueChange(entry, QueueNews.QUEUE_POSITION, True), now)
+        for entry in self._queue.entries:
+            yield queue_update(QueueChange(self._queue, entry, QueueNews.QUEUE_POSITION, True), now)
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
-        self._places.changed(change)
+        self._queue = change.state
         self.tell(queue_update(change, self._clock.seconds(), change.accepted))

@@ -12,12 +12,11 @@ from zope.interface import implementer
 from craftnet.closecodes import CloseCode
 from craftnet.errors import NotFound
 from craftnet.feeds.feed import Feed
-from craftnet.feeds.places import Places
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
 from craftnet.messages import QueueNews
 from craftnet.model import Tolerance, diverges, rebase
 from craftnet.sources import Sources
-from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, SessionState
+from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
 from craftnet.updates import Update, materials_snapshot, materials_update, progress_update, session_queue_update
 
 
@@ -50,7 +49,7 @@ class SessionFeed(Feed):
         # What the watchers extrapolate from; may differ from the truth within the tolerance.
         self._held: SessionState | None = None
         self._materials = MaterialsState(session_id)
-        self._places = Places()
+        self._queue: QueueState | None = None
 
     async def open(self) -> None:
         """As in `Feed`. A session that only waits in a queue is one, too."""
@@ -67,7 +66,9 @@ class SessionFeed(Feed):
         materials = await self._sources.materials.watch(self.session_id, self)
         if self._materials.version < materials.version:
             self._materials = materials
-        self._places.answered(filter(self._concerns, await self._sources.queues.watch(self._owner, self)))
+        queue = await self._sources.queues.watch(self._owner, self)
+        if self._queue is None or self._queue.version < queue.version:
+            self._queue = queue
 
     def close(self) -> None:
         """As in `Feed`."""
@@ -83,8 +84,8 @@ class SessionFeed(Feed):
             self._held = self._truth
         if self._held is not None:
             yield progress_update(self._held, now)
-        for entry in self._places:
-            yield session_queue_update(self.session_id, QueueChange(entry, QueueNews.QUEUE_POSITION, True), now)
+        for change in self._places():
+            yield session_queue_update(self.session_id, change, now)
         if self._materials.version:
             yield materials_snapshot(self._materials, now)
 
@@ -109,10 +110,15 @@ class SessionFeed(Feed):
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
-        if not self._concerns(change.entry):
-            return
-        self._places.changed(change)
-        self.tell(session_queue_update(self.session_id, change, self._clock.seconds(), change.accepted))
+        self._queue = change.state
+        if self._concerns(change.entry):
+            self.tell(session_queue_update(self.session_id, change, self._clock.seconds(), change.accepted))
+
+    def _places(self) -> Iterator[QueueChange]:
+        """Where the session waits, each as if it were news."""
+        if self._queue is not None:
+            for entry in filter(self._concerns, self._queue.entries):
+                yield QueueChange(self._queue, entry, QueueNews.QUEUE_POSITION, True)
 
     def _concerns(self, entry: QueueEntry) -> bool:
         """An entry that names no session concerns all of the player's."""

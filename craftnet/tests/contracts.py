@@ -44,7 +44,7 @@ from craftnet.messages import (
     Station,
     Status,
 )
-from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, SessionState
+from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
 from craftnet.tests.samples import (
     COPPER,
     IRON,
@@ -428,17 +428,17 @@ class QueueSourceContract(_ProviderContract):
 
     async def test_queues_empty(self) -> None:
         source = await self.make_queues()
-        self.assertEqual(await source.get(PLAYER), ())
+        self.assertEqual(await source.get(PLAYER), QueueState(PLAYER))
         self.assertIsNone(await source.find(SESSION))
-        self.assertEqual(await source.watch(PLAYER, QueueRecorder()), ())
+        self.assertEqual(await source.watch(PLAYER, QueueRecorder()), QueueState(PLAYER))
         self.assertEqual(await source.apply([]), [])
 
     async def test_queues_entry(self) -> None:
         source = await self.make_queues()
         self.assertEqual(await self.verdicts(source, [event(queued(3), session_id=SESSION)]), [ACCEPTED])
-        entries = await source.get(PLAYER)
-        self.assertIsInstance(entries, tuple)
-        (entry,) = entries
+        state = await source.get(PLAYER)
+        self.assertEqual((state.player_id, state.version), (PLAYER, 1))
+        (entry,) = state.entries
         self.assertIsInstance(entry, QueueEntry)
         self.assertEqual((entry.player_id, entry.station, entry.session_id), (PLAYER, Station.LABORATORY, SESSION))
         self.assertEqual((entry.status.queue_position, entry.version, entry.told), (3, 1, NOW))
@@ -463,20 +463,41 @@ class QueueSourceContract(_ProviderContract):
             ],
         )
         self.assertEqual([change.entry.version for change in listener.heard], [1, 2, 3, 4])
+        self.assertEqual([change.state.version for change in listener.heard], [1, 2, 3, 4])
+        self.assertEqual([len(change.state.entries) for change in listener.heard], [1, 1, 1, 0])
+        self.assertEqual(listener.heard[-1].state, await source.get(PLAYER))
         self.assertEqual([change.accepted for change in listener.heard], [NOW, NOW + 1, NOW + 2, NOW + 3])
 
     async def test_queues_leaving(self) -> None:
         source = await self.make_queues()
         await self.verdicts(source, [event(queued(2), session_id=SESSION)])
         await self.verdicts(source, [event(queued(1, QueueNews.QUEUE_TIMEOUT), NOW + 1, session_id=SESSION)])
-        self.assertEqual(await source.get(PLAYER), ())
+        self.assertEqual((await source.get(PLAYER)).entries, ())
         self.assertIsNone(await source.find(SESSION))
+
+    async def test_queues_version_outlives_the_entries(self) -> None:
+        """Leaving and coming again goes on counting, so that a version never names two states."""
+        source = await self.make_queues()
+        await self.verdicts(source, [event(queued(2)), event(queued(1, QueueNews.STATION_AVAILABLE), NOW + 1)])
+        self.assertEqual((await source.get(PLAYER)).version, 2)
+        await self.verdicts(source, [event(queued(4), NOW + 2)])
+        state = await source.get(PLAYER)
+        self.assertEqual((state.version, [entry.version for entry in state.entries]), (3, [3]))
+
+    async def test_queues_what_left_does_not_come_back(self) -> None:
+        source = await self.make_queues()
+        left = event(queued(1, QueueNews.STATION_AVAILABLE), NOW + 5)
+        self.assertEqual(
+            await self.verdicts(source, [event(queued(2)), left, event(queued(1), NOW + 4)]),
+            [ACCEPTED, ACCEPTED, REJECTED],
+        )
+        self.assertEqual((await source.get(PLAYER)).entries, ())
 
     async def test_queues_at_two_stations(self) -> None:
         source = await self.make_queues()
         await self.verdicts(source, [event(queued(2)), event(queued(5, station=Station.VEHICLE_BAY), NOW + 1)])
         await self.verdicts(source, [event(queued(1), NOW + 2)])
-        places = {entry.station: entry.status.queue_position for entry in await source.get(PLAYER)}
+        places = {entry.station: entry.status.queue_position for entry in (await source.get(PLAYER)).entries}
         self.assertEqual(places, {Station.LABORATORY: 1, Station.VEHICLE_BAY: 5})
 
     async def test_queues_duplicate(self) -> None:
@@ -493,7 +514,7 @@ class QueueSourceContract(_ProviderContract):
         source = await self.make_queues()
         batch = [event(queued(2), NOW + 5), event(queued(3), NOW + 4)]
         self.assertEqual(await self.verdicts(source, batch), [ACCEPTED, REJECTED])
-        (entry,) = await source.get(PLAYER)
+        (entry,) = (await source.get(PLAYER)).entries
         self.assertEqual(entry.status.queue_position, 2)
 
     async def test_queues_foreign_event(self) -> None:
@@ -510,15 +531,15 @@ class QueueSourceContract(_ProviderContract):
         entry = await source.find(SESSION)
         assert entry is not None
         self.assertEqual(entry.player_id, PLAYER)
-        self.assertEqual(await source.get(OTHER_PLAYER), ())
+        self.assertEqual(await source.get(OTHER_PLAYER), QueueState(OTHER_PLAYER))
 
     async def test_queues_players_apart(self) -> None:
         source = await self.make_queues()
         listener = QueueRecorder()
         await source.watch(PLAYER, listener)
         await self.verdicts(source, [event(queued(1, player_id=OTHER_PLAYER))])
-        self.assertEqual((listener.heard, await source.get(PLAYER)), ([], ()))
-        self.assertEqual(len(await source.get(OTHER_PLAYER)), 1)
+        self.assertEqual((listener.heard, await source.get(PLAYER)), ([], QueueState(PLAYER)))
+        self.assertEqual(len((await source.get(OTHER_PLAYER)).entries), 1)
 
     async def test_queues_watched_twice_told_once(self) -> None:
         source = await self.make_queues()

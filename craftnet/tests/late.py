@@ -18,7 +18,7 @@ from craftnet.interfaces import (
     ISessionListener,
     ISessionSource,
 )
-from craftnet.state import MaterialsState, QueueEntry, SessionState
+from craftnet.state import MaterialsState, QueueEntry, QueueState, SessionState
 
 Answer = TypeVar("Answer")
 Later = Callable[[Callable[[], None]], object]
@@ -116,7 +116,7 @@ class LateQueues(_Late):
         super().__init__(later)
         self._kept = kept
 
-    def get(self, player_id: UUID) -> Deferred[tuple[QueueEntry, ...]]:
+    def get(self, player_id: UUID) -> Deferred[QueueState]:
         """As in `IQueueSource`."""
         return self._answer(self._kept.get(player_id))
 
@@ -124,7 +124,7 @@ class LateQueues(_Late):
         """As in `IQueueSource`."""
         return self._answer(self._kept.find(session_id))
 
-    def watch(self, player_id: UUID, listener: IQueueListener) -> Deferred[tuple[QueueEntry, ...]]:
+    def watch(self, player_id: UUID, listener: IQueueListener) -> Deferred[QueueState]:
         """As in `IQueueSource`."""
         self.listening.add((player_id, listener))
         return self._answer(self._kept.watch(player_id, listener))

@@ -16,7 +16,7 @@ from craftnet.errors import Forbidden, NotFound, Unauthorized, Unavailable
 from craftnet.events import Event, Outcome
 from craftnet.interfaces import IQueueListener, IQueueSource, ISessionListener, ISessionSource
 from craftnet.messages import QueueStatusData
-from craftnet.state import QueueEntry, SessionState
+from craftnet.state import QueueEntry, QueueState, SessionState
 from craftnet.tests.fakes import TableAuthority
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
 
@@ -65,15 +65,16 @@ class TableQueues:
     def __init__(self) -> None:
         self.entries: dict[UUID, QueueEntry] = {}
 
-    def get(self, player_id: UUID) -> Deferred[tuple[QueueEntry, ...]]:
+    def get(self, player_id: UUID) -> Deferred[QueueState]:
         """Those of a player."""
-        return succeed(tuple(entry for entry in self.entries.values() if entry.player_id == player_id))
+        entries = tuple(entry for entry in self.entries.values() if entry.player_id == player_id)
+        return succeed(QueueState(player_id, len(entries), entries))
 
     def find(self, session_id: UUID) -> Deferred[QueueEntry | None]:
         """Look it up."""
         return succeed(self.entries.get(session_id))
 
-    def watch(self, player_id: UUID, listener: IQueueListener) -> Deferred[tuple[QueueEntry, ...]]:
+    def watch(self, player_id: UUID, listener: IQueueListener) -> Deferred[QueueState]:
         """Nothing changes."""
         return self.get(player_id)
 

@@ -19,7 +19,7 @@ from craftnet.messages import (
     instant,
 )
 from craftnet.model import Progress
-from craftnet.state import Material, MaterialsState, QueueChange, QueueEntry
+from craftnet.state import Material, MaterialsState, QueueChange, QueueEntry, QueueState
 from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION, running
 from craftnet.updates import materials_snapshot, progress_update, session_queue_update
 
@@ -118,7 +118,7 @@ class StateTests(SynchronousTestCase):
         entry = QueueEntry(PLACE, 1, NOW)
 
         def told(news: QueueNews, waiting: bool, feed: Feed) -> UUID | None:
-            change = QueueChange(entry, news, waiting)
+            change = QueueChange(QueueState(PLAYER, 1, (entry,) if waiting else ()), entry, news, waiting)
             queue = advance(feed, session_queue_update(SESSION, change, NOW), NOW).queue
             return None if queue is None else queue.player_id
 

@@ -28,7 +28,7 @@ from craftnet.providers.memory.materials import MemoryMaterials
 from craftnet.providers.memory.queues import MemoryQueues
 from craftnet.providers.memory.recent import RecentIds
 from craftnet.providers.memory.sessions import MemorySessions
-from craftnet.state import MaterialsState, SessionState
+from craftnet.state import MaterialsState, QueueState, SessionState
 from craftnet.tests.contracts import (
     ACCEPTED,
     DUPLICATE,
@@ -276,7 +276,7 @@ class QueuesTests(_MemoryTestCase):
         source = MemoryQueues(capacity=1, remembered_events=10)
         self.verdicts(source, event(queued(1), session_id=SESSION))
         self.verdicts(source, event(queued(1, player_id=OTHER_PLAYER), session_id=OTHER_SESSION))
-        self.assertEqual(self.successResultOf(source.get(PLAYER)), ())
+        self.assertEqual(self.successResultOf(source.get(PLAYER)).entries, ())
         self.assertIsNone(self.successResultOf(source.find(SESSION)))
         self.assertIsNotNone(self.successResultOf(source.find(OTHER_SESSION)))
 
@@ -284,7 +284,22 @@ class QueuesTests(_MemoryTestCase):
         source = MemoryQueues(capacity=1, remembered_events=10)
         self.verdicts(source, event(queued(1)), event(queued(1, QueueNews.STATION_AVAILABLE), NOW + 1))
         self.verdicts(source, event(queued(1, player_id=OTHER_PLAYER), NOW + 2))
-        self.assertEqual(len(self.successResultOf(source.get(OTHER_PLAYER))), 1)
+        self.assertEqual(len(self.successResultOf(source.get(OTHER_PLAYER)).entries), 1)
+
+    def test_those_who_left_push_nobody_out(self) -> None:
+        source = MemoryQueues(capacity=1, remembered_events=10)
+        self.verdicts(source, event(queued(1)))
+        for player_id in (OTHER_PLAYER, UUID(int=9)):
+            self.verdicts(source, event(queued(1, QueueNews.QUEUE_TIMEOUT, player_id=player_id)))
+        self.assertEqual(len(self.successResultOf(source.get(PLAYER)).entries), 1)
+
+    def test_forgotten_players_go_on_counting(self) -> None:
+        source = MemoryQueues(capacity=1, remembered_events=10)
+        self.verdicts(source, event(queued(3)), event(queued(2), NOW + 1), event(queued(1), NOW + 2))
+        self.verdicts(source, event(queued(1, player_id=OTHER_PLAYER)))
+        self.assertEqual(self.successResultOf(source.get(PLAYER)), QueueState(PLAYER, 3))
+        self.verdicts(source, event(queued(1), NOW + 3))
+        self.assertEqual(self.successResultOf(source.get(PLAYER)).version, 4)
 
     def test_find_follows_the_newest(self) -> None:
         source = MemoryQueues(capacity=1, remembered_events=10)

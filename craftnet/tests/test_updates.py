@@ -21,7 +21,7 @@ from craftnet.messages import (
     instant,
 )
 from craftnet.model import Progress
-from craftnet.state import Material, MaterialsChange, MaterialsState, QueueChange, QueueEntry
+from craftnet.state import Material, MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState
 from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION, running
 from craftnet.updates import (
     Update,
@@ -41,6 +41,7 @@ POOR = MaterialNotification(material_id=COPPER, notification_type=MaterialProble
 PLACE = QueueStatusData(
     player_id=PLAYER, queue_position=2, estimated_wait_seconds=30, station_type=Station.LABORATORY, total_in_queue=4
 )
+ENTRY = QueueEntry(PLACE, 1, NOW, SESSION)
 
 
 def shapes(update: Update) -> list[dict[str, Any]]:
@@ -125,7 +126,7 @@ class MaterialTests(SynchronousTestCase):
 
 
 class QueueTests(SynchronousTestCase):
-    CHANGE = QueueChange(QueueEntry(PLACE, 1, NOW, SESSION), QueueNews.PRIORITY_BOOST, True, NOW)
+    CHANGE = QueueChange(QueueState(PLAYER, 1, (ENTRY,)), ENTRY, QueueNews.PRIORITY_BOOST, True, NOW)
 
     def test_in_a_queue_feed(self) -> None:
         update = queue_update(self.CHANGE, NOW, NOW)

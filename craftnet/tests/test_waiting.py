@@ -10,10 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.errors import EventRejected
 from craftnet.events import QueueUpdate
 from craftnet.messages import QueueNews, QueueStatusData, Station
-from craftnet.state import QueueChange, QueueEntry
+from craftnet.state import QueueChange, QueueEntry, QueueState
 from craftnet.tests.contracts import pause, queued
-from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION, event
-from craftnet.waiting import LEAVING, MAX_ENTRIES, advance, key
+from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event
+from craftnet.waiting import LEAVING, MAX_ENTRIES, advance, check_holder, key
 
 RICH = QueueUpdate(
     player_id=PLAYER,
@@ -32,9 +32,17 @@ def entry(number: int = 0, *, told: float = NOW, session_id: UUID | None = None)
     return QueueEntry(status, number + 1, told, session_id)
 
 
+def standing(*entries: QueueEntry, told: float = 0.0) -> QueueState:
+    """The state with these entries."""
+    return QueueState(PLAYER, max((known.version for known in entries), default=0), entries, told)
+
+
+NOTHING = QueueState(PLAYER)
+
+
 class WaitingTests(SynchronousTestCase):
     def test_first(self) -> None:
-        entries, change = advance((), event(RICH, session_id=SESSION))
+        change = advance(NOTHING, event(RICH, session_id=SESSION))
         status = QueueStatusData(
             player_id=PLAYER,
             queue_position=2,
@@ -44,64 +52,87 @@ class WaitingTests(SynchronousTestCase):
             can_jump_queue=True,
             jump_queue_cost=100,
         )
-        self.assertEqual(entries, (QueueEntry(status, 1, NOW, SESSION),))
-        self.assertEqual(change, QueueChange(entries[0], QueueNews.QUEUE_POSITION, True, NOW))
+        entry = QueueEntry(status, 1, NOW, SESSION)
+        self.assertEqual(
+            change, QueueChange(QueueState(PLAYER, 1, (entry,)), entry, QueueNews.QUEUE_POSITION, True, NOW)
+        )
         self.assertIs(type(change.entry.status), QueueStatusData)
 
     def test_every_news(self) -> None:
         for news in QueueNews:
-            entries, change = advance((entry(),), event(queued(1, news), NOW + 1))
+            change = advance(standing(entry()), event(queued(1, news), NOW + 1))
             self.assertEqual(change.waiting, news not in LEAVING)
-            self.assertEqual(len(entries), int(change.waiting))
-            self.assertEqual((change.news, change.entry.version), (news, 2))
+            self.assertEqual(len(change.state.entries), int(change.waiting))
+            self.assertEqual((change.news, change.entry.version, change.state.version), (news, 2, 2))
 
     def test_what_ends_the_waiting(self) -> None:
         self.assertEqual(LEAVING, {QueueNews.STATION_AVAILABLE, QueueNews.QUEUE_TIMEOUT})
 
     def test_leaving_without_having_waited(self) -> None:
-        entries, change = advance((), event(queued(1, QueueNews.STATION_AVAILABLE)))
-        self.assertEqual((entries, change.waiting), ((), False))
+        change = advance(NOTHING, event(queued(1, QueueNews.STATION_AVAILABLE)))
+        self.assertEqual((change.state, change.waiting), (QueueState(PLAYER, 1, (), NOW), False))
 
     def test_known_by_session_first(self) -> None:
         """Two sessions at one station are two entries; a session that changes the station stays one."""
-        entries, _ = advance((), event(queued(1), session_id=SESSION))
-        entries, _ = advance(entries, event(queued(2), NOW + 1, session_id=OTHER_SESSION))
-        self.assertEqual([key(known) for known in entries], [SESSION, OTHER_SESSION])
-        entries, _ = advance(entries, event(queued(3, station=Station.VEHICLE_BAY), NOW + 2, session_id=SESSION))
-        self.assertEqual([key(known) for known in entries], [OTHER_SESSION, SESSION])
-        self.assertIs(entries[1].station, Station.VEHICLE_BAY)
+        state = advance(NOTHING, event(queued(1), session_id=SESSION)).state
+        state = advance(state, event(queued(2), NOW + 1, session_id=OTHER_SESSION)).state
+        self.assertEqual([key(known) for known in state.entries], [SESSION, OTHER_SESSION])
+        state = advance(state, event(queued(3, station=Station.VEHICLE_BAY), NOW + 2, session_id=SESSION)).state
+        self.assertEqual([key(known) for known in state.entries], [OTHER_SESSION, SESSION])
+        self.assertIs(state.entries[1].station, Station.VEHICLE_BAY)
 
     def test_known_by_station_otherwise(self) -> None:
-        entries, _ = advance((), event(queued(1)))
-        entries, _ = advance(entries, event(queued(1, station=None), NOW + 1))
-        entries, _ = advance(entries, event(queued(4), NOW + 2))
-        self.assertEqual([key(known) for known in entries], [None, Station.LABORATORY])
+        state = advance(NOTHING, event(queued(1))).state
+        state = advance(state, event(queued(1, station=None), NOW + 1)).state
+        state = advance(state, event(queued(4), NOW + 2)).state
+        self.assertEqual([key(known) for known in state.entries], [None, Station.LABORATORY])
 
-    def test_version_grows_with_each_change(self) -> None:
-        entries, first = advance((), event(queued(1)))
-        entries, second = advance(entries, event(queued(1, station=None), NOW + 1))
-        _, third = advance(entries, event(queued(2), NOW + 2))
-        self.assertEqual([change.entry.version for change in (first, second, third)], [1, 2, 3])
+    def test_version_never_restarts(self) -> None:
+        state, versions = NOTHING, []
+        for number, news in enumerate((QueueNews.QUEUE_POSITION, QueueNews.QUEUE_TIMEOUT) * 2):
+            change = advance(state, event(queued(1, news), NOW + number))
+            state = change.state
+            versions.append((change.entry.version, state.version))
+        self.assertEqual(versions, [(1, 1), (2, 2), (3, 3), (4, 4)])
 
     def test_out_of_order(self) -> None:
-        error = self.assertRaises(EventRejected, advance, (entry(),), event(queued(1), NOW - 1))
+        error = self.assertRaises(EventRejected, advance, standing(entry()), event(queued(1), NOW - 1))
         self.assertIn("out of order", str(error))
-        advance((entry(),), event(queued(1), NOW))
-        advance((entry(),), event(queued(1, station=None), NOW - 1))
+        advance(standing(entry()), event(queued(1), NOW))
+        advance(standing(entry()), event(queued(1, station=None), NOW - 1))
+
+    def test_what_left_does_not_come_back(self) -> None:
+        left = advance(standing(entry()), event(queued(1, QueueNews.STATION_AVAILABLE), NOW + 5)).state
+        error = self.assertRaises(EventRejected, advance, left, event(queued(1), NOW + 4))
+        self.assertIn("out of order", str(error))
+        self.assertEqual(len(advance(left, event(queued(3), NOW + 5)).state.entries), 1)
+
+    def test_leaving_late_does_not_turn_the_clock_back(self) -> None:
+        """An entry that others overtook may still leave; what is newer than that stays refused."""
+        state = standing(entry(session_id=SESSION), told=NOW + 9)
+        leaving = event(queued(1, QueueNews.QUEUE_TIMEOUT), NOW + 1, session_id=SESSION)
+        self.assertEqual(advance(state, leaving).state.told, NOW + 9)
+
+    def test_one_player_only(self) -> None:
+        held = entry(session_id=SESSION)
+        check_holder(None, event(queued(1), session_id=SESSION))
+        check_holder(held, event(queued(1), session_id=SESSION))
+        stolen = event(queued(1, player_id=OTHER_PLAYER), session_id=SESSION)
+        self.assertIn("another player", str(self.assertRaises(EventRejected, check_holder, held, stolen)))
 
     def test_beyond_the_end(self) -> None:
         beyond = replace(RICH, queue_position=10)
-        self.assertRaises(EventRejected, advance, (), event(beyond))
-        advance((), event(replace(RICH, queue_position=9)))
+        self.assertRaises(EventRejected, advance, NOTHING, event(beyond))
+        advance(NOTHING, event(replace(RICH, queue_position=9)))
 
     def test_other_events(self) -> None:
-        self.assertIn("SessionPause", str(self.assertRaises(EventRejected, advance, (), event(pause()))))
+        self.assertIn("SessionPause", str(self.assertRaises(EventRejected, advance, NOTHING, event(pause()))))
 
     def test_bounded(self) -> None:
-        full = tuple(entry(number, session_id=UUID(int=number + 1)) for number in range(MAX_ENTRIES))
+        full = standing(*(entry(number, session_id=UUID(int=number + 1)) for number in range(MAX_ENTRIES)))
         error = self.assertRaises(EventRejected, advance, full, event(queued(1), NOW + 1))
         self.assertIn(str(MAX_ENTRIES), str(error))
-        moved, _ = advance(full, event(queued(1), NOW + 1, session_id=UUID(int=1)))
-        self.assertEqual(len(moved), MAX_ENTRIES)
-        left, _ = advance(full, event(queued(1, QueueNews.QUEUE_TIMEOUT), NOW + 1, session_id=UUID(int=1)))
-        self.assertEqual(len(left), MAX_ENTRIES - 1)
+        moved = advance(full, event(queued(1), NOW + 1, session_id=UUID(int=1))).state
+        self.assertEqual(len(moved.entries), MAX_ENTRIES)
+        left = advance(full, event(queued(1, QueueNews.QUEUE_TIMEOUT), NOW + 1, session_id=UUID(int=1))).state
+        self.assertEqual(len(left.entries), MAX_ENTRIES - 1)

@@ -13,31 +13,34 @@ from craftnet.events import ACCEPTED, DUPLICATE, Event, Outcome, QueueUpdate, re
 from craftnet.interfaces import IQueueListener, IQueueSource
 from craftnet.providers.memory.listeners import Listeners
 from craftnet.providers.memory.recent import RecentIds
-from craftnet.state import QueueChange, QueueEntry
-from craftnet.waiting import advance
+from craftnet.state import QueueEntry, QueueState
+from craftnet.waiting import advance, check_holder
 
 
 @implementer(IQueueSource)
 class MemoryQueues:
-    """Keeps the entries of at most `capacity` players; beyond that, those unchanged for longest go."""
+    """Keeps the places of at most `capacity` players who wait, and as many who left; those unchanged for longest go."""
 
     def __init__(self, *, capacity: int, remembered_events: int) -> None:
         self._capacity = capacity
-        # In the order of their newest change.
-        self._by_player: dict[UUID, tuple[QueueEntry, ...]] = {}
+        # Each in the order of the newest change.
+        self._waiting: dict[UUID, QueueState] = {}
+        self._left: dict[UUID, QueueState] = {}
+        # The highest version of a player who was forgotten, from which such a player goes on.
+        self._forgotten = 0
         self._by_session: dict[UUID, QueueEntry] = {}
         self._accepted = RecentIds(remembered_events)
         self._listeners: Listeners[IQueueListener] = Listeners()
 
-    def get(self, player_id: UUID) -> Deferred[tuple[QueueEntry, ...]]:
+    def get(self, player_id: UUID) -> Deferred[QueueState]:
         """As in `IQueueSource`."""
-        return succeed(self._by_player.get(player_id, ()))
+        return succeed(self._state(player_id))
 
     def find(self, session_id: UUID) -> Deferred[QueueEntry | None]:
         """As in `IQueueSource`."""
         return succeed(self._by_session.get(session_id))
 
-    def watch(self, player_id: UUID, listener: IQueueListener) -> Deferred[tuple[QueueEntry, ...]]:
+    def watch(self, player_id: UUID, listener: IQueueListener) -> Deferred[QueueState]:
         """As in `IQueueSource`."""
         self._listeners.add(player_id, listener)
         return self.get(player_id)
@@ -56,28 +59,34 @@ class MemoryQueues:
         if not isinstance(event.data, QueueUpdate):
             return rejected(f"not an event of a queue: {type(event.data).__name__}")
         player_id = event.data.player_id
-        holder = self._by_session.get(event.session_id) if event.session_id else None
-        if holder is not None and holder.player_id != player_id:
-            return rejected("the session waits in the name of another player")
         try:
-            after, change = advance(self._by_player.get(player_id, ()), event)
+            check_holder(self._by_session.get(event.session_id) if event.session_id else None, event)
+            change = advance(self._state(player_id), event)
         except EventRejected as error:
             return rejected(str(error))
         self._accepted.add(event.event_id)
-        self._keep(player_id, after, change)
+        self._keep(change.state)
         for listener in self._listeners.of(player_id):
             listener.queue_changed(change)
         return ACCEPTED
 
-    def _keep(self, player_id: UUID, entries: tuple[QueueEntry, ...], change: QueueChange) -> None:
-        self._drop(player_id)
-        if entries:
-            self._by_player[player_id] = entries
-            self._by_session.update((entry.session_id, entry) for entry in entries if entry.session_id)
-        if len(self._by_player) > self._capacity:
-            self._drop(next(iter(self._by_player)))
+    def _state(self, player_id: UUID) -> QueueState:
+        known = self._waiting.get(player_id) or self._left.get(player_id)
+        return known or QueueState(player_id, self._forgotten)
 
-    def _drop(self, player_id: UUID) -> None:
-        for entry in self._by_player.pop(player_id, ()):
+    def _keep(self, state: QueueState) -> None:
+        self._drop(state.player_id)
+        kept = self._waiting if state.entries else self._left
+        kept[state.player_id] = state
+        self._by_session.update((entry.session_id, entry) for entry in state.entries if entry.session_id)
+        if len(kept) > self._capacity:
+            self._forgotten = max(self._forgotten, self._drop(next(iter(kept))).version)
+
+    def _drop(self, player_id: UUID) -> QueueState:
+        state = self._state(player_id)
+        self._waiting.pop(player_id, None)
+        self._left.pop(player_id, None)
+        for entry in state.entries:
             if entry.session_id:
                 self._by_session.pop(entry.session_id, None)
+        return state

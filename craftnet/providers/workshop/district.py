@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from craftnet.messages import Station
-from craftnet.providers.workshop.bench import Bench
 from craftnet.providers.workshop.catalogue import RECIPES, name_id
+from craftnet.providers.workshop.workbench import Workbench
 
 POPULATION = 50
 """Players in a district: many enough for queues, few enough that each move of a queue is told to few."""
@@ -30,7 +30,7 @@ class District:
         self.zone_id = name_id("zone", str(number))
         places = players * _SHARE / sum(_DEMAND.values())
         self.benches = {
-            station: Bench(
+            station: Workbench(
                 station,
                 [name_id(station, f"{number}/{place}") for place in range(max(1, round(places * demand)))],
             )

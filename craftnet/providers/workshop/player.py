@@ -8,11 +8,11 @@ from itertools import accumulate
 from uuid import UUID
 
 from craftnet.messages import QueueNews
-from craftnet.providers.workshop.bench import Bench, Ticket
 from craftnet.providers.workshop.catalogue import RECIPES, Recipe
 from craftnet.providers.workshop.craft import SHORTEST, Craft, estimate
 from craftnet.providers.workshop.district import District
 from craftnet.providers.workshop.schedule import Life
+from craftnet.providers.workshop.workbench import Ticket, Workbench
 from craftnet.providers.workshop.world import World
 
 SHOWPIECE = 180.0
@@ -67,7 +67,7 @@ class Player:
     def _choice(self, weights: Sequence[float]) -> Recipe:
         return self._world.dice.choices(RECIPES, cum_weights=weights)[0]
 
-    def _wait(self, bench: Bench, ticket: Ticket) -> Life:
+    def _wait(self, bench: Workbench, ticket: Ticket) -> Life:
         """Stand in line until a place is given, or for as long as patience lasts; some pay to be let past others."""
         world = self._world
         self._news(bench, ticket, QueueNews.QUEUE_POSITION)
@@ -100,14 +100,14 @@ class Player:
         yield from craft.live(self._district.zone_id, workstation_id, head_start)
         del self._running[session_id]
 
-    def _boost(self, bench: Bench, ticket: Ticket) -> None:
+    def _boost(self, bench: Workbench, ticket: Ticket) -> None:
         position = bench.position(ticket)
         if position > 1:
             passed = bench.boost(ticket, self._world.dice.randrange(1, position))
             self._news(bench, ticket, QueueNews.PRIORITY_BOOST)
             self._moved(bench, passed)
 
-    def _release(self, bench: Bench, workstation_id: UUID) -> None:
+    def _release(self, bench: Workbench, workstation_id: UUID) -> None:
         """Make room for the first in line."""
         first = bench.release(workstation_id, self._world.now)
         if first is not None:
@@ -115,11 +115,11 @@ class Player:
             self._moved(bench, bench.leave(first))
             self._world.schedule.wake(first.owner)
 
-    def _moved(self, bench: Bench, tickets: Iterable[Ticket]) -> None:
+    def _moved(self, bench: Workbench, tickets: Iterable[Ticket]) -> None:
         for ticket in tickets:
             self._news(bench, ticket, QueueNews.QUEUE_POSITION)
 
-    def _news(self, bench: Bench, ticket: Ticket, kind: QueueNews) -> None:
+    def _news(self, bench: Workbench, ticket: Ticket, kind: QueueNews) -> None:
         self._world.tell(bench.news(ticket, kind, self._world.now), ticket.session_id)
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import QueueNews, Station
-from craftnet.providers.workshop.bench import JUMP_PRICE, Bench, Ticket
 from craftnet.providers.workshop.schedule import Sleeper
+from craftnet.providers.workshop.workbench import JUMP_PRICE, Ticket, Workbench
 from craftnet.tests.samples import NOW
 
 PLACES = (UUID(int=901), UUID(int=902))
@@ -19,11 +19,11 @@ def ticket(number: int) -> Ticket:
     return Ticket(UUID(int=number), UUID(int=100 + number), 60.0, Sleeper(iter(())))  # type: ignore[arg-type]  # never woken.
 
 
-class BenchTests(SynchronousTestCase):
+class WorkbenchTests(SynchronousTestCase):
     """Two places, five players."""
 
     def setUp(self) -> None:
-        self.bench = Bench(Station.LABORATORY, PLACES)
+        self.bench = Workbench(Station.LABORATORY, PLACES)
         self.tickets = [ticket(number) for number in range(5)]
         self.entered = [self.bench.enter(each, NOW) for each in self.tickets]
 

@@ -33,7 +33,7 @@ class Ticket:
         self.workstation_id: UUID | None = None
 
 
-class Bench:
+class Workbench:
     """Places and a line.
 
     Arguments:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib  # not `suppress` itself: trial takes a module's `suppress` for its own setting.
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,7 +42,7 @@ class HostPortTests(SynchronousTestCase):
     @given(st.text(max_size=20))
     def test_any_text(self, text: str) -> None:
         """An address or a ConfigurationError."""
-        with suppress(ConfigurationError):
+        with contextlib.suppress(ConfigurationError):
             self.assertIn(parse_host_port(text).port, range(65536))
 
 

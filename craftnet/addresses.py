@@ -14,12 +14,18 @@ UDP_PORT = 8082
 
 _ENDPOINT_INTERFACE = re.compile(r"(?<!\\):interface=((?:[^:\\]|\\.)*)")
 
+_SHAREABLE = re.compile(r"(?:tcp|tcp4|tcp6|ssl):(?:port=)?[1-9][0-9]*(?::|\Z)")
+
 
 class HostPort(Struct, frozen=True):
     """An address; an empty host is every interface."""
 
     host: str
     port: int
+
+    def __add__(self, number: int) -> HostPort:
+        """The same host, `number` ports further."""
+        return HostPort(self.host, self.port + number)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host or '*'}:{self.port}"
@@ -94,6 +100,19 @@ def http_endpoint(option: str | None, port: str | None, *, loopback_only: bool, 
                 "Add :interface=127.0.0.1, or configure --auth."
             )
     return option
+
+
+def check_shareable(endpoint: str) -> None:
+    """Whether several processes can listen on it together.
+
+    Arguments:
+        endpoint: a Twisted endpoint description.
+
+    Raises:
+        ConfigurationError: they cannot.
+    """
+    if _SHAREABLE.match(endpoint) is None:
+        raise ConfigurationError(f"--workers needs a tcp: or ssl: endpoint with a fixed port, not {endpoint}")
 
 
 def udp_address(option: str | None, *, loopback_only: bool, reason: str) -> HostPort | None:

@@ -136,6 +136,7 @@ class IBackendFactory(Interface):
     name: str = Attribute("How the option names it: lower-case letters, digits, '-'.")
     summary: str = Attribute("One line for --help-backends.")
     arguments: Mapping[str, str] = Attribute("Its arguments: a mapping of each name to one line of help.")
+    shared: bool = Attribute("Whether several processes that name it with the same arguments see the same state.")
 
     def build(reactor: IReactorTime, arguments: Mapping[str, str]) -> IBackend:
         """Make the backend. No I/O before its service starts.

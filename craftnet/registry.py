@@ -73,17 +73,24 @@ class Registry:
             self._backends[text] = self._build(parse_spec(text))
         return self._backends[text]
 
+    def is_shared(self, text: str) -> bool:
+        """Whether several processes with this back end see the same state; raises as `backend` does."""
+        return self._factory(parse_spec(text)).shared
+
     @property
     def built(self) -> Iterable[IBackend]:
         """Every back end made so far."""
         return self._backends.values()
 
-    def _build(self, spec: Spec) -> IBackend:
+    def _factory(self, spec: Spec) -> IBackendFactory:
         plugins = installed()
         if spec.name not in plugins:
             known = ", ".join(sorted(plugins)) or "none"
             raise ConfigurationError(f"there is no back end {spec.name!r}; installed: {known} (see --help-backends)")
-        factory = factory_of(plugins[spec.name])
+        return factory_of(plugins[spec.name])
+
+    def _build(self, spec: Spec) -> IBackend:
+        factory = self._factory(spec)
         for argument in spec.arguments:
             if argument not in factory.arguments:
                 known = ", ".join(factory.arguments) or "none"

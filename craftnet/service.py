@@ -23,13 +23,14 @@ from craftnet import __version__
 from craftnet.access.admission import Admission
 from craftnet.access.development import mint
 from craftnet.access.options import Access, access_from_option
-from craftnet.addresses import http_endpoint, parse_public, udp_address
+from craftnet.addresses import check_shareable, http_endpoint, parse_public, udp_address
 from craftnet.announcer import Announcer
 from craftnet.banner import Served, watch_hint
 from craftnet.closecodes import CloseCode
 from craftnet.errors import ConfigurationError
 from craftnet.http.door import DoorFactory
 from craftnet.http.listener import Listener
+from craftnet.http.sharedport import SharingReactor
 from craftnet.http.site import site
 from craftnet.hub import Hub
 from craftnet.ingest import Ingest
@@ -55,7 +56,11 @@ HINT_TTL = 8 * 3600
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The operator's options, as `craftnet.tap` reads them; None where one is not given."""
+    """The operator's options, as `craftnet.tap` reads them; None where one is not given.
+
+    Attributes:
+        worker: which of several processes this is, from 0; None when it is the only one.
+    """
 
     backend: str = "memory"
     sessions: str | None = None
@@ -72,6 +77,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     crafting_service: str | None = None
     real_time_combat: str | None = None
     health_interval: float = 10.0
+    worker: int | None = None
 
 
 class Craftnet(MultiService):
@@ -134,6 +140,9 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     http = http_endpoint(settings.http, settings.port, loopback_only=access.loopback_only, reason=access.reason)
     udp = udp_address(settings.udp, loopback_only=access.loopback_only, reason=access.reason)
     public_udp = None if settings.public_udp is None else parse_public(settings.public_udp)
+    if settings.worker is not None and udp is not None:
+        udp += settings.worker
+        public_udp = None if public_udp is None else public_udp + settings.worker
     metrics = Metrics()
 
     registry = Registry(reactor)
@@ -173,7 +182,8 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         clock=reactor,
         protocols=SUPPORTED,
     )
-    listener = Listener(_endpoint(reactor, http), DoorFactory(routes, feeds, reactor), secure=http.startswith("ssl:"))
+    endpoint = _endpoint(reactor if settings.worker is None else SharingReactor(reactor), http)
+    listener = Listener(endpoint, DoorFactory(routes, feeds, reactor), secure=http.startswith("ssl:"))
 
     service = Craftnet(listener, gateway, feeds)
     refreshes, heartbeats = TimerService(hub.turn_interval, hub.turn), TimerService(1.0, feeds.turn)
@@ -195,6 +205,26 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     for part in (*own, monitor, health, refreshes, heartbeats, Census(sources.sessions, metrics, reactor), announcer):
         part.setServiceParent(service)
     return service
+
+
+def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> None:
+    """Whether the service that `settings` describe can be run as several processes.
+
+    Raises:
+        ConfigurationError: it cannot; the text says why.
+    """
+    access = access_from_option(settings.auth, environ, reactor)
+    if access.loopback_only:
+        raise ConfigurationError(
+            "--workers needs --auth or CRAFTNET_JWT_SECRET: every worker must take the same tokens"
+        )
+    check_shareable(http_endpoint(settings.http, settings.port, loopback_only=False, reason=""))
+    registry = Registry(reactor)
+    for text in (settings.backend, settings.sessions, settings.queues, settings.materials):
+        if text is not None and not registry.is_shared(text):
+            raise ConfigurationError(
+                f"--workers needs a back end that several processes share; {text} keeps its state to itself"
+            )
 
 
 def _probes(settings: Settings, reactor: Any) -> dict[Service, HttpProbe]:

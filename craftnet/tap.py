@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NoReturn
 
 from twisted.application.service import IService
@@ -13,7 +13,10 @@ from twisted.python.usage import Options as UsageOptions
 from craftnet import __version__
 from craftnet.errors import ConfigurationError
 from craftnet.registry import help_text
-from craftnet.service import Settings, build
+from craftnet.service import Settings, build, check_workers
+
+WORKER = "CRAFTNET_WORKER"
+"""The environment variable that tells a worker which one it is, from 0."""
 
 
 def _number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
@@ -58,7 +61,16 @@ class Options(UsageOptions):
         ["real-time-combat", None, None, "URL that answers 2xx when real-time-combat is well"],
         ["health-interval", None, 10.0, "Seconds between health checks, and between health updates",
          _number(float, 0.5, 3600)],
+        ["workers", None, 1, "Processes to run, all on the same HTTP port, each with a UDP port of its own from "
+         "--udp on; needs a back end that they can share", _number(int, 1, 256)],
     ]  # fmt: skip
+
+    given: Sequence[str] = ()
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Keep them as given, for workers."""
+        self.given = options or ()
+        super().parseOptions(options)
 
     def opt_help_backends(self) -> NoReturn:
         """List the back ends that are installed, with their arguments, and exit."""
@@ -92,6 +104,7 @@ class Options(UsageOptions):
             crafting_service=self["crafting-service"],
             real_time_combat=self["real-time-combat"],
             health_interval=float(self["health-interval"]),
+            worker=int(os.environ[WORKER]) if WORKER in os.environ else None,
         )
 
 
@@ -103,12 +116,23 @@ def makeService(options: Options) -> IService:  # the name twistd looks for.
     """
     from twisted.internet import reactor  # here and not above: twistd installs the one that --reactor names.
 
+    settings = options.settings
     try:
-        service = build(options.settings, reactor, os.environ)
+        if options["workers"] > 1 and settings.worker is None:
+            check_workers(settings, reactor, os.environ)
+            service = _supervisor(reactor, options)
+        else:
+            service = build(settings, reactor, os.environ)
     except ConfigurationError as error:
         raise SystemExit(f"craftnet: {error}") from None
     reactor.callWhenRunning(_end_well_on_sigterm, reactor)
     return service
+
+
+def _supervisor(reactor: Any, options: Options) -> IService:
+    from craftnet.supervisor import Supervisor  # here and not above: Twisted's process monitor imports the reactor.
+
+    return Supervisor(reactor, int(options["workers"]), options.given, WORKER, os.environ)
 
 
 def _end_well_on_sigterm(reactor: Any) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that names a folder, where prometheus-client keeps the figures of several processes."""
 
 LATENCY_BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Seconds. They resolve the promises: 1 ms for UDP, 5 ms for WebSocket."""
@@ -16,9 +22,26 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._connections = Gauge("craftnet_connections", "Open connections.", ["transport"], registry=self.registry)
-        self._sessions = Gauge("craftnet_sessions", "Sessions kept, finished ones included.", registry=self.registry)
-        self._watchers = Gauge("craftnet_watchers", "Watchers, by feed.", ["feed"], registry=self.registry)
+        self._connections = Gauge(
+            "craftnet_connections",
+            "Open connections.",
+            ["transport"],
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self._sessions = Gauge(
+            "craftnet_sessions",
+            "Sessions kept, finished ones included.",
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self._watchers = Gauge(
+            "craftnet_watchers",
+            "Watchers, by feed.",
+            ["feed"],
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self._deliveries = Counter(
             "craftnet_deliveries", "Messages handed to a transport.", ["transport"], registry=self.registry
         )
@@ -87,5 +110,21 @@ class Metrics:
         self._claims.labels(verdict).inc()
 
     def render(self) -> bytes:
-        """All of it in the Prometheus text format, version 0.0.4."""
-        return generate_latest(self.registry)
+        """All of it in the Prometheus text format, version 0.0.4; of all processes where they share a folder."""
+        directory = os.environ.get(SHARED_DIRECTORY)
+        if directory is None:
+            return generate_latest(self.registry)
+        everybody = CollectorRegistry()
+        _forget_the_dead(Path(directory))
+        MultiProcessCollector(everybody, directory)
+        return generate_latest(everybody)
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """A process that ended has no connections any more; what it counted stays counted."""
+    for file in directory.glob("gauge_live*_*.db"):
+        process = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            mark_process_dead(process, str(directory))

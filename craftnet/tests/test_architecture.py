@@ -58,6 +58,7 @@ PLACES = {
     "craftnet.client": "client",
     "craftnet.announcer": "composition",
     "craftnet.service": "composition",
+    "craftnet.supervisor": "composition",
     "craftnet.tap": "tap",
 }
 

@@ -56,6 +56,7 @@ class MemoryFactory:
     """Makes `MemoryBackend`s."""
 
     name = "memory"
+    shared = False
     summary = "state in this process's memory; fed by POST /events"
     arguments: Mapping[str, str] = {
         "capacity": f"sessions kept at most (default {MemorySettings().capacity})",

@@ -52,6 +52,7 @@ class WorkshopFactory:
     """Makes `WorkshopBackend`s."""
 
     name = "workshop"
+    shared = False
     summary = "a simulated crafting authority, for demonstrations and for load"
     arguments: Mapping[str, str] = settings.ARGUMENTS
 

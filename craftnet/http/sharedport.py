@@ -1,0 +1,54 @@
+"""One TCP port for several processes: the kernel spreads new connections over those that listen (SO_REUSEPORT)."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory
+from twisted.internet.protocol import ServerFactory
+from twisted.internet.tcp import Port
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+
+class SharedPort(Port):
+    """A port that other processes of the same user may listen on, too."""
+
+    def createInternetSocket(self) -> socket.socket:
+        """A socket that says so."""
+        created: socket.socket = super().createInternetSocket()
+        created.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        return created
+
+
+class SharingReactor:
+    """A reactor for endpoints, on which every port is a `SharedPort`.
+
+    Arguments:
+        reactor: does everything else.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def listenTCP(
+        self, port: int, factory: ServerFactory[Any] | TLSMemoryBIOFactory, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        """As in `IReactorTCP`."""
+        listening = SharedPort(port, factory, backlog, interface, self._reactor)
+        listening.startListening()
+        return listening
+
+    def listenSSL(
+        self,
+        port: int,
+        factory: ServerFactory,
+        contextFactory: IOpenSSLContextFactory,
+        backlog: int = 50,
+        interface: str = "",
+    ) -> IListeningPort:
+        """As in `IReactorSSL`."""
+        return self.listenTCP(port, TLSMemoryBIOFactory(contextFactory, False, factory), backlog, interface)

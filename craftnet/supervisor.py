@@ -1,0 +1,74 @@
+"""Several worker processes behind one port: starts them, starts them again when they die, and ends them together.
+
+Each worker is a whole `twistd craftnet`. They share the HTTP port (`craftnet.http.sharedport`), have a UDP port each,
+and keep their metrics where each of them can read all (`craftnet.observe.metrics`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.runner.procmon import ProcessMonitor
+
+from craftnet.observe.metrics import SHARED_DIRECTORY
+
+KILL_AFTER = 60
+"""Seconds in which a worker must have stopped after SIGTERM; longer than any drain."""
+
+LOOK = 0.1
+"""Seconds between looks at whether all workers have ended."""
+
+
+def command(options: Sequence[str]) -> list[str]:
+    """How a worker is started.
+
+    Arguments:
+        options: those that were given to `twistd craftnet`.
+    """
+    return [sys.executable, sys.argv[0], "--nodaemon", "--pidfile=", "craftnet", *options]
+
+
+class Supervisor(ProcessMonitor):
+    """Runs the workers.
+
+    Arguments:
+        reactor: IReactorProcess and IReactorTime.
+        workers: how many.
+        options: those that were given to `twistd craftnet`.
+        variable: the environment variable that tells a worker which one it is, from 0.
+        environ: what the workers' environment is made from.
+    """
+
+    killTime = KILL_AFTER
+    maxRestartDelay = 30
+
+    def __init__(
+        self, reactor: Any, workers: int, options: Sequence[str], variable: str, environ: Mapping[str, str]
+    ) -> None:
+        super().__init__(reactor)
+        self._metrics = tempfile.mkdtemp(prefix="craftnet-metrics-")
+        for number in range(workers):
+            environment = {**environ, variable: str(number), SHARED_DIRECTORY: self._metrics}
+            self.addProcess(f"worker-{number}", command(options), env=environment)
+
+    def stopService(self) -> Deferred[None]:  # type: ignore[override]  # IService allows it; ProcessMonitor has no need.
+        """Send every worker SIGTERM; answers when the last has ended."""
+        super().stopService()
+        ended: Deferred[None] = Deferred()
+
+        def look() -> None:
+            if not self.protocols:
+                looking.stop()
+                shutil.rmtree(self._metrics, ignore_errors=True)
+                ended.callback(None)
+
+        looking = LoopingCall(look)
+        looking.clock = self._clock
+        looking.start(LOOK)
+        return ended

@@ -1,0 +1,107 @@
+"""Several workers behind one port, as an operator runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from craftnet.access.development import SECRET_VARIABLE
+from craftnet.tests.live import SECRET, token
+from craftnet.tests.samples import PLAYER
+from craftnet.tests.test_twistd import PATIENCE, Running, running, twistd
+
+PLUGIN = """
+from craftnet.registry import BackendPlugin
+pretended = BackendPlugin("pretended", "pretended_backend.Factory")
+"""
+
+BACKEND = '''
+from craftnet.providers.memory.backend import MemoryFactory
+
+class Factory(MemoryFactory):
+    """Memory that says it is shared: enough to run workers that have nothing to tell each other."""
+    name = "pretended"
+    shared = True
+'''
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+class WorkersTests(SynchronousTestCase):
+    """Two of them."""
+
+    def setUp(self) -> None:
+        folder = Path(self.mktemp()).absolute()
+        (folder / "twisted" / "plugins").mkdir(parents=True)
+        (folder / "twisted" / "plugins" / "pretended_plugin.py").write_text(PLUGIN)
+        (folder / "pretended_backend.py").write_text(BACKEND)
+        paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.environment = {"PYTHONPATH": os.pathsep.join(paths), SECRET_VARIABLE: SECRET}
+        self.port = free_port()
+        self.options = ["--workers", "2", "--http", f"tcp:{self.port}:interface=127.0.0.1", "--udp", "off"]
+
+    def workers(self, server: Running, starting: int) -> set[int]:
+        """The process ids of all workers, when `starting` more of them listen."""
+        for _ in range(starting):
+            server.read_until(r"HTTP and WebSocket: ")
+        return children(server.process.pid)
+
+    def metric(self, pattern: str) -> float:
+        """The value of a series, as whichever worker answers tells it."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=PATIENCE) as response:
+            match = re.search(rf"^{pattern} (\S+)$", response.read().decode(), re.MULTILINE)
+        return float(match[1]) if match else 0.0
+
+    def test_one_service(self) -> None:
+        """Connections are spread, counted together, survive nobody's death but their own worker's, and end together."""
+        url = f"ws://127.0.0.1:{self.port}/ws/queue/{PLAYER}"
+        headers = {"Authorization": f"Bearer {token()}"}
+        with running(*self.options, "--backend", "pretended", **self.environment) as server:
+            workers = self.workers(server, 2)
+            peers = [connect(url, additional_headers=headers) for _ in range(20)]
+            self.assertEqual(self.metric(r'craftnet_connections\{transport="websocket"\}'), 20.0)
+
+            os.kill(workers.pop(), signal.SIGKILL)
+            self.assertLess(workers, self.workers(server, 1))
+            left = self.metric(r'craftnet_connections\{transport="websocket"\}')
+            self.assertTrue(0 < left < 20, left)
+
+            self.assertEqual(server.finish(), 0)
+            codes = set()
+            for peer in peers:
+                with self.assertRaises(ConnectionClosed) as caught:
+                    peer.recv(timeout=PATIENCE)
+                codes.add(None if caught.exception.rcvd is None else caught.exception.rcvd.code)
+            self.assertEqual(codes, {None, 1001})
+
+    def test_refused(self) -> None:
+        """What cannot work is said at once."""
+        for options, environment, words in (
+            (["--backend", "memory"], self.environment, "memory keeps its state to itself"),
+            (["--backend", "pretended", "--queues", "memory"], self.environment, "memory keeps its state to itself"),
+            (["--backend", "pretended"], {**self.environment, SECRET_VARIABLE: ""}, "must take the same tokens"),
+            (["--backend", "pretended", "--http", "tcp:0"], self.environment, "a fixed port"),
+        ):
+            completed = twistd("--nodaemon", "--pidfile=", "craftnet", *self.options, *options, **environment)
+            said = completed.stdout + completed.stderr
+            self.assertEqual(completed.returncode, 1, said)
+            self.assertIn(words, said)
+
+
+def children(pid: int) -> set[int]:
+    """The processes that `pid` started and that live."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return {int(child) for child in listed.split()}

@@ -114,5 +114,5 @@ def help_text() -> str:
             continue
         lines.append(f"  {name}: {factory.summary}")
         lines.extend(f"      {argument}=…  {text}" for argument, text in factory.arguments.items())
-    lines += ["", "A colon or backslash in a value is escaped with a backslash."]
+    lines += ["", "In a value, a backslash is escaped with a backslash, and so is a colon that some name= follows."]
     return "\n".join(lines)

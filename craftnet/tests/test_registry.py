@@ -47,6 +47,7 @@ BACKEND = """
     @implementer(IBackendFactory)
     class ShelfFactory:
         name = "shelf"
+        shared = False
         summary = "a shelf in the corner"
         arguments = {"boards": "how many boards it has"}
 

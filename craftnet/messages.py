@@ -139,7 +139,7 @@ class QueueStatusData(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     jump_queue_cost: int | None = None
 
 
-class WebSocketCraftingMessage(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class WebSocketCraftingMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One message of a crafting feed."""
 
     type: Literal["progress_update", "material_notification", "queue_status", "crafting_complete", "crafting_failed"]
@@ -150,7 +150,7 @@ class WebSocketCraftingMessage(Struct, frozen=True, omit_defaults=True, kw_only=
     queue_data: QueueStatusData | None = None
 
 
-class WebSocketQueueMessage(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class WebSocketQueueMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One message of a queue feed."""
 
     type: QueueNews

@@ -6,7 +6,7 @@ An update is made once for all watchers of a feed and encoded at most once per e
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from collections.abc import Callable
 from uuid import UUID
 
 from craftnet.messages import (
@@ -37,6 +37,8 @@ class Update:
         terminal: nothing follows in this feed, and it must not be dropped.
     """
 
+    __slots__ = ("_encoded", "accepted", "conflatable", "messages", "state", "terminal")
+
     def __init__(
         self,
         state: State,
@@ -51,11 +53,26 @@ class Update:
         self.accepted = accepted
         self.conflatable = conflatable
         self.terminal = terminal
+        # Pairs: nearly every feed has watchers of one or two encodings, and there are many feeds.
+        self._encoded: tuple[tuple[Encoding, bytes], ...] = ()
 
-    @cached_property
+    def encoded(self, encoding: Encoding) -> bytes:
+        """What `encoding` makes of this update; it is called once."""
+        for known, octets in self._encoded:
+            if known is encoding:
+                return octets
+        octets = encoding(self)
+        self._encoded = (*self._encoded, (encoding, octets))
+        return octets
+
+    @property
     def json(self) -> tuple[bytes, ...]:
         """Each message as JSON."""
-        return tuple(to_json(message) for message in self.messages)
+        return tuple(map(to_json, self.messages))
+
+
+Encoding = Callable[[Update], bytes]
+"""Makes of an update the octets that a transport sends."""
 
 
 def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingProgressData:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from craftnet.observe.deliveries import OwnDeliveries, SharedDeliveries
+
 SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names a folder, where prometheus-client keeps the figures of several processes."""
-
-LATENCY_BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-"""Seconds. They resolve the promises: 1 ms for UDP, 5 ms for WebSocket."""
 
 
 class Metrics:
@@ -42,9 +40,6 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
-        self._deliveries = Counter(
-            "craftnet_deliveries", "Messages handed to a transport.", ["transport"], registry=self.registry
-        )
         self._refusals = Counter(
             "craftnet_refusals", "Requests and connections refused.", ["reason"], registry=self.registry
         )
@@ -57,18 +52,8 @@ class Metrics:
         self._claims = Counter(
             "craftnet_claims", "Claims of players, by whether they agreed.", ["verdict"], registry=self.registry
         )
-        self._latency = Histogram(
-            "craftnet_event_to_delivery_seconds",
-            "From an event's acceptance to its hand-over to the transport.",
-            ["transport"],
-            buckets=LATENCY_BUCKETS,
-            registry=self.registry,
-        )
-
-        # The one hot pair: looking a label up takes as long as counting.
-        self._by_transport = cache(
-            lambda transport: (self._deliveries.labels(transport), self._latency.labels(transport))
-        )
+        kept = SharedDeliveries if SHARED_DIRECTORY in os.environ else OwnDeliveries
+        self._deliveries = kept(self.registry)
 
     def connection_opened(self, transport: str) -> None:
         """A connection (or UDP peer) is established."""
@@ -88,10 +73,7 @@ class Metrics:
 
     def delivered(self, transport: str, messages: int, latency: float | None) -> None:
         """Messages went to a transport; `latency` in seconds, None when no event was behind them."""
-        deliveries, latencies = self._by_transport(transport)
-        deliveries.inc(messages)
-        if latency is not None:
-            latencies.observe(max(0.0, latency))
+        self._deliveries[transport].count(messages, latency)
 
     def refused(self, reason: str) -> None:
         """A request or connection was refused; `reason` is the label of a `craftnet.errors.Refusal`."""

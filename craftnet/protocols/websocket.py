@@ -25,7 +25,9 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import instant
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.conflation import Conflation, TooSlow
+from craftnet.protocols.encodings import encoding
 from craftnet.protocols.subprotocols import choose
+from craftnet.protocols.transmit import transmit
 from craftnet.subscriptions import Subscription, Subscriptions
 from craftnet.targets import parse_target
 from craftnet.updates import Update
@@ -58,6 +60,7 @@ class FeedProtocol(WebSocketServerProtocol):
         super().__init__()
         self._subscription: Subscription | None = None
         self._refusal: Refusal | None = None
+        self._encoding = encoding(None)
         self._waiting = Conflation()
         self._paused = False
         self._unanswered = False
@@ -77,6 +80,7 @@ class FeedProtocol(WebSocketServerProtocol):
         token, offered = token_from_handshake(request.headers.get("authorization"), request.protocols)
         subprotocol = choose(offered)
         self._subscription = await self.factory.subscriptions.admit(target, token)
+        self._encoding = encoding(subprotocol)
         return subprotocol
 
     def _deny(self, failure: Failure) -> None:
@@ -134,10 +138,11 @@ class FeedProtocol(WebSocketServerProtocol):
         self._close(code)
 
     def _write(self, update: Update) -> None:
-        for message in update.json:
-            self.sendMessage(message)
+        if self.state != self.STATE_OPEN:
+            return  # nothing may follow a close frame (RFC 6455 section 5.5.1).
+        transmit(self.transport, update.encoded(self._encoding))
         latency = None if update.accepted is None else self.factory.clock.seconds() - update.accepted
-        self.factory.metrics.delivered("websocket", len(update.json), latency)
+        self.factory.metrics.delivered("websocket", len(update.messages), latency)
 
     def _stop_watching(self) -> None:
         subscription, self._subscription = self._subscription, None

@@ -41,6 +41,7 @@ PLACES = {
     "craftnet.access.principal": "core",  # the access rules themselves: a value and what it allows.
     "craftnet.claims": "formats",
     "craftnet.protocols": "formats",
+    "craftnet.protocols.transmit": "shells",
     "craftnet.protocols.udp": "shells",
     "craftnet.protocols.websocket": "shells",
     "craftnet.sources": "sources",

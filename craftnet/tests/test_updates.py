@@ -175,5 +175,17 @@ class HealthTests(SynchronousTestCase):
 
 class EncodingTests(SynchronousTestCase):
     def test_encoded_once(self) -> None:
-        update = progress_update(running(), NOW)
-        self.assertIs(update.json, update.json)
+        """For each encoding."""
+        update, calls = progress_update(running(), NOW), []
+
+        def first(encoded: Update) -> bytes:
+            calls.append(encoded)
+            return b"first"
+
+        def second(encoded: Update) -> bytes:
+            return b"second"
+
+        self.assertEqual(
+            [update.encoded(encoding) for encoding in (first, second, first)], [b"first", b"second", b"first"]
+        )
+        self.assertEqual(calls, [update])

@@ -1,9 +1,10 @@
-"""The hub: which feeds are open. It opens a feed for its first watcher and closes it after the last."""
+"""The hub: which feeds are open. It opens a feed for its first watcher and closes it a while after the last."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from secrets import token_hex
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -11,16 +12,23 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from craftnet.feeds.feed import Feed
+from craftnet.feeds.history import AGE
 from craftnet.feeds.queue import QueueFeed
 from craftnet.feeds.session import SessionFeed
 from craftnet.interfaces import IWatcher
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
+from craftnet.positions import Position
 from craftnet.sources import Sources
 from craftnet.wheel import Wheel
 
 REFRESH_SLOTS = 50
 """Into how many turns of the wheel one refresh period is cut."""
+
+MAX_LEFT = 10_000
+"""How many feeds of a kind stay open although nobody watches them."""
+
+EPOCH_BYTES = 6
 
 AnyFeed = TypeVar("AnyFeed", bound=Feed)
 
@@ -31,15 +39,27 @@ class FeedTable(Generic[AnyFeed]):
     Arguments:
         make: builds the feed of an id; its second argument is `Feed`'s `counted`.
         counted: called with how many watchers came or went.
+        linger: seconds for which a feed stays open after its last watcher, who may come back.
     """
 
-    def __init__(self, make: Callable[[UUID, Callable[[int], None]], AnyFeed], counted: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        make: Callable[[UUID, Callable[[int], None]], AnyFeed],
+        counted: Callable[[int], None],
+        clock: IReactorTime,
+        linger: float,
+    ) -> None:
         self._make = make
         self._counted = counted
+        self._clock = clock
+        self._linger = linger
         self._feeds: dict[UUID, AnyFeed] = {}
+        # Feeds that nobody watches, in the order they were left, each with the time to close it.
+        self._left: dict[UUID, float] = {}
 
     def __getitem__(self, key: UUID) -> AnyFeed:
-        """The feed of `key`, opened if need be."""
+        """The feed of `key`, opened if need be; to be joined at once."""
+        self._left.pop(key, None)
         feed = self._feeds.get(key)
         if feed is None:
             feed = self._feeds[key] = self._make(key, partial(self._watchers_changed, key))
@@ -49,12 +69,30 @@ class FeedTable(Generic[AnyFeed]):
         """The feed of `key` if it is open."""
         return self._feeds.get(key)
 
+    def expire(self) -> None:
+        """Close what was left long enough ago."""
+        now = self._clock.seconds()
+        while self._left:
+            key, due = next(iter(self._left.items()))
+            if due > now:
+                break
+            self._close(key)
+
     def _watchers_changed(self, key: UUID, change: int) -> None:
         self._counted(change)
-        feed = self._feeds[key]
-        if not feed.watched:
-            del self._feeds[key]
-            feed.close()
+        feed = self._feeds.get(key)
+        if feed is None or feed.watched:
+            return
+        if not self._linger or not feed.resumable:
+            self._close(key)
+            return
+        self._left[key] = self._clock.seconds() + self._linger
+        if len(self._left) > MAX_LEFT:
+            self._close(next(iter(self._left)))
+
+    def _close(self, key: UUID) -> None:
+        self._left.pop(key, None)
+        self._feeds.pop(key).close()
 
 
 class Hub:
@@ -62,6 +100,9 @@ class Hub:
 
     Arguments:
         refresh: seconds after which a moving session is told again even if nobody needs it.
+        linger: seconds for which a feed stays open after its last watcher, who may come back and miss nothing.
+        epoch: of the positions; by default a new one for each hub. Another process has heard other things in another
+            order, so a position means nothing there, even where both look at the same state.
     """
 
     def __init__(
@@ -72,22 +113,30 @@ class Hub:
         *,
         tolerance: Tolerance | None = None,
         refresh: float = 5.0,
+        linger: float = AGE,
+        epoch: str | None = None,
     ) -> None:
+        self.epoch = epoch or token_hex(EPOCH_BYTES)
         allowed = tolerance or Tolerance()
         self.turn_interval = refresh / REFRESH_SLOTS
         self._wheel: Wheel[UUID] = Wheel(REFRESH_SLOTS)
         self._sessions = FeedTable(
-            lambda key, counted: SessionFeed(key, counted, sources, clock, allowed, refresh),
+            lambda key, counted: SessionFeed(key, counted, self.epoch, sources, clock, allowed, refresh),
             partial(metrics.watching, "crafting"),
+            clock,
+            linger,
         )
         self._queues = FeedTable(
-            lambda key, counted: QueueFeed(key, counted, sources, clock), partial(metrics.watching, "queue")
+            lambda key, counted: QueueFeed(key, counted, self.epoch, sources, clock),
+            partial(metrics.watching, "queue"),
+            clock,
+            linger,
         )
 
-    def watch_session(self, session_id: UUID, watcher: IWatcher) -> Deferred[None]:
-        """Tell `watcher` of this session, its current state first; fails as `Feed.join` does."""
+    def watch_session(self, session_id: UUID, watcher: IWatcher, resume: Position | None = None) -> Deferred[None]:
+        """Tell `watcher` of this session, its current state first; `resume` and failures are those of `Feed.join`."""
         self._wheel.add(session_id)
-        return self._sessions[session_id].join(watcher)
+        return self._sessions[session_id].join(watcher, resume)
 
     def unwatch_session(self, session_id: UUID, watcher: IWatcher) -> None:
         """Tell `watcher` of this session no more. Unknown ones are no error."""
@@ -95,9 +144,9 @@ class Hub:
         if feed is not None:
             feed.leave(watcher)
 
-    def watch_queue(self, player_id: UUID, watcher: IWatcher) -> Deferred[None]:
-        """Tell `watcher` of this player's places in queues, the current ones first; fails as `Feed.join` does."""
-        return self._queues[player_id].join(watcher)
+    def watch_queue(self, player_id: UUID, watcher: IWatcher, resume: Position | None = None) -> Deferred[None]:
+        """Tell `watcher` of this player's places in queues, the current ones first, as `watch_session` does."""
+        return self._queues[player_id].join(watcher, resume)
 
     def unwatch_queue(self, player_id: UUID, watcher: IWatcher) -> None:
         """Tell `watcher` of these queues no more. Unknown ones are no error."""
@@ -106,7 +155,9 @@ class Hub:
             feed.leave(watcher)
 
     def turn(self) -> None:
-        """Refresh the sessions that are due; to be called every `turn_interval` seconds."""
+        """Refresh the sessions that are due, close what was left; to be called every `turn_interval` seconds."""
+        self._sessions.expire()
+        self._queues.expire()
         for session_id in self._wheel.turn():
             feed = self._sessions.get(session_id)
             if feed is None:

@@ -19,6 +19,7 @@ Percent = Annotated[int, Meta(ge=0, le=100)]
 Quality = Annotated[int, Meta(ge=1, le=100)]
 Natural = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Positive = Annotated[int, Meta(ge=1, le=2**32 - 1)]
+Version = Annotated[int, Meta(ge=0)]
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")]
 """RFC 3339. Text, because what we send is only ever written, and to the millisecond."""
 
@@ -140,7 +141,11 @@ class QueueStatusData(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
 
 
 class WebSocketCraftingMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """One message of a crafting feed."""
+    """One message of a crafting feed.
+
+    `epoch` and `version` are its position; `recovered` is in the first message of a watcher that came back, which has
+    no data: true when what it missed follows, false when the whole current state does.
+    """
 
     type: Literal["progress_update", "material_notification", "queue_status", "crafting_complete", "crafting_failed"]
     session_id: UUID
@@ -148,10 +153,13 @@ class WebSocketCraftingMessage(Struct, frozen=True, omit_defaults=True, kw_only=
     progress_data: CraftingProgressData | None = None
     material_data: MaterialNotification | None = None
     queue_data: QueueStatusData | None = None
+    epoch: str | None = None
+    version: Version | None = None
+    recovered: bool | None = None
 
 
 class WebSocketQueueMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """One message of a queue feed."""
+    """One message of a queue feed. `epoch`, `version` and `recovered` are as in `WebSocketCraftingMessage`."""
 
     type: QueueNews
     player_id: UUID
@@ -159,6 +167,9 @@ class WebSocketQueueMessage(Struct, frozen=True, omit_defaults=True, kw_only=Tru
     queue_position: Positive | None = None
     estimated_wait_time: Natural | None = None
     station_type: Station | None = None
+    epoch: str | None = None
+    version: Version | None = None
+    recovered: bool | None = None
 
 
 class Check(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -42,15 +42,17 @@ class Subscriptions:
             Refusal: Unauthorized, Forbidden, NotFound or Unavailable.
         """
         match target:
-            case CraftingTarget(session_id=session_id, player_id=player_id):
+            case CraftingTarget(session_id=session_id, player_id=player_id, resume=resume):
                 await self._admission.crafting(token, session_id, player_id)
                 return Subscription(
-                    partial(self._hub.watch_session, session_id), partial(self._hub.unwatch_session, session_id)
+                    partial(self._hub.watch_session, session_id, resume=resume),
+                    partial(self._hub.unwatch_session, session_id),
                 )
-            case QueueTarget(player_id=player_id):
+            case QueueTarget(player_id=player_id, resume=resume):
                 await self._admission.queue(token, player_id)
                 return Subscription(
-                    partial(self._hub.watch_queue, player_id), partial(self._hub.unwatch_queue, player_id)
+                    partial(self._hub.watch_queue, player_id, resume=resume),
+                    partial(self._hub.unwatch_queue, player_id),
                 )
             case HealthTarget(services=services):
                 await self._admission.health(token)

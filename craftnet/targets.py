@@ -10,22 +10,25 @@ from msgspec import Struct
 from craftnet.errors import BadRequest, NotFound
 from craftnet.identifiers import parse_uuid
 from craftnet.messages import Service
+from craftnet.positions import Position, parse_position
 
 PREFIX = "/api/v1/crafting-network"
 """Every route is served at the root and under this."""
 
 
 class CraftingTarget(Struct, frozen=True):
-    """`/ws/crafting/{session_id}?player_id=…`"""
+    """`/ws/crafting/{session_id}?player_id=…`, and `&resume=…` for one who comes back."""
 
     session_id: UUID
     player_id: UUID
+    resume: Position | None = None
 
 
 class QueueTarget(Struct, frozen=True):
-    """`/ws/queue/{player_id}`"""
+    """`/ws/queue/{player_id}`, and `?resume=…` for one who comes back."""
 
     player_id: UUID
+    resume: Position | None = None
 
 
 class HealthTarget(Struct, frozen=True):
@@ -46,15 +49,17 @@ def parse_target(path: str, query: Mapping[str, Sequence[str]]) -> Target:
 
     Raises:
         NotFound: no WebSocket route has this path.
-        BadRequest: an id or a service is not well-formed, missing, or given twice.
+        BadRequest: an id, a position or a service is not well-formed, missing, or given twice.
     """
     match path.removeprefix(PREFIX).split("/"):
         case ["", "ws", "crafting", session_id]:
             return CraftingTarget(
-                parse_uuid(session_id, "session_id"), parse_uuid(_single(query, "player_id"), "player_id")
+                parse_uuid(session_id, "session_id"),
+                parse_uuid(_single(query, "player_id"), "player_id"),
+                _resume(query),
             )
         case ["", "ws", "queue", player_id]:
-            return QueueTarget(parse_uuid(player_id, "player_id"))
+            return QueueTarget(parse_uuid(player_id, "player_id"), _resume(query))
         case ["", "health", "ws"]:
             return HealthTarget(_services(query.get("services", ())))
         case _:
@@ -66,6 +71,10 @@ def _single(query: Mapping[str, Sequence[str]], name: str) -> str:
     if len(values) != 1:
         raise BadRequest(f"Exactly one {name} is needed in the query.")
     return values[0]
+
+
+def _resume(query: Mapping[str, Sequence[str]]) -> Position | None:
+    return parse_position(_single(query, "resume")) if "resume" in query else None
 
 
 def _services(values: Sequence[str]) -> frozenset[Service]:

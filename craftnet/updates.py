@@ -12,6 +12,7 @@ from uuid import UUID
 from craftnet.messages import (
     CraftingProgressData,
     MaterialNotification,
+    QueueNews,
     Status,
     WebSocketCraftingMessage,
     WebSocketHealthMessage,
@@ -20,6 +21,7 @@ from craftnet.messages import (
     to_json,
 )
 from craftnet.model import Progress, percent_at, remaining_at
+from craftnet.positions import Position
 from craftnet.state import MaterialsChange, MaterialsState, QueueChange, SessionState
 
 Message = WebSocketCraftingMessage | WebSocketQueueMessage | WebSocketHealthMessage
@@ -89,8 +91,10 @@ def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingP
     )
 
 
-def progress_update(state: SessionState, now: float, accepted: float | None = None) -> Update:
-    """A session is somewhere else than its watchers think, or is over."""
+def progress_update(
+    state: SessionState, now: float, accepted: float | None = None, at: Position | None = None
+) -> Update:
+    """A session is somewhere else than its watchers think, or is over. `at` is where the feed is with this."""
     status = state.progress.status
     message = WebSocketCraftingMessage(
         type="crafting_complete"
@@ -101,12 +105,16 @@ def progress_update(state: SessionState, now: float, accepted: float | None = No
         session_id=state.session_id,
         timestamp=instant(now),
         progress_data=progress_data(state.session_id, state.progress, now),
+        epoch=None if at is None else at.epoch,
+        version=None if at is None else at.version,
     )
     return Update(state, (message,), accepted=accepted, conflatable=not status.terminal, terminal=status.terminal)
 
 
-def materials_update(change: MaterialsChange, now: float, accepted: float | None = None) -> Update:
-    """A session's materials changed; each notification is a message of its own."""
+def materials_update(
+    change: MaterialsChange, now: float, accepted: float | None = None, at: Position | None = None
+) -> Update:
+    """A session's materials changed; each notification is a message of its own, all of them at one position."""
 
     def message(notification: MaterialNotification) -> WebSocketCraftingMessage:
         return WebSocketCraftingMessage(
@@ -114,26 +122,35 @@ def materials_update(change: MaterialsChange, now: float, accepted: float | None
             session_id=change.state.session_id,
             timestamp=instant(now),
             material_data=notification,
+            epoch=None if at is None else at.epoch,
+            version=None if at is None else at.version,
         )
 
     return Update(change, tuple(message(notification) for notification in change.notifications), accepted=accepted)
 
 
-def materials_snapshot(state: MaterialsState, now: float) -> Update:
+def materials_snapshot(state: MaterialsState, now: float, at: Position | None = None) -> Update:
     """All that is known of a session's materials; the problems that stand are its messages."""
     problems = tuple(material.problem for material in state.materials if material.problem is not None)
-    return materials_update(MaterialsChange(state, (), problems), now)
+    return materials_update(MaterialsChange(state, (), problems), now, None, at)
 
 
-def session_queue_update(session_id: UUID, change: QueueChange, now: float, accepted: float | None = None) -> Update:
+def session_queue_update(
+    session_id: UUID, change: QueueChange, now: float, accepted: float | None = None, at: Position | None = None
+) -> Update:
     """Where the player of a crafting feed stands."""
     message = WebSocketCraftingMessage(
-        type="queue_status", session_id=session_id, timestamp=instant(now), queue_data=change.entry.status
+        type="queue_status",
+        session_id=session_id,
+        timestamp=instant(now),
+        queue_data=change.entry.status,
+        epoch=None if at is None else at.epoch,
+        version=None if at is None else at.version,
     )
     return Update(change, (message,), accepted=accepted)
 
 
-def queue_update(change: QueueChange, now: float, accepted: float | None = None) -> Update:
+def queue_update(change: QueueChange, now: float, accepted: float | None = None, at: Position | None = None) -> Update:
     """News for a queue feed."""
     status = change.entry.status
     message = WebSocketQueueMessage(
@@ -143,8 +160,36 @@ def queue_update(change: QueueChange, now: float, accepted: float | None = None)
         queue_position=status.queue_position,
         estimated_wait_time=status.estimated_wait_seconds,
         station_type=status.station_type,
+        epoch=None if at is None else at.epoch,
+        version=None if at is None else at.version,
     )
     return Update(change, (message,), accepted=accepted)
+
+
+def session_return(session_id: UUID, recovered: bool, now: float, at: Position) -> Update:
+    """A watcher of a session came back: whether what it missed follows, or the whole state. It has no data."""
+    message = WebSocketCraftingMessage(
+        type="queue_status",
+        session_id=session_id,
+        timestamp=instant(now),
+        epoch=at.epoch,
+        version=at.version,
+        recovered=recovered,
+    )
+    return Update(None, (message,))
+
+
+def queue_return(player_id: UUID, recovered: bool, now: float, at: Position) -> Update:
+    """The same for a watcher of a player's queues."""
+    message = WebSocketQueueMessage(
+        type=QueueNews.QUEUE_POSITION,
+        player_id=player_id,
+        timestamp=instant(now),
+        epoch=at.epoch,
+        version=at.version,
+        recovered=recovered,
+    )
+    return Update(None, (message,))
 
 
 def health_update(message: WebSocketHealthMessage) -> Update:

@@ -10,10 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from craftnet.closecodes import CloseCode
+from craftnet.feeds.history import History
 from craftnet.interfaces import IWatcher
+from craftnet.positions import Position
 from craftnet.updates import Update
 
 
@@ -21,23 +24,41 @@ class Feed(ABC):
     """The watchers of one thing.
 
     Arguments:
-        counted: called with how many watchers came (or, negative, went), each time after the fact.
+        counted: called with how many watchers came (or, negative, went), each time after the fact, and at the end.
+        epoch: of the positions.
     """
 
-    def __init__(self, counted: Callable[[int], None]) -> None:
+    def __init__(self, counted: Callable[[int], None], epoch: str, clock: IReactorTime) -> None:
         self._counted = counted
+        self._epoch = epoch
+        self._clock = clock
         # In the order of delivery; False until the watcher has its snapshot.
         self._watchers: dict[IWatcher, bool] = {}
         self._waiting: list[Deferred[None]] = []
-        self._open = False
+        self._history: History | None = None  # there is one while the feed is open.
+        self._closed = False
+
+    @property
+    def position(self) -> Position:
+        """Where the feed is."""
+        return Position(self._epoch, self.version())
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it is worth while to keep the feed open for watchers that come back."""
+        return self._history is not None
 
     @property
     def watched(self) -> bool:
         """Whether anybody watches, or is about to."""
         return bool(self._watchers)
 
-    def join(self, watcher: IWatcher) -> Deferred[None]:
+    def join(self, watcher: IWatcher, resume: Position | None = None) -> Deferred[None]:
         """Give `watcher` the current state, and tell it of every change from then on.
+
+        Arguments:
+            resume: where the watcher was when it was lost. It is told whether that is still known; if so, what it
+                missed follows instead of the state.
 
         Returns:
             A Deferred that fires when the snapshot was delivered, or when the watcher left before that.
@@ -48,11 +69,11 @@ class Feed(ABC):
         """
         self._watchers[watcher] = False
         self._counted(1)
-        if self._open:
-            self._greet(watcher)
+        if self._history is not None:
+            self._greet(watcher, resume)
             return succeed(None)
         waiting: Deferred[None] = Deferred()
-        waiting.addCallback(lambda _: self._greet(watcher))
+        waiting.addCallback(lambda _: self._greet(watcher, resume))
         self._waiting.append(waiting)
         if len(self._waiting) == 1:
             Deferred.fromCoroutine(self.open()).addCallbacks(self._opened, self._failed)
@@ -64,31 +85,34 @@ class Feed(ABC):
             self._counted(-1)
 
     def tell(self, update: Update) -> None:
-        """Deliver to every watcher that has its snapshot."""
+        """Deliver to every watcher that has its snapshot, and keep what a newer state does not make worthless."""
+        if self._history is not None and not update.conflatable and not update.terminal:
+            self._history.keep(self.version(), update, self._clock.seconds())
         for watcher in tuple(self._watchers):
             if self._watchers.get(watcher):  # telling one may make another leave.
                 watcher.deliver(update)
 
     def end(self, code: CloseCode) -> None:
         """The feed is over: every watcher is told, and none is left."""
+        self._history = None
         for watcher in self._dismiss():
             watcher.ended(code)
 
     def _opened(self, _: None) -> None:
-        self._open = True
-        if not self._watchers:
-            self.close()  # all left meanwhile, and parts of `open` came after the first `close`.
+        if self._closed:
+            self.unlisten()  # all left meanwhile, and parts of `open` came after `close`.
+        else:
+            self._history = History(self.version())
         self._release(None)
 
     def _failed(self, failure: Failure) -> None:
         self._dismiss()
-        self.close()  # parts of `open` may have come after the first `close`.
+        self.unlisten()  # parts of `open` may have come after the first `close`.
         self._release(failure)
 
     def _dismiss(self) -> Iterable[IWatcher]:
         watchers, self._watchers = self._watchers, {}
-        if watchers:
-            self._counted(-len(watchers))
+        self._counted(-len(watchers))
         return watchers
 
     def _release(self, result: Failure | None) -> None:
@@ -96,21 +120,51 @@ class Feed(ABC):
         for deferred in waiting:
             deferred.callback(result)
 
-    def _greet(self, watcher: IWatcher) -> None:
-        for update in self.snapshot():
+    def _greet(self, watcher: IWatcher, resume: Position | None) -> None:
+        for update in self.snapshot() if resume is None else self._welcome_back(resume):
             if watcher in self._watchers:  # being told may make it leave.
                 watcher.deliver(update)
         if watcher in self._watchers:
             self._watchers[watcher] = True
+
+    def _welcome_back(self, resume: Position) -> Iterator[Update]:
+        here, missed = self.position, None
+        if self._history is not None and resume.epoch == here.epoch and resume.version <= here.version:
+            missed = self._history.since(resume.version, self._clock.seconds())
+        if missed is None:
+            yield self.returned(False, here)
+            yield from self.snapshot()
+        else:
+            yield self.returned(True, resume)
+            yield from missed
+            yield from self.newest()
+
+    def close(self) -> None:
+        """Listen no more. Nobody may join any more. May be called twice."""
+        self._closed = True
+        self._history = None
+        self.unlisten()
 
     @abstractmethod
     async def open(self) -> None:
         """Listen to the sources and learn the current state; raises as `join` fails."""
 
     @abstractmethod
-    def close(self) -> None:
-        """Listen no more. May be called twice."""
+    def unlisten(self) -> None:
+        """Tell the sources to be silent. May be called twice."""
+
+    @abstractmethod
+    def version(self) -> int:
+        """Grows with every change of what the sources tell, and with nothing else; never shrinks."""
 
     @abstractmethod
     def snapshot(self) -> Iterator[Update]:
         """The current state, as the watchers hold it."""
+
+    @abstractmethod
+    def newest(self) -> Iterator[Update]:
+        """The part of the snapshot that replaces itself: what no history keeps, and who comes back is told anyway."""
+
+    @abstractmethod
+    def returned(self, recovered: bool, at: Position) -> Update:
+        """What tells a watcher how its return went, and where it is with this."""

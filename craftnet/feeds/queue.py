@@ -11,20 +11,22 @@ from zope.interface import implementer
 from craftnet.feeds.feed import Feed
 from craftnet.interfaces import IQueueListener
 from craftnet.messages import QueueNews
+from craftnet.positions import Position
 from craftnet.sources import Sources
 from craftnet.state import QueueChange, QueueState
-from craftnet.updates import Update, queue_update
+from craftnet.updates import Update, queue_return, queue_update
 
 
 @implementer(IQueueListener)
 class QueueFeed(Feed):
     """One player."""
 
-    def __init__(self, player_id: UUID, counted: Callable[[int], None], sources: Sources, clock: IReactorTime) -> None:
-        super().__init__(counted)
+    def __init__(
+        self, player_id: UUID, counted: Callable[[int], None], epoch: str, sources: Sources, clock: IReactorTime
+    ) -> None:
+        super().__init__(counted, epoch, clock)
         self._player_id = player_id
         self._sources = sources
-        self._clock = clock
         self._queue = QueueState(player_id)
 
     async def open(self) -> None:
@@ -33,17 +35,29 @@ class QueueFeed(Feed):
         if self._queue.version < queue.version:
             self._queue = queue
 
-    def close(self) -> None:
+    def unlisten(self) -> None:
         """As in `Feed`."""
         self._sources.queues.unwatch(self._player_id, self)
 
+    def version(self) -> int:
+        """As in `Feed`."""
+        return self._queue.version
+
     def snapshot(self) -> Iterator[Update]:
         """As in `Feed`: one update for each station."""
-        now = self._clock.seconds()
+        now, at = self._clock.seconds(), self.position
         for entry in self._queue.entries:
-            yield queue_update(QueueChange(self._queue, entry, QueueNews.QUEUE_POSITION, True), now)
+            yield queue_update(QueueChange(self._queue, entry, QueueNews.QUEUE_POSITION, True), now, None, at)
+
+    def newest(self) -> Iterator[Update]:
+        """As in `Feed`: every move is told."""
+        return iter(())
+
+    def returned(self, recovered: bool, at: Position) -> Update:
+        """As in `Feed`."""
+        return queue_return(self._player_id, recovered, self._clock.seconds(), at)
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
         self._queue = change.state
-        self.tell(queue_update(change, self._clock.seconds(), change.accepted))
+        self.tell(queue_update(change, self._clock.seconds(), change.accepted, self.position))

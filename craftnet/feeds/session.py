@@ -15,9 +15,17 @@ from craftnet.feeds.feed import Feed
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
 from craftnet.messages import QueueNews
 from craftnet.model import Tolerance, diverges, rebase
+from craftnet.positions import Position
 from craftnet.sources import Sources
 from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
-from craftnet.updates import Update, materials_snapshot, materials_update, progress_update, session_queue_update
+from craftnet.updates import (
+    Update,
+    materials_snapshot,
+    materials_update,
+    progress_update,
+    session_queue_update,
+    session_return,
+)
 
 
 @implementer(ISessionListener, IMaterialListener, IQueueListener)
@@ -33,15 +41,15 @@ class SessionFeed(Feed):
         self,
         session_id: UUID,
         counted: Callable[[int], None],
+        epoch: str,
         sources: Sources,
         clock: IReactorTime,
         tolerance: Tolerance,
         horizon: float,
     ) -> None:
-        super().__init__(counted)
+        super().__init__(counted, epoch, clock)
         self.session_id = session_id
         self._sources = sources
-        self._clock = clock
         self._tolerance = tolerance
         self._horizon = horizon
         self._owner: UUID | None = None
@@ -70,28 +78,41 @@ class SessionFeed(Feed):
         if self._queue is None or self._queue.version < queue.version:
             self._queue = queue
 
-    def close(self) -> None:
+    def unlisten(self) -> None:
         """As in `Feed`."""
         self._sources.sessions.unwatch(self.session_id, self)
         self._sources.materials.unwatch(self.session_id, self)
         if self._owner is not None:
             self._sources.queues.unwatch(self._owner, self)
 
+    def version(self) -> int:
+        """As in `Feed`: the sum of what never shrinks, so that two positions are equal only if all of it is."""
+        session = 0 if self._truth is None else self._truth.version
+        return session + self._materials.version + (0 if self._queue is None else self._queue.version)
+
     def snapshot(self) -> Iterator[Update]:
         """As in `Feed`: progress, then the queue, then the materials."""
-        now = self._clock.seconds()
+        now, at = self._clock.seconds(), self.position
+        yield from self.newest()
+        for change in self._places():
+            yield session_queue_update(self.session_id, change, now, None, at)
+        if self._materials.version:
+            yield materials_snapshot(self._materials, now, at)
+
+    def newest(self) -> Iterator[Update]:
+        """As in `Feed`: the progress."""
         if self._held is None:
             self._held = self._truth
         if self._held is not None:
-            yield progress_update(self._held, now)
-        for change in self._places():
-            yield session_queue_update(self.session_id, change, now)
-        if self._materials.version:
-            yield materials_snapshot(self._materials, now)
+            yield progress_update(self._held, self._clock.seconds(), None, self.position)
+
+    def returned(self, recovered: bool, at: Position) -> Update:
+        """As in `Feed`."""
+        return session_return(self.session_id, recovered, self._clock.seconds(), at)
 
     def refresh(self) -> None:
         """Tell the watchers the truth again if it moves, whether they need it or not."""
-        if self._truth is not None and self._truth.progress.moving:
+        if self.watched and self._truth is not None and self._truth.progress.moving:
             self._tell_progress(self._truth, None)
 
     def session_changed(self, state: SessionState | None) -> None:
@@ -106,13 +127,14 @@ class SessionFeed(Feed):
     def materials_changed(self, change: MaterialsChange) -> None:
         """As in `IMaterialListener`."""
         self._materials = change.state
-        self.tell(materials_update(change, self._clock.seconds(), change.accepted))
+        self.tell(materials_update(change, self._clock.seconds(), change.accepted, self.position))
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
         self._queue = change.state
         if self._concerns(change.entry):
-            self.tell(session_queue_update(self.session_id, change, self._clock.seconds(), change.accepted))
+            now = self._clock.seconds()
+            self.tell(session_queue_update(self.session_id, change, now, change.accepted, self.position))
 
     def _places(self) -> Iterator[QueueChange]:
         """Where the session waits, each as if it were news."""
@@ -132,4 +154,4 @@ class SessionFeed(Feed):
     def _tell_progress(self, state: SessionState, accepted: float | None) -> None:
         now = self._clock.seconds()
         self._held = replace(state, progress=rebase(state.progress, now))
-        self.tell(progress_update(self._held, now, accepted))
+        self.tell(progress_update(self._held, now, accepted, self.position))

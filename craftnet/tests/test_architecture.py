@@ -28,6 +28,7 @@ PLACES = {
     "craftnet.state": "core",
     "craftnet.events": "core",
     "craftnet.identifiers": "core",
+    "craftnet.positions": "core",
     "craftnet.specs": "core",
     "craftnet.lifecycle": "core",
     "craftnet.stock": "core",

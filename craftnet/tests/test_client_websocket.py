@@ -143,7 +143,7 @@ class WebSocketTests(TestCase):
         self.assertEqual(self.recorder.events, ["opened", "ended"])
 
     async def test_fields_that_a_later_server_adds(self) -> None:
-        newer = PROGRESS[:-1] + b',"epoch":7,"more":{"x":[1]}}'
+        newer = PROGRESS[:-1] + b',"later":7,"more":{"x":[1]}}'
         await self.ending(self.serve(Play([newer], code=1000)))
         self.assertEqual(self.recorder.events, ["opened", "progress_update", "ended"])
 

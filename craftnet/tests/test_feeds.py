@@ -37,6 +37,7 @@ from craftnet.tests.samples import IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYE
 from craftnet.updates import Update
 
 HORIZON = 5.0
+EPOCH = "first"
 
 
 def report(percent: float, remaining: float, status: Status = Status.ACTIVE) -> SessionProgress:
@@ -139,7 +140,7 @@ class SessionFeedTestCase(_FeedTestCase):
             if not feed.watched:
                 feed.close()
 
-        feed = SessionFeed(session_id, counted, self.sources, self.clock, Tolerance(), HORIZON)
+        feed = SessionFeed(session_id, counted, EPOCH, self.sources, self.clock, Tolerance(), HORIZON)
         return feed
 
 
@@ -505,7 +506,7 @@ class QueueFeedTests(_FeedTestCase):
             if not feed.watched:
                 feed.close()
 
-        feed = QueueFeed(PLAYER, counted, self.sources, self.clock)
+        feed = QueueFeed(PLAYER, counted, EPOCH, self.sources, self.clock)
         return feed
 
     def test_empty_snapshot(self) -> None:

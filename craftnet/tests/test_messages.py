@@ -42,6 +42,9 @@ STATIONS = ["basic_workbench", "advanced_workbench", "cyberware_station", "vehic
 PROBLEMS = ["insufficient_quantity", "quality_too_low", "material_unavailable", "material_restored"]
 HEALTH = {"status": "ok", "timestamp": TIME}
 
+POSITION: dict[str, list[object]] = {"epoch": ["x"], "version": [0, 2**40], "recovered": [True, False]}
+"""Ours, beside the contract's."""
+
 SCHEMAS: dict[type[Struct], tuple[dict[str, list[Any]], dict[str, list[Any]], dict[str, list[Any]]]] = {
     # each type: required fields with good values, optional fields with good values, fields with bad values.
     CraftingProgressData: (
@@ -118,6 +121,7 @@ SCHEMAS: dict[type[Struct], tuple[dict[str, list[Any]], dict[str, list[Any]], di
             "progress_data": [{"session_id": ID, "progress_percentage": 1, "status": "active"}],
             "material_data": [{"material_id": ID, "notification_type": "quality_too_low"}],
             "queue_data": [{"player_id": ID, "queue_position": 1}],
+            **POSITION,
         },
         {"type": ["x"], "session_id": ["x"], "timestamp": ["x"]},
     ),
@@ -127,8 +131,14 @@ SCHEMAS: dict[type[Struct], tuple[dict[str, list[Any]], dict[str, list[Any]], di
             "player_id": [ID],
             "timestamp": [TIME],
         },
-        {"queue_position": [1], "estimated_wait_time": [0], "station_type": STATIONS},
-        {"type": ["x"], "queue_position": [0], "estimated_wait_time": [-1, 0.5], "station_type": ["x"]},
+        {"queue_position": [1], "estimated_wait_time": [0], "station_type": STATIONS, **POSITION},
+        {
+            "type": ["x"],
+            "version": [-1, "1"],
+            "queue_position": [0],
+            "estimated_wait_time": [-1, 0.5],
+            "station_type": ["x"],
+        },
     ),
     Check: (
         {"status": ["ok", "degraded", "critical"]},

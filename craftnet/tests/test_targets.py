@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadRequest, NotFound
 from craftnet.messages import Service
+from craftnet.positions import Position
 from craftnet.targets import PREFIX, CraftingTarget, HealthTarget, QueueTarget, parse_target
 from craftnet.tests.samples import PLAYER, SESSION
 
@@ -54,6 +55,17 @@ class TargetTests(SynchronousTestCase):
             error = self.assertRaises(BadRequest, parse_target, f"/ws/crafting/{SESSION}", query)
             self.assertIn("player_id", error.message)
 
+    def test_coming_back(self) -> None:
+        """To any feed but that of the services' health, which has no positions."""
+        resume = {"resume": ["6c0ffee:42"]}
+        position = Position("6c0ffee", 42)
+        self.assertEqual(
+            parse_target(f"/ws/crafting/{SESSION}", {**ME, **resume}), CraftingTarget(SESSION, PLAYER, position)
+        )
+        self.assertEqual(parse_target(f"/ws/queue/{PLAYER}", resume), QueueTarget(PLAYER, position))
+        for values in ([], ["x"], ["a:1", "a:1"]):
+            self.assertRaises(BadRequest, parse_target, f"/ws/queue/{PLAYER}", {"resume": values})
+
     def test_other_paths(self) -> None:
         paths = (
             "",
@@ -77,7 +89,9 @@ class TargetTests(SynchronousTestCase):
     @given(
         st.text(max_size=20)
         | st.lists(st.sampled_from(["", "ws", "crafting", "queue", "health", str(SESSION)])).map("/".join),
-        st.dictionaries(st.sampled_from(["player_id", "services"]), st.lists(st.text(max_size=40), max_size=3)),
+        st.dictionaries(
+            st.sampled_from(["player_id", "services", "resume"]), st.lists(st.text(max_size=40), max_size=3)
+        ),
     )
     def test_anything(self, path: str, query: dict[str, list[str]]) -> None:
         """A target or a refusal."""

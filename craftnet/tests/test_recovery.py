@@ -1,0 +1,339 @@
+"""Watchers that come back: nothing missed, nothing twice, nothing older after something newer."""
+
+from __future__ import annotations
+
+from functools import partial
+from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.events import Event, MaterialsUpdate
+from craftnet.feeds.history import AGE, CAPACITY
+from craftnet.hub import Hub
+from craftnet.messages import (
+    MaterialNotification,
+    MaterialProblem,
+    QueueNews,
+    Status,
+    WebSocketCraftingMessage,
+    WebSocketQueueMessage,
+)
+from craftnet.observe.metrics import Metrics
+from craftnet.positions import Position
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.sources import Sources
+from craftnet.tests.contracts import pause, progress, queued
+from craftnet.tests.fakes import RecordingWatcher
+from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION, event, start
+
+
+def short(number: int) -> MaterialsUpdate:
+    """News of a shortage that no other test's step brings: so many are needed."""
+    notification = MaterialNotification(
+        material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY, required_quantity=number
+    )
+    return MaterialsUpdate(session_id=SESSION, notifications=(notification,))
+
+
+class Returning:
+    """A client of a crafting feed that keeps what it was told over its connections.
+
+    Attributes:
+        shortages: every shortage told, since the state was last told as a whole.
+        status: of the craft.
+        place: in the queue.
+        recoveries: how each return went.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.position: Position | None = None
+        self.shortages: list[int] = []
+        self.status: Status | None = None
+        self.place: int | None = None
+        self.recoveries: list[bool] = []
+        self._watcher: RecordingWatcher | None = None
+        self._read = 0
+
+    def come(self) -> None:
+        """Connect."""
+        self._watcher, self._read = RecordingWatcher(), 0
+        self.hub.watch_session(SESSION, self._watcher, self.position)
+
+    def go(self) -> None:
+        """Lose the connection."""
+        if self._watcher is not None:
+            self.hub.unwatch_session(SESSION, self._watcher)
+        self._watcher = None
+
+    def read(self) -> None:
+        """Take in what was told since."""
+        updates = [] if self._watcher is None else self._watcher.updates[self._read :]
+        self._read += len(updates)
+        for update in updates:
+            for message in update.messages:
+                assert isinstance(message, WebSocketCraftingMessage)
+                self._heard(message)
+
+    def _heard(self, message: WebSocketCraftingMessage) -> None:
+        assert message.epoch is not None and message.version is not None
+        if self.position is not None and message.epoch == self.position.epoch:
+            assert message.version >= self.position.version, "older after newer"
+        self.position = Position(message.epoch, message.version)
+        if message.recovered is not None:
+            self.recoveries.append(message.recovered)
+            if not message.recovered:
+                self.shortages, self.status, self.place = [], None, None
+        if message.material_data is not None and message.material_data.required_quantity is not None:
+            self.shortages.append(message.material_data.required_quantity)
+        if message.progress_data is not None:
+            self.status = message.progress_data.status
+        if message.queue_data is not None:
+            self.place = message.queue_data.queue_position
+
+
+class _RecoveryTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.sources = Sources.of(MemoryBackend(self.clock, MemorySettings()))
+        self.hub = self.restarted()
+        self.told: list[int] = []
+        self.happen(event(start()))
+
+    def restarted(self) -> Hub:
+        """A hub, as another process has it, that knows nothing of earlier ones."""
+        return Hub(self.sources, self.clock, Metrics(), refresh=5.0)
+
+    def happen(self, *events: Event) -> None:
+        """Apply events."""
+        for happening in events:
+            source = self.sources._responsible(happening)
+            (outcome,) = self.successResultOf(source.apply([happening]))
+            self.assertEqual(outcome.reason, "")
+            if happening.data == start():
+                self.successResultOf(self.sources.materials.apply([happening]))
+
+    def shortage(self) -> None:
+        """One more."""
+        self.told.append(len(self.told) + 1)
+        self.happen(event(short(self.told[-1]), self.clock.seconds()))
+
+    def returning(self) -> Returning:
+        """A client that has the current state."""
+        client = Returning(self.hub)
+        client.come()
+        client.read()
+        return client
+
+
+class SessionRecoveryTests(_RecoveryTestCase):
+    def test_what_was_missed(self) -> None:
+        client = self.returning()
+        self.shortage()
+        client.read()
+        client.go()
+        self.shortage()
+        self.shortage()
+        self.happen(event(pause(), NOW + 1))
+        client.come()
+        client.read()
+        self.assertEqual((client.recoveries, client.shortages, client.status), ([True], [1, 2, 3], Status.PAUSED))
+
+    def test_nothing_was_missed(self) -> None:
+        """It is said, and the progress is told again, because it moves."""
+        client = self.returning()
+        before = client.position
+        client.go()
+        watcher = RecordingWatcher()
+        self.hub.watch_session(SESSION, watcher, before)
+        first, second = [message for update in watcher.updates for message in update.messages]
+        assert isinstance(first, WebSocketCraftingMessage) and isinstance(second, WebSocketCraftingMessage)
+        self.assertEqual((first.type, first.recovered, first.queue_data), ("queue_status", True, None))
+        self.assertEqual((second.type, second.recovered), ("progress_update", None))
+
+    def test_without_a_position_nothing_is_said_of_recovery(self) -> None:
+        self.assertEqual(self.returning().recoveries, [])
+
+    def test_another_epoch(self) -> None:
+        client = self.returning()
+        self.shortage()
+        client.read()
+        client.go()
+        client.hub = self.restarted()
+        self.shortage()
+        client.come()
+        client.read()
+        self.assertEqual((client.recoveries, client.shortages), ([False], [2]))
+
+    def test_from_the_future(self) -> None:
+        client = self.returning()
+        client.go()
+        assert client.position is not None
+        client.position = Position(client.position.epoch, client.position.version + 1)
+        watcher = RecordingWatcher()
+        self.hub.watch_session(SESSION, watcher, client.position)
+        (first,) = watcher.updates[0].messages
+        assert isinstance(first, WebSocketCraftingMessage)
+        self.assertIs(first.recovered, False)
+
+    def test_too_much_was_missed(self) -> None:
+        client = self.returning()
+        client.go()
+        for _ in range(CAPACITY + 1):
+            self.shortage()
+        client.come()
+        client.read()
+        self.assertEqual((client.recoveries, client.shortages), ([False], [CAPACITY + 1]))
+
+    def test_too_long_ago(self) -> None:
+        """The feed is closed meanwhile, and open again: what it told in between is gone."""
+        client = self.returning()
+        client.go()
+        self.shortage()
+        self.clock.advance(AGE + 1)
+        self.hub.turn()
+        client.come()
+        client.read()
+        self.assertEqual((client.recoveries, client.shortages), ([False], [1]))
+
+    def test_long_ago_but_nothing_happened(self) -> None:
+        """Equal positions are equal states, even when the feed was closed in between."""
+        client = self.returning()
+        client.go()
+        self.clock.advance(AGE + 1)
+        self.hub.turn()
+        client.come()
+        client.read()
+        self.assertEqual(client.recoveries, [True])
+
+
+STEPS = ("shortage", "pause or resume", "wait", "queue", "go", "come", "come back elsewhere", "read", "refresh")
+
+
+class AnyHistoryTests(_RecoveryTestCase):
+    @settings(deadline=None, derandomize=True, max_examples=120)
+    @given(st.lists(st.sampled_from(STEPS), max_size=40), st.integers(0, 2**32))
+    def test_the_client_knows_what_is(self, steps: list[str], seed: int) -> None:
+        """Whatever happens and whenever the client is away: when it is back it knows all, each thing once."""
+        self.setUp()
+        client = self.returning()
+        place = 0
+        for number, step in enumerate([*steps, "go", "come", "read"]):
+            now = self.clock.seconds()
+            match step:
+                case "shortage":
+                    self.shortage()
+                case "pause or resume":
+                    status = Status.PAUSED if number % 2 else Status.ACTIVE
+                    self.happen(event(progress(10.0, status), now))
+                case "wait":
+                    self.clock.advance((seed >> number % 32) % 40)
+                    self.hub.turn()
+                case "queue":
+                    place = number + 1
+                    self.happen(event(queued(place), now, session_id=SESSION))
+                case "go":
+                    client.read()
+                    client.go()
+                case "come":
+                    client.go()
+                    client.come()
+                case "come back elsewhere":
+                    client.read()
+                    client.go()
+                    client.hub = self.hub = self.restarted()
+                    client.come()
+                case "read":
+                    client.read()
+                case _:
+                    self.hub.turn()
+        state = self.successResultOf(self.sources.sessions.get(SESSION))
+        assert state is not None
+        self.assertIs(client.status, state.progress.status)
+        self.assertEqual(client.place or 0, place)
+        self.assertEqual(client.shortages[-1:], self.told[-1:])
+        # Since the last whole state, every shortage was told exactly once.
+        self.assertEqual(client.shortages, self.told[len(self.told) - len(client.shortages) :])
+
+
+class QueueRecoveryTests(_RecoveryTestCase):
+    def messages(self, resume: Position | None) -> list[WebSocketQueueMessage]:
+        """What a watcher is told at once."""
+        watcher = RecordingWatcher()
+        self.successResultOf(self.hub.watch_queue(PLAYER, watcher, resume))
+        self.hub.unwatch_queue(PLAYER, watcher)
+        messages = [message for update in watcher.updates for message in update.messages]
+        assert all(isinstance(message, WebSocketQueueMessage) for message in messages)
+        return messages  # type: ignore[return-value]  # as was just checked.
+
+    def position(self, messages: list[WebSocketQueueMessage]) -> Position:
+        """The last one."""
+        assert messages[-1].epoch is not None and messages[-1].version is not None
+        return Position(messages[-1].epoch, messages[-1].version)
+
+    def test_what_was_missed(self) -> None:
+        self.happen(event(queued(3)))
+        here = self.position(self.messages(None))
+        self.happen(event(queued(2), NOW + 1), event(queued(1, QueueNews.STATION_AVAILABLE), NOW + 2))
+        told = [(message.type, message.queue_position, message.recovered) for message in self.messages(here)]
+        self.assertEqual(
+            told,
+            [
+                (QueueNews.QUEUE_POSITION, None, True),
+                (QueueNews.QUEUE_POSITION, 2, None),
+                (QueueNews.STATION_AVAILABLE, 1, None),
+            ],
+        )
+
+    def test_an_empty_state_is_told_too(self) -> None:
+        """A client that thinks it waits learns that it does not, or no longer."""
+        (message,) = self.messages(Position("another", 7))
+        self.assertEqual((message.type, message.queue_position, message.recovered), ("queue_position", None, False))
+
+
+class LingeringTests(_RecoveryTestCase):
+    def listening(self, session_id: UUID) -> int:
+        """How many feeds the sources know of this session."""
+        return len(self.sources.sessions._listeners.of(session_id))  # type: ignore[attr-defined]  # of the memory back end.
+
+    def test_closed_in_time(self) -> None:
+        client = self.returning()
+        client.go()
+        self.clock.advance(AGE - 1)
+        self.hub.turn()
+        self.assertEqual(self.listening(SESSION), 1)
+        self.clock.advance(1)
+        self.hub.turn()
+        self.assertEqual(self.listening(SESSION), 0)
+
+    def test_not_closed_while_somebody_is_back(self) -> None:
+        client = self.returning()
+        client.go()
+        client.come()
+        self.clock.advance(AGE + 1)
+        self.hub.turn()
+        self.assertEqual(self.listening(SESSION), 1)
+
+    def test_bounded_in_number(self) -> None:
+        """The one that was left first goes."""
+        self.patch(__import__("craftnet.hub", fromlist=["hub"]), "MAX_LEFT", 1)
+        other = UUID(int=77)
+        self.happen(event(start(other)))
+        for session_id in (SESSION, other):
+            watcher = RecordingWatcher()
+            self.hub.watch_session(session_id, watcher)
+            partial(self.hub.unwatch_session, session_id)(watcher)
+        self.assertEqual([self.listening(session_id) for session_id in (SESSION, other)], [0, 1])
+
+    def test_a_feed_that_is_over_is_not_kept(self) -> None:
+        """A session that is forgotten while nobody watches is not there for the next one."""
+        client = self.returning()
+        client.go()
+        self.sources.sessions._states.clear()  # type: ignore[attr-defined]  # of the memory back end.
+        for listener in self.sources.sessions._listeners.of(SESSION):  # type: ignore[attr-defined]  # as above.
+            listener.session_changed(None)
+        self.assertEqual(self.listening(SESSION), 0)

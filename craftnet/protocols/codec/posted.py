@@ -1,0 +1,143 @@
+"""The records of the HTTP interface: what a client posts about its craft."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from craftnet.errors import BadDatagram
+from craftnet.messages import ChangeType, MaterialChange
+from craftnet.protocols import layouts
+from craftnet.protocols.codec.numbers import (
+    from_hundredths,
+    from_milliseconds,
+    from_quality,
+    from_quantity,
+    integers,
+    member,
+    time,
+    to_hundredths,
+    to_milliseconds,
+    to_quality,
+    to_quantity,
+)
+from craftnet.protocols.derivation import derive
+from craftnet.protocols.layouts import RECORD_VERSION
+from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
+
+PROGRESS_TYPE = 1
+MATERIALS_TYPE = 2
+"""Packet types."""
+
+MAX_CHANGES = 200
+"""As many as an authority's event may carry."""
+
+_header = derive(layouts.Header)
+_progress_body = derive(layouts.ProgressBody)
+_change_row = derive(layouts.ChangeRow)
+
+_CHANGE_TYPES = tuple(ChangeType)
+_ALL_FLAGS = int(ProgressFlags.PAUSED | ProgressFlags.INTERRUPTED | ProgressFlags.COMPLETED | ProgressFlags.FAILED)
+
+
+def encode_progress(record: ProgressRecord) -> bytes:
+    """A UdpProgressUpdate, 48 bytes."""
+    body = _progress_body.pack(
+        to_hundredths(record.percent),
+        to_quality(record.quality),
+        to_quality(record.target_quality),
+        to_milliseconds(record.remaining),
+        int(record.flags),
+    )
+    return _encode_header(PROGRESS_TYPE, record, len(body)) + body
+
+
+def decode_progress(octets: bytes) -> ProgressRecord:
+    """A UdpProgressUpdate from exactly its bytes."""
+    sequence, timestamp, session_id = _decode_header(PROGRESS_TYPE, octets)
+    if len(octets) != _header.size + _progress_body.size:
+        raise BadDatagram("truncated" if len(octets) < _header.size + _progress_body.size else "overlong")
+    percent, quality, target, remaining, flags = integers(_progress_body.unpack(octets, _header.size))
+    if flags & ~_ALL_FLAGS:
+        raise BadDatagram("reserved", "flags that mean nothing")
+    return ProgressRecord(
+        sequence,
+        timestamp,
+        session_id,
+        from_hundredths(percent),
+        from_milliseconds(remaining),
+        from_quality(quality),
+        from_quality(target),
+        ProgressFlags(flags),
+    )
+
+
+def encode_materials(record: MaterialsRecord) -> bytes:
+    """A UdpMaterialUpdate, 32 bytes and 24 for each change."""
+    if len(record.changes) > MAX_CHANGES:
+        raise BadDatagram("overlong", f"more than {MAX_CHANGES} changes")
+    rows = b"".join(
+        _change_row.pack(
+            change.material_id.bytes,
+            to_quantity(change.new_quantity),
+            _CHANGE_TYPES.index(change.change_type),
+            to_quality(change.new_quality),
+        )
+        for change in record.changes
+    )
+    return _encode_header(MATERIALS_TYPE, record, len(rows)) + rows
+
+
+def decode_materials(octets: bytes) -> MaterialsRecord:
+    """A UdpMaterialUpdate from exactly its bytes."""
+    sequence, timestamp, session_id = _decode_header(MATERIALS_TYPE, octets)
+    count, rest = divmod(len(octets) - _header.size, _change_row.size)
+    if rest:
+        raise BadDatagram("trailing", "part of a row")
+    if count > MAX_CHANGES:
+        raise BadDatagram("overlong", f"more than {MAX_CHANGES} changes")
+    return MaterialsRecord(
+        sequence,
+        timestamp,
+        session_id,
+        tuple(_decode_change(octets, _header.size + index * _change_row.size) for index in range(count)),
+    )
+
+
+def _encode_header(packet_type: int, record: ProgressRecord | MaterialsRecord, body: int) -> bytes:
+    if not record.session_id.int:
+        raise BadDatagram("nil_session")
+    return _header.pack(
+        packet_type,
+        RECORD_VERSION,
+        _header.size + body,
+        record.sequence,
+        time(record.timestamp_ms),
+        record.session_id.bytes,
+    )
+
+
+def _decode_header(wanted: int, octets: bytes) -> tuple[int, int, UUID]:
+    packet_type, version, length, sequence, timestamp, session = _header.unpack(octets, 0)
+    if version != RECORD_VERSION:
+        raise BadDatagram("version", f"version {version} is not understood")
+    if packet_type != wanted:
+        raise BadDatagram("type", f"packet type {packet_type} is not {wanted}")
+    assert isinstance(length, int) and isinstance(sequence, int) and isinstance(timestamp, int)
+    assert isinstance(session, bytes)
+    if length != len(octets):
+        raise BadDatagram("truncated" if length > len(octets) else "trailing", "the length in the header differs")
+    if not any(session):
+        raise BadDatagram("nil_session")
+    return sequence, time(timestamp), UUID(bytes=session)
+
+
+def _decode_change(octets: bytes, offset: int) -> MaterialChange:
+    material, quantity, change, quality = _change_row.unpack(octets, offset)
+    assert isinstance(material, bytes) and isinstance(quantity, int)
+    assert isinstance(change, int) and isinstance(quality, int)
+    return MaterialChange(
+        material_id=UUID(bytes=material),
+        change_type=member(_CHANGE_TYPES, change),
+        new_quantity=from_quantity(quantity),
+        new_quality=from_quality(quality),
+    )

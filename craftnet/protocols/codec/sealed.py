@@ -1,0 +1,94 @@
+"""Sealed datagrams: the readable header, and what opens and fills the encrypted content."""
+
+from __future__ import annotations
+
+from craftnet.errors import BadDatagram
+from craftnet.protocols import layouts
+from craftnet.protocols.codec.numbers import exactly, integers
+from craftnet.protocols.derivation import derive
+from craftnet.protocols.records import Acknowledgement, CloseReason, Heartbeat, Kind
+
+_sealed_header = derive(layouts.SealedHeader)
+_acknowledgement = derive(layouts.Acknowledgement)
+_heartbeat = derive(layouts.Heartbeat)
+_close = derive(layouts.Close)
+
+SEALED_HEADER_SIZE = _sealed_header.size
+ACKNOWLEDGEMENT_SIZE = _acknowledgement.size
+
+
+def encode_sealed_header(kind: Kind, connection_id: int, sequence: int) -> bytes:
+    """The readable part of a datagram, of whose `sequence` the low 16 bits travel."""
+    return _sealed_header.pack(kind, connection_id, sequence & 0xFFFF)
+
+
+def decode_sealed_header(datagram: bytes) -> tuple[Kind, int, int]:
+    """Kind, connection id and the sequence's low 16 bits; what follows the header is not looked at."""
+    kind, connection_id, low = integers(_sealed_header.unpack(datagram, 0))
+    sealed = _SEALED.get(kind)
+    if sealed is None:
+        raise BadDatagram("type", f"kind {kind} is no sealed datagram")
+    return sealed, connection_id, low
+
+
+_SEALED = {int(kind): kind for kind in (Kind.STATE, Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE)}
+
+
+def encode_acknowledgement(newest: int, earlier: int) -> bytes:
+    """What opens the content of every sealed datagram; of `newest` the low 32 bits travel."""
+    return _acknowledgement.pack(newest & 0xFFFFFFFF, earlier)
+
+
+def decode_acknowledgement(content: bytes) -> Acknowledgement:
+    """From the content of a sealed datagram; what follows it is not looked at."""
+    newest, earlier = integers(_acknowledgement.unpack(content, 0))
+    return Acknowledgement(newest, earlier)
+
+
+def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
+    """The body of a HEARTBEAT."""
+    return _heartbeat.pack(heartbeat.sent_us, heartbeat.echoed_us, heartbeat.received_us)
+
+
+def decode_heartbeat(body: bytes) -> Heartbeat:
+    """From exactly the body of a HEARTBEAT."""
+    exactly(body, _heartbeat.size)
+    sent, echoed, received = integers(_heartbeat.unpack(body, 0))
+    return Heartbeat(sent, echoed, received)
+
+
+def encode_close(reason: CloseReason) -> bytes:
+    """The body of a CLOSE."""
+    return _close.pack(reason)
+
+
+def decode_close(body: bytes) -> CloseReason:
+    """From exactly the body of a CLOSE."""
+    exactly(body, _close.size)
+    (reason,) = integers(_close.unpack(body, 0))
+    if reason not in _TRAVELLING:
+        raise BadDatagram("out_of_range", f"no reason has the number {reason}")
+    return CloseReason(reason)
+
+
+_TRAVELLING = frozenset(reason for reason in CloseReason if reason < CloseReason.SILENT)
+
+
+def misplaced(kind: Kind) -> BadDatagram:
+    """The error of an authentic datagram whose kind only the other side may send."""
+    return BadDatagram("type", f"{kind.name} does not go this way")
+
+
+def decode_nothing(body: bytes) -> None:
+    """The body of an ACK or a RESYNC: there is none."""
+    exactly(body, 0)
+
+
+def first_byte(kind: Kind) -> int:
+    """How a datagram of this kind begins."""
+    return _sealed_header.pack(kind, 0, 0)[0]
+
+
+def connection_id(datagram: bytes) -> int:
+    """The connection id, which every datagram has in the same place; five bytes are enough."""
+    return int.from_bytes(datagram[1:5], "big")

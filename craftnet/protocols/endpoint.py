@@ -1,6 +1,6 @@
 """The server's end of the UDP protocol: every peer of one socket, and the handshake that makes them. Sans-I/O.
 
-A datagram passes the cheapest checks first: length, first byte, connection id, address, replay, AEAD (or MAC), content.
+A datagram passes the cheapest checks first: length, first byte, connection id, source, replay, AEAD (or MAC), content.
 What fails one of them is counted and never answered. Until an address has proved itself by bringing a cookie back,
 nothing is remembered of it and it is sent less than it sent.
 """
@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
+from uuid import UUID
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
 from craftnet.protocols.channel import OVERHEAD, Channel
+from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address, CookieOven
 from craftnet.protocols.deadlines import Deadlines
-from craftnet.protocols.keys import NONCE_SIZE, client_key, server_key
+from craftnet.protocols.floods import Sources
+from craftnet.protocols.keys import NONCE_SIZE, HandshakeKey, client_key, server_key
 from craftnet.protocols.layouts import HANDSHAKE_SIZE
-from craftnet.protocols.peer import Peer
+from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.records import Challenge, CloseReason, Kind
 from craftnet.protocols.tickets import Ticket, TicketStore
 from craftnet.state import MaterialsState, SessionState
@@ -25,14 +28,8 @@ from craftnet.state import MaterialsState, SessionState
 MAX_SIZE = 1200
 """The longest datagram sent or taken: what every IPv6 path carries, less the headers below."""
 
-_FINAL = frozenset({CloseReason.ENDED, CloseReason.EXPIRED, CloseReason.NOT_FOUND})  # no coming back after these.
-
-
-class Send(NamedTuple):
-    """Send this datagram there."""
-
-    datagram: bytes
-    address: Address
+# No coming back after these.
+_FINAL = frozenset({CloseReason.ENDED, CloseReason.EXPIRED, CloseReason.NOT_FOUND, CloseReason.REVOKED})
 
 
 class Opened(NamedTuple):
@@ -57,8 +54,9 @@ class Endpoint:
         tickets: who may connect.
         secret: 32 random bytes for the cookies.
         random: gives that many random bytes.
-        heartbeat: seconds between heartbeats.
+        terms: how to treat peers.
         count: is told in one word what became of each datagram.
+        measured: is told what the line to a peer is like, once a heartbeat.
     """
 
     def __init__(
@@ -67,19 +65,23 @@ class Endpoint:
         *,
         secret: bytes,
         random: Callable[[int], bytes],
-        heartbeat: float,
+        terms: Terms,
         count: Callable[[str], None],
+        measured: Callable[[Conditions], None] = lambda conditions: None,
     ) -> None:
         self._tickets = tickets
         self._oven = CookieOven(secret)
         self._random = random
-        self._heartbeat = heartbeat
+        self._terms = terms
         self._count = count
+        self._measured = measured
+        self._sources = Sources()
         self._peers: dict[int, tuple[Peer, Ticket]] = {}
         self._deadlines: Deadlines[Peer] = Deadlines()
-        sealed = dict.fromkeys((Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE), self._sealed)
-        handlers = {Kind.HELLO: self._hello, Kind.RESPONSE: self._response, **sealed}
-        self._handlers = {codec.first_byte(kind): handler for kind, handler in handlers.items()}
+        handlers = {codec.first_byte(Kind.HELLO): self._hello, codec.first_byte(Kind.RESPONSE): self._response}
+        for kind in (Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE, Kind.PATH_RESPONSE):
+            handlers[codec.first_byte(kind)] = handlers[codec.first_byte(kind) | codec.PHASE] = self._sealed
+        self._handlers = handlers
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -102,6 +104,8 @@ class Endpoint:
                 raise BadDatagram("type")
             effects = handler(datagram, address, now)
         except BadDatagram as error:
+            if error.outcome == "forged":
+                self._sources.charge(address, now)
             self._count(error.outcome)
             return []
         self._count("accepted")
@@ -123,18 +127,35 @@ class Endpoint:
         """Say goodbye to everybody; there are no peers after it."""
         effects: list[Effect] = []
         for peer, _ in list(self._peers.values()):
-            effects += self._settle(peer, [peer.abandon(CloseReason.GOING_AWAY)], now)
+            effects += self._settle(peer, peer.abandon(CloseReason.GOING_AWAY), now)
         return effects
 
+    def revoke(self, player_id: UUID, now: float) -> list[Effect]:
+        """The player may watch nothing more: close every connection, and let none be opened with what was given out."""
+        effects: list[Effect] = []
+        for ticket in self._tickets.of_player(player_id):
+            if ticket.connection_id in self._peers:
+                effects += self.close(self._peers[ticket.connection_id][0], CloseReason.REVOKED, now)
+            self._tickets.revoke(ticket)
+        return effects
+
+    def peer_of(self, session_id: UUID, player_id: UUID) -> Peer | None:
+        """The player's newest connection to this session."""
+        for ticket in reversed(self._tickets.of(session_id, player_id)):
+            found = self._peers.get(ticket.connection_id)
+            if found is not None:
+                return found[0]
+        return None
+
     def _hello(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
-        ticket, content = self._authenticated(datagram, now)
+        _, key, _, content = self._authenticated(datagram, address, now)
         hello = codec.decode_hello(content)
         cookie = self._oven.bake(address, hello.connection_id, hello.client_nonce, self._random(NONCE_SIZE), now)
         challenge = Challenge(hello.connection_id, hello.client_nonce, cookie)
-        return [Send(ticket.handshake_key.sign(codec.encode_challenge(challenge)), address)]
+        return [Send(key.sign(codec.encode_challenge(challenge)), address)]
 
     def _response(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
-        ticket, content = self._authenticated(datagram, now)
+        ticket, _, secret, content = self._authenticated(datagram, address, now)
         response = codec.decode_response(content)
         cookie = response.cookie
         self._oven.verify(cookie, address, response.connection_id, response.client_nonce, now)
@@ -145,51 +166,53 @@ class Endpoint:
         effects: list[Effect] = []
         if response.connection_id in self._peers:
             replaced, _ = self._peers[response.connection_id]
-            replaced.finished = CloseReason.REPLACED
+            replaced.replace()
             effects += self._settle(replaced, [], now)
-        secret = ticket.token.secret
         channel = Channel(
             response.connection_id,
             outgoing=server_key(secret, response.client_nonce, cookie.server_nonce),
             incoming=client_key(secret, response.client_nonce, cookie.server_nonce),
         )
-        peer = Peer(
-            response.connection_id,
-            ticket.session_id,
-            address,
-            channel,
-            packet_size=ticket.packet_size,
-            heartbeat=self._heartbeat,
-            expires=ticket.expires,
-            now=now,
-        )
+        ticket.used(secret)
+        peer = Peer(ticket, address, channel, self._terms, self._random, now)
         peer.pulse.round_trip.measured(now - cookie.issued_us / 1_000_000)
         self._tickets.occupy(ticket, cookie.issued_us)
         self._peers[response.connection_id] = (peer, ticket)
         effects.append(Opened(peer))
         return effects + self._settle(peer, peer.tick(now), now)
 
-    def _authenticated(self, datagram: bytes, now: float) -> tuple[Ticket, bytes]:
-        """Whose handshake datagram this is, and all of it before its MAC."""
+    def _authenticated(
+        self, datagram: bytes, address: Address, now: float
+    ) -> tuple[Ticket, HandshakeKey, bytes, bytes]:
+        """Whose handshake datagram this is; then as `Ticket.authenticate`."""
         if len(datagram) != HANDSHAKE_SIZE:
             raise BadDatagram("truncated" if len(datagram) < HANDSHAKE_SIZE else "trailing")
         ticket = self._tickets.find(codec.connection_id(datagram), now)
         if ticket is None:
             raise BadDatagram("unknown_connection")
-        return ticket, ticket.handshake_key.verify(datagram)
+        if self._sources.exhausted(address, now):
+            raise BadDatagram("throttled")
+        return ticket, *ticket.authenticate(datagram, now)
 
     def _sealed(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
         found = self._peers.get(codec.connection_id(datagram))
         if found is None:
             raise BadDatagram("unknown_connection")
         peer = found[0]
-        if address != peer.address:
-            raise BadDatagram("wrong_address")
-        return self._settle(peer, peer.receive(datagram, now), now)
+        if address != peer.address and self._sources.exhausted(address, now):
+            raise BadDatagram("throttled")
+        try:
+            sends = peer.receive(datagram, address, now)
+        except BadDatagram:
+            self._deadlines.set(peer, peer.deadline)  # what is authentic but of no use may have changed it, too.
+            raise
+        if datagram[0] & ~codec.PHASE == _HEARTBEAT:
+            self._measured(peer.conditions)
+        return self._settle(peer, sends, now)
 
-    def _settle(self, peer: Peer, datagrams: list[bytes], now: float) -> list[Effect]:
+    def _settle(self, peer: Peer, sends: list[Send], now: float) -> list[Effect]:
         """What a peer sends, and its next deadline, or its end."""
-        effects: list[Effect] = [Send(datagram, peer.address) for datagram in datagrams]
+        effects: list[Effect] = [*sends]
         if peer.finished is None:
             self._deadlines.set(peer, peer.deadline)
             return effects
@@ -199,3 +222,6 @@ class Endpoint:
         if peer.finished in _FINAL:
             self._tickets.revoke(ticket)
         return [*effects, Gone(peer)]
+
+
+_HEARTBEAT = codec.first_byte(Kind.HEARTBEAT)

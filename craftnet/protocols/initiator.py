@@ -20,14 +20,16 @@ from craftnet.errors import BadDatagram
 from craftnet.model import Progress
 from craftnet.protocols import codec
 from craftnet.protocols.channel import Channel, Incoming
+from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
 from craftnet.protocols.records import (
     Challenge,
     CloseReason,
+    FreshSecret,
     Hello,
     Kind,
-    MaterialsPart,
-    ProblemsPart,
+    ProgressState,
+    ReasonPart,
     Response,
 )
 from craftnet.protocols.snapshots import MaterialsAssembler, ProgressAssembler
@@ -99,6 +101,7 @@ class Initiator:
 
     Attributes:
         pulse: round trip and clock offset.
+        token: the session_token to open the next connection with; the server renews it now and then.
         over: why the connection is over; None while it is not.
     """
 
@@ -113,7 +116,7 @@ class Initiator:
     ) -> None:
         self.pulse = Pulse()
         self.over: CloseReason | None = None
-        self._token = token
+        self.token = token
         self._handshake_key = HandshakeKey(token.secret)
         self._heartbeat = heartbeat
         self._random = random
@@ -130,6 +133,7 @@ class Initiator:
         self._heartbeat_at = inf
         self._ack_at = inf
         self._unacknowledged = 0
+        self._reported = 0  # the table the server knows we hold.
         self._resync_from = -inf
         self._progress = ProgressAssembler()
         self._materials = MaterialsAssembler(session_id)
@@ -143,6 +147,11 @@ class Initiator:
         if not self._connected:
             return min(self._greet_at, self._give_up_at)
         return min(self._heartbeat_at, self._ack_at, self._heard + PATIENCE * self._heartbeat)
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the line is like."""
+        return Conditions() if self._channel is None else self._channel.conditions(self.pulse)
 
     def server_time(self, now: float) -> float:
         """The server's clock when ours shows `now`, both Unix seconds."""
@@ -188,10 +197,11 @@ class Initiator:
             return self._end(CloseReason.SILENT, [])
         if now >= self._heartbeat_at:
             self._heartbeat_at = now + self._heartbeat
+            self._channel.renew(now)
             body = codec.encode_heartbeat(self.pulse.beat(now))
             return Output([self._seal(self._channel, Kind.HEARTBEAT, body)], [])
         if now >= self._ack_at:
-            return Output([self._seal(self._channel, Kind.ACK)], [])
+            return Output([self._acknowledge(self._channel)], [])
         return Output([], [])
 
     def resync(self, now: float) -> Output:
@@ -214,7 +224,7 @@ class Initiator:
         """Start the handshake, or start it over."""
         self._channel = None
         self._client_nonce = self._random(NONCE_SIZE)
-        hello = Hello(self._token.connection_id, self._client_nonce)
+        hello = Hello(self.token.connection_id, self._client_nonce)
         self._greeting, self._greetings = self._handshake_key.sign(codec.encode_hello(hello)), 0
         return Output([self._greet(now)], [])
 
@@ -232,13 +242,13 @@ class Initiator:
         if self._greetings == 1:  # else nobody knows which of them was answered (RFC 6298 section 3).
             delay = now - self._greeted_at
             self.pulse.sampled(delay, cookie.issued_us / 1_000_000 + delay / 2 - now)
-        secret = self._token.secret
+        secret = self.token.secret
         self._channel = Channel(
-            self._token.connection_id,
+            self.token.connection_id,
             outgoing=client_key(secret, self._client_nonce, cookie.server_nonce),
             incoming=server_key(secret, self._client_nonce, cookie.server_nonce),
         )
-        response = Response(self._token.connection_id, self._client_nonce, cookie)
+        response = Response(self.token.connection_id, self._client_nonce, cookie)
         self._greeting, self._greetings = self._handshake_key.sign(codec.encode_response(response)), 0
         return Output([self._greet(now)], [])
 
@@ -263,26 +273,33 @@ class Initiator:
             case Kind.STATE:
                 self._unacknowledged += 1
                 self._ack_at = min(self._ack_at, now if self._unacknowledged >= ACK_EVERY else now + ACK_DELAY)
-                self._apply(incoming, output)
+                self._apply(incoming, output, now)
             case Kind.HEARTBEAT:
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), now)
             case Kind.CLOSE:
                 reason = codec.decode_close(incoming.body)
-                end = self._end(reason, [self._seal(channel, Kind.ACK)])
+                end = self._end(reason, [self._acknowledge(channel)])
                 output.datagrams.extend(end.datagrams)
                 output.events.extend(end.events)
-            case Kind.ACK:
-                codec.decode_nothing(incoming.body)
+            case Kind.PATH_CHALLENGE:
+                answer = codec.encode_probe(codec.decode_probe(incoming.body))
+                output.datagrams.append(self._seal(channel, Kind.PATH_RESPONSE, answer))
             case _:
                 raise codec.misplaced(incoming.kind)
 
-    def _apply(self, incoming: Incoming, output: Output) -> None:
+    def _apply(self, incoming: Incoming, output: Output, now: float) -> None:
         """All the records of a datagram first, then what has changed by them."""
         for record in codec.decode_state(incoming.body):
-            if isinstance(record, MaterialsPart | ProblemsPart):
-                self._materials.apply(record, incoming.sequence)
-            else:
+            if isinstance(record, ProgressState | ReasonPart):
                 self._progress.apply(record, incoming.sequence)
+            elif isinstance(record, FreshSecret):
+                self.token = SessionToken(self.token.connection_id, record.secret)
+            else:
+                try:
+                    self._materials.apply(record, incoming.sequence)
+                except BadDatagram as error:
+                    self._count(error.outcome)
+                    output.datagrams.extend(self.resync(now).datagrams)
         told_progress, told_materials = self._told
         progress, materials = self._progress.progress, self._materials.materials
         if progress is not None:
@@ -295,9 +312,15 @@ class Initiator:
             told_materials = materials
         self._told = (told_progress, told_materials)
 
+    def _acknowledge(self, channel: Channel) -> bytes:
+        return self._seal(channel, Kind.ACK, codec.encode_held(self._materials.version))
+
     def _seal(self, channel: Channel, kind: Kind, body: bytes = b"") -> bytes:
-        """A datagram; whatever its kind, it acknowledges."""
-        self._ack_at, self._unacknowledged = inf, 0
+        """A datagram; whatever its kind, it acknowledges. Which table is complete, an ACK alone tells."""
+        if kind is Kind.ACK:
+            self._reported = self._materials.version
+        if self._reported == self._materials.version:
+            self._ack_at, self._unacknowledged = inf, 0
         return channel.seal(kind, body)
 
     def _end(self, reason: CloseReason, farewell: list[bytes]) -> Output:

@@ -78,24 +78,33 @@ class HandshakeKey:
         Raises:
             BadDatagram: the MAC is not that of the content.
         """
-        content, mac = signed[:-MAC_SIZE], signed[-MAC_SIZE:]
-        if not hmac.compare_digest(mac, self._mac(content)):
+        if not self.holds(signed):
             raise BadDatagram("forged", "the MAC does not hold")
-        return content
+        return signed[:-MAC_SIZE]
+
+    def holds(self, signed: bytes) -> bool:
+        """Whether the MAC is that of the content."""
+        return hmac.compare_digest(signed[-MAC_SIZE:], self._mac(signed[:-MAC_SIZE]))
 
     def _mac(self, content: bytes) -> bytes:
         return hmac.digest(self._key, content, "sha256")[:MAC_SIZE]
 
 
 class TrafficKey:
-    """Seals and opens the datagrams of one direction."""
+    """Seals and opens the datagrams of one direction, for one generation of keys."""
 
-    __slots__ = ("_aead", "_iv")
+    __slots__ = ("_aead", "_iv", "_label", "_successor")
 
     def __init__(self, secret: bytes, salt: bytes, label: bytes) -> None:
-        material = _expand(secret, salt, b"craftnet udp 1 " + label, _KEY_SIZE + _IV_SIZE)
+        material = _expand(secret, salt, b"craftnet udp 1 " + label, _KEY_SIZE + _IV_SIZE + SECRET_SIZE)
         self._aead = AESGCM(material[:_KEY_SIZE])
-        self._iv = int.from_bytes(material[_KEY_SIZE:], "big")
+        self._iv = int.from_bytes(material[_KEY_SIZE : _KEY_SIZE + _IV_SIZE], "big")
+        self._successor = material[_KEY_SIZE + _IV_SIZE :]
+        self._label = label
+
+    def successor(self) -> TrafficKey:
+        """The next generation. From it nobody gets back to this one."""
+        return TrafficKey(self._successor, b"", self._label)
 
     def seal(self, sequence: int, header: bytes, content: bytes) -> bytes:
         """The content encrypted, with the tag behind it. No sequence is ever used twice with one key."""

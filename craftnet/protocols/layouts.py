@@ -8,12 +8,16 @@ Two families share the file: the records of the HTTP interface (32-byte header),
 from __future__ import annotations
 
 from construct import (  # type: ignore[import-untyped]  # construct ships no annotations.
+    Aligned,
     Array,
     BitsInteger,
     BitStruct,
+    Bitwise,
     Bytes,
     Const,
     Construct,
+    Flag,
+    If,
     Int8ub,
     Int16ub,
     Int32ub,
@@ -120,7 +124,7 @@ SealedHeader = Struct(
     "first"
     / BitStruct(
         "version" / Const(DATAGRAM_VERSION, BitsInteger(2)),
-        "key_phase" / Const(0, BitsInteger(1)),
+        "key_phase" / BitsInteger(1),
         "kind" / BitsInteger(5),
     ),
     "connection_id" / Int32ub,
@@ -142,7 +146,11 @@ Heartbeat = Struct(
 
 Close = Struct("reason" / Int8ub)
 
-# The content of a STATE is any number of these four, one after the other.
+Held = Struct("version" / Int32ub)  # in an ACK: the newest table of materials that is complete; 0: none.
+
+Probe = Struct("data" / Bytes(8))  # in PATH_CHALLENGE, and the same in PATH_RESPONSE.
+
+# The content of a STATE is any number of these six, one after the other.
 
 ProgressState = Struct(
     "tag" / Const(1, Int8ub),
@@ -196,4 +204,43 @@ ProblemRow = Struct(
     "available_quantity" / Int32ub,
     "required_quality" / Int8ub,
     "available_quality" / Int8ub,
+)
+
+MaterialsDelta = Struct(  # `count` entries of `RowChange` follow, bit after bit, filled up with zeros to a whole byte.
+    "tag" / Const(5, Int8ub),
+    "version" / Int32ub,
+    "back" / Int8ub,  # the table it changes has the version `version` − `back` …
+    "rows" / Int16ub,  # … and as many rows.
+    "count" / Int8ub,
+)
+
+Number = Struct(  # a quantity: as many bits as it needs.
+    "bits" / BitsInteger(6),  # 63: unknown.
+    "value" / If(lambda this: 0 < this.bits <= 32, BitsInteger(this.bits)),
+)
+
+RowProblem = Struct(
+    "problem" / BitsInteger(2),
+    "required_quantity" / Number,
+    "available_quantity" / Number,
+    "required_quality" / BitsInteger(7),
+    "available_quality" / BitsInteger(7),
+)
+
+RowChange = Struct(
+    "row" / BitsInteger(this._._.row_bits),  # the length of `rows` − 1 in bits, 1 at least.
+    "has_quantity" / Flag,
+    "has_quality" / Flag,
+    "has_problem" / Flag,
+    "quantity" / If(this.has_quantity, Number),
+    "quality" / If(this.has_quality, BitsInteger(7)),
+    "stands" / If(this.has_problem, Flag),  # whether there is a problem now.
+    "problem" / If(this.stands, RowProblem),
+)
+
+RowChanges = Bitwise(Aligned(8, Struct("changes" / Array(this._.count, RowChange))))  # needs count and row_bits.
+
+FreshSecret = Struct(
+    "tag" / Const(6, Int8ub),
+    "secret" / Bytes(32),
 )

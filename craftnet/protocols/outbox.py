@@ -1,7 +1,8 @@
 """What a peer must still be told. Newest wins: a topic's new records take the place of its old ones, sent or not.
 
-Records stay here until they are acknowledged; what is not acknowledged in time is sent again, a bounded number of
-times. Bytes are paced, so that a large table or a storm of changes cannot flood a player's line.
+Records stay here until they are acknowledged; what is not acknowledged in time is sent again, less and less often,
+until the connection is given up for silence. Bytes are paced (`craftnet.protocols.pacing`), so that a large table or a
+storm of changes cannot flood a line.
 """
 
 from __future__ import annotations
@@ -9,20 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import inf
 
+from craftnet.protocols.pacing import Pace
 from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
 
-RATE = 50_000
-"""Bytes per second to one peer, IP and UDP headers included."""
-
-BURST = 5_000
-"""Bytes that may go out at once after a pause."""
-
-ATTEMPTS = 10
-"""How often in a row nothing is acknowledged before the peer is told no more of this state."""
-
-_IP_UDP = 48  # bytes of the headers below ours, IPv6 counted.
-
 Key = tuple[str, int]
+
+
+_DOUBLINGS = 6  # beyond them the timeout is at its most anyway.
 
 
 class _Record:
@@ -39,16 +33,17 @@ class Outbox:
     Arguments:
         room: bytes of records that fit into one datagram.
         round_trip: says how long an acknowledgement may take.
+        pace: says when bytes may go.
     """
 
-    __slots__ = ("_attempts", "_flying", "_paid_until", "_retry_at", "_room", "_round_trip", "_waiting")
+    __slots__ = ("_attempts", "_flying", "_pace", "_retry_at", "_room", "_round_trip", "_waiting")
 
-    def __init__(self, room: int, round_trip: RoundTrip) -> None:
+    def __init__(self, room: int, round_trip: RoundTrip, pace: Pace) -> None:
         self._room = room
         self._round_trip = round_trip
         self._waiting: dict[Key, _Record] = {}
         self._flying: dict[Key, _Record] = {}
-        self._paid_until = -inf
+        self._pace = pace
         self._retry_at = inf
         self._attempts = 0
 
@@ -62,13 +57,13 @@ class Outbox:
 
     @property
     def empty(self) -> bool:
-        """Whether everything was acknowledged, or given up."""
+        """Whether everything was acknowledged."""
         return not (self._waiting or self._flying)
 
     @property
     def deadline(self) -> float:
         """When `flush` has something to do; infinite when it has not."""
-        paced = self._paid_until - BURST / RATE if self._waiting else inf
+        paced = self._pace.opens if self._waiting else inf
         return min(paced, self._retry_at if self._flying else inf)
 
     def flush(self, now: float, send: Callable[[bytes], tuple[int, bytes]]) -> list[bytes]:
@@ -78,38 +73,35 @@ class Outbox:
             send: makes a datagram of a body; gives its sequence and its bytes.
         """
         if self._flying and now >= self._retry_at:
-            self._give_up_or_repeat()
+            self._repeat()
         datagrams = []
-        while self._waiting and now >= self._paid_until - BURST / RATE:
+        while self._waiting and now >= self._pace.opens:
             batch = self._batch()
             sequence, datagram = send(b"".join(record.octets for record in batch.values()))
             for key, record in batch.items():
                 record.sequence = sequence
                 self._flying[key] = self._waiting.pop(key)
-            self._paid_until = max(self._paid_until, now) + (len(datagram) + _IP_UDP) / RATE
+            self._pace.sent(len(datagram), now)
             datagrams.append(datagram)
         if datagrams:
-            self._retry_at = now + min(MAX_TIMEOUT, self._round_trip.timeout * 2**self._attempts)
+            self._retry_at = now + min(MAX_TIMEOUT, self._round_trip.timeout * 2 ** min(self._attempts, _DOUBLINGS))
         return datagrams
 
-    def acknowledged(self, arrived: Callable[[int], bool], now: float) -> None:
-        """Drop what has arrived; `arrived` says so of a sequence."""
+    def acknowledged(self, arrived: Callable[[int], bool], now: float) -> list[Key]:
+        """Drop what has arrived, and say what that is; `arrived` says so of a sequence."""
         if not self._flying:
-            return
+            return []
         landed = [key for key, record in self._flying.items() if arrived(record.sequence)]
         if landed:
             for key in landed:
                 del self._flying[key]
             self._attempts = 0
             self._retry_at = now + self._round_trip.timeout
+        return landed
 
-    def _give_up_or_repeat(self) -> None:
+    def _repeat(self) -> None:
         self._attempts += 1
-        if self._attempts >= ATTEMPTS:
-            self._attempts = 0
-            self._waiting, self._flying = {}, {}
-        else:
-            self._waiting, self._flying = {**self._flying, **self._waiting}, {}
+        self._waiting, self._flying = {**self._flying, **self._waiting}, {}
 
     def _batch(self) -> dict[Key, _Record]:
         """As many of the first records as fit into a datagram; one at least."""

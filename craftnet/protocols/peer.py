@@ -3,20 +3,32 @@
     open ─close()─▶ closing: what is unacknowledged, then CLOSE, repeated ─acknowledged, or often enough─▶ finished
       └──CLOSE from the client, or silence────────────────────────────────────────────────────────────────▲
 
-States are conflated (`craftnet.protocols.outbox`); the newest is kept, so that a client can ask for all of it again.
+States are conflated (`craftnet.protocols.outbox`); the newest is kept, so that all of it can be told again: on request,
+after a move of the client, and every now and then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
+from typing import NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
+
+from craftnet.errors import BadDatagram
+from craftnet.model import Tolerance, diverges
 from craftnet.protocols import codec
-from craftnet.protocols.channel import OVERHEAD, Channel
+from craftnet.protocols.channel import OVERHEAD, Channel, Incoming
+from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address
+from craftnet.protocols.delta import Tables, difference
 from craftnet.protocols.outbox import Outbox
-from craftnet.protocols.records import CloseReason, Kind
+from craftnet.protocols.pacing import Pace
+from craftnet.protocols.path import Path
+from craftnet.protocols.records import CloseReason, FreshSecret, Kind
 from craftnet.protocols.snapshots import encoded, materials_records, progress_records
+from craftnet.protocols.tickets import Ticket
 from craftnet.protocols.timing import PATIENCE, Pulse
 from craftnet.state import MaterialsState, SessionState
 
@@ -26,18 +38,58 @@ RESYNC_SPACING = 1.0
 CLOSE_ATTEMPTS = 4
 """How often CLOSE is sent when it is not acknowledged."""
 
+DATAGRAMS = 100
+"""Datagrams per second taken from one client; a client that is in order sends some 50 on its busiest second …"""
+
+BURST = 200
+"""… and this many at once after a pause."""
+
+SIGHTINGS = 4
+"""How many of the last models told are kept, to judge by them what the player claims to have seen."""
+
+SAME = Tolerance(percent=0.01, seconds=0.002, fraction=0.0)
+"""What differs less is the same function of time: it need not be told again."""
+
+_PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
+
+
+class Terms(Struct, frozen=True):
+    """How a server treats its peers.
+
+    Attributes:
+        heartbeat: seconds between heartbeats.
+        full_sync: seconds after which all is told again, on average: each time is between half of it and half more.
+    """
+
+    heartbeat: float = 5.0
+    full_sync: float = 10.0
+
+
+class Send(NamedTuple):
+    """Send this datagram there."""
+
+    datagram: bytes
+    address: Address
+
+
+class Sighting(NamedTuple):
+    """At `when` (Unix seconds) the client was told `state`."""
+
+    when: float
+    state: SessionState
+
 
 class Peer:
     """One client.
 
     Arguments:
-        packet_size: the longest datagram to send.
-        heartbeat: seconds between heartbeats.
-        expires: when the authorisation behind the connection ends, Unix seconds.
+        ticket: what it came in with.
+        random: gives that many random bytes.
 
     Attributes:
         finished: why the connection is over; None while it is not.
         pulse: round trip and clock offset.
+        sightings: the last models told, newest last.
     """
 
     __slots__ = (
@@ -46,49 +98,54 @@ class Peer:
         "_close_sequence",
         "_closes",
         "_closing",
-        "_expires",
         "_heard",
-        "_heartbeat",
         "_heartbeat_at",
         "_materials",
         "_outbox",
+        "_pace",
+        "_path",
         "_progress",
+        "_random",
         "_resync_at",
         "_resync_from",
         "_room",
-        "address",
-        "connection_id",
+        "_sync_at",
+        "_tables",
+        "_taken_until",
+        "_terms",
+        "_ticket",
         "finished",
         "pulse",
-        "session_id",
+        "sightings",
     )
 
     def __init__(
         self,
-        connection_id: int,
-        session_id: UUID,
+        ticket: Ticket,
         address: Address,
         channel: Channel,
-        *,
-        packet_size: int,
-        heartbeat: float,
-        expires: float,
+        terms: Terms,
+        random: Callable[[int], bytes],
         now: float,
     ) -> None:
-        self.connection_id = connection_id
-        self.session_id = session_id
-        self.address = address
         self.finished: CloseReason | None = None
         self.pulse = Pulse()
+        self.sightings: tuple[Sighting, ...] = ()
+        self._ticket = ticket
+        self._path = Path(address)
         self._channel = channel
-        self._room = packet_size - OVERHEAD
-        self._outbox = Outbox(self._room, self.pulse.round_trip)
-        self._heartbeat = heartbeat
-        self._expires = expires
+        self._terms = terms
+        self._random = random
+        self._room = ticket.packet_size - OVERHEAD
+        self._pace = Pace()
+        self._outbox = Outbox(self._room, self.pulse.round_trip, self._pace)
         self._heard = now
+        self._taken_until = -inf
         self._heartbeat_at = now
         self._progress: SessionState | None = None
         self._materials: MaterialsState | None = None
+        self._tables: Tables | None = None
+        self._sync_at = inf
         self._resync_at = inf
         self._resync_from = -inf
         self._closing: CloseReason | None = None
@@ -97,103 +154,229 @@ class Peer:
         self._close_sequence = 0
 
     @property
+    def connection_id(self) -> int:
+        """How its datagrams name it."""
+        return self._ticket.connection_id
+
+    @property
+    def session_id(self) -> UUID:
+        """What it watches."""
+        return self._ticket.session_id
+
+    @property
+    def player_id(self) -> UUID:
+        """Who watches."""
+        return self._ticket.player_id
+
+    @property
+    def address(self) -> Address:
+        """Where it is sent to."""
+        return self._path.address
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the line to it is like."""
+        return self._channel.conditions(self.pulse)
+
+    @property
     def deadline(self) -> float:
         """When to call `tick` next, Unix seconds."""
+        open_only = inf
+        if self._closing is None:
+            open_only = min(self._ticket.expires, self._ticket.renew_at, self._sync_at)
         return min(
             self._heartbeat_at,
-            self._heard + PATIENCE * self._heartbeat,
-            self._expires if self._closing is None else inf,
+            self._heard + PATIENCE * self._terms.heartbeat,
+            open_only,
             self._resync_at,
             self._close_at,
             self._outbox.deadline,
         )
 
-    def receive(self, datagram: bytes, now: float) -> list[bytes]:
+    def receive(self, datagram: bytes, address: Address, now: float) -> list[Send]:
         """Take a datagram that carries our connection id.
 
         Raises:
             BadDatagram: it is not from the client, or not of use; nothing is sent.
         """
         incoming = self._channel.open(datagram)
+        self._charge(now)
         self._heard = now
-        channel, acknowledgement = self._channel, incoming.acknowledgement
-        self._outbox.acknowledged(lambda sequence: channel.acknowledges(acknowledgement, sequence), now)
-        if self._closes and channel.acknowledges(acknowledgement, self._close_sequence):
+        if address != self._path.address and incoming.sequence == self._channel.newest:
+            self._path.heard(address, len(datagram))
+        if self._landed(incoming, now):
             self.finished = self._closing
             return []
-        match incoming.kind:
-            case Kind.HEARTBEAT:
-                self.pulse.heard(codec.decode_heartbeat(incoming.body), now)
-            case Kind.RESYNC:
-                codec.decode_nothing(incoming.body)
-                self._resync_at = max(now, self._resync_from)
-            case Kind.CLOSE:
-                codec.decode_close(incoming.body)
-                self.finished = CloseReason.LEFT
-                return []
-            case Kind.ACK:
-                codec.decode_nothing(incoming.body)
-            case _:
-                raise codec.misplaced(incoming.kind)
-        return self.tick(now)
+        self._take(incoming, address, now)
+        if self.finished is not None:
+            return []
+        return self._challenge(now) + self.tick(now)
 
-    def tell(self, state: SessionState | MaterialsState, now: float) -> list[bytes]:
+    def tell(self, state: SessionState | MaterialsState, now: float) -> list[Send]:
         """The session, or its materials, are now like this. Once the feed is over nothing more is told."""
         if self._closing is not None:
             return []
         if isinstance(state, SessionState):
-            self._progress = state
-            self._outbox.put("progress", encoded(progress_records(state, self._room)))
+            if self._progress is not None and _same(self._progress, state, now):
+                return []
+            self._tell_progress(state, now)
         else:
-            self._materials = state
-            self._outbox.put("materials", encoded(materials_records(state, self._room)))
+            self._tell_materials(state)
+        if self._sync_at == inf:
+            self._plan_sync(now)
         return self._flush(now)
 
-    def close(self, reason: CloseReason, now: float) -> list[bytes]:
+    def close(self, reason: CloseReason, now: float) -> list[Send]:
         """The feed is over. What is unacknowledged is still told first; then CLOSE, until it is acknowledged."""
         if self._closing is None:
             self._closing = reason
         return self.tick(now)
 
-    def abandon(self, reason: CloseReason) -> bytes:
+    def abandon(self, reason: CloseReason) -> list[Send]:
         """The connection is over at once: one CLOSE, and nothing after it."""
         self.finished = reason
-        return self._channel.seal(Kind.CLOSE, codec.encode_close(reason))
+        return [self._send(Kind.CLOSE, codec.encode_close(reason))]
 
-    def tick(self, now: float) -> list[bytes]:
+    def replace(self) -> None:
+        """The client has a new connection; this one hears nothing more."""
+        self.finished = CloseReason.REPLACED
+
+    def tick(self, now: float) -> list[Send]:
         """Do what is due at `now`."""
-        if now >= self._heard + PATIENCE * self._heartbeat:
+        if now >= self._heard + PATIENCE * self._terms.heartbeat:
             self.finished = CloseReason.SILENT
             return []
-        if now >= self._expires and self._closing is None:
+        if now >= self._ticket.expires and self._closing is None:
             self._closing = CloseReason.EXPIRED
-        datagrams = []
+        sends = []
         if now >= self._heartbeat_at:
-            self._heartbeat_at = now + self._heartbeat
-            datagrams.append(self._channel.seal(Kind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now))))
+            self._heartbeat_at = now + self._terms.heartbeat
+            self._channel.renew(now)
+            sends.append(self._send(Kind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now))))
         if now >= self._resync_at:
             self._resync_at, self._resync_from = inf, now + RESYNC_SPACING
-            for state in (self._progress, self._materials):
-                if state is not None:
-                    datagrams += self.tell(state, now)
-        return datagrams + self._flush(now) + self._farewell(now)
+            self._tell_everything(now)
+        if now >= self._sync_at:
+            self._tell_everything(now)
+        if now >= self._ticket.renew_at and self._closing is None:
+            secret = self._ticket.offer(self._random, now)
+            self._outbox.put("secret", encoded([FreshSecret(secret)]))
+        return sends + self._flush(now) + self._farewell(now)
 
-    def _flush(self, now: float) -> list[bytes]:
-        return self._outbox.flush(now, self._send_state)
+    def _charge(self, now: float) -> None:
+        """Only what is authentic costs the client anything: nobody else can use up what it may send."""
+        if now < self._taken_until - BURST / DATAGRAMS:
+            raise BadDatagram("flooding", "more datagrams than a client has reason to send")
+        self._taken_until = max(self._taken_until, now) + 1 / DATAGRAMS
+
+    def _landed(self, incoming: Incoming, now: float) -> bool:
+        """Note what has arrived. Whether the CLOSE has."""
+        channel, acknowledgement = self._channel, incoming.acknowledgement
+        landed = self._outbox.acknowledged(lambda sequence: channel.acknowledges(acknowledgement, sequence), now)
+        if ("secret", 0) in landed:
+            self._ticket.renewed()
+        return bool(self._closes) and channel.acknowledges(acknowledgement, self._close_sequence)
+
+    def _take(self, incoming: Incoming, address: Address, now: float) -> None:
+        match incoming.kind:
+            case Kind.ACK:
+                self._holds(codec.decode_held(incoming.body))
+            case Kind.HEARTBEAT:
+                self.pulse.heard(codec.decode_heartbeat(incoming.body), now)
+                self._pace.adapt(self.conditions, now)
+            case Kind.RESYNC:
+                codec.decode_nothing(incoming.body)
+                self._resync_at = max(now, self._resync_from)
+            case Kind.PATH_RESPONSE:
+                self._path.answered(codec.decode_probe(incoming.body), address, now)
+                self.pulse.forget_line()
+                self._resync_at = max(now, self._resync_from)
+            case Kind.CLOSE:
+                codec.decode_close(incoming.body)
+                self.finished = CloseReason.LEFT
+            case _:
+                raise codec.misplaced(incoming.kind)
+
+    def _holds(self, version: int) -> None:
+        """The client has the table of that version: differences from it will do."""
+        if not version:
+            return
+        tables, newest = self._tables, self._materials
+        if newest is None or (newest.version - version) & 0xFFFFFFFF >= 1 << 31:
+            raise BadDatagram("out_of_range", "an acknowledgement of a table that was never told")
+        if tables is None:
+            tables = self._tables = Tables()
+        tables.acknowledged(version)
+
+    def _challenge(self, now: float) -> list[Send]:
+        if not self._path.may_challenge(_PROBE_SIZE, now):
+            return []
+        data = self._random(codec.PROBE_SIZE)
+        address = self._path.challenge(data, _PROBE_SIZE, now)
+        return [Send(self._channel.seal(Kind.PATH_CHALLENGE, codec.encode_probe(data)), address)]
+
+    def _plan_sync(self, now: float) -> None:
+        """Some time from now, different for every peer and every time, so that they never come all at once."""
+        jitter = int.from_bytes(self._random(2), "big") / 0x10000
+        self._sync_at = now + self._terms.full_sync * (0.5 + jitter)
+
+    def _tell_everything(self, now: float) -> None:
+        if self._closing is not None:
+            return
+        if self._progress is not None:
+            self._tell_progress(self._progress, now)
+        if self._materials is not None:
+            self._outbox.put("materials", encoded(materials_records(self._materials, self._room)))
+        self._plan_sync(now)
+
+    def _tell_progress(self, state: SessionState, now: float) -> None:
+        records = encoded(progress_records(state, self._room))
+        if state is not self._progress:
+            self._progress = state
+            self.sightings = (*self.sightings[1 - SIGHTINGS :], Sighting(now, state))
+        self._outbox.put("progress", records)
+
+    def _tell_materials(self, state: MaterialsState) -> None:
+        """By the differences from what the client is known to hold, where that is shorter and fits."""
+        records = encoded(materials_records(state, self._room))
+        if self._tables is None:
+            self._tables = Tables()
+        base = self._tables.baseline
+        delta = None if base is None else difference(base, state)
+        if delta is not None:
+            (octets,) = encoded([delta])
+            if len(octets) <= min(self._room, sum(map(len, records))):
+                records = [octets]
+        self._materials = state
+        self._tables.add(state)
+        self._outbox.put("materials", records)
+
+    def _flush(self, now: float) -> list[Send]:
+        address = self._path.address
+        return [Send(datagram, address) for datagram in self._outbox.flush(now, self._send_state)]
 
     def _send_state(self, body: bytes) -> tuple[int, bytes]:
         datagram = self._channel.seal(Kind.STATE, body)
         return self._channel.sent, datagram
 
-    def _farewell(self, now: float) -> list[bytes]:
+    def _send(self, kind: Kind, body: bytes) -> Send:
+        return Send(self._channel.seal(kind, body), self._path.address)
+
+    def _farewell(self, now: float) -> list[Send]:
         """The CLOSE, when there is nothing else left to tell."""
         if self._closing is None or not self._outbox.empty or (self._closes and now < self._close_at):
             return []
         if self._closes == CLOSE_ATTEMPTS:
             self.finished = self._closing
             return []
-        datagram = self._channel.seal(Kind.CLOSE, codec.encode_close(self._closing))
+        close = self._send(Kind.CLOSE, codec.encode_close(self._closing))
         self._close_at = now + self.pulse.round_trip.timeout
         self._close_sequence = self._channel.sent
         self._closes += 1
-        return [datagram]
+        return [close]
+
+
+def _same(held: SessionState, truth: SessionState, now: float) -> bool:
+    """Whether a client that goes on from `held` shows what it would from `truth`, now and to the end."""
+    until = now + (truth.progress.remaining or 0.0)
+    return not any(diverges(held.progress, truth.progress, at, SAME) for at in (now, until))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from craftnet.closecodes import CloseCode
 from craftnet.messages import MaterialChange, MaterialProblem
@@ -63,6 +63,8 @@ class Kind(IntEnum):
     HEARTBEAT = 6
     RESYNC = 7
     CLOSE = 8
+    PATH_CHALLENGE = 9
+    PATH_RESPONSE = 10
 
 
 class CloseReason(IntEnum):
@@ -85,6 +87,9 @@ class CloseReason(IntEnum):
 
     LEFT = 6
     """The client leaves."""
+
+    REVOKED = 7
+    """The right to watch was taken away. Do not reconnect with the same bearer token."""
 
     SILENT = 128
     """Nothing was heard for three heartbeat intervals. The same session_token may be tried again."""
@@ -211,4 +216,43 @@ class ProblemsPart(Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-StateRecord = ProgressState | ReasonPart | MaterialsPart | ProblemsPart
+class RowChange(Struct, frozen=True, gc=False):
+    """What is new in one row of a table.
+
+    Attributes:
+        quantity: None when it is as before.
+        quality: None when it is as before; 0 when it is unknown now.
+        problem: UNSET when it is as before; None when there is none now. Its own `row` is that of the change.
+    """
+
+    row: int
+    quantity: int | None = None
+    quality: int | None = None
+    problem: Problem | UnsetType | None = UNSET
+
+
+class MaterialsDelta(Struct, frozen=True):
+    """A table, told by how it differs from an earlier one.
+
+    Attributes:
+        back: how many versions earlier that one is, 1–255.
+        rows: how many it has; the new one has the same.
+        changes: by ascending row; 1–255 of them.
+    """
+
+    version: int
+    back: int
+    rows: int
+    changes: tuple[RowChange, ...]
+
+
+class FreshSecret(Struct, frozen=True, gc=False):
+    """The secret of a new session_token for the same connection id: 32 bytes, never shown."""
+
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return "FreshSecret(…)"
+
+
+StateRecord = ProgressState | ReasonPart | MaterialsPart | ProblemsPart | MaterialsDelta | FreshSecret

@@ -24,13 +24,20 @@ def expand(low: int, bits: int, newest: int) -> int:
 
 
 class ReplayWindow:
-    """Remembers the sequences of the last `WINDOW` received. Sequences start at 1."""
+    """Remembers the sequences of the last `WINDOW` received. Sequences start at 1.
 
-    __slots__ = ("_seen", "newest")
+    Attributes:
+        newest: the highest; 0 before the first.
+        seen: bit i: newest − i was received.
+        reordered: the share of what came in after a later one, 0–1, smoothed over some 64 datagrams.
+    """
+
+    __slots__ = ("newest", "reordered", "seen")
 
     def __init__(self) -> None:
         self.newest = 0
-        self._seen = 0  # bit i: newest − i was received.
+        self.seen = 0
+        self.reordered = 0.0
 
     def check(self, sequence: int) -> None:
         """Whether a datagram may be new. Changes nothing: before the AEAD has spoken anybody may have sent it.
@@ -43,7 +50,7 @@ class ReplayWindow:
             return
         if behind >= WINDOW or sequence < 1:
             raise BadDatagram("stale")
-        if self._seen >> behind & 1:
+        if self.seen >> behind & 1:
             raise BadDatagram("replayed")
 
     def advance(self, sequence: int) -> None:
@@ -51,14 +58,17 @@ class ReplayWindow:
         ahead = sequence - self.newest
         if ahead > 0:
             # Beyond the window nothing is left to remember; shifting that far would only cost memory.
-            self._seen = ((self._seen << ahead) & _MASK) | 1 if ahead < WINDOW else 1
+            self.seen = ((self.seen << ahead) & _MASK) | 1 if ahead < WINDOW else 1
             self.newest = sequence
+            self.reordered -= self.reordered / _SMOOTHING
         else:
-            self._seen |= 1 << -ahead
+            self.seen |= 1 << -ahead
+            self.reordered += (1.0 - self.reordered) / _SMOOTHING
 
     def earlier(self, bits: int) -> int:
         """The bits of an acknowledgement: bit i is set when newest − 1 − i was received."""
-        return self._seen >> 1 & ((1 << bits) - 1)
+        return self.seen >> 1 & ((1 << bits) - 1)
 
 
+_SMOOTHING = 64
 _MASK = (1 << WINDOW) - 1

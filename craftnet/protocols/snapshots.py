@@ -11,11 +11,13 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from craftnet.messages import MaterialNotification, Status
+from craftnet.errors import BadDatagram
+from craftnet.messages import Status
 from craftnet.model import Progress
 from craftnet.protocols import codec
-from craftnet.protocols.layouts import NONE_U32
+from craftnet.protocols.delta import LARGEST, Tables, notification, patched, told_problem
 from craftnet.protocols.records import (
+    MaterialsDelta,
     MaterialsPart,
     Problem,
     ProblemsPart,
@@ -26,7 +28,6 @@ from craftnet.protocols.records import (
 from craftnet.state import Material, MaterialsState, SessionState
 
 _MOST = 255  # what a part's count, a byte, can say.
-_LARGEST = NONE_U32 - 1
 _U32 = 0xFFFFFFFF
 
 
@@ -37,7 +38,7 @@ def progress_records(state: SessionState, room: int) -> list[StateRecord]:
     held = replace(
         progress,
         anchor=max(0.0, progress.anchor),
-        remaining=None if progress.remaining is None else min(progress.remaining, _LARGEST / 1000),
+        remaining=None if progress.remaining is None else min(progress.remaining, LARGEST / 1000),
         failure_reason=None,
     )
     records: list[StateRecord] = [ProgressState(version, held)]
@@ -52,11 +53,13 @@ def materials_records(state: MaterialsState, room: int) -> list[StateRecord]:
     """A session's materials as records of at most `room` bytes each. An empty table is one record."""
     version = state.version & _U32
     rows = [
-        Material(material.material_id, min(material.quantity, _LARGEST), material.quality)
+        Material(material.material_id, min(material.quantity, LARGEST), material.quality)
         for material in state.materials
     ]
     problems = [
-        _problem(row, material.problem) for row, material in enumerate(state.materials) if material.problem is not None
+        problem
+        for row, material in enumerate(state.materials)
+        if (problem := told_problem(row, material.problem)) is not None
     ]
     step = min(_MOST, (room - codec.MATERIALS_PART_SIZE) // codec.MATERIAL_ROW_SIZE)
     records: list[StateRecord] = [
@@ -68,21 +71,6 @@ def materials_records(state: MaterialsState, room: int) -> list[StateRecord]:
         ProblemsPart(version, first, tuple(problems[first : first + step])) for first in range(0, len(problems), step)
     )
     return records
-
-
-def _problem(row: int, problem: MaterialNotification) -> Problem:
-    return Problem(
-        row,
-        problem.notification_type,
-        _fitting(problem.required_quantity),
-        _fitting(problem.available_quantity),
-        problem.required_quality,
-        problem.available_quality,
-    )
-
-
-def _fitting(quantity: int | None) -> int | None:
-    return None if quantity is None else min(quantity, _LARGEST)
 
 
 class ProgressAssembler:
@@ -126,20 +114,39 @@ class ProgressAssembler:
 
 
 class MaterialsAssembler:
-    """The receiving side of `materials_records`."""
+    """The receiving side of `materials_records`, and of differences.
+
+    Attributes:
+        materials: the newest table that is complete; None before there was one.
+    """
 
     def __init__(self, session_id: UUID) -> None:
+        self.materials: MaterialsState | None = None
         self._session_id = session_id
         self._sequence = 0
+        self._tables = Tables()
         self._version: int | None = None
         self._totals: tuple[int, int] | None = None
         self._rows: dict[int, Material] = {}
         self._problems: dict[int, Problem] = {}
 
-    def apply(self, record: MaterialsPart | ProblemsPart, sequence: int) -> None:
-        """Take a record that came with datagram `sequence`. Parts of a table older than the newest are dropped."""
+    @property
+    def version(self) -> int:
+        """That of the newest complete table; 0 before there was one."""
+        return 0 if self.materials is None else self.materials.version
+
+    def apply(self, record: MaterialsPart | ProblemsPart | MaterialsDelta, sequence: int) -> None:
+        """Take a record that came with datagram `sequence`. What is of a table older than the newest is dropped.
+
+        Raises:
+            BadDatagram: this is the difference from a table that is not held; only a full one helps now.
+        """
         if record.version != self._version:
             if sequence < self._sequence:
+                return
+            if isinstance(record, MaterialsDelta):
+                self._patch(record)
+                self._sequence = sequence
                 return
             self._version, self._totals = record.version, None
             self._rows.clear()
@@ -148,31 +155,34 @@ class MaterialsAssembler:
         if isinstance(record, MaterialsPart):
             self._totals = (record.rows, record.problems)
             self._rows.update(enumerate(record.materials, record.first))
-        else:
+        elif isinstance(record, ProblemsPart):
             self._problems.update(enumerate(record.problems, record.first))
+        else:  # told by its parts before; nothing new.
+            return
+        if self._totals == (len(self._rows), len(self._problems)):
+            self._complete(self._version, self._assembled())
 
-    @property
-    def materials(self) -> MaterialsState | None:
-        """The newest table, when all of it is there; else None."""
-        if self._version is None or self._totals != (len(self._rows), len(self._problems)):
-            return None
+    def _patch(self, delta: MaterialsDelta) -> None:
+        if delta.version == self.version and self.materials is not None:
+            return  # the same difference once more.
+        base = self._tables.get(delta.version - delta.back & _U32)
+        if base is None:
+            raise BadDatagram("no_baseline", "a difference from a table that is not held")
+        table = patched(base, delta)
+        self._version = None  # what was begun of another table is out of date.
+        self._complete(delta.version, table.materials)
+
+    def _complete(self, version: int, materials: tuple[Material, ...]) -> None:
+        self.materials = MaterialsState(self._session_id, version, materials)
+        self._tables.add(self.materials)
+
+    def _assembled(self) -> tuple[Material, ...]:
         rows = [self._rows[row] for row in sorted(self._rows)]
         for problem in self._problems.values():
             if problem.row < len(rows):
                 material = rows[problem.row]
-                rows[problem.row] = replace(material, problem=_notification(material.material_id, problem))
-        return MaterialsState(self._session_id, self._version, tuple(rows))
-
-
-def _notification(material_id: UUID, problem: Problem) -> MaterialNotification:
-    return MaterialNotification(
-        material_id=material_id,
-        notification_type=problem.problem,
-        required_quantity=problem.required_quantity,
-        available_quantity=problem.available_quantity,
-        required_quality=problem.required_quality,
-        available_quality=problem.available_quality,
-    )
+                rows[problem.row] = replace(material, problem=notification(material, problem))
+        return tuple(rows)
 
 
 def encoded(records: Iterable[StateRecord]) -> Sequence[bytes]:

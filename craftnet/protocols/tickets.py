@@ -7,12 +7,14 @@ token behind it ends. The number of tickets is bounded, in all and for one playe
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 from uuid import UUID
 
-from craftnet.errors import TooManyRequests
+from craftnet.errors import BadDatagram, TooManyRequests
 from craftnet.messages import instant
 from craftnet.protocols.deadlines import Deadlines
 from craftnet.protocols.keys import SECRET_SIZE, HandshakeKey, SessionToken
+from craftnet.protocols.layouts import MAC_SIZE
 
 CAPACITY = 20_000
 """Tickets in all."""
@@ -23,34 +25,53 @@ PER_PLAYER = 8
 IDLE = 60.0
 """Seconds a ticket lives without a connection."""
 
+TOKEN_LIFETIME = 3600.0
+"""Seconds for which a session_token opens connections."""
+
+RENEWAL = 1800.0
+"""Seconds after which a new one is offered over the connection that is open …"""
+
+RENEWAL_RETRY = 60.0
+"""… and after which it is offered again if that was not acknowledged."""
+
+
+class _Credential(NamedTuple):
+    """One session_token and what is made of it."""
+
+    token: SessionToken
+    key: HandshakeKey
+    until: float
+
 
 class Ticket:
     """Leave to open a connection.
 
     Attributes:
-        token: never shown, never sent.
         packet_size: the longest datagram the client takes.
         expires: when the bearer token ends, Unix seconds.
+        renew_at: when to offer a new session_token, Unix seconds.
         last_cookie_us: when the cookie of the newest connection was issued; older handshakes are replays.
     """
 
     __slots__ = (
+        "_current",
+        "_offered",
         "expires",
-        "handshake_key",
         "in_use",
         "last_cookie_us",
         "packet_size",
         "player_id",
+        "renew_at",
         "session_id",
-        "token",
         "unused_until",
     )
 
     def __init__(
         self, token: SessionToken, session_id: UUID, player_id: UUID, packet_size: int, expires: float, now: float
     ) -> None:
-        self.token = token
-        self.handshake_key = HandshakeKey(token.secret)
+        self._current = _Credential(token, HandshakeKey(token.secret), now + TOKEN_LIFETIME)
+        self._offered: _Credential | None = None
+        self.renew_at = now + RENEWAL
         self.session_id = session_id
         self.player_id = player_id
         self.packet_size = packet_size
@@ -60,9 +81,50 @@ class Ticket:
         self.last_cookie_us = 0
 
     @property
+    def token(self) -> SessionToken:
+        """The session_token that holds. Never shown."""
+        return self._current.token
+
+    @property
     def connection_id(self) -> int:
         """How datagrams name it."""
         return self.token.connection_id
+
+    def authenticate(self, datagram: bytes, now: float) -> tuple[HandshakeKey, bytes, bytes]:
+        """Whether a handshake datagram was made with our session_token, or with the one offered instead of it.
+
+        Returns:
+            The key that signed it, the secret behind that, and the datagram without its MAC.
+
+        Raises:
+            BadDatagram: it was not, or the token is too old.
+        """
+        for credential in (self._current, self._offered):
+            if credential is None or not credential.key.holds(datagram):
+                continue
+            if now >= credential.until:
+                raise BadDatagram("unknown_connection", "a session_token that is too old")
+            return credential.key, credential.token.secret, datagram[:-MAC_SIZE]
+        raise BadDatagram("forged", "the MAC does not hold")
+
+    def offer(self, random: Callable[[int], bytes], now: float) -> bytes:
+        """The secret of a new session_token, the same until it is taken. The old one holds, too, until then."""
+        if self._offered is None:
+            token = SessionToken(self.connection_id, random(SECRET_SIZE))
+            self._offered = _Credential(token, HandshakeKey(token.secret), now + TOKEN_LIFETIME)
+        self.renew_at = now + RENEWAL_RETRY
+        return self._offered.token.secret
+
+    def renewed(self) -> None:
+        """The client has the new session_token: the old one is void."""
+        if self._offered is not None:
+            self._current, self._offered = self._offered, None
+            self.renew_at = self._current.until - TOKEN_LIFETIME + RENEWAL
+
+    def used(self, secret: bytes) -> None:
+        """A connection was opened with this secret; if it is the one that was offered, the client has that."""
+        if self._offered is not None and secret == self._offered.token.secret:
+            self.renewed()
 
     @property
     def lapses(self) -> float:
@@ -139,6 +201,14 @@ class TicketStore:
         theirs.remove(ticket)
         if not theirs:
             del self._of_player[feed]
+
+    def of(self, session_id: UUID, player_id: UUID) -> list[Ticket]:
+        """A player's tickets for a session, oldest first."""
+        return self._of_player.get((session_id, player_id), [])
+
+    def of_player(self, player_id: UUID) -> list[Ticket]:
+        """All tickets of a player."""
+        return [ticket for ticket in self._tickets.values() if ticket.player_id == player_id]
 
     def _drop_lapsed(self, now: float) -> None:
         for connection_id in self._deadlines.due(now):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from craftnet.protocols.records import Heartbeat
 
 INITIAL_TIMEOUT = 1.0
@@ -26,13 +24,14 @@ class RoundTrip:
 
     Attributes:
         smoothed: seconds; None before the first measurement.
+        variation: seconds.
     """
 
-    __slots__ = ("_variation", "smoothed")
+    __slots__ = ("smoothed", "variation")
 
     def __init__(self) -> None:
         self.smoothed: float | None = None
-        self._variation = 0.0
+        self.variation = 0.0
 
     def measured(self, seconds: float) -> None:
         """A round trip took this long."""
@@ -40,17 +39,21 @@ class RoundTrip:
             return
         if self.smoothed is None:
             self.smoothed = seconds
-            self._variation = seconds / 2
+            self.variation = seconds / 2
         else:
-            self._variation += (abs(self.smoothed - seconds) - self._variation) / 4
+            self.variation += (abs(self.smoothed - seconds) - self.variation) / 4
             self.smoothed += (seconds - self.smoothed) / 8
+
+    def forget(self) -> None:
+        """Measure anew."""
+        self.smoothed, self.variation = None, 0.0
 
     @property
     def timeout(self) -> float:
         """Seconds to wait for an acknowledgement."""
         if self.smoothed is None:
             return INITIAL_TIMEOUT
-        return min(MAX_TIMEOUT, max(MIN_TIMEOUT, self.smoothed + 4 * self._variation))
+        return min(MAX_TIMEOUT, max(MIN_TIMEOUT, self.smoothed + 4 * self.variation))
 
 
 class Pulse:
@@ -59,14 +62,18 @@ class Pulse:
     Attributes:
         round_trip: fed by every heartbeat that echoes one of ours.
         offset: seconds to add to our clock to get the other side's: of the last samples, the one with the least delay.
+        uncertainty: seconds by which that may be wrong: half that delay.
+        jitter: the smoothed difference between the times two heartbeats take, seconds (RFC 3550 section 6.4.1).
     """
 
-    __slots__ = ("_heard_us", "_newest", "_samples", "offset", "round_trip")
+    __slots__ = ("_heard_us", "_newest", "_samples", "jitter", "offset", "round_trip", "uncertainty")
 
     def __init__(self) -> None:
         self.round_trip = RoundTrip()
         self.offset = 0.0
-        self._samples: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
+        self.uncertainty = 0.0
+        self.jitter = 0.0
+        self._samples: list[tuple[float, float]] = []  # a deque takes 600 bytes from the start.
         self._newest = 0
         self._heard_us = 0
 
@@ -78,7 +85,12 @@ class Pulse:
         """One came in. Older ones than the newest tell nothing new."""
         if heartbeat.sent_us <= self._newest:
             return
-        self._newest, self._heard_us = heartbeat.sent_us, _microseconds(now)
+        heard_us = _microseconds(now)
+        if self._newest:
+            drift = abs((heard_us - self._heard_us) - (heartbeat.sent_us - self._newest)) / 1_000_000
+            if drift <= _LONGEST:
+                self.jitter += (drift - self.jitter) / 16
+        self._newest, self._heard_us = heartbeat.sent_us, heard_us
         if heartbeat.echoed_us:
             there = (heartbeat.received_us - heartbeat.echoed_us) / 1_000_000
             back = (heartbeat.sent_us - self._heard_us) / 1_000_000
@@ -88,8 +100,13 @@ class Pulse:
         """A round trip of `delay` seconds showed the other clock `offset` seconds ahead of ours."""
         self.round_trip.measured(delay)
         if 0 <= delay <= _LONGEST:
-            self._samples.append((delay, offset))
-            self.offset = min(self._samples)[1]
+            self._samples = [*self._samples[1 - SAMPLES :], (delay, offset)]
+            least, self.offset = min(self._samples)
+            self.uncertainty = least / 2
+
+    def forget_line(self) -> None:
+        """The other side is somewhere else now: what was measured on the way there means nothing."""
+        self.round_trip.forget()
 
 
 def _microseconds(seconds: float) -> int:

@@ -25,8 +25,8 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.cookies import Address
-from craftnet.protocols.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Opened, Send
-from craftnet.protocols.peer import Peer
+from craftnet.protocols.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Opened
+from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.records import CloseReason
 from craftnet.protocols.tickets import TicketStore
 from craftnet.state import MaterialsChange, MaterialsState, SessionState
@@ -222,6 +222,7 @@ class UdpGateway(Service):
         feeds: the hub.
         reactor: IReactorTime and IReactorUDP.
         heartbeat_ms: 1000–30000.
+        full_sync: seconds, as in `craftnet.protocols.peer.Terms`.
     """
 
     name = "udp"
@@ -235,6 +236,7 @@ class UdpGateway(Service):
         reactor: IReactor,
         *,
         heartbeat_ms: int = 5000,
+        full_sync: float = 10.0,
     ) -> None:
         self._listen = listen
         self._public = public
@@ -245,7 +247,7 @@ class UdpGateway(Service):
             self._tickets,
             secret=os.urandom(32),
             random=os.urandom,
-            heartbeat=heartbeat_ms / 1000,
+            terms=Terms(heartbeat_ms / 1000, full_sync),
             count=metrics.datagram,
         )
         self._server = UdpServer(endpoint, feeds, metrics, reactor)

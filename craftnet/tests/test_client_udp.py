@@ -28,6 +28,7 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import Status, UdpConnectResponse, to_json
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.endpoint import MAX_SIZE, Endpoint
+from craftnet.protocols.peer import Terms
 from craftnet.protocols.tickets import TicketStore
 from craftnet.protocols.udp import UdpServer
 from craftnet.state import Material, MaterialsChange, MaterialsState
@@ -70,7 +71,7 @@ class UdpTests(TestCase):
         self.feeds = Feeds(script)
         clock, metrics, tickets = cast(IReactorTime, reactor), Metrics(), TicketStore(os.urandom)
         endpoint = Endpoint(
-            tickets, secret=os.urandom(32), random=os.urandom, heartbeat=20.0, count=lambda outcome: None
+            tickets, secret=os.urandom(32), random=os.urandom, terms=Terms(20.0), count=lambda outcome: None
         )
         port = cast(IReactorUDP, reactor).listenUDP(
             0, UdpServer(endpoint, self.feeds, metrics, clock), "127.0.0.1", MAX_SIZE + 1

@@ -15,6 +15,8 @@ from construct import (  # type: ignore[import-untyped]  # construct ships no an
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
@@ -26,9 +28,11 @@ from craftnet.protocols.records import (
     Challenge,
     CloseReason,
     Cookie,
+    FreshSecret,
     Heartbeat,
     Hello,
     Kind,
+    MaterialsDelta,
     MaterialsPart,
     MaterialsRecord,
     Problem,
@@ -38,6 +42,7 @@ from craftnet.protocols.records import (
     ProgressState,
     ReasonPart,
     Response,
+    RowChange,
     StateRecord,
 )
 from craftnet.state import Material
@@ -56,12 +61,16 @@ FIXED = {
         "Acknowledgement",
         "Heartbeat",
         "Close",
+        "Held",
+        "Probe",
         "ProgressState",
         "ReasonPart",
         "MaterialsPart",
         "MaterialRow",
         "ProblemsPart",
         "ProblemRow",
+        "MaterialsDelta",
+        "FreshSecret",
     )
 }
 
@@ -119,7 +128,26 @@ problems = st.builds(
     qualities,
     qualities,
 )
+
+
+@st.composite
+def deltas(draw: st.DrawFn) -> MaterialsDelta:
+    """Differences of tables of any size."""
+    rows = draw(st.integers(1, 65535))
+    wanted = draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=6, unique=True).map(sorted))
+    changes = []
+    for row in wanted:
+        problem = draw(st.none() | problems)
+        quantity, quality = draw(quantities), draw(st.none() | st.integers(0, 100))
+        nothing = quantity is None and quality is None
+        told = problem and replace(problem, row=row)
+        changes.append(RowChange(row, quantity, quality, told if nothing or draw(st.booleans()) else UNSET))
+    return MaterialsDelta(draw(u32), draw(st.integers(1, 255)), rows, tuple(changes))
+
+
 state_records: st.SearchStrategy[StateRecord] = st.one_of(
+    deltas(),
+    st.builds(FreshSecret, st.binary(min_size=32, max_size=32)),
     progress_states,
     st.builds(ReasonPart, u32, st.just(400), st.integers(0, 100), st.binary(min_size=1, max_size=255)),
     st.builds(
@@ -204,6 +232,8 @@ def _some(field: str) -> object:
         "server_nonce": bytes(16),
         "cookie": bytes(16),
         "material_id": bytes(16),
+        "data": bytes(8),
+        "secret": bytes(32),
     }.get(field, 1)
 
 
@@ -387,7 +417,7 @@ class SealedContentTests(SynchronousTestCase):
     @quick
     @given(st.binary(max_size=120))
     def test_random_bytes_are_refused_or_mean_themselves(self, body: bytes) -> None:
-        for start in (b"", b"\1", b"\2", b"\3", b"\4"):
+        for start in (b"", b"\1", b"\2", b"\3", b"\4", b"\5", b"\6"):
             try:
                 records = codec.decode_state(start + body)
             except BadDatagram:
@@ -407,7 +437,7 @@ class SealedContentTests(SynchronousTestCase):
         ):
             self.assertRaises(BadDatagram, codec.decode_state, codec.encode_state_record(record))
         self.assertRaises(BadDatagram, codec.decode_state, b"")
-        self.assertRaises(BadDatagram, codec.decode_state, b"\x05")
+        self.assertRaises(BadDatagram, codec.decode_state, b"\x07")
 
     def test_a_row_needs_its_quantity(self) -> None:
         octets = codec.encode_state_record(MaterialsPart(1, 1, 0, 0, (Material(COPPER, 1, None),)))
@@ -421,7 +451,42 @@ class SealedContentTests(SynchronousTestCase):
             self.assertRaises(BadDatagram, codec.decode_close, body)
 
     def test_the_handshake_kinds_are_not_sealed(self) -> None:
-        self.assertRaises(BadDatagram, codec.decode_sealed_header, codec.encode_sealed_header(Kind.HELLO, 1, 1))
+        self.assertRaises(BadDatagram, codec.decode_sealed_header, codec.encode_sealed_header(0, Kind.HELLO, 1, 1))
         self.assertEqual(
-            codec.decode_sealed_header(codec.encode_sealed_header(Kind.ACK, 1, 0x1FFFF)), (Kind.ACK, 1, 0xFFFF)
+            codec.decode_sealed_header(codec.encode_sealed_header(1, Kind.ACK, 1, 0x1FFFF)), (1, Kind.ACK, 1, 0xFFFF)
         )
+
+    @quick
+    @given(deltas())
+    def test_the_declaration_reads_differences_too(self, delta: MaterialsDelta) -> None:
+        octets = codec.encode_state_record(delta)[derive(layouts.MaterialsDelta).size :]
+        row_bits = max(1, (delta.rows - 1).bit_length())
+        parsed = layouts.RowChanges.parse(octets, count=len(delta.changes), row_bits=row_bits)
+        for change, found in zip(delta.changes, parsed.changes, strict=True):
+            self.assertEqual(found.row, change.row)
+            self.assertEqual(found.quality, change.quality)
+            self.assertEqual(found.quantity and (found.quantity.value or 0), change.quantity)
+            if isinstance(change.problem, Problem):
+                wanted = change.problem.available_quality or 0
+                self.assertEqual(found.problem.available_quality, wanted)
+        self.assertEqual(layouts.RowChanges.build(parsed, count=len(delta.changes), row_bits=row_bits), octets)
+
+    def test_a_typical_change_takes_three_bytes(self) -> None:
+        delta = MaterialsDelta(7, 1, 10, (RowChange(3, 900),))
+        self.assertEqual(codec.encode_state_record(delta).hex(), "05" + "00000007" + "01" + "000a" + "01" + "385708")
+
+    def test_differences_have_one_form(self) -> None:
+        for wrong in ("05 00000007 00 000a 01 385708", "05 00000007 01 0000 01 385708", "05 00000007 01 000a 00"):
+            self.assertRaises(BadDatagram, codec.decode_state, bytes.fromhex(wrong))
+        good = bytes.fromhex("05 00000007 01 000a 01")
+        for bits in (
+            "0011 000 00000000 0",  # a change of nothing.
+            "1010 100 000001 1 00",  # row 10 of 10.
+            "0011 100 000010 01 0",  # a leading zero.
+            "0011 100 111111 000",  # no quantity.
+            "0011 010 1100101 00",  # a quality of 101.
+            "0011 100 000001 1 1",  # a bit that fills up.
+        ):
+            text = bits.replace(" ", "").ljust(16, "0")
+            octets = int(text, 2).to_bytes(len(text) // 8, "big")
+            self.assertRaises(BadDatagram, codec.decode_state, good + octets)

@@ -9,11 +9,11 @@ from random import Random
 
 from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols.cookies import Address
-from craftnet.protocols.endpoint import Effect, Endpoint, Gone, Opened, Send
+from craftnet.protocols.endpoint import Effect, Endpoint, Gone, Opened
 from craftnet.protocols.initiator import Event as ClientEvent
 from craftnet.protocols.initiator import Initiator, Output
 from craftnet.protocols.keys import SessionToken
-from craftnet.protocols.peer import Peer
+from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.tickets import Ticket, TicketStore
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION
@@ -45,7 +45,7 @@ class Lab:
             self.tickets,
             secret=self.random.randbytes(32),
             random=self.random.randbytes,
-            heartbeat=HEARTBEAT,
+            terms=Terms(HEARTBEAT),
             count=lambda outcome: self.counted.update([outcome]),
         )
 

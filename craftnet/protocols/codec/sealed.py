@@ -12,26 +12,32 @@ _sealed_header = derive(layouts.SealedHeader)
 _acknowledgement = derive(layouts.Acknowledgement)
 _heartbeat = derive(layouts.Heartbeat)
 _close = derive(layouts.Close)
+_held = derive(layouts.Held)
+_probe = derive(layouts.Probe)
 
 SEALED_HEADER_SIZE = _sealed_header.size
 ACKNOWLEDGEMENT_SIZE = _acknowledgement.size
+PROBE_SIZE = _probe.size
+
+PHASE = 0x20
+"""The bit of a first byte that says which generation of keys sealed the datagram."""
 
 
-def encode_sealed_header(kind: Kind, connection_id: int, sequence: int) -> bytes:
+def encode_sealed_header(phase: int, kind: Kind, connection_id: int, sequence: int) -> bytes:
     """The readable part of a datagram, of whose `sequence` the low 16 bits travel."""
-    return _sealed_header.pack(kind, connection_id, sequence & 0xFFFF)
+    return _sealed_header.pack(phase, kind, connection_id, sequence & 0xFFFF)
 
 
-def decode_sealed_header(datagram: bytes) -> tuple[Kind, int, int]:
-    """Kind, connection id and the sequence's low 16 bits; what follows the header is not looked at."""
-    kind, connection_id, low = integers(_sealed_header.unpack(datagram, 0))
+def decode_sealed_header(datagram: bytes) -> tuple[int, Kind, int, int]:
+    """Key phase, kind, connection id, the sequence's low 16 bits; what follows the header is not looked at."""
+    phase, kind, connection_id, low = integers(_sealed_header.unpack(datagram, 0))
     sealed = _SEALED.get(kind)
     if sealed is None:
         raise BadDatagram("type", f"kind {kind} is no sealed datagram")
-    return sealed, connection_id, low
+    return phase, sealed, connection_id, low
 
 
-_SEALED = {int(kind): kind for kind in (Kind.STATE, Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE)}
+_SEALED = {int(kind): kind for kind in Kind if kind not in (Kind.HELLO, Kind.CHALLENGE, Kind.RESPONSE)}
 
 
 def encode_acknowledgement(newest: int, earlier: int) -> bytes:
@@ -74,19 +80,44 @@ def decode_close(body: bytes) -> CloseReason:
 _TRAVELLING = frozenset(reason for reason in CloseReason if reason < CloseReason.SILENT)
 
 
+def encode_held(version: int) -> bytes:
+    """The body of an ACK: the low 32 bits of the version of the newest complete table of materials; 0: none."""
+    return _held.pack(version)
+
+
+def decode_held(body: bytes) -> int:
+    """From exactly the body of an ACK."""
+    exactly(body, _held.size)
+    (version,) = integers(_held.unpack(body, 0))
+    return version
+
+
+def encode_probe(data: bytes) -> bytes:
+    """The body of a PATH_CHALLENGE or a PATH_RESPONSE, 8 bytes."""
+    return _probe.pack(data)
+
+
+def decode_probe(body: bytes) -> bytes:
+    """From exactly the body of a PATH_CHALLENGE or a PATH_RESPONSE."""
+    exactly(body, _probe.size)
+    (data,) = _probe.unpack(body, 0)
+    assert isinstance(data, bytes)
+    return data
+
+
 def misplaced(kind: Kind) -> BadDatagram:
     """The error of an authentic datagram whose kind only the other side may send."""
     return BadDatagram("type", f"{kind.name} does not go this way")
 
 
 def decode_nothing(body: bytes) -> None:
-    """The body of an ACK or a RESYNC: there is none."""
+    """The body of a RESYNC: there is none."""
     exactly(body, 0)
 
 
 def first_byte(kind: Kind) -> int:
-    """How a datagram of this kind begins."""
-    return _sealed_header.pack(kind, 0, 0)[0]
+    """How a datagram of this kind begins in key phase 0; `PHASE` set, it is phase 1."""
+    return _sealed_header.pack(0, kind, 0, 0)[0]
 
 
 def connection_id(datagram: bytes) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from craftnet.errors import BadDatagram
 from craftnet.messages import MaterialProblem, Status
 from craftnet.model import Progress
 from craftnet.protocols import layouts
+from craftnet.protocols.codec.differences import decode_materials_delta, encode_materials_delta
 from craftnet.protocols.codec.numbers import (
     from_hundredths,
     from_milliseconds,
@@ -24,6 +26,8 @@ from craftnet.protocols.codec.numbers import (
 from craftnet.protocols.derivation import derive
 from craftnet.protocols.layouts import NONE_U32
 from craftnet.protocols.records import (
+    FreshSecret,
+    MaterialsDelta,
     MaterialsPart,
     Problem,
     ProblemsPart,
@@ -39,6 +43,7 @@ _materials_part = derive(layouts.MaterialsPart)
 _material_row = derive(layouts.MaterialRow)
 _problems_part = derive(layouts.ProblemsPart)
 _problem_row = derive(layouts.ProblemRow)
+_fresh_secret = derive(layouts.FreshSecret)
 
 _STATUSES = tuple(Status)
 _PROBLEMS = tuple(MaterialProblem)
@@ -65,6 +70,10 @@ def encode_state_record(record: StateRecord) -> bytes:
                 _material_row.pack(row.material_id.bytes, to_quantity(row.quantity), to_quality(row.quality))
                 for row in record.materials
             )
+        case MaterialsDelta():
+            return encode_materials_delta(record)
+        case FreshSecret():
+            return _fresh_secret.pack(record.secret)
         case ProblemsPart():
             return _problems_part.pack(record.version, record.first, len(record.problems)) + b"".join(
                 map(_encode_problem, record.problems)
@@ -177,9 +186,17 @@ def _decode_problem(body: bytes, offset: int) -> Problem:
     )
 
 
-_decoders = {
+def _decode_fresh_secret(body: bytes, offset: int) -> tuple[StateRecord, int]:
+    (secret,) = _fresh_secret.unpack(body, offset)
+    assert isinstance(secret, bytes)
+    return FreshSecret(secret), offset + _fresh_secret.size
+
+
+_decoders: dict[int, Callable[[bytes, int], tuple[StateRecord, int]]] = {
     1: _decode_progress_state,
     2: _decode_reason_part,
     3: _decode_materials_part,
     4: _decode_problems_part,
+    5: decode_materials_delta,
+    6: _decode_fresh_secret,
 }

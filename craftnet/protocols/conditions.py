@@ -1,0 +1,78 @@
+"""What a line is like, as one side of a connection sees it. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+SETTLED = 8
+"""How far behind the newest a datagram that is not there counts as lost, and not merely as late."""
+
+SEEN = 64
+"""Over how many datagrams loss is counted."""
+
+_MASK = (1 << SEEN) - 1
+
+
+class Conditions(Struct, frozen=True, gc=False):
+    """One moment's figures.
+
+    Attributes:
+        round_trip: smoothed, seconds; None before the first was measured.
+        variation: of the round trip, seconds (RFC 6298).
+        jitter: of the time heartbeats take to come in, seconds (RFC 3550).
+        offset: seconds by which the other side's clock is ahead.
+        uncertainty: seconds by which the offset may be wrong: half the round trip it was measured with.
+        loss_out, loss_in: share of the last datagrams sent, and received, that were lost, 0–1.
+        reordered: share of the datagrams received that came after a later one, 0–1.
+    """
+
+    round_trip: float | None = None
+    variation: float = 0.0
+    jitter: float = 0.0
+    offset: float = 0.0
+    uncertainty: float = 0.0
+    loss_out: float = 0.0
+    loss_in: float = 0.0
+    reordered: float = 0.0
+
+
+def missing(arrived: int, newest: int) -> float:
+    """The share of the last datagrams that is not there.
+
+    Arguments:
+        arrived: bit i: sequence newest − i arrived.
+        newest: the newest sequence; the first is 1.
+    """
+    counted = min(SEEN, newest) - SETTLED
+    if counted <= 0:
+        return 0.0
+    return 1.0 - (arrived >> SETTLED & (1 << counted) - 1).bit_count() / counted
+
+
+class Acknowledged:
+    """Which of the datagrams we sent last are known to have arrived.
+
+    Attributes:
+        newest: the newest sequence acknowledged; 0 before the first.
+    """
+
+    __slots__ = ("_arrived", "newest")
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self._arrived = 0
+
+    def take(self, newest: int, earlier: int) -> None:
+        """An acknowledgement came in: of `newest`, and of newest − 1 − i for each bit i of `earlier`."""
+        ahead = newest - self.newest
+        told = earlier << 1 | 1
+        if ahead >= 0:
+            self._arrived = (self._arrived << min(ahead, SEEN) | told) & _MASK
+            self.newest = newest
+        elif ahead > -SEEN:
+            self._arrived |= told << -ahead & _MASK
+
+    @property
+    def loss(self) -> float:
+        """The share of the last ones that never arrived."""
+        return missing(self._arrived, self.newest)

@@ -1,0 +1,137 @@
+"""Tables of materials told by their differences from one that the other side is known to hold. Pure."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from craftnet.errors import BadDatagram
+from craftnet.messages import MaterialNotification
+from craftnet.protocols.layouts import NONE_U32
+from craftnet.protocols.records import MaterialsDelta, Problem, RowChange
+from craftnet.state import Material, MaterialsState
+
+RING = 32
+"""How many tables each side keeps to tell, or to understand, differences."""
+
+MOST_CHANGES = 255
+FURTHEST_BACK = 255
+
+LARGEST = NONE_U32 - 1
+"""What a quantity beyond it is told as."""
+
+_U32 = 0xFFFFFFFF
+
+
+class Tables:
+    """The newest `RING` tables, by the low 32 bits of their versions.
+
+    Attributes:
+        baseline: the newest that the other side has acknowledged; None before it has, or once that is out of the ring.
+    """
+
+    __slots__ = ("_held", "baseline")
+
+    def __init__(self) -> None:
+        self._held: dict[int, MaterialsState] = {}  # oldest first.
+        self.baseline: MaterialsState | None = None
+
+    def add(self, table: MaterialsState) -> None:
+        """Keep it; the oldest makes room."""
+        version = table.version & _U32
+        self._held.pop(version, None)
+        self._held[version] = table
+        if len(self._held) > RING:
+            dropped = self._held.pop(next(iter(self._held)))
+            if dropped is self.baseline:
+                self.baseline = None
+
+    def get(self, version: int) -> MaterialsState | None:
+        """The table of that version, while it is kept."""
+        return self._held.get(version)
+
+    def acknowledged(self, version: int) -> None:
+        """The other side holds the table of that version. What is older is dropped: nothing will be told from it."""
+        if version in self._held:
+            self.baseline = self._held[version]
+            while next(iter(self._held)) != version:
+                del self._held[next(iter(self._held))]
+
+
+def difference(base: MaterialsState, table: MaterialsState) -> MaterialsDelta | None:
+    """What makes `table` of `base`; None where that cannot be said: other materials, too many changes, too far back."""
+    back = table.version - base.version & _U32
+    if not 0 < back <= FURTHEST_BACK or len(base.materials) != len(table.materials):
+        return None
+    changes = []
+    for row, (before, after) in enumerate(zip(base.materials, table.materials, strict=True)):
+        if before is after:
+            continue
+        if before.material_id != after.material_id:
+            return None
+        quantity, quality = min(after.quantity, LARGEST), after.quality or 0
+        change = RowChange(
+            row,
+            None if quantity == min(before.quantity, LARGEST) else quantity,
+            None if quality == (before.quality or 0) else quality,
+            UNSET if before.problem == after.problem else told_problem(row, after.problem),
+        )
+        if change != RowChange(row):
+            changes.append(change)
+    if not 0 < len(changes) <= MOST_CHANGES:
+        return None
+    return MaterialsDelta(table.version & _U32, back, len(base.materials), tuple(changes))
+
+
+def patched(base: MaterialsState, delta: MaterialsDelta) -> MaterialsState:
+    """The table that `delta` makes of `base`.
+
+    Raises:
+        BadDatagram: it is the difference from another table.
+    """
+    if delta.rows != len(base.materials):
+        raise BadDatagram("out_of_range", "a difference from another table")
+    rows = list(base.materials)
+    for change in delta.changes:
+        before, problem = rows[change.row], change.problem
+        rows[change.row] = Material(
+            before.material_id,
+            before.quantity if change.quantity is None else change.quantity,
+            before.quality if change.quality is None else change.quality or None,
+            before.problem
+            if problem is UNSET
+            else notification(before, problem)
+            if isinstance(problem, Problem)
+            else None,
+        )
+    return replace(base, version=delta.version, materials=tuple(rows))
+
+
+def told_problem(row: int, problem: MaterialNotification | None) -> Problem | None:
+    """A material's problem as it travels."""
+    if problem is None:
+        return None
+    return Problem(
+        row,
+        problem.notification_type,
+        _fitting(problem.required_quantity),
+        _fitting(problem.available_quantity),
+        problem.required_quality,
+        problem.available_quality,
+    )
+
+
+def notification(material: Material, problem: Problem) -> MaterialNotification:
+    """A problem that travelled, as everybody else knows it."""
+    return MaterialNotification(
+        material_id=material.material_id,
+        notification_type=problem.problem,
+        required_quantity=problem.required_quantity,
+        available_quantity=problem.available_quantity,
+        required_quality=problem.required_quality,
+        available_quality=problem.available_quality,
+    )
+
+
+def _fitting(quantity: int | None) -> int | None:
+    return None if quantity is None else min(quantity, LARGEST)

@@ -1,0 +1,52 @@
+"""What strangers may cost: who sends datagrams that turn out forged is not decrypted for a while. Pure.
+
+Only failed authentication is charged, and established connections are looked at whatever their address was charged
+with: who forges a player's address does not use up anything of that player's.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+from craftnet.protocols.cookies import Address
+
+FORGERIES = 20.0
+"""Failed authentications per second that one source may cause …"""
+
+BURST = 100.0
+"""… and as many at once."""
+
+SOURCES = 4096
+"""How many sources are remembered; beyond them the one charged longest ago is forgotten."""
+
+
+class Sources:
+    """Every source that failed lately: a clock for each that runs ahead with every failure (GCRA)."""
+
+    def __init__(self) -> None:
+        self._paid_until: dict[str, float] = {}  # least lately charged first.
+
+    def __len__(self) -> int:
+        return len(self._paid_until)
+
+    def exhausted(self, address: Address, now: float) -> bool:
+        """Whether a datagram from there is not worth its decryption."""
+        if not self._paid_until:  # the usual case.
+            return False
+        return self._paid_until.get(_source(address), 0.0) - now > BURST / FORGERIES
+
+    def charge(self, address: Address, now: float) -> None:
+        """A datagram from there was forged."""
+        source = _source(address)
+        paid = max(self._paid_until.pop(source, now), now)
+        if len(self._paid_until) >= SOURCES:
+            del self._paid_until[next(iter(self._paid_until))]
+        self._paid_until[source] = paid + 1 / FORGERIES
+
+
+def _source(address: Address) -> str:
+    """An IPv4 address, or the /64 of an IPv6 address: as many as one household has."""
+    host = address[0]
+    if ":" not in host:
+        return host
+    return str(int(IPv6Address(host.partition("%")[0])) >> 64)

@@ -1,0 +1,64 @@
+"""How fast one peer may be told: less when datagrams get lost or late, then a little more every second. Pure."""
+
+from __future__ import annotations
+
+from math import inf
+
+from craftnet.protocols.conditions import Conditions
+
+RATE = 50_000
+"""Bytes per second to one peer at most, IP and UDP headers included."""
+
+FLOOR = 4_000
+"""Bytes per second that a peer gets on the worst of lines."""
+
+BURST = 0.1
+"""Seconds of the rate that may go out at once after a pause."""
+
+LOSS = 0.05
+"""The share of lost datagrams above which the rate is halved."""
+
+DELAY = 0.1
+"""Seconds by which the round trip may be longer than the shortest one before the rate is halved: queues fill up."""
+
+_STEP = 1.0  # seconds between two decisions: a lower rate needs time to show.
+_CREEP = RATE / 20
+_IP_UDP = 48  # bytes of the headers below ours, IPv6 counted.
+
+
+class Pace:
+    """The clock that lets datagrams go.
+
+    Attributes:
+        rate: bytes per second now.
+    """
+
+    __slots__ = ("_decided", "_paid_until", "_shortest", "rate")
+
+    def __init__(self) -> None:
+        self.rate = float(RATE)
+        self._paid_until = -inf
+        self._decided = -inf
+        self._shortest = inf
+
+    @property
+    def opens(self) -> float:
+        """When something may be sent, Unix seconds."""
+        return self._paid_until - BURST
+
+    def sent(self, size: int, now: float) -> None:
+        """A datagram of `size` bytes went out."""
+        self._paid_until = max(self._paid_until, now) + (size + _IP_UDP) / self.rate
+
+    def adapt(self, conditions: Conditions, now: float) -> None:
+        """The line is like this now."""
+        if conditions.round_trip is not None:
+            self._shortest = min(self._shortest, conditions.round_trip)
+        if now < self._decided + _STEP:
+            return
+        self._decided = now
+        late = conditions.round_trip is not None and conditions.round_trip > self._shortest + DELAY
+        if late or conditions.loss_out > LOSS:
+            self.rate = max(FLOOR, self.rate / 2)
+        else:
+            self.rate = min(RATE, self.rate + _CREEP)

@@ -1,0 +1,65 @@
+"""Where a client is, and how it moves: an address is used once it has proved that the client is there. Pure.
+
+After RFC 9000 sections 8.2 and 9. A datagram that anybody may have copied and sent from elsewhere proves nothing: only
+an answer to a challenge that was sent to the new address does.
+"""
+
+from __future__ import annotations
+
+import hmac
+from math import inf
+
+from craftnet.errors import BadDatagram
+from craftnet.protocols.cookies import Address
+
+SPACING = 1.0
+"""Seconds between two challenges of one connection, and from one move to the next challenge."""
+
+LIFETIME = 5.0
+"""Seconds within which a challenge must be answered."""
+
+
+class Path:
+    """The address of one client, and the one it may have moved to.
+
+    Attributes:
+        address: where to send.
+    """
+
+    __slots__ = ("_candidate", "_challenge", "_challenged", "_credit", "address")
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._candidate: Address | None = None
+        self._credit = 0  # bytes received from the candidate and not yet sent there.
+        self._challenge = b""
+        self._challenged = -inf
+
+    def heard(self, address: Address, size: int) -> None:
+        """The newest authentic datagram came from this other address, `size` bytes of it."""
+        if address != self._candidate:
+            self._candidate, self._credit, self._challenge = address, 0, b""
+        self._credit += size
+
+    def may_challenge(self, size: int, now: float) -> bool:
+        """Whether a challenge of `size` bytes may be sent to the candidate: no more than it sent, and not too often."""
+        return self._candidate is not None and self._credit >= size and now >= self._challenged + SPACING
+
+    def challenge(self, data: bytes, size: int, now: float) -> Address:
+        """A challenge of `size` bytes is sent; says where to."""
+        assert self._candidate is not None
+        self._credit -= size
+        self._challenge, self._challenged = data, now
+        return self._candidate
+
+    def answered(self, data: bytes, address: Address, now: float) -> None:
+        """An answer came from `address`: the client is there.
+
+        Raises:
+            BadDatagram: it answers no challenge that was sent there lately.
+        """
+        asked = bool(self._challenge) and address == self._candidate and now < self._challenged + LIFETIME
+        if not asked or not hmac.compare_digest(data, self._challenge):
+            raise BadDatagram("path_wrong", "an answer to no challenge of ours")
+        self.address = address
+        self._candidate, self._challenge, self._challenged = None, b"", now

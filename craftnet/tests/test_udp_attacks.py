@@ -1,0 +1,506 @@
+"""One attack each, on the server or on the client, and what becomes of it."""
+
+from __future__ import annotations
+
+from math import inf
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.errors import BadDatagram
+from craftnet.messages import Status
+from craftnet.protocols import codec, floods, path, peer
+from craftnet.protocols.channel import OVERHEAD, Channel
+from craftnet.protocols.cookies import LIFETIME, Address
+from craftnet.protocols.delta import RING
+from craftnet.protocols.endpoint import MAX_SIZE, Effect, Gone, Opened
+from craftnet.protocols.initiator import Initiator, MaterialsChanged
+from craftnet.protocols.keys import client_key, server_key
+from craftnet.protocols.peer import Send
+from craftnet.protocols.records import CloseReason, Heartbeat, Kind
+from craftnet.protocols.replay import WINDOW
+from craftnet.protocols.tickets import RENEWAL, TOKEN_LIFETIME
+from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, running
+from craftnet.tests.test_udp_channel import SECRET
+from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, table
+
+THIRD: Address = ("203.0.113.7", 5)
+
+
+def opened(effects: list[Effect]) -> int:
+    """How many peers were made."""
+    return sum(isinstance(effect, Opened) for effect in effects)
+
+
+def gone(effects: list[Effect]) -> int:
+    """How many peers ended."""
+    return sum(isinstance(effect, Gone) for effect in effects)
+
+
+def sent_to(effects: list[Effect], address: Address) -> list[bytes]:
+    """What goes to that address."""
+    return [effect.datagram for effect in effects if isinstance(effect, Send) and effect.address == address]
+
+
+class AttackCase(SynchronousTestCase):
+    """A client that is connected, and what an attacker can see and send."""
+
+    def setUp(self) -> None:
+        self.lab = Lab()
+        self.ticket = self.lab.ticket()
+        self.client, self.peer = self.lab.connect(self.ticket)
+        self.lab.counted.clear()
+
+    def heartbeat(self, now: float = NOW) -> bytes:
+        """A datagram of the client's, long enough to be answered with a challenge."""
+        channel = self._channel(self.client)
+        return channel.seal(Kind.HEARTBEAT, codec.encode_heartbeat(self.client.pulse.beat(now)))
+
+    def forge(self, kind: Kind, body: bytes) -> bytes:
+        """What a client with real keys and bad manners sends."""
+        return self._channel(self.client).seal(kind, body)
+
+    def _channel(self, client: Initiator) -> Channel:
+        channel = client._channel
+        assert channel is not None
+        return channel
+
+    def assert_well(self, now: float = NOW) -> None:
+        """The connection lives: what is told arrives."""
+        self.assertIsNone(self.peer.finished)
+        sent = datagrams(self.lab.endpoint.tell(self.peer, running(percent=50.0 + now - NOW), now))
+        self.assertTrue(any(self.client.receive(datagram, now).events for datagram in sent))
+
+    def assert_refused(self, outcome: str, datagram: bytes, now: float = NOW, address: Address = CLIENT) -> None:
+        """Counted under that word, and not answered."""
+        before = self.lab.counted[outcome]
+        self.assertEqual(self.lab.send(datagram, now, address), [])
+        self.assertEqual(self.lab.counted[outcome], before + 1, self.lab.counted)
+
+
+class JunkTests(AttackCase):
+    """Datagrams that are none."""
+
+    def test_zero_length_flood(self) -> None:
+        for _ in range(1000):
+            self.assertEqual(self.lab.send(b""), [])
+        self.assertEqual(self.lab.counted, {"truncated": 1000})
+        self.assert_well()
+
+    def test_short_flood(self) -> None:
+        for size in range(1, OVERHEAD):
+            self.assert_refused("truncated", b"\x45" * size)
+        self.assert_well()
+
+    def test_oversize(self) -> None:
+        self.assert_refused("overlong", b"\x45" * (MAX_SIZE + 1))
+
+    def test_unknown_type(self) -> None:
+        for first in (0x40, 0x42, 0x44, 0x49, 0x4B, 0x5F):
+            self.assert_refused("type", bytes([first]) + bytes(60))
+
+    def test_unknown_version(self) -> None:
+        for first in (0x05, 0x85, 0xC5):
+            self.assert_refused("type", bytes([first]) + self.heartbeat()[1:])
+
+    def test_random_ids(self) -> None:
+        for number in range(500):
+            self.assert_refused("unknown_connection", b"\x46" + number.to_bytes(4, "big") + bytes(60))
+
+    def test_valid_id_with_a_bad_tag(self) -> None:
+        datagram = self.heartbeat()
+        self.assert_refused("forged", datagram[:-1] + bytes([datagram[-1] ^ 1]))
+        self.assert_well()
+
+
+class SequenceTests(AttackCase):
+    """Numbers that are not what they should be."""
+
+    def test_forged_maximum_sequence(self) -> None:
+        for low in (0xFFFF, 0x8000, 0x7FFF):
+            self.assert_refused("forged", self.heartbeat()[:5] + low.to_bytes(2, "big") + bytes(48))
+        self.lab.send(self.heartbeat())
+        self.assertEqual(self.lab.counted["accepted"], 1)
+
+    def test_replay_at_the_edges_of_the_window(self) -> None:
+        channel = self._channel(self.client)
+        sealed = {number: self.heartbeat() for number in range(channel.sent + 1, channel.sent + WINDOW + 2)}
+        newest = max(sealed)
+        self.lab.send(sealed[newest])
+        self.lab.send(sealed[newest - WINDOW + 1])
+        self.assert_refused("replayed", sealed[newest])
+        self.assert_refused("replayed", sealed[newest - WINDOW + 1])
+        self.assert_refused("stale", sealed[newest - WINDOW])
+
+    def test_wrap_around(self) -> None:
+        """The 16 bits that travel begin again; what was recorded before does not hold after."""
+        first = self.heartbeat()
+        self.lab.send(first)
+        for _ in range(4):
+            self._channel(self.client).sent += 0x4000
+            self.lab.send(self.heartbeat(), NOW + 1)
+        self.assert_refused("forged", first)
+        self.assert_well(NOW + 1)
+
+    def test_acknowledgement_of_a_state_that_was_never_sent(self) -> None:
+        self.lab.endpoint.tell(self.peer, running(), NOW)
+        channel = self._channel(self.client)
+        channel._window.newest += 5
+        self.assert_refused("out_of_range", self.forge(Kind.RESYNC, b""))
+
+    def test_acknowledgement_of_a_table_that_was_never_told(self) -> None:
+        self.assert_refused("out_of_range", self.forge(Kind.ACK, codec.encode_held(1)))
+        self.lab.endpoint.tell(self.peer, table(3), NOW)
+        self.assert_refused("out_of_range", self.forge(Kind.ACK, codec.encode_held(4)))
+
+
+class MixTests(AttackCase):
+    """Something real in a place where it does not belong."""
+
+    def test_reflection_to_the_sender(self) -> None:
+        (datagram,) = datagrams(self.lab.endpoint.tell(self.peer, running(), NOW))
+        self.assert_refused("type", datagram)
+        for reflected in datagrams(self.lab.endpoint.tick(NOW + HEARTBEAT)):
+            self.assertEqual(self.lab.send(reflected, NOW + HEARTBEAT), [])
+        own = self.heartbeat(NOW + HEARTBEAT)
+        self.assertEqual(self.client.receive(own, NOW + HEARTBEAT).events, [])
+        self.assertEqual(gone(self.lab.endpoint.tick(NOW + HEARTBEAT)), 0)
+
+    def test_one_layout_replayed_as_the_other(self) -> None:
+        """A sealed datagram under another kind, a handshake as a sealed one, a posted record as a datagram."""
+        (request,) = self.client.resync(NOW).datagrams
+        for first in (0x45, 0x46, 0x48, 0x4A):
+            self.assert_refused("forged", bytes([first]) + request[1:])
+        (hello,) = self.lab.initiator(self.ticket).start(NOW).datagrams
+        self.assert_refused("forged", b"\x46" + hello[1:])
+        self.assert_refused("type", bytes.fromhex("01100030") + bytes(44))
+
+    def test_packet_of_another_session(self) -> None:
+        other, _ = self.lab.connect(self.lab.ticket(), address=ELSEWHERE)
+        channel = self._channel(other)
+        stranger = channel.seal(Kind.CLOSE, codec.encode_close(CloseReason.LEFT))
+        self.assert_refused("forged", stranger[:1] + self.peer.connection_id.to_bytes(4, "big") + stranger[5:])
+        self.assert_well()
+
+    def test_kinds_that_only_the_server_may_send(self) -> None:
+        self.assert_refused("type", self.forge(Kind.STATE, b""))
+        self.assert_refused("type", self.forge(Kind.PATH_CHALLENGE, bytes(8)))
+
+    def test_out_of_range_values_and_reserved_bits(self) -> None:
+        for body in (b"\x00", b"\x80", b"\x01\x01"):
+            self.assertEqual(self.lab.send(self.forge(Kind.CLOSE, body)), [])
+        for kind in (Kind.RESYNC, Kind.ACK, Kind.HEARTBEAT, Kind.PATH_RESPONSE):
+            self.assertEqual(self.lab.send(self.forge(kind, bytes(3))), [])
+        self.assertEqual(self.lab.counted["accepted"], 0)
+        self.assert_well()
+
+    def test_unknown_material_index(self) -> None:
+        """To the client, which holds a table of two: row 2, and row 3 of three."""
+        (full,) = datagrams(self.lab.endpoint.tell(self.peer, table(), NOW))
+        self.client.receive(full, NOW)
+        server = self.peer._channel
+        for delta in ("05 00000002 01 0003 01 a030", "05 00000002 01 0003 01 e030"):
+            output = self.client.receive(server.seal(Kind.STATE, bytes.fromhex(delta)), NOW)
+            self.assertEqual(output.events, [])
+        self.assertEqual(self.client._materials.materials, table())
+        self.assert_well()
+
+
+class TokenTests(AttackCase):
+    """Session tokens that do not hold, or are used twice."""
+
+    def test_expired(self) -> None:
+        self.assertEqual(self.lab.tickets.find(self.ticket.connection_id, NOW + TOKEN_LIFETIME), None)
+        ticket = self.lab.ticket(expires=inf)
+        ticket.in_use = True
+        (hello,) = self.lab.initiator(ticket).start(NOW).datagrams
+        self.assert_refused("unknown_connection", hello, NOW + TOKEN_LIFETIME)
+
+    def test_revoked(self) -> None:
+        """What is open closes with the reason, and nothing can be opened."""
+        (hello,) = self.lab.initiator(self.ticket).start(NOW).datagrams
+        effects = self.lab.endpoint.revoke(PLAYER, NOW)
+        for datagram in datagrams(effects):
+            self.client.receive(datagram, NOW)
+        self.assertEqual(self.client.over, CloseReason.REVOKED)
+        self.assert_refused("unknown_connection", hello)
+
+    def test_revocation_of_somebody_else(self) -> None:
+        self.assertEqual(self.lab.endpoint.revoke(OTHER_SESSION, NOW), [])
+        self.assert_well()
+
+    def test_reused_handshake(self) -> None:
+        client = self.lab.initiator(self.ticket)
+        (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
+        (response,) = client.receive(challenge, NOW + 1).datagrams
+        self.assertEqual(opened(self.lab.send(response, NOW + 1)), 1)
+        self.assert_refused("repeated", response, NOW + 1)
+
+    def test_same_token_from_two_addresses(self) -> None:
+        """The newer connection counts; the older hears nothing more, and cannot be confused with it."""
+        second, connection = self.lab.connect(self.ticket, NOW + 1, ELSEWHERE)
+        self.assertEqual(self.peer.finished, CloseReason.REPLACED)
+        self.assert_refused("forged", self.heartbeat(NOW + 1), NOW + 1)
+        self.client, self.peer = second, connection
+        self.assert_well(NOW + 1)
+        self.assertEqual(len(self.lab.endpoint), 1)
+
+    def test_restart_with_an_old_token(self) -> None:
+        """A server that restarted knows no tokens and has another cookie secret: it answers nothing."""
+        restarted = Lab(seed=99)
+        (hello,) = self.lab.initiator(self.ticket).start(NOW).datagrams
+        for datagram in (hello, self.heartbeat()):
+            self.assertEqual(restarted.send(datagram), [])
+        self.assertEqual(restarted.counted, {"unknown_connection": 2})
+
+    def test_a_stolen_token_after_renewal(self) -> None:
+        """Once the client has the next one, the old one opens nothing."""
+        thief = self.lab.initiator(self.ticket)
+        (hello,) = thief.start(NOW).datagrams
+        old = self.client.token
+        self._live(NOW + RENEWAL + 1)
+        self.assertNotEqual(self.client.token.secret, old.secret)
+        self.assert_refused("forged", hello, NOW + RENEWAL + 1)
+        renewed = Initiator(
+            self.client.token, running().session_id, heartbeat=HEARTBEAT, random=self.lab.random.randbytes
+        )
+        (hello,) = renewed.start(NOW + RENEWAL + 2).datagrams
+        self.assertEqual(len(datagrams(self.lab.send(hello, NOW + RENEWAL + 2))), 1)
+
+    def _live(self, until: float) -> None:
+        """Both sides on a perfect line."""
+        while True:
+            due = self.lab.endpoint.deadline
+            assert due is not None
+            now = min(due, self.client.deadline)
+            if now > until:
+                return
+            inbox = datagrams(self.lab.endpoint.tick(now)) if due <= now else []
+            outbox = list(self.client.tick(now).datagrams) if self.client.deadline <= now else []
+            for datagram in inbox:
+                outbox += self.client.receive(datagram, now).datagrams
+            for datagram in outbox:
+                for answer in datagrams(self.lab.send(datagram, now)):
+                    self.client.receive(answer, now)
+
+    def test_renewal_whose_acknowledgement_is_lost(self) -> None:
+        """Both tokens hold until one of them is used."""
+        self.ticket.offer(self.lab.random.randbytes, NOW)
+        (old,) = self.lab.initiator(self.ticket).start(NOW).datagrams
+        self.assertEqual(len(datagrams(self.lab.send(old))), 1)
+        offered = self.ticket._offered
+        assert offered is not None
+        client = Initiator(offered.token, running().session_id, heartbeat=HEARTBEAT, random=self.lab.random.randbytes)
+        (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
+        (response,) = client.receive(challenge, NOW + 1).datagrams
+        self.assertEqual(opened(self.lab.send(response, NOW + 1)), 1)
+        self.assert_refused("forged", old, NOW + 1)
+
+
+class HandshakeTests(AttackCase):
+    """Before there is a connection."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.knocking = self.lab.initiator(self.lab.ticket())
+        (self.hello,) = self.knocking.start(NOW).datagrams
+
+    def test_small_hello(self) -> None:
+        for size in range(OVERHEAD, 512, 13):
+            self.assert_refused("truncated", self.hello[:size])
+
+    def test_spoofed_hello_ratio(self) -> None:
+        """A victim whose address is forged never gets more than was sent in its name; the server keeps nothing."""
+        received = sent = 0
+        for _ in range(100):
+            received += len(self.hello)
+            sent += sum(map(len, datagrams(self.lab.send(self.hello, address=ELSEWHERE))))
+        self.assertLess(sent, received / 6)
+        self.assertEqual(len(self.lab.endpoint), 1)
+
+    def test_stale_cookie(self) -> None:
+        (challenge,) = datagrams(self.lab.send(self.hello))
+        (response,) = self.knocking.receive(challenge, NOW).datagrams
+        self.assert_refused("cookie_expired", response, NOW + LIFETIME + 0.1)
+
+    def test_cookie_of_another_address(self) -> None:
+        (challenge,) = datagrams(self.lab.send(self.hello))
+        (response,) = self.knocking.receive(challenge, NOW).datagrams
+        self.assert_refused("cookie_wrong", response, address=ELSEWHERE)
+
+    def test_flood_of_forged_hellos_costs_nothing_after_a_while(self) -> None:
+        forged = self.hello[:-1] + bytes([self.hello[-1] ^ 1])
+        for _ in range(300):
+            self.assertEqual(self.lab.send(forged, address=ELSEWHERE), [])
+        self.assertGreater(self.lab.counted["throttled"], 190)
+        self.assertEqual(len(datagrams(self.lab.send(self.hello, address=THIRD))), 1)
+        self.assertEqual(len(datagrams(self.lab.send(self.hello, NOW + 10, ELSEWHERE))), 1)
+
+
+class MigrationTests(AttackCase):
+    """Who else claims to be the client."""
+
+    def _move(self, now: float, to: Address) -> None:
+        """The client is at another address now, and proves it."""
+        (challenge,) = sent_to(self.lab.send(self.heartbeat(now), now, to), to)
+        (answer,) = self.client.receive(challenge, now).datagrams
+        self.lab.send(answer, now, to)
+
+    def test_a_client_that_moves_keeps_its_connection(self) -> None:
+        self.lab.endpoint.tell(self.peer, running(), NOW)
+        self._move(NOW + 1, ELSEWHERE)
+        self.assertEqual(self.peer.address, ELSEWHERE)
+        self.assert_well(NOW + 1)
+
+    def test_full_state_follows_a_move(self) -> None:
+        self.lab.endpoint.tell(self.peer, table(), NOW)
+        (challenge,) = sent_to(self.lab.send(self.heartbeat(), address=ELSEWHERE), ELSEWHERE)
+        (answer,) = self.client.receive(challenge, NOW).datagrams
+        (state,) = sent_to(self.lab.send(answer, address=ELSEWHERE), ELSEWHERE)
+        self.assertEqual(self.client.receive(state, NOW).events, [MaterialsChanged(table())])
+
+    def test_client_claiming_a_victims_address(self) -> None:
+        """The victim is sent no more than was sent in its name, and no state."""
+        received = sent = 0
+        for number in range(50):
+            now = NOW + number / 5
+            datagram = self.heartbeat(now)
+            received += len(datagram)
+            sent += sum(map(len, sent_to(self.lab.send(datagram, now, ELSEWHERE), ELSEWHERE)))
+        self.assertLess(sent, received / 3)
+        self.assertEqual(self.peer.address, CLIENT)
+
+    def test_short_datagrams_from_a_new_address_are_not_answered_with_longer_ones(self) -> None:
+        (request,) = self.client.resync(NOW).datagrams
+        self.assertEqual(sent_to(self.lab.send(request, address=ELSEWHERE), ELSEWHERE), [])
+
+    def test_forwarded_copy(self) -> None:
+        """Somebody on the way sends what they saw, from their own address, and faster: all they get is a challenge."""
+        datagram = self.heartbeat()
+        (challenge,) = sent_to(self.lab.send(datagram, address=ELSEWHERE), ELSEWHERE)
+        self.assert_refused("replayed", datagram)
+        (answer,) = self.client.receive(challenge, NOW).datagrams  # even when it is handed on to the client:
+        self.assert_refused("path_wrong", answer, address=CLIENT)  # the client answers from where it is.
+        self.assertEqual(self.peer.address, CLIENT)
+        self.assert_well()
+
+    def test_an_old_copy_moves_nothing(self) -> None:
+        old, new = self.heartbeat(), self.heartbeat()
+        self.lab.send(new)
+        self.assertEqual(sent_to(self.lab.send(old, address=ELSEWHERE), ELSEWHERE), [])
+
+    def test_an_answer_that_comes_too_late(self) -> None:
+        (challenge,) = sent_to(self.lab.send(self.heartbeat(), address=ELSEWHERE), ELSEWHERE)
+        (answer,) = self.client.receive(challenge, NOW).datagrams
+        self.assert_refused("path_wrong", answer, NOW + path.LIFETIME, ELSEWHERE)
+
+    def test_an_answer_to_no_challenge(self) -> None:
+        self.assert_refused("path_wrong", self.forge(Kind.PATH_RESPONSE, bytes(8)))
+        self.assert_refused("path_wrong", self.forge(Kind.PATH_RESPONSE, bytes(8)), address=ELSEWHERE)
+
+    def test_migration_flapping(self) -> None:
+        """Between two addresses, a hundred times a second: a challenge a second at most."""
+        challenges = 0
+        for number in range(200):
+            now = NOW + number / 20
+            effects = self.lab.send(self.heartbeat(now), now, ELSEWHERE if number % 2 else THIRD)
+            challenges += len(sent_to(effects, ELSEWHERE)) + len(sent_to(effects, THIRD))
+        self.assertLessEqual(challenges, 11)
+        self.assertIsNone(self.peer.finished)
+
+
+class StateTests(AttackCase):
+    """What a client, or somebody in between, does to the deltas."""
+
+    def test_delta_against_an_evicted_baseline(self) -> None:
+        """The baseline is out of the ring: the table is told in full, and the client has it."""
+        (full,) = datagrams(self.lab.endpoint.tell(self.peer, table(), NOW))
+        self.client.receive(full, NOW)
+        for answer in self.client.tick(self.client.deadline).datagrams:
+            self.lab.send(answer)
+        sizes = []
+        for version in range(2, RING + 4):
+            now = NOW + version
+            sizes += [len(d) for d in datagrams(self.lab.endpoint.tell(self.peer, table(version, iron=version), now))]
+        self.assertGreater(max(sizes), min(sizes) + 40)
+        self.assertGreater(sizes[-1], min(sizes) + 40)
+
+    def test_a_client_that_acknowledges_an_evicted_table(self) -> None:
+        for version in range(1, RING + 3):
+            self.lab.endpoint.tell(self.peer, table(version, iron=version), NOW)
+        self.lab.send(self.forge(Kind.ACK, codec.encode_held(1)))
+        self.assertEqual(self.lab.counted["accepted"], 1)
+
+    def test_a_client_without_the_baseline_asks_for_everything(self) -> None:
+        server = self.peer._channel
+        output = self.client.receive(server.seal(Kind.STATE, bytes.fromhex("05 00000009 01 0002 01 4128")), NOW)
+        self.assertEqual([datagram[0] & 0x1F for datagram in output.datagrams], [Kind.RESYNC])
+
+    def test_resync_flood(self) -> None:
+        self.lab.endpoint.tell(self.peer, running(), NOW)
+        answered = 0
+        for number in range(150):
+            now = NOW + number / 100
+            answered += len(datagrams(self.lab.send(self.forge(Kind.RESYNC, b""), now)))
+        self.assertLessEqual(answered, 5)
+
+    def test_datagram_flood_of_an_authentic_client(self) -> None:
+        for number in range(1000):
+            self.lab.send(self.heartbeat(NOW + number / 1000), NOW + number / 1000)
+        self.assertGreater(self.lab.counted["flooding"], 650)
+        self.assertEqual(self.lab.counted["accepted"] + self.lab.counted["flooding"], 1000)
+
+    def test_pre_authentication_drain_of_a_victims_budget(self) -> None:
+        """Somebody who forges the victim's address and knows its connection id uses up nothing of the victim's."""
+        forged = self.heartbeat()[:-16] + bytes(16)
+        for _ in range(10 * int(floods.BURST + peer.BURST)):
+            self.lab.send(forged)
+        self.assertEqual(self.lab.send(self.heartbeat()), [])
+        self.assertEqual(self.lab.counted["accepted"], 1)
+        self.assert_well()
+
+    def test_lying_timestamps(self) -> None:
+        """They make the client's own figures wrong, within bounds, and nothing else."""
+        for lie in (0, 1, 2**63, 2**64 - 1):
+            self.lab.send(self.forge(Kind.HEARTBEAT, codec.encode_heartbeat(Heartbeat(lie, lie, 2**64 - 1 - lie))))
+        conditions = self.peer.conditions
+        self.assertLess(conditions.jitter, 60)
+        self.assertTrue(conditions.round_trip is None or 0 <= conditions.round_trip <= 60)
+        self.assert_well()
+
+    def test_out_of_memory_by_sources(self) -> None:
+        sources = floods.Sources()
+        for number in range(2 * floods.SOURCES):
+            sources.charge((f"198.51.{number >> 8}.{number & 255}", 1), NOW)
+        self.assertEqual(len(sources), floods.SOURCES)
+
+    def test_many_addresses_of_one_household(self) -> None:
+        sources = floods.Sources()
+        for number in range(int(floods.BURST) + 2):
+            sources.charge((f"2001:db8:1:2::{number:x}", 1), NOW)
+        self.assertTrue(sources.exhausted(("2001:db8:1:2:ffff::1", 1), NOW))
+        self.assertFalse(sources.exhausted(("2001:db8:1:3::1", 1), NOW))
+
+    def test_rotation_with_reversed_roles(self) -> None:
+        """The keys of one direction never open the other, in no generation."""
+        ours, theirs = (key(SECRET, b"c" * 16, b"s" * 16) for key in (client_key, server_key))
+        sealed = ours.successor().seal(1, b"header", b"content")
+        for key in (ours, theirs, theirs.successor()):
+            self.assertRaises(BadDatagram, key.open, 1, b"header", sealed)
+
+    def test_terminal_state_survives_a_dead_line(self) -> None:
+        """Nothing arrives for almost three heartbeats; then the end does."""
+        over = replace(running(), progress=replace(running().progress, status=Status.COMPLETED, percent=100.0))
+        self.lab.endpoint.tell(self.peer, over, NOW)
+        self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW)
+        now, events = NOW, []
+        while self.client.over is None and now < NOW + 14.9:
+            now = self.lab.endpoint.deadline or inf
+            for datagram in datagrams(self.lab.endpoint.tick(now)):
+                if now > NOW + 9:
+                    output = self.client.receive(datagram, now)
+                    events += output.events
+                    for answer in output.datagrams + self.client.tick(now + 0.02).datagrams:
+                        self.lab.send(answer, now + 0.02)
+        self.assertTrue(events)
+        self.assertEqual(self.client._progress.progress, over.progress)

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from random import Random
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.errors import BadDatagram
+from craftnet.messages import MaterialNotification, MaterialProblem
+from craftnet.protocols import codec
+from craftnet.protocols.delta import LARGEST, RING, Tables, difference, patched
+from craftnet.protocols.records import MaterialsDelta, RowChange
+from craftnet.protocols.snapshots import MaterialsAssembler, materials_records
+from craftnet.state import Material, MaterialsState
+from craftnet.tests.samples import COPPER, IRON, NOW, SESSION
+from craftnet.tests.udp_lab import Lab, datagrams, table
+
+
+def changed(state: MaterialsState, random: Random) -> MaterialsState:
+    """The next version, in which anything may be different but the materials themselves."""
+
+    def one(material: Material) -> Material:
+        match random.randrange(6):
+            case 0:
+                return replace(material, quantity=random.choice([0, 1, 900, LARGEST, LARGEST + 5]))
+            case 1:
+                return replace(material, quality=random.choice([None, 1, 100]))
+            case 2:
+                return replace(material, problem=None)
+            case 3:
+                problem = MaterialNotification(
+                    material_id=material.material_id,
+                    notification_type=random.choice(list(MaterialProblem)),
+                    required_quantity=random.choice([None, 1, 70_000]),
+                    available_quality=random.choice([None, 50]),
+                )
+                return replace(material, problem=problem)
+        return material
+
+    return replace(state, version=state.version + 1, materials=tuple(map(one, state.materials)))
+
+
+def travelled(state: MaterialsState) -> MaterialsState:
+    """The table as a client knows it."""
+    rows = [replace(row, quantity=min(row.quantity, LARGEST)) for row in state.materials]
+    return replace(state, version=state.version & 0xFFFFFFFF, materials=tuple(rows))
+
+
+class DifferenceTests(SynchronousTestCase):
+    """What is told from a baseline is what would have been told in full."""
+
+    def test_random_histories(self) -> None:
+        for seed in range(200):
+            random = Random(seed)
+            base = table(random.choice([1, 2**32 - 3, 2**32 + 5]))
+            state = base
+            for _ in range(random.randrange(1, 6)):
+                state = changed(state, random)
+            delta = difference(base, state)
+            if delta is None:
+                self.assertEqual(travelled(base).materials, travelled(state).materials, f"seed {seed}")
+                continue
+            (read,) = codec.decode_state(codec.encode_state_record(delta))
+            assert isinstance(read, MaterialsDelta)
+            self.assertEqual(patched(travelled(base), read), travelled(state), f"seed {seed}")
+
+    def test_other_materials_cannot_be_told_so(self) -> None:
+        base = table()
+        for rows in (base.materials[:1], base.materials[::-1], (*base.materials, Material(SESSION, 1))):
+            self.assertIsNone(difference(base, replace(base, version=2, materials=rows)))
+
+    def test_neither_can_what_is_too_far_back(self) -> None:
+        self.assertIsNotNone(difference(table(1), table(256, iron=3)))
+        self.assertIsNone(difference(table(1), table(257, iron=3)))
+        self.assertIsNone(difference(table(2), table(1, iron=3)))
+
+    def test_from_another_table(self) -> None:
+        self.assertRaises(BadDatagram, patched, table(), MaterialsDelta(2, 1, 3, (RowChange(0, 1),)))
+
+
+class TablesTests(SynchronousTestCase):
+    """The ring."""
+
+    def test_it_is_bounded(self) -> None:
+        tables = Tables()
+        for version in range(1, RING + 2):
+            tables.add(table(version))
+        self.assertIsNone(tables.get(1))
+        self.assertEqual(tables.get(2), table(2))
+
+    def test_a_baseline_that_falls_out_is_none(self) -> None:
+        tables = Tables()
+        tables.add(table(1))
+        tables.acknowledged(1)
+        for version in range(2, RING + 1):
+            tables.add(table(version))
+        self.assertEqual(tables.baseline, table(1))
+        tables.add(table(RING + 1))
+        self.assertIsNone(tables.baseline)
+
+    def test_what_is_older_than_the_baseline_is_dropped(self) -> None:
+        tables = Tables()
+        for version in (1, 2, 3):
+            tables.add(table(version))
+        tables.acknowledged(2)
+        tables.acknowledged(1)
+        self.assertEqual((tables.get(1), tables.baseline), (None, table(2)))
+
+
+class AssemblerTests(SynchronousTestCase):
+    """The client's side."""
+
+    def setUp(self) -> None:
+        self.assembler = MaterialsAssembler(SESSION)
+        for record in materials_records(table(), 1000):
+            self.assembler.apply(record, 1)  # type: ignore[arg-type]  # only parts of materials come.
+
+    def test_a_difference(self) -> None:
+        delta = difference(table(), table(2, iron=3))
+        assert delta is not None
+        self.assembler.apply(delta, 2)
+        self.assertEqual(self.assembler.materials, table(2, iron=3))
+        self.assembler.apply(delta, 3)
+        self.assertEqual(self.assembler.materials, table(2, iron=3))
+
+    def test_a_late_one_changes_nothing(self) -> None:
+        older, newer = difference(table(), table(2, iron=2)), difference(table(), table(3, iron=3))
+        assert older is not None and newer is not None
+        self.assembler.apply(newer, 3)
+        self.assembler.apply(older, 2)
+        self.assertEqual(self.assembler.materials, table(3, iron=3))
+
+    def test_one_from_a_table_that_is_not_held(self) -> None:
+        delta = difference(table(7), table(8, iron=3))
+        assert delta is not None
+        error = self.assertRaises(BadDatagram, self.assembler.apply, delta, 2)
+        self.assertEqual(error.outcome, "no_baseline")
+        self.assertEqual(self.assembler.materials, table())
+
+
+class ConversationTests(SynchronousTestCase):
+    """When differences are sent."""
+
+    def setUp(self) -> None:
+        self.lab = Lab()
+        self.client, self.peer = self.lab.connect(self.lab.ticket())
+
+    def _told(self, state: MaterialsState) -> int:
+        """Tell the client, who acknowledges; how long the datagram is."""
+        (datagram,) = datagrams(self.lab.endpoint.tell(self.peer, state, NOW))
+        self.client.receive(datagram, NOW)
+        for answer in self.client.tick(self.client.deadline).datagrams:
+            self.lab.send(answer)
+        return len(datagram)
+
+    def test_after_the_first_table_changes_are_short(self) -> None:
+        full = self._told(table())
+        short = self._told(table(2, iron=11))
+        self.assertLess(short, full - 40)
+
+    def test_other_materials_are_told_in_full(self) -> None:
+        self._told(table())
+        more = MaterialsState(SESSION, 2, (Material(IRON, 1), Material(COPPER, 2), Material(SESSION, 3)))
+        self._told(more)
+        self.assertEqual(self.client._materials.materials, more)
+
+    def test_nothing_is_told_from_what_was_not_acknowledged(self) -> None:
+        first = datagrams(self.lab.endpoint.tell(self.peer, table(), NOW))
+        second = datagrams(self.lab.endpoint.tell(self.peer, table(2, iron=11), NOW))
+        self.assertEqual([len(datagram) for datagram in first], [len(datagram) for datagram in second])

@@ -1,9 +1,28 @@
-"""Octets straight to the socket: one system call, without a buffer, the reactor and another of its turns."""
+"""Octets straight to the socket: one system call, without a buffer, the reactor and another of its turns.
+
+And what may wait on the way when they cannot go there.
+"""
 
 from __future__ import annotations
 
+from socket import SO_SNDBUF, SOL_SOCKET
+
 from twisted.internet.interfaces import ITransport
 from twisted.internet.tcp import Server
+
+WRITE_BUFFER = 16_384
+"""Octets that wait in the transport of a peer that does not read before it says so to its producer."""
+
+SOCKET_BUFFER = 65_536
+"""Octets that wait in the kernel. Left to itself it takes megabytes for each peer that does not read."""
+
+
+def bound_buffers(transport: ITransport | None) -> None:
+    """Let no more than this wait for a peer that does not read. For TCP, and TLS over it."""
+    connection = transport if type(transport) is Server else getattr(transport, "transport", None)
+    if type(connection) is Server:
+        connection.bufferSize = WRITE_BUFFER
+        connection.socket.setsockopt(SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER)
 
 
 def transmit(transport: ITransport | None, octets: bytes) -> None:

@@ -27,7 +27,7 @@ from craftnet.observe.metrics import Metrics
 from craftnet.protocols.conflation import Conflation, TooSlow
 from craftnet.protocols.encodings import encoding
 from craftnet.protocols.subprotocols import choose
-from craftnet.protocols.transmit import transmit
+from craftnet.protocols.transmit import bound_buffers, transmit
 from craftnet.subscriptions import Subscription, Subscriptions
 from craftnet.targets import parse_target
 from craftnet.updates import Update
@@ -108,6 +108,7 @@ class FeedProtocol(WebSocketServerProtocol):
         self.websocket_protocols = []
         assert self._subscription is not None
         self.factory.opened(self)
+        bound_buffers(self.transport)
         self.registerProducer(self, True)
         self._subscription.watch(self).addErrback(self._lost_feed)
 
@@ -124,10 +125,11 @@ class FeedProtocol(WebSocketServerProtocol):
             self._write(update)
             return
         try:
-            self._waiting.put(update)
+            self._waiting.put(update, len(update.encoded(self._encoding)))
         except TooSlow as error:
             self.factory.metrics.refused("slow_consumer")
             self._stop_watching()
+            self._waiting.take()  # the close frame comes now; nothing may follow it.
             self._close(CloseCode.SLOW_CONSUMER, str(error))
 
     def ended(self, code: CloseCode) -> None:

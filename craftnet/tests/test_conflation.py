@@ -29,7 +29,7 @@ class ConflationTests(SynchronousTestCase):
     def filled(self, *updates: Update, capacity: int = CAPACITY) -> Conflation:
         waiting = Conflation(capacity)
         for update in updates:
-            waiting.put(update)
+            waiting.put(update, 1)
         return waiting
 
     def test_in_order(self) -> None:
@@ -55,8 +55,8 @@ class ConflationTests(SynchronousTestCase):
     def test_full(self) -> None:
         notes = [plain(), plain()]
         waiting = self.filled(*notes, capacity=2)
-        self.assertRaises(TooSlow, waiting.put, plain())
-        self.assertRaises(TooSlow, waiting.put, conflatable())
+        self.assertRaises(TooSlow, waiting.put, plain(), 1)
+        self.assertRaises(TooSlow, waiting.put, conflatable(), 1)
         self.assertEqual(waiting.take(), notes)
 
     def test_full_with_a_state(self) -> None:
@@ -67,6 +67,24 @@ class ConflationTests(SynchronousTestCase):
     def test_terminal_always_finds_room(self) -> None:
         notes, end = [plain(), plain()], terminal()
         self.assertEqual(self.filled(*notes, end, capacity=2).take(), [*notes, end])
+
+    def test_full_of_octets(self) -> None:
+        """However few they are. A newer state gives the room of the older one back; the end needs none."""
+        waiting, note, state, end = Conflation(octets=100), plain(), conflatable(), terminal()
+        waiting.put(note, 60)
+        waiting.put(conflatable(), 40)
+        self.assertRaises(TooSlow, waiting.put, plain(), 1)
+        waiting.put(state, 40)
+        self.assertEqual(waiting.size, 100)
+        waiting.put(end, 1000)
+        self.assertEqual(waiting.take(), [note, end])
+
+    def test_one_that_is_too_long_alone(self) -> None:
+        """It can be sent at some time, so it may wait; but nothing beside it."""
+        waiting, long = Conflation(octets=100), plain()
+        waiting.put(long, 1000)
+        self.assertRaises(TooSlow, waiting.put, plain(), 1)
+        self.assertEqual(waiting.take(), [long])
 
     @settings(deadline=None, derandomize=True, max_examples=200)
     @given(st.integers(1, 6), st.text(alphabet="pcT", max_size=40), st.booleans())
@@ -82,14 +100,14 @@ class ConflationTests(SynchronousTestCase):
             update = plain() if kind == "p" else conflatable()
             rest = [known for known in expected if not (known.conflatable and update.conflatable)]
             if len(rest) < capacity:
-                waiting.put(update)
+                waiting.put(update, 1)
                 expected = [*rest, update]
             else:
-                self.assertRaises(TooSlow, waiting.put, update)
+                self.assertRaises(TooSlow, waiting.put, update, 1)
             self.assertLessEqual(len(waiting), capacity)
         if ends:
             end = terminal()
-            waiting.put(end)
+            waiting.put(end, 1)
             expected = [*(known for known in expected if not known.conflatable), end]
             self.assertLessEqual(len(waiting), capacity + 1)
         self.assertEqual(waiting.take(), expected)

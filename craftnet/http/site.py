@@ -6,6 +6,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from craftnet.access.admission import Admission
 from craftnet.http.channel import LimitedSite
+from craftnet.http.dictionaries import Dictionaries
 from craftnet.http.feeds import FeedHint, HealthFeedInfo
 from craftnet.http.health import Health, HealthBatch
 from craftnet.http.ingest import Events
@@ -59,6 +60,7 @@ def site(
             "/events": Events(admission, ingest, now),
             "/ws/crafting/{session_id}": hint,
             "/ws/queue/{player_id}": hint,
+            "/ws/dictionaries/{id}": Dictionaries(),
             "/udp/sessions/{session_id}/connect": UdpConnect(admission, gateway, now),
             "/udp/sessions/{session_id}/progress": PostedProgress(admission, sources, ingest, metrics, now),
             "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, metrics, now),

@@ -9,7 +9,13 @@ from craftnet.errors import BadRequest
 JSON = "craftnet.json.v1"
 """JSON text frames; also what a client without any subprotocol gets."""
 
-SUPPORTED = (JSON,)
+LZ4 = "craftnet.json.lz4.v1"
+"""The same JSON, LZ4-compressed with a preset dictionary, in binary frames."""
+
+BINARY = "craftnet.bin.v1"
+"""The UDP interface's records in binary frames; JSON text frames for what has no record."""
+
+SUPPORTED = (JSON, LZ4, BINARY)
 """In our order of preference; the client's order decides."""
 
 

@@ -28,6 +28,7 @@ from craftnet.messages import (
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.protocols.codec import encode_materials, encode_progress
+from craftnet.protocols.compression import dictionary
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
@@ -268,6 +269,25 @@ class HealthTests(SiteTestCase):
         self.assert_error(self.ask("/health/ws?services=weather", token="admin"), 400)
         self.assert_error(self.ask("/health/ws"), 401)
         self.assert_error(self.ask("/health/ws", token="player"), 403)
+
+
+class DictionaryTests(SiteTestCase):
+    def test_a_dictionary(self) -> None:
+        """Anybody may have it, and keep it for ever."""
+        answer = self.ask("/ws/dictionaries/1")
+        self.assertEqual((answer.status, answer.body), (200, dictionary(1).octets))
+        self.assertEqual(answer.fields["content-type"], "application/octet-stream")
+        self.assertIn("immutable", answer.fields["cache-control"])
+        etag = answer.fields["etag"]
+        self.assertEqual(etag, f'"{dictionary(1).digest}"')
+        again = self.ask("/ws/dictionaries/1", fields=f"If-None-Match: {etag}\r\n".encode())
+        self.assertEqual((again.status, again.body, again.fields["etag"]), (304, b"", etag))
+
+    def test_unknown_ones(self) -> None:
+        for name in ("0", "2", "x", "-1", "%C2%B2", "9999", "1.lz4dict", "..%2f1"):
+            answer = self.ask(f"/ws/dictionaries/{name}")
+            self.assertEqual((answer.status, answer.json["code"]), (404, 404), name)
+        self.assertEqual(self.ask("/ws/dictionaries/7").json["details"], {"dictionaries": [1]})
 
 
 class WebSocketHintTests(SiteTestCase):

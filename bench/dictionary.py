@@ -1,0 +1,142 @@
+"""Makes a preset dictionary for `craftnet.json.lz4.v1`: what the feeds' messages have in common, the commonest last.
+
+A dictionary that was published never changes. To publish a better one, write it under the next id and add that to
+craftnet/protocols/compression.py.
+
+    python bench/dictionary.py craftnet/protocols/dictionaries/2.lz4dict
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+from msgspec import Struct
+
+from craftnet.messages import (
+    Check,
+    CraftingProgressData,
+    HealthResponse,
+    HealthStatus,
+    MaterialNotification,
+    MaterialProblem,
+    QueueNews,
+    QueueStatusData,
+    Station,
+    Status,
+    WebSocketCraftingMessage,
+    WebSocketHealthMessage,
+    WebSocketQueueMessage,
+    to_json,
+)
+
+ID = UUID("00000000-0000-4000-8000-000000000000")
+TIME = "2026-11-23T00:00:00.000Z"
+
+
+def health() -> Iterator[Struct]:
+    """Rare, and long anyway."""
+    for kind, status in (
+        ("service_down", HealthStatus.CRITICAL),
+        ("health_alert", HealthStatus.DEGRADED),
+        ("health_update", HealthStatus.OK),
+    ):
+        checks = {name: Check(status=status, response_time=0) for name in ("sessions", "materials", "queues")}
+        report = HealthResponse(status=status, timestamp=TIME, version="0.1.0", uptime=100, checks=checks)
+        yield WebSocketHealthMessage(type=kind, timestamp=TIME, health=report, message_timestamp=TIME)  # type: ignore[arg-type]  # one of the three.
+
+
+def queue() -> Iterator[Struct]:
+    """News of a queue feed, each kind of station once."""
+    for news, station in zip(
+        (
+            QueueNews.QUEUE_TIMEOUT,
+            QueueNews.PRIORITY_BOOST,
+            QueueNews.STATION_AVAILABLE,
+            *[QueueNews.QUEUE_POSITION] * 2,
+        ),
+        Station,
+        strict=True,
+    ):
+        yield WebSocketQueueMessage(
+            type=news,
+            player_id=ID,
+            timestamp=TIME,
+            queue_position=1,
+            estimated_wait_time=10,
+            station_type=station,
+            epoch="000000000000",
+            version=10,
+        )
+
+
+def crafting() -> Iterator[Struct]:
+    """Messages of a crafting feed."""
+    place = QueueStatusData(
+        player_id=ID,
+        queue_position=1,
+        total_in_queue=2,
+        estimated_wait_seconds=10,
+        station_type=Station.BASIC_WORKBENCH,
+        can_jump_queue=False,
+        jump_queue_cost=100,
+    )
+    yield WebSocketCraftingMessage(
+        type="queue_status", session_id=ID, timestamp=TIME, epoch="000000000000", version=10, recovered=True
+    )
+    yield WebSocketCraftingMessage(
+        type="queue_status", session_id=ID, timestamp=TIME, queue_data=place, epoch="000000000000", version=10
+    )
+    for problem in MaterialProblem:
+        notification = MaterialNotification(
+            material_id=ID,
+            notification_type=problem,
+            required_quantity=10,
+            available_quantity=1,
+            required_quality=50,
+            available_quality=10,
+        )
+        yield WebSocketCraftingMessage(
+            type="material_notification",
+            session_id=ID,
+            timestamp=TIME,
+            material_data=notification,
+            epoch="000000000000",
+            version=10,
+        )
+    for kind, status, reason in (
+        ("crafting_failed", Status.FAILED, "cancelled:player_request"),
+        ("crafting_complete", Status.COMPLETED, None),
+        ("progress_update", Status.INTERRUPTED, None),
+        ("progress_update", Status.PAUSED, None),
+        ("progress_update", Status.ACTIVE, None),
+    ):
+        data = CraftingProgressData(
+            session_id=ID,
+            progress_percentage=10,
+            status=status,
+            remaining_time_seconds=10,
+            current_quality=50,
+            target_quality=50,
+            failure_reason=reason,
+        )
+        yield WebSocketCraftingMessage(
+            type=kind,  # type: ignore[arg-type]  # one of those it may be.
+            session_id=ID,
+            timestamp=TIME,
+            progress_data=data,
+            epoch="000000000000",
+            version=10,
+        )
+
+
+def main() -> None:
+    """Write the file that is named."""
+    (target,) = sys.argv[1:]
+    Path(target).write_bytes(b"".join(to_json(message) for part in (health, queue, crafting) for message in part()))
+
+
+if __name__ == "__main__":
+    main()

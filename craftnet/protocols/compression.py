@@ -1,0 +1,101 @@
+"""Bounded LZ4 with preset dictionaries: what `craftnet.json.lz4.v1` puts into a binary message. Pure.
+
+    dictionary id (u8) · declared size (u24, big-endian) · one LZ4 block
+
+The size is that of the message, decompressed. A dictionary holds what messages have in common; once published under an
+id it never changes, so that both ends may keep it for ever. Id 0 stands for no dictionary.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+
+from lz4.block import (  # type: ignore[import-untyped]  # lz4 ships no annotations.
+    LZ4BlockError,
+    compress,
+    decompress,
+)
+from msgspec import Struct
+
+from craftnet.errors import CraftnetError
+
+MAX_SIZE = 65_536
+"""Octets of the largest message that is packed, or unpacked, before room is made for it."""
+
+NEWEST = 1
+"""The id of the dictionary that messages are packed with."""
+
+KNOWN = (1,)
+"""The ids of all dictionaries there are."""
+
+_HEADER = 4
+
+
+class BadBlock(CraftnetError):
+    """Octets that are no packed message, or one that cannot be unpacked here. The text says which."""
+
+
+class UnknownDictionary(BadBlock):
+    """There is no dictionary of this id. Attributes: `id`."""
+
+    def __init__(self, dictionary_id: int) -> None:
+        known = ", ".join(map(str, KNOWN))
+        super().__init__(f"There is no dictionary {dictionary_id}; there are: {known}.")
+        self.id = dictionary_id
+
+
+class Dictionary(Struct, frozen=True):
+    """A preset dictionary. `digest` is the SHA-256 of its octets, in hexadecimal."""
+
+    id: int
+    octets: bytes
+    digest: str
+
+
+@cache
+def dictionary(dictionary_id: int) -> Dictionary:
+    """The dictionary of this id, which is package data.
+
+    Raises:
+        UnknownDictionary: there is none.
+    """
+    if dictionary_id not in KNOWN:
+        raise UnknownDictionary(dictionary_id)
+    octets = files("craftnet.protocols").joinpath("dictionaries", f"{dictionary_id}.lz4dict").read_bytes()
+    return Dictionary(dictionary_id, octets, sha256(octets).hexdigest())
+
+
+def pack(message: bytes, preset: Dictionary) -> bytes:
+    """One message, compressed.
+
+    Raises:
+        BadBlock: it is longer than `MAX_SIZE`.
+    """
+    if len(message) > MAX_SIZE:
+        raise BadBlock(f"The message is longer than {MAX_SIZE} octets.")
+    block: bytes = compress(message, store_size=False, dict=preset.octets)
+    return (preset.id << 24 | len(message)).to_bytes(_HEADER, "big") + block
+
+
+def unpack(octets: bytes) -> bytes:
+    """The message in `octets`.
+
+    Raises:
+        UnknownDictionary: it needs a dictionary that is not here.
+        BadBlock: it is no packed message, or one of more than `MAX_SIZE` octets.
+    """
+    if len(octets) < _HEADER:
+        raise BadBlock("The message is cut off.")
+    size = int.from_bytes(octets[1:_HEADER], "big")
+    if size > MAX_SIZE:
+        raise BadBlock(f"The message says it has {size} octets; {MAX_SIZE} are taken.")
+    preset = dictionary(octets[0]).octets if octets[0] else b""
+    try:
+        message: bytes = decompress(octets[_HEADER:], uncompressed_size=size, dict=preset)
+    except LZ4BlockError:
+        raise BadBlock("The message is no LZ4 block of the size it says.") from None
+    if len(message) != size:
+        raise BadBlock("The message is shorter than it says.")
+    return message

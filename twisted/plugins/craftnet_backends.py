@@ -4,3 +4,5 @@ from craftnet.registry import BackendPlugin
 
 memory = BackendPlugin("memory", "craftnet.providers.memory.backend.MemoryFactory")
 workshop = BackendPlugin("workshop", "craftnet.providers.workshop.backend.WorkshopFactory")
+redis = BackendPlugin("redis", "craftnet.providers.redis.backend.RedisFactory")
+rediss = BackendPlugin("rediss", "craftnet.providers.redis.backend.RedissFactory")

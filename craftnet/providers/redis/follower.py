@@ -1,0 +1,211 @@
+"""Reads the streams of changes that this node has watchers for, and tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from craftnet.errors import Unavailable
+from craftnet.providers.redis.keys import Keys, partition_of
+from craftnet.providers.redis.ledger import Ledger
+from craftnet.providers.redis.link import Link, Value
+from craftnet.providers.redis.topics import Topics
+
+BLOCK = 5.0
+"""Seconds for which Redis holds a question that nothing has happened for. A dead connection shows after them."""
+
+BATCH = 1000
+"""Changes of a stream that are read at once."""
+
+RETRY = 0.2
+"""Seconds until Redis is asked again."""
+
+AT_ONCE = 200
+"""States that are read at once after a reconnection."""
+
+AnyTopics = Topics[Any, Any, Any]
+AnyLedger = Ledger[Any, Any, Any]
+
+
+class Follower(Service):
+    """The one reader of a node.
+
+    Arguments:
+        blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK`.
+        asking: the connection for everything else.
+        watched: the topics of every kind, each with its ledger.
+
+    Attributes:
+        epoch: the name of the data set, which every position belongs to; None until Redis was first reached.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, blocking: Link, asking: Link, keys: Keys, watched: Sequence[tuple[AnyTopics, AnyLedger]], reactor: Any
+    ) -> None:
+        self._blocking = blocking
+        self._asking = asking
+        self._keys = keys
+        self._watched = watched
+        self._topics = {topics.subject.name: topics for topics, _ in watched}
+        self._reactor = reactor
+        self._positions: dict[int, bytes] = {}
+        # Which partitions the question that Redis holds now is about.
+        self._asked: frozenset[int] = frozenset()
+        self._client: int | None = None
+        self._reading: Deferred[None] | None = None
+        self.epoch: str | None = None
+
+    def startService(self) -> None:
+        """Begin to read."""
+        super().startService()
+        self._reading = Deferred.fromCoroutine(self._read_on())
+        self._reading.addErrback(self._stopped)
+
+    def stopService(self) -> None:
+        """Read no more."""
+        super().stopService()
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def follow(self, key: UUID, position: bytes) -> None:
+        """Read the partition of `key` from `position` on, if it is not read already."""
+        partition = partition_of(key)
+        if partition not in self._positions:
+            self._positions[partition] = position
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Make Redis answer the question that it holds, so that the next one is about every partition."""
+        if self._client is None or self._asked >= self._positions.keys():
+            return
+        asked = Deferred.fromCoroutine(self._asking.ask("CLIENT", "UNBLOCK", self._client))
+        # It may not hold the question yet: then ask again. Without Redis, the next question is a new one anyway.
+        asked.addCallback(lambda done: done or self._reactor.callLater(0.01, self._interrupt))
+        asked.addErrback(lambda failure: failure.trap(Unavailable) and None)
+
+    async def _read_on(self) -> None:
+        while self.running:
+            await self._blocking.connected()
+            try:
+                await self._catch_up()
+                while self.running:
+                    await self._turn(BLOCK)
+            except Unavailable:
+                self._client = None
+                await deferLater(self._reactor, RETRY)
+
+    async def _catch_up(self) -> None:
+        """After a connection: read what the streams still have, then compare with what they have lost."""
+        client = await self._blocking.ask("CLIENT", "ID")
+        await self._asking.ask("SET", self._keys.epoch, uuid4().hex, "NX")
+        epoch = (await self._asking.ask("GET", self._keys.epoch)).decode()
+        anew = self.epoch not in (None, epoch)
+        if anew:
+            self._log.warn("Redis has another data set than before: {epoch}", epoch=epoch)
+        for partition in tuple(self._positions):
+            newest = await self._asking.ask("XREVRANGE", self._keys.changes(partition), "+", "-", "COUNT", 1)
+            end = newest[0][0] if newest else b"0-0"
+            if _order(end) < _order(self._positions.get(partition, end)):
+                self._positions[partition] = end  # the stream has lost its end, or is another one.
+        await self._drain()
+        for topics, ledger in self._watched:
+            await self._compare(topics, ledger, anew)
+        self.epoch = epoch
+        self._client = client
+
+    async def _drain(self) -> None:
+        while await self._turn(None):
+            pass
+
+    async def _compare(self, topics: AnyTopics, ledger: AnyLedger, anew: bool) -> None:
+        """Tell what changed while nobody could hear it."""
+        keys = list(topics.watched())
+        while keys:
+            some, keys = keys[:AT_ONCE], keys[AT_ONCE:]
+            held = {key: topics.version(key) for key in some}
+            asked = [Deferred.fromCoroutine(self._look(ledger, key)) for key in some]
+            try:
+                answers = await gatherResults(asked, consumeErrors=True)
+            except FirstError as error:
+                error.subFailure.raiseException()
+            ahead = []
+            for key, state in answers:
+                found = topics.subject.version(state)
+                if anew or found < held[key]:
+                    # Versions began again, or a replica that is the master now missed the newest ones.
+                    topics.replaced(key, state)
+                elif found > held[key]:
+                    ahead.append((key, state))
+            # What is only new, and not lost, is in the streams by now, and is told in full.
+            await self._drain()
+            for key, state in ahead:
+                topics.reached(key, state)
+
+    async def _look(self, ledger: AnyLedger, key: UUID) -> tuple[UUID, Any]:
+        return key, (await ledger.look(key)).state
+
+    async def _turn(self, wait: float | None) -> bool:
+        """Read once; whether anything was there."""
+        wanted = {partition_of(key) for topics, _ in self._watched for key in topics.watched()}
+        for partition in self._positions.keys() - wanted:
+            del self._positions[partition]
+        self._asked = frozenset(self._positions)
+        if not self._asked:
+            if wait is not None:
+                # Something must be asked, so that it can be interrupted, and a dead connection shows.
+                await self._read((self._keys.nothing,), (b"$",), wait)
+            return False
+        partitions = sorted(self._asked)
+        names = [self._keys.changes(partition) for partition in partitions]
+        by_name = {name.encode(): partition for name, partition in zip(names, partitions, strict=True)}
+        answer = await self._read(names, [self._positions[partition] for partition in partitions], wait)
+        for name, entries in answer or ():
+            self._positions[by_name[name]] = entries[-1][0]
+            for _, fields in entries:
+                self._dispatch(fields)
+        return bool(answer)
+
+    async def _read(self, names: Iterable[str], positions: Iterable[bytes], wait: float | None) -> Any:
+        blocked: tuple[Value, ...] = () if wait is None else ("BLOCK", round(wait * 1000))
+        return await self._blocking.ask("XREAD", "COUNT", BATCH, *blocked, "STREAMS", *names, *positions)
+
+    def _dispatch(self, fields: Sequence[bytes]) -> None:
+        entry = dict(zip(fields[::2], fields[1::2], strict=False))
+        try:
+            topics = self._topics[entry[b"kind"].decode()]
+            key, version = UUID(entry[b"id"].decode()), int(entry[b"version"])
+            if key not in topics:
+                return
+            change = topics.subject.read_change(entry[b"change"]) if version else None
+        except (KeyError, ValueError, msgspec.DecodeError) as error:
+            self._log.error("a change in Redis is not ours: {error}", error=error)
+            return
+        if version:
+            topics.changed(key, version, change)
+        else:
+            topics.forgotten(key)
+
+    def _stopped(self, failure: Failure) -> None:
+        """Only stopping ends it; anything else is a bug of ours, after which it goes on."""
+        if failure.check(CancelledError) and not self.running:
+            return
+        self._log.failure("reading changes from Redis failed", failure)
+        if self.running:
+            self._reactor.callLater(RETRY, self.startService)
+
+
+def _order(position: bytes) -> tuple[int, int]:
+    """Of an entry in its stream."""
+    milliseconds, _, number = position.partition(b"-")
+    return int(milliseconds), int(number)

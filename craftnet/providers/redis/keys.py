@@ -1,0 +1,64 @@
+"""What the keys in Redis are called, and which partition a thing belongs to. Pure."""
+
+from __future__ import annotations
+
+from uuid import UUID
+from zlib import crc32
+
+PARTITIONS = 16
+"""Into how many streams changes are spread. Every node must agree, so it is no option."""
+
+
+def partition_of(key: UUID) -> int:
+    """Where the changes of a session, or of a player's queues, go."""
+    return crc32(key.bytes) % PARTITIONS
+
+
+class Keys:
+    """The names below one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    @property
+    def epoch(self) -> str:
+        """The data set's own name, set once."""
+        return f"{self._prefix}:epoch"
+
+    @property
+    def waiters(self) -> str:
+        """A hash: of each session that waits in a queue, its player and its place."""
+        return f"{self._prefix}:waiters"
+
+    @property
+    def nothing(self) -> str:
+        """A stream that nobody writes to."""
+        return f"{self._prefix}:nothing"
+
+    def state(self, subject: str, key: UUID) -> str:
+        """A hash: the version and the state of one thing."""
+        return f"{self._prefix}:{subject}:{key}"
+
+    def seen(self, subject: str, key: UUID) -> str:
+        """A sorted set: the ids of the events that were accepted, by the versions they led to."""
+        return f"{self._prefix}:seen:{subject}:{key}"
+
+    def due(self, subject: str) -> str:
+        """A sorted set: everything of one kind, by when it is to be forgotten."""
+        return f"{self._prefix}:due:{subject}"
+
+    def floor(self, subject: str) -> str:
+        """The highest version of anything that was forgotten."""
+        return f"{self._prefix}:floor:{subject}"
+
+    def changes(self, partition: int) -> str:
+        """A stream: the changes of one partition."""
+        return f"{self._prefix}:changes:{partition}"
+
+    def events(self, partition: int) -> str:
+        """A stream: events that the authority adds."""
+        return f"{self._prefix}:events:{partition}"
+
+    def lease(self, partition: int) -> str:
+        """Which node takes events from that stream now."""
+        return f"{self._prefix}:lease:{partition}"

@@ -1,0 +1,94 @@
+"""What Redis does in one step, in Lua. A script runs as a whole or, when memory is out, does nothing."""
+
+LOOK = b"""
+-- keys: state, floor, stream. Answers: version, state, newest entry of the stream.
+local version, state = unpack(redis.call('HMGET', KEYS[1], 'version', 'state'))
+local newest = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)
+return {version or redis.call('GET', KEYS[2]) or '0', state, newest[1] and newest[1][1] or '0-0'}
+"""
+"""The position is read with the state, so that nothing falls between the two."""
+
+READ = b"""
+-- keys: state, floor, seen, waiters. arguments: number of event ids, event ids, session ids.
+-- Answers: version, state, whether each event was seen, what each session waits as.
+local version, state = unpack(redis.call('HMGET', KEYS[1], 'version', 'state'))
+local known, holders = {}, {}
+local events = tonumber(ARGV[1])
+for i = 2, 1 + events do
+  known[i - 1] = redis.call('ZSCORE', KEYS[3], ARGV[i]) and 1 or 0
+end
+for i = 2 + events, #ARGV do
+  holders[i - 1 - events] = redis.call('HGET', KEYS[4], ARGV[i])
+end
+return {version or redis.call('GET', KEYS[2]) or '0', state, known, holders}
+"""
+
+COMMIT = b"""
+-- keys: state, floor, seen, waiters, due, stream.
+-- arguments: version read, version now, state, id, when to forget, seconds and number of ids remembered, backlog, kind,
+--   number of changes, (event id, version, change) for each, number of claims, (session, place) for each, sessions
+--   that wait no more.
+-- Answers: 1, or 0 when somebody else was faster.
+local version = redis.call('HGET', KEYS[1], 'version') or redis.call('GET', KEYS[2]) or '0'
+if version ~= ARGV[1] then return 0 end
+local changes = tonumber(ARGV[10])
+local at = 11 + 3 * changes
+local claims = tonumber(ARGV[at])
+for i = at + 1, at + 2 * claims, 2 do
+  local holder = redis.call('HGET', KEYS[4], ARGV[i])
+  if holder and string.sub(holder, 1, 36) ~= ARGV[4] then return 0 end
+end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'state', ARGV[3])
+redis.call('ZADD', KEYS[5], ARGV[5], ARGV[4])
+for i = 11, at - 1, 3 do
+  redis.call('ZADD', KEYS[3], ARGV[i + 1], ARGV[i])
+  redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[8], '*',
+             'kind', ARGV[9], 'id', ARGV[4], 'version', ARGV[i + 1], 'change', ARGV[i + 2])
+end
+redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[7]))
+redis.call('EXPIRE', KEYS[3], ARGV[6])
+for i = at + 1, at + 2 * claims, 2 do
+  redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1])
+end
+for i = at + 1 + 2 * claims, #ARGV do
+  redis.call('HDEL', KEYS[4], ARGV[i])
+end
+return 1
+"""
+"""Compare and set. The version did not move, so nothing was accepted since it was read, and what was seen is known."""
+
+FORGET = b"""
+-- keys: state, floor, waiters, due, stream, due of the materials. arguments: id, now, kind, backlog.
+-- Answers: 1 if it was forgotten.
+local due = redis.call('ZSCORE', KEYS[4], ARGV[1])
+if not due or tonumber(due) > tonumber(ARGV[2]) then return 0 end
+local version, state = unpack(redis.call('HMGET', KEYS[1], 'version', 'state'))
+if ARGV[3] == 'queue' and version then
+  local floor = tonumber(redis.call('GET', KEYS[2]) or '0')
+  if tonumber(version) > floor then redis.call('SET', KEYS[2], version) end
+  for _, entry in ipairs(cjson.decode(state)['entries'] or {}) do
+    if type(entry['session_id']) == 'string' then redis.call('HDEL', KEYS[3], entry['session_id']) end
+  end
+end
+if ARGV[3] == 'session' then redis.call('ZADD', KEYS[6], 'XX', 0, ARGV[1]) end
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', 'kind', ARGV[3], 'id', ARGV[1], 'version', '0')
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
+return 1
+"""
+"""Asked for by every node; the first one does it."""
+
+RELEASE = b"""
+-- key: lease. argument: who holds it.
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+LEASE = b"""
+-- key: lease. arguments: who wants it, milliseconds.
+-- Answers: 2 when it is new, 1 when it goes on, 0 when it is another's.
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return holder and 1 or 2
+"""

@@ -1,0 +1,118 @@
+"""What the texts behind `--backend redis:…` and `rediss:…` mean. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from craftnet.addresses import HostPort, parse_port
+from craftnet.errors import ConfigurationError
+
+PASSWORD_VARIABLE = "CRAFTNET_REDIS_PASSWORD"
+"""The environment variable with the password: on a command line, everybody on the machine could read it."""
+
+_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class RedisSettings(Struct, frozen=True):
+    """Where Redis is, and how long things are kept in it. The password is not among them, so that no text shows it.
+
+    Attributes:
+        db: the number of the database.
+        prefix: what every key begins with; services with the same one share everything.
+        user: the ACL user; None for the default one.
+        tls: whether the connection is encrypted, and the server's certificate checked.
+        ca: a PEM file with the authorities to trust; None for those of the platform.
+        timeout: seconds until an answer is no longer waited for.
+        retention: seconds that a finished session is kept.
+        idle: seconds without an event after which anything is forgotten.
+        remembered: event ids kept for each session, or player, to tell duplicates.
+        memory: seconds that they are kept after the newest event.
+        backlog: changes kept in each partition for nodes that come back.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 6379
+    db: int = 0
+    prefix: str = "craftnet"
+    user: str | None = None
+    tls: bool = False
+    ca: str | None = None
+    timeout: float = 2.0
+    retention: float = 300.0
+    idle: float = 31 * 86400.0
+    remembered: int = 1000
+    memory: float = 3600.0
+    backlog: int = 10_000
+
+    @property
+    def address(self) -> HostPort:
+        """Where Redis is."""
+        return HostPort(self.host, self.port)
+
+
+_DEFAULTS = RedisSettings()
+
+ARGUMENTS: Mapping[str, str] = {
+    "host": f"where Redis is (default {_DEFAULTS.host})",
+    "port": f"its port (default {_DEFAULTS.port})",
+    "db": f"the number of the database (default {_DEFAULTS.db})",
+    "prefix": f"what every key begins with (default {_DEFAULTS.prefix}); nodes with the same one share everything",
+    "user": f"the ACL user, if not the default one; the password is taken from {PASSWORD_VARIABLE}",
+    "timeout": f"seconds until Redis counts as out of reach (default {_DEFAULTS.timeout:g})",
+    "retention": f"seconds a finished session is kept (default {_DEFAULTS.retention:g})",
+    "idle": f"seconds without an event after which anything is forgotten (default {_DEFAULTS.idle:g})",
+    "remembered": f"event ids kept for each session, to tell duplicates (default {_DEFAULTS.remembered})",
+    "memory": f"seconds they are kept after the newest event (default {_DEFAULTS.memory:g})",
+    "backlog": f"changes kept in each of the streams for nodes that come back (default {_DEFAULTS.backlog})",
+}
+
+TLS_ARGUMENTS: Mapping[str, str] = {**ARGUMENTS, "ca": "a PEM file with the authorities to trust"}
+
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "timeout": (0.05, 60.0),
+    "retention": (1.0, 1e8),
+    "idle": (1.0, 1e8),
+    "memory": (1.0, 1e8),
+    "db": (0, 1_000_000),
+    "remembered": (1, 100_000),
+    "backlog": (100, 10_000_000),
+}
+_WHOLE = frozenset({"db", "remembered", "backlog"})
+
+
+def parse(arguments: Mapping[str, str], *, tls: bool) -> RedisSettings:
+    """Read the arguments.
+
+    Raises:
+        ConfigurationError: one of them makes no sense.
+    """
+    name = "rediss" if tls else "redis"
+    values: dict[str, object] = {"tls": tls}
+    for argument, text in arguments.items():
+        if argument in _BOUNDS:
+            values[argument] = _number(name, argument, text)
+        elif not text:
+            raise ConfigurationError(f"{name}: nothing is behind {argument}=")
+        elif argument == "port":
+            values[argument] = parse_port(text)
+        else:
+            values[argument] = text
+    if not _PREFIX.fullmatch(str(values.get("prefix", _DEFAULTS.prefix))):
+        raise ConfigurationError(f"{name}: prefix takes 1 to 64 letters, digits, '_', '.' and '-'")
+    if values.get("port") == 0:
+        raise ConfigurationError(f"{name}: port must be above 0")
+    return RedisSettings(**values)  # type: ignore[arg-type]  # each was made what its field is.
+
+
+def _number(name: str, argument: str, text: str) -> float:
+    least, most = _BOUNDS[argument]
+    try:
+        value = int(text) if argument in _WHOLE else float(text)
+    except ValueError:
+        raise ConfigurationError(f"{name}: {argument} must be a number, not {text!r}") from None
+    if not least <= value <= most:
+        raise ConfigurationError(f"{name}: {argument} must be at least {least:g} and at most {most:g}, not {text}")
+    return value

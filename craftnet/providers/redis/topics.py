@@ -1,0 +1,113 @@
+"""Who watches what on this node, and which version each of them has been told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic
+from uuid import UUID
+
+from craftnet.providers.redis.subjects import Change, Listener, State, Subject
+
+
+class _Topic(Generic[State, Listener]):
+    """One thing that is watched.
+
+    Attributes:
+        state: the newest known; `known` says whether one is.
+        listeners: each with whether it has its answer, and so is told changes.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.known = False
+        self.listeners: dict[Listener, bool] = {}
+
+
+class Topics(Generic[State, Change, Listener]):
+    """The watched things of one kind. Every listener of a thing is told the same, in the order of the versions."""
+
+    def __init__(self, subject: Subject[State, Change, Listener]) -> None:
+        self.subject = subject
+        self._topics: dict[UUID, _Topic[State, Listener]] = {}
+
+    def __contains__(self, key: UUID) -> bool:
+        return key in self._topics
+
+    def watched(self) -> Iterable[UUID]:
+        """The ids."""
+        return tuple(self._topics)
+
+    def add(self, key: UUID, listener: Listener) -> None:
+        """Somebody waits for an answer, and then for changes."""
+        topic = self._topics.get(key)
+        if topic is None:
+            topic = self._topics[key] = _Topic(self.subject.blank(key, 0))
+        topic.listeners.setdefault(listener, False)
+
+    def remove(self, key: UUID, listener: Listener) -> None:
+        """Nobody any more. Unknown ones are no error."""
+        topic = self._topics.get(key)
+        if topic is not None and topic.listeners.pop(listener, None) is not None and not topic.listeners:
+            del self._topics[key]
+
+    def answered(self, key: UUID, listener: Listener, state: State) -> State:
+        """The answer for `listener`, where Redis said `state`: what the others were told, if there are others.
+
+        Their changes are still to come if `state` is newer, and are told to all alike.
+        """
+        topic = self._topics.get(key)
+        if topic is None or listener not in topic.listeners:
+            return state
+        if not topic.known:
+            topic.state, topic.known = state, True
+        topic.listeners[listener] = True
+        return topic.state
+
+    def changed(self, key: UUID, version: int, change: Change) -> None:
+        """A change came. One that is known already is dropped; one that comes without those before it is made whole."""
+        topic = self._topics.get(key)
+        if topic is None:
+            return
+        missing = version - self._version(topic.state) - 1
+        if not topic.known or missing == 0:
+            topic.state, topic.known = self.subject.after(change), True
+            self._tell(topic, change)
+        elif missing > 0:
+            self._replace(topic, self.subject.after(change))
+
+    def forgotten(self, key: UUID) -> None:
+        """The thing is over and forgotten; it may begin anew."""
+        topic = self._topics.get(key)
+        if topic is not None:
+            self._replace(topic, self.subject.blank(key, 0))
+
+    def replaced(self, key: UUID, state: State) -> None:
+        """What Redis keeps now, in other versions than those that were told."""
+        topic = self._topics.get(key)
+        if topic is not None and topic.known:
+            self._replace(topic, state)
+
+    def reached(self, key: UUID, state: State) -> None:
+        """What Redis keeps; told only if it is newer than what was heard of."""
+        topic = self._topics.get(key)
+        if topic is not None and topic.known and self._version(topic.state) < self._version(state):
+            self._replace(topic, state)
+
+    def version(self, key: UUID) -> int:
+        """What those who watch were told; 0 when they were told nothing."""
+        topic = self._topics.get(key)
+        return 0 if topic is None else self._version(topic.state)
+
+    def _version(self, state: State) -> int:
+        return self.subject.version(state)
+
+    def _replace(self, topic: _Topic[State, Listener], state: State) -> None:
+        changes = self.subject.between(topic.state, state) if topic.state != state else ()
+        topic.state, topic.known = state, True
+        for change in changes:
+            self._tell(topic, change)
+
+    def _tell(self, topic: _Topic[State, Listener], change: Change) -> None:
+        for listener, answered in tuple(topic.listeners.items()):
+            if answered and listener in topic.listeners:  # telling one may make another leave.
+                self.subject.tell(listener, change)

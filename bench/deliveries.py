@@ -25,6 +25,8 @@ from twisted.internet.task import deferLater, react
 
 from craftnet.access.admission import Admission
 from craftnet.access.development import key_source, mint, random_secret
+from craftnet.access.gate import Gate
+from craftnet.access.limits import Limits
 from craftnet.access.tokens import JwtAuthority
 from craftnet.events import Event, SessionPause, SessionResume, SessionStart
 from craftnet.hub import Hub
@@ -112,7 +114,7 @@ async def measure(watchers: int, count: int) -> None:
     admission = Admission(JwtAuthority(key_source(secret), reactor), sources.sessions, sources.queues)
     hub = Hub(sources, reactor, metrics)
     subscriptions = Subscriptions(admission, hub, HealthFeed(monitor, reactor, metrics))
-    factory = FeedFactory(subscriptions, metrics, reactor, max_connections=watchers)
+    factory = FeedFactory(subscriptions, metrics, reactor, Gate(Limits(connections=watchers)))
     opened: list[FeedProtocol] = []
 
     class Protocol(FeedProtocol):

@@ -239,6 +239,26 @@ class UdpConnectResponse(Struct, frozen=True, kw_only=True):
     heartbeat_interval: Annotated[int, Meta(ge=1000, le=30000)]
 
 
+class RevocationRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What is to be revoked: a token, a player's tokens that were issued by now, or both.
+
+    Attributes:
+        jti: the token's.
+        expires: when the last of them would; nothing is remembered after that.
+    """
+
+    jti: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    player_id: UUID | None = None
+    expires: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class RevocationResponse(Struct, frozen=True, kw_only=True):
+    """How many open connections were closed, and until when the revocation is remembered."""
+
+    closed: Natural
+    expires: Time
+
+
 class ErrorBody(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The body of every failure."""
 

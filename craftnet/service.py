@@ -17,19 +17,25 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.logger import Logger
 from twisted.web.client import Agent
 
 from craftnet import __version__
 from craftnet.access.admission import Admission
 from craftnet.access.development import mint
+from craftnet.access.gate import Gate
+from craftnet.access.limits import Limits
+from craftnet.access.networks import NOWHERE, Networks
 from craftnet.access.options import Access, access_from_option
+from craftnet.access.origins import Origins
+from craftnet.access.revocation import RevocableAuthority, Revocations
 from craftnet.addresses import check_shareable, http_endpoint, parse_public, udp_address
 from craftnet.announcer import Announcer
 from craftnet.banner import Served, watch_hint
-from craftnet.closecodes import CloseCode
 from craftnet.errors import ConfigurationError
 from craftnet.http.door import DoorFactory
 from craftnet.http.listener import Listener
+from craftnet.http.lobby import Lobby
 from craftnet.http.sharedport import SharingReactor
 from craftnet.http.site import site
 from craftnet.hub import Hub
@@ -43,7 +49,7 @@ from craftnet.observe.monitor import Monitor
 from craftnet.observe.probes import HttpProbe, ProviderCheck
 from craftnet.protocols.subprotocols import SUPPORTED
 from craftnet.protocols.udp import UdpGateway
-from craftnet.protocols.websocket import FeedFactory
+from craftnet.protocols.websocket import MISSED_PONGS, PING_INTERVAL, FeedFactory
 from craftnet.registry import Registry
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions
@@ -71,7 +77,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     udp: str | None = None
     public_udp: str | None = None
     auth: str | None = None
-    max_connections: int = 20_000
+    limits: Limits = Limits()
+    origins: tuple[str, ...] = ()
+    trusted_proxies: Networks = NOWHERE
+    ping_interval: int = PING_INTERVAL
+    missed_pongs: int = MISSED_PONGS
+    drain_time: float = 5.0
     refresh: float = 5.0
     udp_heartbeat: int = 5000
     crafting_service: str | None = None
@@ -83,15 +94,18 @@ class Settings(Struct, frozen=True, kw_only=True):
 class Craftnet(MultiService):
     """The whole service.
 
-    It stops in this order: the listeners, so that nobody new comes; the watchers, who are told that the server goes
-    away; everything else.
+    It stops in this order: the listener, so that nobody new comes; the watchers, who are told, over `drain_time`
+    seconds, to come back later, and hear what happens until then; everything else.
     """
 
-    def __init__(self, listener: Listener, gateway: UdpGateway | None, feeds: FeedFactory) -> None:
+    _log = Logger()
+
+    def __init__(self, listener: Listener, gateway: UdpGateway | None, feeds: FeedFactory, drain_time: float) -> None:
         super().__init__()
         self.listener = listener
         self.gateway = gateway
         self._feeds = feeds
+        self._drain_time = drain_time
 
     @property
     def _ports(self) -> Iterable[IService]:
@@ -121,10 +135,23 @@ class Craftnet(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for port in self._ports:
-            await maybeDeferred(port.stopService)
-        await self._feeds.close_all(CloseCode.GOING_AWAY)
+        await maybeDeferred(self.listener.stopService)
+        watchers = len(self._feeds.open)
+        if watchers:
+            self._log.info(
+                "Stopping: nobody new is let in, and {watchers} watchers are sent away within {seconds:g} seconds",
+                watchers=watchers,
+                seconds=self._drain_time,
+            )
+        await self._feeds.drain(self._drain_time)
+        if self.gateway is not None:
+            await maybeDeferred(self.gateway.stopService)
         await super().stopService()
+        self._log.info("Stopped: every watcher was told")
+
+    def hurry(self) -> None:
+        """Stop without more ado, if it is stopping."""
+        self._feeds.hurry()
 
 
 def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craftnet:
@@ -165,17 +192,26 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         interval=settings.health_interval,
     )
     health = HealthFeed(monitor, reactor, metrics, interval=settings.health_interval)
-    admission = Admission(access.authority, sources.sessions, sources.queues)
+    revocations = Revocations()
+    authority = RevocableAuthority(access.authority, revocations)
+    admission = Admission(authority, sources.sessions, sources.queues)
     gateway = None
     if udp is not None:
         gateway = UdpGateway(udp, public_udp, hub, metrics, reactor, heartbeat_ms=settings.udp_heartbeat)
     feeds = FeedFactory(
-        Subscriptions(admission, hub, health), metrics, reactor, max_connections=settings.max_connections
+        Subscriptions(admission, hub, health),
+        metrics,
+        reactor,
+        Gate(settings.limits, Origins(settings.origins), settings.trusted_proxies),
+        ping_interval=settings.ping_interval,
+        missed_pongs=settings.missed_pongs,
     )
     routes = site(
         admission=admission,
         sources=sources,
         ingest=Ingest(sources, metrics),
+        revocations=revocations,
+        enforcers=[feeds.enforce],
         gateway=gateway,
         monitor=monitor,
         metrics=metrics,
@@ -183,9 +219,11 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         protocols=SUPPORTED,
     )
     endpoint = _endpoint(reactor if settings.worker is None else SharingReactor(reactor), http)
-    listener = Listener(endpoint, DoorFactory(routes, feeds, reactor), secure=http.startswith("ssl:"))
+    lobby = Lobby(metrics, settings.limits, settings.trusted_proxies)
+    door = DoorFactory(routes, feeds, reactor, lobby, patience=settings.limits.patience)
+    listener = Listener(endpoint, door, secure=http.startswith("ssl:"))
 
-    service = Craftnet(listener, gateway, feeds)
+    service = Craftnet(listener, gateway, feeds, settings.drain_time)
     refreshes, heartbeats = TimerService(hub.turn_interval, hub.turn), TimerService(1.0, feeds.turn)
     refreshes.clock = heartbeats.clock = reactor
     announcer = Announcer(

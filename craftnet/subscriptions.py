@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from uuid import UUID
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from craftnet.access.admission import Admission
+from craftnet.access.principal import Principal
 from craftnet.hub import Hub
 from craftnet.interfaces import IWatcher
 from craftnet.observe.healthfeed import HealthFeed
@@ -19,10 +21,14 @@ class Subscription(Struct, frozen=True):
     """The right to watch one feed.
 
     Attributes:
+        principal: who has it.
+        session_id: the crafting session that the feed is of, if it is of one.
         watch: begin; answers when the current state was delivered.
         unwatch: end.
     """
 
+    principal: Principal
+    session_id: UUID | None
     watch: Callable[[IWatcher], Deferred[None]]
     unwatch: Callable[[IWatcher], None]
 
@@ -43,17 +49,29 @@ class Subscriptions:
         """
         match target:
             case CraftingTarget(session_id=session_id, player_id=player_id, resume=resume):
-                await self._admission.crafting(token, session_id, player_id)
+                admitted = await self._admission.crafting(token, session_id, player_id)
                 return Subscription(
+                    admitted.principal,
+                    session_id,
                     partial(self._hub.watch_session, session_id, resume=resume),
                     partial(self._hub.unwatch_session, session_id),
                 )
             case QueueTarget(player_id=player_id, resume=resume):
-                await self._admission.queue(token, player_id)
+                principal = await self._admission.queue(token, player_id)
                 return Subscription(
+                    principal,
+                    None,
                     partial(self._hub.watch_queue, player_id, resume=resume),
                     partial(self._hub.unwatch_queue, player_id),
                 )
             case HealthTarget(services=services):
-                await self._admission.health(token)
-                return Subscription(partial(self._health.watch, services), self._health.unwatch)
+                principal = await self._admission.health(token)
+                return Subscription(principal, None, partial(self._health.watch, services), self._health.unwatch)
+
+    async def renew(self, token: str, former: Principal) -> Principal:
+        """The bearer of `token`, if they may go on with a feed that `former` was admitted to.
+
+        Raises:
+            Refusal: Unauthorized, Forbidden or Unavailable.
+        """
+        return await self._admission.renew(token, former)

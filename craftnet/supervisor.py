@@ -18,9 +18,6 @@ from twisted.runner.procmon import ProcessMonitor
 
 from craftnet.observe.metrics import SHARED_DIRECTORY
 
-KILL_AFTER = 60
-"""Seconds in which a worker must have stopped after SIGTERM; longer than any drain."""
-
 LOOK = 0.1
 """Seconds between looks at whether all workers have ended."""
 
@@ -43,19 +40,32 @@ class Supervisor(ProcessMonitor):
         options: those that were given to `twistd craftnet`.
         variable: the environment variable that tells a worker which one it is, from 0.
         environ: what the workers' environment is made from.
+        patience: seconds in which a worker must have stopped after SIGTERM.
     """
 
-    killTime = KILL_AFTER
     maxRestartDelay = 30
 
     def __init__(
-        self, reactor: Any, workers: int, options: Sequence[str], variable: str, environ: Mapping[str, str]
+        self,
+        reactor: Any,
+        workers: int,
+        options: Sequence[str],
+        variable: str,
+        environ: Mapping[str, str],
+        *,
+        patience: float,
     ) -> None:
         super().__init__(reactor)
+        self.killTime = patience  # type: ignore[assignment]  # callLater takes fractions, too.
         self._metrics = tempfile.mkdtemp(prefix="craftnet-metrics-")
         for number in range(workers):
             environment = {**environ, variable: str(number), SHARED_DIRECTORY: self._metrics}
             self.addProcess(f"worker-{number}", command(options), env=environment)
+
+    def hurry(self) -> None:
+        """Tell the workers, which are stopping, not to wait for their watchers."""
+        for protocol in self.protocols.values():
+            protocol.transport.signalProcess("TERM")
 
     def stopService(self) -> Deferred[None]:  # type: ignore[override]  # IService allows it; ProcessMonitor has no need.
         """Send every worker SIGTERM; answers when the last has ended."""

@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from twisted.application.service import IService
 from twisted.python.usage import Options as UsageOptions
 
 from craftnet import __version__
+from craftnet.access.limits import BURST, Limits
+from craftnet.access.networks import Networks
 from craftnet.errors import ConfigurationError
 from craftnet.registry import help_text
-from craftnet.service import Settings, build, check_workers
+from craftnet.service import Craftnet, Settings, build, check_workers
+
+if TYPE_CHECKING:  # for annotations only; see `_service`.
+    from craftnet.supervisor import Supervisor
+
+KILL_AFTER = 30.0
+"""Seconds that a worker may take to stop, beyond the time it drains."""
 
 WORKER = "CRAFTNET_WORKER"
 """The environment variable that tells a worker which one it is, from 0."""
+DEFAULTS = Settings()
 
 
 def _number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
@@ -52,8 +61,34 @@ class Options(UsageOptions):
         ["auth", None, None, "How tokens are checked: jwt:jwks=FILE-or-URL or jwt:key=PEM-FILE, with :aud=… and :iss=… "
          "if wanted. Without it: development tokens, signed with $CRAFTNET_JWT_SECRET; without that, too, with a "
          "secret made at start-up, and then only loopback is served"],
-        ["max-connections", None, 20_000, "WebSocket connections at most; further ones are refused with 429",
-         _number(int, 1, 1_000_000)],
+        ["max-connections", None, DEFAULTS.limits.connections, "WebSockets at most; further ones are refused with 429. "
+         "Here and below, 0 means no limit", _number(int, 0, 1_000_000)],
+        ["max-per-player", None, DEFAULTS.limits.per_player, "WebSockets of one player", _number(int, 0, 1_000_000)],
+        ["max-per-session", None, DEFAULTS.limits.per_session, "WebSockets to one crafting session",
+         _number(int, 0, 1_000_000)],
+        ["max-per-address", None, DEFAULTS.limits.per_address, "WebSockets from one address (IPv6: from one /64)",
+         _number(int, 0, 1_000_000)],
+        ["handshake-rate", None, DEFAULTS.limits.handshakes, f"WebSocket handshakes a second from one address; "
+         f"{BURST:g} seconds' worth may come at once", _number(float, 0, 1e6)],
+        ["handshake-timeout", None, DEFAULTS.limits.patience, "Seconds for a request's head to arrive, and a WebSocket "
+         "handshake's answer to be found", _number(float, 0.1, 600)],
+        ["message-rate", None, DEFAULTS.limits.messages, "Messages and pings a second from one WebSocket client. "
+         "Faster ones are ignored, and who goes on is closed with 4029", _number(float, 0, 1e6)],
+        ["max-message", None, DEFAULTS.limits.message_size, "Bytes of a WebSocket client's message; a longer one is "
+         "closed with 1009", _number(int, 1024, 2**24)],
+        ["max-half-open", None, DEFAULTS.limits.half_open, "Connections that have not sent a whole request yet; the "
+         "oldest has to go for a further one", _number(int, 0, 1_000_000)],
+        ["max-half-open-per-address", None, DEFAULTS.limits.half_open_per_address, "The same from one address",
+         _number(int, 0, 1_000_000)],
+        ["unlimited-from", None, "127.0.0.0/8,::1", "Networks that no limit per address holds for, such as those of "
+         "load tests"],
+        ["trusted-proxy", None, "", "Networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; "
+         "unix for those on a UNIX socket. Without it all clients of a proxy count as one address"],
+        ["ping-interval", None, DEFAULTS.ping_interval, "Seconds between WebSocket pings", _number(int, 1, 3600)],
+        ["missed-pongs", None, DEFAULTS.missed_pongs, "Pings in a row without an answer, after which a peer is "
+         "dropped", _number(int, 1, 100)],
+        ["drain-time", None, DEFAULTS.drain_time, "Seconds over which watchers are sent away when the server "
+         "stops; 0: all at once", _number(float, 0, 3600)],
         ["refresh", None, 5.0, "Seconds after which a running craft is told again even if nothing changed",
          _number(float, 0.5, 3600)],
         ["udp-heartbeat", None, 5000, "Milliseconds between UDP heartbeats", _number(int, 1000, 30_000)],
@@ -72,6 +107,15 @@ class Options(UsageOptions):
         self.given = options or ()
         super().parseOptions(options)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self["origins"] = ()
+
+    def opt_origin(self, origin: str) -> None:
+        """A web site whose pages may connect, https://game.example; may be given several times, or with commas; '*' for
+        all [default: pages that came from this server]"""
+        self["origins"] = (*self["origins"], *(each for each in origin.split(",") if each))
+
     def opt_help_backends(self) -> NoReturn:
         """List the back ends that are installed, with their arguments, and exit."""
         print(help_text())
@@ -87,7 +131,11 @@ class Options(UsageOptions):
 
     @property
     def settings(self) -> Settings:
-        """The options as the service takes them."""
+        """The options as the service takes them.
+
+        Raises:
+            ConfigurationError: one of them makes no sense.
+        """
         return Settings(
             http=self["http"],
             port=os.environ.get("PORT"),
@@ -98,13 +146,34 @@ class Options(UsageOptions):
             queues=self["queues"],
             materials=self["materials"],
             auth=self["auth"],
-            max_connections=int(self["max-connections"]),
+            limits=self._limits,
+            origins=self["origins"],
+            trusted_proxies=Networks.parse(self["trusted-proxy"], "--trusted-proxy"),
+            ping_interval=int(self["ping-interval"]),
+            missed_pongs=int(self["missed-pongs"]),
+            drain_time=float(self["drain-time"]),
             refresh=float(self["refresh"]),
             udp_heartbeat=int(self["udp-heartbeat"]),
             crafting_service=self["crafting-service"],
             real_time_combat=self["real-time-combat"],
             health_interval=float(self["health-interval"]),
             worker=int(os.environ[WORKER]) if WORKER in os.environ else None,
+        )
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(
+            connections=int(self["max-connections"]),
+            per_player=int(self["max-per-player"]),
+            per_session=int(self["max-per-session"]),
+            per_address=int(self["max-per-address"]),
+            handshakes=float(self["handshake-rate"]),
+            messages=float(self["message-rate"]),
+            message_size=int(self["max-message"]),
+            half_open=int(self["max-half-open"]),
+            half_open_per_address=int(self["max-half-open-per-address"]),
+            patience=float(self["handshake-timeout"]),
+            unlimited=Networks.parse(self["unlimited-from"], "--unlimited-from"),
         )
 
 
@@ -116,25 +185,31 @@ def makeService(options: Options) -> IService:  # the name twistd looks for.
     """
     from twisted.internet import reactor  # here and not above: twistd installs the one that --reactor names.
 
-    settings = options.settings
     try:
-        if options["workers"] > 1 and settings.worker is None:
-            check_workers(settings, reactor, os.environ)
-            service = _supervisor(reactor, options)
-        else:
-            service = build(settings, reactor, os.environ)
+        service = _service(options, options.settings, reactor)
     except ConfigurationError as error:
         raise SystemExit(f"craftnet: {error}") from None
     reactor.callWhenRunning(_end_well_on_sigterm, reactor)
+    reactor.addSystemEventTrigger("before", "shutdown", _hurry_when_asked_again, reactor, service)
     return service
 
 
-def _supervisor(reactor: Any, options: Options) -> IService:
+def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | Supervisor:
+    workers = int(options["workers"])
+    if workers == 1 or settings.worker is not None:
+        return build(settings, reactor, os.environ)
+    check_workers(settings, reactor, os.environ)
     from craftnet.supervisor import Supervisor  # here and not above: Twisted's process monitor imports the reactor.
 
-    return Supervisor(reactor, int(options["workers"]), options.given, WORKER, os.environ)
+    return Supervisor(reactor, workers, options.given, WORKER, os.environ, patience=settings.drain_time + KILL_AFTER)
 
 
 def _end_well_on_sigterm(reactor: Any) -> None:
     """A server that was asked to stop, and did, has succeeded: exit 0. (twistd would end with the signal itself.)"""
     signal.signal(signal.SIGTERM, lambda number, frame: reactor.callFromThread(reactor.stop))
+
+
+def _hurry_when_asked_again(reactor: Any, service: Craftnet | Supervisor) -> None:
+    """From now on the server stops, and whoever asks for it again (Ctrl-C, Ctrl-C) does not want to wait."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: reactor.callFromThread(service.hurry))

@@ -89,9 +89,22 @@ class Admission:
     @inlineCallbacks
     def health(self, token: str | None) -> Generator[Deferred[Principal], Principal, Principal]:
         """Who may observe the health feeds."""
+        return (yield self.administer(token))
+
+    @inlineCallbacks
+    def administer(self, token: str | None) -> Generator[Deferred[Principal], Principal, Principal]:
+        """Who may do what operators do."""
         principal = yield self.authenticate(token)
         if not principal.may_administer:
             raise _insufficient(ADMIN)
+        return principal
+
+    @inlineCallbacks
+    def renew(self, token: str | None, former: Principal) -> Generator[Deferred[Principal], Principal, Principal]:
+        """Who may go on with what `former` was admitted to."""
+        principal = yield self.authenticate(token)
+        if not principal.succeeds(former):
+            raise Forbidden("The token is for somebody else, or allows less than the one before.")
         return principal
 
     @inlineCallbacks

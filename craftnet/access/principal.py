@@ -21,12 +21,14 @@ class Principal(Struct, frozen=True):
         scopes: what the token was issued for.
         expires: Unix seconds.
         token_id: the token's `jti`, if it has one.
+        issued: the token's `iat`, Unix seconds, if it has one.
     """
 
     player_id: UUID | None
     scopes: frozenset[str]
     expires: float
     token_id: str | None = None
+    issued: float | None = None
 
     @property
     def may_publish(self) -> bool:
@@ -37,6 +39,10 @@ class Principal(Struct, frozen=True):
     def may_administer(self) -> bool:
         """Whether it may observe everything, health feeds included."""
         return ADMIN in self.scopes
+
+    def succeeds(self, former: Principal) -> bool:
+        """Whether it may go on with what `former` began: it is the same one, and may do no less."""
+        return self.player_id == former.player_id and self.scopes >= former.scopes
 
     def may_observe(self, player_id: UUID) -> bool:
         """Whether it may observe the sessions and queues of this player."""

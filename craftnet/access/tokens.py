@@ -76,7 +76,7 @@ class JwtAuthority:
         self._check_times(claims)
         self._check_parties(claims)
         player_id = None if claims.sub is None else uuid_or_none(claims.sub)
-        return Principal(player_id, frozenset(claims.scope.split()), claims.exp, claims.jti)
+        return Principal(player_id, frozenset(claims.scope.split()), claims.exp, claims.jti, claims.iat)
 
     def _check_times(self, claims: _Claims) -> None:
         now = self._clock.seconds()

@@ -8,6 +8,8 @@ from io import BytesIO
 from typing import Any, cast
 
 from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime, ITransport
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
@@ -17,6 +19,7 @@ from craftnet.http.exchange import final_octets, refused
 from craftnet.http.handover import hand_over
 from craftnet.http.heads import check, origin_form, rebuilt
 from craftnet.http.lingering import Lingering
+from craftnet.http.lobby import Lobby
 from craftnet.observe.metrics import Metrics
 
 
@@ -25,10 +28,12 @@ class Channel(HTTPChannel):
 
     Attributes:
         site: the factory it belongs to.
+        lobby: where it waits for the next request.
         upgrade: takes the transport and a handshake's octets; None where there is no WebSocket.
     """
 
     site: LimitedSite
+    lobby: Lobby
     upgrade: Callable[[ITransport, bytes], None] | None = None
 
     def resetTimeout(self) -> None:
@@ -42,6 +47,7 @@ class Channel(HTTPChannel):
             producing.unregisterProducer()
             producing.resumeProducing()
         self.transport = None
+        self.lobby.leave(transport)
         self.setTimeout(None)
         self.requests.clear()
         return transport, self.clearLineBuffer()
@@ -51,6 +57,17 @@ class Channel(HTTPChannel):
         if self.transport is not None:
             transport, _ = self.release()
             self.site.turn_away(transport, refusal)
+
+    def requestDone(self, request: Request) -> None:
+        """One is answered: wait for the next, unless it is there already."""
+        if self.transport is not None:
+            self.lobby.enter(self.transport)
+        super().requestDone(request)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The client is gone."""
+        self.lobby.leave(self.transport)
+        super().connectionLost(reason)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """A line that is longer than a whole head may be."""
@@ -100,6 +117,7 @@ class CheckedRequest(Request):
 
     def process(self) -> None:
         """Check the head; then it is a handshake, or it is routed."""
+        self.channel.lobby.leave(self.channel.transport)
         head = rebuilt(self.method, self.uri, self.clientproto, self.requestHeaders.getAllRawHeaders())
         try:
             check(head)
@@ -133,9 +151,12 @@ class LimitedSite(Site):
         self.body_limit = body_limit
         self._metrics = metrics
 
-    def channel(self, address: IAddress, upgrade: Callable[[ITransport, bytes], None] | None = None) -> Channel:
-        """The protocol of a new connection; `upgrade` is as in `Channel`."""
+    def channel(
+        self, address: IAddress, lobby: Lobby, upgrade: Callable[[ITransport, bytes], None] | None = None
+    ) -> Channel:
+        """The protocol of a new connection, which is in the lobby; `lobby` and `upgrade` are as in `Channel`."""
         channel = cast(Channel, self.buildProtocol(address))
+        channel.lobby = lobby
         channel.upgrade = upgrade
         return channel
 

@@ -17,6 +17,7 @@ from craftnet.errors import HeadersTooLarge, Refusal
 from craftnet.http.channel import LimitedSite
 from craftnet.http.handover import hand_over
 from craftnet.http.heads import END, Head, check, parse
+from craftnet.http.lobby import Lobby
 
 
 @implementer(IProtocol)
@@ -38,6 +39,7 @@ class Door:
     def makeConnection(self, transport: Any) -> None:
         """Start waiting. (Any: abortConnection is in no interface that TLS transports share.)"""
         self._transport = transport
+        self._factory.lobby.enter(transport)
         self._deadline = self._factory.clock.callLater(self._factory.patience, transport.abortConnection)
 
     def connectionMade(self) -> None:
@@ -58,6 +60,7 @@ class Door:
     def connectionLost(self, reason: Failure) -> None:
         """Nobody came in."""
         self._leave()
+        self._factory.lobby.leave(self._transport)
 
     def _admit(self, first: bytes, octets: bytes) -> None:
         try:
@@ -80,6 +83,7 @@ class DoorFactory(ServerFactory):
         site: serves HTTP.
         websocket: builds the protocol of a connection that begins with a WebSocket handshake.
         clock: for the time limit.
+        lobby: where connections wait that have not sent a request yet.
         head_limit: the longest request head, in bytes.
         patience: seconds for a connection's first head to arrive.
     """
@@ -91,6 +95,7 @@ class DoorFactory(ServerFactory):
         site: LimitedSite,
         websocket: ServerFactory,
         clock: IReactorTime,
+        lobby: Lobby,
         *,
         head_limit: int = 16384,
         patience: float = 10.0,
@@ -98,6 +103,7 @@ class DoorFactory(ServerFactory):
         self._site = site
         self._websocket = websocket
         self.clock = clock
+        self.lobby = lobby
         self.head_limit = head_limit
         self.patience = patience
 
@@ -124,8 +130,9 @@ class DoorFactory(ServerFactory):
         """
         address = transport.getPeer()
         if not head.handshake:
-            hand_over(transport, self._site.channel(address, self._readmit), octets)
+            hand_over(transport, self._site.channel(address, self.lobby, self._readmit), octets)
             return
+        self.lobby.leave(transport)
         protocol = self._websocket.buildProtocol(address)
         if protocol is None:
             transport.loseConnection()
@@ -134,6 +141,7 @@ class DoorFactory(ServerFactory):
 
     def turn_away(self, transport: ITransport, refusal: Refusal) -> None:
         """Refuse, in the shape of HTTP."""
+        self.lobby.leave(transport)
         self._site.turn_away(transport, refusal)
 
     def _readmit(self, transport: ITransport, octets: bytes) -> None:

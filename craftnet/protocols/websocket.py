@@ -1,49 +1,58 @@
 """The WebSocket shell: Autobahn on one side, a subscription on the other. It reads, calls and writes; it has no rules.
 
-A feed runs one way, from server to client: the contract's messages as JSON text, and pings. A data message from the
-client is a violation of the protocol.
+A feed runs one way, from server to client: the contract's messages as JSON text, and pings. A client may send a fresh
+token (`craftnet.protocols.inband`); any other data message is a violation of the protocol.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from craftnet.access.bearer import token_from_handshake
-from craftnet.closecodes import CloseCode
-from craftnet.errors import BadRequest, NotFound, Refusal, TooManyRequests
+from craftnet.access.buckets import Bucket, Verdict
+from craftnet.access.gate import Gate
+from craftnet.access.limits import BURST
+from craftnet.access.networks import host
+from craftnet.access.occupancy import Place
+from craftnet.access.principal import Principal
+from craftnet.closecodes import CloseCode, retry_reason
+from craftnet.errors import BadRequest, NotFound, Refusal, Unavailable
 from craftnet.http.exchange import final_octets, refused
 from craftnet.interfaces import IWatcher
-from craftnet.messages import instant
+from craftnet.messages import instant, to_json
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.conflation import Conflation, TooSlow
+from craftnet.protocols.connections import Connections
+from craftnet.protocols.drain import SPREAD, schedule
 from craftnet.protocols.encodings import encoding
+from craftnet.protocols.inband import Answer, TokenAccepted, TokenRefused, read_offer
 from craftnet.protocols.subprotocols import choose
 from craftnet.protocols.transmit import bound_buffers, transmit
 from craftnet.subscriptions import Subscription, Subscriptions
 from craftnet.targets import parse_target
 from craftnet.updates import Update
-from craftnet.wheel import Wheel
 
-HEARTBEAT = 30
-"""Seconds between pings. A ping must be answered, and a close handshake be complete, before the next one is due."""
+PING_INTERVAL = 30
+"""Seconds between pings. A close handshake must be complete before the next one is due."""
+
+MISSED_PONGS = 2
+"""Pings in a row without an answer, after which a peer is taken for dead."""
 
 SHUTDOWN_TIMEOUT = 5.0
 """Seconds for the close handshakes when the server goes away."""
-
-MAX_MESSAGE = 4096
-"""Bytes in a client's message."""
-
-RETRY_AFTER = 5
-"""Seconds after which a client that found the server full may ask again."""
 
 log = Logger()
 
@@ -55,15 +64,21 @@ class FeedProtocol(WebSocketServerProtocol):
     """One WebSocket connection, which watches one feed."""
 
     factory: FeedFactory
+    principal: Principal
 
     def __init__(self) -> None:
         super().__init__()
         self._subscription: Subscription | None = None
+        self._admitting: Deferred[str | None] | None = None
+        self._place: Place | None = None
+        self._bucket: Bucket | None = None
+        self._heeded = True
+        self._renewing = False
         self._refusal: Refusal | None = None
         self._encoding = encoding(None)
         self._waiting = Conflation()
         self._paused = False
-        self._unanswered = False
+        self._unanswered = 0
         self.gone: Deferred[None] = Deferred()
 
     # The handshake
@@ -72,20 +87,35 @@ class FeedProtocol(WebSocketServerProtocol):
         self, request: ConnectionRequest
     ) -> Deferred[str | None]:
         """Decide about the handshake; answers the subprotocol."""
-        return Deferred.fromCoroutine(self._admit(request)).addErrback(self._deny)
+        factory = self.factory
+        if self._admitting is not None:  # a second request, while the first is looked at.
+            self.dropConnection(abort=True)
+            raise ConnectionDeny(BadRequest.status)
+        self._admitting = Deferred.fromCoroutine(self._admit(request))
+        return self._admitting.addTimeout(factory.gate.limits.patience, factory.clock).addErrback(self._deny)
 
     async def _admit(self, request: ConnectionRequest) -> str | None:
-        self.factory.check_room()
+        factory = self.factory
+        factory.check_staying()
+        assert self.transport is not None
+        peer = host(self.transport.getPeer())
+        self._place = factory.gate.enter(peer, request.headers, factory.clock.seconds())
         target = parse_target(request.path, request.params)
         token, offered = token_from_handshake(request.headers.get("authorization"), request.protocols)
         subprotocol = choose(offered)
-        self._subscription = await self.factory.subscriptions.admit(target, token)
+        subscription = await factory.subscriptions.admit(target, token)
+        factory.check_staying()
+        self.principal = subscription.principal
+        factory.gate.settle(self._place, self.principal.player_id, subscription.session_id, factory.clock.seconds())
+        self._subscription = subscription
         self._encoding = encoding(subprotocol)
         return subprotocol
 
     def _deny(self, failure: Failure) -> None:
         refusal = failure.value
-        if not isinstance(refusal, Refusal):
+        if isinstance(refusal, (TimeoutError, CancelledError)):
+            refusal = Unavailable("The handshake took too long.")
+        elif not isinstance(refusal, Refusal):
             log.failure("a WebSocket handshake failed", failure)
             refusal = Refusal("The server failed to answer.")
         self._refusal = refusal
@@ -93,6 +123,8 @@ class FeedProtocol(WebSocketServerProtocol):
 
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: object = None) -> None:
         """Answer in the contract's error shape; also where Autobahn itself finds fault with the handshake."""
+        if self.state == self.STATE_CLOSED:
+            return
         self.wasNotCleanReason = reason
         refusal = self._refusal or BadRequest(reason)
         self.factory.metrics.refused(refusal.label)
@@ -107,6 +139,7 @@ class FeedProtocol(WebSocketServerProtocol):
         del self.http_request_data, self.http_headers, self.http_response_data
         self.websocket_protocols = []
         assert self._subscription is not None
+        self._admitting = None
         self.factory.opened(self)
         bound_buffers(self.transport)
         self.registerProducer(self, True)
@@ -132,12 +165,12 @@ class FeedProtocol(WebSocketServerProtocol):
             self._waiting.take()  # the close frame comes now; nothing may follow it.
             self._close(CloseCode.SLOW_CONSUMER, str(error))
 
-    def ended(self, code: CloseCode) -> None:
+    def ended(self, code: CloseCode, reason: str = "") -> None:
         """As in `IWatcher`."""
         self._stop_watching()
         for update in self._waiting.take():
             self._write(update)
-        self._close(code)
+        self._close(code, reason)
 
     def _write(self, update: Update) -> None:
         if self.state != self.STATE_OPEN:
@@ -171,26 +204,99 @@ class FeedProtocol(WebSocketServerProtocol):
         """The connection is lost; `onClose` follows."""
 
     def heartbeat(self) -> None:
-        """Ping; a peer that did not answer the last one, or does not complete its close, is gone."""
-        if self._unanswered or self.state != self.STATE_OPEN:
+        """Ping; a peer that did not answer the last ones, or does not complete its close, is gone."""
+        if self.state != self.STATE_OPEN:
+            self.dropConnection(abort=True)
+        elif self._unanswered >= self.factory.missed_pongs:
+            self.factory.metrics.refused("missed_pongs")
             self.dropConnection(abort=True)
         else:
-            self._unanswered = True
+            self._unanswered += 1
             self.sendPing()
+
+    # What the client says
+
+    def onFrameBegin(self) -> None:
+        """A frame comes, of whatever kind: see whether they come too fast."""
+        rate = self.factory.gate.limits.messages
+        if rate:
+            now, burst = self.factory.clock.seconds(), max(1.0, rate * BURST)
+            self._bucket = self._bucket or Bucket(burst, now)
+            self._judged(self._bucket.judge(rate, burst, now))
+        super().onFrameBegin()
+
+    def _judged(self, verdict: Verdict) -> None:
+        self._heeded = verdict is Verdict.HEED
+        if verdict is Verdict.CLOSE and self.state == self.STATE_OPEN:
+            self._turn_out(CloseCode.TOO_FAST, "too_fast", "more messages and pings than are taken")
+        elif verdict is Verdict.DROP:
+            self.dropConnection(abort=True)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer, unless they come too fast, or the answers are not read."""
+        if self._heeded and not self._paused:
+            super().onPing(payload)
 
     def onPong(self, payload: bytes) -> None:
         """The peer is alive."""
-        self._unanswered = False
+        self._unanswered = 0
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Nothing is expected from the client."""
-        self.factory.metrics.refused("unexpected_message")
+        """Take a fresh token; nothing else is expected from the client."""
+        offer = None if isBinary else read_offer(payload)
+        if offer is None:
+            self._turn_out(CloseCode.POLICY_VIOLATION, "unexpected_message", "this feed takes tokens and nothing else")
+        elif self._heeded and not self._renewing and self._subscription is not None:
+            self._renewing = True
+            Deferred.fromCoroutine(self._renew(offer.token)).addErrback(self._not_renewed)
+
+    async def _renew(self, token: str) -> None:
+        try:
+            principal = await self.factory.subscriptions.renew(token, self.principal)
+        finally:
+            self._renewing = False
+        now = self.factory.clock.seconds()
+        if self._subscription is not None:
+            self.principal = principal
+            self.factory.open.renewed(self)
+            self._answer(TokenAccepted(instant(now), int(principal.expires - now)))
+
+    def _not_renewed(self, failure: Failure) -> None:
+        refusal = failure.value
+        if not isinstance(refusal, Refusal):
+            log.failure("a token could not be looked at", failure)
+            refusal = Refusal("The server failed to answer.")
+        self.factory.metrics.refused(refusal.label)
+        self._answer(TokenRefused(instant(self.factory.clock.seconds()), refusal.status, refusal.message))
+
+    def _answer(self, answer: Answer) -> None:
+        if self._subscription is not None and not self._paused:
+            self.sendMessage(to_json(answer))
+
+    # The end
+
+    def expired(self) -> None:
+        """The token is over."""
+        self._turn_out(CloseCode.TOKEN_EXPIRED, "token_expired", "the token has expired")
+
+    def revoked(self) -> None:
+        """The token was revoked."""
+        self._turn_out(CloseCode.TOKEN_REVOKED, "token_revoked", "the token was revoked")
+
+    def _turn_out(self, code: CloseCode, label: str, reason: str) -> None:
+        self.factory.metrics.refused(label)
         self._stop_watching()
-        self._close(CloseCode.POLICY_VIOLATION, "this feed takes no messages")
+        self._close(code, reason)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over."""
+        admitting, self._admitting = self._admitting, None
+        if admitting is not None:
+            admitting.cancel()
         self._stop_watching()
+        place, self._place = self._place, None
+        if place is not None:
+            self.factory.gate.leave(place)
         self.factory.closed(self)
 
 
@@ -198,21 +304,36 @@ class FeedFactory(WebSocketServerFactory):
     """Makes a `FeedProtocol` for every handshake that the door lets through.
 
     Arguments:
-        max_connections: how many may be open; further handshakes are refused with 429.
+        gate: what handshakes must pass; knows the limits.
+        ping_interval: seconds between pings.
+        missed_pongs: pings in a row without an answer, after which a peer is taken for dead.
+
+    Attributes:
+        open: the connections that are open.
     """
 
     protocol = FeedProtocol  # type: ignore[assignment]  # Autobahn's protocols are no IProtocol by declaration.
 
     def __init__(
-        self, subscriptions: Subscriptions, metrics: Metrics, reactor: IReactorTime, *, max_connections: int
+        self,
+        subscriptions: Subscriptions,
+        metrics: Metrics,
+        reactor: IReactorTime,
+        gate: Gate,
+        *,
+        ping_interval: int = PING_INTERVAL,
+        missed_pongs: int = MISSED_PONGS,
     ) -> None:
         super().__init__(server="craftnet", reactor=reactor)
         self.subscriptions = subscriptions
         self.metrics = metrics
         self.clock = reactor
-        self._max_connections = max_connections
-        self._open: dict[FeedProtocol, None] = {}
-        self._heartbeats: Wheel[FeedProtocol] = Wheel(HEARTBEAT)
+        self.gate = gate
+        self.missed_pongs = missed_pongs
+        self.open: Connections[FeedProtocol] = Connections(ping_interval)
+        self._leaving = False
+        self._hurried = False
+        self._pause: Deferred[None] | None = None
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,
@@ -221,52 +342,72 @@ class FeedFactory(WebSocketServerFactory):
             openHandshakeTimeout=0,  # the door waits for the handshake, and has a limit of its own.
             closeHandshakeTimeout=0,  # the heartbeat looks after it.
             autoPingInterval=0,
-            maxFramePayloadSize=MAX_MESSAGE,
-            maxMessagePayloadSize=MAX_MESSAGE,
+            maxFramePayloadSize=gate.limits.message_size,
+            maxMessagePayloadSize=gate.limits.message_size,
         )
 
-    def check_room(self) -> None:
+    def check_staying(self) -> None:
         """Raises:
-        TooManyRequests: no further connection may be opened.
+        Unavailable: the server goes away, and takes no further connections.
         """
-        if len(self._open) >= self._max_connections:
-            reset = instant(self.clock.seconds() + RETRY_AFTER)
-            raise TooManyRequests(
-                "The server has as many WebSocket connections as it takes.",
-                retry_after=RETRY_AFTER,
-                limit=self._max_connections,
-                reset=reset,
-            )
+        if self._leaving:
+            raise Unavailable("The server goes away.", retry_after=round(SPREAD))
 
     def opened(self, protocol: FeedProtocol) -> None:
         """A handshake succeeded."""
-        self._open[protocol] = None
-        self._heartbeats.add(protocol)
+        self.open.add(protocol)
         self.metrics.connection_opened("websocket")
 
     def closed(self, protocol: FeedProtocol) -> None:
         """A connection is over; it need not have been opened."""
-        if protocol in self._open:
-            del self._open[protocol]
-            self._heartbeats.discard(protocol)
+        if protocol in self.open:
+            self.open.discard(protocol)
             self.metrics.connection_closed("websocket")
             protocol.gone.callback(None)
 
     def turn(self) -> None:
-        """Send the heartbeats that are due; to be called every second."""
-        for protocol in self._heartbeats.turn():
+        """Send the heartbeats that are due, and close what has expired; to be called every second."""
+        for protocol in self.open.heartbeats():
             protocol.heartbeat()
+        for protocol in self.open.expired(self.clock.seconds()):
+            protocol.expired()
 
-    def close_all(self, code: CloseCode) -> Deferred[list[tuple[bool, None]]]:
-        """Close every connection; answers when the last is gone, after `SHUTDOWN_TIMEOUT` at the latest."""
-        protocols = list(self._open)
-        for protocol in protocols:
-            protocol.ended(code)
+    def enforce(self, covered: Callable[[Principal], bool]) -> int:
+        """Close the feeds of principals whose tokens were revoked; answers how many."""
+        over = self.open.of(covered)
+        for protocol in over:
+            protocol.revoked()
+        return len(over)
+
+    async def drain(self, duration: float) -> None:
+        """Take no further connections, and send away those that are open, over `duration` seconds.
+
+        Feeds go on until each is closed. Done when the last is gone, `SHUTDOWN_TIMEOUT` later at the latest.
+        """
+        self._leaving = True
+        protocols, began = list(self.open), self.clock.seconds()
+        for protocol, closing in zip(protocols, schedule(len(protocols), duration, random.uniform), strict=True):
+            await self._wait_until(began + closing.at)
+            protocol.ended(CloseCode.GOING_AWAY, retry_reason(closing.retry_after))
         deadline = self.clock.callLater(SHUTDOWN_TIMEOUT, self._abort_all)
-        return DeferredList([protocol.gone for protocol in protocols]).addCallback(partial(_cancelled, deadline))
+        await DeferredList([protocol.gone for protocol in protocols]).addCallback(partial(_cancelled, deadline))
+
+    def hurry(self) -> None:
+        """Somebody does not want to wait: send everybody away now."""
+        self._hurried = True
+        if self._pause is not None:
+            self._pause.cancel()
+
+    async def _wait_until(self, when: float) -> None:
+        delay = when - self.clock.seconds()
+        if delay > 0 and not self._hurried:
+            self._pause = deferLater(self.clock, delay)
+            with suppress(CancelledError):
+                await self._pause
+            self._pause = None
 
     def _abort_all(self) -> None:
-        for protocol in list(self._open):
+        for protocol in self.open:
             protocol.dropConnection(abort=True)
 
 

@@ -14,8 +14,10 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from craftnet.access.limits import Limits
 from craftnet.http.channel import LimitedSite
 from craftnet.http.door import DoorFactory
+from craftnet.http.lobby import Lobby
 from craftnet.observe.metrics import Metrics
 
 UPGRADE = b"Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
@@ -59,8 +61,8 @@ class Wire(StringTransport):
 
     protocol: IProtocol
 
-    def __init__(self, factory: Factory[Any]) -> None:
-        super().__init__()
+    def __init__(self, factory: Factory[Any], peer: IAddress | None = None) -> None:
+        super().__init__(peerAddress=peer)
         protocol = factory.buildProtocol(self.getPeer())
         assert protocol is not None
         self.protocol = protocol
@@ -120,12 +122,13 @@ class Listeners(ServerFactory):
 class House:
     """A site behind a door, and wires to it."""
 
-    def __init__(self, site: LimitedSite, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, site: LimitedSite, clock: Clock, metrics: Metrics, limits: Limits | None = None) -> None:
         self.clock = clock
         self.metrics = metrics
         self.listeners = Listeners()
         self.wires: list[Wire] = []
-        self.factory = DoorFactory(site, self.listeners, clock, head_limit=16384, patience=10.0)
+        self.lobby = Lobby(metrics, limits)
+        self.factory = DoorFactory(site, self.listeners, clock, self.lobby, head_limit=16384, patience=10.0)
 
     def wire(self) -> Wire:
         """A new connection."""

@@ -59,7 +59,7 @@ class LiveTestCase(TestCase):
     """Starts a service before each test and stops it after."""
 
     timeout = 60
-    settings = Settings(http="tcp:0:interface=127.0.0.1", udp="127.0.0.1:0", health_interval=0.5)
+    settings = Settings(http="tcp:0:interface=127.0.0.1", udp="127.0.0.1:0", health_interval=0.5, drain_time=0.0)
 
     def setUp(self) -> None:
         """Start."""
@@ -87,9 +87,13 @@ class LiveTestCase(TestCase):
         answer: dict[str, Any] = await response.json()
         return answer
 
-    async def open(self, path: str, bearer: str | None = None, **options: Any) -> Peer:
+    async def open(
+        self, path: str, bearer: str | None = None, forwarded_for: str | None = None, **options: Any
+    ) -> Peer:
         """A WebSocket of the `websockets` library."""
         headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
+        if forwarded_for is not None:
+            headers["X-Forwarded-For"] = forwarded_for
         connection = await in_thread(
             lambda: connect(self.ws_url + path, additional_headers=headers, open_timeout=10, **options)
         )

@@ -26,7 +26,10 @@ class ClosedTests(SynchronousTestCase):
                 1008: Kind.REFUSED,
                 1009: Kind.REFUSED,
                 1011: Kind.LOST,
+                4001: Kind.LOST,
+                4003: Kind.REFUSED,
                 4008: Kind.LOST,
+                4029: Kind.REFUSED,
             },
         )
 

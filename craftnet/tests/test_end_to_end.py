@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from zope.interface import implementer
 
+from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN
 from craftnet.client import Address, Backoff, IObserver, UdpTransport, Verdict, Watch
 from craftnet.client.endings import Ending
@@ -262,7 +263,7 @@ class BrowserTokenTests(LiveTestCase):
 class FullTests(LiveTestCase):
     """A server that takes two connections."""
 
-    settings = Settings(http="tcp:0:interface=127.0.0.1", udp="off", max_connections=2)
+    settings = Settings(http="tcp:0:interface=127.0.0.1", udp="off", limits=Limits(connections=2), drain_time=0.0)
 
     async def test_refused_with_429(self) -> None:
         """The third is told when to come back; when one goes, there is room."""

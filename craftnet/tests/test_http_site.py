@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from typing import ClassVar
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.admission import Admission
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
+from craftnet.access.revocation import Revocations
 from craftnet.errors import Unauthorized, Unavailable
 from craftnet.events import VERSION
 from craftnet.http.site import site
@@ -107,10 +109,14 @@ class SiteTestCase(SynchronousTestCase):
         self.monitor = Monitor({"sessions": self.check}, {}, self.clock, version="1.2.3", interval=10.0)
         self.monitor.startService()
         self.gateway = FakeGateway()
+        self.revocations = Revocations()
+        self.enforced: list[bool] = []
         made = site(
             admission=Admission(self.authority, self.sources.sessions, self.sources.queues),
             sources=self.sources,
             ingest=ingest,
+            revocations=self.revocations,
+            enforcers=[self.enforce],
             gateway=self.gateway if self.udp else None,
             monitor=self.monitor,
             metrics=self.metrics,
@@ -118,6 +124,11 @@ class SiteTestCase(SynchronousTestCase):
             protocols=("craftnet.json.v1",),
         )
         self.house = House(made, self.clock, self.metrics)
+
+    def enforce(self, covered: Callable[[Principal], bool]) -> int:
+        """A transport with one connection, of the player."""
+        self.enforced.append(covered(principal(PLAYER)))
+        return int(self.enforced[-1])
 
     async def check(self) -> Check:
         return Check(status=self.status)

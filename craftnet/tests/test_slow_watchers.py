@@ -79,7 +79,7 @@ class SlowWatcherTests(LiveTestCase):
     @property
     def protocols(self) -> list[FeedProtocol]:
         """The server's ends of all connections."""
-        return list(self.service._feeds._open)
+        return list(self.service._feeds.open)
 
     def waiting(self, protocol: FeedProtocol) -> int:
         """Octets that the server keeps for a watcher."""

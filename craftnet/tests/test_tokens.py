@@ -179,7 +179,9 @@ class ClaimTests(AuthorityTestCase):
 
     def test_principal(self) -> None:
         token = self.say(scope=f"{PUBLISH} {ADMIN}", jti="t-1", aud="whoever")
-        self.assertEqual(self.accepted(token), Principal(PLAYER, frozenset({PUBLISH, ADMIN}), NOW + 60, "t-1"))
+        self.assertEqual(
+            self.accepted(token), Principal(PLAYER, frozenset({PUBLISH, ADMIN}), NOW + 60, "t-1", NOW - 60)
+        )
 
     def test_bare(self) -> None:
         self.assertEqual(self.accepted(self.say(sub=None, iat=None)), Principal(None, frozenset(), NOW + 60, None))

@@ -84,6 +84,7 @@ class RedisFactory(_Factory):
     """Makes `RedisBackend`s."""
 
     name = "redis"
+    shared = True
     summary = "state in a Redis that several nodes share; fed by POST /events to any of them, or by XADD"
     arguments = ARGUMENTS
     tls = False
@@ -94,6 +95,7 @@ class RedissFactory(_Factory):
     """Makes `RedisBackend`s that speak TLS."""
 
     name = "rediss"
+    shared = True
     summary = "as redis, with TLS; the server's certificate is checked"
     arguments = TLS_ARGUMENTS
     tls = True

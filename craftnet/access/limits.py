@@ -1,0 +1,38 @@
+"""How much of everything one player, one address and all of them together may have. Zero stands for no limit."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from craftnet.access.networks import LOOPBACK, Networks
+
+BURST = 4.0
+"""Seconds' worth of a rate that may come at once."""
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """The limits of the WebSocket and HTTP side.
+
+    Attributes:
+        connections: WebSockets in all.
+        per_player, per_session, per_address: WebSockets of one player, to one crafting session, from one address.
+        handshakes: WebSocket handshakes a second from one address.
+        messages: frames a second from one client, pings included.
+        message_size: octets of one message from a client.
+        half_open: connections that have not sent a whole request yet.
+        half_open_per_address: the same from one address.
+        patience: seconds for a handshake: for its head to arrive, and again for its answer.
+        unlimited: the addresses that no limit per address holds for.
+    """
+
+    connections: int = 20_000
+    per_player: int = 50
+    per_session: int = 100
+    per_address: int = 1_000
+    handshakes: float = 50.0
+    messages: float = 5.0
+    message_size: int = 16_384
+    half_open: int = 2_000
+    half_open_per_address: int = 200
+    patience: float = 10.0
+    unlimited: Networks = LOOPBACK

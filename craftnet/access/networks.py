@@ -1,0 +1,114 @@
+"""Where a client is: networks, what proxies say of whom they speak for, and what counts as one address. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from craftnet.errors import ConfigurationError
+
+LOCAL = "unix"
+"""How a peer is called that came over a UNIX socket."""
+
+IPV6_PREFIX = 64
+"""Bits of an IPv6 address that count: one household, or one machine, has all that share them (RFC 6177)."""
+
+
+class Networks:
+    """A set of addresses.
+
+    Arguments:
+        networks: what is in it.
+        local: whether peers on UNIX sockets are.
+    """
+
+    def __init__(self, networks: Sequence[IPv4Network | IPv6Network] = (), *, local: bool = False) -> None:
+        self._networks = tuple(networks)
+        self._local = local
+
+    @classmethod
+    def parse(cls, text: str, option: str) -> Networks:
+        """Networks and addresses, separated by commas; `unix` for peers on UNIX sockets.
+
+        Raises:
+            ConfigurationError: one of them is none; `option` is what is at fault.
+        """
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        try:
+            networks = [ip_network(word, strict=False) for word in words if word != LOCAL]
+        except ValueError as error:
+            raise ConfigurationError(f"{option}: {error}") from None
+        return cls(networks, local=LOCAL in words)
+
+    def __contains__(self, address: str) -> bool:
+        if address == LOCAL:
+            return self._local
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Networks) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @cached_property
+    def _key(self) -> tuple[frozenset[IPv4Network | IPv6Network], bool]:
+        return frozenset(self._networks), self._local
+
+
+NOWHERE = Networks()
+LOOPBACK = Networks([ip_network("127.0.0.0/8"), ip_network("::1/128")])
+
+
+def host(address: object) -> str:
+    """The IP address in a transport's `getPeer()`, or `LOCAL`."""
+    return str(getattr(address, "host", LOCAL))
+
+
+def client_address(peer: str, forwarded: str | None, proxies: Networks) -> str:
+    """Who is at the other end.
+
+    Arguments:
+        peer: the address that the connection comes from, or `LOCAL`.
+        forwarded: the X-Forwarded-For header, several joined by commas; believed only as far as proxies wrote it.
+        proxies: the proxies that are trusted.
+    """
+    address = peer
+    for hop in reversed((forwarded or "").split(",")):
+        if address not in proxies:
+            break
+        parsed = _parsed(_without_port(hop.strip()))
+        if parsed is None:
+            break
+        address = str(parsed)
+    return address
+
+
+def source(address: str) -> str:
+    """What counts as one address: of IPv6, the network that it is in."""
+    parsed = _parsed(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, IPV6_PREFIX), strict=False))
+    return address if parsed is None else str(parsed)
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return mapped or parsed
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies write the port too: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    if hop.startswith("[") or hop.count(":") == 1:
+        try:
+            return urlsplit(f"//{hop}").hostname or ""
+        except ValueError:
+            return ""
+    return hop

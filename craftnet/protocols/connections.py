@@ -1,0 +1,77 @@
+"""One transport's connections as a whole: whose heartbeat is due, whose token is over, who is to be closed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+from craftnet.access.principal import Principal
+from craftnet.protocols.deadlines import Deadlines
+from craftnet.wheel import Wheel
+
+
+class Connection(Hashable, Protocol):
+    """One connection."""
+
+    @property
+    def principal(self) -> Principal:
+        """For whom it was opened; another one after a fresh token."""
+
+
+AnyConnection = TypeVar("AnyConnection", bound=Connection)
+
+
+class Connections(Generic[AnyConnection]):
+    """Those that are open, in the order in which they were opened.
+
+    Arguments:
+        period: turns of the wheel from one heartbeat to the next.
+    """
+
+    def __init__(self, period: int) -> None:
+        self._open: dict[AnyConnection, None] = {}
+        self._heartbeats: Wheel[AnyConnection] = Wheel(period)
+        self._expiries: Deadlines[AnyConnection] = Deadlines()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[AnyConnection]:
+        return iter(tuple(self._open))
+
+    def __contains__(self, connection: AnyConnection) -> bool:
+        return connection in self._open
+
+    def add(self, connection: AnyConnection) -> None:
+        """It was opened."""
+        self._open[connection] = None
+        self._heartbeats.add(connection)
+        self._expiries.set(connection, connection.principal.expires)
+
+    def renewed(self, connection: AnyConnection) -> None:
+        """It has a fresh token."""
+        self._expiries.set(connection, connection.principal.expires)
+
+    def discard(self, connection: AnyConnection) -> None:
+        """It is gone. An unknown one is no error."""
+        self._open.pop(connection, None)
+        self._heartbeats.discard(connection)
+        self._expiries.discard(connection)
+
+    def heartbeats(self) -> tuple[AnyConnection, ...]:
+        """Turn the wheel; whose heartbeat is due then."""
+        return self._heartbeats.turn()
+
+    def expired(self, now: float) -> list[AnyConnection]:
+        """Whose token is over at `now` (Unix seconds); each is named once."""
+        over = []
+        for connection in self._expiries.due(now):
+            if connection.principal.expires <= now:
+                over.append(connection)
+            else:
+                self._expiries.set(connection, connection.principal.expires)
+        return over
+
+    def of(self, covered: Callable[[Principal], bool]) -> list[AnyConnection]:
+        """Those whose principal is `covered`."""
+        return [connection for connection in self._open if covered(connection.principal)]

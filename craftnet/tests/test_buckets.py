@@ -1,0 +1,61 @@
+"""Tests for `craftnet.access.buckets`."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.access.buckets import Bucket, Buckets, Verdict
+
+
+class BucketTests(SynchronousTestCase):
+    def test_burst_then_rate(self) -> None:
+        bucket = Bucket(3.0, 0.0)
+        self.assertEqual([bucket.take(2.0, 3.0, 0.0) for _ in range(5)], [0.0, 0.0, 0.0, 0.5, 0.5])
+        self.assertEqual(bucket.take(2.0, 3.0, 0.5), 0.0)
+        self.assertEqual(bucket.take(2.0, 3.0, 100.0), 0.0)
+        self.assertEqual([bucket.take(2.0, 3.0, 100.0) for _ in range(3)], [0.0, 0.0, 0.5])
+
+    def test_clock_that_is_set_back(self) -> None:
+        bucket = Bucket(1.0, 100.0)
+        bucket.take(1.0, 1.0, 100.0)
+        self.assertEqual(bucket.take(1.0, 1.0, 50.0), 1.0)
+        self.assertEqual(bucket.take(1.0, 1.0, 51.0), 0.0)
+
+    def test_first_ignored_then_closed_then_dropped(self) -> None:
+        bucket = Bucket(2.0, 0.0)
+        verdicts = [bucket.judge(1.0, 2.0, 0.0) for _ in range(9)]
+        wanted = [Verdict.HEED] * 2 + [Verdict.IGNORE] * 2 + [Verdict.CLOSE] * 2 + [Verdict.DROP] * 3
+        self.assertEqual(verdicts, wanted)
+
+    def test_who_slows_down_is_heeded_again(self) -> None:
+        bucket = Bucket(2.0, 0.0)
+        for _ in range(4):
+            bucket.judge(1.0, 2.0, 0.0)
+        self.assertIs(bucket.judge(1.0, 2.0, 1.0), Verdict.IGNORE)
+        self.assertIs(bucket.judge(1.0, 2.0, 4.0), Verdict.HEED)
+
+    @settings(deadline=None, derandomize=True)
+    @given(st.floats(0.1, 100), st.floats(1, 100), st.lists(st.floats(0, 10), max_size=100))
+    def test_no_more_than_rate_and_burst(self, rate: float, burst: float, pauses: list[float]) -> None:
+        bucket, now, taken = Bucket(burst, 0.0), 0.0, 0
+        for pause in pauses:
+            now += pause
+            taken += bucket.take(rate, burst, now) == 0.0
+        self.assertLessEqual(taken, burst + rate * now + 1e-6)
+
+
+class BucketsTests(SynchronousTestCase):
+    def test_each_key_has_its_own(self) -> None:
+        buckets: Buckets[str] = Buckets(1.0, 1.0)
+        self.assertEqual([buckets.take(key, 0.0) for key in "aabb"], [0.0, 1.0, 0.0, 1.0])
+
+    def test_memory_is_bounded(self) -> None:
+        """The one not heard of for longest is forgotten: not one that is being limited."""
+        buckets: Buckets[int] = Buckets(1.0, 1.0, remembered=10)
+        buckets.take(-1, 0.0)
+        for key in range(1000):
+            buckets.take(key, 0.0)
+            self.assertEqual(buckets.take(-1, 0.0), 1.0)
+        self.assertEqual(len(buckets), 10)

@@ -65,7 +65,8 @@ class Supervisor(ProcessMonitor):
     def hurry(self) -> None:
         """Tell the workers, which are stopping, not to wait for their watchers."""
         for protocol in self.protocols.values():
-            protocol.transport.signalProcess("TERM")
+            if protocol.transport is not None:
+                protocol.transport.signalProcess("TERM")
 
     def stopService(self) -> Deferred[None]:  # type: ignore[override]  # IService allows it; ProcessMonitor has no need.
         """Send every worker SIGTERM; answers when the last has ended."""

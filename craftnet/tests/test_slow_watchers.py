@@ -7,10 +7,12 @@ import socket
 from typing import Any
 from uuid import UUID
 
+from craftnet.access.limits import Limits
 from craftnet.closecodes import CloseCode
 from craftnet.protocols.conflation import CAPACITY_OCTETS
 from craftnet.protocols.transmit import WRITE_BUFFER
 from craftnet.protocols.websocket import FeedProtocol
+from craftnet.service import Settings
 from craftnet.tests.live import LiveTestCase, envelope, in_thread, started, token
 from craftnet.tests.samples import PLAYER, SESSION
 
@@ -46,6 +48,8 @@ def shortages(event: int) -> dict[str, Any]:
 
 class SlowWatcherTests(LiveTestCase):
     """A thousand of them, and one that reads."""
+
+    settings = Settings(http="tcp:0:interface=127.0.0.1", udp="off", limits=Limits(per_player=0, per_session=0))
 
     def setUp(self) -> None:
         """Make room for both ends of every connection."""

@@ -12,6 +12,9 @@ from craftnet.errors import ConfigurationError
 HTTP_PORT = 8080
 UDP_PORT = 8082
 
+BACKLOG = 4096
+"""Connections that the kernel keeps until they are accepted: after an outage everybody comes back at once."""
+
 _ENDPOINT_INTERFACE = re.compile(r"(?<!\\):interface=((?:[^:\\]|\\.)*)")
 
 _SHAREABLE = re.compile(r"(?:tcp|tcp4|tcp6|ssl):(?:port=)?[1-9][0-9]*(?::|\Z)")
@@ -90,7 +93,7 @@ def http_endpoint(option: str | None, port: str | None, *, loopback_only: bool, 
     """
     if option is None:
         number = HTTP_PORT if port is None else parse_port(port)
-        return f"tcp:{number}" + (":interface=127.0.0.1" if loopback_only else "")
+        return f"tcp:{number}:backlog={BACKLOG}" + (":interface=127.0.0.1" if loopback_only else "")
     if loopback_only and not option.startswith("unix:"):
         interface = _ENDPOINT_INTERFACE.search(option)
         host = interface[1].replace("\\", "") if interface else ""

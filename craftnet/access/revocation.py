@@ -46,7 +46,9 @@ class Revocations:
         Raises:
             TooManyRequests: there is no room; nothing was revoked.
         """
-        self._make_room((token_id is not None) + (player_id is not None), now)
+        new_token = token_id is not None and token_id not in self._tokens
+        new_player = player_id is not None and player_id not in self._players
+        self._make_room(new_token + new_player, now)
         if token_id is not None:
             self._tokens[token_id] = max(until, self._tokens.get(token_id, 0.0))
         if player_id is not None:

@@ -5,9 +5,20 @@ A `Watch` follows one session over the transports it is given, reconnects, and t
 
 from craftnet.client.address import Address
 from craftnet.client.backoff import Backoff
+from craftnet.client.credentials import Credentials
 from craftnet.client.interfaces import IObserver
 from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Outcome, Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
 
-__all__ = ["Address", "Backoff", "IObserver", "Outcome", "UdpTransport", "Verdict", "Watch", "WebSocketTransport"]
+__all__ = [
+    "Address",
+    "Backoff",
+    "Credentials",
+    "IObserver",
+    "Outcome",
+    "UdpTransport",
+    "Verdict",
+    "Watch",
+    "WebSocketTransport",
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client import durations, wording
 from craftnet.client.address import Address
 from craftnet.client.backoff import Backoff
+from craftnet.client.credentials import Credentials, checked, from_file
 from craftnet.client.feed import Feed
 from craftnet.client.interfaces import IObserver, ITransport
 from craftnet.client.lines import Lines
@@ -72,9 +72,6 @@ example:
   export {TOKEN_VARIABLE}=$(craftnet token --player 11111111-1111-4111-8111-111111111111 --ttl 8h)
 """
 
-# RFC 6750 section 2.1.
-_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
-
 
 def duration(text: str) -> float:
     """An option's duration, in seconds. The name shows in argparse's messages."""
@@ -105,6 +102,11 @@ def parser() -> argparse.ArgumentParser:
     )
     watch.add_argument("--player", metavar="UUID", type=UUID, required=True, help="the player the session belongs to")
     watch.add_argument("--token", metavar="JWT", help=f"the bearer token; better set {TOKEN_VARIABLE}, see below")
+    watch.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="a file with the bearer token, read again when that is at its end; the watch then outlives it",
+    )
     watch.add_argument(
         "--transport",
         choices=["auto", "udp", "ws"],
@@ -166,22 +168,24 @@ def token_line(options: argparse.Namespace, environ: Mapping[str, str], now: flo
     return development.mint(secret, options.player, options.scope, options.ttl, now)
 
 
-def bearer(options: argparse.Namespace, environ: Mapping[str, str]) -> str:
+def bearer(options: argparse.Namespace, environ: Mapping[str, str]) -> Credentials:
     """The token to watch with.
 
     Raises:
         ConfigurationError: there is none, or it cannot be one.
     """
+    if options.token_file is not None:
+        if options.token:
+            raise ConfigurationError("--token and --token-file are both given; choose one")
+        return from_file(options.token_file)
     token = str(options.token or environ.get(TOKEN_VARIABLE, "")).strip()
     if not token:
-        raise ConfigurationError(f"no token: set {TOKEN_VARIABLE} or give --token")
-    if _BEARER.fullmatch(token) is None:
-        raise ConfigurationError("the token has characters in it that no token has")
-    return token
+        raise ConfigurationError(f"no token: set {TOKEN_VARIABLE}, or give --token-file or --token")
+    return Credentials(checked(token))
 
 
 def transports(
-    reactor: IReactorTime, options: argparse.Namespace, address: Address, token: str
+    reactor: IReactorTime, options: argparse.Namespace, address: Address, token: Credentials
 ) -> Sequence[ITransport]:
     """What to watch over, in order of preference."""
     websocket = WebSocketTransport(reactor, address, options.session, options.player, token)

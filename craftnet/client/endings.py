@@ -9,7 +9,7 @@ from enum import Enum
 import msgspec
 from msgspec import Struct
 
-from craftnet.closecodes import FINAL, CloseCode
+from craftnet.closecodes import FINAL, CloseCode, retry_after
 from craftnet.messages import MALFORMED, ErrorBody
 from craftnet.protocols.records import CloseReason
 
@@ -37,12 +37,14 @@ class Ending(Struct, frozen=True):
         reason: one clause for people, without a full stop.
         retry_after: seconds the server asks to wait.
         elsewhere: another transport may do better at once.
+        stale: the token is to blame; a fresh one may do better.
     """
 
     kind: Kind
     reason: str
     retry_after: float | None = None
     elsewhere: bool = False
+    stale: bool = False
 
 
 def lost(reason: str, *, elsewhere: bool = False) -> Ending:
@@ -59,7 +61,9 @@ def closed(code: int | None, reason: str | None) -> Ending:
     text = f"the server closed the connection: {reason or name} ({code})"
     if code == CloseCode.NORMAL:
         return Ending(Kind.OVER, text)
-    return Ending(Kind.REFUSED if code in FINAL else Kind.LOST, text)
+    stale = code == CloseCode.TOKEN_EXPIRED
+    kind = Kind.REFUSED if code in FINAL or stale else Kind.LOST
+    return Ending(kind, text, retry_after(reason), stale=stale)
 
 
 def left(reason: CloseReason) -> Ending:
@@ -74,18 +78,18 @@ def left(reason: CloseReason) -> Ending:
         case CloseReason.SILENT:
             return lost("the server fell silent")
         case CloseReason.EXPIRED:
-            return lost("the server closed the connection: the token has expired")
+            return Ending(Kind.REFUSED, "the server closed the connection: the token has expired", stale=True)
         case _:
             return lost(f"the server closed the connection: {reason.name.lower().replace('_', ' ')}")
 
 
-def refused(status: int, body: bytes, retry_after: str | None = None, *, elsewhere: bool = False) -> Ending:
+def refused(status: int, body: bytes, wait: str | None = None, *, elsewhere: bool = False) -> Ending:
     """The server answered a request with an HTTP status other than the one of success.
 
     Arguments:
         status: 4xx are final, except 429; everything else may be better next time.
         body: the contract's error, whose message is passed on.
-        retry_after: that header; its form as a date is not understood.
+        wait: the Retry-After header; its form as a date is not understood.
     """
     try:
         message = msgspec.json.decode(body, type=ErrorBody).message
@@ -95,8 +99,9 @@ def refused(status: int, body: bytes, retry_after: str | None = None, *, elsewhe
     return Ending(
         Kind.REFUSED if final else Kind.LOST,
         f"the server answered {status}: {message.rstrip('.')}",
-        float(retry_after) if retry_after is not None and retry_after.isdecimal() else None,
+        float(wait) if wait is not None and wait.isdecimal() else None,
         elsewhere,
+        status == http.HTTPStatus.UNAUTHORIZED,
     )
 
 

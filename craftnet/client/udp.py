@@ -18,6 +18,7 @@ from zope.interface import implementer
 from craftnet.client import endings
 from craftnet.client.address import Address
 from craftnet.client.connect import connect
+from craftnet.client.credentials import Credentials, credentials
 from craftnet.client.endings import Ending
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
 from craftnet.client.resolve import endpoint, resolve
@@ -134,7 +135,7 @@ class _Link:
         url: str,
         session_id: UUID,
         player_id: UUID,
-        token: str,
+        credentials: Credentials,
         patience: float,
     ) -> None:
         self.patience = patience
@@ -143,7 +144,7 @@ class _Link:
         self._url = url
         self._session_id = session_id
         self._player_id = player_id
-        self._token = token
+        self._credentials = credentials
         self._listener: ILinkListener | None = None
         self._opening: Deferred[None] | None = None
         self._socket: _Socket | None = None
@@ -179,10 +180,15 @@ class _Link:
         listener, self._listener = self._listener, None
         self._release()
         if listener is not None:
-            listener.ended(ending)
+            listener.ended(self._credentials.after(ending))
 
     async def _open(self) -> None:
-        answer = await connect(self._http, self._url, self._player_id, self._token)
+        try:
+            token = await self._credentials.current(self._reactor.seconds())
+        except Exception as error:  # whatever the caller's own function fails with.
+            self.finish(endings.lost(f"no fresh token can be had: {error}"))
+            return
+        answer = await connect(self._http, self._url, self._player_id, token)
         if isinstance(answer, Ending):
             self.finish(answer)
             return
@@ -224,7 +230,7 @@ class UdpTransport:
         reactor: a real one: TCP, UDP and names.
         address: the service.
         session_id, player_id: what is watched, and whose it is.
-        token: the bearer token. Sent in the header of the HTTP request, and in no datagram.
+        token: the bearer token, or a way to fresh ones. Sent in the header of the HTTP request, and in no datagram.
         patience: seconds within which the server must answer with datagrams.
     """
 
@@ -236,7 +242,7 @@ class UdpTransport:
         address: Address,
         session_id: UUID,
         player_id: UUID,
-        token: str,
+        token: str | Credentials,
         patience: float = PATIENCE,
     ) -> None:
         self._reactor = cast("_Reactor", reactor)
@@ -245,10 +251,10 @@ class UdpTransport:
         self._url = address.connect(session_id)
         self._session_id = session_id
         self._player_id = player_id
-        self._token = token
+        self._credentials = credentials(token)
 
     def link(self) -> ILink:
         """See `ITransport`."""
         return _Link(
-            self._reactor, self._http, self._url, self._session_id, self._player_id, self._token, self._patience
+            self._reactor, self._http, self._url, self._session_id, self._player_id, self._credentials, self._patience
         )

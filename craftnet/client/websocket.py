@@ -18,10 +18,12 @@ from zope.interface import implementer
 from craftnet import __version__
 from craftnet.client import endings
 from craftnet.client.address import Address
+from craftnet.client.credentials import RETRY, Credentials, credentials
 from craftnet.client.endings import Ending
 from craftnet.client.feed import heard
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
-from craftnet.messages import MALFORMED, WebSocketCraftingMessage
+from craftnet.messages import MALFORMED, WebSocketCraftingMessage, to_json
+from craftnet.protocols.inband import TokenOffer, TokenRefused, read_answer
 
 SUBPROTOCOL = "craftnet.json.v1"
 
@@ -70,7 +72,10 @@ class _Connection(WebSocketClientProtocol):
             message = None if isBinary else _decoder.decode(payload)
         except MALFORMED:
             message = None
-        if message is None or message.session_id != self._watch.session_id:
+        if message is None and not isBinary and (answer := read_answer(payload)) is not None:
+            if isinstance(answer, TokenRefused):
+                self._watch.renew_later(RETRY)
+        elif message is None or message.session_id != self._watch.session_id:
             self._fail("the server sent what is no message of this session")
         else:
             self._watch.told(message)
@@ -125,25 +130,35 @@ class _Link:
     """See `ILink`."""
 
     def __init__(
-        self, reactor: IReactorTime, endpoint: IStreamClientEndpoint, session_id: UUID, url: str, token: str
+        self,
+        reactor: IReactorTime,
+        endpoint: IStreamClientEndpoint,
+        session_id: UUID,
+        url: str,
+        credentials: Credentials,
     ) -> None:
         self.reactor = reactor
         self.session_id = session_id
         self._endpoint = endpoint
-        self._factory = _Factory(self, url, token)
+        self._url = url
+        self._credentials = credentials
+        self._shown = ""
         self._listener: ILinkListener | None = None
-        self._connecting: Deferred[IProtocol] | None = None
+        self._connecting: Deferred[None] | None = None
         self._connection: _Connection | None = None
+        self._renewal: IDelayedCall | None = None
+        self._renewing: Deferred[None] | None = None
 
     def start(self, listener: ILinkListener) -> None:
         """See `ILink`."""
         self._listener = listener
-        self._connecting = connecting = self._endpoint.connect(self._factory)
-        connecting.addCallbacks(self._connected, self._unreachable)
+        self._connecting = connecting = Deferred.fromCoroutine(self._connect())
+        connecting.addErrback(self._unreachable)
 
     def stop(self) -> None:
         """See `ILink`."""
         self._listener = None
+        self._renew_no_more()
         if self._connection is not None:
             self._connection.leave()
         elif self._connecting is not None:
@@ -152,6 +167,10 @@ class _Link:
     def opened(self) -> None:
         """The connection says: welcome."""
         if self._listener is not None:
+            now = self.reactor.seconds()
+            due = self._credentials.due(now)
+            if due is not None:
+                self.renew_later(max(1.0, due - now))
             self._listener.opened()
 
     def told(self, message: WebSocketCraftingMessage) -> None:
@@ -163,15 +182,48 @@ class _Link:
         """The connection says: gone."""
         listener, self._listener = self._listener, None
         self._connection = None
+        self._renew_no_more()
         if listener is not None:
-            listener.ended(ending)
+            listener.ended(self._credentials.after(ending))
 
-    def _connected(self, connection: IProtocol) -> None:
+    async def _connect(self) -> None:
+        try:
+            self._shown = await self._credentials.current(self.reactor.seconds())
+        except Exception as error:  # whatever the caller's own function fails with.
+            self.closed(endings.lost(f"no fresh token can be had: {error}"))
+            return
+        connection: IProtocol = await self._endpoint.connect(_Factory(self, self._url, self._shown))
         self._connection = cast(_Connection, connection)
 
     def _unreachable(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
             self.closed(endings.lost(f"cannot connect: {failure.getErrorMessage().rstrip('.')}"))
+
+    def renew_later(self, delay: float) -> None:
+        """Send a fresh token on the open connection in `delay` seconds."""
+        if self._listener is not None and (self._renewal is None or not self._renewal.active()):
+            self._renewal = self.reactor.callLater(delay, self._renew)
+
+    def _renew(self) -> None:
+        self._renewing = Deferred.fromCoroutine(self._offer())
+        self._renewing.addErrback(lambda _: self.renew_later(RETRY))
+
+    async def _offer(self) -> None:
+        token, now = await self._credentials.renewed(), self.reactor.seconds()
+        if token == self._shown:
+            self.renew_later(RETRY)
+        elif self._connection is not None:
+            self._shown = token
+            self._connection.sendMessage(to_json(TokenOffer(token)))
+            due = self._credentials.due(now)
+            if due is not None:
+                self.renew_later(max(1.0, due - now))
+
+    def _renew_no_more(self) -> None:
+        if self._renewal is not None and self._renewal.active():
+            self._renewal.cancel()
+        if self._renewing is not None:
+            self._renewing.cancel()
 
 
 @implementer(ITransport)
@@ -182,16 +234,18 @@ class WebSocketTransport:
         reactor: a real one: TCP and names.
         address: the service.
         session_id, player_id: what is watched, and whose it is.
-        token: the bearer token. Sent in a header, never in the URL.
+        token: the bearer token, or a way to fresh ones. Sent in a header or a message, never in the URL.
     """
 
     name = "ws"
 
-    def __init__(self, reactor: IReactorTime, address: Address, session_id: UUID, player_id: UUID, token: str) -> None:
+    def __init__(
+        self, reactor: IReactorTime, address: Address, session_id: UUID, player_id: UUID, token: str | Credentials
+    ) -> None:
         self._reactor = reactor
         self._session_id = session_id
         self._url = address.feed(session_id, player_id)
-        self._token = token
+        self._credentials = credentials(token)
         endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, address.host, address.port)
         if address.secure:
             endpoint = wrapClientTLS(optionsForClientTLS(address.host), endpoint)
@@ -199,4 +253,4 @@ class WebSocketTransport:
 
     def link(self) -> ILink:
         """See `ITransport`."""
-        return _Link(self._reactor, self._endpoint, self._session_id, self._url, self._token)
+        return _Link(self._reactor, self._endpoint, self._session_id, self._url, self._credentials)

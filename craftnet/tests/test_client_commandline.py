@@ -8,6 +8,7 @@ import os
 import sys
 from argparse import Namespace
 from io import StringIO
+from pathlib import Path
 from typing import cast
 
 from twisted.internet import reactor
@@ -21,6 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from craftnet import __version__
 from craftnet.access import development
 from craftnet.client.commandline import TOKEN_VARIABLE, bearer, begin_watch, parser, token_line
+from craftnet.client.credentials import Credentials
 from craftnet.errors import ConfigurationError
 from craftnet.messages import Status, to_json
 from craftnet.tests.samples import NOW, PLAYER, SESSION
@@ -31,6 +33,13 @@ from craftnet.tests.test_client_websocket import COMPLETE, PROGRESS
 TOKEN = "header.payload.signature"
 SECRET = "an-entirely-fixed-secret-of-48-octets-for-tests!"
 FAILED = to_json(message("crafting_failed", progress_data=progress(40, Status.FAILED, 0)))
+
+
+def shown(credentials: Credentials) -> str:
+    """The token that a client would show."""
+    tokens: list[str] = []
+    Deferred.fromCoroutine(credentials.current(NOW)).addCallback(tokens.append)
+    return tokens[0]
 
 
 class Terminal(StringIO):
@@ -98,8 +107,13 @@ class UsageTests(SynchronousTestCase):
 
     def test_the_token_comes_from_either_place(self) -> None:
         environ = {TOKEN_VARIABLE: f"{TOKEN}\n"}
-        self.assertEqual(bearer(watch_options(), environ), TOKEN)
-        self.assertEqual(bearer(watch_options("--token", "x.y.z"), environ), "x.y.z")
+        self.assertEqual(shown(bearer(watch_options(), environ)), TOKEN)
+        self.assertEqual(shown(bearer(watch_options("--token", "x.y.z"), environ)), "x.y.z")
+        path = self.mktemp()
+        Path(path).write_text("from.a.file\n")
+        self.assertEqual(shown(bearer(watch_options("--token-file", path), environ)), "from.a.file")
+        self.assertRaises(ConfigurationError, bearer, watch_options("--token-file", path, "--token", "x.y.z"), {})
+        self.assertRaises(ConfigurationError, bearer, watch_options("--token-file", f"{path}-not"), {})
 
     def test_no_token(self) -> None:
         error = self.assertRaises(ConfigurationError, bearer, watch_options(), {})

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.client.endings import MAX_ANSWER, Kind, closed, refused, unwelcome
+from craftnet.client.endings import MAX_ANSWER, Kind, closed, left, refused, unwelcome
 from craftnet.closecodes import CloseCode
+from craftnet.protocols.records import CloseReason
 
 BODY = b'{"code":401,"message":"The token is no longer valid"}'
 UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -26,7 +27,7 @@ class ClosedTests(SynchronousTestCase):
                 1008: Kind.REFUSED,
                 1009: Kind.REFUSED,
                 1011: Kind.LOST,
-                4001: Kind.LOST,
+                4001: Kind.REFUSED,
                 4003: Kind.REFUSED,
                 4008: Kind.LOST,
                 4029: Kind.REFUSED,
@@ -35,6 +36,16 @@ class ClosedTests(SynchronousTestCase):
 
     def test_without_a_close_frame_or_with_an_unknown_code(self) -> None:
         self.assertEqual([closed(None, None).kind, closed(4999, "?").kind], [Kind.LOST, Kind.LOST])
+
+    def test_when_to_come_back(self) -> None:
+        self.assertEqual(closed(1001, "retry in 7.3 s").retry_after, 7.3)
+        self.assertIsNone(closed(1001, "restart").retry_after)
+
+    def test_the_token_is_to_blame(self) -> None:
+        blamed = [closed(code, None).stale for code in (4001, 4003, 1001)]
+        self.assertEqual(blamed, [True, False, False])
+        self.assertEqual([refused(status, b"").stale for status in (401, 403)], [True, False])
+        self.assertTrue(left(CloseReason.EXPIRED).stale)
 
     def test_names_the_code(self) -> None:
         self.assertEqual(closed(1001, None).reason, "the server closed the connection: going away (1001)")

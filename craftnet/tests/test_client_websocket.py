@@ -103,7 +103,7 @@ class WebSocketTests(TestCase):
     async def test_a_refusal_in_the_server_s_words(self) -> None:
         body = b'{"code":401,"message":"The token has expired."}'
         ending = await self.ending(self.serve(Answer(401, body)))
-        self.assertEqual(ending, Ending(Kind.REFUSED, "the server answered 401: The token has expired"))
+        self.assertEqual(ending, Ending(Kind.REFUSED, "the server answered 401: The token has expired", stale=True))
         self.assertEqual(self.recorder.events, ["ended"])
 
     async def test_too_many_requests(self) -> None:

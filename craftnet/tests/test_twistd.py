@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from craftnet.access.development import SECRET_VARIABLE
+from craftnet.closecodes import retry_after
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PATIENCE = 30.0
@@ -106,6 +107,10 @@ class CommandLineTests(SynchronousTestCase):
             "--queues",
             "--materials",
             "--auth",
+            "--max-per-address",
+            "--trusted-proxy",
+            "--origin",
+            "--drain-time",
             "--help-backends",
         ):
             self.assertIn(option, text)
@@ -131,6 +136,8 @@ class CommandLineTests(SynchronousTestCase):
             (["--http", "carrier-pigeon:1"], "--http carrier-pigeon:1"),
             (["--auth", "jwt:key=/nowhere.pem"], "/nowhere.pem"),
             (["--refresh", "0"], "must be from 0.5"),
+            (["--origin", "game.example"], "--origin game.example"),
+            (["--trusted-proxy", "proxy.example"], "--trusted-proxy: "),
         ):
             completed = twistd("--nodaemon", "--pidfile=", "craftnet", *arguments)
             said = completed.stdout + completed.stderr
@@ -178,6 +185,9 @@ class ServerTests(SynchronousTestCase):
                         watcher.recv(timeout=PATIENCE)
             assert caught.exception.rcvd is not None
             self.assertEqual((code, caught.exception.rcvd.code), (0, 1001))
+            self.assertIsNotNone(retry_after(caught.exception.rcvd.reason))
+            self.assertRegex(server.text, r"Stopping: .* 1 watchers? .*sent away within 5 seconds")
+            self.assertIn("Stopped: ", server.text)
             logged = [line for line in server.text.splitlines() if re.match(r"\d{4}-", line)]
             self.assertFalse([line for line in logged if token in line])
             self.assertNotIn("Traceback", server.text)

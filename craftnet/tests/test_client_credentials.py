@@ -1,0 +1,166 @@
+"""Tests for `craftnet.client.credentials`, and of a watch that outlives its token, against a whole service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from craftnet.access.development import mint
+from craftnet.client.address import Address
+from craftnet.client.backoff import Backoff
+from craftnet.client.credentials import MARGIN, Credentials, Renew, expiry, from_file
+from craftnet.client.endings import Ending, Kind, closed, lost, refused
+from craftnet.client.feed import Feed
+from craftnet.client.interfaces import IObserver
+from craftnet.client.watch import Verdict, Watch
+from craftnet.client.websocket import WebSocketTransport
+from craftnet.errors import ConfigurationError
+from craftnet.tests.live import LiveTestCase, envelope, started, token
+from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION
+from craftnet.updates import Update
+
+
+def ending_at(expires: float) -> str:
+    """A token."""
+    return mint(b"x" * 32, PLAYER, (), expires - NOW, NOW)
+
+
+class ExpiryTests(SynchronousTestCase):
+    def test_a_token(self) -> None:
+        self.assertEqual(expiry(ending_at(NOW + 600)), NOW + 600)
+
+    @settings(deadline=None, derandomize=True)
+    @given(st.one_of(st.text(), st.text().map(lambda junk: f"a.{junk}.c")))
+    def test_anything_else(self, junk: str) -> None:
+        self.assertIsNone(expiry(junk))
+
+
+class CredentialsTests(SynchronousTestCase):
+    def current(self, credentials: Credentials, now: float) -> str:
+        return self.successResultOf(Deferred.fromCoroutine(credentials.current(now)))
+
+    def test_a_token_and_nothing_more(self) -> None:
+        """It is shown until it is refused, and that is the end."""
+        only = ending_at(NOW + 10)
+        credentials = Credentials(only)
+        self.assertIsNone(credentials.due(NOW))
+        self.assertEqual(self.current(credentials, NOW + 20), only)
+        self.assertEqual(credentials.after(closed(4001, None)).kind, Kind.REFUSED)
+
+    def test_renewed_before_its_end(self) -> None:
+        fresh = ending_at(NOW + 1200)
+        ways: list[Renew] = [lambda: fresh, lambda: succeed(fresh)]
+        for renew in ways:
+            first = ending_at(NOW + 600)
+            credentials = Credentials(first, renew)
+            self.assertEqual(credentials.due(NOW), NOW + 600 - MARGIN)
+            self.assertEqual(self.current(credentials, NOW + 569), first)
+            self.assertEqual(self.current(credentials, NOW + 570), fresh)
+            self.assertEqual(credentials.due(NOW + 570), NOW + 1200 - MARGIN)
+
+    def test_brief_ones_are_not_renewed_all_the_time(self) -> None:
+        self.assertEqual(Credentials(ending_at(NOW + 8), str).due(NOW), NOW + 6)
+
+    def test_after_a_refusal(self) -> None:
+        """A fresh one is asked for, until there is one."""
+        tokens = iter(["old", "new", "newer"])
+        credentials = Credentials("old", lambda: next(tokens))
+        self.assertEqual(self.current(credentials, NOW), "old")
+        self.assertEqual(credentials.after(refused(401, b"")).kind, Kind.LOST)
+        self.assertEqual([self.current(credentials, NOW) for _ in range(3)], ["old", "new", "new"])
+        self.assertEqual(credentials.after(lost("gone")), lost("gone"))
+        self.assertEqual(credentials.after(closed(4003, None)).kind, Kind.REFUSED)
+
+    def test_a_file(self) -> None:
+        path = Path(self.mktemp())
+        path.write_text("a.b.c\n")
+        credentials = from_file(str(path))
+        path.write_text(" d.e.f")
+        credentials.after(closed(4001, None))
+        self.assertEqual(self.current(credentials, NOW), "d.e.f")
+        for content in (b"", b"two words", b"\xff"):
+            path.write_bytes(content)
+            error = self.assertRaises(ConfigurationError, from_file, str(path))
+            self.assertIn(str(path), str(error))
+        path.unlink()
+        credentials.after(closed(4001, None))
+        failure = self.failureResultOf(Deferred.fromCoroutine(credentials.current(NOW)), ConfigurationError)
+        self.assertIn("No such file", failure.getErrorMessage())
+
+
+@implementer(IObserver)
+class Recorder:
+    """Keeps how connections ended."""
+
+    def __init__(self) -> None:
+        self.endings: list[Ending] = []
+        self.delays: list[float] = []
+        self.heard: Deferred[None] = Deferred()
+
+    def connecting(self, transport: str) -> None:
+        """Not kept."""
+
+    def told(self, transport: str, update: Update, feed: Feed) -> None:
+        """Somebody may wait for it."""
+        if not self.heard.called:
+            self.heard.callback(None)
+
+    def waiting(self, delay: float, ending: Ending) -> None:
+        """Keep it."""
+        self.endings.append(ending)
+        self.delays.append(delay)
+
+
+class LongWatchTests(LiveTestCase):
+    """`Watch` over WebSocket, against a whole service."""
+
+    def watch(self, credentials: Credentials) -> tuple[Watch, Recorder]:
+        recorder = Recorder()
+        transport = WebSocketTransport(reactor, Address(self.url), SESSION, PLAYER, credentials)
+        return Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.05)), recorder
+
+    async def complete(self) -> None:
+        data = {"session_id": str(SESSION), "result_item_id": str(IRON), "duration_seconds": 60}
+        await self.publish(envelope("crafting.session.complete", data))
+
+    async def test_outlives_its_token(self) -> None:
+        """On one connection."""
+        await self.publish(started())
+        watch, recorder = self.watch(Credentials(token(ttl=1.0), lambda: token(ttl=600)))
+        watching = watch.start()
+        await deferLater(reactor, 3.2, lambda: None)
+        await self.complete()
+        self.assertIs((await watching).verdict, Verdict.COMPLETED)
+        self.assertEqual(recorder.endings, [])
+
+    async def test_reconnects_with_a_fresh_one(self) -> None:
+        """Where the old one was refused."""
+        await self.publish(started())
+        watch, recorder = self.watch(Credentials("stale", lambda: token()))
+        watching = watch.start()
+        await recorder.heard
+        await self.complete()
+        self.assertIs((await watching).verdict, Verdict.COMPLETED)
+        self.assertEqual([(ending.kind, ending.stale) for ending in recorder.endings], [(Kind.LOST, True)])
+
+    async def test_comes_back_when_the_server_says(self) -> None:
+        await self.publish(started())
+        watch, recorder = self.watch(Credentials(token()))
+        watching = watch.start()
+        await recorder.heard
+        await self.service.stopService()
+        while not recorder.endings:
+            await deferLater(reactor, 0.01, lambda: None)
+        watching.cancel()
+        with self.assertRaises(CancelledError):
+            await watching
+        wait = recorder.endings[0].retry_after
+        assert wait is not None
+        self.assertTrue(wait <= recorder.delays[0] <= wait + 0.05)

@@ -7,6 +7,7 @@ from uuid import UUID
 from hyperlink import URL, DecodedURL, URLParseError
 
 from craftnet.errors import ConfigurationError
+from craftnet.positions import Position
 
 _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 _PORTS = {False: 80, True: 443}
@@ -36,10 +37,13 @@ class Address:
         self.port: int = url.port or _PORTS[self.secure]
         self._base: DecodedURL = url.replace(path=[segment for segment in url.path if segment], port=self.port)
 
-    def feed(self, session_id: UUID, player_id: UUID) -> str:
-        """The WebSocket of a session."""
+    def feed(self, session_id: UUID, player_id: UUID, resume: Position | None = None) -> str:
+        """The WebSocket of a session; `resume` is where a watcher that comes back was."""
         route = self._base.replace(scheme="wss" if self.secure else "ws").child("ws", "crafting", str(session_id))
-        return str(route.add("player_id", str(player_id)).to_text())
+        route = route.add("player_id", str(player_id))
+        if resume is not None:
+            route = route.add("resume", str(resume))
+        return str(route.to_text())
 
     def connect(self, session_id: UUID) -> str:
         """Where a UDP session is opened."""

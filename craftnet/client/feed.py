@@ -65,6 +65,8 @@ _TERMINAL = {"crafting_complete": Status.COMPLETED, "crafting_failed": Status.FA
 
 
 def _heard(feed: Feed, message: WebSocketCraftingMessage, now: float) -> Feed:
+    if message.recovered is False:
+        feed = replace(feed, problems=(), queue=None)  # what stands of them is about to be told.
     progress = feed.progress
     if message.progress_data is not None:
         progress = _progress(message.progress_data, now)

@@ -75,6 +75,8 @@ def message(news: WebSocketCraftingMessage) -> str:
         return ", ".join(filter(None, ("complete", quality(reached, None))))
     if news.type == "crafting_failed":
         return failure(news.progress_data.failure_reason if news.progress_data else None)
+    if news.recovered is not None:
+        return "back; what was missed follows" if news.recovered else "back; the current state follows"
     parts = []
     if news.progress_data is not None:
         parts.append(_progress(news.progress_data))

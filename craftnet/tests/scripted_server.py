@@ -18,7 +18,7 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from craftnet.client.websocket import SUBPROTOCOL
+from craftnet.protocols.subprotocols import JSON, LZ4
 
 
 class _Reactor(IReactorFDSet, IReactorTCP, IReactorTime):
@@ -45,6 +45,7 @@ class Play:
     code: int | None = None
     binary: bool = False
     drop: bool = False
+    subprotocol: str = JSON
 
 
 class _Stage(WebSocketServerProtocol):
@@ -52,7 +53,7 @@ class _Stage(WebSocketServerProtocol):
 
     def onConnect(self, request: object) -> str:
         self.play = cast(_Theatre, self.factory).next_play
-        return SUBPROTOCOL
+        return self.play.subprotocol
 
     def onOpen(self) -> None:
         for message in self.play.messages:
@@ -71,7 +72,7 @@ class _Theatre(WebSocketServerFactory):
     next_play: Play
 
     def __init__(self) -> None:
-        super().__init__(protocols=[SUBPROTOCOL])
+        super().__init__(protocols=[JSON, LZ4])
         # No timers that outlive a test.
         self.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0)
         self.close_codes: list[int | None] = []

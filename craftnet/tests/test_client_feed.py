@@ -54,6 +54,17 @@ class MessageTests(SynchronousTestCase):
         late = replace(message("progress_update", progress_data=progress(40)), timestamp=instant(NOW - 3600))
         self.assertEqual(after(Feed(SESSION), late).progress, Progress(Status.ACTIVE, 40.0, NOW, 30.0))
 
+    def test_coming_back(self) -> None:
+        """Nothing is forgotten when what was missed follows; only the progress is kept when the whole state does."""
+        known = after(
+            Feed(SESSION),
+            message("progress_update", progress_data=progress(40)),
+            message("material_notification", material_data=SHORT),
+            message("queue_status", queue_data=PLACE),
+        )
+        self.assertEqual(after(known, message("queue_status", recovered=True)), known)
+        self.assertEqual(after(known, message("queue_status", recovered=False)), Feed(SESSION, progress=known.progress))
+
     def test_complete(self) -> None:
         done = after(Feed(SESSION), message("crafting_complete", progress_data=progress(100, Status.COMPLETED, 0)))
         self.assertTrue(done.over)

@@ -21,6 +21,8 @@ from craftnet.client.endings import Ending, Kind
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
 from craftnet.client.websocket import SILENCE, WebSocketTransport
 from craftnet.messages import Status, to_json
+from craftnet.protocols.compression import NEWEST, dictionary, pack
+from craftnet.protocols.subprotocols import LZ4
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
 from craftnet.tests.test_client_feed import message, progress
@@ -93,7 +95,41 @@ class WebSocketTests(TestCase):
         [(method, path, headers)] = self.server.requests
         self.assertEqual((method, path), ("GET", f"/ws/crafting/{SESSION}?player_id={PLAYER}"))
         self.assertEqual(headers["authorization"], f"Bearer {TOKEN}")
-        self.assertEqual(headers["sec-websocket-protocol"], "craftnet.json.v1")
+        self.assertEqual(headers["sec-websocket-protocol"].replace(" ", ""), "craftnet.json.lz4.v1,craftnet.json.v1")
+
+    async def test_packed(self) -> None:
+        """Whatever frame a message comes in."""
+        packed = pack(PROGRESS, dictionary(NEWEST))
+        ending = await self.ending(self.serve(Play([packed], code=1000, binary=True, subprotocol=LZ4)))
+        self.assertEqual((self.recorder.events, ending.kind), (["opened", "progress_update", "ended"], Kind.OVER))
+        await self.ending(self.serve(Play([PROGRESS], code=1000, subprotocol=LZ4)))
+        self.assertEqual(self.recorder.events, ["opened", "progress_update", "ended"])
+
+    async def test_packed_wrongly(self) -> None:
+        for octets in (b"", b"\1\xff\xff\xff", pack(PROGRESS, dictionary(NEWEST))[:-1]):
+            ending = await self.ending(self.serve(Play([octets], binary=True, subprotocol=LZ4)))
+            self.assertEqual((self.recorder.events, ending.kind), (["opened", "ended"], Kind.LOST))
+
+    async def test_a_dictionary_of_a_later_server(self) -> None:
+        """It is said, and the next attempt asks for JSON as it is."""
+        later = b"\xc8" + pack(PROGRESS, dictionary(NEWEST))[1:]
+        transport = self.serve(Play([later], binary=True, subprotocol=LZ4), Play([PROGRESS], code=1000))
+        ending = await self.ending(transport)
+        self.assertEqual(ending.kind, Kind.LOST)
+        self.assertIn("There is no dictionary 200", ending.reason)
+        await self.ending(transport)
+        self.assertEqual(self.recorder.events, ["opened", "progress_update", "ended"])
+        self.assertEqual(self.server.requests[1][2]["sec-websocket-protocol"], "craftnet.json.v1")
+
+    async def test_coming_back(self) -> None:
+        """Where the newest message was is where the next link goes on."""
+        positioned = [PROGRESS[:-1] + b',"epoch":"6c0ffee","version":%d}' % version for version in (41, 42)]
+        transport = self.serve(Play(positioned, code=1001), Play(code=1000))
+        await self.ending(transport)
+        await self.ending(transport)
+        paths = [path for _, path, _ in self.server.requests]
+        self.assertNotIn("resume", paths[0])
+        self.assertTrue(paths[1].endswith("resume=6c0ffee%3A42"), paths[1])
 
     async def test_under_a_prefix(self) -> None:
         self.serve(Play(code=1000))

@@ -89,6 +89,10 @@ class WordingTests(SynchronousTestCase):
         )
         self.assertEqual(wording.queue(place), "place 3 of 12 in the queue for the vehicle bay, about 2:10 to wait")
 
+    def test_coming_back(self) -> None:
+        for recovered, words in ((True, "back; what was missed follows"), (False, "back; the current state follows")):
+            self.assertEqual(wording.message(message("queue_status", recovered=recovered)), words)
+
     def test_nothing_steers_the_terminal(self) -> None:
         self.assertEqual(wording.printable("a\x1b[2Jb\nc\u202e"), "a\ufffd[2Jb\ufffdc\ufffd")
         self.assertNotIn("\x1b", wording.failure("\x1b[31m"))

@@ -21,6 +21,10 @@ from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
 from craftnet.closecodes import CloseCode
 from craftnet.messages import ErrorBody
+from craftnet.protocols.codec import decode_progress
+from craftnet.protocols.compression import unpack
+from craftnet.protocols.records import ProgressFlags
+from craftnet.protocols.subprotocols import BINARY, JSON, LZ4, SUPPORTED
 from craftnet.service import Settings
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.live import LiveTestCase, Peer, envelope, in_thread, started, token
@@ -157,6 +161,53 @@ class UdpFeedTests(LiveTestCase):
             await self.publish(envelope(f"crafting.{name}", {"session_id": str(SESSION), **data}))
             self.assertEqual(await recorder.told_types.get(), ("udp", kind))
         self.assertEqual((await watching).verdict, Verdict.FAILED)
+
+
+class ComingBackTests(LiveTestCase):
+    """A watcher that lost its connection."""
+
+    async def test_what_was_missed(self) -> None:
+        await self.publish(started())
+        peer = await self.open(CRAFTING, token())
+        here = await peer.receive()
+        await peer.close()
+        place = {"player_id": str(PLAYER), "queue_position": 2, "station_type": "laboratory"}
+        await self.publish(envelope("crafting.queue.update", place, session_id=str(SESSION)))
+        for version, recovered, types in (
+            (here["version"], True, ["queue_status", "progress_update"]),
+            (here["version"] - 1, False, ["progress_update", "queue_status"]),
+        ):
+            again = await self.open(f"{CRAFTING}&resume={here['epoch']}:{version}", token())
+            mark, *messages = [await again.receive() for _ in range(3)]
+            self.assertEqual((mark["recovered"], [message["type"] for message in messages]), (recovered, types))
+            self.assertEqual({message["version"] for message in messages}, {here["version"] + 1})
+
+    async def test_no_position(self) -> None:
+        await self.publish(started())
+        with self.assertRaises(InvalidStatus) as caught:
+            await self.open(f"{CRAFTING}&resume=yesterday", token())
+        self.assertEqual(caught.exception.response.status_code, 400)
+
+
+class SubprotocolTests(LiveTestCase):
+    """One feed, watched in every way at once."""
+
+    async def test_each(self) -> None:
+        await self.publish(started())
+        peers = {name: await self.open(CRAFTING, token(), subprotocols=[name]) for name in SUPPORTED}
+        for moment in ("at once", "later"):
+            octets = {name: await in_thread(peer.connection.recv, timeout=10) for name, peer in peers.items()}
+            text, packed, record = (octets[name] for name in (JSON, LZ4, BINARY))
+            assert isinstance(text, str) and isinstance(packed, bytes) and isinstance(record, bytes)
+            self.assertEqual(msgspec.json.decode(unpack(packed))["type"], msgspec.json.decode(text)["type"], moment)
+            self.assertEqual(decode_progress(record).session_id, SESSION)
+            if moment == "at once":
+                await self.publish(
+                    envelope("crafting.session.pause", {"session_id": str(SESSION), "pause_reason": "player_afk"})
+                )
+                continue
+            self.assertEqual(decode_progress(record).flags, ProgressFlags.PAUSED)
+            self.assertEqual(msgspec.json.decode(text)["progress_data"]["status"], "paused")
 
 
 class QueueFeedTests(LiveTestCase):

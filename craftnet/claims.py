@@ -5,6 +5,7 @@ From the authority's own hand the same record is an event. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from msgspec import Struct
@@ -12,6 +13,8 @@ from msgspec import Struct
 from craftnet.events import Event, MaterialsUpdate, SessionProgress
 from craftnet.messages import ChangeType, CraftingProgressData, Natural, Quality, Status
 from craftnet.model import Progress, Tolerance, percent_at, remaining_at
+from craftnet.protocols.conditions import Conditions
+from craftnet.protocols.peer import Sighting
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
 from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.updates import progress_data
@@ -25,6 +28,18 @@ _STATUSES = (
     (ProgressFlags.PAUSED, Status.PAUSED),
     (ProgressFlags.INTERRUPTED, Status.INTERRUPTED),
 )
+
+
+class Seen(Struct, frozen=True):
+    """What a player had before them when they made a claim.
+
+    Attributes:
+        moment: when that was, Unix seconds, by our clock.
+        state: what they had been told by then.
+    """
+
+    moment: float
+    state: SessionState
 
 
 class ProgressVerdict(Struct, frozen=True):
@@ -69,13 +84,33 @@ def status_of(flags: ProgressFlags) -> Status:
     return next((status for flag, status in _STATUSES if flag in flags), Status.ACTIVE)
 
 
+def what_was_seen(
+    claim: ProgressRecord, sightings: Sequence[Sighting], conditions: Conditions, now: float
+) -> Seen | None:
+    """What the player saw at the time of a claim, by what is known of the line to their UDP connection.
+
+    The claim's time is on the player's clock, and what they saw then had been half a round trip under way. A claim from
+    before `LATENCY` is taken for one from then.
+    """
+    if not sightings or conditions.round_trip is None:
+        return None
+    moment = min(max(claim.timestamp_ms / 1000 - conditions.offset, now - LATENCY), now)
+    arrived = [sighting for sighting in sightings if sighting.when + conditions.round_trip / 2 <= moment]
+    return Seen(moment, (arrived or sightings[:1])[-1].state)
+
+
 def compare_progress(
-    claim: ProgressRecord, truth: SessionState, now: float, tolerance: Tolerance | None = None
+    claim: ProgressRecord,
+    truth: SessionState,
+    now: float,
+    tolerance: Tolerance | None = None,
+    seen: Seen | None = None,
 ) -> ProgressVerdict:
-    """Hold a claim against the truth at the moment it was made, as far as that is credible."""
+    """Hold a claim against what the player saw when it was made, else against the truth then, as far as credible."""
     allowed = tolerance or Tolerance()
-    moment = min(max(claim.timestamp_ms / 1000, now - LATENCY), now)
-    progress = truth.progress
+    if seen is None:
+        seen = Seen(min(max(claim.timestamp_ms / 1000, now - LATENCY), now), truth)
+    moment, progress = seen.moment, seen.state.progress
     percent = claim.percent - percent_at(progress, moment)
     wanted = remaining_at(progress, moment)
     seconds = None if wanted is None or claim.remaining is None else claim.remaining - wanted
@@ -89,7 +124,7 @@ def compare_progress(
         agreed,
         round(percent, 2),
         None if seconds is None else round(seconds, 3),
-        progress_data(truth.session_id, progress, now),
+        progress_data(truth.session_id, truth.progress, now),
     )
 
 

@@ -229,7 +229,7 @@ class UdpConnectRequest(Struct, frozen=True, kw_only=True):
     max_packet_size: Annotated[int, Meta(ge=64, le=65536)] = 4096
 
 
-class UdpConnectResponse(Struct, frozen=True, kw_only=True):
+class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a client needs to open a UDP session."""
 
     session_token: str
@@ -237,6 +237,8 @@ class UdpConnectResponse(Struct, frozen=True, kw_only=True):
     compression_enabled: bool
     negotiated_packet_size: Annotated[int, Meta(ge=64, le=65536)]
     heartbeat_interval: Annotated[int, Meta(ge=1000, le=30000)]
+    progress_tolerance: Annotated[float, Meta(ge=0, le=100)] = 0.5
+    """Points of progress by which what the server tells may be off before it is told again."""
 
 
 class RevocationRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -42,6 +42,7 @@ from craftnet.hub import Hub
 from craftnet.ingest import Ingest
 from craftnet.interfaces import IBackend, IShowcase
 from craftnet.messages import Service
+from craftnet.model import Tolerance
 from craftnet.observe.census import Census
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
@@ -85,6 +86,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     drain_time: float = 5.0
     refresh: float = 5.0
     udp_heartbeat: int = 5000
+    udp_full_sync: float = 10.0
+    tolerance_percent: float = 0.5
+    tolerance_ms: int = 250
     crafting_service: str | None = None
     real_time_combat: str | None = None
     health_interval: float = 10.0
@@ -179,7 +183,8 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         materials=registry.backend(settings.materials or settings.backend).materials,
         queues=registry.backend(settings.queues or settings.backend).queues,
     )
-    hub = Hub(sources, reactor, metrics, refresh=settings.refresh)
+    tolerance = Tolerance(percent=settings.tolerance_percent, seconds=settings.tolerance_ms / 1000)
+    hub = Hub(sources, reactor, metrics, tolerance=tolerance, refresh=settings.refresh)
     monitor = Monitor(
         {
             "sessions": ProviderCheck(sources.sessions.count),
@@ -197,7 +202,16 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     admission = Admission(authority, sources.sessions, sources.queues)
     gateway = None
     if udp is not None:
-        gateway = UdpGateway(udp, public_udp, hub, metrics, reactor, heartbeat_ms=settings.udp_heartbeat)
+        gateway = UdpGateway(
+            udp,
+            public_udp,
+            hub,
+            metrics,
+            reactor,
+            heartbeat_ms=settings.udp_heartbeat,
+            full_sync=settings.udp_full_sync,
+            tolerance=tolerance.percent,
+        )
     feeds = FeedFactory(
         Subscriptions(admission, hub, health),
         metrics,

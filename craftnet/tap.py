@@ -92,6 +92,13 @@ class Options(UsageOptions):
         ["refresh", None, 5.0, "Seconds after which a running craft is told again even if nothing changed",
          _number(float, 0.5, 3600)],
         ["udp-heartbeat", None, 5000, "Milliseconds between UDP heartbeats", _number(int, 1000, 30_000)],
+        ["udp-full-sync", None, 10.0, "Seconds after which a UDP client is told everything again, on average",
+         _number(float, 1, 3600)],
+        ["tolerance-percent", None, 0.5, "Points of progress by which a watcher's copy may be wrong before it is told "
+         "again",
+         _number(float, 0.01, 100)],
+        ["tolerance-ms", None, 250, "Milliseconds by which a watcher's remaining time may be wrong, or 1 % of it if "
+         "that is more", _number(int, 1, 60_000)],
         ["crafting-service", None, None, "URL that answers 2xx when crafting-service is well"],
         ["real-time-combat", None, None, "URL that answers 2xx when real-time-combat is well"],
         ["health-interval", None, 10.0, "Seconds between health checks, and between health updates",
@@ -154,6 +161,9 @@ class Options(UsageOptions):
             drain_time=float(self["drain-time"]),
             refresh=float(self["refresh"]),
             udp_heartbeat=int(self["udp-heartbeat"]),
+            udp_full_sync=float(self["udp-full-sync"]),
+            tolerance_percent=float(self["tolerance-percent"]),
+            tolerance_ms=int(self["tolerance-ms"]),
             crafting_service=self["crafting-service"],
             real_time_combat=self["real-time-combat"],
             health_interval=float(self["health-interval"]),

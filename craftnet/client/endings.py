@@ -77,6 +77,8 @@ def left(reason: CloseReason) -> Ending:
             return lost("no datagram comes through", elsewhere=True)
         case CloseReason.SILENT:
             return lost("the server fell silent")
+        case CloseReason.REVOKED:
+            return Ending(Kind.REFUSED, "the server closed the connection: the right to watch was taken away")
         case CloseReason.EXPIRED:
             return Ending(Kind.REFUSED, "the server closed the connection: the token has expired", stale=True)
         case _:

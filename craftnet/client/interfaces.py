@@ -9,6 +9,7 @@ from zope.interface import Attribute, Interface
 if TYPE_CHECKING:  # for annotations only.
     from craftnet.client.endings import Ending
     from craftnet.client.feed import Feed
+    from craftnet.client.line import Line
     from craftnet.updates import Update
 
 
@@ -20,6 +21,9 @@ class ILinkListener(Interface):
 
     def told(update: Update) -> None:
         """News of the session, as a `craftnet.updates.Update`. May stop the link."""
+
+    def measured(line: Line) -> None:
+        """How the connection is, a `craftnet.client.line.Line`. Comes now and then, from transports that know."""
 
     def ended(ending: Ending) -> None:
         """There is no connection, or none any more: a `craftnet.client.endings.Ending`. Comes once, and last."""
@@ -52,6 +56,9 @@ class IObserver(Interface):
 
     def told(transport: str, update: Update, feed: Feed) -> None:
         """News, and all that is known with them: a `craftnet.updates.Update` and a `craftnet.client.feed.Feed`."""
+
+    def measured(transport: str, line: Line) -> None:
+        """How the connection over the transport of this name is: a `craftnet.client.line.Line`."""
 
     def waiting(delay: float, ending: Ending) -> None:
         """The connection ended so; the next attempt is `delay` seconds away (0: over another transport, now)."""

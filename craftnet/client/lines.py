@@ -11,6 +11,7 @@ from craftnet.client import wording
 from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
 from craftnet.client.interfaces import IObserver
+from craftnet.client.line import Line
 from craftnet.messages import WebSocketCraftingMessage
 from craftnet.updates import Update
 
@@ -55,6 +56,9 @@ class Lines:
             if isinstance(message, WebSocketCraftingMessage):
                 line = json_line(transport, message) if self._as_json else plain_line(message)
                 print(line, file=self._out, flush=True)
+
+    def measured(self, transport: str, line: Line) -> None:
+        """See `IObserver`. Not worth a line: it changes all the time."""
 
     def waiting(self, delay: float, ending: Ending) -> None:
         """See `IObserver`."""

@@ -16,6 +16,7 @@ from craftnet.client.display import Display
 from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
 from craftnet.client.interfaces import IObserver
+from craftnet.client.line import Line
 from craftnet.client.lines import note
 from craftnet.messages import Status
 from craftnet.updates import Update
@@ -78,6 +79,7 @@ class Screen:
         self._reactor = reactor
         self._feed = feed
         self._connection = ""
+        self._line = ""
         self._display = Display()
         self._live = Live(console=console, auto_refresh=False)
         self._frames = LoopingCall(self._draw)
@@ -97,14 +99,19 @@ class Screen:
 
     def connecting(self, transport: str) -> None:
         """See `IObserver`."""
-        self._connection = f"connecting over {transport}"
+        self._connection, self._line = f"connecting over {transport}", ""
 
     def told(self, transport: str, update: Update, feed: Feed) -> None:
         """See `IObserver`."""
         if feed.progress is not None and feed.progress is not self._feed.progress:
             self._display.tell(feed.progress, self._reactor.seconds())
         self._feed = feed
-        self._connection = f"over {transport}"
+        self._connection = ", ".join(filter(None, (f"over {transport}", self._line)))
+
+    def measured(self, transport: str, line: Line) -> None:
+        """See `IObserver`."""
+        self._line = line.words
+        self._connection = f"over {transport}, {self._line}"
 
     def waiting(self, delay: float, ending: Ending) -> None:
         """See `IObserver`."""

@@ -21,9 +21,12 @@ from craftnet.client.connect import connect
 from craftnet.client.credentials import Credentials, credentials
 from craftnet.client.endings import Ending
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
+from craftnet.client.line import Line, error_bound
 from craftnet.client.resolve import endpoint, resolve
 from craftnet.client.translation import Translation
 from craftnet.messages import UdpConnectResponse
+from craftnet.model import Progress
+from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.initiator import Closed, Connected, Event, Initiator, MaterialsChanged, Output, ProgressChanged
 from craftnet.protocols.keys import SessionToken
 from craftnet.updates import Update
@@ -52,12 +55,16 @@ class _Socket(DatagramProtocol):
         server: tuple[str, int],
         initiator: Initiator,
         translation: Translation,
+        tolerance: float,
     ) -> None:
         self._reactor = reactor
         self._watch = link
         self._server = server
         self._initiator = initiator
         self._translation = translation
+        self._tolerance = tolerance
+        self._progress: Progress | None = None
+        self._measured: Conditions | None = None
         self._timer: IDelayedCall | None = None
         self._patience: IDelayedCall | None = None
 
@@ -75,6 +82,10 @@ class _Socket(DatagramProtocol):
     def datagramReceived(self, datagram: bytes, addr: object) -> None:
         """Something came. Where from does not matter: only the server can seal a datagram."""
         self._perform(self._initiator.receive(datagram, self._reactor.seconds()))
+        conditions = self._initiator.conditions
+        if conditions.round_trip is not None and conditions != self._measured:
+            self._measured = conditions
+            self._watch.measured(Line(conditions, error_bound(self._progress, conditions, self._tolerance)))
 
     def leave(self) -> None:
         """Say goodbye."""
@@ -110,6 +121,7 @@ class _Socket(DatagramProtocol):
                     self._patience.cancel()
                 self._watch.opened()
             case ProgressChanged():
+                self._progress = event.progress
                 self._watch.told(self._translation.progress(event, offset, now))
             case MaterialsChanged(materials):
                 self._watch.told(self._translation.materials(materials, offset, now))
@@ -175,6 +187,11 @@ class _Link:
         if self._listener is not None:
             self._listener.told(update)
 
+    def measured(self, line: Line) -> None:
+        """The socket says: so is the line."""
+        if self._listener is not None:
+            self._listener.measured(line)
+
     def finish(self, ending: Ending) -> None:
         """There is no connection, or none any more."""
         listener, self._listener = self._listener, None
@@ -205,7 +222,7 @@ class _Link:
             SessionToken.parse(answer.session_token), self._session_id, heartbeat=answer.heartbeat_interval / 1000
         )
         translation = Translation(self._session_id, self._player_id)
-        self._socket = _Socket(self._reactor, self, server, initiator, translation)
+        self._socket = _Socket(self._reactor, self, server, initiator, translation, answer.progress_tolerance)
         interface = "::" if ":" in server[0] else ""
         self._port = self._reactor.listenUDP(0, self._socket, interface, MAX_DATAGRAM)
 

@@ -16,6 +16,7 @@ from craftnet.client.backoff import Backoff
 from craftnet.client.endings import Ending, Kind
 from craftnet.client.feed import Feed, advance
 from craftnet.client.interfaces import ILink, ILinkListener, IObserver, ITransport
+from craftnet.client.line import Line
 from craftnet.messages import Status
 from craftnet.updates import Update
 
@@ -104,6 +105,10 @@ class Watch:
             self._finish(Outcome(Verdict.COMPLETED, "the craft is complete"))
         elif progress is not None and progress.status is Status.FAILED:
             self._finish(Outcome(Verdict.FAILED, f"the craft failed: {progress.failure_reason or 'no reason given'}"))
+
+    def measured(self, line: Line) -> None:
+        """See `ILinkListener`."""
+        self._observer.measured(self._transports[0].name, line)
 
     def ended(self, ending: Ending) -> None:
         """See `ILinkListener`."""

@@ -70,8 +70,8 @@ def site(
             "/ws/queue/{player_id}": hint,
             "/ws/dictionaries/{id}": Dictionaries(),
             "/udp/sessions/{session_id}/connect": UdpConnect(admission, gateway, now),
-            "/udp/sessions/{session_id}/progress": PostedProgress(admission, sources, ingest, metrics, now),
-            "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, metrics, now),
+            "/udp/sessions/{session_id}/progress": PostedProgress(admission, sources, ingest, gateway, metrics, now),
+            "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, gateway, metrics, now),
         },
     )
     return LimitedSite(Routes(table, metrics), clock, metrics, body_limit=body_limit, idle=idle)

@@ -13,6 +13,7 @@ from craftnet.access.admission import Admission
 from craftnet.claims import (
     MaterialsVerdict,
     ProgressVerdict,
+    Seen,
     compare_materials,
     compare_progress,
     materials_event,
@@ -38,6 +39,9 @@ class Gateway(Protocol):
         self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float, host: str
     ) -> UdpConnectResponse:
         """Expect a connection. `expires` and `now` are Unix seconds; `host` is the name this server was asked by."""
+
+    def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> Seen | None:
+        """What the player had before them at the time of the claim; None when they have no UDP connection."""
 
 
 class UdpConnect(Endpoint):
@@ -75,9 +79,16 @@ class PostedRecords(Endpoint, Generic[Record]):
     accepts = frozenset({OCTETS})
 
     def __init__(
-        self, admission: Admission, sources: Sources, ingest: Ingest, metrics: Metrics, now: Callable[[], float]
+        self,
+        admission: Admission,
+        sources: Sources,
+        ingest: Ingest,
+        gateway: Gateway | None,
+        metrics: Metrics,
+        now: Callable[[], float],
     ) -> None:
         self._admission = admission
+        self._gateway = gateway
         self._sources = sources
         self._ingest = ingest
         self._metrics = metrics
@@ -95,7 +106,7 @@ class PostedRecords(Endpoint, Generic[Record]):
         admitted = await self._admission.player(call.token, session_id)
         if admitted.principal.may_publish:
             return await self._apply(self._event(record))
-        verdict = await self._compare(record)
+        verdict = await self._compare(record, admitted.owner)
         self._metrics.claim("agreed" if verdict.agreed else "deviating")
         return json_response(verdict)
 
@@ -115,7 +126,7 @@ class PostedRecords(Endpoint, Generic[Record]):
         """The record as truth."""
 
     @abstractmethod
-    async def _compare(self, record: Record) -> ProgressVerdict | MaterialsVerdict:
+    async def _compare(self, record: Record, player_id: UUID) -> ProgressVerdict | MaterialsVerdict:
         """The record as a claim."""
 
 
@@ -128,11 +139,13 @@ class PostedProgress(PostedRecords[ProgressRecord]):
     def _event(self, record: ProgressRecord) -> Event:
         return progress_event(record, uuid4(), self._now())
 
-    async def _compare(self, record: ProgressRecord) -> ProgressVerdict:
+    async def _compare(self, record: ProgressRecord, player_id: UUID) -> ProgressVerdict:
         truth = await self._sources.sessions.get(record.session_id)
         if truth is None:
             raise NotFound("The session has not started yet.")
-        return compare_progress(record, truth, self._now())
+        now = self._now()
+        seen = None if self._gateway is None else self._gateway.seen(record, player_id, now)
+        return compare_progress(record, truth, now, seen=seen)
 
 
 class PostedMaterials(PostedRecords[MaterialsRecord]):
@@ -144,5 +157,5 @@ class PostedMaterials(PostedRecords[MaterialsRecord]):
     def _event(self, record: MaterialsRecord) -> Event:
         return materials_event(record, uuid4(), self._now())
 
-    async def _compare(self, record: MaterialsRecord) -> MaterialsVerdict:
+    async def _compare(self, record: MaterialsRecord, player_id: UUID) -> MaterialsVerdict:
         return compare_materials(record, await self._sources.materials.get(record.session_id))

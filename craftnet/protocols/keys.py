@@ -60,13 +60,18 @@ class SessionToken:
         return cls(int.from_bytes(raw[:_ID_SIZE], "big"), raw[_ID_SIZE:])
 
 
+def handshake_material(secret: bytes) -> bytes:
+    """The key of the handshake's MACs."""
+    return _expand(secret, b"", b"craftnet udp 1 handshake", 32)
+
+
 class HandshakeKey:
     """Signs HELLO, CHALLENGE and RESPONSE, so that only a holder of the token can start anything."""
 
     __slots__ = ("_key",)
 
     def __init__(self, secret: bytes) -> None:
-        self._key = _expand(secret, b"", b"craftnet udp 1 handshake", 32)
+        self._key = handshake_material(secret)
 
     def sign(self, content: bytes) -> bytes:
         """The content with its MAC behind it."""
@@ -90,16 +95,21 @@ class HandshakeKey:
         return hmac.digest(self._key, content, "sha256")[:MAC_SIZE]
 
 
+def traffic_material(secret: bytes, salt: bytes, label: bytes) -> tuple[bytes, bytes, bytes]:
+    """Of one direction and generation: the key, the IV, and the secret that the next generation is made of."""
+    material = _expand(secret, salt, b"craftnet udp 1 " + label, _KEY_SIZE + _IV_SIZE + SECRET_SIZE)
+    return material[:_KEY_SIZE], material[_KEY_SIZE : _KEY_SIZE + _IV_SIZE], material[_KEY_SIZE + _IV_SIZE :]
+
+
 class TrafficKey:
     """Seals and opens the datagrams of one direction, for one generation of keys."""
 
     __slots__ = ("_aead", "_iv", "_label", "_successor")
 
     def __init__(self, secret: bytes, salt: bytes, label: bytes) -> None:
-        material = _expand(secret, salt, b"craftnet udp 1 " + label, _KEY_SIZE + _IV_SIZE + SECRET_SIZE)
-        self._aead = AESGCM(material[:_KEY_SIZE])
-        self._iv = int.from_bytes(material[_KEY_SIZE : _KEY_SIZE + _IV_SIZE], "big")
-        self._successor = material[_KEY_SIZE + _IV_SIZE :]
+        key, iv, self._successor = traffic_material(secret, salt, label)
+        self._aead = AESGCM(key)
+        self._iv = int.from_bytes(iv, "big")
         self._label = label
 
     def successor(self) -> TrafficKey:

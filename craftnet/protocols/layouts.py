@@ -2,7 +2,7 @@
 
 Integers are unsigned and big-endian. `Const` marks what a reader must find unchanged: reserved bits, padding, tags.
 Two families share the file: the records of the HTTP interface (32-byte header), and the datagrams of the UDP protocol
-(7-byte header), whose content is encrypted. docs/udp-protocol.md shows the same as tables.
+(7-byte header), whose content is encrypted. PROTOCOL.md shows the same as tables.
 """
 
 from __future__ import annotations

@@ -19,15 +19,19 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from craftnet.addresses import HostPort
+from craftnet.claims import Seen, what_was_seen
 from craftnet.closecodes import CloseCode
 from craftnet.errors import BadDatagram, NotFound
 from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
+from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
+from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Opened
 from craftnet.protocols.peer import Peer, Send, Terms
-from craftnet.protocols.records import CloseReason
+from craftnet.protocols.records import CloseReason, ProgressRecord
+from craftnet.protocols.refusals import Refusals
 from craftnet.protocols.tickets import TicketStore
 from craftnet.state import MaterialsChange, MaterialsState, SessionState
 from craftnet.updates import Update
@@ -131,6 +135,10 @@ class UdpServer(DatagramProtocol):
         """A peer's feed is over."""
         self._perform(self._endpoint.close(peer, reason, self._clock.seconds()))
 
+    def revoke(self, player_id: UUID) -> None:
+        """A player may watch nothing more."""
+        self._perform(self._endpoint.revoke(player_id, self._clock.seconds()))
+
     def shut_down(self) -> None:
         """Say goodbye to everybody."""
         self._perform(self._endpoint.shut_down(self._clock.seconds()))
@@ -223,9 +231,11 @@ class UdpGateway(Service):
         reactor: IReactorTime and IReactorUDP.
         heartbeat_ms: 1000–30000.
         full_sync: seconds, as in `craftnet.protocols.peer.Terms`.
+        tolerance: points of progress by which the hub lets a watcher's copy be wrong; clients are told.
     """
 
     name = "udp"
+    _log = Logger()
 
     def __init__(
         self,
@@ -237,20 +247,25 @@ class UdpGateway(Service):
         *,
         heartbeat_ms: int = 5000,
         full_sync: float = 10.0,
+        tolerance: float = Tolerance().percent,
     ) -> None:
         self._listen = listen
         self._public = public
         self._reactor = reactor
         self._heartbeat_ms = heartbeat_ms
+        self._tolerance = tolerance
         self._tickets = TicketStore(os.urandom)
-        endpoint = Endpoint(
+        self._metrics = metrics
+        self._refusals = Refusals()
+        self._endpoint = Endpoint(
             self._tickets,
             secret=os.urandom(32),
             random=os.urandom,
             terms=Terms(heartbeat_ms / 1000, full_sync),
-            count=metrics.datagram,
+            count=self._count,
+            measured=self._measured,
         )
-        self._server = UdpServer(endpoint, feeds, metrics, reactor)
+        self._server = UdpServer(self._endpoint, feeds, metrics, reactor)
         self._listening: IListeningPort | None = None
 
     @property
@@ -290,7 +305,26 @@ class UdpGateway(Service):
             compression_enabled=False,
             negotiated_packet_size=size,
             heartbeat_interval=self._heartbeat_ms,
+            progress_tolerance=self._tolerance,
         )
+
+    def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> Seen | None:
+        """What the player had before them at the time of the claim; None when they have no UDP connection."""
+        peer = self._endpoint.peer_of(claim.session_id, player_id)
+        return None if peer is None else what_was_seen(claim, peer.sightings, peer.conditions, now)
+
+    def revoke(self, player_id: UUID) -> None:
+        """The player may watch nothing more: close every connection of theirs, and let none be opened."""
+        self._server.revoke(player_id)
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.datagram(outcome)
+        line = self._refusals.count(outcome, self._reactor.seconds())
+        if line is not None:
+            self._log.info("{line}", line=line)
+
+    def _measured(self, conditions: Conditions) -> None:
+        self._metrics.line(conditions.round_trip, conditions.jitter, conditions.loss_out, conditions.reordered)
 
     def _name(self, host: str) -> str:
         """What clients are told without a public address: a certain interface, or else where they asked."""

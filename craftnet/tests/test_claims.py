@@ -13,14 +13,19 @@ from craftnet.claims import (
     materials_event,
     progress_event,
     status_of,
+    what_was_seen,
 )
 from craftnet.events import MaterialsUpdate, SessionProgress
 from craftnet.messages import ChangeType, MaterialChange, Status
+from craftnet.model import Progress
+from craftnet.protocols.conditions import Conditions
+from craftnet.protocols.peer import Sighting
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import COPPER, IRON, NOW, SESSION, running
 
 ID = UUID(int=7)
+LINE = Conditions(round_trip=0.4, offset=100.0)
 ACTIVE = ProgressFlags(0)
 
 
@@ -34,6 +39,48 @@ def claim(
     flags: ProgressFlags = ACTIVE,
 ) -> ProgressRecord:
     return ProgressRecord(1, int(at * 1000), SESSION, percent, remaining, quality, target_quality, flags)
+
+
+class SightTests(SynchronousTestCase):
+    """The player's clock is 100 s ahead, and what they are told takes 0.2 s; at NOW + 10 the craft paused."""
+
+    def setUp(self) -> None:
+        before = running()
+        paused = Progress(Status.PAUSED, 16.67, NOW + 10, 50.0)
+        self.paused = replace(before, version=2, progress=paused)
+        self.sightings = (Sighting(NOW, before), Sighting(NOW + 10, self.paused))
+
+    def _agreed(self, record: ProgressRecord, now: float) -> bool:
+        seen = what_was_seen(record, self.sightings, LINE, now)
+        return compare_progress(record, self.paused, now, seen=seen).agreed
+
+    def test_what_had_not_arrived_is_not_held_against_the_player(self) -> None:
+        self.assertTrue(self._agreed(claim(NOW + 110.1, 16.83, 49.9), NOW + 10.4))
+
+    def test_what_had_arrived_is(self) -> None:
+        self.assertFalse(self._agreed(claim(NOW + 111, 18.33, 49.0), NOW + 11.2))
+        self.assertTrue(self._agreed(claim(NOW + 111, 16.67, 50.0, flags=ProgressFlags.PAUSED), NOW + 11.2))
+
+    def test_the_players_clock_is_read_as_it_is(self) -> None:
+        """Its 105 is our 5: what the claim says was right then, and is not at 5.3."""
+        record = claim(NOW + 105, 8.33, 55.0)
+        seen = what_was_seen(record, self.sightings, LINE, NOW + 5.3)
+        assert seen is not None
+        self.assertAlmostEqual(seen.moment, NOW + 5, places=3)
+        self.assertTrue(compare_progress(record, self.sightings[0].state, NOW + 5.3, seen=seen).agreed)
+
+    def test_lying_timestamps_reach_back_two_seconds_at_most(self) -> None:
+        seen = what_was_seen(claim(0.0, 1.0), self.sightings, LINE, NOW + 30)
+        assert seen is not None
+        self.assertEqual((seen.moment, seen.state), (NOW + 30 - LATENCY, self.paused))
+
+    def test_a_line_that_was_not_measured_says_nothing(self) -> None:
+        self.assertIsNone(what_was_seen(claim(NOW, 1.0), self.sightings, Conditions(), NOW))
+
+    def test_the_correction_is_the_truth_of_now(self) -> None:
+        seen = what_was_seen(claim(NOW + 110.1, 16.83), self.sightings, LINE, NOW + 10.4)
+        verdict = compare_progress(claim(NOW + 110.1, 16.83), self.paused, NOW + 10.4, seen=seen)
+        self.assertIs(verdict.correction.status, Status.PAUSED)
 
 
 class ProgressTests(SynchronousTestCase):

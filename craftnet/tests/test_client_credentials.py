@@ -19,6 +19,7 @@ from craftnet.client.credentials import MARGIN, Credentials, Renew, expiry, from
 from craftnet.client.endings import Ending, Kind, closed, lost, refused
 from craftnet.client.feed import Feed
 from craftnet.client.interfaces import IObserver
+from craftnet.client.line import Line
 from craftnet.client.watch import Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.errors import ConfigurationError
@@ -111,6 +112,9 @@ class Recorder:
         """Somebody may wait for it."""
         if not self.heard.called:
             self.heard.callback(None)
+
+    def measured(self, transport: str, line: Line) -> None:
+        """Nothing to keep."""
 
     def waiting(self, delay: float, ending: Ending) -> None:
         """Keep it."""

@@ -15,6 +15,7 @@ from craftnet.client.backoff import Backoff
 from craftnet.client.endings import Ending, closed, lost, refused
 from craftnet.client.feed import Feed
 from craftnet.client.interfaces import ILink, ILinkListener, IObserver, ITransport
+from craftnet.client.line import Line
 from craftnet.client.watch import Outcome, Verdict, Watch
 from craftnet.closecodes import CloseCode
 from craftnet.messages import Status
@@ -86,6 +87,10 @@ class Recorder:
             raise self.error
         assert feed.progress is not None
         self.events.append(("told", transport, feed.progress.percent))
+
+    def measured(self, transport: str, line: Line) -> None:
+        """Keep it."""
+        self.events.append(("measured", transport, line.bound))
 
     def waiting(self, delay: float, ending: Ending) -> None:
         """Keep it."""

@@ -19,6 +19,7 @@ from zope.interface.verify import verifyObject
 from craftnet.client.address import Address
 from craftnet.client.endings import Ending, Kind
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
+from craftnet.client.line import Line
 from craftnet.client.websocket import SILENCE, WebSocketTransport
 from craftnet.messages import Status, to_json
 from craftnet.protocols.compression import NEWEST, dictionary, pack
@@ -50,6 +51,9 @@ class Recorder:
         """Keep it."""
         self.events.extend(str(message.type) for message in update.messages)
         self._then()
+
+    def measured(self, line: Line) -> None:
+        """No WebSocket measures."""
 
     def ended(self, ending: Ending) -> None:
         """Fire."""

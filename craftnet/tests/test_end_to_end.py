@@ -19,6 +19,7 @@ from craftnet.access.principal import ADMIN
 from craftnet.client import Address, Backoff, IObserver, UdpTransport, Verdict, Watch
 from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
+from craftnet.client.line import Line
 from craftnet.closecodes import CloseCode
 from craftnet.messages import ErrorBody
 from craftnet.protocols.codec import decode_progress
@@ -137,6 +138,9 @@ class Recorder:
         """Keep how it came, and of which type each message is."""
         for message in update.messages:
             self.told_types.put((transport, str(message.type)))
+
+    def measured(self, transport: str, line: Line) -> None:
+        """Nothing to keep."""
 
     def waiting(self, delay: float, ending: Ending) -> None:
         """Nothing to keep."""

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.access.admission import Admission
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.access.revocation import Revocations
+from craftnet.claims import Seen
 from craftnet.errors import Unauthorized, Unavailable
 from craftnet.events import VERSION
 from craftnet.http.site import site
@@ -59,6 +60,11 @@ class FakeGateway:
 
     def __init__(self) -> None:
         self.expected: list[tuple[UUID, UUID, UdpConnectRequest, float, float, str]] = []
+        self.sight: Seen | None = None
+
+    def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> Seen | None:
+        """What the test says."""
+        return self.sight
 
     def connect(
         self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float, host: str

@@ -170,7 +170,7 @@ SCHEMAS: dict[type[Struct], tuple[dict[str, list[Any]], dict[str, list[Any]], di
             "negotiated_packet_size": [64, 65536],
             "heartbeat_interval": [1000, 30000],
         },
-        {},
+        {"progress_tolerance": [0, 100]},
         {"negotiated_packet_size": [63, 65537], "heartbeat_interval": [999, 30001]},
     ),
     ErrorBody: (

@@ -1,0 +1,334 @@
+"""Test vectors for whoever writes another implementation.
+
+python -m craftnet.protocols.vectors > protocol/vectors.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from enum import Enum
+from uuid import UUID
+
+from msgspec import UNSET, Struct
+from msgspec.structs import asdict
+
+from craftnet.messages import ChangeType, MaterialChange, MaterialProblem, Status
+from craftnet.model import Progress
+from craftnet.protocols import codec
+from craftnet.protocols.keys import (
+    HandshakeKey,
+    SessionToken,
+    TrafficKey,
+    client_key,
+    handshake_material,
+    server_key,
+    traffic_material,
+)
+from craftnet.protocols.records import (
+    Challenge,
+    CloseReason,
+    Cookie,
+    FreshSecret,
+    Heartbeat,
+    Hello,
+    Kind,
+    MaterialsDelta,
+    MaterialsPart,
+    MaterialsRecord,
+    Problem,
+    ProblemsPart,
+    ProgressFlags,
+    ProgressRecord,
+    ProgressState,
+    ReasonPart,
+    Response,
+    RowChange,
+    StateRecord,
+)
+from craftnet.state import Material
+
+Json = dict[str, object]
+
+SECRET = bytes(range(32))
+CONNECTION_ID = 0xDEADBEEF
+CLIENT_NONCE = b"c" * 16
+SERVER_NONCE = b"s" * 16
+COOKIE = Cookie(1_800_000_000_000_000, SERVER_NONCE, b"k" * 16)
+GENERATIONS = 3
+
+_SESSION = UUID("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa")
+_IRON, _COPPER = UUID(int=0x11), UUID(int=0x22)
+_WHEN = 1_800_000_000.123
+
+STATES: dict[str, tuple[StateRecord, ...]] = {
+    "active": (ProgressState(7, Progress(Status.ACTIVE, 33.33, _WHEN, 12.5, 40, 90)),),
+    "nothing is known": (ProgressState(8, Progress(Status.PAUSED, 0.0, _WHEN)),),
+    "completed": (ProgressState(9, Progress(Status.COMPLETED, 100.0, _WHEN, 0.0, 100, 100)),),
+    "failed, with its reason in two parts": (
+        ProgressState(10, Progress(Status.FAILED, 12.34, _WHEN, 0.0)),
+        ReasonPart(10, 11, 0, b"recipe"),
+        ReasonPart(10, 11, 6, b"_lost"),
+    ),
+    "a table with a problem": (
+        MaterialsPart(3, 2, 1, 0, (Material(_IRON, 10, 50), Material(_COPPER, 1))),
+        ProblemsPart(3, 0, (Problem(1, MaterialProblem.INSUFFICIENT_QUANTITY, 5, 1),)),
+    ),
+    "an empty table": (MaterialsPart(1, 0, 0, 0, ()),),
+    "a change of one of ten quantities": (MaterialsDelta(7, 1, 10, (RowChange(3, 900),)),),
+    "everything that can change": (
+        MaterialsDelta(
+            2**32 - 1,
+            255,
+            300,
+            (
+                RowChange(0, 0, 0, None),
+                RowChange(7, quality=100),
+                RowChange(255, 2**32 - 2, None, Problem(255, MaterialProblem.QUALITY_TOO_LOW, None, 0, 60, 59)),
+                RowChange(299, problem=Problem(299, MaterialProblem.MATERIAL_UNAVAILABLE, 2**32 - 2)),
+            ),
+        ),
+    ),
+    "a fresh secret": (FreshSecret(bytes(range(32, 64))),),
+    "progress and materials": (
+        ProgressState(11, Progress(Status.INTERRUPTED, 50.0, _WHEN, 30.0)),
+        MaterialsPart(4, 1, 0, 0, (Material(_IRON, 2**32 - 2, 1),)),
+    ),
+}
+
+SEALED: tuple[tuple[str, str, int, int, Kind, bytes], ...] = (
+    # name, from, generation, sequence, kind, body.
+    ("the first", "client", 0, 1, Kind.HEARTBEAT, codec.encode_heartbeat(Heartbeat(1_800_000_000_000_000))),
+    ("an answer", "server", 0, 1, Kind.HEARTBEAT, codec.encode_heartbeat(Heartbeat(1_800_000_000_050_000, 5, 6))),
+    ("a state", "server", 0, 2, Kind.STATE, codec.encode_state_record(STATES["active"][0])),
+    ("its acknowledgement", "client", 0, 2, Kind.ACK, codec.encode_held(0)),
+    ("a table is held", "client", 0, 3, Kind.ACK, codec.encode_held(3)),
+    ("a request", "client", 0, 4, Kind.RESYNC, b""),
+    ("beyond 16 bits", "client", 0, 65_537, Kind.RESYNC, b""),
+    ("a challenge", "server", 0, 3, Kind.PATH_CHALLENGE, codec.encode_probe(b"12345678")),
+    ("its answer", "client", 0, 5, Kind.PATH_RESPONSE, codec.encode_probe(b"12345678")),
+    ("after a rotation", "client", 1, 6, Kind.RESYNC, b""),
+    ("after two rotations", "server", 2, 70_000, Kind.RESYNC, b""),
+    ("the end", "server", 0, 4, Kind.CLOSE, codec.encode_close(CloseReason.ENDED)),
+)
+
+POSTED = (
+    ProgressRecord(7, 1_800_000_000_123, _SESSION, 33.33, 12.5, 40, 90, ProgressFlags.PAUSED),
+    ProgressRecord(2**32 - 1, 0, _SESSION, 100.0, flags=ProgressFlags.COMPLETED),
+    MaterialsRecord(1, 2, _SESSION),
+    MaterialsRecord(
+        1,
+        2,
+        _SESSION,
+        (
+            MaterialChange(material_id=_IRON, change_type=ChangeType.ADDED, new_quantity=3, new_quality=60),
+            MaterialChange(material_id=_COPPER, change_type=ChangeType.REMOVED),
+        ),
+    ),
+)
+
+MALFORMED_STATES = {
+    "nothing": ("", "truncated"),
+    "an unknown record": ("07", "type"),
+    "a progress cut short": ("0100000007000001a3185c507b", "truncated"),
+    "a reserved bit": ("0100000007000001a3185c507b34148bb5000030d4", "reserved"),
+    "100.01 %": ("0100000007000001a3185c507b9c448bb4000030d4", "out_of_range"),
+    "an unknown status": ("0100000007000001a3185c507b3416d0b4000030d4", "out_of_range"),
+    "a quality of 101": ("0100000007000001a3185c507b3414e5b4000030d4", "out_of_range"),
+    "a time after the year 9999": ("0100000007ffffffffffffffff341428b4000030d4", "out_of_range"),
+    "a part of a reason outside of it": ("020000000a0003000103616263", "out_of_range"),
+    "an empty part of a reason": ("020000000a0003000100", "out_of_range"),
+    "a row outside the table": (
+        "0300000003000100000001010000000000000000000000000000001100000001" + "00",
+        "out_of_range",
+    ),
+    "more problems than rows": ("0300000003000000010000" + "00", "out_of_range"),
+    "a row without a quantity": ("030000000300010000000001" + "00" * 15 + "11" + "ffffffff" + "00", "out_of_range"),
+    "rows cut short": ("030000000300010000000001" + "00" * 15 + "11", "truncated"),
+    "no problems": ("040000000300" + "0000", "out_of_range"),
+    "an unknown problem": ("0400000003000001" + "0000" + "04" + "00000001" * 2 + "0000", "out_of_range"),
+    "a difference from itself": ("050000000700000a01385708", "out_of_range"),
+    "a difference of nothing": ("050000000701000a00", "out_of_range"),
+    "a change of nothing": ("050000000701000a0130", "out_of_range"),
+    "row 10 of 10": ("050000000701000a01a80c", "out_of_range"),
+    "a quantity with a leading zero": ("050000000701000a013808", "out_of_range"),
+    "an unknown quantity": ("050000000701000a0139f8", "out_of_range"),
+    "a bit that fills up": ("050000000701000a01385709", "reserved"),
+    "a difference cut short": ("050000000701000a013857", "truncated"),
+    "a secret cut short": ("06" + "00" * 31, "truncated"),
+}
+
+MALFORMED_BODIES = {
+    "a heartbeat cut short": (Kind.HEARTBEAT, "00" * 23, "truncated"),
+    "a heartbeat with more behind it": (Kind.HEARTBEAT, "00" * 25, "trailing"),
+    "a close without a reason": (Kind.CLOSE, "", "truncated"),
+    "an unknown reason": (Kind.CLOSE, "08", "out_of_range"),
+    "an acknowledgement without a version": (Kind.ACK, "", "truncated"),
+    "a request with a body": (Kind.RESYNC, "00", "trailing"),
+    "a challenge of 7 bytes": (Kind.PATH_CHALLENGE, "00" * 7, "truncated"),
+}
+
+DECODERS: dict[Kind, Callable[[bytes], object]] = {
+    Kind.HEARTBEAT: codec.decode_heartbeat,
+    Kind.CLOSE: codec.decode_close,
+    Kind.ACK: codec.decode_held,
+    Kind.RESYNC: codec.decode_nothing,
+    Kind.PATH_CHALLENGE: codec.decode_probe,
+    Kind.PATH_RESPONSE: codec.decode_probe,
+    Kind.STATE: codec.decode_state,
+}
+
+
+def described(value: object) -> object:
+    """A decoded value as JSON has it: bytes in hexadecimal, what is left as it was left out."""
+    match value:
+        case FreshSecret():
+            return {"secret": value.secret.hex()}
+        case Struct():
+            return {name: described(part) for name, part in asdict(value).items() if part is not UNSET}
+        case bytes():
+            return value.hex()
+        case Enum():
+            return value.value
+        case UUID():
+            return str(value)
+        case tuple() | list():
+            return [described(part) for part in value]
+    return value
+
+
+def generations(direction: str) -> list[tuple[bytes, bytes]]:
+    """The keys and IVs of a direction, `client` or `server`, generation by generation."""
+    found, secret, salt = [], SECRET, CLIENT_NONCE + SERVER_NONCE
+    for _ in range(GENERATIONS):
+        key, iv, secret = traffic_material(secret, salt, direction.encode())
+        found.append((key, iv))
+        salt = b""
+    return found
+
+
+def traffic_key(direction: str, generation: int) -> TrafficKey:
+    """What seals the datagrams of a direction and generation."""
+    key = (client_key if direction == "client" else server_key)(SECRET, CLIENT_NONCE, SERVER_NONCE)
+    for _ in range(generation):
+        key = key.successor()
+    return key
+
+
+def document() -> Json:
+    """All of it."""
+    return {
+        "version": 1,
+        "secret": SECRET.hex(),
+        "connection_id": f"{CONNECTION_ID:08x}",
+        "session_token": SessionToken(CONNECTION_ID, SECRET).text,
+        "client_nonce": CLIENT_NONCE.hex(),
+        "server_nonce": SERVER_NONCE.hex(),
+        "keys": {
+            "handshake": handshake_material(SECRET).hex(),
+            **{
+                direction: [{"key": key.hex(), "iv": iv.hex()} for key, iv in generations(direction)]
+                for direction in ("client", "server")
+            },
+        },
+        "handshake": list(_handshake()),
+        "sealed": list(_sealed()),
+        "states": [
+            {
+                "name": name,
+                "body": b"".join(map(codec.encode_state_record, records)).hex(),
+                "records": [{"record": type(record).__name__, **_fields(record)} for record in records],
+            }
+            for name, records in STATES.items()
+        ],
+        "posted": [
+            {
+                "record": type(record).__name__,
+                "octets": (
+                    codec.encode_progress(record)
+                    if isinstance(record, ProgressRecord)
+                    else codec.encode_materials(record)
+                ).hex(),
+                **_fields(record),
+            }
+            for record in POSTED
+        ],
+        "malformed_states": [
+            {"name": name, "body": body, "outcome": outcome} for name, (body, outcome) in MALFORMED_STATES.items()
+        ],
+        "malformed_bodies": [
+            {"name": name, "kind": kind.name, "body": body, "outcome": outcome}
+            for name, (kind, body, outcome) in MALFORMED_BODIES.items()
+        ],
+        "malformed_datagrams": list(_malformed_datagrams()),
+    }
+
+
+def _fields(record: Struct) -> Json:
+    fields = described(record)
+    assert isinstance(fields, dict)
+    return fields
+
+
+def _handshake() -> Iterable[Json]:
+    key = HandshakeKey(SECRET)
+    for name, content in (
+        ("HELLO", codec.encode_hello(Hello(CONNECTION_ID, CLIENT_NONCE))),
+        ("CHALLENGE", codec.encode_challenge(Challenge(CONNECTION_ID, CLIENT_NONCE, COOKIE))),
+        ("RESPONSE", codec.encode_response(Response(CONNECTION_ID, CLIENT_NONCE, COOKIE))),
+    ):
+        yield {
+            "kind": name,
+            "issued_us": COOKIE.issued_us,
+            "cookie": COOKIE.seal.hex(),
+            "datagram": key.sign(content).hex(),
+        }
+
+
+def sealed(direction: str, generation: int, sequence: int, kind: Kind, body: bytes) -> tuple[bytes, bytes, bytes]:
+    """Header, content and the whole datagram; it acknowledges sequence 1, and nothing earlier."""
+    header = codec.encode_sealed_header(generation & 1, kind, CONNECTION_ID, sequence)
+    content = codec.encode_acknowledgement(int(sequence > 1), 0) + body
+    return header, content, header + traffic_key(direction, generation).seal(sequence, header, content)
+
+
+def _sealed() -> Iterable[Json]:
+    for name, direction, generation, sequence, kind, body in SEALED:
+        header, content, datagram = sealed(direction, generation, sequence, kind, body)
+        yield {
+            "name": name,
+            "from": direction,
+            "generation": generation,
+            "sequence": sequence,
+            "kind": kind.name,
+            "header": header.hex(),
+            "content": content.hex(),
+            "datagram": datagram.hex(),
+            "decoded": described(DECODERS[kind](body)),
+        }
+
+
+def _malformed_datagrams() -> Iterable[Json]:
+    """What a client refuses that has opened nothing but the server's datagram 1 of generation 0."""
+    _, _, good = sealed("server", 0, 2, Kind.RESYNC, b"")
+    _, _, first = sealed("server", 0, 1, Kind.HEARTBEAT, SEALED[1][5])
+    _, _, own = sealed("client", 0, 2, Kind.RESYNC, b"")
+    flipped = bytearray(good)
+    flipped[-1] ^= 1
+    for name, datagram, outcome in (
+        ("empty", b"", "truncated"),
+        ("30 bytes", good[:30], "truncated"),
+        ("a flipped bit of the tag", bytes(flipped), "forged"),
+        ("another kind", bytes([good[0] + 1]) + good[1:], "forged"),
+        ("another key phase", bytes([good[0] ^ codec.PHASE]) + good[1:], "forged"),
+        ("another sequence", good[:6] + b"\x03" + good[7:], "forged"),
+        ("another version", bytes([good[0] ^ 0xC0]) + good[1:], "reserved"),
+        ("another connection", good[:4] + b"\x00" + good[5:], "unknown_connection"),
+        ("what was received before", first, "replayed"),
+        ("our own", own, "forged"),
+    ):
+        yield {"name": name, "datagram": datagram.hex(), "outcome": outcome}
+
+
+if __name__ == "__main__":
+    print(json.dumps(document(), indent=1, ensure_ascii=False))

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.client.line import Line, error_bound
+from craftnet.model import Progress
+from craftnet.protocols.conditions import SETTLED, Acknowledged, Conditions, missing
+from craftnet.protocols.pacing import FLOOR, RATE, Pace
+from craftnet.protocols.refusals import INTERVAL, Refusals
+from craftnet.protocols.timing import Pulse
+from craftnet.tests.samples import NOW, running
+from craftnet.tests.udp_lab import BadNetwork, Lab
+
+
+class LossTests(SynchronousTestCase):
+    """What is lost, and what is only late."""
+
+    def test_nothing_yet(self) -> None:
+        self.assertEqual(missing(1, 1), 0.0)
+
+    def test_the_newest_may_be_late(self) -> None:
+        self.assertEqual(missing(((1 << 32) - 1) << SETTLED | 1, 40), 0.0)
+
+    def test_every_fourth(self) -> None:
+        arrived = sum(1 << place for place in range(64) if place % 4)
+        self.assertAlmostEqual(missing(arrived, 1000), 0.25)
+
+    def test_acknowledgements_add_up(self) -> None:
+        line = Acknowledged()
+        for newest in range(1, 201):
+            if newest % 5:
+                line.take(newest, sum(1 << i for i in range(32) if (newest - 1 - i) % 5 and newest - 1 - i > 0))
+        self.assertAlmostEqual(line.loss, 0.2, places=1)
+        line.take(150, 0xFFFFFFFF)
+        self.assertEqual(line.newest, 199)
+        self.assertLess(line.loss, 0.2)
+
+
+class LineTests(SynchronousTestCase):
+    """A connection knows what its line is like."""
+
+    def _conditions(self, loss: float) -> Conditions:
+        lab = Lab()
+        network = BadNetwork(lab, lab.initiator(lab.ticket()), seed=5, loss=loss, noise=0.0)
+        network.start()
+        network.run(10.0)
+        for number in range(120):
+            network.perform(lab.endpoint.tell(network.peers[-1], running(percent=number / 2), network.now))
+            network.run(0.25)
+        return network.peers[-1].conditions
+
+    def test_good(self) -> None:
+        conditions = self._conditions(0.0)
+        self.assertEqual((conditions.loss_out, conditions.loss_in), (0.0, 0.0))
+        assert conditions.round_trip is not None
+        self.assertLess(abs(conditions.round_trip - 0.1), 0.05)
+        self.assertLess(abs(conditions.offset), 0.08)
+        self.assertLess(abs(conditions.offset), conditions.uncertainty + 0.001)
+        self.assertGreater(conditions.jitter, 0.001)
+
+    def test_bad(self) -> None:
+        conditions = self._conditions(0.2)
+        self.assertLess(abs(conditions.loss_out - 0.2), 0.12)
+        self.assertLess(abs(conditions.loss_in - 0.2), 0.15)
+
+    def test_jitter_of_even_heartbeats_is_none(self) -> None:
+        ours, theirs = Pulse(), Pulse()
+        for number in range(20):
+            theirs.heard(ours.beat(NOW + number), NOW + number + 0.2)
+        self.assertLess(theirs.jitter, 1e-5)
+
+
+class PaceTests(SynchronousTestCase):
+    """The rate follows the line."""
+
+    def test_loss_halves_it_down_to_a_floor(self) -> None:
+        pace = Pace()
+        rates = []
+        for second in range(8):
+            pace.adapt(Conditions(loss_out=0.1), NOW + second)
+            rates.append(pace.rate)
+        self.assertEqual(rates[:3], [RATE / 2, RATE / 4, RATE / 8])
+        self.assertEqual(rates[-1], FLOOR)
+
+    def test_a_rising_delay_does_too(self) -> None:
+        pace = Pace()
+        pace.adapt(Conditions(round_trip=0.05), NOW)
+        pace.adapt(Conditions(round_trip=0.3), NOW + 1)
+        self.assertEqual(pace.rate, RATE / 2)
+
+    def test_it_creeps_up_again(self) -> None:
+        pace = Pace()
+        pace.adapt(Conditions(loss_out=0.1), NOW)
+        for second in range(1, 12):
+            pace.adapt(Conditions(), NOW + second)
+        self.assertEqual(pace.rate, RATE)
+
+    def test_one_decision_a_second(self) -> None:
+        pace = Pace()
+        for _ in range(5):
+            pace.adapt(Conditions(loss_out=0.1), NOW)
+        self.assertEqual(pace.rate, RATE / 2)
+
+
+class BoundTests(SynchronousTestCase):
+    """How wrong the client says it may be."""
+
+    def test_a_craft_that_stands(self) -> None:
+        self.assertAlmostEqual(error_bound(None, Conditions(uncertainty=1.0), 0.5), 0.505)
+
+    def test_a_fast_craft_and_a_slow_line(self) -> None:
+        progress = Progress(running().progress.status, 50.0, NOW, 5.0)
+        self.assertAlmostEqual(error_bound(progress, Conditions(uncertainty=0.05), 0.5), 1.005)
+
+    def test_words(self) -> None:
+        line = Line(Conditions(round_trip=0.023, loss_in=0.02), 0.5)
+        self.assertEqual(line.words, "23 ms, 2% lost, progress ±0.5")
+
+
+class RefusalsTests(SynchronousTestCase):
+    """Log flooding: a line now and then, whatever comes."""
+
+    def test_one_line_for_all(self) -> None:
+        refusals = Refusals()
+        lines = [line for number in range(20_000) if (line := refusals.count("forged", NOW + number / 1000))]
+        self.assertEqual(lines, ["datagrams refused: 1 forged", f"datagrams refused: {round(INTERVAL * 1000)} forged"])
+
+    def test_the_usual_is_not_told(self) -> None:
+        self.assertIsNone(Refusals().count("accepted", NOW))

@@ -6,18 +6,38 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
+from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface.verify import verifyObject
 
-from craftnet.interfaces import IBackend
-from craftnet.providers.redis.backend import RedisBackend
+from craftnet import stock, waiting
+from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.interfaces import IBackend, IBackendFactory
+from craftnet.messages import MaterialNotification, MaterialProblem, QueueNews
+from craftnet.providers.redis.backend import RedisBackend, RedisFactory, RedissFactory
 from craftnet.providers.redis.keys import partition_of
 from craftnet.providers.redis.settings import RedisSettings
-from craftnet.tests.contracts import BackendContract, MaterialRecorder
+from craftnet.providers.redis.subjects import MATERIALS, QUEUES
+from craftnet.providers.redis.topics import Topics
+from craftnet.state import MaterialsState, QueueState
+from craftnet.tests.contracts import (
+    ACCEPTED,
+    DUPLICATE,
+    REJECTED,
+    BackendContract,
+    MaterialRecorder,
+    QueueRecorder,
+    SessionRecorder,
+    complete,
+    progress,
+    quantity,
+    queued,
+)
 from craftnet.tests.redis_server import RedisServer
-from craftnet.tests.samples import OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
+from craftnet.tests.samples import IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
 
 WAIT = 0.005
 
@@ -77,3 +97,207 @@ class RedisContractTests(BackendContract, RedisTestCase):
 
     async def settle(self) -> None:
         await self.heard(self.node)
+
+
+class SharedTests(RedisTestCase):
+    """Two nodes on one Redis."""
+
+    async def test_told_on_every_node(self) -> None:
+        one, other = self.backend(), self.backend()
+        heard, places, stock = SessionRecorder(), QueueRecorder(), MaterialRecorder()
+        await other.sessions.watch(SESSION, heard)
+        await other.queues.watch(PLAYER, places)
+        await other.materials.watch(SESSION, stock)
+        begun = event(start())
+        await one.sessions.apply([begun, event(progress(50.0), NOW + 30), event(complete(), NOW + 60)])
+        await one.materials.apply([begun, event(quantity(3), NOW + 1)])
+        await one.queues.apply([event(queued(2), NOW), event(queued(1, QueueNews.STATION_AVAILABLE), NOW + 1)])
+        await self.heard(other)
+        self.assertEqual(heard.versions, [1, 2, 3])
+        self.assertEqual([change.state.version for change in stock.heard], [1, 2])
+        self.assertEqual([change.news for change in places.heard][1:], [QueueNews.STATION_AVAILABLE])
+        self.assertEqual(await other.sessions.get(SESSION), heard.heard[-1])
+        self.assertEqual(one.epoch, other.epoch)
+
+    async def test_duplicate_on_another_node(self) -> None:
+        one, other = self.backend(), self.backend()
+        begun = event(start())
+        self.assertEqual([outcome.verdict for outcome in await one.sessions.apply([begun])], [ACCEPTED])
+        self.assertEqual([outcome.verdict for outcome in await other.sessions.apply([begun])], [DUPLICATE])
+
+    async def test_at_the_same_time(self) -> None:
+        """Each of many events is applied once, whichever node is faster; versions have no gaps."""
+        nodes = [self.backend(), self.backend(), self.backend()]
+        listener = SessionRecorder()
+        await nodes[0].sessions.apply([event(start())])
+        await nodes[0].sessions.watch(SESSION, listener)
+        reports = [event(progress(float(number)), NOW + 1) for number in range(30)]
+        posted = [node.sessions.apply([report]) for report in reports for node in nodes]
+        outcomes = [outcome.verdict for answer in posted for outcome in await answer]
+        self.assertEqual((outcomes.count(ACCEPTED), outcomes.count(DUPLICATE)), (30, 60))
+        await self.heard(nodes[0])
+        self.assertEqual(listener.versions, list(range(2, 32)))
+
+    async def test_one_session_one_player(self) -> None:
+        """Two players cannot wait in the name of one session, even if two nodes are asked at the same time."""
+        one, other = self.backend(), self.backend()
+        asked = [
+            one.queues.apply([event(queued(1), session_id=SESSION)]),
+            other.queues.apply([event(queued(1, player_id=OTHER_PLAYER), session_id=SESSION)]),
+        ]
+        verdicts = [(await answer)[0].verdict for answer in asked]
+        self.assertEqual(sorted(verdict.value for verdict in verdicts), ["accepted", "rejected"])
+
+    async def test_only_partitions_with_watchers_are_read(self) -> None:
+        node = self.backend()
+        listener = SessionRecorder()
+        await node.sessions.watch(SESSION, listener)
+        await node.sessions.apply([event(start())])
+        await until(lambda: listener.heard)
+        clients = self.server.command("CLIENT", "LIST").decode()
+        self.assertEqual(clients.count("cmd=xread"), 1, clients)
+        node.sessions.unwatch(SESSION, listener)
+        await self.heard(node)
+        self.assertEqual(listener.versions, [1])
+
+    async def test_a_long_run_of_one_session(self) -> None:
+        node = self.backend()
+        events = [event(start()), *(event(progress(number / 100), NOW + number) for number in range(2000))]
+        outcomes = await node.sessions.apply(events)
+        self.assertEqual({outcome.verdict for outcome in outcomes}, {ACCEPTED})
+        state = await node.sessions.get(SESSION)
+        assert state is not None
+        self.assertEqual(state.version, 2001)
+
+
+class KeepingTests(RedisTestCase):
+    """How long things are kept."""
+
+    async def test_finished_sessions_are_forgotten(self) -> None:
+        node, other = self.backend(retention=1.0), self.backend(retention=1.0)
+        listener = SessionRecorder()
+        begun = event(start())
+        await node.sessions.apply([begun, event(complete(), NOW + 1), event(start(OTHER_SESSION))])
+        await node.materials.apply([begun])
+        await other.sessions.watch(SESSION, listener)
+        await until(lambda: listener.heard)
+        self.assertEqual(listener.heard, [None])
+        self.assertEqual((await node.sessions.get(SESSION), await node.sessions.count()), (None, 1))
+        await node.sweeper.sweep()
+        self.assertEqual((await node.materials.get(SESSION)).version, 0)
+        # It is over: its start, told again, is known; an event of it is not.
+        again = await node.sessions.apply([begun, event(progress(5.0), NOW + 2)])
+        self.assertEqual([outcome.verdict for outcome in again], [DUPLICATE, REJECTED])
+
+    async def test_forgotten_players_go_on(self) -> None:
+        """A version that a player had does not come again."""
+        node = self.backend(idle=1.0)
+        await node.queues.apply([event(queued(2), session_id=SESSION), event(queued(1), NOW + 1, session_id=SESSION)])
+        while (await node.queues.get(PLAYER)).entries:
+            await deferLater(reactor, 0.05)
+        self.assertEqual(await node.queues.get(PLAYER), QueueState(PLAYER, 2))
+        self.assertIsNone(await node.queues.find(SESSION))
+        await node.queues.apply([event(queued(3), NOW + 2)])
+        self.assertEqual((await node.queues.get(PLAYER)).version, 3)
+
+    async def test_everything_has_a_bound(self) -> None:
+        node = self.backend(remembered=10, backlog=100)
+        await node.sessions.apply([event(start()), *(event(progress(0.0), NOW + number) for number in range(1000))])
+        seen = self.server.command("ZCARD", f"test:seen:session:{SESSION}")
+        self.assertEqual(seen, b":10\r\n")
+        kept = self.server.command("XLEN", f"test:changes:{partition_of(SESSION)}")
+        self.assertLess(int(kept[1:]), 300)
+        self.assertGreater(int(self.server.command("TTL", f"test:seen:session:{SESSION}")[1:]), 3000)
+
+    async def test_not_ours(self) -> None:
+        """What cannot be read is out of reach, and does not stop the rest."""
+        node = self.backend()
+        listener = SessionRecorder()
+        await node.sessions.watch(SESSION, listener)
+        self.server.command("HSET", f"test:session:{OTHER_SESSION}", "version", "1", "state", "junk")
+        self.server.command("XADD", f"test:changes:{partition_of(SESSION)}", "*", "something", "else")
+        await self.assertFailure(node.sessions.get(OTHER_SESSION), Unavailable)
+        await node.sessions.apply([event(start())])
+        await until(lambda: listener.heard)
+        self.assertEqual(len(self.flushLoggedErrors()), 0)
+
+
+class FactoryTests(SynchronousTestCase):
+    def test_interfaces(self) -> None:
+        for factory in (RedisFactory({}), RedissFactory({})):
+            verifyObject(IBackendFactory, factory)
+            verifyObject(IBackend, factory.build(reactor, {}))
+
+    def test_bad_arguments_are_named(self) -> None:
+        bad = {"port": "x", "db": "-1", "prefix": "a b", "timeout": "0", "retention": "nan", "idle": "", "host": ""}
+        bad |= {"remembered": "1.5", "memory": "1e99", "backlog": "1", "user": ""}
+        self.assertEqual(bad.keys(), RedisFactory.arguments.keys())
+        for name, text in bad.items():
+            error = self.assertRaises(ConfigurationError, RedisFactory({}).build, reactor, {name: text})
+            self.assertIn("port" if name == "port" else name, str(error))
+
+    def test_user_needs_a_password(self) -> None:
+        error = self.assertRaises(ConfigurationError, RedisFactory({}).build, reactor, {"user": "craftnet"})
+        self.assertIn("CRAFTNET_REDIS_PASSWORD", str(error))
+
+    def test_no_such_authority(self) -> None:
+        error = self.assertRaises(ConfigurationError, RedissFactory({}).build, reactor, {"ca": "/no/such/file"})
+        self.assertIn("/no/such/file", str(error))
+
+
+class TopicsTests(SynchronousTestCase):
+    """Who is told what, without Redis."""
+
+    def setUp(self) -> None:
+        self.topics = Topics(MATERIALS)
+        self.listener = MaterialRecorder()
+        first = stock.advance(MaterialsState(SESSION), event(start()))
+        self.changes = [first]
+        for number in range(1, 5):
+            update = event(quantity(10 - number), NOW + number)
+            self.changes.append(stock.advance(self.changes[-1].state, update))
+        self.topics.add(SESSION, self.listener)
+
+    def test_told_from_the_answer_on(self) -> None:
+        self.topics.changed(SESSION, 2, self.changes[1])
+        self.assertEqual(self.topics.answered(SESSION, self.listener, self.changes[0].state), self.changes[1].state)
+        for change in self.changes[1:3]:
+            self.topics.changed(SESSION, change.state.version, change)
+        self.assertEqual(self.listener.heard, [self.changes[2]])
+
+    def test_a_gap_is_made_whole(self) -> None:
+        self.topics.answered(SESSION, self.listener, self.changes[0].state)
+        self.topics.changed(SESSION, 4, self.changes[3])
+        (told,) = self.listener.heard
+        self.assertEqual(told.state, self.changes[3].state)
+        self.assertEqual([(one.material_id, one.new_quantity) for one in told.changes], [(IRON, 7)])
+
+    def test_problems_that_came_and_went(self) -> None:
+        self.topics.answered(SESSION, self.listener, self.changes[0].state)
+        problem = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.MATERIAL_UNAVAILABLE)
+        (iron,) = self.changes[0].state.materials
+        short = replace(self.changes[0].state, version=3, materials=(replace(iron, problem=problem),))
+        self.topics.reached(SESSION, short)
+        self.topics.reached(SESSION, self.changes[0].state)
+        self.topics.replaced(SESSION, self.changes[0].state)
+        kinds = [[one.notification_type for one in change.notifications] for change in self.listener.heard]
+        self.assertEqual(kinds, [[MaterialProblem.MATERIAL_UNAVAILABLE], [MaterialProblem.MATERIAL_RESTORED]])
+
+    def test_nothing_stays_of_what_nobody_watches(self) -> None:
+        self.topics.remove(SESSION, self.listener)
+        self.topics.remove(SESSION, self.listener)
+        self.assertEqual(self.topics.watched(), ())
+        self.topics.changed(SESSION, 1, self.changes[0])
+        self.assertEqual(self.topics.answered(SESSION, self.listener, self.changes[0].state), self.changes[0].state)
+        self.assertNotIn(SESSION, self.topics)
+
+    def test_places(self) -> None:
+        topics, listener = Topics(QUEUES), QueueRecorder()
+        topics.add(PLAYER, listener)
+        two = waiting.advance(QueueState(PLAYER), event(queued(2))).state
+        gone = waiting.advance(two, event(queued(1, QueueNews.STATION_AVAILABLE), NOW + 1)).state
+        topics.answered(PLAYER, listener, QueueState(PLAYER))
+        topics.reached(PLAYER, two)
+        topics.reached(PLAYER, gone)
+        told = [(change.state.version, change.news, change.waiting) for change in listener.heard]
+        self.assertEqual(told, [(1, QueueNews.QUEUE_POSITION, True), (2, QueueNews.QUEUE_TIMEOUT, False)])

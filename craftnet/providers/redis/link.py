@@ -10,11 +10,12 @@ from typing import Any
 # txredisapi ships no annotations. Importing it installs a reactor, so that nothing may import this module before the
 # back end is chosen.
 import txredisapi  # type: ignore[import-untyped]
-from twisted.application.internet import ClientService, backoffPolicy
+from twisted.application.internet import backoffPolicy
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -25,7 +26,6 @@ Value = bytes | str | int | float
 _retry_delay = backoffPolicy(initialDelay=0.1, maxDelay=3.0, jitter=lambda: uniform(0.0, 0.2))
 """Seconds; random in part, so that many nodes do not come back all at once."""
 
-_CODE = re.compile(r"(?:^|[ -])(OOM|LOADING|READONLY|MISCONF|NOAUTH|WRONGPASS|NOPERM|BUSY|MASTERDOWN|NOREPLICAS)\b")
 _REASONS = {
     "OOM": "Redis is out of memory.",
     "LOADING": "Redis is loading its data.",
@@ -36,8 +36,10 @@ _REASONS = {
     "NOPERM": "Redis does not give this user the rights that are needed.",
     "BUSY": "Redis is busy with a script.",
     "MASTERDOWN": "Redis has lost its master.",
+    "UNBLOCKED": "Redis is no master any more.",
     "NOREPLICAS": "Redis has too few replicas to take changes.",
 }
+_CODE = re.compile(rf"(?:^|[ -])({'|'.join(_REASONS)})\b")
 
 
 class Credentials:
@@ -48,8 +50,21 @@ class Credentials:
         self.password = password
 
 
+class _Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # it has no annotations.
+    """Remembers why it was lost."""
+
+    why = ""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Everything that waits for an answer fails."""
+        self.why = reason.getErrorMessage() or reason.type.__name__  # type: ignore[union-attr]  # it has a type.
+        super().connectionLost(reason)
+
+
 class Link(Service):
     """One connection.
+
+    Twisted's ClientService is no help: it breaks when a connection is lost while it is being prepared.
 
     Arguments:
         described: where Redis is, for logs.
@@ -67,33 +82,42 @@ class Link(Service):
         reactor: Any,
         timeout: float,
     ) -> None:
+        self._endpoint = endpoint
         self._described = described
         self._credentials = credentials
         self._db = db
         self._reactor = reactor
         self._timeout = timeout
+        self._factory = Factory.forProtocol(self._protocol)
+        self._factory.noisy = False
         self._connection: Any = None
-        # Whether the newest attempt failed, so that nobody needs to wait to hear it again.
-        self._down = False
-        factory = Factory.forProtocol(self._protocol)
-        factory.noisy = False
-        self._client = ClientService(endpoint, factory, self._delay, reactor, self._prepare)
+        self._keeping: Deferred[None] | None = None
+        # Failed attempts since there was a connection; above 0, nobody needs to wait for the next to fail.
+        self._failures = 0
+        self._waiting: list[Deferred[None]] = []
 
     def startService(self) -> None:
         """Connect."""
         super().startService()
-        self._client.startService()
-        self._watch_attempt()
+        self._keeping = Deferred.fromCoroutine(self._keep())
 
     def stopService(self) -> Deferred[None]:
         """Disconnect."""
         super().stopService()
-        stopped: Deferred[None] | None = self._client.stopService()
-        return stopped or succeed(None)
+        keeping, self._keeping = self._keeping, None
+        gone: Deferred[None] = succeed(None)
+        if self._connection is not None:
+            gone = self._connection.whenDisconnected().addCallback(lambda _: None)
+            self._connection.transport.abortConnection()
+        elif keeping is not None:
+            keeping.cancel()
+        self._release()
+        return gone
 
     async def connected(self) -> None:
         """Wait for the connection, however long it takes."""
-        await self._client.whenConnected()
+        while self._connection is None:
+            await self._attempt()
 
     async def ask(self, *command: Value) -> Any:
         """One command.
@@ -116,23 +140,50 @@ class Link(Service):
             raise self._unavailable(error, connection) from None
 
     def _protocol(self) -> Any:
-        return txredisapi.RedisProtocol(charset=None, replyTimeout=self._timeout, convertNumbers=False)
+        return _Connection(charset=None, replyTimeout=self._timeout, convertNumbers=False)
 
     async def _usable(self) -> Any:
-        if self._connection is not None:
-            return self._connection
-        if self._down or not self.running:
+        if self._connection is None and self._failures == 0 and self.running:
+            try:
+                await self._attempt().addTimeout(self._timeout, self._reactor)
+            except TimeoutError:
+                raise Unavailable("Redis does not answer in time.") from None
+        if self._connection is None:
             raise Unavailable("Redis is out of reach.")
-        attempt = self._client.whenConnected(failAfterFailures=1).addTimeout(self._timeout, self._reactor)
-        try:
-            return await attempt
-        except Exception:  # whatever an endpoint fails with
-            raise Unavailable("Redis is out of reach.") from None
+        return self._connection
 
-    def _prepare(self, connection: Any) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._introduce(connection))
+    def _attempt(self) -> Deferred[None]:
+        """Fires after the next attempt, whatever comes of it."""
+        waiting: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        return waiting
 
-    async def _introduce(self, connection: Any) -> None:
+    def _release(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.callback(None)
+
+    async def _keep(self) -> None:
+        while self.running:
+            try:
+                self._connection = await self._connect()
+            except Exception as error:  # whatever an endpoint fails with
+                if not self.running:
+                    return
+                self._failed(error)
+            else:
+                lost = self._connection.whenDisconnected()
+                self._succeeded()
+                await lost
+                self._connection = None
+            if self.running:
+                try:
+                    await deferLater(self._reactor, _retry_delay(self._failures))
+                except CancelledError:
+                    return
+
+    async def _connect(self) -> Any:
+        connection: Any = await self._endpoint.connect(self._factory)
         try:
             if self._credentials.password is not None:
                 await connection.auth(self._credentials.password, self._credentials.user)
@@ -141,34 +192,30 @@ class Link(Service):
             await connection.ping()
         except txredisapi.RedisError as error:
             connection.transport.abortConnection()
-            raise self._unavailable(error, connection) from None
-        if self._down:
+            reason = self._unavailable(error, connection).message
+            raise Unavailable(f"{reason} {connection.why}".rstrip()) from None
+        except CancelledError:
+            connection.transport.abortConnection()
+            raise
+        return connection
+
+    def _succeeded(self) -> None:
+        if self._failures:
             self._log.info("Redis at {address} is back", address=self._described)
-        self._down = False
-        self._connection = connection
-        connection.whenDisconnected().addCallback(self._lost)
+        self._failures = 0
+        self._release()
 
-    def _lost(self, connection: Any) -> None:
-        if connection is self._connection:
-            self._connection = None
-            if self.running:
-                self._watch_attempt()
-
-    def _watch_attempt(self) -> None:
-        """Say why, if the next attempt fails; those after it are silent until one succeeds."""
-        self._client.whenConnected(failAfterFailures=1).addErrback(self._say_down)
-
-    def _say_down(self, failure: Failure) -> None:
-        if self.running:
+    def _failed(self, error: Exception) -> None:
+        """Say why, once; attempts after the first are silent until one succeeds."""
+        if not self._failures:
+            reason = str(error) or type(error).__name__
             self._log.warn(
                 "Redis at {address} is out of reach, trying again every few seconds: {reason}",
                 address=self._described,
-                reason=failure.getErrorMessage() or type(failure.value).__name__,
+                reason=reason,
             )
-
-    def _delay(self, attempt: int) -> float:
-        self._down = self._down or attempt > 0
-        return _retry_delay(attempt)
+        self._failures += 1
+        self._release()
 
     def _unavailable(self, error: Exception, connection: Any) -> Unavailable:
         """The reason, without the text of the error: it may quote what was sent."""

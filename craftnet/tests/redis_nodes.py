@@ -1,0 +1,70 @@
+"""Nodes on a real Redis, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from craftnet.providers.redis.backend import RedisBackend
+from craftnet.providers.redis.keys import partition_of
+from craftnet.providers.redis.settings import RedisSettings
+from craftnet.tests.contracts import MaterialRecorder
+from craftnet.tests.redis_server import RedisServer
+from craftnet.tests.samples import OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
+
+WAIT = 0.005
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait; the test's own timeout is the bound."""
+    while not condition():
+        await deferLater(reactor, WAIT)
+
+
+def fellow(key: UUID) -> UUID:
+    """Another id, of the same partition."""
+    return next(other for other in iter(uuid4, None) if partition_of(other) == partition_of(key))
+
+
+class RedisTestCase(TestCase):
+    """A server of its own for each test: it starts in hundredths of a second."""
+
+    timeout = 30
+    options: Sequence[str] = ()
+    durable = False
+    prefix = "test"
+
+    def setUp(self) -> None:
+        """Start."""
+        self.server = RedisServer(*self.options, durable=self.durable)
+        self.addCleanup(self.server.stop)
+        self.server.start()
+
+    def backend(self, password: str | None = None, **settings: Any) -> RedisBackend:
+        """A node, running."""
+        wanted = RedisSettings(port=self.server.port, prefix=self.prefix, **settings)
+        node = RedisBackend(reactor, wanted, password)
+        node.service.startService()
+        self.addCleanup(self.stop, node)
+        return node
+
+    def stop(self, node: RedisBackend) -> Deferred[None] | None:
+        """Stop it, unless the test did."""
+        stopped: Deferred[None] | None = node.service.stopService() if node.service.running else None
+        return stopped
+
+    async def heard(self, node: RedisBackend) -> None:
+        """Wait until the node's listeners heard everything that was applied: markers come after it in the streams."""
+        for key in (SESSION, OTHER_SESSION, PLAYER, OTHER_PLAYER):
+            marker, listener = fellow(key), MaterialRecorder()
+            await node.materials.watch(marker, listener)
+            await node.materials.apply([event(start(marker))])
+            await until(partial(bool, listener.heard))
+            node.materials.unwatch(marker, listener)

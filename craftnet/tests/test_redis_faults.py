@@ -1,0 +1,273 @@
+"""What the Redis provider does when its server is gone, slow, full, empty, or does not let it in."""
+
+from __future__ import annotations
+
+import signal
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from twisted.internet import reactor, ssl
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs, formatEvent
+from twisted.protocols.portforward import ProxyFactory
+from twisted.python.filepath import FilePath
+
+from craftnet.errors import Unavailable
+from craftnet.events import Event, Outcome
+from craftnet.providers.redis.backend import RedisBackend
+from craftnet.providers.redis.settings import RedisSettings
+from craftnet.state import SessionState
+from craftnet.tests.certificates import self_signed
+from craftnet.tests.contracts import (
+    ACCEPTED,
+    DUPLICATE,
+    REJECTED,
+    MaterialRecorder,
+    QueueRecorder,
+    SessionRecorder,
+    complete,
+    progress,
+    quantity,
+    queued,
+)
+from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
+
+
+async def insist(node: RedisBackend, events: list[Event]) -> list[Outcome]:
+    """As the authority does: the same again until it is taken."""
+    while True:
+        try:
+            return await node.sessions.apply(events)
+        except Unavailable:
+            await deferLater(reactor, 0.02)
+
+
+class GoneTests(RedisTestCase):
+    durable = True
+
+    async def unavailable(self, node: RedisBackend) -> None:
+        """Nothing answers."""
+        questions: list[Deferred[Any]] = [
+            node.sessions.get(SESSION),
+            node.sessions.count(),
+            node.sessions.apply([event(start())]),
+            node.sessions.watch(SESSION, SessionRecorder()),
+            node.queues.find(SESSION),
+        ]
+        for asked in questions:
+            await self.assertFailure(asked, Unavailable)
+
+    async def test_at_the_start(self) -> None:
+        self.server.kill()
+        with capturedLogs() as logged:
+            node = self.backend()
+            await self.unavailable(node)
+            await deferLater(reactor, 0.5)
+        lines = [formatEvent(one) for one in logged]
+        # One line for each of the two connections, whatever the number of attempts.
+        self.assertEqual(len(lines), 2)
+        self.assertIn(f"127.0.0.1:{self.server.port} is out of reach", lines[0])
+        self.assertIn("refused", lines[0])
+        self.server.start()
+        self.assertEqual([outcome.verdict for outcome in await insist(node, [event(start())])], [ACCEPTED])
+
+    async def test_while_running(self) -> None:
+        """Who watched before hears everything after, exactly: the streams still have it."""
+        node, other = self.backend(), self.backend()
+        heard, stock, places = SessionRecorder(), MaterialRecorder(), QueueRecorder()
+        await insist(node, [event(start())])
+        await node.sessions.watch(SESSION, heard)
+        await node.materials.watch(SESSION, stock)
+        await node.queues.watch(PLAYER, places)
+        self.server.kill()
+        await self.unavailable(node)
+        self.server.start()
+        await insist(other, [event(progress(50.0), NOW + 30), event(complete(), NOW + 60)])
+        await other.materials.apply([event(start()), event(quantity(3), NOW + 1)])
+        await other.queues.apply([event(queued(2))])
+        await until(lambda: heard.versions == [2, 3] and places.heard and len(stock.heard) == 2)
+
+    async def test_the_same_body_again(self) -> None:
+        """What was applied when the answer was lost is a duplicate then."""
+        node = self.backend()
+        events = [event(start()), *(event(progress(float(number)), NOW + number) for number in range(1, 40))]
+        posted = [node.sessions.apply([one]) for one in events]
+        self.server.kill()
+        for answer in posted:
+            await self.assertFailure(answer, Unavailable)
+        self.server.start()
+        outcomes = await insist(node, events)
+        self.assertNotIn(REJECTED, [outcome.verdict for outcome in outcomes])
+        state = await node.sessions.get(SESSION)
+        assert state is not None
+        self.assertEqual((state.version, state.progress.percent), (40, 39.0))
+
+
+class EmptyTests(RedisTestCase):
+    async def test_restarted_empty(self) -> None:
+        """What was lost is over; what begins again is told, though its versions begin again, too."""
+        node = self.backend()
+        heard, places = SessionRecorder(), QueueRecorder()
+        await insist(node, [event(start()), event(progress(1.0), NOW + 1), event(progress(2.0), NOW + 2)])
+        await node.queues.apply([event(queued(2)), event(queued(1), NOW + 1)])
+        await node.sessions.watch(SESSION, heard)
+        await node.queues.watch(PLAYER, places)
+        epoch = node.epoch
+        self.server.kill()
+        self.server.start()
+        await until(lambda: heard.heard and places.heard)
+        self.assertEqual(heard.heard, [None])
+        self.assertEqual([(change.state.version, change.waiting) for change in places.heard], [(0, False)])
+        await insist(node, [event(start(), NOW + 3)])
+        await until(lambda: heard.versions == [1])
+        self.assertNotIn(node.epoch, (None, epoch))
+
+
+class SlowTests(RedisTestCase):
+    async def test_no_answer(self) -> None:
+        node = self.backend(timeout=0.3)
+        heard = SessionRecorder()
+        await insist(node, [event(start())])
+        await node.sessions.watch(SESSION, heard)
+        self.server.signal(signal.SIGSTOP)
+        await self.assertFailure(node.sessions.get(SESSION), Unavailable)
+        await self.assertFailure(node.sessions.apply([event(complete(), NOW + 1)]), Unavailable)
+        self.server.signal(signal.SIGCONT)
+        (outcome,) = await insist(node, [event(complete(), NOW + 2)])
+        # The first attempt may have been applied after all; then this one comes after the end.
+        self.assertIn(outcome.verdict, (ACCEPTED, REJECTED))
+        await until(lambda: heard.versions == [2])
+
+
+class FullTests(RedisTestCase):
+    async def test_out_of_memory(self) -> None:
+        """Nothing is half applied, and what is kept can be read."""
+        node = self.backend()
+        heard = SessionRecorder()
+        await insist(node, [event(start())])
+        await node.sessions.watch(SESSION, heard)
+        self.server.command("CONFIG", "SET", "maxmemory", "1")
+        finished = event(complete(), NOW + 1)
+        error: Any = await self.assertFailure(node.sessions.apply([finished]), Unavailable)
+        self.assertIn("memory", error.message)
+        state = await node.sessions.get(SESSION)
+        assert state is not None
+        self.assertEqual(state.version, 1)
+        self.server.command("CONFIG", "SET", "maxmemory", "0")
+        self.assertEqual([outcome.verdict for outcome in await node.sessions.apply([finished])], [ACCEPTED])
+        await until(lambda: heard.versions == [2])
+
+
+class ReplicaTests(RedisTestCase):
+    async def test_read_only(self) -> None:
+        """A master that became a replica takes no events; the connection is made anew, by name, to the next master."""
+        node = self.backend()
+        await insist(node, [event(start())])
+        self.server.command("REPLICAOF", "127.0.0.1", "1")
+        await self.assertFailure(node.sessions.apply([event(complete(), NOW + 1)]), Unavailable)
+        self.server.command("REPLICAOF", "NO", "ONE")
+        self.assertEqual([outcome.verdict for outcome in await insist(node, [event(complete(), NOW + 1)])], [ACCEPTED])
+
+
+class PasswordTests(RedisTestCase):
+    options = ("--requirepass", "a-password-for-tests")
+
+    async def test_let_in(self) -> None:
+        node = self.backend("a-password-for-tests")
+        self.assertEqual(await node.sessions.count(), 0)
+
+    async def test_not_let_in(self) -> None:
+        for password in (None, "not-the-password"):
+            with capturedLogs() as logged:
+                node = self.backend(password)
+                await self.assertFailure(node.sessions.count(), Unavailable)
+            texts = [formatEvent(one) for one in logged]
+            wanted = "wants a password" if password is None else "does not take the user name or password"
+            self.assertIn(wanted, " ".join(texts))
+            self.assertNotIn("not-the-password", " ".join(texts))
+
+
+class TlsTests(RedisTestCase):
+    """Redis behind something that ends TLS."""
+
+    async def secured(self, certificate: bytes, trusted: bytes) -> RedisBackend:
+        pem = ssl.PrivateCertificate.loadPEM(certificate.decode())
+        proxy = ProxyFactory("127.0.0.1", self.server.port)
+        proxy.noisy = False
+        port = await SSL4ServerEndpoint(reactor, 0, pem.options(), interface="127.0.0.1").listen(proxy)
+        self.addCleanup(port.stopListening)
+        file = FilePath(self.mktemp())
+        file.setContent(trusted)
+        settings = RedisSettings(host="localhost", port=port.getHost().port, tls=True, ca=file.path)
+        node = RedisBackend(reactor, settings, None)
+        node.service.startService()
+        self.addCleanup(self.stop, node)
+        return node
+
+    async def test_trusted(self) -> None:
+        certificate = self_signed("localhost")
+        node = await self.secured(certificate, certificate)
+        self.assertEqual(await node.sessions.count(), 0)
+
+    async def test_not_trusted(self) -> None:
+        node = await self.secured(self_signed("localhost"), self_signed("localhost"))
+        await self.assertFailure(node.sessions.count(), Unavailable)
+
+
+class HistoryTests(RedisTestCase):
+    """Load through two nodes while Redis is killed and one node stops: nothing is lost, nothing goes back."""
+
+    durable = True
+    timeout = 60
+
+    async def test_seeds(self) -> None:
+        random = Random(20)
+        nodes = [self.backend(), self.backend()]
+        sessions = [UUID(int=random.getrandbits(128)) for _ in range(30)]
+        listeners = {(index, key): SessionRecorder() for index in range(2) for key in sessions}
+        for (index, key), listener in listeners.items():
+            await nodes[index].sessions.watch(key, listener)
+        scripts = {key: _life(random, key) for key in sessions}
+        lives = [Deferred.fromCoroutine(self.live(nodes, Random(key.int), scripts[key])) for key in sessions]
+        for _ in range(2):
+            await deferLater(reactor, 0.3)
+            self.server.kill()
+            await deferLater(reactor, 0.1)
+            self.server.start()
+        stopped = nodes.pop(1)
+        await stopped.service.stopService()
+        for life in lives:
+            await life
+        kept: dict[UUID, SessionState | None] = {}
+        for key in sessions:
+            kept[key] = await nodes[0].sessions.get(key)
+        await until(lambda: all(listeners[0, key].heard[-1:] == [kept[key]] for key in sessions))
+        for (index, _), listener in listeners.items():
+            self.assertEqual(listener.versions, sorted(set(listener.versions)), f"node {index}")
+        for key, state in kept.items():
+            assert state is not None
+            self.assertTrue(state.progress.status.terminal)
+            self.assertEqual(state.version, len(scripts[key]), "each event was applied once")
+
+    async def live(self, nodes: list[RedisBackend], random: Random, script: list[Event]) -> None:
+        """One session, told to either node, each event until it is taken."""
+        for one in script:
+            while True:
+                try:
+                    (outcome,) = await random.choice(nodes).sessions.apply([one])
+                except Unavailable:
+                    await deferLater(reactor, 0.02)
+                else:
+                    break
+            self.assertIn(outcome.verdict, (ACCEPTED, DUPLICATE), outcome.reason)
+            await deferLater(reactor, random.random() * 0.1)
+
+
+def _life(random: Random, key: UUID) -> list[Event]:
+    moments = range(1, random.randrange(5, 20))
+    reports = [event(progress(float(moment), session_id=key), NOW + moment) for moment in moments]
+    return [event(start(key)), *reports, event(complete(key), NOW + 100)]

@@ -1,0 +1,102 @@
+"""Two whole services on one Redis: what is posted to one reaches who watches at the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from craftnet.access.development import SECRET_VARIABLE
+from craftnet.access.principal import PUBLISH
+from craftnet.service import Craftnet, build
+from craftnet.tests.live import SECRET, LiveTestCase, envelope, started, token
+from craftnet.tests.redis_server import RedisServer
+from craftnet.tests.samples import PLAYER, SESSION
+
+FEED = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
+QUEUE = f"/ws/queue/{PLAYER}"
+
+
+class TwoNodesTests(LiveTestCase):
+    """`self.url` is the first node; `turn_to` makes it another one."""
+
+    def setUp(self) -> None:
+        """Start Redis and both."""
+        self.redis = RedisServer(durable=True)
+        self.addCleanup(self.redis.stop)
+        self.redis.start()
+        self.settings = replace(self.settings, backend=f"redis:port={self.redis.port}:timeout=1")
+        super().setUp()
+        self.other: Craftnet = build(self.settings, reactor, {SECRET_VARIABLE: SECRET})
+        self.other.privilegedStartService()
+        self.other.startService()
+        self.addCleanup(self.other.stopService)
+
+    def turn_to(self, node: Craftnet) -> None:
+        """Talk to this one from now on."""
+        self.url = node.listener.url
+        self.ws_url = self.url.replace("http", "ws", 1)
+
+    async def test_posted_here_watched_there(self) -> None:
+        await self.publish(started())
+        self.turn_to(self.other)
+        feed, queue = await self.open(FEED, token()), await self.open(QUEUE, token())
+        self.assertEqual((await feed.receive())["progress_data"]["status"], "active")
+        self.turn_to(self.service)
+        place = {"player_id": str(PLAYER), "queue_position": 2, "station_type": "laboratory"}
+        await self.publish(envelope("crafting.queue.update", place))
+        self.assertEqual((await queue.receive())["queue_position"], 2)
+        self.assertEqual((await feed.receive())["queue_data"]["queue_position"], 2)
+        await self.publish(
+            envelope("crafting.session.pause", {"session_id": str(SESSION), "pause_reason": "player_afk"})
+        )
+        self.assertEqual((await feed.receive())["progress_data"]["status"], "paused")
+        # A watcher that moves to the other node sees the newest state there.
+        moved = await self.open(FEED, token())
+        self.assertEqual((await moved.receive())["progress_data"]["status"], "paused")
+
+    async def test_redis_gone_and_back(self) -> None:
+        """Watchers stay connected, posts are refused whole, health says so; then everything goes on."""
+        await self.publish(started())
+        self.turn_to(self.other)
+        feed = await self.open(FEED, token())
+        await feed.receive()
+        self.turn_to(self.service)
+        self.redis.kill()
+        finished = envelope("crafting.session.fail", {"session_id": str(SESSION), "failure_reason": "timeout"})
+        answer = await self.post(finished)
+        self.assertEqual(answer.code, 503)
+        self.assertEqual(answer.headers.getRawHeaders("Retry-After"), ["1"])
+        await self.health("critical")
+        self.redis.start()
+        while (await self.post(finished)).code != 202:
+            await deferLater(reactor, 0.05)
+        message = await feed.receive()
+        while message["type"] == "progress_update":
+            message = await feed.receive()
+        self.assertEqual((message["type"], message["progress_data"]["failure_reason"]), ("crafting_failed", "timeout"))
+        await self.health("degraded")  # the other services are not configured.
+
+    async def test_a_node_stops(self) -> None:
+        """What it took stays; its watchers find everything at the other one."""
+        await self.publish(started())
+        await self.stop()
+        self.turn_to(self.other)
+        feed = await self.open(FEED, token())
+        self.assertEqual((await feed.receive())["progress_data"]["status"], "active")
+        done = {"session_id": str(SESSION), "result_item_id": str(SESSION), "duration_seconds": 3}
+        await self.publish(envelope("crafting.session.complete", done))
+        self.assertEqual((await feed.receive())["type"], "crafting_complete")
+
+    async def post(self, one: dict[str, Any]) -> Any:
+        """The response to one event."""
+        headers = {"Authorization": f"Bearer {token(None, PUBLISH)}", "Content-Type": "application/json"}
+        return await self.request("POST", "/events", headers=headers, data=msgspec.json.encode(one))
+
+    async def health(self, wanted: str) -> None:
+        """Wait until /health says so."""
+        while (await (await self.request("GET", "/health")).json())["status"] != wanted:
+            await deferLater(reactor, 0.05)

@@ -35,6 +35,12 @@ OFFERED = (LZ4, JSON)
 MAX_MESSAGE = 65_536
 """Bytes of the longest message that is taken."""
 
+WELCOME = 10.0
+"""Seconds for the server to answer the handshake."""
+
+FAREWELL = 2.0
+"""Seconds for the server to answer a close and hang up."""
+
 SILENCE = 90.0
 """Seconds without an octet after which the connection counts as dead; the server pings every 30 s."""
 
@@ -52,13 +58,13 @@ class _Connection(WebSocketClientProtocol):
 
     def connectionMade(self) -> None:
         """The TCP or TLS connection is up."""
-        self._silence = self._watch.reactor.callLater(SILENCE, self._fail, "the server fell silent")
+        self._silence = self._watch.reactor.callLater(WELCOME, self._fail, "the server fell silent")
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
         """Octets came: the server is alive."""
-        if self._silence is not None and self._silence.active():
-            self._silence.reset(SILENCE)
+        if self.is_open.called:
+            self._allow(SILENCE)
         super().dataReceived(data)
 
     def failHandshake(self, reason: str) -> None:
@@ -69,6 +75,7 @@ class _Connection(WebSocketClientProtocol):
 
     def onOpen(self) -> None:
         """The server welcomed us."""
+        self._allow(SILENCE)
         self._watch.opened()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
@@ -109,9 +116,15 @@ class _Connection(WebSocketClientProtocol):
     def leave(self) -> None:
         """Close it, in order if it is open."""
         if self.is_open.called:
+            self._allow(FAREWELL)
             self.sendClose(1000)
         else:
             self.dropConnection(abort=True)
+
+    def _allow(self, seconds: float) -> None:
+        """From now on the server may be silent for so long; when it was told good-bye, it stays at that."""
+        if self._silence is not None and self._silence.active() and self.state != self.STATE_CLOSING:
+            self._silence.reset(seconds)
 
     def _fail(self, reason: str) -> None:
         self._ending = endings.lost(reason)
@@ -131,7 +144,12 @@ class _Factory(WebSocketClientFactory):
         if ":" in self.host:
             self.host = f"[{self.host}]"  # Autobahn writes it into the Host header as it is.
         self.setProtocolOptions(
-            maxFramePayloadSize=MAX_MESSAGE, maxMessagePayloadSize=MAX_MESSAGE, openHandshakeTimeout=10
+            maxFramePayloadSize=MAX_MESSAGE,
+            maxMessagePayloadSize=MAX_MESSAGE,
+            # One timer of ours, for silence, in place of Autobahn's three.
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=0,
+            serverConnectionDropTimeout=0,
         )
         self._watch = link
 

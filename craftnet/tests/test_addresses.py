@@ -61,15 +61,15 @@ class HttpTests(SynchronousTestCase):
         return http_endpoint(option, port, loopback_only=loopback_only, reason=REASON)
 
     def test_default(self) -> None:
-        self.assertEqual(self.endpoint(None), "tcp:8080")
-        self.assertEqual(self.endpoint(None, "5000"), "tcp:5000")
+        self.assertEqual(self.endpoint(None), "tcp:8080:backlog=4096")
+        self.assertEqual(self.endpoint(None, "5000"), "tcp:5000:backlog=4096")
 
     def test_option_beats_the_environment(self) -> None:
         self.assertEqual(self.endpoint("tcp:1", "5000"), "tcp:1")
 
     def test_loopback_only(self) -> None:
         """The default becomes loopback; what names it, or a socket file, is taken."""
-        self.assertEqual(self.endpoint(None, "5000", loopback_only=True), "tcp:5000:interface=127.0.0.1")
+        self.assertEqual(self.endpoint(None, "5000", loopback_only=True), "tcp:5000:backlog=4096:interface=127.0.0.1")
         for option in ("tcp:1:interface=127.0.0.1", r"tcp6:1:interface=\:\:1", "unix:/tmp/x"):
             self.assertEqual(self.endpoint(option, loopback_only=True), option)
 

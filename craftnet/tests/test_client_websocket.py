@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
+from hashlib import sha1
 from typing import cast
 
 from twisted.internet import reactor
@@ -20,7 +22,7 @@ from craftnet.client.address import Address
 from craftnet.client.endings import Ending, Kind
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
 from craftnet.client.line import Line
-from craftnet.client.websocket import SILENCE, WebSocketTransport
+from craftnet.client.websocket import SILENCE, WELCOME, WebSocketTransport
 from craftnet.messages import Status, to_json
 from craftnet.protocols.compression import NEWEST, dictionary, pack
 from craftnet.protocols.subprotocols import LZ4
@@ -241,10 +243,27 @@ class WebSocketTests(TestCase):
         ending = Ending(Kind.REFUSED, "the server answered 404: There is no such session")
         self.assertEqual(self.successResultOf(recorder.done), ending)
 
-    def test_silence(self) -> None:
+    def test_no_welcome(self) -> None:
+        """A server that drips its answer has no longer for it."""
         clock, recorder, transport, connection = self.connected()
-        clock.advance(SILENCE - 1)
+        clock.advance(WELCOME - 1)
         connection.dataReceived(b"HTTP/1.1 ")
+        self.assertTrue(transport.connected)
+        clock.advance(1)
+        self.assertEqual(self.successResultOf(recorder.done), Ending(Kind.LOST, "the server fell silent"))
+        self.assertFalse(transport.connected)
+
+    def test_silence(self) -> None:
+        """Once it is open, a connection on which nothing comes is given up."""
+        clock, recorder, transport, connection = self.connected()
+        key = transport.value().partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+        key += b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3.
+        connection.dataReceived(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + b64encode(sha1(key).digest()) + b"\r\n\r\n"
+        )
+        clock.advance(SILENCE - 1)
+        connection.dataReceived(b"\x89\x00")  # a ping
         clock.advance(SILENCE - 1)
         self.assertTrue(transport.connected)
         clock.advance(1)

@@ -225,7 +225,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         sources=sources,
         ingest=Ingest(sources, metrics),
         revocations=revocations,
-        enforcers=[feeds.enforce],
+        enforcers=[feeds.enforce] if gateway is None else [feeds.enforce, gateway.enforce],
         gateway=gateway,
         monitor=monitor,
         metrics=metrics,

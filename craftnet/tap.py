@@ -61,8 +61,8 @@ class Options(UsageOptions):
         ["auth", None, None, "How tokens are checked: jwt:jwks=FILE-or-URL or jwt:key=PEM-FILE, with :aud=… and :iss=… "
          "if wanted. Without it: development tokens, signed with $CRAFTNET_JWT_SECRET; without that, too, with a "
          "secret made at start-up, and then only loopback is served"],
-        ["max-connections", None, DEFAULTS.limits.connections, "WebSockets at most; further ones are refused with 429. "
-         "Here and below, 0 means no limit", _number(int, 0, 1_000_000)],
+        ["max-connections", None, DEFAULTS.limits.connections, "WebSockets at most; further ones are refused with 429; "
+         "0: no limit, here and for the other limits", _number(int, 0, 1_000_000)],
         ["max-per-player", None, DEFAULTS.limits.per_player, "WebSockets of one player", _number(int, 0, 1_000_000)],
         ["max-per-session", None, DEFAULTS.limits.per_session, "WebSockets to one crafting session",
          _number(int, 0, 1_000_000)],
@@ -82,7 +82,7 @@ class Options(UsageOptions):
          _number(int, 0, 1_000_000)],
         ["unlimited-from", None, "127.0.0.0/8,::1", "Networks that no limit per address holds for, such as those of "
          "load tests"],
-        ["trusted-proxy", None, "", "Networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; "
+        ["trusted-proxy", None, None, "Networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; "
          "unix for those on a UNIX socket. Without it all clients of a proxy count as one address"],
         ["ping-interval", None, DEFAULTS.ping_interval, "Seconds between WebSocket pings", _number(int, 1, 3600)],
         ["missed-pongs", None, DEFAULTS.missed_pongs, "Pings in a row without an answer, after which a peer is "
@@ -119,8 +119,7 @@ class Options(UsageOptions):
         self["origins"] = ()
 
     def opt_origin(self, origin: str) -> None:
-        """A web site whose pages may connect, https://game.example; may be given several times, or with commas; '*' for
-        all [default: pages that came from this server]"""
+        """A web site whose pages may connect, https://game.example; may be repeated; * for all [default: this one]"""
         self["origins"] = (*self["origins"], *(each for each in origin.split(",") if each))
 
     def opt_help_backends(self) -> NoReturn:
@@ -155,7 +154,7 @@ class Options(UsageOptions):
             auth=self["auth"],
             limits=self._limits,
             origins=self["origins"],
-            trusted_proxies=Networks.parse(self["trusted-proxy"], "--trusted-proxy"),
+            trusted_proxies=Networks.parse(self["trusted-proxy"] or "", "--trusted-proxy"),
             ping_interval=int(self["ping-interval"]),
             missed_pongs=int(self["missed-pongs"]),
             drain_time=float(self["drain-time"]),

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from craftnet.access.admission import Admission
+from craftnet.access.principal import Principal
 from craftnet.claims import (
     MaterialsVerdict,
     ProgressVerdict,
@@ -36,9 +37,22 @@ class Gateway(Protocol):
     """What this needs of the UDP server."""
 
     def connect(
-        self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float, host: str
+        self,
+        session_id: UUID,
+        player_id: UUID,
+        request: UdpConnectRequest,
+        expires: float,
+        now: float,
+        host: str,
+        bearer: Principal,
     ) -> UdpConnectResponse:
-        """Expect a connection. `expires` and `now` are Unix seconds; `host` is the name this server was asked by."""
+        """Expect a connection.
+
+        Arguments:
+            expires, now: Unix seconds.
+            host: the name this server was asked by.
+            bearer: whose token lets the player in.
+        """
 
     def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> Seen | None:
         """What the player had before them at the time of the claim; None when they have no UDP connection."""
@@ -66,9 +80,9 @@ class UdpConnect(Endpoint):
         admitted = await self._admission.player(call.token, session_id, request.player_id)
         if self._gateway is None:
             raise Unavailable("UDP is switched off on this server.", retry_after=3600)
-        expires = admitted.principal.expires
+        bearer, now = admitted.principal, self._now()
         return json_response(
-            self._gateway.connect(session_id, admitted.owner, request, expires, self._now(), call.hostname)
+            self._gateway.connect(session_id, admitted.owner, request, bearer.expires, now, call.hostname, bearer)
         )
 
 

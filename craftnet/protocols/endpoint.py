@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
+from craftnet.access.principal import Principal
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
 from craftnet.protocols.channel import OVERHEAD, Channel
@@ -130,14 +131,19 @@ class Endpoint:
             effects += self._settle(peer, peer.abandon(CloseReason.GOING_AWAY), now)
         return effects
 
-    def revoke(self, player_id: UUID, now: float) -> list[Effect]:
-        """The player may watch nothing more: close every connection, and let none be opened with what was given out."""
-        effects: list[Effect] = []
-        for ticket in self._tickets.of_player(player_id):
+    def revoke(self, covered: Callable[[Principal], bool], now: float) -> tuple[int, list[Effect]]:
+        """Close the connections of bearers that are `covered`, and let none be opened with what they were given.
+
+        Returns:
+            How many connections there were, and what to do.
+        """
+        closed, effects = 0, list[Effect]()
+        for ticket in self._tickets.of_bearers(covered):
             if ticket.connection_id in self._peers:
+                closed += 1
                 effects += self.close(self._peers[ticket.connection_id][0], CloseReason.REVOKED, now)
             self._tickets.revoke(ticket)
-        return effects
+        return closed, effects
 
     def peer_of(self, session_id: UUID, player_id: UUID) -> Peer | None:
         """The player's newest connection to this session."""

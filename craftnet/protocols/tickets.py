@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
+from craftnet.access.principal import Principal
 from craftnet.errors import BadDatagram, TooManyRequests
 from craftnet.messages import instant
 from craftnet.protocols.deadlines import Deadlines
@@ -50,12 +51,14 @@ class Ticket:
         packet_size: the longest datagram the client takes.
         expires: when the bearer token ends, Unix seconds.
         renew_at: when to offer a new session_token, Unix seconds.
+        bearer: whose bearer token it was given for, where that is known.
         last_cookie_us: when the cookie of the newest connection was issued; older handshakes are replays.
     """
 
     __slots__ = (
         "_current",
         "_offered",
+        "bearer",
         "expires",
         "in_use",
         "last_cookie_us",
@@ -76,6 +79,7 @@ class Ticket:
         self.player_id = player_id
         self.packet_size = packet_size
         self.expires = expires
+        self.bearer: Principal | None = None
         self.in_use = False
         self.unused_until = now + IDLE
         self.last_cookie_us = 0
@@ -179,6 +183,10 @@ class TicketStore:
         ticket = self._tickets.get(connection_id)
         return None if ticket is None or now >= ticket.lapses else ticket
 
+    def of_bearers(self, covered: Callable[[Principal], bool]) -> list[Ticket]:
+        """The tickets of bearers that are `covered`."""
+        return [each for each in self._tickets.values() if each.bearer is not None and covered(each.bearer)]
+
     def occupy(self, ticket: Ticket, cookie_us: int) -> None:
         """A connection was opened with a cookie issued at `cookie_us`."""
         ticket.in_use = True
@@ -205,10 +213,6 @@ class TicketStore:
     def of(self, session_id: UUID, player_id: UUID) -> list[Ticket]:
         """A player's tickets for a session, oldest first."""
         return self._of_player.get((session_id, player_id), [])
-
-    def of_player(self, player_id: UUID) -> list[Ticket]:
-        """All tickets of a player."""
-        return [ticket for ticket in self._tickets.values() if ticket.player_id == player_id]
 
     def _drop_lapsed(self, now: float) -> None:
         for connection_id in self._deadlines.due(now):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Protocol, cast
 from uuid import UUID
@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from craftnet.access.principal import Principal
 from craftnet.addresses import HostPort
 from craftnet.claims import Seen, what_was_seen
 from craftnet.closecodes import CloseCode
@@ -135,9 +136,11 @@ class UdpServer(DatagramProtocol):
         """A peer's feed is over."""
         self._perform(self._endpoint.close(peer, reason, self._clock.seconds()))
 
-    def revoke(self, player_id: UUID) -> None:
-        """A player may watch nothing more."""
-        self._perform(self._endpoint.revoke(player_id, self._clock.seconds()))
+    def enforce(self, covered: Callable[[Principal], bool]) -> int:
+        """Close the connections of principals whose tokens were revoked; answers how many."""
+        peers, effects = self._endpoint.revoke(covered, self._clock.seconds())
+        self._perform(effects)
+        return peers
 
     def shut_down(self) -> None:
         """Say goodbye to everybody."""
@@ -288,17 +291,20 @@ class UdpGateway(Service):
         expires: float,
         now: float,
         host: str = "",
+        bearer: Principal | None = None,
     ) -> UdpConnectResponse:
         """Let a player in, who may watch this session until `expires` (Unix seconds).
 
         Arguments:
             host: where the player's request was sent to; what to name when nothing public is configured.
+            bearer: whose token it is, so that it can be revoked.
 
         Raises:
             TooManyRequests: there are too many already.
         """
         size = min(request.max_packet_size, MAX_SIZE)
         ticket = self._tickets.issue(session_id, player_id, size, expires, now)
+        ticket.bearer = bearer
         return UdpConnectResponse(
             session_token=ticket.token.text,
             server_endpoint=str(self._public or HostPort(self._name(host), self._bound.port)),
@@ -313,9 +319,9 @@ class UdpGateway(Service):
         peer = self._endpoint.peer_of(claim.session_id, player_id)
         return None if peer is None else what_was_seen(claim, peer.sightings, peer.conditions, now)
 
-    def revoke(self, player_id: UUID) -> None:
-        """The player may watch nothing more: close every connection of theirs, and let none be opened."""
-        self._server.revoke(player_id)
+    def enforce(self, covered: Callable[[Principal], bool]) -> int:
+        """As `UdpServer.enforce`."""
+        return self._server.enforce(covered)
 
     def _count(self, outcome: str) -> None:
         self._metrics.datagram(outcome)

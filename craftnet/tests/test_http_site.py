@@ -67,7 +67,14 @@ class FakeGateway:
         return self.sight
 
     def connect(
-        self, session_id: UUID, player_id: UUID, request: UdpConnectRequest, expires: float, now: float, host: str
+        self,
+        session_id: UUID,
+        player_id: UUID,
+        request: UdpConnectRequest,
+        expires: float,
+        now: float,
+        host: str,
+        bearer: Principal,
     ) -> UdpConnectResponse:
         """Expect it."""
         self.expected.append((session_id, player_id, request, expires, now, host))

@@ -7,6 +7,7 @@ from math import inf
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.access.principal import Principal
 from craftnet.errors import BadDatagram
 from craftnet.messages import Status
 from craftnet.protocols import codec, floods, path, peer
@@ -20,7 +21,7 @@ from craftnet.protocols.peer import Send
 from craftnet.protocols.records import CloseReason, Heartbeat, Kind
 from craftnet.protocols.replay import WINDOW
 from craftnet.protocols.tickets import RENEWAL, TOKEN_LIFETIME
-from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, running
+from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER, running
 from craftnet.tests.test_udp_channel import SECRET
 from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, table
 
@@ -219,14 +220,17 @@ class TokenTests(AttackCase):
     def test_revoked(self) -> None:
         """What is open closes with the reason, and nothing can be opened."""
         (hello,) = self.lab.initiator(self.ticket).start(NOW).datagrams
-        effects = self.lab.endpoint.revoke(PLAYER, NOW)
+        self.ticket.bearer = Principal(PLAYER, frozenset(), NOW + 3600)
+        closed, effects = self.lab.endpoint.revoke(lambda bearer: bearer.player_id == PLAYER, NOW)
+        self.assertEqual(closed, 1)
         for datagram in datagrams(effects):
             self.client.receive(datagram, NOW)
         self.assertEqual(self.client.over, CloseReason.REVOKED)
         self.assert_refused("unknown_connection", hello)
 
     def test_revocation_of_somebody_else(self) -> None:
-        self.assertEqual(self.lab.endpoint.revoke(OTHER_SESSION, NOW), [])
+        self.ticket.bearer = Principal(PLAYER, frozenset(), NOW + 3600)
+        self.assertEqual(self.lab.endpoint.revoke(lambda bearer: bearer.player_id == OTHER_PLAYER, NOW), (0, []))
         self.assert_well()
 
     def test_reused_handshake(self) -> None:

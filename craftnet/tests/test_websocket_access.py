@@ -17,12 +17,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN, PUBLISH
+from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch
 from craftnet.closecodes import CloseCode, retry_after
 from craftnet.protocols import drain
 from craftnet.service import Settings
 from craftnet.tests.live import SECRET, LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.samples import IRON, OTHER_PLAYER, PLAYER, SESSION
 from craftnet.tests.scripted_server import until
+from craftnet.tests.test_client_credentials import Recorder
 
 QUEUE = f"/ws/queue/{PLAYER}"
 CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
@@ -137,14 +139,19 @@ class RevocationTests(AccessTestCase):
         await other.send(offer(dated(now, "t-9", OTHER_PLAYER)))
         self.assertEqual((await self.answer(other))["type"], "token_accepted")
 
-    async def test_udp_connect(self) -> None:
+    async def test_udp(self) -> None:
         await self.publish(started())
         bearer = dated(reactor.seconds(), "t-1")
         body = msgspec.json.encode({"player_id": str(PLAYER), "client_version": "1.0.0"})
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {bearer}"}
         path = f"/udp/sessions/{SESSION}/connect"
         self.assertEqual((await self.request("POST", path, headers=headers, data=body)).code, 200)
-        await self.revoke(jti="t-1")
+        recorder = Recorder()
+        transport = UdpTransport(reactor, Address(self.url), SESSION, PLAYER, bearer)
+        watching = Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.01)).start()
+        await recorder.heard
+        self.assertEqual((await (await self.revoke(jti="t-1")).json())["closed"], 1)
+        self.assertEqual((await watching).verdict, Verdict.REFUSED)
         self.assertEqual((await self.request("POST", path, headers=headers, data=body)).code, 401)
 
     async def test_who_may(self) -> None:

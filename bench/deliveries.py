@@ -114,7 +114,7 @@ async def measure(watchers: int, count: int) -> None:
     admission = Admission(JwtAuthority(key_source(secret), reactor), sources.sessions, sources.queues)
     hub = Hub(sources, reactor, metrics)
     subscriptions = Subscriptions(admission, hub, HealthFeed(monitor, reactor, metrics))
-    factory = FeedFactory(subscriptions, metrics, reactor, Gate(Limits(connections=watchers)))
+    factory = FeedFactory(subscriptions, metrics, reactor, Gate(Limits(connections=watchers, per_player=0)))
     opened: list[FeedProtocol] = []
 
     class Protocol(FeedProtocol):

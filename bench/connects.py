@@ -1,0 +1,180 @@
+"""WebSocket connections per second of server CPU: a token checked with RS256 and a feed joined, against a bare Autobahn
+handshake.
+
+The server runs in this process; a second one connects, waits for the answer and hangs up, a number of connections at a
+time. Both ways are taken in turns, so that what else the machine does falls on both. What an RS256 check takes alone is
+measured too. All on 127.0.0.1; ends by itself.
+
+    python bench/connects.py --connections 1000 --rounds 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from uuid import UUID, uuid4
+
+import jwt
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater, react
+
+from craftnet.access.admission import Admission
+from craftnet.access.gate import Gate
+from craftnet.access.keys import OneKey, from_pem
+from craftnet.access.limits import Limits
+from craftnet.access.revocation import RevocableAuthority, Revocations
+from craftnet.access.tokens import JwtAuthority
+from craftnet.events import Event, SessionStart
+from craftnet.http.door import DoorFactory
+from craftnet.http.lobby import Lobby
+from craftnet.http.site import site
+from craftnet.hub import Hub
+from craftnet.ingest import Ingest
+from craftnet.observe.healthfeed import HealthFeed
+from craftnet.observe.metrics import Metrics
+from craftnet.observe.monitor import Monitor
+from craftnet.protocols.websocket import FeedFactory
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.sources import Sources
+from craftnet.subscriptions import Subscriptions
+
+PLAYER, SESSION = UUID(int=1), UUID(int=2)
+AT_ONCE = 50
+"""Handshakes on their way at the same time."""
+
+REQUEST = (
+    f"GET /ws/crafting/{SESSION}?player_id={PLAYER} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    "Authorization: Bearer {token}\r\n\r\n"
+)
+
+
+def knock(port: int, token: str, number: int) -> None:
+    """Connect that often, each time until the handshake is answered with 101."""
+    request, selector = REQUEST.replace("{token}", token).encode(), selectors.DefaultSelector()
+    begun = 0
+    while begun < number or selector.get_map():
+        while begun < number and len(selector.get_map()) < AT_ONCE:
+            connection = socket.create_connection(("127.0.0.1", port))
+            connection.sendall(request)
+            selector.register(connection, selectors.EVENT_READ)
+            begun += 1
+        for key, _ in selector.select():
+            assert isinstance(key.fileobj, socket.socket)
+            if not key.fileobj.recv(65536).startswith(b"HTTP/1.1 101 "):
+                raise SystemExit("a handshake was refused")
+            selector.unregister(key.fileobj)
+            key.fileobj.close()
+
+
+def bare() -> Factory:
+    """Autobahn, and nothing else."""
+    factory = WebSocketServerFactory()
+    factory.protocol = WebSocketServerProtocol
+    return factory
+
+
+async def craftnet(pem: bytes) -> Factory:
+    """All that stands behind craftnet's port, with one session to watch."""
+    metrics, backend = Metrics(), MemoryBackend(reactor, MemorySettings())
+    sources = Sources.of(backend)
+    monitor = Monitor({}, {}, reactor, version="bench")
+    revocations = Revocations()
+    authority = RevocableAuthority(JwtAuthority(OneKey(from_pem(pem)), reactor), revocations)
+    admission = Admission(authority, sources.sessions, sources.queues)
+    subscriptions = Subscriptions(admission, Hub(sources, reactor, metrics), HealthFeed(monitor, reactor, metrics))
+    limits = Limits(per_player=0, per_session=0)
+    feeds = FeedFactory(subscriptions, metrics, reactor, Gate(limits))
+    now = time.time()
+    start = SessionStart(session_id=SESSION, recipe_id=SESSION, player_id=PLAYER, estimated_duration_seconds=3600)
+    await sources.apply([Event(uuid4(), now, now, start, SESSION)])
+    routes = site(
+        admission=admission,
+        sources=sources,
+        ingest=Ingest(sources, metrics),
+        revocations=revocations,
+        enforcers=[feeds.enforce],
+        gateway=None,
+        monitor=monitor,
+        metrics=metrics,
+        clock=reactor,
+        protocols=(),
+    )
+    return DoorFactory(routes, feeds, reactor, Lobby(metrics, limits))
+
+
+async def cost(port: int, token: str, number: int) -> float:
+    """µs of this process's CPU for one connection, from its acceptance to its end."""
+    arguments = [sys.executable, __file__, "--knock", str(port), "--connections", str(number)]
+    child = subprocess.Popen(arguments, stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    before = time.process_time()
+    child.stdin.write(token.encode())
+    child.stdin.close()
+    while child.poll() is None:
+        await deferLater(reactor, 0.02, lambda: None)
+    if child.returncode:
+        raise SystemExit(child.returncode)
+    await deferLater(reactor, 0.1, lambda: None)
+    return (time.process_time() - before) / number * 1e6
+
+
+async def measure(number: int, rounds: int) -> None:
+    """Set up, measure in turns, print the medians."""
+    key = generate_private_key(65537, 2048)
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    now = int(time.time())
+    claims = {"sub": str(PLAYER), "iat": now, "exp": now + 3600, "jti": str(uuid4())}
+    token = jwt.encode(claims, key, "RS256")
+    ports = [
+        reactor.listenTCP(0, factory, interface="127.0.0.1", backlog=1024) for factory in (bare(), await craftnet(pem))
+    ]
+    costs: list[list[float]] = [[], []]
+    for _ in range(rounds):
+        for port, taken in zip(ports, costs, strict=True):
+            taken.append(await cost(port.getHost().port, token, number))
+    for port in ports:
+        await port.stopListening()
+    authority = JwtAuthority(OneKey(from_pem(pem)), reactor)
+    checks: list[float] = []
+    for _ in range(rounds):
+        before = time.process_time()
+        for _ in range(number):
+            authority.authenticate(token)
+        checks.append((time.process_time() - before) / number * 1e6)
+    floor, whole, check = (sorted(each)[rounds // 2] for each in (*costs, checks))
+    print(f"{number} connections a round, {AT_ONCE} at once; medians of {rounds} rounds; CPU of the server process")
+    for name, taken_by in (
+        ("bare Autobahn handshake (floor)", floor),
+        ("craftnet: RS256, feed, snapshot", whole),
+        ("… of it, checking the token", check),
+    ):
+        print(
+            f"  {name:32} {taken_by:7.1f} µs   {1e6 / taken_by:8,.0f}/s   {floor / taken_by:5.2f} of the floor's rate"
+        )
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--knock", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.knock is not None:
+        knock(arguments.knock, sys.stdin.read(), arguments.connections)
+    else:
+        react(lambda _: Deferred.fromCoroutine(measure(arguments.connections, arguments.rounds)))
+
+
+if __name__ == "__main__":
+    main()

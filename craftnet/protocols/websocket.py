@@ -65,6 +65,7 @@ class FeedProtocol(WebSocketServerProtocol):
 
     factory: FeedFactory
     principal: Principal
+    _hearing_close = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -287,6 +288,25 @@ class FeedProtocol(WebSocketServerProtocol):
         self.factory.metrics.refused(label)
         self._stop_watching()
         self._close(code, reason)
+
+    def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
+        """The peer closes, or completes our close."""
+        self._hearing_close = True
+        try:
+            return super().onCloseFrame(code, reasonRaw)
+        finally:
+            self._hearing_close = False
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """End the TCP connection.
+
+        Autobahn takes a wrong close frame for the answer to the one with which it complains, and aborts before that is
+        sent: here it is sent. And it does nothing for a peer that was dropped before and does not take what it is
+        still sent: here that one is aborted.
+        """
+        if abort and self.state == self.STATE_CLOSED:
+            self._closeConnection(abort=True)
+        super().dropConnection(abort and not self._hearing_close)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over."""

@@ -149,3 +149,21 @@ class SlowWatcherTests(LiveTestCase):
         self.assertEqual(octets.count(b'"material_notification"'), number * NOTIFICATIONS)
         self.assertIn(b'"crafting_complete"', octets)
         self.assertGreater(octets.index(b'"crafting_complete"'), octets.rindex(b'"material_notification"'))
+
+    async def test_who_closes_without_reading(self) -> None:
+        """The answer waits behind what is not read; the next heartbeat ends that."""
+        await self.publish(started())
+        (connection,) = await in_thread(self.stall, 1)
+        self.addCleanup(connection.close)
+        (protocol,) = self.protocols
+        number = 0
+        while not len(protocol._waiting):
+            await self.publish(shortages(number))
+            number += 1
+        connection.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
+        while protocol.state != protocol.STATE_CLOSED:
+            await self.request("GET", "/health")
+        self.assertEqual(self.protocols, [protocol])
+        protocol.heartbeat()
+        await protocol.gone
+        self.assertEqual(self.protocols, [])

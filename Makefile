@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What npm writes when it is done: the suite runs a watcher in Node.js, too.
+NODE_MODULES := clients/node-interop/node_modules/.package-lock.json
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
@@ -11,7 +13,7 @@ ARGS ?= --backend workshop
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
 
-test: $(VENV)/installed-test
+test: $(VENV)/installed-test $(NODE_MODULES)
 	$(BIN)/trial craftnet
 
 lint: $(VENV)/installed-dev
@@ -20,7 +22,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy craftnet
 
 clean:
-	rm -rf $(VENV) build *.egg-info _trial_temp*
+	rm -rf $(VENV) build *.egg-info _trial_temp* clients/node-interop/node_modules
 
 # Debian keeps the module that makes virtual environments in a package of its own.
 $(BIN)/python:
@@ -38,4 +40,10 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-dev: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	touch $@
+
+$(NODE_MODULES): clients/node-interop/package.json clients/node-interop/package-lock.json
+	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && apt-get install -y nodejs npm; } || \
+		{ echo "The tests need Node.js 18 or later with npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
+	cd clients/node-interop && npm ci --no-audit --no-fund
 	touch $@

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.twisted.websocket import WebSocketServerFactory
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -39,6 +39,7 @@ from craftnet.protocols.connections import Connections
 from craftnet.protocols.drain import SPREAD, schedule
 from craftnet.protocols.encodings import encoding
 from craftnet.protocols.inband import Answer, TokenAccepted, TokenRefused, read_offer
+from craftnet.protocols.slimming import SlimProtocol
 from craftnet.protocols.subprotocols import choose
 from craftnet.protocols.transmit import bound_buffers, transmit
 from craftnet.subscriptions import Subscription, Subscriptions
@@ -60,7 +61,7 @@ Result = TypeVar("Result")
 
 
 @implementer(IWatcher, IPushProducer)
-class FeedProtocol(WebSocketServerProtocol):
+class FeedProtocol(SlimProtocol):
     """One WebSocket connection, which watches one feed."""
 
     factory: FeedFactory
@@ -136,9 +137,7 @@ class FeedProtocol(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         """Start watching."""
-        # What Autobahn keeps of the handshake costs memory, and holds the token.
-        del self.http_request_data, self.http_headers, self.http_response_data
-        self.websocket_protocols = []
+        self.slim()
         assert self._subscription is not None
         self._admitting = None
         self.factory.opened(self)

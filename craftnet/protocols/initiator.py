@@ -33,7 +33,7 @@ from craftnet.protocols.records import (
     Response,
 )
 from craftnet.protocols.snapshots import MaterialsAssembler, ProgressAssembler
-from craftnet.protocols.timing import PATIENCE, Pulse
+from craftnet.protocols.timing import Pulse
 from craftnet.state import MaterialsState
 
 CONNECT_TIMEOUT = 15.0
@@ -114,11 +114,10 @@ class Initiator:
         random: Callable[[int], bytes] = os.urandom,
         count: Callable[[str], None] = lambda outcome: None,
     ) -> None:
-        self.pulse = Pulse()
+        self.pulse = Pulse(heartbeat)
         self.over: CloseReason | None = None
         self.token = token
         self._handshake_key = HandshakeKey(token.secret)
-        self._heartbeat = heartbeat
         self._random = random
         self._count = count
         self._client_nonce = b""
@@ -129,8 +128,6 @@ class Initiator:
         self._give_up_at = inf
         self._channel: Channel | None = None
         self._connected = False
-        self._heard = 0.0
-        self._heartbeat_at = inf
         self._ack_at = inf
         self._unacknowledged = 0
         self._reported = 0  # the table the server knows we hold.
@@ -146,7 +143,7 @@ class Initiator:
             return inf
         if not self._connected:
             return min(self._greet_at, self._give_up_at)
-        return min(self._heartbeat_at, self._ack_at, self._heard + PATIENCE * self._heartbeat)
+        return min(self.pulse.deadline, self._ack_at)
 
     @property
     def conditions(self) -> Conditions:
@@ -193,10 +190,9 @@ class Initiator:
                 return self._knock(now)
             return Output([self._greet(now)], [])
         assert self._channel is not None
-        if now >= self._heard + PATIENCE * self._heartbeat:
+        if self.pulse.dead(now):
             return self._end(CloseReason.SILENT, [])
-        if now >= self._heartbeat_at:
-            self._heartbeat_at = now + self._heartbeat
+        if self.pulse.due(now):
             self._channel.renew(now)
             body = codec.encode_heartbeat(self.pulse.beat(now))
             return Output([self._seal(self._channel, Kind.HEARTBEAT, body)], [])
@@ -253,11 +249,11 @@ class Initiator:
         return Output([self._greet(now)], [])
 
     def _opened(self, channel: Channel, incoming: Incoming, now: float) -> Output:
-        self._heard = now
+        self.pulse.alive(now)
         output = Output([], [])
         if not self._connected:
             self._connected = True
-            self._heartbeat_at = now
+            self.pulse.begin(now)
             output.events.append(Connected())
         try:
             self._take(channel, incoming, output, now)

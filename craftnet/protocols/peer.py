@@ -29,7 +29,7 @@ from craftnet.protocols.path import Path
 from craftnet.protocols.records import CloseReason, FreshSecret, Kind
 from craftnet.protocols.snapshots import encoded, materials_records, progress_records
 from craftnet.protocols.tickets import Ticket
-from craftnet.protocols.timing import PATIENCE, Pulse
+from craftnet.protocols.timing import Pulse
 from craftnet.state import MaterialsState, SessionState
 
 RESYNC_SPACING = 1.0
@@ -98,8 +98,6 @@ class Peer:
         "_close_sequence",
         "_closes",
         "_closing",
-        "_heard",
-        "_heartbeat_at",
         "_materials",
         "_outbox",
         "_pace",
@@ -129,7 +127,7 @@ class Peer:
         now: float,
     ) -> None:
         self.finished: CloseReason | None = None
-        self.pulse = Pulse()
+        self.pulse = Pulse(terms.heartbeat, now)
         self.sightings: tuple[Sighting, ...] = ()
         self._ticket = ticket
         self._path = Path(address)
@@ -139,9 +137,7 @@ class Peer:
         self._room = ticket.packet_size - OVERHEAD
         self._pace = Pace()
         self._outbox = Outbox(self._room, self.pulse.round_trip, self._pace)
-        self._heard = now
         self._taken_until = -inf
-        self._heartbeat_at = now
         self._progress: SessionState | None = None
         self._materials: MaterialsState | None = None
         self._tables: Tables | None = None
@@ -185,8 +181,7 @@ class Peer:
         if self._closing is None:
             open_only = min(self._ticket.expires, self._ticket.renew_at, self._sync_at)
         return min(
-            self._heartbeat_at,
-            self._heard + PATIENCE * self._terms.heartbeat,
+            self.pulse.deadline,
             open_only,
             self._resync_at,
             self._close_at,
@@ -201,7 +196,7 @@ class Peer:
         """
         incoming = self._channel.open(datagram)
         self._charge(now)
-        self._heard = now
+        self.pulse.alive(now)
         if address != self._path.address and incoming.sequence == self._channel.newest:
             self._path.heard(address, len(datagram))
         if self._landed(incoming, now):
@@ -243,14 +238,13 @@ class Peer:
 
     def tick(self, now: float) -> list[Send]:
         """Do what is due at `now`."""
-        if now >= self._heard + PATIENCE * self._terms.heartbeat:
+        if self.pulse.dead(now):
             self.finished = CloseReason.SILENT
             return []
         if now >= self._ticket.expires and self._closing is None:
             self._closing = CloseReason.EXPIRED
         sends = []
-        if now >= self._heartbeat_at:
-            self._heartbeat_at = now + self._terms.heartbeat
+        if self.pulse.due(now):
             self._channel.renew(now)
             sends.append(self._send(Kind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now))))
         if now >= self._resync_at:

@@ -141,13 +141,13 @@ class MaterialsAssembler:
         Raises:
             BadDatagram: this is the difference from a table that is not held; only a full one helps now.
         """
+        if sequence < self._sequence and record.version != self._version:
+            return
+        if isinstance(record, MaterialsDelta):
+            self._patch(record)
+            self._sequence = max(self._sequence, sequence)
+            return
         if record.version != self._version:
-            if sequence < self._sequence:
-                return
-            if isinstance(record, MaterialsDelta):
-                self._patch(record)
-                self._sequence = sequence
-                return
             self._version, self._totals = record.version, None
             self._rows.clear()
             self._problems.clear()
@@ -155,10 +155,8 @@ class MaterialsAssembler:
         if isinstance(record, MaterialsPart):
             self._totals = (record.rows, record.problems)
             self._rows.update(enumerate(record.materials, record.first))
-        elif isinstance(record, ProblemsPart):
+        else:
             self._problems.update(enumerate(record.problems, record.first))
-        else:  # told by its parts before; nothing new.
-            return
         if self._totals == (len(self._rows), len(self._problems)):
             self._complete(self._version, self._assembled())
 

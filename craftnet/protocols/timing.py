@@ -16,6 +16,9 @@ PATIENCE = 3
 SAMPLES = 8
 """How many heartbeats the clock offset is chosen from."""
 
+PROBING = 1.0
+"""Seconds between heartbeats while nothing is heard, and before one that was lost is sent again."""
+
 _LONGEST = 60.0  # seconds; a "round trip" beyond it is a clock that was set.
 
 
@@ -59,6 +62,13 @@ class RoundTrip:
 class Pulse:
     """The heartbeats of one connection, from one side.
 
+    One goes out every `interval`. When for so long nothing was heard, or the other side does not know of our newest one
+    though it should, another goes out soon: three of them may get lost in a row on a bad line that is alive.
+
+    Arguments:
+        interval: seconds.
+        now: when the connection begins, Unix seconds; the first heartbeat is due then.
+
     Attributes:
         round_trip: fed by every heartbeat that echoes one of ours.
         offset: seconds to add to our clock to get the other side's: of the last samples, the one with the least delay.
@@ -66,9 +76,24 @@ class Pulse:
         jitter: the smoothed difference between the times two heartbeats take, seconds (RFC 3550 section 6.4.1).
     """
 
-    __slots__ = ("_heard_us", "_newest", "_samples", "jitter", "offset", "round_trip", "uncertainty")
+    __slots__ = (
+        "_beat_at",
+        "_heard",
+        "_heard_us",
+        "_interval",
+        "_newest",
+        "_samples",
+        "_sent",
+        "jitter",
+        "offset",
+        "round_trip",
+        "uncertainty",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, interval: float = 5.0, now: float = 0.0) -> None:
+        self._interval = interval
+        self._heard = self._beat_at = now
+        self._sent = 0.0
         self.round_trip = RoundTrip()
         self.offset = 0.0
         self.uncertainty = 0.0
@@ -77,8 +102,31 @@ class Pulse:
         self._newest = 0
         self._heard_us = 0
 
+    def begin(self, now: float) -> None:
+        """The connection begins only now."""
+        self._heard = self._beat_at = now
+
+    def alive(self, now: float) -> None:
+        """Something authentic came in."""
+        self._heard = now
+
+    @property
+    def deadline(self) -> float:
+        """When a heartbeat is due, or the other side is to be taken for dead, Unix seconds."""
+        return min(self._beat_at, self._heard + PATIENCE * self._interval)
+
+    def dead(self, now: float) -> bool:
+        """Whether the silence has lasted too long."""
+        return now >= self._heard + PATIENCE * self._interval
+
+    def due(self, now: float) -> bool:
+        """Whether to send a heartbeat."""
+        return now >= self._beat_at
+
     def beat(self, now: float) -> Heartbeat:
         """The heartbeat to send."""
+        self._sent = now
+        self._beat_at = now + (self._interval if now < self._heard + self._interval else PROBING)
         return Heartbeat(_microseconds(now), self._newest, self._heard_us)
 
     def heard(self, heartbeat: Heartbeat, now: float) -> None:
@@ -91,6 +139,8 @@ class Pulse:
             if drift <= _LONGEST:
                 self.jitter += (drift - self.jitter) / 16
         self._newest, self._heard_us = heartbeat.sent_us, heard_us
+        if heartbeat.echoed_us < _microseconds(self._sent) and now >= self._sent + self.round_trip.timeout:
+            self._beat_at = min(self._beat_at, max(now, self._sent + PROBING))
         if heartbeat.echoed_us:
             there = (heartbeat.received_us - heartbeat.echoed_us) / 1_000_000
             back = (heartbeat.sent_us - self._heard_us) / 1_000_000

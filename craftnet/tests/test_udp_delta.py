@@ -9,7 +9,7 @@ from craftnet.errors import BadDatagram
 from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols import codec
 from craftnet.protocols.delta import LARGEST, RING, Tables, difference, patched
-from craftnet.protocols.records import MaterialsDelta, RowChange
+from craftnet.protocols.records import MaterialsDelta, MaterialsPart, RowChange
 from craftnet.protocols.snapshots import MaterialsAssembler, materials_records
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import COPPER, IRON, NOW, SESSION
@@ -120,6 +120,16 @@ class AssemblerTests(SynchronousTestCase):
         assert delta is not None
         self.assembler.apply(delta, 2)
         self.assertEqual(self.assembler.materials, table(2, iron=3))
+        self.assembler.apply(delta, 3)
+        self.assertEqual(self.assembler.materials, table(2, iron=3))
+
+    def test_one_that_completes_a_table_of_which_parts_are_there(self) -> None:
+        """The server told the parts first, and the difference once it knew what we hold."""
+        part = materials_records(table(2, iron=3), 1000)[0]
+        assert isinstance(part, MaterialsPart)
+        self.assembler.apply(part, 2)
+        delta = difference(table(), table(2, iron=3))
+        assert delta is not None
         self.assembler.apply(delta, 3)
         self.assertEqual(self.assembler.materials, table(2, iron=3))
 

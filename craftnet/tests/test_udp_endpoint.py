@@ -270,12 +270,12 @@ class PeerTests(SynchronousTestCase):
         effects = self._play(NOW + 1000, deaf=True)
         self.assertEqual(gone(effects), [self.peer])
         self.assertEqual(self.peer.finished, CloseReason.SILENT)
-        self.assertLess(len(datagrams(effects)), 12)
+        self.assertLess(len(datagrams(effects)), 20)
 
     def test_silence_of_three_heartbeats_ends_it(self) -> None:
         effects = self._play(NOW + 3 * HEARTBEAT - 0.1, deaf=True)
         self.assertEqual(gone(effects), [])
-        self.assertEqual(len(datagrams(effects)), 2)
+        self.assertEqual(len(datagrams(effects)), 10)  # after 5 s, then every second: the next may get through.
         self.assertEqual(gone(self._play(NOW + 3 * HEARTBEAT, deaf=True)), [self.peer])
         self.assertEqual(len(self.lab.endpoint), 0)
         self.assertIsNone(self.lab.endpoint.deadline)

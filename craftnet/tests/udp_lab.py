@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
@@ -84,18 +85,36 @@ def datagrams(effects: list[Effect]) -> list[bytes]:
 class BadNetwork:
     """One client and the server, with delay, loss, duplication, reordering and flipped bits in between."""
 
-    def __init__(self, lab: Lab, client: Initiator, *, seed: int, loss: float, noise: float = 0.05) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        client: Initiator,
+        *,
+        seed: int,
+        loss: float,
+        noise: float = 0.05,
+        latency: float = 0.01,
+        jitter: float = 0.08,
+    ) -> None:
         self.lab = lab
         self.client = client
         self.now = NOW
         self.events: list[ClientEvent] = []
         self.peers: list[Peer] = []
         self.gone: list[Peer] = []
+        self.address = CLIENT
+        self.snapshot: Callable[[Peer], list[Effect]] = lambda peer: []  # what the hub would tell a new peer.
         self._random = Random(seed)
         self._loss = loss
         self._noise = noise
+        self._latency = latency
+        self._jitter = jitter
         self._order = count()
         self._wire: list[tuple[float, int, bool, bytes]] = []
+
+    def heal(self) -> None:
+        """From now on nothing is lost or changed."""
+        self._loss = self._noise = 0.0
 
     def start(self) -> None:
         """The client knocks."""
@@ -115,6 +134,7 @@ class BadNetwork:
                     self._carry(datagram, to_server=False)
                 case Opened(peer):
                     self.peers.append(peer)
+                    self.perform(self.snapshot(peer))
                 case Gone(peer):
                     self.gone.append(peer)
 
@@ -132,7 +152,7 @@ class BadNetwork:
             if self._wire and self._wire[0][0] <= self.now:
                 _, _, to_server, datagram = heappop(self._wire)
                 if to_server:
-                    self.perform(self.lab.send(datagram, self.now))
+                    self.perform(self.lab.send(datagram, self.now, self.address))
                 else:
                     self.take(self.client.receive(datagram, self.now))
             elif server is not None and server <= self.now:
@@ -152,5 +172,5 @@ class BadNetwork:
                 mask = bytearray(datagram)
                 mask[flipped // 8] ^= 1 << flipped % 8
                 carried = bytes(mask)
-            delay = 0.01 + random.random() * 0.08
+            delay = self._latency + random.random() * self._jitter
             heappush(self._wire, (self.now + delay, next(self._order), to_server, carried))

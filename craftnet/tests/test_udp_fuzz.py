@@ -1,0 +1,182 @@
+"""Random changes of a corpus, before and after decryption: nothing but a refusal, or something that means itself.
+
+python -m craftnet.tests.test_udp_fuzz 60     # seconds; adds what is new to protocol/corpus.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+import craftnet
+from craftnet.errors import BadDatagram
+from craftnet.protocols import codec
+from craftnet.protocols.records import CloseReason, Kind
+from craftnet.tests.samples import NOW, running
+from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, Lab, datagrams, table
+
+CORPUS = Path(craftnet.__file__).parent.parent / "protocol" / "corpus.json"
+
+ROUNDS = 15_000
+"""Of each target, in the suite."""
+
+Target = Callable[[bytes], str]
+"""Takes an input; gives a word or two for what became of it, by which new behaviour is known."""
+
+
+_NO_DIGITS = str.maketrans("", "", "0123456789")
+
+
+def _codec(decode: Callable[[bytes], object], encode: Callable[[object], bytes]) -> Target:
+    def run(octets: bytes) -> str:
+        try:
+            value = decode(octets)
+        except BadDatagram as error:
+            return f"{error.outcome}: {str(error).translate(_NO_DIGITS)}"
+        assert encode(value) == octets, f"{octets.hex()} is written otherwise"
+        return "taken: " + ", ".join(sorted({type(part).__name__ for part in value} if isinstance(value, list) else ""))
+
+    return run
+
+
+def _before_decryption() -> Target:
+    """The server, from an address it knows and from one it does not."""
+    lab = Lab()
+    _, peer = lab.connect(lab.ticket())
+    name = peer.connection_id.to_bytes(4, "big")
+
+    def run(octets: bytes) -> str:
+        lab.counted.clear()
+        for datagram in (octets, octets[:1] + name + octets[5:]):
+            for address in (CLIENT, ELSEWHERE):
+                assert lab.send(datagram, NOW, address) == [], octets.hex()
+        assert peer.finished is None
+        return ", ".join(sorted(lab.counted))
+
+    return run
+
+
+def _after_decryption(*, by_server: bool) -> Target:
+    """One side, from the other's real keys: the first byte is the kind, the rest the body."""
+    lab = Lab()
+    client, peer = lab.connect(lab.ticket())
+    for datagram in datagrams(lab.endpoint.tell(peer, running(), NOW) + lab.endpoint.tell(peer, table(), NOW)):
+        client.receive(datagram, NOW)
+    kinds = [kind for kind in Kind if kind > Kind.RESPONSE and (kind is not Kind.CLOSE)]
+    clock = NOW
+
+    def run(octets: bytes) -> str:
+        nonlocal clock
+        clock += 0.02  # slow enough not to be a flood.
+        kind = kinds[octets[0] % len(kinds)] if octets else Kind.STATE
+        channel = peer._channel if by_server else client._channel
+        assert channel is not None
+        datagram = channel.seal(kind, octets[1:])
+        counted: list[str] = []
+        if by_server:
+            client._count = counted.append
+            client.receive(datagram, clock)
+            assert client.over is None, client.over
+        else:
+            lab.counted.clear()
+            lab.send(datagram, clock)
+            assert peer.finished in (None, CloseReason.SILENT), peer.finished
+            counted = sorted(lab.counted)
+        return f"{kind.name}: {', '.join(counted)}"
+
+    return run
+
+
+def targets() -> dict[str, Target]:
+    """All of them, each with a connection of its own where it needs one."""
+    return {
+        "state": _codec(codec.decode_state, lambda records: b"".join(map(codec.encode_state_record, records))),  # type: ignore[call-overload]  # it is a list of records.
+        "progress": _codec(codec.decode_progress, codec.encode_progress),  # type: ignore[arg-type]  # what was decoded.
+        "materials": _codec(codec.decode_materials, codec.encode_materials),  # type: ignore[arg-type]  # the same.
+        "datagram": _before_decryption(),
+        "client": _after_decryption(by_server=True),
+        "server": _after_decryption(by_server=False),
+    }
+
+
+def mutated(octets: bytes, random: Random) -> bytes:
+    """A few changes of the kinds that find faults: bits, bytes at the edges, cuts, doubles."""
+    changed = bytearray(octets)
+    for _ in range(random.randrange(1, 5)):
+        place = random.randrange(len(changed) + 1)
+        match random.randrange(6):
+            case 0 if changed:
+                changed[place - 1] ^= 1 << random.randrange(8)
+            case 1 if changed:
+                changed[place - 1] = random.choice([0, 1, 0x7F, 0x80, 0xFF, random.randrange(256)])
+            case 2:
+                del changed[place:]
+            case 3:
+                changed[place:place] = random.randbytes(random.randrange(1, 9))
+            case 4:
+                changed += changed[place:]
+            case _:
+                del changed[place : place + random.randrange(1, 9)]
+    return bytes(changed[:1300])
+
+
+class FuzzTests(SynchronousTestCase):
+    """A bounded run, always the same."""
+
+    def setUp(self) -> None:
+        if not CORPUS.exists():
+            raise SkipTest("not run from the repository")
+        self.corpus: dict[str, list[str]] = json.loads(CORPUS.read_text(encoding="utf-8"))
+
+    def _fuzz(self, name: str) -> None:
+        random, target = Random(name), targets()[name]
+        seeds = [bytes.fromhex(octets) for octets in self.corpus[name]]
+        seen = {target(octets) for octets in seeds}
+        self.assertGreater(len(seen), 1)
+        for _ in range(ROUNDS):
+            target(mutated(random.choice(seeds), random))
+
+    def test_state(self) -> None:
+        self._fuzz("state")
+
+    def test_posted_progress(self) -> None:
+        self._fuzz("progress")
+
+    def test_posted_materials(self) -> None:
+        self._fuzz("materials")
+
+    def test_before_decryption(self) -> None:
+        self._fuzz("datagram")
+
+    def test_client_after_decryption(self) -> None:
+        self._fuzz("client")
+
+    def test_server_after_decryption(self) -> None:
+        self._fuzz("server")
+
+
+def main(seconds: float) -> None:
+    """Look for inputs that behave as none of the corpus does, and add them."""
+    corpus = json.loads(CORPUS.read_text(encoding="utf-8"))
+    random = Random()
+    for name, target in targets().items():
+        seen = {target(bytes.fromhex(octets)) for octets in corpus[name]}
+        until = time.monotonic() + seconds / len(targets())
+        while time.monotonic() < until:
+            octets = mutated(bytes.fromhex(random.choice(corpus[name])), random)
+            behaviour = target(octets)
+            if behaviour not in seen and len(octets) < 600:
+                seen.add(behaviour)
+                corpus[name].append(octets.hex())
+        print(f"{name}: {len(corpus[name])} inputs, {len(seen)} behaviours")
+    CORPUS.write_text(json.dumps(corpus, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))

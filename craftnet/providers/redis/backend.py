@@ -17,6 +17,7 @@ from zope.interface import implementer
 from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IBackend, IBackendFactory
 from craftnet.providers.redis.follower import BLOCK, Follower
+from craftnet.providers.redis.intake import Intake
 from craftnet.providers.redis.keys import Keys
 from craftnet.providers.redis.ledger import Ledger
 from craftnet.providers.redis.link import Credentials, Link
@@ -25,6 +26,7 @@ from craftnet.providers.redis.sources import RedisMaterials, RedisQueues, RedisS
 from craftnet.providers.redis.subjects import MATERIALS, QUEUES, SESSIONS
 from craftnet.providers.redis.sweeper import Sweeper
 from craftnet.providers.redis.topics import Topics
+from craftnet.sources import Sources
 
 
 @implementer(IBackend)
@@ -42,7 +44,7 @@ class RedisBackend:
             credentials = Credentials(settings.user, password)
             return Link(_endpoint(reactor, settings), str(settings.address), credentials, settings.db, reactor, timeout)
 
-        asking, blocking = link(settings.timeout), link(settings.timeout + BLOCK)
+        asking, blocking, taking = (link(settings.timeout + wait) for wait in (0.0, BLOCK, BLOCK))
         sessions = Topics(SESSIONS), Ledger(SESSIONS, keys, asking, settings, reactor)
         materials = Topics(MATERIALS), Ledger(MATERIALS, keys, asking, settings, reactor)
         queues = Topics(QUEUES), Ledger(QUEUES, keys, asking, settings, reactor)
@@ -51,8 +53,9 @@ class RedisBackend:
         self.materials = RedisMaterials(materials[1], materials[0], self._follower)
         self.queues = RedisQueues(queues[1], queues[0], self._follower)
         self.sweeper = Sweeper([one.name for one in (SESSIONS, MATERIALS, QUEUES)], keys, asking, settings, reactor)
+        intake = Intake(taking, asking, keys, Sources.of(self), reactor)
         self.service = MultiService()
-        for part in (asking, blocking, self._follower, self.sweeper):
+        for part in (asking, blocking, taking, self._follower, self.sweeper, intake):
             part.setServiceParent(self.service)
 
     @property

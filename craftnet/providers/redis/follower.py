@@ -68,8 +68,7 @@ class Follower(Service):
     def startService(self) -> None:
         """Begin to read."""
         super().startService()
-        self._reading = Deferred.fromCoroutine(self._read_on())
-        self._reading.addErrback(self._stopped)
+        self._begin()
 
     def stopService(self) -> None:
         """Read no more."""
@@ -93,6 +92,10 @@ class Follower(Service):
         # It may not hold the question yet: then ask again. Without Redis, the next question is a new one anyway.
         asked.addCallback(lambda done: done or self._reactor.callLater(0.01, self._interrupt))
         asked.addErrback(lambda failure: failure.trap(Unavailable) and None)
+
+    def _begin(self) -> None:
+        self._reading = Deferred.fromCoroutine(self._read_on())
+        self._reading.addErrback(self._stopped)
 
     async def _read_on(self) -> None:
         while self.running:
@@ -202,7 +205,8 @@ class Follower(Service):
             return
         self._log.failure("reading changes from Redis failed", failure)
         if self.running:
-            self._reactor.callLater(RETRY, self.startService)
+            self._client = None
+            self._reactor.callLater(RETRY, self._begin)
 
 
 def _order(position: bytes) -> tuple[int, int]:

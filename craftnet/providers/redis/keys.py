@@ -31,6 +31,16 @@ class Keys:
         return f"{self._prefix}:waiters"
 
     @property
+    def events(self) -> str:
+        """A stream: the events that the authority adds."""
+        return f"{self._prefix}:events"
+
+    @property
+    def lease(self) -> str:
+        """Which node takes events from that stream now."""
+        return f"{self._prefix}:lease"
+
+    @property
     def nothing(self) -> str:
         """A stream that nobody writes to."""
         return f"{self._prefix}:nothing"
@@ -54,11 +64,3 @@ class Keys:
     def changes(self, partition: int) -> str:
         """A stream: the changes of one partition."""
         return f"{self._prefix}:changes:{partition}"
-
-    def events(self, partition: int) -> str:
-        """A stream: events that the authority adds."""
-        return f"{self._prefix}:events:{partition}"
-
-    def lease(self, partition: int) -> str:
-        """Which node takes events from that stream now."""
-        return f"{self._prefix}:lease:{partition}"

@@ -26,6 +26,9 @@ Value = bytes | str | int | float
 _retry_delay = backoffPolicy(initialDelay=0.1, maxDelay=3.0, jitter=lambda: uniform(0.0, 0.2))
 """Seconds; random in part, so that many nodes do not come back all at once."""
 
+FAREWELL = 1.0
+"""Seconds that a connection may take to close."""
+
 _REASONS = {
     "OOM": "Redis is out of memory.",
     "LOADING": "Redis is loading its data.",
@@ -107,8 +110,10 @@ class Link(Service):
         keeping, self._keeping = self._keeping, None
         gone: Deferred[None] = succeed(None)
         if self._connection is not None:
-            gone = self._connection.whenDisconnected().addCallback(lambda _: None)
-            self._connection.transport.abortConnection()
+            # What was sent last is still to go out; but nobody waits for a Redis that hangs.
+            patience = self._reactor.callLater(FAREWELL, self._connection.transport.abortConnection)
+            gone = self._connection.whenDisconnected().addCallback(lambda _: patience.active() and patience.cancel())
+            self._connection.transport.loseConnection()
         elif keeping is not None:
             keeping.cancel()
         self._release()

@@ -78,17 +78,29 @@ return 1
 """
 """Asked for by every node; the first one does it."""
 
+LEASE = b"""
+-- key: lease. arguments: who wants it, milliseconds. Answers: 1, or 0 when it is another's.
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
 RELEASE = b"""
 -- key: lease. argument: who holds it.
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
 
-LEASE = b"""
--- key: lease. arguments: who wants it, milliseconds.
--- Answers: 2 when it is new, 1 when it goes on, 0 when it is another's.
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return holder and 1 or 2
+JOIN = b"""
+-- key: stream. argument: group.
+local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+if type(made) == 'table' and made['err'] and not string.find(made['err'], 'BUSYGROUP') then return made end
+return 1
+"""
+
+DONE = b"""
+-- key: stream. arguments: group, entries. What is done does not stay: the stream's length is what is still to do.
+redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, 2))
+return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
 """

@@ -1,0 +1,145 @@
+"""Takes the events that the authority adds to a stream. One node at a time does, so that they stay in order.
+
+A node takes them under a lease; when it dies, the lease runs out, and the next one begins with what the dead one had
+taken and not finished. An event that was applied twice is a duplicate the second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from craftnet.errors import Unavailable
+from craftnet.events import Event, Outcome, Verdict, decode, rejected
+from craftnet.providers.redis import scripts
+from craftnet.providers.redis.keys import Keys
+from craftnet.providers.redis.link import Link
+from craftnet.sources import Sources
+
+GROUP = "craftnet"
+"""The consumer group."""
+
+FIELD = b"event"
+"""The field of an entry that holds an event as JSON."""
+
+LEASE = 5.0
+"""Seconds that a node's lease holds."""
+
+BLOCK = 1.0
+"""Seconds for which Redis holds a question; then the lease is renewed."""
+
+BATCH = 500
+"""Events that are taken at once."""
+
+RETRY = 0.5
+"""Seconds until a node without the lease asks for it again."""
+
+
+class Intake(Service):
+    """A node's part in taking events.
+
+    Arguments:
+        blocking: a connection that nothing else uses.
+        asking: the connection for everything else.
+        sources: what the events are given to.
+    """
+
+    _log = Logger()
+
+    def __init__(self, blocking: Link, asking: Link, keys: Keys, sources: Sources, reactor: Any) -> None:
+        self._blocking = blocking
+        self._asking = asking
+        self._keys = keys
+        self._sources = sources
+        self._reactor = reactor
+        self._name = uuid4().hex
+        self._taking: Deferred[None] | None = None
+
+    def startService(self) -> None:
+        """Begin to take events, or to wait for the lease."""
+        super().startService()
+        self._begin()
+
+    def stopService(self) -> None:
+        """Take no more, and let another node."""
+        super().stopService()
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+        released = Deferred.fromCoroutine(self._asking.run(scripts.RELEASE, [self._keys.lease], [self._name]))
+        released.addErrback(lambda failure: failure.trap(Unavailable) and None)  # it runs out by itself.
+
+    def _begin(self) -> None:
+        self._taking = Deferred.fromCoroutine(self._take_on())
+        self._taking.addErrback(self._stopped)
+
+    async def _take_on(self) -> None:
+        while self.running:
+            await self._blocking.connected()
+            try:
+                if await self._leased():
+                    await self._join()
+                    await self._finish()
+                    while await self._leased():
+                        await self._take()
+            except Unavailable:
+                pass  # health says so; what was taken is still pending.
+            await deferLater(self._reactor, RETRY)
+
+    async def _leased(self) -> bool:
+        """Whether this node has the lease for another while."""
+        return bool(await self._asking.run(scripts.LEASE, [self._keys.lease], [self._name, int(LEASE * 1000)]))
+
+    async def _join(self) -> None:
+        """Make the stream and the group, unless they are there."""
+        await self._asking.run(scripts.JOIN, [self._keys.events], [GROUP])
+
+    async def _finish(self) -> None:
+        """What was taken, by this node or a dead one, and not finished."""
+        position = b"0-0"
+        while True:
+            command = ("XAUTOCLAIM", self._keys.events, GROUP, self._name, 0, position, "COUNT", BATCH)
+            position, entries, *_ = await self._blocking.ask(*command)
+            await self._apply(entries)
+            if position == b"0-0" or not await self._leased():
+                return
+
+    async def _take(self) -> None:
+        answer = await self._blocking.ask(
+            *("XREADGROUP", "GROUP", GROUP, self._name, "COUNT", BATCH, "BLOCK", int(BLOCK * 1000)),
+            *("STREAMS", self._keys.events, ">"),
+        )
+        for _, entries in answer or ():
+            await self._apply(entries)
+
+    async def _apply(self, entries: Sequence[Sequence[Any]]) -> None:
+        now = self._reactor.seconds()
+        decoded = [_decoded(fields, now) for _, fields in entries if fields]
+        events = [one for one in decoded if isinstance(one, Event)]
+        outcomes = [one for one in decoded if isinstance(one, Outcome)] + await self._sources.apply(events)
+        reasons = [outcome.reason for outcome in outcomes if outcome.verdict is Verdict.REJECTED]
+        if reasons:
+            self._log.warn("{count} events from Redis were rejected: {reason}", count=len(reasons), reason=reasons[0])
+        done = [entry[0] for entry in entries if entry]
+        if done:
+            await self._asking.run(scripts.DONE, [self._keys.events], [GROUP, *done])
+
+    def _stopped(self, failure: Failure) -> None:
+        """Only stopping ends it; anything else is a bug of ours, after which it goes on."""
+        if failure.check(CancelledError) and not self.running:
+            return
+        self._log.failure("taking events from Redis failed", failure)
+        if self.running:
+            self._reactor.callLater(RETRY, self._begin)
+
+
+def _decoded(fields: Sequence[bytes], now: float) -> Event | Outcome:
+    event = dict(zip(fields[::2], fields[1::2], strict=False)).get(FIELD)
+    return rejected("the entry has no field 'event'") if event is None else decode(event, now)

@@ -1,0 +1,77 @@
+"""Events that the authority adds to Redis itself."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from twisted.logger import capturedLogs, formatEvent
+
+from craftnet.messages import Status
+from craftnet.tests.contracts import SessionRecorder
+from craftnet.tests.live import envelope, started
+from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.samples import OTHER_SESSION, RECIPE, SESSION
+
+
+def completed(session_id: UUID = SESSION) -> dict[str, Any]:
+    """A session's success."""
+    data = {"session_id": str(session_id), "result_item_id": str(RECIPE), "duration_seconds": 1}
+    return envelope("crafting.session.complete", data)
+
+
+class IntakeTests(RedisTestCase):
+    def add(self, *events: dict[str, Any]) -> None:
+        """As crafting-service does."""
+        for one in events:
+            self.server.command("XADD", "test:events", "*", "event", msgspec.json.encode(one))
+
+    def left(self) -> bytes:
+        """How many are still to be taken."""
+        return self.server.command("XLEN", "test:events")
+
+    async def test_taken_once_by_one_of_two(self) -> None:
+        nodes = [self.backend(), self.backend()]
+        listener = SessionRecorder()
+        await nodes[1].sessions.watch(SESSION, listener)
+        begun = started()
+        self.add(begun, completed(), begun, started(OTHER_SESSION))
+        await until(lambda: listener.versions == [1, 2])
+        self.assertEqual(await nodes[0].sessions.count(), 2)
+        self.assertEqual((await nodes[0].materials.get(SESSION)).version, 1)
+        await until(lambda: self.left() == b":0\r\n")
+
+    async def test_the_next_node_goes_on(self) -> None:
+        node, next_node = self.backend(), self.backend()
+        self.add(started())
+        listener = SessionRecorder()
+        await next_node.sessions.watch(SESSION, listener)
+        await until(lambda: self.left() == b":0\r\n")
+        await node.service.stopService()
+        self.add(completed())
+        await until(lambda: listener.versions[-1:] == [2])
+
+    async def test_what_a_dead_node_had_taken(self) -> None:
+        """It is first, and what came after it comes after it."""
+        self.server.command("XGROUP", "CREATE", "test:events", "craftnet", "0", "MKSTREAM")
+        self.server.command("SET", "test:lease", "dead", "PX", "300")
+        self.add(started())
+        self.server.command("XREADGROUP", "GROUP", "craftnet", "dead", "STREAMS", "test:events", ">")
+        self.add(completed())
+        node = self.backend()
+        listener = SessionRecorder()
+        await node.sessions.watch(SESSION, listener)
+        await until(lambda: listener.versions == [1, 2])
+        assert listener.heard[-1] is not None
+        self.assertIs(listener.heard[-1].progress.status, Status.COMPLETED)
+
+    async def test_bad_ones_spoil_nothing(self) -> None:
+        with capturedLogs() as logged:
+            node = self.backend()
+            self.server.command("XADD", "test:events", "*", "event", "junk")
+            self.server.command("XADD", "test:events", "*", "nothing", "here")
+            self.add(completed(), started())
+            await until(lambda: self.left() == b":0\r\n")
+        self.assertEqual(await node.sessions.count(), 1)
+        self.assertIn("rejected", " ".join(formatEvent(one) for one in logged))

@@ -190,7 +190,7 @@ class FramingTests(LiveTestCase):
 
     async def test_long_in_fragments(self) -> None:
         """Many small ones are no way around the limit."""
-        pieces = [frame(BINARY, bytes(1000), fin=False), *[frame(CONTINUATION, bytes(1000), fin=False)] * 5]
+        pieces = [frame(BINARY, bytes(4000), fin=False), *[frame(CONTINUATION, bytes(4000), fin=False)] * 5]
         await self.closes_with(CloseCode.MESSAGE_TOO_BIG, *pieces)
 
     async def test_lengths_in_the_wrong_form(self) -> None:

@@ -14,7 +14,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
-from craftnet.errors import BadRequest, BodyTooLarge, HeadersTooLarge, Refusal
+from craftnet.errors import BadRequest, BodyTooLarge, HeadersTooLarge, Refusal, Unauthorized
 from craftnet.http.exchange import final_octets, refused
 from craftnet.http.handover import hand_over
 from craftnet.http.heads import check, origin_form, rebuilt
@@ -84,10 +84,19 @@ class Channel(HTTPChannel):
 
     def allHeadersReceived(self) -> None:
         """Refuse a body that says it is too long before any of it is read."""
-        if self.length is not None and self.length > self.site.body_limit:
-            self.refuse(BodyTooLarge(self.site.body_limit))
+        refusal = None if self.length is None else self.too_long(self.requests[-1], self.length)
+        if refusal is not None:
+            self.refuse(refusal)
         else:
             super().allHeadersReceived()
+
+    def too_long(self, request: Request, length: int) -> Refusal | None:
+        """Why a body of this length is refused, if it is: from somebody without a token only short ones are taken."""
+        if length > self.site.body_limit:
+            return BodyTooLarge(self.site.body_limit)
+        if length > self.site.anonymous_limit and not request.requestHeaders.hasHeader(b"Authorization"):
+            return Unauthorized("This needs a bearer token.")
+        return None
 
     def allContentReceived(self) -> None:
         """Go on, unless the body was refused in the middle."""
@@ -106,8 +115,9 @@ class CheckedRequest(Request):
         """Take a part of the body. How long it becomes is not known beforehand when it comes in chunks."""
         if self.channel.transport is None:
             return  # refused; what the same read brought is thrown away.
-        if self.content.tell() + len(data) > self.channel.site.body_limit:
-            self.channel.refuse(BodyTooLarge(self.channel.site.body_limit))
+        refusal = self.channel.too_long(self, self.content.tell() + len(data))
+        if refusal is not None:
+            self.channel.refuse(refusal)
         else:
             super().handleContentChunk(data)
 
@@ -136,6 +146,7 @@ class LimitedSite(Site):
 
     Arguments:
         body_limit: the longest body taken, in bytes.
+        anonymous_limit: the longest without an Authorization header; None: as long as any.
         idle: seconds a connection may wait for, or take over, its next request.
     """
 
@@ -143,12 +154,20 @@ class LimitedSite(Site):
     noisy = False
 
     def __init__(
-        self, resource: IResource, clock: IReactorTime, metrics: Metrics, *, body_limit: int, idle: float
+        self,
+        resource: IResource,
+        clock: IReactorTime,
+        metrics: Metrics,
+        *,
+        body_limit: int,
+        idle: float,
+        anonymous_limit: int | None = None,
     ) -> None:
         super().__init__(
             resource, requestFactory=CheckedRequest, timeout=idle, reactor=clock, parsePOSTFormSubmission=False
         )
         self.body_limit = body_limit
+        self.anonymous_limit = body_limit if anonymous_limit is None else anonymous_limit
         self._metrics = metrics
 
     def channel(

@@ -26,6 +26,9 @@ from craftnet.targets import PREFIX
 BODY_LIMIT = 1024 * 1024
 """Bytes of a request's body; some two thousand events."""
 
+ANONYMOUS_BODY = 4096
+"""Bytes of the body of a request without a token; longer ones are refused before they are read."""
+
 IDLE = 60.0
 """Seconds a kept-alive connection may wait for its next request, or take to send it."""
 
@@ -74,4 +77,6 @@ def site(
             "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, gateway, metrics, now),
         },
     )
-    return LimitedSite(Routes(table, metrics), clock, metrics, body_limit=body_limit, idle=idle)
+    return LimitedSite(
+        Routes(table, metrics), clock, metrics, body_limit=body_limit, idle=idle, anonymous_limit=ANONYMOUS_BODY
+    )

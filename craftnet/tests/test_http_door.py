@@ -38,13 +38,16 @@ class Slow(Endpoint):
 
 
 class DoorTestCase(SynchronousTestCase):
+    anonymous: int | None = None
+
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(NOW)
         self.metrics = Metrics()
         self.slow = Slow()
         table = Table(("",), {"/": Echo(), "/echo": Echo(), "/slow": self.slow})
-        site = LimitedSite(Routes(table, self.metrics), self.clock, self.metrics, body_limit=1000, idle=60.0)
+        routes = Routes(table, self.metrics)
+        site = LimitedSite(routes, self.clock, self.metrics, body_limit=1000, idle=60.0, anonymous_limit=self.anonymous)
         self.house = House(site, self.clock, self.metrics)
         self.wire = self.house.wire()
 
@@ -163,7 +166,7 @@ class HandshakeTests(DoorTestCase):
         self.assertTrue(self.wire.disconnecting)
 
 
-class RefusalTests(DoorTestCase):
+class RefusalTestCase(DoorTestCase):
     """Each for a connection's first request and for a later one."""
 
     def assert_both_refused(self, octets: bytes, status: int) -> None:
@@ -174,6 +177,10 @@ class RefusalTests(DoorTestCase):
             wire.receive(b"whatever else\r\n\r\n")
             self.assertEqual(wire.take(), [])
         self.assert_nothing_runs()
+
+
+class RefusalTests(RefusalTestCase):
+    """What no request may be."""
 
     def test_two_hosts(self) -> None:
         self.assert_both_refused(request(fields=HOST + HOST), 400)
@@ -240,6 +247,25 @@ class RefusalTests(DoorTestCase):
 
     def test_body_just_short_enough(self) -> None:
         self.assertEqual(len(self.wire.ask(request("/echo", "POST", body=b"x" * 1000)).body), 1000)
+
+
+class AnonymousBodyTests(RefusalTestCase):
+    """Who shows no token sends little."""
+
+    anonymous = 100
+    TOKEN = HOST + b"Authorization: Bearer x\r\n"
+
+    def test_not_even_read(self) -> None:
+        self.assert_both_refused(request(method="POST", fields=HOST + b"Content-Length: 101\r\n"), 401)
+
+    def test_chunked(self) -> None:
+        octets = request("/echo", "POST", fields=HOST + b"Transfer-Encoding: chunked\r\n")
+        self.assert_both_refused(octets + b"65\r\n" + b"x" * 101 + b"\r\n0\r\n\r\n", 401)
+
+    def test_taken(self) -> None:
+        for fields, length in ((HOST, 100), (self.TOKEN, 101), (self.TOKEN, 1000)):
+            answer = self.wire.ask(request("/echo", "POST", fields=fields, body=b"x" * length))
+            self.assertEqual((answer.status, len(answer.body)), (200, length))
 
 
 class PatienceTests(DoorTestCase):

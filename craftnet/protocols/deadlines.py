@@ -29,7 +29,7 @@ class Deadlines(Generic[Key]):
         if entry is None or when < entry:
             self._entries[key] = when
             heappush(self._heap, (when, next(self._order), key))
-            if len(self._heap) > 2 * len(self._entries) + _SLACK:
+            if len(self._heap) > 3 * len(self._entries) // 2 + _SLACK:
                 self._sweep()
 
     def discard(self, key: Key) -> None:

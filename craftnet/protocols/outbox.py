@@ -74,6 +74,8 @@ class Outbox:
         """
         if self._flying and now >= self._retry_at:
             self._repeat()
+        if not self._waiting:
+            return []
         datagrams = []
         while self._waiting and now >= self._pace.opens:
             batch = self._batch()
@@ -83,6 +85,8 @@ class Outbox:
                 self._flying[key] = self._waiting.pop(key)
             self._pace.sent(len(datagram), now)
             datagrams.append(datagram)
+        if not self._waiting:
+            self._waiting = {}
         if datagrams:
             self._retry_at = now + min(MAX_TIMEOUT, self._round_trip.timeout * 2 ** min(self._attempts, _DOUBLINGS))
         return datagrams
@@ -95,6 +99,8 @@ class Outbox:
         if landed:
             for key in landed:
                 del self._flying[key]
+            if not self._flying:
+                self._flying = {}  # a dictionary keeps its size; most peers have nothing under way most of the time.
             self._attempts = 0
             self._retry_at = now + self._round_trip.timeout
         return landed

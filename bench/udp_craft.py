@@ -1,0 +1,163 @@
+"""What one craft costs: bytes on the line against 10 Hz JSON, and memory of a session that is watched over UDP alone.
+
+    python bench/udp_craft.py
+
+The craft takes 60 s, is paused for 5 s of them, and its five materials change ten times. Bytes are those of the
+datagrams, with 28 a datagram added for IPv4 and UDP; of JSON, the WebSocket's progress message ten times a second, with
+46 added for its frame, TCP and IPv4; acknowledgements of TCP are not counted. No sockets, no clock; ends in seconds.
+"""
+
+from __future__ import annotations
+
+import gc
+from itertools import count
+from random import Random
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from craftnet.messages import Status
+from craftnet.model import Progress, rebase
+from craftnet.protocols.endpoint import Effect, Endpoint, Opened
+from craftnet.protocols.initiator import Initiator
+from craftnet.protocols.peer import Peer, Send, Terms
+from craftnet.protocols.records import CloseReason
+from craftnet.protocols.tickets import TicketStore
+from craftnet.state import Material, MaterialsState, SessionState
+from craftnet.updates import progress_update
+
+NOW = 1.8e9
+SESSION, PLAYER = UUID(int=1), UUID(int=2)
+CLIENT = ("192.0.2.1", 4000)
+SECONDS = 60
+UDP_IP = 28
+FRAME_TCP_IP = 46
+SESSIONS = 2_000
+
+
+def state(version: int, progress: Progress) -> SessionState:
+    """The session."""
+    return SessionState(SESSION, PLAYER, version, progress)
+
+
+class Craft:
+    """One endpoint and clients of it, on a perfect line."""
+
+    def __init__(self) -> None:
+        random = Random(1)
+        self.random = random
+        self.tickets = TicketStore(random.randbytes, per_player=SESSIONS + 1)
+        self.endpoint = Endpoint(
+            self.tickets, secret=bytes(32), random=random.randbytes, terms=Terms(), count=lambda outcome: None
+        )
+        self.down = self.up = self.down_count = self.up_count = 0
+
+    def connect(self, now: float) -> tuple[Initiator, Peer]:
+        """A client through the handshake."""
+        ticket = self.tickets.issue(SESSION, PLAYER, 1200, now + 3600, now)
+        client = Initiator(ticket.token, SESSION, heartbeat=5.0, random=self.random.randbytes)
+        peers: list[Peer] = []
+        outbox = client.start(now).datagrams
+        while outbox:
+            effects = self.endpoint.receive(outbox.pop(0), CLIENT, now)
+            peers += [effect.peer for effect in effects if isinstance(effect, Opened)]
+            for effect in effects:
+                if isinstance(effect, Send):
+                    outbox += client.receive(effect.datagram, now).datagrams
+        return client, peers[0]
+
+    def deliver(self, client: Initiator, effects: list[Effect], now: float) -> None:
+        """To the client, and what it answers back."""
+        for effect in effects:
+            if isinstance(effect, Send):
+                self.down += len(effect.datagram) + UDP_IP
+                self.down_count += 1
+                self.answer(client, client.receive(effect.datagram, now).datagrams, now)
+
+    def answer(self, client: Initiator, datagrams: list[bytes], now: float) -> None:
+        """To the server."""
+        for datagram in datagrams:
+            self.up += len(datagram) + UDP_IP
+            self.up_count += 1
+            self.deliver(client, self.endpoint.receive(datagram, CLIENT, now), now)
+
+
+def bytes_of_a_craft() -> None:
+    """Both ways, and the same in JSON."""
+    craft, versions = Craft(), count(2)
+    client, peer = craft.connect(NOW)
+    materials = MaterialsState(SESSION, 1, tuple(Material(UUID(int=100 + n), 50, 80) for n in range(5)))
+    session = state(1, Progress(Status.ACTIVE, 0.0, NOW, float(SECONDS - 5)))
+    events: list[tuple[float, str]] = [(20.0, "pause"), (25.0, "resume")]
+    events += [(3.0 + 5.5 * number, "material") for number in range(10)]
+    events += [(5.0 * number, "refresh") for number in range(1, 12)]
+    events.sort()
+    json = 0
+    for effects in (craft.endpoint.tell(peer, session, NOW), craft.endpoint.tell(peer, materials, NOW)):
+        craft.deliver(client, effects, NOW)
+    tick = 0
+    now = NOW
+    while now < NOW + SECONDS:
+        due = [craft.endpoint.deadline or NOW + SECONDS, client.deadline, NOW + SECONDS, NOW + tick / 10]
+        if events:
+            due.append(NOW + events[0][0])
+        now = max(now, min(due))
+        if now >= NOW + tick / 10:
+            (message,) = progress_update(session, now).json
+            json += len(message) + FRAME_TCP_IP
+            tick += 1
+        if events and now >= NOW + events[0][0]:
+            _, what = events.pop(0)
+            if what == "material":
+                version = next(versions)
+                row = version % 5
+                rows = list(materials.materials)
+                rows[row] = replace(rows[row], quantity=rows[row].quantity - 3)
+                materials = replace(materials, version=version, materials=tuple(rows))
+                craft.deliver(client, craft.endpoint.tell(peer, materials, now), now)
+            else:
+                status = {"pause": Status.PAUSED, "resume": Status.ACTIVE}.get(what, session.progress.status)
+                session = state(next(versions), replace(rebase(session.progress, now), status=status))
+                craft.deliver(client, craft.endpoint.tell(peer, session, now), now)
+        if (craft.endpoint.deadline or now + 1) <= now:
+            craft.deliver(client, craft.endpoint.tick(now), now)
+        if client.deadline <= now:
+            craft.answer(client, client.tick(now).datagrams, now)
+    done = state(next(versions), Progress(Status.COMPLETED, 100.0, now, 0.0))
+    craft.deliver(client, craft.endpoint.tell(peer, done, now), now)
+    craft.deliver(client, craft.endpoint.close(peer, CloseReason.ENDED, now), now)
+    print(f"JSON, 10 Hz            {json:9,} bytes, {tick} messages")
+    print(
+        f"UDP, to the client     {craft.down:9,} bytes, {craft.down_count} datagrams: {craft.down / json:.1%} of JSON"
+    )
+    print(f"UDP, to the server     {craft.up:9,} bytes, {craft.up_count} datagrams")
+    print(f"UDP, both ways         {craft.down + craft.up:9,} bytes: {(craft.down + craft.up) / json:.1%} of JSON")
+
+
+def memory_of_a_session() -> None:
+    """What the server keeps for each: ticket, keys, peer, deadlines. The session itself is the hub's."""
+    craft = Craft()
+    craft.connect(NOW)
+    session = state(1, Progress(Status.ACTIVE, 0.0, NOW, 60.0))
+    gc.collect()
+    resident = _resident()
+    for _ in range(SESSIONS):
+        client, peer = craft.connect(NOW)
+        craft.deliver(client, craft.endpoint.tell(peer, session, NOW), NOW)
+        craft.answer(client, client.tick(client.deadline).datagrams, NOW)
+        del client
+    gc.collect()
+    print(
+        f"memory of a session    {(_resident() - resident) / SESSIONS:9,.0f} bytes of the process, {SESSIONS} sessions"
+    )
+
+
+def _resident() -> int:
+    """Of this process, bytes (Linux)."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+if __name__ == "__main__":
+    memory_of_a_session()  # first: what is freed before would be used again.
+    bytes_of_a_craft()

@@ -63,7 +63,7 @@ ARGUMENTS: Mapping[str, str] = {
     "user": f"the ACL user, if not the default one; the password is taken from {PASSWORD_VARIABLE}",
     "timeout": f"seconds until Redis counts as out of reach (default {_DEFAULTS.timeout:g})",
     "retention": f"seconds a finished session is kept (default {_DEFAULTS.retention:g})",
-    "idle": f"seconds without an event after which anything is forgotten (default {_DEFAULTS.idle:g})",
+    "idle": f"seconds without an event after which anything is forgotten (default {_DEFAULTS.idle:.0f})",
     "remembered": f"event ids kept for each session, to tell duplicates (default {_DEFAULTS.remembered})",
     "memory": f"seconds they are kept after the newest event (default {_DEFAULTS.memory:g})",
     "backlog": f"changes kept in each of the streams for nodes that come back (default {_DEFAULTS.backlog})",

@@ -85,7 +85,14 @@ def redis_server() -> Iterator[int]:
 @contextmanager
 def node(redis: int, secret: str) -> Iterator[int]:
     """A whole service; its port."""
-    twistd = [Path(sysconfig.get_path("scripts")) / "twistd", "--nodaemon", "--pidfile=", "craftnet", "--udp", "off"]
+    twistd: list[str | Path] = [
+        Path(sysconfig.get_path("scripts")) / "twistd",
+        "--nodaemon",
+        "--pidfile=",
+        "craftnet",
+        "--udp",
+        "off",
+    ]
     server = subprocess.Popen(
         [*twistd, "--http", "tcp:0:interface=127.0.0.1", "--backend", f"redis:port={redis}"],
         stdout=subprocess.PIPE,

@@ -49,7 +49,7 @@ class RedisTestCase(TestCase):
 
     def backend(self, password: str | None = None, **settings: Any) -> RedisBackend:
         """A node, running."""
-        wanted = RedisSettings(port=self.server.port, prefix=self.prefix, **settings)
+        wanted = RedisSettings(**{"port": self.server.port, "prefix": self.prefix, **settings})
         node = RedisBackend(reactor, wanted, password)
         node.service.startService()
         self.addCleanup(self.stop, node)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -246,3 +248,31 @@ class TopicsTests(SynchronousTestCase):
         topics.reached(PLAYER, gone)
         told = [(change.state.version, change.news, change.waiting) for change in listener.heard]
         self.assertEqual(told, [(1, QueueNews.QUEUE_POSITION, True), (2, QueueNews.QUEUE_TIMEOUT, False)])
+
+    @settings(deadline=None, derandomize=True, max_examples=200)
+    @given(st.lists(st.integers(0, 4) | st.sampled_from(["join", "leave", "look", "again"]), max_size=30))
+    def test_versions_only_grow(self, happenings: list[int | str]) -> None:
+        """Whatever is read twice, lost, or late: a listener hears each version once, in order, and the last state."""
+        topics = Topics(MATERIALS)
+        newest = 0
+        listener = MaterialRecorder()
+        answer: MaterialsState | None = None
+        for happening in happenings:
+            if isinstance(happening, int):
+                newest = max(newest, happening)
+                topics.changed(SESSION, happening + 1, self.changes[happening])
+            elif happening == "join" and answer is None:
+                topics.add(SESSION, listener)
+                answer = topics.answered(SESSION, listener, self.changes[newest].state)
+            elif happening == "leave":
+                topics.remove(SESSION, listener)
+                listener, answer = MaterialRecorder(), None
+            else:
+                topics.reached(SESSION, self.changes[newest].state)
+            versions = [answer.version if answer else 0, *(change.state.version for change in listener.heard)]
+            self.assertEqual(versions, sorted(set(versions)))
+            if answer is not None:
+                self.assertEqual(versions[-1], topics.version(SESSION))
+        if answer is not None:
+            topics.reached(SESSION, self.changes[newest].state)
+            self.assertEqual(topics.version(SESSION), newest + 1)

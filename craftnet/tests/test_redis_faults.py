@@ -9,7 +9,7 @@ from uuid import UUID
 
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.portforward import ProxyFactory
@@ -34,6 +34,7 @@ from craftnet.tests.contracts import (
     queued,
 )
 from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 
 
@@ -171,6 +172,34 @@ class ReplicaTests(RedisTestCase):
         await self.assertFailure(node.sessions.apply([event(complete(), NOW + 1)]), Unavailable)
         self.server.command("REPLICAOF", "NO", "ONE")
         self.assertEqual([outcome.verdict for outcome in await insist(node, [event(complete(), NOW + 1)])], [ACCEPTED])
+
+
+class FailOverTests(RedisTestCase):
+    """A replica becomes the master, and the address leads there: what Sentinel and a proxy do together."""
+
+    async def test_fail_over(self) -> None:
+        replica = RedisServer("--replicaof", "127.0.0.1", str(self.server.port), "--repl-diskless-sync-delay", "0")
+        self.addCleanup(replica.stop)
+        replica.start()
+        proxy = ProxyFactory("127.0.0.1", self.server.port)
+        proxy.noisy = False
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(proxy)
+        self.addCleanup(port.stopListening)
+        node = self.backend(port=port.getHost().port)
+        heard = SessionRecorder()
+        await insist(node, [event(start())])
+        await node.sessions.watch(SESSION, heard)
+        while b"_link_status:up" not in replica.command("INFO", "replication"):
+            await deferLater(reactor, 0.02)
+        self.server.command("WAIT", "1", "1000")
+        epoch = node.epoch
+        self.server.kill()
+        proxy.port = replica.port
+        await deferLater(reactor, 0.1)
+        replica.command("REPLICAOF", "NO", "ONE")
+        await insist(node, [event(complete(), NOW + 1)])
+        await until(lambda: heard.versions == [2])
+        self.assertEqual(node.epoch, epoch)
 
 
 class PasswordTests(RedisTestCase):

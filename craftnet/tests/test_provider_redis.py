@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.internet import reactor
-from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -121,13 +120,14 @@ class KeepingTests(RedisTestCase):
     """How long things are kept."""
 
     async def test_finished_sessions_are_forgotten(self) -> None:
-        node, other = self.backend(retention=1.0), self.backend(retention=1.0)
+        node, other = self.backend(retention=0.2), self.backend(retention=0.2)
         listener = SessionRecorder()
         begun = event(start())
         await node.sessions.apply([begun, event(complete(), NOW + 1), event(start(OTHER_SESSION))])
         await node.materials.apply([begun])
         await other.sessions.watch(SESSION, listener)
-        await until(lambda: listener.heard)
+        while not listener.heard:
+            await node.sweeper.sweep()
         self.assertEqual(listener.heard, [None])
         self.assertEqual((await node.sessions.get(SESSION), await node.sessions.count()), (None, 1))
         await node.sweeper.sweep()
@@ -138,10 +138,10 @@ class KeepingTests(RedisTestCase):
 
     async def test_forgotten_players_go_on(self) -> None:
         """A version that a player had does not come again."""
-        node = self.backend(idle=1.0)
+        node = self.backend(idle=0.2)
         await node.queues.apply([event(queued(2), session_id=SESSION), event(queued(1), NOW + 1, session_id=SESSION)])
         while (await node.queues.get(PLAYER)).entries:
-            await deferLater(reactor, 0.05)
+            await node.sweeper.sweep()
         self.assertEqual(await node.queues.get(PLAYER), QueueState(PLAYER, 2))
         self.assertIsNone(await node.queues.find(SESSION))
         await node.queues.apply([event(queued(3), NOW + 2)])

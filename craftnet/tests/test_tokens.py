@@ -85,7 +85,8 @@ class AuthorityTestCase(SynchronousTestCase):
         error = self.failureResultOf(self.authority.authenticate(token), Unauthorized).value
         self.assertIn(reason, error.message)
         self.assertEqual(error.headers["WWW-Authenticate"], 'Bearer realm="craftnet", error="invalid_token"')
-        if isinstance(token, str) and len(token) > 8:
+        # What is told in any case may happen to contain a short text.
+        if isinstance(token, str) and len(token) > 8 and token not in error.headers["WWW-Authenticate"]:
             self.assertNotIn(token, f"{error!r} {error.message} {error.details} {error.headers}")
 
     def say(self, **others: Any) -> str:

@@ -34,6 +34,7 @@ from craftnet.http.exchange import final_octets, refused
 from craftnet.interfaces import IWatcher
 from craftnet.messages import instant, to_json
 from craftnet.observe.metrics import Metrics
+from craftnet.protocols.configured import configured
 from craftnet.protocols.conflation import Conflation, TooSlow
 from craftnet.protocols.connections import Connections
 from craftnet.protocols.drain import SPREAD, schedule
@@ -364,6 +365,7 @@ class FeedFactory(WebSocketServerFactory):
             maxFramePayloadSize=gate.limits.message_size,
             maxMessagePayloadSize=gate.limits.message_size,
         )
+        self.protocol = configured(FeedProtocol, self)
 
     def check_staying(self) -> None:
         """Raises:

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txaio import make_logger  # type: ignore[attr-defined]  # txaio takes its functions from Twisted at run time.
 from zope.interface import implementer
 
 from craftnet.access.bearer import token_from_handshake
@@ -68,6 +69,8 @@ class FeedProtocol(SlimProtocol):
     factory: FeedFactory
     principal: Principal
     _hearing_close = False
+    # Autobahn warns of every connection that it drops. Whoever is refused must not fill the disk: metrics count them.
+    log = make_logger("error")
 
     def __init__(self) -> None:
         super().__init__()

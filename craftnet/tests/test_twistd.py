@@ -18,7 +18,7 @@ from typing import IO
 
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from craftnet.access.development import SECRET_VARIABLE
@@ -191,6 +191,15 @@ class ServerTests(SynchronousTestCase):
             logged = [line for line in server.text.splitlines() if re.match(r"\d{4}-", line)]
             self.assertFalse([line for line in logged if token in line])
             self.assertNotIn("Traceback", server.text)
+
+    def test_refusals_do_not_fill_the_log(self) -> None:
+        with running("--udp", "off", PORT="0") as server:
+            url = server.read_until("HTTP and WebSocket: http(.*)")[1]
+            with self.assertRaises(InvalidStatus):
+                connect(f"ws{url}/ws/queue/nobody")
+            self.assertEqual(server.finish(), 0)
+            self.assertNotIn("nobody", server.text)
+            self.assertNotIn("dropping", server.text)
 
     def test_random_secret_serves_loopback_only(self) -> None:
         """And says why."""

@@ -1,18 +1,16 @@
 """What an open WebSocket need not keep: Autobahn sets some ninety attributes on each, nearly always to the same values.
 
-A connection lives for hours and there are tens of thousands of them. Options, of which every connection would have a
-copy, are read from the factory; what has its usual value is read from the class; and what was only needed for the
-handshake is dropped. Nothing is lost but Autobahn's count of octets per connection.
+A connection lives for hours and there are tens of thousands of them. What has its usual value is read from the class,
+and what was only needed for the handshake is dropped (options are in the class already: `craftnet.protocols.configured`).
+Nothing is lost but Autobahn's count of octets per connection.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.protocol import TrafficStats
-
-_OPTIONS = frozenset(WebSocketServerProtocol.CONFIG_ATTRS)
 
 _USUAL: dict[str, Any] = {
     **dict.fromkeys(
@@ -57,14 +55,6 @@ class SlimProtocol(WebSocketServerProtocol):
     """A connection that keeps little."""
 
     _slimmed: ClassVar[frozenset[str]] = _OF_THE_HANDSHAKE | _OF_ALL.keys()
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """The options, of which Autobahn therefore makes no copies."""
-            if name in _OPTIONS:
-                return getattr(self.factory, name)
-            raise AttributeError(name)
 
     def slim(self) -> None:
         """The handshake is over: forget what is not needed any more."""

@@ -1,0 +1,93 @@
+"""Bytes per update of each WebSocket subprotocol, frame headers included, over what the workshop's players are told.
+
+Plays the simulated crafting authority for some simulated minutes, watches every session, and encodes every update.
+
+    python bench/message_sizes.py --players 200 --minutes 10
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from craftnet.closecodes import CloseCode
+from craftnet.events import Event, SessionStart
+from craftnet.hub import Hub
+from craftnet.interfaces import IWatcher
+from craftnet.observe.metrics import Metrics
+from craftnet.protocols.encodings import encoding
+from craftnet.protocols.subprotocols import SUPPORTED
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.providers.workshop.settings import Settings
+from craftnet.providers.workshop.simulation import Simulation
+from craftnet.sources import Sources
+from craftnet.updates import Update
+
+BEGIN = 1_795_000_000.0
+"""When the simulation begins, Unix seconds."""
+
+
+@implementer(IWatcher)
+class Scales:
+    """Weighs every update: `octets` by kind and subprotocol, `updates` by kind."""
+
+    def __init__(self) -> None:
+        self.updates: Counter[str] = Counter()
+        self.octets: Counter[tuple[str, str]] = Counter()
+
+    def deliver(self, update: Update) -> None:
+        """As in `IWatcher`."""
+        kinds = {str(message.type) for message in update.messages}
+        for kind in (*sorted(kinds), "all"):
+            self.updates[kind] += 1
+            for subprotocol in SUPPORTED:
+                self.octets[kind, subprotocol] += len(update.encoded(encoding(subprotocol)))
+
+    def ended(self, code: CloseCode) -> None:
+        """As in `IWatcher`."""
+
+
+def play(players: int, minutes: float) -> Scales:
+    """Everything that is told in that time."""
+    clock = Clock()
+    clock.advance(BEGIN)
+    scales, sources = Scales(), Sources.of(MemoryBackend(clock, MemorySettings()))
+    hub = Hub(sources, clock, Metrics())
+    simulation = Simulation(Settings(players=players), Random(0), BEGIN)
+
+    def apply(events: list[Event]) -> None:
+        for happening in events:
+            Deferred.fromCoroutine(sources.apply([happening]))
+            if isinstance(happening.data, SessionStart):
+                hub.watch_session(happening.data.session_id, scales)
+
+    step: Callable[[], None] = partial(clock.advance, hub.turn_interval)
+    while clock.seconds() < BEGIN + minutes * 60:
+        apply(simulation.run_until(clock.seconds()))
+        hub.turn()
+        step()
+    return scales
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--players", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=10)
+    arguments = parser.parse_args()
+    scales = play(arguments.players, arguments.minutes)
+    print(f"{'':24}{'updates':>10}" + "".join(f"{name:>24}" for name in SUPPORTED))
+    for kind, number in reversed(scales.updates.most_common()):
+        row = "".join(f"{scales.octets[kind, name] / number:>17.1f} bytes/u" for name in SUPPORTED)
+        print(f"{kind:24}{number:>10}{row}")
+
+
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ from craftnet.access.development import key_source, mint, random_secret
 from craftnet.access.gate import Gate
 from craftnet.access.limits import Limits
 from craftnet.access.tokens import JwtAuthority
+from craftnet.collector import collect_seldom
 from craftnet.events import Event, SessionPause, SessionResume, SessionStart
 from craftnet.hub import Hub
 from craftnet.observe.healthfeed import HealthFeed
@@ -71,6 +72,7 @@ def room_for(connections: int) -> None:
 async def lab(connections: int) -> Lab:
     """Set everything up."""
     room_for(connections)
+    collect_seldom()  # as the service does.
     secret = random_secret()
     metrics, backend = Metrics(), MemoryBackend(reactor, MemorySettings())
     sources = Sources.of(backend)

@@ -32,6 +32,7 @@ from craftnet.access.revocation import RevocableAuthority, Revocations
 from craftnet.addresses import check_shareable, http_endpoint, parse_public, udp_address
 from craftnet.announcer import Announcer
 from craftnet.banner import Served, watch_hint
+from craftnet.collector import collect_seldom
 from craftnet.errors import ConfigurationError
 from craftnet.http.door import DoorFactory
 from craftnet.http.listener import Listener
@@ -130,6 +131,7 @@ class Craftnet(MultiService):
 
     def startService(self) -> None:
         """Start everything."""
+        collect_seldom()
         super().startService()
         for port in self._ports:
             port.startService()

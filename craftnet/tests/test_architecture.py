@@ -62,6 +62,7 @@ PLACES = {
     "craftnet.registry": "registry",
     "craftnet.client": "client",
     "craftnet.announcer": "composition",
+    "craftnet.collector": "composition",
     "craftnet.service": "composition",
     "craftnet.supervisor": "composition",
     "craftnet.tap": "tap",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 from pathlib import Path
@@ -21,6 +22,7 @@ from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
 from craftnet.client.line import Line
 from craftnet.closecodes import CloseCode
+from craftnet.collector import THRESHOLDS
 from craftnet.messages import ErrorBody
 from craftnet.protocols.codec import decode_progress
 from craftnet.protocols.compression import unpack
@@ -417,6 +419,13 @@ class TlsTests(LiveTestCase):
             await peer.receive()
         assert caught.exception.rcvd is not None
         self.assertEqual(caught.exception.rcvd.code, CloseCode.GOING_AWAY)
+
+
+class CollectorTests(LiveTestCase):
+    """A service that runs has set Python's collector of cycles for its needs."""
+
+    def test_thresholds(self) -> None:
+        self.assertEqual(gc.get_threshold(), THRESHOLDS)
 
 
 class ShutdownTests(LiveTestCase):

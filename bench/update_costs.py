@@ -1,0 +1,53 @@
+"""What one update of a crafting feed costs before it is written, step by step, alone and warm.
+
+python bench/update_costs.py
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from timeit import repeat
+from uuid import UUID
+
+from craftnet.events import Event, SessionPause
+from craftnet.lifecycle import advance
+from craftnet.messages import Status, to_json
+from craftnet.model import Progress, Tolerance, diverges, rebase
+from craftnet.observe.deliveries import Tally
+from craftnet.positions import Position
+from craftnet.protocols import frames
+from craftnet.protocols.encodings import encoding
+from craftnet.protocols.subprotocols import SUPPORTED
+from craftnet.state import SessionState
+from craftnet.updates import progress_update
+
+NUMBER = 50_000
+ID = UUID(int=1)
+
+
+def main() -> None:
+    """Measure and print."""
+    now, tolerance, here, tally = time.time(), Tolerance(), Position("6c0ffee", 42), Tally()
+    state = SessionState(ID, ID, 1, Progress(Status.ACTIVE, 10.0, now, 3600.0), ID, now)
+    event = Event(ID, now, now, SessionPause(session_id=ID, pause_reason="player_afk"), ID)
+    update = progress_update(state, now, now, here)
+    (message,) = update.messages
+    octets = to_json(message)
+    steps: dict[str, Callable[[], object]] = {
+        "life cycle: the next state": lambda: advance(state, event),
+        "is a copy misleading (twice each)": lambda: diverges(state.progress, state.progress, now, tolerance),
+        "anchor the model anew": lambda: rebase(state.progress, now),
+        "build the update": lambda: progress_update(state, now, now, here),
+        "JSON alone": lambda: to_json(message),
+        "frame alone": lambda: frames.text(octets),
+        **{f"encode and frame: {name}": partial(encoding(name), update) for name in SUPPORTED},
+        "count the delivery": lambda: tally.count(1, 0.001),
+    }
+    for name, step in steps.items():
+        print(f"{name:44}{min(repeat(step, number=NUMBER, repeat=3)) / NUMBER * 1e6:8.2f} µs")
+
+
+if __name__ == "__main__":
+    main()

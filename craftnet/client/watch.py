@@ -17,11 +17,19 @@ from craftnet.client.endings import Ending, Kind
 from craftnet.client.feed import Feed, advance
 from craftnet.client.interfaces import ILink, ILinkListener, IObserver, ITransport
 from craftnet.client.line import Line
+from craftnet.client.scout import Scout
 from craftnet.messages import Status
 from craftnet.updates import Update
 
 PATIENCE = 60.0
 """Seconds without any contact after which a watch gives up."""
+
+
+RETURN = 30.0
+"""Seconds on a lesser transport before the preferred one is tried again next to it; doubled each time …"""
+
+LATEST_RETURN = 300.0
+"""… up to this."""
 
 
 class Verdict(Enum):
@@ -49,7 +57,8 @@ class Watch:
     Arguments:
         reactor: for time.
         session_id: the session; the transports are for the same one.
-        transports: in order of preference. The next one is tried when one cannot be had though the server can.
+        transports: in order of preference. The next one is tried when one cannot be had though the server can; from
+            then on the first is tried again now and then, and taken as soon as it works.
         observer: is told everything.
         backoff: when to reconnect.
         patience: seconds without contact after which the watch gives up.
@@ -65,7 +74,11 @@ class Watch:
         patience: float = PATIENCE,
     ) -> None:
         self._reactor = reactor
-        self._transports = list(transports)
+        self._transports = transports
+        self._using = 0  # which of them.
+        self._return_in = RETURN
+        self._returning: IDelayedCall | None = None
+        self._scout: Scout | None = None
         self._observer = observer
         self._backoff = backoff
         self._patience = patience
@@ -96,7 +109,7 @@ class Watch:
         self._contact = self._reactor.seconds()
         self.feed = advance(self.feed, update, self._contact)
         try:
-            self._observer.told(self._transports[0].name, update, self.feed)
+            self._observer.told(self._transports[self._using].name, update, self.feed)
         except Exception:  # whatever it is, the caller of start() is who must hear of it, not the transport.
             self._finish(Failure())
             return
@@ -108,15 +121,16 @@ class Watch:
 
     def measured(self, line: Line) -> None:
         """See `ILinkListener`."""
-        self._observer.measured(self._transports[0].name, line)
+        self._observer.measured(self._transports[self._using].name, line)
 
     def ended(self, ending: Ending) -> None:
         """See `ILinkListener`."""
         self._link = None
         now = self._reactor.seconds()
-        if ending.elsewhere and len(self._transports) > 1:
-            del self._transports[0]
+        if ending.elsewhere and self._using + 1 < len(self._transports):
+            self._using += 1
             self._wait(0.0, ending)
+            self._plan_return()
         elif ending.kind is Kind.OVER:
             self._finish(Outcome(Verdict.OVER, ending.reason))
         elif ending.kind is Kind.REFUSED:
@@ -134,18 +148,43 @@ class Watch:
 
     def _connect(self) -> None:
         self._next = None
-        transport = self._transports[0]
+        transport = self._transports[self._using]
         self._observer.connecting(transport.name)
         self._link = link = transport.link()
         link.start(self)
+
+    def _plan_return(self) -> None:
+        if self._returning is None and self._scout is None:
+            self._returning = self._reactor.callLater(self._return_in, self._send_scout)
+            self._return_in = min(LATEST_RETURN, self._return_in * 2)
+
+    def _send_scout(self) -> None:
+        self._returning = None
+        self._scout = Scout(self._transports[0].link(), self, self._through, self._not_through)
+        self._scout.start()
+
+    def _not_through(self) -> None:
+        self._scout = None
+        self._plan_return()
+
+    def _through(self, link: ILink) -> None:
+        """The preferred transport works again: what came over the other one until now goes on over it."""
+        self._scout = None
+        self._leave()
+        self._using, self._return_in = 0, RETURN
+        self._link = link
 
     def _leave(self) -> None:
         link, self._link = self._link, None
         if link is not None:
             link.stop()
-        call, self._next = self._next, None
-        if call is not None:
-            call.cancel()
+        scout, self._scout = self._scout, None
+        if scout is not None:
+            scout.stop()
+        for call in (self._next, self._returning):
+            if call is not None:
+                call.cancel()
+        self._next = self._returning = None
 
     def _finish(self, result: Outcome | Failure) -> None:
         self._leave()

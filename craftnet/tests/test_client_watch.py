@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from craftnet.client.endings import Ending, closed, lost, refused
 from craftnet.client.feed import Feed
 from craftnet.client.interfaces import ILink, ILinkListener, IObserver, ITransport
 from craftnet.client.line import Line
-from craftnet.client.watch import Outcome, Verdict, Watch
+from craftnet.client.watch import RETURN, Outcome, Verdict, Watch
 from craftnet.closecodes import CloseCode
 from craftnet.messages import Status
 from craftnet.tests.samples import NOW, SESSION, running
@@ -207,7 +208,48 @@ class WatchTests(SynchronousTestCase):
         self.ws.links[-1].end(lost("no server"))
         self.assertEqual(self.outcomes, [Outcome(Verdict.UNREACHABLE, "no server")])
 
-    def test_falls_back_at_once_and_for_good(self) -> None:
+    def _fallen_back(self) -> None:
+        """To WebSocket, which tells something."""
+        self.watch(self.udp, self.ws)
+        self.udp.links[0].end(lost("silence", elsewhere=True))
+        self.clock.advance(0.0)
+        self.ws.links[0].open()
+        self.ws.links[0].tell(progress_update(running(percent=3.0), NOW))
+
+    def test_returns_when_the_preferred_transport_works_again(self) -> None:
+        """Without a gap: the other one is left only when this one is open."""
+        self._fallen_back()
+        self.clock.advance(RETURN)
+        scout = self.udp.links[1]
+        self.assertFalse(self.ws.links[0].stopped)
+        scout.open()
+        self.assertTrue(self.ws.links[0].stopped)
+        scout.tell(progress_update(running(percent=7.0), NOW))
+        self.assertEqual(self.recorder.events[-2:], [("told", "ws", 3.0), ("told", "udp", 7.0)])
+        scout.end(lost("gone"))
+        self.clock.advance(1.0)
+        self.assertEqual((len(self.udp.links), len(self.ws.links)), (3, 1))
+
+    def test_tries_to_return_less_and_less_often(self) -> None:
+        self._fallen_back()
+        at = []
+        for _ in range(6):
+            number = len(self.udp.links)
+            while len(self.udp.links) == number:
+                self.clock.advance(1.0)
+            at.append(self.clock.seconds() - NOW)
+            self.udp.links[-1].end(lost("silence", elsewhere=True))
+        self.assertEqual([after - before for before, after in pairwise([0.0, *at])], [30, 60, 120, 240, 300, 300])
+        self.assertFalse(self.ws.links[0].stopped)
+
+    def test_nobody_is_left_behind(self) -> None:
+        self._fallen_back()
+        self.clock.advance(RETURN)
+        self.ws.links[0].tell(told(Status.COMPLETED))
+        self.assertTrue(self.udp.links[1].stopped)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_falls_back_at_once_and_stays_there_for_a_while(self) -> None:
         self.watch(self.udp, self.ws)
         self.udp.links[0].end(lost("silence", elsewhere=True))
         self.clock.advance(0.0)

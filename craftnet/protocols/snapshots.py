@@ -35,18 +35,27 @@ def progress_records(state: SessionState, room: int) -> list[StateRecord]:
     """A session's progress as records of at most `room` bytes each; `room` is 33 at least."""
     version = state.version & _U32
     progress = state.progress
-    held = replace(
-        progress,
-        anchor=max(0.0, progress.anchor),
-        remaining=None if progress.remaining is None else min(progress.remaining, LARGEST / 1000),
-        failure_reason=None,
-    )
-    records: list[StateRecord] = [ProgressState(version, held)]
-    reason = (progress.failure_reason or "").encode()
+    records: list[StateRecord] = [ProgressState(version, _fitting(progress))]
+    if not progress.failure_reason:
+        return records
+    reason = progress.failure_reason.encode()
     step = min(_MOST, room - codec.REASON_PART_SIZE)
     for offset in range(0, len(reason), step):
         records.append(ReasonPart(version, len(reason), offset, reason[offset : offset + step]))
     return records
+
+
+def _fitting(progress: Progress) -> Progress:
+    """As much of it as travels in one record: nearly always all."""
+    remaining = progress.remaining
+    if progress.anchor >= 0.0 and (remaining is None or remaining <= LARGEST / 1000) and not progress.failure_reason:
+        return progress
+    return replace(
+        progress,
+        anchor=max(0.0, progress.anchor),
+        remaining=None if remaining is None else min(remaining, LARGEST / 1000),
+        failure_reason=None,
+    )
 
 
 def materials_records(state: MaterialsState, room: int) -> list[StateRecord]:

@@ -19,10 +19,11 @@ LOSS = 0.05
 """The share of lost datagrams above which the rate is halved."""
 
 DELAY = 0.1
-"""Seconds by which the round trip may be longer than the shortest one before the rate is halved: queues fill up."""
+"""Seconds by which the round trip may exceed the shortest one lately before the rate is halved: queues fill up."""
 
 _STEP = 1.0  # seconds between two decisions: a lower rate needs time to show.
 _CREEP = RATE / 20
+_FORGETTING = 32
 _IP_UDP = 48  # bytes of the headers below ours, IPv6 counted.
 
 
@@ -50,14 +51,22 @@ class Pace:
         """A datagram of `size` bytes went out."""
         self._paid_until = max(self._paid_until, now) + (size + _IP_UDP) / self.rate
 
+    def forget_line(self) -> None:
+        """The peer is somewhere else now."""
+        self._shortest = inf
+
     def adapt(self, conditions: Conditions, now: float) -> None:
         """The line is like this now."""
-        if conditions.round_trip is not None:
-            self._shortest = min(self._shortest, conditions.round_trip)
+        trip = conditions.round_trip
+        if trip is not None:
+            self._shortest = min(self._shortest, trip)
         if now < self._decided + _STEP:
             return
         self._decided = now
-        late = conditions.round_trip is not None and conditions.round_trip > self._shortest + DELAY
+        late = trip is not None and trip > self._shortest + DELAY
+        if trip is not None:
+            # A longer way that stays is no queue that fills up.
+            self._shortest += (trip - self._shortest) / _FORGETTING
         if late or conditions.loss_out > LOSS:
             self.rate = max(FLOOR, self.rate / 2)
         else:

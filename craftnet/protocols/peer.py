@@ -284,6 +284,7 @@ class Peer:
             case Kind.PATH_RESPONSE:
                 self._path.answered(codec.decode_probe(incoming.body), address, now)
                 self.pulse.forget_line()
+                self._pace.forget_line()
                 self._resync_at = max(now, self._resync_from)
             case Kind.CLOSE:
                 codec.decode_close(incoming.body)

@@ -88,6 +88,20 @@ class PaceTests(SynchronousTestCase):
         pace.adapt(Conditions(round_trip=0.3), NOW + 1)
         self.assertEqual(pace.rate, RATE / 2)
 
+    def test_a_longer_way_that_stays_is_no_queue(self) -> None:
+        pace = Pace()
+        pace.adapt(Conditions(round_trip=0.05), NOW)
+        for second in range(1, 200):
+            pace.adapt(Conditions(round_trip=0.3), NOW + second)
+        self.assertEqual(pace.rate, RATE)
+
+    def test_another_line_is_judged_anew(self) -> None:
+        pace = Pace()
+        pace.adapt(Conditions(round_trip=0.05), NOW)
+        pace.forget_line()
+        pace.adapt(Conditions(round_trip=0.5), NOW + 1)
+        self.assertEqual(pace.rate, RATE)
+
     def test_it_creeps_up_again(self) -> None:
         pace = Pace()
         pace.adapt(Conditions(loss_out=0.1), NOW)

@@ -153,8 +153,11 @@ class FullTests(RedisTestCase):
         await node.sessions.watch(SESSION, heard)
         self.server.command("CONFIG", "SET", "maxmemory", "1")
         finished = event(complete(), NOW + 1)
-        error: Any = await self.assertFailure(node.sessions.apply([finished]), Unavailable)
-        self.assertIn("memory", error.message)
+        with capturedLogs() as logged:
+            for _ in range(3):
+                error: Any = await self.assertFailure(node.sessions.apply([finished]), Unavailable)
+                self.assertIn("memory", error.message)
+        self.assertEqual(["OOM" in formatEvent(one) for one in logged], [True])
         state = await node.sessions.get(SESSION)
         assert state is not None
         self.assertEqual(state.version, 1)

@@ -98,6 +98,7 @@ class Link(Service):
         # Failed attempts since there was a connection; above 0, nobody needs to wait for the next to fail.
         self._failures = 0
         self._waiting: list[Deferred[None]] = []
+        self._said: set[str] = set()
 
     def startService(self) -> None:
         """Connect."""
@@ -197,8 +198,7 @@ class Link(Service):
             await connection.ping()
         except txredisapi.RedisError as error:
             connection.transport.abortConnection()
-            reason = self._unavailable(error, connection).message
-            raise Unavailable(f"{reason} {connection.why}".rstrip()) from None
+            raise Unavailable(f"{_reason(error)} {connection.why}".rstrip()) from None
         except CancelledError:
             connection.transport.abortConnection()
             raise
@@ -208,6 +208,7 @@ class Link(Service):
         if self._failures:
             self._log.info("Redis at {address} is back", address=self._described)
         self._failures = 0
+        self._said.clear()
         self._release()
 
     def _failed(self, error: Exception) -> None:
@@ -223,16 +224,27 @@ class Link(Service):
         self._release()
 
     def _unavailable(self, error: Exception, connection: Any) -> Unavailable:
-        """The reason, without the text of the error: it may quote what was sent."""
-        if isinstance(error, txredisapi.TimeoutError):
-            return Unavailable("Redis does not answer in time.")
-        if not isinstance(error, txredisapi.ResponseError):
-            return Unavailable("Redis is out of reach.")
-        code = _CODE.search(str(error))
-        if code is None:
-            self._log.error("Redis at {address} answers: {error}", address=self._described, error=str(error))
-            return Unavailable("Redis answers with an error.")
-        if code[1] == "READONLY":
+        """What to tell whoever asked. The log hears of each kind of answer once in a connection."""
+        code = _code(error)
+        if code == "READONLY":
             # It was the master before; the name may lead to the new one by now.
             connection.transport.abortConnection()
-        return Unavailable(_REASONS[code[1]])
+        if isinstance(error, txredisapi.ResponseError) and code not in self._said:
+            self._said.add(code)
+            self._log.warn("Redis at {address} answers: {error}", address=self._described, error=str(error))
+        return Unavailable(_reason(error))
+
+
+def _code(error: Exception) -> str:
+    """The word with which Redis begins what it says; empty when it is none that is known."""
+    found = _CODE.search(str(error))
+    return "" if found is None else found[1]
+
+
+def _reason(error: Exception) -> str:
+    """For those who ask: without the text of the error, which may quote what was sent."""
+    if isinstance(error, txredisapi.TimeoutError):
+        return "Redis does not answer in time."
+    if not isinstance(error, txredisapi.ResponseError):
+        return "Redis is out of reach."
+    return _REASONS.get(_code(error), "Redis answers with an error.")

@@ -158,12 +158,14 @@ class FullTests(RedisTestCase):
                 error: Any = await self.assertFailure(node.sessions.apply([finished]), Unavailable)
                 self.assertIn("memory", error.message)
         self.assertEqual(["OOM" in formatEvent(one) for one in logged], [True])
+        late, late_heard = self.backend(), SessionRecorder()
+        await late.sessions.watch(SESSION, late_heard)
         state = await node.sessions.get(SESSION)
         assert state is not None
         self.assertEqual(state.version, 1)
         self.server.command("CONFIG", "SET", "maxmemory", "0")
         self.assertEqual([outcome.verdict for outcome in await node.sessions.apply([finished])], [ACCEPTED])
-        await until(lambda: heard.versions == [2])
+        await until(lambda: heard.versions == late_heard.versions == [2])
 
 
 class ReplicaTests(RedisTestCase):

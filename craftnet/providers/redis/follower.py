@@ -22,8 +22,11 @@ from craftnet.providers.redis.topics import Topics
 BLOCK = 5.0
 """Seconds for which Redis holds a question that nothing has happened for. A dead connection shows after them."""
 
-BATCH = 1000
-"""Changes of a stream that are read at once."""
+BATCH = 100
+"""Changes of each stream that are read at once: the reactor has other things to do, too."""
+
+PRUNE = 1.0
+"""Seconds after which a look is due for partitions that nobody watches any more."""
 
 RETRY = 0.2
 """Seconds until Redis is asked again."""
@@ -62,6 +65,7 @@ class Follower(Service):
         # Which partitions the question that Redis holds now is about.
         self._asked: frozenset[int] = frozenset()
         self._client: int | None = None
+        self._pruned = 0.0
         self._reading: Deferred[None] | None = None
         self.epoch: str | None = None
 
@@ -111,8 +115,7 @@ class Follower(Service):
     async def _catch_up(self) -> None:
         """After a connection: read what the streams still have, then compare with what they have lost."""
         client = await self._blocking.ask("CLIENT", "ID")
-        await self._asking.ask("SET", self._keys.epoch, uuid4().hex, "NX")
-        epoch = (await self._asking.ask("GET", self._keys.epoch)).decode()
+        epoch = await self._epoch()
         anew = self.epoch not in (None, epoch)
         if anew:
             self._log.warn("Redis has another data set than before: {epoch}", epoch=epoch)
@@ -126,6 +129,15 @@ class Follower(Service):
             await self._compare(topics, ledger, anew)
         self.epoch = epoch
         self._client = client
+
+    async def _epoch(self) -> str:
+        """The data set's name; made only when there is none, because a full Redis and a replica can be read, too."""
+        name = await self._asking.ask("GET", self._keys.epoch)
+        while name is None:
+            await self._asking.ask("SET", self._keys.epoch, uuid4().hex, "NX")
+            name = await self._asking.ask("GET", self._keys.epoch)
+        text: str = name.decode()
+        return text
 
     async def _drain(self) -> None:
         while await self._turn(None):
@@ -160,9 +172,7 @@ class Follower(Service):
 
     async def _turn(self, wait: float | None) -> bool:
         """Read once; whether anything was there."""
-        wanted = {partition_of(key) for topics, _ in self._watched for key in topics.watched()}
-        for partition in self._positions.keys() - wanted:
-            del self._positions[partition]
+        self._prune()
         self._asked = frozenset(self._positions)
         if not self._asked:
             if wait is not None:
@@ -178,6 +188,14 @@ class Follower(Service):
             for _, fields in entries:
                 self._dispatch(fields)
         return bool(answer)
+
+    def _prune(self) -> None:
+        now = self._reactor.seconds()
+        if now - self._pruned >= PRUNE:
+            self._pruned = now
+            wanted = {partition_of(key) for topics, _ in self._watched for key in topics.watched()}
+            for partition in self._positions.keys() - wanted:
+                del self._positions[partition]
 
     async def _read(self, names: Iterable[str], positions: Iterable[bytes], wait: float | None) -> Any:
         blocked: tuple[Value, ...] = () if wait is None else ("BLOCK", round(wait * 1000))

@@ -64,6 +64,7 @@ class Follower(Service):
         self._positions: dict[int, bytes] = {}
         # Which partitions the question that Redis holds now is about.
         self._asked: frozenset[int] = frozenset()
+        self._generation = 0
         self._client: int | None = None
         self._pruned = 0.0
         self._reading: Deferred[None] | None = None
@@ -104,6 +105,8 @@ class Follower(Service):
     async def _read_on(self) -> None:
         while self.running:
             await self._blocking.connected()
+            # Whoever is behind another connection may keep something else: then all is compared again.
+            self._generation = self._blocking.generation
             try:
                 await self._catch_up()
                 while self.running:
@@ -114,7 +117,7 @@ class Follower(Service):
 
     async def _catch_up(self) -> None:
         """After a connection: read what the streams still have, then compare with what they have lost."""
-        client = await self._blocking.ask("CLIENT", "ID")
+        client = await self._blocking.ask("CLIENT", "ID", generation=self._generation)
         epoch = await self._epoch()
         anew = self.epoch not in (None, epoch)
         if anew:
@@ -199,7 +202,8 @@ class Follower(Service):
 
     async def _read(self, names: Iterable[str], positions: Iterable[bytes], wait: float | None) -> Any:
         blocked: tuple[Value, ...] = () if wait is None else ("BLOCK", round(wait * 1000))
-        return await self._blocking.ask("XREAD", "COUNT", BATCH, *blocked, "STREAMS", *names, *positions)
+        question = ("XREAD", "COUNT", BATCH, *blocked, "STREAMS", *names, *positions)
+        return await self._blocking.ask(*question, generation=self._generation)
 
     def _dispatch(self, fields: Sequence[bytes]) -> None:
         entry = dict(zip(fields[::2], fields[1::2], strict=False))

@@ -72,6 +72,9 @@ class Link(Service):
     Arguments:
         described: where Redis is, for logs.
         timeout: seconds until an answer is no longer waited for; the connection is given up then.
+
+    Attributes:
+        generation: how many connections there were.
     """
 
     _log = Logger()
@@ -93,6 +96,7 @@ class Link(Service):
         self._timeout = timeout
         self._factory = Factory.forProtocol(self._protocol)
         self._factory.noisy = False
+        self.generation = 0
         self._connection: Any = None
         self._keeping: Deferred[None] | None = None
         # Failed attempts since there was a connection; above 0, nobody needs to wait for the next to fail.
@@ -125,13 +129,18 @@ class Link(Service):
         while self._connection is None:
             await self._attempt()
 
-    async def ask(self, *command: Value) -> Any:
+    async def ask(self, *command: Value, generation: int | None = None) -> Any:
         """One command.
 
+        Arguments:
+            generation: the connection that it must go over, if it must be a certain one.
+
         Raises:
-            Unavailable: no answer, or one that says it cannot be done now.
+            Unavailable: no answer, or one that says it cannot be done now; or there is another connection by now.
         """
         connection = await self._usable()
+        if generation not in (None, self.generation):
+            raise Unavailable("Redis was out of reach in between.")
         try:
             return await connection.execute_command(*command)
         except txredisapi.RedisError as error:
@@ -208,6 +217,7 @@ class Link(Service):
         if self._failures:
             self._log.info("Redis at {address} is back", address=self._described)
         self._failures = 0
+        self.generation += 1
         self._said.clear()
         self._release()
 

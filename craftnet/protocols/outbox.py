@@ -55,6 +55,10 @@ class Outbox:
         for index, octets in enumerate(records):
             self._waiting[topic, index] = _Record(octets)
 
+    def clear(self) -> None:
+        """Tell the peer nothing of what is left."""
+        self._waiting, self._flying = {}, {}
+
     @property
     def empty(self) -> bool:
         """Whether everything was acknowledged."""

@@ -95,7 +95,6 @@ class Peer:
     __slots__ = (
         "_channel",
         "_close_at",
-        "_close_sequence",
         "_closes",
         "_closing",
         "_materials",
@@ -145,9 +144,8 @@ class Peer:
         self._resync_at = inf
         self._resync_from = -inf
         self._closing: CloseReason | None = None
-        self._closes = 0
+        self._closes: tuple[int, ...] = ()  # the sequences of the CLOSEs sent.
         self._close_at = inf
-        self._close_sequence = 0
 
     @property
     def connection_id(self) -> int:
@@ -222,7 +220,12 @@ class Peer:
         return self._flush(now)
 
     def close(self, reason: CloseReason, now: float) -> list[Send]:
-        """The feed is over. What is unacknowledged is still told first; then CLOSE, until it is acknowledged."""
+        """The feed is over. What is unacknowledged is still told first; then CLOSE, until it is acknowledged.
+
+        Who has lost the right to watch is told nothing more of the session.
+        """
+        if reason is CloseReason.REVOKED:
+            self._outbox.clear()
         if self._closing is None:
             self._closing = reason
         return self.tick(now)
@@ -269,7 +272,7 @@ class Peer:
         landed = self._outbox.acknowledged(lambda sequence: channel.acknowledges(acknowledgement, sequence), now)
         if ("secret", 0) in landed:
             self._ticket.renewed()
-        return bool(self._closes) and channel.acknowledges(acknowledgement, self._close_sequence)
+        return any(channel.acknowledges(acknowledgement, sequence) for sequence in self._closes)
 
     def _take(self, incoming: Incoming, address: Address, now: float) -> None:
         match incoming.kind:
@@ -361,13 +364,12 @@ class Peer:
         """The CLOSE, when there is nothing else left to tell."""
         if self._closing is None or not self._outbox.empty or (self._closes and now < self._close_at):
             return []
-        if self._closes == CLOSE_ATTEMPTS:
+        if len(self._closes) == CLOSE_ATTEMPTS:
             self.finished = self._closing
             return []
         close = self._send(Kind.CLOSE, codec.encode_close(self._closing))
         self._close_at = now + self.pulse.round_trip.timeout
-        self._close_sequence = self._channel.sent
-        self._closes += 1
+        self._closes = (*self._closes, self._channel.sent)
         return [close]
 
 

@@ -220,12 +220,14 @@ class TokenTests(AttackCase):
     def test_revoked(self) -> None:
         """What is open closes with the reason, and nothing can be opened."""
         (hello,) = self.lab.initiator(self.ticket).start(NOW).datagrams
+        self.lab.endpoint.tell(self.peer, running(), NOW)  # which is lost, and must not be told again.
         self.ticket.bearer = Principal(PLAYER, frozenset(), NOW + 3600)
         closed, effects = self.lab.endpoint.revoke(lambda bearer: bearer.player_id == PLAYER, NOW)
         self.assertEqual(closed, 1)
         for datagram in datagrams(effects):
             self.client.receive(datagram, NOW)
         self.assertEqual(self.client.over, CloseReason.REVOKED)
+        self.assertIsNone(self.client._progress.progress)
         self.assert_refused("unknown_connection", hello)
 
     def test_revocation_of_somebody_else(self) -> None:

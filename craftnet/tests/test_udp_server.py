@@ -15,6 +15,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import FakeDatagramTransport
 from twisted.internet.udp import Port as UdpPort
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from craftnet.addresses import HostPort
@@ -36,7 +37,7 @@ from craftnet.protocols.initiator import (
     ProgressChanged,
 )
 from craftnet.protocols.keys import SessionToken
-from craftnet.protocols.records import CloseReason
+from craftnet.protocols.records import CloseReason, ProgressRecord
 from craftnet.protocols.udp import DATAGRAMS_PER_TURN, IReactor, UdpGateway, UdpServer
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION, running
@@ -282,6 +283,81 @@ class GatewayTests(SynchronousTestCase):
 
     def test_tokens_differ(self) -> None:
         self.assertNotEqual(self._connect(64).session_token, self._connect(64).session_token)
+
+
+class OpenGatewayTests(SynchronousTestCase):
+    """A gateway with one player connected, without a socket."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.metrics = Metrics()
+        self.gateway = UdpGateway(
+            HostPort("", 8082),
+            None,
+            OneSession(),
+            self.metrics,
+            self.clock,  # type: ignore[arg-type]  # enough of a reactor: no socket is opened.
+            tolerance=0.25,
+        )
+        request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
+        self.answer = self.gateway.connect(SESSION, PLAYER, request, NOW + 600, NOW)
+        self.client = Initiator(SessionToken.parse(self.answer.session_token), SESSION, heartbeat=5.0)
+        self.transport = FakeTransport()
+        self.gateway._server.makeConnection(self.transport)
+        self._carry(self.client.start(NOW).datagrams)
+
+    def _carry(self, outbox: list[bytes]) -> None:
+        """Until nobody has anything to say."""
+        while outbox:
+            for datagram in outbox:
+                self.gateway._server.datagramReceived(datagram, CLIENT)
+            now = self.clock.seconds()
+            outbox = [answer for told in self.transport.taken() for answer in self.client.receive(told, now).datagrams]
+
+    def _live(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.clock.advance(1.0)
+            self._carry(list(self.client.tick(self.clock.seconds()).datagrams))
+            now = self.clock.seconds()
+            self._carry(
+                [answer for told in self.transport.taken() for answer in self.client.receive(told, now).datagrams]
+            )
+
+    def test_clients_are_told_how_exact_they_are_kept(self) -> None:
+        self.assertEqual(self.answer.progress_tolerance, 0.25)
+
+    def test_the_line_is_in_the_metrics(self) -> None:
+        self._live(12)
+        count = self.metrics.registry.get_sample_value
+        self.assertGreater(count("craftnet_udp_round_trip_seconds_count") or 0, 0)
+        self.assertGreater(count("craftnet_udp_loss_ratio_count") or 0, 0)
+
+    def test_a_claim_is_seen_with_the_players_eyes(self) -> None:
+        self._live(6)
+        now = self.clock.seconds()
+        claim = ProgressRecord(1, int(now * 1000), SESSION, 10.0)
+        seen = self.gateway.seen(claim, PLAYER, now)
+        assert seen is not None
+        self.assertEqual(seen.state.progress.percent, running().progress.percent)
+        self.assertIsNone(self.gateway.seen(claim, OTHER_SESSION, now))
+
+    def test_revocation_reaches_the_client(self) -> None:
+        self._live(2)
+        self.gateway.revoke(PLAYER)
+        self._live(2)
+        self.assertEqual(self.client.over, CloseReason.REVOKED)
+        self.assertEqual(self.metrics.registry.get_sample_value("craftnet_connections", {"transport": "udp"}), 0)
+
+    def test_refusals_are_one_line(self) -> None:
+        events: list[LogEvent] = []
+        observer = cast("ILogObserver", events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        for _ in range(5000):
+            self.gateway._server.datagramReceived(b"junk", CLIENT)
+        told = [event["line"] for event in events if "line" in event]
+        self.assertEqual(told, ["datagrams refused: 1 truncated"])
 
 
 class Player(DatagramProtocol):

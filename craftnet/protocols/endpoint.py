@@ -147,7 +147,7 @@ class Endpoint:
 
     def peer_of(self, session_id: UUID, player_id: UUID) -> Peer | None:
         """The player's newest connection to this session."""
-        for ticket in reversed(self._tickets.of(session_id, player_id)):
+        for ticket in reversed(self._tickets.for_session(session_id, player_id)):
             found = self._peers.get(ticket.connection_id)
             if found is not None:
                 return found[0]

@@ -210,7 +210,7 @@ class TicketStore:
         if not theirs:
             del self._of_player[feed]
 
-    def of(self, session_id: UUID, player_id: UUID) -> list[Ticket]:
+    def for_session(self, session_id: UUID, player_id: UUID) -> list[Ticket]:
         """A player's tickets for a session, oldest first."""
         return self._of_player.get((session_id, player_id), [])
 

@@ -18,6 +18,7 @@ from twisted.internet.udp import Port as UdpPort
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from craftnet.access.principal import Principal
 from craftnet.addresses import HostPort
 from craftnet.closecodes import CloseCode
 from craftnet.errors import NotFound, Unavailable
@@ -301,7 +302,8 @@ class OpenGatewayTests(SynchronousTestCase):
             tolerance=0.25,
         )
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
-        self.answer = self.gateway.connect(SESSION, PLAYER, request, NOW + 600, NOW)
+        bearer = Principal(PLAYER, frozenset(), NOW + 600)
+        self.answer = self.gateway.connect(SESSION, PLAYER, request, NOW + 600, NOW, bearer=bearer)
         self.client = Initiator(SessionToken.parse(self.answer.session_token), SESSION, heartbeat=5.0)
         self.transport = FakeTransport()
         self.gateway._server.makeConnection(self.transport)
@@ -344,7 +346,7 @@ class OpenGatewayTests(SynchronousTestCase):
 
     def test_revocation_reaches_the_client(self) -> None:
         self._live(2)
-        self.gateway.revoke(PLAYER)
+        self.assertEqual(self.gateway.enforce(lambda bearer: bearer.player_id == PLAYER), 1)
         self._live(2)
         self.assertEqual(self.client.over, CloseReason.REVOKED)
         self.assertEqual(self.metrics.registry.get_sample_value("craftnet_connections", {"transport": "udp"}), 0)

@@ -59,7 +59,8 @@ def start(connections: int, tls: Path | None) -> tuple[subprocess.Popen[str], in
     command = [
         *(str(Path(sys.executable).with_name("twistd")), "--nodaemon", "--pidfile=", "craftnet"),
         *("--http", http, "--udp", "off", "--max-connections", str(connections + 1000)),
-        *("--refresh", "600"),
+        # All sessions are of one player here.
+        *("--refresh", "600", "--max-per-player", "0"),
     ]
     environment = {**os.environ, SECRET_VARIABLE: SECRET}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)

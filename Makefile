@@ -26,7 +26,7 @@ clean:
 
 # Debian keeps the module that makes virtual environments in a package of its own.
 $(BIN)/python:
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { test "$$(id -u)" = 0 && apt-get install -y python3-venv; } || \
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { test "$$(id -u)" = 0 && apt-get update && apt-get install -y python3-venv; } || \
 		{ echo "Python cannot make a virtual environment here; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
@@ -43,7 +43,7 @@ $(VENV)/installed-dev: $(VENV)/installed-test
 	touch $@
 
 $(NODE_MODULES): clients/node-interop/package.json clients/node-interop/package-lock.json
-	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && apt-get install -y nodejs npm; } || \
+	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && apt-get update && apt-get install -y nodejs npm; } || \
 		{ echo "The tests need Node.js 18 or later with npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
 	cd clients/node-interop && npm ci --no-audit --no-fund
 	touch $@

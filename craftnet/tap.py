@@ -53,7 +53,7 @@ class Options(UsageOptions):
         ["udp", None, None, "UDP port, host:port, or off [default: 8082]"],
         ["public-udp", None, None, "host:port that clients are told to send UDP to "
          "[default: the host they sent their HTTP request to, and the port of --udp]"],
-        ["backend", None, "memory", "Where sessions, queues and materials come from, NAME:key=value:…; "
+        ["backend", None, DEFAULTS.backend, "Where sessions, queues and materials come from, NAME:key=value:…; "
          "see --help-backends"],
         ["sessions", None, None, "Another back end for sessions"],
         ["queues", None, None, "Another back end for queues"],
@@ -89,10 +89,12 @@ class Options(UsageOptions):
          "dropped", _number(int, 1, 100)],
         ["drain-time", None, DEFAULTS.drain_time, "Seconds over which watchers are sent away when the server "
          "stops; 0: all at once", _number(float, 0, 3600)],
-        ["refresh", None, 5.0, "Seconds after which a running craft is told again even if nothing changed",
+        ["refresh", None, DEFAULTS.refresh, "Seconds after which a running craft is told again even if nothing changed",
          _number(float, 0.5, 3600)],
-        ["udp-heartbeat", None, 5000, "Milliseconds between UDP heartbeats", _number(int, 1000, 30_000)],
-        ["udp-full-sync", None, 10.0, "Seconds after which a UDP client is told everything again, on average",
+        ["udp-heartbeat", None, DEFAULTS.udp_heartbeat, "Milliseconds between UDP heartbeats",
+         _number(int, 1000, 30_000)],
+        ["udp-full-sync", None, DEFAULTS.udp_full_sync, "Seconds after which a UDP client is told everything again, "
+         "on average",
          _number(float, 1, 3600)],
         ["tolerance-percent", None, 0.5, "Points of progress by which a watcher's copy may be wrong before it is told "
          "again",
@@ -101,7 +103,7 @@ class Options(UsageOptions):
          "that is more", _number(int, 1, 60_000)],
         ["crafting-service", None, None, "URL that answers 2xx when crafting-service is well"],
         ["real-time-combat", None, None, "URL that answers 2xx when real-time-combat is well"],
-        ["health-interval", None, 10.0, "Seconds between health checks, and between health updates",
+        ["health-interval", None, DEFAULTS.health_interval, "Seconds between health checks, and between health updates",
          _number(float, 0.5, 3600)],
         ["workers", None, 1, "Processes to run, all on the same HTTP port, each with a UDP port of its own from "
          "--udp on; needs a back end that they can share", _number(int, 1, 256)],

@@ -14,8 +14,8 @@ from craftnet.events import Event, MaterialsUpdate, SessionProgress
 from craftnet.messages import ChangeType, CraftingProgressData, Natural, Quality, Status
 from craftnet.model import Progress, Tolerance, percent_at, remaining_at
 from craftnet.protocols.conditions import Conditions
-from craftnet.protocols.peer import Sighting
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
+from craftnet.protocols.replica import Sighting
 from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.updates import progress_data
 

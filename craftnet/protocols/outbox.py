@@ -13,7 +13,8 @@ from math import inf
 from craftnet.protocols.pacing import Pace
 from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
 
-Key = tuple[str, int]
+Key = tuple[int, str, int]
+"""A record: its session's index, its topic, its place among the topic's records."""
 
 
 _DOUBLINGS = 6  # beyond them the timeout is at its most anyway.
@@ -47,13 +48,17 @@ class Outbox:
         self._retry_at = inf
         self._attempts = 0
 
-    def put(self, topic: str, records: Sequence[bytes]) -> None:
-        """Tell the peer these records instead of all earlier ones of the topic. None is longer than `room`."""
+    def put(self, session: int, topic: str, records: Sequence[bytes]) -> None:
+        """Tell the peer these records instead of all earlier ones of the topic. None is longer than `room`.
+
+        Arguments:
+            session: the index of the session they are of.
+        """
         for records_held in (self._waiting, self._flying):
-            for key in [key for key in records_held if key[0] == topic]:
+            for key in [key for key in records_held if key[1] == topic and key[0] == session]:
                 del records_held[key]
-        for index, octets in enumerate(records):
-            self._waiting[topic, index] = _Record(octets)
+        for place, octets in enumerate(records):
+            self._waiting[session, topic, place] = _Record(octets)
 
     def clear(self) -> None:
         """Tell the peer nothing of what is left."""

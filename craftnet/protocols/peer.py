@@ -17,17 +17,16 @@ from uuid import UUID
 from msgspec import Struct
 
 from craftnet.errors import BadDatagram
-from craftnet.model import Tolerance, diverges
 from craftnet.protocols import codec
 from craftnet.protocols.channel import OVERHEAD, Channel, Incoming
 from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address
-from craftnet.protocols.delta import Tables, difference
 from craftnet.protocols.outbox import Outbox
 from craftnet.protocols.pacing import Pace
 from craftnet.protocols.path import Path
 from craftnet.protocols.records import CloseReason, FreshSecret, Kind
-from craftnet.protocols.snapshots import encoded, materials_records, progress_records
+from craftnet.protocols.replica import Replica
+from craftnet.protocols.snapshots import encoded
 from craftnet.protocols.tickets import Ticket
 from craftnet.protocols.timing import Pulse
 from craftnet.state import MaterialsState, SessionState
@@ -44,13 +43,9 @@ DATAGRAMS = 100
 BURST = 200
 """… and this many at once after a pause."""
 
-SIGHTINGS = 4
-"""How many of the last models told are kept, to judge by them what the player claims to have seen."""
-
-SAME = Tolerance(percent=0.01, seconds=0.002, fraction=0.0)
-"""What differs less is the same function of time: it need not be told again."""
-
 _PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
+
+_SECRET_AT = 0  # it is of no session; where records begin, none needs to be named.
 
 
 class Terms(Struct, frozen=True):
@@ -72,13 +67,6 @@ class Send(NamedTuple):
     address: Address
 
 
-class Sighting(NamedTuple):
-    """At `when` (Unix seconds) the client was told `state`."""
-
-    when: float
-    state: SessionState
-
-
 class Peer:
     """One client.
 
@@ -89,7 +77,7 @@ class Peer:
     Attributes:
         finished: why the connection is over; None while it is not.
         pulse: round trip and clock offset.
-        sightings: the last models told, newest last.
+        replica: what the client was told of the session.
     """
 
     __slots__ = (
@@ -97,23 +85,19 @@ class Peer:
         "_close_at",
         "_closes",
         "_closing",
-        "_materials",
         "_outbox",
         "_pace",
         "_path",
-        "_progress",
         "_random",
         "_resync_at",
         "_resync_from",
-        "_room",
         "_sync_at",
-        "_tables",
         "_taken_until",
         "_terms",
         "_ticket",
         "finished",
         "pulse",
-        "sightings",
+        "replica",
     )
 
     def __init__(
@@ -127,19 +111,16 @@ class Peer:
     ) -> None:
         self.finished: CloseReason | None = None
         self.pulse = Pulse(terms.heartbeat, now)
-        self.sightings: tuple[Sighting, ...] = ()
         self._ticket = ticket
         self._path = Path(address)
         self._channel = channel
         self._terms = terms
         self._random = random
-        self._room = ticket.packet_size - OVERHEAD
+        room = ticket.packet_size - OVERHEAD
+        self.replica = Replica(0, ticket.session_id, room)
         self._pace = Pace()
-        self._outbox = Outbox(self._room, self.pulse.round_trip, self._pace)
+        self._outbox = Outbox(room, self.pulse.round_trip, self._pace)
         self._taken_until = -inf
-        self._progress: SessionState | None = None
-        self._materials: MaterialsState | None = None
-        self._tables: Tables | None = None
         self._sync_at = inf
         self._resync_at = inf
         self._resync_from = -inf
@@ -209,12 +190,10 @@ class Peer:
         """The session, or its materials, are now like this. Once the feed is over nothing more is told."""
         if self._closing is not None:
             return []
-        if isinstance(state, SessionState):
-            if self._progress is not None and _same(self._progress, state, now):
-                return []
-            self._tell_progress(state, now)
-        else:
-            self._tell_materials(state)
+        news = self.replica.advance(state, now)
+        if news is None:
+            return []
+        self._outbox.put(self.replica.index, *news)
         if self._sync_at == inf:
             self._plan_sync(now)
         return self._flush(now)
@@ -257,7 +236,7 @@ class Peer:
             self._tell_everything(now)
         if now >= self._ticket.renew_at and self._closing is None:
             secret = self._ticket.offer(self._random, now)
-            self._outbox.put("secret", encoded([FreshSecret(secret)]))
+            self._outbox.put(_SECRET_AT, "secret", encoded([FreshSecret(secret)]))
         return sends + self._flush(now) + self._farewell(now)
 
     def _charge(self, now: float) -> None:
@@ -270,14 +249,14 @@ class Peer:
         """Note what has arrived. Whether the CLOSE has."""
         channel, acknowledgement = self._channel, incoming.acknowledgement
         landed = self._outbox.acknowledged(lambda sequence: channel.acknowledges(acknowledgement, sequence), now)
-        if ("secret", 0) in landed:
+        if (_SECRET_AT, "secret", 0) in landed:
             self._ticket.renewed()
         return any(channel.acknowledges(acknowledgement, sequence) for sequence in self._closes)
 
     def _take(self, incoming: Incoming, address: Address, now: float) -> None:
         match incoming.kind:
             case Kind.ACK:
-                self._holds(codec.decode_held(incoming.body))
+                self.replica.holds(codec.decode_held(incoming.body))
             case Kind.HEARTBEAT:
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), now)
                 self._pace.adapt(self.conditions, now)
@@ -295,17 +274,6 @@ class Peer:
             case _:
                 raise codec.misplaced(incoming.kind)
 
-    def _holds(self, version: int) -> None:
-        """The client has the table of that version: differences from it will do."""
-        if not version:
-            return
-        tables, newest = self._tables, self._materials
-        if newest is None or (newest.version - version) & 0xFFFFFFFF >= 1 << 31:
-            raise BadDatagram("out_of_range", "an acknowledgement of a table that was never told")
-        if tables is None:
-            tables = self._tables = Tables()
-        tables.acknowledged(version)
-
     def _challenge(self, now: float) -> list[Send]:
         if not self._path.may_challenge(_PROBE_SIZE, now):
             return []
@@ -321,33 +289,9 @@ class Peer:
     def _tell_everything(self, now: float) -> None:
         if self._closing is not None:
             return
-        if self._progress is not None:
-            self._tell_progress(self._progress, now)
-        if self._materials is not None:
-            self._outbox.put("materials", encoded(materials_records(self._materials, self._room)))
+        for news in self.replica.everything():
+            self._outbox.put(self.replica.index, *news)
         self._plan_sync(now)
-
-    def _tell_progress(self, state: SessionState, now: float) -> None:
-        records = encoded(progress_records(state, self._room))
-        if state is not self._progress:
-            self._progress = state
-            self.sightings = (*self.sightings[1 - SIGHTINGS :], Sighting(now, state))
-        self._outbox.put("progress", records)
-
-    def _tell_materials(self, state: MaterialsState) -> None:
-        """By the differences from what the client is known to hold, where that is shorter and fits."""
-        records = encoded(materials_records(state, self._room))
-        if self._tables is None:
-            self._tables = Tables()
-        base = self._tables.baseline
-        delta = None if base is None else difference(base, state)
-        if delta is not None:
-            (octets,) = encoded([delta])
-            if len(octets) <= min(self._room, sum(map(len, records))):
-                records = [octets]
-        self._materials = state
-        self._tables.add(state)
-        self._outbox.put("materials", records)
 
     def _flush(self, now: float) -> list[Send]:
         address = self._path.address
@@ -371,9 +315,3 @@ class Peer:
         self._close_at = now + self.pulse.round_trip.timeout
         self._closes = (*self._closes, self._channel.sent)
         return [close]
-
-
-def _same(held: SessionState, truth: SessionState, now: float) -> bool:
-    """Whether a client that goes on from `held` shows what it would from `truth`, now and to the end."""
-    until = now + (truth.progress.remaining or 0.0)
-    return not any(diverges(held.progress, truth.progress, at, SAME) for at in (now, until))

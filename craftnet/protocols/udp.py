@@ -317,7 +317,7 @@ class UdpGateway(Service):
     def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> Seen | None:
         """What the player had before them at the time of the claim; None when they have no UDP connection."""
         peer = self._endpoint.peer_of(claim.session_id, player_id)
-        return None if peer is None else what_was_seen(claim, peer.sightings, peer.conditions, now)
+        return None if peer is None else what_was_seen(claim, peer.replica.sightings, peer.conditions, now)
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """As `UdpServer.enforce`."""

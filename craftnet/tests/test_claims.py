@@ -19,8 +19,8 @@ from craftnet.events import MaterialsUpdate, SessionProgress
 from craftnet.messages import ChangeType, MaterialChange, Status
 from craftnet.model import Progress
 from craftnet.protocols.conditions import Conditions
-from craftnet.protocols.peer import Sighting
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
+from craftnet.protocols.replica import Sighting
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import COPPER, IRON, NOW, SESSION, running
 

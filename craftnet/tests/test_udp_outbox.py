@@ -25,15 +25,15 @@ class OutboxTests(SynchronousTestCase):
         return self.outbox.flush(now, self._send)
 
     def test_records_share_datagrams_and_are_never_cut(self) -> None:
-        self.outbox.put("a", [b"1" * 60, b"2" * 30, b"3" * 20])
+        self.outbox.put(0, "a", [b"1" * 60, b"2" * 30, b"3" * 20])
         self.assertEqual(self._flush(0.0), [b"1" * 60 + b"2" * 30, b"3" * 20])
 
     def test_newest_wins_before_and_after_sending(self) -> None:
-        self.outbox.put("a", [b"old", b"old too"])
-        self.outbox.put("b", [b"other"])
-        self.outbox.put("a", [b"new"])
+        self.outbox.put(0, "a", [b"old", b"old too"])
+        self.outbox.put(0, "b", [b"other"])
+        self.outbox.put(0, "a", [b"new"])
         self.assertEqual(self._flush(0.0), [b"othernew"])
-        self.outbox.put("a", [b"newest"])
+        self.outbox.put(0, "a", [b"newest"])
         self.assertEqual(self._flush(0.0), [b"newest"])
         self.outbox.acknowledged(lambda sequence: sequence == 1, 0.1)
         self.assertFalse(self.outbox.empty)
@@ -41,7 +41,7 @@ class OutboxTests(SynchronousTestCase):
         self.assertTrue(self.outbox.empty)
 
     def test_what_is_not_acknowledged_is_repeated_with_backoff(self) -> None:
-        self.outbox.put("a", [b"x"])
+        self.outbox.put(0, "a", [b"x"])
         self._flush(0.0)
         self.assertEqual(self.outbox.deadline, 1.0)
         self.assertEqual(self._flush(0.9), [])
@@ -49,14 +49,14 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual(self.outbox.deadline, 3.0)
 
     def test_only_the_missing_part_is_repeated(self) -> None:
-        self.outbox.put("a", [b"1" * 90, b"2" * 90, b"3" * 90])
+        self.outbox.put(0, "a", [b"1" * 90, b"2" * 90, b"3" * 90])
         self._flush(0.0)
         self.outbox.acknowledged(lambda sequence: sequence != 2, 0.1)
         self.assertEqual(self._flush(self.outbox.deadline), [b"2" * 90])
 
     def test_repeating_goes_on_at_the_slowest_pace(self) -> None:
         """However long a line is dead: what was told at its end must arrive when it is back."""
-        self.outbox.put("a", [b"x"])
+        self.outbox.put(0, "a", [b"x"])
         self._flush(0.0)
         times = []
         for _ in range(12):
@@ -66,7 +66,7 @@ class OutboxTests(SynchronousTestCase):
 
     def test_bytes_are_paced(self) -> None:
         """A long table takes as long as the rate says, and a change in the meantime replaces what waits."""
-        self.outbox.put("a", [bytes([index]) * 100 for index in range(200)])
+        self.outbox.put(0, "a", [bytes([index]) * 100 for index in range(200)])
         first = self._flush(0.0)
         self.assertLessEqual(sum(len(datagram) + 48 for datagram in first), RATE * BURST + 148)
         sent, now = len(first), 0.0
@@ -77,11 +77,11 @@ class OutboxTests(SynchronousTestCase):
         self.assertAlmostEqual(now, 200 * 148 / RATE - BURST, places=2)
 
     def test_conflation_while_paced(self) -> None:
-        self.outbox.put("big", [b"x" * 100] * 60)
+        self.outbox.put(0, "big", [b"x" * 100] * 60)
         self._flush(0.0)
         for number in range(50):
-            self.outbox.put("progress", [b"%d" % number])
-        self.outbox.put("big", [])
+            self.outbox.put(0, "progress", [b"%d" % number])
+        self.outbox.put(0, "big", [])
         self.assertEqual(self._flush(10.0), [b"49"])
 
     def test_nothing_to_do(self) -> None:

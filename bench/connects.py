@@ -42,7 +42,7 @@ from craftnet.ingest import Ingest
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
-from craftnet.protocols.websocket import FeedFactory
+from craftnet.protocols.websocketfactory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions

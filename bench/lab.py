@@ -27,7 +27,8 @@ from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.protocols.configured import configured
-from craftnet.protocols.websocket import FeedFactory, FeedProtocol
+from craftnet.protocols.websocket import FeedProtocol
+from craftnet.protocols.websocketfactory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions

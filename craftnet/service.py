@@ -51,7 +51,7 @@ from craftnet.observe.monitor import Monitor
 from craftnet.observe.probes import HttpProbe, ProviderCheck
 from craftnet.protocols.subprotocols import SUPPORTED
 from craftnet.protocols.udp import UdpGateway
-from craftnet.protocols.websocket import MISSED_PONGS, PING_INTERVAL, FeedFactory
+from craftnet.protocols.websocketfactory import MISSED_PONGS, PING_INTERVAL, FeedFactory
 from craftnet.registry import Registry
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions

@@ -1,4 +1,4 @@
-"""The WebSocket shell: Autobahn on one side, a subscription on the other. It reads, calls and writes; it has no rules.
+"""One WebSocket connection: Autobahn on one side, a subscription on the other. Reads, calls and writes; has no rules.
 
 A feed runs one way, from server to client: the contract's messages as JSON text, and pings. A client may send a fresh
 token (`craftnet.protocols.inband`); any other data message is a violation of the protocol.
@@ -6,60 +6,41 @@ token (`craftnet.protocols.inband`); any other data message is a violation of th
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-from autobahn.twisted.websocket import WebSocketServerFactory
+import txaio
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, TimeoutError
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
-from twisted.internet.task import deferLater
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from txaio import make_logger  # type: ignore[attr-defined]  # txaio takes its functions from Twisted at run time.
 from zope.interface import implementer
 
 from craftnet.access.bearer import token_from_handshake
 from craftnet.access.buckets import Bucket, Verdict
-from craftnet.access.gate import Gate
 from craftnet.access.limits import BURST
 from craftnet.access.networks import host
 from craftnet.access.occupancy import Place
 from craftnet.access.principal import Principal
-from craftnet.closecodes import CloseCode, retry_reason
+from craftnet.closecodes import CloseCode
 from craftnet.errors import BadRequest, NotFound, Refusal, Unavailable
 from craftnet.http.exchange import final_octets, refused
 from craftnet.interfaces import IWatcher
 from craftnet.messages import instant, to_json
-from craftnet.observe.metrics import Metrics
-from craftnet.protocols.configured import configured
 from craftnet.protocols.conflation import Conflation, TooSlow
-from craftnet.protocols.connections import Connections
-from craftnet.protocols.drain import SPREAD, schedule
 from craftnet.protocols.encodings import encoding
 from craftnet.protocols.inband import Answer, TokenAccepted, TokenRefused, read_offer
 from craftnet.protocols.slimming import SlimProtocol
 from craftnet.protocols.subprotocols import choose
 from craftnet.protocols.transmit import bound_buffers, transmit
-from craftnet.subscriptions import Subscription, Subscriptions
+from craftnet.subscriptions import Subscription
 from craftnet.targets import parse_target
 from craftnet.updates import Update
 
-PING_INTERVAL = 30
-"""Seconds between pings. A close handshake must be complete before the next one is due."""
-
-MISSED_PONGS = 2
-"""Pings in a row without an answer, after which a peer is taken for dead."""
-
-SHUTDOWN_TIMEOUT = 5.0
-"""Seconds for the close handshakes when the server goes away."""
+if TYPE_CHECKING:  # the factory makes the protocols, so it is the one that imports.
+    from craftnet.protocols.websocketfactory import FeedFactory
 
 log = Logger()
-
-Result = TypeVar("Result")
 
 
 @implementer(IWatcher, IPushProducer)
@@ -70,7 +51,7 @@ class FeedProtocol(SlimProtocol):
     principal: Principal
     _hearing_close = False
     # Autobahn warns of every connection that it drops. Whoever is refused must not fill the disk: metrics count them.
-    log = make_logger("error")
+    log = txaio.make_logger("error")  # type: ignore[attr-defined]  # txaio has its functions from Autobahn, at run time.
 
     def __init__(self) -> None:
         super().__init__()
@@ -321,122 +302,3 @@ class FeedProtocol(SlimProtocol):
         if place is not None:
             self.factory.gate.leave(place)
         self.factory.closed(self)
-
-
-class FeedFactory(WebSocketServerFactory):
-    """Makes a `FeedProtocol` for every handshake that the door lets through.
-
-    Arguments:
-        gate: what handshakes must pass; knows the limits.
-        ping_interval: seconds between pings.
-        missed_pongs: pings in a row without an answer, after which a peer is taken for dead.
-
-    Attributes:
-        open: the connections that are open.
-    """
-
-    protocol = FeedProtocol  # type: ignore[assignment]  # Autobahn's protocols are no IProtocol by declaration.
-
-    def __init__(
-        self,
-        subscriptions: Subscriptions,
-        metrics: Metrics,
-        reactor: IReactorTime,
-        gate: Gate,
-        *,
-        ping_interval: int = PING_INTERVAL,
-        missed_pongs: int = MISSED_PONGS,
-    ) -> None:
-        super().__init__(server="craftnet", reactor=reactor)
-        self.subscriptions = subscriptions
-        self.metrics = metrics
-        self.clock = reactor
-        self.gate = gate
-        self.missed_pongs = missed_pongs
-        self.open: Connections[FeedProtocol] = Connections(ping_interval)
-        self._leaving = False
-        self._hurried = False
-        self._pause: Deferred[None] | None = None
-        self.setProtocolOptions(
-            versions=[13],
-            webStatus=False,
-            failByDrop=False,
-            echoCloseCodeReason=True,
-            openHandshakeTimeout=0,  # the door waits for the handshake, and has a limit of its own.
-            closeHandshakeTimeout=0,  # the heartbeat looks after it.
-            autoPingInterval=0,
-            maxFramePayloadSize=gate.limits.message_size,
-            maxMessagePayloadSize=gate.limits.message_size,
-        )
-        self.protocol = configured(FeedProtocol, self)
-
-    def check_staying(self) -> None:
-        """Raises:
-        Unavailable: the server goes away, and takes no further connections.
-        """
-        if self._leaving:
-            raise Unavailable("The server goes away.", retry_after=round(SPREAD))
-
-    def opened(self, protocol: FeedProtocol) -> None:
-        """A handshake succeeded."""
-        self.open.add(protocol)
-        self.metrics.connection_opened("websocket")
-
-    def closed(self, protocol: FeedProtocol) -> None:
-        """A connection is over; it need not have been opened."""
-        if protocol in self.open:
-            self.open.discard(protocol)
-            self.metrics.connection_closed("websocket")
-            protocol.gone.callback(None)
-
-    def turn(self) -> None:
-        """Send the heartbeats that are due, and close what has expired; to be called every second."""
-        for protocol in self.open.heartbeats():
-            protocol.heartbeat()
-        for protocol in self.open.expired(self.clock.seconds()):
-            protocol.expired()
-
-    def enforce(self, covered: Callable[[Principal], bool]) -> int:
-        """Close the feeds of principals whose tokens were revoked; answers how many."""
-        over = self.open.of(covered)
-        for protocol in over:
-            protocol.revoked()
-        return len(over)
-
-    async def drain(self, duration: float) -> None:
-        """Take no further connections, and send away those that are open, over `duration` seconds.
-
-        Feeds go on until each is closed. Done when the last is gone, `SHUTDOWN_TIMEOUT` later at the latest.
-        """
-        self._leaving = True
-        protocols, began = list(self.open), self.clock.seconds()
-        for protocol, closing in zip(protocols, schedule(len(protocols), duration, random.uniform), strict=True):
-            await self._wait_until(began + closing.at)
-            protocol.ended(CloseCode.GOING_AWAY, retry_reason(closing.retry_after))
-        deadline = self.clock.callLater(SHUTDOWN_TIMEOUT, self._abort_all)
-        await DeferredList([protocol.gone for protocol in protocols]).addCallback(partial(_cancelled, deadline))
-
-    def hurry(self) -> None:
-        """Somebody does not want to wait: send everybody away now."""
-        self._hurried = True
-        if self._pause is not None:
-            self._pause.cancel()
-
-    async def _wait_until(self, when: float) -> None:
-        delay = when - self.clock.seconds()
-        if delay > 0 and not self._hurried:
-            self._pause = deferLater(self.clock, delay)
-            with suppress(CancelledError):
-                await self._pause
-            self._pause = None
-
-    def _abort_all(self) -> None:
-        for protocol in self.open:
-            protocol.dropConnection(abort=True)
-
-
-def _cancelled(call: IDelayedCall, result: Result) -> Result:
-    """`result`, now that `call` is not needed any more."""
-    if call.active():
-        call.cancel()
-    return result

@@ -48,6 +48,7 @@ PLACES = {
     "craftnet.protocols.transmit": "shells",
     "craftnet.protocols.udp": "shells",
     "craftnet.protocols.websocket": "shells",
+    "craftnet.protocols.websocketfactory": "shells",
     "craftnet.sources": "sources",
     "craftnet.observe": "observe",
     "craftnet.feeds": "feeds",

@@ -1,0 +1,155 @@
+"""All WebSocket connections of a server: takes them, sees to their heartbeats, and sends them away at the end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+
+from craftnet.access.gate import Gate
+from craftnet.access.principal import Principal
+from craftnet.closecodes import CloseCode, retry_reason
+from craftnet.errors import Unavailable
+from craftnet.observe.metrics import Metrics
+from craftnet.protocols.configured import configured
+from craftnet.protocols.connections import Connections
+from craftnet.protocols.drain import SPREAD, schedule
+from craftnet.protocols.websocket import FeedProtocol
+from craftnet.subscriptions import Subscriptions
+
+PING_INTERVAL = 30
+"""Seconds between pings. A close handshake must be complete before the next one is due."""
+
+MISSED_PONGS = 2
+"""Pings in a row without an answer, after which a peer is taken for dead."""
+
+SHUTDOWN_TIMEOUT = 5.0
+"""Seconds for the close handshakes when the server goes away."""
+
+Result = TypeVar("Result")
+
+
+class FeedFactory(WebSocketServerFactory):
+    """Makes a `FeedProtocol` for every handshake that the door lets through.
+
+    Arguments:
+        gate: what handshakes must pass; knows the limits.
+        ping_interval: seconds between pings.
+        missed_pongs: pings in a row without an answer, after which a peer is taken for dead.
+
+    Attributes:
+        open: the connections that are open.
+    """
+
+    protocol = FeedProtocol  # type: ignore[assignment]  # Autobahn's protocols are no IProtocol by declaration.
+
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        metrics: Metrics,
+        reactor: IReactorTime,
+        gate: Gate,
+        *,
+        ping_interval: int = PING_INTERVAL,
+        missed_pongs: int = MISSED_PONGS,
+    ) -> None:
+        super().__init__(server="craftnet", reactor=reactor)
+        self.subscriptions = subscriptions
+        self.metrics = metrics
+        self.clock = reactor
+        self.gate = gate
+        self.missed_pongs = missed_pongs
+        self.open: Connections[FeedProtocol] = Connections(ping_interval)
+        self._leaving = False
+        self._hurried = False
+        self._pause: Deferred[None] | None = None
+        self.setProtocolOptions(
+            versions=[13],
+            webStatus=False,
+            failByDrop=False,
+            echoCloseCodeReason=True,
+            openHandshakeTimeout=0,  # the door waits for the handshake, and has a limit of its own.
+            closeHandshakeTimeout=0,  # the heartbeat looks after it.
+            autoPingInterval=0,
+            maxFramePayloadSize=gate.limits.message_size,
+            maxMessagePayloadSize=gate.limits.message_size,
+        )
+        self.protocol = configured(FeedProtocol, self)
+
+    def check_staying(self) -> None:
+        """Raises:
+        Unavailable: the server goes away, and takes no further connections.
+        """
+        if self._leaving:
+            raise Unavailable("The server goes away.", retry_after=round(SPREAD))
+
+    def opened(self, protocol: FeedProtocol) -> None:
+        """A handshake succeeded."""
+        self.open.add(protocol)
+        self.metrics.connection_opened("websocket")
+
+    def closed(self, protocol: FeedProtocol) -> None:
+        """A connection is over; it need not have been opened."""
+        if protocol in self.open:
+            self.open.discard(protocol)
+            self.metrics.connection_closed("websocket")
+            protocol.gone.callback(None)
+
+    def turn(self) -> None:
+        """Send the heartbeats that are due, and close what has expired; to be called every second."""
+        for protocol in self.open.heartbeats():
+            protocol.heartbeat()
+        for protocol in self.open.expired(self.clock.seconds()):
+            protocol.expired()
+
+    def enforce(self, covered: Callable[[Principal], bool]) -> int:
+        """Close the feeds of principals whose tokens were revoked; answers how many."""
+        over = self.open.of(covered)
+        for protocol in over:
+            protocol.revoked()
+        return len(over)
+
+    async def drain(self, duration: float) -> None:
+        """Take no further connections, and send away those that are open, over `duration` seconds.
+
+        Feeds go on until each is closed. Done when the last is gone, `SHUTDOWN_TIMEOUT` later at the latest.
+        """
+        self._leaving = True
+        protocols, began = list(self.open), self.clock.seconds()
+        for protocol, closing in zip(protocols, schedule(len(protocols), duration, random.uniform), strict=True):
+            await self._wait_until(began + closing.at)
+            protocol.ended(CloseCode.GOING_AWAY, retry_reason(closing.retry_after))
+        deadline = self.clock.callLater(SHUTDOWN_TIMEOUT, self._abort_all)
+        await DeferredList([protocol.gone for protocol in protocols]).addCallback(partial(_cancelled, deadline))
+
+    def hurry(self) -> None:
+        """Somebody does not want to wait: send everybody away now."""
+        self._hurried = True
+        if self._pause is not None:
+            self._pause.cancel()
+
+    async def _wait_until(self, when: float) -> None:
+        delay = when - self.clock.seconds()
+        if delay > 0 and not self._hurried:
+            self._pause = deferLater(self.clock, delay)
+            with suppress(CancelledError):
+                await self._pause
+            self._pause = None
+
+    def _abort_all(self) -> None:
+        for protocol in self.open:
+            protocol.dropConnection(abort=True)
+
+
+def _cancelled(call: IDelayedCall, result: Result) -> Result:
+    """`result`, now that `call` is not needed any more."""
+    if call.active():
+        call.cancel()
+    return result

@@ -1,0 +1,114 @@
+"""What the rules of the UDP path cost, without sockets: a state told to a peer, and its acknowledgement taken.
+
+    python bench/udp_costs.py [--profile]
+
+One endpoint with 500 peers; the clients' work is not counted. Each step is the best of all rounds, so that other
+programs disturb little: microseconds of processor time. Ends in seconds.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import os
+import pstats
+import sys
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from time import process_time
+from typing import TypeVar
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from craftnet.collector import collect_seldom
+from craftnet.messages import Status
+from craftnet.model import Progress
+from craftnet.protocols.endpoint import Endpoint, Opened
+from craftnet.protocols.initiator import ACK_DELAY, Initiator
+from craftnet.protocols.peer import Peer, Send, Terms
+from craftnet.protocols.tickets import TicketStore
+from craftnet.state import SessionState
+
+PEERS = 500
+ROUNDS = 40
+HEARTBEAT = 1000.0
+NOW = 1.8e9
+SESSION, PLAYER = UUID(int=1), UUID(int=2)
+CLIENT = ("192.0.2.1", 4000)
+
+Result = TypeVar("Result")
+
+
+class Costs:
+    """The least that each step took."""
+
+    def __init__(self, profile: cProfile.Profile | None) -> None:
+        self._least: dict[str, float] = {}
+        self._profile = profile
+
+    def of(self, step: str, work: Callable[..., Result], *arguments: Iterable[object]) -> list[Result]:
+        """Do the work for all arguments, as `map` does, and note what it took for one."""
+        calls = list(zip(*arguments, strict=False))
+        if self._profile is not None:
+            self._profile.enable()
+        began = process_time()
+        results = [work(*call) for call in calls]
+        took = (process_time() - began) / len(calls) * 1e6
+        if self._profile is not None:
+            self._profile.disable()
+        self._least[step] = min(took, self._least.get(step, took))
+        return results
+
+    def print(self) -> None:
+        """All of them."""
+        for step, took in self._least.items():
+            print(f"{step:44}{took:8.2f} µs")
+
+
+def connect(endpoint: Endpoint, tickets: TicketStore, now: float) -> tuple[Initiator, Peer]:
+    """A client through the handshake."""
+    ticket = tickets.issue(SESSION, PLAYER, 1200, now + 3600, now)
+    client = Initiator(ticket.token, SESSION, heartbeat=HEARTBEAT)
+    peers: list[Peer] = []
+    waiting = client.start(now).datagrams
+    while waiting:
+        for effect in endpoint.receive(waiting.pop(0), CLIENT, now):
+            if isinstance(effect, Opened):
+                peers.append(effect.peer)
+            elif isinstance(effect, Send):
+                waiting += client.receive(effect.datagram, now).datagrams
+    return client, peers[0]
+
+
+def main() -> None:
+    """Measure and print."""
+    collect_seldom()  # as the service does.
+    profile = cProfile.Profile() if "--profile" in sys.argv else None
+    costs = Costs(profile)
+    tickets = TicketStore(os.urandom, per_player=PEERS)
+    endpoint = Endpoint(
+        tickets, secret=bytes(32), random=os.urandom, terms=Terms(HEARTBEAT, HEARTBEAT), count=lambda outcome: None
+    )
+    clients, peers = zip(*(connect(endpoint, tickets, NOW) for _ in range(PEERS)), strict=True)
+    aead, nonces = AESGCM(bytes(16)), [bytes(12)] * PEERS
+    for number in range(ROUNDS):
+        now = NOW + number
+        state = SessionState(SESSION, PLAYER, number, Progress(Status.ACTIVE, number / 2, NOW, 60.0))
+        told = costs.of("a state is told: a datagram out", endpoint.tell, peers, repeat(state), repeat(now))
+        answers = []
+        for client, (effect,) in zip(clients, told, strict=True):
+            assert isinstance(effect, Send)
+            client.receive(effect.datagram, now)
+            answers += client.tick(now + ACK_DELAY).datagrams
+        assert len(answers) == PEERS
+        later = repeat(now + ACK_DELAY)
+        costs.of("it is acknowledged: a datagram in", endpoint.receive, answers, repeat(CLIENT), later)
+        sealed = costs.of("AES-GCM alone: seal", aead.encrypt, nonces, repeat(bytes(29)), repeat(b"header "))
+        costs.of("AES-GCM alone: open", aead.decrypt, nonces, sealed, repeat(b"header "))
+    costs.print()
+    if profile is not None:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(40)
+
+
+if __name__ == "__main__":
+    main()

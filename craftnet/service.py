@@ -49,6 +49,7 @@ from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.observe.probes import HttpProbe, ProviderCheck
+from craftnet.openfiles import raise_limit
 from craftnet.protocols.subprotocols import SUPPORTED
 from craftnet.protocols.udp import UdpGateway
 from craftnet.protocols.websocketfactory import MISSED_PONGS, PING_INTERVAL, FeedFactory
@@ -105,8 +106,16 @@ class Craftnet(MultiService):
 
     _log = Logger()
 
-    def __init__(self, listener: Listener, gateway: UdpGateway | None, feeds: FeedFactory, drain_time: float) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        gateway: UdpGateway | None,
+        feeds: FeedFactory,
+        drain_time: float,
+        connections: int,
+    ) -> None:
         super().__init__()
+        self._connections = connections
         self.listener = listener
         self.gateway = gateway
         self._feeds = feeds
@@ -123,6 +132,14 @@ class Craftnet(MultiService):
             SystemExit: a port cannot be opened.
         """
         super().privilegedStartService()
+        fitting = raise_limit(self._connections)
+        if fitting is not None:
+            self._log.warn(
+                "The system lets this process have some {fitting} of --max-connections {connections} connections:"
+                " raise the hard limit of open files (ulimit -Hn)",
+                fitting=fitting,
+                connections=self._connections,
+            )
         try:
             for port in self._ports:
                 port.privilegedStartService()
@@ -239,7 +256,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     door = DoorFactory(routes, feeds, reactor, lobby, patience=settings.limits.patience)
     listener = Listener(endpoint, door, secure=http.startswith("ssl:"))
 
-    service = Craftnet(listener, gateway, feeds, settings.drain_time)
+    service = Craftnet(listener, gateway, feeds, settings.drain_time, settings.limits.connections)
     refreshes, heartbeats = TimerService(hub.turn_interval, hub.turn), TimerService(1.0, feeds.turn)
     refreshes.clock = heartbeats.clock = reactor
     announcer = Announcer(

@@ -64,6 +64,7 @@ PLACES = {
     "craftnet.client": "client",
     "craftnet.announcer": "composition",
     "craftnet.collector": "composition",
+    "craftnet.openfiles": "composition",
     "craftnet.service": "composition",
     "craftnet.supervisor": "composition",
     "craftnet.tap": "tap",

@@ -55,7 +55,7 @@ class Craft:
     def connect(self, now: float) -> tuple[Initiator, Peer]:
         """A client through the handshake."""
         ticket = self.tickets.issue(SESSION, PLAYER, 1200, now + 3600, now)
-        client = Initiator(ticket.token, SESSION, heartbeat=5.0, random=self.random.randbytes)
+        client = Initiator(ticket.token, {0: SESSION}, heartbeat=5.0, random=self.random.randbytes)
         peers: list[Peer] = []
         outbox = client.start(now).datagrams
         while outbox:

@@ -32,7 +32,8 @@ from craftnet.messages import Status, UdpConnectRequest
 from craftnet.model import Progress
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols import codec
-from craftnet.protocols.initiator import ACK_DELAY, Initiator, MaterialsChanged, ProgressChanged
+from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
+from craftnet.protocols.initiator import ACK_DELAY, Initiator
 from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.records import Kind
 from craftnet.protocols.udp import UdpGateway
@@ -231,7 +232,7 @@ def players(port: int) -> None:
     by_id: dict[bytes, Initiator] = {}
     for _ in range(CLIENTS):
         token = SessionToken.parse(sys.stdin.readline().strip())
-        initiator = Initiator(token, UUID(int=1), heartbeat=HEARTBEAT)
+        initiator = Initiator(token, {0: UUID(int=1)}, heartbeat=HEARTBEAT)
         by_id[token.connection_id.to_bytes(4, "big")] = initiator
         for datagram in initiator.start(time.time()).datagrams:
             line.send(datagram)

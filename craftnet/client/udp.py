@@ -27,7 +27,8 @@ from craftnet.client.translation import Translation
 from craftnet.messages import UdpConnectResponse
 from craftnet.model import Progress
 from craftnet.protocols.conditions import Conditions
-from craftnet.protocols.initiator import Closed, Connected, Event, Initiator, MaterialsChanged, Output, ProgressChanged
+from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
+from craftnet.protocols.initiator import Closed, Connected, Event, Initiator, Output
 from craftnet.protocols.keys import SessionToken
 from craftnet.updates import Update
 
@@ -219,7 +220,7 @@ class _Link:
 
     def _listen(self, server: tuple[str, int], answer: UdpConnectResponse) -> None:
         initiator = Initiator(
-            SessionToken.parse(answer.session_token), self._session_id, heartbeat=answer.heartbeat_interval / 1000
+            SessionToken.parse(answer.session_token), {0: self._session_id}, heartbeat=answer.heartbeat_interval / 1000
         )
         translation = Translation(self._session_id, self._player_id)
         self._socket = _Socket(self._reactor, self, server, initiator, translation, answer.progress_tolerance)

@@ -9,7 +9,7 @@ Make a new one to connect again; the same session_token may be used as long as i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import NamedTuple
 from uuid import UUID
@@ -17,10 +17,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from craftnet.errors import BadDatagram
-from craftnet.model import Progress
 from craftnet.protocols import codec
 from craftnet.protocols.channel import Channel, Incoming
 from craftnet.protocols.conditions import Conditions
+from craftnet.protocols.copies import Copies, News
 from craftnet.protocols.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
 from craftnet.protocols.records import (
     Challenge,
@@ -28,13 +28,9 @@ from craftnet.protocols.records import (
     FreshSecret,
     Hello,
     Kind,
-    ProgressState,
-    ReasonPart,
     Response,
 )
-from craftnet.protocols.snapshots import MaterialsAssembler, ProgressAssembler
-from craftnet.protocols.timing import Pulse
-from craftnet.state import MaterialsState
+from craftnet.protocols.timing import MAX_TIMEOUT, Pulse
 
 CONNECT_TIMEOUT = 15.0
 """Seconds the handshake may take in all."""
@@ -61,26 +57,13 @@ class Connected(Struct, frozen=True):
     """The handshake is done."""
 
 
-class ProgressChanged(Struct, frozen=True):
-    """The session's progress. Its anchor is by the server's clock: see `Initiator.server_time`."""
-
-    version: int
-    progress: Progress
-
-
-class MaterialsChanged(Struct, frozen=True):
-    """All of the session's materials."""
-
-    materials: MaterialsState
-
-
 class Closed(Struct, frozen=True):
     """The connection is over; nothing follows."""
 
     reason: CloseReason
 
 
-Event = Connected | ProgressChanged | MaterialsChanged | Closed
+Event = Connected | News | Closed
 
 
 class Output(NamedTuple):
@@ -91,10 +74,11 @@ class Output(NamedTuple):
 
 
 class Initiator:
-    """One connection to one session.
+    """One connection.
 
     Arguments:
         token: from POST …/connect.
+        sessions: what is watched, by the session_index of the same answer.
         heartbeat: seconds between heartbeats, from the same answer.
         random: gives that many random bytes.
         count: is told in one word what became of each datagram received.
@@ -108,7 +92,7 @@ class Initiator:
     def __init__(
         self,
         token: SessionToken,
-        session_id: UUID,
+        sessions: Mapping[int, UUID],
         *,
         heartbeat: float,
         random: Callable[[int], bytes] = os.urandom,
@@ -130,11 +114,11 @@ class Initiator:
         self._connected = False
         self._ack_at = inf
         self._unacknowledged = 0
-        self._reported = 0  # the table the server knows we hold.
         self._resync_from = -inf
-        self._progress = ProgressAssembler()
-        self._materials = MaterialsAssembler(session_id)
-        self._told: tuple[ProgressChanged | None, MaterialsState | None] = (None, None)
+        self._copies = Copies(sessions)
+        self._leaving: list[int] = []  # repeated until the server says that they are over.
+        self._leave_at = inf
+        self._leaves = 0
 
     @property
     def deadline(self) -> float:
@@ -143,7 +127,13 @@ class Initiator:
             return inf
         if not self._connected:
             return min(self._greet_at, self._give_up_at)
-        return min(self.pulse.deadline, self._ack_at)
+        return min(self.pulse.deadline, self._ack_at, self._leave_at)
+
+    @property
+    def sessions(self) -> dict[int, UUID]:
+        """What is watched: what the next connection with the same token will bring back."""
+        sessions = self._copies.sessions
+        return {index: sessions[index] for index in sessions if index not in self._leaving}
 
     @property
     def conditions(self) -> Conditions:
@@ -196,9 +186,30 @@ class Initiator:
             self._channel.renew(now)
             body = codec.encode_heartbeat(self.pulse.beat(now))
             return Output([self._seal(self._channel, Kind.HEARTBEAT, body)], [])
+        if now >= self._leave_at:
+            return Output([self._depart(self._channel, now)], [])
         if now >= self._ack_at:
             return Output([self._acknowledge(self._channel)], [])
         return Output([], [])
+
+    def watch(self, index: int, session_id: UUID) -> Output:
+        """…/connect has answered that this session is the connection's, too, under this session_index.
+
+        The server may have told of it already.
+        """
+        return Output([], list[Event](self._copies.name(index, session_id)))
+
+    def leave(self, index: int, now: float) -> Output:
+        """Watch this session no more. Leaving the last one is `close`."""
+        if self.over is not None or index not in self.sessions:
+            return Output([], [])
+        if len(self.sessions) == 1:
+            return self.close()
+        self._leaving = sorted([*self._leaving, index])
+        if not self._connected or self._channel is None:
+            self._leave_at = now  # once there is a connection.
+            return Output([], [])
+        return Output([self._depart(self._channel, now)], [])
 
     def resync(self, now: float) -> Output:
         """Ask for the full state. Asking again within `RESYNC_SPACING` does nothing."""
@@ -285,37 +296,31 @@ class Initiator:
 
     def _apply(self, incoming: Incoming, output: Output, now: float) -> None:
         """All the records of a datagram first, then what has changed by them."""
-        for record in codec.decode_state(incoming.body):
-            if isinstance(record, ProgressState | ReasonPart):
-                self._progress.apply(record, incoming.sequence)
-            elif isinstance(record, FreshSecret):
+        records = codec.decode_state(incoming.body)
+        for record in records:
+            if isinstance(record, FreshSecret):
                 self.token = SessionToken(self.token.connection_id, record.secret)
-            else:
-                try:
-                    self._materials.apply(record, incoming.sequence)
-                except BadDatagram as error:
-                    self._count(error.outcome)
-                    output.datagrams.extend(self.resync(now).datagrams)
-        told_progress, told_materials = self._told
-        progress, materials = self._progress.progress, self._materials.materials
-        if progress is not None:
-            changed = ProgressChanged(self._progress.version, progress)
-            if changed != told_progress:
-                output.events.append(changed)
-                told_progress = changed
-        if materials is not None and materials != told_materials:
-            output.events.append(MaterialsChanged(materials))
-            told_materials = materials
-        self._told = (told_progress, told_materials)
+        news, faults = self._copies.apply(records, incoming.sequence)
+        for fault in faults:
+            self._count(fault.outcome)
+            output.datagrams.extend(self.resync(now).datagrams)
+        if self._leaving:
+            self._leaving = [index for index in self._leaving if index in self._copies.sessions]
+            if not self._leaving:
+                self._leave_at, self._leaves = inf, 0
+        output.events.extend(news)
+
+    def _depart(self, channel: Channel, now: float) -> bytes:
+        self._leave_at = now + min(MAX_TIMEOUT, self.pulse.round_trip.timeout * 2**self._leaves)
+        self._leaves += 1
+        return self._seal(channel, Kind.LEAVE, codec.encode_leave(self._leaving))
 
     def _acknowledge(self, channel: Channel) -> bytes:
-        return self._seal(channel, Kind.ACK, codec.encode_held(self._materials.version))
+        return self._seal(channel, Kind.ACK, codec.encode_held(self._copies.report()))
 
     def _seal(self, channel: Channel, kind: Kind, body: bytes = b"") -> bytes:
-        """A datagram; whatever its kind, it acknowledges. Which table is complete, an ACK alone tells."""
-        if kind is Kind.ACK:
-            self._reported = self._materials.version
-        if self._reported == self._materials.version:
+        """A datagram; whatever its kind, it acknowledges. Which tables are complete, an ACK alone tells."""
+        if self._copies.reported:
             self._ack_at, self._unacknowledged = inf, 0
         return channel.seal(kind, body)
 

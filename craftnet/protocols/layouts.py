@@ -146,11 +146,18 @@ Heartbeat = Struct(
 
 Close = Struct("reason" / Int8ub)
 
-Held = Struct("version" / Int32ub)  # in an ACK: the newest table of materials that is complete; 0: none.
+Held = Struct("version" / Int32ub)  # in an ACK: session 0's newest table of materials that is complete; 0: none.
+
+HeldToo = Struct(  # as many of these follow as there are other sessions with something to tell, by ascending session.
+    "session" / Int8ub,
+    "version" / Int32ub,
+)
+
+Left = Struct("session" / Int8ub)  # in a LEAVE: one or more of them, ascending.
 
 Probe = Struct("data" / Bytes(8))  # in PATH_CHALLENGE, and the same in PATH_RESPONSE.
 
-# The content of a STATE is any number of these six, one after the other.
+# The content of a STATE is any number of these eight, one after the other.
 
 ProgressState = Struct(
     "tag" / Const(1, Int8ub),
@@ -243,4 +250,14 @@ RowChanges = Bitwise(Aligned(8, Struct("changes" / Array(this._.count, RowChange
 FreshSecret = Struct(
     "tag" / Const(6, Int8ub),
     "secret" / Bytes(32),
+)
+
+Selector = Struct(  # what follows, up to the next of these, is of this session; before the first, of session 0.
+    "tag" / Const(7, Int8ub),
+    "session" / Int8ub,
+)
+
+SessionOver = Struct(
+    "tag" / Const(8, Int8ub),
+    "reason" / Int8ub,
 )

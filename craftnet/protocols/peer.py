@@ -256,7 +256,7 @@ class Peer:
     def _take(self, incoming: Incoming, address: Address, now: float) -> None:
         match incoming.kind:
             case Kind.ACK:
-                self.replica.holds(codec.decode_held(incoming.body))
+                self.replica.holds(codec.decode_held(incoming.body)[0])
             case Kind.HEARTBEAT:
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), now)
                 self._pace.adapt(self.conditions, now)

@@ -65,10 +65,11 @@ class Kind(IntEnum):
     CLOSE = 8
     PATH_CHALLENGE = 9
     PATH_RESPONSE = 10
+    LEAVE = 11
 
 
 class CloseReason(IntEnum):
-    """Why a connection ended. Those from 128 on are told by the local side only and never travel."""
+    """Why a connection, or one of its sessions, ended. Those from 128 on are local and never travel."""
 
     ENDED = 1
     """The session is over and forgotten. Do not reconnect."""
@@ -86,7 +87,7 @@ class CloseReason(IntEnum):
     """There is no such session any more. Do not reconnect."""
 
     LEFT = 6
-    """The client leaves."""
+    """The client leaves, or has left."""
 
     REVOKED = 7
     """The right to watch was taken away. Do not reconnect with the same bearer token."""
@@ -255,4 +256,18 @@ class FreshSecret(Struct, frozen=True, gc=False):
         return "FreshSecret(…)"
 
 
-StateRecord = ProgressState | ReasonPart | MaterialsPart | ProblemsPart | MaterialsDelta | FreshSecret
+class Selector(Struct, frozen=True, gc=False):
+    """The records behind it are of the connection's session number `session`, 0–255."""
+
+    session: int
+
+
+class SessionOver(Struct, frozen=True, gc=False):
+    """The session is over: nothing more is told of it over this connection."""
+
+    reason: CloseReason
+
+
+StateRecord = (
+    ProgressState | ReasonPart | MaterialsPart | ProblemsPart | MaterialsDelta | FreshSecret | Selector | SessionOver
+)

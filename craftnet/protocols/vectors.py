@@ -44,6 +44,8 @@ from craftnet.protocols.records import (
     ReasonPart,
     Response,
     RowChange,
+    Selector,
+    SessionOver,
     StateRecord,
 )
 from craftnet.state import Material
@@ -90,6 +92,14 @@ STATES: dict[str, tuple[StateRecord, ...]] = {
         ),
     ),
     "a fresh secret": (FreshSecret(bytes(range(32, 64))),),
+    "of three sessions; the second is over": (
+        ProgressState(11, Progress(Status.ACTIVE, 50.0, _WHEN, 30.0)),
+        Selector(1),
+        SessionOver(CloseReason.ENDED),
+        Selector(255),
+        ProgressState(1, Progress(Status.ACTIVE, 0.0, _WHEN, 60.0)),
+        MaterialsPart(2, 1, 0, 0, (Material(_IRON, 3),)),
+    ),
     "progress and materials": (
         ProgressState(11, Progress(Status.INTERRUPTED, 50.0, _WHEN, 30.0)),
         MaterialsPart(4, 1, 0, 0, (Material(_IRON, 2**32 - 2, 1),)),
@@ -101,8 +111,11 @@ SEALED: tuple[tuple[str, str, int, int, Kind, bytes], ...] = (
     ("the first", "client", 0, 1, Kind.HEARTBEAT, codec.encode_heartbeat(Heartbeat(1_800_000_000_000_000))),
     ("an answer", "server", 0, 1, Kind.HEARTBEAT, codec.encode_heartbeat(Heartbeat(1_800_000_000_050_000, 5, 6))),
     ("a state", "server", 0, 2, Kind.STATE, codec.encode_state_record(STATES["active"][0])),
-    ("its acknowledgement", "client", 0, 2, Kind.ACK, codec.encode_held(0)),
-    ("a table is held", "client", 0, 3, Kind.ACK, codec.encode_held(3)),
+    ("its acknowledgement", "client", 0, 2, Kind.ACK, codec.encode_held({})),
+    ("a table is held", "client", 0, 3, Kind.ACK, codec.encode_held({0: 3})),
+    ("tables of three sessions are held", "client", 0, 7, Kind.ACK, codec.encode_held({0: 3, 1: 2**32 - 1, 9: 5})),
+    ("a table is held, but not of session 0", "client", 0, 8, Kind.ACK, codec.encode_held({2: 4})),
+    ("two sessions are left", "client", 0, 9, Kind.LEAVE, codec.encode_leave([0, 3])),
     ("a request", "client", 0, 4, Kind.RESYNC, b""),
     ("beyond 16 bits", "client", 0, 65_537, Kind.RESYNC, b""),
     ("a challenge", "server", 0, 3, Kind.PATH_CHALLENGE, codec.encode_probe(b"12345678")),
@@ -129,7 +142,7 @@ POSTED = (
 
 MALFORMED_STATES = {
     "nothing": ("", "truncated"),
-    "an unknown record": ("07", "type"),
+    "an unknown record": ("09", "type"),
     "a progress cut short": ("0100000007000001a3185c507b", "truncated"),
     "a reserved bit": ("0100000007000001a3185c507b34148bb5000030d4", "reserved"),
     "100.01 %": ("0100000007000001a3185c507b9c448bb4000030d4", "out_of_range"),
@@ -156,6 +169,9 @@ MALFORMED_STATES = {
     "a bit that fills up": ("050000000701000a01385709", "reserved"),
     "a difference cut short": ("050000000701000a013857", "truncated"),
     "a secret cut short": ("06" + "00" * 31, "truncated"),
+    "a selector cut short": ("07", "truncated"),
+    "a session over without a reason": ("08", "truncated"),
+    "a session over for a reason that does not travel": ("0880", "out_of_range"),
 }
 
 MALFORMED_BODIES = {
@@ -164,6 +180,12 @@ MALFORMED_BODIES = {
     "a close without a reason": (Kind.CLOSE, "", "truncated"),
     "an unknown reason": (Kind.CLOSE, "08", "out_of_range"),
     "an acknowledgement without a version": (Kind.ACK, "", "truncated"),
+    "an acknowledgement with part of a session": (Kind.ACK, "00000003" + "0100", "trailing"),
+    "an acknowledgement of the same session twice": (Kind.ACK, "00000003" + "0100000001" * 2, "out_of_range"),
+    "an acknowledgement with session 0 among the others": (Kind.ACK, "00000003" + "0000000001", "out_of_range"),
+    "nothing is left": (Kind.LEAVE, "", "truncated"),
+    "sessions left in no order": (Kind.LEAVE, "0100", "out_of_range"),
+    "the same session left twice": (Kind.LEAVE, "0101", "out_of_range"),
     "a request with a body": (Kind.RESYNC, "00", "trailing"),
     "a challenge of 7 bytes": (Kind.PATH_CHALLENGE, "00" * 7, "truncated"),
 }
@@ -172,6 +194,7 @@ DECODERS: dict[Kind, Callable[[bytes], object]] = {
     Kind.HEARTBEAT: codec.decode_heartbeat,
     Kind.CLOSE: codec.decode_close,
     Kind.ACK: codec.decode_held,
+    Kind.LEAVE: codec.decode_leave,
     Kind.RESYNC: codec.decode_nothing,
     Kind.PATH_CHALLENGE: codec.decode_probe,
     Kind.PATH_RESPONSE: codec.decode_probe,
@@ -192,6 +215,8 @@ def described(value: object) -> object:
             return value.value
         case UUID():
             return str(value)
+        case dict():
+            return {str(name): described(part) for name, part in value.items()}
         case tuple() | list():
             return [described(part) for part in value]
     return value

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.client.translation import Translation
 from craftnet.messages import MaterialNotification, MaterialProblem, Status, WebSocketCraftingMessage, instant
 from craftnet.model import Progress, percent_at
-from craftnet.protocols.initiator import ProgressChanged
+from craftnet.protocols.copies import ProgressChanged
 from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION
 from craftnet.updates import Update
@@ -42,7 +42,7 @@ class TranslationTests(SynchronousTestCase):
 
     def test_progress_on_two_clocks(self) -> None:
         """The server's clock is an hour ahead; the craft was told there 6 s ago."""
-        event = ProgressChanged(4, Progress(Status.ACTIVE, 40.0, NOW + 3594.0, 60.0))
+        event = ProgressChanged(SESSION, 4, Progress(Status.ACTIVE, 40.0, NOW + 3594.0, 60.0))
         update = self.translation.progress(event, 3600.0, NOW)
         [message] = update.messages
         assert isinstance(update.state, SessionState)
@@ -56,7 +56,7 @@ class TranslationTests(SynchronousTestCase):
 
     def test_last_words(self) -> None:
         for status, kind in ((Status.COMPLETED, "crafting_complete"), (Status.FAILED, "crafting_failed")):
-            update = self.translation.progress(ProgressChanged(5, Progress(status, 50.0, NOW)), 0.0, NOW)
+            update = self.translation.progress(ProgressChanged(SESSION, 5, Progress(status, 50.0, NOW)), 0.0, NOW)
             self.assertEqual(([message.type for message in update.messages], update.terminal), ([kind], True))
 
     def test_problems_are_told_once(self) -> None:

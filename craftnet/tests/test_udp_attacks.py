@@ -13,9 +13,10 @@ from craftnet.messages import Status
 from craftnet.protocols import codec, floods, path, peer
 from craftnet.protocols.channel import OVERHEAD, Channel
 from craftnet.protocols.cookies import LIFETIME, Address
+from craftnet.protocols.copies import MaterialsChanged
 from craftnet.protocols.delta import RING
 from craftnet.protocols.endpoint import MAX_SIZE, Effect, Gone, Opened
-from craftnet.protocols.initiator import Initiator, MaterialsChanged
+from craftnet.protocols.initiator import Initiator
 from craftnet.protocols.keys import client_key, server_key
 from craftnet.protocols.peer import Send
 from craftnet.protocols.records import CloseReason, Heartbeat, Kind
@@ -23,7 +24,7 @@ from craftnet.protocols.replay import WINDOW
 from craftnet.protocols.tickets import RENEWAL, TOKEN_LIFETIME
 from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER, running
 from craftnet.tests.test_udp_channel import SECRET
-from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, table
+from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, held, table
 
 THIRD: Address = ("203.0.113.7", 5)
 
@@ -150,9 +151,9 @@ class SequenceTests(AttackCase):
         self.assert_refused("out_of_range", self.forge(Kind.RESYNC, b""))
 
     def test_acknowledgement_of_a_table_that_was_never_told(self) -> None:
-        self.assert_refused("out_of_range", self.forge(Kind.ACK, codec.encode_held(1)))
+        self.assert_refused("out_of_range", self.forge(Kind.ACK, codec.encode_held({0: 1})))
         self.lab.endpoint.tell(self.peer, table(3), NOW)
-        self.assert_refused("out_of_range", self.forge(Kind.ACK, codec.encode_held(4)))
+        self.assert_refused("out_of_range", self.forge(Kind.ACK, codec.encode_held({0: 4})))
 
 
 class MixTests(AttackCase):
@@ -203,7 +204,7 @@ class MixTests(AttackCase):
         for delta in ("05 00000002 01 0003 01 a030", "05 00000002 01 0003 01 e030"):
             output = self.client.receive(server.seal(Kind.STATE, bytes.fromhex(delta)), NOW)
             self.assertEqual(output.events, [])
-        self.assertEqual(self.client._materials.materials, table())
+        self.assertEqual(held(self.client).materials.materials, table())
         self.assert_well()
 
 
@@ -227,7 +228,7 @@ class TokenTests(AttackCase):
         for datagram in datagrams(effects):
             self.client.receive(datagram, NOW)
         self.assertEqual(self.client.over, CloseReason.REVOKED)
-        self.assertIsNone(self.client._progress.progress)
+        self.assertIsNone(held(self.client).progress.progress)
         self.assert_refused("unknown_connection", hello)
 
     def test_revocation_of_somebody_else(self) -> None:
@@ -268,7 +269,7 @@ class TokenTests(AttackCase):
         self.assertNotEqual(self.client.token.secret, old.secret)
         self.assert_refused("forged", hello, NOW + RENEWAL + 1)
         renewed = Initiator(
-            self.client.token, running().session_id, heartbeat=HEARTBEAT, random=self.lab.random.randbytes
+            self.client.token, {0: running().session_id}, heartbeat=HEARTBEAT, random=self.lab.random.randbytes
         )
         (hello,) = renewed.start(NOW + RENEWAL + 2).datagrams
         self.assertEqual(len(datagrams(self.lab.send(hello, NOW + RENEWAL + 2))), 1)
@@ -296,7 +297,9 @@ class TokenTests(AttackCase):
         self.assertEqual(len(datagrams(self.lab.send(old))), 1)
         offered = self.ticket._offered
         assert offered is not None
-        client = Initiator(offered.token, running().session_id, heartbeat=HEARTBEAT, random=self.lab.random.randbytes)
+        client = Initiator(
+            offered.token, {0: running().session_id}, heartbeat=HEARTBEAT, random=self.lab.random.randbytes
+        )
         (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
         (response,) = client.receive(challenge, NOW + 1).datagrams
         self.assertEqual(opened(self.lab.send(response, NOW + 1)), 1)
@@ -434,7 +437,7 @@ class StateTests(AttackCase):
     def test_a_client_that_acknowledges_an_evicted_table(self) -> None:
         for version in range(1, RING + 3):
             self.lab.endpoint.tell(self.peer, table(version, iron=version), NOW)
-        self.lab.send(self.forge(Kind.ACK, codec.encode_held(1)))
+        self.lab.send(self.forge(Kind.ACK, codec.encode_held({0: 1})))
         self.assertEqual(self.lab.counted["accepted"], 1)
 
     def test_a_client_without_the_baseline_asks_for_everything(self) -> None:
@@ -509,4 +512,4 @@ class StateTests(AttackCase):
                     for answer in output.datagrams + self.client.tick(now + 0.02).datagrams:
                         self.lab.send(answer, now + 0.02)
         self.assertTrue(events)
-        self.assertEqual(self.client._progress.progress, over.progress)
+        self.assertEqual(held(self.client).progress.progress, over.progress)

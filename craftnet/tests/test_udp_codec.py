@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import struct
 from uuid import UUID
 
@@ -43,6 +44,8 @@ from craftnet.protocols.records import (
     ReasonPart,
     Response,
     RowChange,
+    Selector,
+    SessionOver,
     StateRecord,
 )
 from craftnet.state import Material
@@ -62,6 +65,8 @@ FIXED = {
         "Heartbeat",
         "Close",
         "Held",
+        "HeldToo",
+        "Left",
         "Probe",
         "ProgressState",
         "ReasonPart",
@@ -71,6 +76,8 @@ FIXED = {
         "ProblemRow",
         "MaterialsDelta",
         "FreshSecret",
+        "Selector",
+        "SessionOver",
     )
 }
 
@@ -148,6 +155,8 @@ def deltas(draw: st.DrawFn) -> MaterialsDelta:
 state_records: st.SearchStrategy[StateRecord] = st.one_of(
     deltas(),
     st.builds(FreshSecret, st.binary(min_size=32, max_size=32)),
+    st.builds(Selector, st.integers(0, 255)),
+    st.builds(SessionOver, st.sampled_from([reason for reason in CloseReason if reason < CloseReason.SILENT])),
     progress_states,
     st.builds(ReasonPart, u32, st.just(400), st.integers(0, 100), st.binary(min_size=1, max_size=255)),
     st.builds(
@@ -417,7 +426,7 @@ class SealedContentTests(SynchronousTestCase):
     @quick
     @given(st.binary(max_size=120))
     def test_random_bytes_are_refused_or_mean_themselves(self, body: bytes) -> None:
-        for start in (b"", b"\1", b"\2", b"\3", b"\4", b"\5", b"\6"):
+        for start in (b"", b"\1", b"\2", b"\3", b"\4", b"\5", b"\6", b"\7", b"\x08"):
             try:
                 records = codec.decode_state(start + body)
             except BadDatagram:
@@ -437,7 +446,7 @@ class SealedContentTests(SynchronousTestCase):
         ):
             self.assertRaises(BadDatagram, codec.decode_state, codec.encode_state_record(record))
         self.assertRaises(BadDatagram, codec.decode_state, b"")
-        self.assertRaises(BadDatagram, codec.decode_state, b"\x07")
+        self.assertRaises(BadDatagram, codec.decode_state, b"\x09")
 
     def test_a_row_needs_its_quantity(self) -> None:
         octets = codec.encode_state_record(MaterialsPart(1, 1, 0, 0, (Material(COPPER, 1, None),)))
@@ -449,6 +458,27 @@ class SealedContentTests(SynchronousTestCase):
         self.assertEqual(codec.decode_close(codec.encode_close(CloseReason.EXPIRED)), CloseReason.EXPIRED)
         for body in (b"", b"\0", b"\x80", b"\1\0"):
             self.assertRaises(BadDatagram, codec.decode_close, body)
+
+    @quick
+    @given(st.dictionaries(st.integers(0, 255), u32, max_size=40))
+    def test_held_tables_round_trip(self, held: dict[int, int]) -> None:
+        body = codec.encode_held(held)
+        self.assertEqual(codec.decode_held(body), {0: 0, **held})
+        self.assertEqual(len(body), 4 + 5 * len(held.keys() - {0}))
+
+    @quick
+    @given(st.sets(st.integers(0, 255), min_size=1))
+    def test_sessions_left_round_trip(self, sessions: set[int]) -> None:
+        body = codec.encode_leave(sorted(sessions))
+        self.assertEqual(codec.decode_leave(body), sorted(sessions))
+
+    @quick
+    @given(st.binary(max_size=40))
+    def test_bodies_have_one_form(self, body: bytes) -> None:
+        with contextlib.suppress(BadDatagram):
+            self.assertEqual(codec.encode_held(codec.decode_held(body)), body)
+        with contextlib.suppress(BadDatagram):
+            self.assertEqual(codec.encode_leave(codec.decode_leave(body)), body)
 
     def test_the_handshake_kinds_are_not_sealed(self) -> None:
         self.assertRaises(BadDatagram, codec.decode_sealed_header, codec.encode_sealed_header(0, Kind.HELLO, 1, 1))

@@ -13,7 +13,7 @@ from craftnet.protocols.records import MaterialsDelta, MaterialsPart, RowChange
 from craftnet.protocols.snapshots import MaterialsAssembler, materials_records
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import COPPER, IRON, NOW, SESSION
-from craftnet.tests.udp_lab import Lab, datagrams, table
+from craftnet.tests.udp_lab import Lab, datagrams, held, table
 
 
 def changed(state: MaterialsState, random: Random) -> MaterialsState:
@@ -172,7 +172,7 @@ class ConversationTests(SynchronousTestCase):
         self._told(table())
         more = MaterialsState(SESSION, 2, (Material(IRON, 1), Material(COPPER, 2), Material(SESSION, 3)))
         self._told(more)
-        self.assertEqual(self.client._materials.materials, more)
+        self.assertEqual(held(self.client).materials.materials, more)
 
     def test_nothing_is_told_from_what_was_not_acknowledged(self) -> None:
         first = datagrams(self.lab.endpoint.tell(self.peer, table(), NOW))

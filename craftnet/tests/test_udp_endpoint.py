@@ -10,12 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.messages import Status
 from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.cookies import LIFETIME
+from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
 from craftnet.protocols.endpoint import MAX_SIZE, Effect, Gone, Opened
-from craftnet.protocols.initiator import Closed, Connected, MaterialsChanged, ProgressChanged
+from craftnet.protocols.initiator import Closed, Connected
 from craftnet.protocols.peer import CLOSE_ATTEMPTS, Peer
 from craftnet.protocols.records import CloseReason
 from craftnet.protocols.tickets import IDLE
-from craftnet.tests.samples import NOW, running
+from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, table
 
 
@@ -246,7 +247,7 @@ class PeerTests(SynchronousTestCase):
         state, materials = running(percent=12.5), table()
         events = self._heard(self.lab.endpoint.tell(self.peer, state, NOW), NOW)
         events += self._heard(self.lab.endpoint.tell(self.peer, materials, NOW), NOW)
-        self.assertEqual(events, [ProgressChanged(1, state.progress), MaterialsChanged(materials)])
+        self.assertEqual(events, [ProgressChanged(SESSION, 1, state.progress), MaterialsChanged(materials)])
 
     def test_no_datagram_is_longer_than_was_negotiated(self) -> None:
         client, peer = self.lab.connect(self.lab.ticket(packet_size=64))
@@ -255,7 +256,7 @@ class PeerTests(SynchronousTestCase):
         self.assertLessEqual(max(map(len, sent)), 64)
         events = [event for datagram in sent for event in client.receive(datagram, NOW).events]
         self.assertIn(MaterialsChanged(table()), events)
-        self.assertIn(ProgressChanged(1, done.progress), events)
+        self.assertIn(ProgressChanged(SESSION, 1, done.progress), events)
 
     def test_a_lost_state_is_repeated_until_acknowledged(self) -> None:
         self.lab.endpoint.tell(self.peer, running(), NOW)

@@ -7,7 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import Status
 from craftnet.model import Progress
-from craftnet.protocols.initiator import Closed, MaterialsChanged, ProgressChanged
+from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
+from craftnet.protocols.initiator import Closed
 from craftnet.protocols.records import CloseReason
 from craftnet.state import MaterialsState, SessionState
 from craftnet.tests.samples import running

@@ -10,14 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.client.line import error_bound
 from craftnet.messages import Status
 from craftnet.model import Progress, percent_at, rebase
+from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
 from craftnet.protocols.endpoint import Effect
-from craftnet.protocols.initiator import MaterialsChanged, ProgressChanged
 from craftnet.protocols.peer import Peer
 from craftnet.protocols.records import CloseReason
 from craftnet.state import MaterialsState, SessionState
 from craftnet.tests.samples import NOW, running
 from craftnet.tests.test_udp_delta import changed
-from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, BadNetwork, Lab, table
+from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, BadNetwork, Lab, held, table
 
 HISTORIES = 3000
 """Each some 30 datagrams long."""
@@ -102,8 +102,9 @@ class History:
     def _compare(self) -> None:
         """If the newest has arrived: how wrong, beyond what the client itself says, is what it shows?"""
         client, now = self.network.client, self.network.now
-        held, truth = client._progress.progress, self.session.progress
-        if held is None or client._progress.version != self.session.version:
+        copy, truth = client._copies.get(0), self.session.progress
+        held = None if copy is None else copy.progress.progress
+        if copy is None or held is None or copy.progress.version != self.session.version:
             return
         shown = percent_at(replace(held, anchor=held.anchor - client.pulse.offset), now)
         error = abs(shown - percent_at(truth, now))
@@ -154,5 +155,6 @@ class HistoryTests(SynchronousTestCase):
         self.assertGreater(channel._outgoing._began, 1)
         network.perform(lab.endpoint.tell(network.peers[0], running(percent=42.0), network.now))
         network.run(5.0)
-        assert client._progress.progress is not None
-        self.assertEqual(client._progress.progress.percent, 42.0)
+        progress = held(client).progress.progress
+        assert progress is not None
+        self.assertEqual(progress.percent, 42.0)

@@ -27,15 +27,14 @@ from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Progress
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.cookies import Address
+from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
 from craftnet.protocols.endpoint import MAX_SIZE
 from craftnet.protocols.initiator import (
     Closed,
     Connected,
     Event,
     Initiator,
-    MaterialsChanged,
     Output,
-    ProgressChanged,
 )
 from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.records import CloseReason, ProgressRecord
@@ -304,7 +303,7 @@ class OpenGatewayTests(SynchronousTestCase):
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
         bearer = Principal(PLAYER, frozenset(), NOW + 600)
         self.answer = self.gateway.connect(SESSION, PLAYER, request, NOW + 600, NOW, bearer=bearer)
-        self.client = Initiator(SessionToken.parse(self.answer.session_token), SESSION, heartbeat=5.0)
+        self.client = Initiator(SessionToken.parse(self.answer.session_token), {0: SESSION}, heartbeat=5.0)
         self.transport = FakeTransport()
         self.gateway._server.makeConnection(self.transport)
         self._carry(self.client.start(NOW).datagrams)
@@ -367,7 +366,7 @@ class Player(DatagramProtocol):
 
     def __init__(self, clock: IReactorTime, response: UdpConnectResponse, server: Address) -> None:
         self.initiator = Initiator(
-            SessionToken.parse(response.session_token), SESSION, heartbeat=response.heartbeat_interval / 1000
+            SessionToken.parse(response.session_token), {0: SESSION}, heartbeat=response.heartbeat_interval / 1000
         )
         self._clock = clock
         self._server = server

@@ -10,6 +10,7 @@ from random import Random
 
 from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols.cookies import Address
+from craftnet.protocols.copies import Copy
 from craftnet.protocols.endpoint import Effect, Endpoint, Gone, Opened
 from craftnet.protocols.initiator import Event as ClientEvent
 from craftnet.protocols.initiator import Initiator, Output
@@ -57,7 +58,7 @@ class Lab:
     def initiator(self, ticket: Ticket) -> Initiator:
         """A client with this ticket."""
         token = SessionToken.parse(ticket.token.text)
-        return Initiator(token, SESSION, heartbeat=HEARTBEAT, random=self.random.randbytes)
+        return Initiator(token, {0: SESSION}, heartbeat=HEARTBEAT, random=self.random.randbytes)
 
     def send(self, datagram: bytes, now: float = NOW, address: Address = CLIENT) -> list[Effect]:
         """A datagram reaches the server."""
@@ -75,6 +76,13 @@ class Lab:
             for answer in client.receive(greeting, now).datagrams:
                 self.send(answer, now, address)
         return client, peer
+
+
+def held(client: Initiator, index: int = 0) -> Copy:
+    """A client's copy of a session."""
+    copy = client._copies.get(index)
+    assert copy is not None
+    return copy
 
 
 def datagrams(effects: list[Effect]) -> list[bytes]:

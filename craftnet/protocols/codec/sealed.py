@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
 from craftnet.errors import BadDatagram
 from craftnet.protocols import layouts
 from craftnet.protocols.codec.numbers import exactly, integers
+from craftnet.protocols.codec.reasons import travelling
 from craftnet.protocols.derivation import derive
 from craftnet.protocols.records import Acknowledgement, CloseReason, Heartbeat, Kind
 
@@ -13,6 +17,8 @@ _acknowledgement = derive(layouts.Acknowledgement)
 _heartbeat = derive(layouts.Heartbeat)
 _close = derive(layouts.Close)
 _held = derive(layouts.Held)
+_held_too = derive(layouts.HeldToo)
+_left = derive(layouts.Left)
 _probe = derive(layouts.Probe)
 
 SEALED_HEADER_SIZE = _sealed_header.size
@@ -72,24 +78,48 @@ def decode_close(body: bytes) -> CloseReason:
     """From exactly the body of a CLOSE."""
     exactly(body, _close.size)
     (reason,) = integers(_close.unpack(body, 0))
-    if reason not in _TRAVELLING:
-        raise BadDatagram("out_of_range", f"no reason has the number {reason}")
-    return CloseReason(reason)
+    return travelling(reason)
 
 
-_TRAVELLING = frozenset(reason for reason in CloseReason if reason < CloseReason.SILENT)
+def encode_held(held: Mapping[int, int]) -> bytes:
+    """The body of an ACK: by session, the low 32 bits of the version of the newest complete table of materials.
+
+    Session 0 is always there; 0 says that there is no such table.
+    """
+    others = [_held_too.pack(session, held[session]) for session in sorted(held) if session]
+    return b"".join((_held.pack(held.get(0, 0)), *others))
 
 
-def encode_held(version: int) -> bytes:
-    """The body of an ACK: the low 32 bits of the version of the newest complete table of materials; 0: none."""
-    return _held.pack(version)
-
-
-def decode_held(body: bytes) -> int:
+def decode_held(body: bytes) -> dict[int, int]:
     """From exactly the body of an ACK."""
-    exactly(body, _held.size)
     (version,) = integers(_held.unpack(body, 0))
-    return version
+    held = {0: version}
+    if len(body) > _held.size:
+        if (len(body) - _held.size) % _held_too.size:
+            raise BadDatagram("trailing")
+        last = 0
+        for offset in range(_held.size, len(body), _held_too.size):
+            session, version = integers(_held_too.unpack(body, offset))
+            if session <= last:
+                raise BadDatagram("out_of_range", "sessions are not in order")
+            held[session] = version
+            last = session
+    return held
+
+
+def encode_leave(sessions: Sequence[int]) -> bytes:
+    """The body of a LEAVE: one session or more, ascending."""
+    return b"".join(map(_left.pack, sessions))
+
+
+def decode_leave(body: bytes) -> list[int]:
+    """From exactly the body of a LEAVE."""
+    if not body:
+        raise BadDatagram("truncated")
+    sessions = [session for offset in range(len(body)) for session in integers(_left.unpack(body, offset))]
+    if any(session >= following for session, following in pairwise(sessions)):
+        raise BadDatagram("out_of_range", "sessions are not in order")
+    return sessions
 
 
 def encode_probe(data: bytes) -> bytes:

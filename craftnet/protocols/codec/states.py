@@ -23,6 +23,7 @@ from craftnet.protocols.codec.numbers import (
     to_quality,
     to_quantity,
 )
+from craftnet.protocols.codec.reasons import travelling
 from craftnet.protocols.derivation import derive
 from craftnet.protocols.layouts import NONE_U32
 from craftnet.protocols.records import (
@@ -33,6 +34,8 @@ from craftnet.protocols.records import (
     ProblemsPart,
     ProgressState,
     ReasonPart,
+    Selector,
+    SessionOver,
     StateRecord,
 )
 from craftnet.state import Material
@@ -44,6 +47,8 @@ _material_row = derive(layouts.MaterialRow)
 _problems_part = derive(layouts.ProblemsPart)
 _problem_row = derive(layouts.ProblemRow)
 _fresh_secret = derive(layouts.FreshSecret)
+_selector = derive(layouts.Selector)
+_session_over = derive(layouts.SessionOver)
 
 _STATUSES = tuple(Status)
 _PROBLEMS = tuple(MaterialProblem)
@@ -53,6 +58,7 @@ MATERIALS_PART_SIZE = _materials_part.size
 MATERIAL_ROW_SIZE = _material_row.size
 PROBLEMS_PART_SIZE = _problems_part.size
 PROBLEM_ROW_SIZE = _problem_row.size
+SELECTOR_SIZE = _selector.size
 
 
 def encode_state_record(record: StateRecord) -> bytes:
@@ -74,6 +80,10 @@ def encode_state_record(record: StateRecord) -> bytes:
             return encode_materials_delta(record)
         case FreshSecret():
             return _fresh_secret.pack(record.secret)
+        case Selector():
+            return _selector.pack(record.session)
+        case SessionOver():
+            return _session_over.pack(record.reason)
         case ProblemsPart():
             return _problems_part.pack(record.version, record.first, len(record.problems)) + b"".join(
                 map(_encode_problem, record.problems)
@@ -192,6 +202,16 @@ def _decode_fresh_secret(body: bytes, offset: int) -> tuple[StateRecord, int]:
     return FreshSecret(secret), offset + _fresh_secret.size
 
 
+def _decode_selector(body: bytes, offset: int) -> tuple[StateRecord, int]:
+    (session,) = integers(_selector.unpack(body, offset))
+    return Selector(session), offset + _selector.size
+
+
+def _decode_session_over(body: bytes, offset: int) -> tuple[StateRecord, int]:
+    (reason,) = integers(_session_over.unpack(body, offset))
+    return SessionOver(travelling(reason)), offset + _session_over.size
+
+
 _decoders: dict[int, Callable[[bytes, int], tuple[StateRecord, int]]] = {
     1: _decode_progress_state,
     2: _decode_reason_part,
@@ -199,4 +219,6 @@ _decoders: dict[int, Callable[[bytes, int], tuple[StateRecord, int]]] = {
     4: _decode_problems_part,
     5: decode_materials_delta,
     6: _decode_fresh_secret,
+    7: _decode_selector,
+    8: _decode_session_over,
 }

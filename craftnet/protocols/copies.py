@@ -1,0 +1,178 @@
+"""The client's copies of the sessions of one connection: what STATEs say is put together here. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from craftnet.errors import BadDatagram
+from craftnet.model import Progress
+from craftnet.protocols.records import (
+    CloseReason,
+    FreshSecret,
+    MaterialsDelta,
+    MaterialsPart,
+    ProblemsPart,
+    ProgressState,
+    ReasonPart,
+    Selector,
+    SessionOver,
+    StateRecord,
+)
+from craftnet.protocols.snapshots import MaterialsAssembler, ProgressAssembler
+from craftnet.state import MaterialsState
+
+_NAMELESS = UUID(int=0)
+
+
+class ProgressChanged(Struct, frozen=True):
+    """A session's progress. Its anchor is by the server's clock: see `Initiator.server_time`."""
+
+    session_id: UUID
+    version: int
+    progress: Progress
+
+
+class MaterialsChanged(Struct, frozen=True):
+    """All of a session's materials."""
+
+    materials: MaterialsState
+
+
+class SessionEnded(Struct, frozen=True):
+    """Nothing more will be told of this session; the connection goes on with others."""
+
+    session_id: UUID
+    reason: CloseReason
+
+
+News = ProgressChanged | MaterialsChanged | SessionEnded
+
+
+class Copy:
+    """One session.
+
+    Attributes:
+        session_id: None while the server tells of it already, and …/connect has not answered yet which it is.
+        over: why it is over; None while it is not.
+        progress, materials: what puts the records together.
+    """
+
+    __slots__ = ("_told", "materials", "over", "progress", "session_id")
+
+    def __init__(self, session_id: UUID | None) -> None:
+        self.session_id = session_id
+        self.over: CloseReason | None = None
+        self.progress = ProgressAssembler()
+        self.materials = MaterialsAssembler(session_id or _NAMELESS)
+        self._told: tuple[ProgressChanged | None, MaterialsState | None, CloseReason | None] = (None, None, None)
+
+    def apply(self, record: StateRecord, sequence: int) -> None:
+        """Take a record of this session that came with datagram `sequence`.
+
+        Raises:
+            BadDatagram: a difference from a table that is not held; only a full one helps now.
+        """
+        if self.over is not None:
+            return
+        match record:
+            case ProgressState() | ReasonPart():
+                self.progress.apply(record, sequence)
+            case MaterialsPart() | ProblemsPart() | MaterialsDelta():
+                self.materials.apply(record, sequence)
+            case SessionOver(reason):
+                self.over = reason
+            case _:
+                pass  # of no session.
+
+    def news(self) -> list[News]:
+        """What has changed since the last call. Nothing while nobody knows of which session."""
+        if self.session_id is None:
+            return []
+        news: list[News] = []
+        told_progress, told_materials, told_over = self._told
+        progress, materials = self.progress.progress, self.materials.materials
+        if progress is not None:
+            changed = ProgressChanged(self.session_id, self.progress.version, progress)
+            if changed != told_progress:
+                news.append(changed)
+                told_progress = changed
+        if materials is not None and materials != told_materials:
+            told_materials = materials
+            if materials.session_id != self.session_id:  # it was nameless then.
+                materials = replace(materials, session_id=self.session_id)
+            news.append(MaterialsChanged(materials))
+        if self.over is not told_over and self.over is not None:
+            news.append(SessionEnded(self.session_id, self.over))
+            told_over = self.over
+        self._told = (told_progress, told_materials, told_over)
+        return news
+
+
+class Copies:
+    """All of a connection's.
+
+    Arguments:
+        sessions: which they are, by their indexes, as far as that is known.
+    """
+
+    def __init__(self, sessions: Mapping[int, UUID]) -> None:
+        self._copies = {index: Copy(session_id) for index, session_id in sessions.items()}
+        self._unreported: set[int] = set()
+
+    @property
+    def sessions(self) -> dict[int, UUID]:
+        """Those that are not over and whose names are known."""
+        return {
+            index: copy.session_id
+            for index, copy in self._copies.items()
+            if copy.session_id is not None and copy.over is None
+        }
+
+    def get(self, index: int) -> Copy | None:
+        """The session of that index, if it was ever heard of."""
+        return self._copies.get(index)
+
+    def name(self, index: int, session_id: UUID) -> list[News]:
+        """The session of that index is this one. What was told of it already is news now."""
+        copy = self._copies.setdefault(index, Copy(session_id))
+        copy.session_id = session_id
+        return copy.news()
+
+    def apply(self, records: Sequence[StateRecord], sequence: int) -> tuple[list[News], list[BadDatagram]]:
+        """Take all the records of a STATE first; then say what has changed by them, and what was of no use.
+
+        Returns:
+            The news, and the faults: differences from tables that are not held.
+        """
+        touched, faults = dict[int, Copy](), list[BadDatagram]()
+        index = 0
+        for record in records:
+            if isinstance(record, Selector):
+                index = record.session
+                continue
+            if isinstance(record, FreshSecret):
+                continue
+            copy = touched[index] = self._copies.get(index) or Copy(None)
+            self._copies[index] = copy
+            try:
+                copy.apply(record, sequence)
+            except BadDatagram as error:
+                faults.append(error)
+            if isinstance(record, MaterialsPart | ProblemsPart | MaterialsDelta) and copy.over is None:
+                self._unreported.add(index)
+        return [news for copy in touched.values() for news in copy.news()], faults
+
+    @property
+    def reported(self) -> bool:
+        """Whether the server was told of every table that it has told us lately."""
+        return not self._unreported
+
+    def report(self) -> dict[int, int]:
+        """What to tell the server that we hold: by session, the version of its table."""
+        held = {index: copy.materials.version for index in (0, *self._unreported) if (copy := self._copies.get(index))}
+        self._unreported = set()
+        return held

@@ -157,6 +157,16 @@ Left = Struct("session" / Int8ub)  # in a LEAVE: one or more of them, ascending.
 
 Probe = Struct("data" / Bytes(8))  # in PATH_CHALLENGE, and the same in PATH_RESPONSE.
 
+Fragment = Struct(  # the body of a MESSAGE; as many bytes of packed content as there are follow.
+    "place"
+    / BitStruct(
+        "part" / BitsInteger(2),  # which one this is …
+        "last" / BitsInteger(2),  # … and which one is the last.
+        "reserved" / Const(0, BitsInteger(4)),
+    ),
+    "most" / Int16ub,  # the size of the content, unpacked, minus 1.
+)
+
 # The content of a STATE is any number of these eight, one after the other.
 
 ProgressState = Struct(

@@ -66,6 +66,7 @@ class Kind(IntEnum):
     PATH_CHALLENGE = 9
     PATH_RESPONSE = 10
     LEAVE = 11
+    MESSAGE = 12
 
 
 class CloseReason(IntEnum):
@@ -163,6 +164,21 @@ class Heartbeat(Struct, frozen=True, gc=False):
     sent_us: int
     echoed_us: int = 0
     received_us: int = 0
+
+
+class Fragment(Struct, frozen=True, gc=False):
+    """Part of a MESSAGE: records, packed, and cut into at most four.
+
+    Attributes:
+        part, last: which one this is, and which one is the last, from 0.
+        size: of what was packed, 1–65536 bytes.
+        octets: at least one.
+    """
+
+    part: int
+    last: int
+    size: int
+    octets: bytes
 
 
 class ProgressState(Struct, frozen=True, gc=False):

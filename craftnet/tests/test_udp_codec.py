@@ -29,6 +29,7 @@ from craftnet.protocols.records import (
     Challenge,
     CloseReason,
     Cookie,
+    Fragment,
     FreshSecret,
     Heartbeat,
     Hello,
@@ -68,6 +69,7 @@ FIXED = {
         "HeldToo",
         "Left",
         "Probe",
+        "Fragment",
         "ProgressState",
         "ReasonPart",
         "MaterialsPart",
@@ -479,6 +481,37 @@ class SealedContentTests(SynchronousTestCase):
             self.assertEqual(codec.encode_held(codec.decode_held(body)), body)
         with contextlib.suppress(BadDatagram):
             self.assertEqual(codec.encode_leave(codec.decode_leave(body)), body)
+
+    @quick
+    @given(st.integers(0, 3), st.integers(0, 3), st.integers(1, 65_536), st.binary(min_size=1, max_size=40))
+    def test_fragments_round_trip(self, part: int, more: int, size: int, octets: bytes) -> None:
+        fragment = Fragment(part, min(3, part + more), size, octets)
+        body = codec.encode_fragment(fragment)
+        self.assertEqual(codec.decode_fragment(body), fragment)
+        parsed = layouts.Fragment.parse(body)
+        self.assertEqual((parsed.place.part, parsed.place.last, parsed.most + 1), (part, fragment.last, size))
+
+    @quick
+    @given(st.binary(max_size=8))
+    def test_random_fragments_are_refused_or_mean_themselves(self, body: bytes) -> None:
+        try:
+            fragment = codec.decode_fragment(body)
+        except BadDatagram:
+            return
+        self.assertEqual(codec.encode_fragment(fragment), body)
+
+    def test_refused_fragments(self) -> None:
+        for body, outcome in (
+            ("", "truncated"),
+            ("1000", "truncated"),
+            ("1000ff", "truncated"),
+            ("1100ff00", "reserved"),
+            ("4000ff00", "out_of_range"),
+        ):
+            error = self.assertRaises(BadDatagram, codec.decode_fragment, bytes.fromhex(body))
+            self.assertEqual(error.outcome, outcome, body)
+        for wrong in (Fragment(4, 4, 1, b"x"), Fragment(0, 0, 0, b"x"), Fragment(0, 0, 65_537, b"x")):
+            self.assertRaises(BadDatagram, codec.encode_fragment, wrong)
 
     def test_the_handshake_kinds_are_not_sealed(self) -> None:
         self.assertRaises(BadDatagram, codec.decode_sealed_header, codec.encode_sealed_header(0, Kind.HELLO, 1, 1))

@@ -14,6 +14,7 @@ from craftnet.protocols.codec.handshake import (
     encode_hello,
     encode_response,
 )
+from craftnet.protocols.codec.message import FRAGMENT_SIZE, decode_fragment, encode_fragment
 from craftnet.protocols.codec.numbers import MAX_TIME_MS
 from craftnet.protocols.codec.posted import (
     MATERIALS_TYPE,
@@ -61,6 +62,7 @@ from craftnet.protocols.codec.states import (
 
 __all__ = [
     "ACKNOWLEDGEMENT_SIZE",
+    "FRAGMENT_SIZE",
     "MATERIALS_PART_SIZE",
     "MATERIALS_TYPE",
     "MATERIAL_ROW_SIZE",
@@ -78,6 +80,7 @@ __all__ = [
     "decode_acknowledgement",
     "decode_challenge",
     "decode_close",
+    "decode_fragment",
     "decode_heartbeat",
     "decode_held",
     "decode_hello",
@@ -92,6 +95,7 @@ __all__ = [
     "encode_acknowledgement",
     "encode_challenge",
     "encode_close",
+    "encode_fragment",
     "encode_heartbeat",
     "encode_held",
     "encode_hello",

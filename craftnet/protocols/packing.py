@@ -1,0 +1,128 @@
+"""Compression of what is told over UDP: the algorithms, and what client and server agree on in …/connect. Pure.
+
+Unpacking costs no more than what is asked for, whatever the octets claim.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Protocol
+
+from lz4.block import LZ4BlockError, compress, decompress  # type: ignore[import-untyped]  # lz4 ships no annotations.
+from msgspec import Struct
+
+from craftnet.errors import BadDatagram
+
+try:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+except ImportError:  # an extra before Python 3.14, and left out of some builds after it.
+    zstd = None  # type: ignore[assignment]  # a module that is not there.
+
+MAX_CONTENT = 65_536
+"""Octets of the longest content there is."""
+
+_WINDOW_BITS = 16  # of a zstd frame: as much as MAX_CONTENT needs, so that no frame makes anybody reserve more.
+
+
+class Packing(Protocol):
+    """An algorithm."""
+
+    @property
+    def name(self) -> str:
+        """How …/connect names it."""
+
+    def pack(self, content: bytes) -> bytes:
+        """`content`, at most `MAX_CONTENT` octets, in what is often fewer and sometimes more."""
+
+    def unpack(self, packed: bytes, size: int) -> bytes:
+        """The content of exactly `size` octets that was packed. Never makes room for more than those.
+
+        Raises:
+            BadDatagram: garbled: that is not what was packed.
+        """
+
+
+class Lz4:
+    """One LZ4 block."""
+
+    name = "lz4"
+
+    def pack(self, content: bytes) -> bytes:
+        """See `Packing`."""
+        packed: bytes = compress(content, store_size=False)
+        return packed
+
+    def unpack(self, packed: bytes, size: int) -> bytes:
+        """See `Packing`."""
+        try:
+            content: bytes = decompress(packed, uncompressed_size=size)
+        except LZ4BlockError:
+            raise _garbled() from None
+        if len(content) != size:
+            raise _garbled()
+        return content
+
+
+class Zstd:
+    """One zstd frame (RFC 8878). The fastest level: higher ones do no better on content as short as this."""
+
+    name = "zstd"
+
+    def __init__(self) -> None:
+        self._compressor = zstd.ZstdCompressor(level=1)  # one for all: making it costs more than what it does.
+
+    def pack(self, content: bytes) -> bytes:
+        """See `Packing`."""
+        self._compressor.set_pledged_input_size(len(content))
+        return self._compressor.compress(content, zstd.ZstdCompressor.FLUSH_FRAME)
+
+    def unpack(self, packed: bytes, size: int) -> bytes:
+        """See `Packing`."""
+        frame = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_BITS})
+        try:
+            content = frame.decompress(packed, size + 1)
+        except zstd.ZstdError:
+            raise _garbled() from None
+        if len(content) != size or not frame.eof or frame.unused_data:
+            raise _garbled()
+        return content
+
+
+PACKINGS: dict[str, Packing] = {"lz4": Lz4()} if zstd is None else {"zstd": Zstd(), "lz4": Lz4()}
+"""What there is here by its name, the one that packs best first."""
+
+
+class Agreement(Struct, frozen=True, gc=False):
+    """What a client and the server have agreed on.
+
+    Attributes:
+        datagram: octets of the longest datagram to the client.
+        content: octets of the longest content that is packed.
+        packing: None when nothing is.
+    """
+
+    datagram: int
+    content: int
+    packing: Packing | None = None
+
+
+def agree(supported: Iterable[str], asked: int, path: int) -> Agreement:
+    """What the server makes of a client's wishes.
+
+    Arguments:
+        supported: algorithms, the client's favourite first; ``none`` ends the list.
+        asked: octets of the longest packet the client takes.
+        path: octets of the longest datagram the network carries.
+    """
+    favourite = next((name for name in supported if name == "none" or name in PACKINGS), "none")
+    packing = PACKINGS.get(favourite)
+    datagram = min(asked, path)
+    return Agreement(datagram, datagram if packing is None else min(asked, MAX_CONTENT), packing)
+
+
+def _garbled() -> BadDatagram:
+    return BadDatagram("garbled", "what was packed is not what it says")

@@ -50,6 +50,7 @@ from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.observe.probes import HttpProbe, ProviderCheck
 from craftnet.openfiles import raise_limit
+from craftnet.protocols.agreement import PATH_SIZE
 from craftnet.protocols.subprotocols import SUPPORTED
 from craftnet.protocols.udp import UdpGateway
 from craftnet.protocols.websocketfactory import MISSED_PONGS, PING_INTERVAL, FeedFactory
@@ -89,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     refresh: float = 5.0
     udp_heartbeat: int = 5000
     udp_full_sync: float = 10.0
+    udp_path_size: int = PATH_SIZE
     tolerance_percent: float = 0.5
     tolerance_ms: int = 250
     crafting_service: str | None = None
@@ -229,6 +231,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
             reactor,
             heartbeat_ms=settings.udp_heartbeat,
             full_sync=settings.udp_full_sync,
+            path_size=settings.udp_path_size,
             tolerance=tolerance.percent,
         )
     feeds = FeedFactory(

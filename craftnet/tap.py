@@ -96,6 +96,8 @@ class Options(UsageOptions):
         ["udp-full-sync", None, DEFAULTS.udp_full_sync, "Seconds after which a UDP client is told everything again, "
          "on average",
          _number(float, 1, 3600)],
+        ["udp-path-size", None, DEFAULTS.udp_path_size, "Bytes of the longest UDP datagram sent to a client. More than "
+         "the default only where the whole network is known to carry it", _number(int, 64, 65_507)],
         ["tolerance-percent", None, 0.5, "Points of progress by which a watcher's copy may be wrong before it is told "
          "again",
          _number(float, 0.01, 100)],
@@ -163,6 +165,7 @@ class Options(UsageOptions):
             refresh=float(self["refresh"]),
             udp_heartbeat=int(self["udp-heartbeat"]),
             udp_full_sync=float(self["udp-full-sync"]),
+            udp_path_size=int(self["udp-path-size"]),
             tolerance_percent=float(self["tolerance-percent"]),
             tolerance_ms=int(self["tolerance-ms"]),
             crafting_service=self["crafting-service"],

@@ -27,7 +27,7 @@ from craftnet.protocols.tickets import Ticket, TicketStore
 from craftnet.state import MaterialsState, SessionState
 
 MAX_SIZE = 1200
-"""The longest datagram sent or taken: what every IPv6 path carries, less the headers below."""
+"""The longest datagram taken; no client has reason to send one half as long."""
 
 # No coming back after these.
 _FINAL = frozenset({CloseReason.ENDED, CloseReason.EXPIRED, CloseReason.NOT_FOUND, CloseReason.REVOKED})

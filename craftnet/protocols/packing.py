@@ -1,4 +1,4 @@
-"""Compression of what is told over UDP: the algorithms, and what client and server agree on in …/connect. Pure.
+"""Compression of what is told over UDP: the algorithms. Pure.
 
 Unpacking costs no more than what is asked for, whatever the octets claim.
 """
@@ -6,11 +6,9 @@ Unpacking costs no more than what is asked for, whatever the octets claim.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from typing import Protocol
 
 from lz4.block import LZ4BlockError, compress, decompress  # type: ignore[import-untyped]  # lz4 ships no annotations.
-from msgspec import Struct
 
 from craftnet.errors import BadDatagram
 
@@ -94,34 +92,6 @@ class Zstd:
 
 PACKINGS: dict[str, Packing] = {"lz4": Lz4()} if zstd is None else {"zstd": Zstd(), "lz4": Lz4()}
 """What there is here by its name, the one that packs best first."""
-
-
-class Agreement(Struct, frozen=True, gc=False):
-    """What a client and the server have agreed on.
-
-    Attributes:
-        datagram: octets of the longest datagram to the client.
-        content: octets of the longest content that is packed.
-        packing: None when nothing is.
-    """
-
-    datagram: int
-    content: int
-    packing: Packing | None = None
-
-
-def agree(supported: Iterable[str], asked: int, path: int) -> Agreement:
-    """What the server makes of a client's wishes.
-
-    Arguments:
-        supported: algorithms, the client's favourite first; ``none`` ends the list.
-        asked: octets of the longest packet the client takes.
-        path: octets of the longest datagram the network carries.
-    """
-    favourite = next((name for name in supported if name == "none" or name in PACKINGS), "none")
-    packing = PACKINGS.get(favourite)
-    datagram = min(asked, path)
-    return Agreement(datagram, datagram if packing is None else min(asked, MAX_CONTENT), packing)
 
 
 def _garbled() -> BadDatagram:

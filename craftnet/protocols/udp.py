@@ -27,6 +27,7 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
+from craftnet.protocols.agreement import PATH_SIZE
 from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Opened
@@ -234,6 +235,7 @@ class UdpGateway(Service):
         reactor: IReactorTime and IReactorUDP.
         heartbeat_ms: 1000–30000.
         full_sync: seconds, as in `craftnet.protocols.peer.Terms`.
+        path_size: octets of the longest datagram that the network carries to every client.
         tolerance: points of progress by which the hub lets a watcher's copy be wrong; clients are told.
     """
 
@@ -250,12 +252,14 @@ class UdpGateway(Service):
         *,
         heartbeat_ms: int = 5000,
         full_sync: float = 10.0,
+        path_size: int = PATH_SIZE,
         tolerance: float = Tolerance().percent,
     ) -> None:
         self._listen = listen
         self._public = public
         self._reactor = reactor
         self._heartbeat_ms = heartbeat_ms
+        self._path_size = path_size
         self._tolerance = tolerance
         self._tickets = TicketStore(os.urandom)
         self._metrics = metrics
@@ -302,7 +306,7 @@ class UdpGateway(Service):
         Raises:
             TooManyRequests: there are too many already.
         """
-        size = min(request.max_packet_size, MAX_SIZE)
+        size = min(request.max_packet_size, self._path_size)
         ticket = self._tickets.issue(session_id, player_id, size, expires, now)
         ticket.bearer = bearer
         return UdpConnectResponse(

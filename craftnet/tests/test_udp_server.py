@@ -26,6 +26,7 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Progress
 from craftnet.observe.metrics import Metrics
+from craftnet.protocols.agreement import PATH_SIZE
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
 from craftnet.protocols.endpoint import MAX_SIZE
@@ -251,9 +252,16 @@ class GatewayTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.gateway = self._gateway(HostPort("play.example", 9))
 
-    def _gateway(self, public: HostPort | None, listen: str = "") -> UdpGateway:
-        clock = Clock()  # enough of a reactor: no socket is opened.
-        return UdpGateway(HostPort(listen, 8082), public, OneSession(), Metrics(), clock)  # type: ignore[arg-type]  # as said.
+    def _gateway(self, public: HostPort | None, listen: str = "", path_size: int = PATH_SIZE) -> UdpGateway:
+        clock = Clock()
+        return UdpGateway(
+            HostPort(listen, 8082),
+            public,
+            OneSession(),
+            Metrics(),
+            clock,  # type: ignore[arg-type]  # enough of a reactor: no socket is opened.
+            path_size=path_size,
+        )
 
     def _connect(self, size: int) -> UdpConnectResponse:
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=size)
@@ -278,7 +286,12 @@ class GatewayTests(SynchronousTestCase):
             self.assertEqual(response.server_endpoint, told)
 
     def test_packet_size(self) -> None:
-        for asked, given in ((64, 64), (1200, 1200), (1201, MAX_SIZE), (65536, MAX_SIZE)):
+        for asked, given in ((64, 64), (1200, 1200), (1201, PATH_SIZE), (65536, PATH_SIZE)):
+            self.assertEqual(self._connect(asked).negotiated_packet_size, given)
+
+    def test_packet_size_where_the_network_carries_more(self) -> None:
+        self.gateway = self._gateway(None, path_size=9000)
+        for asked, given in ((64, 64), (1200, 1200), (9001, 9000), (65536, 9000)):
             self.assertEqual(self._connect(asked).negotiated_packet_size, given)
 
     def test_tokens_differ(self) -> None:

@@ -1,0 +1,40 @@
+"""What client and server agree on when a UDP connection is asked for: sizes, and compression. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from craftnet.protocols.packing import PACKINGS, Packing
+
+PATH_SIZE = 1200
+"""Octets of the longest datagram that every path carries: IPv6's least, less the headers below."""
+
+
+class Agreement(Struct, frozen=True, gc=False):
+    """What a client and the server have agreed on.
+
+    Attributes:
+        datagram: octets of the longest datagram to the client.
+        content: octets of the longest content that is packed.
+        packing: None when nothing is.
+    """
+
+    datagram: int
+    content: int
+    packing: Packing | None = None
+
+
+def agree(supported: Iterable[str], asked: int, path: int) -> Agreement:
+    """What the server makes of a client's wishes.
+
+    Arguments:
+        supported: algorithms, the client's favourite first; ``none`` ends the list.
+        asked: octets of the longest packet the client takes, 64–65536.
+        path: octets of the longest datagram the network carries.
+    """
+    favourite = next((name for name in supported if name == "none" or name in PACKINGS), "none")
+    packing = PACKINGS.get(favourite)
+    datagram = min(asked, path)
+    return Agreement(datagram, datagram if packing is None else asked, packing)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.protocols.agreement import Agreement, agree
+from craftnet.protocols.packing import PACKINGS
+
+
+class AgreementTests(SynchronousTestCase):
+    """What …/connect comes to."""
+
+    def test_the_first_that_is_there(self) -> None:
+        lz4 = PACKINGS["lz4"]
+        for supported, wanted in (
+            (["lz4"], lz4),
+            (["lz4", "zstd"], lz4),
+            (["zstd", "lz4"], PACKINGS.get("zstd", lz4)),
+            (["zstd", "none", "lz4"], PACKINGS.get("zstd")),
+            (["none", "lz4"], None),
+            (["none"], None),
+            ([], None),
+        ):
+            self.assertIs(agree(supported, 4096, 1200).packing, wanted, supported)
+
+    def test_sizes(self) -> None:
+        lz4 = PACKINGS["lz4"]
+        for asked, path, datagram, content in (
+            (64, 1200, 64, 64),
+            (4096, 1200, 1200, 4096),
+            (65_536, 1200, 1200, 65_536),
+            (65_536, 65_507, 65_507, 65_536),
+            (4096, 64, 64, 4096),
+        ):
+            self.assertEqual(agree(["lz4"], asked, path), Agreement(datagram, content, lz4))
+            self.assertEqual(agree(["none"], asked, path), Agreement(datagram, datagram))

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from secrets import token_hex
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from craftnet.epochs import Epochs
 from craftnet.feeds.feed import Feed
-from craftnet.feeds.history import AGE
 from craftnet.feeds.queue import QueueFeed
 from craftnet.feeds.session import SessionFeed
 from craftnet.interfaces import IWatcher
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
-from craftnet.positions import Position
+from craftnet.positions import REACH, Position
 from craftnet.sources import Sources
 from craftnet.wheel import Wheel
 
@@ -27,8 +26,6 @@ REFRESH_SLOTS = 50
 
 MAX_LEFT = 10_000
 """How many feeds of a kind stay open although nobody watches them."""
-
-EPOCH_BYTES = 6
 
 AnyFeed = TypeVar("AnyFeed", bound=Feed)
 
@@ -101,8 +98,6 @@ class Hub:
     Arguments:
         refresh: seconds after which a moving session is told again even if nobody needs it.
         linger: seconds for which a feed stays open after its last watcher, who may come back and miss nothing.
-        epoch: of the positions; by default a new one for each hub. Another process has heard other things in another
-            order, so a position means nothing there, even where both look at the same state.
     """
 
     def __init__(
@@ -113,21 +108,20 @@ class Hub:
         *,
         tolerance: Tolerance | None = None,
         refresh: float = 5.0,
-        linger: float = AGE,
-        epoch: str | None = None,
+        linger: float = REACH,
     ) -> None:
-        self.epoch = epoch or token_hex(EPOCH_BYTES)
+        epochs = Epochs(sources)
         allowed = tolerance or Tolerance()
         self.turn_interval = refresh / REFRESH_SLOTS
         self._wheel: Wheel[UUID] = Wheel(REFRESH_SLOTS)
         self._sessions = FeedTable(
-            lambda key, counted: SessionFeed(key, counted, self.epoch, sources, clock, allowed, refresh),
+            lambda key, counted: SessionFeed(key, counted, epochs, sources, clock, allowed, refresh),
             partial(metrics.watching, "crafting"),
             clock,
             linger,
         )
         self._queues = FeedTable(
-            lambda key, counted: QueueFeed(key, counted, self.epoch, sources, clock),
+            lambda key, counted: QueueFeed(key, counted, epochs, sources, clock),
             partial(metrics.watching, "queue"),
             clock,
             linger,

@@ -12,6 +12,7 @@ from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
     from collections.abc import Mapping, Sequence
+    from typing import Any
     from uuid import UUID
 
     from twisted.application.service import IService
@@ -112,6 +113,31 @@ class IQueueSource(_IEventApplier):
 
     def unwatch(player_id: UUID, listener: IQueueListener) -> None:
         """Tell `listener` no more. A listener that is not known is no error."""
+
+
+class IShared(Interface):
+    """What a source is, too, when several nodes share what it keeps: a version means the same on all of them."""
+
+    epoch: str | None = Attribute(
+        "What versions belong to now, the same str on every node; another one as soon as changes that were told may "
+        "have been lost. None while it is not known, or while listeners may still be told of another one's."
+    )
+
+
+class IRecall(Interface):
+    """What a source of materials, or of queues, is, too, when it knows what changed before anybody here watched."""
+
+    def recall(key: UUID, version: int) -> Deferred[Sequence[Any]]:
+        """What followed a version.
+
+        Returns:
+            A Deferred of the changes, each as a listener hears it: in order, none left out, from that after `version`
+            on, as far as they are known. Listeners may not have heard the newest yet. Of none when that after
+            `version` is not known any more.
+
+        Fails:
+            `craftnet.errors.Unavailable`: nobody knows now.
+        """
 
 
 class IBackend(Interface):

@@ -1,27 +1,87 @@
-"""Where in a feed a watcher is, so that it can come back and get what it missed. Pure.
+"""Where in a feed a watcher is, so that it can come back, to any node, and get what it missed. Pure.
 
-A version grows with every change of what the feed tells of, within an epoch. It says nothing in another one.
+A feed tells of up to three things, each of which counts its own changes. Nodes hear of them in different orders, so a
+sum would not say which state is meant. A version therefore holds what a node needs to find all three counts again.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from craftnet.errors import BadRequest
 
+KEPT = 64
+"""How many changes of a thing are kept for those who come back."""
+
+REACH = 60.0
+"""Seconds for which they are kept."""
+
 _FORM = re.compile(r"([0-9A-Za-z_-]{1,64}):(\d{1,18})", re.ASCII)
+
+_BITS = 11
+"""Of the counts of materials and queue. What is above them stays below 2**53, JavaScript's bound, for 2**31 changes."""
+
+_CYCLE = 1 << _BITS
+_HALF = _CYCLE // 2
+
+
+class Versions(NamedTuple):
+    """How often each thing that a feed tells of has changed; 0 for what it does not tell of."""
+
+    session: int = 0
+    materials: int = 0
+    queue: int = 0
+
+    @property
+    def packed(self) -> int:
+        """One number, which grows with every change: the sum of the counts, then the low bits of the last two."""
+        return (sum(self) << 2 * _BITS) | (self.materials % _CYCLE << _BITS) | self.queue % _CYCLE
+
+    def reach(self, other: Versions) -> bool:
+        """Whether nothing is newer there than here."""
+        return self.session >= other.session and self.materials >= other.materials and self.queue >= other.queue
 
 
 class Position(Struct, frozen=True, gc=False):
-    """A position. As text: `epoch:version`."""
+    """A position. As text: `epoch:version`.
+
+    Attributes:
+        epoch: what the version belongs to; it says nothing in another one.
+        version: `Versions`, packed.
+    """
 
     epoch: str
     version: int
 
     def __str__(self) -> str:
         return f"{self.epoch}:{self.version}"
+
+
+def changes_in(version: int) -> int:
+    """How many changes there were until `version`."""
+    return version >> 2 * _BITS
+
+
+def unpacked(version: int, near: Versions) -> Versions | None:
+    """The counts that were packed into `version`, found by those of a feed of the same thing.
+
+    They are exact if no count differs by `_HALF` or more. None if all of them together do: that is too long ago.
+    """
+    changes = changes_in(version)
+    if abs(sum(near) - changes) >= _HALF:
+        return None
+    materials = _nearest(version >> _BITS, near.materials)
+    queue = _nearest(version, near.queue)
+    found = Versions(changes - materials - queue, materials, queue)
+    return found if min(found) >= 0 else None
+
+
+def _nearest(low: int, near: int) -> int:
+    """The number next to `near` that ends in the low bits of `low`."""
+    return near + (low - near + _HALF) % _CYCLE - _HALF
 
 
 def parse_position(text: str) -> Position:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
 
 from craftnet.events import Event, MaterialsUpdate, Outcome, QueueUpdate, SessionStart, Verdict
-from craftnet.interfaces import IBackend, IMaterialSource, IQueueSource, ISessionSource
+from craftnet.interfaces import IBackend, IMaterialSource, IQueueSource, IRecall, ISessionSource
+from craftnet.state import MaterialsChange, QueueChange
 
 
 class Sources(Struct, frozen=True):
@@ -47,6 +50,14 @@ class Sources(Struct, frozen=True):
             outcomes.extend(verdicts)
         return outcomes
 
+    async def recall_materials(self, session_id: UUID, version: int) -> Sequence[MaterialsChange]:
+        """As `IRecall` does; nothing when the source cannot."""
+        return await _recall(self.materials, session_id, version)
+
+    async def recall_queue(self, player_id: UUID, version: int) -> Sequence[QueueChange]:
+        """As `IRecall` does; nothing when the source cannot."""
+        return await _recall(self.queues, player_id, version)
+
     def _responsible(self, event: Event) -> ISessionSource | IMaterialSource | IQueueSource:
         match event.data:
             case QueueUpdate():
@@ -55,3 +66,7 @@ class Sources(Struct, frozen=True):
                 return self.materials
             case _:
                 return self.sessions
+
+
+async def _recall(source: object, key: UUID, version: int) -> Sequence[Any]:
+    return await source.recall(key, version) if IRecall.providedBy(source) else ()

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from craftnet.closecodes import CloseCode
-from craftnet.feeds.history import History
+from craftnet.epochs import Epochs
+from craftnet.feeds.returns import Missed, Past, missed
 from craftnet.interfaces import IWatcher
-from craftnet.positions import Position
+from craftnet.positions import Position, Versions
+from craftnet.state import MaterialsChange, QueueChange
 from craftnet.updates import Update
 
 
@@ -25,28 +28,35 @@ class Feed(ABC):
 
     Arguments:
         counted: called with how many watchers came (or, negative, went), each time after the fact, and at the end.
-        epoch: of the positions.
+        epochs: of the positions.
     """
 
-    def __init__(self, counted: Callable[[int], None], epoch: str, clock: IReactorTime) -> None:
+    def __init__(self, counted: Callable[[int], None], epochs: Epochs, clock: IReactorTime) -> None:
         self._counted = counted
-        self._epoch = epoch
+        self._epochs = epochs
         self._clock = clock
         # In the order of delivery; False until the watcher has its snapshot.
         self._watchers: dict[IWatcher, bool] = {}
         self._waiting: list[Deferred[None]] = []
-        self._history: History | None = None  # there is one while the feed is open.
+        self._past: Past | None = None  # there is one while the feed is open.
         self._closed = False
 
     @property
     def position(self) -> Position:
         """Where the feed is."""
-        return Position(self._epoch, self.version())
+        return Position(self._epochs.now(), self.versions().packed)
+
+    @property
+    def past(self) -> Past | None:
+        """What was told lately, in the epoch of now; None while the feed is not open."""
+        if self._past is not None and self._past.epoch != self._epochs.now():
+            self._past = Past(self._epochs.now(), self.versions())
+        return self._past
 
     @property
     def resumable(self) -> bool:
         """Whether it is worth while to keep the feed open for watchers that come back."""
-        return self._history is not None
+        return self._past is not None
 
     @property
     def watched(self) -> bool:
@@ -57,8 +67,8 @@ class Feed(ABC):
         """Give `watcher` the current state, and tell it of every change from then on.
 
         Arguments:
-            resume: where the watcher was when it was lost. It is told whether that is still known; if so, what it
-                missed follows instead of the state.
+            resume: where the watcher was when it was lost, here or at another node. It is told whether that is still
+                known; if so, what it missed follows instead of the state.
 
         Returns:
             A Deferred that fires when the snapshot was delivered, or when the watcher left before that.
@@ -69,9 +79,8 @@ class Feed(ABC):
         """
         self._watchers[watcher] = False
         self._counted(1)
-        if self._history is not None:
-            self._greet(watcher, resume)
-            return succeed(None)
+        if self._past is not None:
+            return self._greet(watcher, resume)
         waiting: Deferred[None] = Deferred()
         waiting.addCallback(lambda _: self._greet(watcher, resume))
         self._waiting.append(waiting)
@@ -85,16 +94,18 @@ class Feed(ABC):
             self._counted(-1)
 
     def tell(self, update: Update) -> None:
-        """Deliver to every watcher that has its snapshot, and keep what a newer state does not make worthless."""
-        if self._history is not None and not update.conflatable and not update.terminal:
-            self._history.keep(self.version(), update, self._clock.seconds())
+        """Deliver to every watcher that has its snapshot."""
         for watcher in tuple(self._watchers):
             if self._watchers.get(watcher):  # telling one may make another leave.
                 watcher.deliver(update)
 
+    def told_at(self, change: MaterialsChange | QueueChange) -> float:
+        """When those who were there heard of it, Unix seconds; now, if nobody knows."""
+        return change.accepted or self._clock.seconds()
+
     def end(self, code: CloseCode) -> None:
         """The feed is over: every watcher is told, and none is left."""
-        self._history = None
+        self._past = None
         for watcher in self._dismiss():
             watcher.ended(code)
 
@@ -102,7 +113,7 @@ class Feed(ABC):
         if self._closed:
             self.unlisten()  # all left meanwhile, and parts of `open` came after `close`.
         else:
-            self._history = History(self.version())
+            self._past = Past(self._epochs.now(), self.versions())
         self._release(None)
 
     def _failed(self, failure: Failure) -> None:
@@ -120,29 +131,32 @@ class Feed(ABC):
         for deferred in waiting:
             deferred.callback(result)
 
-    def _greet(self, watcher: IWatcher, resume: Position | None) -> None:
-        for update in self.snapshot() if resume is None else self._welcome_back(resume):
-            if watcher in self._watchers:  # being told may make it leave.
-                watcher.deliver(update)
+    def _greet(self, watcher: IWatcher, resume: Position | None) -> Deferred[None]:
+        if resume is not None:
+            return Deferred.fromCoroutine(self._welcome_back(watcher, resume))
+        self._hand_over(watcher, self.snapshot())
+        return succeed(None)
+
+    async def _welcome_back(self, watcher: IWatcher, resume: Position) -> None:
+        lost = await missed(self, resume, lambda: watcher in self._watchers, self._epochs, self._clock)
+        if lost is None:
+            self._hand_over(watcher, chain([self.returned(False, self.position)], self.snapshot()))
+        else:
+            self._hand_over(watcher, chain([self.returned(True, resume)], self.again(lost), self.newest()))
+
+    def _hand_over(self, watcher: IWatcher, updates: Iterable[Update]) -> None:
+        """All that it is told first; then it hears every change."""
+        for update in updates:
+            if watcher not in self._watchers:  # being told may make it leave.
+                return
+            watcher.deliver(update)
         if watcher in self._watchers:
             self._watchers[watcher] = True
-
-    def _welcome_back(self, resume: Position) -> Iterator[Update]:
-        here, missed = self.position, None
-        if self._history is not None and resume.epoch == here.epoch and resume.version <= here.version:
-            missed = self._history.since(resume.version, self._clock.seconds())
-        if missed is None:
-            yield self.returned(False, here)
-            yield from self.snapshot()
-        else:
-            yield self.returned(True, resume)
-            yield from missed
-            yield from self.newest()
 
     def close(self) -> None:
         """Listen no more. Nobody may join any more. May be called twice."""
         self._closed = True
-        self._history = None
+        self._past = None
         self.unlisten()
 
     @abstractmethod
@@ -154,8 +168,12 @@ class Feed(ABC):
         """Tell the sources to be silent. May be called twice."""
 
     @abstractmethod
-    def version(self) -> int:
-        """Grows with every change of what the sources tell, and with nothing else; never shrinks."""
+    def versions(self) -> Versions:
+        """Of all that the sources told."""
+
+    @abstractmethod
+    async def recall(self, since: Versions) -> Missed:
+        """What the sources know to have followed, as far as they do; raises `Unavailable`."""
 
     @abstractmethod
     def snapshot(self) -> Iterator[Update]:
@@ -164,6 +182,10 @@ class Feed(ABC):
     @abstractmethod
     def newest(self) -> Iterator[Update]:
         """The part of the snapshot that replaces itself: what no history keeps, and who comes back is told anyway."""
+
+    @abstractmethod
+    def again(self, lost: Missed) -> Iterator[Update]:
+        """Everything that was missed, each with the position of who was told so much of it."""
 
     @abstractmethod
     def returned(self, recovered: bool, at: Position) -> Update:

@@ -1,49 +1,56 @@
-"""What a feed told lately, for watchers that come back: bounded by count and by age. Pure."""
+"""What was told lately of one thing, for watchers that come back: bounded by count and by age. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from typing import Generic, TypeVar
 
-from craftnet.updates import Update
+from craftnet.positions import KEPT, REACH
+from craftnet.state import MaterialsChange, QueueChange
 
-CAPACITY = 64
-"""How many updates are kept."""
-
-AGE = 60.0
-"""Seconds that one is kept."""
+Change = TypeVar("Change", MaterialsChange, QueueChange)
 
 
-class History:
-    """The newest updates, in the order they were told.
+class History(Generic[Change]):
+    """The newest changes, without a gap between them.
 
     Arguments:
-        version: where the feed is now; what was told before is not known.
+        version: the one that is held now; how it came to that is not known.
     """
 
-    __slots__ = ("_age", "_capacity", "_complete_from", "_kept")
+    __slots__ = ("_complete_from", "_kept", "_version")
 
-    def __init__(self, version: int, *, capacity: int = CAPACITY, age: float = AGE) -> None:
-        self._capacity = capacity
-        self._age = age
+    def __init__(self, version: int) -> None:
+        self._version = version
         self._complete_from = version
-        # (version, when it was told, what). Made with the first one: most feeds have nothing to keep.
-        self._kept: deque[tuple[int, float, Update]] | None = None
+        # (when it was told, what). Made with the first one: most feeds have nothing to keep.
+        self._kept: deque[tuple[float, Change]] | None = None
 
-    def keep(self, version: int, update: Update, now: float) -> None:
-        """`update` is told, with which the feed is at `version`."""
+    def keep(self, change: Change, now: float) -> None:
+        """`change` is told. One that is not the next stands for others, which are not known."""
+        version, self._version = self._version, change.state.version
+        if self._version != version + 1:
+            self._complete_from, self._kept = self._version, None
+            return
         if self._kept is None:
             self._kept = deque()
-        self._kept.append((version, now, update))
+        self._kept.append((now, change))
         self._forget(now)
 
-    def since(self, version: int, now: float) -> list[Update] | None:
-        """What was told after `version`; None when it is not known any more."""
+    def since(self, version: int, now: float, recalled: Sequence[Change] = ()) -> list[Change] | None:
+        """What came after `version`, which is not newer than what is held; None when it is not known any more.
+
+        Arguments:
+            recalled: what somebody else knows to have come after it, in order.
+        """
         self._forget(now)
-        if version < self._complete_from:
+        earlier = [change for change in recalled if version < change.state.version <= self._complete_from]
+        if [change.state.version for change in earlier] != [*range(version + 1, self._complete_from + 1)]:
             return None
-        return [update for at, _, update in self._kept or () if at > version]
+        return earlier + [change for _, change in self._kept or () if change.state.version > version]
 
     def _forget(self, now: float) -> None:
         kept = self._kept
-        while kept and (len(kept) > self._capacity or kept[0][1] < now - self._age):
-            self._complete_from = kept.popleft()[0]
+        while kept and (len(kept) > KEPT or kept[0][0] < now - REACH):
+            self._complete_from = kept.popleft()[1].state.version

@@ -8,10 +8,12 @@ from uuid import UUID
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from craftnet.epochs import Epochs
 from craftnet.feeds.feed import Feed
+from craftnet.feeds.returns import Missed
 from craftnet.interfaces import IQueueListener
 from craftnet.messages import QueueNews
-from craftnet.positions import Position
+from craftnet.positions import Position, Versions
 from craftnet.sources import Sources
 from craftnet.state import QueueChange, QueueState
 from craftnet.updates import Update, queue_return, queue_update
@@ -22,9 +24,9 @@ class QueueFeed(Feed):
     """One player."""
 
     def __init__(
-        self, player_id: UUID, counted: Callable[[int], None], epoch: str, sources: Sources, clock: IReactorTime
+        self, player_id: UUID, counted: Callable[[int], None], epochs: Epochs, sources: Sources, clock: IReactorTime
     ) -> None:
-        super().__init__(counted, epoch, clock)
+        super().__init__(counted, epochs, clock)
         self._player_id = player_id
         self._sources = sources
         self._queue = QueueState(player_id)
@@ -39,9 +41,13 @@ class QueueFeed(Feed):
         """As in `Feed`."""
         self._sources.queues.unwatch(self._player_id, self)
 
-    def version(self) -> int:
+    def versions(self) -> Versions:
         """As in `Feed`."""
-        return self._queue.version
+        return Versions(queue=self._queue.version)
+
+    async def recall(self, since: Versions) -> Missed:
+        """As in `Feed`."""
+        return Missed(since, queue=await self._sources.recall_queue(self._player_id, since.queue))
 
     def snapshot(self) -> Iterator[Update]:
         """As in `Feed`: one update for each station."""
@@ -53,11 +59,20 @@ class QueueFeed(Feed):
         """As in `Feed`: every move is told."""
         return iter(())
 
+    def again(self, lost: Missed) -> Iterator[Update]:
+        """As in `Feed`."""
+        for change in lost.queue:
+            at = Position(self.position.epoch, Versions(queue=change.state.version).packed)
+            yield queue_update(change, self.told_at(change), None, at)
+
     def returned(self, recovered: bool, at: Position) -> Update:
         """As in `Feed`."""
         return queue_return(self._player_id, recovered, self._clock.seconds(), at)
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
-        self._queue = change.state
-        self.tell(queue_update(change, self._clock.seconds(), change.accepted, self.position))
+        self._queue, now = change.state, self._clock.seconds()
+        past = self.past
+        if past is not None:
+            past.queue.keep(change, now)
+        self.tell(queue_update(change, now, change.accepted, self.position))

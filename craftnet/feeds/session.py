@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -10,12 +10,14 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from craftnet.closecodes import CloseCode
+from craftnet.epochs import Epochs
 from craftnet.errors import NotFound
 from craftnet.feeds.feed import Feed
+from craftnet.feeds.returns import Missed
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
 from craftnet.messages import QueueNews
 from craftnet.model import Tolerance, diverges, rebase
-from craftnet.positions import Position
+from craftnet.positions import Position, Versions
 from craftnet.sources import Sources
 from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
 from craftnet.updates import (
@@ -41,13 +43,13 @@ class SessionFeed(Feed):
         self,
         session_id: UUID,
         counted: Callable[[int], None],
-        epoch: str,
+        epochs: Epochs,
         sources: Sources,
         clock: IReactorTime,
         tolerance: Tolerance,
         horizon: float,
     ) -> None:
-        super().__init__(counted, epoch, clock)
+        super().__init__(counted, epochs, clock)
         self.session_id = session_id
         self._sources = sources
         self._tolerance = tolerance
@@ -85,10 +87,20 @@ class SessionFeed(Feed):
         if self._owner is not None:
             self._sources.queues.unwatch(self._owner, self)
 
-    def version(self) -> int:
-        """As in `Feed`: the sum of what never shrinks, so that two positions are equal only if all of it is."""
+    def versions(self) -> Versions:
+        """As in `Feed`."""
         session = 0 if self._truth is None else self._truth.version
-        return session + self._materials.version + (0 if self._queue is None else self._queue.version)
+        return Versions(session, self._materials.version, 0 if self._queue is None else self._queue.version)
+
+    async def recall(self, since: Versions) -> Missed:
+        """As in `Feed`: what is newer than that, of each part that the feed has not heard all of itself."""
+        materials: Sequence[MaterialsChange] = ()
+        queue: Sequence[QueueChange] = ()
+        if since.materials < self._materials.version:
+            materials = await self._sources.recall_materials(self.session_id, since.materials)
+        if self._owner is not None and since.queue < self.versions().queue:
+            queue = await self._sources.recall_queue(self._owner, since.queue)
+        return Missed(since, materials, queue)
 
     def snapshot(self) -> Iterator[Update]:
         """As in `Feed`: progress, then the queue, then the materials."""
@@ -105,6 +117,19 @@ class SessionFeed(Feed):
             self._held = self._truth
         if self._held is not None:
             yield progress_update(self._held, self._clock.seconds(), None, self.position)
+
+    def again(self, lost: Missed) -> Iterator[Update]:
+        """As in `Feed`: the materials, then the queue."""
+        epoch, at = self.position.epoch, lost.since
+        for change in lost.materials:
+            at = at._replace(materials=change.state.version)
+            yield materials_update(change, self.told_at(change), None, Position(epoch, at.packed))
+        for place in lost.queue:
+            at = at._replace(queue=place.state.version)
+            if self._concerns(place.entry):
+                yield session_queue_update(
+                    self.session_id, place, self.told_at(place), None, Position(epoch, at.packed)
+                )
 
     def returned(self, recovered: bool, at: Position) -> Update:
         """As in `Feed`."""
@@ -126,14 +151,19 @@ class SessionFeed(Feed):
 
     def materials_changed(self, change: MaterialsChange) -> None:
         """As in `IMaterialListener`."""
-        self._materials = change.state
-        self.tell(materials_update(change, self._clock.seconds(), change.accepted, self.position))
+        self._materials, now = change.state, self._clock.seconds()
+        past = self.past
+        if past is not None:
+            past.materials.keep(change, now)
+        self.tell(materials_update(change, now, change.accepted, self.position))
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
-        self._queue = change.state
+        self._queue, now = change.state, self._clock.seconds()
+        past = self.past
+        if past is not None:
+            past.queue.keep(change, now)
         if self._concerns(change.entry):
-            now = self._clock.seconds()
             self.tell(session_queue_update(self.session_id, change, now, change.accepted, self.position))
 
     def _places(self) -> Iterator[QueueChange]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from craftnet.errors import BadDatagram
 from craftnet.messages import Status, WebSocketCraftingMessage
+from craftnet.positions import changes_in
 from craftnet.protocols import frames
 from craftnet.protocols.codec import encode_materials, encode_progress
 from craftnet.protocols.compression import MAX_SIZE, NEWEST, dictionary, pack
@@ -68,10 +69,10 @@ def _progress_record(state: SessionState, sequence: int) -> ProgressRecord:
 
 
 def _sequence(messages: tuple[Message, ...]) -> int:
-    """The low 32 bits of the position."""
+    """How many changes there were until the position, in 32 bits."""
     for message in messages:
         if isinstance(message, WebSocketCraftingMessage) and message.version is not None:
-            return message.version & 0xFFFFFFFF
+            return changes_in(message.version) & 0xFFFFFFFF
     return 0
 
 

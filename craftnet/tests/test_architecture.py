@@ -50,6 +50,7 @@ PLACES = {
     "craftnet.protocols.websocket": "shells",
     "craftnet.protocols.websocketfactory": "shells",
     "craftnet.sources": "sources",
+    "craftnet.epochs": "sources",
     "craftnet.observe": "observe",
     "craftnet.feeds": "feeds",
     "craftnet.hub": "feeds",

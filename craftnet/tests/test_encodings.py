@@ -19,7 +19,7 @@ from craftnet.messages import (
     QueueStatusData,
     Status,
 )
-from craftnet.positions import Position
+from craftnet.positions import Position, Versions
 from craftnet.protocols.codec import decode_materials, decode_progress
 from craftnet.protocols.compression import MAX_SIZE, unpack
 from craftnet.protocols.encodings import encoding
@@ -29,7 +29,7 @@ from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEn
 from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION, running
 from craftnet.updates import Update, materials_update, progress_update, queue_return, queue_update
 
-HERE = Position("6c0ffee", 2**32 + 5)
+HERE = Position("6c0ffee", Versions(2**32, queue=5).packed)
 
 PLACE = QueueEntry(QueueStatusData(player_id=PLAYER, queue_position=2), 1, NOW)
 CHANGE = MaterialChange(material_id=IRON, change_type=ChangeType.QUANTITY_CHANGED, new_quantity=4)

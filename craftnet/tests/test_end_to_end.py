@@ -24,6 +24,7 @@ from craftnet.client.line import Line
 from craftnet.closecodes import CloseCode
 from craftnet.collector import THRESHOLDS
 from craftnet.messages import ErrorBody
+from craftnet.positions import Versions
 from craftnet.protocols.codec import decode_progress
 from craftnet.protocols.compression import unpack
 from craftnet.protocols.records import ProgressFlags
@@ -179,14 +180,16 @@ class ComingBackTests(LiveTestCase):
         await peer.close()
         place = {"player_id": str(PLAYER), "queue_position": 2, "station_type": "laboratory"}
         await self.publish(envelope("crafting.queue.update", place, session_id=str(SESSION)))
-        for version, recovered, types in (
-            (here["version"], True, ["queue_status", "progress_update"]),
-            (here["version"] - 1, False, ["progress_update", "queue_status"]),
+        start = Versions(session=1, materials=1)
+        self.assertEqual(here["version"], start.packed)
+        for versions, recovered, types in (
+            (start, True, ["queue_status", "progress_update"]),
+            (Versions(session=1), False, ["progress_update", "queue_status"]),
         ):
-            again = await self.open(f"{CRAFTING}&resume={here['epoch']}:{version}", token())
+            again = await self.open(f"{CRAFTING}&resume={here['epoch']}:{versions.packed}", token())
             mark, *messages = [await again.receive() for _ in range(3)]
             self.assertEqual((mark["recovered"], [message["type"] for message in messages]), (recovered, types))
-            self.assertEqual({message["version"] for message in messages}, {here["version"] + 1})
+            self.assertEqual({message["version"] for message in messages}, {start._replace(queue=1).packed})
 
     async def test_no_position(self) -> None:
         await self.publish(started())

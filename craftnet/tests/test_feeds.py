@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from craftnet.closecodes import CloseCode
+from craftnet.epochs import Epochs
 from craftnet.errors import NotFound, Unavailable
 from craftnet.events import Event, MaterialsUpdate, SessionProgress, Verdict
 from craftnet.feeds.feed import Feed
@@ -37,7 +38,6 @@ from craftnet.tests.samples import IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYE
 from craftnet.updates import Update
 
 HORIZON = 5.0
-EPOCH = "first"
 
 
 def report(percent: float, remaining: float, status: Status = Status.ACTIVE) -> SessionProgress:
@@ -140,7 +140,7 @@ class SessionFeedTestCase(_FeedTestCase):
             if not feed.watched:
                 feed.close()
 
-        feed = SessionFeed(session_id, counted, EPOCH, self.sources, self.clock, Tolerance(), HORIZON)
+        feed = SessionFeed(session_id, counted, Epochs(self.sources), self.sources, self.clock, Tolerance(), HORIZON)
         return feed
 
 
@@ -506,7 +506,7 @@ class QueueFeedTests(_FeedTestCase):
             if not feed.watched:
                 feed.close()
 
-        feed = QueueFeed(PLAYER, counted, EPOCH, self.sources, self.clock)
+        feed = QueueFeed(PLAYER, counted, Epochs(self.sources), self.sources, self.clock)
         return feed
 
     def test_empty_snapshot(self) -> None:

@@ -1,14 +1,28 @@
-"""Positions as text."""
+"""Positions: as text, and what a node finds in them."""
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadRequest
-from craftnet.positions import Position, parse_position
+from craftnet.positions import Position, Versions, changes_in, parse_position, unpacked
+
+WINDOW = 1023
+"""By how many changes a position may differ from where a node is, to be understood there."""
+
+COUNTS = st.integers(0, 2**28)
+SOME = st.builds(Versions, COUNTS, COUNTS, COUNTS)
+STEPS = st.tuples(*[st.integers(0, 3 * WINDOW)] * 3)
 
 
-class PositionTests(SynchronousTestCase):
+def moved(versions: Versions, by: tuple[int, ...]) -> Versions:
+    """So many changes later."""
+    return Versions(*(count + step for count, step in zip(versions, by, strict=True)))
+
+
+class TextTests(SynchronousTestCase):
     def test_there_and_back(self) -> None:
         for position in (Position("6c0ffee", 0), Position("a-b_C", 10**18 - 1)):
             self.assertEqual(parse_position(str(position)), position)
@@ -28,3 +42,48 @@ class PositionTests(SynchronousTestCase):
             "é:1",
         ):
             self.assertIn("resume", self.assertRaises(BadRequest, parse_position, text).message)
+
+
+class VersionsTests(SynchronousTestCase):
+    @settings(deadline=None, derandomize=True)
+    @given(SOME, STEPS)
+    def test_grows_with_every_change(self, versions: Versions, steps: tuple[int, ...]) -> None:
+        later = moved(versions, steps)
+        self.assertEqual(later.packed > versions.packed, any(steps))
+        self.assertEqual(later.packed == versions.packed, not any(steps))
+        self.assertTrue(later.reach(versions))
+
+    @settings(deadline=None, derandomize=True)
+    @given(SOME)
+    def test_javascript_can_count_so_far(self, versions: Versions) -> None:
+        self.assertLess(versions.packed, 2**53)
+        self.assertEqual(changes_in(versions.packed), sum(versions))
+
+    @settings(deadline=None, derandomize=True)
+    @given(SOME, STEPS)
+    def test_found_by_who_is_ahead(self, versions: Versions, steps: tuple[int, ...]) -> None:
+        """Exactly, up to the window; beyond it, it is known that it is too long ago."""
+        found = unpacked(versions.packed, moved(versions, steps))
+        self.assertEqual(found, versions if sum(steps) <= WINDOW else None)
+
+    @settings(deadline=None, derandomize=True)
+    @given(SOME, st.tuples(*[st.integers(0, WINDOW)] * 3), st.tuples(*[st.integers(0, WINDOW)] * 3))
+    def test_found_by_who_is_behind_in_some(
+        self, before: Versions, ours: tuple[int, ...], theirs: tuple[int, ...]
+    ) -> None:
+        """Two nodes that have not heard the same yet."""
+        here, there = moved(before, ours), moved(before, theirs)
+        found = unpacked(there.packed, here)
+        self.assertIn(found, (there, None))
+        if abs(sum(ours) - sum(theirs)) <= WINDOW:
+            self.assertEqual(found, there)
+            self.assertEqual(here.reach(there), all(one >= other for one, other in zip(ours, theirs, strict=True)))
+
+    @settings(deadline=None, derandomize=True)
+    @given(SOME, st.integers(0, 10**18 - 1))
+    def test_anything_may_be_asked_for(self, here: Versions, version: int) -> None:
+        """What nobody told is not understood, or is ahead of something, or is a state that could have been told."""
+        found = unpacked(version, here)
+        if found is not None:
+            self.assertGreaterEqual(min(found), 0)
+            self.assertEqual(found.packed, version)

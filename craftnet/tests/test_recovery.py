@@ -10,89 +10,23 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.events import Event, MaterialsUpdate
-from craftnet.feeds.history import AGE, CAPACITY
+from craftnet.events import Event
+from craftnet.feeds.returns import GLANCE, PATIENCE
 from craftnet.hub import Hub
 from craftnet.messages import (
-    MaterialNotification,
-    MaterialProblem,
     QueueNews,
     Status,
     WebSocketCraftingMessage,
     WebSocketQueueMessage,
 )
 from craftnet.observe.metrics import Metrics
-from craftnet.positions import Position
+from craftnet.positions import KEPT, REACH, Position
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.tests.contracts import pause, progress, queued
 from craftnet.tests.fakes import RecordingWatcher
-from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION, event, start
-
-
-def short(number: int) -> MaterialsUpdate:
-    """News of a shortage that no other test's step brings: so many are needed."""
-    notification = MaterialNotification(
-        material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY, required_quantity=number
-    )
-    return MaterialsUpdate(session_id=SESSION, notifications=(notification,))
-
-
-class Returning:
-    """A client of a crafting feed that keeps what it was told over its connections.
-
-    Attributes:
-        shortages: every shortage told, since the state was last told as a whole.
-        status: of the craft.
-        place: in the queue.
-        recoveries: how each return went.
-    """
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-        self.position: Position | None = None
-        self.shortages: list[int] = []
-        self.status: Status | None = None
-        self.place: int | None = None
-        self.recoveries: list[bool] = []
-        self._watcher: RecordingWatcher | None = None
-        self._read = 0
-
-    def come(self) -> None:
-        """Connect."""
-        self._watcher, self._read = RecordingWatcher(), 0
-        self.hub.watch_session(SESSION, self._watcher, self.position)
-
-    def go(self) -> None:
-        """Lose the connection."""
-        if self._watcher is not None:
-            self.hub.unwatch_session(SESSION, self._watcher)
-        self._watcher = None
-
-    def read(self) -> None:
-        """Take in what was told since."""
-        updates = [] if self._watcher is None else self._watcher.updates[self._read :]
-        self._read += len(updates)
-        for update in updates:
-            for message in update.messages:
-                assert isinstance(message, WebSocketCraftingMessage)
-                self._heard(message)
-
-    def _heard(self, message: WebSocketCraftingMessage) -> None:
-        assert message.epoch is not None and message.version is not None
-        if self.position is not None and message.epoch == self.position.epoch:
-            assert message.version >= self.position.version, "older after newer"
-        self.position = Position(message.epoch, message.version)
-        if message.recovered is not None:
-            self.recoveries.append(message.recovered)
-            if not message.recovered:
-                self.shortages, self.status, self.place = [], None, None
-        if message.material_data is not None and message.material_data.required_quantity is not None:
-            self.shortages.append(message.material_data.required_quantity)
-        if message.progress_data is not None:
-            self.status = message.progress_data.status
-        if message.queue_data is not None:
-            self.place = message.queue_data.queue_position
+from craftnet.tests.returning import Returning, short
+from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 
 
 class _RecoveryTestCase(SynchronousTestCase):
@@ -176,6 +110,9 @@ class SessionRecoveryTests(_RecoveryTestCase):
         client.position = Position(client.position.epoch, client.position.version + 1)
         watcher = RecordingWatcher()
         self.hub.watch_session(SESSION, watcher, client.position)
+        self.clock.pump([GLANCE] * int(PATIENCE / GLANCE - 1))
+        self.assertEqual(watcher.updates, [])
+        self.clock.advance(2 * GLANCE)
         (first,) = watcher.updates[0].messages
         assert isinstance(first, WebSocketCraftingMessage)
         self.assertIs(first.recovered, False)
@@ -183,18 +120,18 @@ class SessionRecoveryTests(_RecoveryTestCase):
     def test_too_much_was_missed(self) -> None:
         client = self.returning()
         client.go()
-        for _ in range(CAPACITY + 1):
+        for _ in range(KEPT + 1):
             self.shortage()
         client.come()
         client.read()
-        self.assertEqual((client.recoveries, client.shortages), ([False], [CAPACITY + 1]))
+        self.assertEqual((client.recoveries, client.shortages), ([False], [KEPT + 1]))
 
     def test_too_long_ago(self) -> None:
         """The feed is closed meanwhile, and open again: what it told in between is gone."""
         client = self.returning()
         client.go()
         self.shortage()
-        self.clock.advance(AGE + 1)
+        self.clock.advance(REACH + 1)
         self.hub.turn()
         client.come()
         client.read()
@@ -204,7 +141,7 @@ class SessionRecoveryTests(_RecoveryTestCase):
         """Equal positions are equal states, even when the feed was closed in between."""
         client = self.returning()
         client.go()
-        self.clock.advance(AGE + 1)
+        self.clock.advance(REACH + 1)
         self.hub.turn()
         client.come()
         client.read()
@@ -254,7 +191,7 @@ class AnyHistoryTests(_RecoveryTestCase):
         state = self.successResultOf(self.sources.sessions.get(SESSION))
         assert state is not None
         self.assertIs(client.status, state.progress.status)
-        self.assertEqual(client.place or 0, place)
+        self.assertEqual(client.places[-1:], [place] if place else [])
         self.assertEqual(client.shortages[-1:], self.told[-1:])
         # Since the last whole state, every shortage was told exactly once.
         self.assertEqual(client.shortages, self.told[len(self.told) - len(client.shortages) :])
@@ -303,7 +240,7 @@ class LingeringTests(_RecoveryTestCase):
     def test_closed_in_time(self) -> None:
         client = self.returning()
         client.go()
-        self.clock.advance(AGE - 1)
+        self.clock.advance(REACH - 1)
         self.hub.turn()
         self.assertEqual(self.listening(SESSION), 1)
         self.clock.advance(1)
@@ -314,7 +251,7 @@ class LingeringTests(_RecoveryTestCase):
         client = self.returning()
         client.go()
         client.come()
-        self.clock.advance(AGE + 1)
+        self.clock.advance(REACH + 1)
         self.hub.turn()
         self.assertEqual(self.listening(SESSION), 1)
 

@@ -1,0 +1,46 @@
+"""What the versions that this node tells belong to: the same on every node where the sources are shared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from secrets import token_hex
+
+from craftnet.interfaces import IShared
+from craftnet.sources import Sources
+
+BYTES = 6
+"""Of an epoch, which is shown in hexadecimal digits."""
+
+
+class Epochs:
+    """The epoch of every position.
+
+    Where each source names one, it is made of theirs. Otherwise it is this object's own: in another process the same
+    versions mean something else.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        each = (sources.sessions, sources.materials, sources.queues)
+        shared: list[IShared] = [source for source in each if IShared.providedBy(source)]
+        self._shared: Sequence[IShared] = shared if len(shared) == len(each) else ()
+        self._names: list[str | None] = []
+        self._epoch = token_hex(BYTES)
+
+    @property
+    def settled(self) -> bool:
+        """Whether this epoch may be another node's, too, or none ever is."""
+        return None not in [source.epoch for source in self._shared]
+
+    def now(self) -> str:
+        """The epoch. While it is not settled, it is one that no other node has, and that never comes again."""
+        names = [source.epoch for source in self._shared]
+        if names != self._names:
+            self._names = names
+            self._epoch = token_hex(BYTES) if None in names else _digest(names)
+        return self._epoch
+
+
+def _digest(names: Sequence[str | None]) -> str:
+    """Short, and of the characters that a position may have."""
+    return blake2b(repr(names).encode(), digest_size=BYTES).hexdigest()

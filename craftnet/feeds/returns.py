@@ -1,0 +1,110 @@
+"""A watcher that comes back, perhaps from another node: what it missed.
+
+Nodes do not hear of changes at the same moment. A watcher may have been told more than the feed has heard; then it
+waits for the feed, so that nobody is told something older after something newer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from craftnet.epochs import Epochs
+from craftnet.errors import Unavailable
+from craftnet.feeds.history import History
+from craftnet.positions import Position, Versions, unpacked
+from craftnet.state import MaterialsChange, QueueChange
+
+PATIENCE = 2.0
+"""Seconds for which a watcher waits for a feed that is behind it."""
+
+GLANCE = 0.02
+"""Seconds after which it looks again."""
+
+
+class Missed(Struct, frozen=True):
+    """What followed `since`, each part in its own order."""
+
+    since: Versions
+    materials: Sequence[MaterialsChange] = ()
+    queue: Sequence[QueueChange] = ()
+
+
+class Past:
+    """What a feed told lately, in one epoch, from `here` on."""
+
+    __slots__ = ("epoch", "materials", "queue")
+
+    def __init__(self, epoch: str, here: Versions) -> None:
+        self.epoch = epoch
+        self.materials: History[MaterialsChange] = History(here.materials)
+        self.queue: History[QueueChange] = History(here.queue)
+
+    def since(self, at: Versions, now: float, recalled: Missed | None = None) -> Missed | None:
+        """What followed `at`, which the feed has reached; None when not all of it is known."""
+        earlier = recalled or Missed(at)
+        materials = self.materials.since(at.materials, now, earlier.materials)
+        queue = self.queue.since(at.queue, now, earlier.queue)
+        return None if materials is None or queue is None else Missed(at, materials, queue)
+
+
+class Returnable(Protocol):
+    """A feed, as seen by those who come back."""
+
+    @property
+    def past(self) -> Past | None:
+        """What it told lately, in the epoch of now; None when it is over."""
+
+    def versions(self) -> Versions:
+        """Where it is."""
+
+    async def recall(self, since: Versions) -> Missed:
+        """What the sources know to have followed, as far as they do. Raises `Unavailable`."""
+
+
+async def missed(
+    feed: Returnable, resume: Position, waits: Callable[[], bool], epochs: Epochs, clock: IReactorTime
+) -> Missed | None:
+    """What a watcher that was at `resume` is to be told, at once: the feed goes on. None when that is not known.
+
+    Arguments:
+        waits: whether it is still there.
+    """
+    at = await _reached(feed, resume, waits, epochs, clock)
+    past = feed.past
+    if at is None or past is None:
+        return None
+    known = past.since(at, clock.seconds())
+    if known is not None:
+        return known
+    try:
+        recalled = await feed.recall(at)
+    except Unavailable:
+        return None
+    past = feed.past
+    if past is None or past.epoch != resume.epoch:
+        return None
+    return past.since(at, clock.seconds(), recalled)
+
+
+async def _reached(
+    feed: Returnable, resume: Position, waits: Callable[[], bool], epochs: Epochs, clock: IReactorTime
+) -> Versions | None:
+    """Where the watcher was, as soon as the feed is there, too; None if that was elsewhere, or it takes too long."""
+    due = clock.seconds() + PATIENCE
+    while waits():
+        if epochs.settled:
+            here = feed.versions()
+            at = unpacked(resume.version, here) if resume.epoch == epochs.now() else None
+            if at is None or here.reach(at):
+                return at
+        if clock.seconds() >= due:
+            break
+        later: Deferred[None] = Deferred()
+        clock.callLater(GLANCE, later.callback, None)
+        await later
+    return None

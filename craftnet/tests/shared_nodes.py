@@ -1,0 +1,161 @@
+"""Nodes that share what they keep, without a network: each hears of changes when the test lets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from craftnet.errors import Unavailable
+from craftnet.events import Event, Outcome
+from craftnet.interfaces import (
+    IMaterialListener,
+    IMaterialSource,
+    IQueueListener,
+    IQueueSource,
+    IRecall,
+    ISessionListener,
+    ISessionSource,
+    IShared,
+)
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.providers.redis.subjects import MATERIALS, QUEUES, SESSIONS, Subject
+from craftnet.providers.redis.topics import Topics
+from craftnet.sources import Sources
+from craftnet.state import MaterialsChange, QueueChange, QueueEntry, SessionState
+
+AnySubject = Subject[Any, Any, Any]
+
+
+@implementer(ISessionListener, IMaterialListener, IQueueListener)
+class Cluster:
+    """What the nodes share, of one session and one player.
+
+    Attributes:
+        epoch: what all nodes call it.
+        reachable: whether it answers those who come back.
+        streams: of each kind, the changes of a while.
+    """
+
+    def __init__(self, session_id: UUID, player_id: UUID, clock: IReactorTime) -> None:
+        self.epoch: str | None = "first"
+        self.reachable = True
+        kept = MemoryBackend(clock, MemorySettings())
+        self.sources = Sources.of(kept)
+        self.keys = {"session": session_id, "materials": session_id, "queue": player_id}
+        self.kept: dict[str, Any] = {"session": kept.sessions, "materials": kept.materials, "queue": kept.queues}
+        self.streams: dict[str, list[Any]] = {kind: [] for kind in self.kept}
+        self.forgotten = dict.fromkeys(self.kept, 0)
+        for kind, source in self.kept.items():
+            source.watch(self.keys[kind], self)
+
+    def session_changed(self, state: SessionState | None) -> None:
+        """As in `ISessionListener`."""
+        self.streams["session"].append(state)
+
+    def materials_changed(self, change: MaterialsChange) -> None:
+        """As in `IMaterialListener`."""
+        self.streams["materials"].append(change)
+
+    def queue_changed(self, change: QueueChange) -> None:
+        """As in `IQueueListener`."""
+        self.streams["queue"].append(change)
+
+    def forget(self) -> None:
+        """What changed until now is not recalled any more."""
+        self.forgotten = {kind: len(stream) for kind, stream in self.streams.items()}
+
+
+@implementer(IShared)
+class _Source:
+    """What the three have in common."""
+
+    def __init__(self, subject: AnySubject, cluster: Cluster) -> None:
+        self._subject = subject
+        self._cluster = cluster
+        self._stream = cluster.streams[subject.name]
+        self._topics: Topics[Any, Any, Any] = Topics(subject)
+        self._heard = 0
+
+    @property
+    def epoch(self) -> str | None:
+        """As in `IShared`."""
+        return self._cluster.epoch
+
+    def hear(self, number: int) -> None:
+        """So many changes of the stream arrive."""
+        for change in self._stream[self._heard : self._heard + number]:
+            self._heard += 1
+            version = self._subject.version(self._subject.after(change))
+            self._topics.changed(self._cluster.keys[self._subject.name], version, change)
+
+    def apply(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
+        """As in the interfaces."""
+        answer: Deferred[list[Outcome]] = self._cluster.kept[self._subject.name].apply(events)
+        return answer
+
+    def get(self, key: UUID) -> Deferred[Any]:
+        """As in the interfaces."""
+        answer: Deferred[Any] = self._cluster.kept[self._subject.name].get(key)
+        return answer
+
+    def watch(self, key: UUID, listener: Any) -> Deferred[Any]:
+        """As in the interfaces."""
+        self._topics.add(key, listener)
+        return self.get(key).addCallback(lambda state: self._topics.answered(key, listener, state))
+
+    def unwatch(self, key: UUID, listener: Any) -> None:
+        """As in the interfaces."""
+        self._topics.remove(key, listener)
+
+    def recall(self, key: UUID, version: int) -> Deferred[Sequence[Any]]:
+        """As in `IRecall`."""
+        if not self._cluster.reachable:
+            return fail(Unavailable("Nobody knows."))
+        stream = self._stream[self._cluster.forgotten[self._subject.name] :]
+        return succeed([change for change in stream if self._subject.version(change.state) > version])
+
+
+@implementer(ISessionSource)
+class _Sessions(_Source):
+    """Sessions."""
+
+    def count(self) -> Deferred[int]:
+        """As in `ISessionSource`."""
+        return self._cluster.sources.sessions.count()
+
+
+@implementer(IMaterialSource, IRecall)
+class _Materials(_Source):
+    """Materials."""
+
+
+@implementer(IQueueSource, IRecall)
+class _Queues(_Source):
+    """Queue entries."""
+
+    def find(self, session_id: UUID) -> Deferred[QueueEntry | None]:
+        """As in `IQueueSource`."""
+        return self._cluster.sources.queues.find(session_id)
+
+
+class Node:
+    """One of them.
+
+    Attributes:
+        sources: for a hub.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        sessions, materials = _Sessions(SESSIONS, cluster), _Materials(MATERIALS, cluster)
+        queues = _Queues(QUEUES, cluster)
+        self.sources = Sources(sessions, materials, queues)
+        self._each: tuple[_Source, ...] = (sessions, materials, queues)
+
+    def hear(self, kind: int, number: int) -> None:
+        """So many changes arrive of one kind: 0 sessions, 1 materials, 2 queues."""
+        self._each[kind].hear(number)

@@ -1,0 +1,184 @@
+"""Whole nodes in processes of their own, and a balancer in front of them, as clients find them in the world."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any, cast
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.interfaces import IListeningPort, IProcessTransport, ITransport
+from twisted.internet.protocol import Factory, ProcessProtocol, Protocol, ServerFactory, connectionDone
+from twisted.python.failure import Failure
+
+from craftnet.access.development import SECRET_VARIABLE
+from craftnet.tests.live import SECRET
+from craftnet.tests.test_twistd import SCRIPTS, environment
+
+CONNECT = 2.0
+"""Seconds for a node to take a connection."""
+
+
+class _Process(ProcessProtocol):
+    """Reads what a node says until it says where it listens, and keeps the rest."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.listening: Deferred[int] | None = Deferred()
+        self.ended: Deferred[int | None] = Deferred()
+
+    def outReceived(self, data: bytes) -> None:
+        """Twistd's log."""
+        self.text += data.decode()
+        match = re.search(r"HTTP and WebSocket: https?://\S+:(\d+)\n", self.text)
+        if match and self.listening is not None:
+            listening, self.listening = self.listening, None
+            listening.callback(int(match[1]))
+
+    errReceived = outReceived
+
+    def processEnded(self, reason: Failure) -> None:
+        """It is gone."""
+        if self.listening is not None:
+            self.listening.errback(RuntimeError(f"the node did not start:\n{self.text}"))
+        self.ended.callback(cast(Any, reason.value).exitCode)
+
+
+class Node:
+    """`twistd craftnet`, which may be started again after it ended.
+
+    Arguments:
+        options: of `twistd craftnet`.
+        more: environment variables; those of this process that configure craftnet are not passed on.
+
+    Attributes:
+        port: where it speaks HTTP; 0 while it does not run.
+    """
+
+    def __init__(self, options: Sequence[str], more: dict[str, str] | None = None) -> None:
+        self._options = options
+        self._environment = environment(**{SECRET_VARIABLE: SECRET, **(more or {})})
+        self._process = _Process()
+        self._transport: IProcessTransport | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Where it speaks HTTP."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def text(self) -> str:
+        """What it has said since it was started."""
+        return self._process.text
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._transport is not None
+        return cast(int, self._transport.pid)
+
+    async def start(self) -> None:
+        """Start it, and wait until it listens."""
+        arguments = [str(SCRIPTS / "twistd"), "--nodaemon", "--pidfile=", "craftnet", *self._options]
+        self._process = process = _Process()
+        assert process.listening is not None
+        self._transport = reactor.spawnProcess(
+            process, sys.executable, [sys.executable, *arguments], self._environment, tempfile.gettempdir()
+        )
+        self.port = await process.listening
+
+    async def end(self, signal_number: int = signal.SIGKILL) -> int | None:
+        """Send it a signal that ends it; answers its exit code, None when it had none. No error when it has ended."""
+        self.port = 0
+        transport, self._transport = self._transport, None
+        if transport is None:
+            return None
+        transport.signalProcess(signal_number)
+        return await self._process.ended
+
+
+class Balancer:
+    """Passes each connection to the next node that takes it; connections die with their node.
+
+    Attributes:
+        port: where it listens.
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes = nodes
+        self._turn = 0
+        self._listening: IListeningPort | None = None
+        self.port = 0
+
+    def start(self) -> None:
+        """Listen."""
+        factory: Any = ServerFactory.forProtocol(lambda: _Front(self))
+        factory.noisy = False
+        self._listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.port = cast(Any, self._listening.getHost()).port
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._listening is not None:
+            await cast("Deferred[None]", self._listening.stopListening())
+
+    async def connect(self, back: Protocol) -> bool:
+        """Connect `back` to the next node; whether one takes it."""
+        self._turn += 1
+        for offset in range(len(self._nodes)):
+            node = self._nodes[(self._turn + offset) % len(self._nodes)]
+            if not node.port:
+                continue
+            factory = Factory.forProtocol(lambda: back)
+            factory.noisy = False
+            try:
+                await TCP4ClientEndpoint(reactor, "127.0.0.1", node.port, CONNECT).connect(factory)
+            except Exception:  # whatever it is, the next one may take it.
+                continue
+            return True
+        return False
+
+
+class _Half(Protocol):
+    """One end of a connection through the balancer."""
+
+    other: ITransport | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass it on."""
+        if self.other is not None:
+            self.other.write(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Pass that on, too."""
+        if self.other is not None:
+            self.other.loseConnection()
+
+
+class _Front(_Half):
+    """The client's end."""
+
+    def __init__(self, balancer: Balancer) -> None:
+        self._balancer = balancer
+
+    def connectionMade(self) -> None:
+        """Find a node."""
+        cast(Any, self.transport).pauseProducing()
+        Deferred.fromCoroutine(self._join())
+
+    async def _join(self) -> None:
+        back, front = _Half(), cast(Any, self.transport)
+        back.other = front
+        if not await self._balancer.connect(back):
+            front.abortConnection()
+        elif front.connected:
+            self.other = back.transport
+            front.resumeProducing()
+        elif back.transport is not None:
+            back.transport.loseConnection()

@@ -1,0 +1,326 @@
+"""Two whole nodes on one Redis, under load, while Redis restarts and nodes are killed: what players see of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import treq
+from msgspec.structs import replace
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
+from twisted.internet.task import Clock, deferLater
+from twisted.trial.unittest import TestCase
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+from craftnet.access.principal import PUBLISH
+from craftnet.client.address import Address
+from craftnet.client.backoff import Backoff
+from craftnet.client.endings import Ending
+from craftnet.client.feed import Feed
+from craftnet.client.interfaces import IObserver, ITransport
+from craftnet.client.line import Line
+from craftnet.client.udp import UdpTransport
+from craftnet.client.watch import Outcome, Verdict, Watch
+from craftnet.client.websocket import WebSocketTransport
+from craftnet.events import Event, decode
+from craftnet.messages import Status, WebSocketCraftingMessage
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.providers.redis.backend import RedisBackend
+from craftnet.providers.redis.settings import RedisSettings
+from craftnet.sources import Sources
+from craftnet.state import SessionState
+from craftnet.tests.contracts import MaterialRecorder, QueueRecorder, SessionRecorder
+from craftnet.tests.live import envelope, started, token
+from craftnet.tests.load import BEGIN, Body, Fault, Load, Post, Round, Strike, load
+from craftnet.tests.nodes import Balancer, Node
+from craftnet.tests.redis_nodes import until
+from craftnet.tests.redis_server import RedisServer
+from craftnet.tests.samples import PLAYER, SESSION
+
+SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
+"""What the history is made from; any number will do."""
+
+REFUSED = 3
+"""Posts that are refused before Redis is started again."""
+
+AGAIN = 0.05
+"""Seconds until the authority sends again what was not taken."""
+
+
+VERDICTS = {Status.COMPLETED: Verdict.COMPLETED, Status.FAILED: Verdict.FAILED}
+
+Watching = Deferred[Outcome]
+Recorder = SessionRecorder | MaterialRecorder | QueueRecorder
+
+
+@implementer(IObserver)
+class Seen:
+    """What a watcher saw.
+
+    Attributes:
+        positions: of WebSocket, by epoch.
+        percents: of progress, and over UDP the state's version, too.
+        endings: of connections.
+    """
+
+    def __init__(self) -> None:
+        self.positions: dict[str, list[int]] = {}
+        self.percents: list[float] = []
+        self.versions: list[int] = []
+        self.endings: list[Ending] = []
+        self.feed: Feed | None = None
+
+    def connecting(self, transport: str) -> None:
+        """As in `IObserver`."""
+
+    def told(self, transport: str, update: Any, feed: Feed) -> None:
+        """As in `IObserver`."""
+        self.feed = feed
+        if isinstance(update.state, SessionState):
+            self.versions.append(update.state.version)
+        for message in update.messages:
+            if isinstance(message, WebSocketCraftingMessage):
+                if message.epoch is not None and message.version is not None:
+                    self.positions.setdefault(message.epoch, []).append(message.version)
+                if message.progress_data is not None:
+                    self.percents.append(message.progress_data.progress_percentage)
+
+    def measured(self, transport: str, line: Line) -> None:
+        """As in `IObserver`."""
+
+    def waiting(self, delay: float, ending: Ending) -> None:
+        """As in `IObserver`."""
+        self.endings.append(ending)
+
+    @property
+    def goes_back(self) -> str:
+        """Which of what it saw became older than before."""
+        rows: dict[str, Sequence[float]] = {"percent": self.percents, "version": self.versions, **self.positions}
+        return ", ".join(f"{name}: {row}" for name, row in rows.items() if row != sorted(row))
+
+
+class NodesTestCase(TestCase):
+    """Redis, and two nodes behind a balancer."""
+
+    timeout = 60
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it; unittest would not.
+        """Start it all."""
+        self.redis = RedisServer(durable=True)
+        self.addCleanup(self.redis.stop)
+        self.redis.start()
+        options = ["--http", "tcp:0:interface=127.0.0.1", "--udp", "127.0.0.1:0", "--udp-heartbeat", "1000"]
+        options += ["--drain-time", "0", "--backend", f"redis:port={self.redis.port}:timeout=1"]
+        self.nodes = [Node(options), Node(options)]
+        for node in self.nodes:
+            self.addCleanup(node.end)
+        await together([node.start for node in self.nodes])
+        self.balancer = Balancer(self.nodes)
+        self.balancer.start()
+        self.addCleanup(self.balancer.stop)
+
+    def watch(
+        self, session: UUID, player: UUID, kind: type[WebSocketTransport | UdpTransport]
+    ) -> tuple[Seen, Watching]:
+        """Begin to watch through the balancer."""
+        seen = Seen()
+        address = Address(f"http://127.0.0.1:{self.balancer.port}")
+        transport: ITransport = kind(reactor, address, session, player, token(player))
+        backoff = Backoff(first=0.1, cap=0.5, uniform=Random(session.int).uniform)
+        watching = Watch(reactor, session, [transport], seen, backoff).start()
+        self.addCleanup(_give_up, watching)
+        return seen, watching
+
+    async def post(self, node: Node, body: Body) -> dict[str, Any] | None:
+        """What became of the events; None when the node did not take them."""
+        headers = Headers({"Authorization": [f"Bearer {token(None, PUBLISH)}"], "Content-Type": ["application/json"]})
+        try:
+            response = await treq.post(
+                f"{node.url}/events", headers=headers, data=msgspec.json.encode(body), persistent=False, timeout=10
+            )
+            answer = await response.content()
+        except Exception:  # it was killed before, or is killed meanwhile.
+            return None
+        if response.code == 503:
+            self.assertEqual(response.headers.getRawHeaders("Retry-After"), ["1"])
+            return None
+        self.assertEqual(response.code, 202, answer)
+        return dict(msgspec.json.decode(answer))
+
+    async def publish(self, body: Body, first: int = 0, refused: Callable[[], None] = lambda: None) -> None:
+        """As the authority does it: to one node or the other, the same again until it is taken."""
+        turn = first
+        while (answer := await self.post(self.nodes[turn % 2], body)) is None:
+            refused()
+            turn += 1
+            await deferLater(reactor, AGAIN)
+        self.assertEqual(answer["rejected"], [])
+
+
+class LoadTests(NodesTestCase):
+    """The whole of it."""
+
+    async def test_seed(self) -> None:
+        """Nothing is lost, nothing goes back, everybody ends up with what the rules say: the seed tells the history."""
+        work = load(SEED, sessions=12, rounds=8)
+        self.assertEqual(work, load(SEED, sessions=12, rounds=8))
+        heard = await recorders(self.observer(), work)
+        await self.run_round(work.beginning)
+        watchers = {}
+        for index, (session, player) in enumerate(work.sessions.items()):
+            transport = UdpTransport if index % 4 == 3 else WebSocketTransport
+            watchers[session] = self.watch(session, player, transport)
+        await until(lambda: all(seen.feed is not None for seen, _ in watchers.values()))
+        for each in work.rounds:
+            await self.run_round(each)
+        outcomes = {session: await watching for session, (_, watching) in watchers.items()}
+
+        rules = Sources.of(MemoryBackend(Clock(), MemorySettings()))
+        expected = await recorders(rules, work)
+        await rules.apply(events(work))
+        await until(lambda: all(len(heard[key].heard) >= len(expected[key].heard) for key in expected))
+        for key, recorder in expected.items():
+            self.assertEqual(history(heard[key]), history(recorder), key)
+        for session in work.sessions:
+            seen, state = watchers[session][0], await rules.sessions.get(session)
+            assert state is not None and seen.feed is not None and seen.feed.progress is not None
+            self.assertEqual(seen.goes_back, "")
+            self.assertIs(outcomes[session].verdict, VERDICTS[state.progress.status])
+            self.assertEqual(seen.feed.progress.failure_reason, state.progress.failure_reason)
+        # Who comes only now, to whichever node, hears the same.
+        late = {session: self.watch(session, player, WebSocketTransport) for session, player in work.sessions.items()}
+        for session, (_, watching) in late.items():
+            self.assertEqual((await watching).verdict, outcomes[session].verdict)
+
+    def observer(self) -> Sources:
+        """Somebody else who reads the same Redis."""
+        backend = RedisBackend(reactor, RedisSettings(port=self.redis.port), None)
+        backend.service.startService()
+        self.addCleanup(backend.service.stopService)
+        return Sources.of(backend)
+
+    async def run_round(self, one: Round) -> None:
+        """Post everything, and strike meanwhile."""
+        answered, restarted = 0, []
+        down = refusals = 0
+
+        def strike(what: Strike) -> None:
+            nonlocal down
+            if what.fault is Fault.REDIS:
+                self.redis.kill()
+                down = True
+            else:
+                restarted.append(Deferred.fromCoroutine(self.again(self.nodes[what.node])))
+
+        def refused() -> None:
+            nonlocal down, refusals
+            refusals += 1
+            if down and refusals == REFUSED:
+                self.redis.start()
+                down = False
+
+        async def group(posts: Sequence[Post]) -> None:
+            nonlocal answered
+            for post in posts:
+                await self.publish(post.body, post.node, refused)
+                answered += 1
+                if one.strike is not None and answered == one.strike.after:
+                    strike(one.strike)
+
+        await together([partial(group, posts) for posts in one.posts])
+        self.assertFalse(down)
+        if one.strike is not None:
+            self.assertTrue(refusals, "the authority notices the fault")
+        if restarted:
+            await restarted[0]
+
+    async def again(self, node: Node) -> None:
+        """Kill a node, and start it again."""
+        await node.end(signal.SIGKILL)
+        await node.start()
+
+
+class UdpTests(NodesTestCase):
+    """One player."""
+
+    async def test_node_killed(self) -> None:
+        """The client asks again at the address it has, is told another node's endpoint, and goes on there."""
+        await self.publish([started()])
+        seen, watching = self.watch(SESSION, PLAYER, UdpTransport)
+        await until(lambda: seen.versions == [1])
+        mine, other = self.nodes
+        if "0.0" in await self.connections(mine):
+            mine, other = other, mine
+        self.assertEqual([await self.connections(node) for node in (mine, other)], ["1.0", "0.0"])
+        await self.publish([report(20)], self.nodes.index(other))
+        await until(lambda: seen.versions[-1] == 2)
+        await mine.end(signal.SIGKILL)
+        await self.publish([report(40)], self.nodes.index(other))
+        await until(lambda: seen.versions[-1] == 3)
+        self.assertEqual(await self.connections(other), "1.0")
+        await self.publish([report(60)], self.nodes.index(other))
+        await until(lambda: seen.versions[-1] == 4)
+        ending = {"session_id": str(SESSION), "result_item_id": str(SESSION), "duration_seconds": 3}
+        await self.publish([envelope("crafting.session.complete", ending)], self.nodes.index(other))
+        self.assertEqual((await watching).verdict, Verdict.COMPLETED)
+        self.assertEqual((seen.goes_back, seen.versions[-1]), ("", 5))
+        self.assertEqual([ending.reason for ending in seen.endings], ["the server fell silent"])
+
+    async def connections(self, node: Node) -> str:
+        """How many UDP connections the node has."""
+        response = await treq.get(f"{node.url}/metrics", persistent=False)
+        found = re.search(r'^craftnet_connections\{transport="udp"\} (\S+)$', await response.text(), re.MULTILINE)
+        return found[1] if found else "0.0"
+
+
+def report(percent: float) -> dict[str, Any]:
+    """Progress."""
+    data = {"session_id": str(SESSION), "progress_percentage": percent, "status": "active"}
+    return envelope("crafting.session.progress", data)
+
+
+async def together(tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    """All of them at once; raises what the first one raises that fails."""
+    running = [Deferred.fromCoroutine(task()) for task in tasks]
+    try:
+        await gatherResults(running, consumeErrors=True)
+    except FirstError as error:
+        error.subFailure.raiseException()
+
+
+async def recorders(sources: Sources, work: Load) -> dict[str, Recorder]:
+    """Listen to everything that will be."""
+    made: dict[str, Recorder] = {}
+    for session, player in work.sessions.items():
+        made[f"session {session}"] = heard = SessionRecorder()
+        await sources.sessions.watch(session, heard)
+        made[f"materials of {session}"] = stock = MaterialRecorder()
+        await sources.materials.watch(session, stock)
+        made[f"queues of {player}"] = places = QueueRecorder()
+        await sources.queues.watch(player, places)
+    return made
+
+
+def events(work: Load) -> list[Event]:
+    """Every event, taken long after it happened."""
+    decoded = [decode(msgspec.json.encode(one), 2 * BEGIN) for one in work.events]
+    return [one for one in decoded if isinstance(one, Event)]
+
+
+def history(recorder: Recorder) -> list[Any]:
+    """What was heard, but for when this service took it."""
+    return [None if one is None else replace(one, accepted=0.0) for one in recorder.heard]
+
+
+def _give_up(watching: Watching) -> None:
+    watching.addErrback(lambda failure: failure.trap(CancelledError) and None)
+    watching.cancel()

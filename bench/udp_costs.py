@@ -26,7 +26,7 @@ from craftnet.model import Progress
 from craftnet.protocols.endpoint import Endpoint, Opened
 from craftnet.protocols.initiator import ACK_DELAY, Initiator
 from craftnet.protocols.peer import Peer, Send, Terms
-from craftnet.protocols.tickets import TicketStore
+from craftnet.protocols.ticketstore import TicketStore
 from craftnet.state import SessionState
 
 PEERS = 500
@@ -68,7 +68,7 @@ class Costs:
 def connect(endpoint: Endpoint, tickets: TicketStore, now: float) -> tuple[Initiator, Peer]:
     """A client through the handshake."""
     ticket = tickets.issue(SESSION, PLAYER, 1200, now + 3600, now)
-    client = Initiator(ticket.token, SESSION, heartbeat=HEARTBEAT)
+    client = Initiator(ticket.token, {0: SESSION}, heartbeat=HEARTBEAT)
     peers: list[Peer] = []
     waiting = client.start(now).datagrams
     while waiting:

@@ -22,7 +22,7 @@ from craftnet.protocols.endpoint import Effect, Endpoint, Opened
 from craftnet.protocols.initiator import Initiator
 from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.records import CloseReason
-from craftnet.protocols.tickets import TicketStore
+from craftnet.protocols.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.updates import progress_update
 

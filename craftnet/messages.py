@@ -220,13 +220,15 @@ class HealthWebSocketInfo(Struct, frozen=True, kw_only=True):
     supported_protocols: list[str]
 
 
-class UdpConnectRequest(Struct, frozen=True, kw_only=True):
+class UdpConnectRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a client brings to open a UDP session."""
 
     player_id: UUID
     client_version: Annotated[str, Meta(pattern=r"^\d+\.\d+\.\d+$", max_length=32)]
     supported_compression: list[Literal["lz4", "zstd", "none"]] = field(default_factory=lambda: ["lz4"])
     max_packet_size: Annotated[int, Meta(ge=64, le=65536)] = 4096
+    session_token: Annotated[str, Meta(max_length=64)] | None = None
+    """That of a connection the client has, to hear of this session over it, too."""
 
 
 class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -239,6 +241,8 @@ class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
     heartbeat_interval: Annotated[int, Meta(ge=1000, le=30000)]
     progress_tolerance: Annotated[float, Meta(ge=0, le=100)] = 0.5
     """Points of progress by which what the server tells may be off before it is told again."""
+    session_index: Annotated[int, Meta(ge=0, le=255)] = 0
+    """What the connection's datagrams call the session."""
 
 
 class RevocationRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -19,33 +19,53 @@ from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address, CookieOven
 from craftnet.protocols.deadlines import Deadlines
 from craftnet.protocols.floods import Sources
-from craftnet.protocols.keys import NONCE_SIZE, HandshakeKey, client_key, server_key
+from craftnet.protocols.grants import Grant
+from craftnet.protocols.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
 from craftnet.protocols.layouts import HANDSHAKE_SIZE
 from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.records import Challenge, CloseReason, Kind
-from craftnet.protocols.tickets import Ticket, TicketStore
+from craftnet.protocols.replica import Replica
+from craftnet.protocols.tickets import Ticket
+from craftnet.protocols.ticketstore import TicketStore
 from craftnet.state import MaterialsState, SessionState
 
 MAX_SIZE = 1200
 """The longest datagram taken; no client has reason to send one half as long."""
+
+SHARED_SIZE = OVERHEAD + codec.SELECTOR_SIZE + codec.MATERIALS_PART_SIZE + codec.MATERIAL_ROW_SIZE
+"""The least packet size of a connection with several sessions: what a row of a table takes behind a selector."""
 
 # No coming back after these.
 _FINAL = frozenset({CloseReason.ENDED, CloseReason.EXPIRED, CloseReason.NOT_FOUND, CloseReason.REVOKED})
 
 
 class Opened(NamedTuple):
-    """A client has proved itself: let this peer hear of its session."""
+    """A client has proved itself."""
 
     peer: Peer
+
+
+class Joined(NamedTuple):
+    """Let this peer hear of that session."""
+
+    peer: Peer
+    session: Replica
+
+
+class Left(NamedTuple):
+    """Let this peer hear no more of that session."""
+
+    peer: Peer
+    session: Replica
 
 
 class Gone(NamedTuple):
-    """This peer is over; `peer.finished` says why."""
+    """This peer is over, and has left every session; `peer.finished` says why."""
 
     peer: Peer
 
 
-Effect = Send | Opened | Gone
+Effect = Send | Opened | Joined | Left | Gone
 
 
 class Endpoint:
@@ -80,7 +100,7 @@ class Endpoint:
         self._peers: dict[int, tuple[Peer, Ticket]] = {}
         self._deadlines: Deadlines[Peer] = Deadlines()
         handlers = {codec.first_byte(Kind.HELLO): self._hello, codec.first_byte(Kind.RESPONSE): self._response}
-        for kind in (Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE, Kind.PATH_RESPONSE):
+        for kind in (Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE, Kind.PATH_RESPONSE, Kind.LEAVE):
             handlers[codec.first_byte(kind)] = handlers[codec.first_byte(kind) | codec.PHASE] = self._sealed
         self._handlers = handlers
 
@@ -112,12 +132,57 @@ class Endpoint:
         self._count("accepted")
         return effects
 
-    def tell(self, peer: Peer, state: SessionState | MaterialsState, now: float) -> list[Effect]:
-        """What `peer` watches is now like this."""
-        return self._settle(peer, peer.tell(state, now), now) if peer.finished is None else []
+    def connection(self, token: SessionToken, player_id: UUID, bearer: Principal | None, now: float) -> Ticket | None:
+        """What another session can be added to by `join`.
+
+        Arguments:
+            token: shows that whoever asks has the connection.
+            player_id: whose session it is.
+            bearer: whose bearer token lets them watch it.
+
+        Returns:
+            None when there is no such connection, or it is somebody else's, is about to be over, or takes no more.
+        """
+        ticket = self._tickets.holder(token, now)
+        if ticket is None or ticket.player_id != player_id or not _same_bearer(ticket.bearer, bearer):
+            return None
+        found = self._peers.get(ticket.connection_id)
+        if ticket.packet_size < SHARED_SIZE or (found is not None and found[0].closing):
+            return None
+        return ticket
+
+    def join(
+        self, ticket: Ticket, session_id: UUID, expires: float, bearer: Principal | None, now: float
+    ) -> tuple[Grant, list[Effect]] | None:
+        """Let a ticket's holder watch this session, too; or, when they do already, for as long as this.
+
+        Returns:
+            None when the ticket has had too many.
+
+        Raises:
+            TooManyRequests: there are too many.
+        """
+        grant = self._tickets.extend(ticket, session_id, expires, now, bearer)
+        if grant is None:
+            return None
+        found = self._peers.get(ticket.connection_id)
+        if found is None:
+            return grant, []
+        peer, _ = found
+        new = peer.join(grant)
+        effects: list[Effect] = [] if new is None else [Joined(peer, new)]
+        return grant, effects + self._settle(peer, [], now)
+
+    def tell(self, peer: Peer, state: SessionState | MaterialsState, now: float, index: int = 0) -> list[Effect]:
+        """The peer's session of that index is now like this."""
+        return self._settle(peer, peer.tell(index, state, now), now) if peer.finished is None else []
+
+    def end(self, peer: Peer, index: int, reason: CloseReason, now: float) -> list[Effect]:
+        """The feed of the peer's session of that index is over."""
+        return self._settle(peer, peer.end(index, reason, now), now) if peer.finished is None else []
 
     def close(self, peer: Peer, reason: CloseReason, now: float) -> list[Effect]:
-        """The feed of `peer` is over."""
+        """The feeds of `peer` are over."""
         return self._settle(peer, peer.close(reason, now), now) if peer.finished is None else []
 
     def tick(self, now: float) -> list[Effect]:
@@ -132,25 +197,34 @@ class Endpoint:
         return effects
 
     def revoke(self, covered: Callable[[Principal], bool], now: float) -> tuple[int, list[Effect]]:
-        """Close the connections of bearers that are `covered`, and let none be opened with what they were given.
+        """End what connections tell by leave of bearers that are `covered`, and let nothing be opened by it.
 
         Returns:
-            How many connections there were, and what to do.
+            How many feeds there were, and what to do.
         """
-        closed, effects = 0, list[Effect]()
-        for ticket in self._tickets.of_bearers(covered):
-            if ticket.connection_id in self._peers:
-                closed += 1
-                effects += self.close(self._peers[ticket.connection_id][0], CloseReason.REVOKED, now)
-            self._tickets.revoke(ticket)
-        return closed, effects
+        feeds, effects = 0, list[Effect]()
+        for ticket, grants in self._tickets.of_bearers(covered):
+            peer, _ = self._peers.get(ticket.connection_id, (None, None))
+            feeds += len(grants) if peer is not None else 0
+            if all(grant in grants or grant.over is not None for grant in ticket.grants):
+                if peer is not None:
+                    effects += self.close(peer, CloseReason.REVOKED, now)
+                self._tickets.revoke(ticket)
+                continue
+            for grant in grants:
+                if peer is None:
+                    grant.over = CloseReason.REVOKED  # the client hears of it when it comes back.
+                else:
+                    effects += self.end(peer, grant.index, CloseReason.REVOKED, now)
+        return feeds, effects
 
-    def peer_of(self, session_id: UUID, player_id: UUID) -> Peer | None:
-        """The player's newest connection to this session."""
+    def replica_of(self, session_id: UUID, player_id: UUID) -> tuple[Peer, Replica] | None:
+        """What the player's newest connection that tells of this session told of it."""
         for ticket in reversed(self._tickets.for_session(session_id, player_id)):
-            found = self._peers.get(ticket.connection_id)
-            if found is not None:
-                return found[0]
+            found, grant = self._peers.get(ticket.connection_id), ticket.grant_of(session_id)
+            replica = None if found is None or grant is None else found[0].sessions.get(grant.index)
+            if found is not None and replica is not None:
+                return found[0], replica
         return None
 
     def _hello(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
@@ -185,6 +259,7 @@ class Endpoint:
         self._tickets.occupy(ticket, cookie.issued_us)
         self._peers[response.connection_id] = (peer, ticket)
         effects.append(Opened(peer))
+        effects += [Joined(peer, session) for session in peer.sessions.replicas if not session.over]
         return effects + self._settle(peer, peer.tick(now), now)
 
     def _authenticated(
@@ -217,17 +292,32 @@ class Endpoint:
         return self._settle(peer, sends, now)
 
     def _settle(self, peer: Peer, sends: list[Send], now: float) -> list[Effect]:
-        """What a peer sends, and its next deadline, or its end."""
+        """What a peer sends, what became of its sessions, and its next deadline, or its end."""
         effects: list[Effect] = [*sends]
+        sessions = peer.sessions
+        if sessions.ended:
+            effects += [Left(peer, session) for session in sessions.ended]
+            sessions.ended = ()
+        if sessions.departed:
+            for session in sessions.departed:
+                self._tickets.withdraw(self._peers[peer.connection_id][1], session.grant)
+            sessions.departed = ()
         if peer.finished is None:
             self._deadlines.set(peer, peer.deadline)
             return effects
         _, ticket = self._peers.pop(peer.connection_id)
         self._deadlines.discard(peer)
         self._tickets.release(ticket, now)
-        if peer.finished in _FINAL:
+        # Who has left session after session has no use for the ticket; who has left the connection may come back.
+        if peer.finished in _FINAL or (peer.finished is CloseReason.LEFT and peer.closing):
             self._tickets.revoke(ticket)
+        effects += [Left(peer, session) for session in sessions.replicas if not session.over]
         return [*effects, Gone(peer)]
+
+
+def _same_bearer(one: Principal | None, other: Principal | None) -> bool:
+    """Whether two bearer tokens speak for the same one."""
+    return one is not None and other is not None and one.player_id == other.player_id
 
 
 _HEARTBEAT = codec.first_byte(Kind.HEARTBEAT)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
+from operator import itemgetter
 
+from craftnet.protocols import codec
 from craftnet.protocols.pacing import Pace
+from craftnet.protocols.records import Selector
 from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
 
 Key = tuple[int, str, int]
@@ -49,20 +52,33 @@ class Outbox:
         self._attempts = 0
 
     def put(self, session: int, topic: str, records: Sequence[bytes]) -> None:
-        """Tell the peer these records instead of all earlier ones of the topic. None is longer than `room`.
+        """Tell the peer these records instead of all earlier ones of the topic.
+
+        None is longer than `room`, or, of another session than 0, than that less `SELECTOR_SIZE`.
 
         Arguments:
             session: the index of the session they are of.
         """
-        for records_held in (self._waiting, self._flying):
-            for key in [key for key in records_held if key[1] == topic and key[0] == session]:
-                del records_held[key]
+        for key in [key for key in self._flying if key[1] == topic and key[0] == session]:
+            del self._flying[key]
+        for key in [key for key in self._waiting if key[1] == topic and key[0] == session and key[2] >= len(records)]:
+            del self._waiting[key]
         for place, octets in enumerate(records):
+            # What waits keeps its place: nobody waits for ever because it changes too often.
             self._waiting[session, topic, place] = _Record(octets)
 
     def clear(self) -> None:
         """Tell the peer nothing of what is left."""
         self._waiting, self._flying = {}, {}
+
+    def drop(self, session: int) -> None:
+        """Tell the peer nothing of what is left of that session."""
+        self._waiting = {key: record for key, record in self._waiting.items() if key[0] != session}
+        self._flying = {key: record for key, record in self._flying.items() if key[0] != session}
+
+    def keeps(self, session: int) -> bool:
+        """Whether anything of that session is not acknowledged."""
+        return any(key[0] == session for held in (self._waiting, self._flying) for key in held)
 
     @property
     def empty(self) -> bool:
@@ -88,7 +104,7 @@ class Outbox:
         datagrams = []
         while self._waiting and now >= self._pace.opens:
             batch = self._batch()
-            sequence, datagram = send(b"".join(record.octets for record in batch.values()))
+            sequence, datagram = send(_body(batch))
             for key, record in batch.items():
                 record.sequence = sequence
                 self._flying[key] = self._waiting.pop(key)
@@ -121,10 +137,27 @@ class Outbox:
     def _batch(self) -> dict[Key, _Record]:
         """As many of the first records as fit into a datagram; one at least."""
         batch: dict[Key, _Record] = {}
-        left = self._room
+        left, sessions = self._room, {0}
         for key, record in self._waiting.items():
             left -= len(record.octets)
+            if key[0] not in sessions:
+                sessions.add(key[0])
+                left -= codec.SELECTOR_SIZE
             if left < 0 and batch:
                 break
             batch[key] = record
         return batch
+
+
+def _body(batch: dict[Key, _Record]) -> bytes:
+    """The records of a datagram: session after session, each but number 0 with its selector."""
+    octets, session = [], 0
+    for key in sorted(batch, key=_session):
+        if key[0] != session:
+            session = key[0]
+            octets.append(codec.encode_state_record(Selector(session)))
+        octets.append(batch[key].octets)
+    return b"".join(octets)
+
+
+_session = itemgetter(0)

@@ -4,7 +4,7 @@
       └──CLOSE from the client, or silence────────────────────────────────────────────────────────────────▲
 
 States are conflated (`craftnet.protocols.outbox`); the newest is kept, so that all of it can be told again: on request,
-after a move of the client, and every now and then.
+after a move of the client, and every now and then. What is told of which session, `craftnet.protocols.roster` knows.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from craftnet.protocols import codec
 from craftnet.protocols.channel import OVERHEAD, Channel, Incoming
 from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address
+from craftnet.protocols.farewell import Farewell
+from craftnet.protocols.grants import Grant
 from craftnet.protocols.outbox import Outbox
 from craftnet.protocols.pacing import Pace
 from craftnet.protocols.path import Path
 from craftnet.protocols.records import CloseReason, FreshSecret, Kind
 from craftnet.protocols.replica import Replica
+from craftnet.protocols.roster import AT_ONCE, Roster
 from craftnet.protocols.snapshots import encoded
 from craftnet.protocols.tickets import Ticket
 from craftnet.protocols.timing import Pulse
@@ -33,9 +36,6 @@ from craftnet.state import MaterialsState, SessionState
 
 RESYNC_SPACING = 1.0
 """Seconds between two full states sent on request."""
-
-CLOSE_ATTEMPTS = 4
-"""How often CLOSE is sent when it is not acknowledged."""
 
 DATAGRAMS = 100
 """Datagrams per second taken from one client; a client that is in order sends some 50 on its busiest second …"""
@@ -45,6 +45,7 @@ BURST = 200
 
 _PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
 
+_SECRET = "secret"
 _SECRET_AT = 0  # it is of no session; where records begin, none needs to be named.
 
 
@@ -77,14 +78,12 @@ class Peer:
     Attributes:
         finished: why the connection is over; None while it is not.
         pulse: round trip and clock offset.
-        replica: what the client was told of the session.
+        sessions: what the client is told of.
     """
 
     __slots__ = (
         "_channel",
-        "_close_at",
-        "_closes",
-        "_closing",
+        "_farewell",
         "_outbox",
         "_pace",
         "_path",
@@ -97,7 +96,7 @@ class Peer:
         "_ticket",
         "finished",
         "pulse",
-        "replica",
+        "sessions",
     )
 
     def __init__(
@@ -116,27 +115,19 @@ class Peer:
         self._channel = channel
         self._terms = terms
         self._random = random
-        room = ticket.packet_size - OVERHEAD
-        self.replica = Replica(0, ticket.session_id, room)
         self._pace = Pace()
-        self._outbox = Outbox(room, self.pulse.round_trip, self._pace)
+        self._outbox = Outbox(ticket.packet_size - OVERHEAD, self.pulse.round_trip, self._pace)
+        self.sessions = Roster(ticket, self._outbox)
         self._taken_until = -inf
         self._sync_at = inf
         self._resync_at = inf
         self._resync_from = -inf
-        self._closing: CloseReason | None = None
-        self._closes: tuple[int, ...] = ()  # the sequences of the CLOSEs sent.
-        self._close_at = inf
+        self._farewell: Farewell | None = None
 
     @property
     def connection_id(self) -> int:
         """How its datagrams name it."""
         return self._ticket.connection_id
-
-    @property
-    def session_id(self) -> UUID:
-        """What it watches."""
-        return self._ticket.session_id
 
     @property
     def player_id(self) -> UUID:
@@ -154,18 +145,18 @@ class Peer:
         return self._channel.conditions(self.pulse)
 
     @property
+    def closing(self) -> bool:
+        """Whether its end has begun: nothing new is told, and no session can join."""
+        return self._farewell is not None
+
+    @property
     def deadline(self) -> float:
         """When to call `tick` next, Unix seconds."""
-        open_only = inf
-        if self._closing is None:
-            open_only = min(self._ticket.expires, self._ticket.renew_at, self._sync_at)
-        return min(
-            self.pulse.deadline,
-            open_only,
-            self._resync_at,
-            self._close_at,
-            self._outbox.deadline,
-        )
+        if self._farewell is None:
+            until = min(self.sessions.expires, self._ticket.renew_at, self._sync_at)
+        else:
+            until = self._farewell.deadline
+        return min(self.pulse.deadline, until, self._resync_at, self._outbox.deadline)
 
     def receive(self, datagram: bytes, address: Address, now: float) -> list[Send]:
         """Take a datagram that carries our connection id.
@@ -178,35 +169,42 @@ class Peer:
         self.pulse.alive(now)
         if address != self._path.address and incoming.sequence == self._channel.newest:
             self._path.heard(address, len(datagram))
-        if self._landed(incoming, now):
-            self.finished = self._closing
-            return []
-        self._take(incoming, address, now)
+        self._note_landed(incoming, now)
+        if self.finished is None:
+            self._take(incoming, address, now)
         if self.finished is not None:
             return []
         return self._challenge(now) + self.tick(now)
 
-    def tell(self, state: SessionState | MaterialsState, now: float) -> list[Send]:
-        """The session, or its materials, are now like this. Once the feed is over nothing more is told."""
-        if self._closing is not None:
+    def join(self, grant: Grant) -> Replica | None:
+        """As `Roster.join`; call it with each change of the ticket's grants."""
+        return self.sessions.join(grant)
+
+    def tell(self, index: int, state: SessionState | MaterialsState, now: float) -> list[Send]:
+        """The session of that index, or its materials, are now like this. Of what is over nothing more is told.
+
+        With several sessions, nothing is sent before the next `tick`, which is due at once: whatever becomes of them in
+        one moment goes together.
+        """
+        if self._farewell is not None or not self.sessions.tell(index, state, now):
             return []
-        news = self.replica.advance(state, now)
-        if news is None:
-            return []
-        self._outbox.put(self.replica.index, *news)
         if self._sync_at == inf:
             self._plan_sync(now)
-        return self._flush(now)
+        return self._flush(now) if len(self.sessions.replicas) == 1 else []
+
+    def end(self, index: int, reason: CloseReason, now: float) -> list[Send]:
+        """The feed of that session is over. With the last one the connection is.
+
+        What is unacknowledged is still told first, but to who has lost the right to watch.
+        """
+        replica = self.sessions.get(index)
+        if replica is not None:
+            self._end([replica], reason)
+        return self.tick(now)
 
     def close(self, reason: CloseReason, now: float) -> list[Send]:
-        """The feed is over. What is unacknowledged is still told first; then CLOSE, until it is acknowledged.
-
-        Who has lost the right to watch is told nothing more of the session.
-        """
-        if reason is CloseReason.REVOKED:
-            self._outbox.clear()
-        if self._closing is None:
-            self._closing = reason
+        """All is over: what is unacknowledged, with the same exception, then CLOSE, until it is acknowledged."""
+        self._begin_farewell(reason)
         return self.tick(now)
 
     def abandon(self, reason: CloseReason) -> list[Send]:
@@ -223,8 +221,8 @@ class Peer:
         if self.pulse.dead(now):
             self.finished = CloseReason.SILENT
             return []
-        if now >= self._ticket.expires and self._closing is None:
-            self._closing = CloseReason.EXPIRED
+        if now >= self.sessions.expires:
+            self._end(self.sessions.lapsed(now), CloseReason.EXPIRED)
         sends = []
         if self.pulse.due(now):
             self._channel.renew(now)
@@ -234,10 +232,12 @@ class Peer:
             self._tell_everything(now)
         if now >= self._sync_at:
             self._tell_everything(now)
-        if now >= self._ticket.renew_at and self._closing is None:
+        if now >= self._ticket.renew_at and self._farewell is None:
             secret = self._ticket.offer(self._random, now)
-            self._outbox.put(_SECRET_AT, "secret", encoded([FreshSecret(secret)]))
-        return sends + self._flush(now) + self._farewell(now)
+            self._outbox.put(_SECRET_AT, _SECRET, encoded([FreshSecret(secret)]))
+        if len(self.sessions.replicas) > 1:
+            self.sessions.tell_ends()
+        return sends + self._flush(now) + self._say_farewell(now)
 
     def _charge(self, now: float) -> None:
         """Only what is authentic costs the client anything: nobody else can use up what it may send."""
@@ -245,24 +245,33 @@ class Peer:
             raise BadDatagram("flooding", "more datagrams than a client has reason to send")
         self._taken_until = max(self._taken_until, now) + 1 / DATAGRAMS
 
-    def _landed(self, incoming: Incoming, now: float) -> bool:
-        """Note what has arrived. Whether the CLOSE has."""
+    def _note_landed(self, incoming: Incoming, now: float) -> None:
+        """Note what has arrived. With the CLOSE, the connection is finished."""
         channel, acknowledgement = self._channel, incoming.acknowledgement
-        landed = self._outbox.acknowledged(lambda sequence: channel.acknowledges(acknowledgement, sequence), now)
-        if (_SECRET_AT, "secret", 0) in landed:
-            self._ticket.renewed()
-        return any(channel.acknowledges(acknowledgement, sequence) for sequence in self._closes)
+
+        def arrived(sequence: int) -> bool:
+            return channel.acknowledges(acknowledgement, sequence)
+
+        landed = self._outbox.acknowledged(arrived, now)
+        if landed:
+            if (_SECRET_AT, _SECRET, 0) in landed:
+                self._ticket.renewed()
+            self.sessions.landed(landed)
+        if self._farewell is not None and self._farewell.landed(arrived):
+            self.finished = self._farewell.reason
 
     def _take(self, incoming: Incoming, address: Address, now: float) -> None:
         match incoming.kind:
             case Kind.ACK:
-                self.replica.holds(codec.decode_held(incoming.body)[0])
+                self.sessions.hold(codec.decode_held(incoming.body))
             case Kind.HEARTBEAT:
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), now)
                 self._pace.adapt(self.conditions, now)
             case Kind.RESYNC:
                 codec.decode_nothing(incoming.body)
                 self._resync_at = max(now, self._resync_from)
+            case Kind.LEAVE:
+                self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT)
             case Kind.PATH_RESPONSE:
                 self._path.answered(codec.decode_probe(incoming.body), address, now)
                 self.pulse.forget_line()
@@ -287,11 +296,9 @@ class Peer:
         self._sync_at = now + self._terms.full_sync * (0.5 + jitter)
 
     def _tell_everything(self, now: float) -> None:
-        if self._closing is not None:
-            return
-        for news in self.replica.everything():
-            self._outbox.put(self.replica.index, *news)
-        self._plan_sync(now)
+        if self._farewell is None:
+            self.sessions.tell_everything()
+            self._plan_sync(now)
 
     def _flush(self, now: float) -> list[Send]:
         address = self._path.address
@@ -304,14 +311,24 @@ class Peer:
     def _send(self, kind: Kind, body: bytes) -> Send:
         return Send(self._channel.seal(kind, body), self._path.address)
 
-    def _farewell(self, now: float) -> list[Send]:
+    def _end(self, replicas: list[Replica], reason: CloseReason) -> None:
+        if replicas and self._farewell is None and self.sessions.end(replicas, reason):
+            self._begin_farewell(reason)
+
+    def _begin_farewell(self, reason: CloseReason) -> None:
+        if reason in AT_ONCE:
+            self._outbox.clear()
+        if self._farewell is None:
+            self._farewell = Farewell(reason)
+
+    def _say_farewell(self, now: float) -> list[Send]:
         """The CLOSE, when there is nothing else left to tell."""
-        if self._closing is None or not self._outbox.empty or (self._closes and now < self._close_at):
+        farewell = self._farewell
+        if farewell is None or not self._outbox.empty or not farewell.due(now):
             return []
-        if len(self._closes) == CLOSE_ATTEMPTS:
-            self.finished = self._closing
+        if farewell.exhausted:
+            self.finished = farewell.reason
             return []
-        close = self._send(Kind.CLOSE, codec.encode_close(self._closing))
-        self._close_at = now + self.pulse.round_trip.timeout
-        self._closes = (*self._closes, self._channel.sent)
+        close = self._send(Kind.CLOSE, codec.encode_close(farewell.reason))
+        farewell.sent(self._channel.sent, now + self.pulse.round_trip.timeout)
         return [close]

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from craftnet.errors import BadDatagram
 from craftnet.model import Tolerance, diverges
+from craftnet.protocols import codec
 from craftnet.protocols.delta import Tables, difference
+from craftnet.protocols.grants import Grant
 from craftnet.protocols.snapshots import encoded, materials_records, progress_records
 from craftnet.state import MaterialsState, SessionState
 
@@ -37,23 +38,37 @@ class Replica:
     """What one client was told of one session.
 
     Arguments:
-        index: which of the connection's sessions it is.
-        room: bytes that its longest record may take.
+        room: bytes of records that fit into one datagram.
 
     Attributes:
+        grant: which session it is, and how long the client may watch it.
         sightings: the last models told, newest last.
     """
 
-    __slots__ = ("_materials", "_progress", "_room", "_tables", "index", "session_id", "sightings")
+    __slots__ = ("_materials", "_progress", "_room", "_tables", "grant", "sightings")
 
-    def __init__(self, index: int, session_id: UUID, room: int) -> None:
-        self.index = index
-        self.session_id = session_id
+    def __init__(self, grant: Grant, room: int) -> None:
+        self.grant = grant
         self.sightings: tuple[Sighting, ...] = ()
-        self._room = room
+        self._room = room - codec.SELECTOR_SIZE if grant.index else room
         self._progress: SessionState | None = None
         self._materials: MaterialsState | None = None
         self._tables: Tables | None = None
+
+    @property
+    def index(self) -> int:
+        """How datagrams name the session."""
+        return self.grant.index
+
+    @property
+    def session_id(self) -> UUID:
+        """The session."""
+        return self.grant.session_id
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is told of it."""
+        return self.grant.over is not None
 
     def advance(self, state: SessionState | MaterialsState, now: float) -> News | None:
         """The session, or its materials, are now like this: what to tell of it; None when the client knows.
@@ -77,18 +92,14 @@ class Replica:
         if self._materials is not None:
             yield News("materials", encoded(materials_records(self._materials, self._room)))
 
-    def holds(self, version: int) -> None:
-        """The client has the table of that version (its low 32 bits; 0: none): differences from it will do.
-
-        Raises:
-            BadDatagram: there was never such a table.
-        """
-        if not version:
-            return
+    def told(self, version: int) -> bool:
+        """Whether a table of that version (its low 32 bits; 0: none) can have been told."""
         newest = self._materials
-        if newest is None or (newest.version - version) & 0xFFFFFFFF >= 1 << 31:
-            raise BadDatagram("out_of_range", "an acknowledgement of a table that was never told")
-        if self._tables is not None:
+        return not version or (newest is not None and (newest.version - version) & 0xFFFFFFFF < 1 << 31)
+
+    def holds(self, version: int) -> None:
+        """The client has the table of that version, which was told: differences from it will do."""
+        if version and self._tables is not None:
             self._tables.acknowledged(version)
 
     def _advance_materials(self, state: MaterialsState) -> News:

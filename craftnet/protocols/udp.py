@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from math import inf
@@ -30,11 +31,15 @@ from craftnet.observe.metrics import Metrics
 from craftnet.protocols.agreement import PATH_SIZE
 from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address
-from craftnet.protocols.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Opened
+from craftnet.protocols.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Joined, Left, Opened
+from craftnet.protocols.grants import Grant
+from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.records import CloseReason, ProgressRecord
 from craftnet.protocols.refusals import Refusals
-from craftnet.protocols.tickets import TicketStore
+from craftnet.protocols.replica import Replica
+from craftnet.protocols.tickets import Ticket
+from craftnet.protocols.ticketstore import TicketStore
 from craftnet.state import MaterialsChange, MaterialsState, SessionState
 from craftnet.updates import Update
 
@@ -57,23 +62,26 @@ class SessionFeeds(Protocol):
 
 @implementer(IWatcher)
 class PeerWatcher:
-    """Hands what the hub says to one peer."""
+    """Hands what the hub says of a session to one peer."""
 
-    def __init__(self, server: UdpServer, peer: Peer) -> None:
+    __slots__ = ("_index", "_peer", "_server")
+
+    def __init__(self, server: UdpServer, peer: Peer, index: int) -> None:
         self._server = server
         self._peer = peer
+        self._index = index
 
     def deliver(self, update: Update) -> None:
         """Tell the peer of sessions and materials; a UDP feed carries nothing else."""
         state = update.state
         if isinstance(state, SessionState):
-            self._server.tell(self._peer, state, update.accepted)
+            self._server.tell(self._peer, self._index, state, update.accepted)
         elif isinstance(state, MaterialsChange):
-            self._server.tell(self._peer, state.state, update.accepted)
+            self._server.tell(self._peer, self._index, state.state, update.accepted)
 
     def ended(self, code: CloseCode) -> None:
-        """Close the connection."""
-        self._server.close(self._peer, CloseReason.of(code))
+        """The peer hears no more of the session."""
+        self._server.end(self._peer, self._index, CloseReason.of(code))
 
 
 class UdpServer(DatagramProtocol):
@@ -86,7 +94,8 @@ class UdpServer(DatagramProtocol):
         self._feeds = feeds
         self._metrics = metrics
         self._clock = clock
-        self._watchers: dict[Peer, PeerWatcher] = {}
+        self._watchers: dict[Replica, PeerWatcher] = {}
+        self._put_off: list[float | None] = []  # when what goes out with the next tick was accepted.
         self._timer: IDelayedCall | None = None
         self._timer_at = inf
         self._faults = 0
@@ -120,22 +129,44 @@ class UdpServer(DatagramProtocol):
             if self._faults & (self._faults - 1) == 0:
                 self._log.failure("a datagram could not be handled ({number} so far)", number=self._faults)
 
-    def tell(self, peer: Peer, state: SessionState | MaterialsState, accepted: float | None) -> None:
-        """A peer's session, or its materials, changed by an event accepted at `accepted`."""
+    def tell(self, peer: Peer, index: int, state: SessionState | MaterialsState, accepted: float | None) -> None:
+        """A peer's session of that index, or its materials, changed by an event accepted at `accepted`."""
         now = self._clock.seconds()
         try:
-            effects = self._endpoint.tell(peer, state, now)
+            effects = self._endpoint.tell(peer, state, now, index)
         except BadDatagram as error:
             self._log.error("the state of a session does not fit the protocol: {error}", error=error)
-            self.close(peer, CloseReason.INTERNAL_ERROR)
+            self.end(peer, index, CloseReason.INTERNAL_ERROR)
             return
         self._perform(effects)
         if effects:
             self._metrics.delivered(TRANSPORT, len(effects), None if accepted is None else now - accepted)
+        elif peer.deadline <= now:
+            self._put_off.append(accepted)
 
-    def close(self, peer: Peer, reason: CloseReason) -> None:
-        """A peer's feed is over."""
-        self._perform(self._endpoint.close(peer, reason, self._clock.seconds()))
+    def end(self, peer: Peer, index: int, reason: CloseReason) -> None:
+        """The feed of a peer's session of that index is over."""
+        self._perform(self._endpoint.end(peer, index, reason, self._clock.seconds()))
+
+    def join(
+        self, token: SessionToken, session_id: UUID, player_id: UUID, expires: float, bearer: Principal | None
+    ) -> tuple[Ticket, Grant] | None:
+        """Let the connection with this session_token watch this session, too, until `expires`.
+
+        Returns:
+            None when it cannot: another connection can.
+
+        Raises:
+            TooManyRequests: there are too many.
+        """
+        now = self._clock.seconds()
+        ticket = self._endpoint.connection(token, player_id, bearer, now)
+        joined = None if ticket is None else self._endpoint.join(ticket, session_id, expires, bearer, now)
+        if ticket is None or joined is None:
+            return None
+        grant, effects = joined
+        self._perform(effects)
+        return ticket, grant
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """Close the connections of principals whose tokens were revoked; answers how many."""
@@ -167,10 +198,14 @@ class UdpServer(DatagramProtocol):
             match effect:
                 case Send(datagram, address):
                     self._write(datagram, address)
-                case Opened(peer):
-                    self._opened(peer)
-                case Gone(peer):
-                    self._gone(peer)
+                case Opened():
+                    self._metrics.connection_opened(TRANSPORT)
+                case Joined(peer, session):
+                    self._joined(peer, session)
+                case Left(_, session):
+                    self._feeds.unwatch_session(session.session_id, self._watchers.pop(session))
+                case Gone():
+                    self._metrics.connection_closed(TRANSPORT)
         self._arm()
 
     def _write(self, datagram: bytes, address: Address) -> None:
@@ -181,24 +216,22 @@ class UdpServer(DatagramProtocol):
             # EAGAIN, ENOBUFS, an unreachable network: to the protocol a lost datagram like any other.
             self._metrics.datagram("unsent")
 
-    def _opened(self, peer: Peer) -> None:
-        self._metrics.connection_opened(TRANSPORT)
-        watcher = self._watchers[peer] = PeerWatcher(self, peer)
-        watching = self._feeds.watch_session(peer.session_id, watcher)
-        watching.addCallbacks(self._watched, self._not_watched, callbackArgs=(peer, watcher), errbackArgs=(peer,))
+    def _joined(self, peer: Peer, session: Replica) -> None:
+        watcher = self._watchers[session] = PeerWatcher(self, peer, session.index)
+        watching = self._feeds.watch_session(session.session_id, watcher)
+        watching.addCallbacks(
+            self._watched, self._not_watched, callbackArgs=(session, watcher), errbackArgs=(peer, session)
+        )
 
-    def _watched(self, _: None, peer: Peer, watcher: PeerWatcher) -> None:
-        if peer not in self._watchers:  # gone in the meantime.
-            self._feeds.unwatch_session(peer.session_id, watcher)
+    def _watched(self, _: None, session: Replica, watcher: PeerWatcher) -> None:
+        if session not in self._watchers:  # gone in the meantime.
+            self._feeds.unwatch_session(session.session_id, watcher)
 
-    def _not_watched(self, failure: Failure, peer: Peer) -> None:
-        if failure.check(NotFound) is None:
+    def _not_watched(self, failure: Failure, peer: Peer, session: Replica) -> None:
+        missing = failure.check(NotFound) is not None
+        if not missing:
             self._log.failure("a session cannot be watched", failure)
-        self.close(peer, CloseReason.INTERNAL_ERROR if failure.check(NotFound) is None else CloseReason.NOT_FOUND)
-
-    def _gone(self, peer: Peer) -> None:
-        self._metrics.connection_closed(TRANSPORT)
-        self._feeds.unwatch_session(peer.session_id, self._watchers.pop(peer))
+        self.end(peer, session.index, CloseReason.NOT_FOUND if missing else CloseReason.INTERNAL_ERROR)
 
     def _arm(self) -> None:
         """One timer, for the earliest deadline. One that is armed too early is left: it re-arms itself."""
@@ -214,7 +247,11 @@ class UdpServer(DatagramProtocol):
 
     def _tick(self) -> None:
         self._timer, self._timer_at = None, inf
-        self._perform(self._endpoint.tick(self._clock.seconds()))
+        now = self._clock.seconds()
+        self._perform(self._endpoint.tick(now))
+        put_off, self._put_off = self._put_off, []
+        for accepted in put_off:
+            self._metrics.delivered(TRANSPORT, 1, None if accepted is None else now - accepted)
 
 
 class _Throttled(Protocol):
@@ -299,6 +336,8 @@ class UdpGateway(Service):
     ) -> UdpConnectResponse:
         """Let a player in, who may watch this session until `expires` (Unix seconds).
 
+        Over the connection that the request names, if that can be; else over a new one.
+
         Arguments:
             host: where the player's request was sent to; what to name when nothing public is configured.
             bearer: whose token it is, so that it can be revoked.
@@ -306,22 +345,36 @@ class UdpGateway(Service):
         Raises:
             TooManyRequests: there are too many already.
         """
+        joined = None
+        with contextlib.suppress(ValueError):  # what is no session_token names nothing.
+            if request.session_token is not None:
+                token = SessionToken.parse(request.session_token)
+                joined = self._server.join(token, session_id, player_id, expires, bearer)
+        if joined is not None:
+            ticket, grant = joined
+            return self._answer(ticket, request.session_token or "", grant.index, host)
         size = min(request.max_packet_size, self._path_size)
-        ticket = self._tickets.issue(session_id, player_id, size, expires, now)
-        ticket.bearer = bearer
+        ticket = self._tickets.issue(session_id, player_id, size, expires, now, bearer)
+        return self._answer(ticket, ticket.token.text, 0, host)
+
+    def _answer(self, ticket: Ticket, token: str, index: int, host: str) -> UdpConnectResponse:
         return UdpConnectResponse(
-            session_token=ticket.token.text,
+            session_token=token,
+            session_index=index,
             server_endpoint=str(self._public or HostPort(self._name(host), self._bound.port)),
             compression_enabled=False,
-            negotiated_packet_size=size,
+            negotiated_packet_size=ticket.packet_size,
             heartbeat_interval=self._heartbeat_ms,
             progress_tolerance=self._tolerance,
         )
 
     def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> Seen | None:
         """What the player had before them at the time of the claim; None when they have no UDP connection."""
-        peer = self._endpoint.peer_of(claim.session_id, player_id)
-        return None if peer is None else what_was_seen(claim, peer.replica.sightings, peer.conditions, now)
+        found = self._endpoint.replica_of(claim.session_id, player_id)
+        if found is None:
+            return None
+        peer, replica = found
+        return what_was_seen(claim, replica.sightings, peer.conditions, now)
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """As `UdpServer.enforce`."""

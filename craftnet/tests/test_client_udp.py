@@ -29,7 +29,7 @@ from craftnet.messages import Status, UdpConnectResponse, to_json
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.endpoint import MAX_SIZE, Endpoint
 from craftnet.protocols.peer import Terms
-from craftnet.protocols.tickets import TicketStore
+from craftnet.protocols.ticketstore import TicketStore
 from craftnet.protocols.udp import UdpServer
 from craftnet.state import Material, MaterialsChange, MaterialsState
 from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION, running

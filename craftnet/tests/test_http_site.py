@@ -381,6 +381,13 @@ class UdpConnectTests(SiteTestCase):
         wanted = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=512)
         self.assertEqual(self.gateway.expected, [(SESSION, PLAYER, wanted, NOW + 3600, NOW, "craft.example")])
 
+    def test_the_connection_that_a_client_has(self) -> None:
+        self.assertEqual(self.connect(session_token="secret").status, 200)
+        ((_, _, request, *_),) = self.gateway.expected
+        self.assertEqual(request.session_token, "secret")
+        self.assert_error(self.connect(session_token="x" * 65), 400)
+        self.assert_error(self.connect(session_token="secret", token="other"), 403)
+
     def test_refused(self) -> None:
         self.assert_error(self.connect("x"), 400)
         self.assert_error(self.connect(client_version="1.0"), 400)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from uuid import UUID
 
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,14 +18,14 @@ from craftnet.protocols.copies import MaterialsChanged
 from craftnet.protocols.delta import RING
 from craftnet.protocols.endpoint import MAX_SIZE, Effect, Gone, Opened
 from craftnet.protocols.initiator import Initiator
-from craftnet.protocols.keys import client_key, server_key
+from craftnet.protocols.keys import SessionToken, client_key, server_key
 from craftnet.protocols.peer import Send
-from craftnet.protocols.records import CloseReason, Heartbeat, Kind
+from craftnet.protocols.records import CloseReason, Heartbeat, Kind, Selector, SessionOver
 from craftnet.protocols.replay import WINDOW
 from craftnet.protocols.tickets import RENEWAL, TOKEN_LIFETIME
-from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER, running
+from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.test_udp_channel import SECRET
-from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, held, table
+from craftnet.tests.udp_lab import BEARER, CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, held, table
 
 THIRD: Address = ("203.0.113.7", 5)
 
@@ -98,7 +99,7 @@ class JunkTests(AttackCase):
         self.assert_refused("overlong", b"\x45" * (MAX_SIZE + 1))
 
     def test_unknown_type(self) -> None:
-        for first in (0x40, 0x42, 0x44, 0x49, 0x4B, 0x5F):
+        for first in (0x40, 0x42, 0x44, 0x49, 0x5E, 0x5F):
             self.assert_refused("type", bytes([first]) + bytes(60))
 
     def test_unknown_version(self) -> None:
@@ -304,6 +305,74 @@ class TokenTests(AttackCase):
         (response,) = client.receive(challenge, NOW + 1).datagrams
         self.assertEqual(opened(self.lab.send(response, NOW + 1)), 1)
         self.assert_refused("forged", old, NOW + 1)
+
+
+class SessionsTests(AttackCase):
+    """Several sessions on one connection."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.lab.join(self.ticket, OTHER_SESSION)
+        self.client.watch(1, OTHER_SESSION)
+
+    def test_joining_with_a_token_that_was_renewed_away(self) -> None:
+        old = self.client.token
+        self.ticket.offer(self.lab.random.randbytes, NOW)
+        self.ticket.renewed()
+        self.assertIsNone(self.lab.endpoint.connection(old, PLAYER, BEARER, NOW))
+
+    def test_joining_somebody_elses_connection(self) -> None:
+        """Neither with the connection id alone, nor as another player, nor with somebody else's bearer token."""
+        other = Principal(OTHER_PLAYER, frozenset(), NOW + 3600)
+        for token, player, bearer in (
+            (SessionToken(self.peer.connection_id, bytes(32)), PLAYER, BEARER),
+            (self.client.token, OTHER_PLAYER, other),
+            (self.client.token, PLAYER, other),
+            (self.client.token, PLAYER, None),
+        ):
+            self.assertIsNone(self.lab.endpoint.connection(token, player, bearer, NOW))
+
+    def test_acknowledgement_of_a_session_that_never_was(self) -> None:
+        self.assert_refused("out_of_range", self.forge(Kind.ACK, codec.encode_held({2: 0})))
+        self.assert_refused("out_of_range", self.forge(Kind.ACK, codec.encode_held({255: 1})))
+
+    def test_acknowledgement_of_another_sessions_table(self) -> None:
+        """It changes nothing, not even for the sessions of which it speaks the truth."""
+        self.lab.endpoint.tell(self.peer, table(3), NOW, 1)
+        self.assert_refused("out_of_range", self.forge(Kind.ACK, codec.encode_held({0: 3, 1: 3})))
+        second = self.peer.sessions.get(1)
+        assert second is not None and second._tables is not None
+        self.assertIsNone(second._tables.baseline)
+
+    def test_leaving_a_session_that_never_was(self) -> None:
+        self.assert_refused("out_of_range", self.forge(Kind.LEAVE, bytes([1, 2])))
+        self.assertEqual(len(self.peer.sessions.replicas), 2)
+
+    def test_leave_flood(self) -> None:
+        """Each is answered with what is not acknowledged yet, at its own pace; then with nothing."""
+        sent = 0
+        for number in range(1000):
+            now = NOW + number / 100
+            sent += len(datagrams(self.lab.send(self.forge(Kind.LEAVE, b"\1"), now)))
+        self.assertLess(sent, 20)
+        self.assertEqual(self.lab.counted["accepted"] + self.lab.counted["flooding"], 1000)
+
+    def test_a_selector_of_a_session_that_never_was(self) -> None:
+        """The server may be ahead of its own answer over HTTP: it is kept apart, and is no news of any session."""
+        server = self.peer._channel
+        body = codec.encode_state_record(Selector(200)) + codec.encode_state_record(SessionOver(CloseReason.ENDED))
+        self.assertEqual(self.client.receive(server.seal(Kind.STATE, body), NOW).events, [])
+        self.assertEqual(self.client.sessions, {0: SESSION, 1: OTHER_SESSION})
+        self.assertIsNone(self.client.over)
+
+    def test_a_session_on_a_recorded_handshake(self) -> None:
+        """What was granted after a handshake does not come with its replay."""
+        client = self.lab.initiator(self.ticket)
+        (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
+        (response,) = client.receive(challenge, NOW + 1).datagrams
+        self.lab.send(response, NOW + 1)
+        self.lab.join(self.ticket, UUID(int=3), now=NOW + 1)
+        self.assert_refused("repeated", response, NOW + 1)
 
 
 class HandshakeTests(AttackCase):

@@ -12,8 +12,9 @@ from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.cookies import LIFETIME
 from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
 from craftnet.protocols.endpoint import MAX_SIZE, Effect, Gone, Opened
+from craftnet.protocols.farewell import ATTEMPTS
 from craftnet.protocols.initiator import Closed, Connected
-from craftnet.protocols.peer import CLOSE_ATTEMPTS, Peer
+from craftnet.protocols.peer import Peer
 from craftnet.protocols.records import CloseReason
 from craftnet.protocols.tickets import IDLE
 from craftnet.tests.samples import NOW, SESSION, running
@@ -50,7 +51,7 @@ class HandshakeTests(SynchronousTestCase):
     def test_it_opens_a_peer_for_the_ticket_session(self) -> None:
         effects = self.lab.send(self._response())
         (peer,) = opened(effects)
-        self.assertEqual((peer.session_id, peer.address), (self.ticket.session_id, CLIENT))
+        self.assertEqual((peer.sessions.replicas[0].session_id, peer.address), (SESSION, CLIENT))
         (greeting,) = datagrams(effects)
         self.assertIsInstance(self.client.receive(greeting, NOW).events[0], Connected)
 
@@ -336,7 +337,7 @@ class PeerTests(SynchronousTestCase):
     def test_close_is_repeated_a_bounded_number_of_times(self) -> None:
         first = self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW)
         effects = self._play(NOW + 4.9, deaf=True)
-        self.assertEqual(len(datagrams(first + effects)), CLOSE_ATTEMPTS)
+        self.assertEqual(len(datagrams(first + effects)), ATTEMPTS)
         self.assertEqual(gone(effects), [self.peer])
 
     def test_a_client_that_leaves_may_come_back(self) -> None:

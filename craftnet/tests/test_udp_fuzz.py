@@ -9,16 +9,20 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from random import Random
+from uuid import UUID
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import craftnet
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
+from craftnet.protocols.initiator import Initiator
+from craftnet.protocols.peer import Peer
 from craftnet.protocols.records import CloseReason, Kind
-from craftnet.tests.samples import NOW, running
+from craftnet.tests.samples import NOW, OTHER_SESSION, running
 from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, Lab, datagrams, table
 
 CORPUS = Path(craftnet.__file__).parent.parent / "protocol" / "corpus.json"
@@ -62,18 +66,31 @@ def _before_decryption() -> Target:
     return run
 
 
+def _connected(lab: Lab, now: float) -> tuple[Initiator, Peer]:
+    """A connection with three sessions, the first of which was told."""
+    ticket = lab.ticket(expires=inf, now=now)
+    lab.join(ticket, OTHER_SESSION, expires=inf, now=now)
+    lab.join(ticket, UUID(int=3), expires=inf, now=now)
+    client, peer = lab.connect(ticket, now)
+    for state in (running(), table()):
+        lab.endpoint.tell(peer, state, now)
+    for datagram in datagrams(lab.endpoint.tick(now)):
+        client.receive(datagram, now)
+    return client, peer
+
+
 def _after_decryption(*, by_server: bool) -> Target:
     """One side, from the other's real keys: the first byte is the kind, the rest the body."""
     lab = Lab()
-    client, peer = lab.connect(lab.ticket())
-    for datagram in datagrams(lab.endpoint.tell(peer, running(), NOW) + lab.endpoint.tell(peer, table(), NOW)):
-        client.receive(datagram, NOW)
+    client, peer = _connected(lab, NOW)
     kinds = [kind for kind in Kind if kind > Kind.RESPONSE and (kind is not Kind.CLOSE)]
     clock = NOW
 
     def run(octets: bytes) -> str:
-        nonlocal clock
+        nonlocal clock, client, peer
         clock += 0.02  # slow enough not to be a flood.
+        if peer.closing:  # the client has left every session.
+            client, peer = _connected(lab, clock)
         kind = kinds[octets[0] % len(kinds)] if octets else Kind.STATE
         channel = peer._channel if by_server else client._channel
         assert channel is not None

@@ -32,7 +32,7 @@ class OutboxTests(SynchronousTestCase):
         self.outbox.put(0, "a", [b"old", b"old too"])
         self.outbox.put(0, "b", [b"other"])
         self.outbox.put(0, "a", [b"new"])
-        self.assertEqual(self._flush(0.0), [b"othernew"])
+        self.assertEqual(self._flush(0.0), [b"newother"])
         self.outbox.put(0, "a", [b"newest"])
         self.assertEqual(self._flush(0.0), [b"newest"])
         self.outbox.acknowledged(lambda sequence: sequence == 1, 0.1)

@@ -6,7 +6,8 @@ from uuid import UUID
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import TooManyRequests
-from craftnet.protocols.tickets import IDLE, Ticket, TicketStore
+from craftnet.protocols.tickets import IDLE, Ticket
+from craftnet.protocols.ticketstore import TicketStore
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION
 
 

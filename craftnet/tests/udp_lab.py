@@ -7,22 +7,27 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
+from uuid import UUID
 
+from craftnet.access.principal import Principal
 from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.copies import Copy
 from craftnet.protocols.endpoint import Effect, Endpoint, Gone, Opened
+from craftnet.protocols.grants import Grant
 from craftnet.protocols.initiator import Event as ClientEvent
 from craftnet.protocols.initiator import Initiator, Output
 from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.peer import Peer, Send, Terms
-from craftnet.protocols.tickets import Ticket, TicketStore
+from craftnet.protocols.tickets import Ticket
+from craftnet.protocols.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION
 
 CLIENT: Address = ("192.0.2.1", 40_000)
 ELSEWHERE: Address = ("198.51.100.9", 40_000)
 HEARTBEAT = 5.0
+BEARER = Principal(PLAYER, frozenset(), NOW + 3600)
 
 
 def table(version: int = 1, *, iron: int = 10) -> MaterialsState:
@@ -53,12 +58,21 @@ class Lab:
 
     def ticket(self, *, packet_size: int = 1200, expires: float = NOW + 3600, now: float = NOW) -> Ticket:
         """A ticket of `PLAYER` for `SESSION`."""
-        return self.tickets.issue(SESSION, PLAYER, packet_size, expires, now)
+        return self.tickets.issue(SESSION, PLAYER, packet_size, expires, now, BEARER)
+
+    def join(
+        self, ticket: Ticket, session_id: UUID, *, expires: float = NOW + 3600, now: float = NOW
+    ) -> tuple[Grant, list[Effect]]:
+        """Another session for the holder of the ticket."""
+        joined = self.endpoint.join(ticket, session_id, expires, BEARER, now)
+        assert joined is not None
+        return joined
 
     def initiator(self, ticket: Ticket) -> Initiator:
         """A client with this ticket."""
         token = SessionToken.parse(ticket.token.text)
-        return Initiator(token, {0: SESSION}, heartbeat=HEARTBEAT, random=self.random.randbytes)
+        sessions = {grant.index: grant.session_id for grant in ticket.grants}
+        return Initiator(token, sessions, heartbeat=HEARTBEAT, random=self.random.randbytes)
 
     def send(self, datagram: bytes, now: float = NOW, address: Address = CLIENT) -> list[Effect]:
         """A datagram reaches the server."""

@@ -1,0 +1,192 @@
+"""Who may open a UDP connection: a ticket for each …/connect that was answered, or a place on one. Pure.
+
+A ticket is good for any number of connections, one at a time, until it has lain unused for a while or the bearer
+tokens behind it end. What they grant is bounded in number, in all and for one player's session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from craftnet.access.principal import Principal
+from craftnet.errors import TooManyRequests
+from craftnet.messages import instant
+from craftnet.protocols.deadlines import Deadlines
+from craftnet.protocols.grants import INDEXES, MOST, Grant
+from craftnet.protocols.keys import SECRET_SIZE, SessionToken
+from craftnet.protocols.tickets import IDLE, Ticket
+
+CAPACITY = 20_000
+"""Sessions of all tickets."""
+
+PER_PLAYER = 8
+"""Tickets of one player for one session: as many devices, or restarts within `IDLE`."""
+
+
+class TicketStore:
+    """All tickets.
+
+    Arguments:
+        random: gives that many random bytes.
+        capacity, per_player: bounds, see `CAPACITY` and `PER_PLAYER`.
+    """
+
+    def __init__(
+        self, random: Callable[[int], bytes], *, capacity: int = CAPACITY, per_player: int = PER_PLAYER
+    ) -> None:
+        self._random = random
+        self._capacity = capacity
+        self._per_player = per_player
+        self._tickets: dict[int, Ticket] = {}
+        self._of_player: dict[tuple[UUID, UUID], list[Ticket]] = {}
+        self._grants = 0
+        self._deadlines: Deadlines[int] = Deadlines()
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def issue(
+        self,
+        session_id: UUID,
+        player_id: UUID,
+        packet_size: int,
+        expires: float,
+        now: float,
+        bearer: Principal | None = None,
+    ) -> Ticket:
+        """A new ticket. When the player has too many for this session, the oldest unused one stops being good.
+
+        Raises:
+            TooManyRequests: a bound is reached.
+        """
+        self._make_room(session_id, player_id, now)
+        ticket = Ticket(self._new_token(), player_id, packet_size, bearer, now)
+        self._tickets[ticket.connection_id] = ticket
+        self._grant(ticket, session_id, expires, bearer)
+        self._deadlines.set(ticket.connection_id, ticket.lapses)
+        return ticket
+
+    def extend(
+        self, ticket: Ticket, session_id: UUID, expires: float, now: float, bearer: Principal | None
+    ) -> Grant | None:
+        """Let the ticket's holder watch this session, too; or, when they may already, for as long as this.
+
+        Returns:
+            None when the ticket has no index left.
+
+        Raises:
+            TooManyRequests: a bound is reached.
+        """
+        grant = ticket.grant_of(session_id)
+        if grant is not None:
+            grant.expires, grant.bearer = expires, bearer
+            return grant
+        if ticket.unused == INDEXES:
+            return None
+        if len(ticket.grants) >= MOST:
+            raise self._full("Too many sessions of this UDP connection.", MOST, now)
+        self._make_room(session_id, ticket.player_id, now, keep=ticket)
+        return self._grant(ticket, session_id, expires, bearer)
+
+    def withdraw(self, ticket: Ticket, grant: Grant) -> None:
+        """That session is over for this ticket, and its holder knows."""
+        if grant in ticket.grants:
+            ticket.grants = tuple(each for each in ticket.grants if each is not grant)
+            self._forget(ticket, grant)
+
+    def holder(self, token: SessionToken, now: float) -> Ticket | None:
+        """The ticket with this session_token, if it is good."""
+        ticket = self.find(token.connection_id, now)
+        return None if ticket is None or not ticket.holds(token, now) else ticket
+
+    def find(self, connection_id: int, now: float) -> Ticket | None:
+        """The ticket of that name, if it is good."""
+        ticket = self._tickets.get(connection_id)
+        return None if ticket is None or now >= ticket.lapses else ticket
+
+    def of_bearers(self, covered: Callable[[Principal], bool]) -> list[tuple[Ticket, list[Grant]]]:
+        """The tickets with something granted to bearers that are `covered`, and what that is.
+
+        Of a ticket that was first given to one of them, it is everything: whoever has the bearer token may have the
+        session_token.
+        """
+        found = []
+        for ticket in self._tickets.values():
+            all_of_it = ticket.bearer is not None and covered(ticket.bearer)
+            theirs = [
+                grant
+                for grant in ticket.grants
+                if all_of_it or (grant.over is None and grant.bearer is not None and covered(grant.bearer))
+            ]
+            if theirs:
+                found.append((ticket, theirs))
+        return found
+
+    def occupy(self, ticket: Ticket, cookie_us: int) -> None:
+        """A connection was opened with a cookie issued at `cookie_us`."""
+        ticket.in_use = True
+        ticket.last_cookie_us = cookie_us
+
+    def release(self, ticket: Ticket, now: float) -> None:
+        """Its connection is gone; another may be opened."""
+        ticket.in_use = False
+        ticket.unused_until = now + IDLE
+        if ticket.connection_id in self._tickets:
+            self._deadlines.set(ticket.connection_id, ticket.lapses)
+
+    def revoke(self, ticket: Ticket) -> None:
+        """It is not good any more."""
+        if self._tickets.pop(ticket.connection_id, None) is None:
+            return
+        self._deadlines.discard(ticket.connection_id)
+        for grant in ticket.grants:
+            self._forget(ticket, grant)
+
+    def for_session(self, session_id: UUID, player_id: UUID) -> list[Ticket]:
+        """A player's tickets for a session, oldest first."""
+        return self._of_player.get((session_id, player_id), [])
+
+    def _make_room(self, session_id: UUID, player_id: UUID, now: float, keep: Ticket | None = None) -> None:
+        self._drop_lapsed(now)
+        theirs = self.for_session(session_id, player_id)
+        if len(theirs) >= self._per_player:
+            unused = next((ticket for ticket in theirs if not ticket.in_use and ticket is not keep), None)
+            if unused is None:
+                raise self._full("Too many UDP connections of this player to this session.", self._per_player, now)
+            self.revoke(unused)
+        if self._grants >= self._capacity:
+            raise self._full("No more UDP connections are taken.", self._capacity, now)
+
+    def _grant(self, ticket: Ticket, session_id: UUID, expires: float, bearer: Principal | None) -> Grant:
+        grant = Grant(ticket.unused, session_id, expires, bearer)
+        ticket.unused += 1
+        ticket.grants = (*ticket.grants, grant)
+        self._of_player.setdefault((session_id, ticket.player_id), []).append(ticket)
+        self._grants += 1
+        return grant
+
+    def _forget(self, ticket: Ticket, grant: Grant) -> None:
+        feed = (grant.session_id, ticket.player_id)
+        theirs = self._of_player[feed]
+        theirs.remove(ticket)
+        self._grants -= 1
+        if not theirs:
+            del self._of_player[feed]
+
+    def _drop_lapsed(self, now: float) -> None:
+        for connection_id in self._deadlines.due(now):
+            ticket = self._tickets[connection_id]
+            if now >= ticket.lapses:
+                self.revoke(ticket)
+            else:
+                self._deadlines.set(connection_id, ticket.lapses)
+
+    def _full(self, message: str, limit: int, now: float) -> TooManyRequests:
+        return TooManyRequests(message, retry_after=round(IDLE), limit=limit, reset=instant(now + IDLE))
+
+    def _new_token(self) -> SessionToken:
+        while True:
+            connection_id = int.from_bytes(self._random(4), "big")
+            if connection_id not in self._tickets:
+                return SessionToken(connection_id, self._random(SECRET_SIZE))

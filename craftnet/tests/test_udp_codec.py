@@ -24,7 +24,8 @@ from craftnet.errors import BadDatagram
 from craftnet.messages import ChangeType, MaterialChange, MaterialProblem, Status
 from craftnet.model import Progress
 from craftnet.protocols import codec, layouts
-from craftnet.protocols.derivation import derive
+from craftnet.protocols.conversions import Conversion, low, one_of, reader, writer
+from craftnet.protocols.derivation import Made, Part, derive, form
 from craftnet.protocols.records import (
     Challenge,
     CloseReason,
@@ -233,6 +234,61 @@ class DerivationTests(SynchronousTestCase):
         self.assertEqual(fast.pack(b"c"), b"abc")
         error = self.assertRaises(BadDatagram, fast.unpack, b"axc", 0)
         self.assertEqual(error.outcome, "reserved")
+
+    def test_parsing_takes_exactly_the_bytes(self) -> None:
+        for layout in FIXED.values():
+            fast = derive(layout)
+            octets = fast.pack(*(_some(field) for field in fast.fields))
+            self.assertEqual(fast.parse(octets), fast.unpack(octets))
+            self.assertEqual(self.assertRaises(BadDatagram, fast.parse, octets[:-1]).outcome, "truncated")
+            self.assertEqual(self.assertRaises(BadDatagram, fast.parse, octets + b"\0").outcome, "trailing")
+
+    def test_a_field_that_fills_its_item_but_for_constants(self) -> None:
+        fast = derive(Struct("bits" / BitStruct("zero" / Const(0, BitsInteger(4)), "low" / BitsInteger(4))))
+        self.assertEqual(fast.pack(15), b"\x0f")
+        self.assertRaises(BadDatagram, fast.pack, 16)
+        self.assertEqual(self.assertRaises(BadDatagram, fast.unpack, b"\x1f").outcome, "reserved")
+
+
+class ConversionTests(SynchronousTestCase):
+    """What becomes a number, and what numbers mean."""
+
+    layout = Struct("kind" / Int8ub, "bits" / BitStruct("high" / BitsInteger(6), "rest" / BitsInteger(2)))
+    percent = Conversion(none=63, fits="0 <= {} <= 1", number="round({} * 50)", value="{} / 50", fault="no share")
+
+    @quick
+    @given(st.sampled_from("abc"), st.none() | st.integers(0, 50), st.integers(0, 1000))
+    def test_there_and_back(self, letter: str, high: int | None, rest: int) -> None:
+        fast = derive(self.layout, kind=one_of("LETTERS", "abc"), high=self.percent, rest=low(2))
+        share = None if high is None else high / 50
+        octets = fast.pack(letter, share, rest)
+        parsed = self.layout.parse(octets)
+        self.assertEqual(parsed.kind, "abc".index(letter))
+        self.assertEqual((parsed.bits.high, parsed.bits.rest), (63 if high is None else high, rest % 4))
+        self.assertEqual(fast.unpack(octets), (letter, share, rest % 4))
+
+    def test_refusals(self) -> None:
+        odd = Conversion(most=5, means="{} % 2", fault="it is even", outcome="type")
+        fast = derive(self.layout, kind=one_of("LETTERS", "abc"), high=odd, rest=self.percent)
+        self.assertEqual(fast.unpack(b"\x02\x14"), ("c", 5, 0.0))
+        self.assertEqual(self.assertRaises(BadDatagram, fast.unpack, b"\x03\x14").outcome, "out_of_range")
+        self.assertEqual(self.assertRaises(BadDatagram, fast.unpack, b"\x02\x10").outcome, "type")
+        self.assertEqual(self.assertRaises(BadDatagram, fast.unpack, b"\x02\x1c").outcome, "type")
+        self.assertEqual(self.assertRaises(BadDatagram, fast.pack, "c", 5, 1.5).outcome, "out_of_range")
+        self.assertRaises(BadDatagram, fast.pack, "c", 5, 1.0)  # 50 has no room in two bits.
+        self.assertRaises(TypeError, derive, self.layout, kidn=odd)
+
+    def test_by_themselves(self) -> None:
+        write, read = writer(self.percent), reader(self.percent, 6)
+        self.assertEqual([write(None), write(1.0), read(63), read(25)], [63, 50, None, 0.5])
+        self.assertRaises(BadDatagram, write, -0.1)
+        self.assertRaises(BadDatagram, reader(one_of("LETTERS", "abc"), 8), 3)
+
+    def test_a_form_must_name_every_field_once(self) -> None:
+        for parts in ((Part("reason"), Part("reason")), (Part("raeson"),), ()):
+            self.assertRaises(TypeError, form, layouts.Close, Heartbeat, *parts)
+        nested = Made(Cookie, (Part("issued_us"), Part("server_nonce"), Part("data")))
+        self.assertRaises(TypeError, form, layouts.Challenge, Challenge, Part("connection_id"), nested)
 
 
 def _some(field: str) -> object:

@@ -8,7 +8,7 @@ from craftnet.errors import BadDatagram
 from craftnet.messages import MaterialProblem
 from craftnet.protocols import layouts
 from craftnet.protocols.codec.bits import BitReader, BitWriter
-from craftnet.protocols.codec.numbers import from_quality, integers, member, to_quality, to_quantity
+from craftnet.protocols.codec.numbers import from_quality, member, to_quality, to_quantity
 from craftnet.protocols.derivation import derive
 from craftnet.protocols.layouts import NONE_U32
 from craftnet.protocols.records import MaterialsDelta, Problem, RowChange
@@ -48,7 +48,7 @@ def encode_materials_delta(delta: MaterialsDelta) -> bytes:
 
 def decode_materials_delta(body: bytes, offset: int) -> tuple[MaterialsDelta, int]:
     """The record that starts at `offset`, and where it ends."""
-    version, back, rows, count = integers(_head.unpack(body, offset))
+    version, back, rows, count = _head.unpack(body, offset)
     if not (back and rows and count):
         raise BadDatagram("out_of_range", "a difference of nothing, or from nothing")
     offset += _head.size

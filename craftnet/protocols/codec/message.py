@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import layouts
-from craftnet.protocols.codec.numbers import integers
 from craftnet.protocols.derivation import derive
 from craftnet.protocols.records import Fragment
 
@@ -20,7 +19,7 @@ def encode_fragment(fragment: Fragment) -> bytes:
 
 def decode_fragment(body: bytes) -> Fragment:
     """From exactly the body of a MESSAGE."""
-    part, last, most = integers(_fragment.unpack(body, 0))
+    part, last, most = _fragment.unpack(body)
     if part > last:
         raise BadDatagram("out_of_range", "a part behind the last")
     octets = body[_fragment.size :]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import TypeVar
+from uuid import UUID
 
 from craftnet.errors import BadDatagram
+from craftnet.protocols.conversions import Conversion, reader, writer
 from craftnet.protocols.layouts import NONE_U32
 
 Member = TypeVar("Member")
@@ -15,10 +17,59 @@ MAX_QUALITY = 100
 MAX_TIME_MS = 253_402_300_799_999
 """The end of the year 9999: what RFC 3339, and Python's datetime, can say."""
 
+TIME = Conversion(
+    fits=f"0 <= {{}} <= {MAX_TIME_MS}",
+    most=MAX_TIME_MS,
+    fault="a time outside the years 1970–9999",
+)
+"""Unix milliseconds."""
 
-def integers(values: tuple[object, ...]) -> tuple[int, ...]:
-    """The same tuple, for a layout that has integers only."""
-    return values  # type: ignore[return-value]  # the layout says so.
+SECONDS = TIME._replace(
+    fits=f"0 <= {{}} <= {MAX_TIME_MS / 1000}",
+    number="round({} * 1000)",
+    value="{} / 1000",
+)
+"""Unix seconds, in milliseconds."""
+
+HUNDREDTHS = Conversion(
+    fits="0 <= {} <= 100",
+    number="round({} * 100)",
+    most=10_000,
+    value="{} / 100",
+    fault="a percentage outside 0–100",
+)
+
+DURATION = Conversion(
+    none=NONE_U32,
+    fits=f"0 <= {{}} <= {(NONE_U32 - 1) / 1000}",
+    number="round({} * 1000)",
+    value="{} / 1000",
+    fault="a remaining time that does not fit",
+)
+"""Seconds, in milliseconds."""
+
+QUALITY = Conversion(none=0, fits=f"1 <= {{}} <= {MAX_QUALITY}", most=MAX_QUALITY, fault="a quality outside 1–100")
+
+QUANTITY = Conversion(none=NONE_U32, fits=f"0 <= {{}} < {NONE_U32}", fault="a quantity that does not fit")
+
+STOCK = QUANTITY._replace(
+    none=None, most=NONE_U32 - 1, fault="a material without a quantity, or with one that does not fit"
+)
+"""The quantity of a material, which is known."""
+
+REQUIRED = QUANTITY._replace(means="{}", fault="a required quantity of 0, or one that does not fit")
+
+IDENTIFIER = Conversion(number="{}.bytes", value="UUID(bytes={})", names={"UUID": UUID})
+
+to_hundredths: Callable[[float], int] = writer(HUNDREDTHS)
+from_hundredths: Callable[[int], float] = reader(HUNDREDTHS, 16)
+to_milliseconds: Callable[[float | None], int] = writer(DURATION)
+from_milliseconds: Callable[[int], float | None] = reader(DURATION, 32)
+to_quality: Callable[[int | None], int] = writer(QUALITY)
+from_quality: Callable[[int], int | None] = reader(QUALITY, 8)
+to_quantity: Callable[[int | None], int] = writer(QUANTITY)
+from_quantity: Callable[[int], int | None] = reader(QUANTITY, 32)
+time: Callable[[int], int] = writer(TIME)
 
 
 def exactly(octets: bytes, size: int) -> None:
@@ -30,59 +81,3 @@ def member(members: tuple[Member, ...], index: int) -> Member:
     if index >= len(members):
         raise BadDatagram("out_of_range", "a number that stands for nothing")
     return members[index]
-
-
-def time(milliseconds: int) -> int:
-    if not 0 <= milliseconds <= MAX_TIME_MS:
-        raise BadDatagram("out_of_range", "a time after the year 9999")
-    return milliseconds
-
-
-def to_hundredths(percent: float) -> int:
-    if not 0 <= percent <= 100:
-        raise BadDatagram("out_of_range", "a percentage outside 0–100")
-    return round(percent * 100)
-
-
-def from_hundredths(hundredths: int) -> float:
-    if hundredths > 10_000:
-        raise BadDatagram("out_of_range", "a percentage beyond 100")
-    return hundredths / 100
-
-
-def to_milliseconds(seconds: float | None) -> int:
-    if seconds is None:
-        return NONE_U32
-    if not math.isfinite(seconds) or not 0 <= round(seconds * 1000) < NONE_U32:
-        raise BadDatagram("out_of_range", "a remaining time that does not fit")
-    return round(seconds * 1000)
-
-
-def from_milliseconds(milliseconds: int) -> float | None:
-    return None if milliseconds == NONE_U32 else milliseconds / 1000
-
-
-def to_quality(quality: int | None) -> int:
-    if quality is None:
-        return 0
-    if not 1 <= quality <= MAX_QUALITY:
-        raise BadDatagram("out_of_range", "a quality outside 1–100")
-    return quality
-
-
-def from_quality(quality: int) -> int | None:
-    if quality > MAX_QUALITY:
-        raise BadDatagram("out_of_range", "a quality beyond 100")
-    return quality or None
-
-
-def to_quantity(quantity: int | None) -> int:
-    if quantity is None:
-        return NONE_U32
-    if not 0 <= quantity < NONE_U32:
-        raise BadDatagram("out_of_range", "a quantity that does not fit")
-    return quantity
-
-
-def from_quantity(quantity: int) -> int | None:
-    return None if quantity == NONE_U32 else quantity

@@ -8,19 +8,19 @@ from craftnet.errors import BadDatagram
 from craftnet.messages import ChangeType, MaterialChange
 from craftnet.protocols import layouts
 from craftnet.protocols.codec.numbers import (
+    IDENTIFIER,
+    QUALITY,
+    QUANTITY,
     from_hundredths,
     from_milliseconds,
     from_quality,
-    from_quantity,
-    integers,
-    member,
     time,
     to_hundredths,
     to_milliseconds,
     to_quality,
-    to_quantity,
 )
-from craftnet.protocols.derivation import derive
+from craftnet.protocols.conversions import one_of
+from craftnet.protocols.derivation import Part, derive, form
 from craftnet.protocols.layouts import RECORD_VERSION
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
 
@@ -33,9 +33,15 @@ MAX_CHANGES = 200
 
 _header = derive(layouts.Header)
 _progress_body = derive(layouts.ProgressBody)
-_change_row = derive(layouts.ChangeRow)
+_change_row = form(
+    layouts.ChangeRow,
+    MaterialChange,
+    Part("material_id", IDENTIFIER),
+    Part("change_type", one_of("CHANGES", tuple(ChangeType))),
+    Part("quantity", QUANTITY),
+    Part("quality", QUALITY),
+)
 
-_CHANGE_TYPES = tuple(ChangeType)
 _ALL_FLAGS = int(ProgressFlags.PAUSED | ProgressFlags.INTERRUPTED | ProgressFlags.COMPLETED | ProgressFlags.FAILED)
 
 
@@ -56,7 +62,7 @@ def decode_progress(octets: bytes) -> ProgressRecord:
     sequence, timestamp, session_id = _decode_header(PROGRESS_TYPE, octets)
     if len(octets) != _header.size + _progress_body.size:
         raise BadDatagram("truncated" if len(octets) < _header.size + _progress_body.size else "overlong")
-    percent, quality, target, remaining, flags = integers(_progress_body.unpack(octets, _header.size))
+    percent, quality, target, remaining, flags = _progress_body.unpack(octets, _header.size)
     if flags & ~_ALL_FLAGS:
         raise BadDatagram("reserved", "flags that mean nothing")
     return ProgressRecord(
@@ -75,15 +81,7 @@ def encode_materials(record: MaterialsRecord) -> bytes:
     """A UdpMaterialUpdate, 32 bytes and 24 for each change."""
     if len(record.changes) > MAX_CHANGES:
         raise BadDatagram("overlong", f"more than {MAX_CHANGES} changes")
-    rows = b"".join(
-        _change_row.pack(
-            change.material_id.bytes,
-            to_quantity(change.new_quantity),
-            _CHANGE_TYPES.index(change.change_type),
-            to_quality(change.new_quality),
-        )
-        for change in record.changes
-    )
+    rows = b"".join(map(_change_row.pack, record.changes))
     return _encode_header(MATERIALS_TYPE, record, len(rows)) + rows
 
 
@@ -99,7 +97,7 @@ def decode_materials(octets: bytes) -> MaterialsRecord:
         sequence,
         timestamp,
         session_id,
-        tuple(_decode_change(octets, _header.size + index * _change_row.size) for index in range(count)),
+        tuple(_change_row.unpack(octets, _header.size + index * _change_row.size) for index in range(count)),
     )
 
 
@@ -122,22 +120,8 @@ def _decode_header(wanted: int, octets: bytes) -> tuple[int, int, UUID]:
         raise BadDatagram("version", f"version {version} is not understood")
     if packet_type != wanted:
         raise BadDatagram("type", f"packet type {packet_type} is not {wanted}")
-    assert isinstance(length, int) and isinstance(sequence, int) and isinstance(timestamp, int)
-    assert isinstance(session, bytes)
     if length != len(octets):
         raise BadDatagram("truncated" if length > len(octets) else "trailing", "the length in the header differs")
     if not any(session):
         raise BadDatagram("nil_session")
     return sequence, time(timestamp), UUID(bytes=session)
-
-
-def _decode_change(octets: bytes, offset: int) -> MaterialChange:
-    material, quantity, change, quality = _change_row.unpack(octets, offset)
-    assert isinstance(material, bytes) and isinstance(quantity, int)
-    assert isinstance(change, int) and isinstance(quality, int)
-    return MaterialChange(
-        material_id=UUID(bytes=material),
-        change_type=member(_CHANGE_TYPES, change),
-        new_quantity=from_quantity(quantity),
-        new_quality=from_quality(quality),
-    )

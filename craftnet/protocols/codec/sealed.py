@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import layouts
-from craftnet.protocols.codec.numbers import exactly, integers
-from craftnet.protocols.codec.reasons import travelling
-from craftnet.protocols.derivation import derive
+from craftnet.protocols.codec.numbers import exactly
+from craftnet.protocols.codec.reasons import REASON
+from craftnet.protocols.conversions import Conversion, low
+from craftnet.protocols.derivation import Part, derive, form
 from craftnet.protocols.records import Acknowledgement, CloseReason, Heartbeat, Kind
 
-_sealed_header = derive(layouts.SealedHeader)
-_acknowledgement = derive(layouts.Acknowledgement)
-_heartbeat = derive(layouts.Heartbeat)
-_close = derive(layouts.Close)
+_SEALED = {int(kind): kind for kind in Kind if kind not in (Kind.HELLO, Kind.CHALLENGE, Kind.RESPONSE)}
+
+_sealed_header = derive(
+    layouts.SealedHeader,
+    kind=Conversion(
+        means="{} in SEALED",
+        value="SEALED[{}]",
+        fault="a kind of no sealed datagram",
+        outcome="type",
+        names={"SEALED": _SEALED},
+    ),
+    sequence=low(16),
+)
+_acknowledgement = form(layouts.Acknowledgement, Acknowledgement, Part("newest"), Part("earlier"))
+_heartbeat = form(layouts.Heartbeat, Heartbeat, Part("sent_us"), Part("echoed_us"), Part("received_us"))
+_close = derive(layouts.Close, reason=REASON)
 _held = derive(layouts.Held)
 _held_too = derive(layouts.HeldToo)
 _left = derive(layouts.Left)
@@ -29,44 +42,23 @@ PHASE = 0x20
 """The bit of a first byte that says which generation of keys sealed the datagram."""
 
 
-def encode_sealed_header(phase: int, kind: Kind, connection_id: int, sequence: int) -> bytes:
-    """The readable part of a datagram, of whose `sequence` the low 16 bits travel."""
-    return _sealed_header.pack(phase, kind, connection_id, sequence & 0xFFFF)
+encode_sealed_header: Callable[[int, Kind, int, int], bytes] = _sealed_header.pack
+"""The readable part of a datagram: key phase, kind, connection id, sequence, of which the low 16 bits travel."""
 
+decode_sealed_header: Callable[[bytes], tuple[int, Kind, int, int]] = _sealed_header.unpack
+"""Key phase, kind, connection id, the sequence's low 16 bits; what follows the header is not looked at."""
 
-def decode_sealed_header(datagram: bytes) -> tuple[int, Kind, int, int]:
-    """Key phase, kind, connection id, the sequence's low 16 bits; what follows the header is not looked at."""
-    phase, kind, connection_id, low = integers(_sealed_header.unpack(datagram, 0))
-    sealed = _SEALED.get(kind)
-    if sealed is None:
-        raise BadDatagram("type", f"kind {kind} is no sealed datagram")
-    return phase, sealed, connection_id, low
+encode_acknowledgement: Callable[[int, int], bytes] = derive(layouts.Acknowledgement, newest=low(32)).pack
+"""What opens the content of every sealed datagram; of `newest` the low 32 bits travel."""
 
+decode_acknowledgement: Callable[[bytes], Acknowledgement] = _acknowledgement.unpack
+"""From the content of a sealed datagram; what follows it is not looked at."""
 
-_SEALED = {int(kind): kind for kind in Kind if kind not in (Kind.HELLO, Kind.CHALLENGE, Kind.RESPONSE)}
+encode_heartbeat = _heartbeat.pack
+"""The body of a HEARTBEAT."""
 
-
-def encode_acknowledgement(newest: int, earlier: int) -> bytes:
-    """What opens the content of every sealed datagram; of `newest` the low 32 bits travel."""
-    return _acknowledgement.pack(newest & 0xFFFFFFFF, earlier)
-
-
-def decode_acknowledgement(content: bytes) -> Acknowledgement:
-    """From the content of a sealed datagram; what follows it is not looked at."""
-    newest, earlier = integers(_acknowledgement.unpack(content, 0))
-    return Acknowledgement(newest, earlier)
-
-
-def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
-    """The body of a HEARTBEAT."""
-    return _heartbeat.pack(heartbeat.sent_us, heartbeat.echoed_us, heartbeat.received_us)
-
-
-def decode_heartbeat(body: bytes) -> Heartbeat:
-    """From exactly the body of a HEARTBEAT."""
-    exactly(body, _heartbeat.size)
-    sent, echoed, received = integers(_heartbeat.unpack(body, 0))
-    return Heartbeat(sent, echoed, received)
+decode_heartbeat = _heartbeat.parse
+"""From exactly the body of a HEARTBEAT."""
 
 
 def encode_close(reason: CloseReason) -> bytes:
@@ -76,9 +68,8 @@ def encode_close(reason: CloseReason) -> bytes:
 
 def decode_close(body: bytes) -> CloseReason:
     """From exactly the body of a CLOSE."""
-    exactly(body, _close.size)
-    (reason,) = integers(_close.unpack(body, 0))
-    return travelling(reason)
+    (reason,) = _close.parse(body)
+    return CloseReason(reason)
 
 
 def encode_held(held: Mapping[int, int]) -> bytes:
@@ -92,14 +83,14 @@ def encode_held(held: Mapping[int, int]) -> bytes:
 
 def decode_held(body: bytes) -> dict[int, int]:
     """From exactly the body of an ACK."""
-    (version,) = integers(_held.unpack(body, 0))
+    (version,) = _held.unpack(body)
     held = {0: version}
     if len(body) > _held.size:
         if (len(body) - _held.size) % _held_too.size:
             raise BadDatagram("trailing")
         last = 0
         for offset in range(_held.size, len(body), _held_too.size):
-            session, version = integers(_held_too.unpack(body, offset))
+            session, version = _held_too.unpack(body, offset)
             if session <= last:
                 raise BadDatagram("out_of_range", "sessions are not in order")
             held[session] = version
@@ -116,7 +107,7 @@ def decode_leave(body: bytes) -> list[int]:
     """From exactly the body of a LEAVE."""
     if not body:
         raise BadDatagram("truncated")
-    sessions = [session for offset in range(len(body)) for session in integers(_left.unpack(body, offset))]
+    sessions = [session for offset in range(len(body)) for session in _left.unpack(body, offset)]
     if any(session >= following for session, following in pairwise(sessions)):
         raise BadDatagram("out_of_range", "sessions are not in order")
     return sessions
@@ -129,10 +120,8 @@ def encode_probe(data: bytes) -> bytes:
 
 def decode_probe(body: bytes) -> bytes:
     """From exactly the body of a PATH_CHALLENGE or a PATH_RESPONSE."""
-    exactly(body, _probe.size)
-    (data,) = _probe.unpack(body, 0)
-    assert isinstance(data, bytes)
-    return data
+    (data,) = _probe.parse(body)
+    return bytes(data)
 
 
 def misplaced(kind: Kind) -> BadDatagram:

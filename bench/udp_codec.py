@@ -17,7 +17,7 @@ from craftnet.messages import Status
 from craftnet.model import Progress
 from craftnet.protocols import codec, layouts
 from craftnet.protocols.derivation import derive
-from craftnet.protocols.records import Acknowledgement, Heartbeat, Kind, ProgressState
+from craftnet.protocols.records import Heartbeat, Kind, ProgressState
 
 VALUES = (7, 1_800_000_000_000, 4_567, 1, 40, 90, 60_000)
 NESTED = {
@@ -134,11 +134,11 @@ def state(record: ProgressState) -> Datagram:
     return header, codec.encode_acknowledgement(NEWEST, EARLIER) + codec.encode_state_record(record)
 
 
-def read_state(header: bytes, content: bytes) -> tuple[int, Kind, int, int, Acknowledgement, object]:
+def read_state(header: bytes, content: bytes) -> tuple[object, ...]:
     """The way back."""
     phase, kind, connection, sequence = codec.decode_sealed_header(header)
-    acknowledgement = codec.decode_acknowledgement(content)
-    return phase, kind, connection, sequence, acknowledgement, codec.decode_state(content[codec.ACKNOWLEDGEMENT_SIZE :])
+    newest, earlier = codec.decode_acknowledgement(content)
+    return phase, kind, connection, sequence, newest, earlier, codec.decode_state(content[codec.ACKNOWLEDGEMENT_SIZE :])
 
 
 def heartbeat(beat: Heartbeat) -> Datagram:
@@ -147,16 +147,17 @@ def heartbeat(beat: Heartbeat) -> Datagram:
     return header, codec.encode_acknowledgement(NEWEST, EARLIER) + codec.encode_heartbeat(beat)
 
 
-def read_heartbeat(header: bytes, content: bytes) -> tuple[int, Kind, int, int, Acknowledgement, object]:
+def read_heartbeat(header: bytes, content: bytes) -> tuple[object, ...]:
     """The way back."""
     phase, kind, connection, sequence = codec.decode_sealed_header(header)
-    acknowledgement = codec.decode_acknowledgement(content)
+    newest, earlier = codec.decode_acknowledgement(content)
     return (
         phase,
         kind,
         connection,
         sequence,
-        acknowledgement,
+        newest,
+        earlier,
         codec.decode_heartbeat(content[codec.ACKNOWLEDGEMENT_SIZE :]),
     )
 

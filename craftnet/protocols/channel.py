@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
 from craftnet.protocols.conditions import Acknowledged, Conditions, missing
 from craftnet.protocols.keys import TrafficKey
 from craftnet.protocols.layouts import MAC_SIZE
-from craftnet.protocols.records import Acknowledgement, Kind
+from craftnet.protocols.records import Kind
 from craftnet.protocols.replay import ReplayWindow, expand
 from craftnet.protocols.rotation import OpeningKeys, SealingKeys
 from craftnet.protocols.timing import Pulse
@@ -25,12 +25,24 @@ _LOW_BITS = 16
 _ACKNOWLEDGED_BITS = 32
 
 
-class Incoming(NamedTuple):
+class Arrivals(Struct, frozen=True, gc=False):
+    """Which datagrams of ours the other side says it has: `newest`, and newest − i for each bit i."""
+
+    newest: int = 0
+    bits: int = 0
+
+    def covers(self, sequence: int) -> bool:
+        """Whether what we sent as `sequence` is among them."""
+        behind = self.newest - sequence
+        return behind >= 0 and bool(self.bits >> behind & 1)
+
+
+class Incoming(Struct, frozen=True, gc=False):
     """An authentic datagram, opened."""
 
     kind: Kind
     sequence: int
-    acknowledgement: Acknowledgement
+    arrivals: Arrivals
     body: bytes
 
 
@@ -58,11 +70,11 @@ class Channel:
 
     def seal(self, kind: Kind, body: bytes = b"") -> bytes:
         """The next datagram. It acknowledges all that was opened."""
-        self.sent += 1
-        header = codec.encode_sealed_header(self._outgoing.phase, kind, self._connection_id, self.sent)
-        window = self._window
-        acknowledgement = codec.encode_acknowledgement(window.newest, window.earlier(ACKNOWLEDGED))
-        return header + self._outgoing.seal(self.sent, header, acknowledgement + body)
+        self.sent = sequence = self.sent + 1
+        keys, window = self._outgoing, self._window
+        header = codec.encode_sealed_header(keys.phase, kind, self._connection_id, sequence)
+        acknowledgement = codec.encode_acknowledgement(window.newest, window.earlier)
+        return header + keys.key.seal(sequence, header, acknowledgement + body)
 
     def open(self, datagram: bytes) -> Incoming:
         """Take a datagram with our connection id apart. The cheapest checks come first.
@@ -76,17 +88,19 @@ class Channel:
         phase, kind, connection_id, low = codec.decode_sealed_header(datagram)
         if connection_id != self._connection_id:
             raise BadDatagram("unknown_connection")
-        sequence = expand(low, _LOW_BITS, self._window.newest)
-        self._window.check(sequence)
+        window = self._window
+        sequence = expand(low, _LOW_BITS, window.newest)
+        window.check(sequence)
         content = self._incoming.open(phase, sequence, datagram[:_HEADER], datagram[_HEADER:])
-        self._window.advance(sequence)
-        acknowledgement = codec.decode_acknowledgement(content)
-        self._note(acknowledgement)
-        return Incoming(kind, sequence, acknowledgement, content[codec.ACKNOWLEDGEMENT_SIZE :])
+        window.advance(sequence)
+        arrivals = self._noted(*codec.decode_acknowledgement(content))
+        return Incoming(kind, sequence, arrivals, content[codec.ACKNOWLEDGEMENT_SIZE :])
 
     def renew(self, now: float) -> None:
-        """Rotate the keys of what goes out, if that is due."""
-        self._outgoing.renew(self.sent + 1, now)
+        """A heartbeat is due: rotate the keys of what goes out, if that is due, too."""
+        self._outgoing.renew(self.sent + 1, self._acknowledged.newest, now)
+        self._outgoing.key.rest()
+        self._incoming.rest()
 
     def conditions(self, pulse: Pulse) -> Conditions:
         """What the line is like, its times by `pulse`."""
@@ -101,17 +115,16 @@ class Channel:
             self._window.reordered,
         )
 
-    def _note(self, acknowledgement: Acknowledgement) -> None:
-        if acknowledgement.newest:
-            newest = expand(acknowledgement.newest, _ACKNOWLEDGED_BITS, self.sent)
-            if newest > self.sent or acknowledgement.earlier >> max(0, newest - 1):
-                raise BadDatagram("out_of_range", "an acknowledgement of what was never sent")
-            self._outgoing.acknowledged(newest)
-            self._acknowledged.take(newest, acknowledgement.earlier)
+    def _noted(self, newest: int, earlier: int) -> Arrivals:
+        """What an acknowledgement says, its numbers completed."""
+        if not newest:
+            return _NOTHING
+        newest = expand(newest, _ACKNOWLEDGED_BITS, self.sent)
+        if newest > self.sent or (newest <= ACKNOWLEDGED and earlier >> newest - 1):
+            raise BadDatagram("out_of_range", "an acknowledgement of what was never sent")
+        arrivals = Arrivals(newest, earlier << 1 | 1)
+        self._acknowledged.take(arrivals.newest, arrivals.bits)
+        return arrivals
 
-    def acknowledges(self, acknowledgement: Acknowledgement, sequence: int) -> bool:
-        """Whether the other side says it has the datagram we sent as `sequence`."""
-        if not acknowledgement.newest:
-            return False
-        behind = expand(acknowledgement.newest, _ACKNOWLEDGED_BITS, self.sent) - sequence
-        return behind == 0 or (0 < behind <= ACKNOWLEDGED and bool(acknowledgement.earlier >> (behind - 1) & 1))
+
+_NOTHING = Arrivals()

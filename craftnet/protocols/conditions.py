@@ -62,15 +62,14 @@ class Acknowledged:
         self.newest = 0
         self._arrived = 0
 
-    def take(self, newest: int, earlier: int) -> None:
-        """An acknowledgement came in: of `newest`, and of newest − 1 − i for each bit i of `earlier`."""
+    def take(self, newest: int, bits: int) -> None:
+        """An acknowledgement came in: of newest − i for each bit i, the lowest of which is set."""
         ahead = newest - self.newest
-        told = earlier << 1 | 1
         if ahead >= 0:
-            self._arrived = (self._arrived << min(ahead, SEEN) | told) & _MASK
+            self._arrived = (self._arrived << min(ahead, SEEN) | bits) & _MASK
             self.newest = newest
         elif ahead > -SEEN:
-            self._arrived |= told << -ahead & _MASK
+            self._arrived |= bits << -ahead & _MASK
 
     @property
     def loss(self) -> float:

@@ -247,11 +247,7 @@ class Peer:
 
     def _note_landed(self, incoming: Incoming, now: float) -> None:
         """Note what has arrived. With the CLOSE, the connection is finished."""
-        channel, acknowledgement = self._channel, incoming.acknowledgement
-
-        def arrived(sequence: int) -> bool:
-            return channel.acknowledges(acknowledgement, sequence)
-
+        arrived = incoming.arrivals.covers
         landed = self._outbox.acknowledged(arrived, now)
         if landed:
             if (_SECRET_AT, _SECRET, 0) in landed:

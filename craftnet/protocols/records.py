@@ -145,13 +145,6 @@ class Response(Struct, frozen=True, gc=False):
     cookie: Cookie
 
 
-class Acknowledgement(Struct, frozen=True, gc=False):
-    """What has arrived: `newest` (low 32 bits, 0: nothing yet), and in bit i of `earlier`, newest − 1 − i."""
-
-    newest: int
-    earlier: int
-
-
 class Heartbeat(Struct, frozen=True, gc=False):
     """A sign of life. All three are Unix microseconds.
 

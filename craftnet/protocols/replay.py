@@ -13,14 +13,10 @@ def expand(low: int, bits: int, newest: int) -> int:
 
     The method of RFC 9000 appendix A.3.
     """
-    span = 1 << bits
+    half = 1 << bits - 1
     expected = newest + 1
-    candidate = (expected & ~(span - 1)) | low
-    if candidate <= expected - span // 2:
-        return candidate + span
-    if candidate > expected + span // 2 and candidate >= span:
-        return candidate - span
-    return candidate
+    candidate = expected + (low - expected + half - 1 & 2 * half - 1) - half + 1
+    return candidate if candidate >= 0 else candidate + 2 * half
 
 
 class ReplayWindow:
@@ -65,9 +61,10 @@ class ReplayWindow:
             self.seen |= 1 << -ahead
             self.reordered += (1.0 - self.reordered) / _SMOOTHING
 
-    def earlier(self, bits: int) -> int:
-        """The bits of an acknowledgement: bit i is set when newest − 1 − i was received."""
-        return self.seen >> 1 & ((1 << bits) - 1)
+    @property
+    def earlier(self) -> int:
+        """Bit i is set when newest − 1 − i was received."""
+        return self.seen >> 1
 
 
 _SMOOTHING = 64

@@ -17,34 +17,33 @@ DATAGRAMS = 1 << 20
 
 
 class SealingKeys:
-    """The keys of what goes out."""
+    """The keys of what goes out.
 
-    __slots__ = ("_began", "_confirmed", "_key", "_until", "phase")
+    Attributes:
+        key: of the generation that is used now.
+        phase: its lowest bit.
+    """
+
+    __slots__ = ("_began", "_until", "key", "phase")
 
     def __init__(self, key: TrafficKey) -> None:
+        self.key = key
         self.phase = 0
-        self._key = key
         self._began = 1  # the first sequence under this generation.
-        self._confirmed = False
         self._until = inf
 
-    def seal(self, sequence: int, header: bytes, content: bytes) -> bytes:
-        """As in `TrafficKey`."""
-        return self._key.seal(sequence, header, content)
+    def renew(self, upcoming: int, acknowledged: int, now: float) -> None:
+        """Go on to the next generation with the sequence `upcoming`, if that is due.
 
-    def acknowledged(self, newest: int) -> None:
-        """The other side has received the datagram `newest`."""
-        if newest >= self._began:
-            self._confirmed = True
-
-    def renew(self, upcoming: int, now: float) -> None:
-        """Go on to the next generation with the sequence `upcoming`, if that is due."""
+        Arguments:
+            acknowledged: the newest sequence that the other side has received.
+        """
         if self._until == inf:
             self._until = now + PERIOD
-        if self._confirmed and (now >= self._until or upcoming - self._began >= DATAGRAMS):
-            self._key = self._key.successor()
+        if acknowledged >= self._began and (now >= self._until or upcoming - self._began >= DATAGRAMS):
+            self.key = self.key.successor()
             self.phase ^= 1
-            self._began, self._confirmed, self._until = upcoming, False, now + PERIOD
+            self._began, self._until = upcoming, now + PERIOD
 
 
 class OpeningKeys:
@@ -59,6 +58,10 @@ class OpeningKeys:
         self._following: TrafficKey | None = None
         self._began = 1  # the lowest sequence seen under this generation.
 
+    def rest(self) -> None:
+        """As in `TrafficKey`."""
+        self._key.rest()
+
     def open(self, phase: int, sequence: int, header: bytes, sealed: bytes) -> bytes:
         """As in `TrafficKey`. Only what is authentic moves anything on.
 
@@ -67,7 +70,8 @@ class OpeningKeys:
         """
         if phase == self._phase:
             content = self._key.open(sequence, header, sealed)
-            self._began = min(self._began, sequence)
+            if sequence < self._began:
+                self._began = sequence
             return content
         if sequence < self._began and self._previous is not None:
             return self._previous.open(sequence, header, sealed)

@@ -4,9 +4,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
-from craftnet.protocols.channel import OVERHEAD, Channel
+from craftnet.protocols.channel import OVERHEAD, Arrivals, Channel, Incoming
 from craftnet.protocols.keys import client_key, server_key
-from craftnet.protocols.records import Acknowledgement, Heartbeat, Kind
+from craftnet.protocols.records import Heartbeat, Kind
 
 SECRET = bytes(range(32))
 CONNECTION = 0xDEADBEEF
@@ -36,7 +36,7 @@ class ChannelTests(SynchronousTestCase):
 
     def test_there_and_back(self) -> None:
         incoming = self.server.open(self.client.seal(Kind.CLOSE, b"body"))
-        self.assertEqual(incoming, (Kind.CLOSE, 1, Acknowledgement(0, 0), b"body"))
+        self.assertEqual(incoming, Incoming(Kind.CLOSE, 1, Arrivals(), b"body"))
         self.assertEqual(len(self.client.seal(Kind.ACK)), OVERHEAD)
 
     def test_sequences_beyond_16_bits(self) -> None:
@@ -50,13 +50,13 @@ class ChannelTests(SynchronousTestCase):
         for number, datagram in enumerate(sealed, 1):
             if number % 3:
                 self.server.open(datagram)
-        acknowledgement = self.client.open(self.server.seal(Kind.ACK)).acknowledgement
-        arrived = [number for number in range(1, 50) if self.client.acknowledges(acknowledgement, number)]
+        arrivals = self.client.open(self.server.seal(Kind.ACK)).arrivals
+        arrived = [number for number in range(1, 50) if arrivals.covers(number)]
         self.assertEqual(arrived, [number for number in range(8, 41) if number % 3])
 
     def test_nothing_is_acknowledged_before_anything_came(self) -> None:
-        acknowledgement = self.client.open(self.server.seal(Kind.ACK)).acknowledgement
-        self.assertFalse(any(self.client.acknowledges(acknowledgement, number) for number in range(100)))
+        arrivals = self.client.open(self.server.seal(Kind.ACK)).arrivals
+        self.assertFalse(any(map(arrivals.covers, range(100))))
 
     def test_another_connection(self) -> None:
         stranger, _ = channels(1)

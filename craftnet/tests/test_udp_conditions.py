@@ -29,9 +29,9 @@ class LossTests(SynchronousTestCase):
         line = Acknowledged()
         for newest in range(1, 201):
             if newest % 5:
-                line.take(newest, sum(1 << i for i in range(32) if (newest - 1 - i) % 5 and newest - 1 - i > 0))
+                line.take(newest, sum(1 << i for i in range(33) if (newest - i) % 5 and newest > i))
         self.assertAlmostEqual(line.loss, 0.2, places=1)
-        line.take(150, 0xFFFFFFFF)
+        line.take(150, 0x1FFFFFFFF)
         self.assertEqual(line.newest, 199)
         self.assertLess(line.loss, 0.2)
 

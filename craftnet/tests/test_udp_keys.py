@@ -3,7 +3,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
-from craftnet.protocols.keys import HandshakeKey, SessionToken, client_key, server_key
+from craftnet.protocols.keys import OFTEN, HandshakeKey, SessionToken, client_key, server_key
 
 SECRET = bytes(range(32))
 
@@ -60,6 +60,22 @@ class TrafficKeyTests(SynchronousTestCase):
         self.assertRaises(BadDatagram, self.key.open, 1 + 2**32, b"header", sealed)
         self.assertRaises(BadDatagram, self.key.open, 1, b"headed", sealed)
         self.assertRaises(BadDatagram, self.key.open, 1, b"header", sealed[:-1] + bytes([sealed[-1] ^ 1]))
+
+    def test_often_used_it_is_as_before(self) -> None:
+        for sequence in range(3 * OFTEN):
+            sealed = self.key.seal(sequence, b"header", b"content")
+            self.assertEqual(client_key(SECRET, b"c" * 16, b"s" * 16).open(sequence, b"header", sealed), b"content")
+            self.assertRaises(BadDatagram, self.key.open, sequence + 1, b"header", sealed)
+            if sequence == 2 * OFTEN:
+                self.key.rest()
+
+    def test_only_what_is_used_often_keeps_the_large_object(self) -> None:
+        for _ in range(2):
+            for sequence in range(OFTEN):
+                self.assertIsNone(self.key._cipher)
+                self.key.seal(sequence, b"", b"")
+            self.assertIsNotNone(self.key._cipher)
+            self.key.rest()
 
     def test_direction_and_both_nonces_make_the_key(self) -> None:
         sealed = self.key.seal(1, b"", b"content")

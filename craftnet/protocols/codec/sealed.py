@@ -11,7 +11,7 @@ from craftnet.protocols.codec.numbers import exactly
 from craftnet.protocols.codec.reasons import REASON
 from craftnet.protocols.conversions import Conversion, low
 from craftnet.protocols.derivation import Part, derive, form
-from craftnet.protocols.records import Acknowledgement, CloseReason, Heartbeat, Kind
+from craftnet.protocols.records import CloseReason, Heartbeat, Kind
 
 _SEALED = {int(kind): kind for kind in Kind if kind not in (Kind.HELLO, Kind.CHALLENGE, Kind.RESPONSE)}
 
@@ -26,7 +26,7 @@ _sealed_header = derive(
     ),
     sequence=low(16),
 )
-_acknowledgement = form(layouts.Acknowledgement, Acknowledgement, Part("newest"), Part("earlier"))
+_acknowledgement = derive(layouts.Acknowledgement, newest=low(32), earlier=low(32))
 _heartbeat = form(layouts.Heartbeat, Heartbeat, Part("sent_us"), Part("echoed_us"), Part("received_us"))
 _close = derive(layouts.Close, reason=REASON)
 _held = derive(layouts.Held)
@@ -48,11 +48,12 @@ encode_sealed_header: Callable[[int, Kind, int, int], bytes] = _sealed_header.pa
 decode_sealed_header: Callable[[bytes], tuple[int, Kind, int, int]] = _sealed_header.unpack
 """Key phase, kind, connection id, the sequence's low 16 bits; what follows the header is not looked at."""
 
-encode_acknowledgement: Callable[[int, int], bytes] = derive(layouts.Acknowledgement, newest=low(32)).pack
-"""What opens the content of every sealed datagram; of `newest` the low 32 bits travel."""
+encode_acknowledgement: Callable[[int, int], bytes] = _acknowledgement.pack
+"""What opens the content of every sealed datagram: the newest sequence that has arrived (0: nothing yet), and in bit i,
+newest − 1 − i. The low 32 bits of each travel."""
 
-decode_acknowledgement: Callable[[bytes], Acknowledgement] = _acknowledgement.unpack
-"""From the content of a sealed datagram; what follows it is not looked at."""
+decode_acknowledgement: Callable[[bytes], tuple[int, int]] = _acknowledgement.unpack
+"""The same two from the content of a sealed datagram; what follows them is not looked at."""
 
 encode_heartbeat = _heartbeat.pack
 """The body of a HEARTBEAT."""

@@ -1,4 +1,7 @@
-"""The hub: which feeds are open. It opens a feed for its first watcher and closes it a while after the last."""
+"""The hub: which feeds are open. It opens a feed for its first watcher and closes it a while after the last.
+
+Who comes back meanwhile, with a position from here or from another node that shares the sources, misses nothing.
+"""
 
 from __future__ import annotations
 

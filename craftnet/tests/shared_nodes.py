@@ -13,6 +13,7 @@ from zope.interface import implementer
 from craftnet.errors import Unavailable
 from craftnet.events import Event, Outcome
 from craftnet.interfaces import (
+    IBackend,
     IMaterialListener,
     IMaterialSource,
     IQueueListener,
@@ -22,6 +23,7 @@ from craftnet.interfaces import (
     ISessionSource,
     IShared,
 )
+from craftnet.positions import KEPT
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.redis.subjects import MATERIALS, QUEUES, SESSIONS, Subject
 from craftnet.providers.redis.topics import Topics
@@ -116,8 +118,10 @@ class _Source:
         """As in `IRecall`."""
         if not self._cluster.reachable:
             return fail(Unavailable("Nobody knows."))
-        stream = self._stream[self._cluster.forgotten[self._subject.name] :]
-        return succeed([change for change in stream if self._subject.version(change.state) > version])
+        stream = self._stream[self._cluster.forgotten[self._subject.name] :][-KEPT:]
+        known = {self._subject.version(change.state): change for change in stream}
+        known = known if key == self._cluster.keys[self._subject.name] else {}
+        return succeed([known[one] for one in sorted(known) if one > version] if version + 1 in known else [])
 
 
 @implementer(ISessionSource)
@@ -143,6 +147,7 @@ class _Queues(_Source):
         return self._cluster.sources.queues.find(session_id)
 
 
+@implementer(IBackend)
 class Node:
     """One of them.
 
@@ -150,9 +155,12 @@ class Node:
         sources: for a hub.
     """
 
+    service = None
+
     def __init__(self, cluster: Cluster) -> None:
         sessions, materials = _Sessions(SESSIONS, cluster), _Materials(MATERIALS, cluster)
         queues = _Queues(QUEUES, cluster)
+        self.sessions, self.materials, self.queues = sessions, materials, queues
         self.sources = Sources(sessions, materials, queues)
         self._each: tuple[_Source, ...] = (sessions, materials, queues)
 

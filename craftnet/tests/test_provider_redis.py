@@ -15,7 +15,7 @@ from craftnet import stock, waiting
 from craftnet.errors import ConfigurationError, Unavailable
 from craftnet.interfaces import IBackend, IBackendFactory
 from craftnet.messages import MaterialNotification, MaterialProblem, QueueNews
-from craftnet.providers.redis.backend import RedisFactory, RedissFactory
+from craftnet.providers.redis.backend import RedisBackend, RedisFactory, RedissFactory
 from craftnet.providers.redis.keys import partition_of
 from craftnet.providers.redis.subjects import MATERIALS, QUEUES
 from craftnet.providers.redis.topics import Topics
@@ -35,6 +35,7 @@ from craftnet.tests.contracts import (
 )
 from craftnet.tests.redis_nodes import RedisTestCase, until
 from craftnet.tests.samples import IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
+from craftnet.tests.shared_contracts import SharedBackendContract
 
 
 class RedisContractTests(BackendContract, RedisTestCase):
@@ -44,6 +45,15 @@ class RedisContractTests(BackendContract, RedisTestCase):
 
     async def settle(self) -> None:
         await self.heard(self.node)
+
+
+class RedisSharedContractTests(SharedBackendContract, RedisTestCase):
+    async def make_nodes(self) -> tuple[IBackend, IBackend]:
+        return self.backend(), self.backend()
+
+    async def told(self, node: IBackend) -> None:
+        assert isinstance(node, RedisBackend)
+        await self.heard(node)
 
 
 class SharedTests(RedisTestCase):
@@ -64,7 +74,7 @@ class SharedTests(RedisTestCase):
         self.assertEqual([change.state.version for change in stock.heard], [1, 2])
         self.assertEqual([change.news for change in places.heard][1:], [QueueNews.STATION_AVAILABLE])
         self.assertEqual(await other.sessions.get(SESSION), heard.heard[-1])
-        self.assertEqual(one.epoch, other.epoch)
+        await until(lambda: one.epoch is not None and one.epoch == other.epoch)
 
     async def test_duplicate_on_another_node(self) -> None:
         one, other = self.backend(), self.backend()

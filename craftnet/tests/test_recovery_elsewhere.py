@@ -8,14 +8,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from craftnet.epochs import Epochs
 from craftnet.events import Event
 from craftnet.feeds.returns import GLANCE, PATIENCE
 from craftnet.hub import Hub
-from craftnet.interfaces import IMaterialSource, IQueueSource, IRecall, ISessionSource, IShared
+from craftnet.interfaces import IBackend
 from craftnet.messages import QueueNews, Status
 from craftnet.observe.metrics import Metrics
 from craftnet.positions import REACH
@@ -23,6 +22,7 @@ from craftnet.sources import Sources
 from craftnet.tests.contracts import complete, progress, queued
 from craftnet.tests.returning import Returning, short
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
+from craftnet.tests.shared_contracts import SharedBackendContract
 from craftnet.tests.shared_nodes import Cluster, Node
 
 EVERYTHING = 10**6
@@ -88,19 +88,18 @@ class _NodesTestCase(SynchronousTestCase):
         client.read()
 
 
-class ElsewhereTests(_NodesTestCase):
-    def test_fakes(self) -> None:
-        sources = self.nodes[0].sources
-        for interface, source in (
-            (ISessionSource, sources.sessions),
-            (IMaterialSource, sources.materials),
-            (IQueueSource, sources.queues),
-        ):
-            verifyObject(interface, source)
-            verifyObject(IShared, source)
-        verifyObject(IRecall, sources.materials)
-        verifyObject(IRecall, sources.queues)
+class FakesTests(SharedBackendContract, TestCase):
+    async def make_nodes(self) -> tuple[IBackend, IBackend]:
+        cluster = Cluster(SESSION, PLAYER, Clock())
+        return Node(cluster), Node(cluster)
 
+    async def told(self, node: IBackend) -> None:
+        assert isinstance(node, Node)
+        for kind in range(3):
+            node.hear(kind, EVERYTHING)
+
+
+class ElsewhereTests(_NodesTestCase):
     def test_what_was_missed(self) -> None:
         """Nobody listened at the other node."""
         client = self.client()

@@ -14,10 +14,25 @@ from craftnet.access.principal import PUBLISH
 from craftnet.service import Craftnet, build
 from craftnet.tests.live import SECRET, LiveTestCase, envelope, started, token
 from craftnet.tests.redis_server import RedisServer
-from craftnet.tests.samples import PLAYER, SESSION
+from craftnet.tests.samples import IRON, OTHER_SESSION, PLAYER, SESSION
 
 FEED = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 QUEUE = f"/ws/queue/{PLAYER}"
+
+
+PLACE = {"player_id": str(PLAYER), "queue_position": 1, "station_type": "laboratory"}
+SHORT = {"material_id": str(IRON), "notification_type": "insufficient_quantity"}
+
+
+def place(number: int) -> dict[str, Any]:
+    """The session's place in a queue."""
+    return envelope("crafting.queue.update", {**PLACE, "queue_position": number}, session_id=str(SESSION))
+
+
+def shortage(number: int) -> dict[str, Any]:
+    """So much is needed of something."""
+    notification = {**SHORT, "required_quantity": number}
+    return envelope("crafting.materials.update", {"session_id": str(SESSION), "notifications": [notification]})
 
 
 class TwoNodesTests(LiveTestCase):
@@ -90,6 +105,68 @@ class TwoNodesTests(LiveTestCase):
         done = {"session_id": str(SESSION), "result_item_id": str(SESSION), "duration_seconds": 3}
         await self.publish(envelope("crafting.session.complete", done))
         self.assertEqual((await feed.receive())["type"], "crafting_complete")
+
+    async def test_missed_here_told_there(self) -> None:
+        """A watcher whose node is gone gets from the other one what it missed, though nobody watched there."""
+        await self.publish(started(), started(OTHER_SESSION))
+        await self.one_epoch()
+        feed, queue = await self.open(FEED, token()), await self.open(QUEUE, token())
+        here = await feed.receive()
+        await self.publish(place(3))
+        while here["type"] != "queue_status":
+            here = await feed.receive()
+        there = await queue.receive()
+        await self.stop()
+        self.turn_to(self.other)
+        await self.publish(shortage(5), place(2), shortage(6), place(1))
+        paused = {"session_id": str(SESSION), "pause_reason": "player_afk"}
+        await self.publish(envelope("crafting.session.pause", paused))
+        again = await self.open(f"{FEED}&resume={here['epoch']}:{here['version']}", token())
+        mark, *missed, newest = [await again.receive() for _ in range(6)]
+        self.assertEqual((mark["recovered"], mark["version"]), (True, here["version"]))
+        self.assertEqual(
+            [message.get("material_data", message.get("queue_data")) for message in missed],
+            [SHORT | {"required_quantity": 5}, SHORT | {"required_quantity": 6}]
+            + [{**PLACE, "queue_position": number} for number in (2, 1)],
+        )
+        self.assertEqual(newest["progress_data"]["status"], "paused")
+        versions = [message["version"] for message in (mark, *missed, newest)]
+        self.assertEqual(versions, sorted(set(versions)))
+        # From anywhere in between, the rest follows.
+        halfway = await self.open(f"{FEED}&resume={here['epoch']}:{versions[2]}", token())
+        told = [await halfway.receive() for _ in range(4)]
+        self.assertEqual([message["version"] for message in told], versions[2:])
+        again = await self.open(f"{QUEUE}?resume={there['epoch']}:{there['version']}", token())
+        told = [await again.receive() for _ in range(3)]
+        self.assertEqual([message.get("queue_position") for message in told], [None, 2, 1])
+        self.assertIs(told[0]["recovered"], True)
+
+    async def test_a_server_that_may_have_lost_something(self) -> None:
+        """After a restart of Redis nobody knows what a position of before meant."""
+        await self.publish(started(), started(OTHER_SESSION))
+        await self.one_epoch()
+        feed = await self.open(FEED, token())
+        here = await feed.receive()
+        self.redis.kill()
+        self.redis.start()
+        self.turn_to(self.other)
+        while (await self.post(place(2))).code != 202:
+            await deferLater(reactor, 0.05)
+        again = await self.open(f"{FEED}&resume={here['epoch']}:{here['version']}", token())
+        mark = await again.receive()
+        self.assertIs(mark["recovered"], False)
+        self.assertNotEqual(mark["epoch"], here["epoch"])
+
+    async def one_epoch(self) -> None:
+        """Wait until the nodes know that they share it: right after the start, each has one of its own."""
+        epochs: list[str] = []
+        while len(set(epochs)) != 1:
+            epochs.clear()
+            for node in (self.other, self.service):
+                self.turn_to(node)
+                probe = await self.open(f"/ws/crafting/{OTHER_SESSION}?player_id={PLAYER}", token())
+                epochs.append((await probe.receive())["epoch"])
+                await probe.close()
 
     async def post(self, one: dict[str, Any]) -> Any:
         """The response to one event."""

@@ -60,7 +60,7 @@ class RedisBackend:
 
     @property
     def epoch(self) -> str | None:
-        """The name of the data set, the same on every node; None until Redis was first reached."""
+        """As in `IShared`."""
         return self._follower.epoch
 
 

@@ -9,11 +9,13 @@ from uuid import UUID, uuid4
 import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from craftnet.errors import Unavailable
+from craftnet.providers.redis import scripts
 from craftnet.providers.redis.keys import Keys, partition_of
 from craftnet.providers.redis.ledger import Ledger
 from craftnet.providers.redis.link import Link, Value
@@ -46,8 +48,6 @@ class Follower(Service):
         asking: the connection for everything else.
         watched: the topics of every kind, each with its ledger.
 
-    Attributes:
-        epoch: the name of the data set, which every position belongs to; None until Redis was first reached.
     """
 
     _log = Logger()
@@ -68,7 +68,18 @@ class Follower(Service):
         self._client: int | None = None
         self._pruned = 0.0
         self._reading: Deferred[None] | None = None
-        self.epoch: str | None = None
+        self._interrupting = False
+        self._again: IDelayedCall | None = None
+        # The name of the data set, and of what this server has kept of it.
+        self._data_set: str | None = None
+        self._era: str | None = None
+        # The connections over which that was asked, and after which all that is watched was compared.
+        self._compared: tuple[int, int] | None = None
+
+    @property
+    def epoch(self) -> str | None:
+        """As in `IShared`: None from a new connection until it is known whose it is, and what that has kept."""
+        return self._era if self._compared == self._connections() else None
 
     def startService(self) -> None:
         """Begin to read."""
@@ -81,22 +92,37 @@ class Follower(Service):
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+        if self._again is not None and self._again.active():
+            self._again.cancel()
 
     def follow(self, key: UUID, position: bytes) -> None:
         """Read the partition of `key` from `position` on, if it is not read already."""
         partition = partition_of(key)
         if partition not in self._positions:
             self._positions[partition] = position
-            self._interrupt()
+        self._interrupt()
+
+    def _connections(self) -> tuple[int, int]:
+        return self._blocking.generation, self._asking.generation
 
     def _interrupt(self) -> None:
-        """Make Redis answer the question that it holds, so that the next one is about every partition."""
-        if self._client is None or self._asked >= self._positions.keys():
+        """Make Redis answer the question that it holds, if there is more to ask by now."""
+        asked_all = self._asked >= self._positions.keys() and self._compared == self._connections()
+        if self._client is None or self._interrupting or asked_all:
             return
+        self._interrupting = True
         asked = Deferred.fromCoroutine(self._asking.ask("CLIENT", "UNBLOCK", self._client))
-        # It may not hold the question yet: then ask again. Without Redis, the next question is a new one anyway.
-        asked.addCallback(lambda done: done or self._reactor.callLater(0.01, self._interrupt))
-        asked.addErrback(lambda failure: failure.trap(Unavailable) and None)
+        asked.addCallbacks(self._interrupted, self._not_interrupted)
+
+    def _interrupted(self, done: int) -> None:
+        self._interrupting = False
+        if not done and self.running:
+            # It does not hold the question yet.
+            self._again = self._reactor.callLater(0.01, self._interrupt)
+
+    def _not_interrupted(self, failure: Failure) -> None:
+        self._interrupting = False
+        failure.trap(Unavailable)  # without Redis, the next question is a new one anyway.
 
     def _begin(self) -> None:
         self._reading = Deferred.fromCoroutine(self._read_on())
@@ -109,7 +135,7 @@ class Follower(Service):
             self._generation = self._blocking.generation
             try:
                 await self._catch_up()
-                while self.running:
+                while self.running and self._compared == self._connections():
                     await self._turn(BLOCK)
             except Unavailable:
                 self._client = None
@@ -118,10 +144,13 @@ class Follower(Service):
     async def _catch_up(self) -> None:
         """After a connection: read what the streams still have, then compare with what they have lost."""
         client = await self._blocking.ask("CLIENT", "ID", generation=self._generation)
-        epoch = await self._epoch()
-        anew = self.epoch not in (None, epoch)
+        connections = self._generation, self._asking.generation
+        data_set, era = await self._name(), await self._ask_era()
+        if era is not None and era == self._era:
+            self._compared = connections  # nothing was lost, and what follows was there all the time.
+        anew = self._data_set not in (None, data_set)
         if anew:
-            self._log.warn("Redis has another data set than before: {epoch}", epoch=epoch)
+            self._log.warn("Redis has another data set than before: {name}", name=data_set)
         for partition in tuple(self._positions):
             newest = await self._asking.ask("XREVRANGE", self._keys.changes(partition), "+", "-", "COUNT", 1)
             end = newest[0][0] if newest else b"0-0"
@@ -130,10 +159,17 @@ class Follower(Service):
         await self._drain()
         for topics, ledger in self._watched:
             await self._compare(topics, ledger, anew)
-        self.epoch = epoch
-        self._client = client
+        self._data_set, self._era, self._compared, self._client = data_set, era, connections, client
 
-    async def _epoch(self) -> str:
+    async def _ask_era(self) -> str | None:
+        """Positions outlive a node, but not a server."""
+        try:
+            era: bytes | None = await self._asking.run(scripts.ERA, [self._keys.era], [uuid4().hex])
+        except Unavailable:
+            return None  # it may not be allowed to. If Redis is gone, the next question tells.
+        return None if era is None else era.decode()
+
+    async def _name(self) -> str:
         """The data set's name; made only when there is none, because a full Redis and a replica can be read, too."""
         name = await self._asking.ask("GET", self._keys.epoch)
         while name is None:

@@ -26,6 +26,11 @@ class Keys:
         return f"{self._prefix}:epoch"
 
     @property
+    def era(self) -> str:
+        """Which server is the master, and the name of what it has kept since it is."""
+        return f"{self._prefix}:era"
+
+    @property
     def waiters(self) -> str:
         """A hash: of each session that waits in a queue, its player and its place."""
         return f"{self._prefix}:waiters"
@@ -60,6 +65,10 @@ class Keys:
     def floor(self, subject: str) -> str:
         """The highest version of anything that was forgotten."""
         return f"{self._prefix}:floor:{subject}"
+
+    def recent(self, subject: str, key: UUID) -> str:
+        """A list: where in the stream the newest changes of one thing are, each behind its version."""
+        return f"{self._prefix}:recent:{subject}:{key}"
 
     def changes(self, partition: int) -> str:
         """A stream: the changes of one partition."""

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from craftnet.errors import EventRejected, Unavailable
 from craftnet.events import ACCEPTED, DUPLICATE, Event, Outcome, rejected
+from craftnet.positions import KEPT, REACH
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.keys import Keys, partition_of
 from craftnet.providers.redis.link import Link, Value
@@ -96,6 +97,14 @@ class Ledger(Generic[State, Change, Listener]):
         """What a session waits as; raises as `look` does."""
         return _place(await self._link.ask("HGET", self._keys.waiters, str(session_id)))
 
+    async def recall(self, key: UUID, version: int) -> Sequence[Change]:
+        """What followed `version` of one thing, as far as it is known; raises as `look` does."""
+        names = [self._keys.recent(self._subject.name, key), self._keys.changes(partition_of(key))]
+        try:
+            return [self._subject.read_change(one) for one in await self._link.run(scripts.RECALL, names, (version,))]
+        except msgspec.DecodeError as error:
+            raise self._unreadable(key, error) from None
+
     async def count(self) -> int:
         """How many things are kept; raises as `look` does."""
         number: int = await self._link.ask("ZCARD", self._keys.due(self._subject.name))
@@ -176,6 +185,7 @@ class Ledger(Generic[State, Change, Listener]):
             self._keys.waiters,
             self._keys.due(name),
             self._keys.changes(partition_of(key)),
+            *((self._keys.recent(name, key),) if self._subject.recalled else ()),
         ]
         claims = _sessions(plan.after)
         arguments: list[Value] = [
@@ -188,6 +198,8 @@ class Ledger(Generic[State, Change, Listener]):
             settings.remembered,
             settings.backlog,
             name,
+            round(REACH),
+            KEPT,
             len(plan.steps),
         ]
         for step in plan.steps:
@@ -209,10 +221,11 @@ class Ledger(Generic[State, Change, Listener]):
         try:
             return self._subject.read_state(state)
         except msgspec.DecodeError as error:
-            _log.error(
-                "what Redis keeps of {kind} {id} is not ours: {error}", kind=self._subject.name, id=key, error=error
-            )
-            raise Unavailable("What Redis keeps of it cannot be read.") from None
+            raise self._unreadable(key, error) from None
+
+    def _unreadable(self, key: UUID, error: Exception) -> Unavailable:
+        _log.error("what Redis keeps of {kind} {id} is not ours: {error}", kind=self._subject.name, id=key, error=error)
+        return Unavailable("What Redis keeps of it cannot be read.")
 
 
 async def _all_of(tasks: Sequence[Deferred[None]]) -> None:

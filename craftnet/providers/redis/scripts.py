@@ -24,15 +24,15 @@ return {version or redis.call('GET', KEYS[2]) or '0', state, known, holders}
 """
 
 COMMIT = b"""
--- keys: state, floor, seen, waiters, due, stream.
+-- keys: state, floor, seen, waiters, due, stream, and recent changes of a kind that is recalled.
 -- arguments: version read, version now, state, id, when to forget, seconds and number of ids remembered, backlog, kind,
---   number of changes, (event id, version, change) for each, number of claims, (session, place) for each, sessions
---   that wait no more.
+--   seconds and number of changes recalled, number of changes, (event id, version, change) for each, number of claims,
+--   (session, place) for each, sessions that wait no more.
 -- Answers: 1, or 0 when somebody else was faster.
 local version = redis.call('HGET', KEYS[1], 'version') or redis.call('GET', KEYS[2]) or '0'
 if version ~= ARGV[1] then return 0 end
-local changes = tonumber(ARGV[10])
-local at = 11 + 3 * changes
+local changes = tonumber(ARGV[12])
+local at = 13 + 3 * changes
 local claims = tonumber(ARGV[at])
 for i = at + 1, at + 2 * claims, 2 do
   local holder = redis.call('HGET', KEYS[4], ARGV[i])
@@ -40,10 +40,15 @@ for i = at + 1, at + 2 * claims, 2 do
 end
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'state', ARGV[3])
 redis.call('ZADD', KEYS[5], ARGV[5], ARGV[4])
-for i = 11, at - 1, 3 do
+for i = 13, at - 1, 3 do
   redis.call('ZADD', KEYS[3], ARGV[i + 1], ARGV[i])
-  redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[8], '*',
-             'kind', ARGV[9], 'id', ARGV[4], 'version', ARGV[i + 1], 'change', ARGV[i + 2])
+  local entry = redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[8], '*',
+                           'kind', ARGV[9], 'id', ARGV[4], 'version', ARGV[i + 1], 'change', ARGV[i + 2])
+  if KEYS[7] then redis.call('RPUSH', KEYS[7], ARGV[i + 1] .. ' ' .. entry) end
+end
+if KEYS[7] then
+  redis.call('LTRIM', KEYS[7], -ARGV[11], -1)
+  redis.call('EXPIRE', KEYS[7], ARGV[10])
 end
 redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[7]))
 redis.call('EXPIRE', KEYS[3], ARGV[6])
@@ -57,8 +62,23 @@ return 1
 """
 """Compare and set. The version did not move, so nothing was accepted since it was read, and what was seen is known."""
 
+RECALL = b"""
+-- keys: recent changes, stream. argument: version. Answers: the changes that followed it, up to the first that is gone.
+local following, found = tonumber(ARGV[1]) + 1, {}
+for _, line in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  local version, entry = string.match(line, '^(%d+) (.+)$')
+  if tonumber(version) >= following then
+    local change = redis.call('XRANGE', KEYS[2], entry, entry)[1]
+    if tonumber(version) > following or not change then break end
+    found[#found + 1] = change[2][8]
+    following = following + 1
+  end
+end
+return found
+"""
+
 FORGET = b"""
--- keys: state, floor, waiters, due, stream, due of the materials. arguments: id, now, kind, backlog.
+-- keys: state, floor, waiters, due, stream, due of the materials, recent changes. arguments: id, now, kind, backlog.
 -- Answers: 1 if it was forgotten.
 local due = redis.call('ZSCORE', KEYS[4], ARGV[1])
 if not due or tonumber(due) > tonumber(ARGV[2]) then return 0 end
@@ -72,11 +92,23 @@ if ARGV[3] == 'queue' and version then
 end
 if ARGV[3] == 'session' then redis.call('ZADD', KEYS[6], 'XX', 0, ARGV[1]) end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', 'kind', ARGV[3], 'id', ARGV[1], 'version', '0')
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[7])
 redis.call('ZREM', KEYS[4], ARGV[1])
 return 1
 """
 """Asked for by every node; the first one does it."""
+
+ERA = b"""
+-- key: era. argument: a name. Answers: the era's name; nothing if it is a new one that cannot be written down.
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+if not server then return false end
+local known = redis.call('GET', KEYS[1])
+if known and string.sub(known, 1, #server) == server then return string.sub(known, #server + 2) end
+if not string.find(redis.call('INFO', 'replication'), 'role:master') then return false end
+local done = redis.pcall('SET', KEYS[1], server .. ' ' .. ARGV[1])
+return done['ok'] and ARGV[1]
+"""
+"""A server that was started again, or that follows another as the master, may lack what was acknowledged last."""
 
 LEASE = b"""
 -- key: lease. arguments: who wants it, milliseconds. Answers: 1, or 0 when it is another's.

@@ -15,8 +15,10 @@ from craftnet.interfaces import (
     IMaterialSource,
     IQueueListener,
     IQueueSource,
+    IRecall,
     ISessionListener,
     ISessionSource,
+    IShared,
 )
 from craftnet.providers.redis.follower import Follower
 from craftnet.providers.redis.ledger import Ledger
@@ -38,6 +40,11 @@ class _RedisSource(Generic[State, Change, Listener]):
         self._topics = topics
         self._follower = follower
 
+    @property
+    def epoch(self) -> str | None:
+        """As in `IShared`."""
+        return self._follower.epoch
+
     def apply(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
         """As in the interfaces."""
         return Deferred.fromCoroutine(self._ledger.apply(events))
@@ -55,6 +62,10 @@ class _RedisSource(Generic[State, Change, Listener]):
         """As in the interfaces."""
         self._topics.remove(key, listener)
 
+    def recall(self, key: UUID, version: int) -> Deferred[Sequence[Change]]:
+        """As in `IRecall`, where that is provided."""
+        return Deferred.fromCoroutine(self._ledger.recall(key, version))
+
     async def _get(self, key: UUID) -> State:
         return (await self._ledger.look(key)).state
 
@@ -69,7 +80,7 @@ class _RedisSource(Generic[State, Change, Listener]):
         return self._topics.answered(key, listener, kept.state)
 
 
-@implementer(ISessionSource)
+@implementer(ISessionSource, IShared)
 class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISessionListener]):
     """Sessions."""
 
@@ -78,12 +89,12 @@ class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISess
         return Deferred.fromCoroutine(self._ledger.count())
 
 
-@implementer(IMaterialSource)
+@implementer(IMaterialSource, IShared, IRecall)
 class RedisMaterials(_RedisSource[MaterialsState, MaterialsChange, IMaterialListener]):
     """Materials."""
 
 
-@implementer(IQueueSource)
+@implementer(IQueueSource, IShared, IRecall)
 class RedisQueues(_RedisSource[QueueState, QueueChange, IQueueListener]):
     """Queue entries."""
 

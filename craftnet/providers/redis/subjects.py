@@ -29,6 +29,7 @@ class Subject(Struct, Generic[State, Change, Listener], frozen=True):
 
     Attributes:
         name: in the names of keys, and in the streams.
+        recalled: whether those who come back are told what they missed, and not only the newest.
         key: which thing an event is about.
             Raises `EventRejected` for an event that is about none.
         blank: the state of a thing that nothing is known of, from a version on.
@@ -44,6 +45,7 @@ class Subject(Struct, Generic[State, Change, Listener], frozen=True):
     """
 
     name: str
+    recalled: bool
     key: Callable[[Event], UUID]
     blank: Callable[[UUID, int], State]
     version: Callable[[State], int]
@@ -67,6 +69,7 @@ def _tell_session(listener: ISessionListener, state: SessionState | None) -> Non
 
 SESSIONS: Subject[SessionState | None, SessionState | None, ISessionListener] = Subject(
     name="session",
+    recalled=False,
     key=_session_of,
     blank=lambda key, version: None,
     version=lambda state: 0 if state is None else state.version,
@@ -122,6 +125,7 @@ def _materials_between(old: MaterialsState, new: MaterialsState) -> tuple[Materi
 
 MATERIALS: Subject[MaterialsState, MaterialsChange, IMaterialListener] = Subject(
     name="materials",
+    recalled=True,
     key=_materials_of,
     blank=lambda key, version: MaterialsState(key),
     version=lambda state: state.version,
@@ -157,6 +161,7 @@ def _queue_between(old: QueueState, new: QueueState) -> list[QueueChange]:
 
 QUEUES: Subject[QueueState, QueueChange, IQueueListener] = Subject(
     name="queue",
+    recalled=True,
     key=_player_of,
     blank=QueueState,
     version=lambda state: state.version,

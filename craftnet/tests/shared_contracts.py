@@ -1,0 +1,91 @@
+"""What a back end must do whose sources are `IShared`, and those of materials and queues `IRecall`, too.
+
+To be mixed into a `twisted.trial.unittest.TestCase`, beside `craftnet.tests.contracts.BackendContract`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zope.interface.verify import verifyObject
+
+from craftnet.interfaces import IBackend, IRecall, IShared
+from craftnet.messages import QueueNews
+from craftnet.positions import KEPT
+from craftnet.tests.contracts import MaterialRecorder, QueueRecorder, quantity, queued
+from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
+
+if TYPE_CHECKING:
+    from twisted.trial.unittest import TestCase
+
+    _Suite = TestCase
+else:
+    _Suite = object  # a suite that were a TestCase itself would be run without a provider.
+
+
+def recalling(node: IBackend) -> tuple[Any, Any]:
+    """The sources that recall: of the materials, and of the queues."""
+    return node.materials, node.queues
+
+
+class SharedBackendContract(_Suite):
+    """`make_nodes` gives two nodes on one empty store, ready for use."""
+
+    async def make_nodes(self) -> tuple[IBackend, IBackend]:
+        """The provider under test, twice."""
+        raise NotImplementedError
+
+    async def told(self, node: IBackend) -> None:
+        """Wait until listeners of this node have heard all that was applied so far."""
+
+    async def test_shared_interfaces(self) -> None:
+        for node in await self.make_nodes():
+            for source in (node.sessions, node.materials, node.queues):
+                verifyObject(IShared, source)
+            for source in (node.materials, node.queues):
+                verifyObject(IRecall, source)
+
+    async def test_shared_epoch(self) -> None:
+        """As soon as it is used, one name everywhere."""
+        nodes = await self.make_nodes()
+        for node in nodes:
+            await node.materials.apply([event(start(OTHER_SESSION))])
+            await self.told(node)
+        for kind in ("sessions", "materials", "queues"):
+            one, other = (getattr(node, kind).epoch for node in nodes)
+            self.assertIsInstance(one, str)
+            self.assertEqual(one, other)
+
+    async def test_recall_of_what_another_node_took(self) -> None:
+        """Each change as a listener heard it, though nobody listens here."""
+        here, there = await self.make_nodes()
+        stock, places = MaterialRecorder(), QueueRecorder()
+        await there.materials.apply([event(start())])
+        await there.materials.watch(SESSION, stock)
+        await there.queues.watch(PLAYER, places)
+        await there.materials.apply([event(quantity(number), NOW + number) for number in (3, 4, 5)])
+        await there.queues.apply([event(queued(2)), event(queued(1, QueueNews.STATION_AVAILABLE), NOW + 1)])
+        await self.told(there)
+        self.assertEqual((len(stock.heard), len(places.heard)), (3, 2))
+        materials, queues = recalling(here)
+        self.assertEqual(await materials.recall(SESSION, 1), stock.heard)
+        self.assertEqual(await materials.recall(SESSION, 3), stock.heard[-1:])
+        self.assertEqual(await queues.recall(PLAYER, 0), places.heard)
+
+    async def test_recall_of_nothing(self) -> None:
+        materials, queues = recalling((await self.make_nodes())[0])
+        await materials.apply([event(start())])
+        await queues.apply([event(queued(2))])
+        for version in (1, 2, 7):
+            self.assertEqual(await materials.recall(SESSION, version), [])
+            self.assertEqual(await queues.recall(PLAYER, version), [])
+        self.assertEqual(await materials.recall(OTHER_SESSION, 0), [])
+        self.assertEqual(await queues.recall(OTHER_PLAYER, 0), [])
+
+    async def test_recall_of_too_much(self) -> None:
+        """Without the first of them, the others are worth nothing."""
+        materials, _ = recalling((await self.make_nodes())[0])
+        await materials.apply([event(start()), *(event(quantity(7), NOW + number) for number in range(KEPT))])
+        self.assertEqual(await materials.recall(SESSION, 0), [])
+        recalled = await materials.recall(SESSION, 1)
+        self.assertEqual([change.state.version for change in recalled], [*range(2, KEPT + 2)])

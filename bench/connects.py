@@ -28,6 +28,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater, react
 
 from craftnet.access.admission import Admission
+from craftnet.access.enforcement import Enforcement
 from craftnet.access.gate import Gate
 from craftnet.access.keys import OneKey, from_pem
 from craftnet.access.limits import Limits
@@ -101,8 +102,7 @@ async def craftnet(pem: bytes) -> Factory:
         admission=admission,
         sources=sources,
         ingest=Ingest(sources, metrics),
-        revocations=revocations,
-        enforcers=[feeds.enforce],
+        enforcement=Enforcement(revocations, [feeds.enforce], reactor.seconds),
         gateway=None,
         monitor=monitor,
         metrics=metrics,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
     from twisted.internet.interfaces import IReactorTime
 
     from craftnet.access.principal import Principal
+    from craftnet.access.revoked import Revocation
     from craftnet.closecodes import CloseCode
     from craftnet.events import Event, Outcome
     from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
@@ -154,6 +155,66 @@ class IShowcase(Interface):
 
     def featured() -> SessionState | None:
         """The `craftnet.state.SessionState` of a running craft, or None."""
+
+
+class IRevocationListener(Interface):
+    """Who enforces revocations on one node."""
+
+    def revoked(revocations: Sequence[Revocation]) -> None:
+        """Some that hold, each a `craftnet.access.revoked.Revocation`; they may be known already."""
+
+    def in_force() -> Sequence[Revocation]:
+        """All that are known here and are not over."""
+
+
+class ISharedRevocations(Interface):
+    """The revocations of all nodes."""
+
+    complete: bool = Attribute("Whether the listener knows all that is in force; False while one may be missed.")
+
+    def follow(listener: IRevocationListener) -> None:
+        """Tell `listener` what is in force when the service starts and after every interruption, and what comes new.
+
+        What it knows and the others do not, after an interruption, is told to them.
+        """
+
+    def loaded() -> Deferred[None]:
+        """Fires once the listener knows what was in force at the start.
+
+        Fails:
+            `craftnet.errors.Unavailable`: that cannot be had right now.
+        """
+
+    def publish(revocation: Revocation) -> Deferred[None]:
+        """Keep a revocation until it is over, and tell every node. Fires when it is kept.
+
+        Fails:
+            `craftnet.errors.Unavailable`: nobody knows whether it is kept; it may be published again.
+            `craftnet.errors.TooManyRequests`: there is no room for it.
+        """
+
+
+class ISharedPlaces(Interface):
+    """How many connections each player has on all nodes together. A node that dies has none after a while."""
+
+    complete: bool = Attribute("Whether the others know of this node's places; False while a limit may not hold.")
+
+    def enter(player_id: UUID, limit: int) -> Deferred[bool]:
+        """Take one more place on this node, unless the player has `limit` on all nodes.
+
+        Returns:
+            A Deferred of whether it was taken. When the others cannot be asked it is. Cancelled: it is not.
+        """
+
+    def leave(player_id: UUID) -> None:
+        """Give back a place that was taken here. Waits for nobody."""
+
+
+class ICluster(Interface):
+    """A back end through which the nodes that share it know of each other's clients."""
+
+    revocations: ISharedRevocations = Attribute("An `ISharedRevocations`.")
+    places: ISharedPlaces = Attribute("An `ISharedPlaces`.")
 
 
 class IBackendFactory(Interface):

@@ -23,6 +23,7 @@ from twisted.web.client import Agent
 from craftnet import __version__
 from craftnet.access.admission import Admission
 from craftnet.access.development import mint
+from craftnet.access.enforcement import Enforcement
 from craftnet.access.gate import Gate
 from craftnet.access.limits import Limits
 from craftnet.access.networks import NOWHERE, Networks
@@ -41,7 +42,7 @@ from craftnet.http.sharedport import SharingReactor
 from craftnet.http.site import site
 from craftnet.hub import Hub
 from craftnet.ingest import Ingest
-from craftnet.interfaces import IBackend, IShowcase
+from craftnet.interfaces import IBackend, ICluster, IShowcase
 from craftnet.messages import Service
 from craftnet.model import Tolerance
 from craftnet.observe.census import Census
@@ -218,8 +219,11 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         interval=settings.health_interval,
     )
     health = HealthFeed(monitor, reactor, metrics, interval=settings.health_interval)
+    cluster = backend if ICluster.providedBy(backend) else None
     revocations = Revocations()
-    authority = RevocableAuthority(access.authority, revocations)
+    authority = RevocableAuthority(
+        access.authority, revocations, None if cluster is None else cluster.revocations.loaded
+    )
     admission = Admission(authority, sources.sessions, sources.queues)
     gateway = None
     if udp is not None:
@@ -238,7 +242,12 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         Subscriptions(admission, hub, health),
         metrics,
         reactor,
-        Gate(settings.limits, Origins(settings.origins), settings.trusted_proxies),
+        Gate(
+            settings.limits,
+            Origins(settings.origins),
+            settings.trusted_proxies,
+            None if cluster is None else cluster.places,
+        ),
         ping_interval=settings.ping_interval,
         missed_pongs=settings.missed_pongs,
     )
@@ -246,8 +255,12 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         admission=admission,
         sources=sources,
         ingest=Ingest(sources, metrics),
-        revocations=revocations,
-        enforcers=[feeds.enforce] if gateway is None else [feeds.enforce, gateway.enforce],
+        enforcement=Enforcement(
+            revocations,
+            [feeds.enforce] if gateway is None else [feeds.enforce, gateway.enforce],
+            reactor.seconds,
+            None if cluster is None else cluster.revocations,
+        ),
         gateway=gateway,
         monitor=monitor,
         metrics=metrics,

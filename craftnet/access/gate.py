@@ -1,6 +1,7 @@
-"""The gate: what a WebSocket handshake must pass before its token is looked at. Pure.
+"""The gate: what a WebSocket handshake must pass before and after its token is looked at. Rules; no I/O of its own.
 
-The cheapest comes first: the page's site, the rate of the address, a place. Checking a token costs more than all of it.
+The cheapest comes first: the page's site, the rate of the address, a place. Checking a token costs more than all of it,
+and asking the other nodes how many connections the player has takes longest.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from uuid import UUID
 from craftnet.access.buckets import Buckets
 from craftnet.access.limits import BURST, Limits
 from craftnet.access.networks import NOWHERE, Networks, client_address, source
-from craftnet.access.occupancy import Occupancy, Place
+from craftnet.access.occupancy import TOO_MANY, Occupancy, Place, full
 from craftnet.access.origins import Origins
 from craftnet.errors import TooManyRequests
+from craftnet.interfaces import ISharedPlaces
 from craftnet.messages import instant
 
 
@@ -25,12 +27,20 @@ class Gate:
         limits: how many, and how often.
         origins: the web sites whose pages may connect.
         proxies: whose X-Forwarded-For is believed.
+        shared: the players' places on all nodes; None when there are no other nodes.
     """
 
-    def __init__(self, limits: Limits, origins: Origins | None = None, proxies: Networks = NOWHERE) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        origins: Origins | None = None,
+        proxies: Networks = NOWHERE,
+        shared: ISharedPlaces | None = None,
+    ) -> None:
         self.limits = limits
         self._origins = origins or Origins()
         self._proxies = proxies
+        self._shared = shared
         self._occupancy = Occupancy(limits)
         self._handshakes: Buckets[str] = Buckets(limits.handshakes, max(1.0, limits.handshakes * BURST))
 
@@ -55,13 +65,25 @@ class Gate:
             self._check_rate(counted, now)
         return self._occupancy.enter(counted, now)
 
-    def settle(self, place: Place, player_id: UUID | None, session_id: UUID | None, now: float) -> None:
-        """As `Occupancy.settle`."""
+    async def settle(self, place: Place, player_id: UUID | None, session_id: UUID | None, now: float) -> None:
+        """Say whose place it is, and which session is watched from it. Called once.
+
+        Raises:
+            TooManyRequests: that player has too many, here or on all nodes, or that session. The place is still to be
+                left, also when this is cancelled.
+        """
         self._occupancy.settle(place, player_id, session_id, now)
+        limit = self.limits.per_player
+        if self._shared is not None and player_id is not None and limit:
+            if not await self._shared.enter(player_id, limit):
+                raise full(TOO_MANY, limit, now)
+            place.shared = True
 
     def leave(self, place: Place) -> None:
         """The connection is gone."""
         self._occupancy.leave(place)
+        if place.shared and self._shared is not None and place.player_id is not None:
+            self._shared.leave(place.player_id)
 
     def _check_rate(self, address: str, now: float) -> None:
         wait = self._handshakes.take(address, now)

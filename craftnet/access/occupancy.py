@@ -13,14 +13,21 @@ from craftnet.messages import instant
 RETRY_AFTER = 5
 """Seconds after which who found no place may ask again."""
 
+TOO_MANY = "This player has too many WebSocket connections."
+
 
 class Place:
-    """One connection's place. What is None counts for nobody."""
+    """One connection's place. What is None counts for nobody.
 
-    __slots__ = ("address", "player_id", "session_id")
+    Attributes:
+        shared: whether it counts on all nodes, too.
+    """
+
+    __slots__ = ("address", "player_id", "session_id", "shared")
 
     def __init__(self, address: str | None) -> None:
         self.address = address
+        self.shared = False
         self.player_id: UUID | None = None
         self.session_id: UUID | None = None
 
@@ -64,8 +71,7 @@ class Occupancy:
         """
         limits = self._limits
         if player_id is not None:
-            message = "This player has too many WebSocket connections."
-            _check(self._players[player_id], limits.per_player, message, now)
+            _check(self._players[player_id], limits.per_player, TOO_MANY, now)
         if session_id is not None:
             message = "There are too many WebSocket connections to this session."
             _check(self._sessions[session_id], limits.per_session, message, now)
@@ -83,9 +89,14 @@ class Occupancy:
         _less(self._sessions, place.session_id)
 
 
+def full(message: str, limit: int, now: float) -> TooManyRequests:
+    """The refusal of somebody for whom there is no place."""
+    return TooManyRequests(message, retry_after=RETRY_AFTER, limit=limit, reset=instant(now + RETRY_AFTER))
+
+
 def _check(number: int, limit: int, message: str, now: float) -> None:
     if limit and number >= limit:
-        raise TooManyRequests(message, retry_after=RETRY_AFTER, limit=limit, reset=instant(now + RETRY_AFTER))
+        raise full(message, limit, now)
 
 
 def _less(counter: Counter[Hashable] | Counter[str] | Counter[UUID], key: Hashable) -> None:

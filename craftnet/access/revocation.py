@@ -1,16 +1,20 @@
 """Tokens that hold no longer although they have not expired: single ones, and all of a player's up to some moment.
 
-The list is of this process: it is empty after a start, and every process of a cluster has to be told.
+The list is this process's copy. Where the back end has a cluster (`craftnet.interfaces.ICluster`), every node keeps the
+same one, and a node that starts is told it; elsewhere it is empty after a start. `craftnet.access.enforcement` closes
+what it covers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from craftnet.access.principal import Principal
+from craftnet.access.revoked import Revocation
 from craftnet.errors import TooManyRequests, Unauthorized
 from craftnet.interfaces import IAuthority
 from craftnet.messages import instant
@@ -37,22 +41,36 @@ class Revocations:
     def __len__(self) -> int:
         return len(self._tokens) + len(self._players)
 
-    def revoke(self, token_id: str | None, player_id: UUID | None, until: float, now: float) -> None:
-        """Revoke a token by its `jti`, a player's tokens that were issued by now, or both.
-
-        Arguments:
-            until: when they would expire; nothing is remembered after that.
+    def add(self, revocation: Revocation, now: float) -> bool:
+        """Revoke a token, a player's tokens, or both; whether that is news. Only ever more is revoked.
 
         Raises:
             TooManyRequests: there is no room; nothing was revoked.
         """
+        token_id, player_id, until = revocation.token_id, revocation.player_id, revocation.until
         new_token = token_id is not None and token_id not in self._tokens
         new_player = player_id is not None and player_id not in self._players
         self._make_room(new_token + new_player, now)
-        if token_id is not None:
-            self._tokens[token_id] = max(until, self._tokens.get(token_id, 0.0))
+        news = False
+        if token_id is not None and until > self._tokens.get(token_id, -1.0):
+            self._tokens[token_id] = until
+            news = True
         if player_id is not None:
-            self._players[player_id] = (now, max(until, self._players.get(player_id, (0.0, 0.0))[1]))
+            before = self._players.get(player_id, (-1.0, -1.0))
+            after = (max(revocation.issued, before[0]), max(until, before[1]))
+            self._players[player_id] = after
+            news = news or after != before
+        return news
+
+    def in_force(self, now: float) -> list[Revocation]:
+        """Everything that is not over, each of one token or one player."""
+        tokens = [Revocation(token_id, None, 0.0, until) for token_id, until in self._tokens.items() if until > now]
+        players = [
+            Revocation(None, player_id, issued, until)
+            for player_id, (issued, until) in self._players.items()
+            if until > now
+        ]
+        return tokens + players
 
     def covers(self, principal: Principal) -> bool:
         """Whether the token of this principal is revoked."""
@@ -80,15 +98,32 @@ class Revocations:
 
 @implementer(IAuthority)
 class RevocableAuthority:
-    """Believes what another authority believes, unless it is revoked."""
+    """Believes what another authority believes, unless it is revoked.
 
-    def __init__(self, authority: IAuthority, revocations: Revocations) -> None:
+    Arguments:
+        loaded: answers when the list is known; nobody is believed before. None: it is known from the start.
+    """
+
+    def __init__(
+        self, authority: IAuthority, revocations: Revocations, loaded: Callable[[], Deferred[None]] | None = None
+    ) -> None:
         self._authority = authority
         self._revocations = revocations
+        self._loaded = loaded
 
     def authenticate(self, token: str) -> Deferred[Principal]:
         """See `IAuthority`."""
-        return self._authority.authenticate(token).addCallback(self._check)
+        authenticated = self._authority.authenticate(token)
+        if self._loaded is not None:
+            authenticated.addCallback(self._wait, self._loaded)
+        return authenticated.addCallback(self._check)
+
+    def _wait(self, principal: Principal, loaded: Callable[[], Deferred[None]]) -> Deferred[Principal]:
+        return loaded().addCallback(self._know, principal)
+
+    def _know(self, _: None, principal: Principal) -> Principal:
+        self._loaded = None
+        return principal
 
     def _check(self, principal: Principal) -> Principal:
         if self._revocations.covers(principal):

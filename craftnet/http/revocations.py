@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from craftnet.access.admission import Admission
-from craftnet.access.principal import Principal
-from craftnet.access.revocation import LIFETIME, Revocations
+from craftnet.access.enforcement import Enforcement
+from craftnet.access.revocation import LIFETIME
+from craftnet.access.revoked import Revocation
 from craftnet.errors import BadRequest
 from craftnet.http.exchange import JSON, Call, Endpoint, Response, json_response
 from craftnet.messages import RevocationRequest, RevocationResponse, instant
 
-Enforcer = Callable[[Callable[[Principal], bool]], int]
-"""Closes the connections of the principals that are covered; answers how many."""
-
 
 class RevocationList(Endpoint):
-    """`/revocations`
-
-    Arguments:
-        enforcers: one for each transport.
-    """
+    """`/revocations`"""
 
     methods = ("POST",)
     accepts = frozenset({JSON})
 
-    def __init__(
-        self, admission: Admission, revocations: Revocations, enforcers: Sequence[Enforcer], now: Callable[[], float]
-    ) -> None:
+    def __init__(self, admission: Admission, enforcement: Enforcement, now: Callable[[], float]) -> None:
         self._admission = admission
-        self._revocations = revocations
-        self._enforcers = enforcers
+        self._enforcement = enforcement
         self._now = now
 
     async def respond(self, call: Call) -> Response:
@@ -41,6 +32,5 @@ class RevocationList(Endpoint):
             raise BadRequest("The body names neither jti nor player_id.")
         now = self._now()
         until = now + LIFETIME if request.expires is None else request.expires.timestamp()
-        self._revocations.revoke(request.jti, request.player_id, until, now)
-        closed = sum(enforce(self._revocations.covers) for enforce in self._enforcers)
+        closed = await self._enforcement.revoke(Revocation(request.jti, request.player_id, now, until))
         return json_response(RevocationResponse(closed=closed, expires=instant(until)))

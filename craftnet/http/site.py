@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from twisted.internet.interfaces import IReactorTime
 
 from craftnet.access.admission import Admission
-from craftnet.access.revocation import Revocations
+from craftnet.access.enforcement import Enforcement
 from craftnet.http.channel import LimitedSite
 from craftnet.http.dictionaries import Dictionaries
 from craftnet.http.feeds import FeedHint, HealthFeedInfo
@@ -15,7 +13,7 @@ from craftnet.http.health import Health, HealthBatch
 from craftnet.http.ingest import Events
 from craftnet.http.metrics import MetricsText
 from craftnet.http.resource import Routes, Table
-from craftnet.http.revocations import Enforcer, RevocationList
+from craftnet.http.revocations import RevocationList
 from craftnet.http.udp import Gateway, PostedMaterials, PostedProgress, UdpConnect
 from craftnet.ingest import Ingest
 from craftnet.observe.metrics import Metrics
@@ -38,8 +36,7 @@ def site(
     admission: Admission,
     sources: Sources,
     ingest: Ingest,
-    revocations: Revocations,
-    enforcers: Sequence[Enforcer],
+    enforcement: Enforcement,
     gateway: Gateway | None,
     monitor: Monitor,
     metrics: Metrics,
@@ -52,7 +49,7 @@ def site(
     """The whole of the HTTP interface.
 
     Arguments:
-        revocations, enforcers: as for `RevocationList`.
+        enforcement: what revokes.
         gateway: the UDP server; None when it is switched off.
         protocols: the WebSocket subprotocols that are spoken.
         public_url: as for `HealthFeedInfo`.
@@ -68,7 +65,7 @@ def site(
             "/health/ws": HealthFeedInfo(admission, public_url, protocols),
             "/metrics": MetricsText(metrics),
             "/events": Events(admission, ingest, now),
-            "/revocations": RevocationList(admission, revocations, enforcers, now),
+            "/revocations": RevocationList(admission, enforcement, now),
             "/ws/crafting/{session_id}": hint,
             "/ws/queue/{player_id}": hint,
             "/ws/dictionaries/{id}": Dictionaries(),

@@ -91,9 +91,11 @@ class FeedProtocol(SlimProtocol):
         token, offered = token_from_handshake(request.headers.get("authorization"), request.protocols)
         subprotocol = choose(offered)
         subscription = await factory.subscriptions.admit(target, token)
-        factory.check_staying()
         self.principal = subscription.principal
-        factory.gate.settle(self._place, self.principal.player_id, subscription.session_id, factory.clock.seconds())
+        await factory.gate.settle(
+            self._place, self.principal.player_id, subscription.session_id, factory.clock.seconds()
+        )
+        factory.check_staying()
         self._subscription = subscription
         self._encoding = encoding(subprotocol)
         return subprotocol

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from craftnet.interfaces import IRevocationListener
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.keys import partition_of
 from craftnet.providers.redis.settings import RedisSettings
@@ -47,10 +48,14 @@ class RedisTestCase(TestCase):
         self.addCleanup(self.server.stop)
         self.server.start()
 
-    def backend(self, password: str | None = None, **settings: Any) -> RedisBackend:
+    def backend(
+        self, password: str | None = None, listener: IRevocationListener | None = None, **settings: Any
+    ) -> RedisBackend:
         """A node, running."""
         wanted = RedisSettings(**{"port": self.server.port, "prefix": self.prefix, **settings})
         node = RedisBackend(reactor, wanted, password)
+        if listener is not None:
+            node.revocations.follow(listener)
         node.service.startService()
         self.addCleanup(self.stop, node)
         return node

@@ -40,7 +40,8 @@ PLACES = {
     "craftnet.banner": "core",
     "craftnet.access": "access",
     "craftnet.access.principal": "core",  # the access rules themselves: a value and what it allows.
-    "craftnet.access.limits": "core",  # values too,
+    "craftnet.access.revoked": "core",  # values too,
+    "craftnet.access.limits": "core",
     "craftnet.access.networks": "core",  # and a value that one of them is made of.
     "craftnet.claims": "formats",
     "craftnet.protocols": "formats",

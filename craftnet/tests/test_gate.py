@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.gate import Gate
 from craftnet.access.limits import Limits
 from craftnet.access.networks import Networks
+from craftnet.access.occupancy import Place
 from craftnet.access.origins import Origins
 from craftnet.errors import Forbidden, TooManyRequests
-from craftnet.tests.samples import NOW
+from craftnet.tests.fake_cluster import FakeCluster
+from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER, SESSION
 
 PROXY, CLIENT = "10.0.0.1", "203.0.113.9"
 HOST = {"host": "craft.example"}
@@ -59,3 +65,69 @@ class GateTests(SynchronousTestCase):
         with self.assertRaises(Forbidden):
             gate.enter(CLIENT, {**HOST, "origin": "https://evil.example"}, NOW)
         gate.enter(CLIENT, HOST, NOW)
+
+
+class SharedTests(SynchronousTestCase):
+    """Two gates of one cluster."""
+
+    def setUp(self) -> None:
+        self.cluster = FakeCluster(Clock())
+        limits = Limits(per_player=3, per_session=2)
+        self.gates = [Gate(limits, shared=self.cluster.node().places) for _ in range(2)]
+
+    def settled(self, gate: Gate, player: UUID | None = PLAYER, session: UUID | None = None) -> Place:
+        """One who got in."""
+        place = gate.enter(CLIENT, HOST, NOW)
+        self.successResultOf(Deferred.fromCoroutine(gate.settle(place, player, session, NOW)))
+        return place
+
+    def refused(self, gate: Gate, session: UUID | None = None) -> str:
+        """One who did not, and left; the limit that was named."""
+        place = gate.enter(CLIENT, HOST, NOW)
+        asked = Deferred.fromCoroutine(gate.settle(place, PLAYER, session, NOW))
+        error = self.failureResultOf(asked, TooManyRequests).value
+        gate.leave(place)
+        assert isinstance(error, TooManyRequests)
+        self.assertEqual(error.headers["Retry-After"], "5")
+        return str(error.headers["X-RateLimit-Limit"])
+
+    def taken(self) -> list[int]:
+        """The player's places that the cluster knows."""
+        return [node.places.taken[PLAYER] for node in self.cluster.nodes]
+
+    def test_one_limit(self) -> None:
+        here, there = self.gates
+        places = [self.settled(here), self.settled(here)]
+        self.settled(there)
+        self.assertEqual([self.refused(gate) for gate in (here, there)], ["3", "3"])
+        self.assertEqual(self.taken(), [2, 1])
+        here.leave(places[0])
+        self.settled(there)
+        self.assertEqual(self.taken(), [1, 2])
+
+    def test_tokens_without_a_player(self) -> None:
+        for _ in range(5):
+            self.settled(self.gates[0], None)
+
+    def test_what_is_known_here_is_not_asked_there(self) -> None:
+        """A refusal by a limit of this node counts for nobody."""
+        here, _ = self.gates
+        for _ in range(2):
+            self.settled(here, OTHER_PLAYER, SESSION)
+        self.assertEqual(self.refused(here, SESSION), "2")
+        self.assertEqual(self.taken(), [0, 0])
+
+    def test_without_the_cluster_the_limit_of_this_node_holds(self) -> None:
+        here, there = self.gates
+        places = [self.settled(there)]
+        self.cluster.gone = True
+        places += [self.settled(here) for _ in range(3)]
+        self.assertEqual(self.refused(here), "3")
+        for gate, place in zip((there, here, here, here), places, strict=True):
+            gate.leave(place)
+        self.assertEqual(self.taken(), [0, 0])
+
+    def test_no_limit_is_not_asked(self) -> None:
+        gate = Gate(Limits(per_player=0), shared=self.cluster.node().places)
+        gate.leave(self.settled(gate))
+        self.assertEqual(self.taken(), [0, 0, 0])

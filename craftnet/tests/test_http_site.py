@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.admission import Admission
+from craftnet.access.enforcement import Enforcement
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.access.revocation import Revocations
 from craftnet.claims import Seen
@@ -122,14 +123,12 @@ class SiteTestCase(SynchronousTestCase):
         self.monitor = Monitor({"sessions": self.check}, {}, self.clock, version="1.2.3", interval=10.0)
         self.monitor.startService()
         self.gateway = FakeGateway()
-        self.revocations = Revocations()
         self.enforced: list[bool] = []
         made = site(
             admission=Admission(self.authority, self.sources.sessions, self.sources.queues),
             sources=self.sources,
             ingest=ingest,
-            revocations=self.revocations,
-            enforcers=[self.enforce],
+            enforcement=Enforcement(Revocations(), [self.enforce], self.clock.seconds),
             gateway=self.gateway if self.udp else None,
             monitor=self.monitor,
             metrics=self.metrics,

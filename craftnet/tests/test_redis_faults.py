@@ -69,8 +69,8 @@ class GoneTests(RedisTestCase):
             await self.unavailable(node)
             await deferLater(reactor, 0.5)
         lines = [formatEvent(one) for one in logged]
-        # One line for each of the three connections, whatever the number of attempts.
-        self.assertEqual(len(lines), 3)
+        # One line for each of the four connections, whatever the number of attempts.
+        self.assertEqual(len(lines), 4)
         self.assertIn(f"127.0.0.1:{self.server.port} is out of reach", lines[0])
         self.assertIn("refused", lines[0])
         self.server.start()

@@ -15,12 +15,14 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS, platformTrust
 from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
-from craftnet.interfaces import IBackend, IBackendFactory
+from craftnet.interfaces import IBackend, IBackendFactory, ICluster
 from craftnet.providers.redis.follower import BLOCK, Follower
 from craftnet.providers.redis.intake import Intake
 from craftnet.providers.redis.keys import Keys
 from craftnet.providers.redis.ledger import Ledger
 from craftnet.providers.redis.link import Credentials, Link
+from craftnet.providers.redis.places import RedisPlaces
+from craftnet.providers.redis.revocations import RedisRevocations
 from craftnet.providers.redis.settings import ARGUMENTS, PASSWORD_VARIABLE, TLS_ARGUMENTS, RedisSettings, parse
 from craftnet.providers.redis.sources import RedisMaterials, RedisQueues, RedisSessions
 from craftnet.providers.redis.subjects import MATERIALS, QUEUES, SESSIONS
@@ -29,7 +31,7 @@ from craftnet.providers.redis.topics import Topics
 from craftnet.sources import Sources
 
 
-@implementer(IBackend)
+@implementer(IBackend, ICluster)
 class RedisBackend:
     """Everything in one Redis.
 
@@ -45,6 +47,7 @@ class RedisBackend:
             return Link(_endpoint(reactor, settings), str(settings.address), credentials, settings.db, reactor, timeout)
 
         asking, blocking, taking = (link(settings.timeout + wait) for wait in (0.0, BLOCK, BLOCK))
+        revoking = link(settings.timeout + BLOCK)
         sessions = Topics(SESSIONS), Ledger(SESSIONS, keys, asking, settings, reactor)
         materials = Topics(MATERIALS), Ledger(MATERIALS, keys, asking, settings, reactor)
         queues = Topics(QUEUES), Ledger(QUEUES, keys, asking, settings, reactor)
@@ -54,8 +57,11 @@ class RedisBackend:
         self.queues = RedisQueues(queues[1], queues[0], self._follower)
         self.sweeper = Sweeper([one.name for one in (SESSIONS, MATERIALS, QUEUES)], keys, asking, settings, reactor)
         intake = Intake(taking, asking, keys, Sources.of(self), reactor)
+        self.revocations = RedisRevocations(revoking, asking, keys, reactor)
+        self.places = RedisPlaces(asking, keys, reactor)
         self.service = MultiService()
-        for part in (asking, blocking, taking, self._follower, self.sweeper, intake):
+        links = (asking, blocking, taking, revoking)
+        for part in (*links, self._follower, self.sweeper, intake, self.revocations, self.places):
             part.setServiceParent(self.service)
 
     @property

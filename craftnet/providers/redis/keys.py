@@ -73,3 +73,27 @@ class Keys:
     def changes(self, partition: int) -> str:
         """A stream: the changes of one partition."""
         return f"{self._prefix}:changes:{partition}"
+
+    @property
+    def revoked(self) -> str:
+        """A sorted set: the tokens (t…) and players (p…) that are revoked, by when that is over."""
+        return f"{self._prefix}:revoked"
+
+    @property
+    def revoked_players(self) -> str:
+        """A hash: of each of these players, when the newest of the revoked tokens may have been issued."""
+        return f"{self._prefix}:revoked:players"
+
+    @property
+    def revocations(self) -> str:
+        """A stream: the newest revocations, numbered."""
+        return f"{self._prefix}:revocations"
+
+    @property
+    def nodes(self) -> str:
+        """A sorted set: the nodes, by when their leases run out (milliseconds, on Redis' clock)."""
+        return f"{self._prefix}:nodes"
+
+    def places(self, node: str) -> str:
+        """A hash: of each player with connections to this node, how many."""
+        return f"{self._prefix}:places:{node}"

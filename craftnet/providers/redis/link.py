@@ -146,9 +146,13 @@ class Link(Service):
         except txredisapi.RedisError as error:
             raise self._unavailable(error, connection) from None
 
-    async def run(self, script: bytes, keys: Sequence[str], arguments: Sequence[Value]) -> Any:
+    async def run(
+        self, script: bytes, keys: Sequence[str], arguments: Sequence[Value], generation: int | None = None
+    ) -> Any:
         """One script of `craftnet.providers.redis.scripts`; raises as `ask` does."""
         connection = await self._usable()
+        if generation not in (None, self.generation):
+            raise Unavailable("Redis was out of reach in between.")
         try:
             return await connection.eval(script, keys, arguments)
         except txredisapi.RedisError as error:

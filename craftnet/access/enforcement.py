@@ -1,0 +1,80 @@
+"""What a revocation does: it is remembered, what it covers is closed, and the other nodes are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from craftnet.access.principal import Principal
+from craftnet.access.revocation import Revocations
+from craftnet.access.revoked import Revocation
+from craftnet.errors import TooManyRequests, Unavailable
+from craftnet.interfaces import IRevocationListener, ISharedRevocations
+
+Enforcer = Callable[[Callable[[Principal], bool]], int]
+"""Closes the connections of the principals that are covered; answers how many."""
+
+
+@implementer(IRevocationListener)
+class Enforcement:
+    """Revokes on this node, what is asked of it and what it hears of.
+
+    Arguments:
+        enforcers: one for each transport.
+        now: Unix seconds.
+        shared: where the other nodes hear of it; None when there are no others.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        revocations: Revocations,
+        enforcers: Sequence[Enforcer],
+        now: Callable[[], float],
+        shared: ISharedRevocations | None = None,
+    ) -> None:
+        self._revocations = revocations
+        self._enforcers = enforcers
+        self._now = now
+        self._shared = shared
+        if shared is not None:
+            shared.follow(self)
+
+    async def revoke(self, revocation: Revocation) -> int:
+        """Revoke on every node; answers how many connections were closed on this one.
+
+        Raises:
+            TooManyRequests: the list is full.
+            Unavailable: it holds on this node, but the others may not know.
+        """
+        self._revocations.add(revocation, self._now())
+        closed = self._enforce()
+        if self._shared is not None:
+            try:
+                await self._shared.publish(revocation)
+            except Unavailable as error:
+                raise Unavailable(f"It holds on this node, but the others may not know: {error.message}") from None
+        return closed
+
+    def revoked(self, revocations: Sequence[Revocation]) -> None:
+        """As in `IRevocationListener`."""
+        now, news, full = self._now(), False, False
+        for revocation in revocations:
+            try:
+                news = self._revocations.add(revocation, now) or news
+            except TooManyRequests:
+                full = True
+        if full:
+            self._log.error("the list of revocations is full: some that other nodes know do not hold on this one")
+        if news:
+            self._enforce()
+
+    def in_force(self) -> Sequence[Revocation]:
+        """As in `IRevocationListener`."""
+        return self._revocations.in_force(self._now())
+
+    def _enforce(self) -> int:
+        return sum(enforce(self._revocations.covers) for enforce in self._enforcers)

@@ -1,0 +1,265 @@
+"""The revocations of all nodes: kept in a sorted set by when they end, and told in a stream that every node follows.
+
+A node first notes where the stream ends, then loads what is kept, then reads the stream from there: nothing falls
+between. It does so again after every interruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from craftnet.access.revoked import Revocation
+from craftnet.errors import TooManyRequests, Unavailable
+from craftnet.interfaces import IRevocationListener, ISharedRevocations
+from craftnet.messages import instant
+from craftnet.providers.redis import clusterscripts as scripts
+from craftnet.providers.redis.keys import Keys
+from craftnet.providers.redis.link import Link, Value
+
+CAPACITY = 100_000
+"""Entries that are kept at most: as many as a node has room for."""
+
+BACKLOG = 10_000
+"""Entries of the stream. A node that is further behind loads everything again."""
+
+BLOCK = 5.0
+"""Seconds for which Redis holds a question that nothing has happened for. A dead connection shows after them."""
+
+BATCH = 1000
+"""Entries that are read at once."""
+
+AT_ONCE = 200
+"""Entries that are told to the others at once."""
+
+RETRY = 0.2
+"""Seconds until Redis is asked again."""
+
+LOADING = 5.0
+"""Seconds for which somebody waits for the list to be loaded."""
+
+LEEWAY = 60.0
+"""Seconds for which an entry is kept after its end: clocks differ."""
+
+RETRY_AFTER = 60
+"""Seconds after which there may be room again."""
+
+
+@implementer(ISharedRevocations)
+class RedisRevocations(Service):
+    """A node's part.
+
+    Arguments:
+        blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK`.
+        asking: the connection for everything else.
+        capacity: see `CAPACITY`.
+
+    Attributes:
+        loads: how often everything was loaded.
+        position: the number of the newest entry of the stream that was heard.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        blocking: Link,
+        asking: Link,
+        keys: Keys,
+        reactor: Any,
+        *,
+        capacity: int = CAPACITY,
+        backlog: int = BACKLOG,
+    ) -> None:
+        self._blocking = blocking
+        self._asking = asking
+        self._names = [keys.revoked, keys.revoked_players, keys.revocations]
+        self._reactor = reactor
+        self._capacity = capacity
+        self._backlog = backlog
+        self._listener: IRevocationListener | None = None
+        self._following: Deferred[None] | None = None
+        self._waiting: list[Deferred[None]] = []
+        self.complete = False
+        self.loads = 0
+        self.position = 0
+
+    def startService(self) -> None:
+        """Begin to follow."""
+        super().startService()
+        self._begin()
+
+    def stopService(self) -> None:
+        """Follow no more."""
+        super().stopService()
+        self.complete = False
+        if self._following is not None:
+            self._following.cancel()
+            self._following = None
+
+    def follow(self, listener: IRevocationListener) -> None:
+        """As in `ISharedRevocations`."""
+        self._listener = listener
+
+    def loaded(self) -> Deferred[None]:
+        """As in `ISharedRevocations`."""
+        return succeed(None) if self.loads else Deferred.fromCoroutine(self._load_awaited())
+
+    def publish(self, revocation: Revocation) -> Deferred[None]:
+        """As in `ISharedRevocations`."""
+        return Deferred.fromCoroutine(self._publish([revocation]))
+
+    async def _publish(self, revocations: Sequence[Revocation]) -> None:
+        now = self._reactor.seconds()
+        arguments: list[Value] = [repr(now - LEEWAY), self._capacity, self._backlog]
+        for one in revocations:
+            player = "" if one.player_id is None else str(one.player_id)
+            arguments += (one.token_id or "", player, repr(one.issued), repr(one.until))
+        if await self._asking.run(scripts.REVOKE, self._names, arguments) < len(revocations):
+            raise TooManyRequests(
+                "The list of revocations is full.",
+                retry_after=RETRY_AFTER,
+                limit=self._capacity,
+                reset=instant(now + RETRY_AFTER),
+            )
+
+    async def _load_awaited(self) -> None:
+        await self._asking.ask("PING")  # without Redis, nobody needs to wait.
+        if self.loads:
+            return
+        waiting: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        try:
+            await waiting.addTimeout(LOADING, self._reactor)
+        except TimeoutError:
+            raise Unavailable("The revocations are not known yet.") from None
+
+    def _begin(self) -> None:
+        self._following = Deferred.fromCoroutine(self._follow_on())
+        self._following.addErrback(self._stopped)
+
+    async def _follow_on(self) -> None:
+        while self.running:
+            await self._blocking.connected()
+            generation = self._blocking.generation
+            try:
+                while self.running:
+                    await self._follow_gapless(generation)
+            except Unavailable as error:
+                self._interrupted(error)
+                await deferLater(self._reactor, RETRY)
+
+    async def _follow_gapless(self, generation: int) -> None:
+        """Load, and read on until something was missed."""
+        newest = await self._blocking.ask("XREVRANGE", self._names[2], "+", "-", "COUNT", 1, generation=generation)
+        self.position = _number(newest[0][0]) if newest else 0
+        known = await self._load(generation)
+        await self._tell_the_others(known)
+        self.loads += 1
+        self.complete = True
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.callback(None)
+        while self.running:
+            entries = await self._read(generation)
+            if entries and _number(entries[0][0]) != self.position + 1:
+                self._log.warn("revocations came faster than this node reads; all are loaded again")
+                self.complete = False
+                return
+            if entries:
+                self._hear([_told(fields) for _, fields in entries])
+                self.position = _number(entries[-1][0])
+            else:
+                await self._publish(())  # forgets what is over.
+
+    async def _load(self, generation: int) -> set[Revocation]:
+        """Everything that is kept."""
+        known: set[Revocation] = set()
+        cursor = b"0"
+        while True:
+            cursor, page = await self._blocking.ask(
+                "ZSCAN", self._names[0], cursor, "COUNT", BATCH, generation=generation
+            )
+            entries = list(zip(page[::2], page[1::2], strict=True))
+            players = [member[1:] for member, _ in entries if member.startswith(b"p")]
+            # There is always one question: HMGET without fields is none.
+            answer = await self._blocking.ask("HMGET", self._names[1], b"", *players, generation=generation)
+            issued = dict(zip(players, answer[1:], strict=True))
+            revocations = [_kept(member, until, issued.get(member[1:])) for member, until in entries]
+            self._hear(revocations)
+            known.update(revocation for revocation in revocations if revocation is not None)
+            if cursor == b"0":
+                return known
+
+    async def _tell_the_others(self, known: set[Revocation]) -> None:
+        """What this node was told while Redis was away, or what Redis has lost."""
+        if self._listener is None:
+            return
+        missing = (revocation for revocation in self._listener.in_force() if revocation not in known)
+        try:
+            while some := list(islice(missing, AT_ONCE)):
+                await self._publish(some)
+        except TooManyRequests:
+            self._log.error("there is no room in Redis for all revocations that this node knows")
+
+    async def _read(self, generation: int) -> Sequence[Any]:
+        question = ("XREAD", "COUNT", BATCH, "BLOCK", round(BLOCK * 1000), "STREAMS", self._names[2])
+        answer = await self._blocking.ask(*question, f"{self.position}-0", generation=generation)
+        return answer[0][1] if answer else ()
+
+    def _hear(self, revocations: Sequence[Revocation | None]) -> None:
+        understood = [revocation for revocation in revocations if revocation is not None]
+        if len(understood) < len(revocations):
+            self._log.warn("{number} revocations in Redis are not ours", number=len(revocations) - len(understood))
+        if understood and self._listener is not None:
+            self._listener.revoked(understood)
+
+    def _interrupted(self, error: Unavailable) -> None:
+        self.complete = False
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.errback(error)
+
+    def _stopped(self, failure: Failure) -> None:
+        """Only stopping ends it; anything else is a bug of ours, after which it goes on."""
+        if failure.check(CancelledError) and not self.running:
+            return
+        self._log.failure("following the revocations in Redis failed", failure)
+        if self.running:
+            self.complete = False
+            self._reactor.callLater(RETRY, self._begin)
+
+
+def _number(entry: bytes) -> int:
+    """Of an entry in the stream."""
+    return int(entry.partition(b"-")[0])
+
+
+def _told(fields: Sequence[bytes]) -> Revocation | None:
+    """An entry of the stream; None when it is not ours."""
+    entry = dict(zip(fields[::2], fields[1::2], strict=False))
+    try:
+        token, player = entry[b"token"].decode(), entry[b"player"].decode()
+        issued, until = float(entry[b"issued"]), float(entry[b"until"])
+        return Revocation(token or None, UUID(player) if player else None, issued, until)
+    except (KeyError, ValueError):
+        return None
+
+
+def _kept(member: bytes, until: bytes, issued: bytes | None) -> Revocation | None:
+    """An entry of the sorted set, with that of the players; None when it is not ours, or just forgotten."""
+    try:
+        if member.startswith(b"t"):
+            return Revocation(member[1:].decode(), None, 0.0, float(until))
+        return None if issued is None else Revocation(None, UUID(member[1:].decode()), float(issued), float(until))
+    except ValueError:
+        return None

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
-from uuid import UUID
 
 from msgspec import Struct
-from treq.client import HTTPClient
 from twisted.application.internet import TimerService
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -18,7 +15,6 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
-from twisted.web.client import Agent
 
 from craftnet import __version__
 from craftnet.access.admission import Admission
@@ -33,6 +29,7 @@ from craftnet.access.revocation import RevocableAuthority, Revocations
 from craftnet.addresses import check_shareable, http_endpoint, parse_public, udp_address
 from craftnet.announcer import Announcer
 from craftnet.banner import Served, watch_hint
+from craftnet.checks import own_checks, probes
 from craftnet.collector import collect_seldom
 from craftnet.errors import ConfigurationError
 from craftnet.http.door import DoorFactory
@@ -49,7 +46,6 @@ from craftnet.observe.census import Census
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
-from craftnet.observe.probes import HttpProbe, ProviderCheck
 from craftnet.openfiles import raise_limit
 from craftnet.protocols.agreement import PATH_SIZE
 from craftnet.protocols.subprotocols import SUPPORTED
@@ -58,9 +54,6 @@ from craftnet.protocols.websocketfactory import MISSED_PONGS, PING_INTERVAL, Fee
 from craftnet.registry import Registry
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions
-
-NOBODY = UUID(int=0)
-"""Whose state is asked for to see whether a provider answers."""
 
 HINT_TTL = 8 * 3600
 """Seconds for which the token in the start-up text holds."""
@@ -207,19 +200,19 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     )
     tolerance = Tolerance(percent=settings.tolerance_percent, seconds=settings.tolerance_ms / 1000)
     hub = Hub(sources, reactor, metrics, tolerance=tolerance, refresh=settings.refresh)
+    cluster = backend if ICluster.providedBy(backend) else None
+    others = {
+        Service.CRAFTING_SERVICE: settings.crafting_service,
+        Service.REAL_TIME_COMBAT: settings.real_time_combat,
+    }
     monitor = Monitor(
-        {
-            "sessions": ProviderCheck(sources.sessions.count),
-            "materials": ProviderCheck(partial(sources.materials.get, NOBODY)),
-            "queues": ProviderCheck(partial(sources.queues.get, NOBODY)),
-        },
-        _probes(settings, reactor),
+        own_checks(sources, cluster, metrics),
+        probes(others, reactor),
         reactor,
         version=__version__,
         interval=settings.health_interval,
     )
     health = HealthFeed(monitor, reactor, metrics, interval=settings.health_interval)
-    cluster = backend if ICluster.providedBy(backend) else None
     revocations = Revocations()
     authority = RevocableAuthority(
         access.authority, revocations, None if cluster is None else cluster.revocations.loaded
@@ -312,15 +305,6 @@ def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) 
             raise ConfigurationError(
                 f"--workers needs a back end that several processes share; {text} keeps its state to itself"
             )
-
-
-def _probes(settings: Settings, reactor: Any) -> dict[Service, HttpProbe]:
-    urls = {
-        Service.CRAFTING_SERVICE: settings.crafting_service,
-        Service.REAL_TIME_COMBAT: settings.real_time_combat,
-    }
-    client = HTTPClient(Agent(reactor))
-    return {service: HttpProbe(service, url, client, reactor) for service, url in urls.items() if url is not None}
 
 
 def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:

@@ -47,6 +47,13 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
+        self._complete = Gauge(
+            "craftnet_cluster_complete",
+            "1 where all nodes know what they share, 0 where something may be missed; absent without other nodes.",
+            ["what"],
+            registry=self.registry,
+            multiprocess_mode="livemin",
+        )
         self._refusals = Counter(
             "craftnet_refusals", "Requests and connections refused.", ["reason"], registry=self.registry
         )
@@ -87,6 +94,10 @@ class Metrics:
     def sessions(self, number: int) -> None:
         """How many sessions are kept now."""
         self._sessions.set(number)
+
+    def complete(self, what: str, complete: bool) -> None:
+        """Whether all nodes know of `what`: revocations or places."""
+        self._complete.labels(what).set(complete)
 
     def watching(self, feed: str, change: int) -> None:
         """`change` more (or fewer) watchers of a feed: crafting, queue or health."""

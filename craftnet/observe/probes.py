@@ -6,6 +6,7 @@ A probe or check may raise anything and take any time; `craftnet.observe.monitor
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from treq.client import HTTPClient
@@ -13,8 +14,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.http_headers import Headers
 
+from craftnet.errors import Unavailable
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service
 from craftnet.observe.health import answered
+from craftnet.observe.metrics import Metrics
 
 LONGEST_REPORT = 65536
 """Bytes of another service's report that are read."""
@@ -38,6 +41,43 @@ class ProviderCheck:
         """Ask; fails as the provider does."""
         await self._ask()
         return Check(status=HealthStatus.OK)
+
+
+class SharedCheck:
+    """Whether what nodes share is known to all of them. If it is not, that degrades the service, and does not stop it.
+
+    Arguments:
+        name: of what is shared.
+        complete: whether it is.
+        problem: what that means, for people.
+        metrics: where that shows.
+        begun: answers when `complete` says something.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        complete: Callable[[], bool],
+        problem: str,
+        metrics: Metrics,
+        begun: Callable[[], Deferred[None]] | None = None,
+    ) -> None:
+        self._name = name
+        self._complete = complete
+        self._problem = problem
+        self._metrics = metrics
+        self._begun = begun
+
+    async def __call__(self) -> Check:
+        """Look."""
+        if self._begun is not None:
+            with suppress(Unavailable):
+                await self._begun()
+        complete = self._complete()
+        self._metrics.complete(self._name, complete)
+        if complete:
+            return Check(status=HealthStatus.OK)
+        return Check(status=HealthStatus.DEGRADED, message=self._problem)
 
 
 class HttpProbe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -54,6 +55,11 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def forget(self) -> None:
+        """Remove its data, while it does not run."""
+        shutil.rmtree(self.folder)
+        os.mkdir(self.folder)
 
     def signal(self, number: int) -> None:
         """SIGSTOP makes it slow without end, SIGCONT fast again."""

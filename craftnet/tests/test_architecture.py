@@ -65,6 +65,7 @@ PLACES = {
     "craftnet.registry": "registry",
     "craftnet.client": "client",
     "craftnet.announcer": "composition",
+    "craftnet.checks": "composition",
     "craftnet.collector": "composition",
     "craftnet.openfiles": "composition",
     "craftnet.service": "composition",
@@ -265,8 +266,9 @@ class PurityTests(SynchronousTestCase):
 class SuiteTests(SynchronousTestCase):
     def test_contracts_know_interfaces_only(self) -> None:
         """So that they can be run on any provider."""
-        names = ours(imports(PACKAGE / "tests" / "contracts.py"))
-        self.assertLessEqual({layer(name) for name in names - {"craftnet"}}, {"core", "interfaces"})
+        for suite in ("contracts.py", "contracts_cluster.py"):
+            names = ours(imports(PACKAGE / "tests" / suite))
+            self.assertLessEqual({layer(name) for name in names - {"craftnet"}}, {"core", "interfaces"})
 
 
 class NameTests(SynchronousTestCase):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from treq.client import HTTPClient
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred, fail, succeed
@@ -10,7 +12,8 @@ from twisted.web.server import Request
 
 from craftnet.errors import Unavailable
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service, instant, to_json
-from craftnet.observe.probes import LONGEST_REPORT, HttpProbe, ProviderCheck, ReportTooLong
+from craftnet.observe.metrics import Metrics
+from craftnet.observe.probes import LONGEST_REPORT, HttpProbe, ProviderCheck, ReportTooLong, SharedCheck
 from craftnet.tests.samples import NOW
 
 
@@ -31,6 +34,33 @@ class Told(Resource):
         request.setResponseCode(self.code)
         request.setHeader("Location", "/elsewhere")
         return self.body
+
+
+class SharedCheckTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.metrics = Metrics()
+        self.complete = False
+
+    def look(self, begun: Callable[[], Deferred[None]] | None = None) -> tuple[Check, float | None]:
+        check = SharedCheck("places", lambda: self.complete, "they may be too many", self.metrics, begun)
+        answer = self.successResultOf(Deferred.fromCoroutine(check()))
+        return answer, self.metrics.registry.get_sample_value("craftnet_cluster_complete", {"what": "places"})
+
+    def test_degrades(self) -> None:
+        self.assertEqual(self.look(), (Check(status=HealthStatus.DEGRADED, message="they may be too many"), 0.0))
+        self.complete = True
+        self.assertEqual(self.look(), (Check(status=HealthStatus.OK), 1.0))
+
+    def test_out_of_reach_is_no_more_than_that(self) -> None:
+        """Providers have checks of their own."""
+        self.assertEqual(self.look(lambda: fail(Unavailable("gone")))[0].status, HealthStatus.DEGRADED)
+
+    def test_waits_for_the_beginning(self) -> None:
+        def begun() -> Deferred[None]:
+            self.complete = True
+            return succeed(None)
+
+        self.assertEqual(self.look(begun)[0].status, HealthStatus.OK)
 
 
 class HttpProbeTests(SynchronousTestCase):

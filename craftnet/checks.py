@@ -1,0 +1,52 @@
+"""What the health of this service is made of: checks of its own parts, and probes of the services next to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from treq.client import HTTPClient
+from twisted.web.client import Agent
+
+from craftnet.interfaces import ICluster
+from craftnet.messages import Service
+from craftnet.observe.metrics import Metrics
+from craftnet.observe.monitor import AsyncCheck
+from craftnet.observe.probes import HttpProbe, ProviderCheck, SharedCheck
+from craftnet.sources import Sources
+
+NOBODY = UUID(int=0)
+"""Whose state is asked for to see whether a provider answers."""
+
+
+def own_checks(sources: Sources, cluster: ICluster | None, metrics: Metrics) -> dict[str, AsyncCheck]:
+    """Of the providers, and of what nodes share where there is a cluster."""
+    checks: dict[str, AsyncCheck] = {
+        "sessions": ProviderCheck(sources.sessions.count),
+        "materials": ProviderCheck(partial(sources.materials.get, NOBODY)),
+        "queues": ProviderCheck(partial(sources.queues.get, NOBODY)),
+    }
+    if cluster is not None:
+        revocations, places = cluster.revocations, cluster.places
+        checks["revocations"] = SharedCheck(
+            "revocations",
+            lambda: revocations.complete,
+            "a token that is revoked on another node may be believed here",
+            metrics,
+            revocations.loaded,
+        )
+        checks["places"] = SharedCheck(
+            "places",
+            lambda: places.complete,
+            "the limit of connections per player may not hold over all nodes",
+            metrics,
+        )
+    return checks
+
+
+def probes(urls: Mapping[Service, str | None], reactor: Any) -> dict[Service, HttpProbe]:
+    """Of the services whose address somebody gave."""
+    client = HTTPClient(Agent(reactor))
+    return {service: HttpProbe(service, url, client, reactor) for service, url in urls.items() if url is not None}

@@ -1,0 +1,231 @@
+"""Two whole services on one Redis: what one knows of players and tokens holds on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from msgspec.structs import replace
+from twisted.application.service import IService, MultiService
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from craftnet.access.development import SECRET_VARIABLE
+from craftnet.access.limits import Limits
+from craftnet.access.principal import ADMIN
+from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch
+from craftnet.closecodes import CloseCode
+from craftnet.providers.redis.places import RedisPlaces
+from craftnet.service import Craftnet, build
+from craftnet.tests.live import SECRET, LiveTestCase, Peer, started, token
+from craftnet.tests.redis_server import RedisServer
+from craftnet.tests.samples import PLAYER, SESSION
+from craftnet.tests.test_client_credentials import Recorder
+from craftnet.tests.test_websocket_access import dated
+
+QUEUE = f"/ws/queue/{PLAYER}"
+LIMIT = 4
+
+
+def parts(service: IService) -> Iterator[IService]:
+    """All services in a service."""
+    yield service
+    if isinstance(service, MultiService):
+        for part in service:
+            yield from parts(part)
+
+
+def places(node: Craftnet) -> RedisPlaces:
+    """Its part in the places."""
+    return next(part for part in parts(node) if isinstance(part, RedisPlaces))
+
+
+class ClusterTestCase(LiveTestCase):
+    """`self.service` and `self.other`."""
+
+    def setUp(self) -> None:
+        """Start Redis and both."""
+        self.redis = RedisServer(durable=True)
+        self.addCleanup(self.redis.stop)
+        self.redis.start()
+        backend = f"redis:port={self.redis.port}:timeout=1"
+        self.settings = replace(self.settings, backend=backend, limits=Limits(per_player=LIMIT), health_interval=0.1)
+        super().setUp()
+        self.other = self.another()
+
+    def another(self) -> Craftnet:
+        """One more node."""
+        node = build(self.settings, reactor, {SECRET_VARIABLE: SECRET})
+        node.privilegedStartService()
+        node.startService()
+        self.addCleanup(lambda: node.running and node.stopService())
+        return node
+
+    def turn_to(self, node: Craftnet) -> None:
+        """Talk to this one from now on."""
+        self.url = node.listener.url
+        self.ws_url = self.url.replace("http", "ws", 1)
+
+    async def closed(self, peer: Peer) -> int:
+        """How it ends."""
+        with self.assertRaises(ConnectionClosed) as caught:
+            while True:
+                await peer.receive()
+        assert caught.exception.rcvd is not None, "closed without a close frame"
+        return caught.exception.rcvd.code
+
+    async def status(self, bearer: str) -> Any:
+        """The response to a handshake: 101, or how it was refused."""
+        try:
+            return (await self.open(QUEUE, bearer)).connection.response
+        except InvalidStatus as error:
+            return error.response
+
+    async def health(self, check: str, wanted: str) -> None:
+        """Wait until /health says so."""
+        while (await (await self.request("GET", "/health")).json())["checks"][check]["status"] != wanted:
+            await deferLater(reactor, 0.05)
+
+
+class RevocationTests(ClusterTestCase):
+    async def revoke(self, **body: object) -> Any:
+        """Ask for it; the response."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token(None, ADMIN)}"}
+        return await self.request("POST", "/revocations", headers=headers, data=msgspec.json.encode(body))
+
+    async def test_posted_here_holds_there(self) -> None:
+        """A feed and a UDP connection on the other node are closed, and all refuse the token, after a restart, too."""
+        await self.publish(started())
+        bearer = dated(reactor.seconds(), "t-1")
+        self.turn_to(self.other)
+        feed, bystander = await self.open(QUEUE, bearer), await self.open(QUEUE, dated(reactor.seconds(), "t-2"))
+        recorder = Recorder()
+        transport = UdpTransport(reactor, Address(self.url), SESSION, PLAYER, bearer)
+        watching = Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.01)).start()
+        await recorder.heard
+        self.turn_to(self.service)
+        response = await self.revoke(jti="t-1")
+        self.assertEqual((response.code, (await response.json())["closed"]), (200, 0))
+        self.assertEqual(await self.closed(feed), CloseCode.TOKEN_REVOKED)
+        self.assertEqual((await watching).verdict, Verdict.REFUSED)
+        await self.service.stopService()
+        await self.other.stopService()
+        self.assertEqual(await self.closed(bystander), CloseCode.GOING_AWAY)
+        for node in (self.another(), self.another()):
+            self.turn_to(node)
+            self.assertEqual((await self.status(bearer)).status_code, 401)
+            self.assertEqual((await self.status(dated(reactor.seconds(), "t-2"))).status_code, 101)
+
+    async def test_by_player(self) -> None:
+        peer = await self.open(QUEUE, dated(reactor.seconds() - 5, "t-1"))
+        self.turn_to(self.other)
+        await self.revoke(player_id=str(PLAYER))
+        self.assertEqual(await self.closed(peer), CloseCode.TOKEN_REVOKED)
+        for node in (self.service, self.other):
+            self.turn_to(node)
+            self.assertEqual((await self.status(dated(reactor.seconds() - 4, "t-3"))).status_code, 401)
+            self.assertEqual((await self.status(dated(reactor.seconds() + 2, "t-4"))).status_code, 101)
+
+    async def test_while_redis_is_gone(self) -> None:
+        """It holds where it is posted; the others hear of it when Redis is back."""
+        bearer = dated(reactor.seconds(), "t-1")
+        here = await self.open(QUEUE, bearer)
+        self.turn_to(self.other)
+        there = await self.open(QUEUE, bearer)
+        await self.health("revocations", "ok")
+        self.redis.kill()
+        await self.health("revocations", "degraded")
+        self.turn_to(self.service)
+        response = await self.revoke(jti="t-1")
+        self.assertEqual(response.code, 503)
+        self.assertEqual(response.headers.getRawHeaders("Retry-After"), ["1"])
+        self.assertIn("holds on this node", (await response.json())["message"])
+        self.assertEqual(await self.closed(here), CloseCode.TOKEN_REVOKED)
+        self.redis.start()
+        self.assertEqual(await self.closed(there), CloseCode.TOKEN_REVOKED)
+        await self.health("revocations", "ok")
+        self.turn_to(self.another())
+        self.assertEqual((await self.status(bearer)).status_code, 401)
+
+    async def test_redis_comes_back_empty(self) -> None:
+        """The nodes tell it what they know."""
+        bearer = dated(reactor.seconds() - 5, "t-1")
+        await self.revoke(player_id=str(PLAYER))
+        self.redis.kill()
+        self.redis.forget()
+        self.redis.start()
+        while b":1" not in self.redis.command("ZCARD", "craftnet:revoked"):
+            await deferLater(reactor, 0.02)
+        self.turn_to(self.another())
+        self.assertEqual((await self.status(bearer)).status_code, 401)
+
+
+class PlacesTests(ClusterTestCase):
+    async def fill(self) -> list[Peer]:
+        """Take the player's places, on both nodes."""
+        peers = []
+        for number in range(LIMIT):
+            self.turn_to((self.service, self.other)[number % 2])
+            peers.append(await self.open(QUEUE, token()))
+        return peers
+
+    async def test_full_everywhere(self) -> None:
+        """Each node has room, and refuses; who leaves one makes room on the other."""
+        peers = await self.fill()
+        for node in (self.service, self.other):
+            self.turn_to(node)
+            refused = await self.status(token())
+            self.assertEqual(refused.status_code, 429)
+            self.assertEqual(refused.headers["X-RateLimit-Limit"], str(LIMIT))
+            self.assertEqual(refused.headers["X-RateLimit-Remaining"], "0")
+            self.assertIn("X-RateLimit-Reset", refused.headers)
+            self.assertEqual(refused.headers["Retry-After"], "5")
+        await peers[0].close()
+        self.turn_to(self.other)
+        while (await self.status(token())).status_code != 101:
+            await deferLater(reactor, 0.02)
+        self.assertEqual((await self.status(token(uuid4(), ADMIN))).status_code, 101)
+
+    async def test_a_node_stops(self) -> None:
+        """Its places are free at once."""
+        await self.fill()
+        await self.other.stopService()
+        self.turn_to(self.service)
+        codes = [(await self.status(token())).status_code for _ in range(LIMIT)]
+        self.assertEqual(codes, [101, 101, 429, 429])
+
+    async def test_a_node_is_killed(self) -> None:
+        """Its links are cut, it says nothing: its places count for as long as its lease holds, and no longer."""
+        await self.fill()
+        dead = places(self.other)
+        name, dead.name = dead.name, None
+        assert name is not None
+        await dead.stopService()
+        self.turn_to(self.service)
+        self.assertEqual((await self.status(token())).status_code, 429)
+        self.redis.command("ZADD", "craftnet:nodes", "1", name)  # as if 15 seconds had passed.
+        codes = [(await self.status(token())).status_code for _ in range(LIMIT)]
+        self.assertEqual(codes, [101, 101, 429, 429])
+
+    async def test_redis_gone_and_back(self) -> None:
+        """Who is connected stays, and counts again."""
+        peers = await self.fill()
+        nodes = [places(node) for node in (self.service, self.other)]
+        before = [node.name for node in nodes]
+        self.redis.kill()
+        self.redis.forget()
+        await peers[2].close()
+        for node in nodes:
+            await node.renew()
+        await self.health("places", "degraded")
+        self.redis.start()
+        for node in nodes:
+            while node.name in before or not node.settled:
+                await node.renew()
+                await deferLater(reactor, 0.02)
+        await self.health("places", "ok")
+        codes = [(await self.status(token())).status_code for _ in range(3)]
+        self.assertEqual(codes, [101, 429, 429])

@@ -27,8 +27,8 @@ class HostPort(Struct, frozen=True):
     port: int
 
     def __add__(self, number: int) -> HostPort:
-        """The same host, `number` ports further."""
-        return HostPort(self.host, self.port + number)
+        """The same host, `number` ports further; any free port stays that."""
+        return HostPort(self.host, self.port and self.port + number)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host or '*'}:{self.port}"

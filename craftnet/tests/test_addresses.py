@@ -45,6 +45,11 @@ class HostPortTests(SynchronousTestCase):
         with contextlib.suppress(ConfigurationError):
             self.assertIn(parse_host_port(text).port, range(65536))
 
+    def test_further(self) -> None:
+        """Each worker has a port of its own; port 0 is any free one already."""
+        self.assertEqual(HostPort("10.0.0.1", 8082) + 2, HostPort("10.0.0.1", 8084))
+        self.assertEqual(HostPort("10.0.0.1", 0) + 2, HostPort("10.0.0.1", 0))
+
 
 class LoopbackTests(SynchronousTestCase):
     def test_loopback(self) -> None:

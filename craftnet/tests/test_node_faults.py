@@ -7,7 +7,6 @@ import re
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -15,29 +14,21 @@ import msgspec
 import treq
 from msgspec.structs import replace
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 from twisted.web.http_headers import Headers
-from zope.interface import implementer
 
 from craftnet.access.principal import PUBLISH
-from craftnet.client.address import Address
-from craftnet.client.backoff import Backoff
-from craftnet.client.endings import Ending
-from craftnet.client.feed import Feed
-from craftnet.client.interfaces import IObserver, ITransport
-from craftnet.client.line import Line
 from craftnet.client.udp import UdpTransport
-from craftnet.client.watch import Outcome, Verdict, Watch
+from craftnet.client.watch import Verdict
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.events import Event, decode
-from craftnet.messages import Status, WebSocketCraftingMessage
+from craftnet.messages import Status
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.settings import RedisSettings
 from craftnet.sources import Sources
-from craftnet.state import SessionState
 from craftnet.tests.contracts import MaterialRecorder, QueueRecorder, SessionRecorder
 from craftnet.tests.live import envelope, started, token
 from craftnet.tests.load import BEGIN, Body, Fault, Load, Post, Round, Strike, load
@@ -45,6 +36,7 @@ from craftnet.tests.nodes import Balancer, Node
 from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import PLAYER, SESSION
+from craftnet.tests.watchers import Kind, Seen, Watching, give_up, watch
 
 SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
 """What the history is made from; any number will do."""
@@ -58,54 +50,7 @@ AGAIN = 0.05
 
 VERDICTS = {Status.COMPLETED: Verdict.COMPLETED, Status.FAILED: Verdict.FAILED}
 
-Watching = Deferred[Outcome]
 Recorder = SessionRecorder | MaterialRecorder | QueueRecorder
-
-
-@implementer(IObserver)
-class Seen:
-    """What a watcher saw.
-
-    Attributes:
-        positions: of WebSocket, by epoch.
-        percents: of progress, and over UDP the state's version, too.
-        endings: of connections.
-    """
-
-    def __init__(self) -> None:
-        self.positions: dict[str, list[int]] = {}
-        self.percents: list[float] = []
-        self.versions: list[int] = []
-        self.endings: list[Ending] = []
-        self.feed: Feed | None = None
-
-    def connecting(self, transport: str) -> None:
-        """As in `IObserver`."""
-
-    def told(self, transport: str, update: Any, feed: Feed) -> None:
-        """As in `IObserver`."""
-        self.feed = feed
-        if isinstance(update.state, SessionState):
-            self.versions.append(update.state.version)
-        for message in update.messages:
-            if isinstance(message, WebSocketCraftingMessage):
-                if message.epoch is not None and message.version is not None:
-                    self.positions.setdefault(message.epoch, []).append(message.version)
-                if message.progress_data is not None:
-                    self.percents.append(message.progress_data.progress_percentage)
-
-    def measured(self, transport: str, line: Line) -> None:
-        """As in `IObserver`."""
-
-    def waiting(self, delay: float, ending: Ending) -> None:
-        """As in `IObserver`."""
-        self.endings.append(ending)
-
-    @property
-    def goes_back(self) -> str:
-        """Which of what it saw became older than before."""
-        rows: dict[str, Sequence[float]] = {"percent": self.percents, "version": self.versions, **self.positions}
-        return ", ".join(f"{name}: {row}" for name, row in rows.items() if row != sorted(row))
 
 
 class NodesTestCase(TestCase):
@@ -128,16 +73,10 @@ class NodesTestCase(TestCase):
         self.balancer.start()
         self.addCleanup(self.balancer.stop)
 
-    def watch(
-        self, session: UUID, player: UUID, kind: type[WebSocketTransport | UdpTransport]
-    ) -> tuple[Seen, Watching]:
+    def watch(self, session: UUID, player: UUID, kind: Kind) -> tuple[Seen, Watching]:
         """Begin to watch through the balancer."""
-        seen = Seen()
-        address = Address(f"http://127.0.0.1:{self.balancer.port}")
-        transport: ITransport = kind(reactor, address, session, player, token(player))
-        backoff = Backoff(first=0.1, cap=0.5, uniform=Random(session.int).uniform)
-        watching = Watch(reactor, session, [transport], seen, backoff).start()
-        self.addCleanup(_give_up, watching)
+        seen, watching = watch(self.balancer.port, session, player, kind)
+        self.addCleanup(give_up, watching)
         return seen, watching
 
     async def post(self, node: Node, body: Body) -> dict[str, Any] | None:
@@ -319,8 +258,3 @@ def events(work: Load) -> list[Event]:
 def history(recorder: Recorder) -> list[Any]:
     """What was heard, but for when this service took it."""
     return [None if one is None else replace(one, accepted=0.0) for one in recorder.heard]
-
-
-def _give_up(watching: Watching) -> None:
-    watching.addErrback(lambda failure: failure.trap(CancelledError) and None)
-    watching.cancel()

@@ -1,0 +1,104 @@
+"""Two workers on one Redis, as an operator runs them: one port, one state."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+
+import treq
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+from twisted.web.client import ResponseNeverReceived
+from twisted.web.http_headers import Headers
+
+from craftnet.access.principal import PUBLISH
+from craftnet.client.udp import UdpTransport
+from craftnet.client.websocket import WebSocketTransport
+from craftnet.tests.live import envelope, token
+from craftnet.tests.nodes import Node
+from craftnet.tests.redis_nodes import until
+from craftnet.tests.redis_server import RedisServer, free_port
+from craftnet.tests.samples import PLAYER, RECIPE, SESSION
+from craftnet.tests.test_workers import children
+from craftnet.tests.watchers import Seen, give_up, watch
+
+WATCHERS = 20
+"""Enough for both workers to have some."""
+
+
+class WorkersTests(TestCase):
+    timeout = 60
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it; unittest would not.
+        """Start it all."""
+        redis = RedisServer()
+        self.addCleanup(redis.stop)
+        redis.start()
+        options = ["--workers", "2", "--http", f"tcp:{free_port()}:interface=127.0.0.1", "--udp", "127.0.0.1:0"]
+        options += ["--udp-heartbeat", "1000", "--drain-time", "0.2", "--backend", f"redis:port={redis.port}"]
+        self.node = Node(options)
+        self.addCleanup(self.node.end)
+        await self.node.start()
+        await self.listening(2)
+
+    async def test_one_service(self) -> None:
+        """What one worker takes, the watchers of both hear, through the death of one; then all end in order."""
+        await self.publish("session.start", {"player_id": str(PLAYER), "recipe_id": str(RECIPE)})
+        watchers = [self.watch() for _ in range(WATCHERS)]
+        (player,) = udp = [self.watch(UdpTransport)]
+        await until(lambda: all(seen.percents for seen in (*watchers, *udp)))
+        self.assertEqual(await self.metric("websocket"), WATCHERS)
+        self.assertEqual(await self.metric("udp"), 1)
+        await self.publish("session.progress", {"progress_percentage": 20, "status": "active"})
+        await until(lambda: all(seen.percents[-1] == 20 for seen in (*watchers, *udp)))
+
+        before = children(self.node.pid)
+        os.kill(min(before), signal.SIGKILL)
+        await until(lambda: any(seen.endings for seen in watchers))
+        await self.publish("session.progress", {"progress_percentage": 40, "status": "active"})
+        await until(lambda: all(seen.percents[-1] == 40 for seen in (*watchers, *udp)))
+        self.assertTrue(0 < sum(len(seen.endings) > 0 for seen in watchers) < WATCHERS)
+        self.assertLessEqual(len(player.endings), 1)
+        await self.listening(3)
+        self.assertEqual(len(children(self.node.pid) - before), 1)
+        while await self.metric("websocket") != WATCHERS:
+            await deferLater(reactor, 0.05)
+        await self.publish("session.progress", {"progress_percentage": 60, "status": "active"})
+        await until(lambda: all(seen.percents[-1] == 60 for seen in (*watchers, *udp)))
+        self.assertEqual([seen.goes_back for seen in watchers if seen.goes_back], [])
+
+        for seen in watchers:
+            seen.endings.clear()
+        self.assertEqual(await self.node.end(signal.SIGTERM), 0)
+        await until(lambda: all(seen.endings for seen in watchers))
+        self.assertEqual([seen for seen in watchers if "(1001)" not in seen.endings[0].reason], [])
+
+    async def listening(self, times: int) -> None:
+        """Wait until so many workers have listened since the start."""
+        await until(lambda: self.node.text.count("HTTP and WebSocket: ") == times)
+
+    def watch(self, kind: type[WebSocketTransport | UdpTransport] = WebSocketTransport) -> Seen:
+        """One more watcher."""
+        seen, watching = watch(self.node.port, SESSION, PLAYER, kind)
+        self.addCleanup(give_up, watching)
+        return seen
+
+    async def publish(self, kind: str, data: dict[str, object]) -> None:
+        """One event, to whichever worker; the same again when that one dies meanwhile."""
+        event = envelope(f"crafting.{kind}", {"session_id": str(SESSION), **data})
+        headers = Headers({"Authorization": [f"Bearer {token(None, PUBLISH)}"]})
+        answer = None
+        while answer is None:
+            with contextlib.suppress(ResponseNeverReceived):
+                response = await treq.post(f"{self.node.url}/events", headers=headers, json=event, persistent=False)
+                answer = await response.json()
+        self.assertEqual((answer["accepted"] + answer["duplicates"], answer["rejected"]), (1, []))
+
+    async def metric(self, transport: str) -> float:
+        """How many connections there are, as whichever worker answers tells it."""
+        response = await treq.get(f"{self.node.url}/metrics", persistent=False)
+        found = re.search(rf'^craftnet_connections\{{transport="{transport}"\}} (\S+)$', await response.text(), re.M)
+        return float(found[1]) if found else 0.0

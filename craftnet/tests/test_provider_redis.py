@@ -187,7 +187,7 @@ class FactoryTests(SynchronousTestCase):
 
     def test_bad_arguments_are_named(self) -> None:
         bad = {"port": "x", "db": "-1", "prefix": "a b", "timeout": "0", "retention": "nan", "idle": "", "host": ""}
-        bad |= {"remembered": "1.5", "memory": "1e99", "backlog": "1", "user": ""}
+        bad |= {"remembered": "1.5", "memory": "1e99", "backlog": "1", "user": "", "sentinel": "host", "service": ""}
         self.assertEqual(bad.keys(), RedisFactory.arguments.keys())
         for name, text in bad.items():
             error = self.assertRaises(ConfigurationError, RedisFactory({}).build, reactor, {name: text})

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from OpenSSL.SSL import Error as SslError
 from twisted.application.service import MultiService
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
-from twisted.internet.ssl import Certificate, optionsForClientTLS, platformTrust, trustRootFromCertificates
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IBackend, IBackendFactory, ICluster
+from craftnet.providers.redis.endpoints import endpoint
 from craftnet.providers.redis.follower import BLOCK, Follower
 from craftnet.providers.redis.intake import Intake
 from craftnet.providers.redis.keys import Keys
 from craftnet.providers.redis.ledger import Ledger
 from craftnet.providers.redis.link import Credentials, Link
+from craftnet.providers.redis.lookout import Lookout
 from craftnet.providers.redis.places import RedisPlaces
 from craftnet.providers.redis.revocations import RedisRevocations
-from craftnet.providers.redis.settings import ARGUMENTS, PASSWORD_VARIABLE, TLS_ARGUMENTS, RedisSettings, parse
+from craftnet.providers.redis.sentinels import SentinelEndpoint
+from craftnet.providers.redis.settings import (
+    ARGUMENTS,
+    PASSWORD_VARIABLE,
+    SENTINEL_PASSWORD_VARIABLE,
+    TLS_ARGUMENTS,
+    RedisSettings,
+    parse,
+)
 from craftnet.providers.redis.sources import RedisMaterials, RedisQueues, RedisSessions
 from craftnet.providers.redis.subjects import MATERIALS, QUEUES, SESSIONS
 from craftnet.providers.redis.sweeper import Sweeper
@@ -37,14 +43,20 @@ class RedisBackend:
 
     Arguments:
         reactor: what connects, and the clock.
+        password, sentinel_password: of Redis, and of its sentinels; None when there is none.
     """
 
-    def __init__(self, reactor: Any, settings: RedisSettings, password: str | None) -> None:
+    def __init__(
+        self, reactor: Any, settings: RedisSettings, password: str | None, sentinel_password: str | None = None
+    ) -> None:
         keys = Keys(settings.prefix)
 
+        way, credentials = endpoint(reactor, settings, sentinel_password), Credentials(settings.user, password)
+        sentinels = way if isinstance(way, SentinelEndpoint) else None
+
         def link(timeout: float) -> Link:
-            credentials = Credentials(settings.user, password)
-            return Link(_endpoint(reactor, settings), str(settings.address), credentials, settings.db, reactor, timeout)
+            master = sentinels is not None
+            return Link(way, settings.described, credentials, settings.db, reactor, timeout, master=master)
 
         asking, blocking, taking = (link(settings.timeout + wait) for wait in (0.0, BLOCK, BLOCK))
         revoking = link(settings.timeout + BLOCK)
@@ -63,6 +75,8 @@ class RedisBackend:
         links = (asking, blocking, taking, revoking)
         for part in (*links, self._follower, self.sweeper, intake, self.revocations, self.places):
             part.setServiceParent(self.service)
+        if sentinels is not None:
+            Lookout(sentinels, links, reactor).setServiceParent(self.service)
 
     @property
     def epoch(self) -> str | None:
@@ -85,7 +99,7 @@ class _Factory:
         password = self._environ.get(PASSWORD_VARIABLE) or None
         if settings.user is not None and password is None:
             raise ConfigurationError(f"{self.name}: user= needs a password in {PASSWORD_VARIABLE}")
-        return RedisBackend(reactor, settings, password)
+        return RedisBackend(reactor, settings, password, self._environ.get(SENTINEL_PASSWORD_VARIABLE) or None)
 
 
 @implementer(IBackendFactory)
@@ -108,18 +122,3 @@ class RedissFactory(_Factory):
     summary = "as redis, with TLS; the server's certificate is checked"
     arguments = TLS_ARGUMENTS
     tls = True
-
-
-def _endpoint(reactor: Any, settings: RedisSettings) -> IStreamClientEndpoint:
-    endpoint = HostnameEndpoint(reactor, settings.host, settings.port, timeout=settings.timeout)
-    if not settings.tls:
-        return endpoint
-    if settings.ca is None:
-        trust = platformTrust()
-    else:
-        try:
-            trust = trustRootFromCertificates([Certificate.loadPEM(Path(settings.ca).read_bytes())])
-        except (OSError, ValueError, SslError):
-            raise ConfigurationError(f"rediss: ca names {settings.ca}, which is no readable certificate") from None
-    secured: IStreamClientEndpoint = wrapClientTLS(optionsForClientTLS(settings.host, trustRoot=trust), endpoint)
-    return secured

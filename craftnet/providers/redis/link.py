@@ -72,6 +72,7 @@ class Link(Service):
     Arguments:
         described: where Redis is, for logs.
         timeout: seconds until an answer is no longer waited for; the connection is given up then.
+        master: whether to make sure that it is one. Needs the right to the command ROLE.
 
     Attributes:
         generation: how many connections there were.
@@ -87,6 +88,8 @@ class Link(Service):
         db: int,
         reactor: Any,
         timeout: float,
+        *,
+        master: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._described = described
@@ -94,6 +97,7 @@ class Link(Service):
         self._db = db
         self._reactor = reactor
         self._timeout = timeout
+        self._master = master
         self._factory = Factory.forProtocol(self._protocol)
         self._factory.noisy = False
         self.generation = 0
@@ -123,6 +127,11 @@ class Link(Service):
             keeping.cancel()
         self._release()
         return gone
+
+    def renew(self) -> None:
+        """Give the connection up, and make another: the endpoint may lead elsewhere by now."""
+        if self._connection is not None:
+            self._connection.transport.abortConnection()
 
     async def connected(self) -> None:
         """Wait for the connection, however long it takes."""
@@ -209,12 +218,16 @@ class Link(Service):
             if self._db:
                 await connection.select(self._db)
             await connection.ping()
+            role = (await connection.role())[0] if self._master else b"master"
         except txredisapi.RedisError as error:
             connection.transport.abortConnection()
             raise Unavailable(f"{_reason(error)} {connection.why}".rstrip()) from None
         except CancelledError:
             connection.transport.abortConnection()
             raise
+        if role != b"master":
+            connection.transport.abortConnection()
+            raise Unavailable("who is called the master is none (yet, or any more)")
         return connection
 
     def _succeeded(self) -> None:

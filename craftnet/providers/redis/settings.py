@@ -7,11 +7,14 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from craftnet.addresses import HostPort, parse_port
+from craftnet.addresses import HostPort, parse_port, parse_public
 from craftnet.errors import ConfigurationError
 
 PASSWORD_VARIABLE = "CRAFTNET_REDIS_PASSWORD"
 """The environment variable with the password: on a command line, everybody on the machine could read it."""
+
+SENTINEL_PASSWORD_VARIABLE = "CRAFTNET_SENTINEL_PASSWORD"
+"""That of the sentinels, which have one of their own, if any."""
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -20,6 +23,8 @@ class RedisSettings(Struct, frozen=True):
     """Where Redis is, and how long things are kept in it. The password is not among them, so that no text shows it.
 
     Attributes:
+        sentinels: who says where Redis is, instead of `host` and `port`; empty when nobody needs to be asked.
+        service: what they call it.
         db: the number of the database.
         prefix: what every key begins with; services with the same one share everything.
         user: the ACL user; None for the default one.
@@ -35,6 +40,8 @@ class RedisSettings(Struct, frozen=True):
 
     host: str = "127.0.0.1"
     port: int = 6379
+    sentinels: tuple[HostPort, ...] = ()
+    service: str = "mymaster"
     db: int = 0
     prefix: str = "craftnet"
     user: str | None = None
@@ -49,8 +56,15 @@ class RedisSettings(Struct, frozen=True):
 
     @property
     def address(self) -> HostPort:
-        """Where Redis is."""
+        """Where Redis is, unless sentinels say it."""
         return HostPort(self.host, self.port)
+
+    @property
+    def described(self) -> str:
+        """The same for people."""
+        if not self.sentinels:
+            return str(self.address)
+        return f"{self.service} (by the sentinels {', '.join(map(str, self.sentinels))})"
 
 
 _DEFAULTS = RedisSettings()
@@ -58,6 +72,9 @@ _DEFAULTS = RedisSettings()
 ARGUMENTS: Mapping[str, str] = {
     "host": f"where Redis is (default {_DEFAULTS.host})",
     "port": f"its port (default {_DEFAULTS.port})",
+    "sentinel": "host:port of the sentinels that say where it is, separated by commas, instead of host and port; their "
+    f"own password, if any, is taken from {SENTINEL_PASSWORD_VARIABLE}",
+    "service": f"what the sentinels call it (default {_DEFAULTS.service})",
     "db": f"the number of the database (default {_DEFAULTS.db})",
     "prefix": f"what every key begins with (default {_DEFAULTS.prefix}); nodes with the same one share everything",
     "user": f"the ACL user, if not the default one; the password is taken from {PASSWORD_VARIABLE}",
@@ -98,13 +115,26 @@ def parse(arguments: Mapping[str, str], *, tls: bool) -> RedisSettings:
             raise ConfigurationError(f"{name}: nothing is behind {argument}=")
         elif argument == "port":
             values[argument] = parse_port(text)
+        elif argument == "sentinel":
+            values["sentinels"] = tuple(_sentinel(name, each) for each in text.split(","))
         else:
             values[argument] = text
     if not _PREFIX.fullmatch(str(values.get("prefix", _DEFAULTS.prefix))):
         raise ConfigurationError(f"{name}: prefix takes 1 to 64 letters, digits, '_', '.' and '-'")
     if values.get("port") == 0:
         raise ConfigurationError(f"{name}: port must be above 0")
+    if "sentinel" in arguments and not arguments.keys().isdisjoint({"host", "port"}):
+        raise ConfigurationError(f"{name}: either host= and port= or sentinel= says where Redis is, not both")
+    if "service" in arguments and "sentinel" not in arguments:
+        raise ConfigurationError(f"{name}: service= needs sentinel=")
     return RedisSettings(**values)  # type: ignore[arg-type]  # each was made what its field is.
+
+
+def _sentinel(name: str, text: str) -> HostPort:
+    try:
+        return parse_public(text.strip())
+    except ConfigurationError:
+        raise ConfigurationError(f"{name}: sentinel takes host:port,host:port…, not {text!r}") from None
 
 
 def _number(name: str, argument: str, text: str) -> float:

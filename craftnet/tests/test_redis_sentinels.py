@@ -1,0 +1,179 @@
+"""A Redis that Sentinel looks after: real sentinels, real fail-overs, and sentinels that are of no use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.addresses import HostPort
+from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.providers.redis.backend import RedisBackend
+from craftnet.providers.redis.settings import RedisSettings, parse
+from craftnet.specs import parse_spec
+from craftnet.tests.contracts import SessionRecorder, complete
+from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_server import RedisServer, Sentinel, free_port
+from craftnet.tests.samples import NOW, SESSION, event, start
+from craftnet.tests.test_redis_faults import insist
+
+
+class SettingsTests(SynchronousTestCase):
+    def test_sentinels(self) -> None:
+        spec = parse_spec("redis:sentinel=one.example:26379,[::1]:26380:service=crafts:prefix=game")
+        settings = parse(spec.arguments, tls=False)
+        self.assertEqual(settings.sentinels, (HostPort("one.example", 26379), HostPort("::1", 26380)))
+        self.assertEqual((settings.service, settings.prefix), ("crafts", "game"))
+        self.assertEqual(settings.described, "crafts (by the sentinels one.example:26379, [::1]:26380)")
+        self.assertEqual(parse({"sentinel": "one:1"}, tls=True).service, "mymaster")
+
+    def test_refused(self) -> None:
+        for arguments, words in (
+            ({"sentinel": "one"}, "takes host:port"),
+            ({"sentinel": "26379"}, "takes host:port"),
+            ({"sentinel": "one:0"}, "takes host:port"),
+            ({"sentinel": "one:1,"}, "takes host:port"),
+            ({"sentinel": "one:1", "host": "two"}, "not both"),
+            ({"sentinel": "one:1", "port": "6379"}, "not both"),
+            ({"service": "crafts"}, "needs sentinel="),
+            ({"sentinel": "one:1", "service": ""}, "nothing is behind service="),
+        ):
+            error = self.assertRaises(ConfigurationError, parse, arguments, tls=False)
+            self.assertIn(words, str(error), arguments)
+
+
+class SentinelTestCase(RedisTestCase):
+    """A master; `node` is one that asks sentinels for it."""
+
+    def node(self, *sentinels: int, password: str | None = None, timeout: float = 1.0) -> RedisBackend:
+        """A node, running."""
+        addresses = tuple(HostPort("127.0.0.1", port) for port in sentinels)
+        settings = RedisSettings(sentinels=addresses, prefix=self.prefix, timeout=timeout)
+        node = RedisBackend(reactor, settings, None, password)
+        node.service.startService()
+        self.addCleanup(self.stop, node)
+        return node
+
+    def running(self, server: RedisServer) -> Any:
+        """Start it, and stop it in the end."""
+        self.addCleanup(server.stop)
+        server.start()
+        return server
+
+
+class FailOverTests(SentinelTestCase):
+    """A master and its replica, which one sentinel looks after; another one is gone."""
+
+    def setUp(self) -> None:
+        """Start."""
+        super().setUp()
+        self.replica = self.running(
+            RedisServer("--replicaof", "127.0.0.1", str(self.server.port), "--repl-diskless-sync-delay", "0")
+        )
+
+    async def begin(self) -> tuple[RedisBackend, SessionRecorder]:
+        """A node that has written to the master, and watches."""
+        await until(lambda: b"_link_status:up" in self.replica.command("INFO", "replication"))
+        self.sentinel = self.running(Sentinel(self.server.port))
+        await until(lambda: b"num-slaves\r\n$1\r\n1" in self.sentinel.command("SENTINEL", "MASTER", "mymaster"))
+        node, heard = self.node(free_port(), self.sentinel.port), SessionRecorder()
+        await insist(node, [event(start())])
+        await node.sessions.watch(SESSION, heard)
+        self.server.command("WAIT", "1", "1000")
+        return node, heard
+
+    async def test_master_killed(self) -> None:
+        """The sentinel makes the replica the master, and the node goes on there with what it had."""
+        node, heard = await self.begin()
+        self.server.kill()
+        await insist(node, [event(complete(), NOW + 1)])
+        await until(lambda: heard.versions == [2])
+        self.assertEqual(self.replica.command("HGET", f"test:session:{SESSION}", "version"), b"$1\r\n2\r\n")
+
+    async def test_by_hand(self) -> None:
+        """As for maintenance: the old master lives on, and does not know for ten seconds that it is none any more."""
+        node, heard = await self.begin()
+        self.assertEqual(self.sentinel.command("SENTINEL", "FAILOVER", "mymaster"), b"+OK\r\n")
+        await until(lambda: b"role:master" in self.replica.command("INFO", "replication"))
+        await until(lambda: b"cmd=xread" in self.replica.command("CLIENT", "LIST"))
+        self.assertIn(b"role:master", self.server.command("INFO", "replication"))
+        await insist(node, [event(complete(), NOW + 1)])
+        await until(lambda: heard.versions == [2])
+        self.assertEqual(self.replica.command("HGET", f"test:session:{SESSION}", "version"), b"$1\r\n2\r\n")
+
+
+class Pretender(Protocol):
+    """A sentinel that says to everything what it was told to say."""
+
+    def __init__(self, said: list[bytes]) -> None:
+        self._said = said
+
+    def dataReceived(self, data: bytes) -> None:
+        """Answer, unless there is nothing to say."""
+        if self.transport is not None:
+            self.transport.write(self._said[0])
+
+
+class BadSentinelTests(SentinelTestCase):
+    """Who asks them must not believe them, nor wait for them."""
+
+    def pretender(self, said: list[bytes]) -> int:
+        """The port of one."""
+        factory: Any = Factory.forProtocol(lambda: Pretender(said))
+        factory.noisy = False
+        port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        number: int = port.getHost().port
+        return number
+
+    def naming(self, server: RedisServer) -> bytes:
+        """The answer of one that takes `server` for the master."""
+        port = b"%d" % server.port
+        return b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%b\r\n" % (len(port), port)
+
+    async def test_next(self) -> None:
+        """One is gone, one silent, one has not heard of it, one is no sentinel; the last one knows."""
+        useless = [self.pretender([answer]) for answer in (b"", b"*-1\r\n", b"-ERR unknown\r\n", b"*1\r\n$1\r\nx\r\n")]
+        node = self.node(free_port(), *useless, self.pretender([self.naming(self.server)]), timeout=0.3)
+        await insist(node, [event(start())])
+        # It is the first one from now on.
+        self.server.command("CLIENT", "KILL", "TYPE", "normal")
+        await insist(node, [event(complete(), NOW + 1)])
+
+    async def test_none(self) -> None:
+        """The log says who was asked, and what came of it."""
+        gone = free_port()
+        with capturedLogs() as logged:
+            node = self.node(gone, self.pretender([b"*-1\r\n"]))
+            await self.assertFailure(node.sessions.count(), Unavailable)
+        text = " ".join(map(formatEvent, logged))
+        for words in ("mymaster (by the sentinels 127.0.0.1:", f"127.0.0.1:{gone}: ", "refused", "does not know it"):
+            self.assertIn(words, text)
+
+    async def test_no_master(self) -> None:
+        """Whom it names may be a replica: nothing is asked of that one."""
+        replica = self.running(RedisServer("--replicaof", "127.0.0.1", str(self.server.port)))
+        said = [self.naming(replica)]
+        with capturedLogs() as logged:
+            node = self.node(self.pretender(said))
+            await self.assertFailure(node.sessions.count(), Unavailable)
+        self.assertIn("is none", " ".join(map(formatEvent, logged)))
+        said[0] = self.naming(self.server)
+        await insist(node, [event(start())])
+        self.assertEqual(await node.sessions.count(), 1)
+
+
+class PasswordTests(SentinelTestCase):
+    async def test_of_the_sentinel(self) -> None:
+        sentinel = self.running(Sentinel(self.server.port, "requirepass a-password-for-tests"))
+        with capturedLogs() as logged:
+            node = self.node(sentinel.port, password="not-the-password")
+            await self.assertFailure(node.sessions.count(), Unavailable)
+        texts = " ".join(map(formatEvent, logged))
+        self.assertIn("WRONGPASS", texts)
+        self.assertNotIn("not-the-password", texts)
+        allowed = self.node(sentinel.port, password="a-password-for-tests")
+        self.assertEqual(await allowed.sessions.count(), 0)

@@ -20,6 +20,9 @@ Key = tuple[int, str, int]
 """A record: its session's index, its topic, its place among the topic's records."""
 
 
+NO_SESSION = -1
+"""In the place of the index: of the connection itself."""
+
 _DOUBLINGS = 6  # beyond them the timeout is at its most anyway.
 
 
@@ -137,7 +140,7 @@ class Outbox:
     def _batch(self) -> dict[Key, _Record]:
         """As many of the first records as fit into a datagram; one at least."""
         batch: dict[Key, _Record] = {}
-        left, sessions = self._room, {0}
+        left, sessions = self._room, {NO_SESSION, 0}
         for key, record in self._waiting.items():
             left -= len(record.octets)
             if key[0] not in sessions:
@@ -153,7 +156,7 @@ def _body(batch: dict[Key, _Record]) -> bytes:
     """The records of a datagram: session after session, each but number 0 with its selector."""
     octets, session = [], 0
     for key in sorted(batch, key=_session):
-        if key[0] != session:
+        if key[0] > session:
             session = key[0]
             octets.append(codec.encode_state_record(Selector(session)))
         octets.append(batch[key].octets)

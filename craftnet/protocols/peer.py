@@ -23,12 +23,12 @@ from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.farewell import Farewell
 from craftnet.protocols.grants import Grant
-from craftnet.protocols.outbox import Outbox
+from craftnet.protocols.outbox import NO_SESSION, Outbox
 from craftnet.protocols.pacing import Pace
 from craftnet.protocols.path import Path
 from craftnet.protocols.records import CloseReason, FreshSecret, Kind
 from craftnet.protocols.replica import Replica
-from craftnet.protocols.roster import AT_ONCE, Roster
+from craftnet.protocols.roster import Roster
 from craftnet.protocols.snapshots import encoded
 from craftnet.protocols.tickets import Ticket
 from craftnet.protocols.timing import Pulse
@@ -46,7 +46,7 @@ BURST = 200
 _PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
 
 _SECRET = "secret"
-_SECRET_AT = 0  # it is of no session; where records begin, none needs to be named.
+"""The topic of a new session_token."""
 
 
 class Terms(Struct, frozen=True):
@@ -204,6 +204,8 @@ class Peer:
 
     def close(self, reason: CloseReason, now: float) -> list[Send]:
         """All is over: what is unacknowledged, with the same exception, then CLOSE, until it is acknowledged."""
+        if reason is CloseReason.REVOKED:
+            self._outbox.clear()
         self._begin_farewell(reason)
         return self.tick(now)
 
@@ -234,7 +236,7 @@ class Peer:
             self._tell_everything(now)
         if now >= self._ticket.renew_at and self._farewell is None:
             secret = self._ticket.offer(self._random, now)
-            self._outbox.put(_SECRET_AT, _SECRET, encoded([FreshSecret(secret)]))
+            self._outbox.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
         if len(self.sessions.replicas) > 1:
             self.sessions.tell_ends()
         return sends + self._flush(now) + self._say_farewell(now)
@@ -250,7 +252,7 @@ class Peer:
         arrived = incoming.arrivals.covers
         landed = self._outbox.acknowledged(arrived, now)
         if landed:
-            if (_SECRET_AT, _SECRET, 0) in landed:
+            if (NO_SESSION, _SECRET, 0) in landed:
                 self._ticket.renewed()
             self.sessions.landed(landed)
         if self._farewell is not None and self._farewell.landed(arrived):
@@ -312,8 +314,6 @@ class Peer:
             self._begin_farewell(reason)
 
     def _begin_farewell(self, reason: CloseReason) -> None:
-        if reason in AT_ONCE:
-            self._outbox.clear()
         if self._farewell is None:
             self._farewell = Farewell(reason)
 

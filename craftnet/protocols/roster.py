@@ -49,6 +49,9 @@ class Roster:
         self.ended: tuple[Replica, ...] = ()
         self.departed: tuple[Replica, ...] = ()
         for grant in ticket.grants:
+            if grant.over not in AT_ONCE:
+                # A feed that ended over the connection before may have ended with more than its end: it is asked again.
+                grant.over = None
             self.join(grant)
 
     def get(self, index: int) -> Replica | None:
@@ -89,12 +92,13 @@ class Roster:
     def end(self, replicas: Iterable[Replica], reason: CloseReason) -> bool:
         """These are over. Whether nothing is left: then the end is the connection's, and is not told here."""
         ending = [replica for replica in replicas if not replica.over]
+        if reason in AT_ONCE:
+            for replica in ending:
+                self._outbox.drop(replica.index)
         if all(replica.over or replica in ending for replica in self.replicas):
             return True
         for replica in ending:
             replica.grant.over = reason
-            if reason in AT_ONCE:
-                self._outbox.drop(replica.index)
         self.ended = (*self.ended, *ending)
         self._note_expiry()
         return False

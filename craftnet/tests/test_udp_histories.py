@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from uuid import UUID
 
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,14 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.client.line import error_bound
 from craftnet.messages import Status
 from craftnet.model import Progress, percent_at, rebase
-from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
-from craftnet.protocols.endpoint import Effect
+from craftnet.protocols.copies import MaterialsChanged, ProgressChanged, SessionEnded
+from craftnet.protocols.endpoint import SHARED_SIZE, Effect
+from craftnet.protocols.initiator import Initiator
 from craftnet.protocols.peer import Peer
 from craftnet.protocols.records import CloseReason
-from craftnet.state import MaterialsState, SessionState
-from craftnet.tests.samples import NOW, running
+from craftnet.state import MaterialsState
+from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.tests.test_udp_delta import changed
-from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, BadNetwork, Lab, held, table
+from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, BadNetwork, Lab, held, table
 
 HISTORIES = 3000
 """Each some 30 datagrams long."""
@@ -25,16 +27,38 @@ HISTORIES = 3000
 TOLERANCE = 0.5
 
 
+class Story:
+    """One session: what the authority says of it, and what the client was told."""
+
+    def __init__(self, index: int, session_id: UUID) -> None:
+        self.index = index
+        self.session = running(session_id)
+        self.materials = replace(table(), session_id=session_id)
+        self.left = False
+        self.progress_told: Progress | None = None
+        self.materials_told: MaterialsState | None = None
+        self.ended: CloseReason | None = None
+
+    @property
+    def session_id(self) -> UUID:
+        """Which."""
+        return self.session.session_id
+
+    def advance(self, progress: Progress) -> None:
+        """The session is like this now."""
+        self.session = replace(self.session, version=self.session.version + 1, progress=progress)
+
+
 class History:
-    """One session on one line."""
+    """A few sessions of one player on one line."""
 
     def __init__(self, seed: int) -> None:
         self.random = random = Random(seed)
         self.lab = Lab(seed=seed)
-        ticket = self.lab.ticket(packet_size=random.choice([64, 100, 512, 1200]))
+        self.ticket = self.lab.ticket(packet_size=random.choice([64, 100, 512, 1200]))
         self.network = BadNetwork(
             self.lab,
-            self.lab.initiator(ticket),
+            self.lab.initiator(self.ticket),
             seed=seed,
             loss=random.choice([0.0, 0.05, 0.25]),
             noise=random.choice([0.0, 0.05, 0.2]),
@@ -42,8 +66,8 @@ class History:
             jitter=random.choice([0.0, 0.05, 0.3]),
         )
         self.network.snapshot = self._snapshot
-        self.session: SessionState = running()
-        self.materials: MaterialsState = table()
+        self.stories = [Story(0, SESSION)]
+        self.answers: list[Story] = []  # over HTTP, to the client, that are on the way.
         self.worst = 0.0
 
     @property
@@ -51,91 +75,166 @@ class History:
         """The newest."""
         return self.network.peers[-1]
 
+    @property
+    def going_on(self) -> list[Story]:
+        """Those that were not ended."""
+        return [story for story in self.stories if not (story.left or story.session.progress.status.terminal)]
+
     def play(self) -> bool:
-        """A few changes; then the line heals, and the session ends. Whether a connection came about in time at all."""
+        """A few changes; then the line heals, and all ends. Whether connections came about in time at all."""
         network = self.network
-        network.start()
-        network.run(8.0)
-        if not network.peers or self.peer.finished is not None or network.client.over is not None:
+        if not self._connect(network.client):
             return False  # a handshake that a quarter of loss each way swallowed.
-        for _ in range(self.random.randrange(1, 6)):
-            self._change()
-            self._tell()
+        for _ in range(self.random.randrange(1, 9)):
+            match self.random.randrange(10):
+                case 0 | 1 | 2 if self.ticket.packet_size >= SHARED_SIZE:
+                    self._join()
+                case 3 if len(self.going_on) > 1:
+                    story = self.random.choice(self.going_on)
+                    story.left = True
+                    network.take(network.client.leave(story.index, network.now))
+                case 4 if len(self.going_on) > 1:
+                    self._end(self.random.choice(self.going_on))
+                case 5 if not self._return():
+                    return False
+                case _:
+                    for story in self.random.sample(self.going_on, self.random.randint(1, len(self.going_on))):
+                        self._change(story)
+                        self._tell(story)
             network.run(self.random.random() * 2)
-            self._compare()
+            self._answer()
+            for story in self.stories:
+                self._compare(story)
         network.heal()
-        over = replace(self.session.progress, status=Status.FAILED, failure_reason="no more iron", remaining=0.0)
-        self.session = replace(self.session, version=self.session.version + 1, progress=over)
-        self._tell()
-        network.perform(self.lab.endpoint.close(self.peer, CloseReason.ENDED, network.now))
-        network.run(14.0)
+        for story in self.going_on:
+            self._end(story)
+        network.run(25.0)
+        self._listen()
         return network.client.over is not CloseReason.UNREACHABLE
 
-    def _change(self) -> None:
+    def _connect(self, client: Initiator) -> bool:
+        network = self.network
+        self._listen()
+        network.client, before = client, len(network.peers)
+        network.start()
+        network.run(8.0)
+        return len(network.peers) > before and self.peer.finished is None and client.over is None
+
+    def _return(self) -> bool:
+        """The client starts anew, with the token and the sessions it had."""
+        self._answer()
+        former = self.network.client
+        known = {story.index: story.session_id for story in self.stories if story.ended is None}
+        client = Initiator(former.token, known, heartbeat=HEARTBEAT, random=self.lab.random.randbytes)
+        connected = self._connect(client)
+        for story in self.stories:
+            if story.left:
+                self.network.take(client.leave(story.index, self.network.now))
+        return connected
+
+    def _join(self) -> None:
+        if len(self.stories) == 6:
+            return
+        session_id = UUID(int=len(self.stories) + 1)
+        story = Story(self.ticket.unused, session_id)
+        self.stories.append(story)
+        self.answers.append(story)
+        _, effects = self.lab.join(self.ticket, session_id, now=self.network.now)
+        self.network.perform(effects)
+
+    def _answer(self) -> None:
+        """The answers over HTTP arrive."""
+        for story in self.answers:
+            self.network.take(self.network.client.watch(story.index, story.session_id))
+        self.answers.clear()
+
+    def _change(self, story: Story) -> None:
         random, now = self.random, self.network.now
         match random.randrange(5):
             case 0:
                 status = random.choice([Status.ACTIVE, Status.PAUSED, Status.INTERRUPTED])
-                progress = replace(rebase(self.session.progress, now), status=status)
+                story.advance(replace(rebase(story.session.progress, now), status=status))
             case 1:
-                progress = Progress(Status.ACTIVE, random.random() * 99, now, random.random() * 100)
+                story.advance(Progress(Status.ACTIVE, random.random() * 99, now, random.random() * 100))
             case 2:
                 self.network.address = random.choice([CLIENT, ELSEWHERE])
-                return
             case _:
-                self.materials = changed(self.materials, random)
-                return
-        self.session = replace(self.session, version=self.session.version + 1, progress=progress)
+                story.materials = changed(story.materials, random)
 
-    def _tell(self) -> None:
+    def _end(self, story: Story) -> None:
+        over = replace(story.session.progress, status=Status.FAILED, failure_reason="no more iron", remaining=0.0)
+        story.advance(over)
+        self._tell(story)
         now = self.network.now
-        for state in (self.session, self.materials):
-            self.network.perform(self.lab.endpoint.tell(self.peer, state, now))
+        self.network.perform(self.lab.endpoint.end(self.peer, story.index, CloseReason.ENDED, now))
 
-    def _snapshot(self, peer: Peer) -> list[Effect]:
+    def _tell(self, story: Story) -> None:
+        for state in (story.session, story.materials):
+            self.network.perform(self.lab.endpoint.tell(self.peer, state, self.network.now, story.index))
+
+    def _snapshot(self, peer: Peer, index: int) -> list[Effect]:
         now = self.network.now
-        effects = self.lab.endpoint.tell(peer, self.session, now) + self.lab.endpoint.tell(peer, self.materials, now)
-        if self.session.progress.status.terminal:
-            effects += self.lab.endpoint.close(peer, CloseReason.ENDED, now)
+        (story,) = (story for story in self.stories if story.index == index)
+        effects = self.lab.endpoint.tell(peer, story.session, now, index)
+        effects += self.lab.endpoint.tell(peer, story.materials, now, index)
+        if story.session.progress.status.terminal:
+            effects += self.lab.endpoint.end(peer, index, CloseReason.ENDED, now)
         return effects
 
-    def _compare(self) -> None:
+    def _compare(self, story: Story) -> None:
         """If the newest has arrived: how wrong, beyond what the client itself says, is what it shows?"""
         client, now = self.network.client, self.network.now
-        copy, truth = client._copies.get(0), self.session.progress
+        copy, truth = client._copies.get(story.index), story.session.progress
         held = None if copy is None else copy.progress.progress
-        if copy is None or held is None or copy.progress.version != self.session.version:
+        if copy is None or held is None or copy.progress.version != story.session.version:
             return
         shown = percent_at(replace(held, anchor=held.anchor - client.pulse.offset), now)
         error = abs(shown - percent_at(truth, now))
         self.worst = max(self.worst, error - error_bound(held, client.conditions, TOLERANCE))
 
-    @property
-    def told(self) -> tuple[Progress, MaterialsState]:
-        """The last the client was told."""
-        progress = [event.progress for event in self.network.events if isinstance(event, ProgressChanged)]
-        materials = [event.materials for event in self.network.events if isinstance(event, MaterialsChanged)]
-        return progress[-1], materials[-1]
+    def _listen(self) -> None:
+        """What the client was told, by session."""
+        stories = {story.session_id: story for story in self.stories}
+        for event in self.network.events:
+            match event:
+                case ProgressChanged(session_id, _, progress):
+                    stories[session_id].progress_told = progress
+                case MaterialsChanged(materials):
+                    stories[materials.session_id].materials_told = materials
+                case SessionEnded(session_id, reason):
+                    stories[session_id].ended = reason
+        self.network.events.clear()
 
 
 class HistoryTests(SynchronousTestCase):
     def test_both_sides_end_with_the_same(self) -> None:
-        played = 0
+        played = sessions = left = 0
         for seed in range(HISTORIES):
             history = History(seed)
             if not history.play():
                 continue
             played += 1
-            progress, materials = history.told
-            over = history.session.progress
-            self.assertEqual(progress.status, Status.FAILED, f"seed {seed}: the end was lost")
-            self.assertEqual(progress.failure_reason, over.failure_reason, f"seed {seed}")
-            self.assertAlmostEqual(progress.percent, over.percent, places=1, msg=f"seed {seed}")
-            wanted = [replace(row, quantity=min(row.quantity, 2**32 - 2)) for row in history.materials.materials]
-            self.assertEqual(list(materials.materials), wanted, f"seed {seed}")
-            self.assertEqual(history.network.client.over, CloseReason.ENDED, f"seed {seed}")
+            for story in history.stories:
+                self._check(story, f"seed {seed}, session {story.index}")
+                sessions += 1
+                left += story.left
+            self.assertIn(history.network.client.over, (CloseReason.ENDED, CloseReason.LEFT), f"seed {seed}")
+            self.assertEqual(len(history.lab.tickets), 0, f"seed {seed}: the ticket is left")
             self.assertLessEqual(history.worst, 0.0, f"seed {seed}: shown worse than stated")
-        self.assertGreater(played, HISTORIES * 0.9)
+        self.assertGreater(played, HISTORIES * 0.85)
+        self.assertGreater(sessions, HISTORIES * 1.3)
+        self.assertGreater(left, HISTORIES * 0.02)
+
+    def _check(self, story: Story, name: str) -> None:
+        if story.left:
+            return
+        progress, materials, over = story.progress_told, story.materials_told, story.session.progress
+        assert progress is not None and materials is not None, name
+        self.assertEqual(progress.status, Status.FAILED, f"{name}: the end was lost")
+        self.assertEqual(progress.failure_reason, over.failure_reason, name)
+        self.assertAlmostEqual(progress.percent, over.percent, places=1, msg=name)
+        wanted = [replace(row, quantity=min(row.quantity, 2**32 - 2)) for row in story.materials.materials]
+        self.assertEqual(list(materials.materials), wanted, name)
 
     def test_a_long_session_with_rotating_keys_and_tokens(self) -> None:
         """Two hours on a bad line: keys rotate every ten minutes, the session_token every half hour."""

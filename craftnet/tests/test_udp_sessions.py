@@ -14,7 +14,7 @@ from craftnet.messages import Status
 from craftnet.protocols import codec
 from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.copies import MaterialsChanged, ProgressChanged, SessionEnded
-from craftnet.protocols.endpoint import SHARED_SIZE, Effect, Gone, Joined, Left
+from craftnet.protocols.endpoint import SHARED_SIZE, Effect, Gone, Joined, Left, Opened
 from craftnet.protocols.grants import INDEXES, MOST
 from craftnet.protocols.initiator import ACK_DELAY, Closed, Event
 from craftnet.protocols.records import CloseReason, Kind
@@ -329,16 +329,24 @@ class ReturnTests(SessionsCase):
         self.assertEqual([session.session_id for session in peer.sessions.replicas], [SESSION, OTHER_SESSION])
 
     def test_an_end_that_was_not_heard_is_told_again(self) -> None:
+        """What the hub ended, the hub is asked for again: its last state may not have been heard either."""
         self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
+        self.lab.send(self.client.leave(2, self.now).datagrams[0], self.now)
         client = self.lab.initiator(self.ticket)
         for index, session_id in enumerate((SESSION, OTHER_SESSION, THIRD)):
             client.watch(index, session_id)
         self.client, (challenge,) = client, datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
         self.now = NOW + 1
         effects = self.lab.send(client.receive(challenge, NOW + 1).datagrams[0], NOW + 1)
-        self.assertEqual(joined(effects), [0, 2])
-        self.assertIn(SessionEnded(OTHER_SESSION, CloseReason.ENDED), self.carry(effects, 1.0))
-        self.assertEqual(len(self.ticket.grants), 2)
+        self.assertEqual(joined(effects), [0, 1])
+        (self.peer,) = (effect.peer for effect in effects if isinstance(effect, Opened))
+        self.tell(1, over(OTHER_SESSION))
+        effects += self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
+        events = self.carry(effects, 1.0)
+        self.assertIn(SessionEnded(THIRD, CloseReason.LEFT), events)
+        self.assertIn(SessionEnded(OTHER_SESSION, CloseReason.ENDED), events)
+        self.assertIn(ProgressChanged(OTHER_SESSION, 9, over(OTHER_SESSION).progress), events)
+        self.assertEqual(len(self.ticket.grants), 1)
 
 
 class AdmissionTests(SessionsCase):

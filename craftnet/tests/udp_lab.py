@@ -13,7 +13,7 @@ from craftnet.access.principal import Principal
 from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.copies import Copy
-from craftnet.protocols.endpoint import Effect, Endpoint, Gone, Opened
+from craftnet.protocols.endpoint import Effect, Endpoint, Gone, Joined, Opened
 from craftnet.protocols.grants import Grant
 from craftnet.protocols.initiator import Event as ClientEvent
 from craftnet.protocols.initiator import Initiator, Output
@@ -125,7 +125,8 @@ class BadNetwork:
         self.peers: list[Peer] = []
         self.gone: list[Peer] = []
         self.address = CLIENT
-        self.snapshot: Callable[[Peer], list[Effect]] = lambda peer: []  # what the hub would tell a new peer.
+        # what the hub would tell a peer of a session that it has just begun to watch.
+        self.snapshot: Callable[[Peer, int], list[Effect]] = lambda peer, index: []
         self._random = Random(seed)
         self._loss = loss
         self._noise = noise
@@ -156,7 +157,8 @@ class BadNetwork:
                     self._carry(datagram, to_server=False)
                 case Opened(peer):
                     self.peers.append(peer)
-                    self.perform(self.snapshot(peer))
+                case Joined(peer, session):
+                    self.perform(self.snapshot(peer, session.index))
                 case Gone(peer):
                     self.gone.append(peer)
 

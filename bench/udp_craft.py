@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from craftnet.messages import Status
 from craftnet.model import Progress, rebase
+from craftnet.protocols.agreement import PLAIN
 from craftnet.protocols.endpoint import Effect, Endpoint, Opened
 from craftnet.protocols.initiator import Initiator
 from craftnet.protocols.peer import Peer, Send, Terms
@@ -54,7 +55,7 @@ class Craft:
 
     def connect(self, now: float) -> tuple[Initiator, Peer]:
         """A client through the handshake."""
-        ticket = self.tickets.issue(SESSION, PLAYER, 1200, now + 3600, now)
+        ticket = self.tickets.issue(SESSION, PLAYER, PLAIN, now + 3600, now)
         client = Initiator(ticket.token, {0: SESSION}, heartbeat=5.0, random=self.random.randbytes)
         peers: list[Peer] = []
         outbox = client.start(now).datagrams

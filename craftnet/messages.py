@@ -243,6 +243,8 @@ class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Points of progress by which what the server tells may be off before it is told again."""
     session_index: Annotated[int, Meta(ge=0, le=255)] = 0
     """What the connection's datagrams call the session."""
+    compression: Literal["lz4", "zstd", "none"] = "none"
+    """What the server packs with, where `compression_enabled`."""
 
 
 class RevocationRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):

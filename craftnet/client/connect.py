@@ -17,6 +17,7 @@ from craftnet import __version__
 from craftnet.client import endings
 from craftnet.client.endings import Ending
 from craftnet.messages import MALFORMED, UdpConnectRequest, UdpConnectResponse, to_json
+from craftnet.protocols.packing import MAX_CONTENT, PACKINGS
 
 TIMEOUT = 10.0
 """Seconds for the whole exchange."""
@@ -31,7 +32,12 @@ async def connect(http: HTTPClient, url: str, player_id: UUID, token: str) -> Ud
         What is needed to send datagrams, or why there will be none. When the server answered, another transport may
         do better, unless the answer is about who asks.
     """
-    request = UdpConnectRequest(player_id=player_id, client_version=_VERSION, supported_compression=["none"])
+    request = UdpConnectRequest(
+        player_id=player_id,
+        client_version=_VERSION,
+        supported_compression=[each.name for each in PACKINGS.values()],
+        max_packet_size=MAX_CONTENT,
+    )
     headers = Headers(
         {
             "Authorization": [f"Bearer {token}"],

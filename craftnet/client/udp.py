@@ -26,6 +26,7 @@ from craftnet.client.resolve import endpoint, resolve
 from craftnet.client.translation import Translation
 from craftnet.messages import UdpConnectResponse
 from craftnet.model import Progress
+from craftnet.protocols.agreement import MAX_DATAGRAM, agreed
 from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
 from craftnet.protocols.initiator import Closed, Connected, Event, Initiator, Output
@@ -41,9 +42,6 @@ if TYPE_CHECKING:  # for annotations only.
 
 PATIENCE = 3.0
 """Seconds within which the server must answer with datagrams; after that, UDP is taken to be blocked somewhere."""
-
-MAX_DATAGRAM = 65_507
-"""Bytes: the longest there is. What is too long for the protocol, the protocol says."""
 
 
 class _Socket(DatagramProtocol):
@@ -220,11 +218,15 @@ class _Link:
 
     def _listen(self, server: tuple[str, int], answer: UdpConnectResponse) -> None:
         initiator = Initiator(
-            SessionToken.parse(answer.session_token), {0: self._session_id}, heartbeat=answer.heartbeat_interval / 1000
+            SessionToken.parse(answer.session_token),
+            {0: self._session_id},
+            heartbeat=answer.heartbeat_interval / 1000,
+            agreement=agreed(answer),
         )
         translation = Translation(self._session_id, self._player_id)
         self._socket = _Socket(self._reactor, self, server, initiator, translation, answer.progress_tolerance)
         interface = "::" if ":" in server[0] else ""
+        # What is too long for the protocol, the protocol says.
         self._port = self._reactor.listenUDP(0, self._socket, interface, MAX_DATAGRAM)
 
     def _release(self) -> None:

@@ -6,10 +6,14 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from craftnet.messages import UdpConnectResponse
 from craftnet.protocols.packing import PACKINGS, Packing
 
 PATH_SIZE = 1200
 """Octets of the longest datagram that every path carries: IPv6's least, less the headers below."""
+
+MAX_DATAGRAM = 65_507
+"""Octets of the longest datagram there is."""
 
 
 class Agreement(Struct, frozen=True, gc=False):
@@ -24,6 +28,16 @@ class Agreement(Struct, frozen=True, gc=False):
     datagram: int
     content: int
     packing: Packing | None = None
+
+
+PLAIN = Agreement(PATH_SIZE, PATH_SIZE)
+"""Datagrams as long as every path carries, and nothing packed."""
+
+
+def agreed(answer: UdpConnectResponse) -> Agreement:
+    """What the server's answer says."""
+    size = answer.negotiated_packet_size
+    return Agreement(min(size, MAX_DATAGRAM), size, PACKINGS.get(answer.compression))
 
 
 def agree(supported: Iterable[str], asked: int, path: int) -> Agreement:

@@ -33,7 +33,7 @@ MAX_SIZE = 1200
 """The longest datagram taken; no client has reason to send one half as long."""
 
 SHARED_SIZE = OVERHEAD + codec.SELECTOR_SIZE + codec.MATERIALS_PART_SIZE + codec.MATERIAL_ROW_SIZE
-"""The least packet size of a connection with several sessions: what a row of a table takes behind a selector."""
+"""How long datagrams must be for several sessions: what a row of a table takes behind a selector."""
 
 # No coming back after these.
 _FINAL = frozenset({CloseReason.ENDED, CloseReason.EXPIRED, CloseReason.NOT_FOUND, CloseReason.REVOKED})
@@ -147,7 +147,7 @@ class Endpoint:
         if ticket is None or ticket.player_id != player_id or not _same_bearer(ticket.bearer, bearer):
             return None
         found = self._peers.get(ticket.connection_id)
-        if ticket.packet_size < SHARED_SIZE or (found is not None and found[0].closing):
+        if ticket.agreement.datagram < SHARED_SIZE or (found is not None and found[0].closing):
             return None
         return ticket
 

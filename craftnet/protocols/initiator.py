@@ -18,9 +18,11 @@ from msgspec import Struct
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
+from craftnet.protocols.agreement import PLAIN, Agreement
 from craftnet.protocols.channel import Channel, Incoming
 from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.copies import Copies, News
+from craftnet.protocols.fragments import Reassembly
 from craftnet.protocols.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
 from craftnet.protocols.records import (
     Challenge,
@@ -80,6 +82,7 @@ class Initiator:
         token: from POST …/connect.
         sessions: what is watched, by the session_index of the same answer.
         heartbeat: seconds between heartbeats, from the same answer.
+        agreement: on what may come packed, from the same answer.
         random: gives that many random bytes.
         count: is told in one word what became of each datagram received.
 
@@ -95,6 +98,7 @@ class Initiator:
         sessions: Mapping[int, UUID],
         *,
         heartbeat: float,
+        agreement: Agreement = PLAIN,
         random: Callable[[int], bytes] = os.urandom,
         count: Callable[[str], None] = lambda outcome: None,
     ) -> None:
@@ -115,6 +119,8 @@ class Initiator:
         self._ack_at = inf
         self._unacknowledged = 0
         self._resync_from = -inf
+        self._packing = agreement.packing
+        self._reassembly = Reassembly(agreement.content)
         self._copies = Copies(sessions)
         self._leaving: list[int] = []  # repeated until the server says that they are over.
         self._leave_at = inf
@@ -278,9 +284,14 @@ class Initiator:
     def _take(self, channel: Channel, incoming: Incoming, output: Output, now: float) -> None:
         match incoming.kind:
             case Kind.STATE:
-                self._unacknowledged += 1
-                self._ack_at = min(self._ack_at, now if self._unacknowledged >= ACK_EVERY else now + ACK_DELAY)
-                self._apply(incoming, output, now)
+                self._owe(now)
+                self._apply(incoming.body, incoming.sequence, output, now)
+            case Kind.MESSAGE if self._packing is not None:
+                self._owe(now)
+                packed = self._reassembly.take(codec.decode_fragment(incoming.body), incoming.sequence)
+                if packed is not None:
+                    content = self._packing.unpack(packed.octets, packed.size)
+                    self._apply(content, packed.sequence, output, now)
             case Kind.HEARTBEAT:
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), now)
             case Kind.CLOSE:
@@ -294,13 +305,18 @@ class Initiator:
             case _:
                 raise codec.misplaced(incoming.kind)
 
-    def _apply(self, incoming: Incoming, output: Output, now: float) -> None:
-        """All the records of a datagram first, then what has changed by them."""
-        records = codec.decode_state(incoming.body)
+    def _owe(self, now: float) -> None:
+        """An ACK is due, soon."""
+        self._unacknowledged += 1
+        self._ack_at = min(self._ack_at, now if self._unacknowledged >= ACK_EVERY else now + ACK_DELAY)
+
+    def _apply(self, body: bytes, sequence: int, output: Output, now: float) -> None:
+        """All the records of a state first, then what has changed by them."""
+        records = codec.decode_state(body)
         for record in records:
             if isinstance(record, FreshSecret):
                 self.token = SessionToken(self.token.connection_id, record.secret)
-        news, faults = self._copies.apply(records, incoming.sequence)
+        news, faults = self._copies.apply(records, sequence)
         for fault in faults:
             self._count(fault.outcome)
             output.datagrams.extend(self.resync(now).datagrams)

@@ -1,52 +1,57 @@
 """What a peer must still be told. Newest wins: a topic's new records take the place of its old ones, sent or not.
 
-Records stay here until they are acknowledged; what is not acknowledged in time is sent again, less and less often,
-until the connection is given up for silence. Bytes are paced (`craftnet.protocols.pacing`), so that a large table or a
-storm of changes cannot flood a line.
+Records stay here until all the datagrams they went in are acknowledged (`craftnet.protocols.parcels` says what goes in
+which); what is not acknowledged in time is sent again, less and less often, until the connection is given up for
+silence. Bytes are paced (`craftnet.protocols.pacing`), so that a large table or a storm of changes cannot flood a line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
-from operator import itemgetter
 
-from craftnet.protocols import codec
+from craftnet.protocols.agreement import Agreement
+from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.pacing import Pace
-from craftnet.protocols.records import Selector
+from craftnet.protocols.parcels import Key, Parcel, packed, plain
+from craftnet.protocols.records import Kind
 from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
-
-Key = tuple[int, str, int]
-"""A record: its session's index, its topic, its place among the topic's records."""
-
-
-NO_SESSION = -1
-"""In the place of the index: of the connection itself."""
 
 _DOUBLINGS = 6  # beyond them the timeout is at its most anyway.
 
 
+class _Flight:
+    """Records that went out together: the sequences that are not acknowledged yet, and whether they were several."""
+
+    __slots__ = ("missing", "several")
+
+    def __init__(self, sequences: list[int]) -> None:
+        self.missing = sequences
+        self.several = len(sequences) > 1
+
+
 class _Record:
-    __slots__ = ("octets", "sequence")
+    __slots__ = ("flight", "octets")
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
-        self.sequence = 0
+        self.flight: _Flight | None = None
 
 
 class Outbox:
     """Records of one peer.
 
     Arguments:
-        room: bytes of records that fit into one datagram.
+        agreement: how long datagrams are, and what may be packed.
         round_trip: says how long an acknowledgement may take.
         pace: says when bytes may go.
     """
 
-    __slots__ = ("_attempts", "_flying", "_pace", "_retry_at", "_room", "_round_trip", "_waiting")
+    __slots__ = ("_agreement", "_attempts", "_flying", "_pace", "_packable", "_retry_at", "_round_trip", "_waiting")
 
-    def __init__(self, room: int, round_trip: RoundTrip, pace: Pace) -> None:
-        self._room = room
+    def __init__(self, agreement: Agreement, round_trip: RoundTrip, pace: Pace) -> None:
+        self._agreement = agreement
+        self._packable = False  # whether packing what waits may be worth a try.
         self._round_trip = round_trip
         self._waiting: dict[Key, _Record] = {}
         self._flying: dict[Key, _Record] = {}
@@ -57,11 +62,12 @@ class Outbox:
     def put(self, session: int, topic: str, records: Sequence[bytes]) -> None:
         """Tell the peer these records instead of all earlier ones of the topic.
 
-        None is longer than `room`, or, of another session than 0, than that less `SELECTOR_SIZE`.
+        Each fits into a datagram; of another session than 0, with its selector.
 
         Arguments:
             session: the index of the session they are of.
         """
+        self._packable = True
         for key in [key for key in self._flying if key[1] == topic and key[0] == session]:
             del self._flying[key]
         for key in [key for key in self._waiting if key[1] == topic and key[0] == session and key[2] >= len(records)]:
@@ -94,11 +100,11 @@ class Outbox:
         paced = self._pace.opens if self._waiting else inf
         return min(paced, self._retry_at if self._flying else inf)
 
-    def flush(self, now: float, send: Callable[[bytes], tuple[int, bytes]]) -> list[bytes]:
+    def flush(self, now: float, send: Callable[[Kind, bytes], tuple[int, bytes]]) -> list[bytes]:
         """The datagrams to send now.
 
         Arguments:
-            send: makes a datagram of a body; gives its sequence and its bytes.
+            send: makes a datagram of a kind and a body; gives its sequence and its bytes.
         """
         if self._flying and now >= self._retry_at:
             self._repeat()
@@ -106,13 +112,15 @@ class Outbox:
             return []
         datagrams = []
         while self._waiting and now >= self._pace.opens:
-            batch = self._batch()
-            sequence, datagram = send(_body(batch))
-            for key, record in batch.items():
-                record.sequence = sequence
-                self._flying[key] = self._waiting.pop(key)
-            self._pace.sent(len(datagram), now)
-            datagrams.append(datagram)
+            parcel = self._parcel()
+            sent = [send(parcel.kind, body) for body in parcel.bodies]  # at once: nothing may come in between.
+            flight = _Flight([sequence for sequence, _ in sent])
+            for key in parcel.keys:
+                record = self._flying[key] = self._waiting.pop(key)
+                record.flight = flight
+            for _, datagram in sent:
+                self._pace.sent(len(datagram), now)
+                datagrams.append(datagram)
         if not self._waiting:
             self._waiting = {}
         if datagrams:
@@ -123,7 +131,9 @@ class Outbox:
         """Drop what has arrived, and say what that is; `arrived` says so of a sequence."""
         if not self._flying:
             return []
-        landed = [key for key, record in self._flying.items() if arrived(record.sequence)]
+        for flight in self._flights():
+            flight.missing = [sequence for sequence in flight.missing if not arrived(sequence)]
+        landed = [key for key, record in self._flying.items() if record.flight and not record.flight.missing]
         if landed:
             for key in landed:
                 del self._flying[key]
@@ -135,32 +145,19 @@ class Outbox:
 
     def _repeat(self) -> None:
         self._attempts += 1
+        self._packable = True
         self._waiting, self._flying = {**self._flying, **self._waiting}, {}
 
-    def _batch(self) -> dict[Key, _Record]:
-        """As many of the first records as fit into a datagram; one at least."""
-        batch: dict[Key, _Record] = {}
-        left, sessions = self._room, {NO_SESSION, 0}
-        for key, record in self._waiting.items():
-            left -= len(record.octets)
-            if key[0] not in sessions:
-                sessions.add(key[0])
-                left -= codec.SELECTOR_SIZE
-            if left < 0 and batch:
-                break
-            batch[key] = record
-        return batch
+    def _parcel(self) -> Parcel:
+        """What goes next."""
+        records = [(key, record.octets) for key, record in self._waiting.items()]
+        if self._packable and self._agreement.packing is not None:
+            whole = any(flight.several for flight in self._flights())
+            parcel = packed(records, self._agreement, whole=whole)
+            if parcel is not None:
+                return parcel
+            self._packable = whole  # if not even the longest message saves anything: not until something else waits.
+        return plain(records, self._agreement.datagram - OVERHEAD)
 
-
-def _body(batch: dict[Key, _Record]) -> bytes:
-    """The records of a datagram: session after session, each but number 0 with its selector."""
-    octets, session = [], 0
-    for key in sorted(batch, key=_session):
-        if key[0] > session:
-            session = key[0]
-            octets.append(codec.encode_state_record(Selector(session)))
-        octets.append(batch[key].octets)
-    return b"".join(octets)
-
-
-_session = itemgetter(0)
+    def _flights(self) -> set[_Flight]:
+        return {record.flight for record in self._flying.values() if record.flight is not None}

@@ -21,10 +21,12 @@ LOSS = 0.05
 DELAY = 0.1
 """Seconds by which the round trip may exceed the shortest one lately before the rate is halved: queues fill up."""
 
+IP_UDP = 48
+"""Bytes of the headers below ours, IPv6 counted."""
+
 _STEP = 1.0  # seconds between two decisions: a lower rate needs time to show.
 _CREEP = RATE / 20
 _FORGETTING = 32
-_IP_UDP = 48  # bytes of the headers below ours, IPv6 counted.
 
 
 class Pace:
@@ -49,7 +51,7 @@ class Pace:
 
     def sent(self, size: int, now: float) -> None:
         """A datagram of `size` bytes went out."""
-        self._paid_until = max(self._paid_until, now) + (size + _IP_UDP) / self.rate
+        self._paid_until = max(self._paid_until, now) + (size + IP_UDP) / self.rate
 
     def forget_line(self) -> None:
         """The peer is somewhere else now."""

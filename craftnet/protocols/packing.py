@@ -6,7 +6,7 @@ Unpacking costs no more than what is asked for, whatever the octets claim.
 from __future__ import annotations
 
 import sys
-from typing import Protocol
+from typing import Literal, Protocol
 
 from lz4.block import LZ4BlockError, compress, decompress  # type: ignore[import-untyped]  # lz4 ships no annotations.
 
@@ -30,7 +30,7 @@ class Packing(Protocol):
     """An algorithm."""
 
     @property
-    def name(self) -> str:
+    def name(self) -> Literal["lz4", "zstd"]:
         """How …/connect names it."""
 
     def pack(self, content: bytes) -> bytes:
@@ -47,7 +47,7 @@ class Packing(Protocol):
 class Lz4:
     """One LZ4 block."""
 
-    name = "lz4"
+    name: Literal["lz4"] = "lz4"
 
     def pack(self, content: bytes) -> bytes:
         """See `Packing`."""
@@ -68,7 +68,7 @@ class Lz4:
 class Zstd:
     """One zstd frame (RFC 8878). The fastest level: higher ones do no better on content as short as this."""
 
-    name = "zstd"
+    name: Literal["zstd"] = "zstd"
 
     def __init__(self) -> None:
         self._compressor = zstd.ZstdCompressor(level=1)  # one for all: making it costs more than what it does.

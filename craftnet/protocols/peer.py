@@ -23,8 +23,9 @@ from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.farewell import Farewell
 from craftnet.protocols.grants import Grant
-from craftnet.protocols.outbox import NO_SESSION, Outbox
+from craftnet.protocols.outbox import Outbox
 from craftnet.protocols.pacing import Pace
+from craftnet.protocols.parcels import NO_SESSION
 from craftnet.protocols.path import Path
 from craftnet.protocols.records import CloseReason, FreshSecret, Kind
 from craftnet.protocols.replica import Replica
@@ -116,7 +117,7 @@ class Peer:
         self._terms = terms
         self._random = random
         self._pace = Pace()
-        self._outbox = Outbox(ticket.packet_size - OVERHEAD, self.pulse.round_trip, self._pace)
+        self._outbox = Outbox(ticket.agreement, self.pulse.round_trip, self._pace)
         self.sessions = Roster(ticket, self._outbox)
         self._taken_until = -inf
         self._sync_at = inf
@@ -300,10 +301,10 @@ class Peer:
 
     def _flush(self, now: float) -> list[Send]:
         address = self._path.address
-        return [Send(datagram, address) for datagram in self._outbox.flush(now, self._send_state)]
+        return [Send(datagram, address) for datagram in self._outbox.flush(now, self._number)]
 
-    def _send_state(self, body: bytes) -> tuple[int, bytes]:
-        datagram = self._channel.seal(Kind.STATE, body)
+    def _number(self, kind: Kind, body: bytes) -> tuple[int, bytes]:
+        datagram = self._channel.seal(kind, body)
         return self._channel.sent, datagram
 
     def _send(self, kind: Kind, body: bytes) -> Send:

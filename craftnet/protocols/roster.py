@@ -11,7 +11,8 @@ from math import inf
 from craftnet.errors import BadDatagram
 from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.grants import Grant
-from craftnet.protocols.outbox import Key, Outbox
+from craftnet.protocols.outbox import Outbox
+from craftnet.protocols.parcels import Key
 from craftnet.protocols.records import CloseReason, SessionOver
 from craftnet.protocols.replica import Replica
 from craftnet.protocols.snapshots import encoded
@@ -69,7 +70,7 @@ class Roster:
         """
         new = None
         if self.get(grant.index) is None:
-            new = Replica(grant, self._ticket.packet_size - OVERHEAD)
+            new = Replica(grant, self._ticket.agreement.datagram - OVERHEAD)
             self.replicas = (*self.replicas, new)
         self._note_expiry()
         return new

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from craftnet.access.principal import Principal
 from craftnet.errors import BadDatagram
+from craftnet.protocols.agreement import Agreement
 from craftnet.protocols.grants import Grant
 from craftnet.protocols.keys import SECRET_SIZE, HandshakeKey, SessionToken
 from craftnet.protocols.layouts import MAC_SIZE
@@ -39,7 +40,7 @@ class Ticket:
 
     Attributes:
         grants: what the connection tells of, in the order of their indexes.
-        packet_size: the longest datagram the client takes.
+        agreement: on sizes and compression.
         renew_at: when to offer a new session_token, Unix seconds.
         bearer: whose bearer token it was first given for, where that is known.
         unused: the lowest index that no session has had.
@@ -49,11 +50,11 @@ class Ticket:
     __slots__ = (
         "_current",
         "_offered",
+        "agreement",
         "bearer",
         "grants",
         "in_use",
         "last_cookie_us",
-        "packet_size",
         "player_id",
         "renew_at",
         "unused",
@@ -61,13 +62,13 @@ class Ticket:
     )
 
     def __init__(
-        self, token: SessionToken, player_id: UUID, packet_size: int, bearer: Principal | None, now: float
+        self, token: SessionToken, player_id: UUID, agreement: Agreement, bearer: Principal | None, now: float
     ) -> None:
         self._current = _Credential(token, HandshakeKey(token.secret), now + TOKEN_LIFETIME)
         self._offered: _Credential | None = None
         self.renew_at = now + RENEWAL
         self.player_id = player_id
-        self.packet_size = packet_size
+        self.agreement = agreement
         self.bearer = bearer
         self.grants: tuple[Grant, ...] = ()
         self.unused = 0

@@ -12,6 +12,7 @@ from uuid import UUID
 from craftnet.access.principal import Principal
 from craftnet.errors import TooManyRequests
 from craftnet.messages import instant
+from craftnet.protocols.agreement import Agreement
 from craftnet.protocols.deadlines import Deadlines
 from craftnet.protocols.grants import INDEXES, MOST, Grant
 from craftnet.protocols.keys import SECRET_SIZE, SessionToken
@@ -50,7 +51,7 @@ class TicketStore:
         self,
         session_id: UUID,
         player_id: UUID,
-        packet_size: int,
+        agreement: Agreement,
         expires: float,
         now: float,
         bearer: Principal | None = None,
@@ -61,7 +62,7 @@ class TicketStore:
             TooManyRequests: a bound is reached.
         """
         self._make_room(session_id, player_id, now)
-        ticket = Ticket(self._new_token(), player_id, packet_size, bearer, now)
+        ticket = Ticket(self._new_token(), player_id, agreement, bearer, now)
         self._tickets[ticket.connection_id] = ticket
         self._grant(ticket, session_id, expires, bearer)
         self._deadlines.set(ticket.connection_id, ticket.lapses)

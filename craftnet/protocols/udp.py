@@ -28,7 +28,7 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.agreement import PATH_SIZE
+from craftnet.protocols.agreement import PATH_SIZE, agree
 from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Joined, Left, Opened
@@ -353,17 +353,19 @@ class UdpGateway(Service):
         if joined is not None:
             ticket, grant = joined
             return self._answer(ticket, request.session_token or "", grant.index, host)
-        size = min(request.max_packet_size, self._path_size)
-        ticket = self._tickets.issue(session_id, player_id, size, expires, now, bearer)
+        agreement = agree(request.supported_compression, request.max_packet_size, self._path_size)
+        ticket = self._tickets.issue(session_id, player_id, agreement, expires, now, bearer)
         return self._answer(ticket, ticket.token.text, 0, host)
 
     def _answer(self, ticket: Ticket, token: str, index: int, host: str) -> UdpConnectResponse:
+        agreement = ticket.agreement
         return UdpConnectResponse(
             session_token=token,
             session_index=index,
             server_endpoint=str(self._public or HostPort(self._name(host), self._bound.port)),
-            compression_enabled=False,
-            negotiated_packet_size=ticket.packet_size,
+            compression_enabled=agreement.packing is not None,
+            compression="none" if agreement.packing is None else agreement.packing.name,
+            negotiated_packet_size=agreement.content,
             heartbeat_interval=self._heartbeat_ms,
             progress_tolerance=self._tolerance,
         )

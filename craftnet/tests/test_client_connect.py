@@ -12,6 +12,7 @@ from twisted.web.client import Agent
 from craftnet.client.connect import connect
 from craftnet.client.endings import Ending, Kind
 from craftnet.messages import UdpConnectResponse, to_json
+from craftnet.protocols.packing import PACKINGS
 from craftnet.tests.samples import PLAYER
 from craftnet.tests.scripted_server import Answer, ScriptedServer
 
@@ -47,7 +48,8 @@ class ConnectTests(TestCase):
             (headers["authorization"], headers["content-type"]), ("Bearer the.bearer.token", "application/json")
         )
         asked = json.loads(self.server.bodies[0])
-        self.assertEqual((asked["player_id"], asked["supported_compression"]), (str(PLAYER), ["none"]))
+        self.assertEqual((asked["player_id"], asked["max_packet_size"]), (str(PLAYER), 65_536))
+        self.assertEqual(asked["supported_compression"], ["zstd", "lz4"] if "zstd" in PACKINGS else ["lz4"])
         self.assertRegex(asked["client_version"], r"^\d+\.\d+\.\d+$")
 
     async def test_refused(self) -> None:

@@ -27,6 +27,7 @@ from craftnet.closecodes import CloseCode
 from craftnet.interfaces import IWatcher
 from craftnet.messages import Status, UdpConnectResponse, to_json
 from craftnet.observe.metrics import Metrics
+from craftnet.protocols.agreement import PLAIN
 from craftnet.protocols.endpoint import MAX_SIZE, Endpoint
 from craftnet.protocols.peer import Terms
 from craftnet.protocols.ticketstore import TicketStore
@@ -79,7 +80,7 @@ class UdpTests(TestCase):
         self.addCleanup(port.stopListening)
         now = clock.seconds()
         return UdpConnectResponse(
-            session_token=tickets.issue(SESSION, PLAYER, MAX_SIZE, now + 60, now).token.text,
+            session_token=tickets.issue(SESSION, PLAYER, PLAIN, now + 60, now).token.text,
             server_endpoint=f"127.0.0.1:{cast(IPv4Address, port.getHost()).port}",
             compression_enabled=False,
             negotiated_packet_size=MAX_SIZE,

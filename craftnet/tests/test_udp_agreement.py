@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.protocols.agreement import Agreement, agree
+from craftnet.messages import UdpConnectResponse
+from craftnet.protocols.agreement import Agreement, agree, agreed
 from craftnet.protocols.packing import PACKINGS
 
 
@@ -33,3 +35,12 @@ class AgreementTests(SynchronousTestCase):
         ):
             self.assertEqual(agree(["lz4"], asked, path), Agreement(datagram, content, lz4))
             self.assertEqual(agree(["none"], asked, path), Agreement(datagram, datagram))
+
+    def test_the_client_reads_the_same(self) -> None:
+        for answer, wanted in (
+            ({"compression_enabled": False}, Agreement(4096, 4096)),
+            ({"compression_enabled": True, "compression": "lz4"}, Agreement(4096, 4096, PACKINGS["lz4"])),
+        ):
+            shape = {"session_token": "x", "server_endpoint": "h:1", "heartbeat_interval": 5000, **answer}
+            told = msgspec.convert({**shape, "negotiated_packet_size": 4096}, UdpConnectResponse)
+            self.assertEqual(agreed(told), wanted)

@@ -87,7 +87,7 @@ class History:
             return False  # a handshake that a quarter of loss each way swallowed.
         for _ in range(self.random.randrange(1, 9)):
             match self.random.randrange(10):
-                case 0 | 1 | 2 if self.ticket.packet_size >= SHARED_SIZE:
+                case 0 | 1 | 2 if self.ticket.agreement.datagram >= SHARED_SIZE:
                     self._join()
                 case 3 if len(self.going_on) > 1:
                     story = self.random.choice(self.going_on)
@@ -125,7 +125,13 @@ class History:
         self._answer()
         former = self.network.client
         known = {story.index: story.session_id for story in self.stories if story.ended is None}
-        client = Initiator(former.token, known, heartbeat=HEARTBEAT, random=self.lab.random.randbytes)
+        client = Initiator(
+            former.token,
+            known,
+            heartbeat=HEARTBEAT,
+            agreement=self.ticket.agreement,
+            random=self.lab.random.randbytes,
+        )
         connected = self._connect(client)
         for story in self.stories:
             if story.left:

@@ -15,6 +15,7 @@ from craftnet.errors import NotFound, TooManyRequests
 from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.observe.metrics import Metrics
+from craftnet.protocols.agreement import agreed
 from craftnet.protocols.copies import MaterialsChanged, ProgressChanged, SessionEnded
 from craftnet.protocols.grants import MOST
 from craftnet.protocols.initiator import Closed, Event, Initiator
@@ -76,9 +77,14 @@ class JoiningTests(SynchronousTestCase):
         )
         self.transport = FakeTransport()
         self.gateway._server.makeConnection(self.transport)
-        self.token = self.connect(SESSION).session_token
-        self.client = Initiator(SessionToken.parse(self.token), {0: SESSION}, heartbeat=5.0)
+        answer = self.connect(SESSION)
+        self.token, self.agreement = answer.session_token, agreed(answer)
+        self.client = self.initiator({0: SESSION})
         self.carry(self.client.start(NOW).datagrams)
+
+    def initiator(self, sessions: dict[int, UUID]) -> Initiator:
+        """A client that holds the token."""
+        return Initiator(SessionToken.parse(self.token), sessions, heartbeat=5.0, agreement=self.agreement)
 
     def connect(
         self, session_id: UUID, token: str | None = None, player_id: UUID = PLAYER, subject: UUID = PLAYER
@@ -180,7 +186,7 @@ class JoiningTests(SynchronousTestCase):
 
     def test_a_client_that_comes_back_has_all_of_them(self) -> None:
         self.connect(OTHER_SESSION, self.token)
-        self.client = Initiator(SessionToken.parse(self.token), {0: SESSION, 1: OTHER_SESSION}, heartbeat=5.0)
+        self.client = self.initiator({0: SESSION, 1: OTHER_SESSION})
         self.clock.advance(1)
         events = self.carry(self.client.start(NOW + 1).datagrams) + self.live(0.2)
         told = {event.session_id for event in events if isinstance(event, ProgressChanged)}

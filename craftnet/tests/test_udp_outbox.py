@@ -2,22 +2,28 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import inf
+from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.protocols.agreement import Agreement
+from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.outbox import Outbox
 from craftnet.protocols.pacing import BURST, RATE, Pace
+from craftnet.protocols.packing import PACKINGS
+from craftnet.protocols.parcels import NO_SESSION, Key
+from craftnet.protocols.records import Kind
 from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
 
 
 class OutboxTests(SynchronousTestCase):
-    """What is sent when, with a room of 100 bytes and the initial timeout of 1 s."""
+    """What is sent when, with 100 bytes for records in a datagram, and the initial timeout of 1 s."""
 
     def setUp(self) -> None:
-        self.outbox = Outbox(100, RoundTrip(), Pace())
+        self.outbox = Outbox(Agreement(100 + OVERHEAD, 100 + OVERHEAD), RoundTrip(), Pace())
         self.sequence = 0
 
-    def _send(self, body: bytes) -> tuple[int, bytes]:
+    def _send(self, kind: Kind, body: bytes) -> tuple[int, bytes]:
         self.sequence += 1
         return self.sequence, body
 
@@ -86,3 +92,95 @@ class OutboxTests(SynchronousTestCase):
 
     def test_nothing_to_do(self) -> None:
         self.assertEqual((self._flush(0.0), self.outbox.deadline, self.outbox.empty), ([], inf, True))
+
+
+class PackedOutboxTests(SynchronousTestCase):
+    """The same where LZ4 was agreed on: records that stay long by themselves, and short ones together."""
+
+    def setUp(self) -> None:
+        agreement = Agreement(100 + OVERHEAD, 4096, PACKINGS["lz4"])
+        self.outbox = Outbox(agreement, RoundTrip(), Pace())
+        self.sent: list[tuple[Kind, bytes]] = []
+
+    def _send(self, kind: Kind, body: bytes) -> tuple[int, bytes]:
+        self.sent.append((kind, body))
+        return len(self.sent), body
+
+    def _flush(self, now: float) -> list[Kind]:
+        """What kinds of datagrams go out."""
+        before = len(self.sent)
+        self.outbox.flush(now, self._send)
+        return [kind for kind, _ in self.sent[before:]]
+
+    def _arrived(self, *sequences: int) -> list[Key]:
+        return self.outbox.acknowledged(lambda sequence: sequence in sequences, 0.1)
+
+    def _several(self, session: int = 0) -> None:
+        """Something that takes more than one datagram, packed."""
+        random = Random(session)
+        self.outbox.put(session, "table", [(octets := random.randbytes(40)) + octets for _ in range(4)])
+
+    def test_a_record_has_arrived_when_all_parts_of_its_message_have(self) -> None:
+        self._several()
+        self.assertEqual(self._flush(0.0), [Kind.MESSAGE] * 2)
+        self.assertEqual(self._arrived(2), [])
+        self.assertEqual(len(self._arrived(1)), 4)
+        self.assertTrue(self.outbox.empty)
+
+    def test_parts_may_be_acknowledged_in_one_go(self) -> None:
+        self._several()
+        self._flush(0.0)
+        self.assertEqual(len(self._arrived(1, 2)), 4)
+
+    def test_all_of_it_goes_again_when_a_part_is_lost(self) -> None:
+        self._several()
+        self._flush(0.0)
+        self._arrived(1)
+        self.assertEqual(self._flush(self.outbox.deadline), [Kind.MESSAGE] * 2)
+        self.assertEqual(self._arrived(2), [])
+        self.assertEqual(len(self._arrived(3, 4)), 4)
+
+    def test_one_message_of_several_parts_at_a_time(self) -> None:
+        """So that a client never drops one that is still needed."""
+        self._several(0)
+        self._flush(0.0)
+        self._several(1)
+        self.assertEqual(self._flush(0.0), [Kind.STATE] * 4)
+        self._arrived(1)
+        self._several(1)
+        self.assertEqual(self._flush(0.0), [Kind.STATE] * 4)
+        self._arrived(2)
+        self._several(1)
+        self.assertEqual(self._flush(0.0), [Kind.MESSAGE] * 2)
+
+    def test_a_message_that_nobody_needs_any_more_stands_in_no_ones_way(self) -> None:
+        self._several(0)
+        self._flush(0.0)
+        self._several(0)
+        self.assertEqual(self._flush(0.0), [Kind.MESSAGE] * 2)
+
+    def test_a_secret_is_packed_with_nothing(self) -> None:
+        secret = b"s" * 33
+        self.outbox.put(0, "table", [b"s" * 90] * 10)
+        self.outbox.put(NO_SESSION, "secret", [secret])
+        self.assertEqual(self._flush(0.0), [Kind.MESSAGE, Kind.STATE])
+        self.assertEqual(self.sent[1][1], secret)
+        self.outbox.put(NO_SESSION, "secret", [secret * 4])
+        self.assertEqual(self._flush(0.0), [Kind.STATE])
+
+    def test_what_cannot_be_packed_is_tried_once(self) -> None:
+        tries = []
+
+        class Counted:
+            name = PACKINGS["lz4"].name
+            unpack = PACKINGS["lz4"].unpack
+
+            def pack(self, content: bytes) -> bytes:
+                tries.append(len(content))
+                return content
+
+        outbox = Outbox(Agreement(100 + OVERHEAD, 4096, Counted()), RoundTrip(), Pace())
+        outbox.put(0, "table", [b"x" * 90] * 100)
+        while outbox.deadline < 1.0:
+            outbox.flush(outbox.deadline if outbox.deadline > 0 else 0.0, self._send)
+        self.assertEqual(len(tries), 1)

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable
 from itertools import pairwise
 from math import inf
-from typing import cast
+from typing import Literal, cast
 from uuid import UUID
 
 from twisted.internet import reactor as installed
@@ -26,7 +26,7 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Progress
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.agreement import PATH_SIZE
+from craftnet.protocols.agreement import PATH_SIZE, PLAIN, agreed
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
 from craftnet.protocols.endpoint import MAX_SIZE
@@ -171,7 +171,7 @@ class ShellTests(SynchronousTestCase):
         self.assertEqual(self.transport.taken(), [])
 
     def test_no_such_session(self) -> None:
-        ticket = self.lab.tickets.issue(OTHER_SESSION, PLAYER, 1200, NOW + 100, NOW)
+        ticket = self.lab.tickets.issue(OTHER_SESSION, PLAYER, PLAIN, NOW + 100, NOW)
         self.client = self.lab.initiator(ticket)
         self.assertIn(Closed(CloseReason.NOT_FOUND), self._connect())
 
@@ -221,7 +221,7 @@ class ShellTests(SynchronousTestCase):
 
         self.feeds.watch_session = broken  # type: ignore[method-assign]  # a hub with a fault.
         for _ in range(9):
-            self.client = self.lab.initiator(self.lab.tickets.issue(UUID(int=1), UUID(int=_), 1200, NOW + 9, NOW))
+            self.client = self.lab.initiator(self.lab.tickets.issue(UUID(int=1), UUID(int=_), PLAIN, NOW + 9, NOW))
             self._connect()
         self.assertEqual(self._metric("craftnet_datagrams_total", outcome="failed"), 9)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 4)
@@ -263,15 +263,20 @@ class GatewayTests(SynchronousTestCase):
             path_size=path_size,
         )
 
-    def _connect(self, size: int) -> UdpConnectResponse:
-        request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=size)
+    def _connect(self, size: int, *compression: Literal["lz4", "zstd", "none"]) -> UdpConnectResponse:
+        request = UdpConnectRequest(
+            player_id=PLAYER,
+            client_version="1.0.0",
+            max_packet_size=size,
+            supported_compression=list(compression or ("lz4",)),
+        )
         return self.gateway.connect(SESSION, PLAYER, request, NOW + 60, NOW)
 
     def test_answer(self) -> None:
         response = self._connect(4096)
         self.assertEqual(response.server_endpoint, "play.example:9")
         self.assertEqual(response.heartbeat_interval, 5000)
-        self.assertIs(response.compression_enabled, False)
+        self.assertEqual((response.compression_enabled, response.compression), (True, "lz4"))
         SessionToken.parse(response.session_token)
 
     def test_endpoint_when_nothing_public_is_configured(self) -> None:
@@ -287,12 +292,17 @@ class GatewayTests(SynchronousTestCase):
 
     def test_packet_size(self) -> None:
         for asked, given in ((64, 64), (1200, 1200), (1201, PATH_SIZE), (65536, PATH_SIZE)):
-            self.assertEqual(self._connect(asked).negotiated_packet_size, given)
+            self.assertEqual(self._connect(asked, "none").negotiated_packet_size, given)
+            self.assertEqual(self._connect(asked, "lz4").negotiated_packet_size, asked)
 
     def test_packet_size_where_the_network_carries_more(self) -> None:
         self.gateway = self._gateway(None, path_size=9000)
         for asked, given in ((64, 64), (1200, 1200), (9001, 9000), (65536, 9000)):
-            self.assertEqual(self._connect(asked).negotiated_packet_size, given)
+            self.assertEqual(self._connect(asked, "none").negotiated_packet_size, given)
+
+    def test_no_compression(self) -> None:
+        response = self._connect(4096, "none", "lz4")
+        self.assertEqual((response.compression_enabled, response.compression), (False, "none"))
 
     def test_tokens_differ(self) -> None:
         self.assertNotEqual(self._connect(64).session_token, self._connect(64).session_token)
@@ -316,7 +326,9 @@ class OpenGatewayTests(SynchronousTestCase):
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
         bearer = Principal(PLAYER, frozenset(), NOW + 600)
         self.answer = self.gateway.connect(SESSION, PLAYER, request, NOW + 600, NOW, bearer=bearer)
-        self.client = Initiator(SessionToken.parse(self.answer.session_token), {0: SESSION}, heartbeat=5.0)
+        self.client = Initiator(
+            SessionToken.parse(self.answer.session_token), {0: SESSION}, heartbeat=5.0, agreement=agreed(self.answer)
+        )
         self.transport = FakeTransport()
         self.gateway._server.makeConnection(self.transport)
         self._carry(self.client.start(NOW).datagrams)
@@ -379,7 +391,10 @@ class Player(DatagramProtocol):
 
     def __init__(self, clock: IReactorTime, response: UdpConnectResponse, server: Address) -> None:
         self.initiator = Initiator(
-            SessionToken.parse(response.session_token), {0: SESSION}, heartbeat=response.heartbeat_interval / 1000
+            SessionToken.parse(response.session_token),
+            {0: SESSION},
+            heartbeat=response.heartbeat_interval / 1000,
+            agreement=agreed(response),
         )
         self._clock = clock
         self._server = server

@@ -6,6 +6,7 @@ from uuid import UUID
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import TooManyRequests
+from craftnet.protocols.agreement import PLAIN
 from craftnet.protocols.tickets import IDLE, Ticket
 from craftnet.protocols.ticketstore import TicketStore
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION
@@ -18,7 +19,7 @@ class TicketStoreTests(SynchronousTestCase):
         self.store = TicketStore(Random(1).randbytes, capacity=5, per_player=2)
 
     def _issue(self, *, session_id: UUID = SESSION, expires: float = NOW + 1000, now: float = NOW) -> Ticket:
-        return self.store.issue(session_id, PLAYER, 1200, expires, now)
+        return self.store.issue(session_id, PLAYER, PLAIN, expires, now)
 
     def test_an_unused_one_lapses(self) -> None:
         ticket = self._issue()
@@ -83,5 +84,5 @@ class TicketStoreTests(SynchronousTestCase):
         """Even when the random source repeats itself."""
         numbers = iter([b"\0\0\0\1", bytes(32), b"\0\0\0\1", b"\0\0\0\2", bytes(32)])
         store = TicketStore(lambda size: next(numbers))
-        found = [store.issue(SESSION, PLAYER, 1200, NOW + 1, NOW).connection_id for _ in range(2)]
+        found = [store.issue(SESSION, PLAYER, PLAIN, NOW + 1, NOW).connection_id for _ in range(2)]
         self.assertEqual(found, [1, 2])

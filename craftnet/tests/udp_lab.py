@@ -11,6 +11,7 @@ from uuid import UUID
 
 from craftnet.access.principal import Principal
 from craftnet.messages import MaterialNotification, MaterialProblem
+from craftnet.protocols.agreement import PATH_SIZE, agree
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.copies import Copy
 from craftnet.protocols.endpoint import Effect, Endpoint, Gone, Joined, Opened
@@ -56,9 +57,16 @@ class Lab:
             count=lambda outcome: self.counted.update([outcome]),
         )
 
-    def ticket(self, *, packet_size: int = 1200, expires: float = NOW + 3600, now: float = NOW) -> Ticket:
+    def ticket(
+        self,
+        *,
+        packet_size: int = PATH_SIZE,
+        compression: str = "none",
+        expires: float = NOW + 3600,
+        now: float = NOW,
+    ) -> Ticket:
         """A ticket of `PLAYER` for `SESSION`."""
-        return self.tickets.issue(SESSION, PLAYER, packet_size, expires, now, BEARER)
+        return self.tickets.issue(SESSION, PLAYER, agree([compression], packet_size, PATH_SIZE), expires, now, BEARER)
 
     def join(
         self, ticket: Ticket, session_id: UUID, *, expires: float = NOW + 3600, now: float = NOW
@@ -72,7 +80,7 @@ class Lab:
         """A client with this ticket."""
         token = SessionToken.parse(ticket.token.text)
         sessions = {grant.index: grant.session_id for grant in ticket.grants}
-        return Initiator(token, sessions, heartbeat=HEARTBEAT, random=self.random.randbytes)
+        return Initiator(token, sessions, heartbeat=HEARTBEAT, agreement=ticket.agreement, random=self.random.randbytes)
 
     def send(self, datagram: bytes, now: float = NOW, address: Address = CLIENT) -> list[Effect]:
         """A datagram reaches the server."""

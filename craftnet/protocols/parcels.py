@@ -1,0 +1,129 @@
+"""Which of the records that wait go together into the next datagrams: plain, or packed where that saves. Pure.
+
+Records stand alone, so that whatever arrives is of use; parts of a message do not. So records travel packed only where
+that takes clearly less, and what is too little to save anything is not even tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from craftnet.protocols import codec
+from craftnet.protocols.agreement import Agreement
+from craftnet.protocols.channel import OVERHEAD
+from craftnet.protocols.fragments import MOST_PARTS, split
+from craftnet.protocols.pacing import IP_UDP
+from craftnet.protocols.records import Kind, Selector
+
+Key = tuple[int, str, int]
+"""A record: its session's index, its topic, its place among the topic's records."""
+
+NO_SESSION = -1
+"""In the place of the index: of the connection itself."""
+
+Records = Sequence[tuple[Key, bytes]]
+
+LEAST = 128
+"""Bytes of records below which packing is not tried."""
+
+SAVING = 0.9
+"""Packed, records take at most this share of the bytes they take plain, all headers counted."""
+
+RATIO = 4
+"""By how much records are hoped to get shorter: more of them than fit then are not tried."""
+
+
+class Parcel(NamedTuple):
+    """What goes out together.
+
+    Attributes:
+        keys: the records in it.
+        kind: STATE, or MESSAGE.
+        bodies: of one datagram each.
+    """
+
+    keys: list[Key]
+    kind: Kind
+    bodies: list[bytes]
+
+
+def plain(records: Records, room: int) -> Parcel:
+    """As many of the first records as fit into one datagram with `room` bytes for them; one at least."""
+    fitting = _fitting(records, room)
+    return Parcel([key for key, _ in fitting], Kind.STATE, [_joined(fitting)])
+
+
+def packed(records: Records, agreement: Agreement, *, whole: bool) -> Parcel | None:
+    """As many records as may be packed together; None when that would not save enough.
+
+    What is of the connection itself, its next secret, is not: how long something is when packed must not tell of a
+    secret beside what others can choose.
+
+    Arguments:
+        whole: only what fits into one datagram.
+    """
+    records = [record for record in records if record[0][0] != NO_SESSION]
+    if agreement.packing is None or sum(len(octets) for _, octets in records) < LEAST:
+        return None
+    room = agreement.datagram - OVERHEAD
+    piece = room - codec.FRAGMENT_SIZE
+    most = 1 if whole else MOST_PARTS
+    # Tables of several sessions have the same materials in the same places: what is alike goes together.
+    chosen = _fitting(sorted(records, key=_place), min(agreement.content, RATIO * most * piece))
+    while len(content := _joined(chosen)) >= LEAST:
+        octets = agreement.packing.pack(content)
+        parts = -(-len(octets) // piece)
+        taken = _cost(len(octets) + parts * codec.FRAGMENT_SIZE, parts)
+        if len(octets) >= len(content) or taken > SAVING * _plain_cost(chosen, room):
+            return None
+        if parts <= most:
+            fragments = split(octets, len(content), piece)
+            return Parcel([key for key, _ in chosen], Kind.MESSAGE, [codec.encode_fragment(each) for each in fragments])
+        chosen = chosen[: len(chosen) * most // parts]
+    return None
+
+
+def _fitting(records: Records, room: int) -> Records:
+    """The first of them that fit, with the selectors they need."""
+    named, left = {NO_SESSION, 0}, room
+    for place, ((session, _, _), octets) in enumerate(records):
+        left -= len(octets) if session in named else len(octets) + codec.SELECTOR_SIZE
+        if left < 0 and place:
+            return records[:place]
+        named.add(session)
+    return records
+
+
+def _joined(records: Records) -> bytes:
+    """The body of a STATE: session by session, each but session 0 with its selector."""
+    session, parts = 0, list[bytes]()
+    for (of, _, _), octets in sorted(records, key=_session):
+        if of > session:
+            session = of
+            parts.append(codec.encode_state_record(Selector(of)))
+        parts.append(octets)
+    return b"".join(parts)
+
+
+def _session(record: tuple[Key, bytes]) -> int:
+    return record[0][0]
+
+
+def _place(record: tuple[Key, bytes]) -> int:
+    return record[0][2]
+
+
+def _plain_cost(records: Records, room: int) -> int:
+    size = datagrams = 0
+    while records:
+        fitting = _fitting(records, room)
+        size += len(_joined(fitting))
+        datagrams += 1
+        records = records[len(fitting) :]
+    return _cost(size, datagrams)
+
+
+def _cost(size: int, datagrams: int) -> int:
+    """Bytes on the line."""
+    return size + datagrams * (OVERHEAD + IP_UDP)

@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from craftnet.messages import ChangeType, MaterialChange, MaterialProblem, Status
 from craftnet.model import Progress
-from craftnet.protocols import codec
+from craftnet.protocols import codec, message_vectors
 from craftnet.protocols.keys import (
     HandshakeKey,
     SessionToken,
@@ -29,6 +29,7 @@ from craftnet.protocols.records import (
     Challenge,
     CloseReason,
     Cookie,
+    Fragment,
     FreshSecret,
     Heartbeat,
     Hello,
@@ -122,6 +123,7 @@ SEALED: tuple[tuple[str, str, int, int, Kind, bytes], ...] = (
     ("its answer", "client", 0, 5, Kind.PATH_RESPONSE, codec.encode_probe(b"12345678")),
     ("after a rotation", "client", 1, 6, Kind.RESYNC, b""),
     ("after two rotations", "server", 2, 70_000, Kind.RESYNC, b""),
+    ("part of a message", "server", 0, 9, Kind.MESSAGE, codec.encode_fragment(Fragment(1, 2, 300, b"packed"))),
     ("the end", "server", 0, 4, Kind.CLOSE, codec.encode_close(CloseReason.ENDED)),
 )
 
@@ -187,6 +189,10 @@ MALFORMED_BODIES = {
     "sessions left in no order": (Kind.LEAVE, "0100", "out_of_range"),
     "the same session left twice": (Kind.LEAVE, "0101", "out_of_range"),
     "a request with a body": (Kind.RESYNC, "00", "trailing"),
+    "part of a message without a size": (Kind.MESSAGE, "1000", "truncated"),
+    "part of a message without anything": (Kind.MESSAGE, "1000ff", "truncated"),
+    "part 1 of part 0": (Kind.MESSAGE, "4000ff00", "out_of_range"),
+    "part of a message with a reserved bit": (Kind.MESSAGE, "1100ff00", "reserved"),
     "a challenge of 7 bytes": (Kind.PATH_CHALLENGE, "00" * 7, "truncated"),
 }
 
@@ -199,6 +205,7 @@ DECODERS: dict[Kind, Callable[[bytes], object]] = {
     Kind.PATH_CHALLENGE: codec.decode_probe,
     Kind.PATH_RESPONSE: codec.decode_probe,
     Kind.STATE: codec.decode_state,
+    Kind.MESSAGE: codec.decode_fragment,
 }
 
 
@@ -266,6 +273,7 @@ def document() -> Json:
             }
             for name, records in STATES.items()
         ],
+        **message_vectors.document(),
         "posted": [
             {
                 "record": type(record).__name__,

@@ -10,9 +10,10 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import craftnet
 from craftnet.errors import BadDatagram
-from craftnet.protocols import codec, vectors
+from craftnet.protocols import codec, message_vectors, vectors
 from craftnet.protocols.channel import Channel
 from craftnet.protocols.keys import HandshakeKey
+from craftnet.protocols.packing import PACKINGS
 from craftnet.protocols.records import Kind, ProgressRecord
 
 FILE = Path(craftnet.__file__).parent.parent / "protocol" / "vectors.json"
@@ -73,6 +74,28 @@ class VectorTests(SynchronousTestCase):
         for entry in self.file["states"]:
             records = codec.decode_state(bytes.fromhex(entry["body"]))
             self.assertEqual(tuple(records), vectors.STATES[entry["name"]])
+
+    def test_messages(self) -> None:
+        for entry, arrival in zip(self.file["messages"], message_vectors.MESSAGES.values(), strict=True):
+            if arrival.compression not in PACKINGS:
+                continue
+            *before, whole = message_vectors.received(arrival)
+            self.assertEqual(before, [None] * len(before), entry["name"])
+            assert whole is not None
+            self.assertEqual((whole.octets.hex(), whole.sequence), (entry["content"], entry["counts_as"]))
+            self.assertEqual(tuple(codec.decode_state(whole.octets)), message_vectors.RECORDS)
+
+    def test_malformed_messages(self) -> None:
+        for entry, (arrival, outcome) in zip(
+            self.file["malformed_messages"], message_vectors.MALFORMED.values(), strict=True
+        ):
+            if arrival.compression not in PACKINGS:
+                continue
+            received = message_vectors.received(arrival)
+            for _ in arrival.parts[:-1]:
+                self.assertIsNone(next(received), entry["name"])
+            error = self.assertRaises(BadDatagram, next, received)
+            self.assertEqual((error.outcome, entry["outcome"]), (outcome, outcome), entry["name"])
 
     def test_posted(self) -> None:
         for entry, record in zip(self.file["posted"], vectors.POSTED, strict=True):

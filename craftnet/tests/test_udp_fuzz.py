@@ -19,7 +19,9 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 import craftnet
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
+from craftnet.protocols.fragments import Reassembly
 from craftnet.protocols.initiator import Initiator
+from craftnet.protocols.packing import PACKINGS
 from craftnet.protocols.peer import Peer
 from craftnet.protocols.records import CloseReason, Kind
 from craftnet.tests.samples import NOW, OTHER_SESSION, running
@@ -29,6 +31,9 @@ CORPUS = Path(craftnet.__file__).parent.parent / "protocol" / "corpus.json"
 
 ROUNDS = 15_000
 """Of each target, in the suite."""
+
+MOST = 4096
+"""Octets of the longest content of a message."""
 
 Target = Callable[[bytes], str]
 """Takes an input; gives a word or two for what became of it, by which new behaviour is known."""
@@ -68,7 +73,7 @@ def _before_decryption() -> Target:
 
 def _connected(lab: Lab, now: float) -> tuple[Initiator, Peer]:
     """A connection with three sessions, the first of which was told."""
-    ticket = lab.ticket(expires=inf, now=now)
+    ticket = lab.ticket(compression="lz4", packet_size=MOST, expires=inf, now=now)
     lab.join(ticket, OTHER_SESSION, expires=inf, now=now)
     lab.join(ticket, UUID(int=3), expires=inf, now=now)
     client, peer = lab.connect(ticket, now)
@@ -110,6 +115,32 @@ def _after_decryption(*, by_server: bool) -> Target:
     return run
 
 
+def _messages() -> Target:
+    """What puts messages together: an algorithm (1 byte), then parts: steps of the sequence (1), length (1), body."""
+
+    def run(octets: bytes) -> str:
+        packing = list(PACKINGS.values())[octets[0] % len(PACKINGS)] if octets else PACKINGS["lz4"]
+        reassembly, sequence, place, outcomes = Reassembly(MOST), 1, 1, list[str]()
+        while place + 2 <= len(octets):
+            sequence += octets[place]
+            body = octets[place + 2 : place + 2 + octets[place + 1]]
+            place += 2 + len(body)
+            try:
+                fragment = codec.decode_fragment(body)
+                assert codec.encode_fragment(fragment) == body
+                packed = reassembly.take(fragment, sequence)
+                if packed is not None:
+                    assert len(packed.octets) < packed.size <= MOST and packed.sequence <= sequence
+                    assert len(packing.unpack(packed.octets, packed.size)) == packed.size
+                outcomes.append("part" if packed is None else "whole")
+            except BadDatagram as error:
+                outcomes.append(error.outcome)
+            assert sum(map(len, reassembly._pieces.values())) < MOST, "too much is kept"
+        return ", ".join(outcomes[-2:])
+
+    return run
+
+
 def targets() -> dict[str, Target]:
     """All of them, each with a connection of its own where it needs one."""
     return {
@@ -119,6 +150,7 @@ def targets() -> dict[str, Target]:
         "datagram": _before_decryption(),
         "client": _after_decryption(by_server=True),
         "server": _after_decryption(by_server=False),
+        "messages": _messages(),
     }
 
 
@@ -173,6 +205,9 @@ class FuzzTests(SynchronousTestCase):
 
     def test_client_after_decryption(self) -> None:
         self._fuzz("client")
+
+    def test_messages(self) -> None:
+        self._fuzz("messages")
 
     def test_server_after_decryption(self) -> None:
         self._fuzz("server")

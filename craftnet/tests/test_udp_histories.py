@@ -14,11 +14,13 @@ from craftnet.model import Progress, percent_at, rebase
 from craftnet.protocols.copies import MaterialsChanged, ProgressChanged, SessionEnded
 from craftnet.protocols.endpoint import SHARED_SIZE, Effect
 from craftnet.protocols.initiator import Initiator
+from craftnet.protocols.packing import PACKINGS
 from craftnet.protocols.peer import Peer
 from craftnet.protocols.records import CloseReason
 from craftnet.state import MaterialsState
 from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.tests.test_udp_delta import changed
+from craftnet.tests.test_udp_messages import MESSAGE, mixed
 from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, BadNetwork, Lab, held, table
 
 HISTORIES = 3000
@@ -30,10 +32,12 @@ TOLERANCE = 0.5
 class Story:
     """One session: what the authority says of it, and what the client was told."""
 
-    def __init__(self, index: int, session_id: UUID) -> None:
+    def __init__(self, index: int, session_id: UUID, rows: int) -> None:
         self.index = index
         self.session = running(session_id)
         self.materials = replace(table(), session_id=session_id)
+        if rows > len(self.materials.materials):
+            self.materials = replace(mixed(rows), session_id=session_id)
         self.left = False
         self.progress_told: Progress | None = None
         self.materials_told: MaterialsState | None = None
@@ -55,7 +59,12 @@ class History:
     def __init__(self, seed: int) -> None:
         self.random = random = Random(seed)
         self.lab = Lab(seed=seed)
-        self.ticket = self.lab.ticket(packet_size=random.choice([64, 100, 512, 1200]))
+        self.ticket = self.lab.ticket(
+            packet_size=random.choice([64, 100, 512, 1200, 4096, 65_536]),
+            compression=random.choice(["none", *PACKINGS]),
+            path=random.choice([64, 100, 300, 1200]),
+        )
+        self.rows = random.choice([2, 2, 2, 30])
         self.network = BadNetwork(
             self.lab,
             self.lab.initiator(self.ticket),
@@ -66,7 +75,7 @@ class History:
             jitter=random.choice([0.0, 0.05, 0.3]),
         )
         self.network.snapshot = self._snapshot
-        self.stories = [Story(0, SESSION)]
+        self.stories = [Story(0, SESSION, self.rows)]
         self.answers: list[Story] = []  # over HTTP, to the client, that are on the way.
         self.worst = 0.0
 
@@ -142,7 +151,7 @@ class History:
         if len(self.stories) == 6:
             return
         session_id = UUID(int=len(self.stories) + 1)
-        story = Story(self.ticket.unused, session_id)
+        story = Story(self.ticket.unused, session_id, self.rows)
         self.stories.append(story)
         self.answers.append(story)
         _, effects = self.lab.join(self.ticket, session_id, now=self.network.now)
@@ -214,7 +223,7 @@ class History:
 
 class HistoryTests(SynchronousTestCase):
     def test_both_sides_end_with_the_same(self) -> None:
-        played = sessions = left = 0
+        played = sessions = left = messages = in_parts = 0
         for seed in range(HISTORIES):
             history = History(seed)
             if not history.play():
@@ -224,12 +233,16 @@ class HistoryTests(SynchronousTestCase):
                 self._check(story, f"seed {seed}, session {story.index}")
                 sessions += 1
                 left += story.left
+            messages += history.network.carried[MESSAGE]
+            in_parts += history.network.client._reassembly._first > 1
             self.assertIn(history.network.client.over, (CloseReason.ENDED, CloseReason.LEFT), f"seed {seed}")
             self.assertEqual(len(history.lab.tickets), 0, f"seed {seed}: the ticket is left")
             self.assertLessEqual(history.worst, 0.0, f"seed {seed}: shown worse than stated")
         self.assertGreater(played, HISTORIES * 0.85)
         self.assertGreater(sessions, HISTORIES * 1.3)
         self.assertGreater(left, HISTORIES * 0.02)
+        self.assertGreater(messages, HISTORIES)
+        self.assertGreater(in_parts, HISTORIES * 0.02)
 
     def _check(self, story: Story, name: str) -> None:
         if story.left:

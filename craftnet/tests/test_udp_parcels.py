@@ -98,6 +98,10 @@ class PackedTests(SynchronousTestCase):
     def test_what_does_not_save_is_left_plain(self) -> None:
         self.assertIsNone(packed(wild(9), AGREED, whole=False))
 
+    def test_what_gets_no_shorter_is_left_plain(self) -> None:
+        """Even where parts would take fewer datagrams: a client refuses it."""
+        self.assertIsNone(packed(wild(4, 40), Agreement(100, 4096, LZ4), whole=False))
+
     def test_nothing_without_an_agreement(self) -> None:
         self.assertIsNone(packed(dull(9), Agreement(PATH_SIZE, PATH_SIZE), whole=False))
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from craftnet.access.principal import Principal
 from craftnet.messages import MaterialNotification, MaterialProblem
+from craftnet.protocols import codec
 from craftnet.protocols.agreement import PATH_SIZE, agree
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.copies import Copy
@@ -62,11 +63,12 @@ class Lab:
         *,
         packet_size: int = PATH_SIZE,
         compression: str = "none",
+        path: int = PATH_SIZE,
         expires: float = NOW + 3600,
         now: float = NOW,
     ) -> Ticket:
         """A ticket of `PLAYER` for `SESSION`."""
-        return self.tickets.issue(SESSION, PLAYER, agree([compression], packet_size, PATH_SIZE), expires, now, BEARER)
+        return self.tickets.issue(SESSION, PLAYER, agree([compression], packet_size, path), expires, now, BEARER)
 
     def join(
         self, ticket: Ticket, session_id: UUID, *, expires: float = NOW + 3600, now: float = NOW
@@ -133,6 +135,7 @@ class BadNetwork:
         self.peers: list[Peer] = []
         self.gone: list[Peer] = []
         self.address = CLIENT
+        self.carried: Counter[int] = Counter()  # to the client, by their first bytes in key phase 0.
         # what the hub would tell a peer of a session that it has just begun to watch.
         self.snapshot: Callable[[Peer, int], list[Effect]] = lambda peer, index: []
         self._random = Random(seed)
@@ -162,6 +165,7 @@ class BadNetwork:
         for effect in effects:
             match effect:
                 case Send(datagram, _):
+                    self.carried[datagram[0] & ~codec.PHASE] += 1
                     self._carry(datagram, to_server=False)
                 case Opened(peer):
                     self.peers.append(peer)

@@ -50,7 +50,7 @@ PACED = 5_000
 """Round trips at 1,000 a second, which is 2,000 datagrams a second."""
 
 HEARTBEAT = 30.0
-NOTHING_HELD = codec.encode_held(0)
+NOTHING_HELD = codec.encode_held({})
 
 
 class Echo(DatagramProtocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -11,6 +10,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from craftnet.observe.deliveries import OwnDeliveries, SharedDeliveries
+from craftnet.observe.outcomes import OwnOutcomes, SharedOutcomes
 
 SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names a folder, where prometheus-client keeps the figures of several processes."""
@@ -57,17 +57,15 @@ class Metrics:
         self._refusals = Counter(
             "craftnet_refusals", "Requests and connections refused.", ["reason"], registry=self.registry
         )
-        self._datagrams = Counter(
-            "craftnet_datagrams", "Datagrams received, by what became of them.", ["outcome"], registry=self.registry
-        )
         self._events = Counter(
             "craftnet_events", "Authority events, by what became of them.", ["verdict"], registry=self.registry
         )
         self._claims = Counter(
             "craftnet_claims", "Claims of players, by whether they agreed.", ["verdict"], registry=self.registry
         )
-        kept = SharedDeliveries if SHARED_DIRECTORY in os.environ else OwnDeliveries
-        self._deliveries = kept(self.registry)
+        shared = SHARED_DIRECTORY in os.environ
+        self._deliveries = (SharedDeliveries if shared else OwnDeliveries)(self.registry)
+        self._datagrams = (SharedOutcomes if shared else OwnOutcomes)(self.registry)
         self._round_trip, self._jitter, self._loss, self._reordered = (
             Histogram(
                 f"craftnet_udp_{name}", f"{text} At every heartbeat of a peer.", buckets=buckets, registry=self.registry
@@ -79,9 +77,6 @@ class Metrics:
                 ("reordering_ratio", "Share of the last datagrams from UDP peers that came late.", SHARE_BUCKETS),
             )
         )
-
-        # What is hot: looking a label up takes as long as counting.
-        self._by_outcome = cache(self._datagrams.labels)
 
     def connection_opened(self, transport: str) -> None:
         """A connection (or UDP peer) is established."""
@@ -113,7 +108,7 @@ class Metrics:
 
     def datagram(self, outcome: str) -> None:
         """A datagram came in."""
-        self._by_outcome(outcome).inc()
+        self._datagrams.count(outcome)
 
     def line(self, round_trip: float | None, jitter: float, loss: float, reordered: float) -> None:
         """A UDP peer's line is like this: seconds, seconds, and shares of 1."""

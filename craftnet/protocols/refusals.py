@@ -8,7 +8,8 @@ from math import inf
 INTERVAL = 10.0
 """Seconds between two lines."""
 
-_HARMLESS = frozenset({"accepted", "unsent"})
+HARMLESS = frozenset({"accepted", "unsent"})
+"""Outcomes that are no refusals."""
 
 
 class Refusals:
@@ -20,7 +21,7 @@ class Refusals:
 
     def count(self, outcome: str, now: float) -> str | None:
         """One more of this outcome; the line to write, when it is time for one."""
-        if outcome in _HARMLESS:
+        if outcome in HARMLESS:
             return None
         self._counted[outcome] += 1
         if now < self._next:

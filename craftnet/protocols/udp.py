@@ -12,7 +12,6 @@ from uuid import UUID
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.error import InvalidAddressError, MessageLengthError
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime, IReactorUDP
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
@@ -36,7 +35,7 @@ from craftnet.protocols.grants import Grant
 from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.records import CloseReason, ProgressRecord
-from craftnet.protocols.refusals import Refusals
+from craftnet.protocols.refusals import HARMLESS, Refusals
 from craftnet.protocols.replica import Replica
 from craftnet.protocols.tickets import Ticket
 from craftnet.protocols.ticketstore import TicketStore
@@ -98,16 +97,19 @@ class UdpServer(DatagramProtocol):
         self._put_off: list[float | None] = []  # when what goes out with the next tick was accepted.
         self._timer: IDelayedCall | None = None
         self._timer_at = inf
+        self._socket: _Socket | None = None
         self._faults = 0
         self._read = 0
         self._pause: IDelayedCall | None = None
 
     def startProtocol(self) -> None:
         """The socket is open."""
+        self._socket = cast("_Port", self.transport).getHandle()
         self._resume_reading()
 
     def stopProtocol(self) -> None:
         """The socket is closed."""
+        self._socket = None
         for call in (self._timer, self._pause):
             if call is not None and call.active():
                 call.cancel()
@@ -184,14 +186,14 @@ class UdpServer(DatagramProtocol):
     # and nothing is read that is not handled at once: what waits, waits in the kernel.
 
     def _pause_reading(self) -> None:
-        cast("_Throttled", self.transport).maxThroughput = 0
+        cast("_Port", self.transport).maxThroughput = 0
         if self._pause is None:
             self._pause = self._clock.callLater(0, self._resume_reading)
 
     def _resume_reading(self) -> None:
         self._pause = None
         self._read = 0
-        cast("_Throttled", self.transport).maxThroughput = DATAGRAMS_PER_TURN * (MAX_SIZE + 1)
+        cast("_Port", self.transport).maxThroughput = DATAGRAMS_PER_TURN * (MAX_SIZE + 1)
 
     def _perform(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -209,10 +211,11 @@ class UdpServer(DatagramProtocol):
         self._arm()
 
     def _write(self, datagram: bytes, address: Address) -> None:
+        # udp.Port.write would look at the address first, to see that it is no name. Ours come from the socket itself.
         try:
-            if self.transport is not None:
-                self.transport.write(datagram, address)
-        except (OSError, MessageLengthError, InvalidAddressError):
+            if self._socket is not None:
+                self._socket.sendto(datagram, address)
+        except OSError:
             # EAGAIN, ENOBUFS, an unreachable network: to the protocol a lost datagram like any other.
             self._metrics.datagram("unsent")
 
@@ -254,8 +257,16 @@ class UdpServer(DatagramProtocol):
             self._metrics.delivered(TRANSPORT, 1, None if accepted is None else now - accepted)
 
 
-class _Throttled(Protocol):
+class _Socket(Protocol):
+    def sendto(self, datagram: bytes, address: Address, /) -> int: ...
+
+
+class _Port(Protocol):
+    """What is needed of udp.Port."""
+
     maxThroughput: int
+
+    def getHandle(self) -> _Socket: ...
 
 
 class IReactor(IReactorTime, IReactorUDP):
@@ -384,6 +395,8 @@ class UdpGateway(Service):
 
     def _count(self, outcome: str) -> None:
         self._metrics.datagram(outcome)
+        if outcome in HARMLESS:
+            return
         line = self._refusals.count(outcome, self._reactor.seconds())
         if line is not None:
             self._log.info("{line}", line=line)

@@ -293,8 +293,12 @@ class Endpoint:
 
     def _settle(self, peer: Peer, sends: list[Send], now: float) -> list[Effect]:
         """What a peer sends, what became of its sessions, and its next deadline, or its end."""
-        effects: list[Effect] = [*sends]
         sessions = peer.sessions
+        if peer.finished is None:
+            self._deadlines.set(peer, peer.deadline)
+            if not sessions.ended and not sessions.departed:  # nearly always.
+                return sends  # type: ignore[return-value]  # nobody else has this list.
+        effects: list[Effect] = [*sends]
         if sessions.ended:
             effects += [Left(peer, session) for session in sessions.ended]
             sessions.ended = ()
@@ -303,7 +307,6 @@ class Endpoint:
                 self._tickets.withdraw(self._peers[peer.connection_id][1], session.grant)
             sessions.departed = ()
         if peer.finished is None:
-            self._deadlines.set(peer, peer.deadline)
             return effects
         _, ticket = self._peers.pop(peer.connection_id)
         self._deadlines.discard(peer)

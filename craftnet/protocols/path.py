@@ -41,6 +41,11 @@ class Path:
             self._candidate, self._credit, self._challenge = address, 0, b""
         self._credit += size
 
+    @property
+    def moving(self) -> bool:
+        """Whether datagrams came from elsewhere, and nothing has come of that yet."""
+        return self._candidate is not None
+
     def may_challenge(self, size: int, now: float) -> bool:
         """Whether a challenge of `size` bytes may be sent to the candidate: no more than it sent, and not too often."""
         return self._candidate is not None and self._credit >= size and now >= self._challenged + SPACING

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -62,7 +61,7 @@ class Terms(Struct, frozen=True):
     full_sync: float = 10.0
 
 
-class Send(NamedTuple):
+class Send(Struct, frozen=True, gc=False):
     """Send this datagram there."""
 
     datagram: bytes
@@ -83,6 +82,7 @@ class Peer:
     """
 
     __slots__ = (
+        "_alarm",
         "_channel",
         "_farewell",
         "_outbox",
@@ -124,6 +124,7 @@ class Peer:
         self._resync_at = inf
         self._resync_from = -inf
         self._farewell: Farewell | None = None
+        self._alarm = now  # when there is something to do but to empty the outbox.
 
     @property
     def connection_id(self) -> int:
@@ -153,11 +154,7 @@ class Peer:
     @property
     def deadline(self) -> float:
         """When to call `tick` next, Unix seconds."""
-        if self._farewell is None:
-            until = min(self.sessions.expires, self._ticket.renew_at, self._sync_at)
-        else:
-            until = self._farewell.deadline
-        return min(self.pulse.deadline, until, self._resync_at, self._outbox.deadline)
+        return min(self._alarm, self._outbox.deadline)
 
     def receive(self, datagram: bytes, address: Address, now: float) -> list[Send]:
         """Take a datagram that carries our connection id.
@@ -175,11 +172,15 @@ class Peer:
             self._take(incoming, address, now)
         if self.finished is not None:
             return []
+        if incoming.kind is Kind.ACK and not self._waits_for_acknowledgements:
+            return []
         return self._challenge(now) + self.tick(now)
 
     def join(self, grant: Grant) -> Replica | None:
         """As `Roster.join`; call it with each change of the ticket's grants."""
-        return self.sessions.join(grant)
+        replica = self.sessions.join(grant)
+        self._set_alarm()
+        return replica
 
     def tell(self, index: int, state: SessionState | MaterialsState, now: float) -> list[Send]:
         """The session of that index, or its materials, are now like this. Of what is over nothing more is told.
@@ -191,6 +192,7 @@ class Peer:
             return []
         if self._sync_at == inf:
             self._plan_sync(now)
+            self._set_alarm()
         return self._flush(now) if len(self.sessions.replicas) == 1 else []
 
     def end(self, index: int, reason: CloseReason, now: float) -> list[Send]:
@@ -240,7 +242,23 @@ class Peer:
             self._outbox.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
         if len(self.sessions.replicas) > 1:
             self.sessions.tell_ends()
-        return sends + self._flush(now) + self._say_farewell(now)
+        sends += self._flush(now)
+        sends += self._say_farewell(now)
+        self._set_alarm()
+        return sends
+
+    def _set_alarm(self) -> None:
+        """To be called when it may have become earlier."""
+        if self._farewell is None:
+            until = min(self.sessions.expires, self._ticket.renew_at, self._sync_at)
+        else:
+            until = self._farewell.deadline
+        self._alarm = min(self.pulse.deadline, until, self._resync_at)
+
+    @property
+    def _waits_for_acknowledgements(self) -> bool:
+        """Whether more may be to do once something has arrived: an end to be told, or a move to be proved."""
+        return self._farewell is not None or len(self.sessions.replicas) > 1 or self._path.moving
 
     def _charge(self, now: float) -> None:
         """Only what is authentic costs the client anything: nobody else can use up what it may send."""

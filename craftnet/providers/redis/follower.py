@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from twisted.application.service import Service
@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from craftnet.errors import Unavailable
-from craftnet.providers.redis import scripts
+from craftnet.providers.redis.era import ask_data_set, ask_era
 from craftnet.providers.redis.keys import Keys, partition_of
 from craftnet.providers.redis.ledger import Ledger
 from craftnet.providers.redis.link import Link, Value
@@ -47,7 +47,6 @@ class Follower(Service):
         blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK`.
         asking: the connection for everything else.
         watched: the topics of every kind, each with its ledger.
-
     """
 
     _log = Logger()
@@ -112,17 +111,14 @@ class Follower(Service):
             return
         self._interrupting = True
         asked = Deferred.fromCoroutine(self._asking.ask("CLIENT", "UNBLOCK", self._client))
-        asked.addCallbacks(self._interrupted, self._not_interrupted)
+        asked.addErrback(lambda failure: failure.trap(Unavailable) and None)
+        asked.addCallback(self._interrupted)
 
-    def _interrupted(self, done: int) -> None:
+    def _interrupted(self, _: int | None) -> None:
+        """It may not have held the question yet, or there was more to ask since."""
         self._interrupting = False
-        if not done and self.running:
-            # It does not hold the question yet.
+        if self.running:
             self._again = self._reactor.callLater(0.01, self._interrupt)
-
-    def _not_interrupted(self, failure: Failure) -> None:
-        self._interrupting = False
-        failure.trap(Unavailable)  # without Redis, the next question is a new one anyway.
 
     def _begin(self) -> None:
         self._reading = Deferred.fromCoroutine(self._read_on())
@@ -145,7 +141,7 @@ class Follower(Service):
         """After a connection: read what the streams still have, then compare with what they have lost."""
         client = await self._blocking.ask("CLIENT", "ID", generation=self._generation)
         connections = self._generation, self._asking.generation
-        data_set, era = await self._name(), await self._ask_era()
+        data_set, era = await ask_data_set(self._asking, self._keys), await ask_era(self._asking, self._keys)
         if era is not None and era == self._era:
             self._compared = connections  # nothing was lost, and what follows was there all the time.
         anew = self._data_set not in (None, data_set)
@@ -160,23 +156,6 @@ class Follower(Service):
         for topics, ledger in self._watched:
             await self._compare(topics, ledger, anew)
         self._data_set, self._era, self._compared, self._client = data_set, era, connections, client
-
-    async def _ask_era(self) -> str | None:
-        """Positions outlive a node, but not a server."""
-        try:
-            era: bytes | None = await self._asking.run(scripts.ERA, [self._keys.era], [uuid4().hex])
-        except Unavailable:
-            return None  # it may not be allowed to. If Redis is gone, the next question tells.
-        return None if era is None else era.decode()
-
-    async def _name(self) -> str:
-        """The data set's name; made only when there is none, because a full Redis and a replica can be read, too."""
-        name = await self._asking.ask("GET", self._keys.epoch)
-        while name is None:
-            await self._asking.ask("SET", self._keys.epoch, uuid4().hex, "NX")
-            name = await self._asking.ask("GET", self._keys.epoch)
-        text: str = name.decode()
-        return text
 
     async def _drain(self) -> None:
         while await self._turn(None):

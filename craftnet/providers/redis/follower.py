@@ -83,6 +83,7 @@ class Follower(Service):
     def startService(self) -> None:
         """Begin to read."""
         super().startService()
+        self._interrupting = False
         self._begin()
 
     def stopService(self) -> None:
@@ -115,10 +116,13 @@ class Follower(Service):
         asked.addCallback(self._interrupted)
 
     def _interrupted(self, _: int | None) -> None:
-        """It may not have held the question yet, or there was more to ask since."""
-        self._interrupting = False
+        """It may not have held the question yet, or there is more to ask since: look again."""
         if self.running:
-            self._again = self._reactor.callLater(0.01, self._interrupt)
+            self._again = self._reactor.callLater(0.01, self._look_again)
+
+    def _look_again(self) -> None:
+        self._interrupting = False
+        self._interrupt()
 
     def _begin(self) -> None:
         self._reading = Deferred.fromCoroutine(self._read_on())

@@ -7,7 +7,7 @@ from craftnet.client.address import Address
 from craftnet.client.backoff import Backoff
 from craftnet.client.credentials import Credentials
 from craftnet.client.interfaces import IObserver
-from craftnet.client.udp import UdpTransport
+from craftnet.client.udp import SharedUdpTransport, UdpConnections, UdpTransport
 from craftnet.client.watch import Outcome, Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
 
@@ -17,6 +17,8 @@ __all__ = [
     "Credentials",
     "IObserver",
     "Outcome",
+    "SharedUdpTransport",
+    "UdpConnections",
     "UdpTransport",
     "Verdict",
     "Watch",

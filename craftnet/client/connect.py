@@ -25,8 +25,14 @@ TIMEOUT = 10.0
 _VERSION = ".".join(re.findall(r"\d+", __version__)[:3])
 
 
-async def connect(http: HTTPClient, url: str, player_id: UUID, token: str) -> UdpConnectResponse | Ending:
+async def connect(
+    http: HTTPClient, url: str, player_id: UUID, token: str, session_token: str | None = None
+) -> UdpConnectResponse | Ending:
     """Ask for a UDP session.
+
+    Arguments:
+        token: the bearer token.
+        session_token: that of a connection which is to tell of the session, too.
 
     Returns:
         What is needed to send datagrams, or why there will be none. When the server answered, another transport may
@@ -37,6 +43,7 @@ async def connect(http: HTTPClient, url: str, player_id: UUID, token: str) -> Ud
         client_version=_VERSION,
         supported_compression=[each.name for each in PACKINGS.values()],
         max_packet_size=MAX_CONTENT,
+        session_token=session_token,
     )
     headers = Headers(
         {

@@ -1,16 +1,14 @@
-"""A session watched over UDP: a Twisted shell around `craftnet.protocols.initiator`. The rules are there."""
+"""Sessions watched over UDP: several of them over one connection, where the server lets them."""
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred
-from twisted.internet.error import DNSLookupError, MessageLengthError
-from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorUDP
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.error import DNSLookupError
+from twisted.internet.interfaces import IListeningPort, IReactorUDP
 from twisted.python.failure import Failure
 from twisted.web.client import Agent
 from zope.interface import implementer
@@ -21,15 +19,13 @@ from craftnet.client.connect import connect
 from craftnet.client.credentials import Credentials, credentials
 from craftnet.client.endings import Ending
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
-from craftnet.client.line import Line, error_bound
+from craftnet.client.line import Line
 from craftnet.client.resolve import endpoint, resolve
-from craftnet.client.translation import Translation
+from craftnet.client.udpsocket import UdpSocket
 from craftnet.messages import UdpConnectResponse
-from craftnet.model import Progress
 from craftnet.protocols.agreement import MAX_DATAGRAM, agreed
-from craftnet.protocols.conditions import Conditions
-from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
-from craftnet.protocols.initiator import Closed, Connected, Event, Initiator, Output
+from craftnet.protocols.grants import MOST
+from craftnet.protocols.initiator import Initiator
 from craftnet.protocols.keys import SessionToken
 from craftnet.updates import Update
 
@@ -44,122 +40,119 @@ PATIENCE = 3.0
 """Seconds within which the server must answer with datagrams; after that, UDP is taken to be blocked somewhere."""
 
 
-class _Socket(DatagramProtocol):
-    """One connection's socket, and the timer of its state machine."""
+class UdpConnections:
+    """A player's UDP connections to a service: as few as hold the sessions that are watched over them.
+
+    Arguments:
+        reactor: a real one: TCP, UDP and names.
+        address: the service.
+        player_id: whose sessions they are.
+        token: the bearer token, or a way to fresh ones. Sent in the header of HTTP requests, and in no datagram.
+        patience: seconds within which the server must answer with datagrams.
+    """
 
     def __init__(
         self,
         reactor: IReactorTime,
-        link: _Link,
-        server: tuple[str, int],
-        initiator: Initiator,
-        translation: Translation,
-        tolerance: float,
+        address: Address,
+        player_id: UUID,
+        token: str | Credentials,
+        patience: float = PATIENCE,
     ) -> None:
-        self._reactor = reactor
-        self._watch = link
-        self._server = server
-        self._initiator = initiator
-        self._translation = translation
-        self._tolerance = tolerance
-        self._progress: Progress | None = None
-        self._measured: Conditions | None = None
-        self._timer: IDelayedCall | None = None
-        self._patience: IDelayedCall | None = None
+        self.credentials = credentials(token)
+        self._reactor = cast("_Reactor", reactor)
+        self._address = address
+        self.player_id = player_id
+        self._patience = patience
+        self._http = HTTPClient(Agent(reactor))
+        self._sockets: dict[UdpSocket, IListeningPort] = {}
+        self._opening = DeferredLock()
 
-    def startProtocol(self) -> None:
-        """The socket is open: knock."""
-        self._patience = self._reactor.callLater(self._watch.patience, self._blocked)
-        self._perform(self._initiator.start(self._reactor.seconds()))
+    def __len__(self) -> int:
+        return len(self._sockets)
 
-    def stopProtocol(self) -> None:
-        """The socket is closed."""
-        for call in (self._timer, self._patience):
-            if call is not None and call.active():
-                call.cancel()
+    async def place(self, session_id: UUID) -> tuple[UdpSocket, int] | Ending:
+        """A connection that tells of this session, there already or new; `UdpSocket.watch` is to follow at once.
 
-    def datagramReceived(self, datagram: bytes, addr: object) -> None:
-        """Something came. Where from does not matter: only the server can seal a datagram."""
-        self._perform(self._initiator.receive(datagram, self._reactor.seconds()))
-        conditions = self._initiator.conditions
-        if conditions.round_trip is not None and conditions != self._measured:
-            self._measured = conditions
-            self._watch.measured(Line(conditions, error_bound(self._progress, conditions, self._tolerance)))
+        Returns:
+            It, and what it calls the session; or why there is none.
 
-    def leave(self) -> None:
-        """Say goodbye."""
-        for datagram in self._initiator.close().datagrams:
-            self._send(datagram)
-
-    def _blocked(self) -> None:
-        self.leave()
-        self._watch.finish(endings.lost("no datagram comes through", elsewhere=True))
-
-    def _tick(self) -> None:
-        self._perform(self._initiator.tick(self._reactor.seconds()))
-
-    def _perform(self, output: Output) -> None:
-        for datagram in output.datagrams:
-            self._send(datagram)
-        for event in output.events:
-            self._tell(event)
-        self._arm()
-
-    def _send(self, datagram: bytes) -> None:
+        Raises:
+            DNSLookupError, OSError, ValueError: there is no such host, no socket, or the server's answer is wrong.
+        """
         try:
-            if self.transport is not None:
-                self.transport.write(datagram, self._server)
-        except (OSError, MessageLengthError):
-            pass  # a full buffer, no route: to the protocol, a datagram that was lost.
+            token = await self.credentials.current(self._reactor.seconds())
+        except Exception as error:  # whatever the caller's own function fails with.
+            return endings.lost(f"no fresh token can be had: {error}")
+        if self._with_room(session_id) is not None:
+            return await self._ask(session_id, token)
+        await self._opening.acquire()  # who comes first opens a connection; the others join it.
+        try:
+            return await self._ask(session_id, token)
+        finally:
+            self._opening.release()
 
-    def _tell(self, event: Event) -> None:
-        now, offset = self._reactor.seconds(), self._initiator.pulse.offset
-        match event:
-            case Connected():
-                if self._patience is not None and self._patience.active():
-                    self._patience.cancel()
-                self._watch.opened()
-            case ProgressChanged():
-                self._progress = event.progress
-                self._watch.told(self._translation.progress(event, offset, now))
-            case MaterialsChanged(materials):
-                self._watch.told(self._translation.materials(materials, offset, now))
-            case Closed(reason):
-                self._watch.finish(endings.left(reason))
+    def _with_room(self, session_id: UUID) -> UdpSocket | None:
+        for socket in reversed(self._sockets):
+            if not socket.over and len(socket.sessions) < MOST and session_id not in socket.sessions:
+                return socket
+        return None
 
-    def _arm(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        deadline = self._initiator.deadline
-        if deadline != inf:
-            self._timer = self._reactor.callLater(max(0.0, deadline - self._reactor.seconds()), self._tick)
+    async def _ask(self, session_id: UUID, token: str) -> tuple[UdpSocket, int] | Ending:
+        url, socket = self._address.connect(session_id), self._with_room(session_id)
+        if socket is None:
+            answer = await connect(self._http, url, self.player_id, token)
+            return answer if isinstance(answer, Ending) else await self._open(session_id, answer)
+        named, joined = socket.session_token, False
+        socket.expect(session_id)
+        try:
+            answer = await connect(self._http, url, self.player_id, token, named)
+            if isinstance(answer, Ending):
+                return answer
+            if answer.session_token != named:
+                return await self._open(session_id, answer)
+            if socket.over:
+                return endings.lost("the connection was lost when the session was about to join it")
+            joined = True
+            return socket, answer.session_index
+        finally:
+            if not joined:
+                socket.dismiss(session_id)
+
+    async def _open(self, session_id: UUID, answer: UdpConnectResponse) -> tuple[UdpSocket, int] | Ending:
+        named = endpoint(answer.server_endpoint)
+        if named is None:
+            return endings.lost("the server names no address for datagrams", elsewhere=True)
+        server = await resolve(self._reactor.nameResolver, *named)
+        initiator = Initiator(
+            SessionToken.parse(answer.session_token),
+            {},
+            heartbeat=answer.heartbeat_interval / 1000,
+            agreement=agreed(answer),
+        )
+        socket = UdpSocket(self._reactor, server, initiator, answer.progress_tolerance, self._patience, self._closed)
+        socket.expect(session_id)
+        # What is too long for the protocol, the protocol says.
+        interface = "::" if ":" in server[0] else ""
+        self._sockets[socket] = self._reactor.listenUDP(0, socket, interface, MAX_DATAGRAM)
+        return socket, answer.session_index
+
+    def _closed(self, socket: UdpSocket) -> None:
+        port = self._sockets.pop(socket, None)
+        if port is not None:
+            port.stopListening()
 
 
-@implementer(ILink)
+@implementer(ILink, ILinkListener)
 class _Link:
     """See `ILink`."""
 
-    def __init__(
-        self,
-        reactor: _Reactor,
-        http: HTTPClient,
-        url: str,
-        session_id: UUID,
-        player_id: UUID,
-        credentials: Credentials,
-        patience: float,
-    ) -> None:
-        self.patience = patience
-        self._reactor = reactor
-        self._http = http
-        self._url = url
+    def __init__(self, connections: UdpConnections, session_id: UUID) -> None:
+        self._connections = connections
         self._session_id = session_id
-        self._player_id = player_id
-        self._credentials = credentials
         self._listener: ILinkListener | None = None
         self._opening: Deferred[None] | None = None
-        self._socket: _Socket | None = None
-        self._port: IListeningPort | None = None
+        self._socket: UdpSocket | None = None
 
     def start(self, listener: ILinkListener) -> None:
         """See `ILink`."""
@@ -172,9 +165,9 @@ class _Link:
         self._listener = None
         if self._opening is not None:
             self._opening.cancel()
-        if self._socket is not None:
-            self._socket.leave()
-        self._release()
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.leave(self._session_id)
 
     def opened(self) -> None:
         """The socket says: welcome."""
@@ -191,70 +184,51 @@ class _Link:
         if self._listener is not None:
             self._listener.measured(line)
 
-    def finish(self, ending: Ending) -> None:
+    def ended(self, ending: Ending) -> None:
         """There is no connection, or none any more."""
         listener, self._listener = self._listener, None
-        self._release()
+        self._socket = None
         if listener is not None:
-            listener.ended(self._credentials.after(ending))
+            listener.ended(self._connections.credentials.after(ending))
 
     async def _open(self) -> None:
-        try:
-            token = await self._credentials.current(self._reactor.seconds())
-        except Exception as error:  # whatever the caller's own function fails with.
-            self.finish(endings.lost(f"no fresh token can be had: {error}"))
+        place = await self._connections.place(self._session_id)
+        self._opening = None
+        if isinstance(place, Ending):
+            self.ended(place)
             return
-        answer = await connect(self._http, self._url, self._player_id, token)
-        if isinstance(answer, Ending):
-            self.finish(answer)
-            return
-        named = endpoint(answer.server_endpoint)
-        if named is None:
-            self.finish(endings.lost("the server names no address for datagrams", elsewhere=True))
-            return
-        server = await resolve(self._reactor.nameResolver, *named)
-        if self._listener is not None:
-            self._listen(server, answer)
-
-    def _listen(self, server: tuple[str, int], answer: UdpConnectResponse) -> None:
-        initiator = Initiator(
-            SessionToken.parse(answer.session_token),
-            {0: self._session_id},
-            heartbeat=answer.heartbeat_interval / 1000,
-            agreement=agreed(answer),
-        )
-        translation = Translation(self._session_id, self._player_id)
-        self._socket = _Socket(self._reactor, self, server, initiator, translation, answer.progress_tolerance)
-        interface = "::" if ":" in server[0] else ""
-        # What is too long for the protocol, the protocol says.
-        self._port = self._reactor.listenUDP(0, self._socket, interface, MAX_DATAGRAM)
-
-    def _release(self) -> None:
-        self._socket = None
-        port, self._port = self._port, None
-        if port is not None:
-            port.stopListening()
+        self._socket, index = place
+        self._socket.watch(index, self._session_id, self._connections.player_id, self)
 
     def _failed(self, failure: Failure) -> None:
         """What `connect` does not turn into an ending: no such host, no socket, no token."""
         if self._listener is not None:
             failure.trap(DNSLookupError, OSError, ValueError)
-            self.finish(endings.lost(f"cannot use UDP: {failure.getErrorMessage().rstrip('.')}", elsewhere=True))
+            self.ended(endings.lost(f"cannot use UDP: {failure.getErrorMessage().rstrip('.')}", elsewhere=True))
 
 
 @implementer(ITransport)
-class UdpTransport:
-    """Watches one session over UDP.
-
-    Arguments:
-        reactor: a real one: TCP, UDP and names.
-        address: the service.
-        session_id, player_id: what is watched, and whose it is.
-        token: the bearer token, or a way to fresh ones. Sent in the header of the HTTP request, and in no datagram.
-        patience: seconds within which the server must answer with datagrams.
-    """
+class SharedUdpTransport:
+    """Watches one session over connections that others are watched over, too."""
 
     name = "udp"
+
+    def __init__(self, connections: UdpConnections, session_id: UUID) -> None:
+        self._connections = connections
+        self._session_id = session_id
+
+    def link(self) -> ILink:
+        """See `ITransport`."""
+        return _Link(self._connections, self._session_id)
+
+
+class UdpTransport(SharedUdpTransport):
+    """Watches one session over a connection of its own.
+
+    Arguments:
+        session_id: what is watched.
+        reactor, address, player_id, token, patience: as in `UdpConnections`.
+    """
 
     def __init__(
         self,
@@ -265,16 +239,4 @@ class UdpTransport:
         token: str | Credentials,
         patience: float = PATIENCE,
     ) -> None:
-        self._reactor = cast("_Reactor", reactor)
-        self._patience = patience
-        self._http = HTTPClient(Agent(reactor))
-        self._url = address.connect(session_id)
-        self._session_id = session_id
-        self._player_id = player_id
-        self._credentials = credentials(token)
-
-    def link(self) -> ILink:
-        """See `ITransport`."""
-        return _Link(
-            self._reactor, self._http, self._url, self._session_id, self._player_id, self._credentials, self._patience
-        )
+        super().__init__(UdpConnections(reactor, address, player_id, token, patience), session_id)

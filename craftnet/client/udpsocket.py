@@ -1,0 +1,185 @@
+"""One UDP connection and the sessions watched over it: a Twisted shell around `craftnet.protocols.initiator`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from uuid import UUID
+
+from twisted.internet.error import MessageLengthError
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import DatagramProtocol
+
+from craftnet.client import endings
+from craftnet.client.endings import Ending
+from craftnet.client.interfaces import ILinkListener
+from craftnet.client.line import Line, error_bound
+from craftnet.client.translation import Translation
+from craftnet.model import Progress
+from craftnet.protocols.conditions import Conditions
+from craftnet.protocols.copies import MaterialsChanged, ProgressChanged, SessionEnded
+from craftnet.protocols.initiator import Closed, Connected, Event, Initiator, Output
+
+
+class _Watched:
+    """A session, and who watches it."""
+
+    def __init__(self, index: int, listener: ILinkListener, translation: Translation) -> None:
+        self.index = index
+        self.listener = listener
+        self.translation = translation
+        self.progress: Progress | None = None
+
+
+class UdpSocket(DatagramProtocol):
+    """One connection's socket, and the timer of its state machine.
+
+    Arguments:
+        server: where datagrams go.
+        tolerance: as the server told it.
+        patience: seconds within which the server must answer with datagrams.
+        closed: is called once, when the connection is over.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        server: tuple[str, int],
+        initiator: Initiator,
+        tolerance: float,
+        patience: float,
+        closed: Callable[[UdpSocket], None],
+    ) -> None:
+        self._reactor = reactor
+        self._server = server
+        self._initiator = initiator
+        self._tolerance = tolerance
+        self._patience = patience
+        self._closed = closed
+        self._watched: dict[UUID, _Watched] = {}
+        self._expected: set[UUID] = set()
+        self._connected = False
+        self._measured: Conditions | None = None
+        self._timer: IDelayedCall | None = None
+        self._blocking: IDelayedCall | None = None
+
+    @property
+    def session_token(self) -> str:
+        """The newest that the server gave out for this connection. Never shown."""
+        return self._initiator.token.text
+
+    @property
+    def sessions(self) -> set[UUID]:
+        """What is watched, or about to be."""
+        return self._expected.union(self._watched)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can follow."""
+        return self._initiator.over is not None
+
+    def expect(self, session_id: UUID) -> None:
+        """The server is asked to tell of this session, too: `watch` or `dismiss` follows."""
+        self._expected.add(session_id)
+
+    def dismiss(self, session_id: UUID) -> None:
+        """It will not."""
+        self._expected.discard(session_id)
+
+    def watch(self, index: int, session_id: UUID, player_id: UUID, listener: ILinkListener) -> None:
+        """Tell this listener of the session that the server calls `index`, from what is known of it already on."""
+        self._expected.discard(session_id)
+        self._watched[session_id] = _Watched(index, listener, Translation(session_id, player_id))
+        output = self._initiator.watch(index, session_id)
+        if self._connected:
+            listener.opened()
+        self._perform(output)
+
+    def leave(self, session_id: UUID) -> None:
+        """Its listener hears no more. When nobody listens, the connection is over."""
+        watched = self._watched.pop(session_id, None)
+        if watched is None:
+            return
+        if self._watched:
+            self._perform(self._initiator.leave(watched.index, self._reactor.seconds()))
+        else:
+            self._perform(self._initiator.close())
+
+    def startProtocol(self) -> None:
+        """The socket is open: knock."""
+        self._blocking = self._reactor.callLater(self._patience, self._blocked)
+        self._perform(self._initiator.start(self._reactor.seconds()))
+
+    def stopProtocol(self) -> None:
+        """The socket is closed."""
+        for call in (self._timer, self._blocking):
+            if call is not None and call.active():
+                call.cancel()
+
+    def datagramReceived(self, datagram: bytes, addr: object) -> None:
+        """Something came. Where from does not matter: only the server can seal a datagram."""
+        self._perform(self._initiator.receive(datagram, self._reactor.seconds()))
+        conditions = self._initiator.conditions
+        if conditions.round_trip is not None and conditions != self._measured:
+            self._measured = conditions
+            for watched in list(self._watched.values()):
+                bound = error_bound(watched.progress, conditions, self._tolerance)
+                watched.listener.measured(Line(conditions, bound))
+
+    def _blocked(self) -> None:
+        self._end(endings.lost("no datagram comes through", elsewhere=True))
+        self._perform(self._initiator.close())
+
+    def _tick(self) -> None:
+        self._perform(self._initiator.tick(self._reactor.seconds()))
+
+    def _perform(self, output: Output) -> None:
+        for datagram in output.datagrams:
+            self._send(datagram)
+        for event in output.events:
+            self._tell(event)
+        self._arm()
+
+    def _send(self, datagram: bytes) -> None:
+        try:
+            if self.transport is not None:
+                self.transport.write(datagram, self._server)
+        except (OSError, MessageLengthError):
+            pass  # a full buffer, no route: to the protocol, a datagram that was lost.
+
+    def _tell(self, event: Event) -> None:
+        now, offset = self._reactor.seconds(), self._initiator.pulse.offset
+        match event:
+            case Connected():
+                self._connected = True
+                if self._blocking is not None and self._blocking.active():
+                    self._blocking.cancel()
+                for watched in list(self._watched.values()):
+                    watched.listener.opened()
+            case ProgressChanged(session_id, _, progress):
+                if (one := self._watched.get(session_id)) is not None:
+                    one.progress = progress
+                    one.listener.told(one.translation.progress(event, offset, now))
+            case MaterialsChanged(materials):
+                if (one := self._watched.get(materials.session_id)) is not None:
+                    one.listener.told(one.translation.materials(materials, offset, now))
+            case SessionEnded(session_id, reason):
+                if (one := self._watched.pop(session_id, None)) is not None:
+                    one.listener.ended(endings.left(reason))
+                if not self._watched:
+                    self._perform(self._initiator.close())
+            case Closed(reason):
+                self._end(endings.left(reason))
+                self._closed(self)
+
+    def _end(self, ending: Ending) -> None:
+        watched, self._watched = self._watched, {}
+        for each in watched.values():
+            each.listener.ended(ending)
+
+    def _arm(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        deadline = self._initiator.deadline
+        if deadline != inf:
+            self._timer = self._reactor.callLater(max(0.0, deadline - self._reactor.seconds()), self._tick)

@@ -1,0 +1,116 @@
+"""Tests for `craftnet.client.udp.UdpConnections`, on a whole service: several sessions watched over one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+from uuid import UUID
+
+from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
+from twisted.internet.interfaces import IReactorTime
+
+from craftnet.client import Address, Backoff, Outcome, SharedUdpTransport, UdpConnections, Verdict, Watch, udp
+from craftnet.client.endings import Kind
+from craftnet.client.interfaces import ILink
+from craftnet.protocols.peer import Peer
+from craftnet.tests.live import LiveTestCase, envelope, started, token
+from craftnet.tests.samples import IRON, OTHER_PLAYER, PLAYER
+from craftnet.tests.scripted_server import until
+from craftnet.tests.test_client_websocket import Recorder
+from craftnet.tests.test_end_to_end import Recorder as Observer
+
+SESSIONS = [UUID(int=number) for number in range(1, 5)]
+
+clock = cast(IReactorTime, reactor)
+
+
+class SharingTests(LiveTestCase):
+    """One player, four sessions."""
+
+    async def prepare(self, player_id: UUID = PLAYER) -> UdpConnections:
+        """Sessions of a player, and the connections they are to be watched over."""
+        await self.publish(*(started(session_id) for session_id in SESSIONS))
+        return UdpConnections(clock, Address(self.url), player_id, token(player_id))
+
+    def watch(self, connections: UdpConnections, session_id: UUID) -> tuple[ILink, Recorder]:
+        """A link that is started."""
+        link, recorder = SharedUdpTransport(connections, session_id).link(), Recorder()
+        link.start(recorder)
+        return link, recorder
+
+    async def watch_all(self, connections: UdpConnections, sessions: Sequence[UUID]) -> list[tuple[ILink, Recorder]]:
+        """Links that are started, and have brought a state each."""
+        links = [self.watch(connections, session_id) for session_id in sessions]
+        await until(lambda: all(recorder.events == ["opened", "progress_update"] for _, recorder in links))
+        return links
+
+    @property
+    def peers(self) -> list[Peer]:
+        """The server's ends."""
+        assert self.service.gateway is not None
+        return [peer for peer, _ in self.service.gateway._endpoint._peers.values()]
+
+    async def complete(self, session_id: UUID) -> None:
+        """The session ends."""
+        data = {"session_id": str(session_id), "result_item_id": str(IRON), "duration_seconds": 60}
+        await self.publish(envelope("crafting.session.complete", data))
+
+    async def test_watches_share_a_connection(self) -> None:
+        """However many begin at once; each hears of its own session, and the last one that ends closes it."""
+        connections = await self.prepare()
+        observers = {session_id: Observer() for session_id in SESSIONS}
+        outcomes = [
+            Watch(clock, session_id, [SharedUdpTransport(connections, session_id)], observer, Backoff()).start()
+            for session_id, observer in observers.items()
+        ]
+        for observer in observers.values():
+            self.assertEqual(await observer.told_types.get(), ("udp", "progress_update"))
+        self.assertEqual((len(connections), len(self.peers)), (1, 1))
+        for session_id, observer in observers.items():
+            await self.complete(session_id)
+            self.assertEqual(await observer.told_types.get(), ("udp", "crafting_complete"))
+        results: list[Outcome] = await gatherResults(outcomes)
+        self.assertEqual({outcome.verdict for outcome in results}, {Verdict.COMPLETED})
+        await until(lambda: not self.peers)
+        self.assertEqual(len(connections), 0)
+
+    async def test_stopping_one_leaves_the_others(self) -> None:
+        connections = await self.prepare()
+        (first, _), (second, _) = await self.watch_all(connections, SESSIONS[:2])
+        first.stop()
+        (peer,) = self.peers
+        await until(lambda: len(peer.sessions.replicas) == 1)
+        self.assertEqual(peer.sessions.replicas[0].session_id, SESSIONS[1])
+        second.stop()
+        await until(lambda: not self.peers)
+        self.assertEqual(len(connections), 0)
+
+    async def test_the_same_session_twice_is_another_connection(self) -> None:
+        connections = await self.prepare()
+        await self.watch_all(connections, SESSIONS[:1] * 2)
+        self.assertEqual(len(connections), 2)
+
+    async def test_a_full_connection_is_followed_by_another(self) -> None:
+        self.patch(udp, "MOST", 2)
+        connections = await self.prepare()
+        for session_id in SESSIONS:
+            await self.watch_all(connections, [session_id])
+        self.assertEqual((len(connections), len(self.peers)), (2, 2))
+
+    async def test_one_that_is_refused_does_not_disturb_the_others(self) -> None:
+        connections = await self.prepare()
+        _, missing = self.watch(connections, UUID(int=404))
+        await self.watch_all(connections, SESSIONS[:1])
+        self.assertEqual((await missing.done).kind, Kind.REFUSED)
+        strangers = UdpConnections(clock, Address(self.url), OTHER_PLAYER, token(OTHER_PLAYER))
+        _, stranger = self.watch(strangers, SESSIONS[0])
+        self.assertEqual((await stranger.done).kind, Kind.REFUSED)
+
+    async def test_when_the_server_stops_all_of_them_end(self) -> None:
+        connections = await self.prepare()
+        links = await self.watch_all(connections, SESSIONS)
+        await self.service.stopService()
+        endings = [await recorder.done for _, recorder in links]
+        self.assertEqual({ending.kind for ending in endings}, {Kind.LOST})
+        self.assertEqual(len(connections), 0)

@@ -27,8 +27,9 @@ from craftnet.closecodes import CloseCode
 from craftnet.interfaces import IWatcher
 from craftnet.messages import Status, UdpConnectResponse, to_json
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.agreement import PLAIN
+from craftnet.protocols.agreement import PLAIN, Agreement, agree
 from craftnet.protocols.endpoint import MAX_SIZE, Endpoint
+from craftnet.protocols.packing import PACKINGS
 from craftnet.protocols.peer import Terms
 from craftnet.protocols.ticketstore import TicketStore
 from craftnet.protocols.udp import UdpServer
@@ -38,6 +39,7 @@ from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
 from craftnet.tests.test_client_feed import SHORT
 from craftnet.tests.test_client_watch import Recorder as Observer
 from craftnet.tests.test_client_websocket import COMPLETE, PROGRESS, TOKEN, Recorder
+from craftnet.tests.test_udp_messages import mixed
 from craftnet.updates import materials_update, progress_update
 
 COMPLETED = replace(
@@ -67,7 +69,9 @@ class UdpTests(TestCase):
 
     timeout = 10
 
-    def welcome(self, script: Callable[[IWatcher], None] = lambda watcher: None) -> UdpConnectResponse:
+    def welcome(
+        self, script: Callable[[IWatcher], None] = lambda watcher: None, agreement: Agreement = PLAIN
+    ) -> UdpConnectResponse:
         """Run a UDP server whose hub tells this; the answer that leads there."""
         self.feeds = Feeds(script)
         clock, metrics, tickets = cast(IReactorTime, reactor), Metrics(), TicketStore(os.urandom)
@@ -80,10 +84,11 @@ class UdpTests(TestCase):
         self.addCleanup(port.stopListening)
         now = clock.seconds()
         return UdpConnectResponse(
-            session_token=tickets.issue(SESSION, PLAYER, PLAIN, now + 60, now).token.text,
+            session_token=tickets.issue(SESSION, PLAYER, agreement, now + 60, now).token.text,
             server_endpoint=f"127.0.0.1:{cast(IPv4Address, port.getHost()).port}",
-            compression_enabled=False,
-            negotiated_packet_size=MAX_SIZE,
+            compression_enabled=agreement.packing is not None,
+            compression="none" if agreement.packing is None else agreement.packing.name,
+            negotiated_packet_size=agreement.content,
             heartbeat_interval=20_000,
         )
 
@@ -124,6 +129,19 @@ class UdpTests(TestCase):
         told = set(self.recorder.events[1:-1]) - {"progress_update"}
         self.assertEqual(told, {"crafting_complete", "material_notification"})
         self.assertEqual(ending.kind, Kind.OVER)
+
+    async def test_a_table_that_comes_packed_and_in_parts(self) -> None:
+        rows = (*mixed(190).materials, Material(IRON, 1, None, SHORT))
+
+        def script(watcher: IWatcher) -> None:
+            watcher.deliver(materials_update(MaterialsChange(MaterialsState(SESSION, 1, rows)), NOW))
+            watcher.ended(CloseCode.NORMAL)
+
+        for name in PACKINGS:
+            welcome = self.welcome(script, agree([name], 65_536, 500))
+            ending = await self.ending(self.transport(self.serve(welcome)))
+            self.assertEqual(self.recorder.events, ["opened", "material_notification", "ended"])
+            self.assertEqual(ending.kind, Kind.OVER)
 
     async def test_what_it_asks_for(self) -> None:
         await self.ending(self.transport(self.serve(self.welcome(lambda watcher: watcher.ended(CloseCode.NORMAL)))))

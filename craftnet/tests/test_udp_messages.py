@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.messages import Status
 from craftnet.model import Progress
 from craftnet.protocols import codec
+from craftnet.protocols.agreement import MAX_DATAGRAM, PATH_SIZE
 from craftnet.protocols.copies import MaterialsChanged
 from craftnet.protocols.initiator import Event
 from craftnet.protocols.packing import PACKINGS
@@ -47,10 +48,11 @@ def mixed(rows: int, version: int = 1) -> MaterialsState:
 
 
 class MessageTests(SynchronousTestCase):
-    def connect(self, compression: str = "lz4", packet_size: int = 4096) -> None:
+    def connect(self, compression: str = "lz4", packet_size: int = 4096, path: int = PATH_SIZE) -> None:
         """A client and its peer."""
         self.lab = Lab()
-        self.client, self.peer = self.lab.connect(self.lab.ticket(packet_size=packet_size, compression=compression))
+        ticket = self.lab.ticket(packet_size=packet_size, compression=compression, path=path)
+        self.client, self.peer = self.lab.connect(ticket)
 
     def setUp(self) -> None:
         self.connect()
@@ -142,6 +144,7 @@ class MessageTests(SynchronousTestCase):
     @quick
     @given(
         st.integers(64, 65_536),
+        st.sampled_from([64, 300, PATH_SIZE, 9000, MAX_DATAGRAM]),
         st.sampled_from(["none", *PACKINGS]),
         st.sampled_from([dull, mixed]),
         st.lists(st.integers(1, 200), min_size=1, max_size=4),
@@ -150,21 +153,22 @@ class MessageTests(SynchronousTestCase):
     def test_no_datagram_is_longer_than_the_path(
         self,
         packet_size: int,
+        path: int,
         compression: str,
         table: Callable[[int, int], MaterialsState],
         sizes: list[int],
         reason: str,
     ) -> None:
         """Whatever is told, and whatever was agreed on."""
-        self.connect(compression, packet_size)
-        longest = min(packet_size, 1200)
+        self.connect(compression, packet_size, path)
+        longest = min(packet_size, path)
         now = NOW
         over = Progress(Status.FAILED, 5.0, NOW, 0.0, failure_reason=reason)
         for version, rows in enumerate(sizes, 1):
             sent = self.tell(table(rows, version), now) + self.tell(replace(running(), version=version, progress=over))
             while self.peer.deadline < now + 2.0:
                 sent += datagrams(self.lab.endpoint.tick(self.peer.deadline))
-            self.assertLessEqual(max(map(len, sent)), max(longest, 55))  # a HEARTBEAT is as long as it is.
+            self.assertLessEqual(max(map(len, sent)), longest)
             self.take(sent, now)
             now += 2.0
         self.assertEqual(self.client._copies.sessions, {0: SESSION})

@@ -60,22 +60,20 @@ def percent_at(progress: Progress, now: float) -> float:
     """The percentage at `now`, 0–100."""
     if progress.status is Status.COMPLETED:
         return 100.0
-    if not progress.moving or now <= progress.anchor:
-        return min(progress.percent, CEILING)
-    assert progress.remaining is not None
-    elapsed = now - progress.anchor
-    if elapsed >= progress.remaining:
-        return CEILING
-    return min(CEILING, progress.percent + (100.0 - progress.percent) * elapsed / progress.remaining)
+    percent, remaining, elapsed = progress.percent, progress.remaining, now - progress.anchor
+    if remaining is not None and elapsed > 0.0 and progress.moving:
+        percent = percent + (100.0 - percent) * elapsed / remaining if elapsed < remaining else CEILING
+    return percent if percent < CEILING else CEILING
 
 
 def remaining_at(progress: Progress, now: float) -> float | None:
     """Seconds to go at `now`; None when unknown."""
-    if progress.status.terminal:
+    status, remaining, elapsed = progress.status, progress.remaining, now - progress.anchor
+    if status.terminal:
         return 0.0
-    if progress.remaining is None or not progress.moving:
-        return progress.remaining
-    return max(0.0, progress.remaining - max(0.0, now - progress.anchor))
+    if remaining is None or elapsed <= 0.0 or not progress.moving:
+        return remaining
+    return remaining - elapsed if elapsed < remaining else 0.0
 
 
 def rebase(progress: Progress, now: float) -> Progress:

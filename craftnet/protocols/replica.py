@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from craftnet.model import Tolerance, diverges
 from craftnet.protocols import codec
@@ -20,14 +21,14 @@ SAME = Tolerance(percent=0.01, seconds=0.002, fraction=0.0)
 """What differs less is the same function of time: it need not be told again."""
 
 
-class Sighting(NamedTuple):
+class Sighting(Struct, frozen=True, gc=False):
     """At `when` (Unix seconds) the client was told `state`."""
 
     when: float
     state: SessionState
 
 
-class News(NamedTuple):
+class News(Struct, frozen=True, gc=False):
     """The records to tell of a topic instead of all earlier ones of it."""
 
     topic: str
@@ -121,4 +122,5 @@ class Replica:
 def _same(held: SessionState, truth: SessionState, now: float) -> bool:
     """Whether a client that goes on from `held` shows what it would from `truth`, now and to the end."""
     until = now + (truth.progress.remaining or 0.0)
-    return not any(diverges(held.progress, truth.progress, at, SAME) for at in (now, until))
+    one, other = held.progress, truth.progress
+    return not (diverges(one, other, now, SAME) or diverges(one, other, until, SAME))

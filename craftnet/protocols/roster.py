@@ -80,7 +80,7 @@ class Roster:
         replica = self.get(index)
         news = None if replica is None or replica.over else replica.advance(state, now)
         if news is not None:
-            self._outbox.put(index, *news)
+            self._outbox.put(index, news.topic, news.records)
         return news is not None
 
     def tell_everything(self) -> None:
@@ -88,7 +88,7 @@ class Roster:
         for replica in self.replicas:
             if not replica.over:
                 for news in replica.everything():
-                    self._outbox.put(replica.index, *news)
+                    self._outbox.put(replica.index, news.topic, news.records)
 
     def end(self, replicas: Iterable[Replica], reason: CloseReason) -> bool:
         """These are over. Whether nothing is left: then the end is the connection's, and is not told here."""
@@ -128,12 +128,12 @@ class Roster:
         Raises:
             BadDatagram: there never was such a table, or session.
         """
-        replicas = [(self._known(index), version) for index, version in held.items()]
-        if not all(replica is None or replica.told(version) for replica, version in replicas):
-            raise BadDatagram("out_of_range", "an acknowledgement of a table that was never told")
-        for replica, version in replicas:
-            if replica is not None:
-                replica.holds(version)
+        tables = [(known, version) for index, version in held.items() if (known := self._known(index)) and version]
+        for replica, version in tables:
+            if not replica.told(version):
+                raise BadDatagram("out_of_range", "an acknowledgement of a table that was never told")
+        for replica, version in tables:
+            replica.holds(version)
 
     def named(self, indexes: list[int]) -> list[Replica]:
         """What the client means; without what it knows to be over.

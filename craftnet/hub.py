@@ -117,14 +117,15 @@ class Hub:
         allowed = tolerance or Tolerance()
         self.turn_interval = refresh / REFRESH_SLOTS
         self._wheel: Wheel[UUID] = Wheel(REFRESH_SLOTS)
+        back, back_in_queue = partial(metrics.came_back, "crafting"), partial(metrics.came_back, "queue")
         self._sessions = FeedTable(
-            lambda key, counted: SessionFeed(key, counted, epochs, sources, clock, allowed, refresh),
+            lambda key, counted: SessionFeed(key, counted, back, epochs, sources, clock, allowed, refresh),
             partial(metrics.watching, "crafting"),
             clock,
             linger,
         )
         self._queues = FeedTable(
-            lambda key, counted: QueueFeed(key, counted, epochs, sources, clock),
+            lambda key, counted: QueueFeed(key, counted, back_in_queue, epochs, sources, clock),
             partial(metrics.watching, "queue"),
             clock,
             linger,

@@ -28,11 +28,19 @@ class Feed(ABC):
 
     Arguments:
         counted: called with how many watchers came (or, negative, went), each time after the fact, and at the end.
+        came_back: called for each watcher that came with a position, with whether all that it missed was known.
         epochs: of the positions.
     """
 
-    def __init__(self, counted: Callable[[int], None], epochs: Epochs, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        counted: Callable[[int], None],
+        came_back: Callable[[bool], None],
+        epochs: Epochs,
+        clock: IReactorTime,
+    ) -> None:
         self._counted = counted
+        self._came_back = came_back
         self._epochs = epochs
         self._clock = clock
         # In the order of delivery; False until the watcher has its snapshot.
@@ -139,6 +147,9 @@ class Feed(ABC):
 
     async def _welcome_back(self, watcher: IWatcher, resume: Position) -> None:
         lost = await missed(self, resume, lambda: watcher in self._watchers, self._epochs, self._clock)
+        if watcher not in self._watchers:
+            return
+        self._came_back(lost is not None)
         if lost is None:
             self._hand_over(watcher, chain([self.returned(False, self.position)], self.snapshot()))
         else:

@@ -24,9 +24,15 @@ class QueueFeed(Feed):
     """One player."""
 
     def __init__(
-        self, player_id: UUID, counted: Callable[[int], None], epochs: Epochs, sources: Sources, clock: IReactorTime
+        self,
+        player_id: UUID,
+        counted: Callable[[int], None],
+        came_back: Callable[[bool], None],
+        epochs: Epochs,
+        sources: Sources,
+        clock: IReactorTime,
     ) -> None:
-        super().__init__(counted, epochs, clock)
+        super().__init__(counted, came_back, epochs, clock)
         self._player_id = player_id
         self._sources = sources
         self._queue = QueueState(player_id)

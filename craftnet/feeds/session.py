@@ -43,13 +43,14 @@ class SessionFeed(Feed):
         self,
         session_id: UUID,
         counted: Callable[[int], None],
+        came_back: Callable[[bool], None],
         epochs: Epochs,
         sources: Sources,
         clock: IReactorTime,
         tolerance: Tolerance,
         horizon: float,
     ) -> None:
-        super().__init__(counted, epochs, clock)
+        super().__init__(counted, came_back, epochs, clock)
         self.session_id = session_id
         self._sources = sources
         self._tolerance = tolerance

@@ -47,6 +47,12 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livesum",
         )
+        self._returns = Counter(
+            "craftnet_returns",
+            "Watchers that came back with a position, by whether all that they missed was known.",
+            ["feed", "recovered"],
+            registry=self.registry,
+        )
         self._complete = Gauge(
             "craftnet_cluster_complete",
             "1 where all nodes know what they share, 0 where something may be missed; absent without other nodes.",
@@ -93,6 +99,10 @@ class Metrics:
     def complete(self, what: str, complete: bool) -> None:
         """Whether all nodes know of `what`: revocations or places."""
         self._complete.labels(what).set(complete)
+
+    def came_back(self, feed: str, recovered: bool) -> None:
+        """A watcher came back with a position."""
+        self._returns.labels(feed, str(recovered).lower()).inc()
 
     def watching(self, feed: str, change: int) -> None:
         """`change` more (or fewer) watchers of a feed: crafting, queue or health."""

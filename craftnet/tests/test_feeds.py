@@ -76,6 +76,7 @@ class _FeedTestCase(SynchronousTestCase):
         self.queues = LateQueues(self.memory.queues, self._later)
         self.sources = Sources(self.sessions, self.materials, self.queues)
         self.counts: list[int] = []
+        self.returns: list[bool] = []
 
     def _later(self, act: Callable[[], None]) -> None:
         if self.late:
@@ -140,7 +141,16 @@ class SessionFeedTestCase(_FeedTestCase):
             if not feed.watched:
                 feed.close()
 
-        feed = SessionFeed(session_id, counted, Epochs(self.sources), self.sources, self.clock, Tolerance(), HORIZON)
+        feed = SessionFeed(
+            session_id,
+            counted,
+            self.returns.append,
+            Epochs(self.sources),
+            self.sources,
+            self.clock,
+            Tolerance(),
+            HORIZON,
+        )
         return feed
 
 
@@ -506,7 +516,7 @@ class QueueFeedTests(_FeedTestCase):
             if not feed.watched:
                 feed.close()
 
-        feed = QueueFeed(PLAYER, counted, Epochs(self.sources), self.sources, self.clock)
+        feed = QueueFeed(PLAYER, counted, self.returns.append, Epochs(self.sources), self.sources, self.clock)
         return feed
 
     def test_empty_snapshot(self) -> None:

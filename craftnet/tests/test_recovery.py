@@ -40,7 +40,8 @@ class _RecoveryTestCase(SynchronousTestCase):
 
     def restarted(self) -> Hub:
         """A hub, as another process has it, that knows nothing of earlier ones."""
-        return Hub(self.sources, self.clock, Metrics(), refresh=5.0)
+        self.metrics = Metrics()
+        return Hub(self.sources, self.clock, self.metrics, refresh=5.0)
 
     def happen(self, *events: Event) -> None:
         """Apply events."""
@@ -102,6 +103,19 @@ class SessionRecoveryTests(_RecoveryTestCase):
         client.come()
         client.read()
         self.assertEqual((client.recoveries, client.shortages), ([False], [2]))
+
+    def test_counted(self) -> None:
+        """Those who stayed to hear it."""
+        client = self.returning()
+        for recovered in (True, False, True):
+            if not recovered:
+                client.position = Position("another", 1)
+            client.go()
+            client.come()
+            client.read()
+        figures = self.metrics.registry
+        names = {"feed": "crafting", "recovered": "true"}, {"feed": "crafting", "recovered": "false"}
+        self.assertEqual([figures.get_sample_value("craftnet_returns_total", labels) for labels in names], [2, 1])
 
     def test_from_the_future(self) -> None:
         client = self.returning()

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from craftnet import __version__
 from craftnet.access.admission import Admission
 from craftnet.access.development import mint
-from craftnet.access.enforcement import Enforcement
+from craftnet.access.enforcement import PATIENCE, Enforcement
 from craftnet.access.gate import Gate
 from craftnet.access.limits import Limits
 from craftnet.access.networks import NOWHERE, Networks
@@ -244,16 +244,18 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         ping_interval=settings.ping_interval,
         missed_pongs=settings.missed_pongs,
     )
+    enforcement = Enforcement(
+        revocations,
+        [feeds.enforce] if gateway is None else [feeds.enforce, gateway.enforce],
+        reactor.seconds,
+        None if cluster is None else cluster.revocations,
+        patience=max(PATIENCE, settings.limits.patience),
+    )
     routes = site(
         admission=admission,
         sources=sources,
         ingest=Ingest(sources, metrics),
-        enforcement=Enforcement(
-            revocations,
-            [feeds.enforce] if gateway is None else [feeds.enforce, gateway.enforce],
-            reactor.seconds,
-            None if cluster is None else cluster.revocations,
-        ),
+        enforcement=enforcement,
         gateway=gateway,
         monitor=monitor,
         metrics=metrics,
@@ -266,8 +268,12 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     listener = Listener(endpoint, door, secure=http.startswith("ssl:"))
 
     service = Craftnet(listener, gateway, feeds, settings.drain_time, settings.limits.connections)
-    refreshes, heartbeats = TimerService(hub.turn_interval, hub.turn), TimerService(1.0, feeds.turn)
-    refreshes.clock = heartbeats.clock = reactor
+    turns = [
+        TimerService(interval, turn)
+        for interval, turn in ((hub.turn_interval, hub.turn), (1.0, feeds.turn), (1.0, enforcement.turn))
+    ]
+    for each in turns:
+        each.clock = reactor
     announcer = Announcer(
         lambda: (
             Served(
@@ -282,7 +288,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         reactor,
     )
     own = [made.service for made in registry.built if made.service is not None]
-    for part in (*own, monitor, health, refreshes, heartbeats, Census(sources.sessions, metrics, reactor), announcer):
+    for part in (*own, monitor, health, *turns, Census(sources.sessions, metrics, reactor), announcer):
         part.setServiceParent(service)
     return service
 

@@ -16,6 +16,9 @@ from craftnet.interfaces import IRevocationListener, ISharedRevocations
 Enforcer = Callable[[Callable[[Principal], bool]], int]
 """Closes the connections of the principals that are covered; answers how many."""
 
+PATIENCE = 10.0
+"""Seconds for which somebody may be on the way in."""
+
 
 @implementer(IRevocationListener)
 class Enforcement:
@@ -25,6 +28,8 @@ class Enforcement:
         enforcers: one for each transport.
         now: Unix seconds.
         shared: where the other nodes hear of it; None when there are no others.
+        patience: seconds for which somebody may be on the way in: the token was good when it was looked at, and the
+            connection is not open yet.
     """
 
     _log = Logger()
@@ -35,11 +40,15 @@ class Enforcement:
         enforcers: Sequence[Enforcer],
         now: Callable[[], float],
         shared: ISharedRevocations | None = None,
+        *,
+        patience: float = PATIENCE,
     ) -> None:
         self._revocations = revocations
         self._enforcers = enforcers
         self._now = now
         self._shared = shared
+        self._patience = patience
+        self._look_until = 0.0
         if shared is not None:
             shared.follow(self)
 
@@ -76,5 +85,14 @@ class Enforcement:
         """As in `IRevocationListener`."""
         return self._revocations.in_force(self._now())
 
+    def turn(self) -> None:
+        """Close who was on the way in when something was revoked; to be called every second."""
+        if self._now() < self._look_until:
+            self._close_covered()
+
     def _enforce(self) -> int:
+        self._look_until = self._now() + self._patience
+        return self._close_covered()
+
+    def _close_covered(self) -> int:
         return sum(enforce(self._revocations.covers) for enforce in self._enforcers)

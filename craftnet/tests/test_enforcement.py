@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -40,7 +41,9 @@ class Transport:
 
 class EnforcementTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.cluster = FakeCluster(Clock())
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.cluster = FakeCluster(self.clock)
         self.sockets, self.datagrams, self.elsewhere = Transport(), Transport(), Transport()
         here, there = self.cluster.node(), self.cluster.node()
         self.revocations = Revocations(capacity=2)
@@ -49,7 +52,7 @@ class EnforcementTests(SynchronousTestCase):
 
     def enforcer(self, revocations: Revocations, node: FakeNode, *transports: Transport) -> Enforcement:
         enforcers = [transport.enforce for transport in transports]
-        return Enforcement(revocations, enforcers, lambda: NOW, node.revocations)
+        return Enforcement(revocations, enforcers, self.clock.seconds, node.revocations, patience=5.0)
 
     def revoke(self, revocation: Revocation) -> Deferred[int]:
         return Deferred.fromCoroutine(self.enforcement.revoke(revocation))
@@ -84,6 +87,22 @@ class EnforcementTests(SynchronousTestCase):
         self.assertEqual({one.token_id for one in self.enforcement.in_force()}, {"t-8", "t-9"})
         self.failureResultOf(self.revoke(TOKEN), TooManyRequests)
         self.assertEqual(self.sockets.open, [THEIRS, OTHERS])
+
+    def test_on_the_way_in(self) -> None:
+        """Whose token was good when it was looked at, and who opens the connection after the revocation."""
+        for revoke in (lambda: self.revoke(TOKEN), lambda: self.enforcement.revoked([replace(TOKEN, token_id="t-2")])):
+            revoke()
+            for _ in range(4):
+                self.clock.advance(1)
+                self.enforcement.turn()
+            self.sockets.open = [THEIRS, OTHERS]
+            self.enforcement.turn()
+            self.assertNotIn(THEIRS, self.sockets.open)
+            asked = self.sockets.asked
+            self.clock.advance(1)
+            self.enforcement.turn()
+            self.assertEqual(self.sockets.asked, asked)
+        self.assertEqual(self.sockets.open, [])
 
     def test_heard_again(self) -> None:
         """Nobody looks through all connections for what is known."""

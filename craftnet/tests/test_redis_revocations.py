@@ -9,6 +9,7 @@ from twisted.logger import capturedLogs
 
 from craftnet.access.revoked import Revocation
 from craftnet.errors import TooManyRequests, Unavailable
+from craftnet.providers.redis import revocations
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.tests.contracts_cluster import END, LOGIN, TOKEN, RevocationRecorder
 from craftnet.tests.redis_nodes import RedisTestCase, until
@@ -53,6 +54,19 @@ class RevocationsTests(RedisTestCase):
         await node.revocations.publish(LOGIN)
         await until(lambda: LOGIN in heard.heard)
         self.assertEqual((node.revocations.loads, node.revocations.position), (2, 8))
+
+    async def test_the_stream_is_lost(self) -> None:
+        """Though the connection is not: numbers begin again, and nothing new would be heard of."""
+        self.patch(revocations, "BLOCK", 0.05)
+        heard = RevocationRecorder()
+        node, other = await self.node(heard), await self.node()
+        for one in tokens(3):
+            await other.revocations.publish(one)
+        await until(lambda: node.revocations.position == 3)
+        self.server.command("FLUSHALL")
+        await other.revocations.publish(LOGIN)
+        await until(lambda: LOGIN in heard.heard)
+        await until(lambda: self.number("ZCARD", "test:revoked") == 4)  # the nodes know the others.
 
     async def test_only_ever_more(self) -> None:
         """What says no more than is known is not told, either."""

@@ -160,8 +160,7 @@ class RedisRevocations(Service):
 
     async def _follow_gapless(self, generation: int) -> None:
         """Load, and read on until something was missed."""
-        newest = await self._blocking.ask("XREVRANGE", self._names[2], "+", "-", "COUNT", 1, generation=generation)
-        self.position = _number(newest[0][0]) if newest else 0
+        self.position = await self._newest(generation)
         known = await self._load(generation)
         await self._tell_the_others(known)
         self.loads += 1
@@ -180,6 +179,15 @@ class RedisRevocations(Service):
                 self.position = _number(entries[-1][0])
             else:
                 await self._publish(())  # forgets what is over.
+                if await self._newest(generation) < self.position:
+                    self._log.warn("Redis has lost the stream of revocations; all are loaded again")
+                    self.complete = False
+                    return
+
+    async def _newest(self, generation: int) -> int:
+        """The number of the last entry of the stream."""
+        newest = await self._blocking.ask("XREVRANGE", self._names[2], "+", "-", "COUNT", 1, generation=generation)
+        return _number(newest[0][0]) if newest else 0
 
     async def _load(self, generation: int) -> set[Revocation]:
         """Everything that is kept."""

@@ -3,9 +3,10 @@ handshake.
 
 The server runs in this process; a second one connects, waits for the answer and hangs up, a number of connections at a
 time. Both ways are taken in turns, so that what else the machine does falls on both. What an RS256 check takes alone is
-measured too. All on 127.0.0.1; ends by itself.
+measured too; with --redis, what it takes to ask a Redis about the session, and how many connections the player has on
+other nodes. All on 127.0.0.1; ends by itself.
 
-    python bench/connects.py --connections 1000 --rounds 5
+    python bench/connects.py --connections 1000 --rounds 5 --redis
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import jwt
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from redis_path import redis_server
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
@@ -40,6 +44,7 @@ from craftnet.http.lobby import Lobby
 from craftnet.http.site import site
 from craftnet.hub import Hub
 from craftnet.ingest import Ingest
+from craftnet.interfaces import IBackend, ISharedPlaces
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
@@ -47,6 +52,9 @@ from craftnet.protocols.websocketfactory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions
+
+if TYPE_CHECKING:
+    from craftnet.providers.redis.backend import RedisBackend
 
 PLAYER, SESSION = UUID(int=1), UUID(int=2)
 AT_ONCE = 50
@@ -84,17 +92,17 @@ def bare() -> Factory:
     return factory
 
 
-async def craftnet(pem: bytes) -> Factory:
-    """All that stands behind craftnet's port, with one session to watch."""
-    metrics, backend = Metrics(), MemoryBackend(reactor, MemorySettings())
+async def craftnet(pem: bytes, backend: IBackend, places: ISharedPlaces | None = None) -> Factory:
+    """All that stands behind craftnet's port, with one session to watch; with `places`, of a player who is counted."""
+    metrics = Metrics()
     sources = Sources.of(backend)
     monitor = Monitor({}, {}, reactor, version="bench")
     revocations = Revocations()
     authority = RevocableAuthority(JwtAuthority(OneKey(from_pem(pem)), reactor), revocations)
     admission = Admission(authority, sources.sessions, sources.queues)
     subscriptions = Subscriptions(admission, Hub(sources, reactor, metrics), HealthFeed(monitor, reactor, metrics))
-    limits = Limits(per_player=0, per_session=0)
-    feeds = FeedFactory(subscriptions, metrics, reactor, Gate(limits))
+    limits = Limits(per_player=0 if places is None else 1_000_000, per_session=0)
+    feeds = FeedFactory(subscriptions, metrics, reactor, Gate(limits, shared=places))
     now = time.time()
     start = SessionStart(session_id=SESSION, recipe_id=SESSION, player_id=PLAYER, estimated_duration_seconds=3600)
     await sources.apply([Event(uuid4(), now, now, start, SESSION)])
@@ -128,17 +136,36 @@ async def cost(port: int, token: str, number: int) -> float:
     return (time.process_time() - before) / number * 1e6
 
 
-async def measure(number: int, rounds: int) -> None:
+async def redis_backend(port: int) -> RedisBackend:
+    """One that runs, and has its lease."""
+    # Importing its client installs a reactor.
+    from craftnet.providers.redis.backend import RedisBackend
+    from craftnet.providers.redis.settings import RedisSettings
+
+    backend = RedisBackend(reactor, RedisSettings(port=port), None)
+    backend.service.startService()
+    await backend.places.renew()
+    return backend
+
+
+async def measure(number: int, rounds: int, redis: int | None) -> None:
     """Set up, measure in turns, print the medians."""
     key = generate_private_key(65537, 2048)
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     now = int(time.time())
     claims = {"sub": str(PLAYER), "iat": now, "exp": now + 3600, "jti": str(uuid4())}
     token = jwt.encode(claims, key, "RS256")
-    ports = [
-        reactor.listenTCP(0, factory, interface="127.0.0.1", backlog=1024) for factory in (bare(), await craftnet(pem))
-    ]
-    costs: list[list[float]] = [[], []]
+    memory = MemoryBackend(reactor, MemorySettings())
+    factories = {
+        "bare Autobahn handshake (floor)": bare(),
+        "craftnet: RS256, feed, snapshot": await craftnet(pem, memory),
+    }
+    shared = None if redis is None else await redis_backend(redis)
+    if shared is not None:
+        factories["… on Redis"] = await craftnet(pem, shared)
+        factories["… and counted on all nodes"] = await craftnet(pem, shared, shared.places)
+    ports = [reactor.listenTCP(0, factory, interface="127.0.0.1", backlog=1024) for factory in factories.values()]
+    costs: list[list[float]] = [[] for _ in ports]
     for _ in range(rounds):
         for port, taken in zip(ports, costs, strict=True):
             taken.append(await cost(port.getHost().port, token, number))
@@ -151,13 +178,12 @@ async def measure(number: int, rounds: int) -> None:
         for _ in range(number):
             authority.authenticate(token)
         checks.append((time.process_time() - before) / number * 1e6)
-    floor, whole, check = (sorted(each)[rounds // 2] for each in (*costs, checks))
+    if shared is not None:
+        await shared.service.stopService()
+    medians = [sorted(each)[rounds // 2] for each in (*costs, checks)]
+    floor = medians[0]
     print(f"{number} connections a round, {AT_ONCE} at once; medians of {rounds} rounds; CPU of the server process")
-    for name, taken_by in (
-        ("bare Autobahn handshake (floor)", floor),
-        ("craftnet: RS256, feed, snapshot", whole),
-        ("… of it, checking the token", check),
-    ):
+    for name, taken_by in zip((*factories, "… of it, checking the token"), medians, strict=True):
         print(
             f"  {name:32} {taken_by:7.1f} µs   {1e6 / taken_by:8,.0f}/s   {floor / taken_by:5.2f} of the floor's rate"
         )
@@ -168,12 +194,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--redis", action="store_true", help="measure on a Redis of its own, too")
     parser.add_argument("--knock", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.knock is not None:
         knock(arguments.knock, sys.stdin.read(), arguments.connections)
     else:
-        react(lambda _: Deferred.fromCoroutine(measure(arguments.connections, arguments.rounds)))
+        with redis_server() if arguments.redis else nullcontext() as redis:
+            react(lambda _: Deferred.fromCoroutine(measure(arguments.connections, arguments.rounds, redis)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -11,15 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import treq
 from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, FirstError, gatherResults
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
-from twisted.web.http_headers import Headers
 
-from craftnet.access.principal import PUBLISH
 from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Verdict
 from craftnet.client.websocket import WebSocketTransport
@@ -29,23 +25,21 @@ from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.settings import RedisSettings
 from craftnet.sources import Sources
+from craftnet.tests.authority import insist
 from craftnet.tests.contracts import MaterialRecorder, QueueRecorder, SessionRecorder
-from craftnet.tests.live import envelope, started, token
+from craftnet.tests.live import envelope, started
 from craftnet.tests.load import BEGIN, Body, Fault, Load, Post, Round, Strike, load
 from craftnet.tests.nodes import Balancer, Node
 from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import PLAYER, SESSION
-from craftnet.tests.watchers import Kind, Seen, Watching, give_up, watch
+from craftnet.tests.watchers import Kind, Seen, Watching, connections, give_up, watch
 
 SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
 """What the history is made from; any number will do."""
 
 REFUSED = 3
 """Posts that are refused before Redis is started again."""
-
-AGAIN = 0.05
-"""Seconds until the authority sends again what was not taken."""
 
 
 VERDICTS = {Status.COMPLETED: Verdict.COMPLETED, Status.FAILED: Verdict.FAILED}
@@ -79,30 +73,9 @@ class NodesTestCase(TestCase):
         self.addCleanup(give_up, watching)
         return seen, watching
 
-    async def post(self, node: Node, body: Body) -> dict[str, Any] | None:
-        """What became of the events; None when the node did not take them."""
-        headers = Headers({"Authorization": [f"Bearer {token(None, PUBLISH)}"], "Content-Type": ["application/json"]})
-        try:
-            response = await treq.post(
-                f"{node.url}/events", headers=headers, data=msgspec.json.encode(body), persistent=False, timeout=10
-            )
-            answer = await response.content()
-        except Exception:  # it was killed before, or is killed meanwhile.
-            return None
-        if response.code == 503:
-            self.assertEqual(response.headers.getRawHeaders("Retry-After"), ["1"])
-            return None
-        self.assertEqual(response.code, 202, answer)
-        return dict(msgspec.json.decode(answer))
-
     async def publish(self, body: Body, first: int = 0, refused: Callable[[], None] = lambda: None) -> None:
-        """As the authority does it: to one node or the other, the same again until it is taken."""
-        turn = first
-        while (answer := await self.post(self.nodes[turn % 2], body)) is None:
-            refused()
-            turn += 1
-            await deferLater(reactor, AGAIN)
-        self.assertEqual(answer["rejected"], [])
+        """Tell it to one node, or to the other when that one does not take it."""
+        await insist(lambda attempts: self.nodes[(first + attempts) % 2].url, body, refused)
 
 
 class LoadTests(NodesTestCase):
@@ -197,15 +170,15 @@ class UdpTests(NodesTestCase):
         seen, watching = self.watch(SESSION, PLAYER, UdpTransport)
         await until(lambda: seen.versions == [1])
         mine, other = self.nodes
-        if "0.0" in await self.connections(mine):
+        if not await connections(mine.url, "udp"):
             mine, other = other, mine
-        self.assertEqual([await self.connections(node) for node in (mine, other)], ["1.0", "0.0"])
+        self.assertEqual([await connections(node.url, "udp") for node in (mine, other)], [1, 0])
         await self.publish([report(20)], self.nodes.index(other))
         await until(lambda: seen.versions[-1] == 2)
         await mine.end(signal.SIGKILL)
         await self.publish([report(40)], self.nodes.index(other))
         await until(lambda: seen.versions[-1] == 3)
-        self.assertEqual(await self.connections(other), "1.0")
+        self.assertEqual(await connections(other.url, "udp"), 1)
         await self.publish([report(60)], self.nodes.index(other))
         await until(lambda: seen.versions[-1] == 4)
         ending = {"session_id": str(SESSION), "result_item_id": str(SESSION), "duration_seconds": 3}
@@ -213,12 +186,6 @@ class UdpTests(NodesTestCase):
         self.assertEqual((await watching).verdict, Verdict.COMPLETED)
         self.assertEqual((seen.goes_back, seen.versions[-1]), ("", 5))
         self.assertEqual([ending.reason for ending in seen.endings], ["the server fell silent"])
-
-    async def connections(self, node: Node) -> str:
-        """How many UDP connections the node has."""
-        response = await treq.get(f"{node.url}/metrics", persistent=False)
-        found = re.search(r'^craftnet_connections\{transport="udp"\} (\S+)$', await response.text(), re.MULTILINE)
-        return found[1] if found else "0.0"
 
 
 def report(percent: float) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from random import Random
 from typing import Any
 from uuid import UUID
 
+import treq
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
@@ -86,3 +88,12 @@ def give_up(watching: Watching) -> None:
     """Watch no more. No error when it is over."""
     watching.addErrback(lambda failure: failure.trap(CancelledError) and None)
     watching.cancel()
+
+
+async def connections(url: str, transport: str) -> float:
+    """How many connections a service has: websocket, or udp."""
+    response = await treq.get(f"{url}/metrics", persistent=False)
+    found = re.search(
+        rf'^craftnet_connections\{{transport="{transport}"\}} (\S+)$', await response.text(), re.MULTILINE
+    )
+    return float(found[1]) if found else 0.0

@@ -1,0 +1,227 @@
+"""What is in deploy/, and the Procfiles: options that craftnet takes, and balancers that do what they are there for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+
+import craftnet
+from craftnet.client.udp import UdpTransport
+from craftnet.client.watch import Verdict
+from craftnet.client.websocket import WebSocketTransport
+from craftnet.service import Craftnet, Settings, build
+from craftnet.tap import Options
+from craftnet.tests.authority import insist
+from craftnet.tests.live import envelope
+from craftnet.tests.nodes import Node
+from craftnet.tests.redis_nodes import until
+from craftnet.tests.redis_server import RedisServer, free_port
+from craftnet.tests.samples import PLAYER, RECIPE, SESSION
+from craftnet.tests.watchers import Kind, Seen, Watching, connections, give_up, watch
+
+REPOSITORY = Path(craftnet.__file__).parent.parent
+DEPLOY = REPOSITORY / "deploy"
+
+SAID = {"CRAFTNET_AUTH": "jwt:jwks=https://login.example/keys.json", "PUBLIC_HOST": "play.example"}
+"""What an operator sets."""
+
+
+def program(name: str) -> str:
+    """Where a program is that this machine may not have."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
+    if found is None:
+        raise SkipTest(f"{name} is not installed")
+    return found
+
+
+class OptionsTests(SynchronousTestCase):
+    """Every command that starts craftnet is one that it takes."""
+
+    def setUp(self) -> None:
+        """A twistd that says what it was given."""
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        (self.folder / "twistd").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+        (self.folder / "twistd").chmod(0o755)
+
+    def given(self, line: str, **more: str) -> list[str]:
+        """The arguments that twistd is started with by a line of shell."""
+        path = os.pathsep.join([str(self.folder), os.environ["PATH"]])
+        done = subprocess.run(
+            ["sh", "-c", line], capture_output=True, text=True, cwd=REPOSITORY, env={"PATH": path, **more}
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.splitlines()
+
+    def settings(self, arguments: Sequence[str]) -> Settings:
+        """What the options mean; they describe a service."""
+        options = Options()
+        options.parseOptions(arguments)
+        self.assertIsInstance(build(options.settings, reactor, {}), Craftnet)
+        return options.settings
+
+    def lines(self, procfile: Path) -> dict[str, str]:
+        """The processes of a Procfile."""
+        split = (line.partition(": ") for line in procfile.read_text().splitlines())
+        return {name: command for name, _, command in split}
+
+    def test_procfile(self) -> None:
+        lines = self.lines(REPOSITORY / "Procfile")
+        self.assertEqual(list(lines), ["web"], "such a platform starts everything that is in it")
+        *before, name = (arguments := self.given(lines["web"], **SAID))[:3]
+        self.assertEqual((before, name), (["--nodaemon", "--pidfile="], "craftnet"))
+        self.assertEqual(self.settings(arguments[3:]).backend, "memory")
+        off = {"CRAFTNET_BACKEND": "redis:host=redis.example", "CRAFTNET_UDP": "off"}
+        settings = self.settings(self.given(lines["web"], **SAID, **off)[3:])
+        self.assertEqual((settings.backend, settings.udp), ("redis:host=redis.example", "off"))
+
+    def test_cluster(self) -> None:
+        """The nodes of the other Procfile are those that nginx.conf knows."""
+        lines = self.lines(DEPLOY / "Procfile")
+        self.assertEqual(list(lines), ["redis", "node1", "node2", "balancer"])
+        balanced = (DEPLOY / "nginx.conf").read_text()
+        for name in ("node1", "node2"):
+            settings = self.settings(self.given(lines[name], **SAID)[3:])
+            self.assertEqual(settings.auth, SAID["CRAFTNET_AUTH"])
+            port = re.fullmatch(r"tcp:(\d+):interface=127\.0\.0\.1", settings.http or "")
+            assert port is not None and settings.public_udp is not None
+            self.assertIn(f"server 127.0.0.1:{port[1]} ", balanced)
+            host, _, public = settings.public_udp.partition(":")
+            self.assertEqual(host, "play.example")
+            self.assertRegex(balanced, rf"listen {public} udp reuseport;\s+proxy_pass {settings.udp};")
+            self.assertIsNone(self.settings(self.given(lines[name])[3:]).auth)
+
+    def test_compose(self) -> None:
+        """As far as it can be seen without an engine."""
+        text = (DEPLOY / "compose.yaml").read_text()
+        found = re.findall(r"^  (node\d):\n(?:    .*\n)*?    command:\n((?:      - --.*\n)+)", text, re.MULTILINE)
+        self.assertEqual([name for name, _ in found], ["node1", "node2"])
+        for name, block in found:
+            words = " ".join(f'"{line.strip()[2:]}"' for line in block.splitlines())
+            settings = self.settings(self.given(f"twistd {words}", **SAID))
+            self.assertEqual((settings.backend, settings.auth), ("redis:host=redis", SAID["CRAFTNET_AUTH"]))
+            assert settings.public_udp is not None
+            public = settings.public_udp.removeprefix("play.example:")
+            self.assertRegex(text, rf'{name}:\n    <<: \*node\n    ports: \["{public}:8082/udp"\]')
+
+    def test_compose_is_valid(self) -> None:
+        path = str(DEPLOY / "compose.yaml")
+        command = [program("docker-compose"), "-f", path, "config", "--quiet"]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **SAID})
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class BalancerTests(TestCase):
+    """Two nodes behind each of the balancers, watched through it over WebSocket and UDP while one of them is killed."""
+
+    timeout = 60
+
+    async def nodes(self, public: Sequence[int] = ()) -> list[Node]:
+        """Redis and two nodes, which tell clients to send UDP to the ports `public`, or to their own."""
+        redis = RedisServer()
+        self.addCleanup(redis.stop)
+        redis.start()
+        options = ["--http", "tcp:0:interface=127.0.0.1", "--backend", f"redis:port={redis.port}:timeout=1"]
+        options += ["--trusted-proxy", "127.0.0.0/8", "--udp-heartbeat", "1000", "--drain-time", "0"]
+        self.udp = [free_port(), free_port()]
+        nodes = []
+        for own, told in zip(self.udp, public or self.udp, strict=True):
+            mine = ["--udp", f"127.0.0.1:{own}", "--public-udp", f"127.0.0.1:{told}"]
+            nodes.append(Node([*options, *mine]))
+            self.addCleanup(nodes[-1].end)
+            await nodes[-1].start()
+        return nodes
+
+    async def balance(self, command: Sequence[str], port: int, **more: str) -> None:
+        """Start a balancer, and wait until it balances."""
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env={**os.environ, **more})
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        self.port = port
+        await until(lambda: process.poll() is not None or listens(port))
+        self.assertIsNone(process.poll())
+
+    async def go_on(self, nodes: Sequence[Node]) -> None:
+        """The craft: half of it, a node dies, the other half."""
+        await self.publish("session.start", {"player_id": str(PLAYER), "recipe_id": str(RECIPE)})
+        kinds: Sequence[Kind] = (WebSocketTransport, WebSocketTransport, UdpTransport, UdpTransport)
+        watchers = [self.watch(kind) for kind in kinds]
+        await until(lambda: all(seen.percents for seen, _ in watchers))
+        await self.publish("session.progress", {"progress_percentage": 40, "status": "active"})
+        await until(lambda: all(seen.percents[-1] == 40 for seen, _ in watchers))
+        self.assertFalse([seen.endings for seen, _ in watchers if seen.endings])
+        websockets = [await connections(node.url, "websocket") for node in nodes]
+        await nodes[websockets.index(max(websockets))].end(signal.SIGKILL)
+        await self.publish("session.progress", {"progress_percentage": 60, "status": "active"})
+        await until(lambda: all(seen.percents[-1] == 60 for seen, _ in watchers))
+        await self.publish("session.complete", {"result_item_id": str(SESSION), "duration_seconds": 3})
+        for seen, watching in watchers:
+            self.assertEqual(((await watching).verdict, seen.goes_back), (Verdict.COMPLETED, ""))
+        self.assertTrue(any(seen.endings for seen, _ in watchers[:2]))
+
+    def watch(self, kind: Kind) -> tuple[Seen, Watching]:
+        """Begin to watch."""
+        seen, watching = watch(self.port, SESSION, PLAYER, kind)
+        self.addCleanup(give_up, watching)
+        return seen, watching
+
+    async def publish(self, kind: str, data: dict[str, object]) -> None:
+        """One event, through the balancer, until it is taken."""
+        event = envelope(f"crafting.{kind}", {"session_id": str(SESSION), **data})
+        await insist(lambda _: f"http://127.0.0.1:{self.port}", [event])
+
+    async def test_haproxy(self) -> None:
+        """UDP goes straight to the nodes."""
+        command, port, nodes = program("haproxy"), free_port(), await self.nodes()
+        file = Path(self.mktemp())
+        file.write_text(changed(DEPLOY / "haproxy.cfg", {"bind :8080": f"bind 127.0.0.1:{port}"}))
+        addresses = {f"NODE{number}": f"127.0.0.1:{node.port}" for number, node in enumerate(nodes, 1)}
+        await self.balance([command, "-f", str(file)], port, **addresses)
+        await self.go_on(nodes)
+
+    async def test_nginx(self) -> None:
+        """UDP goes through it, too."""
+        command, port, public = program("nginx"), free_port(), [free_port(), free_port()]
+        module = re.findall(r"^load_module (.*);", (DEPLOY / "nginx.conf").read_text(), re.MULTILINE)
+        if not Path(module[0]).exists():
+            raise SkipTest("nginx's stream module is not installed")
+        nodes = await self.nodes(public)
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        ports = {"listen 8080 ": f"listen 127.0.0.1:{port} "}
+        for number, node in enumerate(nodes):
+            ports[f"127.0.0.1:900{number + 1} "] = f"127.0.0.1:{node.port} "
+            ports[f"listen 808{number + 2} udp "] = f"listen 127.0.0.1:{public[number]} udp "
+            ports[f"proxy_pass 127.0.0.1:910{number + 1};"] = f"proxy_pass 127.0.0.1:{self.udp[number]};"
+        (Path(folder) / "nginx.conf").write_text(changed(DEPLOY / "nginx.conf", ports))
+        await self.balance([command, "-p", folder, "-c", f"{folder}/nginx.conf", "-g", "daemon off;"], port)
+        await self.go_on(nodes)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections at a port of this machine."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def changed(file: Path, texts: dict[str, str]) -> str:
+    """A configuration with other ports; each must be in it."""
+    text = file.read_text()
+    for before, after in texts.items():
+        if before not in text:
+            raise AssertionError(f"{before} is not in {file}")
+        text = text.replace(before, after)
+    return text

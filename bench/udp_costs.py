@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from craftnet.collector import collect_seldom
 from craftnet.messages import Status
 from craftnet.model import Progress
+from craftnet.protocols.agreement import PLAIN
 from craftnet.protocols.endpoint import Endpoint, Opened
 from craftnet.protocols.initiator import ACK_DELAY, Initiator
 from craftnet.protocols.peer import Peer, Send, Terms
@@ -67,7 +68,7 @@ class Costs:
 
 def connect(endpoint: Endpoint, tickets: TicketStore, now: float) -> tuple[Initiator, Peer]:
     """A client through the handshake."""
-    ticket = tickets.issue(SESSION, PLAYER, 1200, now + 3600, now)
+    ticket = tickets.issue(SESSION, PLAYER, PLAIN, now + 3600, now)
     client = Initiator(ticket.token, {0: SESSION}, heartbeat=HEARTBEAT)
     peers: list[Peer] = []
     waiting = client.start(now).datagrams

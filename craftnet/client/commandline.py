@@ -25,9 +25,10 @@ from craftnet.client.backoff import Backoff
 from craftnet.client.credentials import Credentials, checked, from_file
 from craftnet.client.feed import Feed
 from craftnet.client.interfaces import IObserver, ITransport
-from craftnet.client.lines import Lines
+from craftnet.client.lines import Lines, labelled
 from craftnet.client.render import Screen
-from craftnet.client.udp import UdpTransport
+from craftnet.client.several import all_of
+from craftnet.client.udp import SharedUdpTransport, UdpConnections
 from craftnet.client.watch import Outcome, Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.errors import ConfigurationError
@@ -56,10 +57,10 @@ environment:
                   this machine can read.
 
 exit codes:
-  0    the craft was completed, or the server ended the feed in order
+  0    the crafts were completed, or the server ended the feeds in order
   1    the server refused us, or could not be reached
   2    wrong usage
-  3    the craft failed or was cancelled
+  3    a craft failed or was cancelled
   130  interrupted (Ctrl-C)
 """
 
@@ -89,18 +90,20 @@ def parser() -> argparse.ArgumentParser:
 
     watch = commands.add_parser(
         "watch",
-        help="watch a crafting session live",
-        description="Watch a crafting session live, until it is over. Reconnects by itself.",
+        help="watch crafting sessions live",
+        description="Watch crafting sessions live, until they are over. Reconnects by itself.",
         epilog=_WATCH_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    watch.add_argument("session", metavar="SESSION", type=UUID, help="the session's UUID")
+    watch.add_argument(
+        "sessions", metavar="SESSION", nargs="+", type=UUID, help="the session's UUID; several share a UDP connection"
+    )
     watch.add_argument(
         "--url",
         default="http://127.0.0.1:8080",
         help="where the service is, http(s) or ws(s), with or without /api/v1/crafting-network (default: %(default)s)",
     )
-    watch.add_argument("--player", metavar="UUID", type=UUID, required=True, help="the player the session belongs to")
+    watch.add_argument("--player", metavar="UUID", type=UUID, required=True, help="the player the sessions belong to")
     watch.add_argument("--token", metavar="JWT", help=f"the bearer token; better set {TOKEN_VARIABLE}, see below")
     watch.add_argument(
         "--token-file",
@@ -184,14 +187,24 @@ def bearer(options: argparse.Namespace, environ: Mapping[str, str]) -> Credentia
     return Credentials(checked(token))
 
 
-def transports(
-    reactor: IReactorTime, options: argparse.Namespace, address: Address, token: Credentials
-) -> Sequence[ITransport]:
-    """What to watch over, in order of preference."""
-    websocket = WebSocketTransport(reactor, address, options.session, options.player, token)
-    udp = UdpTransport(reactor, address, options.session, options.player, token)
-    choices: dict[str, list[ITransport]] = {"ws": [websocket], "udp": [udp], "auto": [udp, websocket]}
-    return choices[options.transport]
+class Means:
+    """What to watch over."""
+
+    def __init__(
+        self, reactor: IReactorTime, options: argparse.Namespace, address: Address, token: Credentials
+    ) -> None:
+        self._reactor = reactor
+        self._options = options
+        self._address = address
+        self._token = token
+        self._connections = UdpConnections(reactor, address, options.player, token)
+
+    def transports(self, session_id: UUID) -> Sequence[ITransport]:
+        """In order of preference."""
+        websocket = WebSocketTransport(self._reactor, self._address, session_id, self._options.player, self._token)
+        udp = SharedUdpTransport(self._connections, session_id)
+        choices: dict[str, list[ITransport]] = {"ws": [websocket], "udp": [udp], "auto": [udp, websocket]}
+        return choices[self._options.transport]
 
 
 def begin_watch(
@@ -205,30 +218,35 @@ def begin_watch(
     Raises:
         ConfigurationError: the options or the environment do not make sense.
     """
-    means = transports(reactor, options, Address(options.url), bearer(options, environ))
-    screen = None
-    observer: IObserver
+    means = Means(reactor, options, Address(options.url), bearer(options, environ))
+    labels = {session_id: str(session_id)[:8] for session_id in options.sessions}
+    if len(labels) == 1:
+        labels = dict.fromkeys(labels, "")
     console = Console(file=out)
-    if not options.json and out.isatty() and not console.is_dumb_terminal:
-        observer = screen = Screen(reactor, console, Feed(options.session))
-    else:
-        observer = Lines(out, err, as_json=options.json)
-    watch = Watch(reactor, options.session, means, observer, Backoff(), options.patience)
+    screen = None
+    if len(labels) == 1 and not options.json and out.isatty() and not console.is_dumb_terminal:
+        screen = Screen(reactor, console, Feed(options.sessions[0]))
 
-    def shown(outcome: Outcome) -> int:
-        if outcome.verdict not in (Verdict.COMPLETED, Verdict.FAILED):
-            print(f"craftnet: {wording.printable(outcome.reason)}", file=err)
-        return EXIT_CODES[outcome.verdict]
+    def watch(session_id: UUID) -> Deferred[Outcome]:
+        observer: IObserver = screen or Lines(out, err, as_json=options.json, label=labels[session_id])
+        return Watch(reactor, session_id, means.transports(session_id), observer, Backoff(), options.patience).start()
+
+    def shown(outcomes: list[Outcome]) -> int:
+        for outcome, label in zip(outcomes, labels.values(), strict=True):
+            if outcome.verdict not in (Verdict.COMPLETED, Verdict.FAILED):
+                print(f"{labelled('craftnet', label)}: {wording.printable(outcome.reason)}", file=err)
+        codes = {EXIT_CODES[outcome.verdict] for outcome in outcomes}
+        return next((code for code in (UNREACHABLE, FAILED) if code in codes), 0)
 
     if screen is not None:
         screen.start()
-    watching = watch.start()
+    watching = all_of([watch(session_id) for session_id in labels])
     if screen is not None:
         watching.addBoth(_leave, screen)
     return watching.addCallback(shown)
 
 
-def _leave(result: Outcome, screen: Screen) -> Outcome:
+def _leave(result: list[Outcome], screen: Screen) -> list[Outcome]:
     screen.stop()
     return result
 

@@ -21,9 +21,14 @@ def json_line(transport: str, message: WebSocketCraftingMessage) -> str:
     return msgspec.json.encode({**msgspec.to_builtins(message), "transport": transport}).decode()
 
 
-def plain_line(message: WebSocketCraftingMessage) -> str:
-    """The message in words, behind the time of day that the server gave it, UTC."""
-    return f"{message.timestamp[11:19]} {wording.message(message)}"
+def plain_line(message: WebSocketCraftingMessage, label: str = "") -> str:
+    """The message in words, behind the time of day that the server gave it, UTC, and a label if there is one."""
+    return " ".join(filter(None, (message.timestamp[11:19], label, wording.message(message))))
+
+
+def labelled(name: str, label: str) -> str:
+    """A name with the label behind it, if there is one."""
+    return f"{name} {label}" if label else name
 
 
 def note(delay: float, ending: Ending) -> str:
@@ -40,12 +45,14 @@ class Lines:
         out: for the messages.
         err: for notes about connections.
         as_json: whether the lines are for programs.
+        label: tells the lines of this watch from others', where there are any. JSON says it by itself.
     """
 
-    def __init__(self, out: TextIO, err: TextIO, *, as_json: bool) -> None:
+    def __init__(self, out: TextIO, err: TextIO, *, as_json: bool, label: str = "") -> None:
         self._out = out
         self._err = err
         self._as_json = as_json
+        self._label = label
 
     def connecting(self, transport: str) -> None:
         """See `IObserver`. Not worth a line."""
@@ -54,7 +61,7 @@ class Lines:
         """See `IObserver`."""
         for message in update.messages:
             if isinstance(message, WebSocketCraftingMessage):
-                line = json_line(transport, message) if self._as_json else plain_line(message)
+                line = json_line(transport, message) if self._as_json else plain_line(message, self._label)
                 print(line, file=self._out, flush=True)
 
     def measured(self, transport: str, line: Line) -> None:
@@ -62,4 +69,4 @@ class Lines:
 
     def waiting(self, delay: float, ending: Ending) -> None:
         """See `IObserver`."""
-        print(f"craftnet: {note(delay, ending)}", file=self._err, flush=True)
+        print(f"{labelled('craftnet', self._label)}: {note(delay, ending)}", file=self._err, flush=True)

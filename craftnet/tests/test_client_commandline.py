@@ -7,9 +7,11 @@ import json
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import cast
+from uuid import UUID
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
@@ -25,7 +27,7 @@ from craftnet.client.commandline import TOKEN_VARIABLE, bearer, begin_watch, par
 from craftnet.client.credentials import Credentials
 from craftnet.errors import ConfigurationError
 from craftnet.messages import Status, to_json
-from craftnet.tests.samples import NOW, PLAYER, SESSION
+from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION
 from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
 from craftnet.tests.test_client_feed import message, progress
 from craftnet.tests.test_client_websocket import COMPLETE, PROGRESS
@@ -50,9 +52,9 @@ class Terminal(StringIO):
         return True
 
 
-def watch_options(*more: str) -> Namespace:
+def watch_options(*more: str, sessions: Sequence[UUID] = (SESSION,)) -> Namespace:
     """What `craftnet watch` is given."""
-    return parser().parse_args(["watch", str(SESSION), "--player", str(PLAYER), *more])
+    return parser().parse_args(["watch", *map(str, sessions), "--player", str(PLAYER), *more])
 
 
 class TokenTests(SynchronousTestCase):
@@ -143,10 +145,12 @@ class WatchTests(TestCase):
         os.environ["TERM"] = kind
         return Terminal()
 
-    async def watch(self, url: str, *arguments: str, out: StringIO | None = None) -> int:
+    async def watch(
+        self, url: str, *arguments: str, out: StringIO | None = None, sessions: Sequence[UUID] = (SESSION,)
+    ) -> int:
         """The exit code; the output is in `out` and `err`."""
         self.out, self.err = out or StringIO(), StringIO()
-        options = watch_options("--url", url, "--patience", "0", *arguments)
+        options = watch_options("--url", url, "--patience", "0", *arguments, sessions=sessions)
         clock = cast(IReactorTime, reactor)
         code = await begin_watch(clock, options, {TOKEN_VARIABLE: TOKEN}, self.out, self.err)
         self.assertNotIn(TOKEN, self.out.getvalue() + self.err.getvalue())
@@ -178,6 +182,14 @@ class WatchTests(TestCase):
         url = self.serve(Play([COMPLETE], code=1000))
         await self.watch(url, "--transport", "ws", out=self.terminal("dumb"))
         self.assertTrue(self.out.getvalue().endswith(" complete\n"))
+
+    async def test_one_of_several_is_refused(self) -> None:
+        refusal = Answer(403, b'{"code":403,"message":"The session is not yours."}')
+        url = self.serve(refusal, refusal)
+        code = await self.watch(url, "--transport", "ws", sessions=(SESSION, OTHER_SESSION))
+        self.assertEqual(code, 1)
+        said = {line.partition(":")[0] for line in self.err.getvalue().splitlines()}
+        self.assertEqual(said, {f"craftnet {str(each)[:8]}" for each in (SESSION, OTHER_SESSION)})
 
     async def test_closed_in_order(self) -> None:
         code = await self.watch(self.serve(Play([PROGRESS], code=1000)), "--transport", "ws", "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import StringIO
 from typing import cast
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IReactorTime
 
 from craftnet.client import Address, Backoff, Outcome, SharedUdpTransport, UdpConnections, Verdict, Watch, udp
+from craftnet.client.commandline import FAILED, TOKEN_VARIABLE, begin_watch, parser
 from craftnet.client.endings import Kind
 from craftnet.client.interfaces import ILink
 from craftnet.protocols.peer import Peer
@@ -20,7 +22,7 @@ from craftnet.tests.scripted_server import until
 from craftnet.tests.test_client_websocket import Recorder
 from craftnet.tests.test_end_to_end import Recorder as Observer
 
-SESSIONS = [UUID(int=number) for number in range(1, 5)]
+SESSIONS = [UUID(int=number << 96) for number in range(1, 5)]
 
 clock = cast(IReactorTime, reactor)
 
@@ -74,6 +76,24 @@ class SharingTests(LiveTestCase):
         self.assertEqual({outcome.verdict for outcome in results}, {Verdict.COMPLETED})
         await until(lambda: not self.peers)
         self.assertEqual(len(connections), 0)
+
+    async def test_on_the_command_line(self) -> None:
+        """Each line says which session it is about; the worst outcome is the exit code."""
+        await self.prepare()
+        out, err = StringIO(), StringIO()
+        arguments = ["watch", *map(str, SESSIONS), "--player", str(PLAYER), "--url", self.url, "--transport", "udp"]
+        watching = begin_watch(clock, parser().parse_args(arguments), {TOKEN_VARIABLE: token()}, out, err)
+        await until(lambda: out.getvalue().count("active") == len(SESSIONS))
+        self.assertEqual(len(self.peers), 1)
+        data = {"session_id": str(SESSIONS[0]), "failure_reason": "timeout"}
+        await self.publish(envelope("crafting.session.fail", data))
+        for session_id in SESSIONS[1:]:
+            await self.complete(session_id)
+        self.assertEqual(await watching, FAILED)
+        last = {label: words for _, label, words in (line.split(" ", 2) for line in out.getvalue().splitlines())}
+        ends = ["failed (timeout)", *["complete"] * 3]
+        self.assertEqual(last, dict(zip([str(each)[:8] for each in SESSIONS], ends, strict=True)))
+        self.assertEqual(err.getvalue(), "")
 
     async def test_stopping_one_leaves_the_others(self) -> None:
         connections = await self.prepare()

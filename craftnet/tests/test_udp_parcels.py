@@ -11,7 +11,7 @@ from craftnet.protocols.agreement import PATH_SIZE, Agreement
 from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.fragments import MOST_PARTS, Packed, Reassembly
 from craftnet.protocols.packing import PACKINGS
-from craftnet.protocols.parcels import LEAST, Key, Parcel, packed, plain
+from craftnet.protocols.parcels import LEAST, NO_SESSION, Key, Parcel, packed, plain
 from craftnet.protocols.records import Kind
 
 quick = settings(deadline=None, max_examples=150, derandomize=True)
@@ -22,7 +22,7 @@ ROOM = PATH_SIZE - OVERHEAD
 
 records = st.lists(
     st.tuples(
-        st.tuples(st.integers(0, 3), st.sampled_from(["progress", "materials"]), st.integers(0, 9)),
+        st.tuples(st.integers(NO_SESSION, 3), st.sampled_from(["progress", "materials"]), st.integers(0, 9)),
         st.binary(min_size=1, max_size=30) | st.builds(lambda part: part * 10, st.binary(min_size=1, max_size=3)),
     ),
     min_size=1,
@@ -83,6 +83,7 @@ class PackedTests(SynchronousTestCase):
             parcel = packed(waiting, agreement, whole=whole)
             if parcel is None:
                 continue
+            self.assertNotIn(NO_SESSION, [session for session, _, _ in parcel.keys])
             said = dict(waiting)
             (wanted,) = plain([(key, said[key]) for key in parcel.keys], 10**6).bodies
             self.assertEqual(self._content(parcel, agreement), wanted)

@@ -27,6 +27,7 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
+from craftnet.protocols import codec
 from craftnet.protocols.agreement import PATH_SIZE, agree
 from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.cookies import Address
@@ -34,7 +35,7 @@ from craftnet.protocols.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Joined
 from craftnet.protocols.grants import Grant
 from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.peer import Peer, Send, Terms
-from craftnet.protocols.records import CloseReason, ProgressRecord
+from craftnet.protocols.records import CloseReason, Kind, ProgressRecord
 from craftnet.protocols.refusals import HARMLESS, Refusals
 from craftnet.protocols.replica import Replica
 from craftnet.protocols.tickets import Ticket
@@ -81,6 +82,9 @@ class PeerWatcher:
     def ended(self, code: CloseCode) -> None:
         """The peer hears no more of the session."""
         self._server.end(self._peer, self._index, CloseReason.of(code))
+
+
+_MESSAGE = codec.first_byte(Kind.MESSAGE)
 
 
 class UdpServer(DatagramProtocol):
@@ -215,6 +219,8 @@ class UdpServer(DatagramProtocol):
         try:
             if self._socket is not None:
                 self._socket.sendto(datagram, address)
+                if datagram[0] & ~codec.PHASE == _MESSAGE:
+                    self._metrics.datagram("packed")
         except OSError:
             # EAGAIN, ENOBUFS, an unreachable network: to the protocol a lost datagram like any other.
             self._metrics.datagram("unsent")

@@ -149,6 +149,8 @@ class JoiningTests(SynchronousTestCase):
         (datagram,) = self.transport.taken()
         self.assertEqual(len(self.client.receive(datagram, NOW).events), len(sessions))
         self.assertEqual(self.metric("craftnet_deliveries_total"), before + len(sessions))
+        packed = self.metrics.registry.get_sample_value("craftnet_datagrams_total", {"outcome": "packed"})
+        self.assertEqual(packed, 2)  # and the one before with all of them.
         self.assertAlmostEqual(self.metric("craftnet_event_to_delivery_seconds_sum"), 0.001 * len(sessions), places=5)
 
     def test_one_session_is_told_at_once(self) -> None:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from craftnet.collector import collect_seldom
 from craftnet.messages import Status
 from craftnet.model import Progress
-from craftnet.protocols.agreement import PLAIN
+from craftnet.protocols.agreement import PATH_SIZE, agree
 from craftnet.protocols.endpoint import Endpoint, Opened
 from craftnet.protocols.initiator import ACK_DELAY, Initiator
 from craftnet.protocols.peer import Peer, Send, Terms
@@ -35,6 +35,7 @@ ROUNDS = 40
 HEARTBEAT = 1000.0
 NOW = 1.8e9
 SESSION, PLAYER = UUID(int=1), UUID(int=2)
+AGREEMENT = agree(["lz4"], 4096, PATH_SIZE)  # what a client gets that asks for nothing in particular.
 CLIENT = ("192.0.2.1", 4000)
 
 Result = TypeVar("Result")
@@ -68,7 +69,7 @@ class Costs:
 
 def connect(endpoint: Endpoint, tickets: TicketStore, now: float) -> tuple[Initiator, Peer]:
     """A client through the handshake."""
-    ticket = tickets.issue(SESSION, PLAYER, PLAIN, now + 3600, now)
+    ticket = tickets.issue(SESSION, PLAYER, AGREEMENT, now + 3600, now)
     client = Initiator(ticket.token, {0: SESSION}, heartbeat=HEARTBEAT)
     peers: list[Peer] = []
     waiting = client.start(now).datagrams

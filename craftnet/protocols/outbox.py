@@ -10,32 +10,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import inf
 
+from msgspec import Struct
+
 from craftnet.protocols.agreement import Agreement
 from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.pacing import Pace
-from craftnet.protocols.parcels import Key, Parcel, packed, plain
+from craftnet.protocols.parcels import Key, Parcel, packed, plain, worth_packing
 from craftnet.protocols.records import Kind
 from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
 
 _DOUBLINGS = 6  # beyond them the timeout is at its most anyway.
 
 
-class _Flight:
+class _Flight(Struct, eq=False, gc=False):
     """Records that went out together: the sequences that are not acknowledged yet, and whether they were several."""
 
-    __slots__ = ("missing", "several")
+    missing: list[int]
+    several: bool
 
-    def __init__(self, sequences: list[int]) -> None:
-        self.missing = sequences
-        self.several = len(sequences) > 1
+    def landed(self, arrived: Callable[[int], bool]) -> bool:
+        """Note what has arrived; whether that is all of it."""
+        self.missing = [sequence for sequence in self.missing if not arrived(sequence)]
+        return not self.missing
 
 
-class _Record:
-    __slots__ = ("flight", "octets")
-
-    def __init__(self, octets: bytes) -> None:
-        self.octets = octets
-        self.flight: _Flight | None = None
+class _Record(Struct, eq=False, gc=False):
+    octets: bytes
+    flight: _Flight | None = None
 
 
 class Outbox:
@@ -68,10 +69,13 @@ class Outbox:
             session: the index of the session they are of.
         """
         self._packable = True
-        for key in [key for key in self._flying if key[1] == topic and key[0] == session]:
-            del self._flying[key]
-        for key in [key for key in self._waiting if key[1] == topic and key[0] == session and key[2] >= len(records)]:
-            del self._waiting[key]
+        if self._flying:
+            for key in [key for key in self._flying if key[1] == topic and key[0] == session]:
+                del self._flying[key]
+        if self._waiting:
+            most = len(records)
+            for key in [key for key in self._waiting if key[1] == topic and key[0] == session and key[2] >= most]:
+                del self._waiting[key]
         for place, octets in enumerate(records):
             # What waits keeps its place: nobody waits for ever because it changes too often.
             self._waiting[session, topic, place] = _Record(octets)
@@ -114,7 +118,7 @@ class Outbox:
         while self._waiting and now >= self._pace.opens:
             parcel = self._parcel()
             sent = [send(parcel.kind, body) for body in parcel.bodies]  # at once: nothing may come in between.
-            flight = _Flight([sequence for sequence, _ in sent])
+            flight = _Flight([sequence for sequence, _ in sent], len(sent) > 1)
             for key in parcel.keys:
                 record = self._flying[key] = self._waiting.pop(key)
                 record.flight = flight
@@ -124,23 +128,25 @@ class Outbox:
         if not self._waiting:
             self._waiting = {}
         if datagrams:
-            self._retry_at = now + min(MAX_TIMEOUT, self._round_trip.timeout * 2 ** min(self._attempts, _DOUBLINGS))
+            timeout = self._round_trip.timeout
+            if self._attempts:
+                timeout = min(MAX_TIMEOUT, timeout * 2 ** min(self._attempts, _DOUBLINGS))
+            self._retry_at = now + timeout
         return datagrams
 
     def acknowledged(self, arrived: Callable[[int], bool], now: float) -> list[Key]:
         """Drop what has arrived, and say what that is; `arrived` says so of a sequence."""
         if not self._flying:
             return []
-        for flight in self._flights():
-            flight.missing = [sequence for sequence in flight.missing if not arrived(sequence)]
-        landed = [key for key, record in self._flying.items() if record.flight and not record.flight.missing]
+        landed = [key for key, record in self._flying.items() if record.flight and record.flight.landed(arrived)]
         if landed:
             for key in landed:
                 del self._flying[key]
-            if not self._flying:
-                self._flying = {}  # a dictionary keeps its size; most peers have nothing under way most of the time.
             self._attempts = 0
-            self._retry_at = now + self._round_trip.timeout
+            if self._flying:
+                self._retry_at = now + self._round_trip.timeout
+            else:
+                self._flying = {}  # a dictionary keeps its size; most peers have nothing under way most of the time.
         return landed
 
     def _repeat(self) -> None:
@@ -151,13 +157,10 @@ class Outbox:
     def _parcel(self) -> Parcel:
         """What goes next."""
         records = [(key, record.octets) for key, record in self._waiting.items()]
-        if self._packable and self._agreement.packing is not None:
-            whole = any(flight.several for flight in self._flights())
+        if self._packable and self._agreement.packing is not None and worth_packing(records):
+            whole = any(record.flight.several for record in self._flying.values() if record.flight is not None)
             parcel = packed(records, self._agreement, whole=whole)
             if parcel is not None:
                 return parcel
             self._packable = whole  # if not even the longest message saves anything: not until something else waits.
         return plain(records, self._agreement.datagram - OVERHEAD)
-
-    def _flights(self) -> set[_Flight]:
-        return {record.flight for record in self._flying.values() if record.flight is not None}

@@ -7,7 +7,8 @@ that takes clearly less, and what is too little to save anything is not even tri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from craftnet.protocols import codec
 from craftnet.protocols.agreement import Agreement
@@ -34,7 +35,7 @@ RATIO = 4
 """By how much records are hoped to get shorter: more of them than fit then are not tried."""
 
 
-class Parcel(NamedTuple):
+class Parcel(Struct, frozen=True, gc=False):
     """What goes out together.
 
     Attributes:
@@ -54,6 +55,11 @@ def plain(records: Records, room: int) -> Parcel:
     return Parcel([key for key, _ in fitting], Kind.STATE, [_joined(fitting)])
 
 
+def worth_packing(records: Records) -> bool:
+    """Whether there is enough of them to save anything."""
+    return sum([len(octets) for _, octets in records]) >= LEAST
+
+
 def packed(records: Records, agreement: Agreement, *, whole: bool) -> Parcel | None:
     """As many records as may be packed together; None when that would not save enough.
 
@@ -64,7 +70,7 @@ def packed(records: Records, agreement: Agreement, *, whole: bool) -> Parcel | N
         whole: only what fits into one datagram.
     """
     records = [record for record in records if record[0][0] != NO_SESSION]
-    if agreement.packing is None or sum(len(octets) for _, octets in records) < LEAST:
+    if agreement.packing is None or not worth_packing(records):
         return None
     room = agreement.datagram - OVERHEAD
     piece = room - codec.FRAGMENT_SIZE
@@ -85,7 +91,9 @@ def packed(records: Records, agreement: Agreement, *, whole: bool) -> Parcel | N
 
 
 def _fitting(records: Records, room: int) -> Records:
-    """The first of them that fit, with the selectors they need."""
+    """The first of them that fit, with the selectors they need; one at least."""
+    if len(records) == 1:
+        return records
     named, left = {NO_SESSION, 0}, room
     for place, ((session, _, _), octets) in enumerate(records):
         left -= len(octets) if session in named else len(octets) + codec.SELECTOR_SIZE
@@ -98,7 +106,7 @@ def _fitting(records: Records, room: int) -> Records:
 def _joined(records: Records) -> bytes:
     """The body of a STATE: session by session, each but session 0 with its selector."""
     session, parts = 0, list[bytes]()
-    for (of, _, _), octets in sorted(records, key=_session):
+    for (of, _, _), octets in records if len(records) == 1 else sorted(records, key=_session):
         if of > session:
             session = of
             parts.append(codec.encode_state_record(Selector(of)))

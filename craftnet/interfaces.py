@@ -120,8 +120,8 @@ class IShared(Interface):
     """What a source is, too, when several nodes share what it keeps: a version means the same on all of them."""
 
     epoch: str | None = Attribute(
-        "What versions belong to now, the same str on every node; another one as soon as changes that were told may "
-        "have been lost. None while it is not known, or while listeners may still be told of another one's."
+        "What versions belong to now, a str that only nodes have for which they mean the same; another one as soon as "
+        "changes that were told may have been lost. None, never for long, until that is known and listeners know all."
     )
 
 

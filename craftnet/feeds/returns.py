@@ -23,7 +23,7 @@ PATIENCE = 2.0
 """Seconds for which a watcher waits for a feed that is behind it."""
 
 GLANCE = 0.02
-"""Seconds after which it looks again."""
+"""Seconds after which it looks again, then twice as many, and so on: there may be many who wait."""
 
 
 class Missed(Struct, frozen=True):
@@ -95,16 +95,18 @@ async def _reached(
     feed: Returnable, resume: Position, waits: Callable[[], bool], epochs: Epochs, clock: IReactorTime
 ) -> Versions | None:
     """Where the watcher was, as soon as the feed is there, too; None if that was elsewhere, or it takes too long."""
-    due = clock.seconds() + PATIENCE
+    due, pause = clock.seconds() + PATIENCE, GLANCE
     while waits():
         if epochs.settled:
             here = feed.versions()
             at = unpacked(resume.version, here) if resume.epoch == epochs.now() else None
             if at is None or here.reach(at):
                 return at
-        if clock.seconds() >= due:
+        left = due - clock.seconds()
+        if left <= 0:
             break
         later: Deferred[None] = Deferred()
-        clock.callLater(GLANCE, later.callback, None)
+        clock.callLater(min(pause, left), later.callback, None)
         await later
+        pause *= 2
     return None

@@ -33,9 +33,9 @@ from craftnet.tests.contracts import (
     quantity,
     queued,
 )
+from craftnet.tests.contracts_shared import SharedBackendContract
 from craftnet.tests.redis_nodes import RedisTestCase, until
 from craftnet.tests.samples import IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
-from craftnet.tests.shared_contracts import SharedBackendContract
 
 
 class RedisContractTests(BackendContract, RedisTestCase):

@@ -20,9 +20,9 @@ from craftnet.observe.metrics import Metrics
 from craftnet.positions import REACH
 from craftnet.sources import Sources
 from craftnet.tests.contracts import complete, progress, queued
+from craftnet.tests.contracts_shared import SharedBackendContract
 from craftnet.tests.returning import Returning, short
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
-from craftnet.tests.shared_contracts import SharedBackendContract
 from craftnet.tests.shared_nodes import Cluster, Node
 
 EVERYTHING = 10**6
@@ -252,8 +252,11 @@ class EpochTests(_NodesTestCase):
         self.cluster.epoch = None
         self.move(client, 1)
         self.assertEqual(client.recoveries, [])
+        self.clock.advance(PATIENCE / 2)
+        client.read()
+        self.assertEqual(client.recoveries, [])
         self.cluster.epoch = "first"
-        self.clock.advance(GLANCE)
+        self.clock.advance(PATIENCE / 2)
         client.read()
         self.assertEqual((client.recoveries, client.shortages), ([True], [1]))
 

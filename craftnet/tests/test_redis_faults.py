@@ -168,40 +168,6 @@ class FullTests(RedisTestCase):
         await until(lambda: heard.versions == late_heard.versions == [2])
 
 
-class UnknownEraTests(RedisTestCase):
-    """Nobody can say whether the server is still the same: everything works, but positions hold on one node only."""
-
-    async def settled(self) -> str:
-        """What a node that may do everything calls the era."""
-        node = self.backend()
-        await until(lambda: node.epoch)
-        await node.service.stopService()
-        return str(node.epoch)
-
-    async def works(self, node: RedisBackend) -> None:
-        """The node hears what another one takes."""
-        heard = SessionRecorder()
-        await node.sessions.watch(SESSION, heard)
-        await until(lambda: b"cmdstat_xread:" in self.server.command("INFO", "commandstats"))
-        self.server.command("CONFIG", "SET", "maxmemory", "0")
-        await self.backend().sessions.apply([event(start())])
-        await until(lambda: heard.versions == [1])
-        self.assertIsNone(node.epoch)
-
-    async def test_full(self) -> None:
-        await self.settled()
-        self.server.command("SET", "test:era", "another-server era")
-        self.server.command("CONFIG", "SET", "maxmemory", "1")
-        self.server.command("CONFIG", "RESETSTAT")
-        await self.works(self.backend())
-
-    async def test_not_allowed(self) -> None:
-        era = await self.settled()
-        self.server.command("ACL", "SETUSER", "limited", "on", ">a-password-for-tests", "~*", "+@all", "-info")
-        await self.works(self.backend("a-password-for-tests", user="limited"))
-        self.assertEqual(await self.settled(), era)
-
-
 class ReplicaTests(RedisTestCase):
     async def test_read_only(self) -> None:
         """A master that became a replica takes no events; the connection is made anew, by name, to the next master."""

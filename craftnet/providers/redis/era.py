@@ -24,14 +24,14 @@ async def ask_data_set(link: Link, keys: Keys) -> str:
     return text
 
 
-async def ask_era(link: Link, keys: Keys) -> str | None:
+async def ask_era(link: Link, keys: Keys) -> str:
     """The name of what one server has kept since it is the master, the same for every node.
 
-    A server that was started again, or that follows another one, may lack what was acknowledged last. None where that
-    is not known: Redis is out of reach, or full, or a replica, or does not tell this user.
+    A server that was started again, or that follows another one, may lack what was acknowledged last. Where it is not
+    known (Redis is a replica, or does not tell this user, or is out of reach), a name that no other node has.
     """
     try:
-        era: bytes | None = await link.run(scripts.ERA, [keys.era], [uuid4().hex])
+        era: bytes | None = await link.run(scripts.ERA, [keys.era], ())
     except Unavailable:
-        return None
-    return None if era is None else era.decode()
+        era = None
+    return uuid4().hex if era is None else era.decode()

@@ -146,7 +146,7 @@ class Follower(Service):
         client = await self._blocking.ask("CLIENT", "ID", generation=self._generation)
         connections = self._generation, self._asking.generation
         data_set, era = await ask_data_set(self._asking, self._keys), await ask_era(self._asking, self._keys)
-        if era is not None and era == self._era:
+        if era == self._era:
             self._compared = connections  # nothing was lost, and what follows was there all the time.
         anew = self._data_set not in (None, data_set)
         if anew:

@@ -99,16 +99,20 @@ return 1
 """Asked for by every node; the first one does it."""
 
 ERA = b"""
--- key: era. argument: a name. Answers: the era's name; nothing if it is a new one that cannot be written down.
+-- key: era. Answers: the era's name; nothing where this is no master.
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-if not server then return false end
+local replication = redis.call('INFO', 'replication')
+local name = string.match(replication, 'master_replid:(%w+)')
+if not server or not name or not string.find(replication, 'role:master') then return false end
 local known = redis.call('GET', KEYS[1])
 if known and string.sub(known, 1, #server) == server then return string.sub(known, #server + 2) end
-if not string.find(redis.call('INFO', 'replication'), 'role:master') then return false end
-local done = redis.pcall('SET', KEYS[1], server .. ' ' .. ARGV[1])
-return done['ok'] and ARGV[1]
+redis.pcall('SET', KEYS[1], server .. ' ' .. name)
+return name
 """
-"""A server that was started again, or that follows another as the master, may lack what was acknowledged last."""
+"""A server that was started again, or that follows another one as the master, may lack what was acknowledged last.
+
+Either gives it a new replication id. It may get one without that, too, so the first one is kept if there is room.
+"""
 
 LEASE = b"""
 -- key: lease. arguments: who wants it, milliseconds. Answers: 1, or 0 when it is another's.

@@ -1,0 +1,71 @@
+"""What the versions that Redis counts belong to: one server, as long as it runs and is the master."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+from craftnet.providers.redis import backend, follower
+from craftnet.providers.redis.backend import RedisBackend
+from craftnet.tests.contracts import SessionRecorder
+from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.samples import SESSION, event, start
+
+
+class EraTests(RedisTestCase):
+    async def era(self, node: RedisBackend) -> str:
+        """As a node calls it."""
+        await until(lambda: node.epoch)
+        return str(node.epoch)
+
+    async def test_of_a_full_server(self) -> None:
+        """It is known, although it cannot be kept."""
+        era = await self.era(self.backend())
+        self.server.command("SET", "test:era", "another-server another-name")
+        self.server.command("CONFIG", "SET", "maxmemory", "1")
+        self.assertEqual([await self.era(self.backend()) for _ in range(2)], [era, era])
+
+    async def test_of_a_server_that_keeps_running(self) -> None:
+        """It may get another replication id when it has lost its replica; the era is the same."""
+        era = await self.era(self.backend())
+        before = self.replication_id()
+        self.server.command("DEBUG", "CHANGE-REPL-ID")
+        self.assertNotEqual(self.replication_id(), before)
+        self.assertEqual(await self.era(self.backend()), era)
+
+    async def test_not_told(self) -> None:
+        """Everything works, but positions hold on one node only."""
+        self.server.command("ACL", "SETUSER", "limited", "on", ">a-password-for-tests", "~*", "+@all", "-info")
+        node, heard = self.backend("a-password-for-tests", user="limited"), SessionRecorder()
+        await node.sessions.watch(SESSION, heard)
+        other = self.backend()
+        await other.sessions.apply([event(start())])
+        await until(lambda: heard.versions == [1])
+        self.assertNotEqual(await self.era(node), await self.era(other))
+
+    async def test_another_connection(self) -> None:
+        """Until it is known whom it leads to there is none; who comes to watch does not wait for long."""
+        for module in (backend, follower):
+            self.patch(module, "BLOCK", 1000.0)
+        node = self.backend()
+        await node.sessions.watch(SESSION, SessionRecorder())
+        era = await self.era(node)
+        seen: list[str | None] = []
+        asking = node.sessions._ledger._link
+        self.patch(asking, "_succeeded", partial(self.noted, node, seen, asking._succeeded))
+        asking.renew()
+        await until(lambda: seen)
+        await node.sessions.watch(SESSION, SessionRecorder())
+        self.assertEqual((seen, await self.era(node)), ([None], era))
+
+    def noted(self, node: RedisBackend, seen: list[str | None], then: Callable[[], None]) -> None:
+        """A connection is made; what the epoch is with it."""
+        then()
+        seen.append(node.epoch)
+
+    def replication_id(self) -> bytes:
+        """The server's."""
+        found = re.search(rb"master_replid:(\w+)", self.server.command("INFO", "replication"))
+        assert found is not None
+        return found[1]

@@ -20,7 +20,14 @@ from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
 from craftnet.errors import ConfigurationError
-from craftnet.interfaces import IBackend, IBackendFactory, IBackendPlugin
+from craftnet.interfaces import (
+    IBackend,
+    IBackendFactory,
+    IBackendPlugin,
+    ICluster,
+    ISharedPlaces,
+    ISharedRevocations,
+)
 from craftnet.specs import Spec, parse_spec
 
 
@@ -98,6 +105,10 @@ class Registry:
         backend = factory.build(self._reactor, spec.arguments)
         try:
             verifyObject(IBackend, backend)
+            if ICluster.providedBy(backend):
+                verifyObject(ICluster, backend)
+                verifyObject(ISharedRevocations, backend.revocations)
+                verifyObject(ISharedPlaces, backend.places)
         except Invalid as error:
             raise ConfigurationError(f"back end {spec.name} is broken: {error}") from error
         return backend

@@ -23,6 +23,7 @@ PLUGINS = """
     rude = BackendPlugin("rude", "throwaway_backend.RudeFactory")
     hollow = BackendPlugin("hollow", "throwaway_backend.HollowFactory")
     empty = BackendPlugin("empty", "throwaway_backend.EmptyFactory")
+    crowd = BackendPlugin("crowd", "throwaway_backend.CrowdFactory")
     absent = BackendPlugin("absent", "throwaway_backend_that_is_not_there.Factory")
 """
 
@@ -30,7 +31,7 @@ BACKEND = """
     from zope.interface import implementer
 
     from craftnet.errors import ConfigurationError
-    from craftnet.interfaces import IBackend, IBackendFactory
+    from craftnet.interfaces import IBackend, IBackendFactory, ICluster
     from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 
 
@@ -60,6 +61,17 @@ BACKEND = """
     class EmptyFactory(ShelfFactory):
         def build(self, reactor, arguments):
             return object()
+
+
+    @implementer(ICluster)
+    class Crowd(Shelf):
+        revocations = None
+        places = None
+
+
+    class CrowdFactory(ShelfFactory):
+        def build(self, reactor, arguments):
+            return Crowd(reactor, arguments)
 
 
     class HollowFactory:
@@ -174,8 +186,8 @@ class ThirdPartyTests(SynchronousTestCase):
         self.assertIn("boards", self.refused("shelf:legs=4"))
 
     def test_broken_ones_are_named(self) -> None:
-        """Whether the package, the factory, its making, its interface or its product is missing."""
-        for name in ("absent", "broken", "rude", "hollow", "empty"):
+        """Whether the package, the factory, its making, its interface, its product or half of that is missing."""
+        for name in ("absent", "broken", "rude", "hollow", "empty", "crowd"):
             self.assertIn(f"back end {name}", self.refused(name))
         self.assertIn("not today", self.refused("rude"))
 

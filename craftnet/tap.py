@@ -63,7 +63,8 @@ class Options(UsageOptions):
          "secret made at start-up, and then only loopback is served"],
         ["max-connections", None, DEFAULTS.limits.connections, "WebSockets at most; further ones are refused with 429; "
          "0: no limit, here and for the other limits", _number(int, 0, 1_000_000)],
-        ["max-per-player", None, DEFAULTS.limits.per_player, "WebSockets of one player", _number(int, 0, 1_000_000)],
+        ["max-per-player", None, DEFAULTS.limits.per_player, "WebSockets of one player, on all nodes that share Redis",
+         _number(int, 0, 1_000_000)],
         ["max-per-session", None, DEFAULTS.limits.per_session, "WebSockets to one crafting session",
          _number(int, 0, 1_000_000)],
         ["max-per-address", None, DEFAULTS.limits.per_address, "WebSockets from one address (IPv6: from one /64)",

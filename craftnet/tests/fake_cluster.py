@@ -38,11 +38,7 @@ class FakeCluster:
 
 @implementer(ICluster)
 class FakeNode:
-    """One node.
-
-    Attributes:
-        alive: whether it renews its lease.
-    """
+    """One node."""
 
     def __init__(self, cluster: FakeCluster) -> None:
         self.revocations = FakeRevocations(cluster)

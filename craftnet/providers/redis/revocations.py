@@ -23,6 +23,7 @@ from craftnet.errors import TooManyRequests, Unavailable
 from craftnet.interfaces import IRevocationListener, ISharedRevocations
 from craftnet.messages import instant
 from craftnet.providers.redis import clusterscripts as scripts
+from craftnet.providers.redis.follower import BLOCK
 from craftnet.providers.redis.keys import Keys
 from craftnet.providers.redis.link import Link, Value
 
@@ -31,9 +32,6 @@ CAPACITY = 100_000
 
 BACKLOG = 10_000
 """Entries of the stream. A node that is further behind loads everything again."""
-
-BLOCK = 5.0
-"""Seconds for which Redis holds a question that nothing has happened for. A dead connection shows after them."""
 
 BATCH = 1000
 """Entries that are read at once."""

@@ -1,0 +1,99 @@
+"""From a revocation on one node to another node that hears of it, through a Redis of its own; and how long a node that
+starts loads a full list.
+
+    python bench/revocations.py --number 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+
+from redis_path import redis_server
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+from zope.interface import implementer
+
+from craftnet.access.revocation import CAPACITY
+from craftnet.access.revoked import Revocation
+from craftnet.interfaces import IRevocationListener
+from craftnet.providers.redis.backend import RedisBackend
+from craftnet.providers.redis.settings import RedisSettings
+
+
+@implementer(IRevocationListener)
+class Listener:
+    """A node's enforcement, without connections to close."""
+
+    def __init__(self, known: Sequence[Revocation] = ()) -> None:
+        self.known = known
+        self.number = 0
+        self.heard: Deferred[float] = Deferred()
+
+    def revoked(self, revocations: Sequence[Revocation]) -> None:
+        """Count them, and note the time of the first."""
+        self.number += len(revocations)
+        heard, self.heard = self.heard, Deferred()
+        heard.callback(time.perf_counter())
+
+    def in_force(self) -> Sequence[Revocation]:
+        """What it knows."""
+        return self.known
+
+
+async def node(port: int, listener: Listener) -> RedisBackend:
+    """One that has loaded."""
+    backend = RedisBackend(reactor, RedisSettings(port=port), None)
+    backend.revocations.follow(listener)
+    backend.service.startService()
+    await backend.revocations.loaded()
+    return backend
+
+
+def revocations(number: int) -> list[Revocation]:
+    """So many, of an hour."""
+    end = time.time() + 3600
+    return [Revocation(f"token-{index}", None, 0.0, end) for index in range(number)]
+
+
+def line(name: str, seconds: Sequence[float]) -> None:
+    """Print the median and the 99th percentile."""
+    inorder = sorted(1e3 * each for each in seconds)
+    print(f"  {name:24} p50 {inorder[len(inorder) // 2]:6.2f} ms   p99 {inorder[len(inorder) * 99 // 100]:6.2f} ms")
+
+
+async def measure(port: int, number: int) -> None:
+    """Publish one by one, then fill the list and start another node."""
+    listener = Listener()
+    here, there = await node(port, Listener()), await node(port, listener)
+    kept, heard = [], []
+    for revocation in revocations(number):
+        hearing, began = listener.heard, time.perf_counter()
+        await here.revocations.publish(revocation)
+        kept.append(time.perf_counter() - began)
+        heard.append(await hearing - began)
+    print(f"{number} revocations, one after the other, two nodes in one process")
+    line("published → kept", kept)
+    line("published → heard", heard)
+    full = await node(port, Listener(revocations(CAPACITY)))
+    late = Listener()
+    began = time.perf_counter()
+    last = await node(port, late)
+    print(f"  a node that starts loads {late.number:,} in {time.perf_counter() - began:.2f} s")
+    for backend in (here, there, full, last):
+        await backend.service.stopService()
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--number", type=int, default=1000)
+    arguments = parser.parse_args()
+    with redis_server() as port:
+        react(lambda _: Deferred.fromCoroutine(measure(port, arguments.number)))
+
+
+if __name__ == "__main__":
+    main()

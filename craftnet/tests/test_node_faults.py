@@ -87,14 +87,15 @@ class LoadTests(NodesTestCase):
         self.assertEqual(work, load(SEED, sessions=12, rounds=8))
         heard = await recorders(self.observer(), work)
         await self.run_round(work.beginning)
-        watchers = {}
-        for index, (session, player) in enumerate(work.sessions.items()):
-            transport = UdpTransport if index % 4 == 3 else WebSocketTransport
-            watchers[session] = self.watch(session, player, transport)
-        await until(lambda: all(seen.feed is not None for seen, _ in watchers.values()))
+        watchers = [
+            (session, *self.watch(session, player, kind))
+            for index, (session, player) in enumerate(work.sessions.items())
+            for kind in (WebSocketTransport, UdpTransport if index % 4 == 3 else WebSocketTransport)
+        ]
+        await until(lambda: all(seen.feed is not None for _, seen, _ in watchers))
         for each in work.rounds:
             await self.run_round(each)
-        outcomes = {session: await watching for session, (_, watching) in watchers.items()}
+        outcomes = [await watching for _, _, watching in watchers]
 
         rules = Sources.of(MemoryBackend(Clock(), MemorySettings()))
         expected = await recorders(rules, work)
@@ -102,16 +103,16 @@ class LoadTests(NodesTestCase):
         await until(lambda: all(len(heard[key].heard) >= len(expected[key].heard) for key in expected))
         for key, recorder in expected.items():
             self.assertEqual(history(heard[key]), history(recorder), key)
-        for session in work.sessions:
-            seen, state = watchers[session][0], await rules.sessions.get(session)
+        for (session, seen, _), outcome in zip(watchers, outcomes, strict=True):
+            state = await rules.sessions.get(session)
             assert state is not None and seen.feed is not None and seen.feed.progress is not None
             self.assertEqual(seen.goes_back, "")
-            self.assertIs(outcomes[session].verdict, VERDICTS[state.progress.status])
+            self.assertIs(outcome.verdict, VERDICTS[state.progress.status])
             self.assertEqual(seen.feed.progress.failure_reason, state.progress.failure_reason)
         # Who comes only now, to whichever node, hears the same.
-        late = {session: self.watch(session, player, WebSocketTransport) for session, player in work.sessions.items()}
-        for session, (_, watching) in late.items():
-            self.assertEqual((await watching).verdict, outcomes[session].verdict)
+        for (session, player), outcome in zip(work.sessions.items(), outcomes[::2], strict=True):
+            _, watching = self.watch(session, player, WebSocketTransport)
+            self.assertEqual((await watching).verdict, outcome.verdict)
 
     def observer(self) -> Sources:
         """Somebody else who reads the same Redis."""

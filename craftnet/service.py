@@ -48,8 +48,8 @@ from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.openfiles import raise_limit
 from craftnet.protocols.agreement import PATH_SIZE
+from craftnet.protocols.gateway import UdpGateway
 from craftnet.protocols.subprotocols import SUPPORTED
-from craftnet.protocols.udp import UdpGateway
 from craftnet.protocols.websocketfactory import MISSED_PONGS, PING_INTERVAL, FeedFactory
 from craftnet.registry import Registry
 from craftnet.sources import Sources

@@ -45,6 +45,7 @@ PLACES = {
     "craftnet.access.networks": "core",  # and a value that one of them is made of.
     "craftnet.claims": "formats",
     "craftnet.protocols": "formats",
+    "craftnet.protocols.gateway": "shells",
     "craftnet.protocols.slimming": "shells",
     "craftnet.protocols.transmit": "shells",
     "craftnet.protocols.udp": "shells",

@@ -46,6 +46,39 @@ class OutboxTests(SynchronousTestCase):
         self.outbox.acknowledged(lambda sequence: sequence == 2, 0.1)
         self.assertTrue(self.outbox.empty)
 
+    def test_sessions_stand_together_behind_their_selectors(self) -> None:
+        """Whatever the order they came in; the connection's own records, and session 0, need none."""
+        self.outbox.put(2, "a", [b"two"])
+        self.outbox.put(0, "a", [b"zero"])
+        self.outbox.put(NO_SESSION, "secret", [b"secret"])
+        self.outbox.put(1, "a", [b"one"])
+        self.outbox.put(2, "b", [b"more"])
+        self.assertEqual(self._flush(0.0), [b"secret" + b"zero" + b"\x07\1one" + b"\x07\2two" + b"more"])
+
+    def test_selectors_take_room(self) -> None:
+        for session in (0, 1, 2):
+            self.outbox.put(session, "a", [b"x" * 33])
+        self.assertEqual([len(body) for body in self._flush(0.0)], [33 + 2 + 33, 2 + 33])
+
+    def test_what_waits_keeps_its_place(self) -> None:
+        """Else what comes after what changes all the time would never be sent."""
+        for octets in (b"old", b"new"):
+            for session in (1, 2):
+                self.outbox.put(session, "a", [octets])
+        self.outbox.put(2, "a", [b"newer" * 17])
+        self.outbox.put(1, "a", [b"newest" * 5])
+        self.assertEqual([body[:4] for body in self._flush(0.0)], [b"\x07\1ne", b"\x07\2ne"])
+
+    def test_dropping_a_session(self) -> None:
+        for session in (1, 2):
+            self.outbox.put(session, "a", [b"waiting"])
+        self._flush(0.0)
+        self.outbox.put(1, "b", [b"another"])
+        self.outbox.drop(1)
+        self.assertFalse(self.outbox.keeps(1))
+        self.assertTrue(self.outbox.keeps(2))
+        self.assertEqual(self._flush(1.0), [b"\x07\2waiting"])
+
     def test_what_is_not_acknowledged_is_repeated_with_backoff(self) -> None:
         self.outbox.put(0, "a", [b"x"])
         self._flush(0.0)

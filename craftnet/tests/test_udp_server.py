@@ -29,6 +29,7 @@ from craftnet.protocols.agreement import PATH_SIZE, PLAIN, agreed
 from craftnet.protocols.cookies import Address
 from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
 from craftnet.protocols.endpoint import MAX_SIZE
+from craftnet.protocols.gateway import IReactor, UdpGateway
 from craftnet.protocols.initiator import (
     Closed,
     Connected,
@@ -38,7 +39,7 @@ from craftnet.protocols.initiator import (
 )
 from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.records import CloseReason, ProgressRecord
-from craftnet.protocols.udp import DATAGRAMS_PER_TURN, IReactor, UdpGateway, UdpServer
+from craftnet.protocols.udp import DATAGRAMS_PER_TURN, UdpServer
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.udp_lab import CLIENT, HEARTBEAT, Lab, table

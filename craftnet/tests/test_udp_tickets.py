@@ -5,9 +5,13 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.access.principal import Principal
 from craftnet.errors import TooManyRequests
 from craftnet.protocols.agreement import PLAIN
-from craftnet.protocols.tickets import IDLE, Ticket
+from craftnet.protocols.grants import Grant
+from craftnet.protocols.keys import SessionToken
+from craftnet.protocols.records import CloseReason
+from craftnet.protocols.tickets import IDLE, TOKEN_LIFETIME, Ticket
 from craftnet.protocols.ticketstore import TicketStore
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION
 
@@ -79,6 +83,67 @@ class TicketStoreTests(SynchronousTestCase):
         self.store.release(ticket, NOW)
         self.assertIsNone(self.store.find(ticket.connection_id, NOW))
         self._issue(now=NOW + IDLE)
+
+    def _extend(self, ticket: Ticket, session_id: UUID, *, expires: float = NOW + 1000) -> Grant:
+        grant = self.store.extend(ticket, session_id, expires, NOW, None)
+        assert grant is not None
+        return grant
+
+    def test_sessions_of_one_ticket(self) -> None:
+        """It lasts as long as the last of its bearer tokens, and each session is found by it."""
+        ticket = self._issue(expires=NOW + 5)
+        self.store.occupy(ticket, 1)
+        grant = self._extend(ticket, OTHER_SESSION, expires=NOW + 50)
+        self.assertEqual([each.index for each in ticket.grants], [0, 1])
+        self.assertIs(self.store.find(ticket.connection_id, NOW + 49), ticket)
+        self.assertIsNone(self.store.find(ticket.connection_id, NOW + 50))
+        self.assertEqual(self.store.for_session(OTHER_SESSION, PLAYER), [ticket])
+        self.store.withdraw(ticket, grant)
+        self.store.withdraw(ticket, grant)
+        self.assertEqual(self.store.for_session(OTHER_SESSION, PLAYER), [])
+        self.assertIsNone(self.store.find(ticket.connection_id, NOW + 5))
+
+    def test_every_session_counts(self) -> None:
+        """In the bound of all, and in that of a player for one session; what is withdrawn makes room."""
+        ticket = self._issue()
+        grants = [self._extend(ticket, UUID(int=number)) for number in range(1, 5)]
+        self.assertRaises(TooManyRequests, self._issue, session_id=OTHER_SESSION)
+        self.store.withdraw(ticket, grants[0])
+        other = self._issue(session_id=UUID(int=2))
+        self.store.occupy(other, 1)
+        self.store.withdraw(ticket, grants[1])
+        self._extend(ticket, UUID(int=2))
+        self.store.occupy(ticket, 1)
+        self.store.withdraw(ticket, grants[2])
+        self.assertRaises(TooManyRequests, self._issue, session_id=UUID(int=2))
+        self.store.revoke(ticket)
+        self.assertEqual(len(self.store), 1)
+
+    def test_a_ticket_does_not_make_room_for_itself(self) -> None:
+        """When it is the oldest unused one of a session that is over for it already."""
+        ticket, _ = self._issue(), self._issue()
+        ticket.grants[0].over = CloseReason.ENDED
+        self.store.occupy(self.store.for_session(SESSION, PLAYER)[1], 1)
+        self.assertRaises(TooManyRequests, self._extend, ticket, SESSION)
+        self.assertIs(self.store.find(ticket.connection_id, NOW), ticket)
+
+    def test_whose_bearer_tokens_let_what_in(self) -> None:
+        first, second = (Principal(PLAYER, frozenset(), NOW + 1000, token_id=name) for name in ("first", "second"))
+        ticket = self.store.issue(SESSION, PLAYER, PLAIN, NOW + 1000, NOW, first)
+        grant = self.store.extend(ticket, OTHER_SESSION, NOW + 1000, NOW, second)
+        found = self.store.of_bearers(lambda bearer: bearer is second)
+        self.assertEqual(found, [(ticket, [grant])])
+        self.assertEqual(self.store.of_bearers(lambda bearer: bearer is first), [(ticket, list(ticket.grants))])
+        self.assertEqual(self.store.of_bearers(lambda bearer: False), [])
+
+    def test_the_holder_of_a_token(self) -> None:
+        ticket = self._issue()
+        self.assertIs(self.store.holder(ticket.token, NOW), ticket)
+        self.assertIsNone(self.store.holder(SessionToken(ticket.connection_id, bytes(32)), NOW))
+        self.assertIsNone(self.store.holder(ticket.token, NOW + IDLE))
+        self.store.occupy(ticket, 1)
+        ticket.grants[0].expires = NOW + 2 * TOKEN_LIFETIME
+        self.assertIsNone(self.store.holder(ticket.token, NOW + TOKEN_LIFETIME))
 
     def test_connection_ids_differ(self) -> None:
         """Even when the random source repeats itself."""

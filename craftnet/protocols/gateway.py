@@ -1,0 +1,188 @@
+"""The UDP side of the service: answers …/connect, and runs the socket. No rules here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import cast
+from uuid import UUID
+
+from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort, IReactorTime, IReactorUDP
+from twisted.logger import Logger
+
+from craftnet.access.principal import Principal
+from craftnet.addresses import HostPort
+from craftnet.claims import Seen, what_was_seen
+from craftnet.messages import UdpConnectRequest, UdpConnectResponse
+from craftnet.model import Tolerance
+from craftnet.observe.metrics import Metrics
+from craftnet.protocols.agreement import PATH_SIZE, agree
+from craftnet.protocols.conditions import Conditions
+from craftnet.protocols.endpoint import MAX_SIZE, Endpoint
+from craftnet.protocols.keys import SessionToken
+from craftnet.protocols.peer import Terms
+from craftnet.protocols.records import ProgressRecord
+from craftnet.protocols.refusals import HARMLESS, Refusals
+from craftnet.protocols.tickets import Ticket
+from craftnet.protocols.ticketstore import TicketStore
+from craftnet.protocols.udp import SessionFeeds, UdpServer
+
+
+class IReactor(IReactorTime, IReactorUDP):
+    """What the gateway needs of the reactor."""
+
+
+class UdpGateway(Service):
+    """The UDP side of the service: lets players in, and runs the socket.
+
+    Arguments:
+        listen: an IP address, or "" for every IPv4 interface ("::" takes both where the system does); port 0 for any.
+        public: what clients are told to send to; None: the interface listened on, or where they sent their request.
+        feeds: the hub.
+        reactor: IReactorTime and IReactorUDP.
+        heartbeat_ms: 1000–30000.
+        full_sync: seconds, as in `craftnet.protocols.peer.Terms`.
+        path_size: octets of the longest datagram that the network carries to every client.
+        tolerance: points of progress by which the hub lets a watcher's copy be wrong; clients are told.
+    """
+
+    name = "udp"
+    _log = Logger()
+
+    def __init__(
+        self,
+        listen: HostPort,
+        public: HostPort | None,
+        feeds: SessionFeeds,
+        metrics: Metrics,
+        reactor: IReactor,
+        *,
+        heartbeat_ms: int = 5000,
+        full_sync: float = 10.0,
+        path_size: int = PATH_SIZE,
+        tolerance: float = Tolerance().percent,
+    ) -> None:
+        self._listen = listen
+        self._public = public
+        self._reactor = reactor
+        self._heartbeat_ms = heartbeat_ms
+        self._path_size = path_size
+        self._tolerance = tolerance
+        self._tickets = TicketStore(os.urandom)
+        self._metrics = metrics
+        self._refusals = Refusals()
+        self._endpoint = Endpoint(
+            self._tickets,
+            secret=os.urandom(32),
+            random=os.urandom,
+            terms=Terms(heartbeat_ms / 1000, full_sync),
+            count=self._count,
+            measured=self._measured,
+        )
+        self._server = UdpServer(self._endpoint, feeds, metrics, reactor)
+        self._listening: IListeningPort | None = None
+
+    @property
+    def address(self) -> str:
+        """What is listened on: "host:port"."""
+        return str(self._bound)
+
+    @property
+    def _bound(self) -> HostPort:
+        if self._listening is None:
+            return self._listen
+        bound = cast("IPv4Address | IPv6Address", self._listening.getHost())  # of a UDP port it is one of them.
+        return HostPort(self._listen.host, bound.port)
+
+    def connect(
+        self,
+        session_id: UUID,
+        player_id: UUID,
+        request: UdpConnectRequest,
+        expires: float,
+        now: float,
+        host: str = "",
+        bearer: Principal | None = None,
+    ) -> UdpConnectResponse:
+        """Let a player in, who may watch this session until `expires` (Unix seconds).
+
+        Over the connection that the request names, if that can be; else over a new one.
+
+        Arguments:
+            host: where the player's request was sent to; what to name when nothing public is configured.
+            bearer: whose token it is, so that it can be revoked.
+
+        Raises:
+            TooManyRequests: there are too many already.
+        """
+        joined = None
+        with contextlib.suppress(ValueError):  # what is no session_token names nothing.
+            if request.session_token is not None:
+                token = SessionToken.parse(request.session_token)
+                joined = self._server.join(token, session_id, player_id, expires, bearer)
+        if joined is not None:
+            ticket, grant = joined
+            return self._answer(ticket, request.session_token or "", grant.index, host)
+        agreement = agree(request.supported_compression, request.max_packet_size, self._path_size)
+        ticket = self._tickets.issue(session_id, player_id, agreement, expires, now, bearer)
+        return self._answer(ticket, ticket.token.text, 0, host)
+
+    def _answer(self, ticket: Ticket, token: str, index: int, host: str) -> UdpConnectResponse:
+        agreement = ticket.agreement
+        return UdpConnectResponse(
+            session_token=token,
+            session_index=index,
+            server_endpoint=str(self._public or HostPort(self._name(host), self._bound.port)),
+            compression_enabled=agreement.packing is not None,
+            compression="none" if agreement.packing is None else agreement.packing.name,
+            negotiated_packet_size=agreement.content,
+            heartbeat_interval=self._heartbeat_ms,
+            progress_tolerance=self._tolerance,
+        )
+
+    def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> Seen | None:
+        """What the player had before them at the time of the claim; None when they have no UDP connection."""
+        found = self._endpoint.replica_of(claim.session_id, player_id)
+        if found is None:
+            return None
+        peer, replica = found
+        return what_was_seen(claim, replica.sightings, peer.conditions, now)
+
+    def enforce(self, covered: Callable[[Principal], bool]) -> int:
+        """As `UdpServer.enforce`."""
+        return self._server.enforce(covered)
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.datagram(outcome)
+        if outcome in HARMLESS:
+            return
+        line = self._refusals.count(outcome, self._reactor.seconds())
+        if line is not None:
+            self._log.info("{line}", line=line)
+
+    def _measured(self, conditions: Conditions) -> None:
+        self._metrics.line(conditions.round_trip, conditions.jitter, conditions.loss_out, conditions.reordered)
+
+    def _name(self, host: str) -> str:
+        """What clients are told without a public address: a certain interface, or else where they asked."""
+        if self._listen.host not in ("", "0.0.0.0", "::"):
+            return self._listen.host
+        return host or "localhost"
+
+    def privilegedStartService(self) -> None:
+        """Open the socket. Raises CannotListenError."""
+        # One byte more than is accepted: a longer datagram is seen to be longer, instead of being cut to size.
+        self._listening = self._reactor.listenUDP(self._listen.port, self._server, self._listen.host, MAX_SIZE + 1)
+
+    def stopService(self) -> Deferred[None] | None:
+        """Say goodbye to everybody and close the socket."""
+        super().stopService()
+        if self._listening is None:
+            return None
+        self._server.shut_down()
+        listening, self._listening = self._listening, None
+        return listening.stopListening()

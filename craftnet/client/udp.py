@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, cast
 from uuid import UUID
 
 from treq.client import HTTPClient
@@ -16,10 +17,11 @@ from zope.interface import implementer
 from craftnet.client import endings
 from craftnet.client.address import Address
 from craftnet.client.connect import connect
-from craftnet.client.credentials import Credentials, credentials
-from craftnet.client.endings import Ending
+from craftnet.client.credentials import RETRY, Credentials, credentials
+from craftnet.client.endings import Ending, Kind
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
 from craftnet.client.line import Line
+from craftnet.client.prolongation import Prolongation
 from craftnet.client.resolve import endpoint, resolve
 from craftnet.client.udpsocket import UdpSocket
 from craftnet.messages import UdpConnectResponse
@@ -38,6 +40,14 @@ if TYPE_CHECKING:  # for annotations only.
 
 PATIENCE = 3.0
 """Seconds within which the server must answer with datagrams; after that, UDP is taken to be blocked somewhere."""
+
+
+class Place(NamedTuple):
+    """Where a session is told: over which connection, under which index, by leave of which bearer token."""
+
+    socket: UdpSocket
+    session_index: int
+    token: str
 
 
 class UdpConnections:
@@ -60,28 +70,29 @@ class UdpConnections:
         patience: float = PATIENCE,
     ) -> None:
         self.credentials = credentials(token)
-        self._reactor = cast("_Reactor", reactor)
+        self.reactor = cast("_Reactor", reactor)
         self._address = address
         self.player_id = player_id
         self._patience = patience
         self._http = HTTPClient(Agent(reactor))
         self._sockets: dict[UdpSocket, IListeningPort] = {}
         self._opening = DeferredLock()
+        self._renewing = DeferredLock()
 
     def __len__(self) -> int:
         return len(self._sockets)
 
-    async def place(self, session_id: UUID) -> tuple[UdpSocket, int] | Ending:
+    async def place(self, session_id: UUID) -> Place | Ending:
         """A connection that tells of this session, there already or new; `UdpSocket.watch` is to follow at once.
 
         Returns:
-            It, and what it calls the session; or why there is none.
+            Where it is told; or why it is not.
 
         Raises:
             DNSLookupError, OSError, ValueError: there is no such host, no socket, or the server's answer is wrong.
         """
         try:
-            token = await self.credentials.current(self._reactor.seconds())
+            token = await self._token()
         except Exception as error:  # whatever the caller's own function fails with.
             return endings.lost(f"no fresh token can be had: {error}")
         if self._with_room(session_id) is not None:
@@ -92,17 +103,52 @@ class UdpConnections:
         finally:
             self._opening.release()
 
+    async def prolong(self, socket: UdpSocket, session_id: UUID, shown: str) -> tuple[str, float | None]:
+        """Have the server tell of a session for as long as a fresh bearer token lasts.
+
+        Arguments:
+            shown: the bearer token that it was asked for with.
+
+        Returns:
+            The one that it lasts with now, and after how many seconds to do this again; None: it can only run out.
+
+        Raises:
+            Exception: no fresh token can be had.
+        """
+        token, named = await self._token(), socket.session_token
+        if token == shown:
+            return shown, RETRY
+        answer = await connect(self._http, self._address.connect(session_id), self.player_id, token, named)
+        if isinstance(answer, Ending):
+            return shown, RETRY if answer.kind is Kind.LOST else None
+        return (token, self.due) if answer.session_token == named else (shown, None)
+
+    @property
+    def due(self) -> float | None:
+        """In how many seconds the bearer token should be renewed; None if never."""
+        now = self.reactor.seconds()
+        due = self.credentials.due(now)
+        return None if due is None else max(1.0, due - now)
+
+    async def _token(self) -> str:
+        """A token to show; a fresh one is asked for by one at a time."""
+        await self._renewing.acquire()
+        try:
+            return await self.credentials.current(self.reactor.seconds())
+        finally:
+            self._renewing.release()
+
     def _with_room(self, session_id: UUID) -> UdpSocket | None:
         for socket in reversed(self._sockets):
             if not socket.over and len(socket.sessions) < MOST and session_id not in socket.sessions:
                 return socket
         return None
 
-    async def _ask(self, session_id: UUID, token: str) -> tuple[UdpSocket, int] | Ending:
+    async def _ask(self, session_id: UUID, token: str) -> Place | Ending:
         url, socket = self._address.connect(session_id), self._with_room(session_id)
         if socket is None:
             answer = await connect(self._http, url, self.player_id, token)
-            return answer if isinstance(answer, Ending) else await self._open(session_id, answer)
+            return answer if isinstance(answer, Ending) else await self._open(session_id, answer, token)
         named, joined = socket.session_token, False
         socket.expect(session_id)
         try:
@@ -110,32 +156,32 @@ class UdpConnections:
             if isinstance(answer, Ending):
                 return answer
             if answer.session_token != named:
-                return await self._open(session_id, answer)
+                return await self._open(session_id, answer, token)
             if socket.over:
                 return endings.lost("the connection was lost when the session was about to join it")
             joined = True
-            return socket, answer.session_index
+            return Place(socket, answer.session_index, token)
         finally:
             if not joined:
                 socket.dismiss(session_id)
 
-    async def _open(self, session_id: UUID, answer: UdpConnectResponse) -> tuple[UdpSocket, int] | Ending:
+    async def _open(self, session_id: UUID, answer: UdpConnectResponse, token: str) -> Place | Ending:
         named = endpoint(answer.server_endpoint)
         if named is None:
             return endings.lost("the server names no address for datagrams", elsewhere=True)
-        server = await resolve(self._reactor.nameResolver, *named)
+        server = await resolve(self.reactor.nameResolver, *named)
         initiator = Initiator(
             SessionToken.parse(answer.session_token),
             {},
             heartbeat=answer.heartbeat_interval / 1000,
             agreement=agreed(answer),
         )
-        socket = UdpSocket(self._reactor, server, initiator, answer.progress_tolerance, self._patience, self._closed)
+        socket = UdpSocket(self.reactor, server, initiator, answer.progress_tolerance, self._patience, self._closed)
         socket.expect(session_id)
         # What is too long for the protocol, the protocol says.
         interface = "::" if ":" in server[0] else ""
-        self._sockets[socket] = self._reactor.listenUDP(0, socket, interface, MAX_DATAGRAM)
-        return socket, answer.session_index
+        self._sockets[socket] = self.reactor.listenUDP(0, socket, interface, MAX_DATAGRAM)
+        return Place(socket, answer.session_index, token)
 
     def _closed(self, socket: UdpSocket) -> None:
         port = self._sockets.pop(socket, None)
@@ -153,6 +199,7 @@ class _Link:
         self._listener: ILinkListener | None = None
         self._opening: Deferred[None] | None = None
         self._socket: UdpSocket | None = None
+        self._prolongation: Prolongation | None = None
 
     def start(self, listener: ILinkListener) -> None:
         """See `ILink`."""
@@ -165,7 +212,7 @@ class _Link:
         self._listener = None
         if self._opening is not None:
             self._opening.cancel()
-        socket, self._socket = self._socket, None
+        socket = self._release()
         if socket is not None:
             socket.leave(self._session_id)
 
@@ -187,7 +234,7 @@ class _Link:
     def ended(self, ending: Ending) -> None:
         """There is no connection, or none any more."""
         listener, self._listener = self._listener, None
-        self._socket = None
+        self._release()
         if listener is not None:
             listener.ended(self._connections.credentials.after(ending))
 
@@ -197,8 +244,16 @@ class _Link:
         if isinstance(place, Ending):
             self.ended(place)
             return
-        self._socket, index = place
-        self._socket.watch(index, self._session_id, self._connections.player_id, self)
+        self._socket = place.socket
+        ask = partial(self._connections.prolong, place.socket, self._session_id)
+        self._prolongation = Prolongation(self._connections.reactor, ask, place.token, self._connections.due)
+        self._socket.watch(place.session_index, self._session_id, self._connections.player_id, self)
+
+    def _release(self) -> UdpSocket | None:
+        socket, self._socket = self._socket, None
+        if self._prolongation is not None:
+            self._prolongation.stop()
+        return socket
 
     def _failed(self, failure: Failure) -> None:
         """What `connect` does not turn into an ending: no such host, no socket, no token."""

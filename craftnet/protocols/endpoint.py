@@ -133,7 +133,7 @@ class Endpoint:
         return effects
 
     def connection(self, token: SessionToken, player_id: UUID, bearer: Principal | None, now: float) -> Ticket | None:
-        """What another session can be added to by `join`.
+        """What `join` can add a session to.
 
         Arguments:
             token: shows that whoever asks has the connection.
@@ -141,15 +141,13 @@ class Endpoint:
             bearer: whose bearer token lets them watch it.
 
         Returns:
-            None when there is no such connection, or it is somebody else's, is about to be over, or takes no more.
+            None when there is no such connection, or it is somebody else's, or is about to be over.
         """
         ticket = self._tickets.holder(token, now)
         if ticket is None or ticket.player_id != player_id or not _same_bearer(ticket.bearer, bearer):
             return None
         found = self._peers.get(ticket.connection_id)
-        if ticket.agreement.datagram < SHARED_SIZE or (found is not None and found[0].closing):
-            return None
-        return ticket
+        return None if found is not None and found[0].closing else ticket
 
     def join(
         self, ticket: Ticket, session_id: UUID, expires: float, bearer: Principal | None, now: float
@@ -157,11 +155,13 @@ class Endpoint:
         """Let a ticket's holder watch this session, too; or, when they do already, for as long as this.
 
         Returns:
-            None when the ticket has had too many.
+            None when the ticket has had too many, or its datagrams are too short for several.
 
         Raises:
             TooManyRequests: there are too many.
         """
+        if ticket.agreement.datagram < SHARED_SIZE and ticket.grant_of(session_id) is None:
+            return None
         grant = self._tickets.extend(ticket, session_id, expires, now, bearer)
         if grant is None:
             return None

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from craftnet.client import Address, Backoff, Outcome, SharedUdpTransport, UdpConnections, Verdict, Watch, udp
 from craftnet.client.commandline import FAILED, TOKEN_VARIABLE, begin_watch, parser
+from craftnet.client.credentials import Credentials
 from craftnet.client.endings import Kind
 from craftnet.client.interfaces import ILink
 from craftnet.protocols.peer import Peer
@@ -94,6 +95,27 @@ class SharingTests(LiveTestCase):
         ends = ["failed (timeout)", *["complete"] * 3]
         self.assertEqual(last, dict(zip([str(each)[:8] for each in SESSIONS], ends, strict=True)))
         self.assertEqual(err.getvalue(), "")
+
+    async def test_sessions_outlive_the_bearer_token(self) -> None:
+        """A fresh one is shown in time, for each of them, and nothing is interrupted."""
+        await self.prepare()
+        brief, fresh = token(ttl=3.0), token()
+        asked: list[str] = []
+
+        def renew() -> str:
+            asked.append(fresh)
+            return fresh
+
+        connections = UdpConnections(clock, Address(self.url), PLAYER, Credentials(brief, renew))
+        links = await self.watch_all(connections, SESSIONS[:2])
+        (peer,) = self.peers
+        first = peer.sessions.expires
+        await until(lambda: peer.sessions.expires > first + 60)
+        self.assertEqual(len(asked), 1)
+        self.assertEqual([recorder.events for _, recorder in links], [["opened", "progress_update"]] * 2)
+        for link, _ in links:
+            link.stop()
+        await until(lambda: not self.peers)
 
     async def test_stopping_one_leaves_the_others(self) -> None:
         connections = await self.prepare()

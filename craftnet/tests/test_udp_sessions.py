@@ -365,11 +365,12 @@ class AdmissionTests(SessionsCase):
         self.assertIsNone(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW))
 
     def test_the_smallest_packets_carry_one_session(self) -> None:
+        """Which may be asked for again."""
         for size, shared in ((64, False), (SHARED_SIZE - 1, False), (SHARED_SIZE, True)):
             ticket = self.lab.ticket(packet_size=size)
-            found = self.lab.endpoint.connection(ticket.token, PLAYER, BEARER, NOW)
-            self.assertEqual(found is ticket, shared)
-            self.lab.tickets.revoke(ticket)
+            for session_id, granted in ((SESSION, True), (OTHER_SESSION, shared)):
+                joining = self.lab.endpoint.join(ticket, session_id, NOW + 3600, BEARER, NOW)
+                self.assertEqual(joining is not None, granted)
 
     def test_not_when_it_is_about_to_be_over(self) -> None:
         self.tell(0, running())

@@ -15,7 +15,11 @@ from craftnet.protocols.snapshots import encoded, materials_records, progress_re
 from craftnet.state import MaterialsState, SessionState
 
 SIGHTINGS = 4
-"""How many of the last models told are kept, to judge by them what the player claims to have seen."""
+"""How many of the last models told are kept at most, to judge by them what the player claims to have seen."""
+
+SIGHT = 5.0
+"""Seconds after which a model told matters no longer if a newer one is as old: a claim is of the last two seconds, and
+what it is about was half a round trip under way."""
 
 SAME = Tolerance(percent=0.01, seconds=0.002, fraction=0.0)
 """What differs less is the same function of time: it need not be told again."""
@@ -83,7 +87,8 @@ class Replica:
             return None
         news = News("progress", encoded(progress_records(state, self._room)))
         self._progress = state
-        self.sightings = (*self.sightings[1 - SIGHTINGS :], Sighting(now, state))
+        past = sum(sighting.when <= now - SIGHT for sighting in self.sightings)
+        self.sightings = (*self.sightings[max(0, past - 1) :][1 - SIGHTINGS :], Sighting(now, state))
         return news
 
     def everything(self) -> Iterator[News]:

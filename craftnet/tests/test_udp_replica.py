@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.protocols.replica import SIGHT, SIGHTINGS
+from craftnet.tests.samples import NOW, OTHER_SESSION, running
+from craftnet.tests.udp_lab import Lab, table
+
+
+class ReplicaTests(SynchronousTestCase):
+    """What is known of a client's copy."""
+
+    def setUp(self) -> None:
+        lab = Lab()
+        ticket = lab.ticket(packet_size=100)
+        lab.join(ticket, OTHER_SESSION)
+        _, peer = lab.connect(ticket)
+        self.replica, self.second = peer.sessions.replicas
+
+    def _seen(self) -> list[float]:
+        """The percentages of the models that are kept."""
+        return [sighting.state.progress.percent for sighting in self.replica.sightings]
+
+    def test_the_last_models_told_are_kept(self) -> None:
+        for percent in range(6):
+            self.replica.advance(running(percent=float(percent)), NOW + percent / 10)
+        self.assertEqual(self._seen(), [2.0, 3.0, 4.0, 5.0])
+        self.assertEqual(len(self._seen()), SIGHTINGS)
+
+    def test_of_the_past_only_what_was_there_before_the_present(self) -> None:
+        for percent, when in ((1.0, 0.0), (2.0, 1.0), (3.0, SIGHT + 0.5), (4.0, SIGHT + 1.5)):
+            self.replica.advance(running(percent=percent), NOW + when)
+        self.assertEqual(self._seen(), [2.0, 3.0, 4.0])
+        self.replica.advance(running(percent=5.0), NOW + 20)
+        self.assertEqual(self._seen(), [4.0, 5.0])
+
+    def test_the_same_function_of_time_is_no_news(self) -> None:
+        self.assertIsNotNone(self.replica.advance(running(percent=7.0), NOW))
+        self.assertIsNone(self.replica.advance(running(percent=7.0), NOW + 1))
+        self.assertEqual(self._seen(), [7.0])
+
+    def test_everything(self) -> None:
+        self.assertEqual([*self.replica.everything()], [])
+        told = [self.replica.advance(state, NOW) for state in (running(), table())]
+        self.assertEqual([*self.replica.everything()], told)
+
+    def test_records_leave_room_for_a_selector(self) -> None:
+        for replica, longest in ((self.replica, 100 - 31), (self.second, 100 - 31 - 2)):
+            replica.advance(table(), NOW)
+            self.assertLessEqual(max(len(octets) for news in replica.everything() for octets in news.records), longest)
+
+    def test_what_can_have_been_told(self) -> None:
+        self.assertTrue(self.replica.told(0))
+        self.assertFalse(self.replica.told(1))
+        self.replica.advance(table(5), NOW)
+        self.assertEqual([self.replica.told(version) for version in (1, 5, 6)], [True, True, False])

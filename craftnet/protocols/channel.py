@@ -46,22 +46,24 @@ class Incoming(Struct, frozen=True, gc=False):
     body: bytes
 
 
-class Channel:
+class Channel(Struct, eq=False, gc=False):
     """Numbers and seals what goes out; checks and opens what comes in.
 
     Attributes:
         sent: the newest sequence used; the first is 1.
     """
 
-    __slots__ = ("_acknowledged", "_connection_id", "_incoming", "_outgoing", "_window", "sent")
+    _connection_id: int
+    _outgoing: SealingKeys
+    _incoming: OpeningKeys
+    _window: ReplayWindow
+    _acknowledged: Acknowledged
+    sent: int = 0
 
-    def __init__(self, connection_id: int, outgoing: TrafficKey, incoming: TrafficKey) -> None:
-        self._connection_id = connection_id
-        self._outgoing = SealingKeys(outgoing)
-        self._incoming = OpeningKeys(incoming)
-        self._window = ReplayWindow()
-        self._acknowledged = Acknowledged()
-        self.sent = 0
+    @classmethod
+    def of(cls, connection_id: int, outgoing: TrafficKey, incoming: TrafficKey) -> Channel:
+        """A new one, with the keys of both directions."""
+        return cls(connection_id, SealingKeys(outgoing), OpeningKeys(incoming), ReplayWindow(), Acknowledged())
 
     @property
     def newest(self) -> int:

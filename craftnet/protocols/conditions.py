@@ -49,18 +49,15 @@ def missing(arrived: int, newest: int) -> float:
     return 1.0 - (arrived >> SETTLED & (1 << counted) - 1).bit_count() / counted
 
 
-class Acknowledged:
+class Acknowledged(Struct, eq=False, gc=False):
     """Which of the datagrams we sent last are known to have arrived.
 
     Attributes:
         newest: the newest sequence acknowledged; 0 before the first.
     """
 
-    __slots__ = ("_arrived", "newest")
-
-    def __init__(self) -> None:
-        self.newest = 0
-        self._arrived = 0
+    newest: int = 0
+    _arrived: int = 0
 
     def take(self, newest: int, bits: int) -> None:
         """An acknowledgement came in: of newest − i for each bit i, the lowest of which is set."""

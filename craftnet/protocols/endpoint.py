@@ -97,7 +97,7 @@ class Endpoint:
         self._count = count
         self._measured = measured
         self._sources = Sources()
-        self._peers: dict[int, tuple[Peer, Ticket]] = {}
+        self._peers: dict[int, Peer] = {}
         self._deadlines: Deadlines[Peer] = Deadlines()
         handlers = {codec.first_byte(Kind.HELLO): self._hello, codec.first_byte(Kind.RESPONSE): self._response}
         for kind in (Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE, Kind.PATH_RESPONSE, Kind.LEAVE):
@@ -147,7 +147,7 @@ class Endpoint:
         if ticket is None or ticket.player_id != player_id or not _same_bearer(ticket.bearer, bearer):
             return None
         found = self._peers.get(ticket.connection_id)
-        return None if found is not None and found[0].closing else ticket
+        return None if found is not None and found.closing else ticket
 
     def join(
         self, ticket: Ticket, session_id: UUID, expires: float, bearer: Principal | None, now: float
@@ -165,10 +165,9 @@ class Endpoint:
         grant = self._tickets.extend(ticket, session_id, expires, now, bearer)
         if grant is None:
             return None
-        found = self._peers.get(ticket.connection_id)
-        if found is None:
+        peer = self._peers.get(ticket.connection_id)
+        if peer is None:
             return grant, []
-        peer, _ = found
         new = peer.join(grant)
         effects: list[Effect] = [] if new is None else [Joined(peer, new)]
         return grant, effects + self._settle(peer, [], now)
@@ -192,7 +191,7 @@ class Endpoint:
     def shut_down(self, now: float) -> list[Effect]:
         """Say goodbye to everybody; there are no peers after it."""
         effects: list[Effect] = []
-        for peer, _ in list(self._peers.values()):
+        for peer in list(self._peers.values()):
             effects += self._settle(peer, peer.abandon(CloseReason.GOING_AWAY), now)
         return effects
 
@@ -204,7 +203,7 @@ class Endpoint:
         """
         feeds, effects = 0, list[Effect]()
         for ticket, grants in self._tickets.of_bearers(covered):
-            peer, _ = self._peers.get(ticket.connection_id, (None, None))
+            peer = self._peers.get(ticket.connection_id)
             feeds += len(grants) if peer is not None else 0
             if all(grant in grants or grant.over is not None for grant in ticket.grants):
                 if peer is not None:
@@ -221,10 +220,10 @@ class Endpoint:
     def replica_of(self, session_id: UUID, player_id: UUID) -> tuple[Peer, Replica] | None:
         """What the player's newest connection that tells of this session told of it."""
         for ticket in reversed(self._tickets.for_session(session_id, player_id)):
-            found, grant = self._peers.get(ticket.connection_id), ticket.grant_of(session_id)
-            replica = None if found is None or grant is None else found[0].sessions.get(grant.index)
-            if found is not None and replica is not None:
-                return found[0], replica
+            peer, grant = self._peers.get(ticket.connection_id), ticket.grant_of(session_id)
+            replica = None if peer is None or grant is None else peer.sessions.get(grant.index)
+            if peer is not None and replica is not None:
+                return peer, replica
         return None
 
     def _hello(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
@@ -244,12 +243,12 @@ class Endpoint:
         if cookie.issued_us <= ticket.last_cookie_us:
             raise BadDatagram("repeated")
         effects: list[Effect] = []
-        if response.connection_id in self._peers:
-            replaced, _ = self._peers[response.connection_id]
+        replaced = self._peers.get(response.connection_id)
+        if replaced is not None:
             replaced.replace()
             effects += self._settle(replaced, [], now)
-        channel = Channel(
-            response.connection_id,
+        channel = Channel.of(
+            ticket.connection_id,
             outgoing=server_key(secret, response.client_nonce, cookie.server_nonce),
             incoming=client_key(secret, response.client_nonce, cookie.server_nonce),
         )
@@ -257,7 +256,7 @@ class Endpoint:
         peer = Peer(ticket, address, channel, self._terms, self._random, now)
         peer.pulse.round_trip.measured(now - cookie.issued_us / 1_000_000)
         self._tickets.occupy(ticket, cookie.issued_us)
-        self._peers[response.connection_id] = (peer, ticket)
+        self._peers[ticket.connection_id] = peer
         effects.append(Opened(peer))
         effects += [Joined(peer, session) for session in peer.sessions.replicas if not session.over]
         return effects + self._settle(peer, peer.tick(now), now)
@@ -276,10 +275,9 @@ class Endpoint:
         return ticket, *ticket.authenticate(datagram, now)
 
     def _sealed(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
-        found = self._peers.get(codec.connection_id(datagram))
-        if found is None:
+        peer = self._peers.get(codec.connection_id(datagram))
+        if peer is None:
             raise BadDatagram("unknown_connection")
-        peer = found[0]
         if address != peer.address and self._sources.exhausted(address, now):
             raise BadDatagram("throttled")
         try:
@@ -304,11 +302,11 @@ class Endpoint:
             sessions.ended = ()
         if sessions.departed:
             for session in sessions.departed:
-                self._tickets.withdraw(self._peers[peer.connection_id][1], session.grant)
+                self._tickets.withdraw(peer.ticket, session.grant)
             sessions.departed = ()
         if peer.finished is None:
             return effects
-        _, ticket = self._peers.pop(peer.connection_id)
+        ticket = self._peers.pop(peer.connection_id).ticket
         self._deadlines.discard(peer)
         self._tickets.release(ticket, now)
         # Who has left session after session has no use for the ticket; who has left the connection may come back.

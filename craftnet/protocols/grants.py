@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from msgspec import Struct
+
 from craftnet.access.principal import Principal
 from craftnet.protocols.records import CloseReason
 
@@ -14,7 +16,7 @@ INDEXES = 256
 """Sessions of one ticket in its life: an index is never used twice, so that late datagrams mean what they meant."""
 
 
-class Grant:
+class Grant(Struct, eq=False, gc=False):
     """Leave to watch one session.
 
     Attributes:
@@ -24,11 +26,8 @@ class Grant:
         over: why the session is over for this ticket, while the client has not heard of that; else None.
     """
 
-    __slots__ = ("bearer", "expires", "index", "over", "session_id")
-
-    def __init__(self, index: int, session_id: UUID, expires: float, bearer: Principal | None) -> None:
-        self.index = index
-        self.session_id = session_id
-        self.expires = expires
-        self.bearer = bearer
-        self.over: CloseReason | None = None
+    index: int
+    session_id: UUID
+    expires: float
+    bearer: Principal | None
+    over: CloseReason | None = None

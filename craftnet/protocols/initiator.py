@@ -105,7 +105,7 @@ class Initiator:
         self.pulse = Pulse(heartbeat)
         self.over: CloseReason | None = None
         self.token = token
-        self._handshake_key = HandshakeKey(token.secret)
+        self._handshake_key = HandshakeKey.of(token.secret)
         self._random = random
         self._count = count
         self._client_nonce = b""
@@ -256,7 +256,7 @@ class Initiator:
             delay = now - self._greeted_at
             self.pulse.sampled(delay, cookie.issued_us / 1_000_000 + delay / 2 - now)
         secret = self.token.secret
-        self._channel = Channel(
+        self._channel = Channel.of(
             self.token.connection_id,
             outgoing=client_key(secret, self._client_nonce, cookie.server_nonce),
             incoming=server_key(secret, self._client_nonce, cookie.server_nonce),

@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import Struct
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols.layouts import MAC_SIZE
@@ -32,14 +33,13 @@ _IV_SIZE = 12
 _ID_SIZE = 4
 
 
-class SessionToken:
+class SessionToken(Struct, eq=False, gc=False):
     """What POST …/connect answers: a connection id, which every datagram shows, and a secret, which none does."""
 
-    __slots__ = ("connection_id", "secret")
+    connection_id: int
+    secret: bytes
 
-    def __init__(self, connection_id: int, secret: bytes) -> None:
-        self.connection_id = connection_id
-        self.secret = secret
+    __repr__ = object.__repr__
 
     @property
     def text(self) -> str:
@@ -68,13 +68,17 @@ def handshake_material(secret: bytes) -> bytes:
     return _expand(secret, b"", b"craftnet udp 1 handshake", 32)
 
 
-class HandshakeKey:
+class HandshakeKey(Struct, eq=False, gc=False):
     """Signs HELLO, CHALLENGE and RESPONSE, so that only a holder of the token can start anything."""
 
-    __slots__ = ("_key",)
+    _key: bytes
 
-    def __init__(self, secret: bytes) -> None:
-        self._key = handshake_material(secret)
+    __repr__ = object.__repr__
+
+    @classmethod
+    def of(cls, secret: bytes) -> HandshakeKey:
+        """The key that a session_token's secret gives."""
+        return cls(handshake_material(secret))
 
     def sign(self, content: bytes) -> bytes:
         """The content with its MAC behind it."""
@@ -104,25 +108,30 @@ def traffic_material(secret: bytes, salt: bytes, label: bytes) -> tuple[bytes, b
     return material[:_KEY_SIZE], material[_KEY_SIZE : _KEY_SIZE + _IV_SIZE], material[_KEY_SIZE + _IV_SIZE :]
 
 
-class TrafficKey:
+class TrafficKey(Struct, eq=False, gc=False):
     """Seals and opens the datagrams of one direction, for one generation of keys.
 
     To make the AEAD object takes 0.7 µs, and to keep it takes 2.5 KB, for each of the two directions of every session.
     So it is kept only where it is needed often: from the `OFTEN`th use on, until `rest`.
     """
 
-    __slots__ = ("_cipher", "_iv", "_key", "_label", "_successor", "_uses")
+    _secrets: bytes  # the key, then what the next generation is made of.
+    _iv: int
+    _label: bytes
+    _cipher: AESGCM | None = None
+    _uses: int = 0  # not counted any more once the object is kept.
 
-    def __init__(self, secret: bytes, salt: bytes, label: bytes) -> None:
-        self._key, iv, self._successor = traffic_material(secret, salt, label)
-        self._iv = int.from_bytes(iv, "big")
-        self._label = label
-        self._cipher: AESGCM | None = None
-        self._uses = 0  # not counted any more once it is kept.
+    __repr__ = object.__repr__
+
+    @classmethod
+    def of(cls, secret: bytes, salt: bytes, label: bytes) -> TrafficKey:
+        """As in `traffic_material`."""
+        key, iv, successor = traffic_material(secret, salt, label)
+        return cls(key + successor, int.from_bytes(iv, "big"), label)
 
     def successor(self) -> TrafficKey:
         """The next generation. From it nobody gets back to this one."""
-        return TrafficKey(self._successor, b"", self._label)
+        return TrafficKey.of(self._secrets[_KEY_SIZE:], b"", self._label)
 
     def rest(self) -> None:
         """Some time has passed: who needs the AEAD object often has to show it again."""
@@ -146,7 +155,7 @@ class TrafficKey:
             raise BadDatagram("forged", "the tag does not hold") from None
 
     def _made(self) -> AESGCM:
-        cipher = AESGCM(self._key)
+        cipher = AESGCM(self._secrets[:_KEY_SIZE])
         self._uses += 1
         if self._uses >= OFTEN:
             self._cipher = cipher
@@ -155,12 +164,12 @@ class TrafficKey:
 
 def client_key(secret: bytes, client_nonce: bytes, server_nonce: bytes) -> TrafficKey:
     """The key of what the client sends."""
-    return TrafficKey(secret, client_nonce + server_nonce, b"client")
+    return TrafficKey.of(secret, client_nonce + server_nonce, b"client")
 
 
 def server_key(secret: bytes, client_nonce: bytes, server_nonce: bytes) -> TrafficKey:
     """The key of what the server sends."""
-    return TrafficKey(secret, client_nonce + server_nonce, b"server")
+    return TrafficKey.of(secret, client_nonce + server_nonce, b"server")
 
 
 def _expand(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:

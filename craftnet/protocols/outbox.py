@@ -39,6 +39,10 @@ class _Record(Struct, eq=False, gc=False):
     flight: _Flight | None = None
 
 
+# Of most peers, most of the time, and never written to: a dictionary takes room, and keeps what it once had.
+_NOTHING: dict[Key, _Record] = {}
+
+
 class Outbox:
     """Records of one peer.
 
@@ -54,8 +58,7 @@ class Outbox:
         self._agreement = agreement
         self._packable = False  # whether packing what waits may be worth a try.
         self._round_trip = round_trip
-        self._waiting: dict[Key, _Record] = {}
-        self._flying: dict[Key, _Record] = {}
+        self._waiting = self._flying = _NOTHING
         self._pace = pace
         self._retry_at = inf
         self._attempts = 0
@@ -76,13 +79,15 @@ class Outbox:
             most = len(records)
             for key in [key for key in self._waiting if key[1] == topic and key[0] == session and key[2] >= most]:
                 del self._waiting[key]
+        if self._waiting is _NOTHING:
+            self._waiting = {}
         for place, octets in enumerate(records):
             # What waits keeps its place: nobody waits for ever because it changes too often.
             self._waiting[session, topic, place] = _Record(octets)
 
     def clear(self) -> None:
         """Tell the peer nothing of what is left."""
-        self._waiting, self._flying = {}, {}
+        self._waiting = self._flying = _NOTHING
 
     def drop(self, session: int) -> None:
         """Tell the peer nothing of what is left of that session."""
@@ -119,6 +124,8 @@ class Outbox:
             parcel = self._parcel()
             sent = [send(parcel.kind, body) for body in parcel.bodies]  # at once: nothing may come in between.
             flight = _Flight([sequence for sequence, _ in sent], len(sent) > 1)
+            if self._flying is _NOTHING:
+                self._flying = {}
             for key in parcel.keys:
                 record = self._flying[key] = self._waiting.pop(key)
                 record.flight = flight
@@ -126,7 +133,7 @@ class Outbox:
                 self._pace.sent(len(datagram), now)
                 datagrams.append(datagram)
         if not self._waiting:
-            self._waiting = {}
+            self._waiting = _NOTHING
         if datagrams:
             timeout = self._round_trip.timeout
             if self._attempts:
@@ -146,13 +153,13 @@ class Outbox:
             if self._flying:
                 self._retry_at = now + self._round_trip.timeout
             else:
-                self._flying = {}  # a dictionary keeps its size; most peers have nothing under way most of the time.
+                self._flying = _NOTHING
         return landed
 
     def _repeat(self) -> None:
         self._attempts += 1
         self._packable = True
-        self._waiting, self._flying = {**self._flying, **self._waiting}, {}
+        self._waiting, self._flying = {**self._flying, **self._waiting}, _NOTHING
 
     def _parcel(self) -> Parcel:
         """What goes next."""

@@ -27,6 +27,7 @@ IP_UDP = 48
 _STEP = 1.0  # seconds between two decisions: a lower rate needs time to show.
 _CREEP = RATE / 20
 _FORGETTING = 32
+_NEVER = -inf
 
 
 class Pace:
@@ -39,9 +40,8 @@ class Pace:
     __slots__ = ("_decided", "_paid_until", "_shortest", "rate")
 
     def __init__(self) -> None:
-        self.rate = float(RATE)
-        self._paid_until = -inf
-        self._decided = -inf
+        self.rate: float = RATE
+        self._paid_until = self._decided = _NEVER
         self._shortest = inf
 
     @property

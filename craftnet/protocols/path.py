@@ -9,6 +9,8 @@ from __future__ import annotations
 import hmac
 from math import inf
 
+from msgspec import Struct
+
 from craftnet.errors import BadDatagram
 from craftnet.protocols.cookies import Address
 
@@ -19,21 +21,18 @@ LIFETIME = 5.0
 """Seconds within which a challenge must be answered."""
 
 
-class Path:
+class Path(Struct, eq=False, gc=False):
     """The address of one client, and the one it may have moved to.
 
     Attributes:
         address: where to send.
     """
 
-    __slots__ = ("_candidate", "_challenge", "_challenged", "_credit", "address")
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self._candidate: Address | None = None
-        self._credit = 0  # bytes received from the candidate and not yet sent there.
-        self._challenge = b""
-        self._challenged = -inf
+    address: Address
+    _candidate: Address | None = None
+    _credit: int = 0  # bytes received from the candidate and not yet sent there.
+    _challenge: bytes = b""
+    _challenged: float = -inf
 
     def heard(self, address: Address, size: int) -> None:
         """The newest authentic datagram came from this other address, `size` bytes of it."""

@@ -43,6 +43,10 @@ DATAGRAMS = 100
 BURST = 200
 """… and this many at once after a pause."""
 
+_NEVER = -inf
+_EACH = 1 / DATAGRAMS
+_AHEAD = BURST / DATAGRAMS
+
 _PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
 
 _SECRET = "secret"
@@ -79,6 +83,7 @@ class Peer:
         finished: why the connection is over; None while it is not.
         pulse: round trip and clock offset.
         sessions: what the client is told of.
+        ticket: what it came in with.
     """
 
     __slots__ = (
@@ -94,10 +99,10 @@ class Peer:
         "_sync_at",
         "_taken_until",
         "_terms",
-        "_ticket",
         "finished",
         "pulse",
         "sessions",
+        "ticket",
     )
 
     def __init__(
@@ -111,30 +116,29 @@ class Peer:
     ) -> None:
         self.finished: CloseReason | None = None
         self.pulse = Pulse(terms.heartbeat, now)
-        self._ticket = ticket
+        self.ticket = ticket
         self._path = Path(address)
         self._channel = channel
         self._terms = terms
         self._random = random
         self._pace = Pace()
         self._outbox = Outbox(ticket.agreement, self.pulse.round_trip, self._pace)
-        self.sessions = Roster(ticket, self._outbox)
-        self._taken_until = -inf
+        self.sessions = Roster.of(ticket, self._outbox)
+        self._taken_until = self._resync_from = _NEVER
         self._sync_at = inf
         self._resync_at = inf
-        self._resync_from = -inf
         self._farewell: Farewell | None = None
         self._alarm = now  # when there is something to do but to empty the outbox.
 
     @property
     def connection_id(self) -> int:
         """How its datagrams name it."""
-        return self._ticket.connection_id
+        return self.ticket.connection_id
 
     @property
     def player_id(self) -> UUID:
         """Who watches."""
-        return self._ticket.player_id
+        return self.ticket.player_id
 
     @property
     def address(self) -> Address:
@@ -237,8 +241,8 @@ class Peer:
             self._tell_everything(now)
         if now >= self._sync_at:
             self._tell_everything(now)
-        if now >= self._ticket.renew_at and self._farewell is None:
-            secret = self._ticket.offer(self._random, now)
+        if now >= self.ticket.renew_at and self._farewell is None:
+            secret = self.ticket.offer(self._random, now)
             self._outbox.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
         if len(self.sessions.replicas) > 1:
             self.sessions.tell_ends()
@@ -250,7 +254,7 @@ class Peer:
     def _set_alarm(self) -> None:
         """To be called when it may have become earlier."""
         if self._farewell is None:
-            until = min(self.sessions.expires, self._ticket.renew_at, self._sync_at)
+            until = min(self.sessions.expires, self.ticket.renew_at, self._sync_at)
         else:
             until = self._farewell.deadline
         self._alarm = min(self.pulse.deadline, until, self._resync_at)
@@ -262,9 +266,10 @@ class Peer:
 
     def _charge(self, now: float) -> None:
         """Only what is authentic costs the client anything: nobody else can use up what it may send."""
-        if now < self._taken_until - BURST / DATAGRAMS:
+        paid = self._taken_until
+        if now < paid - _AHEAD:
             raise BadDatagram("flooding", "more datagrams than a client has reason to send")
-        self._taken_until = max(self._taken_until, now) + 1 / DATAGRAMS
+        self._taken_until = (paid if paid > now else now) + _EACH
 
     def _note_landed(self, incoming: Incoming, now: float) -> None:
         """Note what has arrived. With the CLOSE, the connection is finished."""
@@ -272,7 +277,7 @@ class Peer:
         landed = self._outbox.acknowledged(arrived, now)
         if landed:
             if (NO_SESSION, _SECRET, 0) in landed:
-                self._ticket.renewed()
+                self.ticket.renewed()
             self.sessions.landed(landed)
         if self._farewell is not None and self._farewell.landed(arrived):
             self.finished = self._farewell.reason

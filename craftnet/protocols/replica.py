@@ -8,7 +8,6 @@ from uuid import UUID
 from msgspec import Struct
 
 from craftnet.model import Tolerance, diverges
-from craftnet.protocols import codec
 from craftnet.protocols.delta import Tables, difference
 from craftnet.protocols.grants import Grant
 from craftnet.protocols.snapshots import encoded, materials_records, progress_records
@@ -39,26 +38,23 @@ class News(Struct, frozen=True, gc=False):
     records: Sequence[bytes]
 
 
-class Replica:
+class Replica(Struct, eq=False, gc=False):
     """What one client was told of one session.
 
     Arguments:
-        room: bytes of records that fit into one datagram.
+        room: bytes that its longest record may take.
 
     Attributes:
         grant: which session it is, and how long the client may watch it.
         sightings: the last models told, newest last.
     """
 
-    __slots__ = ("_materials", "_progress", "_room", "_tables", "grant", "sightings")
-
-    def __init__(self, grant: Grant, room: int) -> None:
-        self.grant = grant
-        self.sightings: tuple[Sighting, ...] = ()
-        self._room = room - codec.SELECTOR_SIZE if grant.index else room
-        self._progress: SessionState | None = None
-        self._materials: MaterialsState | None = None
-        self._tables: Tables | None = None
+    grant: Grant
+    _room: int
+    sightings: tuple[Sighting, ...] = ()
+    _progress: SessionState | None = None
+    _materials: MaterialsState | None = None
+    _tables: Tables | None = None
 
     @property
     def index(self) -> int:

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf
 
+from msgspec import Struct
+
 from craftnet.errors import BadDatagram
+from craftnet.protocols import codec
 from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.grants import Grant
 from craftnet.protocols.outbox import Outbox
@@ -26,12 +29,8 @@ _END = "end"
 """The topic of a session's end."""
 
 
-class Roster:
+class Roster(Struct, eq=False, gc=False):
     """Of one connection.
-
-    Arguments:
-        ticket: what it was opened with; its grants are the sessions.
-        outbox: where everything that is to be told goes.
 
     Attributes:
         replicas: what the client was told of each session. One that is over stays until the client knows.
@@ -40,20 +39,28 @@ class Roster:
         departed: those of whose end the client has come to know since this was last emptied.
     """
 
-    __slots__ = ("_outbox", "_ticket", "departed", "ended", "expires", "replicas")
+    _ticket: Ticket
+    _outbox: Outbox
+    replicas: tuple[Replica, ...] = ()
+    expires: float = inf
+    ended: tuple[Replica, ...] = ()
+    departed: tuple[Replica, ...] = ()
 
-    def __init__(self, ticket: Ticket, outbox: Outbox) -> None:
-        self._ticket = ticket
-        self._outbox = outbox
-        self.replicas: tuple[Replica, ...] = ()
-        self.expires = inf
-        self.ended: tuple[Replica, ...] = ()
-        self.departed: tuple[Replica, ...] = ()
+    @classmethod
+    def of(cls, ticket: Ticket, outbox: Outbox) -> Roster:
+        """A new one.
+
+        Arguments:
+            ticket: what the connection was opened with; its grants are the sessions.
+            outbox: where everything that is to be told goes.
+        """
+        roster = cls(ticket, outbox)
         for grant in ticket.grants:
             if grant.over not in AT_ONCE:
                 # A feed that ended over the connection before may have ended with more than its end: it is asked again.
                 grant.over = None
-            self.join(grant)
+            roster.join(grant)
+        return roster
 
     def get(self, index: int) -> Replica | None:
         """The session of that index, until the client knows that it is over."""
@@ -70,7 +77,8 @@ class Roster:
         """
         new = None
         if self.get(grant.index) is None:
-            new = Replica(grant, self._ticket.agreement.datagram - OVERHEAD)
+            room = self._ticket.agreement.datagram - OVERHEAD
+            new = Replica(grant, room - codec.SELECTOR_SIZE if grant.index else room)
             self.replicas = (*self.replicas, new)
         self._note_expiry()
         return new

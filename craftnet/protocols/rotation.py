@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from math import inf
 
+from msgspec import Struct
+
 from craftnet.protocols.keys import TrafficKey
 
 PERIOD = 600.0
@@ -16,7 +18,7 @@ DATAGRAMS = 1 << 20
 """… or after this many datagrams: far below what AES-GCM allows under one key (NIST SP 800-38D section 8.3)."""
 
 
-class SealingKeys:
+class SealingKeys(Struct, eq=False, gc=False):
     """The keys of what goes out.
 
     Attributes:
@@ -24,13 +26,10 @@ class SealingKeys:
         phase: its lowest bit.
     """
 
-    __slots__ = ("_began", "_until", "key", "phase")
-
-    def __init__(self, key: TrafficKey) -> None:
-        self.key = key
-        self.phase = 0
-        self._began = 1  # the first sequence under this generation.
-        self._until = inf
+    key: TrafficKey
+    phase: int = 0
+    _began: int = 1  # the first sequence under this generation.
+    _until: float = inf
 
     def renew(self, upcoming: int, acknowledged: int, now: float) -> None:
         """Go on to the next generation with the sequence `upcoming`, if that is due.
@@ -46,17 +45,14 @@ class SealingKeys:
             self._began, self._until = upcoming, now + PERIOD
 
 
-class OpeningKeys:
+class OpeningKeys(Struct, eq=False, gc=False):
     """The keys of what comes in: those of now, those just before, and, once somebody claims to use them, the next."""
 
-    __slots__ = ("_began", "_following", "_key", "_phase", "_previous")
-
-    def __init__(self, key: TrafficKey) -> None:
-        self._phase = 0
-        self._key = key
-        self._previous: TrafficKey | None = None
-        self._following: TrafficKey | None = None
-        self._began = 1  # the lowest sequence seen under this generation.
+    _key: TrafficKey
+    _phase: int = 0
+    _previous: TrafficKey | None = None
+    _following: TrafficKey | None = None
+    _began: int = 1  # the lowest sequence seen under this generation.
 
     def rest(self) -> None:
         """As in `TrafficKey`."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from typing import NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from craftnet.access.principal import Principal
 from craftnet.errors import BadDatagram
@@ -27,7 +28,7 @@ RENEWAL_RETRY = 60.0
 """… and after which it is offered again if that was not acknowledged."""
 
 
-class _Credential(NamedTuple):
+class _Credential(Struct, frozen=True, gc=False):
     """One session_token and what is made of it."""
 
     token: SessionToken
@@ -44,6 +45,7 @@ class Ticket:
         renew_at: when to offer a new session_token, Unix seconds.
         bearer: whose bearer token it was first given for, where that is known.
         unused: the lowest index that no session has had.
+        unused_until: when it stops being good without a connection, Unix seconds; infinite while there is one.
         last_cookie_us: when the cookie of the newest connection was issued; older handshakes are replays.
     """
 
@@ -53,7 +55,6 @@ class Ticket:
         "agreement",
         "bearer",
         "grants",
-        "in_use",
         "last_cookie_us",
         "player_id",
         "renew_at",
@@ -64,7 +65,7 @@ class Ticket:
     def __init__(
         self, token: SessionToken, player_id: UUID, agreement: Agreement, bearer: Principal | None, now: float
     ) -> None:
-        self._current = _Credential(token, HandshakeKey(token.secret), now + TOKEN_LIFETIME)
+        self._current = _Credential(token, HandshakeKey.of(token.secret), now + TOKEN_LIFETIME)
         self._offered: _Credential | None = None
         self.renew_at = now + RENEWAL
         self.player_id = player_id
@@ -72,7 +73,6 @@ class Ticket:
         self.bearer = bearer
         self.grants: tuple[Grant, ...] = ()
         self.unused = 0
-        self.in_use = False
         self.unused_until = now + IDLE
         self.last_cookie_us = 0
 
@@ -125,7 +125,7 @@ class Ticket:
         """The secret of a new session_token, the same until it is taken. The old one holds, too, until then."""
         if self._offered is None:
             token = SessionToken(self.connection_id, random(SECRET_SIZE))
-            self._offered = _Credential(token, HandshakeKey(token.secret), now + TOKEN_LIFETIME)
+            self._offered = _Credential(token, HandshakeKey.of(token.secret), now + TOKEN_LIFETIME)
         self.renew_at = now + RENEWAL_RETRY
         return self._offered.token.secret
 
@@ -143,4 +143,4 @@ class Ticket:
     @property
     def lapses(self) -> float:
         """When it stops being good if nothing more happens, Unix seconds."""
-        return self.expires if self.in_use else min(self.expires, self.unused_until)
+        return min(self.expires, self.unused_until)

@@ -7,6 +7,7 @@ tokens behind it end. What they grant is bounded in number, in all and for one p
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from uuid import UUID
 
 from craftnet.access.principal import Principal
@@ -126,12 +127,11 @@ class TicketStore:
 
     def occupy(self, ticket: Ticket, cookie_us: int) -> None:
         """A connection was opened with a cookie issued at `cookie_us`."""
-        ticket.in_use = True
+        ticket.unused_until = inf
         ticket.last_cookie_us = cookie_us
 
     def release(self, ticket: Ticket, now: float) -> None:
         """Its connection is gone; another may be opened."""
-        ticket.in_use = False
         ticket.unused_until = now + IDLE
         if ticket.connection_id in self._tickets:
             self._deadlines.set(ticket.connection_id, ticket.lapses)
@@ -152,7 +152,7 @@ class TicketStore:
         self._drop_lapsed(now)
         theirs = self.for_session(session_id, player_id)
         if len(theirs) >= self._per_player:
-            unused = next((ticket for ticket in theirs if not ticket.in_use and ticket is not keep), None)
+            unused = next((ticket for ticket in theirs if ticket.unused_until < inf and ticket is not keep), None)
             if unused is None:
                 raise self._full("Too many UDP connections of this player to this session.", self._per_player, now)
             self.revoke(unused)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from craftnet.protocols.records import Heartbeat
 
 INITIAL_TIMEOUT = 1.0
@@ -22,7 +24,7 @@ PROBING = 1.0
 _LONGEST = 60.0  # seconds; a "round trip" beyond it is a clock that was set.
 
 
-class RoundTrip:
+class RoundTrip(Struct, eq=False, gc=False):
     """The smoothed round trip and the resend timeout of RFC 6298 section 2.
 
     Attributes:
@@ -30,11 +32,8 @@ class RoundTrip:
         variation: seconds.
     """
 
-    __slots__ = ("smoothed", "variation")
-
-    def __init__(self) -> None:
-        self.smoothed: float | None = None
-        self.variation = 0.0
+    smoothed: float | None = None
+    variation: float = 0.0
 
     def measured(self, seconds: float) -> None:
         """A round trip took this long."""
@@ -56,7 +55,8 @@ class RoundTrip:
         """Seconds to wait for an acknowledgement."""
         if self.smoothed is None:
             return INITIAL_TIMEOUT
-        return min(MAX_TIMEOUT, max(MIN_TIMEOUT, self.smoothed + 4 * self.variation))
+        timeout = self.smoothed + 4 * self.variation
+        return MIN_TIMEOUT if timeout < MIN_TIMEOUT else min(MAX_TIMEOUT, timeout)
 
 
 class Pulse:
@@ -98,7 +98,7 @@ class Pulse:
         self.offset = 0.0
         self.uncertainty = 0.0
         self.jitter = 0.0
-        self._samples: list[tuple[float, float]] = []  # a deque takes 600 bytes from the start.
+        self._samples: tuple[tuple[float, float], ...] = ()  # a deque takes 600 bytes from the start.
         self._newest = 0
         self._heard_us = 0
 
@@ -150,7 +150,7 @@ class Pulse:
         """A round trip of `delay` seconds showed the other clock `offset` seconds ahead of ours."""
         self.round_trip.measured(delay)
         if 0 <= delay <= _LONGEST:
-            self._samples = [*self._samples[1 - SAMPLES :], (delay, offset)]
+            self._samples = (*self._samples[1 - SAMPLES :], (delay, offset))
             least, self.offset = min(self._samples)
             self.uncertainty = least / 2
 

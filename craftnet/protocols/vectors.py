@@ -304,7 +304,7 @@ def _fields(record: Struct) -> Json:
 
 
 def _handshake() -> Iterable[Json]:
-    key = HandshakeKey(SECRET)
+    key = HandshakeKey.of(SECRET)
     for name, content in (
         ("HELLO", codec.encode_hello(Hello(CONNECTION_ID, CLIENT_NONCE))),
         ("CHALLENGE", codec.encode_challenge(Challenge(CONNECTION_ID, CLIENT_NONCE, COOKIE))),

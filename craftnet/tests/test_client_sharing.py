@@ -52,7 +52,7 @@ class SharingTests(LiveTestCase):
     def peers(self) -> list[Peer]:
         """The server's ends."""
         assert self.service.gateway is not None
-        return [peer for peer, _ in self.service.gateway._endpoint._peers.values()]
+        return list(self.service.gateway._endpoint._peers.values())
 
     async def complete(self, session_id: UUID) -> None:
         """The session ends."""

@@ -215,7 +215,7 @@ class TokenTests(AttackCase):
     def test_expired(self) -> None:
         self.assertEqual(self.lab.tickets.find(self.ticket.connection_id, NOW + TOKEN_LIFETIME), None)
         ticket = self.lab.ticket(expires=inf)
-        ticket.in_use = True
+        ticket.unused_until = inf
         (hello,) = self.lab.initiator(ticket).start(NOW).datagrams
         self.assert_refused("unknown_connection", hello, NOW + TOKEN_LIFETIME)
 

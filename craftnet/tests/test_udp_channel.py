@@ -15,7 +15,7 @@ CONNECTION = 0xDEADBEEF
 def channels(connection_id: int = CONNECTION) -> tuple[Channel, Channel]:
     """The client's and the server's end."""
     ours, theirs = (key(SECRET, b"c" * 16, b"s" * 16) for key in (client_key, server_key))
-    return Channel(connection_id, ours, theirs), Channel(connection_id, theirs, ours)
+    return Channel.of(connection_id, ours, theirs), Channel.of(connection_id, theirs, ours)
 
 
 class ChannelTests(SynchronousTestCase):

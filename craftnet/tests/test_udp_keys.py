@@ -32,14 +32,14 @@ class HandshakeKeyTests(SynchronousTestCase):
     """The MAC of the handshake."""
 
     def test_only_what_was_signed_holds(self) -> None:
-        key = HandshakeKey(SECRET)
+        key = HandshakeKey.of(SECRET)
         signed = key.sign(b"hello")
         self.assertEqual(len(signed), 5 + 16)
         self.assertEqual(key.verify(signed), b"hello")
         for place in range(len(signed)):
             forged = signed[:place] + bytes([signed[place] ^ 1]) + signed[place + 1 :]
             self.assertRaises(BadDatagram, key.verify, forged)
-        self.assertRaises(BadDatagram, HandshakeKey(bytes(32)).verify, signed)
+        self.assertRaises(BadDatagram, HandshakeKey.of(bytes(32)).verify, signed)
         self.assertRaises(BadDatagram, key.verify, b"")
 
 

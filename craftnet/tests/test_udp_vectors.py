@@ -52,7 +52,7 @@ class VectorTests(SynchronousTestCase):
             self.assertEqual((header + ciphertext).hex(), entry["datagram"], entry["name"])
 
     def test_handshake_by_the_code(self) -> None:
-        key = HandshakeKey(self._octets("secret"))
+        key = HandshakeKey.of(self._octets("secret"))
         decoders = {"HELLO": codec.decode_hello, "CHALLENGE": codec.decode_challenge, "RESPONSE": codec.decode_response}
         for entry in self.file["handshake"]:
             decoded: Any = decoders[entry["kind"]](key.verify(bytes.fromhex(entry["datagram"])))
@@ -115,7 +115,7 @@ class VectorTests(SynchronousTestCase):
             self._refused(entry, vectors.DECODERS[Kind[entry["kind"]]], entry["body"])
 
     def test_malformed_datagrams(self) -> None:
-        channel = Channel(vectors.CONNECTION_ID, vectors.traffic_key("client", 0), vectors.traffic_key("server", 0))
+        channel = Channel.of(vectors.CONNECTION_ID, vectors.traffic_key("client", 0), vectors.traffic_key("server", 0))
         channel.seal(Kind.RESYNC)
         _, _, first = vectors.sealed("server", 0, 1, Kind.HEARTBEAT, vectors.SEALED[1][5])
         channel.open(first)

@@ -16,12 +16,16 @@ class Deadlines(Generic[Key]):
     """Says whose deadline may have come.
 
     A deadline that moves back is not moved here: its owner is named at the old time, looks, and sets the new one.
+
+    Attributes:
+        earliest: when to ask `due` next; None when there is nothing to wait for.
     """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Key]] = []
         self._entries: dict[Key, float] = {}
         self._order = count()
+        self.earliest: float | None = None
 
     def set(self, key: Key, when: float) -> None:
         """Name `key` at `when` (Unix seconds) or before."""
@@ -29,20 +33,14 @@ class Deadlines(Generic[Key]):
         if entry is None or when < entry:
             self._entries[key] = when
             heappush(self._heap, (when, next(self._order), key))
+            if self.earliest is None or when < self.earliest:
+                self.earliest = when
             if len(self._heap) > 3 * len(self._entries) // 2 + _SLACK:
                 self._sweep()
 
     def discard(self, key: Key) -> None:
         """Name `key` no more."""
         self._entries.pop(key, None)
-
-    @property
-    def earliest(self) -> float | None:
-        """When to ask `due` next; None when there is nothing to wait for."""
-        heap = self._heap
-        while heap and self._entries.get(heap[0][2]) != heap[0][0]:
-            heappop(heap)
-        return heap[0][0] if heap else None
 
     def _sweep(self) -> None:
         """Drop what is out of date: as rarely as that is cheap, as often as keeps the heap small."""
@@ -51,9 +49,14 @@ class Deadlines(Generic[Key]):
 
     def due(self, now: float) -> list[Key]:
         """Everybody who wanted to be named by `now`; each must be set again to be named again."""
-        named = []
-        while (when := self.earliest) is not None and when <= now:
-            key = heappop(self._heap)[2]
-            del self._entries[key]
-            named.append(key)
+        named, heap, entries = [], self._heap, self._entries
+        while heap:
+            when, _, key = heap[0]
+            if entries.get(key) == when:
+                if when > now:
+                    break
+                del entries[key]
+                named.append(key)
+            heappop(heap)
+        self.earliest = heap[0][0] if heap else None
         return named

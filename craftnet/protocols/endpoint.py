@@ -101,7 +101,8 @@ class Endpoint:
         self._deadlines: Deadlines[Peer] = Deadlines()
         handlers = {codec.first_byte(Kind.HELLO): self._hello, codec.first_byte(Kind.RESPONSE): self._response}
         for kind in (Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE, Kind.PATH_RESPONSE, Kind.LEAVE):
-            handlers[codec.first_byte(kind)] = handlers[codec.first_byte(kind) | codec.PHASE] = self._sealed
+            handler = self._heartbeat if kind is Kind.HEARTBEAT else self._sealed
+            handlers[codec.first_byte(kind)] = handlers[codec.first_byte(kind) | codec.PHASE] = handler
         self._handlers = handlers
 
     def __len__(self) -> int:
@@ -285,9 +286,14 @@ class Endpoint:
         except BadDatagram:
             self._deadlines.set(peer, peer.deadline)  # what is authentic but of no use may have changed it, too.
             raise
-        if datagram[0] & ~codec.PHASE == _HEARTBEAT:
-            self._measured(peer.conditions)
         return self._settle(peer, sends, now)
+
+    def _heartbeat(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
+        effects = self._sealed(datagram, address, now)
+        peer = self._peers.get(codec.connection_id(datagram))
+        if peer is not None:
+            self._measured(peer.conditions)
+        return effects
 
     def _settle(self, peer: Peer, sends: list[Send], now: float) -> list[Effect]:
         """What a peer sends, what became of its sessions, and its next deadline, or its end."""
@@ -319,6 +325,3 @@ class Endpoint:
 def _same_bearer(one: Principal | None, other: Principal | None) -> bool:
     """Whether two bearer tokens speak for the same one."""
     return one is not None and other is not None and one.player_id == other.player_id
-
-
-_HEARTBEAT = codec.first_byte(Kind.HEARTBEAT)

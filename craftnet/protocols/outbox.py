@@ -15,7 +15,7 @@ from msgspec import Struct
 from craftnet.protocols.agreement import Agreement
 from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.pacing import Pace
-from craftnet.protocols.parcels import Key, Parcel, packed, plain, worth_packing
+from craftnet.protocols.parcels import LEAST, Key, Parcel, alone, packed, plain
 from craftnet.protocols.records import Kind
 from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
 
@@ -106,8 +106,8 @@ class Outbox:
     @property
     def deadline(self) -> float:
         """When `flush` has something to do; infinite when it has not."""
-        paced = self._pace.opens if self._waiting else inf
-        return min(paced, self._retry_at if self._flying else inf)
+        retry = self._retry_at if self._flying else inf
+        return min(self._pace.opens, retry) if self._waiting else retry
 
     def flush(self, now: float, send: Callable[[Kind, bytes], tuple[int, bytes]]) -> list[bytes]:
         """The datagrams to send now.
@@ -122,16 +122,18 @@ class Outbox:
         datagrams = []
         while self._waiting and now >= self._pace.opens:
             parcel = self._parcel()
-            sent = [send(parcel.kind, body) for body in parcel.bodies]  # at once: nothing may come in between.
-            flight = _Flight([sequence for sequence, _ in sent], len(sent) > 1)
+            sequences = []
+            for body in parcel.bodies:  # at once: nothing may come in between.
+                sequence, datagram = send(parcel.kind, body)
+                sequences.append(sequence)
+                datagrams.append(datagram)
+                self._pace.sent(len(datagram), now)
+            flight = _Flight(sequences, len(sequences) > 1)
             if self._flying is _NOTHING:
                 self._flying = {}
             for key in parcel.keys:
                 record = self._flying[key] = self._waiting.pop(key)
                 record.flight = flight
-            for _, datagram in sent:
-                self._pace.sent(len(datagram), now)
-                datagrams.append(datagram)
         if not self._waiting:
             self._waiting = _NOTHING
         if datagrams:
@@ -163,8 +165,12 @@ class Outbox:
 
     def _parcel(self) -> Parcel:
         """What goes next."""
+        if len(self._waiting) == 1:
+            ((key, record),) = self._waiting.items()
+            if len(record.octets) < LEAST:
+                return alone(key, record.octets)
         records = [(key, record.octets) for key, record in self._waiting.items()]
-        if self._packable and self._agreement.packing is not None and worth_packing(records):
+        if self._packable and self._agreement.packing is not None:
             whole = any(record.flight.several for record in self._flying.values() if record.flight is not None)
             parcel = packed(records, self._agreement, whole=whole)
             if parcel is not None:

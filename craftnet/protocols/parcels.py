@@ -55,9 +55,9 @@ def plain(records: Records, room: int) -> Parcel:
     return Parcel([key for key, _ in fitting], Kind.STATE, [_joined(fitting)])
 
 
-def worth_packing(records: Records) -> bool:
-    """Whether there is enough of them to save anything."""
-    return sum([len(octets) for _, octets in records]) >= LEAST
+def alone(key: Key, octets: bytes) -> Parcel:
+    """One record, and too little of it to be packed: what nearly everything is."""
+    return Parcel([key], Kind.STATE, [_selector(key[0]) + octets])
 
 
 def packed(records: Records, agreement: Agreement, *, whole: bool) -> Parcel | None:
@@ -70,7 +70,7 @@ def packed(records: Records, agreement: Agreement, *, whole: bool) -> Parcel | N
         whole: only what fits into one datagram.
     """
     records = [record for record in records if record[0][0] != NO_SESSION]
-    if agreement.packing is None or not worth_packing(records):
+    if agreement.packing is None or sum(len(octets) for _, octets in records) < LEAST:
         return None
     room = agreement.datagram - OVERHEAD
     piece = room - codec.FRAGMENT_SIZE
@@ -92,8 +92,6 @@ def packed(records: Records, agreement: Agreement, *, whole: bool) -> Parcel | N
 
 def _fitting(records: Records, room: int) -> Records:
     """The first of them that fit, with the selectors they need; one at least."""
-    if len(records) == 1:
-        return records
     named, left = {NO_SESSION, 0}, room
     for place, ((session, _, _), octets) in enumerate(records):
         left -= len(octets) if session in named else len(octets) + codec.SELECTOR_SIZE
@@ -106,12 +104,17 @@ def _fitting(records: Records, room: int) -> Records:
 def _joined(records: Records) -> bytes:
     """The body of a STATE: session by session, each but session 0 with its selector."""
     session, parts = 0, list[bytes]()
-    for (of, _, _), octets in records if len(records) == 1 else sorted(records, key=_session):
+    for (of, _, _), octets in sorted(records, key=_session):
         if of > session:
             session = of
-            parts.append(codec.encode_state_record(Selector(of)))
+            parts.append(_selector(of))
         parts.append(octets)
     return b"".join(parts)
+
+
+def _selector(session: int) -> bytes:
+    """What names the session of the records behind it."""
+    return codec.encode_state_record(Selector(session)) if session > 0 else b""
 
 
 def _session(record: tuple[Key, bytes]) -> int:

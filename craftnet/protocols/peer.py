@@ -323,8 +323,8 @@ class Peer:
             self._plan_sync(now)
 
     def _flush(self, now: float) -> list[Send]:
-        address = self._path.address
-        return [Send(datagram, address) for datagram in self._outbox.flush(now, self._number)]
+        datagrams = self._outbox.flush(now, self._number)
+        return [Send(datagram, self._path.address) for datagram in datagrams] if datagrams else []
 
     def _number(self, kind: Kind, body: bytes) -> tuple[int, bytes]:
         datagram = self._channel.seal(kind, body)

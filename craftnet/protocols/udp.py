@@ -189,9 +189,10 @@ class UdpServer(DatagramProtocol):
 
     def _perform(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
+            if isinstance(effect, Send):  # nearly always; and a pattern takes three times as long.
+                self._write(effect.datagram, effect.address)
+                continue
             match effect:
-                case Send(datagram, address):
-                    self._write(datagram, address)
                 case Opened():
                     self._metrics.connection_opened(TRANSPORT)
                 case Joined(peer, session):

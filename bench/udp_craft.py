@@ -33,7 +33,7 @@ CLIENT = ("192.0.2.1", 4000)
 SECONDS = 60
 UDP_IP = 28
 FRAME_TCP_IP = 46
-SESSIONS = 2_000
+SESSIONS = 10_000
 
 
 def state(version: int, progress: Progress) -> SessionState:

@@ -75,7 +75,7 @@ class Channel(Struct, eq=False, gc=False):
         self.sent = sequence = self.sent + 1
         keys, window = self._outgoing, self._window
         header = codec.encode_sealed_header(keys.phase, kind, self._connection_id, sequence)
-        acknowledgement = codec.encode_acknowledgement(window.newest, window.earlier)
+        acknowledgement = codec.encode_acknowledgement(window.newest, window.seen >> 1)
         return header + keys.key.seal(sequence, header, acknowledgement + body)
 
     def open(self, datagram: bytes) -> Incoming:

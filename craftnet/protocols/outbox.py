@@ -8,6 +8,7 @@ silence. Bytes are paced (`craftnet.protocols.pacing`), so that a large table or
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import filterfalse
 from math import inf
 
 from msgspec import Struct
@@ -30,7 +31,7 @@ class _Flight(Struct, eq=False, gc=False):
 
     def landed(self, arrived: Callable[[int], bool]) -> bool:
         """Note what has arrived; whether that is all of it."""
-        self.missing = [sequence for sequence in self.missing if not arrived(sequence)]
+        self.missing = list(filterfalse(arrived, self.missing))
         return not self.missing
 
 

@@ -35,23 +35,20 @@ class Pace:
 
     Attributes:
         rate: bytes per second now.
+        opens: when something may be sent, Unix seconds.
     """
 
-    __slots__ = ("_decided", "_paid_until", "_shortest", "rate")
+    __slots__ = ("_decided", "_shortest", "opens", "rate")
 
     def __init__(self) -> None:
         self.rate: float = RATE
-        self._paid_until = self._decided = _NEVER
+        self.opens = self._decided = _NEVER
         self._shortest = inf
-
-    @property
-    def opens(self) -> float:
-        """When something may be sent, Unix seconds."""
-        return self._paid_until - BURST
 
     def sent(self, size: int, now: float) -> None:
         """A datagram of `size` bytes went out."""
-        self._paid_until = max(self._paid_until, now) + (size + IP_UDP) / self.rate
+        opens, rested = self.opens, now - BURST
+        self.opens = (opens if opens > rested else rested) + (size + IP_UDP) / self.rate
 
     def forget_line(self) -> None:
         """The peer is somewhere else now."""

@@ -57,7 +57,7 @@ def plain(records: Records, room: int) -> Parcel:
 
 def alone(key: Key, octets: bytes) -> Parcel:
     """One record, and too little of it to be packed: what nearly everything is."""
-    return Parcel([key], Kind.STATE, [_selector(key[0]) + octets])
+    return Parcel([key], Kind.STATE, [octets if key[0] <= 0 else _selector(key[0]) + octets])
 
 
 def packed(records: Records, agreement: Agreement, *, whole: bool) -> Parcel | None:
@@ -113,8 +113,8 @@ def _joined(records: Records) -> bytes:
 
 
 def _selector(session: int) -> bytes:
-    """What names the session of the records behind it."""
-    return codec.encode_state_record(Selector(session)) if session > 0 else b""
+    """What names the session of the records behind it; of session 0, and of what is of none, nothing does."""
+    return codec.encode_state_record(Selector(session))
 
 
 def _session(record: tuple[Key, bytes]) -> int:

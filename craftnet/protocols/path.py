@@ -26,35 +26,31 @@ class Path(Struct, eq=False, gc=False):
 
     Attributes:
         address: where to send.
+        candidate: where datagrams came from lately, when that was elsewhere and nothing has come of it yet.
     """
 
     address: Address
-    _candidate: Address | None = None
+    candidate: Address | None = None
     _credit: int = 0  # bytes received from the candidate and not yet sent there.
     _challenge: bytes = b""
     _challenged: float = -inf
 
     def heard(self, address: Address, size: int) -> None:
         """The newest authentic datagram came from this other address, `size` bytes of it."""
-        if address != self._candidate:
-            self._candidate, self._credit, self._challenge = address, 0, b""
+        if address != self.candidate:
+            self.candidate, self._credit, self._challenge = address, 0, b""
         self._credit += size
-
-    @property
-    def moving(self) -> bool:
-        """Whether datagrams came from elsewhere, and nothing has come of that yet."""
-        return self._candidate is not None
 
     def may_challenge(self, size: int, now: float) -> bool:
         """Whether a challenge of `size` bytes may be sent to the candidate: no more than it sent, and not too often."""
-        return self._candidate is not None and self._credit >= size and now >= self._challenged + SPACING
+        return self.candidate is not None and self._credit >= size and now >= self._challenged + SPACING
 
     def challenge(self, data: bytes, size: int, now: float) -> Address:
         """A challenge of `size` bytes is sent; says where to."""
-        assert self._candidate is not None
+        assert self.candidate is not None
         self._credit -= size
         self._challenge, self._challenged = data, now
-        return self._candidate
+        return self.candidate
 
     def answered(self, data: bytes, address: Address, now: float) -> None:
         """An answer came from `address`: the client is there.
@@ -62,8 +58,8 @@ class Path(Struct, eq=False, gc=False):
         Raises:
             BadDatagram: it answers no challenge that was sent there lately.
         """
-        asked = bool(self._challenge) and address == self._candidate and now < self._challenged + LIFETIME
+        asked = bool(self._challenge) and address == self.candidate and now < self._challenged + LIFETIME
         if not asked or not hmac.compare_digest(data, self._challenge):
             raise BadDatagram("path_wrong", "an answer to no challenge of ours")
         self.address = address
-        self._candidate, self._challenge, self._challenged = None, b"", now
+        self.candidate, self._challenge, self._challenged = None, b"", now

@@ -262,7 +262,7 @@ class Peer:
     @property
     def _waits_for_acknowledgements(self) -> bool:
         """Whether more may be to do once something has arrived: an end to be told, or a move to be proved."""
-        return self._farewell is not None or len(self.sessions.replicas) > 1 or self._path.moving
+        return self._farewell is not None or len(self.sessions.replicas) > 1 or self._path.candidate is not None
 
     def _charge(self, now: float) -> None:
         """Only what is authentic costs the client anything: nobody else can use up what it may send."""

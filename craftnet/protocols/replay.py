@@ -61,11 +61,6 @@ class ReplayWindow:
             self.seen |= 1 << -ahead
             self.reordered += (1.0 - self.reordered) / _SMOOTHING
 
-    @property
-    def earlier(self) -> int:
-        """Bit i is set when newest − 1 − i was received."""
-        return self.seen >> 1
-
 
 _SMOOTHING = 64
 _MASK = (1 << WINDOW) - 1

@@ -136,10 +136,14 @@ class Roster(Struct, eq=False, gc=False):
         Raises:
             BadDatagram: there never was such a table, or session.
         """
-        tables = [(known, version) for index, version in held.items() if (known := self._known(index)) and version]
-        for replica, version in tables:
+        tables = []
+        for index, version in held.items():
+            replica = self._known(index)
+            if replica is None or not version:
+                continue
             if not replica.told(version):
                 raise BadDatagram("out_of_range", "an acknowledgement of a table that was never told")
+            tables.append((replica, version))
         for replica, version in tables:
             replica.holds(version)
 

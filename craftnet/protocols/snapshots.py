@@ -194,4 +194,4 @@ class MaterialsAssembler:
 
 def encoded(records: Iterable[StateRecord]) -> Sequence[bytes]:
     """The bytes of each record."""
-    return [codec.encode_state_record(record) for record in records]
+    return list(map(codec.encode_state_record, records))

@@ -29,34 +29,34 @@ class Connections(Generic[AnyConnection]):
     """
 
     def __init__(self, period: int) -> None:
-        self._open: dict[AnyConnection, None] = {}
+        self._open: dict[int, AnyConnection] = {}
         self._heartbeats: Wheel[AnyConnection] = Wheel(period)
-        self._expiries: Deadlines[AnyConnection] = Deadlines()
+        self._expiries: Deadlines[int] = Deadlines()
 
     def __len__(self) -> int:
         return len(self._open)
 
     def __iter__(self) -> Iterator[AnyConnection]:
-        return iter(tuple(self._open))
+        return iter(tuple(self._open.values()))
 
     def __contains__(self, connection: AnyConnection) -> bool:
-        return connection in self._open
+        return id(connection) in self._open
 
     def add(self, connection: AnyConnection) -> None:
         """It was opened."""
-        self._open[connection] = None
+        self._open[id(connection)] = connection
         self._heartbeats.add(connection)
-        self._expiries.set(connection, connection.principal.expires)
+        self._expiries.set(id(connection), connection.principal.expires)
 
     def renewed(self, connection: AnyConnection) -> None:
         """It has a fresh token."""
-        self._expiries.set(connection, connection.principal.expires)
+        self._expiries.set(id(connection), connection.principal.expires)
 
     def discard(self, connection: AnyConnection) -> None:
         """It is gone. An unknown one is no error."""
-        self._open.pop(connection, None)
+        self._open.pop(id(connection), None)
         self._heartbeats.discard(connection)
-        self._expiries.discard(connection)
+        self._expiries.discard(id(connection))
 
     def heartbeats(self) -> tuple[AnyConnection, ...]:
         """Turn the wheel; whose heartbeat is due then."""
@@ -65,13 +65,14 @@ class Connections(Generic[AnyConnection]):
     def expired(self, now: float) -> list[AnyConnection]:
         """Whose token is over at `now` (Unix seconds); each is named once."""
         over = []
-        for connection in self._expiries.due(now):
+        for key in self._expiries.due(now):
+            connection = self._open[key]
             if connection.principal.expires <= now:
                 over.append(connection)
             else:
-                self._expiries.set(connection, connection.principal.expires)
+                self._expiries.set(id(connection), connection.principal.expires)
         return over
 
     def of(self, covered: Callable[[Principal], bool]) -> list[AnyConnection]:
         """Those whose principal is `covered`."""
-        return [connection for connection in self._open if covered(connection.principal)]
+        return [connection for connection in self._open.values() if covered(connection.principal)]

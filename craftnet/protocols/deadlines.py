@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from heapq import heapify, heappop, heappush
-from itertools import count
 from typing import Generic, TypeVar
 
-Key = TypeVar("Key", bound=Hashable)
+Key = TypeVar("Key", int, str)
 
 _SLACK = 64
 
@@ -22,9 +20,8 @@ class Deadlines(Generic[Key]):
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Key]] = []
+        self._heap: list[tuple[float, Key]] = []
         self._entries: dict[Key, float] = {}
-        self._order = count()
         self.earliest: float | None = None
 
     def set(self, key: Key, when: float) -> None:
@@ -32,7 +29,7 @@ class Deadlines(Generic[Key]):
         entry = self._entries.get(key)
         if entry is None or when < entry:
             self._entries[key] = when
-            heappush(self._heap, (when, next(self._order), key))
+            heappush(self._heap, (when, key))
             if self.earliest is None or when < self.earliest:
                 self.earliest = when
             if len(self._heap) > 3 * len(self._entries) // 2 + _SLACK:
@@ -44,14 +41,14 @@ class Deadlines(Generic[Key]):
 
     def _sweep(self) -> None:
         """Drop what is out of date: as rarely as that is cheap, as often as keeps the heap small."""
-        self._heap = [(when, next(self._order), key) for key, when in self._entries.items()]
+        self._heap = [(when, key) for key, when in self._entries.items()]
         heapify(self._heap)
 
     def due(self, now: float) -> list[Key]:
         """Everybody who wanted to be named by `now`; each must be set again to be named again."""
         named, heap, entries = [], self._heap, self._entries
         while heap:
-            when, _, key = heap[0]
+            when, key = heap[0]
             if entries.get(key) == when:
                 if when > now:
                     break

@@ -98,7 +98,7 @@ class Endpoint:
         self._measured = measured
         self._sources = Sources()
         self._peers: dict[int, Peer] = {}
-        self._deadlines: Deadlines[Peer] = Deadlines()
+        self._deadlines: Deadlines[int] = Deadlines()
         handlers = {codec.first_byte(Kind.HELLO): self._hello, codec.first_byte(Kind.RESPONSE): self._response}
         for kind in (Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE, Kind.PATH_RESPONSE, Kind.LEAVE):
             handler = self._heartbeat if kind is Kind.HEARTBEAT else self._sealed
@@ -187,7 +187,11 @@ class Endpoint:
 
     def tick(self, now: float) -> list[Effect]:
         """Do what is due at `now`."""
-        return [effect for peer in self._deadlines.due(now) for effect in self._settle(peer, peer.tick(now), now)]
+        effects: list[Effect] = []
+        for connection_id in self._deadlines.due(now):
+            peer = self._peers[connection_id]
+            effects += self._settle(peer, peer.tick(now), now)
+        return effects
 
     def shut_down(self, now: float) -> list[Effect]:
         """Say goodbye to everybody; there are no peers after it."""
@@ -284,7 +288,9 @@ class Endpoint:
         try:
             sends = peer.receive(datagram, address, now)
         except BadDatagram:
-            self._deadlines.set(peer, peer.deadline)  # what is authentic but of no use may have changed it, too.
+            self._deadlines.set(
+                peer.connection_id, peer.deadline
+            )  # what is authentic but of no use may have changed it, too.
             raise
         return self._settle(peer, sends, now)
 
@@ -299,7 +305,7 @@ class Endpoint:
         """What a peer sends, what became of its sessions, and its next deadline, or its end."""
         sessions = peer.sessions
         if peer.finished is None:
-            self._deadlines.set(peer, peer.deadline)
+            self._deadlines.set(peer.connection_id, peer.deadline)
             if not sessions.ended and not sessions.departed:  # nearly always.
                 return sends  # type: ignore[return-value]  # nobody else has this list.
         effects: list[Effect] = [*sends]
@@ -313,7 +319,7 @@ class Endpoint:
         if peer.finished is None:
             return effects
         ticket = self._peers.pop(peer.connection_id).ticket
-        self._deadlines.discard(peer)
+        self._deadlines.discard(peer.connection_id)
         self._tickets.release(ticket, now)
         # Who has left session after session has no use for the ticket; who has left the connection may come back.
         if peer.finished in _FINAL or (peer.finished is CloseReason.LEFT and peer.closing):

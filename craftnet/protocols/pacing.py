@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import inf
 
+from msgspec import Struct
+
 from craftnet.protocols.conditions import Conditions
 
 RATE = 50_000
@@ -27,10 +29,9 @@ IP_UDP = 48
 _STEP = 1.0  # seconds between two decisions: a lower rate needs time to show.
 _CREEP = RATE / 20
 _FORGETTING = 32
-_NEVER = -inf
 
 
-class Pace:
+class Pace(Struct, eq=False, gc=False):
     """The clock that lets datagrams go.
 
     Attributes:
@@ -38,12 +39,10 @@ class Pace:
         opens: when something may be sent, Unix seconds.
     """
 
-    __slots__ = ("_decided", "_shortest", "opens", "rate")
-
-    def __init__(self) -> None:
-        self.rate: float = RATE
-        self.opens = self._decided = _NEVER
-        self._shortest = inf
+    rate: float = RATE
+    opens: float = -inf
+    _decided: float = -inf
+    _shortest: float = inf
 
     def sent(self, size: int, now: float) -> None:
         """A datagram of `size` bytes went out."""

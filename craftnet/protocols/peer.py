@@ -80,6 +80,7 @@ class Peer:
         random: gives that many random bytes.
 
     Attributes:
+        connection_id: how its datagrams name it.
         finished: why the connection is over; None while it is not.
         pulse: round trip and clock offset.
         sessions: what the client is told of.
@@ -99,6 +100,7 @@ class Peer:
         "_sync_at",
         "_taken_until",
         "_terms",
+        "connection_id",
         "finished",
         "pulse",
         "sessions",
@@ -117,6 +119,7 @@ class Peer:
         self.finished: CloseReason | None = None
         self.pulse = Pulse(terms.heartbeat, now)
         self.ticket = ticket
+        self.connection_id = ticket.connection_id
         self._path = Path(address)
         self._channel = channel
         self._terms = terms
@@ -129,11 +132,6 @@ class Peer:
         self._resync_at = inf
         self._farewell: Farewell | None = None
         self._alarm = now  # when there is something to do but to empty the outbox.
-
-    @property
-    def connection_id(self) -> int:
-        """How its datagrams name it."""
-        return self.ticket.connection_id
 
     @property
     def player_id(self) -> UUID:

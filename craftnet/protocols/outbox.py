@@ -8,7 +8,7 @@ silence. Bytes are paced (`craftnet.protocols.pacing`), so that a large table or
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import filterfalse
+from itertools import filterfalse, islice
 from math import inf
 
 from msgspec import Struct
@@ -19,6 +19,9 @@ from craftnet.protocols.pacing import Pace
 from craftnet.protocols.parcels import LEAST, Key, Parcel, alone, packed, plain
 from craftnet.protocols.records import Kind
 from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
+
+AT_ONCE = 128
+"""Records that are looked at to choose from for the next datagrams, however many wait."""
 
 _DOUBLINGS = 6  # beyond them the timeout is at its most anyway.
 
@@ -153,6 +156,7 @@ class Outbox:
             for key in landed:
                 del self._flying[key]
             self._attempts = 0
+            self._packable = True
             if self._flying:
                 self._retry_at = now + self._round_trip.timeout
             else:
@@ -170,11 +174,11 @@ class Outbox:
             ((key, record),) = self._waiting.items()
             if len(record.octets) < LEAST:
                 return alone(key, record.octets)
-        records = [(key, record.octets) for key, record in self._waiting.items()]
+        records = [(key, record.octets) for key, record in islice(self._waiting.items(), AT_ONCE)]
         if self._packable and self._agreement.packing is not None:
             whole = any(record.flight.several for record in self._flying.values() if record.flight is not None)
             parcel = packed(records, self._agreement, whole=whole)
             if parcel is not None:
                 return parcel
-            self._packable = whole  # if not even the longest message saves anything: not until something else waits.
+            self._packable = False  # until something is different.
         return plain(records, self._agreement.datagram - OVERHEAD)

@@ -127,6 +127,22 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual((self._flush(0.0), self.outbox.deadline, self.outbox.empty), ([], inf, True))
 
 
+class Counted:
+    """A packing that leaves the first octets, and counts how often it was tried."""
+
+    name = PACKINGS["lz4"].name
+    unpack = PACKINGS["lz4"].unpack
+
+    def __init__(self) -> None:
+        self.tries = 0
+        self.keep = 10_000
+
+    def pack(self, content: bytes) -> bytes:
+        """See `Packing`."""
+        self.tries += 1
+        return content[: self.keep]
+
+
 class PackedOutboxTests(SynchronousTestCase):
     """The same where LZ4 was agreed on: records that stay long by themselves, and short ones together."""
 
@@ -202,18 +218,27 @@ class PackedOutboxTests(SynchronousTestCase):
         self.assertEqual(self._flush(0.0), [Kind.STATE])
 
     def test_what_cannot_be_packed_is_tried_once(self) -> None:
-        tries = []
-
-        class Counted:
-            name = PACKINGS["lz4"].name
-            unpack = PACKINGS["lz4"].unpack
-
-            def pack(self, content: bytes) -> bytes:
-                tries.append(len(content))
-                return content
-
-        outbox = Outbox(Agreement(100 + OVERHEAD, 4096, Counted()), RoundTrip(), Pace())
+        """And again when something has arrived: a longer message may go then."""
+        packing = Counted()
+        outbox = Outbox(Agreement(100 + OVERHEAD, 4096, packing), RoundTrip(), Pace())
         outbox.put(0, "table", [b"x" * 90] * 100)
-        while outbox.deadline < 1.0:
-            outbox.flush(outbox.deadline if outbox.deadline > 0 else 0.0, self._send)
-        self.assertEqual(len(tries), 1)
+        while outbox.deadline < 0.1:
+            outbox.flush(max(0.0, outbox.deadline), self._send)
+        self.assertEqual(packing.tries, 1)
+        outbox.acknowledged(lambda sequence: True, 0.1)
+        while outbox.deadline < 0.5:
+            outbox.flush(outbox.deadline, self._send)
+        self.assertEqual(packing.tries, 2)
+
+    def test_behind_a_message_of_several_parts_it_is_tried_once(self) -> None:
+        packing = Counted()
+        outbox = Outbox(Agreement(100 + OVERHEAD, 4096, packing), RoundTrip(), Pace())
+        packing.keep = 150
+        outbox.put(0, "table", [b"x" * 90] * 4)
+        outbox.flush(0.0, self._send)
+        self.assertEqual([kind for kind, _ in self.sent], [Kind.MESSAGE] * 2)
+        packing.keep = 10_000
+        outbox.put(1, "table", [b"x" * 90] * 100)
+        while outbox.deadline < 0.5:
+            outbox.flush(outbox.deadline, self._send)
+        self.assertEqual(packing.tries, 2)

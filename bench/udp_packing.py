@@ -65,7 +65,7 @@ def states(sessions: list[list[UUID]]) -> list[State]:
 def tell(states: list[State], agreement: Agreement) -> tuple[list[bytes], float]:
     """The datagrams of all of them, each acknowledged before the next, and the microseconds they take."""
     nonce = bytes(16)
-    channel = Channel(1, server_key(bytes(32), nonce, nonce), client_key(bytes(32), nonce, nonce))
+    channel = Channel.of(1, server_key(bytes(32), nonce, nonce), client_key(bytes(32), nonce, nonce))
     outbox = Outbox(agreement, RoundTrip(), Pace())
     datagrams: list[bytes] = []
 

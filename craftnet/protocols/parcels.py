@@ -35,6 +35,9 @@ RATIO = 4
 """By how much records are hoped to get shorter: more of them than fit then are not tried."""
 
 
+_SELECTORS = tuple(codec.encode_state_record(Selector(session)) for session in range(256))
+
+
 class Parcel(Struct, frozen=True, gc=False):
     """What goes out together.
 
@@ -57,7 +60,7 @@ def plain(records: Records, room: int) -> Parcel:
 
 def alone(key: Key, octets: bytes) -> Parcel:
     """One record, and too little of it to be packed: what nearly everything is."""
-    return Parcel([key], Kind.STATE, [octets if key[0] <= 0 else _selector(key[0]) + octets])
+    return Parcel([key], Kind.STATE, [octets if key[0] <= 0 else _SELECTORS[key[0]] + octets])
 
 
 def packed(records: Records, agreement: Agreement, *, whole: bool) -> Parcel | None:
@@ -107,14 +110,9 @@ def _joined(records: Records) -> bytes:
     for (of, _, _), octets in sorted(records, key=_session):
         if of > session:
             session = of
-            parts.append(_selector(of))
+            parts.append(_SELECTORS[of])
         parts.append(octets)
     return b"".join(parts)
-
-
-def _selector(session: int) -> bytes:
-    """What names the session of the records behind it; of session 0, and of what is of none, nothing does."""
-    return codec.encode_state_record(Selector(session))
 
 
 def _session(record: tuple[Key, bytes]) -> int:

@@ -4,7 +4,8 @@
 
 Each craft takes 60 s, is paused for 5 s of them, is refreshed every 5 s, and its five materials change ten times.
 *Apart*, they begin a bit after one another; *together*, everything happens to all of them in the same moments. Bytes
-are those of the datagrams, with 28 a datagram added for IPv4 and UDP; handshakes are left out. No sockets, no clock.
+are those of the datagrams, with 28 a datagram added for IPv4 and UDP; handshakes are left out. Materials have random
+uuids, different ones in each craft. No sockets, no clock.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from msgspec.structs import replace
 from craftnet.access.principal import Principal
 from craftnet.messages import Status
 from craftnet.model import Progress, rebase
-from craftnet.protocols.agreement import PLAIN, Agreement, agree
+from craftnet.protocols.agreement import PATH_SIZE, PLAIN, Agreement, agree
 from craftnet.protocols.endpoint import Effect, Endpoint, Opened
 from craftnet.protocols.initiator import Initiator
+from craftnet.protocols.packing import PACKINGS
 from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.records import CloseReason
 from craftnet.protocols.tickets import Ticket
@@ -42,7 +44,8 @@ class Craft:
 
     def __init__(self, number: int, begins: float) -> None:
         self.session_id = UUID(int=100 + number)
-        rows = tuple(Material(UUID(int=1000 * number + row), 50, 80) for row in range(5))
+        random = Random(number)
+        rows = tuple(Material(UUID(int=random.getrandbits(128), version=4), 50, 80) for _ in range(5))
         self.materials = MaterialsState(self.session_id, 1, rows)
         progress = Progress(Status.ACTIVE, 0.0, begins, float(SECONDS - 5))
         self.session = SessionState(self.session_id, PLAYER, 1, progress)
@@ -159,8 +162,8 @@ class World:
 def main() -> None:
     """Print a table."""
     print(f"{SESSIONS} crafts, 60 s each        bytes down  datagrams   bytes up  datagrams")
-    packed = agree(["lz4"], 4096, 1200)
-    for how, agreement in (("", PLAIN), (", LZ4", packed)):
+    packed = [(f", {name}", agree([name], 65_536, PATH_SIZE)) for name in PACKINGS]
+    for how, agreement in [("", PLAIN), *packed]:
         for when, apart in (("apart", APART), ("together", 0.0)):
             totals = []
             for shared in (False, True):

@@ -176,7 +176,9 @@ class Outbox:
                 return alone(key, record.octets)
         records = [(key, record.octets) for key, record in islice(self._waiting.items(), AT_ONCE)]
         if self._packable and self._agreement.packing is not None:
-            whole = any(record.flight.several for record in self._flying.values() if record.flight is not None)
+            whole = self._pace.hindered or any(
+                record.flight.several for record in self._flying.values() if record.flight is not None
+            )
             parcel = packed(records, self._agreement, whole=whole)
             if parcel is not None:
                 return parcel

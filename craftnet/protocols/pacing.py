@@ -44,6 +44,11 @@ class Pace(Struct, eq=False, gc=False):
     _decided: float = -inf
     _shortest: float = inf
 
+    @property
+    def hindered(self) -> bool:
+        """Whether the line has lately lost, or delayed, more than it should."""
+        return self.rate < RATE
+
     def sent(self, size: int, now: float) -> None:
         """A datagram of `size` bytes went out."""
         opens, rested = self.opens, now - BURST

@@ -6,8 +6,10 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.protocols import codec
 from craftnet.protocols.agreement import Agreement
 from craftnet.protocols.channel import OVERHEAD
+from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.outbox import Outbox
 from craftnet.protocols.pacing import BURST, RATE, Pace
 from craftnet.protocols.packing import PACKINGS
@@ -148,7 +150,8 @@ class PackedOutboxTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         agreement = Agreement(100 + OVERHEAD, 4096, PACKINGS["lz4"])
-        self.outbox = Outbox(agreement, RoundTrip(), Pace())
+        self.pace = Pace()
+        self.outbox = Outbox(agreement, RoundTrip(), self.pace)
         self.sent: list[tuple[Kind, bytes]] = []
 
     def _send(self, kind: Kind, body: bytes) -> tuple[int, bytes]:
@@ -201,6 +204,13 @@ class PackedOutboxTests(SynchronousTestCase):
         self._arrived(2)
         self._several(1)
         self.assertEqual(self._flush(0.0), [Kind.MESSAGE] * 2)
+
+    def test_on_a_bad_line_nothing_goes_in_parts(self) -> None:
+        """All parts of a message must arrive."""
+        self.pace.adapt(Conditions(loss_out=0.06), 0.0)
+        self._several()
+        self.assertEqual(self._flush(0.0), [Kind.MESSAGE] * 2)
+        self.assertEqual([codec.decode_fragment(body).last for _, body in self.sent], [0, 0])
 
     def test_a_message_that_nobody_needs_any_more_stands_in_no_ones_way(self) -> None:
         self._several(0)

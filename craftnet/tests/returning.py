@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from craftnet.events import MaterialsUpdate
 from craftnet.hub import Hub
 from craftnet.messages import MaterialNotification, MaterialProblem, Status, WebSocketCraftingMessage
@@ -38,10 +40,10 @@ class Returning:
         self._watcher: RecordingWatcher | None = None
         self._read = 0
 
-    def come(self) -> None:
-        """Connect."""
+    def come(self) -> Deferred[None]:
+        """Connect. Fires when it was greeted; fails as `Hub.watch_session` does."""
         self._watcher, self._read = RecordingWatcher(), 0
-        self.hub.watch_session(SESSION, self._watcher, self.position)
+        return self.hub.watch_session(SESSION, self._watcher, self.position)
 
     def go(self) -> None:
         """Lose the connection."""

@@ -22,11 +22,13 @@ class FakeCluster:
 
     Attributes:
         gone: whether nobody answers.
+        hangs: whether questions about places are not answered for now.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         self.clock = clock
         self.gone = False
+        self.hangs = False
         self.kept: list[Revocation] = []
         self.nodes: list[FakeNode] = []
 
@@ -94,6 +96,8 @@ class FakePlaces:
 
     def enter(self, player_id: UUID, limit: int) -> Deferred[bool]:
         """As in the interface."""
+        if self._cluster.hangs:
+            return Deferred()
         now = self._cluster.clock.seconds()
         leased = [node.places for node in self._cluster.nodes if node.places is self or node.places.leased_until > now]
         if not self._cluster.gone and sum(places.taken[player_id] for places in leased) >= limit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -125,6 +125,17 @@ class SharedTests(SynchronousTestCase):
         self.assertEqual(self.refused(here), "3")
         for gate, place in zip((there, here, here, here), places, strict=True):
             gate.leave(place)
+        self.assertEqual(self.taken(), [0, 0])
+
+    def test_gone_while_the_cluster_is_asked(self) -> None:
+        """The cluster takes nothing then, and so is given nothing back."""
+        self.cluster.hangs = True
+        here, _ = self.gates
+        place = here.enter(CLIENT, HOST, NOW)
+        settling = Deferred.fromCoroutine(here.settle(place, PLAYER, None, NOW))
+        settling.cancel()
+        self.failureResultOf(settling, CancelledError)
+        here.leave(place)
         self.assertEqual(self.taken(), [0, 0])
 
     def test_no_limit_is_not_asked(self) -> None:

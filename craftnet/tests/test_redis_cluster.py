@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import socket
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -21,6 +24,7 @@ from craftnet.closecodes import CloseCode
 from craftnet.providers.redis.places import RedisPlaces
 from craftnet.service import Craftnet, build
 from craftnet.tests.live import SECRET, LiveTestCase, Peer, started, token
+from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import PLAYER, SESSION
 from craftnet.tests.test_client_credentials import Recorder
@@ -210,6 +214,27 @@ class PlacesTests(ClusterTestCase):
         codes = [(await self.status(token())).status_code for _ in range(LIMIT)]
         self.assertEqual(codes, [101, 101, 429, 429])
 
+    async def test_hung_up_in_the_handshake(self) -> None:
+        """Whoever goes while Redis is still asked takes no place: not here, and not in the cluster."""
+        address = ("127.0.0.1", int(self.url.rpartition(":")[2]))
+        request = (
+            f"GET {QUEUE} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            f"Authorization: Bearer {token()}\r\n\r\n"
+        )
+        node, occupancy = places(self.service), self.service._feeds.gate._occupancy
+        await node.renew()
+        self.redis.signal(signal.SIGSTOP)
+        with contextlib.ExitStack() as stack:
+            for _ in range(LIMIT):
+                connection = stack.enter_context(socket.create_connection(address, timeout=10))
+                connection.sendall(request.encode())
+            await until(lambda: node._tally[PLAYER] == LIMIT)
+        await until(lambda: not len(occupancy))
+        self.redis.signal(signal.SIGCONT)
+        self.assertEqual(node._tally[PLAYER], 0)
+        await self.fill()
+
     async def test_redis_gone_and_back(self) -> None:
         """Who is connected stays, and counts again."""
         peers = await self.fill()
@@ -229,3 +254,25 @@ class PlacesTests(ClusterTestCase):
         await self.health("places", "ok")
         codes = [(await self.status(token())).status_code for _ in range(3)]
         self.assertEqual(codes, [101, 429, 429])
+
+
+class OtherBackendTests(LiveTestCase):
+    """Sessions are in Redis, and the rest is not."""
+
+    def setUp(self) -> None:
+        """Start Redis and one node."""
+        self.redis = RedisServer()
+        self.addCleanup(self.redis.stop)
+        self.redis.start()
+        self.settings = replace(self.settings, sessions=f"redis:port={self.redis.port}", health_interval=0.1)
+        super().setUp()
+
+    async def test_the_main_one_is_the_cluster(self) -> None:
+        while (health := await (await self.request("GET", "/health")).json()).get("checks") is None:
+            await deferLater(reactor, 0.02)
+        self.assertEqual(health["checks"]["sessions"]["status"], "ok")
+        self.assertNotIn("places", health["checks"])
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token(None, ADMIN)}"}
+        body = msgspec.json.encode({"jti": "t-1"})
+        self.assertEqual((await self.request("POST", "/revocations", headers=headers, data=body)).code, 200)
+        self.assertEqual(self.redis.command("EXISTS", "craftnet:revoked"), b":0\r\n")

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 from twisted.application.service import IService, MultiService
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -23,7 +24,7 @@ from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch
 from craftnet.closecodes import CloseCode
 from craftnet.providers.redis.places import RedisPlaces
 from craftnet.service import Craftnet, build
-from craftnet.tests.live import SECRET, LiveTestCase, Peer, started, token
+from craftnet.tests.live import SECRET, LiveTestCase, Peer, in_thread, started, token
 from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import PLAYER, SESSION
@@ -88,9 +89,23 @@ class ClusterTestCase(LiveTestCase):
         except InvalidStatus as error:
             return error.response
 
+    def knock(self, bearer: str) -> socket.socket:
+        """Begin a handshake."""
+        connection = socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=10)
+        request = (
+            f"GET {QUEUE} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            f"Authorization: Bearer {bearer}\r\n\r\n"
+        )
+        connection.sendall(request.encode())
+        return connection
+
     async def health(self, check: str, wanted: str) -> None:
         """Wait until /health says so."""
-        while (await (await self.request("GET", "/health")).json())["checks"][check]["status"] != wanted:
+        said = None
+        while said != wanted:
+            report = await (await self.request("GET", "/health")).json()
+            said = report.get("checks", {}).get(check, {}).get("status")  # before the first round there are none.
             await deferLater(reactor, 0.05)
 
 
@@ -132,6 +147,33 @@ class RevocationTests(ClusterTestCase):
             self.turn_to(node)
             self.assertEqual((await self.status(dated(reactor.seconds() - 4, "t-3"))).status_code, 401)
             self.assertEqual((await self.status(dated(reactor.seconds() + 2, "t-4"))).status_code, 101)
+
+    async def test_on_the_way_in(self) -> None:
+        """Revoked while Redis is asked about the player's places: opened after that, and closed."""
+        await self.health("revocations", "ok")
+        await places(self.service).renew()
+        self.redis.signal(signal.SIGSTOP)
+        bearer = dated(reactor.seconds(), "t-1")
+        with self.knock(bearer) as connection:
+            await until(lambda: places(self.service)._tally[PLAYER])
+            revoking = Deferred.fromCoroutine(self.revoke(jti="t-1"))
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {bearer}"}
+            while (await self.request("POST", "/events", headers=headers, data=b"[]")).code != 401:
+                await deferLater(reactor, 0.01)
+            self.redis.signal(signal.SIGCONT)
+            await revoking
+
+            def to_the_end() -> bytes:
+                received = b""
+                while octets := connection.recv(65536):
+                    received += octets
+                    if b"the token was revoked" in received:
+                        break
+                return received
+
+            received = await in_thread(to_the_end)
+        self.assertTrue(received.startswith(b"HTTP/1.1 101 "), received)
+        self.assertIn(int(CloseCode.TOKEN_REVOKED).to_bytes(2, "big") + b"the token was revoked", received)
 
     async def test_while_redis_is_gone(self) -> None:
         """It holds where it is posted; the others hear of it when Redis is back."""
@@ -216,19 +258,13 @@ class PlacesTests(ClusterTestCase):
 
     async def test_hung_up_in_the_handshake(self) -> None:
         """Whoever goes while Redis is still asked takes no place: not here, and not in the cluster."""
-        address = ("127.0.0.1", int(self.url.rpartition(":")[2]))
-        request = (
-            f"GET {QUEUE} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-            f"Authorization: Bearer {token()}\r\n\r\n"
-        )
         node, occupancy = places(self.service), self.service._feeds.gate._occupancy
         await node.renew()
+        await self.health("revocations", "ok")
         self.redis.signal(signal.SIGSTOP)
         with contextlib.ExitStack() as stack:
             for _ in range(LIMIT):
-                connection = stack.enter_context(socket.create_connection(address, timeout=10))
-                connection.sendall(request.encode())
+                stack.enter_context(self.knock(token()))
             await until(lambda: node._tally[PLAYER] == LIMIT)
         await until(lambda: not len(occupancy))
         self.redis.signal(signal.SIGCONT)

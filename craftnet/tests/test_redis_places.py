@@ -47,7 +47,7 @@ class PlacesTestCase(RedisTestCase):
 
 class PlacesTests(PlacesTestCase):
     async def test_given_back_when_stopped(self) -> None:
-        node, other = await self.node(), await self.node()
+        node, other = await self.node(lease=600), await self.node()
         await node.places.enter(PLAYER, LIMIT)
         name = node.places.name
         await node.service.stopService()

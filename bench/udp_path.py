@@ -297,9 +297,7 @@ async def main() -> None:
 
 if __name__ == "__main__":
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    os.sched_setscheduler(
-        0, os.SCHED_BATCH, os.sched_param(0)
-    )  # who runs goes on until there is nothing left to do.
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # who runs goes on until there is nothing left to do.
     collect_seldom()  # as the service does.
     if len(sys.argv) > 1:
         {"echo": echo_client, "players": players}[sys.argv[1]](int(sys.argv[2]))

@@ -19,9 +19,10 @@ from craftnet.providers.redis.settings import RedisSettings, parse
 from craftnet.specs import parse_spec
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.contracts import SessionRecorder, complete
+from craftnet.tests.contracts_cluster import TOKEN, RevocationRecorder
 from craftnet.tests.redis_nodes import RedisTestCase, until
 from craftnet.tests.redis_server import RedisServer, Sentinel, free_port
-from craftnet.tests.samples import NOW, SESSION, event, start
+from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 from craftnet.tests.test_redis_faults import insist
 
 
@@ -96,6 +97,22 @@ class FailOverTests(SentinelTestCase):
         await insist(node, [event(complete(), NOW + 1)])
         await until(lambda: heard.versions == [2])
         self.assertEqual(self.replica.command("HGET", f"test:session:{SESSION}", "version"), b"$1\r\n2\r\n")
+
+    async def test_players_and_tokens(self) -> None:
+        """What the replica had not heard of, the node tells it."""
+        node, _ = await self.begin()
+        listener = RevocationRecorder(TOKEN)
+        node.revocations.follow(listener)
+        await node.places.renew()
+        former = node.places.name
+        self.assertEqual([await node.places.enter(PLAYER, 3) for _ in range(2)], [True, True])
+        self.server.kill()
+        await until(lambda: node.revocations.loads == 2 and node.revocations.complete)
+        while node.places.name in (None, former) or not node.places.settled:
+            await node.places.renew()
+        self.assertEqual(self.replica.command("ZCARD", "test:revoked"), b":1\r\n")
+        taken = self.replica.command("HGET", f"test:places:{node.places.name}", str(PLAYER))
+        self.assertEqual(taken, b"$1\r\n2\r\n")
 
     async def test_by_hand(self) -> None:
         """As for maintenance: the old master lives on, and does not know for ten seconds that it is none any more."""

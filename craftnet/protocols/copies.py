@@ -122,6 +122,17 @@ class Copies:
     def __init__(self, sessions: Mapping[int, UUID]) -> None:
         self._copies = {index: Copy(session_id) for index, session_id in sessions.items()}
         self._unreported: set[int] = set()
+        self._nameless: set[int] = set()
+
+    @property
+    def nameless(self) -> list[int]:
+        """Those that the server tells of, and nobody knows."""
+        return [index for index in self._nameless if self._copies[index].over is None]
+
+    @property
+    def over(self) -> list[int]:
+        """Those of which nothing more will be told."""
+        return [index for index, copy in self._copies.items() if copy.over is not None]
 
     @property
     def sessions(self) -> dict[int, UUID]:
@@ -138,6 +149,7 @@ class Copies:
 
     def name(self, index: int, session_id: UUID) -> list[News]:
         """The session of that index is this one. What was told of it already is news now."""
+        self._nameless.discard(index)
         copy = self._copies.setdefault(index, Copy(session_id))
         copy.session_id = session_id
         return copy.news()
@@ -156,8 +168,11 @@ class Copies:
                 continue
             if isinstance(record, FreshSecret):
                 continue
-            copy = touched[index] = self._copies.get(index) or Copy(None)
-            self._copies[index] = copy
+            copy = self._copies.get(index)
+            if copy is None:
+                copy = self._copies[index] = Copy(None)
+                self._nameless.add(index)
+            touched[index] = copy
             try:
                 copy.apply(record, sequence)
             except BadDatagram as error:

@@ -22,6 +22,7 @@ from craftnet.protocols.agreement import PLAIN, Agreement
 from craftnet.protocols.channel import Channel, Incoming
 from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.copies import Copies, News
+from craftnet.protocols.departures import Departures
 from craftnet.protocols.fragments import Reassembly
 from craftnet.protocols.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
 from craftnet.protocols.records import (
@@ -32,7 +33,7 @@ from craftnet.protocols.records import (
     Kind,
     Response,
 )
-from craftnet.protocols.timing import MAX_TIMEOUT, Pulse
+from craftnet.protocols.timing import Pulse
 
 CONNECT_TIMEOUT = 15.0
 """Seconds the handshake may take in all."""
@@ -122,9 +123,7 @@ class Initiator:
         self._packing = agreement.packing
         self._reassembly = Reassembly(agreement.content)
         self._copies = Copies(sessions)
-        self._leaving: list[int] = []  # repeated until the server says that they are over.
-        self._leave_at = inf
-        self._leaves = 0
+        self._departures = Departures()
 
     @property
     def deadline(self) -> float:
@@ -133,13 +132,13 @@ class Initiator:
             return inf
         if not self._connected:
             return min(self._greet_at, self._give_up_at)
-        return min(self.pulse.deadline, self._ack_at, self._leave_at)
+        return min(self.pulse.deadline, self._ack_at, self._departures.deadline)
 
     @property
     def sessions(self) -> dict[int, UUID]:
         """What is watched: what the next connection with the same token will bring back."""
         sessions = self._copies.sessions
-        return {index: sessions[index] for index in sessions if index not in self._leaving}
+        return {index: sessions[index] for index in sessions if index not in self._departures.indexes}
 
     @property
     def conditions(self) -> Conditions:
@@ -192,7 +191,7 @@ class Initiator:
             self._channel.renew(now)
             body = codec.encode_heartbeat(self.pulse.beat(now))
             return Output([self._seal(self._channel, Kind.HEARTBEAT, body)], [])
-        if now >= self._leave_at:
+        if self._departures.due(now):
             return Output([self._depart(self._channel, now)], [])
         if now >= self._ack_at:
             return Output([self._acknowledge(self._channel)], [])
@@ -203,6 +202,7 @@ class Initiator:
 
         The server may have told of it already.
         """
+        self._departures.claimed(index)
         return Output([], list[Event](self._copies.name(index, session_id)))
 
     def leave(self, index: int, now: float) -> Output:
@@ -211,10 +211,9 @@ class Initiator:
             return Output([], [])
         if len(self.sessions) == 1:
             return self.close()
-        self._leaving = sorted([*self._leaving, index])
+        self._departures.leave(index, now)
         if not self._connected or self._channel is None:
-            self._leave_at = now  # once there is a connection.
-            return Output([], [])
+            return Output([], [])  # it goes out once there is a connection.
         return Output([self._depart(self._channel, now)], [])
 
     def resync(self, now: float) -> Output:
@@ -320,16 +319,13 @@ class Initiator:
         for fault in faults:
             self._count(fault.outcome)
             output.datagrams.extend(self.resync(now).datagrams)
-        if self._leaving:
-            self._leaving = [index for index in self._leaving if index in self._copies.sessions]
-            if not self._leaving:
-                self._leave_at, self._leaves = inf, 0
+        if self._departures.pending or self._copies.nameless:
+            self._departures.heard(self._copies.nameless, self._copies.over, now)
         output.events.extend(news)
 
     def _depart(self, channel: Channel, now: float) -> bytes:
-        self._leave_at = now + min(MAX_TIMEOUT, self.pulse.round_trip.timeout * 2**self._leaves)
-        self._leaves += 1
-        return self._seal(channel, Kind.LEAVE, codec.encode_leave(self._leaving))
+        self._departures.sent(now, self.pulse.round_trip.timeout)
+        return self._seal(channel, Kind.LEAVE, codec.encode_leave(self._departures.indexes))
 
     def _acknowledge(self, channel: Channel) -> bytes:
         return self._seal(channel, Kind.ACK, codec.encode_held(self._copies.report()))

@@ -14,6 +14,7 @@ from craftnet.messages import Status
 from craftnet.protocols import codec
 from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.copies import MaterialsChanged, ProgressChanged, SessionEnded
+from craftnet.protocols.departures import CLAIM
 from craftnet.protocols.endpoint import SHARED_SIZE, Effect, Gone, Joined, Left, Opened
 from craftnet.protocols.grants import INDEXES, MOST
 from craftnet.protocols.initiator import ACK_DELAY, Closed, Event
@@ -289,6 +290,34 @@ class LeaveTests(SessionsCase):
         self.assertEqual(self.carry(answers[0], 1.0), [SessionEnded(OTHER_SESSION, CloseReason.LEFT)])
         self.assertEqual(left(self.lab.send(self._leave(1), self.now)), [])
         self.assertIsNone(self.peer.finished)
+
+    def test_a_session_that_nobody_claims_is_left(self) -> None:
+        """The answer over HTTP, which would have said what it is, is lost."""
+        _, effects = self.lab.join(self.ticket, UUID(int=4))
+        self.tell(3, running(UUID(int=4)))
+        self.tell(0, running())
+        self.assertEqual(len(self.carry(effects, CLAIM - 1)), 1)
+        self.assertEqual(len(self.peer.sessions.replicas), 4)
+        self.assertEqual(self.carry([], 2.0), [])
+        self.assertEqual([session.index for session in self.peer.sessions.replicas], [0, 1, 2])
+        self.assertEqual(self.client.watch(3, UUID(int=4)).events[-1], SessionEnded(UUID(int=4), CloseReason.LEFT))
+
+    def test_one_that_ends_before_anybody_claims_it_is_not(self) -> None:
+        _, effects = self.lab.join(self.ticket, UUID(int=4))
+        self.tell(3, running(UUID(int=4)))
+        self.carry(effects, 1.0)
+        self.lab.endpoint.end(self.peer, 3, CloseReason.ENDED, self.now)
+        self.carry([], CLAIM + 1)
+        self.assertFalse(self.client._departures.pending)
+        self.assertEqual(self.client.watch(3, UUID(int=4)).events[-1], SessionEnded(UUID(int=4), CloseReason.ENDED))
+
+    def test_one_that_is_claimed_in_time_is_not(self) -> None:
+        _, effects = self.lab.join(self.ticket, UUID(int=4))
+        self.tell(3, running(UUID(int=4)))
+        self.carry(effects, CLAIM - 1)
+        self.client.watch(3, UUID(int=4))
+        self.carry([], CLAIM)
+        self.assertEqual(len(self.peer.sessions.replicas), 4)
 
     def test_leaving_all_of_them(self) -> None:
         for index in (0, 1, 2):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from msgspec import Struct
 
 from craftnet.protocols.records import Heartbeat
@@ -20,6 +22,8 @@ SAMPLES = 8
 
 PROBING = 1.0
 """Seconds between heartbeats while nothing is heard, and before one that was lost is sent again."""
+
+_SAMPLE = struct.Struct("dd")
 
 _LONGEST = 60.0  # seconds; a "round trip" beyond it is a clock that was set.
 
@@ -98,7 +102,7 @@ class Pulse:
         self.offset = 0.0
         self.uncertainty = 0.0
         self.jitter = 0.0
-        self._samples: tuple[tuple[float, float], ...] = ()  # a deque takes 600 bytes from the start.
+        self._samples = b""  # delays and offsets, packed: as tuples, eight of them take 1.1 KB.
         self._newest = 0
         self._heard_us = 0
 
@@ -150,8 +154,8 @@ class Pulse:
         """A round trip of `delay` seconds showed the other clock `offset` seconds ahead of ours."""
         self.round_trip.measured(delay)
         if 0 <= delay <= _LONGEST:
-            self._samples = (*self._samples[1 - SAMPLES :], (delay, offset))
-            least, self.offset = min(self._samples)
+            self._samples = self._samples[(1 - SAMPLES) * _SAMPLE.size :] + _SAMPLE.pack(delay, offset)
+            least, self.offset = min(_SAMPLE.iter_unpack(self._samples))
             self.uncertainty = least / 2
 
     def forget_line(self) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.protocols.records import Heartbeat
-from craftnet.protocols.timing import INITIAL_TIMEOUT, MAX_TIMEOUT, MIN_TIMEOUT, Pulse, RoundTrip
+from craftnet.protocols.timing import INITIAL_TIMEOUT, MAX_TIMEOUT, MIN_TIMEOUT, SAMPLES, Pulse, RoundTrip
 from craftnet.tests.samples import NOW
 
 
@@ -58,6 +58,16 @@ class PulseTests(SynchronousTestCase):
         self._exchange(ours, theirs, NOW, out=0.01, back=0.01, ahead=100.0)
         self._exchange(ours, theirs, NOW + 5, out=0.5, back=0.01, ahead=100.0)
         self.assertAlmostEqual(ours.offset, 100.0, places=5)
+
+    def test_only_the_last_samples_count(self) -> None:
+        """A clock that drifts is followed, however short the round trip once was."""
+        pulse = Pulse()
+        pulse.sampled(0.01, 5.0)
+        for number in range(1, SAMPLES):
+            pulse.sampled(0.2, 6.0)
+            self.assertEqual((pulse.offset, pulse.uncertainty), (5.0, 0.005), number)
+        pulse.sampled(0.1, 7.0)
+        self.assertEqual((pulse.offset, pulse.uncertainty), (7.0, 0.05))
 
     def test_heartbeats_out_of_order_tell_nothing(self) -> None:
         pulse = Pulse()

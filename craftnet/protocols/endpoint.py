@@ -190,7 +190,11 @@ class Endpoint:
         effects: list[Effect] = []
         for connection_id in self._deadlines.due(now):
             peer = self._peers[connection_id]
-            effects += self._settle(peer, peer.tick(now), now)
+            deadline = peer.deadline
+            if deadline > now:  # put off since it was set.
+                self._deadlines.set(connection_id, deadline)
+            else:
+                effects += self._settle(peer, peer.tick(now), now)
         return effects
 
     def shut_down(self, now: float) -> list[Effect]:

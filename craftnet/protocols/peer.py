@@ -156,7 +156,8 @@ class Peer:
     @property
     def deadline(self) -> float:
         """When to call `tick` next, Unix seconds."""
-        return min(self._alarm, self._outbox.deadline)
+        alarm, told = self._alarm, self._outbox.deadline
+        return alarm if alarm < told else told
 
     def receive(self, datagram: bytes, address: Address, now: float) -> list[Send]:
         """Take a datagram that carries our connection id.

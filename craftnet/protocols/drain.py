@@ -35,5 +35,6 @@ def schedule(watchers: int, duration: float, uniform: Callable[[float, float], f
     """
     duration = min(duration, watchers / PACE)
     step = duration / max(1, watchers)
-    times = [number * step + uniform(0.0, step) for number in range(watchers)]
+    # Rounding may exchange two neighbours.
+    times = sorted(number * step + uniform(0.0, step) for number in range(watchers))
     return [Closing(at, duration - at + uniform(0.0, max(duration, SPREAD))) for at in times]

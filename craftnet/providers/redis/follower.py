@@ -112,13 +112,14 @@ class Follower(Service):
             return
         self._interrupting = True
         asked = Deferred.fromCoroutine(self._asking.ask("CLIENT", "UNBLOCK", self._client))
-        asked.addErrback(lambda failure: failure.trap(Unavailable) and None)
-        asked.addCallback(self._interrupted)
+        asked.addBoth(self._interrupted)
 
-    def _interrupted(self, _: int | None) -> None:
+    def _interrupted(self, answer: int | Failure) -> None:
         """It may not have held the question yet, or there is more to ask since: look again."""
         if self.running:
             self._again = self._reactor.callLater(0.01, self._look_again)
+        if isinstance(answer, Failure):
+            answer.trap(Unavailable)
 
     def _look_again(self) -> None:
         self._interrupting = False

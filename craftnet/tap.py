@@ -13,6 +13,7 @@ from twisted.python.usage import Options as UsageOptions
 from craftnet import __version__
 from craftnet.access.limits import BURST, Limits
 from craftnet.access.networks import Networks
+from craftnet.bereavement import Bereavement
 from craftnet.errors import ConfigurationError
 from craftnet.registry import help_text
 from craftnet.service import Craftnet, Settings, build, check_workers
@@ -211,7 +212,11 @@ def makeService(options: Options) -> IService:  # the name twistd looks for.
 
 def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | Supervisor:
     workers = int(options["workers"])
-    if workers == 1 or settings.worker is not None:
+    if settings.worker is not None:
+        worker = build(settings, reactor, os.environ)
+        Bereavement(reactor).setServiceParent(worker)
+        return worker
+    if workers == 1:
         return build(settings, reactor, os.environ)
     check_workers(settings, reactor, os.environ)
     from craftnet.supervisor import Supervisor  # here and not above: Twisted's process monitor imports the reactor.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ from typing import Any, cast
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IListeningPort, IProcessTransport, ITransport
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
@@ -99,7 +102,8 @@ class Node:
         transport, self._transport = self._transport, None
         if transport is None:
             return None
-        transport.signalProcess(signal_number)
+        with contextlib.suppress(ProcessExitedAlready):
+            transport.signalProcess(signal_number)
         return await self._process.ended
 
 
@@ -182,3 +186,10 @@ class _Front(_Half):
             front.resumeProducing()
         elif back.transport is not None:
             back.transport.loseConnection()
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections at a port of this machine."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False

@@ -67,6 +67,7 @@ PLACES = {
     "craftnet.client": "client",
     "craftnet.announcer": "composition",
     "craftnet.checks": "composition",
+    "craftnet.bereavement": "composition",
     "craftnet.collector": "composition",
     "craftnet.openfiles": "composition",
     "craftnet.service": "composition",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -24,7 +22,7 @@ from craftnet.service import Craftnet, Settings, build
 from craftnet.tap import Options
 from craftnet.tests.authority import insist
 from craftnet.tests.live import envelope
-from craftnet.tests.nodes import Node
+from craftnet.tests.nodes import Node, listens
 from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer, free_port
 from craftnet.tests.samples import PLAYER, RECIPE, SESSION
@@ -208,13 +206,6 @@ class BalancerTests(TestCase):
         (Path(folder) / "nginx.conf").write_text(changed(DEPLOY / "nginx.conf", ports))
         await self.balance([command, "-p", folder, "-c", f"{folder}/nginx.conf", "-g", "daemon off;"], port)
         await self.go_on(nodes)
-
-
-def listens(port: int) -> bool:
-    """Whether somebody takes connections at a port of this machine."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
 
 
 def changed(file: Path, texts: dict[str, str]) -> str:

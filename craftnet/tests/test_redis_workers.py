@@ -13,7 +13,7 @@ from craftnet.client.udp import UdpTransport
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.tests.authority import insist
 from craftnet.tests.live import envelope
-from craftnet.tests.nodes import Node
+from craftnet.tests.nodes import Node, listens
 from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer, free_port
 from craftnet.tests.samples import PLAYER, RECIPE, SESSION
@@ -70,6 +70,16 @@ class WorkersTests(TestCase):
         self.assertEqual(await self.node.end(signal.SIGTERM), 0)
         await until(lambda: all(seen.endings for seen in watchers))
         self.assertEqual([seen for seen in watchers if "(1001)" not in seen.endings[0].reason], [])
+
+    async def test_bereaved(self) -> None:
+        """Without the process that started them, nobody would stop the workers: they do it themselves, in order."""
+        await self.publish("session.start", {"player_id": str(PLAYER), "recipe_id": str(RECIPE)})
+        watchers = [self.watch() for _ in range(WATCHERS)]
+        await until(lambda: all(seen.percents for seen in watchers))
+        os.kill(self.node.pid, signal.SIGKILL)
+        await until(lambda: all(seen.endings for seen in watchers))
+        self.assertEqual([seen for seen in watchers if "(1001)" not in seen.endings[0].reason], [])
+        await until(lambda: not listens(self.node.port))
 
     async def listening(self, times: int) -> None:
         """Wait until so many workers have listened since the start."""

@@ -1,0 +1,33 @@
+"""A worker and its supervisor."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.bereavement import LOOK, Bereavement
+
+
+class Reactor(Clock):
+    """Counts how often it was stopped."""
+
+    stops = 0
+
+    def stop(self) -> None:
+        """One more."""
+        self.stops += 1
+
+
+class BereavementTests(SynchronousTestCase):
+    def test_stops_once(self) -> None:
+        reactor, parent = Reactor(), 4711
+        service = Bereavement(reactor, lambda: parent)
+        service.startService()
+        reactor.advance(10 * LOOK)
+        self.assertEqual(reactor.stops, 0)
+        parent = 1
+        for _ in range(3):
+            reactor.advance(LOOK)
+        self.assertEqual(reactor.stops, 1)
+        service.stopService()
+        self.assertEqual(reactor.getDelayedCalls(), [])

@@ -30,7 +30,8 @@ class RedisServer:
     def __init__(self, *options: str, durable: bool = False) -> None:
         self.port = free_port()
         self.folder = tempfile.mkdtemp(prefix="craftnet-redis-")
-        self._options = ("--appendonly", "yes" if durable else "no", *options)
+        # By default Redis holds a write back while the disk is busy, for up to two seconds, and answers all the same.
+        self._options = ("--appendonly", "yes" if durable else "no", "--appendfsync", "always", *options)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -18,6 +18,7 @@ _SEALED = {int(kind): kind for kind in Kind if kind not in (Kind.HELLO, Kind.CHA
 _sealed_header = derive(
     layouts.SealedHeader,
     kind=Conversion(
+        most=31,  # five bits.
         means="{} in SEALED",
         value="SEALED[{}]",
         fault="a kind of no sealed datagram",

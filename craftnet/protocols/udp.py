@@ -72,7 +72,8 @@ class PeerWatcher:
         self._server.end(self._peer, self._index, CloseReason.of(code))
 
 
-_MESSAGE = codec.first_byte(Kind.MESSAGE)
+_MESSAGES = frozenset({codec.first_byte(Kind.MESSAGE), codec.first_byte(Kind.MESSAGE) | codec.PHASE})
+"""First bytes of what is packed."""
 
 
 class UdpServer(DatagramProtocol):
@@ -208,7 +209,7 @@ class UdpServer(DatagramProtocol):
         try:
             if self._socket is not None:
                 self._socket.sendto(datagram, address)
-                if datagram[0] & ~codec.PHASE == _MESSAGE:
+                if datagram[0] in _MESSAGES:
                     self._metrics.datagram("packed")
         except OSError:
             # EAGAIN, ENOBUFS, an unreachable network: to the protocol a lost datagram like any other.

@@ -3,7 +3,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
+from craftnet.protocols.channel import Channel
 from craftnet.protocols.keys import OFTEN, HandshakeKey, SessionToken, client_key, server_key
+from craftnet.protocols.rotation import OpeningKeys, SealingKeys
 
 SECRET = bytes(range(32))
 
@@ -60,6 +62,12 @@ class TrafficKeyTests(SynchronousTestCase):
         self.assertRaises(BadDatagram, self.key.open, 1 + 2**32, b"header", sealed)
         self.assertRaises(BadDatagram, self.key.open, 1, b"headed", sealed)
         self.assertRaises(BadDatagram, self.key.open, 1, b"header", sealed[:-1] + bytes([sealed[-1] ^ 1]))
+
+    def test_what_holds_secrets_hides_them(self) -> None:
+        channel = Channel.of(1, self.key, self.key.successor())
+        shown = repr([self.key, HandshakeKey.of(SECRET), SealingKeys(self.key), OpeningKeys(self.key), channel])
+        for secret in (SECRET, self.key._secrets, self.key._secrets[:16], HandshakeKey.of(SECRET)._key):
+            self.assertNotIn(repr(secret)[2:-1], shown)
 
     def test_often_used_it_is_as_before(self) -> None:
         for sequence in range(3 * OFTEN):

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet import reactor, ssl
 from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.portforward import ProxyFactory
 from twisted.python.filepath import FilePath
@@ -20,7 +21,7 @@ from craftnet.specs import parse_spec
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.contracts import SessionRecorder, complete
 from craftnet.tests.contracts_cluster import TOKEN, RevocationRecorder
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_nodes import WAIT, RedisTestCase, until
 from craftnet.tests.redis_server import RedisServer, Sentinel, free_port
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 from craftnet.tests.test_redis_faults import insist
@@ -110,6 +111,7 @@ class FailOverTests(SentinelTestCase):
         await until(lambda: node.revocations.loads == 2 and node.revocations.complete)
         while node.places.name in (None, former) or not node.places.settled:
             await node.places.renew()
+            await deferLater(reactor, WAIT)  # without a connection, renewing waits for nothing.
         self.assertEqual(self.replica.command("ZCARD", "test:revoked"), b":1\r\n")
         taken = self.replica.command("HGET", f"test:places:{node.places.name}", str(PLAYER))
         self.assertEqual(taken, b"$1\r\n2\r\n")

@@ -150,7 +150,7 @@ class Recorder:
 
 
 class UdpFeedTests(LiveTestCase):
-    """The same session over UDP, with this project's own client: nobody else speaks the protocol."""
+    """The same session over UDP, with the client of this package; `test_node_udp` has another."""
 
     async def test_life_of_a_session(self) -> None:
         """Every change reaches the peer at once; the end of the session ends the watch."""

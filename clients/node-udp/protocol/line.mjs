@@ -1,0 +1,53 @@
+const SAMPLES = 8;
+const [FIRST_TIMEOUT, LEAST, MOST] = [1.0, 0.1, 5.0];
+const MICRO = 1e6;
+
+/** Round trip, resend timeout and the offset of the server's clock, from heartbeats. Times are seconds unless they are BigInts. */
+export class Line {
+  #samples = [];
+  #smoothed = null;
+  #variation = 0;
+
+  /** The newest heartbeat that came in, to be echoed. */
+  heard = { sequence: 0, sent: 0n, arrived: 0n };
+
+  /** Take a heartbeat that arrived at `now` (BigInt, Unix microseconds). */
+  take(sequence, { sent, echoed, received }, now) {
+    if (sequence > this.heard.sequence) this.heard = { sequence, sent, arrived: now };
+    if (echoed === 0n) return;
+    const roundTrip = Number(now - echoed - (sent - received)) / MICRO;
+    if (roundTrip < 0) return;
+    const offset = Number(received - echoed + (sent - now)) / 2 / MICRO;
+    this.#samples = [...this.#samples, { roundTrip, offset }].slice(-SAMPLES);
+    this.#smooth(roundTrip);
+  }
+
+  #smooth(roundTrip) {
+    if (this.#smoothed === null) {
+      this.#smoothed = roundTrip;
+      this.#variation = roundTrip / 2;
+      return;
+    }
+    this.#variation += (Math.abs(this.#smoothed - roundTrip) - this.#variation) / 4;
+    this.#smoothed += (roundTrip - this.#smoothed) / 8;
+  }
+
+  /** How far the server's clock is ahead, by the sample with the shortest round trip; null before the first. */
+  get offset() {
+    return this.#shortest()?.offset ?? null;
+  }
+
+  get roundTrip() {
+    return this.#shortest()?.roundTrip ?? null;
+  }
+
+  #shortest() {
+    return this.#samples.reduce((best, sample) => (best && best.roundTrip <= sample.roundTrip ? best : sample), null);
+  }
+
+  /** After how long something that was not acknowledged is sent again (RFC 6298). */
+  get timeout() {
+    if (this.#smoothed === null) return FIRST_TIMEOUT;
+    return Math.min(Math.max(this.#smoothed + 4 * this.#variation, LEAST), MOST);
+  }
+}

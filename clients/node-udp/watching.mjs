@@ -1,0 +1,82 @@
+import { connect, ConnectFailed } from "./connect.mjs";
+import { Feed } from "./feed.mjs";
+
+const [FIRST_WAIT, LONGEST_WAIT] = [0.5, 30];
+const SHUTTING_DOWN = 2;
+const BROKEN = 3;
+const TRANSIENT = new Set([429, 500, 502, 503, 504]);
+
+/** Whether to connect again after the end of a connection. */
+function comesBack({ event, reason }) {
+  return event === "silence" || event === "unreachable" || reason === SHUTTING_DOWN || reason === BROKEN;
+}
+
+/** Watches sessions of a player, over one connection where the server agrees, and comes back when one breaks. */
+export class Watching {
+  #feeds = new Set();
+  #attempts = 0;
+  #stopped = false;
+
+  /** `account`: { url, player, bearer, more }, `more` being what …/connect is asked for besides; `tell(event)`. */
+  constructor(account, tell) {
+    this.account = account;
+    this.tell = tell;
+  }
+
+  /** Watch these sessions; with a feed that has room, over that. Ends when all are connected or given up. */
+  async open(sessions, feed = null) {
+    for (const session of sessions) {
+      const answer = await this.#ask(session, feed);
+      if (!answer || this.#stopped) continue;
+      if (feed && !feed.over && answer.session_token === feed.token) feed.join(answer.session_index ?? 0, session);
+      else feed = this.#begin(answer, session);
+    }
+  }
+
+  leave(session) {
+    for (const feed of this.#feeds) feed.leave(session);
+  }
+
+  stop() {
+    this.#stopped = true;
+    for (const feed of this.#feeds) feed.leaveAll();
+  }
+
+  show() {
+    for (const feed of this.#feeds) feed.show();
+  }
+
+  async #ask(session, feed) {
+    const { url, player, bearer, more } = this.account;
+    while (!this.#stopped) {
+      try {
+        const shared = feed && !feed.over ? { session_token: feed.token } : {};
+        return await connect(url, session, player, bearer, { ...more, ...shared });
+      } catch (error) {
+        const status = error instanceof ConnectFailed ? error.status : null;
+        this.tell({ event: "not_connected", session, status, message: error.message });
+        if (status !== null && !TRANSIENT.has(status)) return null;
+        await this.#pause(error.retryAfter ?? 0);
+      }
+    }
+  }
+
+  #begin(answer, session) {
+    const feed = new Feed(answer, session, (event, from) => this.#heard(event, from));
+    this.#feeds.add(feed);
+    return feed;
+  }
+
+  #heard(event, feed) {
+    this.tell(event);
+    if (event.event === "connected") this.#attempts = 0;
+    if (!feed?.over || !this.#feeds.delete(feed)) return;
+    if (comesBack(event) && !this.#stopped) this.#pause(0).then(() => this.open(feed.open));
+  }
+
+  /** Exponential backoff with full jitter, after at least so many seconds. */
+  #pause(least) {
+    const most = Math.min(FIRST_WAIT * 2 ** this.#attempts++, LONGEST_WAIT);
+    return new Promise((resolve) => setTimeout(resolve, (least + Math.random() * most) * 1000));
+  }
+}

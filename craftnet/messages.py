@@ -231,6 +231,10 @@ class UdpConnectRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """That of a connection the client has, to hear of this session over it, too."""
 
 
+USUAL_TOLERANCE = 0.5
+"""Points of progress that UDP clients expect when they are not told."""
+
+
 class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a client needs to open a UDP session."""
 
@@ -239,7 +243,7 @@ class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
     compression_enabled: bool
     negotiated_packet_size: Annotated[int, Meta(ge=64, le=65536)]
     heartbeat_interval: Annotated[int, Meta(ge=1000, le=30000)]
-    progress_tolerance: Annotated[float, Meta(ge=0, le=100)] = 0.5
+    progress_tolerance: Annotated[float, Meta(ge=0, le=100)] = USUAL_TOLERANCE
     """Points of progress by which what the server tells may be off before it is told again."""
     session_index: Annotated[int, Meta(ge=0, le=255)] = 0
     """What the connection's datagrams call the session."""

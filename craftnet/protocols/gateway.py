@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from craftnet.access.principal import Principal
 from craftnet.addresses import HostPort
 from craftnet.claims import Seen, what_was_seen
-from craftnet.messages import UdpConnectRequest, UdpConnectResponse
+from craftnet.messages import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.agreement import PATH_SIZE, agree
@@ -71,7 +71,8 @@ class UdpGateway(Service):
         self._reactor = reactor
         self._heartbeat_ms = heartbeat_ms
         self._path_size = path_size
-        self._tolerance = tolerance
+        # msgspec leaves out what is the default itself, and not what is equal to it.
+        self._tolerance = USUAL_TOLERANCE if tolerance == USUAL_TOLERANCE else tolerance
         self._tickets = TicketStore(os.urandom)
         self._metrics = metrics
         self._refusals = Refusals()

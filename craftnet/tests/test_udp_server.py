@@ -22,7 +22,7 @@ from craftnet.addresses import HostPort
 from craftnet.closecodes import CloseCode
 from craftnet.errors import NotFound, Unavailable
 from craftnet.interfaces import IWatcher
-from craftnet.messages import UdpConnectRequest, UdpConnectResponse
+from craftnet.messages import UdpConnectRequest, UdpConnectResponse, to_json
 from craftnet.model import Progress
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.agreement import PATH_SIZE, PLAIN, agreed
@@ -357,6 +357,20 @@ class OpenGatewayTests(SynchronousTestCase):
 
     def test_clients_are_told_how_exact_they_are_kept(self) -> None:
         self.assertEqual(self.answer.progress_tolerance, 0.25)
+
+    def test_the_usual_is_not_told(self) -> None:
+        """However the number came about."""
+        gateway = UdpGateway(
+            HostPort("127.0.0.1", 0),
+            None,
+            OneSession(),
+            self.metrics,
+            self.clock,  # type: ignore[arg-type]  # enough of a reactor: no socket is opened.
+            tolerance=float("0.5"),
+        )
+        request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
+        answer = gateway.connect(SESSION, PLAYER, request, NOW + 600, NOW)
+        self.assertNotIn(b"progress_tolerance", to_json(answer))
 
     def test_the_line_is_in_the_metrics(self) -> None:
         self._live(12)

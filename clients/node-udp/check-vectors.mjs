@@ -4,6 +4,7 @@ import { deepStrictEqual } from "node:assert";
 import { readFileSync } from "node:fs";
 
 import * as bodies from "./protocol/bodies.mjs";
+import { Connection } from "./protocol/connection.mjs";
 import { hello, parseChallenge, response } from "./protocol/handshake-datagrams.mjs";
 import { Generation, handshakeKey } from "./protocol/keys.mjs";
 import { Kind } from "./protocol/kinds.mjs";
@@ -11,7 +12,8 @@ import { MessageParts } from "./protocol/message-parts.mjs";
 import { materialsRecord, parsePosted, progressRecord } from "./protocol/posted.mjs";
 import { parseRecords } from "./protocol/records.mjs";
 import { Refused } from "./protocol/refused.mjs";
-import { Opener, seal, unseal } from "./protocol/sealing.mjs";
+import { Opener, Sealer, seal, unseal } from "./protocol/sealing.mjs";
+import { Sessions } from "./protocol/sessions.mjs";
 import { formatToken, parseToken } from "./protocol/token.mjs";
 
 const path = process.argv[2] ?? new URL("../../protocol/vectors.json", import.meta.url);
@@ -40,6 +42,7 @@ function plain(value) {
   );
 }
 
+/** The outcome that it is refused with; null when it is not. */
 function refusal(act) {
   try {
     act();
@@ -47,7 +50,7 @@ function refusal(act) {
     if (error instanceof Refused) return error.outcome;
     throw error;
   }
-  return "nothing refused it";
+  return null;
 }
 
 function generations(sender) {
@@ -158,12 +161,26 @@ for (const { name, kind, body, outcome } of vectors.malformed_bodies) {
   check("malformed bodies", name, () => deepStrictEqual(refusal(() => BODIES[kind][0](octets(body))), outcome));
 }
 
+/** A client's end that has sealed one datagram: what becomes of those that it is given. */
+function receiver() {
+  const opener = new Opener(connectionId, keys.server[0]);
+  const sealer = new Sealer(connectionId, keys.client[0], 1);
+  const means = { sealer, opener, interval: 5, packetSize: 1200, compressed: true, sessions: new Sessions() };
+  const connection = new Connection(means, { datagrams: [], events: [] }, 1_800_000_000);
+  return (datagram) => refusal(() => connection.receive(octets(datagram), 1_800_000_000)) ?? "accepted";
+}
+
 for (const { name, datagram, outcome } of vectors.malformed_datagrams) {
   check("malformed datagrams", name, () => {
-    const opener = new Opener(connectionId, keys.server[0]);
-    opener.open(octets(vectors.sealed.find(({ from, sequence }) => from === "server" && sequence === 1).datagram));
-    deepStrictEqual(refusal(() => opener.open(octets(datagram))), outcome);
+    const receive = receiver();
+    const first = vectors.sealed.find(({ from, sequence }) => from === "server" && sequence === 1);
+    deepStrictEqual([receive(first.datagram), receive(datagram)], ["accepted", outcome]);
   });
+}
+
+const receiveInTurn = receiver();
+for (const { name, datagram, outcome } of vectors.arrivals) {
+  check("arrivals", name, () => deepStrictEqual(receiveInTurn(datagram), outcome));
 }
 
 console.log(JSON.stringify(counts));

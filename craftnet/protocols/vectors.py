@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from craftnet.messages import ChangeType, MaterialChange, MaterialProblem, Status
 from craftnet.model import Progress
-from craftnet.protocols import codec, message_vectors
+from craftnet.protocols import arrival_vectors, codec, message_vectors
 from craftnet.protocols.keys import (
     HandshakeKey,
     SessionToken,
@@ -59,6 +59,7 @@ CLIENT_NONCE = b"c" * 16
 SERVER_NONCE = b"s" * 16
 COOKIE = Cookie(1_800_000_000_000_000, SERVER_NONCE, b"k" * 16)
 GENERATIONS = 3
+"""How many of each direction have their keys in the file."""
 
 _SESSION = UUID("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa")
 _IRON, _COPPER = UUID(int=0x11), UUID(int=0x22)
@@ -122,7 +123,7 @@ SEALED: tuple[tuple[str, str, int, int, Kind, bytes], ...] = (
     ("a challenge", "server", 0, 3, Kind.PATH_CHALLENGE, codec.encode_probe(b"12345678")),
     ("its answer", "client", 0, 5, Kind.PATH_RESPONSE, codec.encode_probe(b"12345678")),
     ("after a rotation", "client", 1, 6, Kind.RESYNC, b""),
-    ("after two rotations", "server", 2, 70_000, Kind.RESYNC, b""),
+    ("after two rotations", "server", 2, 70_000, Kind.CLOSE, codec.encode_close(CloseReason.GOING_AWAY)),
     ("part of a message", "server", 0, 9, Kind.MESSAGE, codec.encode_fragment(Fragment(1, 2, 300, b"packed"))),
     ("the end", "server", 0, 4, Kind.CLOSE, codec.encode_close(CloseReason.ENDED)),
 )
@@ -157,17 +158,23 @@ MALFORMED_STATES = {
         "0300000003000100000001010000000000000000000000000000001100000001" + "00",
         "out_of_range",
     ),
+    "no rows of a table that has some": ("0300000003" + "0001" + "0000" + "0000" + "00", "out_of_range"),
     "more problems than rows": ("0300000003000000010000" + "00", "out_of_range"),
     "a row without a quantity": ("030000000300010000000001" + "00" * 15 + "11" + "ffffffff" + "00", "out_of_range"),
     "rows cut short": ("030000000300010000000001" + "00" * 15 + "11", "truncated"),
     "no problems": ("040000000300" + "0000", "out_of_range"),
     "an unknown problem": ("0400000003000001" + "0000" + "04" + "00000001" * 2 + "0000", "out_of_range"),
+    "a problem that requires 0": (
+        "0400000003000001" + "0000" + "00" + "00000000" + "00000001" + "0000",
+        "out_of_range",
+    ),
     "a difference from itself": ("050000000700000a01385708", "out_of_range"),
     "a difference of nothing": ("050000000701000a00", "out_of_range"),
     "a change of nothing": ("050000000701000a0130", "out_of_range"),
     "row 10 of 10": ("050000000701000a01a80c", "out_of_range"),
     "a quantity with a leading zero": ("050000000701000a013808", "out_of_range"),
     "an unknown quantity": ("050000000701000a0139f8", "out_of_range"),
+    "a quantity of FFFFFFFF": ("050000000701000a01" + "3907fffffff8", "out_of_range"),
     "a bit that fills up": ("050000000701000a01385709", "reserved"),
     "a difference cut short": ("050000000701000a013857", "truncated"),
     "a secret cut short": ("06" + "00" * 31, "truncated"),
@@ -181,6 +188,7 @@ MALFORMED_BODIES = {
     "a heartbeat with more behind it": (Kind.HEARTBEAT, "00" * 25, "trailing"),
     "a close without a reason": (Kind.CLOSE, "", "truncated"),
     "an unknown reason": (Kind.CLOSE, "08", "out_of_range"),
+    "no reason": (Kind.CLOSE, "00", "out_of_range"),
     "an acknowledgement without a version": (Kind.ACK, "", "truncated"),
     "an acknowledgement with part of a session": (Kind.ACK, "00000003" + "0100", "trailing"),
     "an acknowledgement of the same session twice": (Kind.ACK, "00000003" + "0100000001" * 2, "out_of_range"),
@@ -294,6 +302,7 @@ def document() -> Json:
             for name, (kind, body, outcome) in MALFORMED_BODIES.items()
         ],
         "malformed_datagrams": list(_malformed_datagrams()),
+        "arrivals": list(_arrivals()),
     }
 
 
@@ -342,25 +351,49 @@ def _sealed() -> Iterable[Json]:
 
 
 def _malformed_datagrams() -> Iterable[Json]:
-    """What a client refuses that has opened nothing but the server's datagram 1 of generation 0."""
-    _, _, good = sealed("server", 0, 2, Kind.RESYNC, b"")
-    _, _, first = sealed("server", 0, 1, Kind.HEARTBEAT, SEALED[1][5])
-    _, _, own = sealed("client", 0, 2, Kind.RESYNC, b"")
+    """What a client refuses that has sealed fewer than 9 datagrams, and opened one: the server's first."""
+    body = SEALED[1][5]
+    _, _, good = sealed("server", 0, 2, Kind.HEARTBEAT, body)
+    _, _, first = sealed("server", 0, 1, Kind.HEARTBEAT, body)
+    _, _, own = sealed("client", 0, 2, Kind.HEARTBEAT, body)
+    _, _, zeroth = sealed("server", 0, 0, Kind.HEARTBEAT, body)
     flipped = bytearray(good)
     flipped[-1] ^= 1
     for name, datagram, outcome in (
         ("empty", b"", "truncated"),
         ("30 bytes", good[:30], "truncated"),
         ("a flipped bit of the tag", bytes(flipped), "forged"),
-        ("another kind", bytes([good[0] + 1]) + good[1:], "forged"),
+        ("another kind", bytes([codec.first_byte(Kind.CLOSE)]) + good[1:], "forged"),
         ("another key phase", bytes([good[0] ^ codec.PHASE]) + good[1:], "forged"),
         ("another sequence", good[:6] + b"\x03" + good[7:], "forged"),
         ("another version", bytes([good[0] ^ 0xC0]) + good[1:], "reserved"),
         ("another connection", good[:4] + b"\x00" + good[5:], "unknown_connection"),
         ("what was received before", first, "replayed"),
         ("our own", own, "forged"),
+        ("before the first", zeroth, "stale"),
+        ("an acknowledgement of what was never sent", _acknowledging(9, 0), "out_of_range"),
+        ("an acknowledgement of what came before the first", _acknowledging(1, 1), "out_of_range"),
     ):
         yield {"name": name, "datagram": datagram.hex(), "outcome": outcome}
+
+
+def _acknowledging(newest: int, earlier: int) -> bytes:
+    """The server's datagram 2, with this acknowledgement."""
+    header = codec.encode_sealed_header(0, Kind.HEARTBEAT, CONNECTION_ID, 2)
+    content = codec.encode_acknowledgement(newest, earlier) + SEALED[1][5]
+    return header + traffic_key("server", 0).seal(2, header, content)
+
+
+def _arrivals() -> Iterable[Json]:
+    for name, sequence, generation, outcome in arrival_vectors.ARRIVALS:
+        _, _, datagram = sealed("server", generation, sequence, Kind.HEARTBEAT, SEALED[1][5])
+        yield {
+            "name": name,
+            "sequence": sequence,
+            "generation": generation,
+            "datagram": datagram.hex(),
+            "outcome": outcome,
+        }
 
 
 if __name__ == "__main__":

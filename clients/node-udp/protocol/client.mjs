@@ -53,7 +53,8 @@ export class Client {
     demand(opener, "unknown_connection");
     const { negotiated_packet_size: packetSize } = this.agreed;
     const interval = this.agreed.heartbeat_interval / 1000; // it is told in milliseconds
-    const means = { sealer, opener, interval, packetSize, sessions: this.sessions };
+    const compressed = this.agreed.compression !== undefined;
+    const means = { sealer, opener, interval, packetSize, compressed, sessions: this.sessions };
     const connection = new Connection(means, this.#out, now);
     try {
       connection.receive(datagram, now);
@@ -83,7 +84,7 @@ export class Client {
 
   /** The session with this index was joined to the connection, by …/connect. */
   join(index) {
-    this.sessions.at(index);
+    this.sessions.claim(index);
   }
 
   /** Hear no more of the sessions with these indexes. */

@@ -19,13 +19,13 @@ const micros = (now) => BigInt(Math.round(now * 1e6));
  * happened are appended to `out`, { datagrams, events }.
  */
 export class Connection {
-  constructor({ sealer, opener, interval, packetSize, sessions }, out, now) {
+  constructor({ sealer, opener, interval, packetSize, compressed, sessions }, out, now) {
     Object.assign(this, { sealer, opener, interval, sessions, out });
     this.arrived = new Acknowledgements();
     this.line = new Line();
     this.rotation = new Rotation(sealer);
     this.reports = new Reports();
-    this.messages = new MessageParts(packetSize);
+    this.messages = compressed ? new MessageParts(packetSize) : null;
     this.over = false;
     this.heardAt = now;
     this.beaten = { at: -Infinity, sent: 0n };
@@ -52,10 +52,11 @@ export class Connection {
   #take(kind, sequence, body, now) {
     switch (kind) {
       case Kind.STATE:
-        return this.#apply(parseRecords(body), sequence);
+        return this.#apply(parseRecords(body), sequence, now);
       case Kind.MESSAGE: {
+        demand(this.messages, "type");
         const whole = this.messages.take(sequence, bodies.parseMessagePart(body));
-        return whole && this.#apply(parseRecords(whole.content), whole.sequence);
+        return whole && this.#apply(parseRecords(whole.content), whole.sequence, now);
       }
       case Kind.HEARTBEAT:
         return this.#heartbeatArrived(sequence, bodies.parseHeartbeat(body), now);
@@ -66,12 +67,12 @@ export class Connection {
     }
   }
 
-  #apply(records, sequence) {
+  #apply(records, sequence, now) {
     const told = new Set();
-    let session = this.sessions.at(0);
+    let session = this.sessions.told(0, now);
     for (const record of records) {
       if (record.record === "Selector") {
-        session = this.sessions.at(record.session);
+        session = this.sessions.told(record.session, now);
       } else if (record.record === "FreshSecret") {
         this.#renewed(record.secret, sequence);
       } else {
@@ -116,7 +117,7 @@ export class Connection {
   get due() {
     if (this.over) return Infinity;
     const resync = this.resync.wanted ? this.resync.next : Infinity;
-    return Math.min(this.#silent, this.reports.due, this.#beat, resync, this.leaving.due);
+    return Math.min(this.#silent, this.reports.due, this.#beat, resync, this.leaving.due, this.sessions.due);
   }
 
   get #silent() {
@@ -135,6 +136,7 @@ export class Connection {
     if (now >= this.reports.due) this.#report();
     if (now >= this.#beat) this.#heartbeat(now);
     if (now >= this.leaving.due) this.#leave(now);
+    if (now >= this.sessions.due) this.leave(this.sessions.unclaimed(now), now);
     if (this.resync.wanted && now >= this.resync.next) {
       this.resync = { wanted: false, next: now + RESYNC_PAUSE };
       this.#send(Kind.RESYNC);

@@ -20,7 +20,7 @@ function problem(bits, row) {
   return {
     row,
     problem: values.PROBLEMS[bits.take(2)],
-    required_quantity: number(bits),
+    required_quantity: values.required(number(bits)),
     available_quantity: number(bits),
     required_quality: values.quality(bits.take(7)),
     available_quality: values.quality(bits.take(7)),

@@ -46,11 +46,10 @@ export class Handshake {
     return now >= this.deadline;
   }
 
-  /** Take a CHALLENGE. Throws Refused. A second one changes nothing. */
+  /** Take a CHALLENGE. Throws Refused; (repeated) for one that does not answer our HELLO, or another that does. */
   challenged(datagram, now) {
     const challenge = parseChallenge(this.key, this.connectionId, datagram);
-    demand(challenge.clientNonce.equals(this.clientNonce), "forged");
-    if (this.sealer) return;
+    demand(!this.sealer && challenge.clientNonce.equals(this.clientNonce), "repeated");
     const keys = (sender) => Generation.first(this.secret, this.clientNonce, challenge.serverNonce, sender);
     this.sealer = new Sealer(this.connectionId, keys("client"));
     this.opener = new Opener(this.connectionId, keys("server"));

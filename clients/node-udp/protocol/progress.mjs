@@ -1,4 +1,5 @@
 const MOST = 99.99; // completion is only ever told
+const WENT_BACK = 3; // points; what is told may lie less below what was shown, by the error of what was held before
 
 /** The percent that a progress as told has reached at `now`, Unix seconds on the server's clock. */
 export function percentAt(progress, now) {
@@ -10,19 +11,17 @@ export function percentAt(progress, now) {
   return elapsed < remaining ? Math.min(percent + ((100 - percent) * elapsed) / remaining, MOST) : MOST;
 }
 
-/** What a player is shown: never backwards, unless a smaller percent is told. */
+/** What a player is shown: never backwards, unless the craft itself went back. */
 export class Shown {
   #told = null;
   #shown = 0;
 
   /** The percent to show at `now` for the progress held. */
   at(progress, now) {
-    if (this.#told !== progress) {
-      if (this.#told && progress.percent < this.#told.percent) this.#shown = 0;
-      this.#told = progress;
-    }
     const percent = percentAt(progress, now);
-    this.#shown = progress.status === "active" ? Math.max(this.#shown, percent) : percent;
+    const wentBack = this.#told !== progress && percent < this.#shown - WENT_BACK;
+    this.#told = progress;
+    this.#shown = wentBack ? percent : Math.max(this.#shown, percent);
     return this.#shown;
   }
 }

@@ -40,6 +40,7 @@ function materialsPart(reader) {
     return { material_id, quantity, quality: values.quality(quality), problem: null };
   });
   demand(problems <= rows && first + materials.length <= rows, "out_of_range");
+  demand(materials.length > 0 || rows === 0, "out_of_range");
   return { record: "MaterialsPart", version, rows, problems, first, materials };
 }
 
@@ -51,7 +52,7 @@ function problemsPart(reader) {
     return {
       row,
       problem: values.named(values.PROBLEMS, problem),
-      required_quantity: values.known(required),
+      required_quantity: values.required(values.known(required)),
       available_quantity: values.known(available),
       required_quality: values.quality(reader.u8()),
       available_quality: values.quality(reader.u8()),

@@ -19,6 +19,12 @@ export function known(number) {
   return number === UNKNOWN ? null : number;
 }
 
+/** A quantity that is required, not 0. */
+export function required(quantity) {
+  demand(quantity !== 0, "out_of_range");
+  return quantity;
+}
+
 /** Percent, from hundredths. */
 export function percent(hundredths) {
   demand(hundredths <= 10000, "out_of_range");

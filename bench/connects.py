@@ -48,7 +48,7 @@ from craftnet.interfaces import IBackend, ISharedPlaces
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
-from craftnet.protocols.websocketfactory import FeedFactory
+from craftnet.protocols.websocket.factory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions

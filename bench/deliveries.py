@@ -21,7 +21,7 @@ from twisted.internet.task import deferLater, react
 
 from craftnet.messages import Status
 from craftnet.model import Progress
-from craftnet.protocols import frames
+from craftnet.protocols.websocket import frames
 from craftnet.state import SessionState
 from craftnet.updates import Update, progress_update
 

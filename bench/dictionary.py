@@ -1,9 +1,9 @@
 """Makes a preset dictionary for `craftnet.json.lz4.v1`: what the feeds' messages have in common, the commonest last.
 
 A dictionary that was published never changes. To publish a better one, write it under the next id and add that to
-craftnet/protocols/compression.py.
+craftnet/protocols/websocket/compression.py.
 
-    python bench/dictionary.py craftnet/protocols/dictionaries/2.lz4dict
+    python bench/dictionary.py craftnet/protocols/websocket/dictionaries/2.lz4dict
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from craftnet.events import Event, SessionStart
 from craftnet.hub import Hub
 from craftnet.interfaces import IWatcher
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.encodings import encoding
-from craftnet.protocols.subprotocols import SUPPORTED
+from craftnet.protocols.websocket.encodings import encoding
+from craftnet.protocols.websocket.subprotocols import SUPPORTED
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.workshop.settings import Settings
 from craftnet.providers.workshop.simulation import Simulation

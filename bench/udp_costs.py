@@ -23,11 +23,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from craftnet.collector import collect_seldom
 from craftnet.messages import Status
 from craftnet.model import Progress
-from craftnet.protocols.agreement import PATH_SIZE, agree
-from craftnet.protocols.endpoint import Endpoint, Opened
-from craftnet.protocols.initiator import ACK_DELAY, Initiator
-from craftnet.protocols.peer import Peer, Send, Terms
-from craftnet.protocols.ticketstore import TicketStore
+from craftnet.protocols.udp.agreement import PATH_SIZE, agree
+from craftnet.protocols.udp.endpoint import Endpoint, Opened
+from craftnet.protocols.udp.initiator import ACK_DELAY, Initiator
+from craftnet.protocols.udp.peer import Peer, Send, Terms
+from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import SessionState
 
 PEERS = 500

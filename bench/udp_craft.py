@@ -18,12 +18,12 @@ from msgspec.structs import replace
 
 from craftnet.messages import Status
 from craftnet.model import Progress, rebase
-from craftnet.protocols.agreement import PLAIN
-from craftnet.protocols.endpoint import Effect, Endpoint, Opened
-from craftnet.protocols.initiator import Initiator
-from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.records import CloseReason
-from craftnet.protocols.ticketstore import TicketStore
+from craftnet.protocols.udp.agreement import PLAIN
+from craftnet.protocols.udp.endpoint import Effect, Endpoint, Opened
+from craftnet.protocols.udp.initiator import Initiator
+from craftnet.protocols.udp.peer import Peer, Send, Terms
+from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.updates import progress_update
 

@@ -19,15 +19,15 @@ from lz4.block import compress  # type: ignore[import-untyped]  # lz4 ships no a
 
 from craftnet.messages import Status
 from craftnet.model import Progress
-from craftnet.protocols.agreement import PATH_SIZE, Agreement
-from craftnet.protocols.channel import OVERHEAD, Channel
-from craftnet.protocols.keys import client_key, server_key
-from craftnet.protocols.outbox import Outbox
-from craftnet.protocols.pacing import Pace
-from craftnet.protocols.packing import MAX_CONTENT, PACKINGS
 from craftnet.protocols.records import Kind
-from craftnet.protocols.snapshots import encoded, materials_records, progress_records
-from craftnet.protocols.timing import RoundTrip
+from craftnet.protocols.udp.agreement import PATH_SIZE, Agreement
+from craftnet.protocols.udp.channel import OVERHEAD, Channel
+from craftnet.protocols.udp.keys import client_key, server_key
+from craftnet.protocols.udp.outbox import Outbox
+from craftnet.protocols.udp.pacing import Pace
+from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
+from craftnet.protocols.udp.snapshots import encoded, materials_records, progress_records
+from craftnet.protocols.udp.timing import RoundTrip
 from craftnet.state import Material, MaterialsState, SessionState
 
 UDP_IP = 28

@@ -36,11 +36,11 @@ from craftnet.messages import Status, UdpConnectRequest
 from craftnet.model import Progress
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols import codec
-from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
-from craftnet.protocols.gateway import UdpGateway
-from craftnet.protocols.initiator import ACK_DELAY, Initiator
-from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.records import Kind
+from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged
+from craftnet.protocols.udp.gateway import UdpGateway
+from craftnet.protocols.udp.initiator import ACK_DELAY, Initiator
+from craftnet.protocols.udp.keys import SessionToken
 from craftnet.state import SessionState
 from craftnet.updates import Update
 

@@ -19,14 +19,14 @@ from msgspec.structs import replace
 from craftnet.access.principal import Principal
 from craftnet.messages import Status
 from craftnet.model import Progress, rebase
-from craftnet.protocols.agreement import PATH_SIZE, PLAIN, Agreement, agree
-from craftnet.protocols.endpoint import Effect, Endpoint, Opened
-from craftnet.protocols.initiator import Initiator
-from craftnet.protocols.packing import PACKINGS
-from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.records import CloseReason
-from craftnet.protocols.tickets import Ticket
-from craftnet.protocols.ticketstore import TicketStore
+from craftnet.protocols.udp.agreement import PATH_SIZE, PLAIN, Agreement, agree
+from craftnet.protocols.udp.endpoint import Effect, Endpoint, Opened
+from craftnet.protocols.udp.initiator import Initiator
+from craftnet.protocols.udp.packing import PACKINGS
+from craftnet.protocols.udp.peer import Peer, Send, Terms
+from craftnet.protocols.udp.tickets import Ticket
+from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsState, SessionState
 
 NOW = 1.8e9

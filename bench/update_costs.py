@@ -17,9 +17,9 @@ from craftnet.messages import Status, to_json
 from craftnet.model import Progress, Tolerance, diverges, rebase
 from craftnet.observe.deliveries import Tally
 from craftnet.positions import Position
-from craftnet.protocols import frames
-from craftnet.protocols.encodings import encoding
-from craftnet.protocols.subprotocols import SUPPORTED
+from craftnet.protocols.websocket import frames
+from craftnet.protocols.websocket.encodings import encoding
+from craftnet.protocols.websocket.subprotocols import SUPPORTED
 from craftnet.state import SessionState
 from craftnet.updates import progress_update
 

@@ -13,9 +13,9 @@ from msgspec import Struct
 from craftnet.events import Event, MaterialsUpdate, SessionProgress
 from craftnet.messages import ChangeType, CraftingProgressData, Natural, Quality, Status
 from craftnet.model import Progress, Tolerance, percent_at, remaining_at
-from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
-from craftnet.protocols.replica import Sighting
+from craftnet.protocols.udp.conditions import Conditions
+from craftnet.protocols.udp.replica import Sighting
 from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.updates import progress_data
 

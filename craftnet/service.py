@@ -47,10 +47,10 @@ from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.openfiles import raise_limit
-from craftnet.protocols.agreement import PATH_SIZE
-from craftnet.protocols.gateway import UdpGateway
-from craftnet.protocols.subprotocols import SUPPORTED
-from craftnet.protocols.websocketfactory import MISSED_PONGS, PING_INTERVAL, FeedFactory
+from craftnet.protocols.udp.agreement import PATH_SIZE
+from craftnet.protocols.udp.gateway import UdpGateway
+from craftnet.protocols.websocket.factory import MISSED_PONGS, PING_INTERVAL, FeedFactory
+from craftnet.protocols.websocket.subprotocols import SUPPORTED
 from craftnet.registry import Registry
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions

@@ -13,8 +13,8 @@ from twisted.python.usage import Options as UsageOptions
 from craftnet import __version__
 from craftnet.access.limits import BURST, Limits
 from craftnet.access.networks import Networks
-from craftnet.bereavement import Bereavement
 from craftnet.errors import ConfigurationError
+from craftnet.orphan import OrphanWatch
 from craftnet.registry import help_text
 from craftnet.service import Craftnet, Settings, build, check_workers
 
@@ -214,7 +214,7 @@ def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | S
     workers = int(options["workers"])
     if settings.worker is not None:
         worker = build(settings, reactor, os.environ)
-        Bereavement(reactor).setServiceParent(worker)
+        OrphanWatch(reactor).setServiceParent(worker)
         return worker
     if workers == 1:
         return build(settings, reactor, os.environ)

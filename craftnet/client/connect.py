@@ -17,7 +17,7 @@ from craftnet import __version__
 from craftnet.client import endings
 from craftnet.client.endings import Ending
 from craftnet.messages import MALFORMED, UdpConnectRequest, UdpConnectResponse, to_json
-from craftnet.protocols.packing import MAX_CONTENT, PACKINGS
+from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
 
 TIMEOUT = 10.0
 """Seconds for the whole exchange."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from craftnet.model import Progress
-from craftnet.protocols.conditions import Conditions
+from craftnet.protocols.udp.conditions import Conditions
 
 RESOLUTION = 0.005
 """Points of progress that are lost to rounding on the way."""

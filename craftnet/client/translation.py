@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from craftnet.messages import MaterialNotification, MaterialProblem
-from craftnet.protocols.copies import ProgressChanged
+from craftnet.protocols.udp.copies import ProgressChanged
 from craftnet.state import MaterialsChange, MaterialsState, SessionState
 from craftnet.updates import Update, materials_update, progress_update
 

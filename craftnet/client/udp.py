@@ -25,10 +25,10 @@ from craftnet.client.prolongation import Prolongation
 from craftnet.client.resolve import endpoint, resolve
 from craftnet.client.udpsocket import UdpSocket
 from craftnet.messages import UdpConnectResponse
-from craftnet.protocols.agreement import MAX_DATAGRAM, agreed
-from craftnet.protocols.grants import MOST
-from craftnet.protocols.initiator import Initiator
-from craftnet.protocols.keys import SessionToken
+from craftnet.protocols.udp.agreement import MAX_DATAGRAM, agreed
+from craftnet.protocols.udp.grants import MOST
+from craftnet.protocols.udp.initiator import Initiator
+from craftnet.protocols.udp.keys import SessionToken
 from craftnet.updates import Update
 
 if TYPE_CHECKING:  # for annotations only.

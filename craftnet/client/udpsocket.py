@@ -1,4 +1,4 @@
-"""One UDP connection and the sessions watched over it: a Twisted shell around `craftnet.protocols.initiator`."""
+"""One UDP connection and the sessions watched over it: a Twisted shell around `craftnet.protocols.udp.initiator`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from craftnet.client.interfaces import ILinkListener
 from craftnet.client.line import Line, error_bound
 from craftnet.client.translation import Translation
 from craftnet.model import Progress
-from craftnet.protocols.conditions import Conditions
-from craftnet.protocols.copies import MaterialsChanged, ProgressChanged, SessionEnded
-from craftnet.protocols.initiator import Closed, Connected, Event, Initiator, Output
+from craftnet.protocols.udp.conditions import Conditions
+from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged, SessionEnded
+from craftnet.protocols.udp.initiator import Closed, Connected, Event, Initiator, Output
 
 
 class _Watched:

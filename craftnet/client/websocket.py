@@ -25,9 +25,9 @@ from craftnet.client.feed import heard
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
 from craftnet.messages import MALFORMED, WebSocketCraftingMessage, to_json
 from craftnet.positions import Position
-from craftnet.protocols.compression import BadBlock, UnknownDictionary, unpack
-from craftnet.protocols.inband import TokenOffer, TokenRefused, read_answer
-from craftnet.protocols.subprotocols import JSON, LZ4
+from craftnet.protocols.websocket.compression import BadBlock, UnknownDictionary, unpack
+from craftnet.protocols.websocket.inband import TokenOffer, TokenRefused, read_answer
+from craftnet.protocols.websocket.subprotocols import JSON, LZ4
 
 OFFERED = (LZ4, JSON)
 """Packed messages are worth it: less than half the octets, for a few microseconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from craftnet.errors import NotFound
 from craftnet.http.exchange import OCTETS, Call, Endpoint, Response
 from craftnet.http.negotiation import matches
-from craftnet.protocols.compression import KNOWN, UnknownDictionary, dictionary
+from craftnet.protocols.websocket.compression import KNOWN, UnknownDictionary, dictionary
 
 FOREVER = 365 * 24 * 3600
 """Seconds. A dictionary never changes; a better one has another id."""

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from craftnet.protocols import codec
-from craftnet.protocols.fragments import Packed, Reassembly, split
-from craftnet.protocols.packing import PACKINGS
 from craftnet.protocols.records import Fragment, MaterialsPart, Selector, StateRecord
+from craftnet.protocols.udp.fragments import Packed, Reassembly, split
+from craftnet.protocols.udp.packing import PACKINGS
 from craftnet.state import Material
 
 _MATERIALS = tuple(UUID(int=0x1122334455667788 * number + number) for number in (0x11, 0x2200, 0x330000))

@@ -16,15 +16,6 @@ from msgspec.structs import asdict
 from craftnet.messages import ChangeType, MaterialChange, MaterialProblem, Status
 from craftnet.model import Progress
 from craftnet.protocols import arrival_vectors, codec, message_vectors
-from craftnet.protocols.keys import (
-    HandshakeKey,
-    SessionToken,
-    TrafficKey,
-    client_key,
-    handshake_material,
-    server_key,
-    traffic_material,
-)
 from craftnet.protocols.records import (
     Challenge,
     CloseReason,
@@ -48,6 +39,15 @@ from craftnet.protocols.records import (
     Selector,
     SessionOver,
     StateRecord,
+)
+from craftnet.protocols.udp.keys import (
+    HandshakeKey,
+    SessionToken,
+    TrafficKey,
+    client_key,
+    handshake_material,
+    server_key,
+    traffic_material,
 )
 from craftnet.state import Material
 

@@ -18,7 +18,7 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from craftnet.protocols.subprotocols import JSON, LZ4
+from craftnet.protocols.websocket.subprotocols import JSON, LZ4
 
 
 class _Reactor(IReactorFDSet, IReactorTCP, IReactorTime):

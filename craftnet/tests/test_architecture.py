@@ -45,12 +45,12 @@ PLACES = {
     "craftnet.access.networks": "core",  # and a value that one of them is made of.
     "craftnet.claims": "formats",
     "craftnet.protocols": "formats",
-    "craftnet.protocols.gateway": "shells",
-    "craftnet.protocols.slimming": "shells",
-    "craftnet.protocols.transmit": "shells",
-    "craftnet.protocols.udp": "shells",
-    "craftnet.protocols.websocket": "shells",
-    "craftnet.protocols.websocketfactory": "shells",
+    "craftnet.protocols.udp.gateway": "shells",
+    "craftnet.protocols.websocket.slimming": "shells",
+    "craftnet.protocols.websocket.transmit": "shells",
+    "craftnet.protocols.udp.server": "shells",
+    "craftnet.protocols.websocket.connection": "shells",
+    "craftnet.protocols.websocket.factory": "shells",
     "craftnet.sources": "sources",
     "craftnet.epochs": "sources",
     "craftnet.observe": "observe",
@@ -67,7 +67,7 @@ PLACES = {
     "craftnet.client": "client",
     "craftnet.announcer": "composition",
     "craftnet.checks": "composition",
-    "craftnet.bereavement": "composition",
+    "craftnet.orphan": "composition",
     "craftnet.collector": "composition",
     "craftnet.openfiles": "composition",
     "craftnet.service": "composition",
@@ -101,7 +101,10 @@ LAYERS: dict[str, set[str]] = {
 EXCEPTIONS = {
     # (module, what it imports beyond its layer): why.
     ("craftnet.client.commandline", "craftnet.access.development"): "`craftnet token` signs tokens for development",
-    ("craftnet.protocols.websocket", "craftnet.http.exchange"): "a refused handshake is answered as HTTP answers",
+    (
+        "craftnet.protocols.websocket.connection",
+        "craftnet.http.exchange",
+    ): "a refused handshake is answered as HTTP answers",
 }
 
 NETWORK = ("twisted", "autobahn", "treq")

@@ -18,9 +18,9 @@ from craftnet.claims import (
 from craftnet.events import MaterialsUpdate, SessionProgress
 from craftnet.messages import ChangeType, MaterialChange, Status
 from craftnet.model import Progress
-from craftnet.protocols.conditions import Conditions
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
-from craftnet.protocols.replica import Sighting
+from craftnet.protocols.udp.conditions import Conditions
+from craftnet.protocols.udp.replica import Sighting
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import COPPER, IRON, NOW, SESSION, running
 

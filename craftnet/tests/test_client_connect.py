@@ -12,7 +12,7 @@ from twisted.web.client import Agent
 from craftnet.client.connect import connect
 from craftnet.client.endings import Ending, Kind
 from craftnet.messages import UdpConnectResponse, to_json
-from craftnet.protocols.packing import PACKINGS
+from craftnet.protocols.udp.packing import PACKINGS
 from craftnet.tests.samples import PLAYER
 from craftnet.tests.scripted_server import Answer, ScriptedServer
 

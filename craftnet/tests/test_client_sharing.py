@@ -16,7 +16,7 @@ from craftnet.client.commandline import FAILED, TOKEN_VARIABLE, begin_watch, par
 from craftnet.client.credentials import Credentials
 from craftnet.client.endings import Kind
 from craftnet.client.interfaces import ILink
-from craftnet.protocols.peer import Peer
+from craftnet.protocols.udp.peer import Peer
 from craftnet.tests.live import LiveTestCase, envelope, started, token
 from craftnet.tests.samples import IRON, OTHER_PLAYER, PLAYER
 from craftnet.tests.scripted_server import until

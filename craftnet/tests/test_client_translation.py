@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.client.translation import Translation
 from craftnet.messages import MaterialNotification, MaterialProblem, Status, WebSocketCraftingMessage, instant
 from craftnet.model import Progress, percent_at
-from craftnet.protocols.copies import ProgressChanged
+from craftnet.protocols.udp.copies import ProgressChanged
 from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION
 from craftnet.updates import Update

@@ -27,12 +27,12 @@ from craftnet.closecodes import CloseCode
 from craftnet.interfaces import IWatcher
 from craftnet.messages import Status, UdpConnectResponse, to_json
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.agreement import PLAIN, Agreement, agree
-from craftnet.protocols.endpoint import MAX_SIZE, Endpoint
-from craftnet.protocols.packing import PACKINGS
-from craftnet.protocols.peer import Terms
-from craftnet.protocols.ticketstore import TicketStore
-from craftnet.protocols.udp import UdpServer
+from craftnet.protocols.udp.agreement import PLAIN, Agreement, agree
+from craftnet.protocols.udp.endpoint import MAX_SIZE, Endpoint
+from craftnet.protocols.udp.packing import PACKINGS
+from craftnet.protocols.udp.peer import Terms
+from craftnet.protocols.udp.server import UdpServer
+from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsChange, MaterialsState
 from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION, running
 from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until

@@ -24,8 +24,8 @@ from craftnet.client.interfaces import ILink, ILinkListener, ITransport
 from craftnet.client.line import Line
 from craftnet.client.websocket import SILENCE, WELCOME, WebSocketTransport
 from craftnet.messages import Status, to_json
-from craftnet.protocols.compression import NEWEST, dictionary, pack
-from craftnet.protocols.subprotocols import LZ4
+from craftnet.protocols.websocket.compression import NEWEST, dictionary, pack
+from craftnet.protocols.websocket.subprotocols import LZ4
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
 from craftnet.tests.test_client_feed import message, progress

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lz4.block import compress  # type: ignore[import-untyped]  # lz4 ships no annotations.
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.protocols.compression import (
+from craftnet.protocols.websocket.compression import (
     KNOWN,
     MAX_SIZE,
     NEWEST,

@@ -1,4 +1,4 @@
-"""Tests for `craftnet.protocols.configured`."""
+"""Tests for `craftnet.protocols.websocket.configured`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.protocols.configured import configured
+from craftnet.protocols.websocket.configured import configured
 
 
 class ConfiguredTests(SynchronousTestCase):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.protocols.conflation import CAPACITY, Conflation, TooSlow
+from craftnet.protocols.websocket.conflation import CAPACITY, Conflation, TooSlow
 from craftnet.updates import Update
 
 

@@ -1,11 +1,11 @@
-"""Tests for `craftnet.protocols.connections`."""
+"""Tests for `craftnet.protocols.websocket.connections`."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.principal import Principal
-from craftnet.protocols.connections import Connections
+from craftnet.protocols.websocket.connections import Connections
 from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER
 
 

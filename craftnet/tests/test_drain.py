@@ -1,4 +1,4 @@
-"""Tests for `craftnet.protocols.drain`, and of the close reason it ends in."""
+"""Tests for `craftnet.protocols.websocket.drain`, and of the close reason it ends in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.closecodes import retry_after, retry_reason
-from craftnet.protocols.drain import PACE, SPREAD, schedule
+from craftnet.protocols.websocket.drain import PACE, SPREAD, schedule
 
 
 class ScheduleTests(SynchronousTestCase):

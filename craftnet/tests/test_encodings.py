@@ -21,10 +21,10 @@ from craftnet.messages import (
 )
 from craftnet.positions import Position, Versions
 from craftnet.protocols.codec import decode_materials, decode_progress
-from craftnet.protocols.compression import MAX_SIZE, unpack
-from craftnet.protocols.encodings import encoding
 from craftnet.protocols.records import ProgressFlags
-from craftnet.protocols.subprotocols import BINARY, JSON, LZ4
+from craftnet.protocols.websocket.compression import MAX_SIZE, unpack
+from craftnet.protocols.websocket.encodings import encoding
+from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4
 from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState
 from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION, running
 from craftnet.updates import Update, materials_update, progress_update, queue_return, queue_update

@@ -26,9 +26,9 @@ from craftnet.collector import THRESHOLDS
 from craftnet.messages import ErrorBody
 from craftnet.positions import Versions
 from craftnet.protocols.codec import decode_progress
-from craftnet.protocols.compression import unpack
 from craftnet.protocols.records import ProgressFlags
-from craftnet.protocols.subprotocols import BINARY, JSON, LZ4, SUPPORTED
+from craftnet.protocols.websocket.compression import unpack
+from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4, SUPPORTED
 from craftnet.service import Settings
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.live import LiveTestCase, Peer, envelope, in_thread, started, token

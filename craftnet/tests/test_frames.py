@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.frames import Frame, Opcode
 
-from craftnet.protocols import frames
+from craftnet.protocols.websocket import frames
 
 
 class FrameTests(SynchronousTestCase):

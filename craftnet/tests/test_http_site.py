@@ -32,8 +32,8 @@ from craftnet.messages import (
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.protocols.codec import encode_materials, encode_progress
-from craftnet.protocols.compression import dictionary
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
+from craftnet.protocols.websocket.compression import dictionary
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.targets import PREFIX

@@ -1,11 +1,11 @@
-"""Tests for `craftnet.protocols.inband`."""
+"""Tests for `craftnet.protocols.websocket.inband`."""
 
 from __future__ import annotations
 
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.protocols.inband import TokenAccepted, TokenOffer, TokenRefused, read_answer, read_offer
+from craftnet.protocols.websocket.inband import TokenAccepted, TokenOffer, TokenRefused, read_answer, read_offer
 
 
 class InbandTests(SynchronousTestCase):

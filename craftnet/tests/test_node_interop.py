@@ -15,7 +15,7 @@ import msgspec
 import craftnet
 from craftnet.closecodes import CloseCode
 from craftnet.protocols.codec import decode_progress
-from craftnet.protocols.subprotocols import BINARY, JSON, LZ4
+from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4
 from craftnet.tests.live import LiveTestCase, envelope, in_thread, started, token
 from craftnet.tests.samples import IRON, PLAYER, SESSION
 

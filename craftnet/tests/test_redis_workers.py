@@ -71,7 +71,7 @@ class WorkersTests(TestCase):
         await until(lambda: all(seen.endings for seen in watchers))
         self.assertEqual([seen for seen in watchers if "(1001)" not in seen.endings[0].reason], [])
 
-    async def test_bereaved(self) -> None:
+    async def test_orphans(self) -> None:
         """Without the process that started them, nobody would stop the workers: they do it themselves, in order."""
         await self.publish("session.start", {"player_id": str(PLAYER), "recipe_id": str(RECIPE)})
         watchers = [self.watch() for _ in range(WATCHERS)]

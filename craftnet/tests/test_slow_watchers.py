@@ -9,9 +9,9 @@ from uuid import UUID
 
 from craftnet.access.limits import Limits
 from craftnet.closecodes import CloseCode
-from craftnet.protocols.conflation import CAPACITY_OCTETS
-from craftnet.protocols.transmit import WRITE_BUFFER
-from craftnet.protocols.websocket import FeedProtocol
+from craftnet.protocols.websocket.conflation import CAPACITY_OCTETS
+from craftnet.protocols.websocket.connection import FeedProtocol
+from craftnet.protocols.websocket.transmit import WRITE_BUFFER
 from craftnet.service import Settings
 from craftnet.tests.live import LiveTestCase, envelope, in_thread, started, token
 from craftnet.tests.samples import PLAYER, SESSION

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadRequest
-from craftnet.protocols.subprotocols import JSON, SUPPORTED, choose
+from craftnet.protocols.websocket.subprotocols import JSON, SUPPORTED, choose
 
 
 class SubprotocolTests(SynchronousTestCase):

@@ -14,7 +14,7 @@ from twisted.internet.tcp import Server
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
-from craftnet.protocols.transmit import transmit
+from craftnet.protocols.websocket.transmit import transmit
 from craftnet.tests.live import in_thread
 
 LARGE = bytes(range(256)) * 40_000

@@ -4,8 +4,8 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import UdpConnectResponse
-from craftnet.protocols.agreement import Agreement, agree, agreed
-from craftnet.protocols.packing import PACKINGS
+from craftnet.protocols.udp.agreement import Agreement, agree, agreed
+from craftnet.protocols.udp.packing import PACKINGS
 
 
 class AgreementTests(SynchronousTestCase):

@@ -11,18 +11,19 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.access.principal import Principal
 from craftnet.errors import BadDatagram
 from craftnet.messages import Status
-from craftnet.protocols import codec, floods, path, peer
-from craftnet.protocols.channel import OVERHEAD, Channel
-from craftnet.protocols.cookies import LIFETIME, Address
-from craftnet.protocols.copies import MaterialsChanged
-from craftnet.protocols.delta import RING
-from craftnet.protocols.endpoint import MAX_SIZE, Effect, Gone, Opened
-from craftnet.protocols.initiator import Initiator
-from craftnet.protocols.keys import SessionToken, client_key, server_key
-from craftnet.protocols.peer import Send
+from craftnet.protocols import codec
 from craftnet.protocols.records import CloseReason, Heartbeat, Kind, Selector, SessionOver
-from craftnet.protocols.replay import WINDOW
-from craftnet.protocols.tickets import RENEWAL, TOKEN_LIFETIME
+from craftnet.protocols.udp import floods, path, peer
+from craftnet.protocols.udp.channel import OVERHEAD, Channel
+from craftnet.protocols.udp.cookies import LIFETIME, Address
+from craftnet.protocols.udp.copies import MaterialsChanged
+from craftnet.protocols.udp.delta import RING
+from craftnet.protocols.udp.endpoint import MAX_SIZE, Effect, Gone, Opened
+from craftnet.protocols.udp.initiator import Initiator
+from craftnet.protocols.udp.keys import SessionToken, client_key, server_key
+from craftnet.protocols.udp.peer import Send
+from craftnet.protocols.udp.replay import WINDOW
+from craftnet.protocols.udp.tickets import RENEWAL, TOKEN_LIFETIME
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.test_udp_channel import SECRET
 from craftnet.tests.udp_lab import BEARER, CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, held, table

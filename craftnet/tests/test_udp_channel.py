@@ -4,9 +4,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
-from craftnet.protocols.channel import OVERHEAD, Arrivals, Channel, Incoming
-from craftnet.protocols.keys import client_key, server_key
 from craftnet.protocols.records import Heartbeat, Kind
+from craftnet.protocols.udp.channel import OVERHEAD, Arrivals, Channel, Incoming
+from craftnet.protocols.udp.keys import client_key, server_key
 
 SECRET = bytes(range(32))
 CONNECTION = 0xDEADBEEF

@@ -4,10 +4,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.client.line import Line, error_bound
 from craftnet.model import Progress
-from craftnet.protocols.conditions import SETTLED, Acknowledged, Conditions, missing
-from craftnet.protocols.pacing import FLOOR, RATE, Pace
-from craftnet.protocols.refusals import INTERVAL, Refusals
-from craftnet.protocols.timing import Pulse
+from craftnet.protocols.udp.conditions import SETTLED, Acknowledged, Conditions, missing
+from craftnet.protocols.udp.pacing import FLOOR, RATE, Pace
+from craftnet.protocols.udp.refusals import INTERVAL, Refusals
+from craftnet.protocols.udp.timing import Pulse
 from craftnet.tests.samples import NOW, running
 from craftnet.tests.udp_lab import BadNetwork, Lab
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
-from craftnet.protocols.cookies import LIFETIME, SKEW, Address, CookieOven
 from craftnet.protocols.records import Cookie
+from craftnet.protocols.udp.cookies import LIFETIME, SKEW, Address, CookieOven
 from craftnet.tests.samples import NOW
 
 ADDRESS: Address = ("2001:db8::1", 4000)

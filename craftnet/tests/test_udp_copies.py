@@ -6,7 +6,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import Status
 from craftnet.model import Progress
-from craftnet.protocols.copies import Copies, MaterialsChanged, News, ProgressChanged, SessionEnded
 from craftnet.protocols.records import (
     CloseReason,
     FreshSecret,
@@ -18,6 +17,7 @@ from craftnet.protocols.records import (
     SessionOver,
     StateRecord,
 )
+from craftnet.protocols.udp.copies import Copies, MaterialsChanged, News, ProgressChanged, SessionEnded
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import IRON, NOW, OTHER_SESSION, SESSION
 

@@ -8,9 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.errors import BadDatagram
 from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols import codec
-from craftnet.protocols.delta import LARGEST, RING, Tables, difference, patched
 from craftnet.protocols.records import MaterialsDelta, MaterialsPart, RowChange
-from craftnet.protocols.snapshots import MaterialsAssembler, materials_records
+from craftnet.protocols.udp.delta import LARGEST, RING, Tables, difference, patched
+from craftnet.protocols.udp.snapshots import MaterialsAssembler, materials_records
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import COPPER, IRON, NOW, SESSION
 from craftnet.tests.udp_lab import Lab, datagrams, held, table

@@ -8,15 +8,15 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import Status
-from craftnet.protocols.channel import OVERHEAD
-from craftnet.protocols.cookies import LIFETIME
-from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
-from craftnet.protocols.endpoint import MAX_SIZE, Effect, Gone, Opened
-from craftnet.protocols.farewell import ATTEMPTS
-from craftnet.protocols.initiator import Closed, Connected
-from craftnet.protocols.peer import Peer
 from craftnet.protocols.records import CloseReason
-from craftnet.protocols.tickets import IDLE
+from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.cookies import LIFETIME
+from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged
+from craftnet.protocols.udp.endpoint import MAX_SIZE, Effect, Gone, Opened
+from craftnet.protocols.udp.farewell import ATTEMPTS
+from craftnet.protocols.udp.initiator import Closed, Connected
+from craftnet.protocols.udp.peer import Peer
+from craftnet.protocols.udp.tickets import IDLE
 from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, table
 

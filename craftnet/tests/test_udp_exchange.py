@@ -7,9 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import Status
 from craftnet.model import Progress
-from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
-from craftnet.protocols.initiator import Closed
 from craftnet.protocols.records import CloseReason
+from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged
+from craftnet.protocols.udp.initiator import Closed
 from craftnet.state import MaterialsState, SessionState
 from craftnet.tests.samples import running
 from craftnet.tests.udp_lab import BadNetwork, Lab, table

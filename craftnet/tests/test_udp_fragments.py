@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
-from craftnet.protocols.fragments import MOST_PARTS, Packed, Reassembly, split
 from craftnet.protocols.records import Fragment
+from craftnet.protocols.udp.fragments import MOST_PARTS, Packed, Reassembly, split
 
 quick = settings(deadline=None, max_examples=100, derandomize=True)
 

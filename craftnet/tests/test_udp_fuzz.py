@@ -19,11 +19,11 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 import craftnet
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
-from craftnet.protocols.fragments import Reassembly
-from craftnet.protocols.initiator import Initiator
-from craftnet.protocols.packing import PACKINGS
-from craftnet.protocols.peer import Peer
 from craftnet.protocols.records import CloseReason, Kind
+from craftnet.protocols.udp.fragments import Reassembly
+from craftnet.protocols.udp.initiator import Initiator
+from craftnet.protocols.udp.packing import PACKINGS
+from craftnet.protocols.udp.peer import Peer
 from craftnet.tests.samples import NOW, OTHER_SESSION, running
 from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, Lab, datagrams, table
 

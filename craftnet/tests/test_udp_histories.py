@@ -11,12 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.client.line import error_bound
 from craftnet.messages import Status
 from craftnet.model import Progress, percent_at, rebase
-from craftnet.protocols.copies import MaterialsChanged, ProgressChanged, SessionEnded
-from craftnet.protocols.endpoint import SHARED_SIZE, Effect
-from craftnet.protocols.initiator import Initiator
-from craftnet.protocols.packing import PACKINGS
-from craftnet.protocols.peer import Peer
 from craftnet.protocols.records import CloseReason
+from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged, SessionEnded
+from craftnet.protocols.udp.endpoint import SHARED_SIZE, Effect
+from craftnet.protocols.udp.initiator import Initiator
+from craftnet.protocols.udp.packing import PACKINGS
+from craftnet.protocols.udp.peer import Peer
 from craftnet.state import MaterialsState
 from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.tests.test_udp_delta import changed

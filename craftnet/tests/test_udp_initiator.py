@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.protocols.initiator import ACK_DELAY, ACK_EVERY, CONNECT_TIMEOUT, Closed, Connected
 from craftnet.protocols.records import CloseReason
+from craftnet.protocols.udp.initiator import ACK_DELAY, ACK_EVERY, CONNECT_TIMEOUT, Closed, Connected
 from craftnet.tests.samples import NOW, running
 from craftnet.tests.udp_lab import HEARTBEAT, Lab, datagrams
 

@@ -15,13 +15,13 @@ from craftnet.errors import NotFound, TooManyRequests
 from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.agreement import agreed
-from craftnet.protocols.copies import MaterialsChanged, ProgressChanged, SessionEnded
-from craftnet.protocols.gateway import UdpGateway
-from craftnet.protocols.grants import MOST
-from craftnet.protocols.initiator import Closed, Event, Initiator
-from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.records import CloseReason, ProgressRecord
+from craftnet.protocols.udp.agreement import agreed
+from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged, SessionEnded
+from craftnet.protocols.udp.gateway import UdpGateway
+from craftnet.protocols.udp.grants import MOST
+from craftnet.protocols.udp.initiator import Closed, Event, Initiator
+from craftnet.protocols.udp.keys import SessionToken
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.test_udp_server import FakeTransport
 from craftnet.tests.udp_lab import CLIENT, table

@@ -3,9 +3,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
-from craftnet.protocols.channel import Channel
-from craftnet.protocols.keys import OFTEN, HandshakeKey, SessionToken, client_key, server_key
-from craftnet.protocols.rotation import OpeningKeys, SealingKeys
+from craftnet.protocols.udp.channel import Channel
+from craftnet.protocols.udp.keys import OFTEN, HandshakeKey, SessionToken, client_key, server_key
+from craftnet.protocols.udp.rotation import OpeningKeys, SealingKeys
 
 SECRET = bytes(range(32))
 

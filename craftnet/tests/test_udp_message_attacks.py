@@ -10,11 +10,12 @@ from unittest import skipIf
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.protocols import codec, packing
-from craftnet.protocols.channel import Channel
-from craftnet.protocols.fragments import MOST_PARTS
-from craftnet.protocols.packing import MAX_CONTENT, PACKINGS
+from craftnet.protocols import codec
 from craftnet.protocols.records import Fragment, Kind
+from craftnet.protocols.udp import packing
+from craftnet.protocols.udp.channel import Channel
+from craftnet.protocols.udp.fragments import MOST_PARTS
+from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
 from craftnet.tests.samples import NOW, running
 from craftnet.tests.test_udp_messages import mixed
 from craftnet.tests.udp_lab import Lab, datagrams

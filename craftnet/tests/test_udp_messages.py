@@ -14,12 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.messages import Status
 from craftnet.model import Progress
 from craftnet.protocols import codec
-from craftnet.protocols.agreement import MAX_DATAGRAM, PATH_SIZE
-from craftnet.protocols.copies import MaterialsChanged
-from craftnet.protocols.initiator import Event
-from craftnet.protocols.packing import PACKINGS
 from craftnet.protocols.records import Kind
-from craftnet.protocols.tickets import RENEWAL
+from craftnet.protocols.udp.agreement import MAX_DATAGRAM, PATH_SIZE
+from craftnet.protocols.udp.copies import MaterialsChanged
+from craftnet.protocols.udp.initiator import Event
+from craftnet.protocols.udp.packing import PACKINGS
+from craftnet.protocols.udp.tickets import RENEWAL
 from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.tests.udp_lab import Lab, datagrams

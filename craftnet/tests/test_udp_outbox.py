@@ -7,15 +7,15 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.protocols import codec
-from craftnet.protocols.agreement import Agreement
-from craftnet.protocols.channel import OVERHEAD
-from craftnet.protocols.conditions import Conditions
-from craftnet.protocols.outbox import Outbox
-from craftnet.protocols.pacing import BURST, RATE, Pace
-from craftnet.protocols.packing import PACKINGS
-from craftnet.protocols.parcels import NO_SESSION, Key
 from craftnet.protocols.records import Kind
-from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
+from craftnet.protocols.udp.agreement import Agreement
+from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.conditions import Conditions
+from craftnet.protocols.udp.outbox import Outbox
+from craftnet.protocols.udp.pacing import BURST, RATE, Pace
+from craftnet.protocols.udp.packing import PACKINGS
+from craftnet.protocols.udp.parcels import NO_SESSION, Key
+from craftnet.protocols.udp.timing import MAX_TIMEOUT, RoundTrip
 
 
 class OutboxTests(SynchronousTestCase):

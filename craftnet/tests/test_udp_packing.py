@@ -10,8 +10,8 @@ from lz4.block import compress  # type: ignore[import-untyped]  # lz4 ships no a
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
-from craftnet.protocols import packing
-from craftnet.protocols.packing import MAX_CONTENT, PACKINGS
+from craftnet.protocols.udp import packing
+from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
 
 quick = settings(deadline=None, max_examples=80, derandomize=True)
 

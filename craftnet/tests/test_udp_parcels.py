@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.protocols import codec
-from craftnet.protocols.agreement import PATH_SIZE, Agreement
-from craftnet.protocols.channel import OVERHEAD
-from craftnet.protocols.fragments import MOST_PARTS, Packed, Reassembly
-from craftnet.protocols.packing import PACKINGS
-from craftnet.protocols.parcels import LEAST, NO_SESSION, Key, Parcel, packed, plain
 from craftnet.protocols.records import Kind
+from craftnet.protocols.udp.agreement import PATH_SIZE, Agreement
+from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.fragments import MOST_PARTS, Packed, Reassembly
+from craftnet.protocols.udp.packing import PACKINGS
+from craftnet.protocols.udp.parcels import LEAST, NO_SESSION, Key, Parcel, packed, plain
 
 quick = settings(deadline=None, max_examples=150, derandomize=True)
 

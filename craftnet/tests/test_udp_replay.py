@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
-from craftnet.protocols.replay import WINDOW, ReplayWindow, expand
+from craftnet.protocols.udp.replay import WINDOW, ReplayWindow, expand
 
 
 class ReplayWindowTests(SynchronousTestCase):

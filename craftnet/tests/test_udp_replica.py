@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.protocols.replica import SIGHT, SIGHTINGS
+from craftnet.protocols.udp.replica import SIGHT, SIGHTINGS
 from craftnet.tests.samples import NOW, OTHER_SESSION, running
 from craftnet.tests.udp_lab import Lab, table
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
-from craftnet.protocols.channel import Channel
 from craftnet.protocols.records import Kind
-from craftnet.protocols.rotation import DATAGRAMS, PERIOD
+from craftnet.protocols.udp.channel import Channel
+from craftnet.protocols.udp.rotation import DATAGRAMS, PERIOD
 from craftnet.tests.samples import NOW
 from craftnet.tests.test_udp_channel import channels
 

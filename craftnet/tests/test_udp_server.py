@@ -25,21 +25,21 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse, to_json
 from craftnet.model import Progress
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.agreement import PATH_SIZE, PLAIN, agreed
-from craftnet.protocols.cookies import Address
-from craftnet.protocols.copies import MaterialsChanged, ProgressChanged
-from craftnet.protocols.endpoint import MAX_SIZE
-from craftnet.protocols.gateway import IReactor, UdpGateway
-from craftnet.protocols.initiator import (
+from craftnet.protocols.records import CloseReason, ProgressRecord
+from craftnet.protocols.udp.agreement import PATH_SIZE, PLAIN, agreed
+from craftnet.protocols.udp.cookies import Address
+from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged
+from craftnet.protocols.udp.endpoint import MAX_SIZE
+from craftnet.protocols.udp.gateway import IReactor, UdpGateway
+from craftnet.protocols.udp.initiator import (
     Closed,
     Connected,
     Event,
     Initiator,
     Output,
 )
-from craftnet.protocols.keys import SessionToken
-from craftnet.protocols.records import CloseReason, ProgressRecord
-from craftnet.protocols.udp import DATAGRAMS_PER_TURN, UdpServer
+from craftnet.protocols.udp.keys import SessionToken
+from craftnet.protocols.udp.server import DATAGRAMS_PER_TURN, UdpServer
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.udp_lab import CLIENT, HEARTBEAT, Lab, table

@@ -12,13 +12,13 @@ from craftnet.access.principal import Principal
 from craftnet.errors import TooManyRequests
 from craftnet.messages import Status
 from craftnet.protocols import codec
-from craftnet.protocols.channel import OVERHEAD
-from craftnet.protocols.copies import MaterialsChanged, ProgressChanged, SessionEnded
-from craftnet.protocols.departures import CLAIM
-from craftnet.protocols.endpoint import SHARED_SIZE, Effect, Gone, Joined, Left, Opened
-from craftnet.protocols.grants import INDEXES, MOST
-from craftnet.protocols.initiator import ACK_DELAY, Closed, Event
 from craftnet.protocols.records import CloseReason, Kind
+from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged, SessionEnded
+from craftnet.protocols.udp.departures import CLAIM
+from craftnet.protocols.udp.endpoint import SHARED_SIZE, Effect, Gone, Joined, Left, Opened
+from craftnet.protocols.udp.grants import INDEXES, MOST
+from craftnet.protocols.udp.initiator import ACK_DELAY, Closed, Event
 from craftnet.state import MaterialsState, SessionState
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.udp_lab import BEARER, CLIENT, ELSEWHERE, Lab, datagrams, table

@@ -9,9 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import MaterialNotification, MaterialProblem, Status
 from craftnet.model import Progress
-from craftnet.protocols.channel import OVERHEAD
 from craftnet.protocols.records import MaterialsPart, ProblemsPart, ProgressState, ReasonPart, StateRecord
-from craftnet.protocols.snapshots import (
+from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.snapshots import (
     MaterialsAssembler,
     ProgressAssembler,
     encoded,

@@ -7,12 +7,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.principal import Principal
 from craftnet.errors import TooManyRequests
-from craftnet.protocols.agreement import PLAIN
-from craftnet.protocols.grants import Grant
-from craftnet.protocols.keys import SessionToken
 from craftnet.protocols.records import CloseReason
-from craftnet.protocols.tickets import IDLE, TOKEN_LIFETIME, Ticket
-from craftnet.protocols.ticketstore import TicketStore
+from craftnet.protocols.udp.agreement import PLAIN
+from craftnet.protocols.udp.grants import Grant
+from craftnet.protocols.udp.keys import SessionToken
+from craftnet.protocols.udp.tickets import IDLE, TOKEN_LIFETIME, Ticket
+from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION
 
 

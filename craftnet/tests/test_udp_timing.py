@@ -3,7 +3,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.protocols.records import Heartbeat
-from craftnet.protocols.timing import INITIAL_TIMEOUT, MAX_TIMEOUT, MIN_TIMEOUT, SAMPLES, Pulse, RoundTrip
+from craftnet.protocols.udp.timing import INITIAL_TIMEOUT, MAX_TIMEOUT, MIN_TIMEOUT, SAMPLES, Pulse, RoundTrip
 from craftnet.tests.samples import NOW
 
 

@@ -11,10 +11,10 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 import craftnet
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec, message_vectors, vectors
-from craftnet.protocols.channel import Channel
-from craftnet.protocols.keys import HandshakeKey
-from craftnet.protocols.packing import PACKINGS
 from craftnet.protocols.records import Kind, ProgressRecord
+from craftnet.protocols.udp.channel import Channel
+from craftnet.protocols.udp.keys import HandshakeKey
+from craftnet.protocols.udp.packing import PACKINGS
 
 FILE = Path(craftnet.__file__).parent.parent / "protocol" / "vectors.json"
 

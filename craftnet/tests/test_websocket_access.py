@@ -19,7 +19,7 @@ from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch
 from craftnet.closecodes import CloseCode, retry_after
-from craftnet.protocols import drain
+from craftnet.protocols.websocket import drain
 from craftnet.service import Settings
 from craftnet.tests.live import SECRET, LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.samples import IRON, OTHER_PLAYER, PLAYER, SESSION

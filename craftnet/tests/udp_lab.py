@@ -12,17 +12,17 @@ from uuid import UUID
 from craftnet.access.principal import Principal
 from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols import codec
-from craftnet.protocols.agreement import PATH_SIZE, agree
-from craftnet.protocols.cookies import Address
-from craftnet.protocols.copies import Copy
-from craftnet.protocols.endpoint import Effect, Endpoint, Gone, Joined, Opened
-from craftnet.protocols.grants import Grant
-from craftnet.protocols.initiator import Event as ClientEvent
-from craftnet.protocols.initiator import Initiator, Output
-from craftnet.protocols.keys import SessionToken
-from craftnet.protocols.peer import Peer, Send, Terms
-from craftnet.protocols.tickets import Ticket
-from craftnet.protocols.ticketstore import TicketStore
+from craftnet.protocols.udp.agreement import PATH_SIZE, agree
+from craftnet.protocols.udp.cookies import Address
+from craftnet.protocols.udp.copies import Copy
+from craftnet.protocols.udp.endpoint import Effect, Endpoint, Gone, Joined, Opened
+from craftnet.protocols.udp.grants import Grant
+from craftnet.protocols.udp.initiator import Event as ClientEvent
+from craftnet.protocols.udp.initiator import Initiator, Output
+from craftnet.protocols.udp.keys import SessionToken
+from craftnet.protocols.udp.peer import Peer, Send, Terms
+from craftnet.protocols.udp.tickets import Ticket
+from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from craftnet.errors import BadDatagram
 from craftnet.messages import Status, WebSocketCraftingMessage
 from craftnet.positions import changes_in
-from craftnet.protocols import frames
 from craftnet.protocols.codec import encode_materials, encode_progress
-from craftnet.protocols.compression import MAX_SIZE, NEWEST, dictionary, pack
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
-from craftnet.protocols.subprotocols import BINARY, JSON, LZ4
+from craftnet.protocols.websocket import frames
+from craftnet.protocols.websocket.compression import MAX_SIZE, NEWEST, dictionary, pack
+from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4
 from craftnet.state import MaterialsChange, SessionState
 from craftnet.updates import Encoding, Message, Update
 

@@ -13,11 +13,11 @@ from uuid import UUID
 from craftnet.access.principal import Principal
 from craftnet.errors import TooManyRequests
 from craftnet.messages import instant
-from craftnet.protocols.agreement import Agreement
 from craftnet.protocols.deadlines import Deadlines
-from craftnet.protocols.grants import INDEXES, MOST, Grant
-from craftnet.protocols.keys import SECRET_SIZE, SessionToken
-from craftnet.protocols.tickets import IDLE, Ticket
+from craftnet.protocols.udp.agreement import Agreement
+from craftnet.protocols.udp.grants import INDEXES, MOST, Grant
+from craftnet.protocols.udp.keys import SECRET_SIZE, SessionToken
+from craftnet.protocols.udp.tickets import IDLE, Ticket
 
 CAPACITY = 20_000
 """Sessions of all tickets."""

@@ -15,7 +15,6 @@ from craftnet.errors import BadDatagram
 from craftnet.messages import Status
 from craftnet.model import Progress
 from craftnet.protocols import codec
-from craftnet.protocols.delta import LARGEST, Tables, notification, patched, told_problem
 from craftnet.protocols.records import (
     MaterialsDelta,
     MaterialsPart,
@@ -25,6 +24,7 @@ from craftnet.protocols.records import (
     ReasonPart,
     StateRecord,
 )
+from craftnet.protocols.udp.delta import LARGEST, Tables, notification, patched, told_problem
 from craftnet.state import Material, MaterialsState, SessionState
 
 _MOST = 255  # what a part's count, a byte, can say.

@@ -12,14 +12,14 @@ from msgspec import Struct
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
-from craftnet.protocols.channel import OVERHEAD
-from craftnet.protocols.grants import Grant
-from craftnet.protocols.outbox import Outbox
-from craftnet.protocols.parcels import Key
 from craftnet.protocols.records import CloseReason, SessionOver
-from craftnet.protocols.replica import Replica
-from craftnet.protocols.snapshots import encoded
-from craftnet.protocols.tickets import Ticket
+from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.grants import Grant
+from craftnet.protocols.udp.outbox import Outbox
+from craftnet.protocols.udp.parcels import Key
+from craftnet.protocols.udp.replica import Replica
+from craftnet.protocols.udp.snapshots import encoded
+from craftnet.protocols.udp.tickets import Ticket
 from craftnet.state import MaterialsState, SessionState
 
 AT_ONCE = frozenset({CloseReason.REVOKED, CloseReason.LEFT})

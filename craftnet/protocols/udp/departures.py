@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import inf
 
-from craftnet.protocols.timing import MAX_TIMEOUT
+from craftnet.protocols.udp.timing import MAX_TIMEOUT
 
 CLAIM = 20.0
 """Seconds within which …/connect must have answered what a session is that the server tells of; longer than a request

@@ -13,7 +13,7 @@ LOOK = 1.0
 """Seconds between looks."""
 
 
-class Bereavement(TimerService):
+class OrphanWatch(TimerService):
     """Looks whether the process that started this one is still there.
 
     Arguments:

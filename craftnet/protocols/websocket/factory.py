@@ -18,10 +18,10 @@ from craftnet.access.principal import Principal
 from craftnet.closecodes import CloseCode, retry_reason
 from craftnet.errors import Unavailable
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.configured import configured
-from craftnet.protocols.connections import Connections
-from craftnet.protocols.drain import SPREAD, schedule
-from craftnet.protocols.websocket import FeedProtocol
+from craftnet.protocols.websocket.configured import configured
+from craftnet.protocols.websocket.connection import FeedProtocol
+from craftnet.protocols.websocket.connections import Connections
+from craftnet.protocols.websocket.drain import SPREAD, schedule
 from craftnet.subscriptions import Subscriptions
 
 PING_INTERVAL = 30

@@ -6,13 +6,13 @@ from msgspec import Struct
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
-from craftnet.protocols.conditions import Acknowledged, Conditions, missing
-from craftnet.protocols.keys import TrafficKey
 from craftnet.protocols.layouts import MAC_SIZE
 from craftnet.protocols.records import Kind
-from craftnet.protocols.replay import ReplayWindow, expand
-from craftnet.protocols.rotation import OpeningKeys, SealingKeys
-from craftnet.protocols.timing import Pulse
+from craftnet.protocols.udp.conditions import Acknowledged, Conditions, missing
+from craftnet.protocols.udp.keys import TrafficKey
+from craftnet.protocols.udp.replay import ReplayWindow, expand
+from craftnet.protocols.udp.rotation import OpeningKeys, SealingKeys
+from craftnet.protocols.udp.timing import Pulse
 
 OVERHEAD = codec.SEALED_HEADER_SIZE + codec.ACKNOWLEDGEMENT_SIZE + MAC_SIZE
 """Bytes of a datagram that are not its body."""

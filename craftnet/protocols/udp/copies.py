@@ -22,7 +22,7 @@ from craftnet.protocols.records import (
     SessionOver,
     StateRecord,
 )
-from craftnet.protocols.snapshots import MaterialsAssembler, ProgressAssembler
+from craftnet.protocols.udp.snapshots import MaterialsAssembler, ProgressAssembler
 from craftnet.state import MaterialsState
 
 _NAMELESS = UUID(int=0)

@@ -14,19 +14,19 @@ from uuid import UUID
 from craftnet.access.principal import Principal
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
-from craftnet.protocols.channel import OVERHEAD, Channel
-from craftnet.protocols.conditions import Conditions
-from craftnet.protocols.cookies import Address, CookieOven
 from craftnet.protocols.deadlines import Deadlines
-from craftnet.protocols.floods import Sources
-from craftnet.protocols.grants import Grant
-from craftnet.protocols.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
 from craftnet.protocols.layouts import HANDSHAKE_SIZE
-from craftnet.protocols.peer import Peer, Send, Terms
 from craftnet.protocols.records import Challenge, CloseReason, Kind
-from craftnet.protocols.replica import Replica
-from craftnet.protocols.tickets import Ticket
-from craftnet.protocols.ticketstore import TicketStore
+from craftnet.protocols.udp.channel import OVERHEAD, Channel
+from craftnet.protocols.udp.conditions import Conditions
+from craftnet.protocols.udp.cookies import Address, CookieOven
+from craftnet.protocols.udp.floods import Sources
+from craftnet.protocols.udp.grants import Grant
+from craftnet.protocols.udp.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
+from craftnet.protocols.udp.peer import Peer, Send, Terms
+from craftnet.protocols.udp.replica import Replica
+from craftnet.protocols.udp.tickets import Ticket
+from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import MaterialsState, SessionState
 
 MAX_SIZE = 1200

@@ -3,8 +3,8 @@
     open ─close()─▶ closing: what is unacknowledged, then CLOSE, repeated ─acknowledged, or often enough─▶ finished
       └──CLOSE from the client, or silence────────────────────────────────────────────────────────────────▲
 
-States are conflated (`craftnet.protocols.outbox`); the newest is kept, so that all of it can be told again: on request,
-after a move of the client, and every now and then. What is told of which session, `craftnet.protocols.roster` knows.
+States are conflated (`outbox`); the newest is kept, so that all of it can be told again: on request, after a move of
+the client, and every now and then. What is told of which session, `roster` knows.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from msgspec import Struct
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
-from craftnet.protocols.channel import OVERHEAD, Channel, Incoming
-from craftnet.protocols.conditions import Conditions
-from craftnet.protocols.cookies import Address
-from craftnet.protocols.farewell import Farewell
-from craftnet.protocols.grants import Grant
-from craftnet.protocols.outbox import Outbox
-from craftnet.protocols.pacing import Pace
-from craftnet.protocols.parcels import NO_SESSION
-from craftnet.protocols.path import Path
 from craftnet.protocols.records import CloseReason, FreshSecret, Kind
-from craftnet.protocols.replica import Replica
-from craftnet.protocols.roster import Roster
-from craftnet.protocols.snapshots import encoded
-from craftnet.protocols.tickets import Ticket
-from craftnet.protocols.timing import Pulse
+from craftnet.protocols.udp.channel import OVERHEAD, Channel, Incoming
+from craftnet.protocols.udp.conditions import Conditions
+from craftnet.protocols.udp.cookies import Address
+from craftnet.protocols.udp.farewell import Farewell
+from craftnet.protocols.udp.grants import Grant
+from craftnet.protocols.udp.outbox import Outbox
+from craftnet.protocols.udp.pacing import Pace
+from craftnet.protocols.udp.parcels import NO_SESSION
+from craftnet.protocols.udp.path import Path
+from craftnet.protocols.udp.replica import Replica
+from craftnet.protocols.udp.roster import Roster
+from craftnet.protocols.udp.snapshots import encoded
+from craftnet.protocols.udp.tickets import Ticket
+from craftnet.protocols.udp.timing import Pulse
 from craftnet.state import MaterialsState, SessionState
 
 RESYNC_SPACING = 1.0

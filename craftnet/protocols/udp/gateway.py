@@ -20,16 +20,16 @@ from craftnet.claims import Seen, what_was_seen
 from craftnet.messages import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.agreement import PATH_SIZE, agree
-from craftnet.protocols.conditions import Conditions
-from craftnet.protocols.endpoint import MAX_SIZE, Endpoint
-from craftnet.protocols.keys import SessionToken
-from craftnet.protocols.peer import Terms
 from craftnet.protocols.records import ProgressRecord
-from craftnet.protocols.refusals import HARMLESS, Refusals
-from craftnet.protocols.tickets import Ticket
-from craftnet.protocols.ticketstore import TicketStore
-from craftnet.protocols.udp import SessionFeeds, UdpServer
+from craftnet.protocols.udp.agreement import PATH_SIZE, agree
+from craftnet.protocols.udp.conditions import Conditions
+from craftnet.protocols.udp.endpoint import MAX_SIZE, Endpoint
+from craftnet.protocols.udp.keys import SessionToken
+from craftnet.protocols.udp.peer import Terms
+from craftnet.protocols.udp.refusals import HARMLESS, Refusals
+from craftnet.protocols.udp.server import SessionFeeds, UdpServer
+from craftnet.protocols.udp.tickets import Ticket
+from craftnet.protocols.udp.ticketstore import TicketStore
 
 
 class IReactor(IReactorTime, IReactorUDP):
@@ -45,7 +45,7 @@ class UdpGateway(Service):
         feeds: the hub.
         reactor: IReactorTime and IReactorUDP.
         heartbeat_ms: 1000–30000.
-        full_sync: seconds, as in `craftnet.protocols.peer.Terms`.
+        full_sync: seconds, as in `craftnet.protocols.udp.peer.Terms`.
         path_size: octets of the longest datagram that the network carries to every client.
         tolerance: points of progress by which the hub lets a watcher's copy be wrong; clients are told.
     """

@@ -1,7 +1,7 @@
 """One WebSocket connection: Autobahn on one side, a subscription on the other. Reads, calls and writes; has no rules.
 
 A feed runs one way, from server to client: the contract's messages as JSON text, and pings. A client may send a fresh
-token (`craftnet.protocols.inband`); any other data message is a violation of the protocol.
+token (`craftnet.protocols.websocket.inband`); any other data message is a violation of the protocol.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from craftnet.errors import BadRequest, NotFound, Refusal, Unavailable
 from craftnet.http.exchange import final_octets, refused
 from craftnet.interfaces import IWatcher
 from craftnet.messages import instant, to_json
-from craftnet.protocols.conflation import Conflation, TooSlow
-from craftnet.protocols.encodings import encoding
-from craftnet.protocols.inband import Answer, TokenAccepted, TokenRefused, read_offer
-from craftnet.protocols.slimming import SlimProtocol
-from craftnet.protocols.subprotocols import choose
-from craftnet.protocols.transmit import bound_buffers, transmit
+from craftnet.protocols.websocket.conflation import Conflation, TooSlow
+from craftnet.protocols.websocket.encodings import encoding
+from craftnet.protocols.websocket.inband import Answer, TokenAccepted, TokenRefused, read_offer
+from craftnet.protocols.websocket.slimming import SlimProtocol
+from craftnet.protocols.websocket.subprotocols import choose
+from craftnet.protocols.websocket.transmit import bound_buffers, transmit
 from craftnet.subscriptions import Subscription
 from craftnet.targets import parse_target
 from craftnet.updates import Update
 
 if TYPE_CHECKING:  # the factory makes the protocols, so it is the one that imports.
-    from craftnet.protocols.websocketfactory import FeedFactory
+    from craftnet.protocols.websocket.factory import FeedFactory
 
 log = Logger()
 

@@ -1,8 +1,8 @@
 """What a peer must still be told. Newest wins: a topic's new records take the place of its old ones, sent or not.
 
-Records stay here until all the datagrams they went in are acknowledged (`craftnet.protocols.parcels` says what goes in
-which); what is not acknowledged in time is sent again, less and less often, until the connection is given up for
-silence. Bytes are paced (`craftnet.protocols.pacing`), so that a large table or a storm of changes cannot flood a line.
+Records stay here until all the datagrams they went in are acknowledged (`parcels` says what goes in which); what is not
+acknowledged in time is sent again, less and less often, until the connection is given up for silence. Bytes are paced
+(`pacing`), so that a large table or a storm of changes cannot flood a line.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from math import inf
 
 from msgspec import Struct
 
-from craftnet.protocols.agreement import Agreement
-from craftnet.protocols.channel import OVERHEAD
-from craftnet.protocols.pacing import Pace
-from craftnet.protocols.parcels import LEAST, Key, Parcel, alone, packed, plain
 from craftnet.protocols.records import Kind
-from craftnet.protocols.timing import MAX_TIMEOUT, RoundTrip
+from craftnet.protocols.udp.agreement import Agreement
+from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.pacing import Pace
+from craftnet.protocols.udp.parcels import LEAST, Key, Parcel, alone, packed, plain
+from craftnet.protocols.udp.timing import MAX_TIMEOUT, RoundTrip
 
 AT_ONCE = 128
 """Records that are looked at to choose from for the next datagrams, however many wait."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address
 
-from craftnet.protocols.cookies import Address
+from craftnet.protocols.udp.cookies import Address
 
 FORGERIES = 20.0
 """Failed authentications per second that one source may cause …"""

@@ -63,7 +63,7 @@ def dictionary(dictionary_id: int) -> Dictionary:
     """
     if dictionary_id not in KNOWN:
         raise UnknownDictionary(dictionary_id)
-    octets = files("craftnet.protocols").joinpath("dictionaries", f"{dictionary_id}.lz4dict").read_bytes()
+    octets = files("craftnet.protocols.websocket").joinpath("dictionaries", f"{dictionary_id}.lz4dict").read_bytes()
     return Dictionary(dictionary_id, octets, sha256(octets).hexdigest())
 
 

@@ -8,9 +8,9 @@ from uuid import UUID
 from msgspec import Struct
 
 from craftnet.model import Tolerance, diverges
-from craftnet.protocols.delta import Tables, difference
-from craftnet.protocols.grants import Grant
-from craftnet.protocols.snapshots import encoded, materials_records, progress_records
+from craftnet.protocols.udp.delta import Tables, difference
+from craftnet.protocols.udp.grants import Grant
+from craftnet.protocols.udp.snapshots import encoded, materials_records, progress_records
 from craftnet.state import MaterialsState, SessionState
 
 SIGHTINGS = 4

@@ -6,7 +6,7 @@ from math import inf
 
 from msgspec import Struct
 
-from craftnet.protocols.conditions import Conditions
+from craftnet.protocols.udp.conditions import Conditions
 
 RATE = 50_000
 """Bytes per second to one peer at most, IP and UDP headers included."""

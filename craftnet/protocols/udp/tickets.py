@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from craftnet.access.principal import Principal
 from craftnet.errors import BadDatagram
-from craftnet.protocols.agreement import Agreement
-from craftnet.protocols.grants import Grant
-from craftnet.protocols.keys import SECRET_SIZE, HandshakeKey, SessionToken
 from craftnet.protocols.layouts import MAC_SIZE
+from craftnet.protocols.udp.agreement import Agreement
+from craftnet.protocols.udp.grants import Grant
+from craftnet.protocols.udp.keys import SECRET_SIZE, HandshakeKey, SessionToken
 
 IDLE = 60.0
 """Seconds a ticket lives without a connection."""

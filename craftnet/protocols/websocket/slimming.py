@@ -1,7 +1,7 @@
 """What an open WebSocket need not keep: Autobahn sets some ninety attributes on each, nearly always to the same values.
 
 A connection lives for hours and there are tens of thousands of them. What has its usual value is read from the class,
-and what was only needed for the handshake is dropped. (`craftnet.protocols.configured` has put the options there.)
+and what was only needed for the handshake is dropped. (`configured` has put the options there.)
 Nothing is lost but Autobahn's count of octets per connection.
 """
 

@@ -1,4 +1,4 @@
-"""The Twisted shell of the UDP protocol's server: reads, calls `craftnet.protocols.endpoint`, writes. No rules here."""
+"""The Twisted shell of the UDP protocol's server: reads, calls `endpoint`, writes. No rules here."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from craftnet.errors import BadDatagram, NotFound
 from craftnet.interfaces import IWatcher
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols import codec
-from craftnet.protocols.cookies import Address
-from craftnet.protocols.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Joined, Left, Opened
-from craftnet.protocols.grants import Grant
-from craftnet.protocols.keys import SessionToken
-from craftnet.protocols.peer import Peer, Send
 from craftnet.protocols.records import CloseReason, Kind
-from craftnet.protocols.replica import Replica
-from craftnet.protocols.tickets import Ticket
+from craftnet.protocols.udp.cookies import Address
+from craftnet.protocols.udp.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Joined, Left, Opened
+from craftnet.protocols.udp.grants import Grant
+from craftnet.protocols.udp.keys import SessionToken
+from craftnet.protocols.udp.peer import Peer, Send
+from craftnet.protocols.udp.replica import Replica
+from craftnet.protocols.udp.tickets import Ticket
 from craftnet.state import MaterialsChange, MaterialsState, SessionState
 from craftnet.updates import Update
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from craftnet.messages import UdpConnectResponse
-from craftnet.protocols.packing import PACKINGS, Packing
+from craftnet.protocols.udp.packing import PACKINGS, Packing
 
 PATH_SIZE = 1200
 """Octets of the longest datagram that every path carries: IPv6's least, less the headers below."""

@@ -18,13 +18,6 @@ from msgspec import Struct
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
-from craftnet.protocols.agreement import PLAIN, Agreement
-from craftnet.protocols.channel import Channel, Incoming
-from craftnet.protocols.conditions import Conditions
-from craftnet.protocols.copies import Copies, News
-from craftnet.protocols.departures import Departures
-from craftnet.protocols.fragments import Reassembly
-from craftnet.protocols.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
 from craftnet.protocols.records import (
     Challenge,
     CloseReason,
@@ -33,7 +26,14 @@ from craftnet.protocols.records import (
     Kind,
     Response,
 )
-from craftnet.protocols.timing import Pulse
+from craftnet.protocols.udp.agreement import PLAIN, Agreement
+from craftnet.protocols.udp.channel import Channel, Incoming
+from craftnet.protocols.udp.conditions import Conditions
+from craftnet.protocols.udp.copies import Copies, News
+from craftnet.protocols.udp.departures import Departures
+from craftnet.protocols.udp.fragments import Reassembly
+from craftnet.protocols.udp.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
+from craftnet.protocols.udp.timing import Pulse
 
 CONNECT_TIMEOUT = 15.0
 """Seconds the handshake may take in all."""

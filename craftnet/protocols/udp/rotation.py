@@ -9,7 +9,7 @@ from math import inf
 
 from msgspec import Struct
 
-from craftnet.protocols.keys import TrafficKey
+from craftnet.protocols.udp.keys import TrafficKey
 
 PERIOD = 600.0
 """Seconds after which a generation is replaced …"""

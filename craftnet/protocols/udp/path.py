@@ -12,7 +12,7 @@ from math import inf
 from msgspec import Struct
 
 from craftnet.errors import BadDatagram
-from craftnet.protocols.cookies import Address
+from craftnet.protocols.udp.cookies import Address
 
 SPACING = 1.0
 """Seconds between two challenges of one connection, and from one move to the next challenge."""

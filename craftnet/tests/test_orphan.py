@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.bereavement import LOOK, Bereavement
+from craftnet.orphan import LOOK, OrphanWatch
 
 
 class Reactor(Clock):
@@ -18,10 +18,10 @@ class Reactor(Clock):
         self.stops += 1
 
 
-class BereavementTests(SynchronousTestCase):
+class OrphanWatchTests(SynchronousTestCase):
     def test_stops_once(self) -> None:
         reactor, parent = Reactor(), 4711
-        service = Bereavement(reactor, lambda: parent)
+        service = OrphanWatch(reactor, lambda: parent)
         service.startService()
         reactor.advance(10 * LOOK)
         self.assertEqual(reactor.stops, 0)

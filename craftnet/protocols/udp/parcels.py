@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from craftnet.protocols import codec
-from craftnet.protocols.agreement import Agreement
-from craftnet.protocols.channel import OVERHEAD
-from craftnet.protocols.fragments import MOST_PARTS, split
-from craftnet.protocols.pacing import IP_UDP
 from craftnet.protocols.records import Kind, Selector
+from craftnet.protocols.udp.agreement import Agreement
+from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.fragments import MOST_PARTS, split
+from craftnet.protocols.udp.pacing import IP_UDP
 
 Key = tuple[int, str, int]
 """A record: its session's index, its topic, its place among the topic's records."""

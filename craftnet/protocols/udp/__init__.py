@@ -1,0 +1,1 @@
+"""Feeds over UDP: both ends of the protocol that PROTOCOL.md specifies."""

@@ -19,7 +19,11 @@ export class Socket {
     this.socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
     this.socket.on("message", (datagram) => this.#act(() => this.client.receive(datagram, now())));
     this.socket.on("error", () => {}); // an ICMP answer proves nothing; silence does
-    this.socket.connect(Number(port), host, () => this.#act(() => {}));
+    this.connected = false;
+    this.socket.connect(Number(port), host, (error) => {
+      this.connected = !error; // where there is no way, the handshake will not be answered
+      this.#act(() => {});
+    });
   }
 
   /** The session with this index joined. */
@@ -31,11 +35,15 @@ export class Socket {
     this.#act(() => this.client.leave(indexes, now()));
   }
 
+  close() {
+    this.#act(() => this.client.close());
+  }
+
   #act(change) {
     if (this.client.over) return;
     change();
     const { datagrams, events } = this.client.take();
-    for (const datagram of datagrams) this.socket.send(datagram);
+    if (this.connected) for (const datagram of datagrams) this.socket.send(datagram);
     if (this.client.over) this.#finish();
     else this.#sleep();
     for (const event of events) this.onEvent(event);

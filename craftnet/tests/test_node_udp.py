@@ -56,7 +56,7 @@ def happened(name: str, session_id: UUID = SESSION, **data: object) -> Event:
     return envelope(f"crafting.session.{name}", {"session_id": str(session_id), **data})
 
 
-class VectorTests(TestCase):
+class CoreTests(TestCase):
     """What needs no server."""
 
     async def test_vectors(self) -> None:
@@ -70,6 +70,13 @@ class VectorTests(TestCase):
         file = msgspec.json.decode((ROOT / "protocol" / "vectors.json").read_bytes())
         messages = [*file["messages"], *file["malformed_messages"]]
         self.assertEqual(counts["declined"], sum(entry["compression"] == "zstd" for entry in messages))
+
+    async def test_core(self) -> None:
+        """The client's own tests."""
+        files = sorted(map(str, (DIRECTORY / "test").glob("*.test.mjs")))
+        self.assertTrue(files)
+        output, errors, status = await getProcessOutputAndValue("node", ["--test", *files], os.environ)
+        self.assertEqual(status, 0, (output + errors).decode())
 
 
 class NodeClientTestCase(LiveTestCase):
@@ -215,6 +222,7 @@ class LossyTests(NodeClientTestCase):
         await self.post(stocked())
         client = self.watch()
         materials = await client.until("materials")
+        self.assertNotIn({"event": "unreachable"}, client.passed)
         for quantity in (9, 8, 7, 6, 5):
             await self.post(changed(quantity))
             while materials["materials"][0]["quantity"] != quantity:

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 
-import { Connection } from "./connection.mjs";
+import { Connection, LEFT } from "./connection.mjs";
 import { Handshake } from "./handshake.mjs";
 import { Kind, parseFirstOctet } from "./kinds.mjs";
 import { demand, Refused } from "./refused.mjs";
@@ -90,6 +90,14 @@ export class Client {
   /** Hear no more of the sessions with these indexes. */
   leave(indexes, now) {
     this.connection?.leave(indexes, now);
+    this.#settle();
+  }
+
+  /** Hear no more of anything: the end. */
+  close() {
+    if (this.over) return;
+    if (this.connection) this.connection.close();
+    else this.#out.events.push({ event: "closed", reason: LEFT });
     this.#settle();
   }
 

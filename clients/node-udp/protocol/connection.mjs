@@ -9,7 +9,8 @@ import { Reports } from "./reports.mjs";
 import { Rotation } from "./rotation.mjs";
 
 const SILENCES = 3;
-const LEFT = 6;
+/** The reason of a CLOSE when the client leaves. */
+export const LEFT = 6;
 const [RESYNC_PAUSE, LEAVE_PAUSE, HEARTBEAT_PAUSE] = [1.0, 5.0, 1.0];
 
 const micros = (now) => BigInt(Math.round(now * 1e6));
@@ -159,7 +160,7 @@ export class Connection {
   leave(indexes, now) {
     const open = this.sessions.open();
     for (const index of indexes) if (open.includes(index)) this.leaving.sessions.add(index);
-    if (open.every((index) => this.leaving.sessions.has(index))) return this.#close();
+    if (open.every((index) => this.leaving.sessions.has(index))) return this.close();
     this.leaving.pause = this.line.timeout;
     this.#leave(now);
   }
@@ -171,7 +172,8 @@ export class Connection {
     if (open.length > 0) this.#send(Kind.LEAVE, bodies.leave(open));
   }
 
-  #close() {
+  /** Leave: the connection is over. */
+  close() {
     this.#send(Kind.CLOSE, Buffer.from([LEFT]));
     this.#end({ event: "closed", reason: LEFT });
   }

@@ -11,7 +11,8 @@ export class ConnectFailed extends Error {
 export async function connect(url, sessionId, playerId, bearer, more = {}) {
   const response = await fetch(new URL(`/udp/sessions/${sessionId}/connect`, url), {
     method: "POST",
-    headers: { authorization: `Bearer ${bearer}`, "content-type": "application/json" },
+    // Kept open, it would lead back to a server that is about to stop.
+    headers: { authorization: `Bearer ${bearer}`, "content-type": "application/json", connection: "close" },
     body: JSON.stringify({ player_id: playerId, client_version: "1.0.0", ...more }),
   });
   const answer = await response.json();

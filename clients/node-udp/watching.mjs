@@ -1,5 +1,6 @@
 import { connect, ConnectFailed } from "./connect.mjs";
 import { Feed } from "./feed.mjs";
+import { ENDINGS } from "./protocol/client.mjs";
 
 const [FIRST_WAIT, LONGEST_WAIT] = [0.5, 30];
 const SHUTTING_DOWN = 2;
@@ -26,10 +27,12 @@ export class Watching {
   /** Watch these sessions; with a feed that has room, over that. Ends when all are connected or given up. */
   async open(sessions, feed = null) {
     for (const session of sessions) {
-      const answer = await this.#ask(session, feed);
+      const { answer, shown } = await this.#ask(session, feed);
       if (!answer || this.#stopped) continue;
-      if (feed && !feed.over && answer.session_token === feed.token) feed.join(answer.session_index ?? 0, session);
-      else feed = this.#begin(answer, session);
+      const joined = shown !== undefined && answer.session_token === shown;
+      if (!joined) feed = this.#begin(answer, session);
+      else if (!feed.over) feed.join(answer.session_index ?? 0, session);
+      else this.#comeBack([session]); // it ended while the answer was under way
     }
   }
 
@@ -46,19 +49,21 @@ export class Watching {
     for (const feed of this.#feeds) feed.show();
   }
 
+  /** { answer, shown }: what …/connect says, and the token of the feed that it was shown, if any. */
   async #ask(session, feed) {
     const { url, player, bearer, more } = this.account;
     while (!this.#stopped) {
       try {
-        const shared = feed && !feed.over ? { session_token: feed.token } : {};
-        return await connect(url, session, player, bearer, { ...more, ...shared });
+        const shown = feed && !feed.over ? feed.token : undefined; // it may be another when the answer comes
+        return { answer: await connect(url, session, player, bearer, { ...more, session_token: shown }), shown };
       } catch (error) {
         const status = error instanceof ConnectFailed ? error.status : null;
         this.tell({ event: "not_connected", session, status, message: error.message });
-        if (status !== null && !TRANSIENT.has(status)) return null;
+        if (status !== null && !TRANSIENT.has(status)) return {};
         await this.#pause(error.retryAfter ?? 0);
       }
     }
+    return {};
   }
 
   #begin(answer, session) {
@@ -70,8 +75,13 @@ export class Watching {
   #heard(event, feed) {
     this.tell(event);
     if (event.event === "connected") this.#attempts = 0;
-    if (!feed?.over || !this.#feeds.delete(feed)) return;
-    if (comesBack(event) && !this.#stopped) this.#pause(0).then(() => this.open(feed.open));
+    if (!ENDINGS.has(event.event)) return;
+    this.#feeds.delete(feed);
+    if (comesBack(event) && !this.#stopped) this.#comeBack([...feed.open]);
+  }
+
+  #comeBack(sessions) {
+    this.#pause(0).then(() => this.open(sessions));
   }
 
   /** Exponential backoff with full jitter, after at least so many seconds. */

@@ -198,6 +198,15 @@ class NodeUdpTests(NodeClientTestCase):
             for session in sessions:
                 self.assertEqual((await client.until("progress", session))["progress"]["status"], "active")
 
+    async def test_shut_down(self) -> None:
+        """The client asks for another connection, over HTTP."""
+        await self.post(stocked())
+        client = self.watch()
+        await client.until("materials")
+        await self.service.stopService()
+        self.assertEqual(await client.until("closed"), {"event": "closed", "reason": 2})
+        self.assertIsNone((await client.until("not_connected"))["status"])
+
     async def test_refused(self) -> None:
         client = self.watch()
         self.assertEqual((await client.until("not_connected"))["status"], 404)

@@ -7,6 +7,9 @@ import { demand, Refused } from "./refused.mjs";
 import { Sessions } from "./sessions.mjs";
 import { formatToken, parseToken } from "./token.mjs";
 
+/** The events after which there are no others. */
+export const ENDINGS = new Set(["closed", "silence", "unreachable"]);
+
 /**
  * The whole protocol without a socket or a clock: octets and the time (Unix seconds) go in; `take()` has the datagrams to
  * send and the events. After each call, `due` is when `tick` wants to be called.
@@ -113,13 +116,12 @@ export class Client {
   }
 
   #settle() {
-    const endings = ["closed", "silence", "unreachable"];
     for (const event of this.#out.events) {
       if (event.event === "renewed" && event.secret) {
         this.token = formatToken(parseToken(this.token).connectionId, event.secret);
         delete event.secret;
       }
-      this.over ||= endings.includes(event.event);
+      this.over ||= ENDINGS.has(event.event);
     }
   }
 

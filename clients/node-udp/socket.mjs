@@ -20,10 +20,15 @@ export class Socket {
     this.socket.on("message", (datagram) => this.#act(() => this.client.receive(datagram, now())));
     this.socket.on("error", () => {}); // an ICMP answer proves nothing; silence does
     this.connected = false;
-    this.socket.connect(Number(port), host, (error) => {
+    const begin = (error) => {
       this.connected = !error; // where there is no way, the handshake will not be answered
       this.#act(() => {});
-    });
+    };
+    try {
+      this.socket.connect(Number(port), host, begin);
+    } catch (error) {
+      begin(error); // no such port
+    }
   }
 
   /** The session with this index joined. */

@@ -284,6 +284,12 @@ class GatewayTests(SynchronousTestCase):
         self.assertEqual((response.compression_enabled, response.compression), (True, "lz4"))
         SessionToken.parse(response.session_token)
 
+    def test_while_the_service_stops(self) -> None:
+        """Who still asks, over a connection that HTTP kept alive, is not sent to a socket that is closed."""
+        self.gateway.startService()
+        self.gateway.stopService()
+        self.assertRaises(Unavailable, self._connect, 1200)
+
     def test_endpoint_when_nothing_public_is_configured(self) -> None:
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
         for listen, host, told in (

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from craftnet.access.principal import Principal
 from craftnet.addresses import HostPort
 from craftnet.claims import Seen, what_was_seen
+from craftnet.errors import Unavailable
 from craftnet.messages import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
@@ -86,6 +87,7 @@ class UdpGateway(Service):
         )
         self._server = UdpServer(self._endpoint, feeds, metrics, reactor)
         self._listening: IListeningPort | None = None
+        self._stopping = False
 
     @property
     def address(self) -> str:
@@ -119,7 +121,10 @@ class UdpGateway(Service):
 
         Raises:
             TooManyRequests: there are too many already.
+            Unavailable: the service stops; a connection that HTTP kept alive may still ask.
         """
+        if self._stopping:
+            raise Unavailable("The server is shutting down.")
         joined = None
         with contextlib.suppress(ValueError):  # what is no session_token names nothing.
             if request.session_token is not None:
@@ -182,6 +187,7 @@ class UdpGateway(Service):
     def stopService(self) -> Deferred[None] | None:
         """Say goodbye to everybody and close the socket."""
         super().stopService()
+        self._stopping = True
         if self._listening is None:
             return None
         self._server.shut_down()

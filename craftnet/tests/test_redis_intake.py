@@ -75,3 +75,23 @@ class IntakeTests(RedisTestCase):
             await until(lambda: self.left() == b":0\r\n")
         self.assertEqual(await node.sessions.count(), 1)
         self.assertIn("rejected", " ".join(formatEvent(one) for one in logged))
+
+    async def test_an_entry_that_was_deleted_after_it_was_taken(self) -> None:
+        """Redis has nothing to say of it; what comes after it is taken."""
+        self.server.command("XGROUP", "CREATE", "test:events", "craftnet", "0", "MKSTREAM")
+        self.server.command("XADD", "test:events", "1-1", "event", "dropped")
+        self.server.command("XREADGROUP", "GROUP", "craftnet", "dead", "STREAMS", "test:events", ">")
+        self.server.command("XDEL", "test:events", "1-1")
+        self.add(started())
+        node = self.backend()
+        await until(lambda: self.left() == b":0\r\n")
+        self.assertEqual(await node.sessions.count(), 1)
+
+    async def test_consumers(self) -> None:
+        """Nodes come and go; what Redis keeps of them does not grow."""
+        for _ in range(3):
+            node = self.backend()
+            self.add(started())
+            await until(lambda: self.left() == b":0\r\n")
+            await node.service.stopService()
+        self.assertTrue(self.server.command("XINFO", "CONSUMERS", "test:events", "craftnet").startswith(b"*1\r\n"))

@@ -26,6 +26,9 @@ from craftnet.sources import Sources
 GROUP = "craftnet"
 """The consumer group."""
 
+CONSUMER = "taker"
+"""Its one consumer, whichever node that is: Redis never forgets one, and the lease lets only one node take."""
+
 FIELD = b"event"
 """The field of an entry that holds an event as JSON."""
 
@@ -105,7 +108,7 @@ class Intake(Service):
         """What was taken, by this node or a dead one, and not finished."""
         position = b"0-0"
         while True:
-            command = ("XAUTOCLAIM", self._keys.events, GROUP, self._name, 0, position, "COUNT", BATCH)
+            command = ("XAUTOCLAIM", self._keys.events, GROUP, CONSUMER, 0, position, "COUNT", BATCH)
             position, entries, *_ = await self._blocking.ask(*command)
             await self._apply(entries)
             if position == b"0-0" or not await self._leased():
@@ -113,23 +116,23 @@ class Intake(Service):
 
     async def _take(self) -> None:
         answer = await self._blocking.ask(
-            *("XREADGROUP", "GROUP", GROUP, self._name, "COUNT", BATCH, "BLOCK", int(BLOCK * 1000)),
+            *("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", BATCH, "BLOCK", int(BLOCK * 1000)),
             *("STREAMS", self._keys.events, ">"),
         )
         for _, entries in answer or ():
             await self._apply(entries)
 
-    async def _apply(self, entries: Sequence[Sequence[Any]]) -> None:
+    async def _apply(self, found: Sequence[Sequence[Any] | None]) -> None:
+        entries = [entry for entry in found if entry]  # of one that was deleted meanwhile, Redis 6.2 says nothing.
         now = self._reactor.seconds()
-        decoded = [_decoded(fields, now) for _, fields in entries if fields]
+        decoded = [_decoded(fields or (), now) for _, fields in entries]
         events = [one for one in decoded if isinstance(one, Event)]
         outcomes = [one for one in decoded if isinstance(one, Outcome)] + await self._sources.apply(events)
         reasons = [outcome.reason for outcome in outcomes if outcome.verdict is Verdict.REJECTED]
         if reasons:
             self._log.warn("{count} events from Redis were rejected: {reason}", count=len(reasons), reason=reasons[0])
-        done = [entry[0] for entry in entries if entry]
-        if done:
-            await self._asking.run(scripts.DONE, [self._keys.events], [GROUP, *done])
+        if entries:
+            await self._asking.run(scripts.DONE, [self._keys.events], [GROUP, *(name for name, _ in entries)])
 
     def _stopped(self, failure: Failure) -> None:
         """Only stopping ends it; anything else is a bug of ours, after which it goes on."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from uuid import uuid4
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.internet import reactor
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -15,6 +17,7 @@ from craftnet import stock, waiting
 from craftnet.errors import ConfigurationError, Unavailable
 from craftnet.interfaces import IBackend, IBackendFactory
 from craftnet.messages import MaterialNotification, MaterialProblem, QueueNews
+from craftnet.providers.redis import sweeper
 from craftnet.providers.redis.backend import RedisBackend, RedisFactory, RedissFactory
 from craftnet.providers.redis.keys import partition_of
 from craftnet.providers.redis.subjects import MATERIALS, QUEUES
@@ -165,6 +168,31 @@ class KeepingTests(RedisTestCase):
         kept = self.server.command("XLEN", f"test:changes:{partition_of(SESSION)}")
         self.assertLess(int(kept[1:]), 300)
         self.assertGreater(int(self.server.command("TTL", f"test:seen:session:{SESSION}")[1:]), 3000)
+
+    async def test_forgotten_when_memory_is_out(self) -> None:
+        """Nothing else would make room."""
+        node = self.backend(retention=0.2, idle=0.2)
+        await node.sessions.apply([event(start()), event(complete(), NOW + 1)])
+        await node.materials.apply([event(start())])
+        await node.queues.apply([event(queued(1), session_id=SESSION)])
+        self.server.command("CONFIG", "SET", "maxmemory", "1")
+        kept = [f"test:session:{SESSION}", f"test:materials:{SESSION}", f"test:queue:{PLAYER}"]
+        while self.server.command("EXISTS", *kept) != b":0\r\n":
+            await node.sweeper.sweep()
+        await until(lambda: self.server.command("EXISTS", "test:waiters") == b":0\r\n")
+        self.assertEqual((await node.queues.get(PLAYER)).version, 1)
+
+    async def test_more_than_are_read_at_once(self) -> None:
+        """All that is due is forgotten, and an id that is none is passed over."""
+        self.patch(sweeper, "MOST", 2)
+        node = self.backend(idle=0.0)
+        node.sweeper._loop.stop()  # it sweeps when it is told to.
+        await node.sessions.apply([event(start(uuid4())) for _ in range(7)])
+        self.server.command("ZADD", "test:due:session", "1", "not-ours")
+        with capturedLogs() as logged:
+            await node.sweeper.sweep()
+        self.assertEqual(await node.sessions.count(), 0)
+        self.assertIn("not-ours", " ".join(formatEvent(one) for one in logged))
 
     async def test_not_ours(self) -> None:
         """What cannot be read is out of reach, and does not stop the rest."""

@@ -83,6 +83,8 @@ FORGET = b"""
 local due = redis.call('ZSCORE', KEYS[4], ARGV[1])
 if not due or tonumber(due) > tonumber(ARGV[2]) then return 0 end
 local version, state = unpack(redis.call('HMGET', KEYS[1], 'version', 'state'))
+redis.call('ZREM', KEYS[4], ARGV[1])
+redis.call('DEL', KEYS[1], KEYS[7])
 if ARGV[3] == 'queue' and version then
   local floor = tonumber(redis.call('GET', KEYS[2]) or '0')
   if tonumber(version) > floor then redis.call('SET', KEYS[2], version) end
@@ -92,11 +94,12 @@ if ARGV[3] == 'queue' and version then
 end
 if ARGV[3] == 'session' then redis.call('ZADD', KEYS[6], 'XX', 0, ARGV[1]) end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', 'kind', ARGV[3], 'id', ARGV[1], 'version', '0')
-redis.call('DEL', KEYS[1], KEYS[7])
-redis.call('ZREM', KEYS[4], ARGV[1])
 return 1
 """
-"""Asked for by every node; the first one does it."""
+"""Asked for by every node; the first one does it.
+
+It begins with commands that are taken when memory is out: whatever follows them in a script is then taken, too.
+"""
 
 ERA = b"""
 -- key: era. Answers: the era's name; nothing where this is no master.

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from twisted.application.internet import TimerService
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from craftnet.errors import Unavailable
 from craftnet.providers.redis import scripts
@@ -19,7 +20,7 @@ INTERVAL = 1.0
 """Seconds between sweeps."""
 
 MOST = 1000
-"""Things of one kind that a sweep forgets at most."""
+"""Things of one kind that are read at once."""
 
 AGE = 900.0
 """Seconds after which a change is trimmed; a node that was away for longer compares states instead."""
@@ -32,6 +33,8 @@ class Sweeper(TimerService):
         subjects: the names of the kinds.
     """
 
+    _log = Logger()
+
     def __init__(self, subjects: Sequence[str], keys: Keys, link: Link, settings: RedisSettings, clock: Any) -> None:
         super().__init__(INTERVAL, self._sweep)
         self.clock = self._clock = clock
@@ -42,14 +45,17 @@ class Sweeper(TimerService):
         self._turns = 0
 
     def _sweep(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self.sweep())
+        swept = Deferred.fromCoroutine(self.sweep())
+        # An error here is a bug of ours; the sweeps must not stop for it.
+        return swept.addErrback(lambda failure: self._log.failure("a sweep failed", failure))
 
     async def sweep(self) -> None:
         """Once. Without Redis nothing is forgotten."""
         now = self._clock.seconds()
         try:
             for subject in self._subjects:
-                await self._forget(subject, now)
+                while await self._forget(subject, now) == MOST and self.running:
+                    pass
             # One partition a turn is often enough.
             self._turns += 1
             oldest = max(0, int((now - AGE) * 1000))
@@ -57,10 +63,17 @@ class Sweeper(TimerService):
         except Unavailable:
             pass  # health says so.
 
-    async def _forget(self, subject: str, now: float) -> None:
+    async def _forget(self, subject: str, now: float) -> int:
+        """How many were due, `MOST` at most."""
         due = self._keys.due(subject)
-        for text in await self._link.ask("ZRANGEBYSCORE", due, "-inf", f"{now:.3f}", "LIMIT", 0, MOST):
-            key = UUID(text.decode())
+        found = await self._link.ask("ZRANGEBYSCORE", due, "-inf", f"{now:.3f}", "LIMIT", 0, MOST)
+        for text in found:
+            try:
+                key = UUID(text.decode())
+            except ValueError:
+                self._log.error("an id in Redis is not ours: {id}", id=repr(text))
+                await self._link.ask("ZREM", due, text)
+                continue
             names = [
                 self._keys.state(subject, key),
                 self._keys.floor(subject),
@@ -72,3 +85,4 @@ class Sweeper(TimerService):
             ]
             arguments = (str(key), f"{now:.3f}", subject, self._settings.backlog)
             await self._link.run(scripts.FORGET, names, arguments)
+        return len(found)

@@ -207,6 +207,30 @@ class FailOverTests(RedisTestCase):
         # The replica may have lacked what was told last.
         await until(lambda: node.epoch not in (None, epoch))
 
+    async def test_overtaken(self) -> None:
+        """The next master lacked what was told last, and has had something else since, in the same version."""
+        heir = RedisServer()
+        self.addCleanup(heir.stop)
+        heir.start()
+        proxy = ProxyFactory("127.0.0.1", self.server.port)
+        proxy.noisy = False
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(proxy)
+        self.addCleanup(port.stopListening)
+        for server in (self.server, heir):
+            server.command("SET", "test:epoch", "one-data-set")
+        node, other = self.backend(port=port.getHost().port), self.backend(port=heir.port)
+        heard, begun = SessionRecorder(), event(start())
+        await insist(node, [begun])
+        await node.sessions.watch(SESSION, heard)
+        await insist(node, [event(progress(1.0), NOW + 1)])
+        await until(lambda: heard.versions == [2])
+        await insist(other, [begun, event(progress(50.0), NOW + 1)])
+        proxy.port = heir.port
+        self.server.kill()
+        await until(lambda: len(heard.heard) > 1)
+        assert heard.heard[-1] is not None
+        self.assertEqual((heard.versions, heard.heard[-1].progress.percent), ([2, 2], 50.0))
+
 
 class PasswordTests(RedisTestCase):
     options = ("--requirepass", "a-password-for-tests")

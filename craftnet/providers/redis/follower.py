@@ -183,6 +183,8 @@ class Follower(Service):
                 if anew or found < held[key]:
                     # Versions began again, or a replica that is the master now missed the newest ones.
                     topics.replaced(key, state)
+                elif found == held[key] == topics.version(key):
+                    topics.replaced(key, state)  # it missed some, too, if it has other ones in their place.
                 elif found > held[key]:
                     ahead.append((key, state))
             # What is only new, and not lost, is in the streams by now, and is told in full.

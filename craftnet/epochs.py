@@ -17,27 +17,30 @@ class Epochs:
     """The epoch of every position.
 
     Where each source names one, it is made of theirs. Otherwise it is this object's own: in another process the same
-    versions mean something else.
+    versions mean something else. It is another one when a source that does name one has another.
     """
 
     def __init__(self, sources: Sources) -> None:
         each = (sources.sessions, sources.materials, sources.queues)
-        shared: list[IShared] = [source for source in each if IShared.providedBy(source)]
-        self._shared: Sequence[IShared] = shared if len(shared) == len(each) else ()
+        self._shared: Sequence[IShared] = [source for source in each if IShared.providedBy(source)]
+        self._common = len(self._shared) == len(each)
         self._names: list[str | None] = []
         self._epoch = token_hex(BYTES)
 
     @property
     def settled(self) -> bool:
-        """Whether this epoch may be another node's, too, or none ever is."""
+        """Whether every source that names one knows it; then this epoch may be another node's, too, or none ever is."""
         return None not in [source.epoch for source in self._shared]
 
     def now(self) -> str:
-        """The epoch. While it is not settled, it is one that no other node has, and that never comes again."""
+        """The epoch. While it is not settled, it is one that no other node has.
+
+        That of before, if it is this object's own; otherwise one that never comes again.
+        """
         names = [source.epoch for source in self._shared]
-        if names != self._names:
+        if names != self._names and (self._common or None not in names):
             self._names = names
-            self._epoch = token_hex(BYTES) if None in names else _digest(names)
+            self._epoch = _digest(names) if self._common and None not in names else token_hex(BYTES)
         return self._epoch
 
 

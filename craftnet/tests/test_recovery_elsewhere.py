@@ -218,6 +218,19 @@ class EpochTests(_NodesTestCase):
             self.assertNotEqual(first.now(), second.now())
             self.assertEqual((first.now(), first.settled), (first.now(), True))
 
+    def test_of_its_own_when_another_source_loses_something(self) -> None:
+        """Versions of those that are shared may be used again, and nobody who comes back may be told otherwise."""
+        sources = [*_each(self.nodes[0].sources)]
+        sources[0] = _each(self.cluster.sources)[0]
+        epochs = Epochs(Sources(*sources))
+        seen, settled = [], []
+        for epoch in ("first", None, "first", None, "second"):
+            self.cluster.epoch = epoch
+            seen.append(epochs.now())
+            settled.append(epochs.settled)
+        self.assertEqual((len(set(seen[:4])), len(set(seen))), (1, 2))
+        self.assertEqual(settled, [True, False, True, False, True])
+
     def test_while_it_is_not_known(self) -> None:
         """Each time another one of its own."""
         epochs = self.epochs()

@@ -19,7 +19,7 @@ from craftnet.interfaces import IBackend, IBackendFactory
 from craftnet.messages import MaterialNotification, MaterialProblem, QueueNews
 from craftnet.providers.redis import sweeper
 from craftnet.providers.redis.backend import RedisBackend, RedisFactory, RedissFactory
-from craftnet.providers.redis.keys import partition_of
+from craftnet.providers.redis.keys import PARTITIONS, partition_of
 from craftnet.providers.redis.subjects import MATERIALS, QUEUES
 from craftnet.providers.redis.topics import Topics
 from craftnet.state import MaterialsState, QueueState
@@ -168,6 +168,23 @@ class KeepingTests(RedisTestCase):
         kept = self.server.command("XLEN", f"test:changes:{partition_of(SESSION)}")
         self.assertLess(int(kept[1:]), 300)
         self.assertGreater(int(self.server.command("TTL", f"test:seen:session:{SESSION}")[1:]), 3000)
+
+    async def test_nothing_stays_of_a_life(self) -> None:
+        """Every key that is left is one of a fixed number, or expires."""
+        node = self.backend(retention=0.0, idle=0.0)
+        begun = event(start())
+        await node.sessions.apply([begun, event(complete(), NOW + 1)])
+        await node.materials.apply([begun])
+        await node.queues.apply([event(queued(1), session_id=SESSION)])
+        await node.places.enter(PLAYER, 1)
+        await node.sweeper.sweep()
+        keys = self.server.command("KEYS", "*").decode().split("\r\n")[2::2]
+        lasting = {key for key in keys if self.server.command("TTL", key) == b":-1\r\n"}
+        partitions = {f"test:changes:{number}" for number in range(PARTITIONS)}
+        self.assertLessEqual(
+            lasting - partitions, {"test:epoch", "test:era", "test:events", "test:nodes", "test:floor:queue"}
+        )
+        self.assertIn(f"test:seen:session:{SESSION}", keys)
 
     async def test_forgotten_when_memory_is_out(self) -> None:
         """Nothing else would make room."""

@@ -79,11 +79,12 @@ class Admission:
         return _admitted(principal, owner, player_id)
 
     @inlineCallbacks
-    def queue(self, token: str | None, player_id: UUID) -> Generator[Deferred[Principal], Principal, Principal]:
+    def queue(self, token: str | None, player_id: UUID) -> Generator[Deferred[Any], Any, Principal]:
         """Who may observe a player's queue entries."""
-        principal = yield self.authenticate(token)
+        principal: Principal = yield self.authenticate(token)
         if not principal.may_observe(player_id):
             raise Forbidden("The queue entries are another player's.")
+        yield self._queues.get(player_id)  # who could be told nothing now is to come later.
         return principal
 
     @inlineCallbacks

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
+from websockets.exceptions import InvalidStatus
 
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.principal import PUBLISH
@@ -94,6 +95,16 @@ class TwoNodesTests(LiveTestCase):
             message = await feed.receive()
         self.assertEqual((message["type"], message["progress_data"]["failure_reason"]), ("crafting_failed", "timeout"))
         await self.health("degraded")  # the other services are not configured.
+
+    async def test_queue_watchers_while_redis_is_gone(self) -> None:
+        """They are refused like all others, and the log does not grow with them."""
+        await self.open(QUEUE, token())
+        self.redis.kill()
+        for _ in range(2):
+            with self.assertRaises(InvalidStatus) as caught:
+                await self.open(QUEUE, token())
+            self.assertEqual(caught.exception.response.status_code, 503)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_a_node_stops(self) -> None:
         """What it took stays; its watchers find everything at the other one."""

@@ -183,7 +183,8 @@ class ShellTests(SynchronousTestCase):
     def test_a_feed_that_cannot_be_had(self) -> None:
         self.feeds.answer = lambda: fail(Unavailable("The store is out of reach."))
         self.assertIn(Closed(CloseReason.INTERNAL_ERROR), self._connect() + self._settle())
-        self.assertEqual(len(self.flushLoggedErrors(Unavailable)), 1)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(self._metric("craftnet_refusals_total", reason="unavailable"), 1)
 
     def test_gone_before_the_feed_is_there(self) -> None:
         answer: Deferred[None] = Deferred()

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from craftnet.access.principal import Principal
 from craftnet.closecodes import CloseCode
-from craftnet.errors import BadDatagram, NotFound
+from craftnet.errors import BadDatagram, NotFound, Unavailable
 from craftnet.interfaces import IWatcher
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols import codec
@@ -228,7 +228,9 @@ class UdpServer(DatagramProtocol):
 
     def _not_watched(self, failure: Failure, peer: Peer, session: Replica) -> None:
         missing = failure.check(NotFound) is not None
-        if not missing:
+        if failure.check(Unavailable):  # metrics count them: many may come while a source is out of reach.
+            self._metrics.refused(Unavailable.label)
+        elif not missing:
             self._log.failure("a session cannot be watched", failure)
         self.end(peer, session.index, CloseReason.NOT_FOUND if missing else CloseReason.INTERNAL_ERROR)
 

@@ -135,6 +135,9 @@ class FeedProtocol(SlimProtocol):
     def _lost_feed(self, failure: Failure) -> None:
         if failure.check(NotFound):
             self.ended(CloseCode.NORMAL)
+        elif failure.check(Unavailable):  # metrics count them: many may come while a source is out of reach.
+            self.factory.metrics.refused(Unavailable.label)
+            self.ended(CloseCode.INTERNAL_ERROR)
         else:
             log.failure("a feed could not be opened", failure)
             self.ended(CloseCode.INTERNAL_ERROR)

@@ -8,11 +8,12 @@ from uuid import UUID
 import msgspec
 from twisted.logger import capturedLogs, formatEvent
 
+from craftnet.errors import Unavailable
 from craftnet.messages import Status
 from craftnet.tests.contracts import SessionRecorder
 from craftnet.tests.live import envelope, started
 from craftnet.tests.redis_nodes import RedisTestCase, until
-from craftnet.tests.samples import OTHER_SESSION, RECIPE, SESSION
+from craftnet.tests.samples import OTHER_SESSION, PLAYER, RECIPE, SESSION
 
 
 def completed(session_id: UUID = SESSION) -> dict[str, Any]:
@@ -95,3 +96,17 @@ class IntakeTests(RedisTestCase):
             await until(lambda: self.left() == b":0\r\n")
             await node.service.stopService()
         self.assertTrue(self.server.command("XINFO", "CONSUMERS", "test:events", "craftnet").startswith(b"*1\r\n"))
+
+    async def test_what_cannot_be_read_does_not_hold_up_the_rest(self) -> None:
+        """What Redis keeps of one session, or of who waits for another, is not ours; events of a third are taken."""
+        waiting = {"player_id": str(PLAYER), "queue_position": 1, "station_type": "laboratory"}
+        self.server.command("HSET", f"test:session:{OTHER_SESSION}", "version", "1", "state", "junk")
+        self.server.command("HSET", "test:waiters", str(OTHER_SESSION), "junk")
+        self.add(completed(OTHER_SESSION), envelope("crafting.queue.update", waiting, session_id=str(OTHER_SESSION)))
+        self.add(started())
+        with capturedLogs() as logged:
+            node = self.backend()
+            await until(lambda: self.left() == b":0\r\n")
+        self.assertIsNotNone(await node.sessions.get(SESSION))
+        self.assertIn("2 events from Redis were rejected", " ".join(formatEvent(one) for one in logged))
+        await self.assertFailure(node.queues.find(OTHER_SESSION), Unavailable)

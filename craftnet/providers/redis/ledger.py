@@ -34,6 +34,10 @@ _read_entry = msgspec.json.Decoder(QueueEntry).decode
 _log = Logger()
 
 
+class _Unreadable(Unavailable):
+    """What Redis keeps of a thing is not ours."""
+
+
 class Kept(Struct, Generic[State], frozen=True):
     """What Redis keeps of one thing.
 
@@ -95,7 +99,7 @@ class Ledger(Generic[State, Change, Listener]):
 
     async def place(self, session_id: UUID) -> QueueEntry | None:
         """What a session waits as; raises as `look` does."""
-        return _place(await self._link.ask("HGET", self._keys.waiters, str(session_id)))
+        return self._place(session_id, await self._link.ask("HGET", self._keys.waiters, str(session_id)))
 
     async def recall(self, key: UUID, version: int) -> Sequence[Change]:
         """What followed `version` of one thing, as far as it is known; raises as `look` does."""
@@ -133,7 +137,10 @@ class Ledger(Generic[State, Change, Listener]):
 
     async def _apply(self, key: UUID, events: Sequence[Event]) -> Sequence[Outcome]:
         for _ in range(ATTEMPTS):
-            plan = await self._plan(key, events)
+            try:
+                plan = await self._plan(key, events)
+            except _Unreadable as error:  # that does not pass: events of other things must not wait for these.
+                return [rejected(error.message)] * len(events)
             if not plan.steps or await self._commit(key, plan):
                 return plan.outcomes
         raise Unavailable("Too many nodes change the same thing at the same time.")
@@ -150,7 +157,7 @@ class Ledger(Generic[State, Change, Listener]):
         sessions = [] if name != "queue" else [str(event.session_id) for event in events]
         version, state, known, holders = await self._link.run(scripts.READ, names, [len(ids), *ids, *sessions])
         seen = {event.event_id for event, flag in zip(events, known, strict=True) if flag}
-        places = [_place(holder) for holder in holders] or [None] * len(events)
+        places = [self._place(key, holder) for holder in holders] or [None] * len(events)
         return self._fold(self._state(key, version, state), events, seen, places)
 
     def _fold(
@@ -223,9 +230,16 @@ class Ledger(Generic[State, Change, Listener]):
         except msgspec.DecodeError as error:
             raise self._unreadable(key, error) from None
 
-    def _unreadable(self, key: UUID, error: Exception) -> Unavailable:
+    def _unreadable(self, key: UUID, error: Exception) -> _Unreadable:
         _log.error("what Redis keeps of {kind} {id} is not ours: {error}", kind=self._subject.name, id=key, error=error)
-        return Unavailable("What Redis keeps of it cannot be read.")
+        return _Unreadable("What Redis keeps of it cannot be read.")
+
+    def _place(self, key: UUID, holder: bytes | None) -> QueueEntry | None:
+        """Of what is behind the player's id."""
+        try:
+            return None if holder is None else _read_entry(holder[36:])
+        except msgspec.DecodeError as error:
+            raise self._unreadable(key, error) from None
 
 
 async def _all_of(tasks: Sequence[Deferred[None]]) -> None:
@@ -238,11 +252,6 @@ async def _all_of(tasks: Sequence[Deferred[None]]) -> None:
             failures.append(error)
     if failures:
         raise failures[0]
-
-
-def _place(holder: bytes | None) -> QueueEntry | None:
-    """Of what is behind the player's id."""
-    return None if holder is None else _read_entry(holder[36:])
 
 
 def _sessions(state: object) -> dict[str, QueueEntry]:

@@ -45,8 +45,10 @@ class Options(UsageOptions):
     """What `twistd craftnet --help` shows."""
 
     synopsis = "[options]"
-    longdesc = """The crafting network service: tells players, over WebSocket and UDP, how their crafts progress,
-    where they stand in station queues and which materials are short."""
+    longdesc = (
+        "The crafting network service: tells players, over WebSocket and UDP, how their crafts progress, "
+        "where they stand in station queues and which materials are short."
+    )
 
     optParameters: ClassVar[list[list[Any]]] = [
         ["http", None, None, "Endpoint for HTTP and WebSocket, such as tcp:8080 or ssl:443:privateKey=…:certKey=… "

@@ -27,7 +27,7 @@ from craftnet.client.feed import Feed
 from craftnet.client.interfaces import IObserver, ITransport
 from craftnet.client.lines import Lines, labelled
 from craftnet.client.render import Screen
-from craftnet.client.several import all_of
+from craftnet.client.several import all_of, labels
 from craftnet.client.udp import SharedUdpTransport, UdpConnections
 from craftnet.client.watch import Outcome, Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
@@ -219,20 +219,18 @@ def begin_watch(
         ConfigurationError: the options or the environment do not make sense.
     """
     means = Means(reactor, options, Address(options.url), bearer(options, environ))
-    labels = {session_id: str(session_id)[:8] for session_id in options.sessions}
-    if len(labels) == 1:
-        labels = dict.fromkeys(labels, "")
+    named = labels(options.sessions)
     console = Console(file=out)
     screen = None
-    if len(labels) == 1 and not options.json and out.isatty() and not console.is_dumb_terminal:
+    if len(named) == 1 and not options.json and out.isatty() and not console.is_dumb_terminal:
         screen = Screen(reactor, console, Feed(options.sessions[0]))
 
     def watch(session_id: UUID) -> Deferred[Outcome]:
-        observer: IObserver = screen or Lines(out, err, as_json=options.json, label=labels[session_id])
+        observer: IObserver = screen or Lines(out, err, as_json=options.json, label=named[session_id])
         return Watch(reactor, session_id, means.transports(session_id), observer, Backoff(), options.patience).start()
 
     def shown(outcomes: list[Outcome]) -> int:
-        for outcome, label in zip(outcomes, labels.values(), strict=True):
+        for outcome, label in zip(outcomes, named.values(), strict=True):
             if outcome.verdict not in (Verdict.COMPLETED, Verdict.FAILED):
                 print(f"{labelled('craftnet', label)}: {wording.printable(outcome.reason)}", file=err)
         codes = {EXIT_CODES[outcome.verdict] for outcome in outcomes}
@@ -240,7 +238,7 @@ def begin_watch(
 
     if screen is not None:
         screen.start()
-    watching = all_of([watch(session_id) for session_id in labels])
+    watching = all_of([watch(session_id) for session_id in named])
     if screen is not None:
         watching.addBoth(_leave, screen)
     return watching.addCallback(shown)

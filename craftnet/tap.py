@@ -65,7 +65,7 @@ class Options(UsageOptions):
          "if wanted. Without it: development tokens, signed with $CRAFTNET_JWT_SECRET; without that, too, with a "
          "secret made at start-up, and then only loopback is served"],
         ["max-connections", None, DEFAULTS.limits.connections, "WebSockets at most; further ones are refused with 429; "
-         "0: no limit, here and for the other limits", _number(int, 0, 1_000_000)],
+         "0: no limit, here and for the other limits on numbers and rates", _number(int, 0, 1_000_000)],
         ["max-per-player", None, DEFAULTS.limits.per_player, "WebSockets of one player, on all nodes that share Redis",
          _number(int, 0, 1_000_000)],
         ["max-per-session", None, DEFAULTS.limits.per_session, "WebSockets to one crafting session",

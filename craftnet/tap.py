@@ -35,7 +35,7 @@ def _number(kind: Callable[[str], float], least: float, most: float) -> Callable
     def coerce(text: str) -> float:
         value = kind(text)
         if not least <= value <= most:
-            raise ValueError(f"must be from {least:g} to {most:g}")
+            raise ValueError(f"must be from {least:.15g} to {most:.15g}")
         return value
 
     return coerce

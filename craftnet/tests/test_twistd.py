@@ -136,6 +136,7 @@ class CommandLineTests(SynchronousTestCase):
             (["--http", "carrier-pigeon:1"], "--http carrier-pigeon:1"),
             (["--auth", "jwt:key=/nowhere.pem"], "/nowhere.pem"),
             (["--refresh", "0"], "must be from 0.5"),
+            (["--max-message", "0"], "must be from 1024 to 16777216"),
             (["--origin", "game.example"], "--origin game.example"),
             (["--trusted-proxy", "proxy.example"], "--trusted-proxy: "),
         ):

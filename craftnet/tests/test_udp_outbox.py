@@ -11,11 +11,12 @@ from craftnet.protocols.records import Kind
 from craftnet.protocols.udp.agreement import Agreement
 from craftnet.protocols.udp.channel import OVERHEAD
 from craftnet.protocols.udp.conditions import Conditions
+from craftnet.protocols.udp.initiator import ACK_DELAY
 from craftnet.protocols.udp.outbox import Outbox
 from craftnet.protocols.udp.pacing import BURST, RATE, Pace
 from craftnet.protocols.udp.packing import PACKINGS
 from craftnet.protocols.udp.parcels import NO_SESSION, Key
-from craftnet.protocols.udp.timing import MAX_TIMEOUT, RoundTrip
+from craftnet.protocols.udp.timing import ACK_PATIENCE, MAX_TIMEOUT, RoundTrip
 
 
 class OutboxTests(SynchronousTestCase):
@@ -79,15 +80,56 @@ class OutboxTests(SynchronousTestCase):
         self.outbox.drop(1)
         self.assertFalse(self.outbox.keeps(1))
         self.assertTrue(self.outbox.keeps(2))
-        self.assertEqual(self._flush(1.0), [b"\x07\2waiting"])
+        self.assertEqual(self._flush(self.outbox.deadline), [b"\x07\2waiting"])
 
     def test_what_is_not_acknowledged_is_repeated_with_backoff(self) -> None:
         self.outbox.put(0, "a", [b"x"])
         self._flush(0.0)
-        self.assertEqual(self.outbox.deadline, 1.0)
+        timeout = 1.0 + ACK_PATIENCE
+        self.assertEqual(self.outbox.deadline, timeout)
         self.assertEqual(self._flush(0.9), [])
-        self.assertEqual(self._flush(1.0), [b"x"])
-        self.assertEqual(self.outbox.deadline, 3.0)
+        self.assertEqual(self._flush(timeout), [b"x"])
+        self.assertEqual(self.outbox.deadline, 3 * timeout)
+
+    def test_what_is_lost_is_repeated_however_much_follows_it(self) -> None:
+        """Neither what is sent after it nor what of that arrives puts it off."""
+        self.outbox.put(0, "lost", [b"lost"])
+        self._flush(0.0)
+        repeated = []
+        for step in range(1, 30):
+            now = step / 10
+            self.outbox.put(0, "often", [b"often"])
+            repeated += [now for body in self._flush(now) if b"lost" in body]
+            self.outbox.acknowledged(lambda sequence: sequence > 1, now + 0.05)
+            if repeated:
+                break
+        self.assertEqual(repeated, [1.1])
+        self.assertTrue(self.outbox.empty)
+
+    def test_what_was_sent_in_turn_is_repeated_in_turn_and_the_wait_doubles_once_for_all(self) -> None:
+        timeout = 1.0 + ACK_PATIENCE
+        self.outbox.put(0, "a", [b"a"])
+        self._flush(0.0)
+        self.outbox.put(0, "b", [b"b"])
+        self._flush(0.5)
+        told = []
+        while self.outbox.deadline < 4.5:
+            now = self.outbox.deadline
+            told.append((now, *self._flush(now)))
+        self.assertEqual(
+            told,
+            [(timeout, b"a"), (0.5 + timeout, b"b"), (3 * timeout, b"a"), (0.5 + 3 * timeout, b"b")],
+        )
+
+    def test_an_acknowledgement_that_waited_for_company_is_waited_for(self) -> None:
+        """On a line that always takes as long, the timeout comes down to the round trip itself."""
+        trip = RoundTrip()
+        for _ in range(50):
+            trip.measured(0.2)
+        outbox = Outbox(Agreement(100 + OVERHEAD, 100 + OVERHEAD), trip, Pace())
+        outbox.put(0, "a", [b"x"])
+        outbox.flush(0.0, self._send)
+        self.assertGreater(outbox.deadline, 0.2 + ACK_DELAY + 0.01)
 
     def test_only_the_missing_part_is_repeated(self) -> None:
         self.outbox.put(0, "a", [b"1" * 90, b"2" * 90, b"3" * 90])

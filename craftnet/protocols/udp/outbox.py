@@ -1,8 +1,9 @@
 """What a peer must still be told. Newest wins: a topic's new records take the place of its old ones, sent or not.
 
 Records stay here until all the datagrams they went in are acknowledged (`parcels` says what goes in which); what is not
-acknowledged in time is sent again, less and less often, until the connection is given up for silence. Bytes are paced
-(`pacing`), so that a large table or a storm of changes cannot flood a line.
+acknowledged in time is sent again, whatever else is told meanwhile; less and less often while nothing arrives, until
+the connection is given up for silence. Bytes are paced (`pacing`), so that a large table or a storm of changes cannot
+flood a line.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from craftnet.protocols.udp.agreement import Agreement
 from craftnet.protocols.udp.channel import OVERHEAD
 from craftnet.protocols.udp.pacing import Pace
 from craftnet.protocols.udp.parcels import LEAST, Key, Parcel, alone, packed, plain
-from craftnet.protocols.udp.timing import MAX_TIMEOUT, RoundTrip
+from craftnet.protocols.udp.timing import ACK_PATIENCE, MAX_TIMEOUT, RoundTrip
 
 AT_ONCE = 128
 """Records that are looked at to choose from for the next datagrams, however many wait."""
@@ -27,10 +28,17 @@ _DOUBLINGS = 6  # beyond them the timeout is at its most anyway.
 
 
 class _Flight(Struct, eq=False, gc=False):
-    """Records that went out together: the sequences that are not acknowledged yet, and whether they were several."""
+    """Records that went out together.
+
+    Attributes:
+        missing: the sequences that are not acknowledged yet.
+        several: whether they were several.
+        until: when to send the records again, Unix seconds.
+    """
 
     missing: list[int]
     several: bool
+    until: float
 
     def landed(self, arrived: Callable[[int], bool]) -> bool:
         """Note what has arrived; whether that is all of it."""
@@ -56,7 +64,17 @@ class Outbox:
         pace: says when bytes may go.
     """
 
-    __slots__ = ("_agreement", "_attempts", "_flying", "_pace", "_packable", "_retry_at", "_round_trip", "_waiting")
+    __slots__ = (
+        "_agreement",
+        "_attempts",
+        "_doubles_at",
+        "_flying",
+        "_pace",
+        "_packable",
+        "_retry_at",
+        "_round_trip",
+        "_waiting",
+    )
 
     def __init__(self, agreement: Agreement, round_trip: RoundTrip, pace: Pace) -> None:
         self._agreement = agreement
@@ -64,8 +82,9 @@ class Outbox:
         self._round_trip = round_trip
         self._waiting = self._flying = _NOTHING
         self._pace = pace
-        self._retry_at = inf
+        self._retry_at = inf  # when the first of what is flying is to be sent again, or before.
         self._attempts = 0
+        self._doubles_at = -inf  # once for all that was lost in the same while.
 
     def put(self, session: int, topic: str, records: Sequence[bytes]) -> None:
         """Tell the peer these records instead of all earlier ones of the topic.
@@ -120,10 +139,11 @@ class Outbox:
             send: makes a datagram of a kind and a body; gives its sequence and its bytes.
         """
         if self._flying and now >= self._retry_at:
-            self._repeat()
+            self._repeat(now)
         if not self._waiting:
             return []
         datagrams = []
+        until = now + self._timeout
         while self._waiting and now >= self._pace.opens:
             parcel = self._parcel()
             sequences = []
@@ -132,19 +152,16 @@ class Outbox:
                 sequences.append(sequence)
                 datagrams.append(datagram)
                 self._pace.sent(len(datagram), now)
-            flight = _Flight(sequences, len(sequences) > 1)
+            flight = _Flight(sequences, len(sequences) > 1, until)
             if self._flying is _NOTHING:
                 self._flying = {}
+            if not self._flying or until < self._retry_at:
+                self._retry_at = until
             for key in parcel.keys:
                 record = self._flying[key] = self._waiting.pop(key)
                 record.flight = flight
         if not self._waiting:
             self._waiting = _NOTHING
-        if datagrams:
-            timeout = self._round_trip.timeout
-            if self._attempts:
-                timeout = min(MAX_TIMEOUT, timeout * 2 ** min(self._attempts, _DOUBLINGS))
-            self._retry_at = now + timeout
         return datagrams
 
     def acknowledged(self, arrived: Callable[[int], bool], now: float) -> list[Key]:
@@ -155,18 +172,34 @@ class Outbox:
         if landed:
             for key in landed:
                 del self._flying[key]
-            self._attempts = 0
+            self._attempts, self._doubles_at = 0, -inf
             self._packable = True
-            if self._flying:
-                self._retry_at = now + self._round_trip.timeout
-            else:
-                self._flying = _NOTHING
+            self._note_flying()
         return landed
 
-    def _repeat(self) -> None:
-        self._attempts += 1
-        self._packable = True
-        self._waiting, self._flying = {**self._flying, **self._waiting}, _NOTHING
+    def _repeat(self, now: float) -> None:
+        late = {key: record for key, record in self._flying.items() if record.flight and now >= record.flight.until}
+        if late:
+            if now >= self._doubles_at:
+                self._attempts += 1
+                self._doubles_at = now + self._timeout
+            self._packable = True
+            self._flying = {key: record for key, record in self._flying.items() if key not in late}
+            self._waiting = {**late, **self._waiting}
+        self._note_flying()
+
+    def _note_flying(self) -> None:
+        """To be called when there is less of it."""
+        if self._flying:
+            self._retry_at = min(record.flight.until for record in self._flying.values() if record.flight)
+        else:
+            self._flying = _NOTHING
+
+    @property
+    def _timeout(self) -> float:
+        """Seconds to wait for the acknowledgement of what is sent now."""
+        timeout = self._round_trip.timeout + ACK_PATIENCE
+        return min(MAX_TIMEOUT, timeout * 2 ** min(self._attempts, _DOUBLINGS)) if self._attempts else timeout
 
     def _parcel(self) -> Parcel:
         """What goes next."""

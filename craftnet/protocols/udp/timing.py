@@ -14,6 +14,10 @@ INITIAL_TIMEOUT = 1.0
 MIN_TIMEOUT = 0.1
 MAX_TIMEOUT = 5.0
 
+ACK_PATIENCE = 0.04
+"""Seconds by which the acknowledgement of a state may come later than an answer at once: the other side waits 20 ms for
+more to acknowledge, and timers are late."""
+
 PATIENCE = 3
 """Heartbeat intervals of silence after which the other side is taken for dead."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from random import Random
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred
@@ -18,6 +19,7 @@ from twisted.python.filepath import FilePath
 from craftnet.errors import Unavailable
 from craftnet.events import Event, Outcome
 from craftnet.providers.redis.backend import RedisBackend
+from craftnet.providers.redis.link import Link
 from craftnet.providers.redis.settings import RedisSettings
 from craftnet.state import SessionState
 from craftnet.tests.certificates import self_signed
@@ -177,6 +179,29 @@ class ReplicaTests(RedisTestCase):
         await self.assertFailure(node.sessions.apply([event(complete(), NOW + 1)]), Unavailable)
         self.server.command("REPLICAOF", "NO", "ONE")
         self.assertEqual([outcome.verdict for outcome in await insist(node, [event(complete(), NOW + 1)])], [ACCEPTED])
+
+    async def test_read_only_for_long(self) -> None:
+        """Each link says so once, however many connections it makes meanwhile; and again when it comes again."""
+        node = self.backend()
+        link = node.sessions._ledger._link
+        for turn in range(2):
+            await insist(node, [event(start(uuid4()))])
+            with capturedLogs() as logged:
+                self.server.command("REPLICAOF", "127.0.0.1", "1")
+                most = link.generation + 4
+                while link.generation < most:
+                    await self.assertFailure(node.sessions.apply([event(start(uuid4()))]), Unavailable)
+            lines = [line for one in logged if "READONLY" in (line := formatEvent(one))]
+            self.assertTrue(1 <= len(lines) <= 2, (turn, lines))
+            self.server.command("REPLICAOF", "NO", "ONE")
+            await insist(node, [event(start(uuid4()))])
+            before = link.generation
+            link.renew()
+            await until(partial(self.connected_since, link, before))
+
+    def connected_since(self, link: Link, generation: int) -> bool:
+        """Whether there is a newer connection."""
+        return link.generation > generation
 
 
 class FailOverTests(RedisTestCase):

@@ -29,10 +29,12 @@ _retry_delay = backoffPolicy(initialDelay=0.1, maxDelay=3.0, jitter=lambda: unif
 FAREWELL = 1.0
 """Seconds that a connection may take to close."""
 
+_READ_ONLY = "READONLY"
+
 _REASONS = {
     "OOM": "Redis is out of memory.",
     "LOADING": "Redis is loading its data.",
-    "READONLY": "Redis is a read-only replica.",
+    _READ_ONLY: "Redis is a read-only replica.",
     "MISCONF": "Redis cannot save its data and takes no changes.",
     "NOAUTH": "Redis wants a password.",
     "WRONGPASS": "Redis does not take the user name or password.",
@@ -107,6 +109,7 @@ class Link(Service):
         self._failures = 0
         self._waiting: list[Deferred[None]] = []
         self._said: set[str] = set()
+        self._demoted = False  # whether the connection was given up because the server is no master any more.
 
     def startService(self) -> None:
         """Connect."""
@@ -235,7 +238,9 @@ class Link(Service):
             self._log.info("Redis at {address} is back", address=self._described)
         self._failures = 0
         self.generation += 1
-        self._said.clear()
+        # As long as each connection leads to a replica, that was said.
+        self._said = {_READ_ONLY} if self._demoted else set()
+        self._demoted = False
         self._release()
 
     def _failed(self, error: Exception) -> None:
@@ -253,8 +258,9 @@ class Link(Service):
     def _unavailable(self, error: Exception, connection: Any) -> Unavailable:
         """What to tell whoever asked. The log hears of each kind of answer once in a connection."""
         code = _code(error)
-        if code == "READONLY":
+        if code == _READ_ONLY:
             # It was the master before; the name may lead to the new one by now.
+            self._demoted = True
             connection.transport.abortConnection()
         if isinstance(error, txredisapi.ResponseError) and code not in self._said:
             self._said.add(code)

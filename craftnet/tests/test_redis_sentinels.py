@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from twisted.internet import reactor, ssl
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.portforward import ProxyFactory
 from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from craftnet.addresses import HostPort
 from craftnet.errors import ConfigurationError, Unavailable
 from craftnet.providers.redis.backend import RedisBackend
+from craftnet.providers.redis.link import Credentials
+from craftnet.providers.redis.lookout import Lookout
+from craftnet.providers.redis.sentinels import SentinelEndpoint
 from craftnet.providers.redis.settings import RedisSettings, parse
 from craftnet.specs import parse_spec
 from craftnet.tests.certificates import self_signed
@@ -49,6 +57,45 @@ class SettingsTests(SynchronousTestCase):
         ):
             error = self.assertRaises(ConfigurationError, parse, arguments, tls=False)
             self.assertIn(words, str(error), arguments)
+
+
+@implementer(IStreamClientEndpoint)
+class Nowhere:
+    """An endpoint that never answers."""
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """As in `IStreamClientEndpoint`; fails as Twisted's own do when it is cancelled."""
+        return Deferred(lambda deferred: deferred.errback(ConnectingCancelledError(None)))
+
+
+class GivenUpTests(SynchronousTestCase):
+    """Who stops while a sentinel is asked asks no other one."""
+
+    def setUp(self) -> None:
+        """Two sentinels that never answer."""
+        self.asked: list[HostPort] = []
+        sentinels = [HostPort("one.example", 1), HostPort("two.example", 2)]
+        self.way = SentinelEndpoint(self.reach, sentinels, "crafts", Credentials(None, None), 1.0)
+
+    def reach(self, address: HostPort) -> Nowhere:
+        """One is asked."""
+        self.asked.append(address)
+        return Nowhere()
+
+    def test_connecting(self) -> None:
+        connecting = self.way.connect(Factory())
+        connecting.cancel()
+        self.failureResultOf(connecting, CancelledError)
+        self.assertEqual(self.asked, [HostPort("one.example", 1)])
+
+    def test_looking_out(self) -> None:
+        lookout = Lookout(self.way, [], Clock())
+        lookout.startService()
+        lookout.stopService()
+        self.assertEqual(self.asked, [HostPort("one.example", 1)])
+        del lookout
+        gc.collect()  # what fails and is not heard is in the log then.
+        self.assertEqual(self.flushLoggedErrors(), [])
 
 
 class SentinelTestCase(RedisTestCase):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall
 
 from craftnet.addresses import HostPort
@@ -55,8 +55,8 @@ class Lookout(Service):
     async def _compare(self) -> None:
         try:
             master = await self._sentinels.master()
-        except Unavailable:
-            return  # whoever needs to connect says so.
+        except (CancelledError, Unavailable):
+            return  # it is over, or whoever needs to connect says so.
         if self._master not in (None, master):
             for link in self._links:
                 link.renew()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import txredisapi  # type: ignore[import-untyped]  # it ships no annotations. As for `link`: it installs a reactor.
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
@@ -69,6 +70,8 @@ class SentinelEndpoint:
         for sentinel in tuple(self._sentinels):
             try:
                 master = await self._ask(sentinel)
+            except (CancelledError, ConnectingCancelledError):
+                raise CancelledError from None  # whoever asked stops; the others need not be asked.
             except Exception as error:  # whatever an endpoint fails with, or a sentinel answers; the next may know.
                 reasons.append(f"{sentinel}: {error}")
                 continue

@@ -59,6 +59,18 @@ class EraTests(RedisTestCase):
         await node.sessions.watch(SESSION, SessionRecorder())
         self.assertEqual((seen, await self.era(node)), ([None], era))
 
+    async def test_another_connection_and_nobody_comes_to_watch(self) -> None:
+        """It is known soon all the same: somebody who watched before may come back."""
+        for module in (backend, follower):
+            self.patch(module, "BLOCK", 1000.0)
+        self.patch(follower, "LOOK", 0.05)
+        node = self.backend()
+        await node.sessions.watch(SESSION, SessionRecorder())
+        era = await self.era(node)
+        node.sessions._ledger._link.renew()
+        await until(lambda: node.epoch is None)
+        self.assertEqual(await self.era(node), era)
+
     def noted(self, node: RedisBackend, seen: list[str | None], then: Callable[[], None]) -> None:
         """A connection is made; what the epoch is with it."""
         then()

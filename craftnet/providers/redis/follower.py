@@ -10,7 +10,7 @@ import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -29,6 +29,9 @@ BATCH = 100
 
 PRUNE = 1.0
 """Seconds after which a look is due for partitions that nobody watches any more."""
+
+LOOK = 1.0
+"""Seconds after which the question that Redis holds is looked at: another connection may have made it a wrong one."""
 
 RETRY = 0.2
 """Seconds until Redis is asked again."""
@@ -69,6 +72,8 @@ class Follower(Service):
         self._reading: Deferred[None] | None = None
         self._interrupting = False
         self._again: IDelayedCall | None = None
+        self._looking = LoopingCall(self._interrupt)
+        self._looking.clock = reactor
         # The name of the data set, and of what this server has kept of it.
         self._data_set: str | None = None
         self._era: str | None = None
@@ -84,11 +89,13 @@ class Follower(Service):
         """Begin to read."""
         super().startService()
         self._interrupting = False
+        self._looking.start(LOOK, now=False)
         self._begin()
 
     def stopService(self) -> None:
         """Read no more."""
         super().stopService()
+        self._looking.stop()
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None

@@ -172,7 +172,11 @@ class Peer:
             self._path.heard(address, len(datagram))
         self._note_landed(incoming, now)
         if self.finished is None:
-            self._take(incoming, address, now)
+            try:
+                self._take(incoming, address, now)
+            except BadDatagram:
+                self._alarm = now  # it is not answered, but what it acknowledges may have been waited for.
+                raise
         if self.finished is not None:
             return []
         if incoming.kind is Kind.ACK and not self._waits_for_acknowledgements:
@@ -182,7 +186,7 @@ class Peer:
     def join(self, grant: Grant) -> Replica | None:
         """As `Roster.join`; call it with each change of the ticket's grants."""
         replica = self.sessions.join(grant)
-        self._set_alarm()
+        self._alarm = min(self._alarm, self._next)
         return replica
 
     def tell(self, index: int, state: SessionState | MaterialsState, now: float) -> list[Send]:
@@ -195,7 +199,7 @@ class Peer:
             return []
         if self._sync_at == inf:
             self._plan_sync(now)
-            self._set_alarm()
+            self._alarm = min(self._alarm, self._next)
         return self._flush(now) if len(self.sessions.replicas) == 1 else []
 
     def end(self, index: int, reason: CloseReason, now: float) -> list[Send]:
@@ -247,16 +251,17 @@ class Peer:
             self.sessions.tell_ends()
         sends += self._flush(now)
         sends += self._say_farewell(now)
-        self._set_alarm()
+        self._alarm = self._next
         return sends
 
-    def _set_alarm(self) -> None:
-        """To be called when it may have become earlier."""
+    @property
+    def _next(self) -> float:
+        """When there is something to do but to empty the outbox. When that may be earlier now, the alarm is moved."""
         if self._farewell is None:
             until = min(self.sessions.expires, self.ticket.renew_at, self._sync_at)
         else:
             until = self._farewell.deadline
-        self._alarm = min(self.pulse.deadline, until, self._resync_at)
+        return min(self.pulse.deadline, until, self._resync_at)
 
     @property
     def _waits_for_acknowledgements(self) -> bool:

@@ -529,6 +529,15 @@ class StateTests(AttackCase):
         self.assertGreater(self.lab.counted["flooding"], 650)
         self.assertEqual(self.lab.counted["accepted"] + self.lab.counted["flooding"], 1000)
 
+    def test_a_flood_in_a_victims_name_does_not_outlast_itself(self) -> None:
+        """What names a connection and comes from its address is always decrypted; what that costs is soon forgotten."""
+        forged = self.heartbeat()[:-16] + bytes(16)
+        for _ in range(50 * int(floods.BURST)):
+            self.lab.send(forged)
+        later = NOW + 1
+        (hello,) = self.lab.initiator(self.ticket).start(later).datagrams
+        self.assertEqual(len(datagrams(self.lab.send(hello, later))), 1)
+
     def test_pre_authentication_drain_of_a_victims_budget(self) -> None:
         """Somebody who forges the victim's address and knows its connection id uses up nothing of the victim's."""
         forged = self.heartbeat()[:-16] + bytes(16)

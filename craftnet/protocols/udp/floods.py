@@ -38,7 +38,9 @@ class Sources:
     def charge(self, address: Address, now: float) -> None:
         """A datagram from there was forged."""
         source = _source(address)
-        paid = max(self._paid_until.pop(source, now), now)
+        # Who is exhausted is not charged on: what is decrypted all the same, because it names an established connection
+        # and comes from its address, would close that address for hours to the player it belongs to.
+        paid = min(max(self._paid_until.pop(source, now), now), now + BURST / FORGERIES)
         if len(self._paid_until) >= SOURCES:
             del self._paid_until[next(iter(self._paid_until))]
         self._paid_until[source] = paid + 1 / FORGERIES

@@ -58,6 +58,7 @@ class UdpSocket(DatagramProtocol):
         self._closed = closed
         self._watched: dict[UUID, _Watched] = {}
         self._expected: set[UUID] = set()
+        self._leaving: set[UUID] = set()
         self._connected = False
         self._measured: Conditions | None = None
         self._timer: IDelayedCall | None = None
@@ -70,8 +71,8 @@ class UdpSocket(DatagramProtocol):
 
     @property
     def sessions(self) -> set[UUID]:
-        """What is watched, or about to be."""
-        return self._expected.union(self._watched)
+        """What is watched, or about to be, or not known by the server to be left."""
+        return self._expected.union(self._watched, self._leaving)
 
     @property
     def over(self) -> bool:
@@ -101,6 +102,7 @@ class UdpSocket(DatagramProtocol):
         if watched is None:
             return
         if self._watched:
+            self._leaving.add(session_id)
             self._perform(self._initiator.leave(watched.index, self._reactor.seconds()))
         else:
             self._perform(self._initiator.close())
@@ -164,6 +166,7 @@ class UdpSocket(DatagramProtocol):
                 if (one := self._watched.get(materials.session_id)) is not None:
                     one.listener.told(one.translation.materials(materials, offset, now))
             case SessionEnded(session_id, reason):
+                self._leaving.discard(session_id)
                 if (one := self._watched.pop(session_id, None)) is not None:
                     one.listener.ended(endings.left(reason))
                 if not self._watched:

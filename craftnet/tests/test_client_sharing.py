@@ -133,6 +133,18 @@ class SharingTests(LiveTestCase):
         await self.watch_all(connections, SESSIONS[:1] * 2)
         self.assertEqual(len(connections), 2)
 
+    async def test_what_is_being_left_can_be_watched_again(self) -> None:
+        """The end of the one watch is not taken for that of the other."""
+        connections = await self.prepare()
+        (first, _), _ = await self.watch_all(connections, SESSIONS[:2])
+        (peer,) = self.peers
+        first.stop()
+        ((_, recorder),) = await self.watch_all(connections, SESSIONS[:1])
+        await until(lambda: len(peer.sessions.replicas) == 1)
+        await self.complete(SESSIONS[0])
+        await until(lambda: len(recorder.events) > 2)
+        self.assertEqual(recorder.events, ["opened", "progress_update", "crafting_complete"])
+
     async def test_a_full_connection_is_followed_by_another(self) -> None:
         self.patch(udp, "MOST", 2)
         connections = await self.prepare()

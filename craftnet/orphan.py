@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from twisted.application.internet import TimerService
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
 LOOK = 1.0
@@ -34,4 +36,5 @@ class OrphanWatch(TimerService):
         if parent != self._supervisor:
             self._supervisor = parent  # once is enough: stopping takes a while.
             self._log.warn("The supervisor is gone: stopping")
-            self._reactor.stop()
+            with suppress(ReactorNotRunning):  # it stops already.
+                self._reactor.stop()

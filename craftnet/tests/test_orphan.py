@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,7 +15,9 @@ class Reactor(Clock):
     stops = 0
 
     def stop(self) -> None:
-        """One more."""
+        """One more; as Twisted's own does, it takes none when it stops already."""
+        if self.stops:
+            raise ReactorNotRunning
         self.stops += 1
 
 
@@ -31,3 +34,14 @@ class OrphanWatchTests(SynchronousTestCase):
         self.assertEqual(reactor.stops, 1)
         service.stopService()
         self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_stops_already(self) -> None:
+        """The worker was told to stop, and sends its watchers away, when the supervisor dies."""
+        reactor, parent = Reactor(), 4711
+        service = OrphanWatch(reactor, lambda: parent)
+        service.startService()
+        reactor.stop()
+        parent = 1
+        reactor.advance(LOOK)
+        self.assertEqual((reactor.stops, self.flushLoggedErrors()), (1, []))
+        service.stopService()

@@ -198,6 +198,23 @@ class JoiningTests(SynchronousTestCase):
             {name: len(each) for name, each in self.feeds.watchers.items()}, {SESSION: 1, OTHER_SESSION: 1}
         )
 
+    def test_one_ends_while_another_is_opened(self) -> None:
+        """What comes of an effect waits for those that were there before: no watcher is left behind."""
+        self.connect(OTHER_SESSION, self.token)
+
+        def watch(session_id: UUID, watcher: IWatcher) -> Deferred[None]:
+            if session_id == SESSION:
+                (peer,) = self.gateway._endpoint._peers.values()
+                self.gateway._server.end(peer, 1, CloseReason.NOT_FOUND)
+            return Sessions.watch_session(self.feeds, session_id, watcher)
+
+        self.feeds.watch_session = watch  # type: ignore[method-assign]  # a feed with a mind of its own.
+        self.client = self.initiator({0: SESSION, 1: OTHER_SESSION})
+        self.clock.advance(1)
+        self.carry(self.client.start(NOW + 1).datagrams)
+        self.assertEqual(self.feeds.watchers.keys(), {SESSION})
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_what_does_not_name_a_connection_of_theirs_gets_a_new_one(self) -> None:
         """A connection id is no proof: everybody can read it."""
         token = SessionToken.parse(self.token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import inf
 
-from craftnet.protocols.udp.timing import MAX_TIMEOUT
+from craftnet.protocols.udp.timing import DOUBLINGS, MAX_TIMEOUT
 
 CLAIM = 20.0
 """Seconds within which …/connect must have answered what a session is that the server tells of; longer than a request
@@ -69,5 +69,5 @@ class Departures:
 
     def sent(self, now: float, timeout: float) -> None:
         """It was; an answer takes `timeout` seconds at most."""
-        self._at = now + min(MAX_TIMEOUT, timeout * 2**self._sent)
+        self._at = now + min(MAX_TIMEOUT, timeout * 2 ** min(self._sent, DOUBLINGS))
         self._sent += 1

@@ -19,12 +19,10 @@ from craftnet.protocols.udp.agreement import Agreement
 from craftnet.protocols.udp.channel import OVERHEAD
 from craftnet.protocols.udp.pacing import Pace
 from craftnet.protocols.udp.parcels import LEAST, Key, Parcel, alone, packed, plain
-from craftnet.protocols.udp.timing import ACK_PATIENCE, MAX_TIMEOUT, RoundTrip
+from craftnet.protocols.udp.timing import ACK_PATIENCE, DOUBLINGS, MAX_TIMEOUT, RoundTrip
 
 AT_ONCE = 128
 """Records that are looked at to choose from for the next datagrams, however many wait."""
-
-_DOUBLINGS = 6  # beyond them the timeout is at its most anyway.
 
 
 class _Flight(Struct, eq=False, gc=False):
@@ -199,7 +197,7 @@ class Outbox:
     def _timeout(self) -> float:
         """Seconds to wait for the acknowledgement of what is sent now."""
         timeout = self._round_trip.timeout + ACK_PATIENCE
-        return min(MAX_TIMEOUT, timeout * 2 ** min(self._attempts, _DOUBLINGS)) if self._attempts else timeout
+        return min(MAX_TIMEOUT, timeout * 2 ** min(self._attempts, DOUBLINGS)) if self._attempts else timeout
 
     def _parcel(self) -> Parcel:
         """What goes next."""

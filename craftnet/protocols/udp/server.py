@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from math import inf
 from typing import Protocol, cast
@@ -87,6 +88,9 @@ class UdpServer(DatagramProtocol):
         self._metrics = metrics
         self._clock = clock
         self._watchers: dict[Replica, PeerWatcher] = {}
+        # What is being done, and what came of it meanwhile: it is done in that order.
+        self._effects: deque[Effect] = deque()
+        self._performing = False
         self._put_off: list[float | None] = []  # when what goes out with the next tick was accepted.
         self._timer: IDelayedCall | None = None
         self._timer_at = inf
@@ -189,20 +193,32 @@ class UdpServer(DatagramProtocol):
         cast("_Port", self.transport).maxThroughput = DATAGRAMS_PER_TURN * (MAX_SIZE + 1)
 
     def _perform(self, effects: Iterable[Effect]) -> None:
-        for effect in effects:
-            if isinstance(effect, Send):  # nearly always; and a pattern takes three times as long.
-                self._write(effect.datagram, effect.address)
-                continue
-            match effect:
-                case Opened():
-                    self._metrics.connection_opened(TRANSPORT)
-                case Joined(peer, session):
-                    self._joined(peer, session)
-                case Left(_, session):
-                    self._feeds.unwatch_session(session.session_id, self._watchers.pop(session))
-                case Gone():
-                    self._metrics.connection_closed(TRANSPORT)
+        waiting = self._effects
+        waiting.extend(effects)
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while waiting:
+                effect = waiting.popleft()
+                if isinstance(effect, Send):  # nearly always; and a pattern takes three times as long.
+                    self._write(effect.datagram, effect.address)
+                else:
+                    self._heed(effect)
+        finally:
+            self._performing = False
         self._arm()
+
+    def _heed(self, effect: Opened | Joined | Left | Gone) -> None:
+        match effect:
+            case Opened():
+                self._metrics.connection_opened(TRANSPORT)
+            case Joined(peer, session):
+                self._joined(peer, session)
+            case Left(_, session):
+                self._feeds.unwatch_session(session.session_id, self._watchers.pop(session))
+            case Gone():
+                self._metrics.connection_closed(TRANSPORT)
 
     def _write(self, datagram: bytes, address: Address) -> None:
         # udp.Port.write would look at the address first, to see that it is no name. Ours come from the socket itself.

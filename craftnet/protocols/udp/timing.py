@@ -14,6 +14,9 @@ INITIAL_TIMEOUT = 1.0
 MIN_TIMEOUT = 0.1
 MAX_TIMEOUT = 5.0
 
+DOUBLINGS = 6
+"""How often a timeout is doubled; beyond that it is at its most anyway."""
+
 ACK_PATIENCE = 0.04
 """Seconds by which the acknowledgement of a state may come later than an answer at once: the other side waits 20 ms for
 more to acknowledge, and timers are late."""

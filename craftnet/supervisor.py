@@ -6,6 +6,7 @@ and keep their metrics where each of them can read all (`craftnet.observe.metric
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import LoopingCall
 from twisted.runner.procmon import ProcessMonitor
 
@@ -66,7 +68,8 @@ class Supervisor(ProcessMonitor):
         """Tell the workers, which are stopping, not to wait for their watchers."""
         for protocol in self.protocols.values():
             if protocol.transport is not None:
-                protocol.transport.signalProcess("TERM")
+                with contextlib.suppress(ProcessExitedAlready):  # its end has not been heard of yet.
+                    protocol.transport.signalProcess("TERM")
 
     def stopService(self) -> Deferred[None]:  # type: ignore[override]  # IService allows it; ProcessMonitor has no need.
         """Send every worker SIGTERM; answers when the last has ended."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from typing import cast
@@ -125,11 +124,8 @@ class UdpGateway(Service):
         """
         if self._stopping:
             raise Unavailable("The server is shutting down.")
-        joined = None
-        with contextlib.suppress(ValueError):  # what is no session_token names nothing.
-            if request.session_token is not None:
-                token = SessionToken.parse(request.session_token)
-                joined = self._server.join(token, session_id, player_id, expires, bearer)
+        token = _named(request)
+        joined = None if token is None else self._server.join(token, session_id, player_id, expires, bearer)
         if joined is not None:
             ticket, grant = joined
             return self._answer(ticket, request.session_token or "", grant.index, host)
@@ -193,3 +189,13 @@ class UdpGateway(Service):
         self._server.shut_down()
         listening, self._listening = self._listening, None
         return listening.stopListening()
+
+
+def _named(request: UdpConnectRequest) -> SessionToken | None:
+    """The connection that the client has, as far as it says; what is no session_token names nothing."""
+    if request.session_token is None:
+        return None
+    try:
+        return SessionToken.parse(request.session_token)
+    except ValueError:
+        return None

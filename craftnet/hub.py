@@ -44,13 +44,14 @@ class FeedTable(Generic[AnyFeed]):
 
     def __init__(
         self,
-        make: Callable[[UUID, Callable[[int], None]], AnyFeed],
+        make: Callable[[UUID, Callable[[UUID, int], None]], AnyFeed],
         counted: Callable[[int], None],
         clock: IReactorTime,
         linger: float,
     ) -> None:
         self._make = make
         self._counted = counted
+        self._changed = self._watchers_changed  # one for all: a method of its own would be kept by each feed.
         self._clock = clock
         self._linger = linger
         self._feeds: dict[UUID, AnyFeed] = {}
@@ -62,7 +63,7 @@ class FeedTable(Generic[AnyFeed]):
         self._left.pop(key, None)
         feed = self._feeds.get(key)
         if feed is None:
-            feed = self._feeds[key] = self._make(key, partial(self._watchers_changed, key))
+            feed = self._feeds[key] = self._make(key, self._changed)
         return feed
 
     def get(self, key: UUID) -> AnyFeed | None:

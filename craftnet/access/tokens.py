@@ -41,6 +41,8 @@ class _Claims(Struct, frozen=True):
     iss: str | None = None
 
 
+_NO_SCOPES = frozenset[str]()  # of most tokens: they share it.
+
 _claims_decoder = msgspec.json.Decoder(_Claims)
 
 
@@ -76,7 +78,7 @@ class JwtAuthority:
         self._check_times(claims)
         self._check_parties(claims)
         player_id = None if claims.sub is None else uuid_or_none(claims.sub)
-        return Principal(player_id, frozenset(claims.scope.split()), claims.exp, claims.jti, claims.iat)
+        return Principal(player_id, frozenset(claims.scope.split()) or _NO_SCOPES, claims.exp, claims.jti, claims.iat)
 
     def _check_times(self, claims: _Claims) -> None:
         now = self._clock.seconds()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from uuid import UUID
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -27,25 +28,31 @@ class Feed(ABC):
     """The watchers of one thing.
 
     Arguments:
-        counted: called with how many watchers came (or, negative, went), each time after the fact, and at the end.
+        key: the id of what is watched.
+        counted: called with it, and how many watchers came (or, negative, went), each time after the fact, and at the
+            end.
         came_back: called for each watcher that came with a position, with whether all that it missed was known.
         epochs: of the positions.
     """
 
+    __slots__ = ("_came_back", "_clock", "_closed", "_counted", "_epochs", "_key", "_past", "_waiting", "_watchers")
+
     def __init__(
         self,
-        counted: Callable[[int], None],
+        key: UUID,
+        counted: Callable[[UUID, int], None],
         came_back: Callable[[bool], None],
         epochs: Epochs,
         clock: IReactorTime,
     ) -> None:
+        self._key = key
         self._counted = counted
         self._came_back = came_back
         self._epochs = epochs
         self._clock = clock
         # In the order of delivery; False until the watcher has its snapshot.
         self._watchers: dict[IWatcher, bool] = {}
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: tuple[Deferred[None], ...] = ()
         self._past: Past | None = None  # there is one while the feed is open.
         self._closed = False
 
@@ -86,12 +93,12 @@ class Feed(ABC):
             Unavailable: a source is out of reach.
         """
         self._watchers[watcher] = False
-        self._counted(1)
+        self._counted(self._key, 1)
         if self._past is not None:
             return self._greet(watcher, resume)
         waiting: Deferred[None] = Deferred()
         waiting.addCallback(lambda _: self._greet(watcher, resume))
-        self._waiting.append(waiting)
+        self._waiting = (*self._waiting, waiting)
         if len(self._waiting) == 1:
             Deferred.fromCoroutine(self.open()).addCallbacks(self._opened, self._failed)
         return waiting
@@ -99,7 +106,7 @@ class Feed(ABC):
     def leave(self, watcher: IWatcher) -> None:
         """Tell `watcher` no more. Unknown ones are no error."""
         if self._watchers.pop(watcher, None) is not None:
-            self._counted(-1)
+            self._counted(self._key, -1)
 
     def tell(self, update: Update) -> None:
         """Deliver to every watcher that has its snapshot."""
@@ -131,11 +138,11 @@ class Feed(ABC):
 
     def _dismiss(self) -> Iterable[IWatcher]:
         watchers, self._watchers = self._watchers, {}
-        self._counted(-len(watchers))
+        self._counted(self._key, -len(watchers))
         return watchers
 
     def _release(self, result: Failure | None) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, ()
         for deferred in waiting:
             deferred.callback(result)
 

@@ -23,29 +23,30 @@ from craftnet.updates import Update, queue_return, queue_update
 class QueueFeed(Feed):
     """One player."""
 
+    __slots__ = ("_queue", "_sources")
+
     def __init__(
         self,
         player_id: UUID,
-        counted: Callable[[int], None],
+        counted: Callable[[UUID, int], None],
         came_back: Callable[[bool], None],
         epochs: Epochs,
         sources: Sources,
         clock: IReactorTime,
     ) -> None:
-        super().__init__(counted, came_back, epochs, clock)
-        self._player_id = player_id
+        super().__init__(player_id, counted, came_back, epochs, clock)
         self._sources = sources
         self._queue = QueueState(player_id)
 
     async def open(self) -> None:
         """As in `Feed`. A player in no queue can be watched, too."""
-        queue = await self._sources.queues.watch(self._player_id, self)
+        queue = await self._sources.queues.watch(self._key, self)
         if self._queue.version < queue.version:
             self._queue = queue
 
     def unlisten(self) -> None:
         """As in `Feed`."""
-        self._sources.queues.unwatch(self._player_id, self)
+        self._sources.queues.unwatch(self._key, self)
 
     def versions(self) -> Versions:
         """As in `Feed`."""
@@ -53,7 +54,7 @@ class QueueFeed(Feed):
 
     async def recall(self, since: Versions) -> Missed:
         """As in `Feed`."""
-        return Missed(since, queue=await self._sources.recall_queue(self._player_id, since.queue))
+        return Missed(since, queue=await self._sources.recall_queue(self._key, since.queue))
 
     def snapshot(self) -> Iterator[Update]:
         """As in `Feed`: one update for each station."""
@@ -73,7 +74,7 @@ class QueueFeed(Feed):
 
     def returned(self, recovered: bool, at: Position) -> Update:
         """As in `Feed`."""
-        return queue_return(self._player_id, recovered, self._clock.seconds(), at)
+        return queue_return(self._key, recovered, self._clock.seconds(), at)
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""

@@ -39,10 +39,12 @@ class SessionFeed(Feed):
         horizon: seconds for which it must stay that right; after them the session is refreshed anyway.
     """
 
+    __slots__ = ("_held", "_horizon", "_materials", "_owner", "_queue", "_sources", "_tolerance", "_truth")
+
     def __init__(
         self,
         session_id: UUID,
-        counted: Callable[[int], None],
+        counted: Callable[[UUID, int], None],
         came_back: Callable[[bool], None],
         epochs: Epochs,
         sources: Sources,
@@ -50,8 +52,7 @@ class SessionFeed(Feed):
         tolerance: Tolerance,
         horizon: float,
     ) -> None:
-        super().__init__(counted, came_back, epochs, clock)
-        self.session_id = session_id
+        super().__init__(session_id, counted, came_back, epochs, clock)
         self._sources = sources
         self._tolerance = tolerance
         self._horizon = horizon
@@ -64,17 +65,17 @@ class SessionFeed(Feed):
 
     async def open(self) -> None:
         """As in `Feed`. A session that only waits in a queue is one, too."""
-        state = await self._sources.sessions.watch(self.session_id, self)
+        state = await self._sources.sessions.watch(self._key, self)
         if state is not None and (self._truth is None or self._truth.version < state.version):
             self._truth = state
-        entry = None if self._truth else await self._sources.queues.find(self.session_id)
+        entry = None if self._truth else await self._sources.queues.find(self._key)
         if self._truth is not None:  # it may have started while its entry was looked for.
             self._owner = self._truth.player_id
         elif entry is not None:
             self._owner = entry.player_id
         else:
             raise NotFound("There is no such session.")
-        materials = await self._sources.materials.watch(self.session_id, self)
+        materials = await self._sources.materials.watch(self._key, self)
         if self._materials.version < materials.version:
             self._materials = materials
         queue = await self._sources.queues.watch(self._owner, self)
@@ -83,8 +84,8 @@ class SessionFeed(Feed):
 
     def unlisten(self) -> None:
         """As in `Feed`."""
-        self._sources.sessions.unwatch(self.session_id, self)
-        self._sources.materials.unwatch(self.session_id, self)
+        self._sources.sessions.unwatch(self._key, self)
+        self._sources.materials.unwatch(self._key, self)
         if self._owner is not None:
             self._sources.queues.unwatch(self._owner, self)
 
@@ -98,7 +99,7 @@ class SessionFeed(Feed):
         materials: Sequence[MaterialsChange] = ()
         queue: Sequence[QueueChange] = ()
         if since.materials < self._materials.version:
-            materials = await self._sources.recall_materials(self.session_id, since.materials)
+            materials = await self._sources.recall_materials(self._key, since.materials)
         if self._owner is not None and since.queue < self.versions().queue:
             queue = await self._sources.recall_queue(self._owner, since.queue)
         return Missed(since, materials, queue)
@@ -108,7 +109,7 @@ class SessionFeed(Feed):
         now, at = self._clock.seconds(), self.position
         yield from self.newest()
         for change in self._places():
-            yield session_queue_update(self.session_id, change, now, None, at)
+            yield session_queue_update(self._key, change, now, None, at)
         if self._materials.version:
             yield materials_snapshot(self._materials, now, at)
 
@@ -128,13 +129,11 @@ class SessionFeed(Feed):
         for place in lost.queue:
             at = at._replace(queue=place.state.version)
             if self._concerns(place.entry):
-                yield session_queue_update(
-                    self.session_id, place, self.told_at(place), None, Position(epoch, at.packed)
-                )
+                yield session_queue_update(self._key, place, self.told_at(place), None, Position(epoch, at.packed))
 
     def returned(self, recovered: bool, at: Position) -> Update:
         """As in `Feed`."""
-        return session_return(self.session_id, recovered, self._clock.seconds(), at)
+        return session_return(self._key, recovered, self._clock.seconds(), at)
 
     def refresh(self) -> None:
         """Tell the watchers the truth again if it moves, whether they need it or not."""
@@ -165,7 +164,7 @@ class SessionFeed(Feed):
         if past is not None:
             past.queue.keep(change, now)
         if self._concerns(change.entry):
-            self.tell(session_queue_update(self.session_id, change, now, change.accepted, self.position))
+            self.tell(session_queue_update(self._key, change, now, change.accepted, self.position))
 
     def _places(self) -> Iterator[QueueChange]:
         """Where the session waits, each as if it were news."""
@@ -175,7 +174,7 @@ class SessionFeed(Feed):
 
     def _concerns(self, entry: QueueEntry) -> bool:
         """An entry that names no session concerns all of the player's."""
-        return entry.session_id is None or entry.session_id == self.session_id
+        return entry.session_id is None or entry.session_id == self._key
 
     def _misleads(self, held: SessionState, truth: SessionState) -> bool:
         """Both are linear in between, so that the error is greatest at one end of the horizon."""

@@ -136,7 +136,7 @@ class SessionFeedTestCase(_FeedTestCase):
     def feed(self, session_id: UUID = SESSION) -> SessionFeed:
         """A feed that is closed with its last watcher, as the hub does it."""
 
-        def counted(change: int) -> None:
+        def counted(_: UUID, change: int) -> None:
             self.counts.append(change)
             if not feed.watched:
                 feed.close()
@@ -511,7 +511,7 @@ class LateOpeningTests(SessionFeedTestCase):
 
 class QueueFeedTests(_FeedTestCase):
     def feed(self) -> QueueFeed:
-        def counted(change: int) -> None:
+        def counted(_: UUID, change: int) -> None:
             self.counts.append(change)
             if not feed.watched:
                 feed.close()

@@ -294,14 +294,10 @@ class TokenTests(AttackCase):
 
     def test_renewal_whose_acknowledgement_is_lost(self) -> None:
         """Both tokens hold until one of them is used."""
-        self.ticket.offer(self.lab.random.randbytes, NOW)
+        offered = SessionToken(self.ticket.connection_id, self.ticket.offer(self.lab.random.randbytes, NOW))
         (old,) = self.lab.initiator(self.ticket).start(NOW).datagrams
         self.assertEqual(len(datagrams(self.lab.send(old))), 1)
-        offered = self.ticket._offered
-        assert offered is not None
-        client = Initiator(
-            offered.token, {0: running().session_id}, heartbeat=HEARTBEAT, random=self.lab.random.randbytes
-        )
+        client = Initiator(offered, {0: running().session_id}, heartbeat=HEARTBEAT, random=self.lab.random.randbytes)
         (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
         (response,) = client.receive(challenge, NOW + 1).datagrams
         self.assertEqual(opened(self.lab.send(response, NOW + 1)), 1)

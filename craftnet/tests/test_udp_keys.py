@@ -80,9 +80,9 @@ class TrafficKeyTests(SynchronousTestCase):
     def test_only_what_is_used_often_keeps_the_large_object(self) -> None:
         for _ in range(2):
             for sequence in range(OFTEN):
-                self.assertIsNone(self.key._cipher)
+                self.assertIsNone(self.key._kept)
                 self.key.seal(sequence, b"", b"")
-            self.assertIsNotNone(self.key._cipher)
+            self.assertIsNotNone(self.key._kept)
             self.key.rest()
 
     def test_direction_and_both_nonces_make_the_key(self) -> None:

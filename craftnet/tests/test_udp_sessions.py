@@ -19,6 +19,7 @@ from craftnet.protocols.udp.departures import CLAIM
 from craftnet.protocols.udp.endpoint import SHARED_SIZE, Effect, Gone, Joined, Left, Opened
 from craftnet.protocols.udp.grants import INDEXES, MOST
 from craftnet.protocols.udp.initiator import ACK_DELAY, Closed, Event
+from craftnet.protocols.udp.keys import SessionToken
 from craftnet.state import MaterialsState, SessionState
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.udp_lab import BEARER, CLIENT, ELSEWHERE, Lab, datagrams, table
@@ -385,10 +386,8 @@ class AdmissionTests(SessionsCase):
         self.assertIs(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW), self.ticket)
 
     def test_the_token_that_was_renewed_counts_too(self) -> None:
-        self.ticket.offer(self.lab.random.randbytes, NOW)
-        offered = self.ticket._offered
-        assert offered is not None
-        for token in (self.client.token, offered.token):
+        offered = SessionToken(self.ticket.connection_id, self.ticket.offer(self.lab.random.randbytes, NOW))
+        for token in (self.client.token, offered):
             self.assertIs(self.lab.endpoint.connection(token, PLAYER, BEARER, NOW), self.ticket)
         self.ticket.renewed()
         self.assertIsNone(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from craftnet.errors import BadDatagram
@@ -23,39 +23,39 @@ LARGEST = NONE_U32 - 1
 _U32 = 0xFFFFFFFF
 
 
-class Tables:
+class Tables(Struct, eq=False, gc=False):
     """The newest `RING` tables, by the low 32 bits of their versions.
 
     Attributes:
         baseline: the newest that the other side has acknowledged; None before it has, or once that is out of the ring.
     """
 
-    __slots__ = ("_held", "baseline")
-
-    def __init__(self) -> None:
-        self._held: dict[int, MaterialsState] = {}  # oldest first.
-        self.baseline: MaterialsState | None = None
+    baseline: MaterialsState | None = None
+    _held: tuple[MaterialsState, ...] = ()  # oldest first; no dictionary, because nearly always there is one.
 
     def add(self, table: MaterialsState) -> None:
         """Keep it; the oldest makes room."""
         version = table.version & _U32
-        self._held.pop(version, None)
-        self._held[version] = table
-        if len(self._held) > RING:
-            dropped = self._held.pop(next(iter(self._held)))
-            if dropped is self.baseline:
+        held = (*(each for each in self._held if each.version & _U32 != version), table)
+        if len(held) > RING:
+            if held[0] is self.baseline:
                 self.baseline = None
+            held = held[1:]
+        self._held = held
 
     def get(self, version: int) -> MaterialsState | None:
         """The table of that version, while it is kept."""
-        return self._held.get(version)
+        for table in self._held:
+            if table.version & _U32 == version:
+                return table
+        return None
 
     def acknowledged(self, version: int) -> None:
         """The other side holds the table of that version. What is older is dropped: nothing will be told from it."""
-        if version in self._held:
-            self.baseline = self._held[version]
-            while next(iter(self._held)) != version:
-                del self._held[next(iter(self._held))]
+        for place, table in enumerate(self._held):
+            if table.version & _U32 == version:
+                self.baseline, self._held = table, self._held[place:]
+                return
 
 
 def difference(base: MaterialsState, table: MaterialsState) -> MaterialsDelta | None:

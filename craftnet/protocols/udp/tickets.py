@@ -29,11 +29,18 @@ RENEWAL_RETRY = 60.0
 
 
 class _Credential(Struct, frozen=True, gc=False):
-    """One session_token and what is made of it."""
+    """The secret of one session_token, and what is made of it."""
 
-    token: SessionToken
+    secret: bytes
     key: HandshakeKey
     until: float
+
+    __repr__ = object.__repr__
+
+    @classmethod
+    def of(cls, secret: bytes, now: float) -> _Credential:
+        """A new one."""
+        return cls(secret, HandshakeKey.of(secret), now + TOKEN_LIFETIME)
 
 
 class Ticket:
@@ -44,6 +51,7 @@ class Ticket:
         agreement: on sizes and compression.
         renew_at: when to offer a new session_token, Unix seconds.
         bearer: whose bearer token it was first given for, where that is known.
+        connection_id: how datagrams name it.
         unused: the lowest index that no session has had.
         unused_until: when it stops being good without a connection, Unix seconds; infinite while there is one.
         last_cookie_us: when the cookie of the newest connection was issued; older handshakes are replays.
@@ -54,6 +62,7 @@ class Ticket:
         "_offered",
         "agreement",
         "bearer",
+        "connection_id",
         "grants",
         "last_cookie_us",
         "player_id",
@@ -65,7 +74,8 @@ class Ticket:
     def __init__(
         self, token: SessionToken, player_id: UUID, agreement: Agreement, bearer: Principal | None, now: float
     ) -> None:
-        self._current = _Credential(token, HandshakeKey.of(token.secret), now + TOKEN_LIFETIME)
+        self.connection_id = token.connection_id
+        self._current = _Credential.of(token.secret, now)
         self._offered: _Credential | None = None
         self.renew_at = now + RENEWAL
         self.player_id = player_id
@@ -79,12 +89,7 @@ class Ticket:
     @property
     def token(self) -> SessionToken:
         """The session_token that holds. Never shown."""
-        return self._current.token
-
-    @property
-    def connection_id(self) -> int:
-        """How datagrams name it."""
-        return self.token.connection_id
+        return SessionToken(self.connection_id, self._current.secret)
 
     @property
     def expires(self) -> float:
@@ -98,9 +103,7 @@ class Ticket:
     def holds(self, token: SessionToken, now: float) -> bool:
         """Whether this is its session_token, or the one offered instead of it."""
         return any(
-            credential is not None
-            and now < credential.until
-            and hmac.compare_digest(credential.token.secret, token.secret)
+            credential is not None and now < credential.until and hmac.compare_digest(credential.secret, token.secret)
             for credential in (self._current, self._offered)
         )
 
@@ -118,16 +121,15 @@ class Ticket:
                 continue
             if now >= credential.until:
                 raise BadDatagram("unknown_connection", "a session_token that is too old")
-            return credential.key, credential.token.secret, datagram[:-MAC_SIZE]
+            return credential.key, credential.secret, datagram[:-MAC_SIZE]
         raise BadDatagram("forged", "the MAC does not hold")
 
     def offer(self, random: Callable[[int], bytes], now: float) -> bytes:
         """The secret of a new session_token, the same until it is taken. The old one holds, too, until then."""
         if self._offered is None:
-            token = SessionToken(self.connection_id, random(SECRET_SIZE))
-            self._offered = _Credential(token, HandshakeKey.of(token.secret), now + TOKEN_LIFETIME)
+            self._offered = _Credential.of(random(SECRET_SIZE), now)
         self.renew_at = now + RENEWAL_RETRY
-        return self._offered.token.secret
+        return self._offered.secret
 
     def renewed(self) -> None:
         """The client has the new session_token: the old one is void."""
@@ -137,7 +139,7 @@ class Ticket:
 
     def used(self, secret: bytes) -> None:
         """A connection was opened with this secret; if it is the one that was offered, the client has that."""
-        if self._offered is not None and secret == self._offered.token.secret:
+        if self._offered is not None and secret == self._offered.secret:
             self.renewed()
 
     @property

@@ -41,7 +41,7 @@ class TicketStore:
         self._capacity = capacity
         self._per_player = per_player
         self._tickets: dict[int, Ticket] = {}
-        self._of_player: dict[tuple[UUID, UUID], list[Ticket]] = {}
+        self._of_session: dict[UUID, tuple[Ticket, ...]] = {}  # nearly always one.
         self._grants = 0
         self._deadlines: Deadlines[int] = Deadlines()
 
@@ -129,6 +129,7 @@ class TicketStore:
         """A connection was opened with a cookie issued at `cookie_us`."""
         ticket.unused_until = inf
         ticket.last_cookie_us = cookie_us
+        self._deadlines.discard(ticket.connection_id)  # its connection ends before it does.
 
     def release(self, ticket: Ticket, now: float) -> None:
         """Its connection is gone; another may be opened."""
@@ -146,7 +147,7 @@ class TicketStore:
 
     def for_session(self, session_id: UUID, player_id: UUID) -> list[Ticket]:
         """A player's tickets for a session, oldest first."""
-        return self._of_player.get((session_id, player_id), [])
+        return [ticket for ticket in self._of_session.get(session_id, ()) if ticket.player_id == player_id]
 
     def _make_room(self, session_id: UUID, player_id: UUID, now: float, keep: Ticket | None = None) -> None:
         self._drop_lapsed(now)
@@ -163,17 +164,18 @@ class TicketStore:
         grant = Grant(ticket.unused, session_id, expires, bearer)
         ticket.unused += 1
         ticket.grants = (*ticket.grants, grant)
-        self._of_player.setdefault((session_id, ticket.player_id), []).append(ticket)
+        self._of_session[session_id] = (*self._of_session.get(session_id, ()), ticket)
         self._grants += 1
         return grant
 
     def _forget(self, ticket: Ticket, grant: Grant) -> None:
-        feed = (grant.session_id, ticket.player_id)
-        theirs = self._of_player[feed]
-        theirs.remove(ticket)
         self._grants -= 1
-        if not theirs:
-            del self._of_player[feed]
+        left = list(self._of_session[grant.session_id])
+        left.remove(ticket)  # once: a session that is over may have been granted again.
+        if left:
+            self._of_session[grant.session_id] = tuple(left)
+        else:
+            del self._of_session[grant.session_id]
 
     def _drop_lapsed(self, now: float) -> None:
         for connection_id in self._deadlines.due(now):

@@ -12,22 +12,24 @@ class Listeners(Generic[Listener]):
     """A listener that watches a key twice is told once."""
 
     def __init__(self) -> None:
-        self._by_key: dict[UUID, list[Listener]] = {}
+        self._by_key: dict[UUID, tuple[Listener, ...]] = {}  # nearly always one.
 
     def add(self, key: UUID, listener: Listener) -> None:
         """Tell `listener` of `key` from now on."""
-        listeners = self._by_key.setdefault(key, [])
+        listeners = self.of(key)
         if listener not in listeners:
-            listeners.append(listener)
+            self._by_key[key] = (*listeners, listener)
 
     def remove(self, key: UUID, listener: Listener) -> None:
         """Tell it no more; unknown ones are no error."""
-        listeners = self._by_key.get(key, [])
+        listeners = self.of(key)
         if listener in listeners:
-            listeners.remove(listener)
-            if not listeners:
+            left = tuple(each for each in listeners if each != listener)
+            if left:
+                self._by_key[key] = left
+            else:
                 del self._by_key[key]
 
     def of(self, key: UUID) -> tuple[Listener, ...]:
         """Those of `key` at this moment; listening may change while they are told."""
-        return tuple(self._by_key.get(key, ()))
+        return self._by_key.get(key, ())

@@ -1,14 +1,17 @@
 """Memory of an idle, subscribed session: the growth of the server's PSS with its connections, through the public port.
 
 Starts the whole service in a process of its own, makes a session for each connection (as the crafting authority, over
-HTTP), watches each over a WebSocket, and reads /proc/PID/smaps_rollup. Linux only; ends by itself.
+HTTP), watches each over a WebSocket, or with --udp over UDP alone, and reads /proc/PID/smaps_rollup. Over UDP each is
+then watched a second time, by a connection that finds its feed open. Linux only; ends by itself.
 
     python bench/memory.py --connections 10000
+    python bench/memory.py --udp
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import re
@@ -25,6 +28,9 @@ from uuid import UUID, uuid4
 
 from craftnet.access.development import SECRET_VARIABLE, mint
 from craftnet.access.principal import ADMIN, PUBLISH
+from craftnet.protocols.udp.copies import ProgressChanged
+from craftnet.protocols.udp.initiator import ACK_DELAY, Initiator
+from craftnet.protocols.udp.keys import SessionToken
 
 SECRET = "only for this measurement, of no value to anybody"
 PLAYER = UUID(int=1)
@@ -33,6 +39,9 @@ BATCH = 500
 
 SETTLE = 3.0
 """Seconds for the server to come to rest before it is looked at."""
+
+HEARTBEAT = 30.0
+"""Over UDP, seconds: three of silence are what all the clients have to connect in, and to be counted."""
 
 
 def pss(pid: int) -> int:
@@ -48,7 +57,7 @@ def token(*scopes: str) -> str:
     return mint(SECRET.encode(), None if scopes else PLAYER, scopes, 3600, time.time())
 
 
-def start(connections: int, tls: Path | None) -> tuple[subprocess.Popen[str], int]:
+def start(connections: int, tls: Path | None, udp: bool) -> tuple[subprocess.Popen[str], int]:
     """The service, and its port."""
     probe = socket.create_server(("127.0.0.1", 0))
     port = probe.getsockname()[1]
@@ -58,7 +67,8 @@ def start(connections: int, tls: Path | None) -> tuple[subprocess.Popen[str], in
         http = f"ssl:{port}:interface=127.0.0.1:privateKey={tls}:certKey={tls}"
     command = [
         *(str(Path(sys.executable).with_name("twistd")), "--nodaemon", "--pidfile=", "craftnet"),
-        *("--http", http, "--udp", "off", "--max-connections", str(connections + 1000)),
+        *("--http", http, "--udp", "127.0.0.1:0" if udp else "off", "--max-connections", str(connections + 1000)),
+        *("--udp-heartbeat", str(round(HEARTBEAT * 1000)), "--udp-full-sync", "600"),
         # All sessions are of one player here.
         *("--refresh", "600", "--max-per-player", "0"),
     ]
@@ -118,6 +128,32 @@ def watch(port: int, session: str, bearer: str, context: ssl.SSLContext | None) 
     return connection
 
 
+def watch_over_udp(port: int, sessions: list[str], bearer: str) -> None:
+    """A connection for each of these sessions, which has been told all and has said so."""
+    api = http.client.HTTPConnection("127.0.0.1", port)
+    line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    line.settimeout(5.0)
+    headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+    clients: dict[bytes, Initiator] = {}
+    for session in sessions:
+        body = json.dumps({"player_id": str(PLAYER), "client_version": "1.0.0"})
+        api.request("POST", f"/udp/sessions/{session}/connect", body, headers)
+        answer = json.load(api.getresponse())
+        token = SessionToken.parse(answer["session_token"])
+        host, _, udp_port = answer["server_endpoint"].rpartition(":")
+        line.connect((host, int(udp_port)))
+        client = Initiator(token, {0: UUID(session)}, heartbeat=HEARTBEAT)
+        clients[token.connection_id.to_bytes(4, "big")] = client
+        output = client.start(time.time())
+        while not any(isinstance(event, ProgressChanged) for event in output.events):
+            for datagram in output.datagrams:
+                line.send(datagram)
+            datagram = line.recv(2048)
+            output = clients[datagram[1:5]].receive(datagram, time.time())
+        for datagram in [*output.datagrams, *client.tick(time.time() + ACK_DELAY).datagrams]:
+            line.send(datagram)
+
+
 def certificate(folder: str) -> Path:
     """A key and a certificate in one file."""
     target = Path(folder) / "tls.pem"
@@ -144,53 +180,70 @@ def certificate(folder: str) -> Path:
     return target
 
 
-def measure(connections: int, tls: Path | None) -> None:
+def measure(connections: int, tls: Path | None, udp: bool) -> None:
     """Start, grow, look, print."""
     context = None
     if tls is not None:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    server, port = start(connections, tls)
+    server, port = start(connections, tls, udp)
+
+    def connect(sessions: list[str]) -> list[socket.socket]:
+        bearer = token()
+        if udp:
+            watch_over_udp(port, sessions, bearer)
+            return []
+        return [watch(port, session, bearer, context) for session in sessions]
+
     try:
         base = f"http{'s' if tls else ''}://127.0.0.1:{port}"
         sessions = [str(uuid4()) for _ in range(connections + 200)]
         # What is imported and cached with the first of everything is not counted.
         publish(base, sessions[:200], context)
-        warm = [watch(port, session, token(), context) for session in sessions[:200]]
+        kept = connect(sessions[:200])
         time.sleep(SETTLE)
         empty = pss(server.pid)
         publish(base, sessions[200:], context)
         time.sleep(SETTLE)
         published = pss(server.pid)
-        bearer = token()
-        kept = [watch(port, session, bearer, context) for session in sessions[200:]]
+        kept += connect(sessions[200:])
         time.sleep(SETTLE)
         watched = pss(server.pid)
+        if udp:
+            connect(sessions[200:])
+            time.sleep(SETTLE)
+        again = pss(server.pid)
         request = urllib.request.Request(f"{base}/metrics", headers={"Authorization": f"Bearer {token(ADMIN)}"})
         with urllib.request.urlopen(request, context=context) as response:
-            assert f'craftnet_watchers{{feed="crafting"}} {connections + 200}.0' in response.read().decode()
-        del warm, kept
+            watchers = 200 + connections * (2 if udp else 1)
+            assert f'craftnet_watchers{{feed="crafting"}} {watchers}.0' in response.read().decode()
+        del kept
     finally:
         server.kill()
         server.wait()
-    print(f"{connections} sessions, each watched by one idle connection over {'TLS' if tls else 'TCP'}; growth of PSS")
+    line = "UDP" if udp else "TLS" if tls else "TCP"
+    print(f"{connections} sessions, each watched by one idle connection over {line}; growth of PSS")
     print(f"  the session's state      {(published - empty) / connections:8,.0f} bytes each")
     print(f"  connection and feed      {(watched - published) / connections:8,.0f} bytes each")
     print(f"  in all                   {(watched - empty) / connections:8,.0f} bytes each")
+    if udp:
+        print(f"  another connection       {(again - watched) / connections:8,.0f} bytes each")
 
 
 def main() -> None:
     """Read the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--connections", type=int, default=10_000)
-    parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--connections", type=int, default=9_000)
+    line = parser.add_mutually_exclusive_group()
+    line.add_argument("--tls", action="store_true", help="WebSockets over TLS")
+    line.add_argument("--udp", action="store_true", help="UDP instead of WebSockets")
     arguments = parser.parse_args()
     needed = arguments.connections + 1000
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     with tempfile.TemporaryDirectory() as folder:
-        measure(arguments.connections, certificate(folder) if arguments.tls else None)
+        measure(arguments.connections, certificate(folder) if arguments.tls else None, arguments.udp)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What one craft costs: bytes on the line against 10 Hz JSON, and memory of a session that is watched over UDP alone.
+"""What one craft costs on the line, against 10 Hz JSON.
 
     python bench/udp_craft.py
 
@@ -9,7 +9,6 @@ datagrams, with 28 a datagram added for IPv4 and UDP; of JSON, the WebSocket's p
 
 from __future__ import annotations
 
-import gc
 from itertools import count
 from random import Random
 from uuid import UUID
@@ -33,7 +32,6 @@ CLIENT = ("192.0.2.1", 4000)
 SECONDS = 60
 UDP_IP = 28
 FRAME_TCP_IP = 46
-SESSIONS = 10_000
 
 
 def state(version: int, progress: Progress) -> SessionState:
@@ -47,7 +45,7 @@ class Craft:
     def __init__(self) -> None:
         random = Random(1)
         self.random = random
-        self.tickets = TicketStore(random.randbytes, per_player=SESSIONS + 1)
+        self.tickets = TicketStore(random.randbytes)
         self.endpoint = Endpoint(
             self.tickets, secret=bytes(32), random=random.randbytes, terms=Terms(), count=lambda outcome: None
         )
@@ -135,30 +133,5 @@ def bytes_of_a_craft() -> None:
     print(f"UDP, both ways         {craft.down + craft.up:9,} bytes: {(craft.down + craft.up) / json:.1%} of JSON")
 
 
-def memory_of_a_session() -> None:
-    """What the server keeps for each: ticket, keys, peer, deadlines. The session itself is the hub's."""
-    craft = Craft()
-    craft.connect(NOW)
-    session = state(1, Progress(Status.ACTIVE, 0.0, NOW, 60.0))
-    gc.collect()
-    resident = _resident()
-    for _ in range(SESSIONS):
-        client, peer = craft.connect(NOW)
-        craft.deliver(client, craft.endpoint.tell(peer, session, NOW), NOW)
-        craft.answer(client, client.tick(client.deadline).datagrams, NOW)
-        del client
-    gc.collect()
-    print(
-        f"memory of a session    {(_resident() - resident) / SESSIONS:9,.0f} bytes of the process, {SESSIONS} sessions"
-    )
-
-
-def _resident() -> int:
-    """Of this process, bytes (Linux)."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * 4096
-
-
 if __name__ == "__main__":
-    memory_of_a_session()  # first: what is freed before would be used again.
     bytes_of_a_craft()

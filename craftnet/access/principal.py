@@ -13,7 +13,7 @@ ADMIN = "crafting:admin"
 """May observe any session and the health feeds."""
 
 
-class Principal(Struct, frozen=True):
+class Principal(Struct, frozen=True, gc=False):
     """The bearer of a valid token.
 
     Attributes:

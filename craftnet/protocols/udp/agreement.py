@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -49,6 +50,10 @@ def agree(supported: Iterable[str], asked: int, path: int) -> Agreement:
         path: octets of the longest datagram the network carries.
     """
     favourite = next((name for name in supported if name == "none" or name in PACKINGS), "none")
-    packing = PACKINGS.get(favourite)
-    datagram = min(asked, path)
+    return _agreement(favourite, asked, path)
+
+
+@lru_cache(maxsize=256)  # most clients ask for the same, and so share it.
+def _agreement(name: str, asked: int, path: int) -> Agreement:
+    packing, datagram = PACKINGS.get(name), min(asked, path)
     return Agreement(datagram, datagram if packing is None else asked, packing)

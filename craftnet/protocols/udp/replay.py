@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from craftnet.errors import BadDatagram
 
 WINDOW = 256
@@ -19,7 +21,7 @@ def expand(low: int, bits: int, newest: int) -> int:
     return candidate if candidate >= 0 else candidate + 2 * half
 
 
-class ReplayWindow:
+class ReplayWindow(Struct, eq=False, gc=False):
     """Remembers the sequences of the last `WINDOW` received. Sequences start at 1.
 
     Attributes:
@@ -28,12 +30,9 @@ class ReplayWindow:
         reordered: the share of what came in after a later one, 0–1, smoothed over some 64 datagrams.
     """
 
-    __slots__ = ("newest", "reordered", "seen")
-
-    def __init__(self) -> None:
-        self.newest = 0
-        self.seen = 0
-        self.reordered = 0.0
+    newest: int = 0
+    seen: int = 0
+    reordered: float = 0.0
 
     def check(self, sequence: int) -> None:
         """Whether a datagram may be new. Changes nothing: before the AEAD has spoken anybody may have sent it.

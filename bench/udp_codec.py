@@ -68,7 +68,7 @@ def state_by_hand(record: ProgressState) -> Datagram:
         raise ValueError
     if not (quality is None or 1 <= quality <= 100) or not (target is None or 1 <= target <= 100):
         raise ValueError
-    if not (remaining is None or 0 <= remaining <= LONGEST):
+    if not (remaining is None or 0 <= remaining <= LONGEST) or PHASE >> 1:
         raise ValueError
     model = (
         round(progress.percent * 100) << 18
@@ -77,8 +77,8 @@ def state_by_hand(record: ProgressState) -> Datagram:
         | (target or 0) << 1
     )
     return _header.pack(64 | PHASE << 5 | 4, CONNECTION, SEQUENCE & 0xFFFF), _content.pack(
-        NEWEST,
-        EARLIER,
+        NEWEST & 0xFFFFFFFF,
+        EARLIER & 0xFFFFFFFF,
         1,
         record.version,
         round(progress.anchor * 1000),
@@ -112,9 +112,11 @@ def read_state_by_hand(header: bytes, content: bytes) -> Opened:
 
 
 def heartbeat_by_hand(beat: Heartbeat) -> Datagram:
-    """A HEARTBEAT, from values."""
+    """A HEARTBEAT, from values. What does not fit must not reach its neighbours."""
+    if PHASE >> 1:
+        raise ValueError
     return _header.pack(64 | PHASE << 5 | 6, CONNECTION, SEQUENCE & 0xFFFF), _beat.pack(
-        NEWEST, EARLIER, beat.sent_us, beat.echoed_us, beat.received_us
+        NEWEST & 0xFFFFFFFF, EARLIER & 0xFFFFFFFF, beat.sent_us, beat.echoed_us, beat.received_us
     )
 
 

@@ -83,8 +83,10 @@ class Replica(Struct, eq=False, gc=False):
             return None
         news = News("progress", encoded(progress_records(state, self._room)))
         self._progress = state
-        past = sum(sighting.when <= now - SIGHT for sighting in self.sightings)
-        self.sightings = (*self.sightings[max(0, past - 1) :][1 - SIGHTINGS :], Sighting(now, state))
+        kept = self.sightings[1 - SIGHTINGS :]
+        while len(kept) > 1 and kept[1].when <= now - SIGHT:
+            kept = kept[1:]
+        self.sightings = (*kept, Sighting(now, state))
         return news
 
     def everything(self) -> Iterator[News]:

@@ -13,7 +13,7 @@ from craftnet.errors import BadDatagram
 from craftnet.messages import Status
 from craftnet.protocols import codec
 from craftnet.protocols.records import CloseReason, Heartbeat, Kind, Selector, SessionOver
-from craftnet.protocols.udp import floods, path, peer
+from craftnet.protocols.udp import farewell, floods, path, peer
 from craftnet.protocols.udp.channel import OVERHEAD, Channel
 from craftnet.protocols.udp.cookies import LIFETIME, Address
 from craftnet.protocols.udp.copies import MaterialsChanged
@@ -23,7 +23,7 @@ from craftnet.protocols.udp.initiator import Initiator
 from craftnet.protocols.udp.keys import SessionToken, client_key, server_key
 from craftnet.protocols.udp.peer import Send
 from craftnet.protocols.udp.replay import WINDOW
-from craftnet.protocols.udp.tickets import RENEWAL, TOKEN_LIFETIME
+from craftnet.protocols.udp.tickets import OPENINGS_BURST, RENEWAL, TOKEN_LIFETIME
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.test_udp_channel import SECRET
 from craftnet.tests.udp_lab import BEARER, CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, held, table
@@ -253,6 +253,20 @@ class TokenTests(AttackCase):
         self.client, self.peer = second, connection
         self.assert_well(NOW + 1)
         self.assertEqual(len(self.lab.endpoint), 1)
+
+    def test_connection_flood_of_a_token_holder(self) -> None:
+        """Each connection is told everything and has limits of its own: there must not be too many of them."""
+        opened_at_once = 0
+        for number in range(50):
+            now = NOW + 10 + number / 1000
+            knocking = self.lab.initiator(self.ticket)
+            (challenge,) = datagrams(self.lab.send(knocking.start(now).datagrams[0], now))
+            (response,) = knocking.receive(challenge, now).datagrams
+            opened_at_once += opened(self.lab.send(response, now))
+        self.assertEqual(opened_at_once, OPENINGS_BURST)
+        self.assertEqual(self.lab.counted["flooding"], 50 - OPENINGS_BURST)
+        self.client, self.peer = self.lab.connect(self.ticket, NOW + 12)
+        self.assert_well(NOW + 12)
 
     def test_restart_with_an_old_token(self) -> None:
         """A server that restarted knows no tokens and has another cookie secret: it answers nothing."""
@@ -564,6 +578,36 @@ class StateTests(AttackCase):
             sources.charge((f"2001:db8:1:2::{number:x}", 1), NOW)
         self.assertTrue(sources.exhausted(("2001:db8:1:2:ffff::1", 1), NOW))
         self.assertFalse(sources.exhausted(("2001:db8:1:3::1", 1), NOW))
+
+    def test_forgeries_from_one_ipv4_address_on_a_socket_that_takes_both(self) -> None:
+        sources = floods.Sources()
+        for _ in range(int(floods.BURST) + 2):
+            sources.charge(("::ffff:198.51.100.1", 1), NOW)
+        self.assertTrue(sources.exhausted(("::ffff:198.51.100.1", 2), NOW))
+        self.assertFalse(sources.exhausted(("::ffff:203.0.113.7", 1), NOW))
+
+    def test_a_client_that_acknowledges_nothing(self) -> None:
+        """It is alive, but its end does not wait for it for ever."""
+        self.lab.endpoint.tell(self.peer, running(), NOW)
+        self.lab.endpoint.close(self.peer, CloseReason.EXPIRED, NOW)
+        closes = self._live_on(NOW, farewell.PATIENCE - 1)
+        self.assertEqual(closes, 0)
+        self.assertIsNone(self.peer.finished)
+        closes = self._live_on(NOW + farewell.PATIENCE - 1, 60)
+        self.assertEqual(closes, farewell.ATTEMPTS)
+        self.assertIs(self.peer.finished, CloseReason.EXPIRED)
+        self.assertEqual(len(self.lab.endpoint), 0)
+
+    def _live_on(self, now: float, seconds: float) -> int:
+        """The client sends heartbeats and acknowledges nothing; how often it is sent a CLOSE meanwhile."""
+        until, closes = now + seconds, 0
+        while now < until:
+            now += 1
+            while (deadline := self.lab.endpoint.deadline) is not None and deadline <= now:
+                told = datagrams(self.lab.endpoint.tick(deadline))
+                closes += sum(datagram[0] & 31 == Kind.CLOSE for datagram in told)
+            self.lab.send(self.heartbeat(now), now)
+        return closes
 
     def test_rotation_with_reversed_roles(self) -> None:
         """The keys of one direction never open the other, in no generation."""

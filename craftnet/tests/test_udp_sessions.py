@@ -433,6 +433,29 @@ class AdmissionTests(SessionsCase):
         self.assertEqual(self.carry(effects, 1.0), [Closed(CloseReason.REVOKED)])
         self.assertIsNone(self.lab.tickets.find(self.ticket.connection_id, NOW))
 
+    def test_revocation_while_an_end_is_told(self) -> None:
+        """The connection closes at once, and what is acknowledged later of what was told before does no harm."""
+        self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, NOW)
+        over = self.lab.endpoint.tick(NOW)
+        _, effects = self.lab.endpoint.revoke(lambda bearer: bearer == BEARER, NOW + 0.5)
+        self.assertEqual([datagram[0] & 31 for datagram in datagrams(effects)], [Kind.CLOSE])
+        for datagram in datagrams(over):  # late: on its way when the CLOSE was sent.
+            self.client.receive(datagram, NOW + 0.6)
+        for answer in self.client.tick(NOW + 0.7).datagrams:
+            self.lab.send(answer, NOW + 0.7)
+        self.carry(effects)
+        self.assertIs(self.peer.finished, CloseReason.REVOKED)
+        self.assertEqual((len(self.lab.endpoint), len(self.lab.tickets)), (0, 0))
+
+    def test_revocation_while_the_connection_ends(self) -> None:
+        """What it still waited for is not told any more."""
+        self.tell(0, running())
+        self.lab.endpoint.close(self.peer, CloseReason.EXPIRED, NOW)
+        _, effects = self.lab.endpoint.revoke(lambda bearer: bearer == BEARER, NOW)
+        self.assertEqual([datagram[0] & 31 for datagram in datagrams(effects)], [Kind.CLOSE])
+        self.carry(effects)
+        self.assertIs(self.client.over, CloseReason.REVOKED)
+
     def test_revocation_while_there_is_no_connection(self) -> None:
         bearer = Principal(PLAYER, frozenset(), NOW + 3600, token_id="second")
         ticket = self.lab.ticket()

@@ -251,6 +251,7 @@ class Endpoint:
         # replayed, the keys would come back, and their nonces with them.
         if cookie.issued_us <= ticket.last_cookie_us:
             raise BadDatagram("repeated")
+        ticket.open(secret, now)
         effects: list[Effect] = []
         replaced = self._peers.get(response.connection_id)
         if replaced is not None:
@@ -261,7 +262,6 @@ class Endpoint:
             outgoing=server_key(secret, response.client_nonce, cookie.server_nonce),
             incoming=client_key(secret, response.client_nonce, cookie.server_nonce),
         )
-        ticket.used(secret)
         peer = Peer(ticket, address, channel, self._terms, self._random, now)
         peer.pulse.round_trip.measured(now - cookie.issued_us / 1_000_000)
         self._tickets.occupy(ticket, cookie.issued_us)

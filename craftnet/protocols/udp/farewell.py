@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 
 from craftnet.protocols.records import CloseReason
 
 ATTEMPTS = 4
 """How often CLOSE is sent when it is not acknowledged."""
 
+PATIENCE = 60.0
+"""Seconds for which CLOSE waits until everything else is acknowledged."""
+
 
 class Farewell:
     """Of one connection.
 
+    Arguments:
+        now: when the end began, Unix seconds.
+
     Attributes:
         reason: why it ends.
-        deadline: when CLOSE is to be sent again, or given up, Unix seconds; infinite before it was sent.
+        deadline: when CLOSE is to be sent, sent again, or given up, whatever else is to be told, Unix seconds.
     """
 
     __slots__ = ("_sequences", "deadline", "reason")
 
-    def __init__(self, reason: CloseReason) -> None:
+    def __init__(self, reason: CloseReason, now: float) -> None:
         self.reason = reason
-        self.deadline = inf
+        self.deadline = now if self.at_once else now + PATIENCE
         self._sequences: tuple[int, ...] = ()
 
-    def due(self, now: float) -> bool:
-        """Whether to send CLOSE, or to give up."""
-        return not self._sequences or now >= self.deadline
+    @property
+    def at_once(self) -> bool:
+        """Whether nothing else is told any more."""
+        return self.reason is CloseReason.REVOKED
+
+    def due(self, now: float, told: bool) -> bool:
+        """Whether to send CLOSE, or to give up.
+
+        Arguments:
+            told: whether everything else was acknowledged.
+        """
+        return now >= self.deadline or (told and not self._sequences)
 
     @property
     def exhausted(self) -> bool:

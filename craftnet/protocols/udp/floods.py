@@ -51,4 +51,6 @@ def _source(address: Address) -> str:
     host = address[0]
     if ":" not in host:
         return host
-    return str(int(IPv6Address(host.partition("%")[0])) >> 64)
+    parsed = IPv6Address(host.partition("%")[0])
+    # So a socket that takes both names IPv4 addresses (RFC 4291 section 2.5.5.2), and they all share one /64.
+    return str(parsed.ipv4_mapped or int(parsed) >> 64)

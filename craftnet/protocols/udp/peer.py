@@ -209,14 +209,12 @@ class Peer:
         """
         replica = self.sessions.get(index)
         if replica is not None:
-            self._end([replica], reason)
+            self._end([replica], reason, now)
         return self.tick(now)
 
     def close(self, reason: CloseReason, now: float) -> list[Send]:
         """All is over: what is unacknowledged, with the same exception, then CLOSE, until it is acknowledged."""
-        if reason is CloseReason.REVOKED:
-            self._outbox.clear()
-        self._begin_farewell(reason)
+        self._begin_farewell(reason, now)
         return self.tick(now)
 
     def abandon(self, reason: CloseReason) -> list[Send]:
@@ -234,7 +232,7 @@ class Peer:
             self.finished = CloseReason.SILENT
             return []
         if now >= self.sessions.expires:
-            self._end(self.sessions.lapsed(now), CloseReason.EXPIRED)
+            self._end(self.sessions.lapsed(now), CloseReason.EXPIRED, now)
         sends = []
         if self.pulse.due(now):
             self._channel.renew(now)
@@ -247,7 +245,7 @@ class Peer:
         if now >= self.ticket.renew_at and self._farewell is None:
             secret = self.ticket.offer(self._random, now)
             self._outbox.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
-        if len(self.sessions.replicas) > 1:
+        if len(self.sessions.replicas) > 1 and not (self._farewell is not None and self._farewell.at_once):
             self.sessions.tell_ends()
         sends += self._flush(now)
         sends += self._say_farewell(now)
@@ -297,7 +295,7 @@ class Peer:
                 codec.decode_nothing(incoming.body)
                 self._resync_at = max(now, self._resync_from)
             case Kind.LEAVE:
-                self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT)
+                self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT, now)
             case Kind.PATH_RESPONSE:
                 self._path.answered(codec.decode_probe(incoming.body), address, now)
                 self.pulse.forget_line()
@@ -337,18 +335,21 @@ class Peer:
     def _send(self, kind: Kind, body: bytes) -> Send:
         return Send(self._channel.seal(kind, body), self._path.address)
 
-    def _end(self, replicas: list[Replica], reason: CloseReason) -> None:
+    def _end(self, replicas: list[Replica], reason: CloseReason, now: float) -> None:
         if replicas and self._farewell is None and self.sessions.end(replicas, reason):
-            self._begin_farewell(reason)
+            self._begin_farewell(reason, now)
 
-    def _begin_farewell(self, reason: CloseReason) -> None:
-        if self._farewell is None:
-            self._farewell = Farewell(reason)
+    def _begin_farewell(self, reason: CloseReason, now: float) -> None:
+        # A right that is taken away ends what is being ended already.
+        if self._farewell is None or (reason is CloseReason.REVOKED and not self._farewell.at_once):
+            self._farewell = Farewell(reason, now)
+        if self._farewell.at_once:
+            self._outbox.clear()
 
     def _say_farewell(self, now: float) -> list[Send]:
         """The CLOSE, when there is nothing else left to tell."""
         farewell = self._farewell
-        if farewell is None or not self._outbox.empty or not farewell.due(now):
+        if farewell is None or not farewell.due(now, self._outbox.empty):
             return []
         if farewell.exhausted:
             self.finished = farewell.reason

@@ -28,6 +28,13 @@ RENEWAL_RETRY = 60.0
 """… and after which it is offered again if that was not acknowledged."""
 
 
+OPENINGS = 1.0
+"""Connections per second that one ticket opens …"""
+
+OPENINGS_BURST = 5
+"""… and this many at once: each is told everything, and has limits of its own."""
+
+
 class _Credential(Struct, frozen=True, gc=False):
     """The secret of one session_token, and what is made of it."""
 
@@ -60,6 +67,7 @@ class Ticket:
     __slots__ = (
         "_current",
         "_offered",
+        "_opened_until",
         "agreement",
         "bearer",
         "connection_id",
@@ -77,6 +85,7 @@ class Ticket:
         self.connection_id = token.connection_id
         self._current = _Credential.of(token.secret, now)
         self._offered: _Credential | None = None
+        self._opened_until = 0.0
         self.renew_at = now + RENEWAL
         self.player_id = player_id
         self.agreement = agreement
@@ -137,8 +146,16 @@ class Ticket:
             self._current, self._offered = self._offered, None
             self.renew_at = self._current.until - TOKEN_LIFETIME + RENEWAL
 
-    def used(self, secret: bytes) -> None:
-        """A connection was opened with this secret; if it is the one that was offered, the client has that."""
+    def open(self, secret: bytes, now: float) -> None:
+        """A connection is opened with this secret; if it is the one that was offered, the client has that.
+
+        Raises:
+            BadDatagram: there were too many lately.
+        """
+        opened = max(self._opened_until, now)
+        if opened - now > (OPENINGS_BURST - 1) / OPENINGS:
+            raise BadDatagram("flooding", "more connections than a client has reason to open")
+        self._opened_until = opened + 1 / OPENINGS
         if self._offered is not None and secret == self._offered.secret:
             self.renewed()
 

@@ -142,7 +142,8 @@ class TicketStore:
         if self._tickets.pop(ticket.connection_id, None) is None:
             return
         self._deadlines.discard(ticket.connection_id)
-        for grant in ticket.grants:
+        grants, ticket.grants = ticket.grants, ()  # its connection may go on for a while, and withdraw them.
+        for grant in grants:
             self._forget(ticket, grant)
 
     def for_session(self, session_id: UUID, player_id: UUID) -> list[Ticket]:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from craftnet.messages import Status
 from craftnet.model import Progress, rebase
+from craftnet.positions import Position, Versions
 from craftnet.protocols.records import CloseReason
 from craftnet.protocols.udp.agreement import PLAIN
 from craftnet.protocols.udp.endpoint import Effect, Endpoint, Opened
@@ -49,6 +50,7 @@ class Craft:
         self.endpoint = Endpoint(
             self.tickets, secret=bytes(32), random=random.randbytes, terms=Terms(), count=lambda outcome: None
         )
+        self.counts = Versions()
         self.down = self.up = self.down_count = self.up_count = 0
 
     def connect(self, now: float) -> tuple[Initiator, Peer]:
@@ -64,6 +66,16 @@ class Craft:
                 if isinstance(effect, Send):
                     outbox += client.receive(effect.datagram, now).datagrams
         return client, peers[0]
+
+    def tell(self, client: Initiator, peer: Peer, told: SessionState | MaterialsState, now: float) -> None:
+        """The hub tells of a change, and where the feed is with it."""
+        counts = self.counts = (
+            self.counts._replace(materials=told.version)
+            if isinstance(told, MaterialsState)
+            else self.counts._replace(session=told.version)
+        )
+        at = Position("6c0ffee01234", counts.packed)
+        self.deliver(client, self.endpoint.tell(peer, told, now, at=at), now)
 
     def deliver(self, client: Initiator, effects: list[Effect], now: float) -> None:
         """To the client, and what it answers back."""
@@ -92,8 +104,8 @@ def bytes_of_a_craft() -> None:
     events += [(5.0 * number, "refresh") for number in range(1, 12)]
     events.sort()
     json = 0
-    for effects in (craft.endpoint.tell(peer, session, NOW), craft.endpoint.tell(peer, materials, NOW)):
-        craft.deliver(client, effects, NOW)
+    for told in (session, materials):
+        craft.tell(client, peer, told, NOW)
     tick = 0
     now = NOW
     while now < NOW + SECONDS:
@@ -113,17 +125,17 @@ def bytes_of_a_craft() -> None:
                 rows = list(materials.materials)
                 rows[row] = replace(rows[row], quantity=rows[row].quantity - 3)
                 materials = replace(materials, version=version, materials=tuple(rows))
-                craft.deliver(client, craft.endpoint.tell(peer, materials, now), now)
+                craft.tell(client, peer, materials, now)
             else:
                 status = {"pause": Status.PAUSED, "resume": Status.ACTIVE}.get(what, session.progress.status)
                 session = state(next(versions), replace(rebase(session.progress, now), status=status))
-                craft.deliver(client, craft.endpoint.tell(peer, session, now), now)
+                craft.tell(client, peer, session, now)
         if (craft.endpoint.deadline or now + 1) <= now:
             craft.deliver(client, craft.endpoint.tick(now), now)
         if client.deadline <= now:
             craft.answer(client, client.tick(now).datagrams, now)
     done = state(next(versions), Progress(Status.COMPLETED, 100.0, now, 0.0))
-    craft.deliver(client, craft.endpoint.tell(peer, done, now), now)
+    craft.tell(client, peer, done, now)
     craft.deliver(client, craft.endpoint.close(peer, CloseReason.ENDED, now), now)
     print(f"JSON, 10 Hz            {json:9,} bytes, {tick} messages")
     print(

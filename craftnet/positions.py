@@ -19,7 +19,11 @@ KEPT = 64
 REACH = 60.0
 """Seconds for which they are kept."""
 
-_FORM = re.compile(r"([0-9A-Za-z_-]{1,64}):(\d{1,18})", re.ASCII)
+OVER_UDP = ":udp"
+"""What follows a position that was told over UDP."""
+
+_EPOCH = r"[0-9A-Za-z_-]{1,64}"
+_FORM = re.compile(rf"({_EPOCH}):(\d{{1,18}})({OVER_UDP})?", re.ASCII)
 
 _BITS = 11
 """Of the counts of materials and queue. What is above them stays below 2**53, JavaScript's bound, for 2**31 changes."""
@@ -46,18 +50,30 @@ class Versions(NamedTuple):
 
 
 class Position(Struct, frozen=True, gc=False):
-    """A position. As text: `epoch:version`.
+    """A position. As text: `epoch:version`, or `epoch:version:udp`.
 
     Attributes:
         epoch: what the version belongs to; it says nothing in another one.
         version: `Versions`, packed.
+        over_udp: whether it was told over UDP, where nothing is said of queues.
     """
 
     epoch: str
     version: int
+    over_udp: bool = False
 
     def __str__(self) -> str:
-        return f"{self.epoch}:{self.version}"
+        return f"{self.epoch}:{self.version}{OVER_UDP if self.over_udp else ''}"
+
+
+def is_epoch(text: str) -> bool:
+    """Whether it has the form of one."""
+    return re.fullmatch(_EPOCH, text, re.ASCII) is not None
+
+
+def told_of_materials(version: int, materials: int) -> bool:
+    """Whether who holds the table of materials of this version knows what is counted of them in a packed `version`."""
+    return (materials - (version >> _BITS)) % _CYCLE < _HALF
 
 
 def changes_in(version: int) -> int:
@@ -93,4 +109,4 @@ def parse_position(text: str) -> Position:
     match = _FORM.fullmatch(text)
     if match is None:
         raise BadRequest("resume takes the epoch and version of the last message, as in resume=6c0ffee:42.")
-    return Position(match[1], int(match[2]))
+    return Position(match[1], int(match[2]), match[3] is not None)

@@ -34,12 +34,13 @@ class Update:
     Attributes:
         state: the new state, for transports that carry states (UDP).
         accepted: when the event behind it reached this service, Unix seconds; None for a snapshot or a refresh.
+        at: where the feed is with this; None where there are no positions.
         messages: the contract's messages, for transports that carry those; may be empty.
         conflatable: a newer conflatable update of the same feed makes this one worthless.
         terminal: nothing follows in this feed, and it must not be dropped.
     """
 
-    __slots__ = ("_encoded", "accepted", "conflatable", "messages", "state", "terminal")
+    __slots__ = ("_encoded", "accepted", "at", "conflatable", "messages", "state", "terminal")
 
     def __init__(
         self,
@@ -47,10 +48,12 @@ class Update:
         messages: tuple[Message, ...],
         *,
         accepted: float | None = None,
+        at: Position | None = None,
         conflatable: bool = False,
         terminal: bool = False,
     ) -> None:
         self.state = state
+        self.at = at
         self.messages = messages
         self.accepted = accepted
         self.conflatable = conflatable
@@ -108,7 +111,9 @@ def progress_update(
         epoch=None if at is None else at.epoch,
         version=None if at is None else at.version,
     )
-    return Update(state, (message,), accepted=accepted, conflatable=not status.terminal, terminal=status.terminal)
+    return Update(
+        state, (message,), accepted=accepted, at=at, conflatable=not status.terminal, terminal=status.terminal
+    )
 
 
 def materials_update(
@@ -126,7 +131,9 @@ def materials_update(
             version=None if at is None else at.version,
         )
 
-    return Update(change, tuple(message(notification) for notification in change.notifications), accepted=accepted)
+    return Update(
+        change, tuple(message(notification) for notification in change.notifications), accepted=accepted, at=at
+    )
 
 
 def materials_snapshot(state: MaterialsState, now: float, at: Position | None = None) -> Update:
@@ -147,7 +154,7 @@ def session_queue_update(
         epoch=None if at is None else at.epoch,
         version=None if at is None else at.version,
     )
-    return Update(change, (message,), accepted=accepted)
+    return Update(change, (message,), accepted=accepted, at=at)
 
 
 def queue_update(change: QueueChange, now: float, accepted: float | None = None, at: Position | None = None) -> Update:
@@ -163,7 +170,7 @@ def queue_update(change: QueueChange, now: float, accepted: float | None = None,
         epoch=None if at is None else at.epoch,
         version=None if at is None else at.version,
     )
-    return Update(change, (message,), accepted=accepted)
+    return Update(change, (message,), accepted=accepted, at=at)
 
 
 def session_return(session_id: UUID, recovered: bool, now: float, at: Position) -> Update:
@@ -176,7 +183,7 @@ def session_return(session_id: UUID, recovered: bool, now: float, at: Position) 
         version=at.version,
         recovered=recovered,
     )
-    return Update(None, (message,))
+    return Update(None, (message,), at=at)
 
 
 def queue_return(player_id: UUID, recovered: bool, now: float, at: Position) -> Update:
@@ -189,7 +196,7 @@ def queue_return(player_id: UUID, recovered: bool, now: float, at: Position) -> 
         version=at.version,
         recovered=recovered,
     )
-    return Update(None, (message,))
+    return Update(None, (message,), at=at)
 
 
 def health_update(message: WebSocketHealthMessage) -> Update:

@@ -16,6 +16,7 @@ from craftnet.messages import (
     WebSocketCraftingMessage,
 )
 from craftnet.model import Progress
+from craftnet.positions import Position
 from craftnet.state import MaterialsChange, QueueChange, SessionState
 from craftnet.updates import Update
 
@@ -58,7 +59,8 @@ def advance(feed: Feed, update: Update, now: float) -> Feed:
 
 def heard(message: WebSocketCraftingMessage) -> Update:
     """A message that came alone, as an update."""
-    return Update(None, (message,), terminal=message.type in _TERMINAL)
+    at = None if message.epoch is None or message.version is None else Position(message.epoch, message.version)
+    return Update(None, (message,), at=at, terminal=message.type in _TERMINAL)
 
 
 _TERMINAL = {"crafting_complete": Status.COMPLETED, "crafting_failed": Status.FAILED}

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # for annotations only.
     from craftnet.client.endings import Ending
     from craftnet.client.feed import Feed
     from craftnet.client.line import Line
+    from craftnet.positions import Position
     from craftnet.updates import Update
 
 
@@ -44,8 +45,12 @@ class ITransport(Interface):
 
     name: str = Attribute("How the user knows it: ws, udp.")
 
-    def link() -> ILink:
-        """A new attempt, an `ILink` that is not started."""
+    def link(resume: Position | None = None) -> ILink:
+        """A new attempt, an `ILink` that is not started.
+
+        Arguments:
+            resume: where the watch is, over whatever transport it was told that: a `craftnet.positions.Position`.
+        """
 
 
 class IObserver(Interface):

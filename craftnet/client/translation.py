@@ -7,8 +7,8 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from craftnet.messages import MaterialNotification, MaterialProblem
-from craftnet.protocols.udp.copies import ProgressChanged
-from craftnet.state import MaterialsChange, MaterialsState, SessionState
+from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged
+from craftnet.state import MaterialsChange, SessionState
 from craftnet.updates import Update, materials_update, progress_update
 
 
@@ -31,14 +31,19 @@ class Translation:
             An update whose messages are on the server's clock, as all of the contract's are; its state is on ours.
         """
         told = SessionState(self._session_id, self._player_id, event.version, event.progress)
-        update = progress_update(told, now + offset)
+        update = progress_update(told, now + offset, None, event.at)
         ours = replace(event.progress, anchor=event.progress.anchor - offset)
         return Update(
-            replace(told, progress=ours), update.messages, conflatable=update.conflatable, terminal=update.terminal
+            replace(told, progress=ours),
+            update.messages,
+            at=event.at,
+            conflatable=update.conflatable,
+            terminal=update.terminal,
         )
 
-    def materials(self, state: MaterialsState, offset: float, now: float) -> Update:
+    def materials(self, event: MaterialsChanged, offset: float, now: float) -> Update:
         """The session's materials. The messages are about the problems that are new, changed, or solved."""
+        state = event.materials
         before, problems = self._problems, {}
         for material in state.materials:
             if material.problem is not None:
@@ -50,4 +55,4 @@ class Translation:
             for material_id in before
             if material_id not in problems
         ]
-        return materials_update(MaterialsChange(state, (), tuple(news)), now + offset)
+        return materials_update(MaterialsChange(state, (), tuple(news)), now + offset, None, event.at)

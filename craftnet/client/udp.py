@@ -25,6 +25,7 @@ from craftnet.client.prolongation import Prolongation
 from craftnet.client.resolve import endpoint, resolve
 from craftnet.client.udpsocket import UdpSocket
 from craftnet.messages import UdpConnectResponse
+from craftnet.positions import Position
 from craftnet.protocols.udp.agreement import MAX_DATAGRAM, agreed
 from craftnet.protocols.udp.grants import MOST
 from craftnet.protocols.udp.initiator import Initiator
@@ -272,8 +273,8 @@ class SharedUdpTransport:
         self._connections = connections
         self._session_id = session_id
 
-    def link(self) -> ILink:
-        """See `ITransport`."""
+    def link(self, resume: Position | None = None) -> ILink:
+        """See `ITransport`. A new connection is told everything, wherever the watch is."""
         return _Link(self._connections, self._session_id)
 
 

@@ -164,7 +164,7 @@ class UdpSocket(DatagramProtocol):
                     one.listener.told(one.translation.progress(event, offset, now))
             case MaterialsChanged(materials):
                 if (one := self._watched.get(materials.session_id)) is not None:
-                    one.listener.told(one.translation.materials(materials, offset, now))
+                    one.listener.told(one.translation.materials(event, offset, now))
             case SessionEnded(session_id, reason):
                 self._leaving.discard(session_id)
                 if (one := self._watched.pop(session_id, None)) is not None:

@@ -19,6 +19,7 @@ from craftnet.client.interfaces import ILink, ILinkListener, IObserver, ITranspo
 from craftnet.client.line import Line
 from craftnet.client.scout import Scout
 from craftnet.messages import Status
+from craftnet.positions import Position
 from craftnet.updates import Update
 
 PATIENCE = 60.0
@@ -86,6 +87,7 @@ class Watch:
         self._link: ILink | None = None
         self._next: IDelayedCall | None = None
         self._done: Deferred[Outcome] | None = None
+        self._at: Position | None = None
         self.feed = Feed(session_id)
 
     def start(self) -> Deferred[Outcome]:
@@ -108,6 +110,7 @@ class Watch:
         """See `ILinkListener`."""
         self._contact = self._reactor.seconds()
         self.feed = advance(self.feed, update, self._contact)
+        self._at = update.at or self._at
         try:
             self._observer.told(self._transports[self._using].name, update, self.feed)
         except Exception:  # whatever it is, the caller of start() is who must hear of it, not the transport.
@@ -150,7 +153,7 @@ class Watch:
         self._next = None
         transport = self._transports[self._using]
         self._observer.connecting(transport.name)
-        self._link = link = transport.link()
+        self._link = link = transport.link(self._at)
         link.start(self)
 
     def _plan_return(self) -> None:
@@ -160,7 +163,7 @@ class Watch:
 
     def _send_scout(self) -> None:
         self._returning = None
-        self._scout = Scout(self._transports[0].link(), self, self._through, self._not_through)
+        self._scout = Scout(self._transports[0].link(self._at), self, self._through, self._not_through)
         self._scout.start()
 
     def _not_through(self) -> None:

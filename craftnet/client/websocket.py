@@ -164,7 +164,8 @@ class _Factory(WebSocketClientFactory):
 class _Link:
     """See `ILink`."""
 
-    def __init__(self, transport: WebSocketTransport) -> None:
+    def __init__(self, transport: WebSocketTransport, resume: Position | None) -> None:
+        self._url = transport.url(resume)
         self.reactor = transport.reactor
         self.session_id = transport.session_id
         self._transport = transport
@@ -203,8 +204,6 @@ class _Link:
     def told(self, message: WebSocketCraftingMessage) -> None:
         """The connection says: news."""
         if self._listener is not None:
-            if message.epoch is not None and message.version is not None:
-                self._transport.position = Position(message.epoch, message.version)
             self._listener.told(heard(message))
 
     def cannot_unpack(self) -> None:
@@ -225,7 +224,7 @@ class _Link:
         except Exception as error:  # whatever the caller's own function fails with.
             self.closed(endings.lost(f"no fresh token can be had: {error}"))
             return
-        factory = _Factory(self, self._transport.url, self._shown, self._transport.offered)
+        factory = _Factory(self, self._url, self._shown, self._transport.offered)
         connection: IProtocol = await self._transport.endpoint.connect(factory)
         self._connection = cast(_Connection, connection)
 
@@ -271,7 +270,6 @@ class WebSocketTransport:
         token: the bearer token, or a way to fresh ones. Sent in a header or a message, never in the URL.
 
     Attributes:
-        position: where the watch is, from which the next link goes on; None at first.
         offered: the subprotocols that the next link offers.
     """
 
@@ -283,7 +281,6 @@ class WebSocketTransport:
         self.reactor = reactor
         self.session_id = session_id
         self.credentials = credentials(token)
-        self.position: Position | None = None
         self.offered: Sequence[str] = OFFERED
         self._address = address
         self._player_id = player_id
@@ -292,11 +289,10 @@ class WebSocketTransport:
             endpoint = wrapClientTLS(optionsForClientTLS(address.host), endpoint)
         self.endpoint = endpoint
 
-    @property
-    def url(self) -> str:
-        """The feed's, from where the watch is."""
-        return self._address.feed(self.session_id, self._player_id, self.position)
+    def url(self, resume: Position | None) -> str:
+        """The feed's, from that position on."""
+        return self._address.feed(self.session_id, self._player_id, resume)
 
-    def link(self) -> ILink:
+    def link(self, resume: Position | None = None) -> ILink:
         """See `ITransport`."""
-        return _Link(self)
+        return _Link(self, resume)

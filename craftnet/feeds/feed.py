@@ -160,7 +160,8 @@ class Feed(ABC):
         if lost is None:
             self._hand_over(watcher, chain([self.returned(False, self.position)], self.snapshot()))
         else:
-            self._hand_over(watcher, chain([self.returned(True, resume)], self.again(lost), self.newest()))
+            first = [self.returned(True, resume)]
+            self._hand_over(watcher, chain(first, self.again(lost), self.newest(), self.unheard(resume)))
 
     def _hand_over(self, watcher: IWatcher, updates: Iterable[Update]) -> None:
         """All that it is told first; then it hears every change."""
@@ -200,6 +201,10 @@ class Feed(ABC):
     @abstractmethod
     def newest(self) -> Iterator[Update]:
         """The part of the snapshot that replaces itself: what no history keeps, and who comes back is told anyway."""
+
+    def unheard(self, resume: Position) -> Iterator[Update]:
+        """The part of the snapshot that who was told this position was never told."""
+        return iter(())
 
     @abstractmethod
     def again(self, lost: Missed) -> Iterator[Update]:

@@ -108,8 +108,7 @@ class SessionFeed(Feed):
         """As in `Feed`: progress, then the queue, then the materials."""
         now, at = self._clock.seconds(), self.position
         yield from self.newest()
-        for change in self._places():
-            yield session_queue_update(self._key, change, now, None, at)
+        yield from self._places()
         if self._materials.version:
             yield materials_snapshot(self._materials, now, at)
 
@@ -119,6 +118,11 @@ class SessionFeed(Feed):
             self._held = self._truth
         if self._held is not None:
             yield progress_update(self._held, self._clock.seconds(), None, self.position)
+
+    def unheard(self, resume: Position) -> Iterator[Update]:
+        """As in `Feed`: over UDP nothing is told of queues."""
+        if resume.over_udp:
+            yield from self._places()
 
     def again(self, lost: Missed) -> Iterator[Update]:
         """As in `Feed`: the materials, then the queue."""
@@ -166,11 +170,13 @@ class SessionFeed(Feed):
         if self._concerns(change.entry):
             self.tell(session_queue_update(self._key, change, now, change.accepted, self.position))
 
-    def _places(self) -> Iterator[QueueChange]:
+    def _places(self) -> Iterator[Update]:
         """Where the session waits, each as if it were news."""
         if self._queue is not None:
+            now, at = self._clock.seconds(), self.position
             for entry in filter(self._concerns, self._queue.entries):
-                yield QueueChange(self._queue, entry, QueueNews.QUEUE_POSITION, True)
+                change = QueueChange(self._queue, entry, QueueNews.QUEUE_POSITION, True)
+                yield session_queue_update(self._key, change, now, None, at)
 
     def _concerns(self, entry: QueueEntry) -> bool:
         """An entry that names no session concerns all of the player's."""

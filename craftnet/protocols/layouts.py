@@ -167,7 +167,7 @@ Fragment = Struct(  # the body of a MESSAGE; as many bytes of packed content as 
     "most" / Int16ub,  # the size of the content, unpacked, minus 1.
 )
 
-# The content of a STATE is any number of these eight, one after the other.
+# The content of a STATE is any number of these nine, one after the other.
 
 ProgressState = Struct(
     "tag" / Const(1, Int8ub),
@@ -270,4 +270,10 @@ Selector = Struct(  # what follows, up to the next of these, is of this session;
 SessionOver = Struct(
     "tag" / Const(8, Int8ub),
     "reason" / Int8ub,
+)
+
+FeedPosition = Struct(  # `length` bytes of the epoch follow.
+    "tag" / Const(9, Int8ub),
+    "version" / Int64ub,
+    "length" / Int8ub,
 )

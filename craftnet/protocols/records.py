@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from craftnet.closecodes import CloseCode
 from craftnet.messages import MaterialChange, MaterialProblem
 from craftnet.model import Progress
+from craftnet.positions import Position
 from craftnet.state import Material
 
 
@@ -278,5 +279,13 @@ class SessionOver(Struct, frozen=True, gc=False):
 
 
 StateRecord = (
-    ProgressState | ReasonPart | MaterialsPart | ProblemsPart | MaterialsDelta | FreshSecret | Selector | SessionOver
+    ProgressState
+    | ReasonPart
+    | MaterialsPart
+    | ProblemsPart
+    | MaterialsDelta
+    | FreshSecret
+    | Selector
+    | SessionOver
+    | Position
 )

@@ -15,6 +15,7 @@ from msgspec.structs import asdict
 
 from craftnet.messages import ChangeType, MaterialChange, MaterialProblem, Status
 from craftnet.model import Progress
+from craftnet.positions import Position, Versions
 from craftnet.protocols import arrival_vectors, codec, message_vectors
 from craftnet.protocols.records import (
     Challenge,
@@ -102,6 +103,11 @@ STATES: dict[str, tuple[StateRecord, ...]] = {
         ProgressState(1, Progress(Status.ACTIVE, 0.0, _WHEN, 60.0)),
         MaterialsPart(2, 1, 0, 0, (Material(_IRON, 3),)),
     ),
+    "where the feed is": (
+        Position("6c0ffee5", Versions(7, 4, 1).packed, over_udp=True),
+        Selector(2),
+        Position("_" * 64, 2**53 - 1, over_udp=True),
+    ),
     "progress and materials": (
         ProgressState(11, Progress(Status.INTERRUPTED, 50.0, _WHEN, 30.0)),
         MaterialsPart(4, 1, 0, 0, (Material(_IRON, 2**32 - 2, 1),)),
@@ -145,7 +151,7 @@ POSTED = (
 
 MALFORMED_STATES = {
     "nothing": ("", "truncated"),
-    "an unknown record": ("09", "type"),
+    "an unknown record": ("0a", "type"),
     "a progress cut short": ("0100000007000001a3185c507b", "truncated"),
     "a reserved bit": ("0100000007000001a3185c507b34148bb5000030d4", "reserved"),
     "100.01 %": ("0100000007000001a3185c507b9c448bb4000030d4", "out_of_range"),
@@ -181,6 +187,11 @@ MALFORMED_STATES = {
     "a selector cut short": ("07", "truncated"),
     "a session over without a reason": ("08", "truncated"),
     "a session over for a reason that does not travel": ("0880", "out_of_range"),
+    "a position in an epoch without a name": ("09" + "0000000000000001" + "00", "out_of_range"),
+    "a position in an epoch with a space in its name": ("09" + "0000000000000001" + "03612062", "out_of_range"),
+    "a position in an epoch of 65 characters": ("09" + "0000000000000001" + "41" + "5f" * 65, "out_of_range"),
+    "a position of 2^53": ("09" + "0020000000000000" + "0161", "out_of_range"),
+    "a position whose epoch is cut off": ("09" + "0000000000000001" + "0261", "truncated"),
 }
 
 MALFORMED_BODIES = {

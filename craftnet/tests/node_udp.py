@@ -1,4 +1,4 @@
-"""What the tests of clients/node-udp stand on: its process, and a line that loses datagrams."""
+"""What the tests of clients/node-udp stand on: its process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from twisted.internet.protocol import DatagramProtocol
 
 import craftnet
 from craftnet.tests.live import in_thread, token
@@ -67,25 +66,3 @@ class NodeClient:
         """End it, whatever it does."""
         self._process.kill()
         self._process.communicate()
-
-
-class Relay(DatagramProtocol):
-    """A line between one client and the server; of the datagrams of each direction it loses every fourth."""
-
-    def __init__(self) -> None:
-        self.server = ("", 0)
-        self._client = ("", 0)
-        self._passed = {True: 0, False: 0}
-        self.lost = 0
-
-    def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
-        """Pass it on, or do not."""
-        outward = addr == self.server
-        if not outward:
-            self._client = addr
-        self._passed[outward] += 1
-        if self._passed[outward] % 4 == 1:
-            self.lost += 1
-        else:
-            assert self.transport is not None
-            self.transport.write(datagram, self._client if outward else self.server)

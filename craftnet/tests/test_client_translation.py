@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.client.translation import Translation
 from craftnet.messages import MaterialNotification, MaterialProblem, Status, WebSocketCraftingMessage, instant
 from craftnet.model import Progress, percent_at
-from craftnet.protocols.udp.copies import ProgressChanged
+from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged
 from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION
 from craftnet.updates import Update
@@ -38,7 +38,7 @@ class TranslationTests(SynchronousTestCase):
     def table(self, *problems: MaterialNotification | None) -> Update:
         """Iron and copper, with these problems."""
         materials = (Material(IRON, 1, None, problems[0]), Material(COPPER, 1, None, problems[1]))
-        return self.translation.materials(MaterialsState(SESSION, 1, materials), 0.0, NOW)
+        return self.translation.materials(MaterialsChanged(MaterialsState(SESSION, 1, materials)), 0.0, NOW)
 
     def test_progress_on_two_clocks(self) -> None:
         """The server's clock is an hour ahead; the craft was told there 6 s ago."""

@@ -20,6 +20,7 @@ from craftnet.client.line import Line
 from craftnet.client.watch import RETURN, Outcome, Verdict, Watch
 from craftnet.closecodes import CloseCode
 from craftnet.messages import Status
+from craftnet.positions import Position
 from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.updates import Update, progress_update
 
@@ -63,9 +64,11 @@ class FakeTransport:
     def __init__(self, name: str) -> None:
         self.name = name
         self.links: list[FakeLink] = []
+        self.resumed: list[Position | None] = []
 
-    def link(self) -> ILink:
+    def link(self, resume: Position | None = None) -> ILink:
         """A new one."""
+        self.resumed.append(resume)
         self.links.append(FakeLink())
         return self.links[-1]
 
@@ -229,6 +232,20 @@ class WatchTests(SynchronousTestCase):
         scout.end(lost("gone"))
         self.clock.advance(1.0)
         self.assertEqual((len(self.udp.links), len(self.ws.links)), (3, 1))
+
+    def test_keeps_its_position_from_one_transport_to_the_other(self) -> None:
+        here, there = Position("6c0ffee", 41, over_udp=True), Position("6c0ffee", 42)
+        self.watch(self.udp, self.ws)
+        self.udp.links[0].tell(progress_update(running(percent=3.0), NOW, None, here))
+        self.udp.links[0].tell(progress_update(running(percent=4.0), NOW))  # wherever that is.
+        self.udp.links[0].end(lost("silence"))
+        self.clock.advance(1.0)
+        self.udp.links[1].end(lost("no datagram comes through", elsewhere=True))
+        self.clock.advance(0.0)
+        self.ws.links[0].tell(progress_update(running(percent=5.0), NOW, None, there))
+        self.ws.links[0].end(lost("gone"))
+        self.clock.advance(2.0)
+        self.assertEqual((self.udp.resumed, self.ws.resumed), ([None, here], [here, there]))
 
     def test_tries_to_return_less_and_less_often(self) -> None:
         self._fallen_back()

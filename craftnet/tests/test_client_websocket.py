@@ -24,6 +24,7 @@ from craftnet.client.interfaces import ILink, ILinkListener, ITransport
 from craftnet.client.line import Line
 from craftnet.client.websocket import SILENCE, WELCOME, WebSocketTransport
 from craftnet.messages import Status, to_json
+from craftnet.positions import Position
 from craftnet.protocols.websocket.compression import NEWEST, dictionary, pack
 from craftnet.protocols.websocket.subprotocols import LZ4
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION, running
@@ -42,6 +43,7 @@ class Recorder:
 
     def __init__(self, then: Callable[[], None] = lambda: None) -> None:
         self.events: list[str] = []
+        self.positions: list[Position | None] = []
         self.done = Deferred[Ending]()
         self._then = then
 
@@ -52,6 +54,7 @@ class Recorder:
     def told(self, update: Update) -> None:
         """Keep it."""
         self.events.extend(str(message.type) for message in update.messages)
+        self.positions.append(update.at)
         self._then()
 
     def measured(self, line: Line) -> None:
@@ -85,10 +88,10 @@ class WebSocketTests(TestCase):
         """A transport to this server."""
         return WebSocketTransport(cast(IReactorTime, reactor), Address(url), SESSION, PLAYER, TOKEN)
 
-    async def ending(self, transport: WebSocketTransport) -> Ending:
+    async def ending(self, transport: WebSocketTransport, resume: Position | None = None) -> Ending:
         """How a link of the transport ends; what came before is in `recorder`."""
         self.recorder = Recorder()
-        transport.link().start(self.recorder)
+        transport.link(resume).start(self.recorder)
         return await self.recorder.done
 
     async def test_a_session_to_its_end(self) -> None:
@@ -128,14 +131,17 @@ class WebSocketTests(TestCase):
         self.assertEqual(self.server.requests[1][2]["sec-websocket-protocol"], "craftnet.json.v1")
 
     async def test_coming_back(self) -> None:
-        """Where the newest message was is where the next link goes on."""
+        """Every message says where it is, and that is what the next link goes on from."""
         positioned = [PROGRESS[:-1] + b',"epoch":"6c0ffee","version":%d}' % version for version in (41, 42)]
-        transport = self.serve(Play(positioned, code=1001), Play(code=1000))
+        transport = self.serve(Play(positioned, code=1001), Play(code=1001), Play(code=1000))
         await self.ending(transport)
-        await self.ending(transport)
+        self.assertEqual(self.recorder.positions, [Position("6c0ffee", 41), Position("6c0ffee", 42)])
+        await self.ending(transport, Position("6c0ffee", 42))
+        await self.ending(transport, Position("6c0ffee", 43, over_udp=True))
         paths = [path for _, path, _ in self.server.requests]
         self.assertNotIn("resume", paths[0])
         self.assertTrue(paths[1].endswith("resume=6c0ffee%3A42"), paths[1])
+        self.assertTrue(paths[2].endswith("resume=6c0ffee%3A43%3Audp"), paths[2])
 
     async def test_under_a_prefix(self) -> None:
         self.serve(Play(code=1000))

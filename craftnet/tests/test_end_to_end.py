@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import DeferredQueue
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -17,13 +18,13 @@ from zope.interface import implementer
 
 from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN
-from craftnet.client import Address, Backoff, IObserver, UdpTransport, Verdict, Watch
+from craftnet.client import Address, Backoff, IObserver, UdpTransport, Verdict, Watch, WebSocketTransport
 from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
 from craftnet.client.line import Line
 from craftnet.closecodes import CloseCode
 from craftnet.collector import THRESHOLDS
-from craftnet.messages import ErrorBody
+from craftnet.messages import ErrorBody, WebSocketCraftingMessage
 from craftnet.positions import Versions
 from craftnet.protocols.codec import decode_progress
 from craftnet.protocols.records import ProgressFlags
@@ -32,7 +33,8 @@ from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4, SUPPORT
 from craftnet.service import Settings
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.live import LiveTestCase, Peer, envelope, in_thread, started, token
-from craftnet.tests.samples import IRON, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION
+from craftnet.tests.samples import COPPER, IRON, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION
+from craftnet.tests.udp_relay import RelayedTestCase
 from craftnet.updates import Update
 
 CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
@@ -133,13 +135,16 @@ class Recorder:
 
     def __init__(self) -> None:
         self.told_types: DeferredQueue[tuple[str, str]] = DeferredQueue()
+        self.recovered: bool | None = None
 
     def connecting(self, transport: str) -> None:
         """Nothing to keep."""
 
     def told(self, transport: str, update: Update, feed: Feed) -> None:
-        """Keep how it came, and of which type each message is."""
+        """Keep how it came, of which type each message is, and whether all that was missed follows."""
         for message in update.messages:
+            if isinstance(message, WebSocketCraftingMessage) and message.recovered is not None:
+                self.recovered = message.recovered
             self.told_types.put((transport, str(message.type)))
 
     def measured(self, transport: str, line: Line) -> None:
@@ -167,6 +172,34 @@ class UdpFeedTests(LiveTestCase):
         for name, data, kind in steps:
             await self.publish(envelope(f"crafting.{name}", {"session_id": str(SESSION), **data}))
             self.assertEqual(await recorder.told_types.get(), ("udp", kind))
+        self.assertEqual((await watching).verdict, Verdict.FAILED)
+
+
+class FallingBackTests(RelayedTestCase):
+    """A network that stops carrying datagrams in the middle of a craft."""
+
+    settings = replace(LiveTestCase.settings, udp_heartbeat=1000)
+
+    async def test_without_a_gap(self) -> None:
+        """The watch goes on over WebSocket from where it was: what it missed is told, and nothing twice."""
+        await self.publish(started())
+        recorder, address = Recorder(), Address(self.url)
+        transports = [
+            UdpTransport(reactor, address, SESSION, PLAYER, token(), patience=0.2),
+            WebSocketTransport(reactor, address, SESSION, PLAYER, token()),
+        ]
+        watching = Watch(reactor, SESSION, transports, recorder, Backoff(first=0.1)).start()
+        self.assertEqual(await recorder.told_types.get(), ("udp", "progress_update"))
+        notice = envelope("crafting.materials.update", {"session_id": str(SESSION), "notifications": [SHORTAGE]})
+        await self.publish(notice)
+        self.assertEqual(await recorder.told_types.get(), ("udp", "material_notification"))
+        self.relay.loses = 1
+        more = {"session_id": str(SESSION), "notifications": [{**SHORTAGE, "material_id": str(COPPER)}]}
+        await self.publish(envelope("crafting.materials.update", more))
+        told = [await recorder.told_types.get() for _ in range(3)]
+        self.assertEqual(told, [("ws", "queue_status"), ("ws", "material_notification"), ("ws", "progress_update")])
+        self.assertIs(recorder.recovered, True)
+        await self.publish(envelope("crafting.session.fail", {"session_id": str(SESSION), "failure_reason": "timeout"}))
         self.assertEqual((await watching).verdict, Verdict.FAILED)
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 from itertools import count
-from typing import cast
 from uuid import UUID
 
 import msgspec
-from twisted.internet import reactor
-from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IReactorUDP
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from craftnet.service import Settings
 from craftnet.tests.live import LiveTestCase, envelope, started
-from craftnet.tests.node_udp import DIRECTORY, ROOT, Event, NodeClient, Relay
+from craftnet.tests.node_udp import DIRECTORY, ROOT, Event, NodeClient
 from craftnet.tests.samples import COPPER, IRON, OTHER_SESSION, PLAYER, RECIPE, SESSION
+from craftnet.tests.udp_relay import RelayedTestCase
 
 
 def stocked(session_id: UUID = SESSION, materials: int = 2) -> Event:
@@ -213,19 +210,10 @@ class NodeUdpTests(NodeClientTestCase):
         self.assertEqual(await client.end(), 0)
 
 
-class LossyTests(NodeClientTestCase):
+class LossyTests(NodeClientTestCase, RelayedTestCase):
     """A bad line: the first datagram of each direction is lost, too."""
 
-    def setUp(self) -> None:
-        self.relay = Relay()
-        port = cast(IReactorUDP, reactor).listenUDP(0, self.relay, "127.0.0.1", 8192)
-        self.addCleanup(port.stopListening)
-        listening = cast(IPv4Address, port.getHost()).port
-        self.settings = msgspec.structs.replace(self.settings, public_udp=f"127.0.0.1:{listening}")
-        super().setUp()
-        assert self.service.gateway is not None
-        host, _, number = self.service.gateway.address.rpartition(":")
-        self.relay.server = (host, int(number))
+    loses = 4
 
     async def test_life_of_a_session(self) -> None:
         await self.post(stocked())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadRequest
-from craftnet.positions import Position, Versions, changes_in, parse_position, unpacked
+from craftnet.positions import Position, Versions, changes_in, parse_position, told_of_materials, unpacked
 
 WINDOW = 1023
 """By how many changes a position may differ from where a node is, to be understood there."""
@@ -24,7 +24,7 @@ def moved(versions: Versions, by: tuple[int, ...]) -> Versions:
 
 class TextTests(SynchronousTestCase):
     def test_there_and_back(self) -> None:
-        for position in (Position("6c0ffee", 0), Position("a-b_C", 10**18 - 1)):
+        for position in (Position("6c0ffee", 0), Position("a-b_C", 10**18 - 1), Position("6c0ffee", 7, over_udp=True)):
             self.assertEqual(parse_position(str(position)), position)
 
     def test_malformed(self) -> None:
@@ -36,6 +36,8 @@ class TextTests(SynchronousTestCase):
             ":1",
             "epoch:-1",
             "epoch:1:2",
+            "epoch:1:",
+            "epoch:1:udp:",
             "epoch: 1",
             "e:" + "9" * 19,
             "e:¹",
@@ -52,6 +54,12 @@ class VersionsTests(SynchronousTestCase):
         self.assertEqual(later.packed > versions.packed, any(steps))
         self.assertEqual(later.packed == versions.packed, not any(steps))
         self.assertTrue(later.reach(versions))
+
+    @settings(deadline=None, derandomize=True)
+    @given(SOME, st.integers(-WINDOW, WINDOW))
+    def test_who_holds_a_table_knows_the_changes_until_then(self, versions: Versions, newer: int) -> None:
+        held = (versions.materials + newer) % 2**32
+        self.assertEqual(told_of_materials(versions.packed, held), newer >= 0)
 
     @settings(deadline=None, derandomize=True)
     @given(SOME)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -89,6 +90,22 @@ class SessionRecoveryTests(_RecoveryTestCase):
         assert isinstance(first, WebSocketCraftingMessage) and isinstance(second, WebSocketCraftingMessage)
         self.assertEqual((first.type, first.recovered, first.queue_data), ("queue_status", True, None))
         self.assertEqual((second.type, second.recovered), ("progress_update", None))
+
+    def test_from_udp(self) -> None:
+        """Where nothing is said of queues: what was missed, and then where the player waits."""
+        client = self.returning()
+        self.happen(event(queued(3)))
+        client.read()
+        client.go()
+        assert client.position is not None
+        self.shortage()
+        told = {}
+        for over_udp in (False, True):
+            watcher = RecordingWatcher()
+            self.hub.watch_session(SESSION, watcher, replace(client.position, over_udp=over_udp))
+            told[over_udp] = watcher.types[1:]
+        self.assertEqual(told[False], ["material_notification", "progress_update"])
+        self.assertEqual(told[True], [*told[False], "queue_status"])
 
     def test_without_a_position_nothing_is_said_of_recovery(self) -> None:
         self.assertEqual(self.returning().recoveries, [])

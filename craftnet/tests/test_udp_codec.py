@@ -23,6 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.errors import BadDatagram
 from craftnet.messages import ChangeType, MaterialChange, MaterialProblem, Status
 from craftnet.model import Progress
+from craftnet.positions import Position
 from craftnet.protocols import codec, layouts
 from craftnet.protocols.conversions import Conversion, low, one_of, reader, writer
 from craftnet.protocols.derivation import Made, Part, derive, form
@@ -81,6 +82,7 @@ FIXED = {
         "FreshSecret",
         "Selector",
         "SessionOver",
+        "FeedPosition",
     )
 }
 
@@ -159,6 +161,9 @@ state_records: st.SearchStrategy[StateRecord] = st.one_of(
     deltas(),
     st.builds(FreshSecret, st.binary(min_size=32, max_size=32)),
     st.builds(Selector, st.integers(0, 255)),
+    st.builds(
+        Position, st.from_regex(r"[0-9A-Za-z_-]{1,64}", fullmatch=True), st.integers(0, 2**53 - 1), st.just(True)
+    ),
     st.builds(SessionOver, st.sampled_from([reason for reason in CloseReason if reason < CloseReason.SILENT])),
     progress_states,
     st.builds(ReasonPart, u32, st.just(400), st.integers(0, 100), st.binary(min_size=1, max_size=255)),

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import Status
 from craftnet.model import Progress
+from craftnet.positions import Position, Versions
 from craftnet.protocols.records import (
     CloseReason,
     FreshSecret,
@@ -17,7 +19,7 @@ from craftnet.protocols.records import (
     SessionOver,
     StateRecord,
 )
-from craftnet.protocols.udp.copies import Copies, MaterialsChanged, News, ProgressChanged, SessionEnded
+from craftnet.protocols.udp.copies import Copies, MaterialsChanged, ProgressChanged, SessionEnded
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import IRON, NOW, OTHER_SESSION, SESSION
 
@@ -39,7 +41,7 @@ class CopiesTests(SynchronousTestCase):
         self.copies = Copies({0: SESSION, 3: OTHER_SESSION})
         self.sequence = 0
 
-    def _apply(self, *records: StateRecord) -> list[News]:
+    def _apply(self, *records: StateRecord) -> list[Any]:
         self.sequence += 1
         news, faults = self.copies.apply(list(records), self.sequence)
         self.assertEqual(faults, [])
@@ -55,6 +57,26 @@ class CopiesTests(SynchronousTestCase):
                 MaterialsChanged(MaterialsState(OTHER_SESSION, 1, (Material(IRON, 7),))),
             ],
         )
+
+    def test_a_position_waits_for_its_table(self) -> None:
+        """Else changes of materials would be taken for known that have not arrived."""
+        first, second = (Position("6c0ffee", Versions(1, count).packed, over_udp=True) for count in (1, 2))
+        (progressed,) = self._apply(progress(1.0), first)
+        self.assertIsNone(progressed.at)
+        (materials,) = self._apply(iron(7, 1))
+        self.assertEqual(materials.at, first)
+        (progressed,) = self._apply(progress(2.0), second)
+        self.assertIsNone(progressed.at)
+        (materials,) = self._apply(iron(8, 2))
+        self.assertEqual(materials.at, second)
+
+    def test_an_older_position_is_dropped(self) -> None:
+        newer, older = (Position("6c0ffee", Versions(count).packed, over_udp=True) for count in (2, 1))
+        self.sequence = 5
+        self._apply(newer)
+        self.copies.apply([older], 3)
+        (progressed,) = self._apply(progress(2.0))
+        self.assertEqual(progressed.at, newer)
 
     def test_each_datagram_begins_with_session_0(self) -> None:
         self._apply(Selector(3), progress(2.0))

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.positions import Position
+from craftnet.protocols import codec
 from craftnet.protocols.udp.replica import SIGHT, SIGHTINGS
+from craftnet.state import MaterialsState, SessionState
 from craftnet.tests.samples import NOW, OTHER_SESSION, running
 from craftnet.tests.udp_lab import Lab, table
 
@@ -43,6 +46,15 @@ class ReplicaTests(SynchronousTestCase):
         self.assertEqual([*self.replica.everything()], [])
         told = [self.replica.advance(state, NOW) for state in (running(), table())]
         self.assertEqual([*self.replica.everything()], told)
+
+    def test_where_the_feed_is_comes_first_then_with_materials_and_with_everything(self) -> None:
+        at = [Position("6c0ffee", version) for version in range(5)]
+        states: list[SessionState | MaterialsState] = [running(), running(), table(1), table(2), running()]
+        told = [self.replica.reached(position, state) is not None for position, state in zip(at, states, strict=True)]
+        self.assertEqual(told, [True, False, True, True, False])
+        self.assertIsNone(self.replica.reached(at[-1], table(2)))
+        (news,) = self.replica.everything()
+        self.assertEqual(codec.decode_state(b"".join(news.records)), [Position("6c0ffee", 4, over_udp=True)])
 
     def test_records_leave_room_for_a_selector(self) -> None:
         for replica, longest in ((self.replica, 100 - 31), (self.second, 100 - 31 - 2)):

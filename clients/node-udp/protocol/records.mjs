@@ -4,6 +4,8 @@ import { Reader } from "./reader.mjs";
 import { demand, Refused } from "./refused.mjs";
 import * as values from "./values.mjs";
 
+const EPOCH = /^[0-9A-Za-z_-]{1,64}$/;
+
 function progress(reader) {
   const version = reader.u32();
   const anchor = reader.u64();
@@ -61,6 +63,14 @@ function problemsPart(reader) {
   return { record: "ProblemsPart", version, first, problems };
 }
 
+function position(reader) {
+  const version = reader.u64();
+  const epoch = reader.take(reader.u8());
+  demand(version <= BigInt(Number.MAX_SAFE_INTEGER), "out_of_range");
+  demand(EPOCH.test(epoch.toString("latin1")), "out_of_range");
+  return { record: "Position", epoch: epoch.toString("latin1"), version: Number(version), over_udp: true };
+}
+
 const PARSERS = {
   1: progress,
   2: reasonPart,
@@ -70,6 +80,7 @@ const PARSERS = {
   6: (reader) => ({ record: "FreshSecret", secret: reader.take(32) }),
   7: (reader) => ({ record: "Selector", session: reader.u8() }),
   8: (reader) => ({ record: "SessionOver", reason: parseReason(reader) }),
+  9: position,
 };
 
 /** The records of a STATE's body. Throws Refused when anything in it is wrong. */

@@ -8,6 +8,9 @@ export class Session {
   #reason = new Reason();
   #whole = null; // the newest reason that is whole: { version, text }
   #news = new Map(); // by the name of the event
+  #told = null; // the newest position told
+  #toldFrom = 0; // the sequence of its datagram
+  #at = null; // the newest that is known to be ours
 
   constructor(index) {
     this.index = index;
@@ -32,6 +35,8 @@ export class Session {
         return this.#tookMaterials(this.materials.takePart(record, sequence), "parts");
       case "MaterialsDelta":
         return this.#tookMaterials(this.materials.takeDifference(record, sequence), "differences");
+      case "Position":
+        return this.#takePosition(record, sequence);
       case "SessionOver":
         this.over = record.reason;
         this.#news.set("session_over", { reason: record.reason });
@@ -40,9 +45,25 @@ export class Session {
 
   /** The events since the last time: what a whole STATE has changed, each once. */
   news() {
+    this.#locate();
     const events = [...this.#news].map(([event, more]) => ({ event, index: this.index, ...more }));
     this.#news.clear();
     return events;
+  }
+
+  #takePosition({ epoch, version }, sequence) {
+    if (sequence <= this.#toldFrom) return;
+    this.#toldFrom = sequence;
+    this.#told = { epoch, version };
+  }
+
+  /** A position is ours once the table of materials of then is here: of its versions' low 11 bits it has bits 11 to 21. */
+  #locate() {
+    if (!this.#told || this.#told === this.#at) return;
+    const behind = (this.materials.version - Math.floor(this.#told.version / 2048)) & 2047;
+    if (behind >= 1024) return;
+    this.#at = this.#told;
+    this.#news.set("position", this.#at);
   }
 
   #takeProgress({ version, progress }, sequence) {

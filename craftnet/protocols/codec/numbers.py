@@ -59,6 +59,10 @@ STOCK = QUANTITY._replace(
 
 REQUIRED = QUANTITY._replace(means="{}", fault="a required quantity of 0, or one that does not fit")
 
+COUNT = Conversion(
+    fits=f"0 <= {{}} < {1 << 53}", most=(1 << 53) - 1, fault="a count that JavaScript's numbers cannot hold"
+)
+
 IDENTIFIER = Conversion(number="{}.bytes", value="UUID(bytes={})", names={"UUID": UUID})
 
 to_hundredths: Callable[[float], int] = writer(HUNDREDTHS)

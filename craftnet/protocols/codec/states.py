@@ -7,9 +7,11 @@ from collections.abc import Callable
 from craftnet.errors import BadDatagram
 from craftnet.messages import MaterialProblem, Status
 from craftnet.model import Progress
+from craftnet.positions import Position, is_epoch
 from craftnet.protocols import layouts
 from craftnet.protocols.codec.differences import decode_materials_delta, encode_materials_delta
 from craftnet.protocols.codec.numbers import (
+    COUNT,
     DURATION,
     HUNDREDTHS,
     IDENTIFIER,
@@ -70,6 +72,7 @@ _problem_row = form(
 )
 _fresh_secret = form(layouts.FreshSecret, FreshSecret, Part("secret"))
 _selector = form(layouts.Selector, Selector, Part("session"))
+_position = derive(layouts.FeedPosition, version=COUNT)
 _session_over = form(layouts.SessionOver, SessionOver, Part("reason", REASON))
 
 REASON_PART_SIZE = _reason_part.size
@@ -100,6 +103,9 @@ def encode_state_record(record: StateRecord) -> bytes:
             return _selector.pack(record)
         case SessionOver():
             return _session_over.pack(record)
+        case Position():
+            epoch = record.epoch.encode()
+            return _position.pack(record.version, len(epoch)) + epoch
         case ProblemsPart():
             return _problems_part.pack(record.version, record.first, len(record.problems)) + b"".join(
                 map(_problem_row.pack, record.problems)
@@ -170,6 +176,18 @@ def _decode_session_over(body: bytes, offset: int) -> tuple[StateRecord, int]:
     return _session_over.unpack(body, offset), offset + _session_over.size
 
 
+def _decode_position(body: bytes, offset: int) -> tuple[StateRecord, int]:
+    version, length = _position.unpack(body, offset)
+    offset += _position.size
+    end = offset + length
+    if end > len(body):
+        raise BadDatagram("truncated")
+    epoch = body[offset:end].decode("ascii", "replace")
+    if not is_epoch(epoch):
+        raise BadDatagram("out_of_range", "what is no epoch")
+    return Position(epoch, version, over_udp=True), end
+
+
 _decoders: dict[int, Callable[[bytes, int], tuple[StateRecord, int]]] = {
     1: _decode_progress_state,
     2: _decode_reason_part,
@@ -179,4 +197,5 @@ _decoders: dict[int, Callable[[bytes, int], tuple[StateRecord, int]]] = {
     6: _decode_fresh_secret,
     7: _decode_selector,
     8: _decode_session_over,
+    9: _decode_position,
 }

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from craftnet.errors import BadDatagram
 from craftnet.model import Progress
+from craftnet.positions import Position, told_of_materials
 from craftnet.protocols.records import (
     CloseReason,
     FreshSecret,
@@ -29,17 +30,23 @@ _NAMELESS = UUID(int=0)
 
 
 class ProgressChanged(Struct, frozen=True):
-    """A session's progress. Its anchor is by the server's clock: see `Initiator.server_time`."""
+    """A session's progress. Its anchor is by the server's clock: see `Initiator.server_time`.
+
+    Attributes:
+        at: where the feed was with all that is held; None when that is not known.
+    """
 
     session_id: UUID
     version: int
     progress: Progress
+    at: Position | None = None
 
 
 class MaterialsChanged(Struct, frozen=True):
-    """All of a session's materials."""
+    """All of a session's materials; `at` as in `ProgressChanged`."""
 
     materials: MaterialsState
+    at: Position | None = None
 
 
 class SessionEnded(Struct, frozen=True):
@@ -61,13 +68,15 @@ class Copy:
         progress, materials: what puts the records together.
     """
 
-    __slots__ = ("_told", "materials", "over", "progress", "session_id")
+    __slots__ = ("_at", "_at_sequence", "_told", "materials", "over", "progress", "session_id")
 
     def __init__(self, session_id: UUID | None) -> None:
         self.session_id = session_id
         self.over: CloseReason | None = None
         self.progress = ProgressAssembler()
         self.materials = MaterialsAssembler(session_id or _NAMELESS)
+        self._at: Position | None = None
+        self._at_sequence = 0
         self._told: tuple[ProgressChanged | None, MaterialsState | None, CloseReason | None] = (None, None, None)
 
     def apply(self, record: StateRecord, sequence: int) -> None:
@@ -83,10 +92,20 @@ class Copy:
                 self.progress.apply(record, sequence)
             case MaterialsPart() | ProblemsPart() | MaterialsDelta():
                 self.materials.apply(record, sequence)
+            case Position():
+                if sequence > self._at_sequence:
+                    self._at_sequence, self._at = sequence, record
             case SessionOver(reason):
                 self.over = reason
             case _:
                 pass  # of no session.
+
+    @property
+    def position(self) -> Position | None:
+        """Where the feed was with what is held; None while the table of materials of then is not there."""
+        if self._at is None or not told_of_materials(self._at.version, self.materials.version):
+            return None
+        return self._at
 
     def news(self) -> list[News]:
         """What has changed since the last call. Nothing while nobody knows of which session."""
@@ -98,13 +117,13 @@ class Copy:
         if progress is not None:
             changed = ProgressChanged(self.session_id, self.progress.version, progress)
             if changed != told_progress:
-                news.append(changed)
+                news.append(replace(changed, at=self.position))
                 told_progress = changed
         if materials is not None and materials != told_materials:
             told_materials = materials
             if materials.session_id != self.session_id:  # it was nameless then.
                 materials = replace(materials, session_id=self.session_id)
-            news.append(MaterialsChanged(materials))
+            news.append(MaterialsChanged(materials, self.position))
         if self.over is not told_over and self.over is not None:
             news.append(SessionEnded(self.session_id, self.over))
             told_over = self.over

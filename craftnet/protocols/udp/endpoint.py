@@ -13,6 +13,7 @@ from uuid import UUID
 
 from craftnet.access.principal import Principal
 from craftnet.errors import BadDatagram
+from craftnet.positions import Position
 from craftnet.protocols import codec
 from craftnet.protocols.deadlines import Deadlines
 from craftnet.protocols.layouts import HANDSHAKE_SIZE
@@ -173,9 +174,16 @@ class Endpoint:
         effects: list[Effect] = [] if new is None else [Joined(peer, new)]
         return grant, effects + self._settle(peer, [], now)
 
-    def tell(self, peer: Peer, state: SessionState | MaterialsState, now: float, index: int = 0) -> list[Effect]:
-        """The peer's session of that index is now like this."""
-        return self._settle(peer, peer.tell(index, state, now), now) if peer.finished is None else []
+    def tell(
+        self,
+        peer: Peer,
+        state: SessionState | MaterialsState,
+        now: float,
+        index: int = 0,
+        at: Position | None = None,
+    ) -> list[Effect]:
+        """The peer's session of that index is now like this, and its feed at that position."""
+        return self._settle(peer, peer.tell(index, state, now, at), now) if peer.finished is None else []
 
     def end(self, peer: Peer, index: int, reason: CloseReason, now: float) -> list[Effect]:
         """The feed of the peer's session of that index is over."""

@@ -16,6 +16,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from craftnet.errors import BadDatagram
+from craftnet.positions import Position
 from craftnet.protocols import codec
 from craftnet.protocols.records import CloseReason, FreshSecret, Kind
 from craftnet.protocols.udp.channel import OVERHEAD, Channel, Incoming
@@ -189,13 +190,18 @@ class Peer:
         self._alarm = min(self._alarm, self._next)
         return replica
 
-    def tell(self, index: int, state: SessionState | MaterialsState, now: float) -> list[Send]:
+    def tell(
+        self, index: int, state: SessionState | MaterialsState, now: float, at: Position | None = None
+    ) -> list[Send]:
         """The session of that index, or its materials, are now like this. Of what is over nothing more is told.
 
         With several sessions, nothing is sent before the next `tick`, which is due at once: whatever becomes of them in
         one moment goes together.
+
+        Arguments:
+            at: where the feed is with this.
         """
-        if self._farewell is not None or not self.sessions.tell(index, state, now):
+        if self._farewell is not None or not self.sessions.tell(index, state, now, at):
             return []
         if self._sync_at == inf:
             self._plan_sync(now)

@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from craftnet.model import Tolerance, diverges
+from craftnet.positions import Position
 from craftnet.protocols.udp.delta import Tables, difference
 from craftnet.protocols.udp.grants import Grant
 from craftnet.protocols.udp.snapshots import encoded, materials_records, progress_records
@@ -55,6 +56,7 @@ class Replica(Struct, eq=False, gc=False):
     _progress: SessionState | None = None
     _materials: MaterialsState | None = None
     _tables: Tables | None = None
+    _at: Position | None = None
 
     @property
     def index(self) -> int:
@@ -89,12 +91,24 @@ class Replica(Struct, eq=False, gc=False):
         self.sightings = (*kept, Sighting(now, state))
         return news
 
+    def reached(self, at: Position, state: SessionState | MaterialsState) -> News | None:
+        """With this state the feed is there: what to tell of that.
+
+        Nothing with mere progress: who comes back is told the newest, however old their position is.
+        """
+        before, self._at = self._at, at
+        if before == at or (before is not None and isinstance(state, SessionState)):
+            return None
+        return News("position", encoded([at]))
+
     def everything(self) -> Iterator[News]:
         """All of it, whatever the client may hold."""
         if self._progress is not None:
             yield News("progress", encoded(progress_records(self._progress, self._room)))
         if self._materials is not None:
             yield News("materials", encoded(materials_records(self._materials, self._room)))
+        if self._at is not None:
+            yield News("position", encoded([self._at]))
 
     def told(self, version: int) -> bool:
         """Whether a table of that version (its low 32 bits; 0: none) can have been told."""

@@ -11,6 +11,7 @@ from math import inf
 from msgspec import Struct
 
 from craftnet.errors import BadDatagram
+from craftnet.positions import Position
 from craftnet.protocols import codec
 from craftnet.protocols.records import CloseReason, SessionOver
 from craftnet.protocols.udp.channel import OVERHEAD
@@ -83,13 +84,19 @@ class Roster(Struct, eq=False, gc=False):
         self._note_expiry()
         return new
 
-    def tell(self, index: int, state: SessionState | MaterialsState, now: float) -> bool:
+    def tell(self, index: int, state: SessionState | MaterialsState, now: float, at: Position | None) -> bool:
         """The session, or its materials, are now like this; whether there is anything to send."""
         replica = self.get(index)
-        news = None if replica is None or replica.over else replica.advance(state, now)
-        if news is not None:
-            self._outbox.put(index, news.topic, news.records)
-        return news is not None
+        if replica is None or replica.over:
+            return False
+        news = replica.advance(state, now)
+        if news is None:
+            return False
+        self._outbox.put(index, news.topic, news.records)
+        place = None if at is None else replica.reached(at, state)
+        if place is not None:
+            self._outbox.put(index, place.topic, place.records)
+        return True
 
     def tell_everything(self) -> None:
         """Whatever the client may hold."""

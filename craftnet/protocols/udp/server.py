@@ -64,9 +64,9 @@ class PeerWatcher:
         """Tell the peer of sessions and materials; a UDP feed carries nothing else."""
         state = update.state
         if isinstance(state, SessionState):
-            self._server.tell(self._peer, self._index, state, update.accepted)
+            self._server.tell(self._peer, self._index, state, update)
         elif isinstance(state, MaterialsChange):
-            self._server.tell(self._peer, self._index, state.state, update.accepted)
+            self._server.tell(self._peer, self._index, state.state, update)
 
     def ended(self, code: CloseCode) -> None:
         """The peer hears no more of the session."""
@@ -128,11 +128,11 @@ class UdpServer(DatagramProtocol):
             if self._faults & (self._faults - 1) == 0:
                 self._log.failure("a datagram could not be handled ({number} so far)", number=self._faults)
 
-    def tell(self, peer: Peer, index: int, state: SessionState | MaterialsState, accepted: float | None) -> None:
-        """A peer's session of that index, or its materials, changed by an event accepted at `accepted`."""
-        now = self._clock.seconds()
+    def tell(self, peer: Peer, index: int, state: SessionState | MaterialsState, update: Update) -> None:
+        """A peer's session of that index, or its materials, are now like this, as the update says."""
+        now, accepted = self._clock.seconds(), update.accepted
         try:
-            effects = self._endpoint.tell(peer, state, now, index)
+            effects = self._endpoint.tell(peer, state, now, index, update.at)
         except BadDatagram as error:
             self._log.error("the state of a session does not fit the protocol: {error}", error=error)
             self.end(peer, index, CloseReason.INTERNAL_ERROR)

@@ -15,7 +15,10 @@ SETTLE = 0.3
 
 
 class Display:
-    """One progress bar's figures. It follows the newest model; a difference to what was shown before fades out."""
+    """One progress bar's figures. It follows the newest model; a difference to what was shown before fades out.
+
+    While it does, or while the bar waits for the model to catch up, `deviation` comes on top of the model's own error.
+    """
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
@@ -25,13 +28,19 @@ class Display:
 
     def tell(self, progress: Progress, now: float) -> None:
         """Take a newer model."""
-        known, shown = self._progress is not None, self.percent(now)
         truth = percent_at(progress, now)
-        self._progress, self._told = progress, now
-        if not known or truth < shown - ROLLBACK:
+        if self._progress is None or truth < self.percent(now) - ROLLBACK:
             self._shown, self._offset = truth, 0.0
+            self._progress, self._told = progress, now
         else:
-            self._offset = shown - truth
+            self.correct(progress, now)
+
+    def correct(self, progress: Progress, now: float) -> None:
+        """Take the same model by a clock that is known better: however far that is from what is shown, nothing went
+        back.
+        """
+        self._offset = self.percent(now) - percent_at(progress, now)
+        self._progress, self._told = progress, now
 
     def percent(self, now: float) -> float:
         """What to show at `now`, 0–100; 100 only for a craft that was told to be completed."""
@@ -44,6 +53,10 @@ class Display:
             fading = self._offset * math.exp(-max(0.0, now - self._told) / SETTLE)
             self._shown = max(self._shown, min(CEILING, percent_at(progress, now) + fading))
         return self._shown
+
+    def deviation(self, now: float) -> float:
+        """Points between what is shown at `now` and the model: what is held back, or still fades."""
+        return 0.0 if self._progress is None else abs(self.percent(now) - percent_at(self._progress, now))
 
     def remaining(self, now: float) -> float | None:
         """Seconds to go at `now`; None when unknown."""

@@ -21,7 +21,10 @@ class ILinkListener(Interface):
         """The server welcomed us. Comes at most once, before anything is told."""
 
     def told(update: Update) -> None:
-        """News of the session, as a `craftnet.updates.Update`. May stop the link."""
+        """News of the session, as a `craftnet.updates.Update`. May stop the link.
+
+        A progress without messages is no news: it was told before, and the clock is known better now.
+        """
 
     def measured(line: Line) -> None:
         """How the connection is, a `craftnet.client.line.Line`. Comes now and then, from transports that know."""
@@ -60,7 +63,10 @@ class IObserver(Interface):
         """An attempt over the transport of this name begins."""
 
     def told(transport: str, update: Update, feed: Feed) -> None:
-        """News, and all that is known with them: a `craftnet.updates.Update` and a `craftnet.client.feed.Feed`."""
+        """News, and all that is known with them: a `craftnet.updates.Update` and a `craftnet.client.feed.Feed`.
+
+        A progress without messages is no news: it was told before, and the clock is known better now.
+        """
 
     def measured(transport: str, line: Line) -> None:
         """How the connection over the transport of this name is: a `craftnet.client.line.Line`."""

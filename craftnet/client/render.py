@@ -24,6 +24,9 @@ from craftnet.updates import Update
 FRAMES = 10
 """Pictures per second."""
 
+RESOLUTION = 0.1
+"""Points of progress that are lost because the figure is rounded down."""
+
 _COLOURS = {
     Status.ACTIVE: "cyan",
     Status.PAUSED: "yellow",
@@ -79,7 +82,7 @@ class Screen:
         self._reactor = reactor
         self._feed = feed
         self._connection = ""
-        self._line = ""
+        self._line: Line | None = None
         self._display = Display()
         self._live = Live(console=console, auto_refresh=False)
         self._frames = LoopingCall(self._draw)
@@ -99,25 +102,28 @@ class Screen:
 
     def connecting(self, transport: str) -> None:
         """See `IObserver`."""
-        self._connection, self._line = f"connecting over {transport}", ""
+        self._connection, self._line = f"connecting over {transport}", None
 
     def told(self, transport: str, update: Update, feed: Feed) -> None:
         """See `IObserver`."""
         if feed.progress is not None and feed.progress is not self._feed.progress:
-            self._display.tell(feed.progress, self._reactor.seconds())
+            take = self._display.tell if update.messages else self._display.correct
+            take(feed.progress, self._reactor.seconds())
         self._feed = feed
-        self._connection = ", ".join(filter(None, (f"over {transport}", self._line)))
+        self._connection = f"over {transport}"
 
     def measured(self, transport: str, line: Line) -> None:
         """See `IObserver`."""
-        self._line = line.words
-        self._connection = f"over {transport}, {self._line}"
+        self._connection, self._line = f"over {transport}", line
 
     def waiting(self, delay: float, ending: Ending) -> None:
         """See `IObserver`."""
-        self._connection = note(delay, ending)
+        self._connection, self._line = note(delay, ending), None
 
     def _draw(self) -> None:
         now = self._reactor.seconds()
         percent, remaining = self._display.percent(now), self._display.remaining(now)
-        self._live.update(picture(self._feed, percent, remaining, self._connection), refresh=True)
+        connection = self._connection
+        if self._line is not None:
+            connection += f", {self._line.shown(self._display.deviation(now) + RESOLUTION).words}"
+        self._live.update(picture(self._feed, percent, remaining, connection), refresh=True)

@@ -19,20 +19,25 @@ class Translation:
         self._session_id = session_id
         self._player_id = player_id
         self._problems: dict[UUID, MaterialNotification] = {}
+        self._progress: ProgressChanged | None = None
+        self._offset: float | None = None  # by which it was told.
 
-    def progress(self, event: ProgressChanged, offset: float, now: float) -> Update:
+    def progress(self, event: ProgressChanged, offset: float | None, now: float) -> Update:
         """The session's progress.
 
         Arguments:
-            offset: seconds by which the server's clock is ahead of ours.
+            offset: seconds by which the server's clock is ahead of ours; None while nobody knows, and they are taken to
+                be the same.
             now: by our clock, Unix seconds.
 
         Returns:
             An update whose messages are on the server's clock, as all of the contract's are; its state is on ours.
         """
+        self._progress, self._offset = event, offset
+        ahead = offset or 0.0
         told = SessionState(self._session_id, self._player_id, event.version, event.progress)
-        update = progress_update(told, now + offset, None, event.at)
-        ours = replace(event.progress, anchor=event.progress.anchor - offset)
+        update = progress_update(told, now + ahead, None, event.at)
+        ours = replace(event.progress, anchor=event.progress.anchor - ahead)
         return Update(
             replace(told, progress=ours),
             update.messages,
@@ -40,6 +45,20 @@ class Translation:
             conflatable=update.conflatable,
             terminal=update.terminal,
         )
+
+    def corrected(self, offset: float, now: float) -> Update | None:
+        """The same progress again, where the server's clock is known better by now than when it was told.
+
+        Returns:
+            A state without messages, as nothing has happened; with them, if the clock was not known at all. None where
+            it makes no difference.
+        """
+        event, before = self._progress, self._offset
+        if event is None or not event.progress.moving or offset == before:
+            return None
+        # Where the feed was then is no news either: it may have gone on.
+        update = self.progress(replace(event, at=None), offset, now)
+        return update if before is None else Update(update.state, ())
 
     def materials(self, event: MaterialsChanged, offset: float, now: float) -> Update:
         """The session's materials. The messages are about the problems that are new, changed, or solved."""

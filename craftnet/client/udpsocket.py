@@ -16,7 +16,6 @@ from craftnet.client.interfaces import ILinkListener
 from craftnet.client.line import Line, error_bound
 from craftnet.client.translation import Translation
 from craftnet.model import Progress
-from craftnet.protocols.udp.conditions import Conditions
 from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged, SessionEnded
 from craftnet.protocols.udp.initiator import Closed, Connected, Event, Initiator, Output
 
@@ -29,6 +28,7 @@ class _Watched:
         self.listener = listener
         self.translation = translation
         self.progress: Progress | None = None
+        self.line: Line | None = None
 
 
 class UdpSocket(DatagramProtocol):
@@ -60,7 +60,6 @@ class UdpSocket(DatagramProtocol):
         self._expected: set[UUID] = set()
         self._leaving: set[UUID] = set()
         self._connected = False
-        self._measured: Conditions | None = None
         self._timer: IDelayedCall | None = None
         self._blocking: IDelayedCall | None = None
 
@@ -121,12 +120,6 @@ class UdpSocket(DatagramProtocol):
     def datagramReceived(self, datagram: bytes, addr: object) -> None:
         """Something came. Where from does not matter: only the server can seal a datagram."""
         self._perform(self._initiator.receive(datagram, self._reactor.seconds()))
-        conditions = self._initiator.conditions
-        if conditions.round_trip is not None and conditions != self._measured:
-            self._measured = conditions
-            for watched in list(self._watched.values()):
-                bound = error_bound(watched.progress, conditions, self._tolerance)
-                watched.listener.measured(Line(conditions, bound))
 
     def _blocked(self) -> None:
         self._end(endings.lost("no datagram comes through", elsewhere=True))
@@ -140,6 +133,7 @@ class UdpSocket(DatagramProtocol):
             self._send(datagram)
         for event in output.events:
             self._tell(event)
+        self._measure()
         self._arm()
 
     def _send(self, datagram: bytes) -> None:
@@ -151,6 +145,7 @@ class UdpSocket(DatagramProtocol):
 
     def _tell(self, event: Event) -> None:
         now, offset = self._reactor.seconds(), self._initiator.pulse.offset
+        known = self._initiator.conditions.round_trip is not None
         match event:
             case Connected():
                 self._connected = True
@@ -161,7 +156,7 @@ class UdpSocket(DatagramProtocol):
             case ProgressChanged(session_id, _, progress):
                 if (one := self._watched.get(session_id)) is not None:
                     one.progress = progress
-                    one.listener.told(one.translation.progress(event, offset, now))
+                    one.listener.told(one.translation.progress(event, offset if known else None, now))
             case MaterialsChanged(materials):
                 if (one := self._watched.get(materials.session_id)) is not None:
                     one.listener.told(one.translation.materials(event, offset, now))
@@ -174,6 +169,20 @@ class UdpSocket(DatagramProtocol):
             case Closed(reason):
                 self._end(endings.left(reason))
                 self._closed(self)
+
+    def _measure(self) -> None:
+        """Say what the line is like, and go by the server's clock as it is known now."""
+        conditions, now = self._initiator.conditions, self._reactor.seconds()
+        if not self._connected or conditions.round_trip is None:
+            return
+        for watched in list(self._watched.values()):
+            update = watched.translation.corrected(conditions.offset, now)
+            if update is not None:
+                watched.listener.told(update)
+            line = Line(conditions, error_bound(watched.progress, conditions, self._tolerance))
+            if line != watched.line:
+                watched.line = line
+                watched.listener.measured(line)
 
     def _end(self, ending: Ending) -> None:
         watched, self._watched = self._watched, {}

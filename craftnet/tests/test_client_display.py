@@ -64,6 +64,28 @@ class DisplayTests(SynchronousTestCase):
         display.tell(at(10.0), NOW)
         self.assertEqual(display.percent(NOW), 10.0)
 
+    def test_says_how_far_it_is_from_the_model(self) -> None:
+        """A pause that is told late is caught up with by nothing; what is behind is soon there."""
+        display = Display()
+        self.assertEqual(display.deviation(NOW), 0.0)
+        display.tell(at(0.0), NOW)
+        self.assertEqual(display.deviation(NOW + 6.0), 0.0)
+        display.tell(at(8.0, status=Status.PAUSED), NOW + 6.0)
+        for later in (6.0, 60.0):
+            self.assertAlmostEqual(display.deviation(NOW + later), 2.0)
+        display.tell(at(30.0, status=Status.PAUSED), NOW + 60.0)
+        self.assertAlmostEqual(display.deviation(NOW + 60.0), 20.0)
+        self.assertAlmostEqual(display.deviation(NOW + 70.0), 0.0)
+
+    def test_a_better_clock_is_no_rollback(self) -> None:
+        display = Display()
+        display.tell(at(0.0), NOW)
+        self.assertAlmostEqual(display.percent(NOW + 30.0), 50.0)
+        display.correct(at(0.0, NOW + 12.0), NOW + 30.0)
+        self.assertAlmostEqual(display.percent(NOW + 30.0), 50.0)
+        self.assertAlmostEqual(display.deviation(NOW + 30.0), 20.0)
+        self.assertAlmostEqual(display.percent(NOW + 60.0), 80.0, places=1)
+
     def test_a_hundred_is_only_told(self) -> None:
         display = Display()
         display.tell(at(99.0), NOW)

@@ -13,12 +13,15 @@ from zope.interface.verify import verifyObject
 from craftnet.client.endings import lost
 from craftnet.client.feed import Feed, advance
 from craftnet.client.interfaces import IObserver
+from craftnet.client.line import Line
 from craftnet.client.render import Screen, picture
 from craftnet.messages import QueueStatusData, Status
 from craftnet.model import Progress
+from craftnet.protocols.udp.conditions import Conditions
+from craftnet.state import SessionState
 from craftnet.tests.samples import NOW, PLAYER, SESSION, running
 from craftnet.tests.test_client_feed import SHORT
-from craftnet.updates import progress_update
+from craftnet.updates import Update, progress_update
 
 ACTIVE = Progress(Status.ACTIVE, 40.0, NOW, 36.0, 60, 80)
 
@@ -96,6 +99,32 @@ class ScreenTests(SynchronousTestCase):
         for percent in (40.1, 40.5, 41.1):
             self.assertIn(f"{percent} %", text)
         self.assertIn("over udp", text)
+
+    def tell(self, state: SessionState) -> None:
+        """It is told now."""
+        update = progress_update(state, self.clock.seconds())
+        self.screen.told("udp", update, advance(Feed(SESSION), update, self.clock.seconds()))
+
+    def test_says_how_wrong_the_bar_may_be(self) -> None:
+        """A pause that is told late leaves the bar ahead for as long as it lasts."""
+        state = running(percent=40.05)
+        self.tell(state)
+        self.screen.measured("udp", Line(Conditions(), 0.45))
+        self.assertIn("over udp, 0% lost, progress ±0.6", self.frames(20))
+        self.tell(replace(state, progress=replace(state.progress, status=Status.PAUSED)))
+        self.screen.measured("udp", Line(Conditions(), 0.45))
+        text = self.frames(20)
+        self.assertIn(" 42.0 %", text)
+        self.assertIn("progress ±2.6", text)
+
+    def test_a_better_clock_does_not_move_the_bar_back(self) -> None:
+        state = running()
+        self.tell(state)
+        self.frames(100)
+        known = replace(state, progress=replace(state.progress, anchor=NOW + 5.0))
+        update = Update(known, ())
+        self.screen.told("udp", update, advance(Feed(SESSION), update, self.clock.seconds()))
+        self.assertIn(" 16.6 %", self.frames(1))
 
     def test_says_why_nothing_comes(self) -> None:
         self.screen.connecting("ws")

@@ -54,6 +54,31 @@ class TranslationTests(SynchronousTestCase):
         self.assertEqual((message.type, message.progress_data.progress_percentage), ("progress_update", 46))
         self.assertEqual((update.terminal, update.state.version), (False, 4))
 
+    def test_a_better_clock(self) -> None:
+        """What was told is right by it, and no news."""
+        self.assertIsNone(self.translation.corrected(3600.0, NOW))
+        event = ProgressChanged(SESSION, 4, Progress(Status.ACTIVE, 40.0, NOW + 3594.0, 60.0))
+        self.translation.progress(event, 3600.0, NOW)
+        self.assertIsNone(self.translation.corrected(3600.0, NOW))
+        update = self.translation.corrected(3597.0, NOW)
+        assert update is not None and isinstance(update.state, SessionState)
+        self.assertEqual((update.state.progress.anchor, update.messages), (NOW - 3.0, ()))
+        self.assertIsNone(self.translation.corrected(3597.0, NOW))
+
+    def test_a_clock_that_was_not_known(self) -> None:
+        """What was told by no clock is told anew."""
+        event = ProgressChanged(SESSION, 4, Progress(Status.ACTIVE, 40.0, NOW + 3594.0, 60.0))
+        guess = self.translation.progress(event, None, NOW)
+        assert isinstance(guess.state, SessionState)
+        self.assertEqual(guess.state.progress.anchor, NOW + 3594.0)
+        update = self.translation.corrected(3600.0, NOW)
+        assert update is not None and isinstance(update.state, SessionState)
+        self.assertEqual((update.state.progress.anchor, len(update.messages)), (NOW - 6.0, 1))
+
+    def test_what_stands_needs_no_clock(self) -> None:
+        self.translation.progress(ProgressChanged(SESSION, 4, Progress(Status.PAUSED, 40.0, NOW, 60.0)), 1.0, NOW)
+        self.assertIsNone(self.translation.corrected(2.0, NOW))
+
     def test_last_words(self) -> None:
         for status, kind in ((Status.COMPLETED, "crafting_complete"), (Status.FAILED, "crafting_failed")):
             update = self.translation.progress(ProgressChanged(SESSION, 5, Progress(status, 50.0, NOW)), 0.0, NOW)

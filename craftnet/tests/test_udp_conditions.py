@@ -124,11 +124,22 @@ class BoundTests(SynchronousTestCase):
 
     def test_a_fast_craft_and_a_slow_line(self) -> None:
         progress = Progress(running().progress.status, 50.0, NOW, 5.0)
-        self.assertAlmostEqual(error_bound(progress, Conditions(uncertainty=0.05), 0.5), 1.005)
+        self.assertAlmostEqual(error_bound(progress, Conditions(uncertainty=0.05), 0.5), 1.015)
+
+    def test_no_more_than_what_is_left(self) -> None:
+        for remaining in (0.0, 0.01, 1.0):
+            progress = Progress(running().progress.status, 50.0, NOW, remaining)
+            self.assertAlmostEqual(error_bound(progress, Conditions(uncertainty=2.0), 0.5), 50.505)
 
     def test_words(self) -> None:
         line = Line(Conditions(round_trip=0.023, loss_in=0.02), 0.5)
         self.assertEqual(line.words, "23 ms, 2% lost, progress ±0.5")
+
+    def test_what_a_display_holds_back_is_added(self) -> None:
+        line = Line(Conditions(), 0.5)
+        self.assertEqual(line.shown(1.25), Line(Conditions(), 1.75))
+        self.assertEqual(line.shown(1.25).words, "0% lost, progress ±1.8")
+        self.assertEqual(line.shown(200.0).bound, 100.0)
 
 
 class RefusalsTests(SynchronousTestCase):

@@ -2,31 +2,87 @@
 
 from __future__ import annotations
 
+from math import inf
 from random import Random
 from uuid import UUID
 
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.client.line import error_bound
+from craftnet.client.display import ROLLBACK, Display
+from craftnet.client.line import Line, error_bound
+from craftnet.client.translation import Translation
 from craftnet.messages import Status
 from craftnet.model import Progress, percent_at, rebase
 from craftnet.protocols.records import CloseReason
+from craftnet.protocols.udp.conditions import Conditions
 from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged, SessionEnded
 from craftnet.protocols.udp.endpoint import SHARED_SIZE, Effect
 from craftnet.protocols.udp.initiator import Initiator
 from craftnet.protocols.udp.packing import PACKINGS
 from craftnet.protocols.udp.peer import Peer
-from craftnet.state import MaterialsState
-from craftnet.tests.samples import NOW, SESSION, running
+from craftnet.state import MaterialsState, SessionState
+from craftnet.tests.samples import NOW, PLAYER, SESSION, running
 from craftnet.tests.test_udp_delta import changed
 from craftnet.tests.test_udp_messages import MESSAGE, mixed
 from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, BadNetwork, Lab, held, table
+from craftnet.updates import Update
 
 HISTORIES = 3000
 """Each some 30 datagrams long."""
 
-TOLERANCE = 0.5
+TOLERANCE = 0.0
+"""Every change is told here."""
+
+
+class Watcher:
+    """Somebody who looks at a client's progress bar of one session, and at what the client says of its error.
+
+    Attributes:
+        worst: points by which the error of the bar was ever beyond that.
+        backwards: points by which the bar ever went back, though the craft did not.
+        looks: how often the two were compared.
+    """
+
+    def __init__(self, session_id: UUID) -> None:
+        self._translation = Translation(session_id, PLAYER)
+        self._display = Display()
+        self._shown = 0.0
+        self._progress: Progress | None = None
+        self.worst = -inf
+        self.backwards = 0.0
+        self.looks = 0
+
+    def told(self, event: ProgressChanged, conditions: Conditions, now: float) -> None:
+        """As `UdpSocket` and `Screen` do."""
+        offset = None if conditions.round_trip is None else conditions.offset
+        self._take(self._translation.progress(event, offset, now), now)
+
+    def look(self, conditions: Conditions, now: float, truth: float | None) -> None:
+        """What does the bar show? `truth` is what it should, if that can be known."""
+        if conditions.round_trip is not None:
+            update = self._translation.corrected(conditions.offset, now)
+            if update is not None:
+                self._take(update, now)
+        shown = self._display.percent(now)
+        self.backwards = max(self.backwards, self._shown - shown)
+        self._shown = shown
+        if truth is None or conditions.round_trip is None:
+            return
+        line = Line(conditions, error_bound(self._progress, conditions, TOLERANCE))
+        self.worst = max(self.worst, abs(shown - truth) - line.shown(self._display.deviation(now)).bound)
+        self.looks += 1
+
+    def _take(self, update: Update, now: float) -> None:
+        assert isinstance(update.state, SessionState)
+        self._progress = progress = update.state.progress
+        if update.messages:
+            before = self._display.percent(now)
+            self._display.tell(progress, now)
+            if percent_at(progress, now) < before - ROLLBACK:
+                self._shown = percent_at(progress, now)
+        else:
+            self._display.correct(progress, now)
 
 
 class Story:
@@ -39,7 +95,8 @@ class Story:
         if rows > len(self.materials.materials):
             self.materials = replace(mixed(rows), session_id=session_id)
         self.left = False
-        self.progress_told: Progress | None = None
+        self.watcher = Watcher(session_id)
+        self.told: ProgressChanged | None = None
         self.materials_told: MaterialsState | None = None
         self.ended: CloseReason | None = None
 
@@ -73,11 +130,12 @@ class History:
             noise=random.choice([0.0, 0.05, 0.2]),
             latency=random.choice([0.001, 0.05, 0.5, 1.0]),
             jitter=random.choice([0.0, 0.05, 0.3]),
+            ahead=random.choice([0.0, 40.0, -3600.0]),
         )
+        self.network.look = self._look
         self.network.snapshot = self._snapshot
         self.stories = [Story(0, SESSION, self.rows)]
         self.answers: list[Story] = []  # over HTTP, to the client, that are on the way.
-        self.worst = 0.0
 
     @property
     def peer(self) -> Peer:
@@ -101,7 +159,7 @@ class History:
                 case 3 if len(self.going_on) > 1:
                     story = self.random.choice(self.going_on)
                     story.left = True
-                    network.take(network.client.leave(story.index, network.now))
+                    network.take(network.client.leave(story.index, network.client_now))
                 case 4 if len(self.going_on) > 1:
                     self._end(self.random.choice(self.going_on))
                 case 5 if not self._return():
@@ -112,8 +170,6 @@ class History:
                         self._tell(story)
             network.run(self.random.random() * 2)
             self._answer()
-            for story in self.stories:
-                self._compare(story)
         network.heal()
         for story in self.going_on:
             self._end(story)
@@ -144,7 +200,7 @@ class History:
         connected = self._connect(client)
         for story in self.stories:
             if story.left:
-                self.network.take(client.leave(story.index, self.network.now))
+                self.network.take(client.leave(story.index, self.network.client_now))
         return connected
 
     def _join(self) -> None:
@@ -177,10 +233,13 @@ class History:
                 story.materials = changed(story.materials, random)
 
     def _end(self, story: Story) -> None:
-        over = replace(story.session.progress, status=Status.FAILED, failure_reason="no more iron", remaining=0.0)
-        story.advance(over)
-        self._tell(story)
         now = self.network.now
+        over = replace(rebase(story.session.progress, now), remaining=0.0)
+        if self.random.random() < 0.5:
+            story.advance(replace(over, status=Status.COMPLETED, percent=100.0))
+        else:
+            story.advance(replace(over, status=Status.FAILED, failure_reason="no more iron"))
+        self._tell(story)
         self.network.perform(self.lab.endpoint.end(self.peer, story.index, CloseReason.ENDED, now))
 
     def _tell(self, story: Story) -> None:
@@ -196,24 +255,26 @@ class History:
             effects += self.lab.endpoint.end(peer, index, CloseReason.ENDED, now)
         return effects
 
-    def _compare(self, story: Story) -> None:
-        """If the newest has arrived: how wrong, beyond what the client itself says, is what it shows?"""
-        client, now = self.network.client, self.network.now
-        copy, truth = client._copies.get(story.index), story.session.progress
-        held = None if copy is None else copy.progress.progress
-        if copy is None or held is None or copy.progress.version != story.session.version:
-            return
-        shown = percent_at(replace(held, anchor=held.anchor - client.pulse.offset), now)
-        error = abs(shown - percent_at(truth, now))
-        self.worst = max(self.worst, error - error_bound(held, client.conditions, TOLERANCE))
+    def _look(self) -> None:
+        """At every bar. What is true is known where the newest has arrived."""
+        self._listen()
+        conditions, now = self.network.client.conditions, self.network.client_now
+        for story in self.stories:
+            told, session = story.told, story.session
+            newest = told is not None and told.version == session.version
+            story.watcher.look(conditions, now, percent_at(session.progress, self.network.now) if newest else None)
 
     def _listen(self) -> None:
         """What the client was told, by session."""
+        if not self.network.events:
+            return
         stories = {story.session_id: story for story in self.stories}
+        conditions, now = self.network.client.conditions, self.network.client_now
         for event in self.network.events:
             match event:
-                case ProgressChanged(session_id, _, progress):
-                    stories[session_id].progress_told = progress
+                case ProgressChanged(session_id):
+                    stories[session_id].told = event
+                    stories[session_id].watcher.told(event, conditions, now)
                 case MaterialsChanged(materials):
                     stories[materials.session_id].materials_told = materials
                 case SessionEnded(session_id, reason):
@@ -223,7 +284,7 @@ class History:
 
 class HistoryTests(SynchronousTestCase):
     def test_both_sides_end_with_the_same(self) -> None:
-        played = sessions = left = messages = in_parts = 0
+        played = sessions = left = completed = looks = messages = in_parts = 0
         for seed in range(HISTORIES):
             history = History(seed)
             if not history.play():
@@ -233,23 +294,28 @@ class HistoryTests(SynchronousTestCase):
                 self._check(story, f"seed {seed}, session {story.index}")
                 sessions += 1
                 left += story.left
+                looks += story.watcher.looks
+                completed += story.session.progress.status is Status.COMPLETED
             messages += history.network.carried[MESSAGE]
             in_parts += history.network.client._reassembly._first > 1
             self.assertIn(history.network.client.over, (CloseReason.ENDED, CloseReason.LEFT), f"seed {seed}")
             self.assertEqual(len(history.lab.tickets), 0, f"seed {seed}: the ticket is left")
-            self.assertLessEqual(history.worst, 0.0, f"seed {seed}: shown worse than stated")
         self.assertGreater(played, HISTORIES * 0.85)
         self.assertGreater(sessions, HISTORIES * 1.3)
         self.assertGreater(left, HISTORIES * 0.02)
+        self.assertGreater(completed, HISTORIES * 0.5)
+        self.assertGreater(looks, HISTORIES * 30)
         self.assertGreater(messages, HISTORIES)
         self.assertGreater(in_parts, HISTORIES * 0.02)
 
     def _check(self, story: Story, name: str) -> None:
+        self.assertLessEqual(story.watcher.worst, 0.0, f"{name}: shown worse than stated")
+        self.assertLessEqual(story.watcher.backwards, 0.0, f"{name}: the bar went back")
         if story.left:
             return
-        progress, materials, over = story.progress_told, story.materials_told, story.session.progress
-        assert progress is not None and materials is not None, name
-        self.assertEqual(progress.status, Status.FAILED, f"{name}: the end was lost")
+        assert story.told is not None and story.materials_told is not None, name
+        progress, materials, over = story.told.progress, story.materials_told, story.session.progress
+        self.assertEqual(progress.status, over.status, f"{name}: the end was lost")
         self.assertEqual(progress.failure_reason, over.failure_reason, name)
         self.assertAlmostEqual(progress.percent, over.percent, places=1, msg=name)
         wanted = [replace(row, quantity=min(row.quantity, 2**32 - 2)) for row in story.materials.materials]

@@ -115,7 +115,10 @@ def datagrams(effects: list[Effect]) -> list[bytes]:
 
 
 class BadNetwork:
-    """One client and the server, with delay, loss, duplication, reordering and flipped bits in between."""
+    """One client and the server, with delay, loss, duplication, reordering and flipped bits in between.
+
+    Time is the server's; the client's clock is `ahead` of it by so many seconds.
+    """
 
     def __init__(
         self,
@@ -127,6 +130,7 @@ class BadNetwork:
         noise: float = 0.05,
         latency: float = 0.01,
         jitter: float = 0.08,
+        ahead: float = 0.0,
     ) -> None:
         self.lab = lab
         self.client = client
@@ -138,6 +142,9 @@ class BadNetwork:
         self.carried: Counter[int] = Counter()  # to the client, by their first bytes in key phase 0.
         # what the hub would tell a peer of a session that it has just begun to watch.
         self.snapshot: Callable[[Peer, int], list[Effect]] = lambda peer, index: []
+        # somebody who looks at the client before everything that happens, and after every arrival.
+        self.look: Callable[[], None] = lambda: None
+        self._ahead = ahead
         self._random = Random(seed)
         self._loss = loss
         self._noise = noise
@@ -146,13 +153,18 @@ class BadNetwork:
         self._order = count()
         self._wire: list[tuple[float, int, bool, bytes]] = []
 
+    @property
+    def client_now(self) -> float:
+        """What the client's clock shows."""
+        return self.now + self._ahead
+
     def heal(self) -> None:
         """From now on nothing is lost or changed."""
         self._loss = self._noise = 0.0
 
     def start(self) -> None:
         """The client knocks."""
-        self.take(self.client.start(self.now))
+        self.take(self.client.start(self.client_now))
 
     def take(self, output: Output) -> None:
         """What the client wants to happen."""
@@ -180,21 +192,24 @@ class BadNetwork:
         while True:
             arrival = self._wire[0][0] if self._wire else end
             server = self.lab.endpoint.deadline
-            upcoming = min(arrival, self.client.deadline, end if server is None else server)
+            upcoming = min(arrival, self.client.deadline - self._ahead, end if server is None else server)
             if upcoming >= end:
                 self.now = end
+                self.look()
                 return
             self.now = max(self.now, upcoming)
+            self.look()
             if self._wire and self._wire[0][0] <= self.now:
                 _, _, to_server, datagram = heappop(self._wire)
                 if to_server:
                     self.perform(self.lab.send(datagram, self.now, self.address))
                 else:
-                    self.take(self.client.receive(datagram, self.now))
+                    self.take(self.client.receive(datagram, self.client_now))
+                    self.look()
             elif server is not None and server <= self.now:
                 self.perform(self.lab.endpoint.tick(self.now))
             else:
-                self.take(self.client.tick(self.now))
+                self.take(self.client.tick(self.client_now))
 
     def _carry(self, datagram: bytes, *, to_server: bool) -> None:
         random = self._random

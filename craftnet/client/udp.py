@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from uuid import UUID
 
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.error import DNSLookupError
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.error import CannotListenError, DNSLookupError
 from twisted.internet.interfaces import IListeningPort, IReactorUDP
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import Agent
 from zope.interface import implementer
@@ -38,6 +39,9 @@ if TYPE_CHECKING:  # for annotations only.
     class _Reactor(IReactorTime, IReactorUDP, IReactorPluggableNameResolver):
         """What UDP needs of the reactor."""
 
+
+_EXPECTED = (DNSLookupError, CannotListenError, OSError, ValueError, CancelledError)
+"""What may keep a session from being watched, the last when it is watched no more; anything else is a bug."""
 
 PATIENCE = 3.0
 """Seconds within which the server must answer with datagrams; after that, UDP is taken to be blocked somewhere."""
@@ -90,7 +94,8 @@ class UdpConnections:
             Where it is told; or why it is not.
 
         Raises:
-            DNSLookupError, OSError, ValueError: there is no such host, no socket, or the server's answer is wrong.
+            DNSLookupError, CannotListenError, OSError, ValueError: there is no such host, no socket can be had, or the
+                server's answer is wrong.
         """
         try:
             token = await self._token()
@@ -194,6 +199,8 @@ class UdpConnections:
 class _Link:
     """See `ILink`."""
 
+    _log = Logger()
+
     def __init__(self, connections: UdpConnections, session_id: UUID) -> None:
         self._connections = connections
         self._session_id = session_id
@@ -257,10 +264,15 @@ class _Link:
         return socket
 
     def _failed(self, failure: Failure) -> None:
-        """What `connect` does not turn into an ending: no such host, no socket, no token."""
-        if self._listener is not None:
-            failure.trap(DNSLookupError, OSError, ValueError)
-            self.ended(endings.lost(f"cannot use UDP: {failure.getErrorMessage().rstrip('.')}", elsewhere=True))
+        """What `place` does not turn into an ending. Whoever watches goes on over something else, even after a bug."""
+        if not failure.check(*_EXPECTED):
+            self._log.failure("watching over UDP failed", failure)
+        if self._listener is None:
+            return
+        socket = self._release()
+        if socket is not None:
+            socket.leave(self._session_id)
+        self.ended(endings.lost(f"cannot use UDP: {failure.getErrorMessage().rstrip('.')}", elsewhere=True))
 
 
 @implementer(ITransport)

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime, IReactorUDP
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IReactorTime, IReactorUDP
 from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
@@ -62,6 +63,20 @@ class Feeds:
     def unwatch_session(self, session_id: UUID, watcher: IWatcher) -> None:
         """Keep that."""
         self.left.append(session_id)
+
+
+class NoSockets:
+    """The reactor, but for UDP."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(reactor, name)
+
+    def listenUDP(self, *arguments: object) -> IListeningPort:
+        """Fail."""
+        raise self._error
 
 
 class UdpTests(TestCase):
@@ -174,6 +189,24 @@ class UdpTests(TestCase):
             ending = await self.ending(self.transport(self.serve(wrong)))
             self.assertEqual((ending.kind, ending.elsewhere), (Kind.LOST, True))
             self.assertNotIn("secret", ending.reason)
+
+    async def fails_with(self, error: Exception) -> Ending:
+        """How a link ends, and falls back, where the system gives no socket."""
+        address = self.serve(self.welcome())
+        transport = UdpTransport(cast(IReactorTime, NoSockets(error)), address, SESSION, PLAYER, TOKEN)
+        return await self.ending(transport)
+
+    async def test_no_socket(self) -> None:
+        """Too many open files, or no IPv6: neither is an OSError by the time it gets here."""
+        ending = await self.fails_with(CannotListenError("", 0, OSError(24, "Too many open files")))
+        self.assertEqual((ending.kind, ending.elsewhere), (Kind.LOST, True))
+        self.assertIn("cannot use UDP", ending.reason)
+        self.assertIn("Too many open files", ending.reason)
+
+    async def test_a_bug_is_logged_and_ends_the_link(self) -> None:
+        ending = await self.fails_with(ZeroDivisionError("a bug"))
+        self.assertEqual(ending, Ending(Kind.LOST, "cannot use UDP: a bug", None, True))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     async def test_stop(self) -> None:
         link = self.transport(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
+
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import DNSLookupError
@@ -18,36 +21,51 @@ def endpoint(text: str) -> tuple[str, int] | None:
     return host, int(port)
 
 
-@implementer(IResolutionReceiver)
-class _First:
-    """Takes the first address that a resolver finds."""
+def routable(server: tuple[str, int]) -> bool:
+    """Whether the system knows a way to this address. Nothing is sent."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(server)
+    except OSError:
+        return False
+    return True
 
-    def __init__(self, host: str, found: Deferred[tuple[str, int]]) -> None:
-        self._host = host
-        self._found: Deferred[tuple[str, int]] | None = found
+
+@implementer(IResolutionReceiver)
+class _All:
+    """Takes the addresses that a resolver finds."""
+
+    def __init__(self, found: Deferred[list[tuple[str, int]]]) -> None:
+        self._found = found
+        self._addresses: list[tuple[str, int]] = []
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
         """Nothing to do."""
 
     def addressResolved(self, address: IAddress) -> None:
         """One was found."""
-        found, self._found = self._found, None
-        if found is not None:
-            assert isinstance(address, IPv4Address | IPv6Address)
-            found.callback((address.host, address.port))
+        assert isinstance(address, IPv4Address | IPv6Address)
+        self._addresses.append((address.host, address.port))
 
     def resolutionComplete(self) -> None:
         """No more will be found."""
-        if self._found is not None:
-            self._found.errback(DNSLookupError(f"no address for {self._host}"))
+        self._found.callback(self._addresses)
 
 
-def resolve(resolver: IHostnameResolver, host: str, port: int) -> Deferred[tuple[str, int]]:
-    """The first address of a host.
+async def resolve(
+    resolver: IHostnameResolver, host: str, port: int, usable: Callable[[tuple[str, int]], bool] = routable
+) -> tuple[str, int]:
+    """The first address of a host that is usable: names often have an IPv6 address where the client's network has none.
 
-    Fails:
-        DNSLookupError: it has none.
+    Returns:
+        If none is, the first.
+
+    Raises:
+        DNSLookupError: it has none at all.
     """
-    found = Deferred[tuple[str, int]]()
-    resolver.resolveHostName(_First(host, found), host, port)
-    return found
+    found = Deferred[list[tuple[str, int]]]()
+    resolver.resolveHostName(_All(found), host, port)
+    addresses = await found
+    if not addresses:
+        raise DNSLookupError(f"no address for {host}")
+    return next(filter(usable, addresses), addresses[0])

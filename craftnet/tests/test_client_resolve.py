@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from twisted.internet.address import IPv4Address
+from collections.abc import Sequence
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from craftnet.client.resolve import endpoint, resolve
+from craftnet.client.resolve import endpoint, resolve, routable
 
 
 @implementer(IHostnameResolver, IHostResolution)
@@ -34,7 +37,8 @@ class TableResolver:
         """Tell them."""
         resolutionReceiver.resolutionBegan(self)
         for host in self.hosts:
-            resolutionReceiver.addressResolved(IPv4Address("TCP", host, portNumber))
+            kind = IPv6Address if ":" in host else IPv4Address
+            resolutionReceiver.addressResolved(kind("TCP", host, portNumber))
         resolutionReceiver.resolutionComplete()
         return self
 
@@ -54,9 +58,20 @@ class EndpointTests(SynchronousTestCase):
 class ResolveTests(SynchronousTestCase):
     """`resolve`"""
 
-    def test_the_first_address(self) -> None:
-        found = resolve(TableResolver("192.0.2.1", "192.0.2.2"), "h", 8082)
-        self.assertEqual(self.successResultOf(found), ("192.0.2.1", 8082))
+    def resolved(self, *hosts: str, usable: Sequence[str]) -> Deferred[tuple[str, int]]:
+        """What is taken of these addresses."""
+        found = resolve(TableResolver(*hosts), "h", 8082, lambda server: server[0] in usable)
+        return Deferred.fromCoroutine(found)
+
+    def test_the_first_address_to_which_there_is_a_way(self) -> None:
+        hosts = ("2001:db8::1", "192.0.2.1", "192.0.2.2")
+        for usable, taken in ((hosts, hosts[0]), (hosts[1:], hosts[1]), ((), hosts[0])):
+            self.assertEqual(self.successResultOf(self.resolved(*hosts, usable=usable)), (taken, 8082))
 
     def test_no_address(self) -> None:
-        self.failureResultOf(resolve(TableResolver(), "h", 8082), DNSLookupError)
+        self.failureResultOf(self.resolved(usable=()), DNSLookupError)
+
+    def test_ways(self) -> None:
+        """There is one to ourselves; none to everybody, unless one asks for it."""
+        self.assertTrue(routable(("127.0.0.1", 8082)))
+        self.assertFalse(routable(("255.255.255.255", 8082)))

@@ -24,6 +24,7 @@ from craftnet.client.address import Address
 from craftnet.client.backoff import Backoff
 from craftnet.client.credentials import Credentials, checked, from_file
 from craftnet.client.feed import Feed
+from craftnet.client.figures import FigureLines
 from craftnet.client.interfaces import IObserver, ITransport
 from craftnet.client.lines import Lines, labelled
 from craftnet.client.render import Screen
@@ -118,6 +119,12 @@ def parser() -> argparse.ArgumentParser:
     )
     watch.add_argument(
         "--json", action="store_true", help='print each message as a line of JSON, with "transport" added to it'
+    )
+    watch.add_argument(
+        "--figures",
+        action="store_true",
+        help="over UDP, print lines about the connection in between, too: round trip, jitter, loss, and how wrong the "
+        'progress may be; with --json, of the type "line" (a live picture shows them anyway)',
     )
     watch.add_argument(
         "--patience",
@@ -226,7 +233,9 @@ def begin_watch(
         screen = Screen(reactor, console, Feed(options.sessions[0]))
 
     def watch(session_id: UUID) -> Deferred[Outcome]:
-        observer: IObserver = screen or Lines(out, err, as_json=options.json, label=named[session_id])
+        figures = FigureLines(session_id, reactor.seconds) if options.figures else None
+        lines = Lines(out, err, as_json=options.json, label=named[session_id], figures=figures)
+        observer: IObserver = screen or lines
         return Watch(reactor, session_id, means.transports(session_id), observer, Backoff(), options.patience).start()
 
     def shown(outcomes: list[Outcome]) -> int:

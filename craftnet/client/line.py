@@ -16,6 +16,9 @@ RESOLUTION = 0.005
 CLOCK_RESOLUTION = 0.001
 """… and seconds: half a millisecond of the anchor, and as much of the remaining time."""
 
+NOTABLE_OFFSET = 0.1
+"""Seconds between the clocks that are worth a word."""
+
 
 class Line(Struct, frozen=True):
     """One connection's figures.
@@ -31,11 +34,19 @@ class Line(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """For people."""
-        trip = self.conditions.round_trip
-        known = "" if trip is None else f"{trip * 1000:.0f} ms, "
+        """For people, on one line of a terminal: what is as usual is left out."""
+        line = self.conditions
+        parts = [_lost(line.loss_in, line.loss_out)]
+        if line.round_trip is not None:
+            trip, variation, jitter = map(_milliseconds, (line.round_trip, line.variation, line.jitter))
+            parts = [f"{trip} ms ±{variation}", f"jitter {jitter} ms", *parts]
+        if _shows(line.reordered):
+            parts.append(f"{line.reordered:.0%} reordered")
+        if abs(line.offset) >= NOTABLE_OFFSET:
+            parts.append(f"clock {line.offset:+.1f} s")
         # Rounded up: it is a promise.
-        return f"{known}{self.conditions.loss_in:.0%} lost, progress ±{math.ceil(self.bound * 10) / 10:.1f}"
+        parts.append(f"progress ±{math.ceil(self.bound * 10) / 10:.1f}")
+        return ", ".join(parts)
 
     def shown(self, deviation: float) -> Line:
         """The same for a display that shows so many points more, or less, than was told."""
@@ -53,3 +64,17 @@ def error_bound(progress: Progress | None, conditions: Conditions, tolerance: fl
         left, seconds = 100.0 - progress.percent, conditions.uncertainty + CLOCK_RESOLUTION
         bound += left * min(1.0, seconds / progress.remaining) if progress.remaining else left
     return min(100.0, bound)
+
+
+def _lost(incoming: float, outgoing: float) -> str:
+    return f"lost {incoming:.0%} in {outgoing:.0%} out" if _shows(outgoing) else f"{incoming:.0%} lost"
+
+
+def _shows(share: float) -> bool:
+    """Whether it is more than 0 in whole percents."""
+    return round(share * 100) > 0
+
+
+def _milliseconds(seconds: float) -> str:
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.1f}" if milliseconds < 9.95 else f"{milliseconds:.0f}"

@@ -10,6 +10,7 @@ from zope.interface import implementer
 from craftnet.client import wording
 from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
+from craftnet.client.figures import FigureLines
 from craftnet.client.interfaces import IObserver
 from craftnet.client.line import Line
 from craftnet.messages import WebSocketCraftingMessage
@@ -46,13 +47,17 @@ class Lines:
         err: for notes about connections.
         as_json: whether the lines are for programs.
         label: tells the lines of this watch from others', where there are any. JSON says it by itself.
+        figures: what of the connection's is worth a line; None: nothing.
     """
 
-    def __init__(self, out: TextIO, err: TextIO, *, as_json: bool, label: str = "") -> None:
+    def __init__(
+        self, out: TextIO, err: TextIO, *, as_json: bool, label: str = "", figures: FigureLines | None = None
+    ) -> None:
         self._out = out
         self._err = err
         self._as_json = as_json
         self._label = label
+        self._figures = figures
 
     def connecting(self, transport: str) -> None:
         """See `IObserver`. Not worth a line."""
@@ -65,7 +70,11 @@ class Lines:
                 print(line, file=self._out, flush=True)
 
     def measured(self, transport: str, line: Line) -> None:
-        """See `IObserver`. Not worth a line: it changes all the time."""
+        """See `IObserver`."""
+        figures = None if self._figures is None else self._figures.due(transport, line)
+        if figures is not None:
+            words = " ".join(filter(None, (self._label, f"over {transport}, {line.words}")))
+            print(figures.json if self._as_json else words, file=self._out, flush=True)
 
     def waiting(self, delay: float, ending: Ending) -> None:
         """See `IObserver`."""

@@ -11,9 +11,12 @@ from zope.interface.verify import verifyObject
 
 from craftnet.client.endings import lost
 from craftnet.client.feed import Feed, heard
+from craftnet.client.figures import FigureLines
 from craftnet.client.interfaces import IObserver
+from craftnet.client.line import Line
 from craftnet.client.lines import Lines
 from craftnet.messages import instant, to_json
+from craftnet.protocols.udp.conditions import Conditions
 from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.tests.test_client_feed import message, progress
 from craftnet.updates import progress_update
@@ -60,6 +63,18 @@ class LinesTests(SynchronousTestCase):
         told = replace(message("progress_update", progress_data=progress(40)), timestamp=instant(NOW))
         self.lines(as_json=False).told("ws", heard(told), Feed(SESSION))
         self.assertEqual(self.out.getvalue(), "08:00:00  40 % active, 0:30 to go\n")
+
+    def test_figures_where_they_are_wanted(self) -> None:
+        line = Line(Conditions(0.002, 0.001, 0.0004), 0.5)
+        self.lines(as_json=True).measured("udp", line)
+        self.assertEqual(self.out.getvalue(), "")
+        Lines(self.out, self.err, as_json=False, label="aa", figures=FigureLines(SESSION, lambda: NOW)).measured(
+            "udp", line
+        )
+        Lines(self.out, self.err, as_json=True, figures=FigureLines(SESSION, lambda: NOW)).measured("udp", line)
+        words, figures = self.out.getvalue().splitlines()
+        self.assertEqual(words, "aa over udp, 2.0 ms ±1.0, jitter 0.4 ms, 0% lost, progress ±0.5")
+        self.assertEqual(json.loads(figures)["type"], "line")
 
     def test_notes_do_not_mix_with_the_messages(self) -> None:
         lines = self.lines(as_json=True)

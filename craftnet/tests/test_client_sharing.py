@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from io import StringIO
 from typing import cast
 from uuid import UUID
 
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import CancelledError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 
 from craftnet.client import Address, Backoff, Outcome, SharedUdpTransport, UdpConnections, Verdict, Watch, udp
@@ -95,6 +96,30 @@ class SharingTests(LiveTestCase):
         ends = ["failed (timeout)", *["complete"] * 3]
         self.assertEqual(last, dict(zip([str(each)[:8] for each in SESSIONS], ends, strict=True)))
         self.assertEqual(err.getvalue(), "")
+
+    async def test_figures_on_the_command_line(self) -> None:
+        """About each session, among its messages; nobody else gets them."""
+        await self.prepare()
+        named = [str(session_id) for session_id in SESSIONS[:2]]
+        messages = {(name, "progress_update") for name in named}
+        await self.prints(messages)
+        await self.prints(messages | {(name, "line") for name in named}, "--figures")
+
+    async def prints(self, wanted: set[tuple[str, str]], *more: str) -> None:
+        """Watch two sessions until such lines of them, and no others, are printed as JSON."""
+        arguments = ["watch", *map(str, SESSIONS[:2]), "--player", str(PLAYER), "--url", self.url, "--transport", "udp"]
+        out, options = StringIO(), parser().parse_args([*arguments, "--json", *more])
+        watching = begin_watch(clock, options, {TOKEN_VARIABLE: token()}, out, StringIO())
+        watching.addErrback(lambda failure: failure.trap(CancelledError))
+
+        def printed() -> set[tuple[str, str]]:
+            lines = map(json.loads, out.getvalue().splitlines())
+            return {(line["session_id"], line["type"]) for line in lines}
+
+        await until(lambda: printed() >= wanted)
+        self.assertEqual(printed(), wanted)
+        watching.cancel()
+        await until(lambda: not self.peers)
 
     async def test_sessions_outlive_the_bearer_token(self) -> None:
         """A fresh one is shown in time, for each of them, and nothing is interrupted."""

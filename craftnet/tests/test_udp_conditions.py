@@ -132,8 +132,15 @@ class BoundTests(SynchronousTestCase):
             self.assertAlmostEqual(error_bound(progress, Conditions(uncertainty=2.0), 0.5), 50.505)
 
     def test_words(self) -> None:
-        line = Line(Conditions(round_trip=0.023, loss_in=0.02), 0.5)
-        self.assertEqual(line.words, "23 ms, 2% lost, progress ±0.5")
+        line = Line(Conditions(0.0234, 0.0041, 0.0004, loss_in=0.02), 0.5)
+        self.assertEqual(line.words, "23 ms ±4.1, jitter 0.4 ms, 2% lost, progress ±0.5")
+
+    def test_words_about_a_bad_line(self) -> None:
+        line = Line(Conditions(0.25, 0.06, 0.03, -3600.04, 0.1, loss_out=0.01, loss_in=0.02, reordered=0.03), 1.01)
+        self.assertEqual(
+            line.words,
+            "250 ms ±60, jitter 30 ms, lost 2% in 1% out, 3% reordered, clock -3600.0 s, progress ±1.1",
+        )
 
     def test_what_a_display_holds_back_is_added(self) -> None:
         line = Line(Conditions(), 0.5)

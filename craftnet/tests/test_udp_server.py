@@ -25,7 +25,8 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse, to_json
 from craftnet.model import Progress
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.records import CloseReason, ProgressRecord
+from craftnet.protocols.codec import PHASE, first_byte
+from craftnet.protocols.records import CloseReason, Kind, ProgressRecord
 from craftnet.protocols.udp.agreement import PATH_SIZE, PLAIN, agreed
 from craftnet.protocols.udp.cookies import Address
 from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged
@@ -327,7 +328,8 @@ class OpenGatewayTests(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(NOW)
         self.metrics = Metrics()
-        self.gateway = UdpGateway(
+        self.states = 0
+        gateway = UdpGateway(
             HostPort("", 8082),
             None,
             OneSession(),
@@ -335,32 +337,40 @@ class OpenGatewayTests(SynchronousTestCase):
             self.clock,  # type: ignore[arg-type]  # enough of a reactor: no socket is opened.
             tolerance=0.25,
         )
+        self._open(gateway)
+
+    def _open(self, gateway: UdpGateway) -> None:
+        """The player connects to it."""
+        self.gateway = gateway
+        now = self.clock.seconds()
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
-        bearer = Principal(PLAYER, frozenset(), NOW + 600)
-        self.answer = self.gateway.connect(SESSION, PLAYER, request, NOW + 600, NOW, bearer=bearer)
+        bearer = Principal(PLAYER, frozenset(), now + 600)
+        self.answer = gateway.connect(SESSION, PLAYER, request, now + 600, now, bearer=bearer)
         self.client = Initiator(
             SessionToken.parse(self.answer.session_token), {0: SESSION}, heartbeat=5.0, agreement=agreed(self.answer)
         )
         self.transport = FakeTransport()
-        self.gateway._server.makeConnection(self.transport)
-        self._carry(self.client.start(NOW).datagrams)
+        gateway._server.makeConnection(self.transport)
+        self._carry(self.client.start(now).datagrams)
 
     def _carry(self, outbox: list[bytes]) -> None:
         """Until nobody has anything to say."""
         while outbox:
             for datagram in outbox:
                 self.gateway._server.datagramReceived(datagram, CLIENT)
-            now = self.clock.seconds()
-            outbox = [answer for told in self.transport.taken() for answer in self.client.receive(told, now).datagrams]
+            outbox = self._answers()
+
+    def _answers(self) -> list[bytes]:
+        """What the client says to what it was sent."""
+        now, told = self.clock.seconds(), self.transport.taken()
+        self.states += sum(datagram[0] & ~PHASE == first_byte(Kind.STATE) for datagram in told)
+        return [answer for datagram in told for answer in self.client.receive(datagram, now).datagrams]
 
     def _live(self, seconds: int) -> None:
-        for _ in range(seconds):
-            self.clock.advance(1.0)
+        for _ in range(seconds * 20):
+            self.clock.advance(0.05)
             self._carry(list(self.client.tick(self.clock.seconds()).datagrams))
-            now = self.clock.seconds()
-            self._carry(
-                [answer for told in self.transport.taken() for answer in self.client.receive(told, now).datagrams]
-            )
+            self._carry(self._answers())
 
     def test_clients_are_told_how_exact_they_are_kept(self) -> None:
         self.assertEqual(self.answer.progress_tolerance, 0.25)
@@ -400,6 +410,23 @@ class OpenGatewayTests(SynchronousTestCase):
         self._live(2)
         self.assertEqual(self.client.over, CloseReason.REVOKED)
         self.assertEqual(self.metrics.registry.get_sample_value("craftnet_connections", {"transport": "udp"}), 0)
+
+    def test_everything_is_told_again_as_often_as_configured(self) -> None:
+        """Nothing happens for 30 s: once in 1 s on average, and never in 1,000 s."""
+        for full_sync, least, most in ((1.0, 20, 60), (1000.0, 0, 0)):
+            gateway = UdpGateway(
+                HostPort("", 8082),
+                None,
+                OneSession(),
+                self.metrics,
+                self.clock,  # type: ignore[arg-type]  # enough of a reactor: no socket is opened.
+                full_sync=full_sync,
+            )
+            self._open(gateway)
+            self.states = 0
+            self._live(30)
+            self.assertGreaterEqual(self.states, least)
+            self.assertLessEqual(self.states, most)
 
     def test_refusals_are_one_line(self) -> None:
         events: list[LogEvent] = []

@@ -46,7 +46,7 @@ def table(version: int = 1, *, iron: int = 10) -> MaterialsState:
 class Lab:
     """A server, its tickets, and clients of it."""
 
-    def __init__(self, *, seed: int = 1) -> None:
+    def __init__(self, *, seed: int = 1, full_sync: float = 10.0) -> None:
         self.random = Random(seed)
         self.counted: Counter[str] = Counter()
         self.tickets = TicketStore(self.random.randbytes)
@@ -54,7 +54,7 @@ class Lab:
             self.tickets,
             secret=self.random.randbytes(32),
             random=self.random.randbytes,
-            terms=Terms(HEARTBEAT),
+            terms=Terms(HEARTBEAT, full_sync),
             count=lambda outcome: self.counted.update([outcome]),
         )
 

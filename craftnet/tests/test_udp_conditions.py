@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.client.line import Line, error_bound
 from craftnet.model import Progress
+from craftnet.protocols import codec
+from craftnet.protocols.records import Kind
+from craftnet.protocols.udp.agreement import PATH_SIZE
 from craftnet.protocols.udp.conditions import SETTLED, Acknowledged, Conditions, missing
-from craftnet.protocols.udp.pacing import FLOOR, RATE, Pace
+from craftnet.protocols.udp.pacing import FLOOR, IP_UDP, RATE, Pace
 from craftnet.protocols.udp.refusals import INTERVAL, Refusals
 from craftnet.protocols.udp.timing import Pulse
-from craftnet.tests.samples import NOW, running
+from craftnet.state import Material, MaterialsState
+from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.tests.udp_lab import BadNetwork, Lab
 
 
@@ -114,6 +120,53 @@ class PaceTests(SynchronousTestCase):
         for _ in range(5):
             pace.adapt(Conditions(loss_out=0.1), NOW)
         self.assertEqual(pace.rate, RATE / 2)
+
+
+class PacedLineTests(SynchronousTestCase):
+    """A server that has more to tell than fits, seen from the line."""
+
+    def setUp(self) -> None:
+        self.lab = Lab()
+        self.network = BadNetwork(
+            self.lab, self.lab.initiator(self.lab.ticket()), seed=3, loss=0.0, noise=0.0, jitter=0.0
+        )
+        self.network.start()
+        self.version = 0
+        self._pass(5)
+
+    def _pass(self, seconds: int, *, rows: int = 1, every: float = 0.25) -> float:
+        """Tables come that often, none like another; the STATEs sent in a second meanwhile."""
+        network, state = self.network, codec.first_byte(Kind.STATE)
+        before = network.carried[state]
+        for _ in range(round(seconds / every)):
+            self.version += 1
+            materials = tuple(Material(UUID(int=self.version << 32 | row), 1, 50) for row in range(rows))
+            if network.peers:
+                told = MaterialsState(SESSION, self.version, materials)
+                network.perform(self.lab.endpoint.tell(network.peers[-1], told, network.now))
+            network.run(every)
+        return (network.carried[state] - before) / seconds
+
+    def _measured(self) -> float:
+        return self._pass(2, rows=200, every=0.05)
+
+    def test_a_line_that_loses_is_sent_less_until_it_does_not(self) -> None:
+        """Four bad heartbeats take 50,000 bytes/s to the floor of 4,000, nineteen good ones back."""
+        full = RATE / (PATH_SIZE + IP_UDP)
+        self.assertGreater(self._measured(), 0.85 * full)
+        self.network.lose(0.2)
+        self._pass(10)
+        self.assertLess(self._measured(), 0.6 * full)
+        self._pass(30)
+        self.assertLess(self._measured(), 0.15 * full)
+        self.network.heal()
+        rates = []
+        for _ in range(4):
+            self._pass(28)
+            rates.append(self._measured())
+        self.assertEqual(rates, sorted(rates))
+        self.assertLess(rates[0], 0.6 * full)
+        self.assertGreater(rates[-1], 0.85 * full)
 
 
 class BoundTests(SynchronousTestCase):

@@ -158,6 +158,10 @@ class BadNetwork:
         """What the client's clock shows."""
         return self.now + self._ahead
 
+    def lose(self, share: float) -> None:
+        """From now on so much is lost."""
+        self._loss = share
+
     def heal(self) -> None:
         """From now on nothing is lost or changed."""
         self._loss = self._noise = 0.0

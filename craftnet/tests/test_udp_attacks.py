@@ -20,7 +20,7 @@ from craftnet.protocols.udp.copies import MaterialsChanged
 from craftnet.protocols.udp.delta import RING
 from craftnet.protocols.udp.endpoint import MAX_SIZE, Effect, Gone, Opened
 from craftnet.protocols.udp.initiator import Initiator
-from craftnet.protocols.udp.keys import SessionToken, client_key, server_key
+from craftnet.protocols.udp.keys import HandshakeKey, SessionToken, client_key, server_key
 from craftnet.protocols.udp.peer import Send
 from craftnet.protocols.udp.replay import WINDOW
 from craftnet.protocols.udp.tickets import OPENINGS_BURST, RENEWAL, TOKEN_LIFETIME
@@ -190,13 +190,39 @@ class MixTests(AttackCase):
         self.assert_refused("type", self.forge(Kind.STATE, b""))
         self.assert_refused("type", self.forge(Kind.PATH_CHALLENGE, bytes(8)))
 
-    def test_out_of_range_values_and_reserved_bits(self) -> None:
-        for body in (b"\x00", b"\x80", b"\x01\x01"):
-            self.assertEqual(self.lab.send(self.forge(Kind.CLOSE, body)), [])
-        for kind in (Kind.RESYNC, Kind.ACK, Kind.HEARTBEAT, Kind.PATH_RESPONSE):
-            self.assertEqual(self.lab.send(self.forge(kind, bytes(3))), [])
+    def test_values_out_of_range_and_wrong_lengths(self) -> None:
+        for outcome, kind, body in (
+            ("out_of_range", Kind.CLOSE, b"\x00"),
+            ("out_of_range", Kind.CLOSE, b"\x80"),
+            ("trailing", Kind.CLOSE, b"\x01\x01"),
+            ("trailing", Kind.RESYNC, bytes(1)),
+            ("truncated", Kind.ACK, bytes(3)),
+            ("trailing", Kind.ACK, bytes(8)),
+            ("out_of_range", Kind.ACK, bytes(9)),
+            ("truncated", Kind.HEARTBEAT, bytes(23)),
+            ("trailing", Kind.HEARTBEAT, bytes(25)),
+            ("truncated", Kind.PATH_RESPONSE, bytes(7)),
+            ("truncated", Kind.LEAVE, b""),
+            ("out_of_range", Kind.LEAVE, bytes(2)),
+        ):
+            self.assert_refused(outcome, self.forge(kind, body))
         self.assertEqual(self.lab.counted["accepted"], 0)
         self.assert_well()
+
+    def test_set_padding_bits(self) -> None:
+        """All that is reserved in what a client sends: the padding of its handshake, here under a MAC that holds."""
+        now, client = NOW + 1, self.lab.initiator(self.ticket)
+        (hello,) = client.start(now).datagrams
+        (challenge,) = datagrams(self.lab.send(hello, now))
+        (response,) = client.receive(challenge, now).datagrams
+        key = HandshakeKey.of(self.ticket.token.secret)
+        for datagram, begin in ((hello, 21), (response, 61)):
+            for place in (begin, (begin + 496) // 2, 495):
+                for bit in range(8):
+                    octets = bytearray(datagram[:496])
+                    octets[place] ^= 1 << bit
+                    self.assert_refused("reserved", key.sign(bytes(octets)), now)
+        self.assertEqual(opened(self.lab.send(key.sign(response[:496]), now)), 1)
 
     def test_unknown_material_index(self) -> None:
         """To the client, which holds a table of two: row 2, and row 3 of three."""
@@ -459,6 +485,17 @@ class MigrationTests(AttackCase):
         self.assertLess(sent, received / 3)
         self.assertEqual(self.peer.address, CLIENT)
 
+    def test_client_that_guesses_what_its_victim_was_asked(self) -> None:
+        """It sends from an address at which it cannot hear: however often it answers there, nothing moves."""
+        (challenge,) = sent_to(self.lab.send(self.heartbeat(), address=ELSEWHERE), ELSEWHERE)
+        right = self._channel(self.client).open(challenge).body
+        for place in range(8 * len(right)):
+            wrong = (int.from_bytes(right, "big") ^ 1 << place).to_bytes(8, "big")
+            self.assert_refused("path_wrong", self.forge(Kind.PATH_RESPONSE, wrong), NOW + 1, ELSEWHERE)
+            self.assertEqual(self.peer.address, CLIENT)
+        self.lab.send(self.forge(Kind.PATH_RESPONSE, right), NOW + 1, ELSEWHERE)
+        self.assertEqual(self.peer.address, ELSEWHERE)
+
     def test_short_datagrams_from_a_new_address_are_not_answered_with_longer_ones(self) -> None:
         (request,) = self.client.resync(NOW).datagrams
         self.assertEqual(sent_to(self.lab.send(request, address=ELSEWHERE), ELSEWHERE), [])
@@ -490,11 +527,13 @@ class MigrationTests(AttackCase):
     def test_migration_flapping(self) -> None:
         """Between two addresses, a hundred times a second: a challenge a second at most."""
         challenges = 0
-        for number in range(200):
-            now = NOW + number / 20
+        for number in range(1000):
+            now = NOW + number / 100
             effects = self.lab.send(self.heartbeat(now), now, ELSEWHERE if number % 2 else THIRD)
             challenges += len(sent_to(effects, ELSEWHERE)) + len(sent_to(effects, THIRD))
+        self.assertEqual(self.lab.counted, {"accepted": 1000})
         self.assertLessEqual(challenges, 11)
+        self.assertEqual(self.peer.address, CLIENT)
         self.assertIsNone(self.peer.finished)
 
 

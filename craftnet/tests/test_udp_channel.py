@@ -58,6 +58,39 @@ class ChannelTests(SynchronousTestCase):
         arrivals = self.client.open(self.server.seal(Kind.ACK)).arrivals
         self.assertFalse(any(map(arrivals.covers, range(100))))
 
+    def test_acknowledgement_of_what_was_never_sent(self) -> None:
+        """Neither a newest beyond what was sent, nor bits of what would have been before the first."""
+        for _ in range(3):
+            self.client.seal(Kind.ACK)
+        window = self.server._window
+        for newest, earlier, right in (
+            (4, 0, False),
+            (3, 0b011, True),
+            (3, 0b100, False),
+            (3, 1 << 31, False),
+            (1, 0b000, True),
+            (1, 0b001, False),
+        ):
+            window.newest, window.seen = newest, earlier << 1 | 1
+            datagram = self.server.seal(Kind.ACK)
+            if right:
+                self.assertEqual(self.client.open(datagram).arrivals, Arrivals(newest, earlier << 1 | 1))
+            else:
+                self.assertEqual(self.assertRaises(BadDatagram, self.client.open, datagram).outcome, "out_of_range")
+
+    def test_acknowledgement_of_all_that_it_can_speak_of(self) -> None:
+        """Of the first 33, there is none before the first; of the first 32, the highest bit means one."""
+        for sent, right in ((32, False), (33, True)):
+            client, server = channels()
+            for _ in range(sent):
+                client.seal(Kind.ACK)
+            server._window.newest, server._window.seen = sent, 0x1FFFFFFFF
+            datagram = server.seal(Kind.ACK)
+            if right:
+                self.assertTrue(client.open(datagram).arrivals.covers(1))
+            else:
+                self.assertRaises(BadDatagram, client.open, datagram)
+
     def test_another_connection(self) -> None:
         stranger, _ = channels(1)
         error = self.assertRaises(BadDatagram, self.server.open, stranger.seal(Kind.ACK))

@@ -89,13 +89,16 @@ def what_was_seen(
 ) -> Seen | None:
     """What the player saw at the time of a claim, by what is known of the line to their UDP connection.
 
-    The claim's time is on the player's clock, and what they saw then had been half a round trip under way. A claim from
-    before `LATENCY` is taken for one from then.
+    The claim's time is on the player's clock; before that is known, the claim is taken to have come as fast as a
+    datagram. What they saw then had been half a round trip under way. A claim from before `LATENCY` is taken for one
+    from then.
     """
     if not sightings or conditions.round_trip is None:
         return None
-    moment = min(max(claim.timestamp_ms / 1000 - conditions.offset, now - LATENCY), now)
-    arrived = [sighting for sighting in sightings if sighting.when + conditions.round_trip / 2 <= moment]
+    way = conditions.round_trip / 2
+    made = now - way if conditions.offset is None else claim.timestamp_ms / 1000 - conditions.offset
+    moment = min(max(made, now - LATENCY), now)
+    arrived = [sighting for sighting in sightings if sighting.when + way <= moment]
     return Seen(moment, (arrived or sightings[:1])[-1].state)
 
 

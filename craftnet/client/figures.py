@@ -30,7 +30,7 @@ class LineFigures(Struct, frozen=True, tag_field="type", tag="line"):
     round_trip_ms: float | None
     variation_ms: float
     jitter_ms: float
-    clock_offset_ms: float
+    clock_offset_ms: float | None
     loss_in: float
     loss_out: float
     reordering: float
@@ -45,14 +45,13 @@ class LineFigures(Struct, frozen=True, tag_field="type", tag="line"):
 def figures(session_id: UUID, transport: str, line: Line) -> LineFigures:
     """A line in round numbers; the bound is a promise, and rounded up."""
     conditions = line.conditions
-    trip = conditions.round_trip
     return LineFigures(
         session_id,
         transport,
-        None if trip is None else _milliseconds(trip),
+        _if_known(conditions.round_trip),
         _milliseconds(conditions.variation),
         _milliseconds(conditions.jitter),
-        _milliseconds(conditions.offset),
+        _if_known(conditions.offset),
         round(conditions.loss_in, 3),
         round(conditions.loss_out, 3),
         round(conditions.reordered, 3),
@@ -85,3 +84,7 @@ class FigureLines:
 
 def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 1) + 0.0  # never -0.0.
+
+
+def _if_known(seconds: float | None) -> float | None:
+    return None if seconds is None else _milliseconds(seconds)

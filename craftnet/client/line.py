@@ -42,7 +42,7 @@ class Line(Struct, frozen=True):
             parts = [f"{trip} ms ±{variation}", f"jitter {jitter} ms", *parts]
         if _shows(line.reordered):
             parts.append(f"{line.reordered:.0%} reordered")
-        if abs(line.offset) >= NOTABLE_OFFSET:
+        if line.offset is not None and abs(line.offset) >= NOTABLE_OFFSET:
             parts.append(f"clock {line.offset:+.1f} s")
         # Rounded up: it is a promise.
         parts.append(f"progress ±{math.ceil(self.bound * 10) / 10:.1f}")

@@ -145,7 +145,6 @@ class UdpSocket(DatagramProtocol):
 
     def _tell(self, event: Event) -> None:
         now, offset = self._reactor.seconds(), self._initiator.pulse.offset
-        known = self._initiator.conditions.round_trip is not None
         match event:
             case Connected():
                 self._connected = True
@@ -156,10 +155,10 @@ class UdpSocket(DatagramProtocol):
             case ProgressChanged(session_id, _, progress):
                 if (one := self._watched.get(session_id)) is not None:
                     one.progress = progress
-                    one.listener.told(one.translation.progress(event, offset if known else None, now))
+                    one.listener.told(one.translation.progress(event, offset, now))
             case MaterialsChanged(materials):
                 if (one := self._watched.get(materials.session_id)) is not None:
-                    one.listener.told(one.translation.materials(event, offset, now))
+                    one.listener.told(one.translation.materials(event, offset or 0.0, now))
             case SessionEnded(session_id, reason):
                 self._leaving.discard(session_id)
                 if (one := self._watched.pop(session_id, None)) is not None:
@@ -173,7 +172,7 @@ class UdpSocket(DatagramProtocol):
     def _measure(self) -> None:
         """Say what the line is like, and go by the server's clock as it is known now."""
         conditions, now = self._initiator.conditions, self._reactor.seconds()
-        if not self._connected or conditions.round_trip is None:
+        if not self._connected or conditions.offset is None:
             return
         for watched in list(self._watched.values()):
             update = watched.translation.corrected(conditions.offset, now)

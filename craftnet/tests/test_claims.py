@@ -69,6 +69,22 @@ class SightTests(SynchronousTestCase):
         self.assertAlmostEqual(seen.moment, NOW + 5, places=3)
         self.assertTrue(compare_progress(record, self.sightings[0].state, NOW + 5.3, seen=seen).agreed)
 
+    def test_a_clock_that_is_not_known_yet_is_not_read(self) -> None:
+        """The round trip is known from the handshake, the clock only from a heartbeat. Posting takes 0.2 s, too."""
+        line = Conditions(round_trip=0.4)
+        for clock in (NOW - 100, NOW, NOW + 100):
+            for at, percent, remaining in ((5.0, 8.33, 55.0), (10.1, 16.83, 49.9)):
+                record = claim(clock + at, percent, remaining)
+                seen = what_was_seen(record, self.sightings, line, NOW + at + 0.2)
+                self.assertTrue(compare_progress(record, self.paused, NOW + at + 0.2, seen=seen).agreed, (clock, at))
+
+    def test_a_clock_that_is_right_is_known_to_be(self) -> None:
+        """It is read, though it is 0 s off."""
+        line = Conditions(round_trip=0.4, offset=0.0)
+        seen = what_was_seen(claim(NOW + 5, 8.33), self.sightings, line, NOW + 6)
+        assert seen is not None
+        self.assertEqual(seen.moment, NOW + 5)
+
     def test_lying_timestamps_reach_back_two_seconds_at_most(self) -> None:
         seen = what_was_seen(claim(0.0, 1.0), self.sightings, LINE, NOW + 30)
         assert seen is not None

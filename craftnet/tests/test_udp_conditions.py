@@ -60,6 +60,7 @@ class LineTests(SynchronousTestCase):
         self.assertEqual((conditions.loss_out, conditions.loss_in), (0.0, 0.0))
         assert conditions.round_trip is not None
         self.assertLess(abs(conditions.round_trip - 0.1), 0.05)
+        assert conditions.offset is not None
         self.assertLess(abs(conditions.offset), 0.08)
         self.assertLess(abs(conditions.offset), conditions.uncertainty + 0.001)
         self.assertGreater(conditions.jitter, 0.001)

@@ -55,19 +55,18 @@ class Watcher:
 
     def told(self, event: ProgressChanged, conditions: Conditions, now: float) -> None:
         """As `UdpSocket` and `Screen` do."""
-        offset = None if conditions.round_trip is None else conditions.offset
-        self._take(self._translation.progress(event, offset, now), now)
+        self._take(self._translation.progress(event, conditions.offset, now), now)
 
     def look(self, conditions: Conditions, now: float, truth: float | None) -> None:
         """What does the bar show? `truth` is what it should, if that can be known."""
-        if conditions.round_trip is not None:
+        if conditions.offset is not None:
             update = self._translation.corrected(conditions.offset, now)
             if update is not None:
                 self._take(update, now)
         shown = self._display.percent(now)
         self.backwards = max(self.backwards, self._shown - shown)
         self._shown = shown
-        if truth is None or conditions.round_trip is None:
+        if truth is None or conditions.offset is None:
             return
         line = Line(conditions, error_bound(self._progress, conditions, TOLERANCE))
         self.worst = max(self.worst, abs(shown - truth) - line.shown(self._display.deviation(now)).bound)

@@ -51,13 +51,13 @@ class PulseTests(SynchronousTestCase):
         ours, theirs = Pulse(), Pulse()
         self._exchange(ours, theirs, NOW, out=0.03, back=0.03, ahead=100.0)
         self.assertAlmostEqual(ours.round_trip.smoothed or 0, 0.06, places=5)
-        self.assertAlmostEqual(ours.offset, 100.0, places=5)
+        self.assertAlmostEqual(ours.offset or 0, 100.0, places=5)
 
     def test_the_sample_with_the_least_delay_gives_the_offset(self) -> None:
         ours, theirs = Pulse(), Pulse()
         self._exchange(ours, theirs, NOW, out=0.01, back=0.01, ahead=100.0)
         self._exchange(ours, theirs, NOW + 5, out=0.5, back=0.01, ahead=100.0)
-        self.assertAlmostEqual(ours.offset, 100.0, places=5)
+        self.assertAlmostEqual(ours.offset or 0, 100.0, places=5)
 
     def test_only_the_last_samples_count(self) -> None:
         """A clock that drifts is followed, however short the round trip once was."""
@@ -68,6 +68,16 @@ class PulseTests(SynchronousTestCase):
             self.assertEqual((pulse.offset, pulse.uncertainty), (5.0, 0.005), number)
         pulse.sampled(0.1, 7.0)
         self.assertEqual((pulse.offset, pulse.uncertainty), (7.0, 0.05))
+
+    def test_before_the_first_sample_the_other_clock_is_not_known(self) -> None:
+        """One heartbeat that echoes none of ours tells nothing of it, nor does a delay that cannot be."""
+        pulse = Pulse()
+        pulse.beat(NOW)
+        pulse.heard(Heartbeat(round((NOW + 100) * 1_000_000)), NOW + 0.1)
+        pulse.sampled(-1.0, 100.0)
+        self.assertIsNone(pulse.offset)
+        pulse.sampled(0.1, 0.0)
+        self.assertEqual(pulse.offset, 0.0)
 
     def test_heartbeats_out_of_order_tell_nothing(self) -> None:
         pulse = Pulse()

@@ -20,7 +20,7 @@ class Conditions(Struct, frozen=True, gc=False):
         round_trip: smoothed, seconds; None before the first was measured.
         variation: of the round trip, seconds (RFC 6298).
         jitter: of the time heartbeats take to come in, seconds (RFC 3550).
-        offset: seconds by which the other side's clock is ahead.
+        offset: seconds by which the other side's clock is ahead; None before the first heartbeat that told.
         uncertainty: seconds by which the offset may be wrong: half the round trip it was measured with.
         loss_out, loss_in: share of the last datagrams sent, and received, that were lost, 0–1.
         reordered: share of the datagrams received that came after a later one, 0–1.
@@ -29,7 +29,7 @@ class Conditions(Struct, frozen=True, gc=False):
     round_trip: float | None = None
     variation: float = 0.0
     jitter: float = 0.0
-    offset: float = 0.0
+    offset: float | None = None
     uncertainty: float = 0.0
     loss_out: float = 0.0
     loss_in: float = 0.0

@@ -146,8 +146,8 @@ class Initiator:
         return Conditions() if self._channel is None else self._channel.conditions(self.pulse)
 
     def server_time(self, now: float) -> float:
-        """The server's clock when ours shows `now`, both Unix seconds."""
-        return now + self.pulse.offset
+        """The server's clock when ours shows `now`, both Unix seconds; until it was measured, it is taken for ours."""
+        return now + (self.pulse.offset or 0.0)
 
     def start(self, now: float) -> Output:
         """Knock."""

@@ -82,7 +82,8 @@ class Pulse:
 
     Attributes:
         round_trip: fed by every heartbeat that echoes one of ours.
-        offset: seconds to add to our clock to get the other side's: of the last samples, the one with the least delay.
+        offset: seconds to add to our clock to get the other side's: of the last samples, the one with the least delay;
+            None before the first.
         uncertainty: seconds by which that may be wrong: half that delay.
         jitter: the smoothed difference between the times two heartbeats take, seconds (RFC 3550 section 6.4.1).
     """
@@ -106,7 +107,7 @@ class Pulse:
         self._heard = self._beat_at = now
         self._sent = 0.0
         self.round_trip = RoundTrip()
-        self.offset = 0.0
+        self.offset: float | None = None
         self.uncertainty = 0.0
         self.jitter = 0.0
         self._samples = b""  # delays and offsets, packed: as tuples, eight of them take 1.1 KB.

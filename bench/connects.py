@@ -45,6 +45,7 @@ from craftnet.http.site import site
 from craftnet.hub import Hub
 from craftnet.ingest import Ingest
 from craftnet.interfaces import IBackend, ISharedPlaces
+from craftnet.model import Tolerance
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
@@ -116,6 +117,7 @@ async def craftnet(pem: bytes, backend: IBackend, places: ISharedPlaces | None =
         metrics=metrics,
         clock=reactor,
         protocols=(),
+        tolerance=Tolerance(),
     )
     return DoorFactory(routes, feeds, reactor, Lobby(metrics, limits))
 

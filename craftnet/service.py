@@ -261,6 +261,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         metrics=metrics,
         clock=reactor,
         protocols=SUPPORTED,
+        tolerance=tolerance,
     )
     endpoint = _endpoint(reactor if settings.worker is None else SharingReactor(reactor), http)
     lobby = Lobby(metrics, settings.limits, settings.trusted_proxies)

@@ -16,6 +16,7 @@ from craftnet.http.resource import Routes, Table
 from craftnet.http.revocations import RevocationList
 from craftnet.http.udp import Gateway, PostedMaterials, PostedProgress, UdpConnect
 from craftnet.ingest import Ingest
+from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.sources import Sources
@@ -42,6 +43,7 @@ def site(
     metrics: Metrics,
     clock: IReactorTime,
     protocols: tuple[str, ...],
+    tolerance: Tolerance,
     public_url: str | None = None,
     body_limit: int = BODY_LIMIT,
     idle: float = IDLE,
@@ -52,6 +54,7 @@ def site(
         enforcement: what revokes.
         gateway: the UDP server; None when it is switched off.
         protocols: the WebSocket subprotocols that are spoken.
+        tolerance: how far a player's claim may be off and agree.
         public_url: as for `HealthFeedInfo`.
         body_limit, idle: as for `LimitedSite`.
     """
@@ -70,7 +73,9 @@ def site(
             "/ws/queue/{player_id}": hint,
             "/ws/dictionaries/{id}": Dictionaries(),
             "/udp/sessions/{session_id}/connect": UdpConnect(admission, gateway, now),
-            "/udp/sessions/{session_id}/progress": PostedProgress(admission, sources, ingest, gateway, metrics, now),
+            "/udp/sessions/{session_id}/progress": PostedProgress(
+                admission, sources, ingest, gateway, metrics, now, tolerance
+            ),
             "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, gateway, metrics, now),
         },
     )

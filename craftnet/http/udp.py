@@ -25,6 +25,7 @@ from craftnet.events import Event, Verdict, summary
 from craftnet.http.exchange import JSON, OCTETS, Call, Endpoint, Response, json_response
 from craftnet.ingest import Ingest
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
+from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.codec import decode_materials, decode_progress
 from craftnet.protocols.records import MaterialsRecord, ProgressRecord
@@ -145,7 +146,24 @@ class PostedRecords(Endpoint, Generic[Record]):
 
 
 class PostedProgress(PostedRecords[ProgressRecord]):
-    """`/udp/sessions/{session_id}/progress`"""
+    """`/udp/sessions/{session_id}/progress`
+
+    Arguments:
+        tolerance: how far a claim may be off and agree.
+    """
+
+    def __init__(
+        self,
+        admission: Admission,
+        sources: Sources,
+        ingest: Ingest,
+        gateway: Gateway | None,
+        metrics: Metrics,
+        now: Callable[[], float],
+        tolerance: Tolerance,
+    ) -> None:
+        super().__init__(admission, sources, ingest, gateway, metrics, now)
+        self._tolerance = tolerance
 
     def _decode(self, octets: bytes) -> ProgressRecord:
         return decode_progress(octets)
@@ -159,7 +177,7 @@ class PostedProgress(PostedRecords[ProgressRecord]):
             raise NotFound("The session has not started yet.")
         now = self._now()
         seen = None if self._gateway is None else self._gateway.seen(record, player_id, now)
-        return compare_progress(record, truth, now, seen=seen)
+        return compare_progress(record, truth, now, self._tolerance, seen)
 
 
 class PostedMaterials(PostedRecords[MaterialsRecord]):

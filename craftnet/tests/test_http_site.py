@@ -29,6 +29,7 @@ from craftnet.messages import (
     UdpConnectResponse,
     instant,
 )
+from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.protocols.codec import encode_materials, encode_progress
@@ -102,6 +103,7 @@ class SiteTestCase(SynchronousTestCase):
     """A site on a memory provider that knows `SESSION` of `PLAYER`, begun at `NOW`."""
 
     udp = True
+    tolerance = Tolerance()
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -134,6 +136,7 @@ class SiteTestCase(SynchronousTestCase):
             metrics=self.metrics,
             clock=self.clock,
             protocols=("craftnet.json.v1",),
+            tolerance=self.tolerance,
         )
         self.house = House(made, self.clock, self.metrics)
 
@@ -485,6 +488,22 @@ class RecordsTests(SiteTestCase):
 
     def test_content_type_may_be_missing(self) -> None:
         self.assertEqual(self.post("progress", self.progress(0.0), "player", media=b"").status, 200)
+
+
+class ToleranceTests(SiteTestCase):
+    """Claims are judged by how exact watchers are kept."""
+
+    tolerance = Tolerance(percent=2.0, seconds=3.0)
+
+    def test_what_watchers_may_be_off_a_claim_may(self) -> None:
+        self.clock.advance(30)
+        claims = {(51.9, 30.0): True, (52.1, 30.0): False, (50.0, 32.9): True, (50.0, 33.1): False}
+        for (percent, remaining), agreed in claims.items():
+            record = ProgressRecord(1, int(self.clock.seconds() * 1000), SESSION, percent, remaining)
+            answer = self.ask(
+                f"/udp/sessions/{SESSION}/progress", "POST", OCTETS, encode_progress(record), token="player"
+            )
+            self.assertEqual(answer.json["agreed"], agreed)
 
 
 class MetricsTests(SiteTestCase):

@@ -1,0 +1,58 @@
+"""What options say reaches the parts that they are about."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from craftnet.messages import UdpConnectRequest, to_json
+from craftnet.protocols.codec import encode_progress
+from craftnet.protocols.records import ProgressRecord
+from craftnet.service import Settings
+from craftnet.tap import Options
+from craftnet.tests.live import LiveTestCase, started, token
+from craftnet.tests.samples import PLAYER, SESSION
+
+
+def settings(*arguments: str) -> Settings:
+    """What these options mean for a service on free ports of this machine."""
+    options = Options()
+    options.parseOptions(
+        ["--http", "tcp:0:interface=127.0.0.1", "--udp", "127.0.0.1:0", "--drain-time", "0", *arguments]
+    )
+    return options.settings
+
+
+class TellingTests(LiveTestCase):
+    """How exactly watchers are kept, and how often they are told."""
+
+    settings = settings("--tolerance-percent", "7.5", "--tolerance-ms", "9000", "--udp-full-sync", "3.5")
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it.
+        super().setUp()
+        await self.publish(started())
+
+    async def _post(self, path: str, media: str, body: bytes) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {token()}", "Content-Type": media}
+        response = await self.request("POST", f"/udp/sessions/{SESSION}/{path}", headers=headers, data=body)
+        answer: dict[str, Any] = await response.json()
+        return answer
+
+    async def _agrees(self, percent: float, remaining: float, session_id: UUID = SESSION) -> bool:
+        record = ProgressRecord(1, 1_000, session_id, percent, remaining)
+        answer = await self._post("progress", "application/octet-stream", encode_progress(record))
+        return bool(answer["agreed"])
+
+    async def test_tolerance(self) -> None:
+        """To clients it is told; claims are judged by it."""
+        request = to_json(UdpConnectRequest(player_id=PLAYER, client_version="1.0.0"))
+        answer = await self._post("connect", "application/json", request)
+        self.assertEqual(answer["progress_tolerance"], 7.5)
+        self.assertTrue(await self._agrees(6.0, 55.0))
+        self.assertFalse(await self._agrees(9.0, 55.0))
+        self.assertFalse(await self._agrees(6.0, 45.0))
+
+    def test_full_sync(self) -> None:
+        gateway = self.service.gateway
+        assert gateway is not None
+        self.assertEqual(gateway._endpoint._terms.full_sync, 3.5)

@@ -5,25 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from craftnet.observe.deliveries import OwnDeliveries, SharedDeliveries
+from craftnet.observe.lines import Lines
 from craftnet.observe.outcomes import OwnOutcomes, SharedOutcomes
 
 SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names a folder, where prometheus-client keeps the figures of several processes."""
 
-ROUND_TRIP_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 5.0)
-"""Seconds: from one machine room to a satellite."""
-
-SHARE_BUCKETS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
-"""Of datagrams."""
-
 
 class Metrics:
-    """Every figure of one running service. Shells and the hub call it; nothing reads it back but `/metrics`."""
+    """Every figure of one running service. Shells and the hub call it; nothing reads it back but `/metrics`.
+
+    Attributes:
+        lines: those of the lines to UDP peers.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -72,17 +71,7 @@ class Metrics:
         shared = SHARED_DIRECTORY in os.environ
         self._deliveries = (SharedDeliveries if shared else OwnDeliveries)(self.registry)
         self._datagrams = (SharedOutcomes if shared else OwnOutcomes)(self.registry)
-        self._round_trip, self._jitter, self._loss, self._reordered = (
-            Histogram(
-                f"craftnet_udp_{name}", f"{text} At every heartbeat of a peer.", buckets=buckets, registry=self.registry
-            )
-            for name, text, buckets in (
-                ("round_trip_seconds", "Smoothed round trip of UDP peers.", ROUND_TRIP_BUCKETS),
-                ("jitter_seconds", "Jitter of UDP peers.", ROUND_TRIP_BUCKETS),
-                ("loss_ratio", "Share of the last datagrams to UDP peers that were lost.", SHARE_BUCKETS),
-                ("reordering_ratio", "Share of the last datagrams from UDP peers that came late.", SHARE_BUCKETS),
-            )
-        )
+        self.lines = Lines(self.registry)
 
     def connection_opened(self, transport: str) -> None:
         """A connection (or UDP peer) is established."""
@@ -119,14 +108,6 @@ class Metrics:
     def datagram(self, outcome: str) -> None:
         """A datagram came in."""
         self._datagrams.count(outcome)
-
-    def line(self, round_trip: float | None, jitter: float, loss: float, reordered: float) -> None:
-        """A UDP peer's line is like this: seconds, seconds, and shares of 1."""
-        if round_trip is not None:
-            self._round_trip.observe(round_trip)
-        self._jitter.observe(jitter)
-        self._loss.observe(loss)
-        self._reordered.observe(reordered)
 
     def event(self, verdict: str, number: int = 1) -> None:
         """Authority events came in."""

@@ -328,16 +328,21 @@ class OpenGatewayTests(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(NOW)
         self.metrics = Metrics()
-        self.states = 0
-        gateway = UdpGateway(
+        self.states = self.sent = 0
+        self.skew, self.loses = 0.0, False
+        self._open(self._gateway(tolerance=0.25))
+
+    def _gateway(self, *, tolerance: float = 0.5, full_sync: float = 10.0) -> UdpGateway:
+        """One that listens to nothing."""
+        return UdpGateway(
             HostPort("", 8082),
             None,
             OneSession(),
             self.metrics,
             self.clock,  # type: ignore[arg-type]  # enough of a reactor: no socket is opened.
-            tolerance=0.25,
+            tolerance=tolerance,
+            full_sync=full_sync,
         )
-        self._open(gateway)
 
     def _open(self, gateway: UdpGateway) -> None:
         """The player connects to it."""
@@ -351,25 +356,31 @@ class OpenGatewayTests(SynchronousTestCase):
         )
         self.transport = FakeTransport()
         gateway._server.makeConnection(self.transport)
-        self._carry(self.client.start(now).datagrams)
+        self._carry(self.client.start(self._player_time).datagrams)
+
+    @property
+    def _player_time(self) -> float:
+        return self.clock.seconds() + self.skew
 
     def _carry(self, outbox: list[bytes]) -> None:
         """Until nobody has anything to say."""
         while outbox:
             for datagram in outbox:
-                self.gateway._server.datagramReceived(datagram, CLIENT)
+                self.sent += 1
+                if not self.loses or self.sent % 5:
+                    self.gateway._server.datagramReceived(datagram, CLIENT)
             outbox = self._answers()
 
     def _answers(self) -> list[bytes]:
         """What the client says to what it was sent."""
-        now, told = self.clock.seconds(), self.transport.taken()
+        now, told = self._player_time, self.transport.taken()
         self.states += sum(datagram[0] & ~PHASE == first_byte(Kind.STATE) for datagram in told)
         return [answer for datagram in told for answer in self.client.receive(datagram, now).datagrams]
 
     def _live(self, seconds: int) -> None:
         for _ in range(seconds * 20):
             self.clock.advance(0.05)
-            self._carry(list(self.client.tick(self.clock.seconds()).datagrams))
+            self._carry(list(self.client.tick(self._player_time).datagrams))
             self._carry(self._answers())
 
     def test_clients_are_told_how_exact_they_are_kept(self) -> None:
@@ -377,23 +388,31 @@ class OpenGatewayTests(SynchronousTestCase):
 
     def test_the_usual_is_not_told(self) -> None:
         """However the number came about."""
-        gateway = UdpGateway(
-            HostPort("127.0.0.1", 0),
-            None,
-            OneSession(),
-            self.metrics,
-            self.clock,  # type: ignore[arg-type]  # enough of a reactor: no socket is opened.
-            tolerance=float("0.5"),
-        )
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
-        answer = gateway.connect(SESSION, PLAYER, request, NOW + 600, NOW)
+        answer = self._gateway(tolerance=float("0.5")).connect(SESSION, PLAYER, request, NOW + 600, NOW)
         self.assertNotIn(b"progress_tolerance", to_json(answer))
 
     def test_the_line_is_in_the_metrics(self) -> None:
-        self._live(12)
-        count = self.metrics.registry.get_sample_value
-        self.assertGreater(count("craftnet_udp_round_trip_seconds_count") or 0, 0)
-        self.assertGreater(count("craftnet_udp_loss_ratio_count") or 0, 0)
+        """A player whose clock is 100 s fast, and a line that now and then loses what the player sends."""
+        self.metrics = Metrics()
+        self.skew, self.loses = 100.0, True
+        self._open(self._gateway())
+        self._live(300)
+
+        def mean(name: str) -> float:
+            count, total = (
+                self.metrics.registry.get_sample_value(f"craftnet_udp_{name}_{of}") for of in ("count", "sum")
+            )
+            assert count and total is not None, name
+            return total / count
+
+        self.assertAlmostEqual(mean("clock_offset_seconds"), 100.0, places=1)
+        self.assertAlmostEqual(mean("rate_bytes_per_second"), 50_000.0)
+        self.assertGreater(mean("loss_in_ratio"), 0.1)
+        for name in ("loss_ratio", "reordering_ratio", "jitter_seconds"):
+            self.assertEqual(mean(name), 0.0, name)
+        for name in ("round_trip_seconds", "round_trip_variation_seconds"):
+            self.assertLess(mean(name), 0.1, name)
 
     def test_a_claim_is_seen_with_the_players_eyes(self) -> None:
         self._live(6)
@@ -414,15 +433,7 @@ class OpenGatewayTests(SynchronousTestCase):
     def test_everything_is_told_again_as_often_as_configured(self) -> None:
         """Nothing happens for 30 s: once in 1 s on average, and never in 1,000 s."""
         for full_sync, least, most in ((1.0, 20, 60), (1000.0, 0, 0)):
-            gateway = UdpGateway(
-                HostPort("", 8082),
-                None,
-                OneSession(),
-                self.metrics,
-                self.clock,  # type: ignore[arg-type]  # enough of a reactor: no socket is opened.
-                full_sync=full_sync,
-            )
-            self._open(gateway)
+            self._open(self._gateway(full_sync=full_sync))
             self.states = 0
             self._live(30)
             self.assertGreaterEqual(self.states, least)

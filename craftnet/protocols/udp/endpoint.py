@@ -78,7 +78,7 @@ class Endpoint:
         random: gives that many random bytes.
         terms: how to treat peers.
         count: is told in one word what became of each datagram.
-        measured: is told what the line to a peer is like, once a heartbeat.
+        measured: is told what the line to a peer is like, and its rate in bytes per second, once a heartbeat.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Endpoint:
         random: Callable[[int], bytes],
         terms: Terms,
         count: Callable[[str], None],
-        measured: Callable[[Conditions], None] = lambda conditions: None,
+        measured: Callable[[Conditions, float], None] = lambda conditions, rate: None,
     ) -> None:
         self._tickets = tickets
         self._oven = CookieOven(secret)
@@ -310,7 +310,7 @@ class Endpoint:
         effects = self._sealed(datagram, address, now)
         peer = self._peers.get(codec.connection_id(datagram))
         if peer is not None:
-            self._measured(peer.conditions)
+            self._measured(peer.conditions, peer.rate)
         return effects
 
     def _settle(self, peer: Peer, sends: list[Send], now: float) -> list[Effect]:

@@ -166,8 +166,17 @@ class UdpGateway(Service):
         if line is not None:
             self._log.info("{line}", line=line)
 
-    def _measured(self, conditions: Conditions) -> None:
-        self._metrics.line(conditions.round_trip, conditions.jitter, conditions.loss_out, conditions.reordered)
+    def _measured(self, conditions: Conditions, rate: float) -> None:
+        self._metrics.lines.measured(
+            round_trip=conditions.round_trip,
+            variation=conditions.variation,
+            jitter=conditions.jitter,
+            offset=conditions.offset,
+            loss_out=conditions.loss_out,
+            loss_in=conditions.loss_in,
+            reordered=conditions.reordered,
+            rate=rate,
+        )
 
     def _name(self, host: str) -> str:
         """What clients are told without a public address: a certain interface, or else where they asked."""

@@ -150,6 +150,11 @@ class Peer:
         return self._channel.conditions(self.pulse)
 
     @property
+    def rate(self) -> float:
+        """Bytes per second that it may be told at most, as the line is."""
+        return self._pace.rate
+
+    @property
     def closing(self) -> bool:
         """Whether its end has begun: nothing new is told, and no session can join."""
         return self._farewell is not None

@@ -21,6 +21,7 @@ from craftnet.protocols.udp.delta import RING
 from craftnet.protocols.udp.endpoint import MAX_SIZE, Effect, Gone, Opened
 from craftnet.protocols.udp.initiator import Initiator
 from craftnet.protocols.udp.keys import HandshakeKey, SessionToken, client_key, server_key
+from craftnet.protocols.udp.pacing import RATE
 from craftnet.protocols.udp.peer import Send
 from craftnet.protocols.udp.replay import WINDOW
 from craftnet.protocols.udp.tickets import OPENINGS_BURST, RENEWAL, TOKEN_LIFETIME
@@ -466,6 +467,30 @@ class MigrationTests(AttackCase):
         self._move(NOW + 1, ELSEWHERE)
         self.assertEqual(self.peer.address, ELSEWHERE)
         self.assert_well(NOW + 1)
+
+    def test_another_line_is_measured_anew(self) -> None:
+        """What a round trip takes where the client was says nothing of where it is: no delay there is a queue."""
+        self._beat(NOW + HEARTBEAT, 0.05, CLIENT)
+        before = self.peer.conditions.round_trip
+        assert before is not None
+        self.assertGreater(before, 0)
+        moved = NOW + HEARTBEAT + 1
+        self._move(moved, ELSEWHERE)
+        self.assertIsNone(self.peer.conditions.round_trip)
+        self._beat(moved + HEARTBEAT, 0.4, ELSEWHERE)
+        self.assertAlmostEqual(self.peer.conditions.round_trip or 0, 0.4, places=3)
+        self.assertEqual(self.peer.rate, RATE)
+
+    def test_a_delay_on_the_same_line_is_a_queue(self) -> None:
+        for number in (1, 2):
+            self._beat(NOW + number * HEARTBEAT, 0.05 if number == 1 else 2.0, CLIENT)
+        self.assertEqual(self.peer.rate, RATE / 2)
+
+    def _beat(self, now: float, trip: float, address: Address) -> None:
+        """The server's heartbeat goes out at `now`, and the client's comes in a round trip later."""
+        for datagram in datagrams(self.lab.endpoint.tick(now)):
+            self.client.receive(datagram, now + trip / 2)
+        self.lab.send(self.heartbeat(now + trip / 2), now + trip, address)
 
     def test_full_state_follows_a_move(self) -> None:
         self.lab.endpoint.tell(self.peer, table(), NOW)

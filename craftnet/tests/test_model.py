@@ -61,7 +61,8 @@ class PercentTests(SynchronousTestCase):
             self.assertEqual(percent_at(Progress(status, 100.0, NOW, 5.0), NOW + 1), CEILING)
 
     def test_nothing_left(self) -> None:
-        self.assertEqual(percent_at(replace(RUNNING, remaining=0.0), NOW + 1), CEILING)
+        shown = [percent_at(replace(RUNNING, remaining=0.0), NOW + seconds) for seconds in (-1, 0, 0.001)]
+        self.assertEqual(shown, [20.0, 20.0, CEILING])
 
     @settings(deadline=None, derandomize=True, max_examples=200)
     @given(progresses, moments, st.floats(0, 10_000))

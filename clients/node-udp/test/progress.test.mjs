@@ -9,7 +9,9 @@ test("it goes on by itself, to 99.99", () => {
   strictEqual(percentAt(active, 110), 40);
   strictEqual(percentAt(active, 90), 20);
   strictEqual(percentAt(active, 140), 99.99);
-  strictEqual(percentAt({ ...active, remaining: 0 }, 101), 99.99);
+  for (const [now, percent] of [[99, 20], [100, 20], [100.001, 99.99]]) {
+    strictEqual(percentAt({ ...active, remaining: 0 }, now), percent);
+  }
   strictEqual(percentAt({ ...active, remaining: null }, 110), 20);
 });
 

@@ -141,6 +141,27 @@ class AssemblyTests(SynchronousTestCase):
             assert progress is not None
             self.assertEqual(progress.failure_reason, reason)
 
+    def test_parts_of_an_older_reason_that_come_late_are_dropped(self) -> None:
+        """Parts of the newer one that were sent before some of its others, and come after them, are not."""
+        old, new = (
+            progress_records(failed(letter * 80, version), SMALLEST) for letter, version in (("o", 5), ("n", 6))
+        )
+        assembler = ProgressAssembler()
+        sequenced = [(9, new[0]), (12, new[1]), (3, old[1]), (10, new[2]), (11, old[2]), (13, new[3]), (14, new[4])]
+        for sequence, record in sequenced:
+            assert isinstance(record, ProgressState | ReasonPart)
+            assembler.apply(record, sequence)
+        assert assembler.progress is not None
+        self.assertEqual(assembler.progress.failure_reason, "n" * 80)
+
+    def test_a_reason_that_is_told_instead_of_another(self) -> None:
+        old, new = (
+            progress_records(failed(letter * 80, version), SMALLEST) for letter, version in (("o", 5), ("n", 6))
+        )
+        progress = assembled_progress([*old[:2], *new])
+        assert progress is not None
+        self.assertEqual(progress.failure_reason, "n" * 80)
+
     def test_a_failure_is_told_before_its_reason_is_whole(self) -> None:
         progress = assembled_progress(progress_records(failed("x" * 100), SMALLEST)[:-1])
         assert progress is not None

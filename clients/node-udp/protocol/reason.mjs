@@ -1,11 +1,14 @@
 /** Puts the reason of a failure together from its parts. */
 export class Reason {
+  #newest = 0; // the sequence of the newest part taken
   #version = null;
   #octets = null;
   #there = new Set();
 
   /** Take a ReasonPart; returns { version, text } when with it the text is whole, else null. */
-  take({ version, total, offset, octets }) {
+  take({ version, total, offset, octets }, sequence) {
+    if (sequence < this.#newest && version !== this.#version) return null;
+    this.#newest = Math.max(this.#newest, sequence);
     if (version !== this.#version || total !== this.#octets.length) {
       this.#version = version;
       this.#octets = Buffer.alloc(total);

@@ -28,7 +28,7 @@ export class Session {
       case "ProgressState":
         return this.#takeProgress(record, sequence);
       case "ReasonPart":
-        this.#whole = this.#reason.take(record) ?? this.#whole;
+        this.#whole = this.#reason.take(record, sequence) ?? this.#whole;
         return this.#explain();
       case "MaterialsPart":
       case "ProblemsPart":

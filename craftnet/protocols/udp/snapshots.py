@@ -88,16 +88,20 @@ class ProgressAssembler:
     def __init__(self) -> None:
         self._sequence = 0
         self._held: ProgressState | None = None
+        self._reason_from = 0  # the newest datagram that a part of it came in.
         self._reason_version: int | None = None
         self._reason: dict[int, bytes] = {}
         self._reason_size = 0
 
     def apply(self, record: ProgressState | ReasonPart, sequence: int) -> None:
-        """Take a record that came with datagram `sequence`. Progress older than what is held changes nothing."""
+        """Take a record that came with datagram `sequence`. What is older than what is held of its kind is dropped."""
         if isinstance(record, ProgressState):
             if sequence > self._sequence:
                 self._sequence, self._held = sequence, record
             return
+        if sequence < self._reason_from and record.version != self._reason_version:
+            return
+        self._reason_from = max(self._reason_from, sequence)
         if record.version != self._reason_version or record.total != self._reason_size:
             self._reason_version, self._reason_size = record.version, record.total
             self._reason.clear()

@@ -19,9 +19,12 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 import craftnet
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
+from craftnet.protocols.layouts import MAC_SIZE
 from craftnet.protocols.records import CloseReason, Kind
+from craftnet.protocols.udp.endpoint import Opened
 from craftnet.protocols.udp.fragments import Reassembly
 from craftnet.protocols.udp.initiator import Initiator
+from craftnet.protocols.udp.keys import HandshakeKey
 from craftnet.protocols.udp.packing import PACKINGS
 from craftnet.protocols.udp.peer import Peer
 from craftnet.tests.samples import NOW, OTHER_SESSION, running
@@ -67,6 +70,106 @@ def _before_decryption() -> Target:
                 assert lab.send(datagram, NOW, address) == [], octets.hex()
         assert peer.finished is None
         return ", ".join(sorted(lab.counted))
+
+    return run
+
+
+def _client_before_decryption() -> Target:
+    """A client that is connected, and one that waits for its CHALLENGE."""
+    lab = Lab()
+    connected, _ = _connected(lab, NOW)
+    knocking = lab.initiator(lab.ticket())
+    knocking.start(NOW)
+    counted: list[str] = []
+    clients = [(client, client.token.connection_id.to_bytes(4, "big")) for client in (connected, knocking)]
+    for client, _ in clients:
+        client._count = counted.append
+
+    def run(octets: bytes) -> str:
+        counted.clear()
+        for client, name in clients:
+            for datagram in (octets, octets[:1] + name + octets[5:]):
+                assert client.receive(datagram, NOW) == ([], []), octets.hex()
+            assert client.over is None
+        return ", ".join(sorted(set(counted)))
+
+    return run
+
+
+def _differing(right: bytes, octets: bytes) -> bytes:
+    """The right octets, but for: how many are missing at the end (1 byte), then what is flipped from the start on."""
+    kept, flipped = right[: len(right) - octets[0]] if octets else right, octets[1:]
+    size = max(len(kept), len(flipped))
+    one, other = (int.from_bytes(each.ljust(size, b"\0"), "big") for each in (kept, flipped))
+    return (one ^ other).to_bytes(size, "big")
+
+
+def _handshake_to_server() -> Target:
+    """The server, from who has the key: HELLO or RESPONSE (1 byte), then the differences from the right one."""
+    lab = Lab()
+    ticket = lab.ticket(expires=inf)
+    key, clock = HandshakeKey.of(ticket.token.secret), NOW
+    right: list[bytes] = []
+
+    def begin() -> None:
+        nonlocal clock, right
+        clock += 0.01  # the next connection needs a newer cookie.
+        client = lab.initiator(ticket)
+        (hello,) = client.start(clock).datagrams
+        (challenge,) = datagrams(lab.send(hello, clock))
+        (response,) = client.receive(challenge, clock).datagrams
+        right = [hello[:-MAC_SIZE], response[:-MAC_SIZE]]
+
+    begin()
+
+    def run(octets: bytes) -> str:
+        lab.counted.clear()
+        which = octets[0] % 2 if octets else 0
+        # Of its kind always: as another it would be forged, and who forges is not read for a while.
+        content = right[which][:1] + _differing(right[which][1:], octets[1:])
+        effects = lab.send(key.sign(content), clock)
+        outcome = ", ".join(lab.counted)
+        if any(isinstance(effect, Opened) for effect in effects):
+            assert content == right[1], f"{content.hex()} opens a connection"
+            begin()
+            return f"opened: {outcome}"
+        if effects:
+            (challenge,) = datagrams(effects)
+            assert len(challenge) < len(content), "more is sent than was received"
+            assert codec.encode_hello(codec.decode_hello(content)) == content, f"{content.hex()} is written otherwise"
+        return f"{which}: {outcome}"
+
+    return run
+
+
+def _handshake_to_client() -> Target:
+    """A client that knocks, from who has the key: the differences from the right CHALLENGE."""
+    lab = Lab()
+    ticket = lab.ticket(expires=inf)
+    key, counted = HandshakeKey.of(ticket.token.secret), list[str]()
+
+    def knocking() -> tuple[Initiator, bytes]:
+        client = lab.initiator(ticket)
+        client._count = counted.append
+        (hello,) = client.start(NOW).datagrams
+        (challenge,) = datagrams(lab.send(hello))
+        return client, challenge[:-MAC_SIZE]
+
+    client, right = knocking()
+
+    def run(octets: bytes) -> str:
+        nonlocal client, right
+        counted.clear()
+        content = _differing(right, octets)
+        output = client.receive(key.sign(content), NOW)
+        assert output.events == [] and client.over is None
+        if output.datagrams:
+            (response,) = output.datagrams
+            assert codec.encode_challenge(codec.decode_challenge(content)) == content, content.hex()
+            assert content[5:21] == right[5:21], "it was for another HELLO"
+            assert response[5:61] == content[5:61], "what it says was not copied"
+            client, right = knocking()
+        return ", ".join(counted)
 
     return run
 
@@ -151,6 +254,9 @@ def targets() -> dict[str, Target]:
         "client": _after_decryption(by_server=True),
         "server": _after_decryption(by_server=False),
         "messages": _messages(),
+        "client_datagram": _client_before_decryption(),
+        "server_handshake": _handshake_to_server(),
+        "client_handshake": _handshake_to_client(),
     }
 
 
@@ -202,6 +308,15 @@ class FuzzTests(SynchronousTestCase):
 
     def test_before_decryption(self) -> None:
         self._fuzz("datagram")
+
+    def test_client_before_decryption(self) -> None:
+        self._fuzz("client_datagram")
+
+    def test_handshake_to_server(self) -> None:
+        self._fuzz("server_handshake")
+
+    def test_handshake_to_client(self) -> None:
+        self._fuzz("client_handshake")
 
     def test_client_after_decryption(self) -> None:
         self._fuzz("client")

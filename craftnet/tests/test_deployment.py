@@ -11,17 +11,22 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+import treq
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+from twisted.web.http_headers import Headers
 
 import craftnet
+from craftnet.access.principal import PUBLISH
 from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Verdict
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.service import Craftnet, Settings, build
 from craftnet.tap import Options
 from craftnet.tests.authority import insist
-from craftnet.tests.live import envelope
+from craftnet.tests.live import envelope, started, token
 from craftnet.tests.nodes import Node, listens
 from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer, free_port
@@ -33,6 +38,9 @@ DEPLOY = REPOSITORY / "deploy"
 
 SAID = {"CRAFTNET_AUTH": "jwt:jwks=https://login.example/keys.json", "PUBLIC_HOST": "play.example"}
 """What an operator sets."""
+
+SEVERAL_CHECKS = 1.0
+"""Seconds in which a balancer that looks ten times a second knows what it needs to know."""
 
 
 def program(name: str) -> str:
@@ -125,18 +133,23 @@ class BalancerTests(TestCase):
 
     timeout = 60
 
-    async def nodes(self, public: Sequence[int] = ()) -> list[Node]:
-        """Redis and two nodes, which tell clients to send UDP to the ports `public`, or to their own."""
-        redis = RedisServer()
-        self.addCleanup(redis.stop)
-        redis.start()
-        options = ["--http", "tcp:0:interface=127.0.0.1", "--backend", f"redis:port={redis.port}:timeout=1"]
+    async def nodes(self, public: Sequence[int] = (), *, share: bool = True) -> list[Node]:
+        """Redis and two nodes, which tell clients to send UDP to the ports `public`, or to their own.
+
+        Arguments:
+            share: whether the nodes have one Redis, and not one each.
+        """
+        self.redis = [RedisServer() for _ in range(1 if share else 2)]
+        for server in self.redis:
+            self.addCleanup(server.stop)
+            server.start()
+        options = ["--http", "tcp:0:interface=127.0.0.1", "--health-interval", "0.5"]
         options += ["--trusted-proxy", "127.0.0.0/8", "--udp-heartbeat", "1000", "--drain-time", "0"]
         self.udp = [free_port(), free_port()]
         nodes = []
-        for own, told in zip(self.udp, public or self.udp, strict=True):
+        for own, told, server in zip(self.udp, public or self.udp, (self.redis * 2)[:2], strict=True):
             mine = ["--udp", f"127.0.0.1:{own}", "--public-udp", f"127.0.0.1:{told}"]
-            nodes.append(Node([*options, *mine]))
+            nodes.append(Node([*options, *mine, "--backend", f"redis:port={server.port}:timeout=1"]))
             self.addCleanup(nodes[-1].end)
             await nodes[-1].start()
         return nodes
@@ -182,12 +195,34 @@ class BalancerTests(TestCase):
 
     async def test_haproxy(self) -> None:
         """UDP goes straight to the nodes."""
-        command, port, nodes = program("haproxy"), free_port(), await self.nodes()
-        file = Path(self.mktemp())
-        file.write_text(changed(DEPLOY / "haproxy.cfg", {"bind :8080": f"bind 127.0.0.1:{port}"}))
-        addresses = {f"NODE{number}": f"127.0.0.1:{node.port}" for number, node in enumerate(nodes, 1)}
-        await self.balance([command, "-f", str(file)], port, **addresses)
+        nodes = await self.nodes()
+        await self.haproxy(nodes)
         await self.go_on(nodes)
+
+    async def test_haproxy_health(self) -> None:
+        """A node that alone is critical is left out; where all are, they are not, and say themselves what is wrong."""
+        nodes = await self.nodes(share=False)
+        await self.haproxy(nodes, {"inter 2s": "inter 100ms"})
+        alone, other = self.redis
+        alone.kill()
+        await self.healthy(nodes[0].port, False)
+        await deferLater(reactor, SEVERAL_CHECKS)
+        self.assertEqual([await self.health(self.port) for _ in range(10)], [200] * 10)
+
+        other.kill()
+        await self.healthy(nodes[1].port, False)
+        await deferLater(reactor, SEVERAL_CHECKS)
+        self.assertEqual([await self.health(self.port) for _ in range(10)], [503] * 10)
+        status, said = await self.refusal()
+        self.assertEqual(status, 503)
+        self.assertNotIn("No node", said)
+        self.assertEqual(await connections(f"http://127.0.0.1:{self.port}", "websocket"), 0)
+        other.start()
+        await self.healthy(self.port, True)
+
+        for node in nodes:
+            await node.end()
+        self.assertEqual(await self.refusal(), (503, "No node can be reached."))
 
     async def test_nginx(self) -> None:
         """UDP goes through it, too."""
@@ -206,6 +241,46 @@ class BalancerTests(TestCase):
         (Path(folder) / "nginx.conf").write_text(changed(DEPLOY / "nginx.conf", ports))
         await self.balance([command, "-p", folder, "-c", f"{folder}/nginx.conf", "-g", "daemon off;"], port)
         await self.go_on(nodes)
+        self.redis[0].kill()
+        for node in nodes:
+            if node.port:
+                await self.healthy(node.port, False)
+        status, said = await self.refusal()
+        self.assertEqual(status, 503)
+        self.assertNotIn("No node", said)
+        for node in nodes:
+            await node.end()
+        self.assertEqual(await self.refusal(), (503, "No node can be reached."))
+
+    async def haproxy(self, nodes: Sequence[Node], more: dict[str, str] | None = None) -> None:
+        """Start it, with another port, and with what else is to be other in its configuration."""
+        command, port = program("haproxy"), free_port()
+        file = Path(self.mktemp())
+        file.write_text(changed(DEPLOY / "haproxy.cfg", {"bind :8080": f"bind 127.0.0.1:{port}", **(more or {})}))
+        addresses = {f"NODE{number}": f"127.0.0.1:{node.port}" for number, node in enumerate(nodes, 1)}
+        await self.balance([command, "-f", str(file)], port, **addresses)
+
+    async def health(self, port: int) -> int:
+        """The status of `/health` there."""
+        response = await treq.get(f"http://127.0.0.1:{port}/health", persistent=False)
+        await response.content()
+        status: int = response.code
+        return status
+
+    async def healthy(self, port: int, wanted: bool) -> None:
+        """Wait until `/health` says so."""
+        while (await self.health(port) == 200) is not wanted:
+            await deferLater(reactor, 0.05)
+
+    async def refusal(self) -> tuple[int, str]:
+        """Status and message of a post that is refused, in the shape of all refusals; it may be tried again."""
+        headers = Headers({"Authorization": [f"Bearer {token(None, PUBLISH)}"], "Content-Type": ["application/json"]})
+        url, event = f"http://127.0.0.1:{self.port}/events", msgspec.json.encode([started()])
+        response = await treq.post(url, headers=headers, data=event, persistent=False)
+        body = await response.json()
+        self.assertEqual(body, {"code": response.code, "message": body["message"]})
+        self.assertTrue(response.headers.hasHeader("Retry-After"))
+        return response.code, body["message"]
 
 
 def changed(file: Path, texts: dict[str, str]) -> str:

@@ -14,7 +14,9 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from craftnet import __version__
 from craftnet.access.admission import Admission
@@ -35,7 +37,7 @@ from craftnet.errors import ConfigurationError
 from craftnet.http.door import DoorFactory
 from craftnet.http.listener import Listener
 from craftnet.http.lobby import Lobby
-from craftnet.http.sharedport import SharingReactor
+from craftnet.http.sharedport import SharingReactor, TryingReactor
 from craftnet.http.site import site
 from craftnet.hub import Hub
 from craftnet.ingest import Ingest
@@ -305,13 +307,18 @@ def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) 
         raise ConfigurationError(
             "--workers needs --auth or CRAFTNET_JWT_SECRET: every worker must take the same tokens"
         )
-    check_shareable(http_endpoint(settings.http, settings.port, loopback_only=False, reason=""))
+    http = http_endpoint(settings.http, settings.port, loopback_only=False, reason="")
+    check_shareable(http)
     registry = Registry(reactor)
     for text in (settings.backend, settings.sessions, settings.queues, settings.materials):
         if text is not None and not registry.is_shared(text):
             raise ConfigurationError(
                 f"--workers needs a back end that several processes share; {text} keeps its state to itself"
             )
+    failures: list[Failure] = []
+    _endpoint(TryingReactor(reactor), http).listen(Factory()).addErrback(failures.append)
+    if failures:
+        raise ConfigurationError(failures[0].getErrorMessage())
 
 
 def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:

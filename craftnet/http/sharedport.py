@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IOpenSSLContextFactory
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.tcp import Port
@@ -52,3 +53,27 @@ class SharingReactor:
     ) -> IListeningPort:
         """As in `IReactorSSL`."""
         return self.listenTCP(port, TLSMemoryBIOFactory(contextFactory, False, factory), backlog, interface)
+
+
+class TryingReactor(SharingReactor):
+    """A reactor for endpoints, which listens on nothing: it tells whether nobody else does.
+
+    Those who share a port would not find out: the kernel lets two groups of processes share it, too.
+    """
+
+    def listenTCP(
+        self, port: int, factory: ServerFactory[Any] | TLSMemoryBIOFactory, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        """A port that was not started.
+
+        Raises:
+            CannotListenError: it could not be.
+        """
+        trying = Port(port, factory, backlog, interface, self._reactor)
+        family, kind = trying.addressFamily, trying.socketType
+        try:
+            with trying.createInternetSocket() as attempt:
+                attempt.bind(socket.getaddrinfo(interface or None, port, family, kind, flags=socket.AI_PASSIVE)[0][4])
+        except OSError as error:
+            raise CannotListenError(interface, port, error) from None
+        return trying

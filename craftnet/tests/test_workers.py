@@ -52,6 +52,7 @@ class WorkersTests(SynchronousTestCase):
         self.environment = {"PYTHONPATH": os.pathsep.join(paths), SECRET_VARIABLE: SECRET}
         self.port = free_port()
         self.options = ["--workers", "2", "--http", f"tcp:{self.port}:interface=127.0.0.1", "--udp", "off"]
+        self.working = [*self.options, "--backend", "pretended"]
 
     def workers(self, server: Running, starting: int) -> set[int]:
         """The process ids of all workers, when `starting` more of them listen."""
@@ -86,6 +87,15 @@ class WorkersTests(SynchronousTestCase):
                     peer.recv(timeout=PATIENCE)
                 codes.add(None if caught.exception.rcvd is None else caught.exception.rcvd.code)
             self.assertEqual(codes, {None, 1001})
+
+    def test_port_taken(self) -> None:
+        """Even by those who would share it."""
+        with socket.create_server(("127.0.0.1", self.port), reuse_port=True):
+            completed = twistd("--nodaemon", "--pidfile=", "craftnet", *self.working, **self.environment)
+        said = completed.stdout + completed.stderr
+        self.assertEqual(completed.returncode, 1, said)
+        self.assertIn(f"127.0.0.1:{self.port}", said)
+        self.assertNotIn("Traceback", said)
 
     def test_refused(self) -> None:
         """What cannot work is said at once."""

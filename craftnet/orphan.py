@@ -11,6 +11,9 @@ from twisted.application.internet import TimerService
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
+SUPERVISOR = "CRAFTNET_SUPERVISOR"
+"""The environment variable with the id of the process that started this one."""
+
 LOOK = 1.0
 """Seconds between looks."""
 
@@ -20,21 +23,24 @@ class OrphanWatch(TimerService):
 
     Arguments:
         reactor: is stopped when it is not; and the clock.
+        supervisor: the id of that process, which may have died before this one could ask for it.
         parent: answers the id of this process's parent, which becomes another one when that dies.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, parent: Callable[[], int] = os.getppid) -> None:
+    def __init__(self, reactor: Any, supervisor: int, parent: Callable[[], int] = os.getppid) -> None:
         super().__init__(LOOK, self._look)
         self.clock = self._reactor = reactor
+        self._supervisor = supervisor
         self._parent = parent
-        self._supervisor = parent()
+        self._gone = False
 
     def _look(self) -> None:
-        parent = self._parent()
-        if parent != self._supervisor:
-            self._supervisor = parent  # once is enough: stopping takes a while.
+        if self._parent() == self._supervisor:
+            return
+        if not self._gone:
+            self._gone = True
             self._log.warn("The supervisor is gone: stopping")
-            with suppress(ReactorNotRunning):  # it stops already.
-                self._reactor.stop()
+        with suppress(ReactorNotRunning):  # it does not run yet, so this is not the last look; or it stops already.
+            self._reactor.stop()

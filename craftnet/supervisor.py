@@ -7,6 +7,7 @@ and keep their metrics where each of them can read all (`craftnet.observe.metric
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from twisted.internet.task import LoopingCall
 from twisted.runner.procmon import ProcessMonitor
 
 from craftnet.observe.metrics import SHARED_DIRECTORY
+from craftnet.orphan import SUPERVISOR
 
 LOOK = 0.1
 """Seconds between looks at whether all workers have ended."""
@@ -60,9 +62,18 @@ class Supervisor(ProcessMonitor):
         super().__init__(reactor)
         self.killTime = patience  # type: ignore[assignment]  # callLater takes fractions, too.
         self._metrics = tempfile.mkdtemp(prefix="craftnet-metrics-")
-        for number in range(workers):
-            environment = {**environ, variable: str(number), SHARED_DIRECTORY: self._metrics}
-            self.addProcess(f"worker-{number}", command(options), env=environment)
+        self._numbers = {f"worker-{number}": str(number) for number in range(workers)}
+        self._options = options
+        self._variable = variable
+        self._environ = environ
+
+    def startService(self) -> None:
+        """Start them."""
+        # Not before: twistd may go to the background, and be another process there, which is the one they look for.
+        for name, number in self._numbers.items():
+            own = {self._variable: number, SUPERVISOR: str(os.getpid()), SHARED_DIRECTORY: self._metrics}
+            self.addProcess(name, command(self._options), env={**self._environ, **own})
+        super().startService()
 
     def hurry(self) -> None:
         """Tell the workers, which are stopping, not to wait for their watchers."""

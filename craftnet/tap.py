@@ -14,7 +14,7 @@ from craftnet import __version__
 from craftnet.access.limits import BURST, Limits
 from craftnet.access.networks import Networks
 from craftnet.errors import ConfigurationError
-from craftnet.orphan import OrphanWatch
+from craftnet.orphan import SUPERVISOR, OrphanWatch
 from craftnet.registry import help_text
 from craftnet.service import Craftnet, Settings, build, check_workers
 
@@ -216,7 +216,8 @@ def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | S
     workers = int(options["workers"])
     if settings.worker is not None:
         worker = build(settings, reactor, os.environ)
-        OrphanWatch(reactor).setServiceParent(worker)
+        supervisor = int(os.environ.get(SUPERVISOR, os.getppid()))
+        OrphanWatch(reactor, supervisor).setServiceParent(worker)
         return worker
     if workers == 1:
         return build(settings, reactor, os.environ)

@@ -12,11 +12,12 @@ from craftnet.orphan import LOOK, OrphanWatch
 class Reactor(Clock):
     """Counts how often it was stopped."""
 
+    runs = True
     stops = 0
 
     def stop(self) -> None:
-        """One more; as Twisted's own does, it takes none when it stops already."""
-        if self.stops:
+        """One more; as Twisted's own does, it takes none when it does not run yet, and when it stops already."""
+        if self.stops or not self.runs:
             raise ReactorNotRunning
         self.stops += 1
 
@@ -24,7 +25,7 @@ class Reactor(Clock):
 class OrphanWatchTests(SynchronousTestCase):
     def test_stops_once(self) -> None:
         reactor, parent = Reactor(), 4711
-        service = OrphanWatch(reactor, lambda: parent)
+        service = OrphanWatch(reactor, 4711, lambda: parent)
         service.startService()
         reactor.advance(10 * LOOK)
         self.assertEqual(reactor.stops, 0)
@@ -35,10 +36,21 @@ class OrphanWatchTests(SynchronousTestCase):
         service.stopService()
         self.assertEqual(reactor.getDelayedCalls(), [])
 
+    def test_born_an_orphan(self) -> None:
+        """The supervisor died while the worker was only beginning: it never was the parent that is asked for."""
+        reactor = Reactor()
+        reactor.runs = False
+        service = OrphanWatch(reactor, 4711, lambda: 1)
+        service.startService()
+        reactor.runs = True
+        reactor.advance(LOOK)
+        self.assertEqual(reactor.stops, 1)
+        service.stopService()
+
     def test_stops_already(self) -> None:
         """The worker was told to stop, and sends its watchers away, when the supervisor dies."""
         reactor, parent = Reactor(), 4711
-        service = OrphanWatch(reactor, lambda: parent)
+        service = OrphanWatch(reactor, 4711, lambda: parent)
         service.startService()
         reactor.stop()
         parent = 1

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import time
 import urllib.request
 from pathlib import Path
 
@@ -88,6 +89,19 @@ class WorkersTests(SynchronousTestCase):
                 codes.add(None if caught.exception.rcvd is None else caught.exception.rcvd.code)
             self.assertEqual(codes, {None, 1001})
 
+    def test_killed_at_birth(self) -> None:
+        """A supervisor that is killed leaves no workers behind, even those that do not look for it yet."""
+        with running(*self.working, **self.environment) as server:
+            while len(workers := children(server.process.pid)) < 2:
+                time.sleep(0.01)
+            server.process.kill()
+            deadline = time.monotonic() + PATIENCE
+            while (orphans := [worker for worker in workers if lives(worker)]) and time.monotonic() < deadline:
+                time.sleep(0.05)
+        for orphan in orphans:
+            os.kill(orphan, signal.SIGKILL)
+        self.assertEqual(orphans, [])
+
     def test_port_taken(self) -> None:
         """Even by those who would share it."""
         with socket.create_server(("127.0.0.1", self.port), reuse_port=True):
@@ -109,6 +123,14 @@ class WorkersTests(SynchronousTestCase):
             said = completed.stdout + completed.stderr
             self.assertEqual(completed.returncode, 1, said)
             self.assertIn(words, said)
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, which nobody only forgot to bury."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def children(pid: int) -> set[int]:

@@ -21,6 +21,7 @@ from twisted.runner.procmon import ProcessMonitor
 
 from craftnet.observe.metrics import SHARED_DIRECTORY
 from craftnet.orphan import SUPERVISOR
+from craftnet.signals import HURRY
 
 LOOK = 0.1
 """Seconds between looks at whether all workers have ended."""
@@ -80,7 +81,7 @@ class Supervisor(ProcessMonitor):
         for protocol in self.protocols.values():
             if protocol.transport is not None:
                 with contextlib.suppress(ProcessExitedAlready):  # its end has not been heard of yet.
-                    protocol.transport.signalProcess("TERM")
+                    protocol.transport.signalProcess(HURRY)
 
     def stopService(self) -> Deferred[None]:  # type: ignore[override]  # IService allows it; ProcessMonitor has no need.
         """Send every worker SIGTERM; answers when the last has ended."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -17,6 +16,7 @@ from craftnet.errors import ConfigurationError
 from craftnet.orphan import SUPERVISOR, OrphanWatch
 from craftnet.registry import help_text
 from craftnet.service import Craftnet, Settings, build, check_workers
+from craftnet.signals import obey, obey_supervisor
 
 if TYPE_CHECKING:  # for annotations only; see `_service`.
     from craftnet.supervisor import Supervisor
@@ -204,12 +204,9 @@ def makeService(options: Options) -> IService:  # the name twistd looks for.
     from twisted.internet import reactor  # here and not above: twistd installs the one that --reactor names.
 
     try:
-        service = _service(options, options.settings, reactor)
+        return _service(options, options.settings, reactor)
     except ConfigurationError as error:
         raise SystemExit(f"craftnet: {error}") from None
-    reactor.callWhenRunning(_end_well_on_sigterm, reactor)
-    reactor.addSystemEventTrigger("before", "shutdown", _hurry_when_asked_again, reactor, service)
-    return service
 
 
 def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | Supervisor:
@@ -218,21 +215,15 @@ def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | S
         worker = build(settings, reactor, os.environ)
         supervisor = int(os.environ.get(SUPERVISOR, os.getppid()))
         OrphanWatch(reactor, supervisor).setServiceParent(worker)
+        obey_supervisor(reactor, worker)
         return worker
     if workers == 1:
-        return build(settings, reactor, os.environ)
-    check_workers(settings, reactor, os.environ)
-    from craftnet.supervisor import Supervisor  # here and not above: Twisted's process monitor imports the reactor.
+        service: Craftnet | Supervisor = build(settings, reactor, os.environ)
+    else:
+        check_workers(settings, reactor, os.environ)
+        from craftnet.supervisor import Supervisor  # here and not above: Twisted's process monitor imports the reactor.
 
-    return Supervisor(reactor, workers, options.given, WORKER, os.environ, patience=settings.drain_time + KILL_AFTER)
-
-
-def _end_well_on_sigterm(reactor: Any) -> None:
-    """A server that was asked to stop, and did, has succeeded: exit 0. (twistd would end with the signal itself.)"""
-    signal.signal(signal.SIGTERM, lambda number, frame: reactor.callFromThread(reactor.stop))
-
-
-def _hurry_when_asked_again(reactor: Any, service: Craftnet | Supervisor) -> None:
-    """From now on the server stops, and whoever asks for it again (Ctrl-C, Ctrl-C) does not want to wait."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: reactor.callFromThread(service.hurry))
+        patience = settings.drain_time + KILL_AFTER
+        service = Supervisor(reactor, workers, options.given, WORKER, os.environ, patience=patience)
+    obey(reactor, service)
+    return service

@@ -71,6 +71,7 @@ PLACES = {
     "craftnet.collector": "composition",
     "craftnet.openfiles": "composition",
     "craftnet.service": "composition",
+    "craftnet.signals": "composition",
     "craftnet.supervisor": "composition",
     "craftnet.tap": "tap",
 }

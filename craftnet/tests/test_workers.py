@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.tests.live import SECRET, token
@@ -32,6 +32,10 @@ class Factory(MemoryFactory):
     name = "pretended"
     shared = True
 '''
+
+
+SHORTEST_DRAIN = 0.9
+"""Seconds; two workers with 200 watchers take about one, and nearly none when somebody is in a hurry."""
 
 
 def free_port() -> int:
@@ -55,6 +59,12 @@ class WorkersTests(SynchronousTestCase):
         self.options = ["--workers", "2", "--http", f"tcp:{self.port}:interface=127.0.0.1", "--udp", "off"]
         self.working = [*self.options, "--backend", "pretended"]
 
+    def watch(self, number: int) -> list[ClientConnection]:
+        """Begin to watch, so many times."""
+        url = f"ws://127.0.0.1:{self.port}/ws/queue/{PLAYER}"
+        headers = {"Authorization": f"Bearer {token()}"}
+        return [connect(url, additional_headers=headers) for _ in range(number)]
+
     def workers(self, server: Running, starting: int) -> set[int]:
         """The process ids of all workers, when `starting` more of them listen."""
         for _ in range(starting):
@@ -69,11 +79,9 @@ class WorkersTests(SynchronousTestCase):
 
     def test_one_service(self) -> None:
         """Connections are spread, counted together, survive nobody's death but their own worker's, and end together."""
-        url = f"ws://127.0.0.1:{self.port}/ws/queue/{PLAYER}"
-        headers = {"Authorization": f"Bearer {token()}"}
-        with running(*self.options, "--backend", "pretended", **self.environment) as server:
+        with running(*self.working, **self.environment) as server:
             workers = self.workers(server, 2)
-            peers = [connect(url, additional_headers=headers) for _ in range(20)]
+            peers = self.watch(20)
             self.assertEqual(self.metric(r'craftnet_connections\{transport="websocket"\}'), 20.0)
 
             os.kill(workers.pop(), signal.SIGKILL)
@@ -88,6 +96,23 @@ class WorkersTests(SynchronousTestCase):
                     peer.recv(timeout=PATIENCE)
                 codes.add(None if caught.exception.rcvd is None else caught.exception.rcvd.code)
             self.assertEqual(codes, {None, 1001})
+
+    def test_everybody_is_told_to_stop(self) -> None:
+        """A terminal, and systemd, tell the workers as well as their supervisor: watchers have their time even so."""
+        options = [*self.working, "--drain-time", "30", "--max-per-player", "0"]
+        with running(*options, **self.environment) as server:
+            workers = self.workers(server, 2)
+            peers = self.watch(200)
+            began = time.monotonic()
+            for pid in (*workers, server.process.pid):
+                os.kill(pid, signal.SIGTERM)
+            self.assertEqual(server.process.wait(PATIENCE), 0)
+            self.assertGreater(time.monotonic() - began, SHORTEST_DRAIN)
+            for peer in peers:
+                with self.assertRaises(ConnectionClosed) as caught:
+                    peer.recv(timeout=PATIENCE)
+                assert caught.exception.rcvd is not None
+                self.assertEqual(caught.exception.rcvd.code, 1001)
 
     def test_killed_at_birth(self) -> None:
         """A supervisor that is killed leaves no workers behind, even those that do not look for it yet."""

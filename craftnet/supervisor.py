@@ -1,25 +1,24 @@
 """Several worker processes behind one port: starts them, starts them again when they die, and ends them together.
 
 Each worker is a whole `twistd craftnet`. They share the HTTP port (`craftnet.http.sharedport`), have a UDP port each,
-and keep their metrics where each of them can read all (`craftnet.observe.metrics`).
+and keep what they count where each of them can read all (`craftnet.observe.figures`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
 from twisted.runner.procmon import ProcessMonitor
 
-from craftnet.observe.metrics import SHARED_DIRECTORY
+from craftnet.observe.figures import Figures
 from craftnet.orphan import SUPERVISOR
 from craftnet.signals import HURRY
 
@@ -62,7 +61,6 @@ class Supervisor(ProcessMonitor):
     ) -> None:
         super().__init__(reactor)
         self.killTime = patience  # type: ignore[assignment]  # callLater takes fractions, too.
-        self._metrics = tempfile.mkdtemp(prefix="craftnet-metrics-")
         self._numbers = {f"worker-{number}": str(number) for number in range(workers)}
         self._options = options
         self._variable = variable
@@ -70,9 +68,10 @@ class Supervisor(ProcessMonitor):
 
     def startService(self) -> None:
         """Start them."""
+        self._figures = Figures()
         # Not before: twistd may go to the background, and be another process there, which is the one they look for.
         for name, number in self._numbers.items():
-            own = {self._variable: number, SUPERVISOR: str(os.getpid()), SHARED_DIRECTORY: self._metrics}
+            own = {self._variable: number, SUPERVISOR: str(os.getpid()), **self._figures.environment(number)}
             self.addProcess(name, command(self._options), env={**self._environ, **own})
         super().startService()
 
@@ -91,10 +90,15 @@ class Supervisor(ProcessMonitor):
         def look() -> None:
             if not self.protocols:
                 looking.stop()
-                shutil.rmtree(self._metrics, ignore_errors=True)
+                self._figures.remove()
                 ended.callback(None)
 
         looking = LoopingCall(look)
         looking.clock = self._clock
         looking.start(LOOK)
         return ended
+
+    def _monitoredProcessExited(self, name: str, reason: Failure | None = None) -> None:
+        """As in `ProcessMonitor`, which has no other place to hear of it."""
+        super()._monitoredProcessExited(name, reason)
+        self._figures.died(self._numbers[name])

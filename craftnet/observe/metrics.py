@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from craftnet.observe.deliveries import OwnDeliveries, SharedDeliveries
+from craftnet.observe.figures import DIRECTORY, join
 from craftnet.observe.lines import Lines
 from craftnet.observe.outcomes import OwnOutcomes, SharedOutcomes
-
-SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that names a folder, where prometheus-client keeps the figures of several processes."""
 
 
 class Metrics:
@@ -25,6 +22,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        shared = join()
         self.registry = CollectorRegistry()
         self._connections = Gauge(
             "craftnet_connections",
@@ -68,7 +66,6 @@ class Metrics:
         self._claims = Counter(
             "craftnet_claims", "Claims of players, by whether they agreed.", ["verdict"], registry=self.registry
         )
-        shared = SHARED_DIRECTORY in os.environ
         self._deliveries = (SharedDeliveries if shared else OwnDeliveries)(self.registry)
         self._datagrams = (SharedOutcomes if shared else OwnOutcomes)(self.registry)
         self.lines = Lines(self.registry)
@@ -119,20 +116,9 @@ class Metrics:
 
     def render(self) -> bytes:
         """All of it in the Prometheus text format, version 0.0.4; of all processes where they share a folder."""
-        directory = os.environ.get(SHARED_DIRECTORY)
+        directory = os.environ.get(DIRECTORY)
         if directory is None:
             return generate_latest(self.registry)
         everybody = CollectorRegistry()
-        _forget_the_dead(Path(directory))
         MultiProcessCollector(everybody, directory)
         return generate_latest(everybody)
-
-
-def _forget_the_dead(directory: Path) -> None:
-    """A process that ended has no connections any more; what it counted stays counted."""
-    for file in directory.glob("gauge_live*_*.db"):
-        process = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            mark_process_dead(process, str(directory))

@@ -54,7 +54,13 @@ class WorkersTests(SynchronousTestCase):
         (folder / "twisted" / "plugins" / "pretended_plugin.py").write_text(PLUGIN)
         (folder / "pretended_backend.py").write_text(BACKEND)
         paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self.environment = {"PYTHONPATH": os.pathsep.join(paths), SECRET_VARIABLE: SECRET}
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        self.environment = {
+            "PYTHONPATH": os.pathsep.join(paths),
+            SECRET_VARIABLE: SECRET,
+            "TMPDIR": str(self.temporary),
+        }
         self.port = free_port()
         self.options = ["--workers", "2", "--http", f"tcp:{self.port}:interface=127.0.0.1", "--udp", "off"]
         self.working = [*self.options, "--backend", "pretended"]
@@ -64,6 +70,10 @@ class WorkersTests(SynchronousTestCase):
         url = f"ws://127.0.0.1:{self.port}/ws/queue/{PLAYER}"
         headers = {"Authorization": f"Bearer {token()}"}
         return [connect(url, additional_headers=headers) for _ in range(number)]
+
+    def figures(self) -> set[Path]:
+        """The folders of figures that there are."""
+        return set(self.temporary.glob("craftnet-*"))
 
     def workers(self, server: Running, starting: int) -> set[int]:
         """The process ids of all workers, when `starting` more of them listen."""
@@ -83,13 +93,20 @@ class WorkersTests(SynchronousTestCase):
             workers = self.workers(server, 2)
             peers = self.watch(20)
             self.assertEqual(self.metric(r'craftnet_connections\{transport="websocket"\}'), 20.0)
+            told = self.metric(r'craftnet_deliveries_total\{transport="websocket"\}')
+            files = sorted(next(iter(self.figures())).iterdir())
 
             os.kill(workers.pop(), signal.SIGKILL)
             self.assertLess(workers, self.workers(server, 1))
             left = self.metric(r'craftnet_connections\{transport="websocket"\}')
             self.assertTrue(0 < left < 20, left)
+            peers += self.watch(20)
+            self.assertEqual(self.metric(r'craftnet_connections\{transport="websocket"\}'), left + 20)
+            self.assertEqual(self.metric(r'craftnet_deliveries_total\{transport="websocket"\}'), 2 * told)
+            self.assertEqual(sorted(next(iter(self.figures())).iterdir()), files)
 
             self.assertEqual(server.finish(), 0)
+            self.assertEqual(self.figures(), set())
             codes = set()
             for peer in peers:
                 with self.assertRaises(ConnectionClosed) as caught:
@@ -115,7 +132,7 @@ class WorkersTests(SynchronousTestCase):
                 self.assertEqual(caught.exception.rcvd.code, 1001)
 
     def test_killed_at_birth(self) -> None:
-        """A supervisor that is killed leaves no workers behind, even those that do not look for it yet."""
+        """A supervisor that is killed leaves no workers behind, even those that do not look for it yet; nor figures."""
         with running(*self.working, **self.environment) as server:
             while len(workers := children(server.process.pid)) < 2:
                 time.sleep(0.01)
@@ -126,6 +143,11 @@ class WorkersTests(SynchronousTestCase):
         for orphan in orphans:
             os.kill(orphan, signal.SIGKILL)
         self.assertEqual(orphans, [])
+        self.assertEqual(len(left := self.figures()), 1)
+        with running(*self.working, **self.environment) as server:
+            self.workers(server, 2)
+            self.assertEqual(len(self.figures()), 1)
+            self.assertFalse(left & self.figures())
 
     def test_port_taken(self) -> None:
         """Even by those who would share it."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.runner.procmon import ProcessMonitor
 
@@ -47,7 +49,12 @@ class Supervisor(ProcessMonitor):
         patience: seconds in which a worker must have stopped after SIGTERM.
     """
 
+    _log = Logger()
+
+    minRestartDelay = 1
     maxRestartDelay = 30
+    # A worker needs a second or two only to find that it cannot start.
+    threshold = 10
 
     def __init__(
         self,
@@ -68,8 +75,8 @@ class Supervisor(ProcessMonitor):
 
     def startService(self) -> None:
         """Start them."""
-        self._figures = Figures()
         # Not before: twistd may go to the background, and be another process there, which is the one they look for.
+        self._figures = Figures(self._numbers.values())
         for name, number in self._numbers.items():
             own = {self._variable: number, SUPERVISOR: str(os.getpid()), **self._figures.environment(number)}
             self.addProcess(name, command(self._options), env={**self._environ, **own})
@@ -102,3 +109,23 @@ class Supervisor(ProcessMonitor):
         """As in `ProcessMonitor`, which has no other place to hear of it."""
         super()._monitoredProcessExited(name, reason)
         self._figures.died(self._numbers[name])
+        if self.running:
+            delay = self.restart[name].getTime() - self._clock.seconds()
+            self._figures.restarted(self._numbers[name])
+            self._log.warn("{name} {end}: started again in {delay:g} s", name=name, end=_end(reason), delay=delay)
+        elif reason is not None and not reason.check(ProcessDone):
+            self._log.warn("{name} {end}", name=name, end=_end(reason))
+
+
+def _end(reason: Failure | None) -> str:
+    """How a process ended."""
+    error = None if reason is None else reason.value
+    if isinstance(error, ProcessTerminated):
+        number: int | None = error.signal
+        return f"ended with exit code {error.exitCode}" if number is None else f"was killed by {_name(number)}"
+    return "ended"
+
+
+def _name(number: int) -> str:
+    """Of a signal; not all of them have one."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

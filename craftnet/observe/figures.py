@@ -10,10 +10,12 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import values
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import mark_process_dead
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -24,13 +26,24 @@ WHOSE = "CRAFTNET_FIGURES"
 
 PREFIX = "craftnet-metrics-"
 
+RESTARTS = ("craftnet_worker_restarts", "Workers that died, and are started again.")
+"""Name and description."""
+
 
 class Figures:
-    """A folder for the figures of workers, seen from the process that starts them. Names have no underscores."""
+    """A folder for the figures of some workers, seen from the process that starts them.
 
-    def __init__(self) -> None:
+    Arguments:
+        workers: their names, without underscores.
+    """
+
+    def __init__(self, workers: Iterable[str]) -> None:
         _remove_abandoned()
         self._directory, self._hold = _folder()
+        self._restarts = MmapedDict(os.path.join(self._directory, "counter_supervisor.db"))
+        self._counts = dict.fromkeys(workers, 0)
+        for worker in self._counts:
+            self._write(worker)
 
     def environment(self, worker: str) -> dict[str, str]:
         """What a worker must find in its environment."""
@@ -40,10 +53,21 @@ class Figures:
         """It has no connections any more; what it counted stays counted."""
         mark_process_dead(worker, self._directory)
 
+    def restarted(self, worker: str) -> None:
+        """It is started again."""
+        self._counts[worker] += 1
+        self._write(worker)
+
     def remove(self) -> None:
         """Nobody counts any more."""
+        self._restarts.close()
         shutil.rmtree(self._directory, ignore_errors=True)
         os.close(self._hold)
+
+    def _write(self, worker: str) -> None:
+        name, description = RESTARTS
+        key = mmap_key(name, f"{name}_total", ["worker"], [worker], description)
+        self._restarts.write_value(key, float(self._counts[worker]), 0.0)
 
 
 def join() -> bool:

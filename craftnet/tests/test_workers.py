@@ -78,7 +78,8 @@ class WorkersTests(SynchronousTestCase):
     def workers(self, server: Running, starting: int) -> set[int]:
         """The process ids of all workers, when `starting` more of them listen."""
         for _ in range(starting):
-            server.read_until(r"HTTP and WebSocket: ")
+            said = server.read_until(r"HTTP and WebSocket: |ended with exit code \d+")[0]
+            self.assertNotIn("ended", said, server.text)
         return children(server.process.pid)
 
     def metric(self, pattern: str) -> float:
@@ -97,9 +98,11 @@ class WorkersTests(SynchronousTestCase):
             files = sorted(next(iter(self.figures())).iterdir())
 
             os.kill(workers.pop(), signal.SIGKILL)
+            number = server.read_until(r"worker-(\d) was killed by SIGKILL: started again in")[1]
             self.assertLess(workers, self.workers(server, 1))
             left = self.metric(r'craftnet_connections\{transport="websocket"\}')
             self.assertTrue(0 < left < 20, left)
+            self.assertEqual(self.metric(rf'craftnet_worker_restarts_total\{{worker="{number}"\}}'), 1.0)
             peers += self.watch(20)
             self.assertEqual(self.metric(r'craftnet_connections\{transport="websocket"\}'), left + 20)
             self.assertEqual(self.metric(r'craftnet_deliveries_total\{transport="websocket"\}'), 2 * told)

@@ -1,0 +1,147 @@
+"""Workers that die, by the clock; as processes they are in `craftnet.tests.test_workers`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.internet.interfaces import IReactorProcess
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, eventAsText
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from craftnet.observe.figures import DIRECTORY
+from craftnet.signals import HURRY
+from craftnet.supervisor import Supervisor
+
+LONG = 3600.0
+"""Seconds for which a worker runs that is well."""
+
+SLOW = 1.5
+"""Seconds that a worker needs to find that it cannot start."""
+
+
+class Process:
+    """What a supervisor holds of a worker."""
+
+    def __init__(self, protocol: ProcessProtocol, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.signals: list[str | int] = []
+        self._protocol = protocol
+        protocol.makeConnection(self)
+
+    def signalProcess(self, number: str | int) -> None:
+        """As in IProcessTransport."""
+        self.signals.append(number)
+
+    def die(self, reason: Exception | None = None) -> None:
+        """End."""
+        self._protocol.processEnded(Failure(reason or ProcessTerminated(1)))
+
+
+@implementer(IReactorProcess)
+class Reactor(Clock):
+    """Starts processes that do nothing. `started` has them all, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[Process] = []
+
+    def spawnProcess(  # type: ignore[override]  # the arguments that are used.
+        self, protocol: ProcessProtocol, executable: str, args: Sequence[str], env: Mapping[str, str], **_: Any
+    ) -> Process:
+        """As in IReactorProcess."""
+        self.started.append(Process(protocol, env))
+        return self.started[-1]
+
+
+class SupervisorTests(SynchronousTestCase):
+    """Of one worker, or two."""
+
+    def setUp(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.patch(tempfile, "tempdir", str(folder))
+        self.reactor = Reactor()
+        self.events = self.enterContext(capturedLogs())
+
+    @property
+    def said(self) -> list[str]:
+        """What the supervisor logged."""
+        own = [event for event in self.events if event.get("log_namespace", "").startswith("craftnet.")]
+        return [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in own]
+
+    def supervisor(self, workers: int = 1) -> Supervisor:
+        """Running."""
+        supervisor = Supervisor(self.reactor, workers, ["craftnet"], "NUMBER", {}, patience=5)
+        supervisor.startService()
+        return supervisor
+
+    def wait(self) -> float:
+        """Seconds until the next process is started."""
+        before, began = len(self.reactor.started), self.reactor.seconds()
+        while len(self.reactor.started) == before:
+            self.reactor.advance(0.25)
+        return self.reactor.seconds() - began
+
+    def test_waits_longer_and_longer(self) -> None:
+        """A worker whose port is taken is not started all the time; one that was well is, at once."""
+        self.supervisor()
+        waits = []
+        for _ in range(7):
+            self.reactor.advance(SLOW)
+            self.reactor.started[-1].die()
+            waits.append(self.wait())
+        self.assertEqual(waits, [1, 2, 4, 8, 16, 30, 30])
+        self.reactor.advance(LONG)
+        self.reactor.started[-1].die()
+        self.assertLess(self.wait(), 0.5)
+        self.reactor.advance(SLOW)
+        self.reactor.started[-1].die()
+        self.assertEqual(self.wait(), 1)
+
+    def test_deaths_are_told(self) -> None:
+        supervisor = self.supervisor(2)
+        first, second = self.reactor.started
+        first.die(ProcessTerminated(3))
+        second.die(ProcessTerminated(None, 9))
+        self.wait()
+        self.reactor.started[-1].die(ProcessDone(0))
+        self.assertEqual(
+            self.said,
+            [
+                "worker-0 ended with exit code 3: started again in 1 s",
+                "worker-1 was killed by SIGKILL: started again in 1 s",
+                "worker-1 ended: started again in 2 s",
+            ],
+        )
+        folder = first.environment[DIRECTORY]
+        (counted,) = MultiProcessCollector(CollectorRegistry(), folder).collect()
+        numbers = {sample.labels["worker"]: sample.value for sample in counted.samples}
+        self.assertEqual((counted.name, numbers), ("craftnet_worker_restarts", {"0": 1.0, "1": 2.0}))
+        supervisor.stopService()
+
+    def test_stops(self) -> None:
+        """SIGTERM, and the signal that no terminal sends for more haste; who did not end well then is told of."""
+        supervisor = self.supervisor(2)
+        first, second = self.reactor.started
+        ended = supervisor.stopService()
+        supervisor.hurry()
+        self.assertEqual((first.signals, second.signals), (["TERM", HURRY], ["TERM", HURRY]))
+        first.die(ProcessDone(0))
+        self.reactor.advance(5)
+        self.assertEqual(second.signals[2:], ["KILL"])
+        second.die(ProcessTerminated(None, 40))
+        self.assertNoResult(ended)
+        self.reactor.advance(1)
+        self.successResultOf(ended)
+        self.assertEqual(self.said, ["worker-1 was killed by signal 40"])
+        self.assertFalse(Path(first.environment[DIRECTORY]).exists())

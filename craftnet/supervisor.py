@@ -28,22 +28,25 @@ LOOK = 0.1
 """Seconds between looks at whether all workers have ended."""
 
 
-def command(options: Sequence[str]) -> list[str]:
+def command(options: Sequence[str], twistd: Mapping[str, Any]) -> list[str]:
     """How a worker is started.
 
     Arguments:
         options: those that were given to `twistd craftnet`.
+        twistd: its own options. Workers log what they have to say here, and are where they were started, so that
+            `--reactor` is the only one they need.
     """
-    return [sys.executable, sys.argv[0], "--nodaemon", "--pidfile=", "craftnet", *options]
+    reactor = [f"--reactor={twistd['reactor']}"] if "reactor" in twistd else []
+    return [sys.executable, sys.argv[0], *reactor, "--nodaemon", "--pidfile=", "craftnet", *options]
 
 
 class Supervisor(ProcessMonitor):
-    """Runs the workers.
+    """Runs the workers, in the folder that it is made in: twistd goes elsewhere later, and options may name files.
 
     Arguments:
         reactor: IReactorProcess and IReactorTime.
         workers: how many.
-        options: those that were given to `twistd craftnet`.
+        line: the command that starts one.
         variable: the environment variable that tells a worker which one it is, from 0.
         environ: what the workers' environment is made from.
         patience: seconds in which a worker must have stopped after SIGTERM.
@@ -60,7 +63,7 @@ class Supervisor(ProcessMonitor):
         self,
         reactor: Any,
         workers: int,
-        options: Sequence[str],
+        line: Sequence[str],
         variable: str,
         environ: Mapping[str, str],
         *,
@@ -69,9 +72,10 @@ class Supervisor(ProcessMonitor):
         super().__init__(reactor)
         self.killTime = patience  # type: ignore[assignment]  # callLater takes fractions, too.
         self._numbers = {f"worker-{number}": str(number) for number in range(workers)}
-        self._options = options
+        self._line = list(line)
         self._variable = variable
         self._environ = environ
+        self._folder = os.getcwd()
 
     def startService(self) -> None:
         """Start them."""
@@ -79,7 +83,7 @@ class Supervisor(ProcessMonitor):
         self._figures = Figures(self._numbers.values())
         for name, number in self._numbers.items():
             own = {self._variable: number, SUPERVISOR: str(os.getpid()), **self._figures.environment(number)}
-            self.addProcess(name, command(self._options), env={**self._environ, **own})
+            self.addProcess(name, self._line, env={**self._environ, **own}, cwd=self._folder)
         super().startService()
 
     def hurry(self) -> None:

@@ -221,9 +221,9 @@ def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | S
         service: Craftnet | Supervisor = build(settings, reactor, os.environ)
     else:
         check_workers(settings, reactor, os.environ)
-        from craftnet.supervisor import Supervisor  # here and not above: Twisted's process monitor imports the reactor.
+        from craftnet.supervisor import Supervisor, command  # not above: Twisted's process monitor imports the reactor.
 
-        patience = settings.drain_time + KILL_AFTER
-        service = Supervisor(reactor, workers, options.given, WORKER, os.environ, patience=patience)
+        line = command(options.given, options.parent or {})
+        service = Supervisor(reactor, workers, line, WORKER, os.environ, patience=settings.drain_time + KILL_AFTER)
     obey(reactor, service)
     return service

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -72,15 +72,20 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, **more: str) -> Iterator[Running]:
-    """`twistd --nodaemon craftnet …`"""
+def running(
+    *arguments: str,
+    command: Sequence[str] = (str(SCRIPTS / "twistd"),),
+    folder: str = "",
+    **more: str,
+) -> Iterator[Running]:
+    """`twistd --nodaemon craftnet …`, in a folder; `command` may have other options of twistd."""
     process = subprocess.Popen(
-        [SCRIPTS / "twistd", "--nodaemon", "--pidfile=", "craftnet", *arguments],
+        [*command, "--nodaemon", "--pidfile=", "craftnet", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=environment(**more),
-        cwd=tempfile.gettempdir(),
+        cwd=folder or tempfile.gettempdir(),
     )
     assert process.stdout is not None
     with process, process.stdout:

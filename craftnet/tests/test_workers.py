@@ -17,7 +17,8 @@ from websockets.sync.client import ClientConnection, connect
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.tests.live import SECRET, token
 from craftnet.tests.samples import PLAYER
-from craftnet.tests.test_twistd import PATIENCE, Running, running, twistd
+from craftnet.tests.signing import ec_key, public_pem
+from craftnet.tests.test_twistd import PATIENCE, SCRIPTS, Running, running, twistd
 
 PLUGIN = """
 from craftnet.registry import BackendPlugin
@@ -54,6 +55,7 @@ class WorkersTests(SynchronousTestCase):
         (folder / "twisted" / "plugins" / "pretended_plugin.py").write_text(PLUGIN)
         (folder / "pretended_backend.py").write_text(BACKEND)
         paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.folder = folder
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         self.environment = {
@@ -151,6 +153,19 @@ class WorkersTests(SynchronousTestCase):
             self.workers(server, 2)
             self.assertEqual(len(self.figures()), 1)
             self.assertFalse(left & self.figures())
+
+    def test_elsewhere(self) -> None:
+        """Workers are started as their supervisor was: by a path, with a key file, from here, and with that reactor."""
+        rundir = self.folder / "rundir"
+        rundir.mkdir()
+        (self.folder / "bin").symlink_to(SCRIPTS)
+        (self.folder / "key.pem").write_bytes(public_pem(ec_key()))
+        command = ["bin/twistd", "--reactor=poll", f"--rundir={rundir}"]
+        options = [*self.working, "--auth", "jwt:key=key.pem"]
+        with running(*options, command=command, folder=str(self.folder), **self.environment) as server:
+            for worker in self.workers(server, 2):
+                self.assertIn(b"--reactor=poll", Path(f"/proc/{worker}/cmdline").read_bytes().split(b"\0"))
+            self.assertEqual(server.finish(), 0)
 
     def test_port_taken(self) -> None:
         """Even by those who would share it."""

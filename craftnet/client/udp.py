@@ -8,7 +8,7 @@ from uuid import UUID
 
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
-from twisted.internet.error import CannotListenError, DNSLookupError
+from twisted.internet.error import CannotListenError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IListeningPort, IReactorUDP
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -40,8 +40,8 @@ if TYPE_CHECKING:  # for annotations only.
         """What UDP needs of the reactor."""
 
 
-_EXPECTED = (DNSLookupError, CannotListenError, OSError, ValueError, CancelledError)
-"""What may keep a session from being watched, the last when it is watched no more; anything else is a bug."""
+_EXPECTED = (DNSLookupError, CannotListenError, OSError, ValueError, CancelledError, ConnectingCancelledError)
+"""What may keep a session from being watched, the last two when it is watched no more; anything else is a bug."""
 
 PATIENCE = 3.0
 """Seconds within which the server must answer with datagrams; after that, UDP is taken to be blocked somewhere."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.trial.unittest import TestCase
 
 from craftnet.interfaces import IRevocationListener
@@ -32,6 +33,42 @@ async def until(condition: Callable[[], object]) -> None:
 def fellow(key: UUID) -> UUID:
     """Another id, of the same partition."""
     return next(other for other in iter(uuid4, None) if partition_of(other) == partition_of(key))
+
+
+class _Way(ProxyServer):
+    """One connection through the dam."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """From the node."""
+        cast(Dam, self.factory).asked += data
+        super().dataReceived(data)
+
+
+class Dam(ProxyFactory):
+    """Stands between a node and Redis. Closed, it holds what Redis answers; `asked` is all that nodes sent."""
+
+    noisy = False
+    protocol = _Way
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.asked = b""
+        self._ways: list[Any] = []
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """One more connection."""
+        self._ways.append(super().buildProtocol(addr))
+        return self._ways[-1]
+
+    def close(self) -> None:
+        """Nothing comes back any more."""
+        for way in self._ways:
+            way.peer.transport.pauseProducing()
+
+    def open(self) -> None:
+        """What was held comes, and all that follows."""
+        for way in self._ways:
+            way.peer.transport.resumeProducing()
 
 
 class RedisTestCase(TestCase):

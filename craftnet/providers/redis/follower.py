@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +15,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from craftnet.errors import Unavailable
+from craftnet.providers.redis import scripts
 from craftnet.providers.redis.era import ask_data_set, ask_era
 from craftnet.providers.redis.keys import Keys, partition_of
-from craftnet.providers.redis.ledger import Ledger
+from craftnet.providers.redis.ledger import Kept, Ledger
 from craftnet.providers.redis.link import Link, Value
+from craftnet.providers.redis.marks import Mark, Marks
 from craftnet.providers.redis.topics import Topics
 
 BLOCK = 5.0
@@ -32,6 +34,9 @@ PRUNE = 1.0
 
 LOOK = 1.0
 """Seconds after which the question that Redis holds is looked at: another connection may have made it a wrong one."""
+
+COUNT = 5.0
+"""Seconds after which the numbers of the changes are looked at: what was trimmed last shows in them only."""
 
 RETRY = 0.2
 """Seconds until Redis is asked again."""
@@ -63,7 +68,8 @@ class Follower(Service):
         self._watched = watched
         self._topics = {topics.subject.name: topics for topics, _ in watched}
         self._reactor = reactor
-        self._positions: dict[int, bytes] = {}
+        self._marks = Marks()
+        self._counted = 0.0
         # Which partitions the question that Redis holds now is about.
         self._asked: frozenset[int] = frozenset()
         self._generation = 0
@@ -102,11 +108,9 @@ class Follower(Service):
         if self._again is not None and self._again.active():
             self._again.cancel()
 
-    def follow(self, key: UUID, position: bytes) -> None:
-        """Read the partition of `key` from `position` on, if it is not read already."""
-        partition = partition_of(key)
-        if partition not in self._positions:
-            self._positions[partition] = position
+    def follow(self, key: UUID, mark: Mark) -> None:
+        """Read the partition of `key` from `mark` on, if it is not read already."""
+        self._marks.follow(partition_of(key), mark)
         self._interrupt()
 
     def _connections(self) -> tuple[int, int]:
@@ -114,7 +118,7 @@ class Follower(Service):
 
     def _interrupt(self) -> None:
         """Make Redis answer the question that it holds, if there is more to ask by now."""
-        asked_all = self._asked >= self._positions.keys() and self._compared == self._connections()
+        asked_all = self._asked >= self._marks.partitions and self._compared == self._connections()
         if self._client is None or self._interrupting or asked_all:
             return
         self._interrupting = True
@@ -145,6 +149,8 @@ class Follower(Service):
                 await self._catch_up()
                 while self.running and self._compared == self._connections():
                     await self._turn(BLOCK)
+                    await self._count()
+                    await self._mend()
             except Unavailable:
                 self._client = None
                 await deferLater(self._reactor, RETRY)
@@ -159,23 +165,51 @@ class Follower(Service):
         anew = self._data_set not in (None, data_set)
         if anew:
             self._log.warn("Redis has another data set than before: {name}", name=data_set)
-        for partition in tuple(self._positions):
-            newest = await self._asking.ask("XREVRANGE", self._keys.changes(partition), "+", "-", "COUNT", 1)
-            end = newest[0][0] if newest else b"0-0"
-            if _order(end) < _order(self._positions.get(partition, end)):
-                self._positions[partition] = end  # the stream has lost its end, or is another one.
-        await self._drain()
+        ends = await self._ends()
+        self._marks.replaced(ends)
+        await self._read_to(ends)
+        self._marks.gaps.clear()  # all that is watched is compared.
         for topics, ledger in self._watched:
-            await self._compare(topics, ledger, anew)
+            await self._compare(topics, ledger, topics.watched(), anew)
         self._data_set, self._era, self._compared, self._client = data_set, era, connections, client
 
-    async def _drain(self) -> None:
-        while await self._turn(None):
-            pass
+    async def _ends(self) -> dict[int, Mark]:
+        """Where the streams end that are read."""
+        partitions = tuple(self._marks.partitions)
+        names = [self._keys.changes(partition) for partition in partitions]
+        answers = await self._asking.run(scripts.ENDS, [self._keys.numbers, *names], ())
+        ends = [Mark(entry, int(number)) for entry, number in answers]
+        return dict(zip(partitions, ends, strict=True))
 
-    async def _compare(self, topics: AnyTopics, ledger: AnyLedger, anew: bool) -> None:
+    async def _read_to(self, ends: Mapping[int, Mark]) -> None:
+        """Read on until there, as far as there is anything."""
+        behind = self._marks.behind(ends)
+        while behind:
+            told = await self._turn(None)
+            behind = self._marks.behind({partition: ends[partition] for partition in behind & told})
+
+    async def _count(self) -> None:
+        """Now and then: when the newest changes were trimmed, no later one shows that they are missing."""
+        now = self._reactor.seconds()
+        if now - self._counted < COUNT:
+            return
+        self._counted = now
+        before, ends = self._marks.numbers(), await self._ends()
+        await self._read_to(ends)
+        self._marks.counted(before, ends)
+
+    async def _mend(self) -> None:
+        """Compare what is watched in the partitions with gaps."""
+        while self._marks.gaps:
+            partitions, self._marks.gaps = self._marks.gaps, set()
+            self._log.warn("changes of {count} partitions were trimmed before they were read", count=len(partitions))
+            for topics, ledger in self._watched:
+                keys = [key for key in topics.watched() if partition_of(key) in partitions]
+                await self._compare(topics, ledger, keys, False)
+
+    async def _compare(self, topics: AnyTopics, ledger: AnyLedger, wanted: Iterable[UUID], anew: bool) -> None:
         """Tell what changed while nobody could hear it."""
-        keys = list(topics.watched())
+        keys = list(wanted)
         while keys:
             some, keys = keys[:AT_ONCE], keys[AT_ONCE:]
             held = {key: topics.version(key) for key in some}
@@ -185,7 +219,9 @@ class Follower(Service):
             except FirstError as error:
                 error.subFailure.raiseException()
             ahead = []
-            for key, state in answers:
+            ends: dict[int, Mark] = {}
+            for key, kept in answers:
+                state = kept.state
                 found = topics.subject.version(state)
                 if anew or found < held[key]:
                     # Versions began again, or a replica that is the master now missed the newest ones.
@@ -194,54 +230,54 @@ class Follower(Service):
                     topics.replaced(key, state)  # it missed some, too, if it has other ones in their place.
                 elif found > held[key]:
                     ahead.append((key, state))
+                    ends[partition_of(key)] = kept.end  # of what was asked last, so that none is further.
             # What is only new, and not lost, is in the streams by now, and is told in full.
-            await self._drain()
+            await self._read_to(ends)
             for key, state in ahead:
                 topics.reached(key, state)
 
-    async def _look(self, ledger: AnyLedger, key: UUID) -> tuple[UUID, Any]:
-        return key, (await ledger.look(key)).state
+    async def _look(self, ledger: AnyLedger, key: UUID) -> tuple[UUID, Kept[Any]]:
+        return key, await ledger.look(key)
 
-    async def _turn(self, wait: float | None) -> bool:
-        """Read once; whether anything was there."""
+    async def _turn(self, wait: float | None) -> set[int]:
+        """Read once; the partitions in which anything was there."""
         self._prune()
-        self._asked = frozenset(self._positions)
+        self._asked = frozenset(self._marks.partitions)
         if not self._asked:
             if wait is not None:
                 # Something must be asked, so that it can be interrupted, and a dead connection shows.
                 await self._read((self._keys.nothing,), (b"$",), wait)
-            return False
+            return set()
         partitions = sorted(self._asked)
         names = [self._keys.changes(partition) for partition in partitions]
         by_name = {name.encode(): partition for name, partition in zip(names, partitions, strict=True)}
-        answer = await self._read(names, [self._positions[partition] for partition in partitions], wait)
-        for name, entries in answer or ():
-            self._positions[by_name[name]] = entries[-1][0]
-            for _, fields in entries:
+        answer = await self._read(names, [self._marks.entry(partition) for partition in partitions], wait)
+        told = {by_name[name]: entries for name, entries in answer or ()}
+        for partition, entries in told.items():
+            for name, values in entries:
+                fields = dict(zip(values[::2], values[1::2], strict=False))
+                self._marks.heard(partition, name, fields)
                 self._dispatch(fields)
-        return bool(answer)
+        return set(told)
 
     def _prune(self) -> None:
         now = self._reactor.seconds()
         if now - self._pruned >= PRUNE:
             self._pruned = now
-            wanted = {partition_of(key) for topics, _ in self._watched for key in topics.watched()}
-            for partition in self._positions.keys() - wanted:
-                del self._positions[partition]
+            self._marks.keep({partition_of(key) for topics, _ in self._watched for key in topics.watched()})
 
     async def _read(self, names: Iterable[str], positions: Iterable[bytes], wait: float | None) -> Any:
         blocked: tuple[Value, ...] = () if wait is None else ("BLOCK", round(wait * 1000))
         question = ("XREAD", "COUNT", BATCH, *blocked, "STREAMS", *names, *positions)
         return await self._blocking.ask(*question, generation=self._generation)
 
-    def _dispatch(self, fields: Sequence[bytes]) -> None:
-        entry = dict(zip(fields[::2], fields[1::2], strict=False))
+    def _dispatch(self, fields: Mapping[bytes, bytes]) -> None:
         try:
-            topics = self._topics[entry[b"kind"].decode()]
-            key, version = UUID(entry[b"id"].decode()), int(entry[b"version"])
+            topics = self._topics[fields[b"kind"].decode()]
+            key, version = UUID(fields[b"id"].decode()), int(fields[b"version"])
             if key not in topics:
                 return
-            change = topics.subject.read_change(entry[b"change"]) if version else None
+            change = topics.subject.read_change(fields[b"change"]) if version else None
         except (KeyError, ValueError, msgspec.DecodeError) as error:
             self._log.error("a change in Redis is not ours: {error}", error=error)
             return
@@ -258,9 +294,3 @@ class Follower(Service):
         if self.running:
             self._client = None
             self._reactor.callLater(RETRY, self._begin)
-
-
-def _order(position: bytes) -> tuple[int, int]:
-    """Of an entry in its stream."""
-    milliseconds, _, number = position.partition(b"-")
-    return int(milliseconds), int(number)

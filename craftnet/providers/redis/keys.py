@@ -75,6 +75,11 @@ class Keys:
         return f"{self._prefix}:changes:{partition}"
 
     @property
+    def numbers(self) -> str:
+        """A hash: of each of these streams, the number of the newest change. They have no gaps: a reader counts."""
+        return f"{self._prefix}:numbers"
+
+    @property
     def revoked(self) -> str:
         """A sorted set: the tokens (t…) and players (p…) that are revoked, by when that is over."""
         return f"{self._prefix}:revoked"

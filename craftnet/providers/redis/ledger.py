@@ -18,6 +18,7 @@ from craftnet.positions import KEPT, REACH
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.keys import Keys, partition_of
 from craftnet.providers.redis.link import Link, Value
+from craftnet.providers.redis.marks import Mark
 from craftnet.providers.redis.settings import RedisSettings
 from craftnet.providers.redis.subjects import Change, Listener, State, Subject
 from craftnet.state import QueueEntry, QueueState, SessionState
@@ -42,11 +43,11 @@ class Kept(Struct, Generic[State], frozen=True):
     """What Redis keeps of one thing.
 
     Attributes:
-        position: the newest entry of the stream of its partition at that moment.
+        end: where the stream of its partition ended at that moment.
     """
 
     state: State
-    position: bytes
+    end: Mark
 
 
 class _Step(Struct, Generic[Change], frozen=True):
@@ -93,9 +94,10 @@ class Ledger(Generic[State, Change, Listener]):
             self._keys.state(self._subject.name, key),
             self._keys.floor(self._subject.name),
             self._keys.changes(partition_of(key)),
+            self._keys.numbers,
         ]
-        version, state, position = await self._link.run(scripts.LOOK, names, ())
-        return Kept(self._state(key, version, state), position)
+        version, state, entry, number = await self._link.run(scripts.LOOK, names, ())
+        return Kept(self._state(key, version, state), Mark(entry, int(number)))
 
     async def place(self, session_id: UUID) -> QueueEntry | None:
         """What a session waits as; raises as `look` does."""
@@ -192,6 +194,7 @@ class Ledger(Generic[State, Change, Listener]):
             self._keys.waiters,
             self._keys.due(name),
             self._keys.changes(partition_of(key)),
+            self._keys.numbers,
             *((self._keys.recent(name, key),) if self._subject.recalled else ()),
         ]
         claims = _sessions(plan.after)

@@ -1,12 +1,24 @@
 """What Redis does in one step, in Lua. A script runs as a whole or, when memory is out, does nothing."""
 
 LOOK = b"""
--- keys: state, floor, stream. Answers: version, state, newest entry of the stream.
+-- keys: state, floor, stream, numbers. Answers: version, state, newest entry of the stream, its newest number.
 local version, state = unpack(redis.call('HMGET', KEYS[1], 'version', 'state'))
 local newest = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)
-return {version or redis.call('GET', KEYS[2]) or '0', state, newest[1] and newest[1][1] or '0-0'}
+local number = redis.call('HGET', KEYS[4], KEYS[3]) or '0'
+return {version or redis.call('GET', KEYS[2]) or '0', state, newest[1] and newest[1][1] or '0-0', number}
 """
 """The position is read with the state, so that nothing falls between the two."""
+
+ENDS = b"""
+-- keys: numbers, streams. Answers: of each stream its newest entry, and the number of its newest change.
+local ends = {}
+for i = 2, #KEYS do
+  local newest = redis.call('XREVRANGE', KEYS[i], '+', '-', 'COUNT', 1)
+  ends[i - 1] = {newest[1] and newest[1][1] or '0-0', redis.call('HGET', KEYS[1], KEYS[i]) or '0'}
+end
+return ends
+"""
+"""The two differ when the newest changes were trimmed."""
 
 READ = b"""
 -- keys: state, floor, seen, waiters. arguments: number of event ids, event ids, session ids.
@@ -24,7 +36,7 @@ return {version or redis.call('GET', KEYS[2]) or '0', state, known, holders}
 """
 
 COMMIT = b"""
--- keys: state, floor, seen, waiters, due, stream, and recent changes of a kind that is recalled.
+-- keys: state, floor, seen, waiters, due, stream, numbers, and recent changes of a kind that is recalled.
 -- arguments: version read, version now, state, id, when to forget, seconds and number of ids remembered, backlog, kind,
 --   seconds and number of changes recalled, number of changes, (event id, version, change) for each, number of claims,
 --   (session, place) for each, sessions that wait no more.
@@ -43,12 +55,13 @@ redis.call('ZADD', KEYS[5], ARGV[5], ARGV[4])
 for i = 13, at - 1, 3 do
   redis.call('ZADD', KEYS[3], ARGV[i + 1], ARGV[i])
   local entry = redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[8], '*',
-                           'kind', ARGV[9], 'id', ARGV[4], 'version', ARGV[i + 1], 'change', ARGV[i + 2])
-  if KEYS[7] then redis.call('RPUSH', KEYS[7], ARGV[i + 1] .. ' ' .. entry) end
+                           'kind', ARGV[9], 'id', ARGV[4], 'version', ARGV[i + 1], 'change', ARGV[i + 2],
+                           'number', redis.call('HINCRBY', KEYS[7], KEYS[6], 1))
+  if KEYS[8] then redis.call('RPUSH', KEYS[8], ARGV[i + 1] .. ' ' .. entry) end
 end
-if KEYS[7] then
-  redis.call('LTRIM', KEYS[7], -ARGV[11], -1)
-  redis.call('EXPIRE', KEYS[7], ARGV[10])
+if KEYS[8] then
+  redis.call('LTRIM', KEYS[8], -ARGV[11], -1)
+  redis.call('EXPIRE', KEYS[8], ARGV[10])
 end
 redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[7]))
 redis.call('EXPIRE', KEYS[3], ARGV[6])
@@ -78,7 +91,8 @@ return found
 """
 
 FORGET = b"""
--- keys: state, floor, waiters, due, stream, due of the materials, recent changes. arguments: id, now, kind, backlog.
+-- keys: state, floor, waiters, due, stream, due of the materials, recent changes, numbers.
+-- arguments: id, now, kind, backlog.
 -- Answers: 1 if it was forgotten.
 local due = redis.call('ZSCORE', KEYS[4], ARGV[1])
 if not due or tonumber(due) > tonumber(ARGV[2]) then return 0 end
@@ -93,7 +107,8 @@ if ARGV[3] == 'queue' and version then
   end
 end
 if ARGV[3] == 'session' then redis.call('ZADD', KEYS[6], 'XX', 0, ARGV[1]) end
-redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', 'kind', ARGV[3], 'id', ARGV[1], 'version', '0')
+redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', 'kind', ARGV[3], 'id', ARGV[1], 'version', '0',
+           'number', redis.call('HINCRBY', KEYS[8], KEYS[5], 1))
 return 1
 """
 """Asked for by every node; the first one does it.

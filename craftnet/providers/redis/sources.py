@@ -76,7 +76,7 @@ class _RedisSource(Generic[State, Change, Listener]):
             self._topics.remove(key, listener)
             raise
         if key in self._topics:
-            self._follower.follow(key, kept.position)
+            self._follower.follow(key, kept.end)
         return self._topics.answered(key, listener, kept.state)
 
 

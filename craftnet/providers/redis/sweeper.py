@@ -82,6 +82,7 @@ class Sweeper(TimerService):
                 self._keys.changes(partition_of(key)),
                 self._keys.due("materials"),
                 self._keys.recent(subject, key),
+                self._keys.numbers,
             ]
             arguments = (str(key), f"{now:.3f}", subject, self._settings.backlog)
             await self._link.run(scripts.FORGET, names, arguments)

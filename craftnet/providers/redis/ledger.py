@@ -28,7 +28,10 @@ ATTEMPTS = 50
 """How often something is tried again because another node was faster."""
 
 AT_ONCE = 128
-"""How many things' events of one call are applied at the same time."""
+"""To how many things of one kind events are applied at the same time.
+
+Redis does one after the other anyway; what waits in its queue for longer than the timeout would count as lost.
+"""
 
 _encode = msgspec.json.Encoder().encode
 _read_entry = msgspec.json.Decoder(QueueEntry).decode
@@ -83,6 +86,7 @@ class Ledger(Generic[State, Change, Listener]):
         self._link = link
         self._settings = settings
         self._clock = clock
+        self._room = DeferredSemaphore(AT_ONCE)
 
     async def look(self, key: UUID) -> Kept[State]:
         """What is known of one thing.
@@ -125,10 +129,9 @@ class Ledger(Generic[State, Change, Listener]):
                 runs.setdefault(self._subject.key(event), []).append(index)
             except EventRejected as error:
                 outcomes[index] = rejected(str(error))
-        room = DeferredSemaphore(AT_ONCE)
 
         async def run(key: UUID, indices: Sequence[int]) -> None:
-            async with room:
+            async with self._room:
                 applied = await self._apply(key, [events[index] for index in indices])
             for index, outcome in zip(indices, applied, strict=True):
                 outcomes[index] = outcome

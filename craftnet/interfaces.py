@@ -80,6 +80,15 @@ class ISessionSource(_IEventApplier):
         """A Deferred of the number of sessions kept, finished ones included."""
 
 
+class IWhole(Interface):
+    """What a source of sessions is, too, when it can keep the materials of a start in one step with the session."""
+
+    materials: IMaterialSource = Attribute("The `IMaterialSource` which keeps them.")
+
+    def apply_whole(events: Sequence[Event]) -> Deferred[list[Outcome]]:
+        """As `apply`; and those starts that are not rejected `materials` is given, too. No start is half applied."""
+
+
 class IMaterialSource(_IEventApplier):
     """Where the materials of sessions are kept.
 

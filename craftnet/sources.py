@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from craftnet.events import Event, MaterialsUpdate, Outcome, QueueUpdate, SessionStart, Verdict
-from craftnet.interfaces import IBackend, IMaterialSource, IQueueSource, IRecall, ISessionSource
+from craftnet.interfaces import IBackend, IMaterialSource, IQueueSource, IRecall, ISessionSource, IWhole
 from craftnet.state import MaterialsChange, QueueChange
 
 
@@ -39,15 +39,16 @@ class Sources(Struct, frozen=True):
         outcomes: list[Outcome] = []
         for source, run in groupby(events, self._responsible):
             batch = list(run)
-            verdicts = await source.apply(batch)
-            started = [
-                event
-                for event, outcome in zip(batch, verdicts, strict=True)
-                if isinstance(event.data, SessionStart) and outcome.verdict is not Verdict.REJECTED
-            ]
-            if started:
-                await self.materials.apply(started)
-            outcomes.extend(verdicts)
+            outcomes += await (self._live(batch) if source is self.sessions else source.apply(batch))
+        return outcomes
+
+    async def _live(self, events: Sequence[Event]) -> list[Outcome]:
+        """Events of sessions' lives; those which start one are the materials' business, too."""
+        if IWhole.providedBy(self.sessions) and self.sessions.materials is self.materials:
+            return await self.sessions.apply_whole(events)
+        outcomes = await self.sessions.apply(events)
+        if begun := started(events, outcomes):
+            await self.materials.apply(begun)
         return outcomes
 
     async def recall_materials(self, session_id: UUID, version: int) -> Sequence[MaterialsChange]:
@@ -66,6 +67,15 @@ class Sources(Struct, frozen=True):
                 return self.materials
             case _:
                 return self.sessions
+
+
+def started(events: Sequence[Event], outcomes: Sequence[Outcome]) -> list[Event]:
+    """Those of `events` which start a session: their materials are to be kept, if they are not already."""
+    return [
+        event
+        for event, outcome in zip(events, outcomes, strict=True)
+        if isinstance(event.data, SessionStart) and outcome.verdict is not Verdict.REJECTED
+    ]
 
 
 async def _recall(source: object, key: UUID, version: int) -> Sequence[Any]:

@@ -9,19 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from craftnet import stock, waiting
 from craftnet.errors import ConfigurationError, Unavailable
-from craftnet.interfaces import IBackend, IBackendFactory
+from craftnet.interfaces import IBackend, IBackendFactory, IWhole
 from craftnet.messages import MaterialNotification, MaterialProblem, QueueNews
 from craftnet.providers.redis import sweeper
 from craftnet.providers.redis.backend import RedisBackend, RedisFactory, RedissFactory
 from craftnet.providers.redis.keys import PARTITIONS, partition_of
 from craftnet.providers.redis.subjects import MATERIALS, QUEUES
 from craftnet.providers.redis.topics import Topics
+from craftnet.sources import Sources
 from craftnet.state import MaterialsState, QueueState
 from craftnet.tests.contracts import (
     ACCEPTED,
@@ -221,6 +223,51 @@ class KeepingTests(RedisTestCase):
         await node.sessions.apply([event(start())])
         await until(lambda: listener.heard)
         self.assertEqual(len(self.flushLoggedErrors()), 0)
+
+
+class WholeTests(RedisTestCase):
+    """A session starts with its materials, or not at all."""
+
+    durable = True
+
+    async def test_interfaces(self) -> None:
+        node = self.backend()
+        verifyObject(IWhole, node.sessions)
+        outcomes = await node.sessions.apply_whole([event(start()), event(progress(5.0), NOW + 1), event(start())])
+        self.assertEqual([outcome.verdict for outcome in outcomes], [ACCEPTED, ACCEPTED, REJECTED])
+        self.assertEqual((await node.materials.get(SESSION)).version, 1)
+
+    async def test_the_materials_cannot_be_kept(self) -> None:
+        """Not even their sorted set of dates is ours: the session does not start either."""
+        node, begun = self.backend(), event(start())
+        for name in ("due:materials", f"seen:materials:{SESSION}", f"recent:materials:{SESSION}"):
+            self.server.command("SET", f"test:{name}", "a string")
+            (outcome,) = await Sources.of(node).apply([begun])
+            self.assertEqual(outcome.verdict, REJECTED)
+            self.assertIsNone(await node.sessions.get(SESSION))
+            self.server.command("DEL", f"test:{name}")
+        (outcome,) = await Sources.of(node).apply([begun])
+        self.assertEqual((outcome.verdict, (await node.materials.get(SESSION)).version), (ACCEPTED, 1))
+
+    async def test_redis_dies_meanwhile(self) -> None:
+        """As soon as the first session has started, many others are on their way."""
+        node = self.backend()
+        sources = Sources.of(node)
+        sessions = [uuid4() for _ in range(100)]
+        starts = [event(start(session)) for session in sessions]
+        posts = [Deferred.fromCoroutine(sources.apply([one])) for one in starts]
+        for post in posts:
+            post.addErrback(lambda failure: failure.trap(Unavailable) and None)
+        await until(lambda: self.server.command("ZCARD", "test:due:session") != b":0\r\n")
+        self.server.kill()
+        await gatherResults(posts)
+        self.server.start()
+        await until(lambda: node.epoch)
+        for session in sessions:
+            state, stock = await node.sessions.get(session), await node.materials.get(session)
+            self.assertEqual(state is not None, stock.version == 1)
+        outcomes = await sources.apply(starts)
+        self.assertLessEqual({outcome.verdict for outcome in outcomes}, {ACCEPTED, DUPLICATE})
 
 
 class FactoryTests(SynchronousTestCase):

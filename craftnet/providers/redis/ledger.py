@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Generic
+from collections.abc import Sequence
+from typing import Any, Generic
 from uuid import UUID
 
 import msgspec
@@ -13,16 +13,17 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from craftnet.errors import EventRejected, Unavailable
-from craftnet.events import ACCEPTED, DUPLICATE, Event, Outcome, rejected
+from craftnet.events import ACCEPTED, Event, Outcome, rejected
 from craftnet.positions import KEPT, REACH
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.keys import Keys, partition_of
-from craftnet.providers.redis.link import Link, Value
+from craftnet.providers.redis.link import Link, Unreadable, Value
 from craftnet.providers.redis.marks import Mark
+from craftnet.providers.redis.plans import Plan, plan
 from craftnet.providers.redis.settings import RedisSettings
 from craftnet.providers.redis.subjects import Change, Listener, State, Subject
+from craftnet.sources import started
 from craftnet.state import QueueEntry, QueueState, SessionState
-from craftnet.waiting import check_holder
 
 ATTEMPTS = 50
 """How often something is tried again because another node was faster."""
@@ -38,10 +39,6 @@ _read_entry = msgspec.json.Decoder(QueueEntry).decode
 _log = Logger()
 
 
-class _Unreadable(Unavailable):
-    """What Redis keeps of a thing is not ours."""
-
-
 class Kept(Struct, Generic[State], frozen=True):
     """What Redis keeps of one thing.
 
@@ -53,21 +50,11 @@ class Kept(Struct, Generic[State], frozen=True):
     end: Mark
 
 
-class _Step(Struct, Generic[Change], frozen=True):
-    """An event that was accepted, and what came of it."""
+class _Part(Struct, frozen=True):
+    """What is to be kept of one thing, as the script takes it."""
 
-    event_id: UUID
-    version: int
-    change: Change
-
-
-class _Plan(Struct, Generic[State, Change], frozen=True):
-    """What a run of events makes of one thing."""
-
-    before: State
-    after: State
-    steps: Sequence[_Step[Change]]
-    outcomes: Sequence[Outcome]
+    names: Sequence[str]
+    arguments: Sequence[Value]
 
 
 class Ledger(Generic[State, Change, Listener]):
@@ -100,7 +87,7 @@ class Ledger(Generic[State, Change, Listener]):
             self._keys.changes(partition_of(key)),
             self._keys.numbers,
         ]
-        version, state, entry, number = await self._link.run(scripts.LOOK, names, ())
+        version, state, entry, number = await self._run(key, scripts.LOOK, names, ())
         return Kept(self._state(key, version, state), Mark(entry, int(number)))
 
     async def place(self, session_id: UUID) -> QueueEntry | None:
@@ -111,7 +98,7 @@ class Ledger(Generic[State, Change, Listener]):
         """What followed `version` of one thing, as far as it is known; raises as `look` does."""
         names = [self._keys.recent(self._subject.name, key), self._keys.changes(partition_of(key))]
         try:
-            return [self._subject.read_change(one) for one in await self._link.run(scripts.RECALL, names, (version,))]
+            return [self._subject.read_change(one) for one in await self._run(key, scripts.RECALL, names, (version,))]
         except msgspec.DecodeError as error:
             raise self._unreadable(key, error) from None
 
@@ -120,8 +107,12 @@ class Ledger(Generic[State, Change, Listener]):
         number: int = await self._link.ask("ZCARD", self._keys.due(self._subject.name))
         return number
 
-    async def apply(self, events: Sequence[Event]) -> list[Outcome]:
-        """As in the interfaces. Things are independent of each other; of each, the events stay in order."""
+    async def apply(self, events: Sequence[Event], materials: Ledger[Any, Any, Any] | None = None) -> list[Outcome]:
+        """As in the interfaces. Things are independent of each other; of each, the events stay in order.
+
+        Arguments:
+            materials: where those are kept that a session starts with, in one step with the session, if they are.
+        """
         outcomes: list[Outcome] = [ACCEPTED] * len(events)
         runs: dict[UUID, list[int]] = {}
         for index, event in enumerate(events):
@@ -132,7 +123,7 @@ class Ledger(Generic[State, Change, Listener]):
 
         async def run(key: UUID, indices: Sequence[int]) -> None:
             async with self._room:
-                applied = await self._apply(key, [events[index] for index in indices])
+                applied = await self._apply(key, [events[index] for index in indices], materials)
             for index, outcome in zip(indices, applied, strict=True):
                 outcomes[index] = outcome
 
@@ -140,17 +131,23 @@ class Ledger(Generic[State, Change, Listener]):
         await _all_of(tasks)
         return outcomes
 
-    async def _apply(self, key: UUID, events: Sequence[Event]) -> Sequence[Outcome]:
+    async def _apply(
+        self, key: UUID, events: Sequence[Event], materials: Ledger[Any, Any, Any] | None
+    ) -> Sequence[Outcome]:
         for _ in range(ATTEMPTS):
             try:
-                plan = await self._plan(key, events)
-            except _Unreadable as error:  # that does not pass: events of other things must not wait for these.
+                planned = await self._plan(key, events)
+                parts = self._parts(key, planned)
+                begun = () if materials is None else started(events, planned.outcomes)
+                if materials is not None and begun:
+                    parts += materials._parts(key, await materials._plan(key, begun))
+                if not parts or await self._commit(key, parts):
+                    return planned.outcomes
+            except Unreadable as error:  # that does not pass: events of other things must not wait for these.
                 return [rejected(error.message)] * len(events)
-            if not plan.steps or await self._commit(key, plan):
-                return plan.outcomes
         raise Unavailable("Too many nodes change the same thing at the same time.")
 
-    async def _plan(self, key: UUID, events: Sequence[Event]) -> _Plan[State, Change]:
+    async def _plan(self, key: UUID, events: Sequence[Event]) -> Plan[State, Change]:
         name = self._subject.name
         names = [
             self._keys.state(name, key),
@@ -160,35 +157,15 @@ class Ledger(Generic[State, Change, Listener]):
         ]
         ids = [event.event_id.bytes for event in events]
         sessions = [] if name != "queue" else [str(event.session_id) for event in events]
-        version, state, known, holders = await self._link.run(scripts.READ, names, [len(ids), *ids, *sessions])
-        seen = {event.event_id for event, flag in zip(events, known, strict=True) if flag}
+        version, state, known, holders = await self._run(key, scripts.READ, names, [len(ids), *ids, *sessions])
+        seen = [event.event_id for event, flag in zip(events, known, strict=True) if flag]
         places = [self._place(key, holder) for holder in holders] or [None] * len(events)
-        return self._fold(self._state(key, version, state), events, seen, places)
+        return plan(self._subject, self._state(key, version, state), events, seen, places)
 
-    def _fold(
-        self, before: State, events: Sequence[Event], seen: set[UUID], places: Iterable[QueueEntry | None]
-    ) -> _Plan[State, Change]:
-        state = before
-        steps: list[_Step[Change]] = []
-        outcomes: list[Outcome] = []
-        for event, place in zip(events, places, strict=True):
-            if event.event_id in seen:
-                outcomes.append(DUPLICATE)
-                continue
-            try:
-                check_holder(place, event)
-                change = self._subject.advance(state, event)
-            except EventRejected as error:
-                outcomes.append(rejected(str(error)))
-                continue
-            state = self._subject.after(change)
-            seen.add(event.event_id)
-            steps.append(_Step(event.event_id, self._subject.version(state), change))
-            outcomes.append(ACCEPTED)
-        return _Plan(before, state, steps, outcomes)
-
-    async def _commit(self, key: UUID, plan: _Plan[State, Change]) -> bool:
-        """Whether it was written; not when somebody else was faster."""
+    def _parts(self, key: UUID, planned: Plan[State, Change]) -> list[_Part]:
+        """What is to be written, if anything is."""
+        if not planned.steps:
+            return []
         name, settings = self._subject.name, self._settings
         names = [
             self._keys.state(name, key),
@@ -198,30 +175,42 @@ class Ledger(Generic[State, Change, Listener]):
             self._keys.due(name),
             self._keys.changes(partition_of(key)),
             self._keys.numbers,
-            *((self._keys.recent(name, key),) if self._subject.recalled else ()),
+            self._keys.recent(name, key),
         ]
-        claims = _sessions(plan.after)
+        claims = _sessions(planned.after)
         arguments: list[Value] = [
-            self._subject.version(plan.before),
-            self._subject.version(plan.after),
-            _encode(plan.after),
+            self._subject.version(planned.before),
+            self._subject.version(planned.after),
+            _encode(planned.after),
             str(key),
-            f"{self._clock.seconds() + self._keep(plan.after):.3f}",
+            f"{self._clock.seconds() + self._keep(planned.after):.3f}",
             max(1, round(settings.memory)),
             settings.remembered,
             settings.backlog,
             name,
             round(REACH),
-            KEPT,
-            len(plan.steps),
+            KEPT if self._subject.recalled else 0,
+            len(planned.steps),
         ]
-        for step in plan.steps:
+        for step in planned.steps:
             arguments += (step.event_id.bytes, step.version, _encode(step.change))
         arguments.append(len(claims))
         for session_id, entry in claims.items():
             arguments += (session_id, f"{key}{_encode(entry).decode()}")
-        arguments += sorted(_sessions(plan.before).keys() - claims.keys())
-        return bool(await self._link.run(scripts.COMMIT, names, arguments))
+        arguments += sorted(_sessions(planned.before).keys() - claims.keys())
+        return [_Part(names, [len(arguments), *arguments])]
+
+    async def _commit(self, key: UUID, parts: Sequence[_Part]) -> bool:
+        """Whether all of them were written; none is when somebody else was faster."""
+        names = [name for part in parts for name in part.names]
+        arguments = [argument for part in parts for argument in part.arguments]
+        return bool(await self._run(key, scripts.COMMIT, names, arguments))
+
+    async def _run(self, key: UUID, script: bytes, names: Sequence[str], arguments: Sequence[Value]) -> Any:
+        try:
+            return await self._link.run(script, names, arguments)
+        except Unreadable as error:
+            raise self._unreadable(key, error) from None
 
     def _keep(self, state: State) -> float:
         """Seconds."""
@@ -229,16 +218,18 @@ class Ledger(Generic[State, Change, Listener]):
         return self._settings.retention if over else self._settings.idle
 
     def _state(self, key: UUID, version: bytes, state: bytes | None) -> State:
-        if state is None:
-            return self._subject.blank(key, int(version))
         try:
-            return self._subject.read_state(state)
-        except msgspec.DecodeError as error:
+            number = int(version)
+            found = self._subject.blank(key, number) if state is None else self._subject.read_state(state)
+        except (ValueError, msgspec.DecodeError) as error:
             raise self._unreadable(key, error) from None
+        if self._subject.version(found) != number:
+            raise self._unreadable(key, ValueError(f"its version is not {number}"))
+        return found
 
-    def _unreadable(self, key: UUID, error: Exception) -> _Unreadable:
+    def _unreadable(self, key: UUID, error: Exception) -> Unreadable:
         _log.error("what Redis keeps of {kind} {id} is not ours: {error}", kind=self._subject.name, id=key, error=error)
-        return _Unreadable("What Redis keeps of it cannot be read.")
+        return Unreadable("What Redis keeps of it cannot be read.")
 
     def _place(self, key: UUID, holder: bytes | None) -> QueueEntry | None:
         """Of what is behind the player's id."""

@@ -30,8 +30,10 @@ FAREWELL = 1.0
 """Seconds that a connection may take to close."""
 
 _READ_ONLY = "READONLY"
+_WRONG_TYPE = "WRONGTYPE"
 
 _REASONS = {
+    _WRONG_TYPE: "Another type of value is kept there.",
     "OOM": "Redis is out of memory.",
     "LOADING": "Redis is loading its data.",
     _READ_ONLY: "Redis is a read-only replica.",
@@ -45,6 +47,10 @@ _REASONS = {
     "NOREPLICAS": "Redis has too few replicas to take changes.",
 }
 _CODE = re.compile(rf"(?:^|[ -])({'|'.join(_REASONS)})\b")
+
+
+class Unreadable(Unavailable):
+    """What Redis keeps there is not ours. Waiting does not help."""
 
 
 class Credentials:
@@ -265,7 +271,7 @@ class Link(Service):
         if isinstance(error, txredisapi.ResponseError) and code not in self._said:
             self._said.add(code)
             self._log.warn("Redis at {address} answers: {error}", address=self._described, error=str(error))
-        return Unavailable(_reason(error))
+        return Unreadable(_reason(error)) if code == _WRONG_TYPE else Unavailable(_reason(error))
 
 
 def _code(error: Exception) -> str:

@@ -36,44 +36,63 @@ return {version or redis.call('GET', KEYS[2]) or '0', state, known, holders}
 """
 
 COMMIT = b"""
--- keys: state, floor, seen, waiters, due, stream, numbers, and recent changes of a kind that is recalled.
--- arguments: version read, version now, state, id, when to forget, seconds and number of ids remembered, backlog, kind,
---   seconds and number of changes recalled, number of changes, (event id, version, change) for each, number of claims,
---   (session, place) for each, sessions that wait no more.
+-- For each part eight keys: state, floor, seen, waiters, due, stream, numbers, recent changes.
+-- For each part these arguments: how many follow, version read, version now, state, id, when to forget, seconds and
+--   number of ids remembered, backlog, kind, seconds and number of changes recalled, number of changes, (event id,
+--   version, change) for each, number of claims, (session, place) for each, sessions that wait no more.
 -- Answers: 1, or 0 when somebody else was faster.
-local version = redis.call('HGET', KEYS[1], 'version') or redis.call('GET', KEYS[2]) or '0'
-if version ~= ARGV[1] then return 0 end
-local changes = tonumber(ARGV[12])
-local at = 13 + 3 * changes
-local claims = tonumber(ARGV[at])
-for i = at + 1, at + 2 * claims, 2 do
-  local holder = redis.call('HGET', KEYS[4], ARGV[i])
-  if holder and string.sub(holder, 1, 36) ~= ARGV[4] then return 0 end
+local a = 1
+for k = 1, #KEYS, 8 do
+  local state, floor, seen, waiters, due, stream, numbers, recent = unpack(KEYS, k, k + 7)
+  local version = redis.call('HGET', state, 'version') or redis.call('GET', floor) or '0'
+  if version ~= ARGV[a + 1] then return 0 end
+  local at = a + 13 + 3 * tonumber(ARGV[a + 12])
+  for i = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
+    local holder = redis.call('HGET', waiters, ARGV[i])
+    if holder and string.sub(holder, 1, 36) ~= ARGV[a + 4] then return 0 end
+  end
+  -- A key of another type fails before anything is written: these here, the others when they were read.
+  redis.call('ZCARD', due)
+  redis.call('XLEN', stream)
+  redis.call('HLEN', numbers)
+  redis.call('LLEN', recent)
+  a = a + 1 + tonumber(ARGV[a])
 end
-redis.call('HSET', KEYS[1], 'version', ARGV[2], 'state', ARGV[3])
-redis.call('ZADD', KEYS[5], ARGV[5], ARGV[4])
-for i = 13, at - 1, 3 do
-  redis.call('ZADD', KEYS[3], ARGV[i + 1], ARGV[i])
-  local entry = redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[8], '*',
-                           'kind', ARGV[9], 'id', ARGV[4], 'version', ARGV[i + 1], 'change', ARGV[i + 2],
-                           'number', redis.call('HINCRBY', KEYS[7], KEYS[6], 1))
-  if KEYS[8] then redis.call('RPUSH', KEYS[8], ARGV[i + 1] .. ' ' .. entry) end
-end
-if KEYS[8] then
-  redis.call('LTRIM', KEYS[8], -ARGV[11], -1)
-  redis.call('EXPIRE', KEYS[8], ARGV[10])
-end
-redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[7]))
-redis.call('EXPIRE', KEYS[3], ARGV[6])
-for i = at + 1, at + 2 * claims, 2 do
-  redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1])
-end
-for i = at + 1 + 2 * claims, #ARGV do
-  redis.call('HDEL', KEYS[4], ARGV[i])
+a = 1
+for k = 1, #KEYS, 8 do
+  local state, floor, seen, waiters, due, stream, numbers, recent = unpack(KEYS, k, k + 7)
+  local recalled = tonumber(ARGV[a + 11])
+  local at = a + 13 + 3 * tonumber(ARGV[a + 12])
+  local claims = tonumber(ARGV[at])
+  redis.call('HSET', state, 'version', ARGV[a + 2], 'state', ARGV[a + 3])
+  redis.call('ZADD', due, ARGV[a + 5], ARGV[a + 4])
+  for i = a + 13, at - 1, 3 do
+    redis.call('ZADD', seen, ARGV[i + 1], ARGV[i])
+    local entry = redis.call('XADD', stream, 'MAXLEN', '~', ARGV[a + 8], '*',
+                             'kind', ARGV[a + 9], 'id', ARGV[a + 4], 'version', ARGV[i + 1], 'change', ARGV[i + 2],
+                             'number', redis.call('HINCRBY', numbers, stream, 1))
+    if recalled > 0 then redis.call('RPUSH', recent, ARGV[i + 1] .. ' ' .. entry) end
+  end
+  if recalled > 0 then
+    redis.call('LTRIM', recent, -recalled, -1)
+    redis.call('EXPIRE', recent, ARGV[a + 10])
+  end
+  redis.call('ZREMRANGEBYRANK', seen, 0, -1 - tonumber(ARGV[a + 7]))
+  redis.call('EXPIRE', seen, ARGV[a + 6])
+  for i = at + 1, at + 2 * claims, 2 do
+    redis.call('HSET', waiters, ARGV[i], ARGV[i + 1])
+  end
+  for i = at + 1 + 2 * claims, a + tonumber(ARGV[a]) do
+    redis.call('HDEL', waiters, ARGV[i])
+  end
+  a = a + 1 + tonumber(ARGV[a])
 end
 return 1
 """
-"""Compare and set. The version did not move, so nothing was accepted since it was read, and what was seen is known."""
+"""Compare and set, all the parts or none.
+
+The versions did not move, so nothing was accepted since they were read, and what was seen is known.
+"""
 
 RECALL = b"""
 -- keys: recent changes, stream. argument: version. Answers: the changes that followed it, up to the first that is gone.
@@ -96,15 +115,17 @@ FORGET = b"""
 -- Answers: 1 if it was forgotten.
 local due = redis.call('ZSCORE', KEYS[4], ARGV[1])
 if not due or tonumber(due) > tonumber(ARGV[2]) then return 0 end
-local version, state = unpack(redis.call('HMGET', KEYS[1], 'version', 'state'))
+local kept = redis.pcall('HMGET', KEYS[1], 'version', 'state')  -- what is not ours is forgotten like anything else.
 redis.call('ZREM', KEYS[4], ARGV[1])
 redis.call('DEL', KEYS[1], KEYS[7])
-if ARGV[3] == 'queue' and version then
+if ARGV[3] == 'queue' and tonumber(kept[1]) then
   local floor = tonumber(redis.call('GET', KEYS[2]) or '0')
-  if tonumber(version) > floor then redis.call('SET', KEYS[2], version) end
-  for _, entry in ipairs(cjson.decode(state)['entries'] or {}) do
-    if type(entry['session_id']) == 'string' then redis.call('HDEL', KEYS[3], entry['session_id']) end
-  end
+  if tonumber(kept[1]) > floor then redis.call('SET', KEYS[2], kept[1]) end
+  pcall(function ()
+    for _, entry in ipairs(cjson.decode(kept[2])['entries'] or {}) do
+      if type(entry['session_id']) == 'string' then redis.call('HDEL', KEYS[3], entry['session_id']) end
+    end
+  end)
 end
 if ARGV[3] == 'session' then redis.call('ZADD', KEYS[6], 'XX', 0, ARGV[1]) end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', 'kind', ARGV[3], 'id', ARGV[1], 'version', '0',

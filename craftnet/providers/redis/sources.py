@@ -19,6 +19,7 @@ from craftnet.interfaces import (
     ISessionListener,
     ISessionSource,
     IShared,
+    IWhole,
 )
 from craftnet.providers.redis.follower import Follower
 from craftnet.providers.redis.ledger import Ledger
@@ -80,9 +81,23 @@ class _RedisSource(Generic[State, Change, Listener]):
         return self._topics.answered(key, listener, kept.state)
 
 
-@implementer(ISessionSource, IShared)
+@implementer(ISessionSource, IShared, IWhole)
 class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISessionListener]):
     """Sessions."""
+
+    def __init__(
+        self,
+        ledger: Ledger[SessionState | None, SessionState | None, ISessionListener],
+        topics: Topics[SessionState | None, SessionState | None, ISessionListener],
+        follower: Follower,
+        materials: RedisMaterials,
+    ) -> None:
+        super().__init__(ledger, topics, follower)
+        self.materials = materials
+
+    def apply_whole(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
+        """As in `IWhole`."""
+        return Deferred.fromCoroutine(self._ledger.apply(events, self.materials._ledger))
 
     def count(self) -> Deferred[int]:
         """As in `ISessionSource`."""

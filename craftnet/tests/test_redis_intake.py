@@ -98,15 +98,20 @@ class IntakeTests(RedisTestCase):
         self.assertTrue(self.server.command("XINFO", "CONSUMERS", "test:events", "craftnet").startswith(b"*1\r\n"))
 
     async def test_what_cannot_be_read_does_not_hold_up_the_rest(self) -> None:
-        """What Redis keeps of one session, or of who waits for another, is not ours; events of a third are taken."""
+        """What Redis keeps of two sessions, or of who waits for another, is not ours; events of another are taken."""
         waiting = {"player_id": str(PLAYER), "queue_position": 1, "station_type": "laboratory"}
         self.server.command("HSET", f"test:session:{OTHER_SESSION}", "version", "1", "state", "junk")
         self.server.command("HSET", "test:waiters", str(OTHER_SESSION), "junk")
-        self.add(completed(OTHER_SESSION), envelope("crafting.queue.update", waiting, session_id=str(OTHER_SESSION)))
+        self.server.command("SET", f"test:session:{RECIPE}", "a string")
+        self.add(
+            started(RECIPE),
+            completed(OTHER_SESSION),
+            envelope("crafting.queue.update", waiting, session_id=str(OTHER_SESSION)),
+        )
         self.add(started())
         with capturedLogs() as logged:
             node = self.backend()
             await until(lambda: self.left() == b":0\r\n")
         self.assertIsNotNone(await node.sessions.get(SESSION))
-        self.assertIn("2 events from Redis were rejected", " ".join(formatEvent(one) for one in logged))
+        self.assertIn("3 events from Redis were rejected", " ".join(formatEvent(one) for one in logged))
         await self.assertFailure(node.queues.find(OTHER_SESSION), Unavailable)

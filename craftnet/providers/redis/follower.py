@@ -19,7 +19,7 @@ from craftnet.providers.redis import scripts
 from craftnet.providers.redis.era import ask_data_set, ask_era
 from craftnet.providers.redis.keys import Keys, partition_of
 from craftnet.providers.redis.ledger import Kept, Ledger
-from craftnet.providers.redis.link import Link, Value
+from craftnet.providers.redis.link import Link, Unreadable, Value
 from craftnet.providers.redis.marks import Mark, Marks
 from craftnet.providers.redis.topics import Topics
 
@@ -221,6 +221,8 @@ class Follower(Service):
             ahead = []
             ends: dict[int, Mark] = {}
             for key, kept in answers:
+                if kept is None:
+                    continue
                 state = kept.state
                 found = topics.subject.version(state)
                 if anew or found < held[key]:
@@ -236,8 +238,12 @@ class Follower(Service):
             for key, state in ahead:
                 topics.reached(key, state)
 
-    async def _look(self, ledger: AnyLedger, key: UUID) -> tuple[UUID, Kept[Any]]:
-        return key, await ledger.look(key)
+    async def _look(self, ledger: AnyLedger, key: UUID) -> tuple[UUID, Kept[Any] | None]:
+        """Nothing where what is kept is not ours: those who watch it know what they knew."""
+        try:
+            return key, await ledger.look(key)
+        except Unreadable:
+            return key, None
 
     async def _turn(self, wait: float | None) -> set[int]:
         """Read once; the partitions in which anything was there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from twisted.logger import Logger
 from craftnet.errors import Unavailable
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.keys import PARTITIONS, Keys, partition_of
-from craftnet.providers.redis.link import Link
+from craftnet.providers.redis.link import Link, Unreadable
 from craftnet.providers.redis.settings import RedisSettings
 
 INTERVAL = 1.0
@@ -54,8 +55,9 @@ class Sweeper(TimerService):
         now = self._clock.seconds()
         try:
             for subject in self._subjects:
-                while await self._forget(subject, now) == MOST and self.running:
-                    pass
+                with suppress(Unreadable):  # the log says so.
+                    while await self._forget(subject, now) == MOST and self.running:
+                        pass
             # One partition a turn is often enough.
             self._turns += 1
             oldest = max(0, int((now - AGE) * 1000))

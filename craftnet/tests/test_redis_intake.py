@@ -6,13 +6,17 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 
 from craftnet.errors import Unavailable
 from craftnet.messages import Status
+from craftnet.providers.redis import intake
 from craftnet.tests.contracts import SessionRecorder
 from craftnet.tests.live import envelope, started
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_nodes import Dam, RedisTestCase, until
 from craftnet.tests.samples import OTHER_SESSION, PLAYER, RECIPE, SESSION
 
 
@@ -66,6 +70,27 @@ class IntakeTests(RedisTestCase):
         await until(lambda: listener.versions == [1, 2])
         assert listener.heard[-1] is not None
         self.assertIs(listener.heard[-1].progress.status, Status.COMPLETED)
+
+    async def test_a_node_that_hangs(self) -> None:
+        """Its lease runs out, and the other one takes over; until then it does not."""
+        self.patch(intake, "LEASE", 1.0)
+        self.patch(intake, "BLOCK", 0.2)
+        dam = Dam("127.0.0.1", self.server.port)
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(dam)
+        self.addCleanup(port.stopListening)
+        self.backend(port=port.getHost().port, timeout=20.0)
+        await until(lambda: self.server.command("EXISTS", "test:lease") == b":1\r\n")
+        holder = self.server.command("GET", "test:lease")
+        other = self.backend()
+        for _ in range(30):  # longer than it lasts: it is renewed.
+            await deferLater(reactor, 0.05)
+            self.assertEqual(self.server.command("GET", "test:lease"), holder)
+        dam.close()
+        await deferLater(reactor, 0.4)
+        self.add(started())
+        await until(lambda: self.left() == b":0\r\n")
+        self.assertEqual(await other.sessions.count(), 1)
+        self.assertNotEqual(self.server.command("GET", "test:lease"), holder)
 
     async def test_bad_ones_spoil_nothing(self) -> None:
         with capturedLogs() as logged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -111,6 +112,23 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(link.generation, 1)
         self.again().welcome()
         self.assertEqual((link.generation, len(self.door.wires)), (2, 3))
+
+    def test_pauses_grow(self) -> None:
+        """From tenths of a second to some three, and from the beginning again after a success."""
+        self.link()
+        for _ in range(2):
+            pauses = [self.pause() for _ in range(14)]
+            self.assertTrue(all(before < after + 0.2 for before, after in pairwise(pauses)), pauses)
+            self.assertTrue(pauses[0] < 0.4 and pauses[5] > 0.7 and 2.9 < pauses[-1] < 3.3, pauses)
+            self.again().welcome()
+
+    def pause(self) -> float:
+        """Lose the connection; seconds until the next attempt."""
+        self.door.wires[-1].lose()
+        tried, before = len(self.door.wires), self.clock.seconds()
+        while len(self.door.wires) == tried:
+            self.clock.advance(0.01)
+        return self.clock.seconds() - before
 
     def test_asked_in_time(self) -> None:
         link = self.link()

@@ -20,7 +20,7 @@ from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Verdict
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.events import Event, decode
-from craftnet.messages import Status
+from craftnet.messages import Status, instant
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.settings import RedisSettings
@@ -32,11 +32,14 @@ from craftnet.tests.load import BEGIN, Body, Fault, Load, Post, Round, Strike, l
 from craftnet.tests.nodes import Balancer, Node
 from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer
-from craftnet.tests.samples import PLAYER, SESSION
+from craftnet.tests.samples import COPPER, IRON, PLAYER, SESSION
 from craftnet.tests.watchers import Kind, Seen, Watching, connections, give_up, watch
 
 SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
 """What the history is made from; any number will do."""
+
+PAIRS = 10
+"""Pairs of events in a round that two nodes are told at the same moment."""
 
 REFUSED = 3
 """Posts that are refused before Redis is started again."""
@@ -85,7 +88,9 @@ class LoadTests(NodesTestCase):
         """Nothing is lost, nothing goes back, everybody ends up with what the rules say: the seed tells the history."""
         work = load(SEED, sessions=12, rounds=8)
         self.assertEqual(work, load(SEED, sessions=12, rounds=8))
-        heard = await recorders(self.observer(), work)
+        observer = self.observer()
+        heard = await recorders(observer, work)
+        await self.publish([{**started(), "timestamp": instant(BEGIN)}])
         await self.run_round(work.beginning)
         watchers = [
             (session, *self.watch(session, player, kind))
@@ -109,6 +114,9 @@ class LoadTests(NodesTestCase):
             self.assertEqual(seen.goes_back, "")
             self.assertIs(outcome.verdict, VERDICTS[state.progress.status])
             self.assertEqual(seen.feed.progress.failure_reason, state.progress.failure_reason)
+        stock = await observer.materials.get(SESSION)
+        self.assertEqual(stock.version, 1 + 2 * PAIRS * (1 + len(work.rounds)))
+        self.assertEqual({material.quantity for material in stock.materials}, {PAIRS})
         # Who comes only now, to whichever node, hears the same.
         for (session, player), outcome in zip(work.sessions.items(), outcomes[::2], strict=True):
             _, watching = self.watch(session, player, WebSocketTransport)
@@ -145,16 +153,24 @@ class LoadTests(NodesTestCase):
             nonlocal answered
             for post in posts:
                 await self.publish(post.body, post.node, refused)
+                # It was taken, but the answer was lost: the authority sends it again, to the other node.
+                await self.publish(post.body, 1 - post.node, refused)
                 answered += 1
                 if one.strike is not None and answered == one.strike.after:
                     strike(one.strike)
 
-        await together([partial(group, posts) for posts in one.posts])
+        await together([partial(self.contend, refused), *(partial(group, posts) for posts in one.posts)])
         self.assertFalse(down)
         if one.strike is not None:
             self.assertTrue(refusals, "the authority notices the fault")
         if restarted:
             await restarted[0]
+
+    async def contend(self, refused: Callable[[], None]) -> None:
+        """Two nodes change one thing at the same moment: neither undoes what the other did."""
+        for number in range(1, PAIRS + 1):
+            pair = [restocked(material, number) for material in (IRON, COPPER)]
+            await together([partial(self.publish, [one], node, refused) for node, one in enumerate(pair)])
 
     async def again(self, node: Node) -> None:
         """Kill a node, and start it again."""
@@ -193,6 +209,13 @@ def report(percent: float) -> dict[str, Any]:
     """Progress."""
     data = {"session_id": str(SESSION), "progress_percentage": percent, "status": "active"}
     return envelope("crafting.session.progress", data)
+
+
+def restocked(material: UUID, quantity: int) -> dict[str, Any]:
+    """So much there is of a material. All of these are of one moment: whichever comes first, none is out of order."""
+    change = {"material_id": str(material), "change_type": "quantity_changed", "new_quantity": quantity}
+    data = {"session_id": str(SESSION), "changes": [change]}
+    return {**envelope("crafting.materials.update", data), "timestamp": instant(BEGIN)}
 
 
 async def together(tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:

@@ -44,15 +44,16 @@ class Ingest:
         decoded = [decode(raw, now) for raw in raws]
         applied = iter(await self._sources.apply([event for event in decoded if isinstance(event, Event)]))
         outcomes = [next(applied) if isinstance(event, Event) else event for event in decoded]
-        self._count(outcomes)
+        self.count(outcomes)
         return outcomes
 
     async def submit(self, events: Sequence[Event]) -> list[Outcome]:
         """Take events that are decoded already; answers and raises as `publish` does."""
         outcomes = await self._sources.apply(events)
-        self._count(outcomes)
+        self.count(outcomes)
         return outcomes
 
-    def _count(self, outcomes: Sequence[Outcome]) -> None:
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        """What became of events, also of those that came in another way."""
         for verdict, number in Counter(outcome.verdict.value for outcome in outcomes).items():
             self._metrics.event(verdict, number)

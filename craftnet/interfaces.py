@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
     from uuid import UUID
 
@@ -164,6 +164,13 @@ class IShowcase(Interface):
 
     def featured() -> SessionState | None:
         """The `craftnet.state.SessionState` of a running craft, or None."""
+
+
+class ITaker(Interface):
+    """What a back end is, too, when it takes events in a way of its own, besides those that its sources are given."""
+
+    def count_with(counted: Callable[[Sequence[Outcome]], None]) -> None:
+        """From now on tell `counted` what became of the events taken, each a `craftnet.events.Outcome`."""
 
 
 class IRevocationListener(Interface):

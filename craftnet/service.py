@@ -41,7 +41,7 @@ from craftnet.http.sharedport import SharingReactor, TryingReactor
 from craftnet.http.site import site
 from craftnet.hub import Hub
 from craftnet.ingest import Ingest
-from craftnet.interfaces import IBackend, ICluster, IShowcase
+from craftnet.interfaces import IBackend, ICluster, IShowcase, ITaker
 from craftnet.messages import Service
 from craftnet.model import Tolerance
 from craftnet.observe.census import Census
@@ -253,10 +253,14 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         None if cluster is None else cluster.revocations,
         patience=max(PATIENCE, settings.limits.patience),
     )
+    ingest = Ingest(sources, metrics)
+    for made in registry.built:
+        if ITaker.providedBy(made):
+            made.count_with(ingest.count)
     routes = site(
         admission=admission,
         sources=sources,
-        ingest=Ingest(sources, metrics),
+        ingest=ingest,
         enforcement=enforcement,
         gateway=gateway,
         monitor=monitor,

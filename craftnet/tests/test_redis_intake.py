@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +11,11 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
+from zope.interface.verify import verifyObject
 
 from craftnet.errors import Unavailable
+from craftnet.events import Outcome, Verdict
+from craftnet.interfaces import ITaker
 from craftnet.messages import Status
 from craftnet.providers.redis import intake
 from craftnet.tests.contracts import SessionRecorder
@@ -101,6 +105,18 @@ class IntakeTests(RedisTestCase):
             await until(lambda: self.left() == b":0\r\n")
         self.assertEqual(await node.sessions.count(), 1)
         self.assertIn("rejected", " ".join(formatEvent(one) for one in logged))
+
+    async def test_counted(self) -> None:
+        """By the node that takes them, by what became of each."""
+        node = self.backend()
+        verifyObject(ITaker, node)
+        outcomes: list[Outcome] = []
+        node.count_with(outcomes.extend)
+        begun = started()
+        self.add(begun, begun, completed(OTHER_SESSION), {"no": "event"})
+        await until(lambda: self.left() == b":0\r\n")
+        verdicts = Counter(outcome.verdict for outcome in outcomes)
+        self.assertEqual(verdicts, {Verdict.ACCEPTED: 1, Verdict.DUPLICATE: 1, Verdict.REJECTED: 2})
 
     async def test_an_entry_that_was_deleted_after_it_was_taken(self) -> None:
         """Redis has nothing to say of it; what comes after it is taken."""

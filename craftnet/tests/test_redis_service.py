@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import treq
 from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -55,6 +56,20 @@ class TwoNodesTests(LiveTestCase):
         """Talk to this one from now on."""
         self.url = node.listener.url
         self.ws_url = self.url.replace("http", "ws", 1)
+
+    async def test_added_events_are_counted(self) -> None:
+        """In the figures of whichever node took them."""
+        self.redis.command("XADD", "craftnet:events", "*", "event", msgspec.json.encode(started()))
+        counted = b'craftnet_events_total{verdict="accepted"} 1.0'
+        pages: list[bytes] = []
+        while not any(counted in page for page in pages):
+            pages = [await self.figures(node) for node in (self.service, self.other)]
+
+    async def figures(self, node: Craftnet) -> bytes:
+        """What it tells Prometheus."""
+        response = await treq.get(f"{node.listener.url}/metrics", persistent=False)
+        page: bytes = await response.content()
+        return page
 
     async def test_posted_here_watched_there(self) -> None:
         await self.publish(started())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -11,7 +11,8 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
-from craftnet.interfaces import IBackend, IBackendFactory, ICluster
+from craftnet.events import Outcome
+from craftnet.interfaces import IBackend, IBackendFactory, ICluster, ITaker
 from craftnet.providers.redis.endpoints import endpoint
 from craftnet.providers.redis.follower import BLOCK, Follower
 from craftnet.providers.redis.intake import Intake
@@ -37,7 +38,7 @@ from craftnet.providers.redis.topics import Topics
 from craftnet.sources import Sources
 
 
-@implementer(IBackend, ICluster)
+@implementer(IBackend, ICluster, ITaker)
 class RedisBackend:
     """Everything in one Redis.
 
@@ -68,12 +69,12 @@ class RedisBackend:
         self.sessions = RedisSessions(sessions[1], sessions[0], self._follower, self.materials)
         self.queues = RedisQueues(queues[1], queues[0], self._follower)
         self.sweeper = Sweeper([one.name for one in (SESSIONS, MATERIALS, QUEUES)], keys, asking, settings, reactor)
-        intake = Intake(taking, asking, keys, Sources.of(self), reactor)
+        self._intake = Intake(taking, asking, keys, Sources.of(self), reactor)
         self.revocations = RedisRevocations(revoking, asking, keys, reactor)
         self.places = RedisPlaces(asking, keys, reactor)
         self.service = MultiService()
         links = (asking, blocking, taking, revoking)
-        for part in (*links, self._follower, self.sweeper, intake, self.revocations, self.places):
+        for part in (*links, self._follower, self.sweeper, self._intake, self.revocations, self.places):
             part.setServiceParent(self.service)
         if sentinels is not None:
             Lookout(sentinels, links, reactor).setServiceParent(self.service)
@@ -82,6 +83,10 @@ class RedisBackend:
     def epoch(self) -> str | None:
         """As in `IShared`."""
         return self._follower.epoch
+
+    def count_with(self, counted: Callable[[Sequence[Outcome]], None]) -> None:
+        """As in `ITaker`."""
+        self._intake.counted = counted
 
 
 class _Factory:

@@ -6,7 +6,7 @@ taken and not finished. An event that was applied twice is a duplicate the secon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -52,6 +52,9 @@ class Intake(Service):
         blocking: a connection that nothing else uses.
         asking: the connection for everything else.
         sources: what the events are given to.
+
+    Attributes:
+        counted: told what became of them.
     """
 
     _log = Logger()
@@ -62,6 +65,7 @@ class Intake(Service):
         self._keys = keys
         self._sources = sources
         self._reactor = reactor
+        self.counted: Callable[[Sequence[Outcome]], None] = lambda outcomes: None
         self._name = uuid4().hex
         self._taking: Deferred[None] | None = None
 
@@ -128,6 +132,7 @@ class Intake(Service):
         decoded = [_decoded(fields or (), now) for _, fields in entries]
         events = [one for one in decoded if isinstance(one, Event)]
         outcomes = [one for one in decoded if isinstance(one, Outcome)] + await self._sources.apply(events)
+        self.counted(outcomes)
         reasons = [outcome.reason for outcome in outcomes if outcome.verdict is Verdict.REJECTED]
         if reasons:
             self._log.warn("{count} events from Redis were rejected: {reason}", count=len(reasons), reason=reasons[0])

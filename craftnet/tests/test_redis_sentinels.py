@@ -180,9 +180,9 @@ class FailOverTests(SentinelTestCase):
         """As for maintenance: the old master lives on, and does not know for ten seconds that it is none any more."""
         node, heard = await self.begin()
         self.assertEqual(self.sentinel.command("SENTINEL", "FAILOVER", "mymaster"), b"+OK\r\n")
-        await until(lambda: b"role:master" in self.replica.command("INFO", "replication"))
-        await until(lambda: b"cmd=xread" in self.replica.command("CLIENT", "LIST"))
-        self.assertIn(b"role:master", self.server.command("INFO", "replication"))
+        await until(lambda: self.replica.shows(b"role:master", "INFO", "replication"))
+        await until(lambda: self.replica.shows(b"cmd=xread", "CLIENT", "LIST"))
+        self.assertTrue(self.server.shows(b"role:master", "INFO", "replication"))
         await insist(node, [event(complete(), NOW + 1)])
         await until(lambda: heard.versions == [2])
         self.assertEqual(self.replica.command("HGET", f"test:session:{SESSION}", "version"), b"$1\r\n2\r\n")

@@ -51,11 +51,7 @@ class EraTests(RedisTestCase):
         node = self.backend()
         await node.sessions.watch(SESSION, SessionRecorder())
         era = await self.era(node)
-        seen: list[str | None] = []
-        asking = node.sessions._ledger._link
-        self.patch(asking, "_succeeded", partial(self.noted, node, seen, asking._succeeded))
-        asking.renew()
-        await until(lambda: seen)
+        seen = await self.reconnected(node)
         await node.sessions.watch(SESSION, SessionRecorder())
         self.assertEqual((seen, await self.era(node)), ([None], era))
 
@@ -67,9 +63,16 @@ class EraTests(RedisTestCase):
         node = self.backend()
         await node.sessions.watch(SESSION, SessionRecorder())
         era = await self.era(node)
-        node.sessions._ledger._link.renew()
-        await until(lambda: node.epoch is None)
-        self.assertEqual(await self.era(node), era)
+        self.assertEqual((await self.reconnected(node), await self.era(node)), ([None], era))
+
+    async def reconnected(self, node: RedisBackend) -> list[str | None]:
+        """What the epoch is when the connection for everything else was given up, and there is another."""
+        seen: list[str | None] = []
+        asking = node.sessions._ledger._link
+        self.patch(asking, "_succeeded", partial(self.noted, node, seen, asking._succeeded))
+        asking.renew()
+        await until(lambda: seen)
+        return seen
 
     def noted(self, node: RedisBackend, seen: list[str | None], then: Callable[[], None]) -> None:
         """A connection is made; what the epoch is with it."""

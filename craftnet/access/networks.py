@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
 from craftnet.errors import ConfigurationError
@@ -45,7 +45,7 @@ class Networks:
     def __contains__(self, address: str) -> bool:
         if address == LOCAL:
             return self._local
-        parsed = _parsed(address)
+        parsed = parse(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 
     def __eq__(self, other: object) -> bool:
@@ -80,7 +80,7 @@ def client_address(peer: str, forwarded: str | None, proxies: Networks) -> str:
     for hop in reversed((forwarded or "").split(",")):
         if address not in proxies:
             break
-        parsed = _parsed(_without_port(hop.strip()))
+        parsed = parse(_without_port(hop.strip()))
         if parsed is None:
             break
         address = str(parsed)
@@ -89,15 +89,19 @@ def client_address(peer: str, forwarded: str | None, proxies: Networks) -> str:
 
 def source(address: str) -> str:
     """What counts as one address: of IPv6, the network that it is in."""
-    parsed = _parsed(address)
+    parsed = parse(address)
     if isinstance(parsed, IPv6Address):
         return str(ip_network((parsed, IPV6_PREFIX), strict=False))
     return address if parsed is None else str(parsed)
 
 
-def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+def parse(address: str) -> IPv4Address | IPv6Address | None:
+    """An address, without its zone; None for what is none.
+
+    A socket that takes both families names IPv4 addresses by IPv6 ones (RFC 4291 section 2.5.5.2): they are IPv4 here.
+    """
     try:
-        parsed = ip_address(address.partition("%")[0])
+        parsed = (IPv6Address if ":" in address else IPv4Address)(address.partition("%")[0])
     except ValueError:
         return None
     mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None

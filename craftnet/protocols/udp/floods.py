@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address
 
+from craftnet.access.networks import IPV6_PREFIX, parse
 from craftnet.protocols.udp.cookies import Address
 
 FORGERIES = 20.0
@@ -47,10 +48,9 @@ class Sources:
 
 
 def _source(address: Address) -> str:
-    """An IPv4 address, or the /64 of an IPv6 address: as many as one household has."""
+    """What `craftnet.access.networks.source` takes for one, found faster: it is asked before anything is decrypted."""
     host = address[0]
     if ":" not in host:
         return host
-    parsed = IPv6Address(host.partition("%")[0])
-    # So a socket that takes both names IPv4 addresses (RFC 4291 section 2.5.5.2), and they all share one /64.
-    return str(parsed.ipv4_mapped or int(parsed) >> 64)
+    parsed = parse(host)
+    return str(int(parsed) >> 128 - IPV6_PREFIX if isinstance(parsed, IPv6Address) else parsed)

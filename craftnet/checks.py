@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,8 +10,8 @@ from uuid import UUID
 from treq.client import HTTPClient
 from twisted.web.client import Agent
 
-from craftnet.interfaces import ICluster
-from craftnet.messages import Service
+from craftnet.interfaces import IBackend, ICluster, IHealthChecks
+from craftnet.messages import Check, Service
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import AsyncCheck
 from craftnet.observe.probes import HttpProbe, ProviderCheck, SharedCheck
@@ -21,8 +21,10 @@ NOBODY = UUID(int=0)
 """Whose state is asked for to see whether a provider answers."""
 
 
-def own_checks(sources: Sources, cluster: ICluster | None, metrics: Metrics) -> dict[str, AsyncCheck]:
-    """Of the providers, and of what nodes share where there is a cluster."""
+def own_checks(
+    sources: Sources, backends: Iterable[IBackend], cluster: ICluster | None, metrics: Metrics
+) -> dict[str, AsyncCheck]:
+    """Of the sources, of what nodes share where there is a cluster, and what back ends say of themselves."""
     checks: dict[str, AsyncCheck] = {
         "sessions": ProviderCheck(sources.sessions.count),
         "materials": ProviderCheck(partial(sources.materials.get, NOBODY)),
@@ -43,7 +45,23 @@ def own_checks(sources: Sources, cluster: ICluster | None, metrics: Metrics) -> 
             "the limit of connections per player may not hold over all nodes",
             metrics,
         )
+    for backend in backends:
+        if IHealthChecks.providedBy(backend):
+            for name, check in backend.health_checks.items():
+                checks[_free(name, checks)] = partial(_asked, check)
     return checks
+
+
+async def _asked(check: Callable[[], Check]) -> Check:
+    return check()
+
+
+def _free(name: str, taken: Mapping[str, AsyncCheck]) -> str:
+    """`name`, with a number behind it where two back ends have checks of that name."""
+    number = 1
+    while (numbered := name if number == 1 else f"{name}-{number}") in taken:
+        number += 1
+    return numbered
 
 
 def probes(urls: Mapping[Service, str | None], reactor: Any) -> dict[Service, HttpProbe]:

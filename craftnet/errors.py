@@ -165,5 +165,5 @@ class Unavailable(Refusal):
     status = 503
     label = "unavailable"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after)})
+    def __init__(self, message: str, *, retry_after: int = 1, details: Mapping[str, object] | None = None) -> None:
+        super().__init__(message, details=details, headers={"Retry-After": str(retry_after)})

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
     from craftnet.access.revoked import Revocation
     from craftnet.closecodes import CloseCode
     from craftnet.events import Event, Outcome
+    from craftnet.messages import Check
     from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
     from craftnet.updates import Update
 
@@ -171,6 +172,15 @@ class ITaker(Interface):
 
     def count_with(counted: Callable[[Sequence[Outcome]], None]) -> None:
         """From now on tell `counted` what became of the events taken, each a `craftnet.events.Outcome`."""
+
+
+class IHealthChecks(Interface):
+    """A back end that knows more of its health than whether its sources answer."""
+
+    health_checks: Mapping[str, Callable[[], Check]] = Attribute(
+        "Checks by name, called at every round. Each answers a `craftnet.messages.Check` at once, from what is known. "
+        "`critical` is for faults that a restart of this process does not mend: /health and /ready answer 503."
+    )
 
 
 class IRevocationListener(Interface):

@@ -109,6 +109,7 @@ class Craftnet(MultiService):
         listener: Listener,
         gateway: UdpGateway | None,
         feeds: FeedFactory,
+        monitor: Monitor,
         drain_time: float,
         connections: int,
     ) -> None:
@@ -117,6 +118,7 @@ class Craftnet(MultiService):
         self.listener = listener
         self.gateway = gateway
         self._feeds = feeds
+        self._monitor = monitor
         self._drain_time = drain_time
 
     @property
@@ -156,6 +158,7 @@ class Craftnet(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._monitor.draining = True
         await maybeDeferred(self.listener.stopService)
         watchers = len(self._feeds.open)
         if watchers:
@@ -208,7 +211,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         Service.REAL_TIME_COMBAT: settings.real_time_combat,
     }
     monitor = Monitor(
-        own_checks(sources, cluster, metrics),
+        own_checks(sources, registry.built, cluster, metrics),
         probes(others, reactor),
         reactor,
         version=__version__,
@@ -274,7 +277,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     door = DoorFactory(routes, feeds, reactor, lobby, patience=settings.limits.patience)
     listener = Listener(endpoint, door, secure=http.startswith("ssl:"))
 
-    service = Craftnet(listener, gateway, feeds, settings.drain_time, settings.limits.connections)
+    service = Craftnet(listener, gateway, feeds, monitor, settings.drain_time, settings.limits.connections)
     turns = [
         TimerService(interval, turn)
         for interval, turn in ((hub.turn_interval, hub.turn), (1.0, feeds.turn), (1.0, enforcement.turn))

@@ -1,13 +1,15 @@
-"""`/health` and `/health/batch`. Both read what the monitor knows already."""
+"""`/health`, `/health/batch`, readiness and liveness. All read what the monitor knows already."""
 
 from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
 from hashlib import blake2b
+from typing import ClassVar
 
 from msgspec import Struct
 
+from craftnet.errors import Unavailable
 from craftnet.http.exchange import JSON, Call, Endpoint, Response, json_response
 from craftnet.http.negotiation import accepts_gzip, matches
 from craftnet.messages import (
@@ -16,8 +18,10 @@ from craftnet.messages import (
     HealthResponse,
     HealthStatus,
     Service,
+    instant,
     to_json,
 )
+from craftnet.observe.health import Unready
 from craftnet.observe.monitor import Monitor
 
 MAX_AGE = 30
@@ -75,12 +79,45 @@ class HealthBatch(Endpoint):
         )
 
 
+class Ready(Endpoint):
+    """`/ready` and `/health/ready`: whether this process should get requests. Never limited: probes must not fail."""
+
+    messages: ClassVar[dict[Unready, str]] = {
+        Unready.STARTING: "The server starts: its first round of health checks is not complete.",
+        Unready.DRAINING: "The server stops.",
+        Unready.CRITICAL: "The server cannot do its work, and a restart would not help: GET /health says why.",
+    }
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    async def respond(self, call: Call) -> Response:
+        """The status and time of the newest report; 503 when the process is not ready."""
+        reason = self._monitor.unready
+        if reason is not None:
+            raise Unavailable(self.messages[reason], details={"reason": reason.value})
+        report = self._monitor.reports[Service.CRAFTING_NETWORK]
+        return json_response(HealthResponse(status=report.status, timestamp=report.timestamp))
+
+
+class Live(Endpoint):
+    """`/health/live`: whether this process serves. That it answers is the answer. Never limited, as `Ready`."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+
+    async def respond(self, call: Call) -> Response:
+        """Always ok."""
+        return json_response(HealthResponse(status=HealthStatus.OK, timestamp=instant(self._now())))
+
+
 def _render(report: HealthResponse) -> Rendition:
     body = to_json(report)
     digest = blake2b(body, digest_size=12).hexdigest()
     plain, packed = f'"{digest}"', f'"{digest}-gzip"'
     status = 503 if report.status is HealthStatus.CRITICAL else 200
-    caching = {"Cache-Control": f"public, max-age={MAX_AGE}", "Vary": "Accept-Encoding"}
+    kept = "no-store" if status == 503 else f"public, max-age={MAX_AGE}"
+    caching = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
     return Rendition(
         report,
         Response(status, body, {**caching, "ETag": plain}),

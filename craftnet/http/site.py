@@ -9,7 +9,7 @@ from craftnet.access.enforcement import Enforcement
 from craftnet.http.channel import LimitedSite
 from craftnet.http.dictionaries import Dictionaries
 from craftnet.http.feeds import FeedHint, HealthFeedInfo
-from craftnet.http.health import Health, HealthBatch
+from craftnet.http.health import Health, HealthBatch, Live, Ready
 from craftnet.http.ingest import Events
 from craftnet.http.metrics import MetricsText
 from craftnet.http.resource import Routes, Table
@@ -65,6 +65,9 @@ def site(
         {
             "/health": Health(monitor),
             "/health/batch": HealthBatch(monitor, now),
+            "/ready": Ready(monitor),
+            "/health/ready": Ready(monitor),
+            "/health/live": Live(now),
             "/health/ws": HealthFeedInfo(admission, public_url, protocols),
             "/metrics": MetricsText(metrics),
             "/events": Events(admission, ingest, now),

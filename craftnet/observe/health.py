@@ -2,11 +2,16 @@
 
 A provider that fails is critical: sessions cannot be served. Another service that is not configured, or out of reach,
 only degrades this one; seen by itself, a service that is out of reach is critical.
+
+Health, readiness and liveness differ. Health is what this service and those next to it report. A process that is not
+ready should get no requests: it starts, drains, or has a fault that a restart does not mend. A process is live as long
+as it answers at all, so that nothing restarts it for a fault of something else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Literal
 
 import msgspec
@@ -23,15 +28,41 @@ _ALARM = {HealthStatus.OK: 0, HealthStatus.DEGRADED: 1, HealthStatus.CRITICAL: 2
 _report_decoder = msgspec.json.Decoder(HealthResponse)
 
 
+class Unready(StrEnum):
+    """Why a process should get no requests."""
+
+    STARTING = "starting"
+    DRAINING = "draining"
+    CRITICAL = "critical"
+
+
+def unready(own: HealthResponse, *, checked: bool, draining: bool) -> Unready | None:
+    """Why this process is not ready; None when it is.
+
+    Arguments:
+        own: the newest report of this service.
+        checked: whether the first round of checks is complete.
+        draining: whether the process stops.
+    """
+    if draining:
+        return Unready.DRAINING
+    if not checked:
+        return Unready.STARTING
+    return Unready.CRITICAL if own.status is HealthStatus.CRITICAL else None
+
+
 def worst(statuses: Iterable[HealthStatus]) -> HealthStatus:
     """The most alarming of them; ok when there are none."""
     return max(statuses, key=_ALARM.__getitem__, default=HealthStatus.OK)
 
 
 def starting(service: Service, now: float) -> HealthResponse:
-    """The report before the first round of checks."""
+    """The report before the first round of checks: nothing can be said for this service, nor against the others."""
+    own = service is Service.CRAFTING_NETWORK
     return HealthResponse(
-        status=HealthStatus.DEGRADED, timestamp=instant(now), message=f"{service.value}: not checked yet"
+        status=HealthStatus.CRITICAL if own else HealthStatus.DEGRADED,
+        timestamp=instant(now),
+        message=f"{service.value}: not checked yet",
     )
 
 

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from craftnet.errors import CraftnetError
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service
-from craftnet.observe.health import Reports, as_check, own_report, starting, unconfigured, unreachable
+from craftnet.observe.health import Reports, Unready, as_check, own_report, starting, unconfigured, unreachable, unready
 
 AsyncCheck = Callable[[], Coroutine[Any, Any, Check]]
 AsyncProbe = Callable[[], Coroutine[Any, Any, HealthResponse]]
@@ -37,6 +37,7 @@ class Monitor(ApplicationService):
 
     Attributes:
         reports: the newest ones.
+        draining: whether the process stops; set by whoever stops it.
     """
 
     _log = Logger()
@@ -62,11 +63,18 @@ class Monitor(ApplicationService):
         self._rounds = LoopingCall(self._start_round)
         self._rounds.clock = clock
         self._round: Deferred[None] | None = None
+        self._checked = False
+        self.draining = False
         self.reports: Reports = {service: starting(service, self._started) for service in Service}
 
     def subscribe(self, listener: Listener) -> None:
         """Call `listener` with the reports before and after every round."""
         self._listeners.append(listener)
+
+    @property
+    def unready(self) -> Unready | None:
+        """Why this process should get no requests; None when it is ready."""
+        return unready(self.reports[Service.CRAFTING_NETWORK], checked=self._checked, draining=self.draining)
 
     def startService(self) -> None:
         """Ask for the first time at once."""
@@ -97,7 +105,7 @@ class Monitor(ApplicationService):
             return  # what was given up says nothing about anybody's health.
         now = self._clock.seconds()
         after[Service.CRAFTING_NETWORK] = own_report(checks, version=self._version, uptime=now - self._started, now=now)
-        before, self.reports = self.reports, after
+        before, self.reports, self._checked = self.reports, after, True
         for listener in self._listeners:
             listener(before, after)
 

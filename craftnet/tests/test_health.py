@@ -5,6 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service, instant, to_json
 from craftnet.observe.health import (
+    Unready,
     answered,
     as_check,
     message,
@@ -13,6 +14,7 @@ from craftnet.observe.health import (
     starting,
     unconfigured,
     unreachable,
+    unready,
     worst,
 )
 from craftnet.tests.samples import NOW
@@ -44,11 +46,28 @@ class StatusTests(SynchronousTestCase):
             self.assertEqual(as_check(report(status), 5), Check(status=seen, response_time=5))
 
     def test_what_is_not_known(self) -> None:
-        self.assertIs(starting(OWN, NOW).status, DEGRADED)
+        self.assertIs(starting(OWN, NOW).status, CRITICAL)
+        self.assertIs(starting(CRAFTING, NOW).status, DEGRADED)
         self.assertIs(unconfigured(CRAFTING, NOW).status, DEGRADED)
         down = unreachable(CRAFTING, "TimeoutError", NOW)
         self.assertIs(down.status, CRITICAL)
         self.assertEqual(down.message, "crafting-service: unreachable (TimeoutError)")
+
+
+class ReadinessTests(SynchronousTestCase):
+    def test_ready(self) -> None:
+        """A service next to this one that is not well does not keep requests away."""
+        for status in (OK, DEGRADED):
+            self.assertIsNone(unready(report(status), checked=True, draining=False))
+
+    def test_not_ready(self) -> None:
+        for status, checked, draining, reason in (
+            (CRITICAL, True, False, Unready.CRITICAL),
+            (CRITICAL, False, False, Unready.STARTING),
+            (OK, True, True, Unready.DRAINING),
+            (CRITICAL, False, True, Unready.DRAINING),
+        ):
+            self.assertIs(unready(report(status), checked=checked, draining=draining), reason)
 
 
 class AnsweredTests(SynchronousTestCase):

@@ -168,6 +168,9 @@ class RoutingTests(SiteTestCase):
     routes: ClassVar[dict[str, str]] = {
         "/health": "GET, HEAD, OPTIONS",
         "/health/batch": "POST, OPTIONS",
+        "/health/live": "GET, HEAD, OPTIONS",
+        "/health/ready": "GET, HEAD, OPTIONS",
+        "/ready": "GET, HEAD, OPTIONS",
         "/health/ws": "GET, HEAD, OPTIONS",
         "/metrics": "GET, HEAD, OPTIONS",
         "/events": "POST, OPTIONS",
@@ -252,6 +255,7 @@ class HealthTests(SiteTestCase):
         self.clock.advance(10)
         answer = self.ask("/health", fields=b"If-None-Match: *\r\n")
         self.assertEqual((answer.status, answer.json["status"]), (503, "critical"))
+        self.assertEqual(answer.fields["cache-control"], "no-store")
 
     def test_not_modified(self) -> None:
         etag = self.ask("/health").fields["etag"]
@@ -295,6 +299,56 @@ class HealthTests(SiteTestCase):
         self.assert_error(self.ask("/health/ws?services=weather", token="admin"), 400)
         self.assert_error(self.ask("/health/ws"), 401)
         self.assert_error(self.ask("/health/ws", token="player"), 403)
+
+
+class ReadinessTests(SiteTestCase):
+    def setUp(self) -> None:
+        self.asked: list[Deferred[Check]] = []
+        super().setUp()
+
+    async def check(self) -> Check:
+        """Answers when the test says so."""
+        self.asked.append(Deferred())
+        return await self.asked[-1]
+
+    def answer(self, status: HealthStatus) -> None:
+        """End the round of checks."""
+        self.asked[-1].callback(Check(status=status))
+
+    def assert_ready(self, status: int, reason: str | None = None) -> None:
+        """On both routes; and liveness is another matter."""
+        for prefix in ("", PREFIX):
+            for path in ("/ready", "/health/ready"):
+                answer = self.ask(prefix + path)
+                self.assertEqual((answer.status, answer.fields["cache-control"]), (status, "no-store"))
+                if reason is not None:
+                    self.assert_error(answer, status)
+                    self.assertEqual(answer.json["details"], {"reason": reason})
+                    self.assertEqual(answer.fields["retry-after"], "1")
+            alive = self.ask(prefix + "/health/live")
+            self.assertEqual((alive.status, alive.json["status"]), (200, "ok"))
+            self.assertEqual(alive.fields["cache-control"], "no-store")
+
+    def test_starting(self) -> None:
+        self.assert_ready(503, "starting")
+        answer = self.ask("/health")
+        self.assertEqual((answer.status, answer.fields["cache-control"]), (503, "no-store"))
+        msgspec.json.decode(answer.body, type=HealthResponse)
+        self.answer(HealthStatus.OK)
+        self.assert_ready(200)
+        self.assertEqual(self.ask("/health").status, 200)
+
+    def test_dead_back_end(self) -> None:
+        self.answer(HealthStatus.CRITICAL)
+        self.assert_ready(503, "critical")
+        self.clock.advance(10)
+        self.answer(HealthStatus.DEGRADED)
+        self.assert_ready(200)
+
+    def test_draining(self) -> None:
+        self.answer(HealthStatus.OK)
+        self.monitor.draining = True
+        self.assert_ready(503, "draining")
 
 
 class DictionaryTests(SiteTestCase):

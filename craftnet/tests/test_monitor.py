@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import Unavailable
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service, instant
-from craftnet.observe.health import Reports
+from craftnet.observe.health import Reports, Unready
 from craftnet.observe.monitor import AsyncCheck, AsyncProbe, Monitor
 from craftnet.tests.samples import NOW
 
@@ -58,7 +58,25 @@ class MonitorTests(SynchronousTestCase):
 
     def test_before_the_first_round(self) -> None:
         monitor = Monitor({}, {}, self.clock, version="1")
-        self.assertEqual({report.status for report in monitor.reports.values()}, {DEGRADED})
+        self.assertIs(monitor.reports[OWN].status, CRITICAL)
+        self.assertIs(monitor.reports[CRAFTING].status, DEGRADED)
+
+    def test_ready_after_the_first_round(self) -> None:
+        asked: list[Deferred[Check]] = []
+
+        async def slow() -> Check:
+            asked.append(Deferred())
+            return await asked[-1]
+
+        monitor = self.monitor({"sessions": slow})
+        self.assertIs(monitor.unready, Unready.STARTING)
+        asked[0].callback(Check(status=OK))
+        self.assertIsNone(monitor.unready)
+        self.clock.advance(10)
+        asked[1].callback(Check(status=CRITICAL))
+        self.assertIs(monitor.unready, Unready.CRITICAL)
+        monitor.draining = True
+        self.assertIs(monitor.unready, Unready.DRAINING)
 
     def test_rounds(self) -> None:
         monitor = self.monitor({"sessions": fine})

@@ -198,6 +198,10 @@ class DrainTests(AccessTestCase):
         old.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         await in_thread(old.recv, 65536)
         stopping = self.service.stopService()
+        for path, status in (("/ready", b"503"), ("/health/live", b"200")):
+            old.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            answer = await in_thread(old.recv, 65536)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 " + status), answer)
         old.sendall(
             f"GET {QUEUE} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"

@@ -1,0 +1,46 @@
+"""Tests for `craftnet.checks`."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from craftnet.checks import own_checks
+from craftnet.interfaces import IHealthChecks
+from craftnet.messages import Check, HealthStatus
+from craftnet.observe.metrics import Metrics
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.sources import Sources
+
+
+@implementer(IHealthChecks)
+class SelfAware(MemoryBackend):
+    """A back end with a check of its own."""
+
+    def __init__(self, clock: Clock, status: HealthStatus) -> None:
+        super().__init__(clock, MemorySettings())
+        self.status = status
+        self.health_checks = {"stream": lambda: Check(status=self.status, message="stands still")}
+
+
+class OwnCheckTests(SynchronousTestCase):
+    def test_what_back_ends_say_of_themselves(self) -> None:
+        """Two of one name are both there; what changes is seen at the next round."""
+        clock = Clock()
+        backends = [SelfAware(clock, HealthStatus.OK), SelfAware(clock, HealthStatus.CRITICAL)]
+        verifyObject(IHealthChecks, backends[0])
+        checks = own_checks(
+            Sources.of(backends[0]), [*backends, MemoryBackend(clock, MemorySettings())], None, Metrics()
+        )
+        self.assertEqual(set(checks), {"sessions", "materials", "queues", "stream", "stream-2"})
+
+        def status(name: str) -> HealthStatus:
+            check: Check = self.successResultOf(Deferred.fromCoroutine(checks[name]()))
+            return check.status
+
+        self.assertEqual([status("stream"), status("stream-2")], [HealthStatus.OK, HealthStatus.CRITICAL])
+        backends[0].status = HealthStatus.DEGRADED
+        self.assertIs(status("stream"), HealthStatus.DEGRADED)

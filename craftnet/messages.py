@@ -206,11 +206,20 @@ class HealthBatchRequest(Struct, frozen=True, kw_only=True):
     services: Annotated[list[Service], Meta(max_length=10)]
 
 
-class HealthBatchResponse(Struct, frozen=True, kw_only=True):
-    """The answers, in the order asked."""
+class OverallStatus(StrEnum):
+    """How well several services are together."""
 
-    results: list[HealthResponse]
-    total_time_ms: Natural
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    CRITICAL = "critical"
+
+
+class HealthBatchResponse(Struct, frozen=True, kw_only=True):
+    """The report of every service asked for, by its name."""
+
+    overall_status: OverallStatus
+    timestamp: Time
+    results: dict[Service, HealthResponse]
 
 
 class HealthWebSocketInfo(Struct, frozen=True, kw_only=True):

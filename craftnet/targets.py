@@ -78,10 +78,10 @@ def _resume(query: Mapping[str, Sequence[str]]) -> Position | None:
 
 
 def _services(values: Sequence[str]) -> frozenset[Service]:
-    """Repeated or comma-separated; crafting-network when none is named."""
+    """Repeated or comma-separated; all of them when none is named."""
     names = [name for value in values for name in value.split(",") if name]
     try:
-        return frozenset(Service(name) for name in names) or frozenset({Service.CRAFTING_NETWORK})
+        return frozenset(Service(name) for name in names) or frozenset(Service)
     except ValueError:
         known = ", ".join(service.value for service in Service)
         raise BadRequest(f"services takes any of {known}.") from None

@@ -14,14 +14,13 @@ from craftnet.http.exchange import JSON, Call, Endpoint, Response, json_response
 from craftnet.http.negotiation import accepts_gzip, matches
 from craftnet.messages import (
     HealthBatchRequest,
-    HealthBatchResponse,
     HealthResponse,
     HealthStatus,
     Service,
     instant,
     to_json,
 )
-from craftnet.observe.health import Unready
+from craftnet.observe.health import Unready, batch
 from craftnet.observe.monitor import Monitor
 
 MAX_AGE = 30
@@ -68,13 +67,13 @@ class HealthBatch(Endpoint):
         self._now = now
 
     async def respond(self, call: Call) -> Response:
-        """The newest report of each service, in the order asked."""
+        """The newest report of each service asked for, and the worst of their statuses."""
         started = self._now()
         asked = call.decode(HealthBatchRequest).services
-        results = [self._monitor.reports[service] for service in asked]
+        answer = batch(self._monitor.reports, asked, started)
         duration = int((self._now() - started) * 1000)
         return json_response(
-            HealthBatchResponse(results=results, total_time_ms=duration),
+            answer,
             headers={"Cache-Control": "no-cache", "X-Processing-Time": str(duration)},
         )
 

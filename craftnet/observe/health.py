@@ -17,13 +17,28 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from craftnet.messages import MALFORMED, Check, HealthResponse, HealthStatus, Service, WebSocketHealthMessage, instant
+from craftnet.messages import (
+    MALFORMED,
+    Check,
+    HealthBatchResponse,
+    HealthResponse,
+    HealthStatus,
+    OverallStatus,
+    Service,
+    WebSocketHealthMessage,
+    instant,
+)
 
 Reports = Mapping[Service, HealthResponse]
 """The newest report of every service."""
 
 News = Literal["health_update", "health_alert", "service_down"]
 
+_OVERALL = {
+    HealthStatus.OK: OverallStatus.HEALTHY,
+    HealthStatus.DEGRADED: OverallStatus.DEGRADED,
+    HealthStatus.CRITICAL: OverallStatus.CRITICAL,
+}
 _ALARM = {HealthStatus.OK: 0, HealthStatus.DEGRADED: 1, HealthStatus.CRITICAL: 2}
 _report_decoder = msgspec.json.Decoder(HealthResponse)
 
@@ -120,6 +135,13 @@ def own_report(checks: Mapping[str, Check], *, version: str, uptime: float, now:
         uptime=int(uptime),
         checks=dict(checks),
     )
+
+
+def batch(reports: Reports, services: Iterable[Service], now: float) -> HealthBatchResponse:
+    """The reports of these services, and the worst of their statuses; healthy when there are none."""
+    results = {service: reports[service] for service in services}
+    overall = _OVERALL[worst(report.status for report in results.values())]
+    return HealthBatchResponse(overall_status=overall, timestamp=instant(now), results=results)
 
 
 def news(before: Reports, after: Reports, service: Service) -> News | None:

@@ -334,8 +334,19 @@ class RefusedHandshakeTests(LiveTestCase):
 
     async def test_subprotocols(self) -> None:
         await self.publish(started())
-        status, _ = await self.refused(CRAFTING, token(), subprotocols=["mqtt", "wamp.2.json"])
+        status, _ = await self.refused(CRAFTING, None, subprotocols=[f"bearer.{token()}"])
         self.assertEqual(status, 400)
+        status, _ = await self.refused(CRAFTING, token(), subprotocols=["ws"], origin=self.url)
+        self.assertEqual(status, 400)
+
+    async def test_subprotocols_of_other_servers(self) -> None:
+        """The game's own clients offer these, and expect none to be selected."""
+        await self.publish(started())
+        for offered in (["ws"], ["health-monitoring-v1", f"bearer.{token()}"]):
+            bearer = token() if len(offered) == 1 else None
+            peer = await self.open(CRAFTING, bearer, subprotocols=offered)
+            self.assertIsNone(peer.connection.subprotocol)
+            self.assertEqual((await peer.receive())["type"], "progress_update")
 
 
 class BrowserTokenTests(LiveTestCase):

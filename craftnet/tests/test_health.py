@@ -8,6 +8,7 @@ from craftnet.observe.health import (
     Unready,
     answered,
     as_check,
+    batch,
     message,
     news,
     own_report,
@@ -68,6 +69,20 @@ class ReadinessTests(SynchronousTestCase):
             (CRITICAL, False, True, Unready.DRAINING),
         ):
             self.assertIs(unready(report(status), checked=checked, draining=draining), reason)
+
+
+class BatchTests(SynchronousTestCase):
+    def test_the_worst_counts(self) -> None:
+        reports = {OWN: report(OK), CRAFTING: report(DEGRADED), COMBAT: report(CRITICAL)}
+        for services, overall in (
+            ([], "healthy"),
+            ([OWN], "healthy"),
+            ([OWN, CRAFTING], "degraded"),
+            ([COMBAT, OWN, CRAFTING, OWN], "critical"),
+        ):
+            made = batch(reports, services, NOW + 1)
+            self.assertEqual((made.overall_status, made.timestamp), (overall, instant(NOW + 1)))
+            self.assertEqual(made.results, {service: reports[service] for service in services})
 
 
 class AnsweredTests(SynchronousTestCase):

@@ -276,9 +276,16 @@ class HealthTests(SiteTestCase):
         body = b'{"services": ["real-time-combat", "crafting-network"]}'
         answer = self.ask("/health/batch", "POST", JSON, body)
         self.assertEqual(answer.status, 200)
-        self.assertEqual([len(result.get("checks", ())) for result in answer.json["results"]], [0, 3])
-        self.assertEqual(answer.json["total_time_ms"], 0)
+        self.assertEqual(set(answer.json), {"overall_status", "timestamp", "results"})
+        self.assertEqual((answer.json["overall_status"], answer.json["timestamp"]), ("degraded", instant(NOW)))
+        results = answer.json["results"]
+        self.assertEqual(set(results), {"real-time-combat", "crafting-network"})
+        self.assertEqual(results["crafting-network"], self.ask("/health").json)
         self.assertEqual((answer.fields["cache-control"], answer.fields["x-processing-time"]), ("no-cache", "0"))
+
+    def test_empty_batch(self) -> None:
+        answer = self.ask("/health/batch", "POST", JSON, b'{"services": []}')
+        self.assertEqual(answer.json, {"overall_status": "healthy", "timestamp": instant(NOW), "results": {}})
 
     def test_bad_batch(self) -> None:
         eleven = b'{"services": [' + b", ".join([b'"crafting-network"'] * 11) + b"]}"

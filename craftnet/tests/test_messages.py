@@ -160,7 +160,15 @@ SCHEMAS: dict[type[Struct], tuple[dict[str, list[Any]], dict[str, list[Any]], di
         {},
         {"services": [["x"], ["crafting-network"] * 11]},
     ),
-    HealthBatchResponse: ({"results": [[HEALTH]], "total_time_ms": [0]}, {}, {"total_time_ms": [-1, 0.5]}),
+    HealthBatchResponse: (
+        {
+            "overall_status": ["healthy", "degraded", "critical"],
+            "timestamp": [TIME],
+            "results": [{}, {"crafting-network": HEALTH}],
+        },
+        {},
+        {"overall_status": ["ok"], "results": [[HEALTH], {"weather": HEALTH}]},
+    ),
     HealthWebSocketInfo: ({"websocket_url": ["ws://x"], "supported_protocols": [["x"]]}, {}, {}),
     UdpConnectResponse: (
         {

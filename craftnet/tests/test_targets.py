@@ -28,7 +28,7 @@ class TargetTests(SynchronousTestCase):
     def test_health(self) -> None:
         for prefix in ("", PREFIX):
             target = parse_target(f"{prefix}/health/ws", {})
-            self.assertEqual(target, HealthTarget(frozenset({Service.CRAFTING_NETWORK})))
+            self.assertEqual(target, HealthTarget(frozenset(Service)))
 
     def test_services(self) -> None:
         both = HealthTarget(frozenset({Service.CRAFTING_SERVICE, Service.REAL_TIME_COMBAT}))

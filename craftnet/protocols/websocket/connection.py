@@ -89,7 +89,9 @@ class FeedProtocol(SlimProtocol):
         self._place = factory.gate.enter(peer, request.headers, factory.clock.seconds())
         target = parse_target(request.path, request.params)
         token, offered = token_from_handshake(request.headers.get("authorization"), request.protocols)
-        subprotocol = choose(offered)
+        subprotocol = choose(
+            offered, token_offered=len(offered) < len(request.protocols), page="origin" in request.headers
+        )
         subscription = await factory.subscriptions.admit(target, token)
         self.principal = subscription.principal
         await factory.gate.settle(

@@ -12,6 +12,7 @@ from twisted.python.usage import Options as UsageOptions
 from craftnet import __version__
 from craftnet.access.limits import BURST, Limits
 from craftnet.access.networks import Networks
+from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
 from craftnet.orphan import SUPERVISOR, OrphanWatch
 from craftnet.registry import help_text
@@ -204,7 +205,7 @@ def makeService(options: Options) -> IService:  # the name twistd looks for.
     from twisted.internet import reactor  # here and not above: twistd installs the one that --reactor names.
 
     try:
-        return _service(options, options.settings, reactor)
+        return _service(options, options.settings, steady(reactor))
     except ConfigurationError as error:
         raise SystemExit(f"craftnet: {error}") from None
 

@@ -32,6 +32,7 @@ from craftnet.client.several import all_of, labels
 from craftnet.client.udp import SharedUdpTransport, UdpConnections
 from craftnet.client.watch import Outcome, Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
+from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
 
 if TYPE_CHECKING:  # for annotations only.
@@ -279,7 +280,7 @@ def _run(begin: Callable[[IReactorTime], Deferred[int]]) -> int:
     """Run the reactor until what `begin` began is done, or until somebody stops it; the exit code."""
     from twisted.internet import reactor as installed  # importing it installs one: not before it is to run.
 
-    reactor = cast("_Reactor", installed)
+    reactor = cast("_Reactor", steady(installed))
     results: list[int | Failure] = []
     watching = begin(reactor)
 

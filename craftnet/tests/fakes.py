@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from craftnet.access.principal import Principal
+from craftnet.clocks import IClock
 from craftnet.closecodes import CloseCode
 from craftnet.errors import Unauthorized
 from craftnet.interfaces import IAuthority, IWatcher
 from craftnet.updates import Update
+
+
+@implementer(IClock)
+class SteppedClock(Clock):
+    """A clock that tests advance, and whose wall clock they can set apart from it.
+
+    Arguments:
+        now: what both clocks show at first.
+    """
+
+    def __init__(self, now: float = 0.0) -> None:
+        super().__init__()
+        self.rightNow = now
+        self._ahead = 0.0
+
+    def wall(self) -> float:
+        """See `IClock`."""
+        return self.seconds() + self._ahead
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward, or, by a negative number of seconds, back."""
+        self._ahead += seconds
 
 
 @implementer(IWatcher)

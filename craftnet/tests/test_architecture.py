@@ -20,6 +20,7 @@ REPOSITORY = PACKAGE.parent
 PLACES = {
     # module or package: its layer. The longest name that fits decides; in `craftnet` itself only whole names do.
     "craftnet": "core",  # the version, and nothing else.
+    "craftnet.clocks": "clocks",
     "craftnet.interfaces": "interfaces",
     "craftnet.errors": "core",
     "craftnet.closecodes": "core",
@@ -78,25 +79,26 @@ PLACES = {
 
 LAYERS: dict[str, set[str]] = {
     # layer: the other layers it may import.
+    "clocks": set(),
     "interfaces": set(),
-    "core": set(),
-    "formats": {"core"},
-    "simulation": {"core"},
-    "sources": {"core", "interfaces"},
-    "access": {"core", "interfaces"},
-    "observe": {"core", "interfaces"},
-    "registry": {"core", "interfaces"},
-    "providers": {"core", "interfaces", "sources", "simulation"},
-    "feeds": {"core", "interfaces", "sources", "observe"},
-    "admittance": {"core", "interfaces", "access", "observe", "feeds"},
-    "http": {"core", "interfaces", "formats", "sources", "access", "observe", "feeds"},
-    "shells": {"core", "interfaces", "formats", "access", "observe", "feeds", "admittance"},
-    "client": {"core", "formats"},
+    "core": {"clocks"},
+    "formats": {"clocks", "core"},
+    "simulation": {"clocks", "core"},
+    "sources": {"clocks", "core", "interfaces"},
+    "access": {"clocks", "core", "interfaces"},
+    "observe": {"clocks", "core", "interfaces"},
+    "registry": {"clocks", "core", "interfaces"},
+    "providers": {"clocks", "core", "interfaces", "sources", "simulation"},
+    "feeds": {"clocks", "core", "interfaces", "sources", "observe"},
+    "admittance": {"clocks", "core", "interfaces", "access", "observe", "feeds"},
+    "http": {"clocks", "core", "interfaces", "formats", "sources", "access", "observe", "feeds"},
+    "shells": {"clocks", "core", "interfaces", "formats", "access", "observe", "feeds", "admittance"},
+    "client": {"clocks", "core", "formats"},
     "composition": {
-        *("core", "interfaces", "sources", "access", "observe", "registry"),
+        *("clocks", "core", "interfaces", "sources", "access", "observe", "registry"),
         *("feeds", "admittance", "http", "formats", "shells"),
     },
-    "tap": {"core", "registry", "composition"},
+    "tap": {"clocks", "core", "registry", "composition"},
 }
 
 EXCEPTIONS = {
@@ -115,6 +117,7 @@ DEFERREDS = {"twisted.internet.defer", "twisted.internet.interfaces", "twisted.p
 
 PURE: dict[str, set[str]] = {
     # layers without I/O: what of `NETWORK` they may import.
+    "clocks": {"twisted.internet.interfaces"},
     "interfaces": set(),
     "core": set(),
     "formats": set(),

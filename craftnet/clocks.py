@@ -1,0 +1,92 @@
+"""The two clocks of a process: a steady one for timers, durations and deadlines, and the wall clock for dates.
+
+The steady clock never jumps. It shows Unix time when the process starts, and from then on only what has passed since,
+however often the system's clock is set. Every timer, age, deadline, rate and progress bar is measured on it. The wall
+clock is the system's: it dates what other machines and people read, and compares what they wrote.
+
+docs/clocks.md says which use of time is on which clock, and what a step of the system's clock does to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import alsoProvides
+
+
+class IClock(IReactorTime):
+    """Both clocks. `seconds`, and with it `callLater`, is the steady one."""
+
+    def wall() -> float:
+        """The system's clock now, Unix seconds. It may be set, forwards or backwards, at any time."""
+
+
+class Moment(NamedTuple):
+    """One moment on both clocks.
+
+    Attributes:
+        steady: seconds, as `IClock.seconds` counts them.
+        wall: Unix seconds.
+    """
+
+    steady: float
+    wall: float
+
+    @classmethod
+    def agreed(cls, now: float) -> Moment:
+        """The moment at which both clocks show `now`: that of a system whose clock was not set since the start."""
+        return cls(now, now)
+
+    @property
+    def ahead(self) -> float:
+        """Seconds by which the system's clock was set forward since the process started; negative: backward."""
+        return self.wall - self.steady
+
+    def date(self, steady: float) -> float:
+        """The Unix time of what happened, or is due, at `steady`, as the system's clock dates it now."""
+        return steady + self.ahead
+
+    def deadline(self, date: float) -> float:
+        """When a date is reached on the steady clock, as far as it is known now."""
+        return date - self.ahead
+
+
+def moment(clock: IClock) -> Moment:
+    """What both clocks show now."""
+    return Moment(clock.seconds(), clock.wall())
+
+
+def _elapsed() -> Callable[[], float]:
+    """The system's steady clock, in seconds: with the time that the machine is suspended, where it counts that."""
+    try:
+        time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (AttributeError, OSError):
+        return time.monotonic
+    return partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+
+
+def steady(reactor: Any, wall: Callable[[], float] = time.time, elapsed: Callable[[], float] | None = None) -> IClock:
+    """Make a reactor keep its timers on a steady clock, and give it the wall clock, too.
+
+    Twisted schedules by the wall clock: a clock that is set back by an hour stops every timer for an hour. This is the
+    only place that changes that. Timers that are pending stay due. A clock that is an `IClock` already stays as it is.
+
+    Arguments:
+        reactor: a `twisted.internet.base.ReactorBase`, which asks its own `seconds` for the time.
+        wall: the wall clock, Unix seconds.
+        elapsed: a clock that is never set, seconds from anywhere; None: the system's.
+
+    Returns:
+        The same reactor.
+    """
+    if not IClock.providedBy(reactor):
+        ticks = elapsed or _elapsed()
+        start = wall() - ticks()
+        reactor.seconds = lambda: start + ticks()
+        reactor.wall = wall
+        alsoProvides(reactor, IClock)
+    return cast("IClock", reactor)

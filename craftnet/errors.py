@@ -167,3 +167,4 @@ class Unavailable(Refusal):
 
     def __init__(self, message: str, *, retry_after: int = 1, details: Mapping[str, object] | None = None) -> None:
         super().__init__(message, details=details, headers={"Retry-After": str(retry_after)})
+        self.retry_after = retry_after

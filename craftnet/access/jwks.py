@@ -1,28 +1,27 @@
 """JSON Web Key Sets that change while the service runs: a file that is read again, a URL that is fetched again.
 
-Both answer from what they have, look again when a token names a key they have not heard of, and keep what they have
-while looking again fails.
+Both answer from the keys at hand, look again when a token names an unknown key, and keep the keys at hand while looking
+again fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
+from math import ceil
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
-from twisted.web.http import OK, PotentialDataLoss
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IResponse
+from twisted.web.http import OK
 from zope.interface import implementer
 
 from craftnet.access.keys import IKeySource, VerificationKey, from_jwks, select
 from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.fetch import fetch
 
 FILE_INTERVAL = 5.0
 """Seconds between two looks at a file."""
@@ -34,10 +33,14 @@ FETCH_TIMEOUT = 5.0
 """Seconds a fetch may take, from the connection to the last octet."""
 
 LIFETIME = 300.0
-"""Seconds that fetched keys are used without asking again; after that a withdrawn key no longer counts."""
+"""Seconds after which the next lookup fetches the set again, in the background: the keys at hand are still used."""
+
+MAX_STALENESS = 900.0
+"""Seconds after which a lookup waits for that fetch, so that a withdrawn key does not count after a quiet time. While
+fetches fail, no lookup of a known key waits."""
 
 MAX_DOCUMENT = 256 * 1024
-"""Octets of a fetched set."""
+"""Bytes of a fetched set, decompressed."""
 
 
 def shown(url: str) -> str:
@@ -54,29 +57,39 @@ def _elapsed(since: float | None, now: float, interval: float) -> bool:
 class JwksFile:
     """The keys in a file, read again when it has changed, or when a token names a key that is not in it.
 
+    Arguments:
+        unnamed: see `craftnet.access.keys.select`.
+
     Raises:
         craftnet.errors.ConfigurationError: it cannot be read, or holds no usable key.
     """
 
     _log = Logger()
 
-    def __init__(self, path: Path, clock: IReactorTime) -> None:
+    def __init__(self, path: Path, clock: IReactorTime, *, unnamed: bool = False) -> None:
         self._path = path
         self._clock = clock
+        self._unnamed = unnamed
         self._looked: float = clock.seconds()
         self._seen, self._keys = self._read()
 
     def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
         """See `IKeySource`."""
-        now = self._clock.seconds()
-        if _elapsed(self._looked, now, FILE_INTERVAL):
+        key, now = self._select(key_id, algorithm), self._clock.seconds()
+        due = _elapsed(self._looked, now, FILE_INTERVAL)
+        if due or key is None:
             self._looked = now
-            self._look_again(known=select(self._keys, key_id, algorithm) is not None)
-        return succeed(select(self._keys, key_id, algorithm))
+            self._look_again(reread=due and key is None)
+            key = self._select(key_id, algorithm)
+        return succeed(key)
 
-    def _look_again(self, *, known: bool) -> None:
+    def _select(self, key_id: str | None, algorithm: str) -> VerificationKey | None:
+        return select(self._keys, key_id, algorithm, unnamed=self._unnamed)
+
+    def _look_again(self, *, reread: bool) -> None:
+        """Read the file if it has changed, or in any case."""
         try:
-            if known and self._stamp() == self._seen:
+            if not reread and self._stamp() == self._seen:
                 return
             self._seen, self._keys = self._read()
         except ConfigurationError as error:
@@ -104,57 +117,90 @@ class JwksUrl:
 
     Arguments:
         url: http or https, ASCII.
-        agent: what fetches; it should follow no redirects.
+        client: what fetches; it follows no redirects.
+        unnamed: see `craftnet.access.keys.select`.
     """
 
     _log = Logger()
 
-    def __init__(self, url: str, agent: IAgent, clock: IReactorTime) -> None:
+    def __init__(self, url: str, client: HTTPClient, clock: IReactorTime, *, unnamed: bool = False) -> None:
         self._url = url
-        self._agent = agent
+        self._client = client
         self._clock = clock
+        self._unnamed = unnamed
         self._keys: tuple[VerificationKey, ...] = ()
         self._fetched: float | None = None
         self._tried: float | None = None
+        self._failing = False
+        self._fetching = False
         self._waiting: list[Deferred[None]] = []
 
     @inlineCallbacks
     def find(self, key_id: str | None, algorithm: str) -> Generator[Deferred[None], None, VerificationKey | None]:
         """See `IKeySource`. Lookups at the same time share one fetch."""
-        key = select(self._keys, key_id, algorithm)
-        if key is None or _elapsed(self._fetched, self._clock.seconds(), LIFETIME):
-            yield self._refresh()
-            key = select(self._keys, key_id, algorithm)
-        if not self._keys:
-            raise Unavailable("The keys that tokens are checked with cannot be had.", retry_after=int(FETCH_INTERVAL))
+        key = self._select(key_id, algorithm)
+        pause = self._wait_before_fetch()
+        if key is not None and (self._failing or not self._is_older_than(MAX_STALENESS)):
+            if self._is_older_than(LIFETIME) and pause == 0.0:
+                self._start_fetch()
+            return key
+        if pause == 0.0:
+            yield self._next_fetch()
+            key, pause = self._select(key_id, algorithm), FETCH_INTERVAL
+            if not self._failing:
+                return key
+        if key is None:
+            # The key may have been published since the last fetch that succeeded: no final answer before the next one.
+            raise Unavailable(
+                "The key that this token is signed with is not known yet."
+                if self._keys
+                else "The keys that tokens are checked with cannot be fetched.",
+                retry_after=ceil(pause),
+            )
         return key
 
-    def _refresh(self) -> Deferred[None]:
-        """Fires, without a failure, when a fetch has ended; at once if it is too early for another one."""
+    def _select(self, key_id: str | None, algorithm: str) -> VerificationKey | None:
+        return select(self._keys, key_id, algorithm, unnamed=self._unnamed)
+
+    def _is_older_than(self, age: float) -> bool:
+        return _elapsed(self._fetched, self._clock.seconds(), age)
+
+    def _wait_before_fetch(self) -> float:
+        """Seconds until a fetch may begin; 0 when one may begin now, or is under way."""
         now = self._clock.seconds()
-        if not self._waiting and not _elapsed(self._tried, now, FETCH_INTERVAL):
-            return succeed(None)
+        if self._fetching or self._tried is None or _elapsed(self._tried, now, FETCH_INTERVAL):
+            return 0.0
+        return self._tried + FETCH_INTERVAL - now
+
+    def _next_fetch(self) -> Deferred[None]:
+        """Fires, without a failure, when the fetch that is under way, or begins now, has ended."""
         # Each lookup waits on a Deferred of its own, so that cancelling one leaves the others their fetch.
         waiter: Deferred[None] = Deferred()
         self._waiting.append(waiter)
-        if len(self._waiting) == 1:
-            self._tried = now
-            fetch = Deferred.fromCoroutine(self._fetch()).addTimeout(FETCH_TIMEOUT, self._clock)
-            fetch.addErrback(self._failed).addCallback(self._release)
+        self._start_fetch()
         return waiter
 
+    def _start_fetch(self) -> None:
+        """Start a fetch, unless one is under way."""
+        if not self._fetching:
+            self._fetching = True
+            self._tried = self._clock.seconds()
+            fetching = Deferred.fromCoroutine(self._fetch()).addTimeout(FETCH_TIMEOUT, self._clock)
+            fetching.addErrback(self._failed).addCallback(self._release)
+
     async def _fetch(self) -> None:
-        headers = Headers({"Accept": ["application/jwk-set+json, application/json"], "User-Agent": ["craftnet"]})
-        response = await self._agent.request(b"GET", self._url.encode("ascii"), headers)
-        document = await _read_body(response)
-        if response.code != OK:
-            raise Unavailable(f"the answer is {response.code}")
+        headers = {"Accept": "application/jwk-set+json, application/json", "User-Agent": "craftnet"}
+        code, document = await fetch(self._client, self._url, MAX_DOCUMENT, headers)
+        if code != OK:
+            raise Unavailable(f"the answer is {code}")
         self._keys = from_jwks(document)
         self._fetched = self._clock.seconds()
+        self._failing = False
 
     def _failed(self, failure: Failure) -> None:
+        self._failing = True
         self._log.warn(
-            "The keys at {url} cannot be had; {consequence}. {kind}: {reason}",
+            "The keys at {url} cannot be fetched; {consequence}. {kind}: {reason}",
             url=shown(self._url),
             consequence="those fetched before are still used" if self._keys else "no token can be checked",
             kind=failure.type.__name__ if failure.type else "",
@@ -162,40 +208,7 @@ class JwksUrl:
         )
 
     def _release(self, _: None) -> None:
+        self._fetching = False
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             waiter.callback(None)
-
-
-def _read_body(response: IResponse) -> Deferred[bytes]:
-    """The body, if it is no longer than `MAX_DOCUMENT`. Cancelling closes the connection."""
-    body = _Body()
-    response.deliverBody(body)
-    return body.complete
-
-
-class _Body(Protocol):
-    def __init__(self) -> None:
-        self.complete: Deferred[bytes] = Deferred(lambda _: self._drop())
-        self._received = bytearray()
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.complete.called:
-            return
-        self._received += data
-        if len(self._received) > MAX_DOCUMENT:
-            self.complete.errback(Unavailable(f"the answer is longer than {MAX_DOCUMENT} octets"))
-            self._drop()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.complete.called:
-            return
-        # PotentialDataLoss: an answer without a length ended with its connection. If it is cut, it is no JSON.
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.complete.callback(bytes(self._received))
-        else:
-            self.complete.errback(reason)
-
-    def _drop(self) -> None:
-        if self.transport is not None:
-            self.transport.loseConnection()

@@ -80,11 +80,18 @@ class OneKey:
         return succeed(self._key if self._key.algorithm == algorithm else None)
 
 
-def select(keys: Iterable[VerificationKey], key_id: str | None, algorithm: str) -> VerificationKey | None:
-    """The key of a set that a token means. A token that names none means one only if no other has its algorithm."""
+def select(
+    keys: Iterable[VerificationKey], key_id: str | None, algorithm: str, *, unnamed: bool = False
+) -> VerificationKey | None:
+    """The key of a set that a token means. A token that names none means one only if no other has its algorithm.
+
+    Arguments:
+        unnamed: whether a token that names a key may mean the only one of its algorithm if that has no name.
+    """
     fitting = [key for key in keys if key.algorithm == algorithm]
-    if key_id is None:
-        return fitting[0] if len(fitting) == 1 else None
+    only = fitting[0] if len(fitting) == 1 else None
+    if key_id is None or (unnamed and only is not None and only.key_id is None):
+        return only
     return next((key for key in fitting if key.key_id == key_id), None)
 
 

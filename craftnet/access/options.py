@@ -3,6 +3,7 @@
     jwt:jwks=FILE-or-URL          the login service's key set, read again as it changes
     jwt:key=FILE                  one public key, PEM
     …:aud=AUDIENCE:iss=ISSUER     what tokens must be for, and from whom
+    jwt:jwks=…:kid=optional       a token that names a key is checked with the set's only key if that has no name
 
 The form is that of `craftnet.specs`.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from treq.client import HTTPClient
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.client import Agent
 
@@ -27,11 +29,11 @@ from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IAuthority
 from craftnet.specs import parse_spec
 
-USAGE = "jwt:jwks=FILE-or-URL or jwt:key=FILE, and then :aud=AUDIENCE or :iss=ISSUER if wanted"
+USAGE = "jwt:jwks=FILE-or-URL or jwt:key=FILE, and then :aud=AUDIENCE, :iss=ISSUER or :kid=optional if wanted"
 """What `--auth` takes, for people."""
 
 _SCHEME = "jwt"
-_NAMES = ("jwks", "key", "aud", "iss")
+_NAMES = ("jwks", "key", "aud", "iss", "kid")
 _URL = re.compile(r"[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
 
 _T = TypeVar("_T")
@@ -108,10 +110,13 @@ def _parse(text: str) -> Mapping[str, str]:
             raise ConfigurationError(
                 f"--auth knows no {name!r}. It takes {USAGE}. A colon before name= within a value is written '\\:'"
             )
+    if spec.arguments.get("kid", "optional") != "optional":
+        raise ConfigurationError("--auth takes kid=optional, or no kid= at all")
     return spec.arguments
 
 
 def _keys(arguments: Mapping[str, str], reactor: IReactorTime) -> tuple[IKeySource, str]:
+    unnamed = "kid" in arguments
     match arguments.get("jwks"), arguments.get("key"):
         case None, None:
             raise ConfigurationError(f"--auth names no keys. It takes {USAGE}")
@@ -119,12 +124,12 @@ def _keys(arguments: Mapping[str, str], reactor: IReactorTime) -> tuple[IKeySour
             key = _from_file(path, lambda: from_pem(Path(path).read_bytes()))
             return OneKey(key), f"{key.algorithm} tokens, checked with the key {path}"
         case str(place), None if _URL.match(place):
-            # Agent follows no redirects and unpacks nothing: what the operator named is what is asked.
-            return JwksUrl(_url(place), Agent(reactor, connectTimeout=FETCH_TIMEOUT), reactor), (
+            client = HTTPClient(Agent(reactor, connectTimeout=FETCH_TIMEOUT))
+            return JwksUrl(_url(place), client, reactor, unnamed=unnamed), (
                 f"tokens checked with the key set at {shown(place)}"
             )
         case str(path), None:
-            keys = _from_file(path, lambda: JwksFile(Path(path), reactor))
+            keys = _from_file(path, lambda: JwksFile(Path(path), reactor, unnamed=unnamed))
             return keys, f"tokens checked with the key set {path}"
         case _:
             raise ConfigurationError("--auth names both jwks= and key=; choose one")

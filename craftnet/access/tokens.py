@@ -35,7 +35,7 @@ class _Claims(Struct, frozen=True):
     nbf: float | None = None
     iat: float | None = None
     sub: str | None = None
-    scope: str = ""
+    scope: str | list[str] = ""
     jti: str | None = None
     aud: str | list[str] | None = None
     iss: str | None = None
@@ -78,7 +78,7 @@ class JwtAuthority:
         self._check_times(claims)
         self._check_parties(claims)
         player_id = None if claims.sub is None else uuid_or_none(claims.sub)
-        return Principal(player_id, frozenset(claims.scope.split()) or _NO_SCOPES, claims.exp, claims.jti, claims.iat)
+        return Principal(player_id, _scopes(claims.scope), claims.exp, claims.jti, claims.iat)
 
     def _check_times(self, claims: _Claims) -> None:
         now = self._clock.seconds()
@@ -93,6 +93,11 @@ class JwtAuthority:
             raise _invalid("The token is for another audience.")
         if self._issuer is not None and self._issuer != claims.iss:
             raise _invalid("The token is from another issuer.")
+
+
+def _scopes(scope: str | list[str]) -> frozenset[str]:
+    """The scopes of a claim: words of a text (RFC 8693 section 4.2), or the array that some issuers make of them."""
+    return frozenset(scope.split() if isinstance(scope, str) else scope) or _NO_SCOPES
 
 
 def _invalid(message: str) -> Unauthorized:

@@ -23,6 +23,7 @@ class Address:
     def __init__(self, text: str) -> None:
         try:
             url = DecodedURL(URL.from_text(text.strip()))
+            url = url.replace(scheme=url.scheme.lower())  # RFC 3986 section 3.1: `HTTP://` is as good.
         except (URLParseError, UnicodeError, ValueError) as error:
             raise ConfigurationError(f"not a URL: {error}") from error
         if url.scheme not in _SECURE or not url.host:

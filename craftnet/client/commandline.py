@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO, cast
 from uuid import UUID
 
@@ -259,13 +260,25 @@ def _leave(result: list[Outcome], screen: Screen) -> list[Outcome]:
     return result
 
 
+def make_printable(stream: TextIO, *, as_json: bool = False) -> None:
+    """Prepare a stream for any text: JSON is UTF-8 (RFC 8259), anything else what the terminal can show of it."""
+    if isinstance(stream, TextIOWrapper):
+        if as_json:
+            stream.reconfigure(encoding="utf-8")
+        else:
+            stream.reconfigure(errors="replace")
+
+
 def main() -> int:
     """The `craftnet` command."""
+    make_printable(sys.stdout)
+    make_printable(sys.stderr)
     options = parser().parse_args()
     try:
         if options.command == "token":
             print(token_line(options, os.environ, time.time()))
             return 0
+        make_printable(sys.stdout, as_json=options.json)
         return _run(lambda reactor: begin_watch(reactor, options, os.environ, sys.stdout, sys.stderr))
     except ConfigurationError as error:
         print(f"craftnet: {error}", file=sys.stderr)

@@ -16,6 +16,7 @@ from twisted.web.http_headers import Headers
 from craftnet import __version__
 from craftnet.client import endings
 from craftnet.client.endings import Ending
+from craftnet.fetch import request_url
 from craftnet.messages import MALFORMED, UdpConnectRequest, UdpConnectResponse, to_json
 from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
 
@@ -55,7 +56,7 @@ async def connect(
     try:
         response = await http.request(
             "POST",
-            url,
+            request_url(url),
             headers=headers,
             data=to_json(request),
             allow_redirects=False,  # the token is for this server and no other.
@@ -68,9 +69,11 @@ async def connect(
         # The last is how treq tells that time ran out while the body came.
         return endings.lost("cannot connect: the server did not answer the request for a UDP session")
     if response.code != 200:
-        (retry_after,) = response.headers.getRawHeaders("Retry-After", [None])[:1]
+        retry_after, location = (
+            response.headers.getRawHeaders(name, [None])[0] for name in ("Retry-After", "Location")
+        )
         elsewhere = response.code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-        return endings.refused(response.code, body, retry_after, elsewhere=elsewhere)
+        return endings.refused(response.code, body, retry_after, location=location, elsewhere=elsewhere)
     try:
         return msgspec.json.decode(body, type=UdpConnectResponse)
     except MALFORMED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import codecs
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
@@ -64,8 +65,14 @@ def from_file(path: str) -> Credentials:
 
     def read() -> str:
         try:
-            return checked(Path(path).read_text("ascii"))
-        except (OSError, UnicodeDecodeError, ConfigurationError) as error:
+            content = Path(path).read_bytes()
+            if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                encoding = "UTF-8" if content.startswith(codecs.BOM_UTF8) else "UTF-16"
+                raise ConfigurationError(f"it is {encoding} with a byte order mark; save it as plain ASCII text")
+            return checked(content.decode("ascii"))
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"no token in {path}: it is not ASCII text, as a token is") from None
+        except (OSError, ConfigurationError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise ConfigurationError(f"no token in {path}: {reason}") from None
 

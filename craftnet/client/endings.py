@@ -85,14 +85,20 @@ def left(reason: CloseReason) -> Ending:
             return lost(f"the server closed the connection: {reason.name.lower().replace('_', ' ')}")
 
 
-def refused(status: int, body: bytes, wait: str | None = None, *, elsewhere: bool = False) -> Ending:
+def refused(
+    status: int, body: bytes, wait: str | None = None, *, location: str | None = None, elsewhere: bool = False
+) -> Ending:
     """The server answered a request with an HTTP status other than the one of success.
 
     Arguments:
-        status: 4xx are final, except 429; everything else may be better next time.
+        status: 3xx and 4xx are final, except 429; everything else may be better next time.
         body: the contract's error, whose message is passed on.
         wait: the Retry-After header; its form as a date is not understood.
+        location: the Location header. It is not followed: the token is for this server and no other.
     """
+    if 300 <= status < 400:
+        aim = "without saying where" if location is None else f"to {location}: if that is the service, give its URL"
+        return Ending(Kind.REFUSED, f"the server answered {status} and redirects {aim}")
     try:
         message = msgspec.json.decode(body, type=ErrorBody).message
     except MALFORMED:
@@ -137,4 +143,4 @@ def unwelcome(octets: bytes, *, complete: bool) -> Ending | None:
         body = error.partial
     except (http.client.HTTPException, OSError, ValueError):
         return lost("the server does not speak HTTP")
-    return refused(response.status, body, response.getheader("Retry-After"))
+    return refused(response.status, body, response.getheader("Retry-After"), location=response.getheader("Location"))

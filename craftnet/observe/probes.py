@@ -12,19 +12,15 @@ from typing import Any
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.http_headers import Headers
 
 from craftnet.errors import Unavailable
+from craftnet.fetch import fetch
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service
 from craftnet.observe.health import answered
 from craftnet.observe.metrics import Metrics
 
 LONGEST_REPORT = 65536
 """Bytes of another service's report that are read."""
-
-
-class ReportTooLong(Exception):
-    """Another service's report is longer than `LONGEST_REPORT`."""
 
 
 class ProviderCheck:
@@ -97,18 +93,8 @@ class HttpProbe:
         """Ask.
 
         Raises:
-            ReportTooLong: what it says is no report of ours.
+            craftnet.fetch.DocumentTooLong: what it says is no report of ours.
             Exception: what `treq` raises when there is no answer.
         """
-        body = bytearray()
-
-        def collect(data: bytes) -> None:
-            if len(body) + len(data) > LONGEST_REPORT:
-                raise ReportTooLong
-            body.extend(data)
-
-        response = await self._client.get(
-            self._url, headers=Headers({"Accept": ["application/json"]}), allow_redirects=False, unbuffered=True
-        )
-        await response.collect(collect)
-        return answered(self._service, response.code, bytes(body), self._clock.seconds())
+        code, body = await fetch(self._client, self._url, LONGEST_REPORT, {"Accept": "application/json"})
+        return answered(self._service, code, body, self._clock.seconds())

@@ -88,6 +88,13 @@ class FileTests(OptionTestCase):
         self.assertTrue(self.holds(access, sign(rsa_key(), "RS256", "r")))
         self.assertFalse(self.holds(access, sign(rsa_key(), "RS256", "x")))
 
+    def test_unnamed_key(self) -> None:
+        """A login service that names its key in tokens but not in its set."""
+        self.jwks.write_bytes(jwks(jwk(ec_key())))
+        token = sign(ec_key(), "ES256", "e")
+        self.assertFalse(self.holds(self.access(f"jwt:jwks={self.jwks}"), token))
+        self.assertTrue(self.holds(self.access(f"jwt:jwks={self.jwks}:kid=optional"), token))
+
     def test_audience_and_issuer(self) -> None:
         """An issuer that is a URL needs no backslashes, and may have them."""
         right = claims(aud="craft:net", iss="https://login.example:8443/a")
@@ -162,6 +169,7 @@ class MistakeTests(OptionTestCase):
             ("jwt:", ":key=value"),
             ("jwt:jwks", ":key=value"),
             ("jwt:aud=x", "no keys"),
+            (f"jwt:jwks={self.jwks}:kid=ignored", "kid=optional"),
             (f"jwt:key={self.pem}:jwks={self.jwks}", "both"),
             (f"jwt:key={self.pem}:key={self.pem}", "twice"),
             (f"jwt:key={self.pem}:secret=x", "'secret'"),

@@ -13,7 +13,7 @@ class AddressTests(SynchronousTestCase):
     """`Address`"""
 
     def test_routes_at_the_root(self) -> None:
-        for text in ("http://game.example:8080", "ws://game.example:8080/"):
+        for text in ("http://game.example:8080", "ws://game.example:8080/", "HTTP://game.example:8080"):
             address = Address(text)
             self.assertEqual(
                 (address.feed(SESSION, PLAYER), address.connect(SESSION)),

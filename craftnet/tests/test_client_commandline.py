@@ -7,12 +7,13 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import cast
 from uuid import UUID
 
+from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ProcessTerminated
@@ -264,14 +265,16 @@ class ProcessTests(TestCase):
 
     timeout = 60
 
-    async def run_command(self, *arguments: str, then: str = "") -> tuple[int | None, str, str]:
+    async def run_command(
+        self, *arguments: str, then: str = "", environ: Mapping[str, str] | None = None
+    ) -> tuple[int | None, str, str]:
         """Exit code, stdout and stderr."""
         command = _Command(then=then)
         cast(IReactorProcess, reactor).spawnProcess(
             command,
             sys.executable,
             [sys.executable, "-m", "craftnet.client.commandline", *arguments],
-            env={**os.environ, TOKEN_VARIABLE: TOKEN},
+            env={**os.environ, TOKEN_VARIABLE: TOKEN, **(environ or {})},
         )
         code = await command.done
         return code, command.out.decode(), command.err.decode()
@@ -293,6 +296,20 @@ class ProcessTests(TestCase):
     async def test_to_the_end(self) -> None:
         code, out, err = await self.run_command(*self.watch_arguments(Play([PROGRESS, FAILED])))
         self.assertEqual((code, out.count("\n"), err), (3, 2, ""))
+
+    async def test_a_terminal_that_is_not_utf_8(self) -> None:
+        """What it cannot show is replaced in words, and as it is in JSON, which is always UTF-8."""
+        broken = replace(progress(40, Status.FAILED, 0), failure_reason="zerstört")
+        failed = to_json(message("crafting_failed", progress_data=broken))
+        environ = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+        arguments = self.watch_arguments(Play([failed]), Play([failed]))
+        code, out, err = await self.run_command(*arguments, environ=environ)
+        self.assertEqual((code, err), (3, ""))
+        self.assertIn("zerstört", out)
+        arguments.remove("--json")
+        code, out, err = await self.run_command(*arguments, environ=environ)
+        self.assertEqual((code, err), (3, ""))
+        self.assertIn("zerst?rt", out)
 
     async def test_interrupted(self) -> None:
         code, out, err = await self.run_command(*self.watch_arguments(Play([PROGRESS])), then="interrupt")

@@ -6,8 +6,12 @@ import json
 
 from treq.client import HTTPClient
 from twisted.internet import reactor
-from twisted.trial.unittest import TestCase
+from twisted.internet.endpoints import TCP6ServerEndpoint
+from twisted.internet.error import CannotListenError
+from twisted.trial.unittest import SkipTest, TestCase
 from twisted.web.client import Agent
+from twisted.web.pages import notFound
+from twisted.web.server import Site
 
 from craftnet.client.connect import connect
 from craftnet.client.endings import Ending, Kind
@@ -52,6 +56,16 @@ class ConnectTests(TestCase):
         self.assertEqual(asked["supported_compression"], ["zstd", "lz4"] if "zstd" in PACKINGS else ["lz4"])
         self.assertRegex(asked["client_version"], r"^\d+\.\d+\.\d+$")
 
+    async def test_ipv6_literal(self) -> None:
+        try:
+            port = await TCP6ServerEndpoint(reactor, 0, interface="::1").listen(Site(notFound()))
+        except CannotListenError:
+            raise SkipTest("This machine has no IPv6.") from None
+        self.addCleanup(port.stopListening)
+        ending = await self.ask(f"http://[::1]:{port.getHost().port}/connect")
+        assert isinstance(ending, Ending)
+        self.assertEqual(ending.reason, "the server answered 404: Not Found")
+
     async def test_refused(self) -> None:
         ending = await self.ask(self.serve(Answer(403, b'{"code":403,"message":"Not yours."}')))
         self.assertEqual(ending, Ending(Kind.REFUSED, "the server answered 403: Not yours", None, False))
@@ -70,7 +84,8 @@ class ConnectTests(TestCase):
     async def test_is_not_led_elsewhere(self) -> None:
         ending = await self.ask(self.serve(Answer(307, b"", {"Location": "/other"})))
         assert isinstance(ending, Ending)
-        self.assertEqual((ending.kind, len(self.server.requests)), (Kind.LOST, 1))
+        self.assertEqual((ending.kind, ending.elsewhere, len(self.server.requests)), (Kind.REFUSED, False, 1))
+        self.assertIn("/other", ending.reason)
 
     async def test_a_wrong_answer(self) -> None:
         for body in (b"", b"{}", b'{"x":' + b"[" * 50_000, to_json(WELCOME).replace(b"1200", b"12")):

@@ -90,6 +90,10 @@ class CredentialsTests(SynchronousTestCase):
             path.write_bytes(content)
             error = self.assertRaises(ConfigurationError, from_file, str(path))
             self.assertIn(str(path), str(error))
+        for content, encoding in ((b"\xef\xbb\xbfa.b.c", "UTF-8"), ("a.b.c".encode("utf-16"), "UTF-16")):
+            path.write_bytes(content)  # as editors and PowerShell write it.
+            error = self.assertRaises(ConfigurationError, from_file, str(path))
+            self.assertIn(f"{encoding} with a byte order mark", str(error))
         path.unlink()
         credentials.after(closed(4001, None))
         failure = self.failureResultOf(Deferred.fromCoroutine(credentials.current(NOW)), ConfigurationError)

@@ -56,8 +56,19 @@ class RefusedTests(SynchronousTestCase):
     """`refused`"""
 
     def test_client_errors_are_final_but_for_429(self) -> None:
-        kinds = [refused(status, b"").kind for status in (400, 401, 403, 404, 426, 429, 500, 503, 302)]
-        self.assertEqual(kinds, [Kind.REFUSED] * 5 + [Kind.LOST] * 4)
+        kinds = [refused(status, b"").kind for status in (301, 308, 400, 401, 403, 404, 426, 429, 500, 503)]
+        self.assertEqual(kinds, [Kind.REFUSED] * 7 + [Kind.LOST] * 3)
+
+    def test_redirect(self) -> None:
+        """It names where the front points to, which the user may have meant."""
+        self.assertEqual(
+            refused(301, b"", location="https://game.example/").reason,
+            "the server answered 301 and redirects to https://game.example/: if that is the service, give its URL",
+        )
+        octets = b"HTTP/1.1 301 Moved\r\nLocation: https://game.example/\r\nContent-Length: 0\r\n\r\n"
+        ending = unwelcome(octets, complete=False)
+        assert ending is not None
+        self.assertIn("to https://game.example/", ending.reason)
 
     def test_the_server_s_own_words(self) -> None:
         ending = refused(403, b'{"code":403,"message":"Not your session.","more":1}')

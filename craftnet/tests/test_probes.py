@@ -11,9 +11,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from craftnet.errors import Unavailable
+from craftnet.fetch import DocumentTooLong
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service, instant, to_json
 from craftnet.observe.metrics import Metrics
-from craftnet.observe.probes import LONGEST_REPORT, HttpProbe, ProviderCheck, ReportTooLong, SharedCheck
+from craftnet.observe.probes import LONGEST_REPORT, HttpProbe, ProviderCheck, SharedCheck
 from craftnet.tests.samples import NOW
 
 
@@ -90,7 +91,7 @@ class HttpProbeTests(SynchronousTestCase):
         self.assertEqual(len(told.paths), 1)
 
     def test_too_long(self) -> None:
-        self.failureResultOf(self.ask(Told(200, b"x" * (LONGEST_REPORT + 1))), ReportTooLong)
+        self.failureResultOf(self.ask(Told(200, b"x" * (LONGEST_REPORT + 1))), DocumentTooLong)
 
 
 class ProviderCheckTests(SynchronousTestCase):

@@ -218,8 +218,8 @@ class ClaimTests(AuthorityTestCase):
     def test_wrong_types(self) -> None:
         for name, value in (
             ("sub", 7),
-            ("scope", [PUBLISH]),
             ("scope", 1),
+            ("scope", [1]),
             ("jti", 1),
             ("aud", 1),
             ("aud", [1]),
@@ -231,6 +231,11 @@ class ClaimTests(AuthorityTestCase):
         principal = self.accepted(self.say(scope=f"x{ADMIN} {PUBLISH}x  a"))
         self.assertEqual(principal.scopes, {f"x{ADMIN}", f"{PUBLISH}x", "a"})
         self.assertFalse(principal.may_administer or principal.may_publish)
+
+    def test_scopes_as_an_array(self) -> None:
+        """… as some issuers write them."""
+        self.assertEqual(self.accepted(self.say(scope=[PUBLISH, ADMIN])).scopes, {PUBLISH, ADMIN})
+        self.assertEqual(self.accepted(self.say(scope=[])).scopes, frozenset())
 
     def test_audience(self) -> None:
         self.authority = JwtAuthority(self.keys, self.clock, audience="craftnet")

@@ -177,6 +177,9 @@ class Craftnet(MultiService):
         """Stop without more ado, if it is stopping."""
         self._feeds.hurry()
 
+    def reload(self) -> None:
+        """Read again what may have changed on the disk."""
+
 
 def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craftnet:
     """The service that `settings` describe; nothing listens yet.

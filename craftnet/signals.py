@@ -1,53 +1,85 @@
-"""What the signals do that end a server."""
+"""What signals do to a server, to the supervisor of several workers, and to a worker.
+
+| signal | server, supervisor | worker |
+|---|---|---|
+| SIGTERM | stops, with exit code 0; again: without waiting for watchers | stops |
+| SIGINT | the same | ignored: a terminal sends it to the supervisor as well |
+| SIGUSR2 | - | while it stops: no longer waits for watchers |
+| SIGHUP | reads certificates again; the supervisor tells the workers | reads certificates again |
+| SIGUSR1 | rotates the log where twistd writes one, else ignored | ignored |
+"""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
 from twisted.internet.error import ReactorNotRunning
 
-HURRY = signal.SIGUSR1
-"""What tells a worker, which stops, not to wait for its watchers."""
+HURRY = signal.SIGUSR2
+"""Tells a worker that stops not to wait for its watchers."""
+
+RELOAD = signal.SIGHUP
+"""Tells a server to read its certificates again."""
 
 
-class Patient(Protocol):
-    """A service that takes its time to stop."""
+class Controlled(Protocol):
+    """A service that signals control."""
 
     def hurry(self) -> None:
-        """Stop without more ado, if it is stopping."""
+        """Stop without waiting any longer, if it is stopping."""
+
+    def reload(self) -> None:
+        """Read again what may have changed on the disk."""
 
 
-def obey(reactor: Any, service: Patient) -> None:
-    """Stop on SIGTERM and Ctrl-C; whoever asks again, while the server stops, does not want to wait."""
-    reactor.callWhenRunning(_end_well, reactor)
+def obey(reactor: Any, service: Controlled) -> None:
+    """Make this process obey its operator's signals."""
+    _on(reactor, RELOAD, service.reload)
+    reactor.callWhenRunning(_stop_on, reactor, signal.SIGTERM, signal.SIGINT)
+    reactor.callWhenRunning(_survive_log_rotation)
     reactor.addSystemEventTrigger("before", "shutdown", _hurry_on, reactor, service, signal.SIGTERM, signal.SIGINT)
 
 
-def obey_supervisor(reactor: Any, service: Patient) -> None:
-    """As a worker: stop on SIGTERM, however often it comes, and hurry only when the supervisor says so.
+def obey_supervisor(reactor: Any, service: Controlled) -> None:
+    """Make this process, a worker, obey its supervisor's signals.
 
-    A terminal or systemd sends a signal to the supervisor and the workers, and then the supervisor sends its own: that
-    does not mean that anybody is in a hurry.
+    A terminal or systemd sends a signal to the supervisor and the workers, and then the supervisor sends its own. So a
+    repeated SIGTERM does not mean that anybody is in a hurry.
     """
+    _on(reactor, RELOAD, service.reload)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def started() -> None:
-        _end_well(reactor)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _stop_on(reactor, signal.SIGTERM)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # again: Twisted's own handlers came with the reactor's start.
         _hurry_on(reactor, service, HURRY)
 
     reactor.callWhenRunning(started)
 
 
-def _end_well(reactor: Any) -> None:
+def _on(reactor: Any, number: int, function: Callable[[], None]) -> None:
+    signal.signal(number, lambda *_: reactor.callFromThread(function))
+
+
+def _stop_on(reactor: Any, *numbers: int) -> None:
     """A server that was asked to stop, and did, has succeeded: exit 0. (twistd would end with the signal itself.)"""
-    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(_stop, reactor))
-
-
-def _hurry_on(reactor: Any, service: Patient, *numbers: int) -> None:
     for number in numbers:
-        signal.signal(number, lambda *_: reactor.callFromThread(service.hurry))
+        _on(reactor, number, lambda: _stop(reactor))
+
+
+def _hurry_on(reactor: Any, service: Controlled, *numbers: int) -> None:
+    for number in numbers:
+        _on(reactor, number, service.hurry)
+
+
+def _survive_log_rotation() -> None:
+    """Ignore SIGUSR1 where nobody handles it; twistd does, with a handler that it has installed by now, or not."""
+    if signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 def _stop(reactor: Any) -> None:

@@ -22,7 +22,7 @@ from twisted.runner.procmon import ProcessMonitor
 
 from craftnet.observe.figures import Figures
 from craftnet.orphan import SUPERVISOR
-from craftnet.signals import HURRY
+from craftnet.signals import HURRY, RELOAD
 
 LOOK = 0.1
 """Seconds between looks at whether all workers have ended."""
@@ -88,10 +88,17 @@ class Supervisor(ProcessMonitor):
 
     def hurry(self) -> None:
         """Tell the workers, which are stopping, not to wait for their watchers."""
+        self._tell(HURRY)
+
+    def reload(self) -> None:
+        """Tell the workers to read their certificates again."""
+        self._tell(RELOAD)
+
+    def _tell(self, number: int) -> None:
         for protocol in self.protocols.values():
             if protocol.transport is not None:
                 with contextlib.suppress(ProcessExitedAlready):  # its end has not been heard of yet.
-                    protocol.transport.signalProcess(HURRY)
+                    protocol.transport.signalProcess(number)
 
     def stopService(self) -> Deferred[None]:  # type: ignore[override]  # IService allows it; ProcessMonitor has no need.
         """Send every worker SIGTERM; answers when the last has ended."""

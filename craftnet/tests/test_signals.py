@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.error import ReactorNotRunning
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.signals import HURRY, obey, obey_supervisor
+from craftnet.signals import HURRY, RELOAD, obey, obey_supervisor
 
 
 class Reactor:
@@ -40,17 +40,22 @@ class Reactor:
 
 
 class SignalTests(SynchronousTestCase):
-    """A service that counts how often it is hurried."""
+    """A service that counts how often it is hurried, and reloads."""
 
     def setUp(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT, HURRY):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, HURRY, RELOAD):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.reactor = Reactor()
         self.hurries = 0
+        self.reloads = 0
 
     def hurry(self) -> None:
-        """As in `Patient`."""
+        """As in `Controlled`."""
         self.hurries += 1
+
+    def reload(self) -> None:
+        """As in `Controlled`."""
+        self.reloads += 1
 
     def get(self, *numbers: int) -> tuple[int, int]:
         """Get signals; answers how often the server was stopped, and hurried."""
@@ -63,6 +68,30 @@ class SignalTests(SynchronousTestCase):
         self.assertEqual(self.get(signal.SIGTERM), (1, 0))
         self.assertEqual(self.get(signal.SIGTERM), (1, 1))
         self.assertEqual(self.get(signal.SIGINT), (1, 2))
+
+    def test_terminal(self) -> None:
+        """Ctrl-C stops as SIGTERM does, and the process ends with exit code 0."""
+        obey(self.reactor, self)
+        self.assertEqual(self.get(signal.SIGINT), (1, 0))
+
+    def test_reload(self) -> None:
+        for obeys in (obey, obey_supervisor):
+            obeys(self.reactor, self)
+            self.assertEqual(self.get(RELOAD), (0, 0))
+        self.assertEqual(self.reloads, 2)
+
+    def test_log_rotation(self) -> None:
+        """SIGUSR1 ends neither a server, with twistd's handler or without one, nor a worker."""
+        rotations: list[int] = []
+        signal.signal(signal.SIGUSR1, lambda *_: rotations.append(1))
+        obey(self.reactor, self)
+        self.get(signal.SIGUSR1)
+        self.assertEqual(rotations, [1])
+        for obeys in (obey, obey_supervisor):
+            signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+            obeys(self.reactor, self)
+            self.assertEqual(self.get(signal.SIGUSR1), (0, 0))
+        self.assertEqual(rotations, [1])
 
     def test_worker(self) -> None:
         """It need not be told that it is not alone."""

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from craftnet.observe.figures import DIRECTORY
-from craftnet.signals import HURRY
+from craftnet.signals import HURRY, RELOAD
 from craftnet.supervisor import Supervisor
 
 LONG = 3600.0
@@ -128,6 +128,11 @@ class SupervisorTests(SynchronousTestCase):
         numbers = {sample.labels["worker"]: sample.value for sample in counted.samples}
         self.assertEqual((counted.name, numbers), ("craftnet_worker_restarts", {"0": 1.0, "1": 2.0}))
         supervisor.stopService()
+
+    def test_reload(self) -> None:
+        supervisor = self.supervisor(2)
+        supervisor.reload()
+        self.assertEqual([process.signals for process in self.reactor.started], [[RELOAD], [RELOAD]])
 
     def test_stops(self) -> None:
         """SIGTERM, and the signal that no terminal sends for more haste; who did not end well then is told of."""

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -64,9 +65,9 @@ class Running:
                 return match
         raise AssertionError(f"{pattern!r} is not in what twistd said:\n{self.text}")
 
-    def finish(self) -> int:
-        """SIGTERM; answers the exit code."""
-        self.process.send_signal(signal.SIGTERM)
+    def finish(self, number: int = signal.SIGTERM) -> int:
+        """Send the signal; answers the exit code."""
+        self.process.send_signal(number)
         self.text += self._output.read()
         return self.process.wait(PATIENCE)
 
@@ -93,6 +94,18 @@ def running(
             yield Running(process, process.stdout)
         finally:
             process.kill()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until it holds, for as long as a broken program needs.
+
+    Raises:
+        AssertionError: it never did.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "what is waited for does not happen"
+        time.sleep(0.02)
 
 
 class CommandLineTests(SynchronousTestCase):
@@ -197,6 +210,21 @@ class ServerTests(SynchronousTestCase):
             logged = [line for line in server.text.splitlines() if re.match(r"\d{4}-", line)]
             self.assertFalse([line for line in logged if token in line])
             self.assertNotIn("Traceback", server.text)
+
+    def test_signals(self) -> None:
+        """SIGHUP and SIGUSR1 end nothing, with a log file or without; Ctrl-C ends the server with exit code 0."""
+        log = Path(self.mktemp()).absolute()
+        for command in ([], [f"--logfile={log}"]):
+            with running("--udp", "off", PORT="0", command=[str(SCRIPTS / "twistd"), *command]) as server:
+                if command:
+                    wait_for(lambda: log.exists() and "HTTP and WebSocket" in log.read_text())
+                else:
+                    server.read_until("HTTP and WebSocket")
+                for number in (signal.SIGHUP, signal.SIGUSR1):
+                    server.process.send_signal(number)
+                if command:
+                    wait_for(log.with_name(f"{log.name}.1").exists)
+                self.assertEqual(server.finish(signal.SIGINT), 0, server.text)
 
     def test_refusals_do_not_fill_the_log(self) -> None:
         with running("--udp", "off", PORT="0") as server:

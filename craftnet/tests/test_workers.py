@@ -136,6 +136,19 @@ class WorkersTests(SynchronousTestCase):
                 assert caught.exception.rcvd is not None
                 self.assertEqual(caught.exception.rcvd.code, 1001)
 
+    def test_signals_that_end_nothing(self) -> None:
+        """SIGHUP and SIGUSR1, to the supervisor and to the workers; Ctrl-C ends all of them with exit code 0."""
+        with running(*self.working, **self.environment) as server:
+            workers = self.workers(server, 2)
+            for number in (signal.SIGHUP, signal.SIGUSR1):
+                for pid in (*workers, server.process.pid):
+                    os.kill(pid, number)
+            self.watch(2)
+            for pid in (*workers, server.process.pid):
+                os.kill(pid, signal.SIGINT)
+            self.assertEqual(server.finish(signal.SIGINT), 0, server.text)
+            self.assertNotIn("started again", server.text)
+
     def test_killed_at_birth(self) -> None:
         """A supervisor that is killed leaves no workers behind, even those that do not look for it yet; nor figures."""
         with running(*self.working, **self.environment) as server:

@@ -56,6 +56,7 @@ from craftnet.protocols.websocket.subprotocols import SUPPORTED
 from craftnet.registry import Registry
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions
+from craftnet.targets import BasePaths
 
 HINT_TTL = 8 * 3600
 """Seconds for which the token in the start-up text holds."""
@@ -78,6 +79,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     public_udp: str | None = None
     auth: str | None = None
     limits: Limits = Limits()
+    prefixes: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     trusted_proxies: Networks = NOWHERE
     ping_interval: int = PING_INTERVAL
@@ -197,6 +199,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     if settings.worker is not None and udp is not None:
         udp += settings.worker
         public_udp = None if public_udp is None else public_udp + settings.worker
+    bases = BasePaths(settings.prefixes)
     metrics = Metrics()
 
     registry = Registry(reactor)
@@ -249,6 +252,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
             settings.trusted_proxies,
             None if cluster is None else cluster.places,
         ),
+        bases=bases,
         ping_interval=settings.ping_interval,
         missed_pongs=settings.missed_pongs,
     )
@@ -272,6 +276,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         monitor=monitor,
         metrics=metrics,
         clock=reactor,
+        bases=bases,
         protocols=SUPPORTED,
         tolerance=tolerance,
     )

@@ -126,6 +126,12 @@ class Options(UsageOptions):
     def __init__(self) -> None:
         super().__init__()
         self["origins"] = ()
+        self["prefixes"] = ()
+
+    def opt_prefix(self, prefix: str) -> None:
+        """A further base path of every route, /crafting; may be repeated [default: the root,
+        /api/v1/crafting-network and /v1/crafting-network, which are served in any case]"""
+        self["prefixes"] = (*self["prefixes"], prefix)
 
     def opt_origin(self, origin: str) -> None:
         """A web site whose pages may connect, https://game.example; may be repeated; * for all [default: this one]"""
@@ -162,6 +168,7 @@ class Options(UsageOptions):
             materials=self["materials"],
             auth=self["auth"],
             limits=self._limits,
+            prefixes=self["prefixes"],
             origins=self["origins"],
             trusted_proxies=Networks.parse(self["trusted-proxy"] or "", "--trusted-proxy"),
             ping_interval=int(self["ping-interval"]),

@@ -1,19 +1,57 @@
-"""What a WebSocket route names: the thing to be watched. Pure: path and query in, value out."""
+"""Base paths, and what a WebSocket route names. Pure: path and query in, value out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from uuid import UUID
 
 from msgspec import Struct
 
-from craftnet.errors import BadRequest, NotFound
+from craftnet.errors import BadRequest, ConfigurationError, NotFound
 from craftnet.identifiers import parse_uuid
 from craftnet.messages import Service
 from craftnet.positions import Position, parse_position
 
-PREFIX = "/api/v1/crafting-network"
-"""Every route is served at the root and under this."""
+BASE_PATHS = ("", "/api/v1/crafting-network", "/v1/crafting-network")
+"""Every route is served at the root and under these, whatever the options say."""
+
+Query = Mapping[str, Sequence[str]]
+"""Every value of every query parameter."""
+
+_BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+
+
+class BasePaths:
+    """What may stand in front of every route.
+
+    Arguments:
+        more: base paths besides `BASE_PATHS`, as operators write them: ``/crafting``, with or without a slash at the
+            end.
+
+    Raises:
+        ConfigurationError: one of them is no path of plain segments.
+    """
+
+    def __init__(self, more: Iterable[str] = ()) -> None:
+        paths = dict.fromkeys((*BASE_PATHS, *map(_base_path, more)))
+        self._bases = [tuple(path.split("/")[1:]) for path in paths]
+
+    def readings(self, segments: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        """What a path may mean: its segments behind each base path that it begins with, the shortest first."""
+        for base in self._bases:
+            if segments[: len(base)] == base:
+                yield segments[len(base) :]
+
+
+def _base_path(text: str) -> str:
+    path = text.removesuffix("/")
+    if not _BASE_PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise ConfigurationError(
+            f"--prefix {text}: it takes a path of letters, digits, '.', '_', '~' and '-', such as /crafting"
+        )
+    return path
 
 
 class CraftingTarget(Struct, frozen=True):
@@ -40,40 +78,53 @@ class HealthTarget(Struct, frozen=True):
 Target = CraftingTarget | QueueTarget | HealthTarget
 
 
-def parse_target(path: str, query: Mapping[str, Sequence[str]]) -> Target:
-    """The target of a request.
+def find_feed(path: str, bases: BasePaths) -> Callable[[Query], Target]:
+    """What reads the rest of a request to a WebSocket route: its ids and its query.
 
     Arguments:
         path: decoded, without the query.
-        query: every value of every parameter.
+
+    Returns:
+        A function that answers the target. It raises BadRequest when an id, a position or a service is not well-formed,
+        missing, or given twice.
 
     Raises:
         NotFound: no WebSocket route has this path.
-        BadRequest: an id, a position or a service is not well-formed, missing, or given twice.
     """
-    match path.removeprefix(PREFIX).split("/"):
-        case ["", "ws", "crafting", session_id]:
-            return CraftingTarget(
-                parse_uuid(session_id, "session_id"),
-                parse_uuid(_single(query, "player_id"), "player_id"),
-                _resume(query),
-            )
-        case ["", "ws", "queue", player_id]:
-            return QueueTarget(parse_uuid(player_id, "player_id"), _resume(query))
-        case ["", "health", "ws"]:
-            return HealthTarget(_services(query.get("services", ())))
-        case _:
-            raise NotFound("There is no such WebSocket route.")
+    root, *segments = path.split("/")
+    for route in bases.readings(tuple(segments)) if not root else ():
+        match route:
+            case ("ws", "crafting", session_id):
+                return partial(_crafting, session_id)
+            case ("ws", "queue", player_id):
+                return partial(_queue, player_id)
+            case ("health", "ws"):
+                return _health
+    raise NotFound("There is no such WebSocket route.")
 
 
-def _single(query: Mapping[str, Sequence[str]], name: str) -> str:
+def _crafting(session_id: str, query: Query) -> CraftingTarget:
+    return CraftingTarget(
+        parse_uuid(session_id, "session_id"), parse_uuid(_single(query, "player_id"), "player_id"), _resume(query)
+    )
+
+
+def _queue(player_id: str, query: Query) -> QueueTarget:
+    return QueueTarget(parse_uuid(player_id, "player_id"), _resume(query))
+
+
+def _health(query: Query) -> HealthTarget:
+    return HealthTarget(_services(query.get("services", ())))
+
+
+def _single(query: Query, name: str) -> str:
     values = query.get(name, ())
     if len(values) != 1:
         raise BadRequest(f"Exactly one {name} is needed in the query.")
     return values[0]
 
 
-def _resume(query: Mapping[str, Sequence[str]]) -> Position | None:
+def _resume(query: Query) -> Position | None:
     return parse_position(_single(query, "resume")) if "resume" in query else None
 
 

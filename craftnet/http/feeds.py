@@ -6,15 +6,18 @@ from craftnet.access.admission import Admission
 from craftnet.errors import UpgradeRequired
 from craftnet.http.exchange import Call, Endpoint, Response, json_response
 from craftnet.messages import HealthWebSocketInfo
-from craftnet.targets import parse_target
+from craftnet.targets import BasePaths, find_feed
 
 
 class FeedHint(Endpoint):
     """`/ws/…`"""
 
+    def __init__(self, bases: BasePaths) -> None:
+        self._bases = bases
+
     async def respond(self, call: Call) -> Response:
         """Say what is wrong with the ids, or else that an upgrade is needed."""
-        parse_target(call.path, call.query)
+        find_feed(call.path, self._bases)(call.query)
         raise UpgradeRequired
 
 
@@ -27,14 +30,17 @@ class HealthFeedInfo(Endpoint):
         protocols: the WebSocket subprotocols that are spoken.
     """
 
-    def __init__(self, admission: Admission, public_url: str | None, protocols: tuple[str, ...]) -> None:
+    def __init__(
+        self, admission: Admission, bases: BasePaths, public_url: str | None, protocols: tuple[str, ...]
+    ) -> None:
         self._admission = admission
+        self._bases = bases
         self._public_url = public_url
         self._protocols = list(protocols)
 
     async def respond(self, call: Call) -> Response:
         """Where the feed is."""
-        parse_target(call.path, call.query)
+        find_feed(call.path, self._bases)(call.query)
         await self._admission.health(call.token)
         origin = self._public_url or f"{'https' if call.secure else 'http'}://{call.header('Host') or 'localhost'}"
         url = "ws" + origin.removeprefix("http").rstrip("/") + call.path

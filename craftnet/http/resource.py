@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
@@ -14,22 +15,20 @@ from twisted.web.server import NOT_DONE_YET, Request
 from craftnet.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
 from craftnet.http.exchange import Call, Endpoint, Response, refused
 from craftnet.observe.metrics import Metrics
+from craftnet.targets import BasePaths
 
 
 class Table:
     """Which endpoint answers which path.
 
     Arguments:
-        prefixes: what may stand in front of every path, such as ``/api/v1``; `""` for the root.
+        bases: what may stand in front of every path.
         routes: endpoints by their paths; a segment in braces is variable.
     """
 
-    def __init__(self, prefixes: tuple[str, ...], routes: Mapping[str, Endpoint]) -> None:
-        self._routes = [
-            (tuple((prefix + path).strip("/").split("/")), endpoint)
-            for path, endpoint in routes.items()
-            for prefix in prefixes
-        ]
+    def __init__(self, bases: BasePaths, routes: Mapping[str, Endpoint]) -> None:
+        self._bases = bases
+        self._routes = [(tuple(path.split("/")[1:]), endpoint) for path, endpoint in routes.items()]
 
     def find(self, segments: tuple[str, ...]) -> tuple[Endpoint, dict[str, str]]:
         """The endpoint of a path, and what stands in its variable segments.
@@ -37,9 +36,9 @@ class Table:
         Raises:
             NotFound: there is none.
         """
-        for template, endpoint in self._routes:
-            if len(template) == len(segments):
-                pairs = list(zip(template, segments, strict=True))
+        for route, (template, endpoint) in product(self._bases.readings(segments), self._routes):
+            if len(template) == len(route):
+                pairs = list(zip(template, route, strict=True))
                 if all(wanted == given or wanted.startswith("{") for wanted, given in pairs):
                     return endpoint, {wanted[1:-1]: given for wanted, given in pairs if wanted.startswith("{")}
         raise NotFound("There is no such route.")

@@ -20,7 +20,7 @@ from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.sources import Sources
-from craftnet.targets import PREFIX
+from craftnet.targets import BasePaths
 
 BODY_LIMIT = 1024 * 1024
 """Bytes of a request's body; some two thousand events."""
@@ -44,6 +44,7 @@ def site(
     clock: IReactorTime,
     protocols: tuple[str, ...],
     tolerance: Tolerance,
+    bases: BasePaths | None = None,
     public_url: str | None = None,
     body_limit: int = BODY_LIMIT,
     idle: float = IDLE,
@@ -55,20 +56,22 @@ def site(
         gateway: the UDP server; None when it is switched off.
         protocols: the WebSocket subprotocols that are spoken.
         tolerance: how far a player's claim may be off and agree.
+        bases: what may stand in front of every route.
         public_url: as for `HealthFeedInfo`.
         body_limit, idle: as for `LimitedSite`.
     """
     now = clock.seconds
-    hint = FeedHint()
+    bases = bases or BasePaths()
+    hint = FeedHint(bases)
     table = Table(
-        ("", PREFIX),
+        bases,
         {
             "/health": Health(monitor),
             "/health/batch": HealthBatch(monitor, now),
             "/ready": Ready(monitor),
             "/health/ready": Ready(monitor),
             "/health/live": Live(now),
-            "/health/ws": HealthFeedInfo(admission, public_url, protocols),
+            "/health/ws": HealthFeedInfo(admission, bases, public_url, protocols),
             "/metrics": MetricsText(metrics),
             "/events": Events(admission, ingest, now),
             "/revocations": RevocationList(admission, enforcement, now),

@@ -10,6 +10,7 @@ from craftnet.http.exchange import Call, Endpoint, Response
 from craftnet.http.lingering import Lingering
 from craftnet.http.resource import Routes, Table
 from craftnet.observe.metrics import Metrics
+from craftnet.targets import BasePaths
 from craftnet.tests.http_wire import UPGRADE, Answer, House, Listener, Wire, request
 from craftnet.tests.samples import NOW
 
@@ -45,7 +46,7 @@ class DoorTestCase(SynchronousTestCase):
         self.clock.advance(NOW)
         self.metrics = Metrics()
         self.slow = Slow()
-        table = Table(("",), {"/": Echo(), "/echo": Echo(), "/slow": self.slow})
+        table = Table(BasePaths(), {"/": Echo(), "/echo": Echo(), "/slow": self.slow})
         routes = Routes(table, self.metrics)
         site = LimitedSite(routes, self.clock, self.metrics, body_limit=1000, idle=60.0, anonymous_limit=self.anonymous)
         self.house = House(site, self.clock, self.metrics)

@@ -37,10 +37,13 @@ from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressR
 from craftnet.protocols.websocket.compression import dictionary
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
-from craftnet.targets import PREFIX
+from craftnet.targets import BASE_PATHS, BasePaths
 from craftnet.tests.fakes import TableAuthority
 from craftnet.tests.http_wire import Answer, House, answers, request
 from craftnet.tests.samples import COPPER, IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
+
+PREFIXES = (*BASE_PATHS, "/crafting")
+"""What stands in front of routes."""
 
 HOST = b"Host: craft.example:8080\r\n"
 JSON = b"Content-Type: application/json; charset=utf-8\r\n"
@@ -135,6 +138,7 @@ class SiteTestCase(SynchronousTestCase):
             monitor=self.monitor,
             metrics=self.metrics,
             clock=self.clock,
+            bases=BasePaths(["/crafting"]),
             protocols=("craftnet.json.v1",),
             tolerance=self.tolerance,
         )
@@ -182,7 +186,7 @@ class RoutingTests(SiteTestCase):
     }
 
     def test_options(self) -> None:
-        for prefix in ("", PREFIX):
+        for prefix in PREFIXES:
             for path, allowed in self.routes.items():
                 answer = self.ask(prefix + path, "OPTIONS")
                 self.assertEqual((answer.status, answer.fields["allow"], answer.body), (204, allowed, b""))
@@ -201,7 +205,9 @@ class RoutingTests(SiteTestCase):
             "/health/",
             "/health/x/y/z",
             "//health",
-            PREFIX,
+            BASE_PATHS[1],
+            "/crafting",
+            "/api/v1/health",
             "/ws/crafting",
             "/udp/sessions/x",
             "/%ff",
@@ -209,7 +215,7 @@ class RoutingTests(SiteTestCase):
             answer = self.ask(path)
             self.assertIn(answer.status, (400, 404))
             self.assert_error(answer, 400 if path == "/%ff" else 404)
-        self.assertEqual(self.house.refusals("not_found"), 8)
+        self.assertEqual(self.house.refusals("not_found"), 10)
 
     def test_head(self) -> None:
         shown = self.ask("/health")
@@ -294,7 +300,7 @@ class HealthTests(SiteTestCase):
         self.assert_error(self.ask("/health/batch", "POST", b"Content-Type: text/plain\r\n", b"{}"), 415)
 
     def test_where_the_feed_is(self) -> None:
-        for path in ("/health/ws", PREFIX + "/health/ws"):
+        for path in [prefix + "/health/ws" for prefix in PREFIXES]:
             answer = self.ask(path + "?services=crafting-service", token="admin")
             self.assertEqual(answer.status, 200)
             self.assertEqual(
@@ -324,7 +330,7 @@ class ReadinessTests(SiteTestCase):
 
     def assert_ready(self, status: int, reason: str | None = None) -> None:
         """On both routes; and liveness is another matter."""
-        for prefix in ("", PREFIX):
+        for prefix in PREFIXES:
             for path in ("/ready", "/health/ready"):
                 answer = self.ask(prefix + path)
                 self.assertEqual((answer.status, answer.fields["cache-control"]), (status, "no-store"))
@@ -379,7 +385,7 @@ class DictionaryTests(SiteTestCase):
 
 class WebSocketHintTests(SiteTestCase):
     def test_upgrade_required(self) -> None:
-        for path in (f"/ws/crafting/{SESSION}?player_id={PLAYER}", f"{PREFIX}/ws/queue/{PLAYER}"):
+        for path in (f"/ws/crafting/{SESSION}?player_id={PLAYER}", f"{BASE_PATHS[1]}/ws/queue/{PLAYER}"):
             answer = self.ask(path)
             self.assert_error(answer, 426)
             self.assertEqual(answer.fields["upgrade"], "websocket")

@@ -25,6 +25,7 @@ from craftnet.http.channel import LimitedSite
 from craftnet.http.exchange import Call, Endpoint, Response
 from craftnet.http.resource import Routes, Table
 from craftnet.observe.metrics import Metrics
+from craftnet.targets import BasePaths
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.http_wire import UPGRADE, Answer, House, answers, request
 
@@ -73,7 +74,7 @@ class SocketTestCase(TestCase):
     async def listen(self) -> None:
         metrics = Metrics()
         self.clock = Clock()  # nothing waits for time here; the tests in memory do.
-        routes = Routes(Table(("",), {"/echo": Echo()}), metrics)
+        routes = Routes(Table(BasePaths(), {"/echo": Echo()}), metrics)
         site = LimitedSite(routes, self.clock, metrics, body_limit=100_000, idle=60.0)
         self.house = House(site, self.clock, metrics)
         self.port: IListeningPort = await self.server_endpoint().listen(self.house.factory)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from twisted.internet.task import Clock
+
+from craftnet.errors import ConfigurationError
 from craftnet.messages import UdpConnectRequest, to_json
 from craftnet.protocols.codec import encode_progress
 from craftnet.protocols.records import ProgressRecord
-from craftnet.service import Settings
+from craftnet.service import Settings, build
 from craftnet.tap import Options
 from craftnet.tests.live import LiveTestCase, started, token
 from craftnet.tests.samples import PLAYER, SESSION
@@ -21,6 +24,28 @@ def settings(*arguments: str) -> Settings:
         ["--http", "tcp:0:interface=127.0.0.1", "--udp", "127.0.0.1:0", "--drain-time", "0", *arguments]
     )
     return options.settings
+
+
+class BasePathTests(LiveTestCase):
+    """What stands in front of routes, of every kind."""
+
+    settings = settings("--prefix", "/crafting", "--prefix=/game/crafting/")
+
+    async def test_base_paths(self) -> None:
+        await self.publish(started())
+        headers = {"Authorization": f"Bearer {token()}", "Content-Type": "application/json"}
+        request = to_json(UdpConnectRequest(player_id=PLAYER, client_version="1.0.0"))
+        for prefix in ("", "/api/v1/crafting-network", "/v1/crafting-network", "/crafting", "/game/crafting"):
+            self.assertEqual((await self.request("GET", prefix + "/ready")).code, 200)
+            peer = await self.open(f"{prefix}/ws/crafting/{SESSION}?player_id={PLAYER}", token())
+            self.assertEqual((await peer.receive())["type"], "progress_update")
+            connect = f"{prefix}/udp/sessions/{SESSION}/connect"
+            self.assertEqual((await self.request("POST", connect, headers=headers, data=request)).code, 200)
+        self.assertEqual((await self.request("GET", "/game/ready")).code, 404)
+
+    def test_no_path(self) -> None:
+        with self.assertRaisesRegex(ConfigurationError, "--prefix crafting: it takes a path"):
+            build(settings("--prefix", "crafting"), Clock(), {})
 
 
 class TellingTests(LiveTestCase):

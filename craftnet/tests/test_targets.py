@@ -6,27 +6,66 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.errors import BadRequest, NotFound
+from craftnet.errors import BadRequest, ConfigurationError, NotFound
 from craftnet.messages import Service
 from craftnet.positions import Position
-from craftnet.targets import PREFIX, CraftingTarget, HealthTarget, QueueTarget, parse_target
+from craftnet.targets import BASE_PATHS, BasePaths, CraftingTarget, HealthTarget, Query, QueueTarget, Target, find_feed
 from craftnet.tests.samples import PLAYER, SESSION
+
+BASES = BasePaths(["/crafting", "/ws/"])
 
 ME = {"player_id": [str(PLAYER)]}
 
 
+def parse_target(path: str, query: Query) -> Target:
+    """The target of a request."""
+    return find_feed(path, BASES)(query)
+
+
+class BasePathTests(SynchronousTestCase):
+    def test_readings(self) -> None:
+        """A base path may be the beginning of a route, too."""
+        bases = BasePaths(["/ws", "/a/b"])
+        for path, readings in (
+            ("/ws/queue/x", [("ws", "queue", "x"), ("queue", "x")]),
+            ("/ws/ws/queue/x", [("ws", "ws", "queue", "x"), ("ws", "queue", "x")]),
+            ("/a/b/health", [("a", "b", "health"), ("health",)]),
+            ("/a/bhealth", [("a", "bhealth")]),
+            ("/v1/crafting-network/ready", [("v1", "crafting-network", "ready"), ("ready",)]),
+        ):
+            self.assertEqual(list(bases.readings(tuple(path.split("/")[1:]))), readings)
+
+    def test_what_is_no_base_path(self) -> None:
+        for text in (
+            "",
+            "/",
+            "crafting",
+            "//",
+            "/a//b",
+            "/a/..",
+            "/.",
+            "/a b",
+            "/a?b",
+            "/%61",
+            "/ä",
+            "https://x/a",
+            "/a\n",
+        ):
+            self.assertRaisesRegex(ConfigurationError, "^--prefix ", BasePaths, [text])
+
+
 class TargetTests(SynchronousTestCase):
     def test_crafting(self) -> None:
-        for prefix in ("", PREFIX):
+        for prefix in (*BASE_PATHS, "/crafting", "/ws"):
             target = parse_target(f"{prefix}/ws/crafting/{SESSION}", ME)
             self.assertEqual(target, CraftingTarget(SESSION, PLAYER))
 
     def test_queue(self) -> None:
-        for prefix in ("", PREFIX):
+        for prefix in (*BASE_PATHS, "/crafting", "/ws"):
             self.assertEqual(parse_target(f"{prefix}/ws/queue/{PLAYER}", {}), QueueTarget(PLAYER))
 
     def test_health(self) -> None:
-        for prefix in ("", PREFIX):
+        for prefix in (*BASE_PATHS, "/crafting", "/ws"):
             target = parse_target(f"{prefix}/health/ws", {})
             self.assertEqual(target, HealthTarget(frozenset(Service)))
 
@@ -78,8 +117,8 @@ class TargetTests(SynchronousTestCase):
             f"/WS/queue/{PLAYER}",
             "/health",
             "/health/ws/",
-            f"{PREFIX}ws/queue/{PLAYER}",
-            f"{PREFIX}{PREFIX}/health/ws",
+            f"{BASE_PATHS[1]}ws/queue/{PLAYER}",
+            f"{BASE_PATHS[1]}{BASE_PATHS[1]}/health/ws",
             f"/api/v1/ws/queue/{PLAYER}",
         )
         for path in paths:

@@ -15,6 +15,7 @@ from craftnet.http.exchange import Call, Endpoint, Response
 from craftnet.http.resource import Routes, Table
 from craftnet.http.waitingroom import WaitingRoom
 from craftnet.observe.metrics import Metrics
+from craftnet.targets import BasePaths
 from craftnet.tests.http_wire import UPGRADE, House, Wire, request
 
 HOST = b"Host: craft.example\r\n"
@@ -72,7 +73,7 @@ class LobbyTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock, self.metrics, self.slow = Clock(), Metrics(), Slow()
-        routes = Routes(Table(("",), {"/slow": self.slow}), self.metrics)
+        routes = Routes(Table(BasePaths(), {"/slow": self.slow}), self.metrics)
         site = LimitedSite(routes, self.clock, self.metrics, body_limit=1000, idle=60.0)
         self.house = House(site, self.clock, self.metrics, Limits(half_open=3, half_open_per_address=2))
 

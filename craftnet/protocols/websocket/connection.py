@@ -34,7 +34,7 @@ from craftnet.protocols.websocket.slimming import SlimProtocol
 from craftnet.protocols.websocket.subprotocols import choose
 from craftnet.protocols.websocket.transmit import bound_buffers, transmit
 from craftnet.subscriptions import Subscription
-from craftnet.targets import parse_target
+from craftnet.targets import find_feed
 from craftnet.updates import Update
 
 if TYPE_CHECKING:  # the factory makes the protocols, so it is the one that imports.
@@ -87,7 +87,7 @@ class FeedProtocol(SlimProtocol):
         assert self.transport is not None
         peer = host(self.transport.getPeer())
         self._place = factory.gate.enter(peer, request.headers, factory.clock.seconds())
-        target = parse_target(request.path, request.params)
+        target = find_feed(request.path, factory.bases)(request.params)
         token, offered = token_from_handshake(request.headers.get("authorization"), request.protocols)
         subprotocol = choose(
             offered, token_offered=len(offered) < len(request.protocols), page="origin" in request.headers

@@ -23,6 +23,7 @@ from craftnet.protocols.websocket.connection import FeedProtocol
 from craftnet.protocols.websocket.connections import Connections
 from craftnet.protocols.websocket.drain import SPREAD, schedule
 from craftnet.subscriptions import Subscriptions
+from craftnet.targets import BasePaths
 
 PING_INTERVAL = 30
 """Seconds between pings. A close handshake must be complete before the next one is due."""
@@ -41,6 +42,7 @@ class FeedFactory(WebSocketServerFactory):
 
     Arguments:
         gate: what handshakes must pass; knows the limits.
+        bases: what may stand in front of every route.
         ping_interval: seconds between pings.
         missed_pongs: pings in a row without an answer, after which a peer is taken for dead.
 
@@ -57,6 +59,7 @@ class FeedFactory(WebSocketServerFactory):
         reactor: IReactorTime,
         gate: Gate,
         *,
+        bases: BasePaths | None = None,
         ping_interval: int = PING_INTERVAL,
         missed_pongs: int = MISSED_PONGS,
     ) -> None:
@@ -65,6 +68,7 @@ class FeedFactory(WebSocketServerFactory):
         self.metrics = metrics
         self.clock = reactor
         self.gate = gate
+        self.bases = bases or BasePaths()
         self.missed_pongs = missed_pongs
         self.open: Connections[FeedProtocol] = Connections(ping_interval)
         self._leaving = False

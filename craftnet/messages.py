@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,12 +20,49 @@ Quality = Annotated[int, Meta(ge=1, le=100)]
 Natural = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Positive = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 Version = Annotated[int, Meta(ge=0)]
-Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")]
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME_OF_DAY = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+Time = Annotated[str, Meta(pattern=rf"\A{_DATE}[Tt]{_TIME_OF_DAY}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})\Z")]
 """RFC 3339. Text, because what we send is only ever written, and to the millisecond."""
+ClientVersion = Annotated[str, Meta(pattern=r"\A[0-9]+\.[0-9]+\.[0-9]+\Z", max_length=64)]
+r"""The game's ``^[0-9]+\.[0-9]+\.[0-9]+$`` as ECMA-262 reads it: Python's ``$`` lets a line feed follow."""
 
 
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises on octets that are not the JSON wanted; the last when they are nested without end."""
+
+_T = TypeVar("_T")
+
+
+class JsonDecoder(Generic[_T]):
+    """Decodes JSON as a type, strictly, but for one thing: an integer may be written ``3.0``, as in JSON Schema.
+
+    Arguments:
+        kind: what msgspec decodes into.
+    """
+
+    def __init__(self, kind: type[_T]) -> None:
+        self._kind = kind
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def decode(self, octets: bytes | msgspec.Raw) -> _T:
+        """The value; raises one of `MALFORMED`."""
+        try:
+            return self._decoder.decode(octets)
+        except msgspec.ValidationError:
+            # Rare, and what is wrong may be no more than that. A second look costs those nothing who write integers.
+            return msgspec.convert(_with_integers(msgspec.json.decode(octets)), self._kind)
+
+
+def _with_integers(value: object) -> object:
+    """The same JSON value, its whole numbers as int. (Where a float is wanted, msgspec takes an int, too.)"""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {name: _with_integers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_integers(item) for item in value]
+    return value
 
 
 class Status(StrEnum):
@@ -233,7 +270,7 @@ class UdpConnectRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a client brings to open a UDP session."""
 
     player_id: UUID
-    client_version: Annotated[str, Meta(pattern=r"^\d+\.\d+\.\d+$", max_length=32)]
+    client_version: ClientVersion
     supported_compression: list[Literal["lz4", "zstd", "none"]] = field(default_factory=lambda: ["lz4"])
     max_packet_size: Annotated[int, Meta(ge=64, le=65536)] = 4096
     session_token: Annotated[str, Meta(max_length=64)] | None = None

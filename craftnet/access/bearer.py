@@ -12,7 +12,7 @@ from craftnet.errors import Unauthorized
 SUBPROTOCOL_PREFIX = "bearer."
 """What marks an offered subprotocol as a token."""
 
-_CREDENTIALS = re.compile(r"bearer +(?P<token>[A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"bearer +(?P<token>[A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE | re.ASCII)
 
 
 def token_from_header(authorization: str | None) -> str | None:

@@ -6,7 +6,6 @@ import re
 from http import HTTPStatus
 from uuid import UUID
 
-import msgspec
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, TimeoutError
 from twisted.internet.error import ConnectError
@@ -17,13 +16,13 @@ from craftnet import __version__
 from craftnet.client import endings
 from craftnet.client.endings import Ending
 from craftnet.fetch import request_url
-from craftnet.messages import MALFORMED, UdpConnectRequest, UdpConnectResponse, to_json
+from craftnet.messages import MALFORMED, JsonDecoder, UdpConnectRequest, UdpConnectResponse, to_json
 from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
 
 TIMEOUT = 10.0
 """Seconds for the whole exchange."""
 
-_VERSION = ".".join(re.findall(r"\d+", __version__)[:3])
+_VERSION = ".".join(re.findall("[0-9]+", __version__)[:3])
 
 
 async def connect(
@@ -75,6 +74,6 @@ async def connect(
         elsewhere = response.code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
         return endings.refused(response.code, body, retry_after, location=location, elsewhere=elsewhere)
     try:
-        return msgspec.json.decode(body, type=UdpConnectResponse)
+        return JsonDecoder(UdpConnectResponse).decode(body)
     except MALFORMED:
         return endings.lost("the server's answer to the request for a UDP session is wrong", elsewhere=True)

@@ -107,7 +107,7 @@ def refused(
     return Ending(
         Kind.REFUSED if final else Kind.LOST,
         f"the server answered {status}: {message.rstrip('.')}",
-        float(wait) if wait is not None and wait.isdecimal() else None,
+        float(wait) if wait is not None and wait.isascii() and wait.isdecimal() else None,
         elsewhere,
         status == http.HTTPStatus.UNAUTHORIZED,
     )

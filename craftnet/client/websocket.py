@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import cast
 from uuid import UUID
 
-import msgspec
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
@@ -23,7 +22,7 @@ from craftnet.client.credentials import RETRY, Credentials, credentials
 from craftnet.client.endings import Ending
 from craftnet.client.feed import heard
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
-from craftnet.messages import MALFORMED, WebSocketCraftingMessage, to_json
+from craftnet.messages import MALFORMED, JsonDecoder, WebSocketCraftingMessage, to_json
 from craftnet.positions import Position
 from craftnet.protocols.websocket.compression import BadBlock, UnknownDictionary, unpack
 from craftnet.protocols.websocket.inband import TokenOffer, TokenRefused, read_answer
@@ -44,7 +43,7 @@ FAREWELL = 2.0
 SILENCE = 90.0
 """Seconds without an octet after which the connection counts as dead; the server pings every 30 s."""
 
-_decoder = msgspec.json.Decoder(WebSocketCraftingMessage)
+_decoder = JsonDecoder(WebSocketCraftingMessage)
 
 
 class _Connection(WebSocketClientProtocol):

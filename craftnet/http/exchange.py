@@ -9,7 +9,6 @@ from typing import ClassVar, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 from twisted.web.http import NO_BODY_CODES, datetimeToString
 from twisted.web.http_headers import Headers
@@ -17,7 +16,7 @@ from twisted.web.http_headers import Headers
 from craftnet.access.bearer import token_from_header
 from craftnet.errors import BadRequest, Refusal, UnsupportedMediaType
 from craftnet.identifiers import parse_uuid
-from craftnet.messages import MALFORMED, ErrorBody, to_json
+from craftnet.messages import MALFORMED, ErrorBody, JsonDecoder, to_json
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -97,7 +96,7 @@ class Call(Struct, frozen=True):
             BadRequest: it is not JSON, or a field of it is wrong; the text says which.
         """
         try:
-            return msgspec.json.decode(self.body, type=kind)
+            return JsonDecoder(kind).decode(self.body)
         except MALFORMED as error:
             raise BadRequest(f"The body is not valid: {error}.") from None
 

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Literal
 
-import msgspec
 from msgspec.structs import replace
 
 from craftnet.messages import (
@@ -23,6 +22,7 @@ from craftnet.messages import (
     HealthBatchResponse,
     HealthResponse,
     HealthStatus,
+    JsonDecoder,
     OverallStatus,
     Service,
     WebSocketHealthMessage,
@@ -40,7 +40,7 @@ _OVERALL = {
     HealthStatus.CRITICAL: OverallStatus.CRITICAL,
 }
 _ALARM = {HealthStatus.OK: 0, HealthStatus.DEGRADED: 1, HealthStatus.CRITICAL: 2}
-_report_decoder = msgspec.json.Decoder(HealthResponse)
+_report_decoder = JsonDecoder(HealthResponse)
 
 
 class Unready(StrEnum):

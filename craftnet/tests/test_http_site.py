@@ -40,7 +40,19 @@ from craftnet.sources import Sources
 from craftnet.targets import BASE_PATHS, BasePaths
 from craftnet.tests.fakes import TableAuthority
 from craftnet.tests.http_wire import Answer, House, answers, request
-from craftnet.tests.samples import COPPER, IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
+from craftnet.tests.samples import (
+    COPPER,
+    GAME_SESSION,
+    GAME_START,
+    IRON,
+    NOW,
+    OTHER_PLAYER,
+    OTHER_SESSION,
+    PLAYER,
+    SESSION,
+    event,
+    start,
+)
 
 PREFIXES = (*BASE_PATHS, "/crafting")
 """What stands in front of routes."""
@@ -421,6 +433,11 @@ class EventsTests(SiteTestCase):
         self.assertEqual((answer.status, answer.json), (202, {"accepted": 1, "duplicates": 0, "rejected": []}))
         self.assertIsNotNone(self.successResultOf(self.sources.sessions.get(OTHER_SESSION)))
 
+    def test_as_the_game_sends_it(self) -> None:
+        answer = self.post(GAME_START)
+        self.assertEqual((answer.status, answer.json), (202, {"accepted": 1, "duplicates": 0, "rejected": []}))
+        self.assertIsNotNone(self.successResultOf(self.sources.sessions.get(GAME_SESSION)))
+
     def test_lines(self) -> None:
         one = self.body(OTHER_SESSION)
         answer = self.post(one + b"\n" + one + b"\nx\n", b"Content-Type: application/x-ndjson\r\n")
@@ -444,7 +461,7 @@ class UdpConnectTests(SiteTestCase):
         return self.ask(f"/udp/sessions/{session_id}/connect", "POST", JSON, body, token)
 
     def test_connect(self) -> None:
-        answer = self.connect(max_packet_size=512)
+        answer = self.connect(max_packet_size=512.0)
         self.assertEqual((answer.status, answer.json["session_token"]), (200, "secret"))
         self.assertEqual(answer.fields["cache-control"], "no-store")
         wanted = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=512)
@@ -459,7 +476,8 @@ class UdpConnectTests(SiteTestCase):
 
     def test_refused(self) -> None:
         self.assert_error(self.connect("x"), 400)
-        self.assert_error(self.connect(client_version="1.0"), 400)
+        for version in ("1.0", "1.2.3\n", "\u0661.2.3", f"1.2.{'3' * 61}"):
+            self.assert_error(self.connect(client_version=version), 400)
         self.assert_error(self.connect(max_packet_size=63), 400)
         self.assert_error(self.connect(token=""), 401)
         self.assert_error(self.connect(token="other"), 403)

@@ -14,6 +14,7 @@ from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import (
+    MALFORMED,
     Check,
     CraftingProgressData,
     ErrorBody,
@@ -21,10 +22,12 @@ from craftnet.messages import (
     HealthBatchResponse,
     HealthResponse,
     HealthWebSocketInfo,
+    JsonDecoder,
     MaterialChange,
     MaterialNotification,
     QueueStatusData,
     Status,
+    Time,
     UdpConnectRequest,
     UdpConnectResponse,
     WebSocketCraftingMessage,
@@ -245,13 +248,14 @@ class UdpConnectRequestTests(SynchronousTestCase):
         self.assertEqual((asked.supported_compression, asked.max_packet_size), (["lz4"], 4096))
 
     def test_values(self) -> None:
+        self.assertEqual(self.request(client_version=f"1.2.{'3' * 60}").client_version, f"1.2.{'3' * 60}")
         asked = self.request(supported_compression=["zstd", "none"], max_packet_size=64)
         self.assertEqual((asked.supported_compression, asked.max_packet_size), (["zstd", "none"], 64))
 
     def test_refused(self) -> None:
         bad: dict[str, list[object]] = {
             "player_id": ["x"],
-            "client_version": ["1.2", "v1.2.3", "1.2.3-a", "1.2.3.4", "", f"1.2.{'3' * 40}"],
+            "client_version": ["1.2", "v1.2.3", "1.2.3-a", "1.2.3.4", "", "1.2.3\n", "\u0661.2.3", f"1.2.{'3' * 61}"],
             "supported_compression": [["gzip"]],
             "max_packet_size": [63, 65537],
         }
@@ -261,7 +265,37 @@ class UdpConnectRequestTests(SynchronousTestCase):
                 self.assertIn(f"$.{name}", str(error))
 
 
+class JsonDecoderTests(SynchronousTestCase):
+    def test_integers_may_be_written_with_a_point(self) -> None:
+        decoder = JsonDecoder(UdpConnectRequest)
+        usual = {"player_id": ID, "client_version": "1.2.3"}
+        for written in (b"512", b"512.0", b"5.12e2"):
+            octets = msgspec.json.encode({**usual, "max_packet_size": msgspec.Raw(written)})
+            size = decoder.decode(octets).max_packet_size
+            self.assertEqual((type(size), size), (int, 512))
+        for written in (b"512.5", b'"512"', b"1e300", b"true", b"63.0"):
+            octets = msgspec.json.encode({**usual, "max_packet_size": msgspec.Raw(written)})
+            error = self.assertRaises(msgspec.ValidationError, decoder.decode, octets)
+            self.assertIn("$.max_packet_size", str(error))
+
+    def test_what_is_no_json(self) -> None:
+        for octets in (b"", b"{", b"<html>", b"\xff", b"[" * 100_000):
+            self.assertRaises(MALFORMED, JsonDecoder(UdpConnectRequest).decode, octets)
+
+
 class TimeTests(SynchronousTestCase):
+    def test_pattern(self) -> None:
+        """RFC 3339, and nothing behind it."""
+        for text in ("2027-01-15T08:00:00Z", "2027-01-15t08:00:00.5z", "2027-01-15T08:00:00.123+01:00"):
+            self.assertEqual(msgspec.convert(text, Time), text)
+        for text in (
+            "2027-01-15T08:00:00Z\n",
+            "2027-01-15T08:00:0\u0660Z",
+            "2027-01-15 08:00:00Z",
+            "x2027-01-15T08:00:00Z",
+        ):
+            self.assertRaises(msgspec.ValidationError, msgspec.convert, text, Time)
+
     def test_milliseconds_always(self) -> None:
         written = [instant(NOW + seconds) for seconds in (0, 0.1239, 0.9999, 59.05)]
         ends = ["00.000Z", "00.123Z", "00.999Z", "59.050Z"]

@@ -5,6 +5,7 @@ Pure: octets in, values out. One bad event never spoils its neighbours.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
@@ -15,13 +16,14 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from craftnet.messages import (
+    MALFORMED,
+    JsonDecoder,
     MaterialChange,
     MaterialNotification,
-    Natural,
     Positive,
     Quality,
     QueueNews,
-    QueueStatusData,
+    Station,
     Status,
 )
 
@@ -29,15 +31,26 @@ LONGEST = 30 * 86400
 """Seconds that a craft may still take."""
 
 VERSION = "1.0.0"
-"""The version of the envelope that is understood."""
+"""The version of the envelope that nearly every event has."""
+
+_MAJOR_VERSION = re.compile(r"0*1\.[0-9]+\.[0-9]+")
+"""Every version that is understood: minor ones only add fields."""
+
+QUALITY_LEVELS = {"poor": 20, "common": 40, "uncommon": 60, "rare": 80, "epic": 100}
+"""What the game's words for a material's quality are in the numbers of the contract."""
 
 
 class EventMaterial(Struct, frozen=True, gc=False):
-    """A material a session starts with, or used, lost or got back."""
+    """A material a session starts with, or used, lost or got back. `quality` is a number or the game's word."""
 
     material_id: UUID
     quantity: Positive
-    quality: Quality | None = None
+    quality: Quality | Literal["poor", "common", "uncommon", "rare", "epic"] | None = None
+
+    @property
+    def quality_level(self) -> int | None:
+        """The quality as a number, 1 to 100; None when it is unknown."""
+        return QUALITY_LEVELS[self.quality] if isinstance(self.quality, str) else self.quality
 
 
 class SessionData(Struct, frozen=True, kw_only=True):
@@ -54,16 +67,19 @@ class SessionStart(SessionData, frozen=True, kw_only=True):
     materials: Annotated[tuple[EventMaterial, ...], Meta(min_length=1, max_length=50)] | None = None
     estimated_duration_seconds: Annotated[float, Meta(ge=1, le=3600)] | None = None
     workstation_id: UUID | None = None
-    zone_id: UUID | None = None
+    zone_id: str | None = None
+
+
+# The events that end a session also have a duration_seconds. Nobody reads it, so it is no field here and is ignored as
+# an unknown one is: an end that is refused for its duration leaves players waiting for ever.
 
 
 class SessionComplete(SessionData, frozen=True, kw_only=True):
     """`crafting.session.complete`"""
 
     result_item_id: UUID
-    duration_seconds: Annotated[float, Meta(ge=0)]
     quality: Literal["poor", "common", "uncommon", "rare", "epic", "legendary"] | None = None
-    experience_gained: Natural | None = None
+    experience_gained: Annotated[float, Meta(ge=0)] | None = None
     materials_used: tuple[EventMaterial, ...] | None = None
 
 
@@ -78,16 +94,14 @@ class SessionFail(SessionData, frozen=True, kw_only=True):
         "timeout",
         "system_error",
     ]
-    duration_seconds: Annotated[float, Meta(ge=0)] | None = None
-    materials_lost: tuple[EventMaterial, ...] | None = None
+    materials_lost: bool | tuple[EventMaterial, ...] | None = None
 
 
 class SessionCancel(SessionData, frozen=True, kw_only=True):
     """`crafting.session.cancel`"""
 
     cancel_reason: Literal["player_request", "workstation_unavailable", "zone_change", "combat_start"]
-    duration_seconds: Annotated[float, Meta(ge=0)] | None = None
-    materials_returned: tuple[EventMaterial, ...] | None = None
+    materials_returned: bool | tuple[EventMaterial, ...] | None = None
 
 
 class SessionPause(SessionData, frozen=True, kw_only=True):
@@ -115,14 +129,22 @@ class SessionProgress(SessionData, frozen=True, kw_only=True):
     failure_reason: Annotated[str, Meta(max_length=200)] | None = None
 
 
-class QueueUpdate(QueueStatusData, frozen=True, kw_only=True, gc=False):
-    """`crafting.queue.update`: QueueStatusData and what kind of news it is."""
+class QueueUpdate(Struct, frozen=True, kw_only=True, gc=False):
+    """`crafting.queue.update`: QueueStatusData, but fractions of a second; kind of news; which session waits."""
 
+    player_id: UUID
+    queue_position: Positive
+    total_in_queue: Positive | None = None
+    estimated_wait_seconds: Annotated[float, Meta(ge=0, le=2**32 - 1)] | None = None
+    station_type: Station | None = None
+    can_jump_queue: bool | None = None
+    jump_queue_cost: int | None = None
     type: QueueNews = QueueNews.QUEUE_POSITION
+    session_id: UUID | None = None
 
 
 class MaterialsUpdate(SessionData, frozen=True, kw_only=True):
-    """`crafting.materials.update`: any of changes and notifications."""
+    """`crafting.materials.update`: changes, notifications, or both."""
 
     changes: Annotated[tuple[MaterialChange, ...], Meta(max_length=200)] = ()
     notifications: Annotated[tuple[MaterialNotification, ...], Meta(max_length=200)] = ()
@@ -154,6 +176,7 @@ class _Envelope(Struct, frozen=True, kw_only=True):
     source: str
     data: Raw
     correlation_id: UUID | None = None
+    trace_id: str | None = None
     session_id: UUID | None = None
     player_id: UUID | None = None
     metadata: dict[str, Raw] | None = None
@@ -169,7 +192,9 @@ class Event(Struct, frozen=True):
     Attributes:
         timestamp: when it became true, Unix seconds.
         accepted: when it reached this service, Unix seconds.
-        session_id: from the envelope; for a queue update, the session that waits.
+        session_id: the craft's; for a queue update, that of the craft that waits.
+        source: which part of the authority says so.
+        correlation_id, trace_id: what the authority knows the event's cause by.
     """
 
     event_id: UUID
@@ -177,11 +202,20 @@ class Event(Struct, frozen=True):
     accepted: float
     data: EventData
     session_id: UUID | None = None
+    source: str = ""
+    correlation_id: UUID | None = None
+    trace_id: str | None = None
 
     @property
     def when(self) -> float:
         """The timestamp; for one from further ahead than `PATIENCE`, when the event was accepted."""
         return self.timestamp if self.timestamp <= self.accepted + PATIENCE else self.accepted
+
+
+def origin(event: Event) -> str:
+    """What an operator finds the event by in the authority's own logs: ``event …, correlation …, trace …``."""
+    names = {"event": event.event_id, "correlation": event.correlation_id, "trace": event.trace_id}
+    return ", ".join(f"{name} {value}" for name, value in names.items() if value is not None)
 
 
 class Verdict(Enum):
@@ -209,7 +243,7 @@ def rejected(reason: str) -> Outcome:
 
 
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
-_data_decoders = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}
+_data_decoders = {name: JsonDecoder(kind) for name, kind in EVENT_TYPES.items()}
 _list_decoder = msgspec.json.Decoder(list[Raw])
 _WHITESPACE = b" \t\r\n"
 _TOO_DEEP = "JSON is nested too deeply"
@@ -238,27 +272,32 @@ def decode(raw: bytes | Raw, now: float) -> Event | Outcome:
     """One event, accepted at `now`, or the rejection of what is not one."""
     try:
         envelope = _envelope_decoder.decode(raw)
-        if envelope.version != VERSION:
-            return rejected(f"version {envelope.version!r} is not understood; send {VERSION!r}")
+        if envelope.version != VERSION and _MAJOR_VERSION.fullmatch(envelope.version) is None:
+            return rejected(f"version {envelope.version!r} is not understood; send {VERSION!r} or another 1.x.y")
         decoder = _data_decoders.get(envelope.event_type)
         if decoder is None:
             return rejected(f"unknown event_type {envelope.event_type!r}")
         data = decoder.decode(envelope.data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return rejected(str(error))
     except RecursionError:
         return rejected(_TOO_DEEP)
+    except MALFORMED as error:
+        return rejected(str(error))
     if envelope.timestamp.tzinfo is None:
         return rejected("timestamp has no time zone")
-    named = envelope.session_id
-    if isinstance(data, SessionData):
-        if named is not None and named != data.session_id:
-            return rejected("session_id of the envelope and of data differ")
-        named = data.session_id
-    owner = envelope.player_id
-    if owner is not None and isinstance(data, (SessionStart, QueueUpdate)) and owner != data.player_id:
-        return rejected("player_id of the envelope and of data differ")
-    return Event(envelope.event_id, envelope.timestamp.timestamp(), now, data, named)
+    # The envelope's ids are those of the game session and of whoever caused the event; a craft's are in the data.
+    craft = data.session_id
+    if craft is None:
+        craft = envelope.session_id  # only a queue update may leave it out.
+    return Event(
+        envelope.event_id,
+        envelope.timestamp.timestamp(),
+        now,
+        data,
+        craft,
+        envelope.source,
+        envelope.correlation_id,
+        envelope.trace_id,
+    )
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -12,6 +12,14 @@ from craftnet.events import Event, MaterialsUpdate, SessionStart
 from craftnet.messages import ChangeType, MaterialChange, MaterialNotification, MaterialProblem
 from craftnet.state import Material, MaterialsChange, MaterialsState
 
+NEEDED_VALUES = {
+    ChangeType.ADDED: ("new_quantity",),
+    ChangeType.QUANTITY_CHANGED: ("new_quantity",),
+    ChangeType.QUALITY_CHANGED: ("new_quality",),
+    ChangeType.REMOVED: (),
+}
+"""The values without which a change says nothing."""
+
 MAX_MATERIALS = 200
 """How many different materials one session may have."""
 
@@ -20,8 +28,8 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
     """The materials after `event`, with the changes and notifications that led there.
 
     Raises:
-        EventRejected: the event is not about materials, contradicts what is known, is older than that, or makes too
-            many of them; nothing changes.
+        EventRejected: the event is not about materials, says nothing about them, contradicts what is known, is older
+            than that, or makes too many of them; nothing changes.
     """
     if state.version and isinstance(event.data, SessionStart):
         raise EventRejected("the session was started before")
@@ -36,13 +44,13 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
                     material_id=material.material_id,
                     change_type=ChangeType.ADDED,
                     new_quantity=material.quantity,
-                    new_quality=material.quality,
+                    new_quality=material.quality_level,
                 )
                 for material in brought or ()
             )
             notifications: tuple[MaterialNotification, ...] = ()
         case MaterialsUpdate(changes=changes, notifications=notifications):
-            pass
+            _check_content(changes, notifications)
         case other:
             raise EventRejected(f"not an event of a session's materials: {type(other).__name__}")
     materials = _notified(_changed({item.material_id: item for item in state.materials}, changes), notifications)
@@ -50,6 +58,16 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
         raise EventRejected(f"more than {MAX_MATERIALS} materials in one session")
     after = MaterialsState(state.session_id, state.version + 1, tuple(materials.values()), event.when)
     return MaterialsChange(after, changes, notifications, event.accepted)
+
+
+def _check_content(changes: Sequence[MaterialChange], notifications: Sequence[MaterialNotification]) -> None:
+    """Refuses an update with nothing in it: behind that is a misspelt field, which would be lost in silence."""
+    if not changes and not notifications:
+        raise EventRejected("data has neither changes nor notifications; send at least one of them")
+    for index, change in enumerate(changes):
+        for name in NEEDED_VALUES[change.change_type]:
+            if getattr(change, name) is None:
+                raise EventRejected(f"changes[{index}] is {change.change_type.value} without its {name}; send it")
 
 
 def _changed(materials: dict[UUID, Material], changes: Iterable[MaterialChange]) -> dict[UUID, Material]:

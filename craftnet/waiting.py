@@ -6,6 +6,7 @@ queue when the station is available or the wait timed out. Pure: shared by every
 
 from __future__ import annotations
 
+from math import ceil
 from uuid import UUID
 
 from craftnet.errors import EventRejected
@@ -69,11 +70,12 @@ def advance(state: QueueState, event: Event) -> QueueChange:
 
 
 def _status(data: QueueUpdate) -> QueueStatusData:
+    wait = data.estimated_wait_seconds
     return QueueStatusData(
         player_id=data.player_id,
         queue_position=data.queue_position,
         total_in_queue=data.total_in_queue,
-        estimated_wait_seconds=data.estimated_wait_seconds,
+        estimated_wait_seconds=None if wait is None else ceil(wait),
         station_type=data.station_type,
         can_jump_queue=data.can_jump_queue,
         jump_queue_cost=data.jump_queue_cost,

@@ -75,7 +75,7 @@ def progress(percent: float, status: Status = Status.ACTIVE, session_id: UUID = 
 
 def complete(session_id: UUID = SESSION) -> SessionComplete:
     """The data of a session's success."""
-    return SessionComplete(session_id=session_id, result_item_id=RECIPE, duration_seconds=60.0)
+    return SessionComplete(session_id=session_id, result_item_id=RECIPE)
 
 
 def fail(session_id: UUID = SESSION) -> SessionFail:

@@ -21,6 +21,19 @@ RECIPE = UUID("cccccccc-cccc-4ccc-8ccc-cccccccccccc")
 IRON = UUID("dddddddd-dddd-4ddd-8ddd-dddddddddddd")
 COPPER = UUID("eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee")
 
+GAME_START = b"""{"event_id": "5b0b4bb2-3f0d-4c64-9c53-0d3f3b1f6a11", "event_type": "crafting.session.start", \
+"timestamp": "2026-01-15T10:30:00Z", "version": "1.0.0", "source": "crafting.session", \
+"session_id": "9f7f7c1e-6a54-4a39-8a39-0c2a6c5d7e02", "player_id": "3c7d5a51-20a5-4be0-9a55-7d1f0b2a9c03", \
+"data": {"session_id": "1d2c3b4a-5e6f-4a7b-8c9d-0e1f2a3b4c04", "recipe_id": "7a6b5c4d-3e2f-4d1c-9b0a-9f8e7d6c5b05", \
+"player_id": "3c7d5a51-20a5-4be0-9a55-7d1f0b2a9c03", \
+"materials": [{"material_id": "0f1e2d3c-4b5a-4697-8877-665544332206", "quantity": 5, "quality": "common"}], \
+"estimated_duration_seconds": 300, "location": {"x": 123.45, "y": 67.89, "z": 0.0}, \
+"zone_id": "night_city_crafting_zone_01"}, "metadata": {"priority": "normal", "ttl": "7d"}, "tags": ["crafting"]}"""
+"""A session's start as the game itself publishes it."""
+
+GAME_SESSION = UUID("1d2c3b4a-5e6f-4a7b-8c9d-0e1f2a3b4c04")
+"""The craft that it starts; the id in its envelope is that of the player's game session."""
+
 _numbers = count(1)
 
 

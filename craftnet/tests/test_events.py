@@ -29,7 +29,17 @@ from craftnet.events import (
     summary,
 )
 from craftnet.messages import QueueNews, Station, Status
-from craftnet.tests.samples import IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, RECIPE, SESSION
+from craftnet.tests.samples import (
+    GAME_SESSION,
+    GAME_START,
+    IRON,
+    NOW,
+    OTHER_PLAYER,
+    OTHER_SESSION,
+    PLAYER,
+    RECIPE,
+    SESSION,
+)
 
 EVENT_ID = UUID("99999999-9999-4999-8999-999999999999")
 MATERIAL: dict[str, Any] = {"material_id": str(IRON), "quantity": 10, "quality": 50}
@@ -42,7 +52,8 @@ DATA: dict[str, dict[str, Any]] = {
         "materials": [MATERIAL],
         "estimated_duration_seconds": 60,
         "workstation_id": str(IRON),
-        "zone_id": str(IRON),
+        "location": {"x": 123.45, "y": -67, "z": 0.0},
+        "zone_id": "night_city_crafting_zone_01",
     },
     "crafting.session.complete": {
         "session_id": str(SESSION),
@@ -56,13 +67,13 @@ DATA: dict[str, dict[str, Any]] = {
         "session_id": str(SESSION),
         "failure_reason": "timeout",
         "duration_seconds": 6,
-        "materials_lost": [MATERIAL],
+        "materials_lost": True,
     },
     "crafting.session.cancel": {
         "session_id": str(SESSION),
         "cancel_reason": "player_request",
         "duration_seconds": 6,
-        "materials_returned": [MATERIAL],
+        "materials_returned": False,
     },
     "crafting.session.pause": {
         "session_id": str(SESSION),
@@ -92,6 +103,7 @@ DATA: dict[str, dict[str, Any]] = {
         "can_jump_queue": False,
         "jump_queue_cost": 5,
         "type": "priority_boost",
+        "session_id": str(SESSION),
     },
     "crafting.materials.update": {
         "session_id": str(SESSION),
@@ -101,9 +113,17 @@ DATA: dict[str, dict[str, Any]] = {
 }
 """Data of every type, with every field."""
 
+UNREAD = {"duration_seconds", "location"}
+"""Fields of the game's that nobody reads: whatever they hold."""
+
+ENDS = ("crafting.session.complete", "crafting.session.fail", "crafting.session.cancel")
+
+PLACE = {"player_id": str(PLAYER), "queue_position": 1}
+"""A place in a queue that names no session."""
+
 REQUIRED: dict[str, set[str]] = {
     "crafting.session.start": {"session_id", "recipe_id", "player_id"},
-    "crafting.session.complete": {"session_id", "result_item_id", "duration_seconds"},
+    "crafting.session.complete": {"session_id", "result_item_id"},
     "crafting.session.fail": {"session_id", "failure_reason"},
     "crafting.session.cancel": {"session_id", "cancel_reason"},
     "crafting.session.pause": {"session_id", "pause_reason"},
@@ -115,9 +135,9 @@ REQUIRED: dict[str, set[str]] = {
 
 OUT_OF_RANGE: dict[str, dict[str, list[object]]] = {
     "crafting.session.start": {"materials": [[], [MATERIAL] * 51], "estimated_duration_seconds": [0.5, 3601]},
-    "crafting.session.complete": {"quality": ["shiny"], "duration_seconds": [-1], "experience_gained": [-1]},
-    "crafting.session.fail": {"failure_reason": ["boredom"], "duration_seconds": [-1]},
-    "crafting.session.cancel": {"cancel_reason": ["boredom"], "duration_seconds": [-1]},
+    "crafting.session.complete": {"quality": ["shiny"], "experience_gained": [-1]},
+    "crafting.session.fail": {"failure_reason": ["boredom"], "materials_lost": [0]},
+    "crafting.session.cancel": {"cancel_reason": ["boredom"], "materials_returned": ["no"]},
     "crafting.session.pause": {"pause_reason": ["boredom"], "pause_time": ["noon"]},
     "crafting.session.resume": {"resume_time": ["noon"], "remaining_duration_seconds": [-1]},
     "crafting.session.progress": {
@@ -206,7 +226,7 @@ class DecodeTests(SynchronousTestCase):
 
     def test_fields_of_a_wrong_type_are_named(self) -> None:
         for event_type, data in DATA.items():
-            for name in data:
+            for name in data.keys() - UNREAD:
                 self.assert_rejected(envelope(event_type, data={**data, name: {"no": "such"}}), f"$.{name}")
 
     def test_fields_out_of_range_are_named(self) -> None:
@@ -224,19 +244,106 @@ class DecodeTests(SynchronousTestCase):
             without = envelope()
             del without[name]
             self.assert_rejected(without, name)
-        for name in ("event_id", "event_type", "timestamp", "version", "source", "correlation_id", "metadata"):
+        for name in (
+            "event_id",
+            "event_type",
+            "timestamp",
+            "version",
+            "source",
+            "correlation_id",
+            "trace_id",
+            "metadata",
+        ):
             self.assert_rejected({**envelope(), name: 17}, f"$.{name}")
 
     def test_optional_envelope_fields(self) -> None:
         self.decoded(envelope(correlation_id=str(IRON), metadata={"shard": {"number": 3}}, player_id=str(PLAYER)))
-        self.decoded(envelope(correlation_id=None, metadata=None, session_id=None, player_id=None))
+        self.decoded(envelope(correlation_id=None, trace_id=None, metadata=None, session_id=None, player_id=None))
+        metadata = {"priority": "critical", "ttl": "7d", "retry_count": 1.0, "compression": "lz4", "size_bytes": 512}
+        self.decoded(envelope(metadata=metadata, game_id=str(IRON), tags=["crafting"] * 10))
 
     def test_fields_of_later_versions_are_passed_over(self) -> None:
         data = {**DATA["crafting.session.start"], "mood": "fine"}
         self.decoded(envelope(data=data, weather="fine"))
 
     def test_version(self) -> None:
-        self.assert_rejected(envelope(version="2.0.0"), "2.0.0", "1.0.0")
+        for version in ("1.0.0", "1.2.30", "1.99.0"):
+            self.decoded(envelope(version=version))
+        for version in (
+            "2.0.0",
+            "0.1.0",
+            "11.0.0",
+            "1.0",
+            "1.0.0.0",
+            "1.0.0\n",
+            "1.0.\u0663",
+            "1.0.0-rc1",
+            " 1.0.0",
+            "",
+        ):
+            self.assert_rejected(envelope(version=version), repr(version), "1.0.0")
+
+    def test_as_the_game_sends_it(self) -> None:
+        happening = decode(GAME_START, NOW)
+        assert isinstance(happening, Event), happening
+        self.assertEqual((happening.session_id, happening.source), (GAME_SESSION, "crafting.session"))
+        assert isinstance(happening.data, SessionStart)
+        self.assertEqual(happening.data.zone_id, "night_city_crafting_zone_01")
+        (material,) = happening.data.materials or ()
+        self.assertEqual((material.quality, material.quality_level), ("common", 40))
+
+    def test_qualities_in_words(self) -> None:
+        """And in numbers, as before."""
+        words = {"poor": 20, "common": 40, "uncommon": 60, "rare": 80, "epic": 100}
+        for quality, level in [*words.items(), (50, 50), (None, None)]:
+            data = {**DATA["crafting.session.start"], "materials": [{**MATERIAL, "quality": quality}]}
+            begun = self.decoded(envelope(data=data)).data
+            assert isinstance(begun, SessionStart)
+            self.assertEqual([material.quality_level for material in begun.materials or ()], [level])
+        for quality in ("shiny", "Epic", 0, 101, True):
+            data = {**DATA["crafting.session.start"], "materials": [{**MATERIAL, "quality": quality}]}
+            self.assert_rejected(envelope(data=data), "$.materials[0].quality")
+
+    def test_materials_of_an_end(self) -> None:
+        """What became of them is said in a word, or in full, as before."""
+        for event_type, name in zip(ENDS, ("materials_used", "materials_lost", "materials_returned"), strict=True):
+            listed = [MATERIAL, {**MATERIAL, "quality": "epic"}]
+            for value in [listed, [], None] + ([] if name == "materials_used" else [True, False]):
+                self.decoded(envelope(event_type, data={**DATA[event_type], name: value}))
+
+    def test_no_end_is_refused_for_its_duration(self) -> None:
+        for event_type in ENDS:
+            usual = {name: value for name, value in DATA[event_type].items() if name != "duration_seconds"}
+            self.decoded(envelope(event_type, data=usual))
+            for duration in (0, 0.5, -1, 3601, 10**9, 10**400, None, "long", {"no": "such"}):
+                self.decoded(envelope(event_type, data={**usual, "duration_seconds": duration}))
+            raw = json.dumps(envelope(event_type, data={**usual, "duration_seconds": 17}))
+            self.assertIsInstance(decode(raw.replace("17", "1e999").encode(), NOW), Event)
+
+    def test_integers_may_be_written_with_a_point(self) -> None:
+        """As JSON Schema says; the values are integers all the same."""
+        whole = envelope("crafting.materials.update")
+        pointed = json.loads(json.dumps(whole), parse_int=float)
+        self.assertEqual(self.decoded(pointed).data, self.decoded(whole).data)
+        for event_type in sorted(DATA):
+            pointed = json.loads(json.dumps(envelope(event_type)), parse_int=float)
+            self.assertEqual(repr(self.decoded(pointed).data), repr(self.decoded(envelope(event_type)).data))
+        for bad in (3.5, 0.0, 5e9, "3"):
+            data = {**DATA["crafting.session.start"], "materials": [{**MATERIAL, "quantity": bad}]}
+            self.assert_rejected(envelope(data=data), "$.materials[0].quantity")
+
+    def test_fractions(self) -> None:
+        place = self.decoded(envelope("crafting.queue.update", data={**PLACE, "estimated_wait_seconds": 2.5})).data
+        assert isinstance(place, QueueUpdate)
+        self.assertEqual(place.estimated_wait_seconds, 2.5)
+
+    def test_what_the_event_comes_from(self) -> None:
+        """It goes on into logs and traces."""
+        happening = self.decoded(envelope(correlation_id=str(IRON), trace_id="4bf92f3577b34da6", source="crafting.one"))
+        self.assertEqual(
+            (happening.source, happening.correlation_id, happening.trace_id), ("crafting.one", IRON, "4bf92f3577b34da6")
+        )
+        self.assertEqual((self.decoded(envelope()).correlation_id, self.decoded(envelope()).trace_id), (None, None))
 
     def test_unknown_type(self) -> None:
         self.assert_rejected(envelope("crafting.session.dance"), "crafting.session.dance")
@@ -248,19 +355,26 @@ class DecodeTests(SynchronousTestCase):
             self.decoded(envelope(timestamp=extreme))
 
     def test_session_of_the_envelope(self) -> None:
-        self.assertEqual(self.decoded(envelope(session_id=str(SESSION))).session_id, SESSION)
-        self.assertEqual(self.decoded(envelope()).session_id, SESSION)
-        self.assert_rejected(envelope(session_id=str(OTHER_SESSION)), "session_id")
+        """It is the game session's. That of the craft is in the data, and counts."""
+        for event_type in DATA:
+            for session_id in (str(SESSION), str(OTHER_SESSION), None):
+                self.assertEqual(self.decoded(envelope(event_type, session_id=session_id)).session_id, SESSION)
+        for event_type in DATA.keys() - {"crafting.queue.update"}:
+            data = {name: value for name, value in DATA[event_type].items() if name != "session_id"}
+            self.assert_rejected(envelope(event_type, data=data, session_id=str(SESSION)), "session_id")
 
     def test_session_that_waits(self) -> None:
-        waiting = envelope("crafting.queue.update", session_id=str(SESSION))
-        self.assertEqual(self.decoded(waiting).session_id, SESSION)
-        self.assertIsNone(self.decoded(envelope("crafting.queue.update")).session_id)
+        """That of the data; without one, that of the envelope; nobody has to say."""
+        waiting = envelope("crafting.queue.update", data={**PLACE, "session_id": None}, session_id=str(OTHER_SESSION))
+        self.assertEqual(self.decoded(waiting).session_id, OTHER_SESSION)
+        self.assertIsNone(self.decoded(envelope("crafting.queue.update", data=PLACE)).session_id)
 
     def test_player_of_the_envelope(self) -> None:
+        """That of the data beats it."""
         for event_type in ("crafting.session.start", "crafting.queue.update"):
-            self.decoded(envelope(event_type, player_id=str(PLAYER)))
-            self.assert_rejected(envelope(event_type, player_id=str(OTHER_PLAYER)), "player_id")
+            happening = self.decoded(envelope(event_type, player_id=str(OTHER_PLAYER)))
+            assert isinstance(happening.data, (SessionStart, QueueUpdate))
+            self.assertEqual(happening.data.player_id, PLAYER)
         self.decoded(envelope("crafting.session.pause", player_id=str(OTHER_PLAYER)))
 
     def test_nested_too_deeply(self) -> None:

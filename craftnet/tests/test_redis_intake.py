@@ -21,7 +21,7 @@ from craftnet.providers.redis import intake
 from craftnet.tests.contracts import SessionRecorder
 from craftnet.tests.live import envelope, started
 from craftnet.tests.redis_nodes import Dam, RedisTestCase, until
-from craftnet.tests.samples import OTHER_SESSION, PLAYER, RECIPE, SESSION
+from craftnet.tests.samples import GAME_SESSION, GAME_START, OTHER_SESSION, PLAYER, RECIPE, SESSION
 
 
 def completed(session_id: UUID = SESSION) -> dict[str, Any]:
@@ -50,6 +50,16 @@ class IntakeTests(RedisTestCase):
         self.assertEqual(await nodes[0].sessions.count(), 2)
         self.assertEqual((await nodes[0].materials.get(SESSION)).version, 1)
         await until(lambda: self.left() == b":0\r\n")
+
+    async def test_a_start_as_the_game_sends_it(self) -> None:
+        node = self.backend()
+        self.server.command("XADD", "test:events", "*", "event", GAME_START)
+        await until(lambda: self.left() == b":0\r\n")
+        state = await node.sessions.get(GAME_SESSION)
+        assert state is not None
+        self.assertEqual((state.progress.status, state.progress.remaining), (Status.ACTIVE, 300.0))
+        (material,) = (await node.materials.get(GAME_SESSION)).materials
+        self.assertEqual((material.quantity, material.quality), (5, 40))
 
     async def test_the_next_node_goes_on(self) -> None:
         node, next_node = self.backend(), self.backend()
@@ -105,6 +115,15 @@ class IntakeTests(RedisTestCase):
             await until(lambda: self.left() == b":0\r\n")
         self.assertEqual(await node.sessions.count(), 1)
         self.assertIn("rejected", " ".join(formatEvent(one) for one in logged))
+
+    async def test_a_rejection_says_where_the_event_comes_from(self) -> None:
+        with capturedLogs() as logged:
+            self.backend()
+            late = completed() | {"correlation_id": str(RECIPE), "trace_id": "4bf92f35"}
+            self.add(late)
+            await until(lambda: self.left() == b":0\r\n")
+        wanted = f"forgotten (event {late['event_id']}, correlation {RECIPE}, trace 4bf92f35)"
+        self.assertIn(wanted, " ".join(formatEvent(one) for one in logged))
 
     async def test_counted(self) -> None:
         """By the node that takes them, by what became of each."""

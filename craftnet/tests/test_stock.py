@@ -11,7 +11,7 @@ from craftnet.errors import EventRejected
 from craftnet.events import EventMaterial, MaterialsUpdate, SessionStart
 from craftnet.messages import ChangeType, MaterialChange, MaterialNotification, MaterialProblem
 from craftnet.state import Material, MaterialsState
-from craftnet.stock import MAX_MATERIALS, advance
+from craftnet.stock import MAX_MATERIALS, NEEDED_VALUES, advance
 from craftnet.tests.contracts import pause, quantity
 from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, RECIPE, SESSION, event, start
 
@@ -49,6 +49,30 @@ class StockTests(SynchronousTestCase):
     def test_start_with_nothing(self) -> None:
         bare = SessionStart(session_id=SESSION, recipe_id=RECIPE, player_id=PLAYER)
         self.assertEqual(advance(NOTHING, event(bare)).state, MaterialsState(SESSION, 1, (), NOW))
+
+    def test_start_with_a_quality_in_words(self) -> None:
+        brought = (EventMaterial(IRON, 3, "rare"),)
+        data = SessionStart(session_id=SESSION, recipe_id=RECIPE, player_id=PLAYER, materials=brought)
+        change = advance(NOTHING, event(data))
+        self.assertEqual((change.state.materials, change.changes[0].new_quality), ((Material(IRON, 3, 80),), 80))
+
+    def test_update_without_content(self) -> None:
+        """Behind it is a misspelt field, and the sender should hear of that."""
+        empty = MaterialsUpdate(session_id=SESSION)
+        error = self.assertRaises(EventRejected, advance, STARTED, event(empty, NOW + 1))
+        self.assertIn("neither changes nor notifications", str(error))
+
+    def test_change_without_its_value(self) -> None:
+        for kind, other in (
+            (ChangeType.ADDED, {"quality": 5}),
+            (ChangeType.QUANTITY_CHANGED, {"quality": 5}),
+            (ChangeType.QUALITY_CHANGED, {"amount": 5}),
+        ):
+            for values in ({}, other):
+                update = changed(kind, **values)
+                update = replace(update, changes=(*changed(ChangeType.REMOVED).changes, *update.changes))
+                error = self.assertRaises(EventRejected, advance, STARTED, event(update, NOW + 1))
+                self.assertIn(f"changes[1] is {kind.value} without its {NEEDED_VALUES[kind][0]}", str(error))
 
     def test_start_without_quality(self) -> None:
         data = SessionStart(session_id=SESSION, recipe_id=RECIPE, player_id=PLAYER, materials=(EventMaterial(IRON, 3),))

@@ -58,6 +58,12 @@ class WaitingTests(SynchronousTestCase):
         )
         self.assertIs(type(change.entry.status), QueueStatusData)
 
+    def test_fractions_of_a_second(self) -> None:
+        """Whole seconds are told; the wait is never shorter than that."""
+        change = advance(NOTHING, event(replace(RICH, estimated_wait_seconds=29.2)))
+        wait = change.entry.status.estimated_wait_seconds
+        self.assertEqual((type(wait), wait), (int, 30))
+
     def test_every_news(self) -> None:
         for news in QueueNews:
             change = advance(standing(entry()), event(queued(1, news), NOW + 1))

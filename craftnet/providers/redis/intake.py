@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from craftnet.errors import Unavailable
-from craftnet.events import Event, Outcome, Verdict, decode, rejected
+from craftnet.events import Event, Outcome, Verdict, decode, origin, rejected
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.keys import Keys
 from craftnet.providers.redis.link import Link
@@ -131,9 +131,15 @@ class Intake(Service):
         now = self._reactor.seconds()
         decoded = [_decoded(fields or (), now) for _, fields in entries]
         events = [one for one in decoded if isinstance(one, Event)]
-        outcomes = [one for one in decoded if isinstance(one, Outcome)] + await self._sources.apply(events)
-        self.counted(outcomes)
-        reasons = [outcome.reason for outcome in outcomes if outcome.verdict is Verdict.REJECTED]
+        malformed = [one for one in decoded if isinstance(one, Outcome)]
+        applied = await self._sources.apply(events)
+        self.counted([*malformed, *applied])
+        reasons = [outcome.reason for outcome in malformed]
+        reasons += [
+            f"{outcome.reason} ({origin(event)})"
+            for event, outcome in zip(events, applied, strict=True)
+            if outcome.verdict is Verdict.REJECTED
+        ]
         if reasons:
             self._log.warn("{count} events from Redis were rejected: {reason}", count=len(reasons), reason=reasons[0])
         if entries:

@@ -94,7 +94,6 @@ class Craft:
         self._world = world
         self._recipe = recipe
         self._player_id = player_id
-        self._started = world.now
         # Work is measured in seconds at a pace of 1.
         self._left = self.estimate
         self._pace = world.dice.uniform(0.87, 1.15)
@@ -109,7 +108,7 @@ class Craft:
         self._catalysed = False
         self._plan = self._fate(blessed)
 
-    def live(self, zone_id: UUID, workstation_id: UUID, head_start: float = 0.0) -> Life:
+    def live(self, zone_id: str, workstation_id: UUID, head_start: float = 0.0) -> Life:
         """Craft. `head_start`: how much of it was done already when the simulation began, 0–1."""
         self._start(zone_id, workstation_id, head_start)
         for fraction, happen in self._plan:
@@ -147,8 +146,8 @@ class Craft:
             plan.append((dice.uniform(0.3, 0.98), partial(self._fail, dice.choice(_FAILURES))))
         return sorted(plan, key=itemgetter(0))
 
-    def _start(self, zone_id: UUID, workstation_id: UUID, head_start: float) -> None:
-        self._started = self._world.now - head_start * self.estimate
+    def _start(self, zone_id: str, workstation_id: UUID, head_start: float) -> None:
+        started = self._world.now - head_start * self.estimate
         self._left = self.estimate * (1.0 - head_start)
         start = SessionStart(
             session_id=self.session_id,
@@ -159,7 +158,7 @@ class Craft:
             workstation_id=workstation_id,
             zone_id=zone_id,
         )
-        self._tell(start, self._started)
+        self._tell(start, started)
         self._use_up(math.floor(head_start * self._portions + 0.5))
         self._report(Status.ACTIVE)
 
@@ -233,7 +232,6 @@ class Craft:
         cancel = SessionCancel(
             session_id=self.session_id,
             cancel_reason=self._world.dice.choice(_CANCELS),
-            duration_seconds=self._elapsed,
             materials_returned=tuple(item for item in left if item.quantity),
         )
         self._tell(cancel)
@@ -246,7 +244,6 @@ class Craft:
         fail = SessionFail(
             session_id=self.session_id,
             failure_reason=reason,
-            duration_seconds=self._elapsed,
             materials_lost=tuple(item for item in lost if item.quantity),
         )
         self._tell(fail)
@@ -257,7 +254,6 @@ class Craft:
         complete = SessionComplete(
             session_id=self.session_id,
             result_item_id=self._recipe.result_id,
-            duration_seconds=self._elapsed,
             quality=next((grade for least, grade in GRADES if self._quality >= least), "poor"),
             experience_gained=round(self._recipe.seconds * self._quality / 20.0),
             materials_used=tuple(self._brought),
@@ -267,10 +263,6 @@ class Craft:
     @property
     def _remaining(self) -> float:
         return self._left / self._pace
-
-    @property
-    def _elapsed(self) -> float:
-        return self._world.now - self._started
 
     def _tell(self, data: EventData, at: float | None = None) -> None:
         self._world.tell(data, self.session_id, at)

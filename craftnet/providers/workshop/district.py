@@ -27,7 +27,7 @@ class District:
     """
 
     def __init__(self, number: int, players: int) -> None:
-        self.zone_id = name_id("zone", str(number))
+        self.zone_id = str(name_id("zone", str(number)))
         places = players * _SHARE / sum(_DEMAND.values())
         self.benches = {
             station: Workbench(

@@ -21,7 +21,7 @@ def shortage(session_id: UUID, material: EventMaterial, dice: Random) -> tuple[M
     Arguments:
         material: what is needed from here on; its quality is known.
     """
-    needed, wanted = material.quantity, material.quality or 1
+    needed, wanted = material.quantity, material.quality_level or 1
     problem = dice.choice(_PROBLEMS)
     if problem is MaterialProblem.QUALITY_TOO_LOW:
         poor = max(1, wanted - dice.randint(5, 25))

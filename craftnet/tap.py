@@ -54,7 +54,8 @@ class Options(UsageOptions):
     optParameters: ClassVar[list[list[Any]]] = [
         ["http", None, None, "Endpoint for HTTP and WebSocket, such as tcp:8080 or ssl:443:privateKey=…:certKey=… "
          "[default: tcp:$PORT, or tcp:8080]"],
-        ["udp", None, None, "UDP port, host:port, or off [default: 8082]"],
+        ["udp", None, None, "UDP port (on every address, IPv4 and IPv6), host:port, [IPv6]:port, or off "
+         "[default: 8082]"],
         ["public-udp", None, None, "host:port that clients are told to send UDP to "
          "[default: the host they sent their HTTP request to, and the port of --udp]"],
         ["backend", None, DEFAULTS.backend, "Where sessions, queues and materials come from, NAME:key=value:…; "

@@ -49,6 +49,7 @@ PLACES = {
     "craftnet.protocols.udp.gateway": "shells",
     "craftnet.protocols.websocket.slimming": "shells",
     "craftnet.protocols.websocket.transmit": "shells",
+    "craftnet.protocols.udp.port": "shells",
     "craftnet.protocols.udp.server": "shells",
     "craftnet.protocols.websocket.connection": "shells",
     "craftnet.protocols.websocket.factory": "shells",

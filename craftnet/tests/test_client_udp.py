@@ -12,11 +12,12 @@ from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorTime, IReactorUDP
+from twisted.internet.interfaces import IListeningPort, IReactorFDSet, IReactorTime, IReactorUDP
 from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
+from craftnet.addresses import HostPort
 from craftnet.client.address import Address
 from craftnet.client.backoff import Backoff
 from craftnet.client.endings import Ending, Kind
@@ -32,6 +33,7 @@ from craftnet.protocols.udp.agreement import PLAIN, Agreement, agree
 from craftnet.protocols.udp.endpoint import MAX_SIZE, Endpoint
 from craftnet.protocols.udp.packing import PACKINGS
 from craftnet.protocols.udp.peer import Terms
+from craftnet.protocols.udp.port import DatagramPort
 from craftnet.protocols.udp.server import UdpServer
 from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsChange, MaterialsState
@@ -93,9 +95,9 @@ class UdpTests(TestCase):
         endpoint = Endpoint(
             tickets, secret=os.urandom(32), random=os.urandom, terms=Terms(20.0), count=lambda outcome: None
         )
-        port = cast(IReactorUDP, reactor).listenUDP(
-            0, UdpServer(endpoint, self.feeds, metrics, clock), "127.0.0.1", MAX_SIZE + 1
-        )
+        server = UdpServer(endpoint, self.feeds, metrics, clock)
+        port = DatagramPort(HostPort("127.0.0.1", 0), server, MAX_SIZE + 1, cast(IReactorFDSet, reactor))
+        port.startListening()
         self.addCleanup(port.stopListening)
         now = clock.seconds()
         return UdpConnectResponse(

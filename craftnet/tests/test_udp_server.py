@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from itertools import pairwise
 from math import inf
 from typing import Literal, cast
 from uuid import UUID
@@ -40,7 +39,8 @@ from craftnet.protocols.udp.initiator import (
     Output,
 )
 from craftnet.protocols.udp.keys import SessionToken
-from craftnet.protocols.udp.server import DATAGRAMS_PER_TURN, UdpServer
+from craftnet.protocols.udp.port import Sender
+from craftnet.protocols.udp.server import UdpServer
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.udp_lab import CLIENT, HEARTBEAT, Lab, table
@@ -72,21 +72,19 @@ class OneSession:
 
 
 class FakeTransport(FakeDatagramTransport):
-    """Keeps what is sent, or fails; its own socket."""
+    """Keeps what is sent, or fails."""
 
-    maxThroughput = 262_144
     error: Exception | None = None
 
-    def getHandle(self) -> FakeTransport:
-        """The socket."""
-        return self
+    def sender(self) -> Sender:
+        """What keeps it, or fails."""
 
-    def sendto(self, packet: bytes, addr: Address) -> int:
-        """Keep it, or fail."""
-        if self.error is not None:
-            raise self.error
-        self.write(packet, addr)
-        return len(packet)
+        def send(packet: bytes, address: Address) -> None:
+            if self.error is not None:
+                raise self.error
+            self.write(packet, address)
+
+        return send
 
     def taken(self) -> list[bytes]:
         """What was written since the last call."""
@@ -233,20 +231,8 @@ class ShellTests(SynchronousTestCase):
         self.assertEqual(self._metric("craftnet_datagrams_total", outcome="failed"), 9)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 4)
 
-    def test_a_turn_is_bounded(self) -> None:
-        """Whatever the datagrams are; reading goes on in the reactor's next turn."""
-        for _ in range(DATAGRAMS_PER_TURN - 1):
-            self.server.datagramReceived(b"", CLIENT)
-        self.assertGreater(self.transport.maxThroughput, 0)
-        self.server.datagramReceived(b"", CLIENT)
-        self.assertEqual(self.transport.maxThroughput, 0)
-        self.clock.advance(0)
-        self.assertGreater(self.transport.maxThroughput, 0)
-
     def test_stopping_leaves_no_calls_behind(self) -> None:
         self._connect()
-        for _ in range(DATAGRAMS_PER_TURN):
-            self.server.datagramReceived(b"", CLIENT)
         self.server.shut_down()
         self.server.stopProtocol()
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -453,7 +439,7 @@ class OpenGatewayTests(SynchronousTestCase):
 class Player(DatagramProtocol):
     """The initiator on a real socket."""
 
-    def __init__(self, clock: IReactorTime, response: UdpConnectResponse, server: Address) -> None:
+    def __init__(self, clock: IReactorTime, response: UdpConnectResponse, server: tuple[str, int]) -> None:
         self.initiator = Initiator(
             SessionToken.parse(response.session_token),
             {0: SESSION},
@@ -503,7 +489,8 @@ class SocketTests(TestCase):
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=100)
         response = gateway.connect(SESSION, PLAYER, request, now + 60, now)
         player = Player(reactor, response, server)
-        port = cast("UdpPort", reactor.listenUDP(0, player, host, MAX_SIZE))
+        port = UdpPort(0, player, host, MAX_SIZE, reactor)
+        port.startListening()
         while not any(isinstance(event, MaterialsChanged) for event in player.events):
             await player.changed
         self.assertIsInstance(player.events[0], Connected)
@@ -523,41 +510,3 @@ class SocketTests(TestCase):
 
     def test_ipv6(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._play("::1"))
-
-    async def _starve(self) -> None:
-        """A flood of small datagrams does not keep the reactor from its other work."""
-        turns: list[int] = []
-        read = 0
-
-        class Counting(UdpServer):
-            def datagramReceived(self, datagram: bytes, addr: Address) -> None:
-                nonlocal read
-                read += 1
-                super().datagramReceived(datagram, addr)
-
-        metrics, lab = Metrics(), Lab()
-        server = Counting(lab.endpoint, OneSession(), metrics, reactor)
-        port = cast("UdpPort", reactor.listenUDP(0, server, "127.0.0.1", MAX_SIZE))
-        flood = DatagramProtocol()
-        source = cast("UdpPort", reactor.listenUDP(0, flood, "127.0.0.1", MAX_SIZE))
-        assert flood.transport is not None
-        for _ in range(200):  # as many as a socket's default buffer holds without loss.
-            flood.transport.write(b"", ("127.0.0.1", port.getHost().port))
-        done: Deferred[None] = Deferred()
-
-        def turn() -> None:
-            turns.append(read)
-            if read >= 200:
-                done.callback(None)
-            else:
-                reactor.callLater(0, turn)
-
-        turn()
-        await done
-        steps = [after - before for before, after in pairwise(turns)]
-        self.assertLessEqual(max(steps), DATAGRAMS_PER_TURN)
-        await maybeDeferred(port.stopListening)
-        await maybeDeferred(source.stopListening)
-
-    def test_a_flood_is_read_in_turns(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._starve())

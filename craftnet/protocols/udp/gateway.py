@@ -10,7 +10,7 @@ from uuid import UUID
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IListeningPort, IReactorTime, IReactorUDP
+from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.logger import Logger
 
 from craftnet.access.principal import Principal
@@ -26,13 +26,14 @@ from craftnet.protocols.udp.conditions import Conditions
 from craftnet.protocols.udp.endpoint import MAX_SIZE, Endpoint
 from craftnet.protocols.udp.keys import SessionToken
 from craftnet.protocols.udp.peer import Terms
+from craftnet.protocols.udp.port import DatagramPort
 from craftnet.protocols.udp.refusals import HARMLESS, Refusals
 from craftnet.protocols.udp.server import SessionFeeds, UdpServer
 from craftnet.protocols.udp.tickets import Ticket
 from craftnet.protocols.udp.ticketstore import TicketStore
 
 
-class IReactor(IReactorTime, IReactorUDP):
+class IReactor(IReactorTime, IReactorFDSet):
     """What the gateway needs of the reactor."""
 
 
@@ -40,10 +41,10 @@ class UdpGateway(Service):
     """The UDP side of the service: lets players in, and runs the socket.
 
     Arguments:
-        listen: an IP address, or "" for every IPv4 interface ("::" takes both where the system does); port 0 for any.
+        listen: as in `DatagramPort`.
         public: what clients are told to send to; None: the interface listened on, or where they sent their request.
         feeds: the hub.
-        reactor: IReactorTime and IReactorUDP.
+        reactor: IReactorTime and IReactorFDSet.
         heartbeat_ms: 1000–30000.
         full_sync: seconds, as in `craftnet.protocols.udp.peer.Terms`.
         path_size: octets of the longest datagram that the network carries to every client.
@@ -85,7 +86,7 @@ class UdpGateway(Service):
             measured=self._measured,
         )
         self._server = UdpServer(self._endpoint, feeds, metrics, reactor)
-        self._listening: IListeningPort | None = None
+        self._listening: DatagramPort | None = None
         self._stopping = False
 
     @property
@@ -187,7 +188,8 @@ class UdpGateway(Service):
     def privilegedStartService(self) -> None:
         """Open the socket. Raises CannotListenError."""
         # One byte more than is accepted: a longer datagram is seen to be longer, instead of being cut to size.
-        self._listening = self._reactor.listenUDP(self._listen.port, self._server, self._listen.host, MAX_SIZE + 1)
+        self._listening = DatagramPort(self._listen, self._server, MAX_SIZE + 1, self._reactor)
+        self._listening.startListening()
 
     def stopService(self) -> Deferred[None] | None:
         """Say goodbye to everybody and close the socket."""
@@ -197,7 +199,7 @@ class UdpGateway(Service):
             return None
         self._server.shut_down()
         listening, self._listening = self._listening, None
-        return listening.stopListening()
+        return cast("Deferred[None] | None", listening.stopListening())
 
 
 def _named(request: UdpConnectRequest) -> SessionToken | None:

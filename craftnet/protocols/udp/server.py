@@ -23,17 +23,15 @@ from craftnet.observe.metrics import Metrics
 from craftnet.protocols import codec
 from craftnet.protocols.records import CloseReason, Kind
 from craftnet.protocols.udp.cookies import Address
-from craftnet.protocols.udp.endpoint import MAX_SIZE, Effect, Endpoint, Gone, Joined, Left, Opened
+from craftnet.protocols.udp.endpoint import Effect, Endpoint, Gone, Joined, Left, Opened
 from craftnet.protocols.udp.grants import Grant
 from craftnet.protocols.udp.keys import SessionToken
 from craftnet.protocols.udp.peer import Peer, Send
+from craftnet.protocols.udp.port import Sender
 from craftnet.protocols.udp.replica import Replica
 from craftnet.protocols.udp.tickets import Ticket
 from craftnet.state import MaterialsChange, MaterialsState, SessionState
 from craftnet.updates import Update
-
-DATAGRAMS_PER_TURN = 64
-"""How many datagrams are read before the reactor looks at anything else."""
 
 TRANSPORT = "udp"
 """How metrics name it."""
@@ -94,30 +92,22 @@ class UdpServer(DatagramProtocol):
         self._put_off: list[float | None] = []  # when what goes out with the next tick was accepted.
         self._timer: IDelayedCall | None = None
         self._timer_at = inf
-        self._socket: _Socket | None = None
+        self._send: Sender | None = None
         self._faults = 0
-        self._read = 0
-        self._pause: IDelayedCall | None = None
 
     def startProtocol(self) -> None:
         """The socket is open."""
-        self._socket = cast("_Port", self.transport).getHandle()
-        self._resume_reading()
+        self._send = cast("_Port", self.transport).sender()
 
     def stopProtocol(self) -> None:
         """The socket is closed."""
-        self._socket = None
-        for call in (self._timer, self._pause):
-            if call is not None and call.active():
-                call.cancel()
-        self._timer = self._pause = None
-        self._timer_at = inf
+        self._send = None
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer, self._timer_at = None, inf
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """Take one datagram."""
-        self._read += 1
-        if self._read >= DATAGRAMS_PER_TURN:
-            self._pause_reading()
         try:
             self._perform(self._endpoint.receive(datagram, addr, self._clock.seconds()))
         except Exception:
@@ -177,21 +167,6 @@ class UdpServer(DatagramProtocol):
         """Say goodbye to everybody."""
         self._perform(self._endpoint.shut_down(self._clock.seconds()))
 
-    # udp.Port.doRead reads until it has `maxThroughput` *bytes*: 13,000 small datagrams, or for ever when they are
-    # empty. But it looks at that attribute before each datagram, so setting it to 0 ends the turn, and a call of 0
-    # seconds, which the reactor makes before it looks at sockets again, begins the next. No subclass of Port is needed,
-    # and nothing is read that is not handled at once: what waits, waits in the kernel.
-
-    def _pause_reading(self) -> None:
-        cast("_Port", self.transport).maxThroughput = 0
-        if self._pause is None:
-            self._pause = self._clock.callLater(0, self._resume_reading)
-
-    def _resume_reading(self) -> None:
-        self._pause = None
-        self._read = 0
-        cast("_Port", self.transport).maxThroughput = DATAGRAMS_PER_TURN * (MAX_SIZE + 1)
-
     def _perform(self, effects: Iterable[Effect]) -> None:
         waiting = self._effects
         waiting.extend(effects)
@@ -221,10 +196,9 @@ class UdpServer(DatagramProtocol):
                 self._metrics.connection_closed(TRANSPORT)
 
     def _write(self, datagram: bytes, address: Address) -> None:
-        # udp.Port.write would look at the address first, to see that it is no name. Ours come from the socket itself.
         try:
-            if self._socket is not None:
-                self._socket.sendto(datagram, address)
+            if self._send is not None:
+                self._send(datagram, address)
                 if datagram[0] in _MESSAGES:
                     self._metrics.datagram("packed")
         except OSError:
@@ -271,13 +245,7 @@ class UdpServer(DatagramProtocol):
             self._metrics.delivered(TRANSPORT, 1, None if accepted is None else now - accepted)
 
 
-class _Socket(Protocol):
-    def sendto(self, datagram: bytes, address: Address, /) -> int: ...
-
-
 class _Port(Protocol):
-    """What is needed of udp.Port."""
+    """What is needed of `DatagramPort`."""
 
-    maxThroughput: int
-
-    def getHandle(self) -> _Socket: ...
+    def sender(self) -> Sender: ...

@@ -1,0 +1,136 @@
+"""The server's UDP port: IPv4 and IPv6 on one socket, replies from the address that was written to. A Twisted shell.
+
+Twisted's own port strips the zone of a link-local address, and cannot say which of its host's addresses a datagram was
+sent to. A socket bound to every address answers from the one that the system prefers, which a client behind a NAT, or
+with a connected socket, never hears of. So this one asks the system (IP_PKTINFO, RFC 3542 section 6) and says it again
+when it answers. A socket bound to one address needs none of that.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet import udp
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.protocol import DatagramProtocol
+from twisted.python import log
+
+from craftnet.addresses import HostPort
+from craftnet.protocols.udp.cookies import Address
+
+DATAGRAMS_PER_TURN = 64
+"""How many datagrams are read before the reactor looks at anything else."""
+
+Sender = Callable[[bytes, Address], object]
+"""Sends a datagram to an address that another came from. Raises OSError when the system does not take it."""
+
+_WILDCARDS = frozenset({"", "0.0.0.0", "::"})
+
+_IP_PKTINFO = 8  # Linux; the socket module of Python 3.11 has no name for it.
+_HAS_PACKET_INFORMATION = sys.platform == "linux"
+_ANCILLARY_SPACE = socket.CMSG_SPACE(20)  # struct in6_pktinfo, the longer of the two.
+_NO_INTERFACE = _NO_ADDRESS = bytes(4)
+
+
+class DatagramPort(udp.Port):
+    """A UDP port.
+
+    It reads `DATAGRAMS_PER_TURN` at most in one turn of the reactor, whatever their size: the kernel keeps the rest.
+
+    Arguments:
+        listen: an IP address, with a zone (`fe80::1%eth0`) where it needs one; "::" for every address of both families,
+            "0.0.0.0" for every IPv4 address, "" for as much of both as the system has. Port 0 for any free one.
+        protocol: `datagramReceived` is called with an `Address`: host and port, and what `sender` needs besides.
+        max_size: bytes of the longest datagram read; the rest of a longer one is lost.
+    """
+
+    def __init__(self, listen: HostPort, protocol: DatagramProtocol, max_size: int, reactor: IReactorFDSet) -> None:
+        host = listen.host or ("::" if _has_ipv6() else "0.0.0.0")
+        interface, _, self._zone = host.partition("%")
+        super().__init__(listen.port, protocol, interface, max_size, reactor)
+        self._asks = interface in _WILDCARDS and _HAS_PACKET_INFORMATION
+        self._ipv6 = self.addressFamily == socket.AF_INET6
+
+    def createInternetSocket(self) -> socket.socket:
+        """See `twisted.internet.base.BasePort`."""
+        made = _Socket(self.addressFamily, self.socketType)
+        made.setblocking(False)
+        if self._ipv6:
+            made.zone = socket.if_nametoindex(self._zone) if self._zone else 0
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if self._asks and self._ipv6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        elif self._asks:
+            made.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        return made
+
+    def doRead(self) -> None:
+        """The socket has datagrams."""
+        read, read_more, size, received = (
+            self.socket.recvfrom,
+            self.socket.recvmsg,
+            self.maxPacketSize,
+            self.protocol.datagramReceived,
+        )
+        asks, local = self._asks, slice(0, 16) if self._ipv6 else slice(8, 12)  # in in6_pktinfo, and in in_pktinfo.
+        for _ in range(DATAGRAMS_PER_TURN):
+            try:
+                if asks:
+                    datagram, ancillary, _flags, address = read_more(size, _ANCILLARY_SPACE)
+                    address = (address[0], address[1], address[-1] if self._ipv6 else 0, ancillary[0][2][local])
+                else:
+                    datagram, address = read(size)
+            except OSError:
+                return  # nothing is left; or an error that an earlier datagram met.
+            try:
+                received(datagram, address)
+            except Exception:
+                log.err()
+
+    def sender(self) -> Sender:
+        """What sends datagrams to addresses that this port's protocol was given."""
+        socket_ = self.socket
+        if not self._asks:
+            return cast("Sender", socket_.sendto)
+        send = socket_.sendmsg
+        if not self._ipv6:
+
+            def send_ipv4(datagram: bytes, address: tuple[str, int, int, bytes]) -> int:
+                host, port, _, local = address
+                information = _NO_INTERFACE + local + _NO_ADDRESS
+                return send((datagram,), ((socket.IPPROTO_IP, _IP_PKTINFO, information),), 0, (host, port))
+
+            return cast("Sender", send_ipv4)
+
+        def send_ipv6(datagram: bytes, address: tuple[str, int, int, bytes]) -> int:
+            host, port, zone, local = address
+            # The interface is the system's choice, but for a link-local address, which means nothing without one.
+            information = local + (zone.to_bytes(4, sys.byteorder) if zone else _NO_INTERFACE)
+            return send(
+                (datagram,), ((socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, information),), 0, (host, port, 0, zone)
+            )
+
+        return cast("Sender", send_ipv6)
+
+
+class _Socket(socket.socket):
+    """A socket that is bound in its zone: Python reads the zone in an address's text, and then forgets it."""
+
+    zone = 0
+
+    def bind(self, address: tuple[str, int]) -> None:  # type: ignore[override]  # what Twisted calls it with.
+        super().bind((*address, 0, self.zone) if self.zone else address)
+
+
+def _has_ipv6() -> bool:
+    """Whether one socket can take both families here."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True

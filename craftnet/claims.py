@@ -10,6 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from craftnet.clocks import Moment
 from craftnet.events import Event, MaterialsUpdate, SessionProgress
 from craftnet.messages import ChangeType, CraftingProgressData, Natural, Quality, Status
 from craftnet.model import Progress, Tolerance, percent_at, remaining_at
@@ -34,7 +35,7 @@ class Seen(Struct, frozen=True):
     """What a player had before them when they made a claim.
 
     Attributes:
-        moment: when that was, Unix seconds, by our clock.
+        moment: when that was, on the steady clock.
         state: what they had been told by then.
     """
 
@@ -105,14 +106,18 @@ def what_was_seen(
 def compare_progress(
     claim: ProgressRecord,
     truth: SessionState,
-    now: float,
+    now: Moment,
     tolerance: Tolerance | None = None,
     seen: Seen | None = None,
 ) -> ProgressVerdict:
-    """Hold a claim against what the player saw when it was made, else against the truth then, as far as credible."""
+    """Hold a claim against what the player saw when it was made, else against the truth then, as far as credible.
+
+    Without a UDP connection, the player's clock is taken to agree with this system's.
+    """
     allowed = tolerance or Tolerance()
     if seen is None:
-        seen = Seen(min(max(claim.timestamp_ms / 1000, now - LATENCY), now), truth)
+        made = now.deadline(claim.timestamp_ms / 1000)
+        seen = Seen(min(max(made, now.steady - LATENCY), now.steady), truth)
     moment, progress = seen.moment, seen.state.progress
     percent = claim.percent - percent_at(progress, moment)
     wanted = remaining_at(progress, moment)
@@ -127,7 +132,7 @@ def compare_progress(
         agreed,
         round(percent, 2),
         None if seconds is None else round(seconds, 3),
-        progress_data(truth.session_id, truth.progress, now),
+        progress_data(truth.session_id, truth.progress, now.steady),
     )
 
 
@@ -163,7 +168,7 @@ def _as_claimed(held: Material | None, quantity: int | None, quality: int | None
     return quantity in (None, held.quantity) and quality in (None, held.quality)
 
 
-def progress_event(record: ProgressRecord, event_id: UUID, now: float) -> Event:
+def progress_event(record: ProgressRecord, event_id: UUID, now: Moment) -> Event:
     """The authority's record as an event, accepted at `now`."""
     data = SessionProgress(
         session_id=record.session_id,
@@ -173,10 +178,10 @@ def progress_event(record: ProgressRecord, event_id: UUID, now: float) -> Event:
         current_quality=record.quality,
         target_quality=record.target_quality,
     )
-    return Event(event_id, record.timestamp_ms / 1000, now, data, record.session_id)
+    return Event(event_id, record.timestamp_ms / 1000, now.steady, data, record.session_id, ahead=now.ahead)
 
 
-def materials_event(record: MaterialsRecord, event_id: UUID, now: float) -> Event:
+def materials_event(record: MaterialsRecord, event_id: UUID, now: Moment) -> Event:
     """The authority's record as an event, accepted at `now`."""
     data = MaterialsUpdate(session_id=record.session_id, changes=record.changes)
-    return Event(event_id, record.timestamp_ms / 1000, now, data, record.session_id)
+    return Event(event_id, record.timestamp_ms / 1000, now.steady, data, record.session_id, ahead=now.ahead)

@@ -54,6 +54,22 @@ class Moment(NamedTuple):
         """When a date is reached on the steady clock, as far as it is known now."""
         return date - self.ahead
 
+    def occurred(self, date: float, tolerance: float) -> float | None:
+        """When something became true that another machine dates, and that is heard of now, on the steady clock.
+
+        The other machine's clock agrees with ours as it is now or, where ours alone was set, or the other one too, with
+        what ours showed before. The one of the two is believed that makes the news the fresher.
+
+        Arguments:
+            date: Unix seconds, by the other machine's clock.
+            tolerance: seconds by which that clock may be ahead.
+
+        Returns:
+            None when it is further ahead than that of both.
+        """
+        possible = [when for when in (self.deadline(date), date) if when <= self.steady + tolerance]
+        return min(possible, key=lambda when: abs(self.steady - when), default=None)
+
 
 def moment(clock: IClock) -> Moment:
     """What both clocks show now."""

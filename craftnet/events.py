@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from craftnet.clocks import Moment
 from craftnet.messages import (
     MALFORMED,
     JsonDecoder,
@@ -190,11 +191,12 @@ class Event(Struct, frozen=True):
     """One fact from the authority, validated.
 
     Attributes:
-        timestamp: when it became true, Unix seconds.
-        accepted: when it reached this service, Unix seconds.
+        timestamp: when it became true, Unix seconds, by the authority's clock.
+        accepted: when it reached this service, on the steady clock.
         session_id: the craft's; for a queue update, that of the craft that waits.
         source: which part of the authority says so.
         correlation_id, trace_id: what the authority knows the event's cause by.
+        ahead: seconds by which this system's clock was ahead of the steady one then.
     """
 
     event_id: UUID
@@ -205,11 +207,24 @@ class Event(Struct, frozen=True):
     source: str = ""
     correlation_id: UUID | None = None
     trace_id: str | None = None
+    ahead: float = 0.0
+
+    @property
+    def arrived(self) -> Moment:
+        """When it reached this service."""
+        return Moment(self.accepted, self.accepted + self.ahead)
+
+    @property
+    def occurred(self) -> float:
+        """When it became true, on the steady clock; when it arrived, if its date is further ahead than `PATIENCE`."""
+        when = self.arrived.occurred(self.timestamp, PATIENCE)
+        return self.accepted if when is None else when
 
     @property
     def when(self) -> float:
-        """The timestamp; for one from further ahead than `PATIENCE`, when the event was accepted."""
-        return self.timestamp if self.timestamp <= self.accepted + PATIENCE else self.accepted
+        """The timestamp; for one from further ahead than `PATIENCE`, the date when the event was accepted."""
+        arrived = self.arrived.wall
+        return self.timestamp if self.timestamp <= arrived + PATIENCE else arrived
 
 
 def origin(event: Event) -> str:
@@ -268,7 +283,7 @@ def split(body: bytes, *, newline_delimited: bool) -> list[bytes | Raw]:
     return [body]
 
 
-def decode(raw: bytes | Raw, now: float) -> Event | Outcome:
+def decode(raw: bytes | Raw, now: Moment) -> Event | Outcome:
     """One event, accepted at `now`, or the rejection of what is not one."""
     try:
         envelope = _envelope_decoder.decode(raw)
@@ -291,12 +306,13 @@ def decode(raw: bytes | Raw, now: float) -> Event | Outcome:
     return Event(
         envelope.event_id,
         envelope.timestamp.timestamp(),
-        now,
+        now.steady,
         data,
         craft,
         envelope.source,
         envelope.correlation_id,
         envelope.trace_id,
+        now.ahead,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from craftnet.clocks import Moment
 from craftnet.errors import BadRequest
 from craftnet.events import Event, Outcome, decode, split
 from craftnet.observe.metrics import Metrics
@@ -23,8 +24,8 @@ class Ingest:
         self._sources = sources
         self._metrics = metrics
 
-    async def publish(self, body: bytes, *, newline_delimited: bool, now: float) -> list[Outcome]:
-        """Take a body of events that arrived at `now`, Unix seconds.
+    async def publish(self, body: bytes, *, newline_delimited: bool, now: Moment) -> list[Outcome]:
+        """Take a body of events that arrived at `now`.
 
         Returns:
             One outcome for each event, in order.

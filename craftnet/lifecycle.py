@@ -36,7 +36,7 @@ def advance(state: SessionState | None, event: Event) -> SessionState:
         EventRejected: the event contradicts the state; nothing changes.
     """
     data = event.data
-    when = event.when
+    when = event.occurred
     if state is None:
         if isinstance(data, SessionStart):
             return _started(data, when, event.accepted)

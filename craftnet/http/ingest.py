@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from craftnet.access.admission import Admission
+from craftnet.clocks import Moment
 from craftnet.events import summary
 from craftnet.http.exchange import JSON, NDJSON, Call, Endpoint, Response
 from craftnet.ingest import Ingest
@@ -18,7 +19,7 @@ class Events(Endpoint):
     methods = ("POST",)
     accepts = frozenset({JSON, NDJSON})
 
-    def __init__(self, admission: Admission, ingest: Ingest, now: Callable[[], float]) -> None:
+    def __init__(self, admission: Admission, ingest: Ingest, now: Callable[[], Moment]) -> None:
         self._admission = admission
         self._ingest = ingest
         self._now = now

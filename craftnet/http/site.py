@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IReactorTime
+from functools import partial
 
 from craftnet.access.admission import Admission
 from craftnet.access.enforcement import Enforcement
+from craftnet.clocks import IClock, moment
 from craftnet.http.channel import LimitedSite
 from craftnet.http.dictionaries import Dictionaries
 from craftnet.http.feeds import FeedHint, HealthFeedInfo
@@ -41,7 +42,7 @@ def site(
     gateway: Gateway | None,
     monitor: Monitor,
     metrics: Metrics,
-    clock: IReactorTime,
+    clock: IClock,
     protocols: tuple[str, ...],
     tolerance: Tolerance,
     bases: BasePaths | None = None,
@@ -60,7 +61,7 @@ def site(
         public_url: as for `HealthFeedInfo`.
         body_limit, idle: as for `LimitedSite`.
     """
-    now = clock.seconds
+    now, both = clock.seconds, partial(moment, clock)
     bases = bases or BasePaths()
     hint = FeedHint(bases)
     table = Table(
@@ -73,16 +74,16 @@ def site(
             "/health/live": Live(now),
             "/health/ws": HealthFeedInfo(admission, bases, public_url, protocols),
             "/metrics": MetricsText(metrics),
-            "/events": Events(admission, ingest, now),
+            "/events": Events(admission, ingest, both),
             "/revocations": RevocationList(admission, enforcement, now),
             "/ws/crafting/{session_id}": hint,
             "/ws/queue/{player_id}": hint,
             "/ws/dictionaries/{id}": Dictionaries(),
             "/udp/sessions/{session_id}/connect": UdpConnect(admission, gateway, now),
             "/udp/sessions/{session_id}/progress": PostedProgress(
-                admission, sources, ingest, gateway, metrics, now, tolerance
+                admission, sources, ingest, gateway, metrics, both, tolerance
             ),
-            "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, gateway, metrics, now),
+            "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, gateway, metrics, both),
         },
     )
     return LimitedSite(

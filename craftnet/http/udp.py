@@ -20,6 +20,7 @@ from craftnet.claims import (
     materials_event,
     progress_event,
 )
+from craftnet.clocks import Moment
 from craftnet.errors import BadDatagram, BadRequest, NotFound, Unavailable
 from craftnet.events import Event, Verdict, summary
 from craftnet.http.exchange import JSON, OCTETS, Call, Endpoint, Response, json_response
@@ -50,7 +51,7 @@ class Gateway(Protocol):
         """Expect a connection.
 
         Arguments:
-            expires, now: Unix seconds.
+            expires, now: on the steady clock.
             host: the name this server was asked by.
             bearer: whose token lets the player in.
         """
@@ -100,7 +101,7 @@ class PostedRecords(Endpoint, Generic[Record]):
         ingest: Ingest,
         gateway: Gateway | None,
         metrics: Metrics,
-        now: Callable[[], float],
+        now: Callable[[], Moment],
     ) -> None:
         self._admission = admission
         self._gateway = gateway
@@ -159,7 +160,7 @@ class PostedProgress(PostedRecords[ProgressRecord]):
         ingest: Ingest,
         gateway: Gateway | None,
         metrics: Metrics,
-        now: Callable[[], float],
+        now: Callable[[], Moment],
         tolerance: Tolerance,
     ) -> None:
         super().__init__(admission, sources, ingest, gateway, metrics, now)
@@ -176,7 +177,7 @@ class PostedProgress(PostedRecords[ProgressRecord]):
         if truth is None:
             raise NotFound("The session has not started yet.")
         now = self._now()
-        seen = None if self._gateway is None else self._gateway.seen(record, player_id, now)
+        seen = None if self._gateway is None else self._gateway.seen(record, player_id, now.steady)
         return compare_progress(record, truth, now, self._tolerance, seen)
 
 

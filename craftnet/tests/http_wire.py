@@ -10,7 +10,6 @@ from msgspec import Struct
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import Factory, Protocol, ServerFactory
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
@@ -19,6 +18,7 @@ from craftnet.http.channel import LimitedSite
 from craftnet.http.door import DoorFactory
 from craftnet.http.lobby import Lobby
 from craftnet.observe.metrics import Metrics
+from craftnet.tests.fakes import SteppedClock
 
 UPGRADE = b"Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
 """The header fields that make a request a handshake."""
@@ -122,7 +122,7 @@ class Listeners(ServerFactory):
 class House:
     """A site behind a door, and wires to it."""
 
-    def __init__(self, site: LimitedSite, clock: Clock, metrics: Metrics, limits: Limits | None = None) -> None:
+    def __init__(self, site: LimitedSite, clock: SteppedClock, metrics: Metrics, limits: Limits | None = None) -> None:
         self.clock = clock
         self.metrics = metrics
         self.listeners = Listeners()

@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from craftnet.access.development import SECRET_VARIABLE, mint
 from craftnet.access.principal import ADMIN, PUBLISH
+from craftnet.clocks import steady
 from craftnet.messages import instant
 from craftnet.service import Craftnet, Settings, build
 from craftnet.tests.samples import PLAYER, RECIPE, SESSION
@@ -63,7 +64,7 @@ class LiveTestCase(TestCase):
 
     def setUp(self) -> None:
         """Start."""
-        self.service: Craftnet = build(self.settings, reactor, {SECRET_VARIABLE: SECRET})
+        self.service: Craftnet = build(self.settings, steady(reactor), {SECRET_VARIABLE: SECRET})
         self.service.privilegedStartService()
         self.service.startService()
         self.addCleanup(self.stop)

@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.trial.unittest import TestCase
 
+from craftnet.clocks import steady
 from craftnet.interfaces import IRevocationListener
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.keys import partition_of
@@ -90,7 +91,7 @@ class RedisTestCase(TestCase):
     ) -> RedisBackend:
         """A node, running."""
         wanted = RedisSettings(**{"port": self.server.port, "prefix": self.prefix, **settings})
-        node = RedisBackend(reactor, wanted, password)
+        node = RedisBackend(steady(reactor), wanted, password)
         if listener is not None:
             node.revocations.follow(listener)
         node.service.startService()

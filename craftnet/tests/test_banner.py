@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import sys
 
-from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.announcer import Announcer
 from craftnet.banner import Served, watch_hint
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import PLAYER, SESSION, running
 
 
@@ -34,7 +34,7 @@ class WatchHintTests(SynchronousTestCase):
 
 class AnnouncerTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.terminal = io.StringIO()
         self.patch(sys, "__stdout__", self.terminal)
 

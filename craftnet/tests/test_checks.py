@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -14,13 +13,14 @@ from craftnet.messages import Check, HealthStatus
 from craftnet.observe.metrics import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
+from craftnet.tests.fakes import SteppedClock
 
 
 @implementer(IHealthChecks)
 class SelfAware(MemoryBackend):
     """A back end with a check of its own."""
 
-    def __init__(self, clock: Clock, status: HealthStatus) -> None:
+    def __init__(self, clock: SteppedClock, status: HealthStatus) -> None:
         super().__init__(clock, MemorySettings())
         self.status = status
         self.health_checks = {"stream": lambda: Check(status=self.status, message="stands still")}
@@ -29,7 +29,7 @@ class SelfAware(MemoryBackend):
 class OwnCheckTests(SynchronousTestCase):
     def test_what_back_ends_say_of_themselves(self) -> None:
         """Two of one name are both there; what changes is seen at the next round."""
-        clock = Clock()
+        clock = SteppedClock()
         backends = [SelfAware(clock, HealthStatus.OK), SelfAware(clock, HealthStatus.CRITICAL)]
         verifyObject(IHealthChecks, backends[0])
         checks = own_checks(

@@ -15,6 +15,7 @@ from craftnet.claims import (
     status_of,
     what_was_seen,
 )
+from craftnet.clocks import Moment
 from craftnet.events import MaterialsUpdate, SessionProgress
 from craftnet.messages import ChangeType, MaterialChange, Status
 from craftnet.model import Progress
@@ -50,9 +51,9 @@ class SightTests(SynchronousTestCase):
         self.paused = replace(before, version=2, progress=paused)
         self.sightings = (Sighting(NOW, before), Sighting(NOW + 10, self.paused))
 
-    def _agreed(self, record: ProgressRecord, now: float) -> bool:
-        seen = what_was_seen(record, self.sightings, LINE, now)
-        return compare_progress(record, self.paused, now, seen=seen).agreed
+    def _agreed(self, record: ProgressRecord, now: float, line: Conditions = LINE) -> bool:
+        seen = what_was_seen(record, self.sightings, line, now)
+        return compare_progress(record, self.paused, Moment.agreed(now), seen=seen).agreed
 
     def test_what_had_not_arrived_is_not_held_against_the_player(self) -> None:
         self.assertTrue(self._agreed(claim(NOW + 110.1, 16.83, 49.9), NOW + 10.4))
@@ -67,7 +68,7 @@ class SightTests(SynchronousTestCase):
         seen = what_was_seen(record, self.sightings, LINE, NOW + 5.3)
         assert seen is not None
         self.assertAlmostEqual(seen.moment, NOW + 5, places=3)
-        self.assertTrue(compare_progress(record, self.sightings[0].state, NOW + 5.3, seen=seen).agreed)
+        self.assertTrue(compare_progress(record, self.sightings[0].state, Moment.agreed(NOW + 5.3), seen=seen).agreed)
 
     def test_a_clock_that_is_not_known_yet_is_not_read(self) -> None:
         """The round trip is known from the handshake, the clock only from a heartbeat. Posting takes 0.2 s, too."""
@@ -76,7 +77,9 @@ class SightTests(SynchronousTestCase):
             for at, percent, remaining in ((5.0, 8.33, 55.0), (10.1, 16.83, 49.9)):
                 record = claim(clock + at, percent, remaining)
                 seen = what_was_seen(record, self.sightings, line, NOW + at + 0.2)
-                self.assertTrue(compare_progress(record, self.paused, NOW + at + 0.2, seen=seen).agreed, (clock, at))
+                self.assertTrue(
+                    compare_progress(record, self.paused, Moment.agreed(NOW + at + 0.2), seen=seen).agreed, (clock, at)
+                )
 
     def test_a_clock_that_is_right_is_known_to_be(self) -> None:
         """It is read, though it is 0 s off."""
@@ -95,7 +98,7 @@ class SightTests(SynchronousTestCase):
 
     def test_the_correction_is_the_truth_of_now(self) -> None:
         seen = what_was_seen(claim(NOW + 110.1, 16.83), self.sightings, LINE, NOW + 10.4)
-        verdict = compare_progress(claim(NOW + 110.1, 16.83), self.paused, NOW + 10.4, seen=seen)
+        verdict = compare_progress(claim(NOW + 110.1, 16.83), self.paused, Moment.agreed(NOW + 10.4), seen=seen)
         self.assertIs(verdict.correction.status, Status.PAUSED)
 
 
@@ -105,38 +108,47 @@ class ProgressTests(SynchronousTestCase):
     truth = running()
 
     def test_right(self) -> None:
-        verdict = compare_progress(claim(NOW + 30, 50.0, 30.0), self.truth, NOW + 30)
+        verdict = compare_progress(claim(NOW + 30, 50.0, 30.0), self.truth, Moment.agreed(NOW + 30))
         self.assertTrue(verdict.agreed)
         self.assertEqual((verdict.deviation_percent, verdict.deviation_seconds), (0.0, 0.0))
 
     def test_right_when_it_was_made(self) -> None:
         """A claim takes time to arrive; the correction is of now."""
-        verdict = compare_progress(claim(NOW + 30, 50.0, 30.0), self.truth, NOW + 31.5)
+        verdict = compare_progress(claim(NOW + 30, 50.0, 30.0), self.truth, Moment.agreed(NOW + 31.5))
         self.assertTrue(verdict.agreed)
         self.assertEqual(verdict.correction.progress_percentage, 52)
 
     def test_old_claims_are_not_believed(self) -> None:
-        verdict = compare_progress(claim(NOW + 10, 16.67), self.truth, NOW + 30)
+        verdict = compare_progress(claim(NOW + 10, 16.67), self.truth, Moment.agreed(NOW + 30))
         self.assertFalse(verdict.agreed)
         self.assertAlmostEqual(verdict.deviation_percent, 16.67 - (30 - LATENCY) / 0.6, places=1)
 
     def test_claims_from_ahead_are_not_believed(self) -> None:
-        verdict = compare_progress(claim(NOW + 60, 99.9, 0.0), self.truth, NOW + 30)
+        verdict = compare_progress(claim(NOW + 60, 99.9, 0.0), self.truth, Moment.agreed(NOW + 30))
         self.assertFalse(verdict.agreed)
         self.assertEqual((verdict.deviation_percent, verdict.deviation_seconds), (49.9, -30.0))
 
+    def test_a_claim_is_read_on_the_clock_as_it_is_set_now(self) -> None:
+        """The system's clock was wrong by an hour when the process started, and is right by now."""
+        for ahead in (-3600.0, 3600.0):
+            verdict = compare_progress(
+                claim(NOW + ahead + 30, 50.0, 30.0), self.truth, Moment(NOW + 31, NOW + ahead + 31)
+            )
+            self.assertTrue(verdict.agreed)
+            self.assertEqual(verdict.correction.progress_percentage, 51)
+
     def test_little_is_tolerated(self) -> None:
-        self.assertTrue(compare_progress(claim(NOW + 30, 50.4, 30.2), self.truth, NOW + 30).agreed)
-        self.assertFalse(compare_progress(claim(NOW + 30, 50.6), self.truth, NOW + 30).agreed)
-        self.assertFalse(compare_progress(claim(NOW + 30, 50.0, 30.4), self.truth, NOW + 30).agreed)
+        self.assertTrue(compare_progress(claim(NOW + 30, 50.4, 30.2), self.truth, Moment.agreed(NOW + 30)).agreed)
+        self.assertFalse(compare_progress(claim(NOW + 30, 50.6), self.truth, Moment.agreed(NOW + 30)).agreed)
+        self.assertFalse(compare_progress(claim(NOW + 30, 50.0, 30.4), self.truth, Moment.agreed(NOW + 30)).agreed)
 
     def test_another_status(self) -> None:
         paused = claim(NOW + 30, 50.0, flags=ProgressFlags.PAUSED)
-        self.assertFalse(compare_progress(paused, self.truth, NOW + 30).agreed)
+        self.assertFalse(compare_progress(paused, self.truth, Moment.agreed(NOW + 30)).agreed)
 
     def test_completion_is_never_the_clients_to_tell(self) -> None:
         done = claim(NOW + 60, 100.0, 0.0, flags=ProgressFlags.COMPLETED)
-        verdict = compare_progress(done, self.truth, NOW + 60)
+        verdict = compare_progress(done, self.truth, Moment.agreed(NOW + 60))
         self.assertFalse(verdict.agreed)
         self.assertIs(verdict.correction.status, Status.ACTIVE)
 
@@ -144,11 +156,11 @@ class ProgressTests(SynchronousTestCase):
         truth = replace(self.truth, progress=replace(self.truth.progress, quality=70, target_quality=90))
         for quality, target, agreed in ((None, None, True), (70, 90, True), (71, None, False), (None, 91, False)):
             made = claim(NOW, 0.0, quality=quality, target_quality=target)
-            self.assertIs(compare_progress(made, truth, NOW).agreed, agreed)
+            self.assertIs(compare_progress(made, truth, Moment.agreed(NOW)).agreed, agreed)
 
     def test_remaining_time_nobody_knows(self) -> None:
         truth = replace(self.truth, progress=replace(self.truth.progress, remaining=None))
-        self.assertIsNone(compare_progress(claim(NOW, 0.0, 60.0), truth, NOW).deviation_seconds)
+        self.assertIsNone(compare_progress(claim(NOW, 0.0, 60.0), truth, Moment.agreed(NOW)).deviation_seconds)
 
 
 class MaterialsTests(SynchronousTestCase):
@@ -191,7 +203,7 @@ class MaterialsTests(SynchronousTestCase):
 class EventTests(SynchronousTestCase):
     def test_progress(self) -> None:
         record = claim(NOW - 1, 12.5, 30.0, quality=5, flags=ProgressFlags.PAUSED)
-        event = progress_event(record, ID, NOW)
+        event = progress_event(record, ID, Moment.agreed(NOW))
         self.assertEqual((event.event_id, event.timestamp, event.accepted), (ID, NOW - 1, NOW))
         self.assertEqual(event.session_id, SESSION)
         self.assertEqual(
@@ -207,7 +219,7 @@ class EventTests(SynchronousTestCase):
 
     def test_materials(self) -> None:
         change = MaterialChange(material_id=IRON, change_type=ChangeType.ADDED, new_quantity=1)
-        event = materials_event(MaterialsRecord(1, int(NOW * 1000), SESSION, (change,)), ID, NOW + 1)
+        event = materials_event(MaterialsRecord(1, int(NOW * 1000), SESSION, (change,)), ID, Moment.agreed(NOW + 1))
         self.assertEqual((event.timestamp, event.accepted), (NOW, NOW + 1))
         self.assertEqual(event.data, MaterialsUpdate(session_id=SESSION, changes=(change,)))
 

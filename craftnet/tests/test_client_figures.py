@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from msgspec.structs import replace
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.client.figures import SPACING, FigureLines, figures
 from craftnet.client.line import Line
 from craftnet.protocols.udp.conditions import Conditions
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import SESSION
 
 LINE = Line(Conditions(0.02345, 0.0041, 0.00042, 3600.0, 0.01, 0.0101, 0.02, 0.03), 0.5051)
@@ -42,7 +42,7 @@ class FigureLinesTests(SynchronousTestCase):
     """`FigureLines`"""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.lines = FigureLines(SESSION, self.clock.seconds)
 
     def due(self, line: Line) -> bool:

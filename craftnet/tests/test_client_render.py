@@ -6,7 +6,6 @@ from io import StringIO
 
 from msgspec.structs import replace
 from rich.console import Console
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -19,6 +18,7 @@ from craftnet.messages import QueueStatusData, Status
 from craftnet.model import Progress
 from craftnet.protocols.udp.conditions import Conditions
 from craftnet.state import SessionState
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW, PLAYER, SESSION, running
 from craftnet.tests.test_client_feed import SHORT
 from craftnet.updates import Update, progress_update
@@ -71,7 +71,7 @@ class ScreenTests(SynchronousTestCase):
     """`Screen`"""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.console = Console(
             file=StringIO(), width=100, force_terminal=True, color_system=None, legacy_windows=False, _environ={}

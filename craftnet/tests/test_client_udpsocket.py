@@ -6,7 +6,6 @@ from typing import cast
 
 from msgspec.structs import replace
 from twisted.internet.interfaces import IUDPTransport
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -17,6 +16,7 @@ from craftnet.client.udpsocket import UdpSocket
 from craftnet.messages import Status
 from craftnet.protocols.udp.endpoint import Effect
 from craftnet.state import SessionState
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW, PLAYER, SESSION, running
 from craftnet.tests.udp_lab import Lab, datagrams
 from craftnet.updates import Update
@@ -70,7 +70,7 @@ class UdpSocketTests(SynchronousTestCase):
     """`UdpSocket`"""
 
     def setUp(self) -> None:
-        self.lab, self.wire, self.watcher, self.clock = Lab(), Wire(), Watcher(), Clock()
+        self.lab, self.wire, self.watcher, self.clock = Lab(), Wire(), Watcher(), SteppedClock()
         self.clock.advance(NOW + AHEAD)
         initiator = self.lab.initiator(self.lab.ticket())
         self.socket = UdpSocket(self.clock, ("192.0.2.9", 8082), initiator, TOLERANCE, 60.0, lambda socket: None)

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -21,6 +20,7 @@ from craftnet.client.watch import RETURN, Outcome, Verdict, Watch
 from craftnet.closecodes import CloseCode
 from craftnet.messages import Status
 from craftnet.positions import Position
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.updates import Update, progress_update
 
@@ -111,7 +111,7 @@ class WatchTests(SynchronousTestCase):
     """`Watch`"""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.udp, self.ws = FakeTransport("udp"), FakeTransport("ws")
         self.recorder = Recorder()

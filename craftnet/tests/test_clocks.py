@@ -146,3 +146,36 @@ class MomentTests(SynchronousTestCase):
 
     def test_agreed(self) -> None:
         self.assertEqual((Moment.agreed(NOW).date(NOW - 5), Moment.agreed(NOW).ahead), (NOW - 5, 0.0))
+
+
+class OccurredTests(SynchronousTestCase):
+    """What another machine dates is anchored where it belongs, whatever was done to clocks before."""
+
+    TOLERANCE = 5.0
+
+    @given(
+        step=st.floats(-5 * HOUR, 5 * HOUR),
+        age=st.floats(0.0, 1.0),
+        theirs_was_set=st.booleans(),
+    )
+    def test_what_is_fresh_is_anchored_when_it_was_true(self, step: float, age: float, theirs_was_set: bool) -> None:
+        """Their clock agrees with ours as it is now, or as it was before it was set by `step`."""
+        now = Moment(NOW, NOW + step)
+        when = now.occurred((NOW + step if theirs_was_set else NOW) - age, self.TOLERANCE)
+        assert when is not None
+        self.assertApproximates(when, NOW, 1.0 + 1e-6)
+
+    @given(age=st.floats(-5.0, 5 * HOUR))
+    def test_clocks_that_agree(self, age: float) -> None:
+        self.assertEqual(Moment.agreed(NOW).occurred(NOW - age, self.TOLERANCE), NOW - age)
+
+    def test_what_was_kept_back_is_not_taken_for_news(self) -> None:
+        """Ten minutes in a queue of the authority's, on clocks that were set by hours."""
+        for step in (-5 * HOUR, 5 * HOUR):
+            now = Moment(NOW, NOW + step)
+            self.assertEqual([now.occurred(at - 600, self.TOLERANCE) for at in now], [NOW - 600, NOW - 600])
+
+    def test_the_future_is_not_believed(self) -> None:
+        self.assertIsNone(Moment.agreed(NOW).occurred(NOW + 5.1, self.TOLERANCE))
+        self.assertIsNone(Moment(NOW, NOW - HOUR).occurred(NOW + 5.1, self.TOLERANCE))
+        self.assertEqual(Moment(NOW, NOW - HOUR).occurred(NOW + 4.9, self.TOLERANCE), NOW + 4.9)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 
-from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from craftnet.interfaces import ICluster
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.tests.contracts_cluster import ClusterContract, RevocationRecorder
 from craftnet.tests.fake_cluster import LEASE, FakeCluster, FakeNode
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.redis_nodes import RedisTestCase, until
 
 
 class FakeContractTests(ClusterContract, TestCase):
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.cluster = FakeCluster(self.clock)
         self.dead: list[ICluster] = []
 

@@ -23,6 +23,7 @@ from craftnet.access.principal import PUBLISH
 from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Verdict
 from craftnet.client.websocket import WebSocketTransport
+from craftnet.clocks import steady
 from craftnet.service import Craftnet, Settings, build
 from craftnet.tap import Options
 from craftnet.tests.authority import insist
@@ -74,7 +75,7 @@ class OptionsTests(SynchronousTestCase):
         """What the options mean; they describe a service."""
         options = Options()
         options.parseOptions(arguments)
-        self.assertIsInstance(build(options.settings, reactor, {}), Craftnet)
+        self.assertIsInstance(build(options.settings, steady(reactor), {}), Craftnet)
         return options.settings
 
     def lines(self, procfile: Path) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.development import MINIMUM_SECRET, SECRET_VARIABLE, key_source, mint, random_secret, secret_from
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.access.tokens import JwtAuthority
 from craftnet.errors import ConfigurationError, Unauthorized
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW, PLAYER
 from craftnet.tests.signing import public_pem, rsa_key
 
@@ -39,7 +39,7 @@ class MintTests(SynchronousTestCase):
     """What is minted holds, for its time."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.secret = random_secret()
         self.authority = JwtAuthority(key_source(self.secret), self.clock)

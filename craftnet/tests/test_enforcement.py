@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -17,6 +16,7 @@ from craftnet.access.revoked import Revocation
 from craftnet.errors import TooManyRequests, Unavailable
 from craftnet.interfaces import IRevocationListener
 from craftnet.tests.fake_cluster import FakeCluster, FakeNode
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER
 
 TOKEN = Revocation("t-1", None, NOW, NOW + 1000)
@@ -41,7 +41,7 @@ class Transport:
 
 class EnforcementTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.cluster = FakeCluster(self.clock)
         self.sockets, self.datagrams, self.elsewhere = Transport(), Transport(), Transport()

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.clocks import Moment
 from craftnet.events import (
     ACCEPTED,
     DUPLICATE,
@@ -174,7 +175,7 @@ def envelope(event_type: str = "crafting.session.start", **fields: object) -> di
 
 def read(value: object) -> Event | Outcome:
     """What becomes of this JSON."""
-    return decode(json.dumps(value).encode(), NOW + 1)
+    return decode(json.dumps(value).encode(), Moment.agreed(NOW + 1))
 
 
 class DecodeTests(SynchronousTestCase):
@@ -284,7 +285,7 @@ class DecodeTests(SynchronousTestCase):
             self.assert_rejected(envelope(version=version), repr(version), "1.0.0")
 
     def test_as_the_game_sends_it(self) -> None:
-        happening = decode(GAME_START, NOW)
+        happening = decode(GAME_START, Moment.agreed(NOW))
         assert isinstance(happening, Event), happening
         self.assertEqual((happening.session_id, happening.source), (GAME_SESSION, "crafting.session"))
         assert isinstance(happening.data, SessionStart)
@@ -318,7 +319,7 @@ class DecodeTests(SynchronousTestCase):
             for duration in (0, 0.5, -1, 3601, 10**9, 10**400, None, "long", {"no": "such"}):
                 self.decoded(envelope(event_type, data={**usual, "duration_seconds": duration}))
             raw = json.dumps(envelope(event_type, data={**usual, "duration_seconds": 17}))
-            self.assertIsInstance(decode(raw.replace("17", "1e999").encode(), NOW), Event)
+            self.assertIsInstance(decode(raw.replace("17", "1e999").encode(), Moment.agreed(NOW)), Event)
 
     def test_integers_may_be_written_with_a_point(self) -> None:
         """As JSON Schema says; the values are integers all the same."""
@@ -381,13 +382,13 @@ class DecodeTests(SynchronousTestCase):
         deep = b"[" * 100_000 + b"]" * 100_000
         usual = json.dumps(envelope(extra=0)).encode()
         for body in (deep, usual.replace(b'"extra": 0', b'"extra": ' + deep), usual[:-1] + b',"metadata":' + deep):
-            self.assertIsInstance(decode(body, NOW), Outcome)
+            self.assertIsInstance(decode(body, Moment.agreed(NOW)), Outcome)
 
     @settings(deadline=None, derandomize=True, max_examples=100)
     @given(st.binary(max_size=100))
     def test_any_octets(self, octets: bytes) -> None:
         """They are rejected with a reason; nothing is raised."""
-        outcome = decode(octets, NOW)
+        outcome = decode(octets, Moment.agreed(NOW))
         assert isinstance(outcome, Outcome)
         self.assertTrue(outcome.reason)
 
@@ -410,8 +411,8 @@ class DecodeTests(SynchronousTestCase):
     def test_damaged_events(self, event_type: str, position: int, octets: bytes) -> None:
         whole = json.dumps(envelope(event_type)).encode()
         at = position % len(whole)
-        decode(whole[:at] + octets + whole[at + len(octets) :], NOW)
-        self.assertIsInstance(decode(whole[:at], NOW), Outcome)
+        decode(whole[:at] + octets + whole[at + len(octets) :], Moment.agreed(NOW))
+        self.assertIsInstance(decode(whole[:at], Moment.agreed(NOW)), Outcome)
 
 
 class SplitTests(SynchronousTestCase):
@@ -447,7 +448,7 @@ class SplitTests(SynchronousTestCase):
             self.assertTrue(body.lstrip().startswith(b"["))
             return
         for part in parts:
-            decode(part, NOW)
+            decode(part, Moment.agreed(NOW))
 
 
 class SummaryTests(SynchronousTestCase):

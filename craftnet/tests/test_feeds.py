@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from msgspec.structs import replace
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -32,7 +31,7 @@ from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.state import SessionState
 from craftnet.tests.contracts import complete, pause, quantity, queued
-from craftnet.tests.fakes import RecordingWatcher
+from craftnet.tests.fakes import RecordingWatcher, SteppedClock
 from craftnet.tests.late import LateMaterials, LateQueues, LateSessions
 from craftnet.tests.samples import IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
 from craftnet.updates import Update
@@ -66,7 +65,7 @@ class _FeedTestCase(SynchronousTestCase):
     """Sources in memory, each behind one that answers when `answer` is called, if it is `late`."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.late = False
         self.pending: list[Callable[[], None]] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.gate import Gate
@@ -15,6 +14,7 @@ from craftnet.access.occupancy import Place
 from craftnet.access.origins import Origins
 from craftnet.errors import Forbidden, TooManyRequests
 from craftnet.tests.fake_cluster import FakeCluster
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER, SESSION
 
 PROXY, CLIENT = "10.0.0.1", "203.0.113.9"
@@ -71,7 +71,7 @@ class SharedTests(SynchronousTestCase):
     """Two gates of one cluster."""
 
     def setUp(self) -> None:
-        self.cluster = FakeCluster(Clock())
+        self.cluster = FakeCluster(SteppedClock())
         limits = Limits(per_player=3, per_session=2)
         self.gates = [Gate(limits, shared=self.cluster.node().places) for _ in range(2)]
 

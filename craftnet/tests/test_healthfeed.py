@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service, WebSocketHealthMessage, instant
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
-from craftnet.tests.fakes import RecordingWatcher
+from craftnet.tests.fakes import RecordingWatcher, SteppedClock
 from craftnet.tests.samples import NOW
 
 OWN, CRAFTING = Service.CRAFTING_NETWORK, Service.CRAFTING_SERVICE
@@ -15,7 +14,7 @@ OWN, CRAFTING = Service.CRAFTING_NETWORK, Service.CRAFTING_SERVICE
 
 class HealthFeedTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.sessions = HealthStatus.OK
         self.crafting = HealthStatus.OK

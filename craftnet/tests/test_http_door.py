@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.http.channel import Channel, LimitedSite
@@ -11,6 +10,7 @@ from craftnet.http.lingering import Lingering
 from craftnet.http.resource import Routes, Table
 from craftnet.observe.metrics import Metrics
 from craftnet.targets import BasePaths
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.http_wire import UPGRADE, Answer, House, Listener, Wire, request
 from craftnet.tests.samples import NOW
 
@@ -42,7 +42,7 @@ class DoorTestCase(SynchronousTestCase):
     anonymous: int | None = None
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.metrics = Metrics()
         self.slow = Slow()

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ITCPTransport
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from craftnet.http.lingering import PATIENCE, Lingering
+from craftnet.tests.fakes import SteppedClock
 
 
 @implementer(ITCPTransport)
@@ -38,7 +38,7 @@ class TcpTransport(StringTransport):
 
 class LingeringTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.lingering = Lingering(b"answer", self.clock)
 
     def test_only_our_half_is_closed(self) -> None:

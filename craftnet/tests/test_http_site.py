@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.admission import Admission
@@ -38,7 +37,7 @@ from craftnet.protocols.websocket.compression import dictionary
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.targets import BASE_PATHS, BasePaths
-from craftnet.tests.fakes import TableAuthority
+from craftnet.tests.fakes import SteppedClock, TableAuthority
 from craftnet.tests.http_wire import Answer, House, answers, request
 from craftnet.tests.samples import (
     COPPER,
@@ -121,7 +120,7 @@ class SiteTestCase(SynchronousTestCase):
     tolerance = Tolerance()
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         backend = MemoryBackend(self.clock, MemorySettings())
         self.sources = Sources(backend.sessions, backend.materials, backend.queues)

@@ -15,7 +15,6 @@ from twisted.internet.endpoints import (
 from twisted.internet.interfaces import IListeningPort, IStreamClientEndpoint, ITCPTransport
 from twisted.internet.protocol import Protocol
 from twisted.internet.ssl import PrivateCertificate, optionsForClientTLS
-from twisted.internet.task import Clock
 from twisted.internet.tcp import Server
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
@@ -27,6 +26,7 @@ from craftnet.http.resource import Routes, Table
 from craftnet.observe.metrics import Metrics
 from craftnet.targets import BasePaths
 from craftnet.tests.certificates import self_signed
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.http_wire import UPGRADE, Answer, House, answers, request
 
 HOST = b"Host: craft.example\r\n"
@@ -73,7 +73,7 @@ class SocketTestCase(TestCase):
 
     async def listen(self) -> None:
         metrics = Metrics()
-        self.clock = Clock()  # nothing waits for time here; the tests in memory do.
+        self.clock = SteppedClock()  # nothing waits for time here; the tests in memory do.
         routes = Routes(Table(BasePaths(), {"/echo": Echo()}), metrics)
         site = LimitedSite(routes, self.clock, metrics, body_limit=100_000, idle=60.0)
         self.house = House(site, self.clock, metrics)

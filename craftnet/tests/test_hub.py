@@ -6,7 +6,6 @@ from gc import collect
 from uuid import UUID
 from weakref import ref
 
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.closecodes import CloseCode
@@ -18,7 +17,7 @@ from craftnet.observe.metrics import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.tests.contracts import complete, pause, queued
-from craftnet.tests.fakes import RecordingWatcher
+from craftnet.tests.fakes import RecordingWatcher, SteppedClock
 from craftnet.tests.late import LateMaterials, LateQueues, LateSessions
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
 
@@ -27,7 +26,7 @@ class _HubTestCase(SynchronousTestCase):
     linger = 0.0
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.metrics = Metrics()
         self.memory = MemoryBackend(self.clock, MemorySettings(retention=30.0))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.clocks import Moment
 from craftnet.errors import BadRequest, Unavailable
 from craftnet.events import Event, Outcome, Verdict
 from craftnet.ingest import MAX_EVENTS, Ingest
@@ -17,6 +17,7 @@ from craftnet.observe.metrics import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.tests.contracts import ACCEPTED, DUPLICATE, REJECTED, pause, quantity, queued
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.late import LateMaterials, LateQueues, LateSessions
 from craftnet.tests.samples import IRON, NOW, PLAYER, RECIPE, SESSION, event, start
 
@@ -87,7 +88,7 @@ class _NotedQueues(LateQueues):
 
 class IngestTests(SynchronousTestCase):
     def setUp(self) -> None:
-        clock = Clock()
+        clock = SteppedClock()
         clock.advance(NOW)
         memory = MemoryBackend(clock, MemorySettings())
         self.journal = _Journal()
@@ -100,7 +101,7 @@ class IngestTests(SynchronousTestCase):
         self.ingest = Ingest(Sources(self.sessions, self.materials, self.queues), self.metrics)
 
     def publishing(self, body: bytes, *, lines: bool = False) -> Deferred[list[Outcome]]:
-        return Deferred.fromCoroutine(self.ingest.publish(body, newline_delimited=lines, now=NOW))
+        return Deferred.fromCoroutine(self.ingest.publish(body, newline_delimited=lines, now=Moment.agreed(NOW)))
 
     def publish(self, *events: object) -> list[Verdict]:
         """What became of these events, sent as one array."""

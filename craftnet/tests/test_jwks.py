@@ -13,7 +13,6 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.error import CannotListenError
-from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from twisted.web.client import Agent
@@ -35,6 +34,7 @@ from craftnet.access.jwks import (
 )
 from craftnet.access.keys import IKeySource, VerificationKey
 from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW
 from craftnet.tests.signing import ec_key, jwk, jwks
 
@@ -43,8 +43,8 @@ BOTH = jwks(jwk(ec_key(), "old"), jwk(ec_key(1), "new"))
 NEW = jwks(jwk(ec_key(1), "new"))
 
 
-def clock_at_now() -> Clock:
-    clock = Clock()
+def clock_at_now() -> SteppedClock:
+    clock = SteppedClock()
     clock.advance(NOW)
     return clock
 

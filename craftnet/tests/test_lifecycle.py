@@ -185,6 +185,18 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(after.progress.anchor, NOW)
         advance(after, event(progress(31.0), NOW + 1))
 
+    def test_a_clock_that_is_set_moves_no_bar(self) -> None:
+        """Ours alone, or with the authority's, by seconds to hours and either way; the craft pauses once."""
+        reported = replace(progress(40.0), remaining_time_seconds=36.0)
+        for step in (-5 * 3600.0, -3600.0, -7.0, 7.0, 3600.0, 5 * 3600.0):
+            for theirs in (0.0, step):
+                state = advance(None, event(start(), NOW))
+                for data, after, percent in ((reported, 24.0, 40.0), (pause(), 30.0, 50.0), (RESUME, 90.0, 50.0)):
+                    at = NOW + after
+                    state = advance(state, replace(event(data, at), timestamp=at + theirs, ahead=step))
+                    self.assertAlmostEqual(percent_at(state.progress, at), percent, 3)
+                self.assertAlmostEqual(percent_at(state.progress, NOW + 105.0), 75.0, 3)
+
 
 class Life(RuleBasedStateMachine):
     """Any events in any order, at times that jump about."""

@@ -5,13 +5,13 @@ from typing import Any, NoReturn
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import Unavailable
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service, instant
 from craftnet.observe.health import Reports, Unready
 from craftnet.observe.monitor import AsyncCheck, AsyncProbe, Monitor
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW
 
 OK, DEGRADED, CRITICAL = HealthStatus.OK, HealthStatus.DEGRADED, HealthStatus.CRITICAL
@@ -37,7 +37,7 @@ def failing(error: Exception) -> Callable[[], Coroutine[Any, Any, NoReturn]]:
 
 class MonitorTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.rounds: list[tuple[Reports, Reports]] = []
 

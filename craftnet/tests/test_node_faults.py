@@ -13,12 +13,12 @@ import msgspec
 from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, FirstError, gatherResults
-from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Verdict
 from craftnet.client.websocket import WebSocketTransport
+from craftnet.clocks import Moment, steady
 from craftnet.events import Event, decode
 from craftnet.messages import Status, instant
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
@@ -27,6 +27,7 @@ from craftnet.providers.redis.settings import RedisSettings
 from craftnet.sources import Sources
 from craftnet.tests.authority import insist
 from craftnet.tests.contracts import MaterialRecorder, QueueRecorder, SessionRecorder
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.live import envelope, started
 from craftnet.tests.load import BEGIN, Body, Fault, Load, Post, Round, Strike, load
 from craftnet.tests.nodes import Balancer, Node
@@ -102,7 +103,7 @@ class LoadTests(NodesTestCase):
             await self.run_round(each)
         outcomes = [await watching for _, _, watching in watchers]
 
-        rules = Sources.of(MemoryBackend(Clock(), MemorySettings()))
+        rules = Sources.of(MemoryBackend(SteppedClock(), MemorySettings()))
         expected = await recorders(rules, work)
         await rules.apply(events(work))
         await until(lambda: all(len(heard[key].heard) >= len(expected[key].heard) for key in expected))
@@ -124,7 +125,7 @@ class LoadTests(NodesTestCase):
 
     def observer(self) -> Sources:
         """Somebody else who reads the same Redis."""
-        backend = RedisBackend(reactor, RedisSettings(port=self.redis.port), None)
+        backend = RedisBackend(steady(reactor), RedisSettings(port=self.redis.port), None)
         backend.service.startService()
         self.addCleanup(backend.service.stopService)
         return Sources.of(backend)
@@ -242,7 +243,7 @@ async def recorders(sources: Sources, work: Load) -> dict[str, Recorder]:
 
 def events(work: Load) -> list[Event]:
     """Every event, taken long after it happened."""
-    decoded = [decode(msgspec.json.encode(one), 2 * BEGIN) for one in work.events]
+    decoded = [decode(msgspec.json.encode(one), Moment.agreed(2 * BEGIN)) for one in work.events]
     return [one for one in decoded if isinstance(one, Event)]
 
 

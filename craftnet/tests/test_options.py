@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from twisted.internet.task import Clock
-
 from craftnet.errors import ConfigurationError
 from craftnet.messages import UdpConnectRequest, to_json
 from craftnet.protocols.codec import encode_progress
 from craftnet.protocols.records import ProgressRecord
 from craftnet.service import Settings, build
 from craftnet.tap import Options
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.live import LiveTestCase, started, token
 from craftnet.tests.samples import PLAYER, SESSION
 
@@ -45,7 +44,7 @@ class BasePathTests(LiveTestCase):
 
     def test_no_path(self) -> None:
         with self.assertRaisesRegex(ConfigurationError, "--prefix crafting: it takes a path"):
-            build(settings("--prefix", "crafting"), Clock(), {})
+            build(settings("--prefix", "crafting"), SteppedClock(), {})
 
 
 class TellingTests(LiveTestCase):

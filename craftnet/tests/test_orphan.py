@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from twisted.internet.error import ReactorNotRunning
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.orphan import LOOK, OrphanWatch
+from craftnet.tests.fakes import SteppedClock
 
 
-class Reactor(Clock):
+class Reactor(SteppedClock):
     """Counts how often it was stopped."""
 
     runs = True

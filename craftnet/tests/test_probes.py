@@ -5,7 +5,6 @@ from collections.abc import Callable
 from treq.client import HTTPClient
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request
@@ -15,6 +14,7 @@ from craftnet.fetch import DocumentTooLong
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service, instant, to_json
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.probes import LONGEST_REPORT, HttpProbe, ProviderCheck, SharedCheck
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW
 
 
@@ -66,7 +66,7 @@ class SharedCheckTests(SynchronousTestCase):
 
 class HttpProbeTests(SynchronousTestCase):
     def ask(self, told: Told) -> Deferred[HealthResponse]:
-        clock = Clock()
+        clock = SteppedClock()
         clock.advance(NOW)
         client = HTTPClient(RequestTraversalAgent(told))
         probe = HttpProbe(Service.CRAFTING_SERVICE, "http://crafting.example/health?x=y", client, clock)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from twisted.internet import reactor
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -44,13 +44,14 @@ from craftnet.tests.contracts import (
     quantity,
     queued,
 )
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.late import LateMaterials, LateQueues, LateSessions
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
 
 
-def clock_now() -> Clock:
+def clock_now() -> SteppedClock:
     """A clock that stands at `NOW`."""
-    clock = Clock()
+    clock = SteppedClock()
     clock.advance(NOW)
     return clock
 

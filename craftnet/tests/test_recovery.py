@@ -8,7 +8,6 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.events import Event
@@ -25,14 +24,14 @@ from craftnet.positions import KEPT, REACH, Position
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.tests.contracts import pause, progress, queued
-from craftnet.tests.fakes import RecordingWatcher
+from craftnet.tests.fakes import RecordingWatcher, SteppedClock
 from craftnet.tests.returning import Returning, short
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 
 
 class _RecoveryTestCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.sources = Sources.of(MemoryBackend(self.clock, MemorySettings()))
         self.hub = self.restarted()

@@ -7,7 +7,6 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from craftnet.epochs import Epochs
@@ -21,6 +20,7 @@ from craftnet.positions import REACH
 from craftnet.sources import Sources
 from craftnet.tests.contracts import complete, progress, queued
 from craftnet.tests.contracts_shared import SharedBackendContract
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.returning import Returning, short
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 from craftnet.tests.shared_nodes import Cluster, Node
@@ -36,7 +36,7 @@ class _NodesTestCase(SynchronousTestCase):
     """Two nodes, each of which has had somebody to listen for from the start."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.cluster = Cluster(SESSION, PLAYER, self.clock)
         self.nodes = [Node(self.cluster), Node(self.cluster)]
@@ -90,7 +90,7 @@ class _NodesTestCase(SynchronousTestCase):
 
 class FakesTests(SharedBackendContract, TestCase):
     async def make_nodes(self) -> tuple[IBackend, IBackend]:
-        cluster = Cluster(SESSION, PLAYER, Clock())
+        cluster = Cluster(SESSION, PLAYER, SteppedClock())
         return Node(cluster), Node(cluster)
 
     async def told(self, node: IBackend) -> None:

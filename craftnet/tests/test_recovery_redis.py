@@ -8,6 +8,7 @@ from random import Random
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
+from craftnet.clocks import steady
 from craftnet.errors import Unavailable
 from craftnet.events import Event
 from craftnet.hub import Hub
@@ -33,7 +34,7 @@ class HoppingTests(RedisTestCase):
     async def test_seed(self) -> None:
         random = Random(SEED)
         sources = [Sources.of(self.backend()) for _ in range(2)]
-        hubs = [Hub(each, reactor, Metrics()) for each in sources]
+        hubs = [Hub(each, steady(reactor), Metrics()) for each in sources]
         await self.tell(sources[0], event(start()))
         clients = [Returning(random.choice(hubs)) for _ in range(WATCHERS)]
         for client in clients:

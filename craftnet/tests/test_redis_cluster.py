@@ -21,6 +21,7 @@ from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN
 from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch
+from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode
 from craftnet.providers.redis.places import RedisPlaces
 from craftnet.service import Craftnet, build
@@ -66,7 +67,7 @@ class ClusterTestCase(LiveTestCase):
 
     def another(self) -> Craftnet:
         """One more node."""
-        node = build(self.settings, reactor, {SECRET_VARIABLE: SECRET})
+        node = build(self.settings, steady(reactor), {SECRET_VARIABLE: SECRET})
         node.privilegedStartService()
         node.startService()
         self.addCleanup(lambda: node.running and node.stopService())

@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,6 +17,7 @@ from zope.interface import implementer
 
 from craftnet.errors import Unavailable
 from craftnet.providers.redis.link import Credentials, Link
+from craftnet.tests.fakes import SteppedClock
 
 PING = b"*1\r\n$4\r\nPING\r\n"
 ROLE = b"*1\r\n$4\r\nROLE\r\n"
@@ -76,7 +76,7 @@ class Door:
 
 class LinkTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock, self.door = Clock(), Door()
+        self.clock, self.door = SteppedClock(), Door()
 
     def link(self, *, master: bool = False) -> Link:
         """One that has been started."""

@@ -11,7 +11,7 @@ from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.portforward import ProxyFactory
 from twisted.python.filepath import FilePath
@@ -29,6 +29,7 @@ from craftnet.specs import parse_spec
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.contracts import SessionRecorder, complete
 from craftnet.tests.contracts_cluster import TOKEN, RevocationRecorder
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.redis_nodes import WAIT, RedisTestCase, until
 from craftnet.tests.redis_server import RedisServer, Sentinel, free_port
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
@@ -102,7 +103,7 @@ class GivenUpTests(SynchronousTestCase):
         self.test_connecting()
 
     def test_looking_out(self) -> None:
-        lookout = Lookout(self.way, [], Clock())
+        lookout = Lookout(self.way, [], SteppedClock())
         lookout.startService()
         lookout.stopService()
         self.assertEqual(self.asked, [HostPort("one.example", 1)])

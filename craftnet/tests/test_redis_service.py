@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.principal import PUBLISH
+from craftnet.clocks import steady
 from craftnet.service import Craftnet, build
 from craftnet.tests.live import SECRET, LiveTestCase, envelope, started, token
 from craftnet.tests.redis_server import RedisServer
@@ -47,7 +48,7 @@ class TwoNodesTests(LiveTestCase):
         self.redis.start()
         self.settings = replace(self.settings, backend=f"redis:port={self.redis.port}:timeout=1")
         super().setUp()
-        self.other: Craftnet = build(self.settings, reactor, {SECRET_VARIABLE: SECRET})
+        self.other: Craftnet = build(self.settings, steady(reactor), {SECRET_VARIABLE: SECRET})
         self.other.privilegedStartService()
         self.other.startService()
         self.addCleanup(self.other.stopService)

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -14,6 +13,7 @@ import twisted.plugins
 from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IBackend, IBackendFactory, IBackendPlugin
 from craftnet.registry import Registry, factory_of, help_text, installed
+from craftnet.tests.fakes import SteppedClock
 
 PLUGINS = """
     from craftnet.registry import BackendPlugin
@@ -100,12 +100,12 @@ class ShippedTests(SynchronousTestCase):
             self.assertEqual(factory.name, name)
 
     def test_build(self) -> None:
-        registry = Registry(Clock())
+        registry = Registry(SteppedClock())
         for name in ("memory", "workshop"):
             verifyObject(IBackend, registry.backend(name))
 
     def test_same_text_same_backend(self) -> None:
-        registry = Registry(Clock())
+        registry = Registry(SteppedClock())
         first = registry.backend("memory:capacity=5")
         self.assertIs(registry.backend("memory:capacity=5"), first)
         other = registry.backend("memory")
@@ -113,20 +113,20 @@ class ShippedTests(SynchronousTestCase):
         self.assertEqual(list(registry.built), [first, other])
 
     def test_unknown_name_lists_what_there_is(self) -> None:
-        error = self.assertRaises(ConfigurationError, Registry(Clock()).backend, "oracle")
+        error = self.assertRaises(ConfigurationError, Registry(SteppedClock()).backend, "oracle")
         for words in ("oracle", "memory", "workshop"):
             self.assertIn(words, str(error))
 
     def test_unknown_argument_lists_what_there_is(self) -> None:
-        error = self.assertRaises(ConfigurationError, Registry(Clock()).backend, "memory:colour=red")
+        error = self.assertRaises(ConfigurationError, Registry(SteppedClock()).backend, "memory:colour=red")
         for words in ("memory", "colour", "capacity", "retention"):
             self.assertIn(words, str(error))
 
     def test_not_a_spec(self) -> None:
-        self.assertRaises(ConfigurationError, Registry(Clock()).backend, "memory:capacity")
+        self.assertRaises(ConfigurationError, Registry(SteppedClock()).backend, "memory:capacity")
 
     def test_failed_ones_are_not_kept(self) -> None:
-        registry = Registry(Clock())
+        registry = Registry(SteppedClock())
         self.assertRaises(ConfigurationError, registry.backend, "memory:capacity=0")
         self.assertEqual(list(registry.built), [])
 
@@ -162,7 +162,7 @@ class ThirdPartyTests(SynchronousTestCase):
 
     def refused(self, text: str) -> str:
         """Why there is no such back end."""
-        error = self.assertRaises(ConfigurationError, Registry(Clock()).backend, text)
+        error = self.assertRaises(ConfigurationError, Registry(SteppedClock()).backend, text)
         self.flushLoggedErrors(RuntimeError)
         return str(error)
 
@@ -174,7 +174,7 @@ class ThirdPartyTests(SynchronousTestCase):
         self.assertNotIn("throwaway_backend", sys.modules)
 
     def test_built(self) -> None:
-        backend = Registry(Clock()).backend("shelf:boards=3")
+        backend = Registry(SteppedClock()).backend("shelf:boards=3")
         self.flushLoggedErrors(RuntimeError)
         verifyObject(IBackend, backend)
         self.assertEqual(getattr(backend, "arguments", None), {"boards": "3"})

@@ -12,7 +12,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.interfaces import IReactorProcess
 from twisted.internet.protocol import ProcessProtocol
-from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, eventAsText
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,6 +20,7 @@ from zope.interface import implementer
 from craftnet.observe.figures import DIRECTORY
 from craftnet.signals import HURRY, RELOAD
 from craftnet.supervisor import Supervisor
+from craftnet.tests.fakes import SteppedClock
 
 LONG = 3600.0
 """Seconds for which a worker runs that is well."""
@@ -48,7 +48,7 @@ class Process:
 
 
 @implementer(IReactorProcess)
-class Reactor(Clock):
+class Reactor(SteppedClock):
     """Starts processes that do nothing. `started` has them all, in order."""
 
     def __init__(self) -> None:

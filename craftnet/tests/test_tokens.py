@@ -12,7 +12,6 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -22,6 +21,7 @@ from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.access.tokens import LEEWAY, MAX_TOKEN, JwtAuthority
 from craftnet.errors import Unauthorized, Unavailable
 from craftnet.interfaces import IAuthority
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW, PLAYER
 from craftnet.tests.signing import claims, ec_key, ed_key, jwk, jwks, public_pem, rsa_key, sign
 
@@ -71,7 +71,7 @@ class AuthorityTestCase(SynchronousTestCase):
     """Has an authority with one key of each kind, at `NOW`."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.keys = SetOfKeys(KEYS)
         self.authority = JwtAuthority(self.keys, self.clock)
@@ -306,7 +306,7 @@ class GarbageTests(AuthorityTestCase):
     )
     def test_any_text(self, text: str) -> None:
         """Nothing but Unauthorized comes of it."""
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.authority = JwtAuthority(SetOfKeys(KEYS), self.clock)
         self.refused(text, "")
 

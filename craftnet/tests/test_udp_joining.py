@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.principal import Principal
@@ -22,6 +21,7 @@ from craftnet.protocols.udp.gateway import UdpGateway
 from craftnet.protocols.udp.grants import MOST
 from craftnet.protocols.udp.initiator import Closed, Event, Initiator
 from craftnet.protocols.udp.keys import SessionToken
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.test_udp_server import FakeTransport
 from craftnet.tests.udp_lab import CLIENT, table
@@ -64,7 +64,7 @@ class JoiningTests(SynchronousTestCase):
     """A gateway, and a client that is connected for one session."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.metrics = Metrics()
         self.feeds = Sessions()

@@ -10,7 +10,6 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import DatagramProtocol
-from twisted.internet.task import Clock
 from twisted.internet.testing import FakeDatagramTransport
 from twisted.internet.udp import Port as UdpPort
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
@@ -42,6 +41,7 @@ from craftnet.protocols.udp.keys import SessionToken
 from craftnet.protocols.udp.port import Sender
 from craftnet.protocols.udp.server import UdpServer
 from craftnet.state import Material, MaterialsState
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.udp_lab import CLIENT, HEARTBEAT, Lab, table
 from craftnet.updates import Update, materials_snapshot, progress_update
@@ -98,7 +98,7 @@ class ShellTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.lab = Lab()
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.feeds = OneSession()
         self.metrics = Metrics()
@@ -246,7 +246,7 @@ class GatewayTests(SynchronousTestCase):
         self.gateway = self._gateway(HostPort("play.example", 9))
 
     def _gateway(self, public: HostPort | None, listen: str = "", path_size: int = PATH_SIZE) -> UdpGateway:
-        clock = Clock()
+        clock = SteppedClock()
         return UdpGateway(
             HostPort(listen, 8082),
             public,
@@ -311,7 +311,7 @@ class OpenGatewayTests(SynchronousTestCase):
     """A gateway with one player connected, without a socket."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.metrics = Metrics()
         self.states = self.sent = 0

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.limits import Limits
@@ -16,6 +15,7 @@ from craftnet.http.resource import Routes, Table
 from craftnet.http.waitingroom import WaitingRoom
 from craftnet.observe.metrics import Metrics
 from craftnet.targets import BasePaths
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.http_wire import UPGRADE, House, Wire, request
 
 HOST = b"Host: craft.example\r\n"
@@ -72,7 +72,7 @@ class LobbyTests(SynchronousTestCase):
     """Connections that wait, at a door that takes three of them, two from one address."""
 
     def setUp(self) -> None:
-        self.clock, self.metrics, self.slow = Clock(), Metrics(), Slow()
+        self.clock, self.metrics, self.slow = SteppedClock(), Metrics(), Slow()
         routes = Routes(Table(BasePaths(), {"/slow": self.slow}), self.metrics)
         site = LimitedSite(routes, self.clock, self.metrics, body_limit=1000, idle=60.0)
         self.house = House(site, self.clock, self.metrics, Limits(half_open=3, half_open_per_address=2))

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -22,6 +21,7 @@ from craftnet.providers.workshop.backend import WorkshopBackend, WorkshopFactory
 from craftnet.providers.workshop.driver import EVENTS_A_TURN, Driver
 from craftnet.providers.workshop.settings import Settings
 from craftnet.sources import Sources
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW
 
 
@@ -66,7 +66,7 @@ class DriverTests(SynchronousTestCase):
     """The simulation on a reactor's clock."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.backend = LedgerBackend()
 
@@ -186,7 +186,7 @@ class BackendTests(SynchronousTestCase):
     """The workshop on the memory back end."""
 
     def setUp(self) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
 
     def start(self, **arguments: str) -> WorkshopBackend:

@@ -14,7 +14,6 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.events import (
@@ -38,6 +37,7 @@ from craftnet.providers.memory.queues import MemoryQueues
 from craftnet.providers.memory.sessions import MemorySessions
 from craftnet.providers.workshop.settings import Settings
 from craftnet.providers.workshop.simulation import SHOWN_AT_LEAST, Simulation
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW
 from craftnet.waiting import LEAVING
 
@@ -111,7 +111,7 @@ class TruthTests(SynchronousTestCase):
     )
     @settings(deadline=None, max_examples=12, derandomize=True)
     def test_a_real_back_end_accepts_every_event(self, wanted: Settings, step: float) -> None:
-        clock = Clock()
+        clock = SteppedClock()
         clock.advance(NOW)
         backend = MemoryBackend(clock, MemorySettings())
         simulation = Simulation(wanted, Random(wanted.seed), NOW)

@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from craftnet.clocks import Moment, moment
 from craftnet.errors import Unavailable
 from craftnet.events import Event, Outcome, Verdict, decode, origin, rejected
 from craftnet.providers.redis import scripts
@@ -128,7 +129,7 @@ class Intake(Service):
 
     async def _apply(self, found: Sequence[Sequence[Any] | None]) -> None:
         entries = [entry for entry in found if entry]  # of one that was deleted meanwhile, Redis 6.2 says nothing.
-        now = self._reactor.seconds()
+        now = moment(self._reactor)
         decoded = [_decoded(fields or (), now) for _, fields in entries]
         events = [one for one in decoded if isinstance(one, Event)]
         malformed = [one for one in decoded if isinstance(one, Outcome)]
@@ -154,6 +155,6 @@ class Intake(Service):
             self._reactor.callLater(RETRY, self._begin)
 
 
-def _decoded(fields: Sequence[bytes], now: float) -> Event | Outcome:
+def _decoded(fields: Sequence[bytes], now: Moment) -> Event | Outcome:
     event = dict(zip(fields[::2], fields[1::2], strict=False)).get(FIELD)
     return rejected("the entry has no field 'event'") if event is None else decode(event, now)

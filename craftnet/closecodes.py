@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 
+from craftnet.errors import Refusal
+
 
 class CloseCode(IntEnum):
     """Why the server closed a feed."""
@@ -39,6 +41,26 @@ class CloseCode(IntEnum):
     TOO_FAST = 4029
     """The client went on sending messages or pings faster than it may. Do not reconnect before it is mended."""
 
+    # A browser's handshake was refused, with the HTTP status that each names. See `of_refusal`.
+
+    BAD_REQUEST = 4400
+    """400: an id or a parameter is malformed. Do not reconnect before it is mended."""
+
+    UNAUTHORIZED = 4401
+    """401: the token does not hold. Reconnect with a fresh one."""
+
+    FORBIDDEN = 4403
+    """403: the token holds, but not for this feed. Do not reconnect."""
+
+    NOT_FOUND = 4404
+    """404: no such route or session. Do not reconnect."""
+
+    RATE_LIMITED = 4429
+    """429: a limit is reached. Reconnect at the time that the close reason names."""
+
+    UNAVAILABLE = 4453
+    """503: a back end is out of reach, or the server stops. Reconnect at the time that the close reason names."""
+
 
 FINAL = frozenset(
     {
@@ -47,9 +69,27 @@ FINAL = frozenset(
         CloseCode.MESSAGE_TOO_BIG,
         CloseCode.TOKEN_REVOKED,
         CloseCode.TOO_FAST,
+        CloseCode.BAD_REQUEST,
+        CloseCode.FORBIDDEN,
+        CloseCode.NOT_FOUND,
     }
 )
 """Codes after which a client does not reconnect by itself."""
+
+STALE = frozenset({CloseCode.TOKEN_EXPIRED, CloseCode.UNAUTHORIZED})
+"""Codes after which a client reconnects with a fresh token, if it can have one."""
+
+MAX_REASON = 123
+"""Bytes of a close reason (RFC 6455 section 5.5)."""
+
+_OF_STATUS = {
+    400: CloseCode.BAD_REQUEST,
+    401: CloseCode.UNAUTHORIZED,
+    403: CloseCode.FORBIDDEN,
+    404: CloseCode.NOT_FOUND,
+    429: CloseCode.RATE_LIMITED,
+    503: CloseCode.UNAVAILABLE,
+}
 
 _RETRY = re.compile(r"retry in ([0-9]{1,6}(?:\.[0-9]{1,3})?) s")
 
@@ -57,6 +97,20 @@ _RETRY = re.compile(r"retry in ([0-9]{1,6}(?:\.[0-9]{1,3})?) s")
 def retry_reason(seconds: float) -> str:
     """The close reason that asks a client to come back after so many seconds: ``retry in 7.3 s``."""
     return f"retry in {max(0.0, seconds):.1f} s"
+
+
+def of_refusal(refusal: Refusal) -> tuple[CloseCode, str] | None:
+    """The close code and reason that tell a browser of a refusal; None for one that has only an HTTP status.
+
+    A page cannot see the status of a refused handshake: its JavaScript hears of 1006 and nothing else (WebSockets
+    Standard, section 6). The reason is the time to come back where the refusal names one, else its message.
+    """
+    code = _OF_STATUS.get(refusal.status)
+    if code is None:
+        return None
+    wait = refusal.headers.get("Retry-After")
+    reason = refusal.message if wait is None else retry_reason(float(wait))
+    return code, reason.encode()[:MAX_REASON].decode(errors="ignore")
 
 
 def retry_after(reason: str | None) -> float | None:

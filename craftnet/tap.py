@@ -86,6 +86,9 @@ class Options(UsageOptions):
          "oldest has to go for a further one", _number(int, 0, 1_000_000)],
         ["max-half-open-per-address", None, DEFAULTS.limits.half_open_per_address, "The same from one address",
          _number(int, 0, 1_000_000)],
+        ["max-refused-pages", None, DEFAULTS.limits.refused_pages, "Maximum number of browsers' refused handshakes "
+         "that are told why by a close code at once; further ones get the HTTP status, which pages cannot see",
+         _number(int, 0, 1_000_000)],
         ["unlimited-from", None, "127.0.0.0/8,::1", "Networks that no limit per address holds for, such as those of "
          "load tests"],
         ["trusted-proxy", None, None, "Networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; "
@@ -135,7 +138,7 @@ class Options(UsageOptions):
         self["prefixes"] = (*self["prefixes"], prefix)
 
     def opt_origin(self, origin: str) -> None:
-        """A web site whose pages may connect, https://game.example; may be repeated; * for all [default: this one]"""
+        """Site whose pages may connect: https://game.example, https://*.game.example, null, file:// or *; repeatable"""
         self["origins"] = (*self["origins"], *(each for each in origin.split(",") if each))
 
     def opt_help_backends(self) -> NoReturn:
@@ -199,6 +202,7 @@ class Options(UsageOptions):
             message_size=int(self["max-message"]),
             half_open=int(self["max-half-open"]),
             half_open_per_address=int(self["max-half-open-per-address"]),
+            refused_pages=int(self["max-refused-pages"]),
             patience=float(self["handshake-timeout"]),
             unlimited=Networks.parse(self["unlimited-from"], "--unlimited-from"),
         )

@@ -15,7 +15,7 @@ from craftnet.access.limits import BURST, Limits
 from craftnet.access.networks import NOWHERE, Networks, client_address, source
 from craftnet.access.occupancy import TOO_MANY, Occupancy, Place, full
 from craftnet.access.origins import Origins
-from craftnet.errors import TooManyRequests
+from craftnet.errors import Forbidden, TooManyRequests
 from craftnet.interfaces import ISharedPlaces
 from craftnet.messages import instant
 
@@ -58,7 +58,7 @@ class Gate:
             Forbidden: it comes from a page of another site.
             TooManyRequests: too many come from there, or there are too many.
         """
-        self._origins.check(headers.get("origin"), headers.get("host"))
+        self._check_page(headers)
         address = client_address(peer, headers.get("x-forwarded-for"), self._proxies)
         counted = None if address in self.limits.unlimited else source(address)
         if counted is not None and self.limits.handshakes:
@@ -79,11 +79,22 @@ class Gate:
                 raise full(TOO_MANY, limit, now)
             place.shared = True
 
+    def is_page(self, headers: Mapping[str, str]) -> bool:
+        """Whether a handshake comes from a browser's page that may connect here."""
+        try:
+            self._check_page(headers)
+        except Forbidden:
+            return False
+        return "origin" in headers
+
     def leave(self, place: Place) -> None:
         """The connection is gone."""
         self._occupancy.leave(place)
         if place.shared and self._shared is not None and place.player_id is not None:
             self._shared.leave(place.player_id)
+
+    def _check_page(self, headers: Mapping[str, str]) -> None:
+        self._origins.check(headers.get("origin"), headers.get("host"))
 
     def _check_rate(self, address: str, now: float) -> None:
         wait = self._handshakes.take(address, now)

@@ -21,6 +21,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         message_size: octets of one message from a client.
         half_open: connections that have not sent a whole request yet.
         half_open_per_address: the same from one address.
+        refused_pages: browsers' handshakes that were refused and are being closed with a code that says why.
         patience: seconds for a handshake: for its head to arrive, and again for its answer.
         unlimited: the addresses that no limit per address holds for.
     """
@@ -34,5 +35,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     message_size: int = 16_384
     half_open: int = 2_000
     half_open_per_address: int = 200
+    refused_pages: int = 1_000
     patience: float = 10.0
     unlimited: Networks = LOOPBACK

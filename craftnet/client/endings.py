@@ -9,7 +9,7 @@ from enum import Enum
 import msgspec
 from msgspec import Struct
 
-from craftnet.closecodes import FINAL, CloseCode, retry_after
+from craftnet.closecodes import FINAL, STALE, CloseCode, retry_after
 from craftnet.messages import MALFORMED, ErrorBody
 from craftnet.protocols.records import CloseReason
 
@@ -61,7 +61,7 @@ def closed(code: int | None, reason: str | None) -> Ending:
     text = f"the server closed the connection: {reason or name} ({code})"
     if code == CloseCode.NORMAL:
         return Ending(Kind.OVER, text)
-    stale = code == CloseCode.TOKEN_EXPIRED
+    stale = code in STALE
     kind = Kind.REFUSED if code in FINAL or stale else Kind.LOST
     return Ending(kind, text, retry_after(reason), stale=stale)
 

@@ -47,6 +47,21 @@ class Head(Struct, frozen=True):
         return frozenset(token.strip().lower() for value in self.values(name) for token in value.split(b","))
 
     @property
+    def text(self) -> dict[str, str]:
+        """The fields as text, names in lower case; several values of one are joined (RFC 9110 section 5.3)."""
+        joined: dict[str, str] = {}
+        for name, value in self.fields:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            joined[key] = f"{joined[key]}, {text}" if key in joined else text
+        return joined
+
+    def without(self, name: bytes) -> Head:
+        """The same without the field `name` (lower-case)."""
+        return Head(
+            self.method, self.target, self.version, tuple(field for field in self.fields if field[0].lower() != name)
+        )
+
+    @property
     def handshake(self) -> bool:
         """Whether this asks for a WebSocket. HTTP/1.0 knows no Upgrade, so there it is ignored."""
         return (

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.client.endings import MAX_ANSWER, Kind, closed, left, refused, unwelcome
-from craftnet.closecodes import CloseCode
+from craftnet.closecodes import CloseCode, of_refusal
+from craftnet.errors import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized, Unavailable
 from craftnet.protocols.records import CloseReason
 
 BODY = b'{"code":401,"message":"The token is no longer valid"}'
@@ -31,6 +32,12 @@ class ClosedTests(SynchronousTestCase):
                 4003: Kind.REFUSED,
                 4008: Kind.LOST,
                 4029: Kind.REFUSED,
+                4400: Kind.REFUSED,
+                4401: Kind.REFUSED,
+                4403: Kind.REFUSED,
+                4404: Kind.REFUSED,
+                4429: Kind.LOST,
+                4453: Kind.LOST,
             },
         )
 
@@ -41,9 +48,28 @@ class ClosedTests(SynchronousTestCase):
         self.assertEqual(closed(1001, "retry in 7.3 s").retry_after, 7.3)
         self.assertIsNone(closed(1001, "restart").retry_after)
 
+    def test_a_refusal_means_the_same_by_either_way(self) -> None:
+        """By a close code, or by an HTTP status."""
+        for error in (
+            BadRequest("?"),
+            Unauthorized("?"),
+            Forbidden("?"),
+            NotFound("?"),
+            TooManyRequests("?", retry_after=7, limit=1, reset=""),
+            Unavailable("?", retry_after=3),
+        ):
+            told = of_refusal(error)
+            assert told is not None
+            by_code = closed(*told)
+            by_status = refused(error.status, b"", error.headers.get("Retry-After"))
+            self.assertEqual(
+                (by_code.kind, by_code.retry_after, by_code.stale),
+                (by_status.kind, by_status.retry_after, by_status.stale),
+            )
+
     def test_the_token_is_to_blame(self) -> None:
-        blamed = [closed(code, None).stale for code in (4001, 4003, 1001)]
-        self.assertEqual(blamed, [True, False, False])
+        blamed = [closed(code, None).stale for code in (4001, 4401, 4003, 4403, 1001)]
+        self.assertEqual(blamed, [True, True, False, False, False])
         self.assertEqual([refused(status, b"").stale for status in (401, 403)], [True, False])
         self.assertTrue(left(CloseReason.EXPIRED).stale)
 

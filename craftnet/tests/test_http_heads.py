@@ -27,6 +27,11 @@ class ParseTests(SynchronousTestCase):
         given_head = Head(method, b"/x?y=z", b"HTTP/1.1", tuple(fields))
         self.assertEqual(parse(given_head.octets.removesuffix(END)), given_head)
 
+    def test_as_text(self) -> None:
+        parsed = parse(b"GET / HTTP/1.1\r\nX: a\r\nOrigin: b\x85Y: c\r\nx: d")
+        self.assertEqual(parsed.text, {"x": "a, d", "origin": "b\x85Y: c"})
+        self.assertEqual(parsed.without(b"x").fields, ((b"Origin", b"b\x85Y: c"),))
+
     def test_folded_value(self) -> None:
         parsed = parse(b"GET / HTTP/1.1\r\nX: a\r\n \tb")
         self.assertEqual(parsed.fields, ((b"X", b"a b"),))

@@ -6,6 +6,7 @@ token (`craftnet.protocols.websocket.inband`); any other data message is a viola
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import txaio
@@ -22,16 +23,17 @@ from craftnet.access.limits import BURST
 from craftnet.access.networks import host
 from craftnet.access.occupancy import Place
 from craftnet.access.principal import Principal
-from craftnet.closecodes import CloseCode
+from craftnet.closecodes import CloseCode, of_refusal
 from craftnet.errors import BadRequest, NotFound, Refusal, Unavailable
 from craftnet.http.exchange import final_octets, refused
+from craftnet.http.heads import END, parse
 from craftnet.interfaces import IWatcher
 from craftnet.messages import instant, to_json
 from craftnet.protocols.websocket.conflation import Conflation, TooSlow
 from craftnet.protocols.websocket.encodings import encoding
 from craftnet.protocols.websocket.inband import Answer, TokenAccepted, TokenRefused, read_offer
 from craftnet.protocols.websocket.slimming import SlimProtocol
-from craftnet.protocols.websocket.subprotocols import choose
+from craftnet.protocols.websocket.subprotocols import choose, spoken
 from craftnet.protocols.websocket.transmit import bound_buffers, transmit
 from craftnet.subscriptions import Subscription
 from craftnet.targets import find_feed
@@ -62,6 +64,7 @@ class FeedProtocol(SlimProtocol):
         self._heeded = True
         self._renewing = False
         self._refusal: Refusal | None = None
+        self.headers: Mapping[str, str] = {}
         self._encoding = encoding(None)
         self._waiting = Conflation()
         self._paused = False
@@ -69,6 +72,18 @@ class FeedProtocol(SlimProtocol):
         self.gone: Deferred[None] = Deferred()
 
     # The handshake
+
+    def processHandshake(self) -> None:
+        """The request head is here: keep its fields, and let Autobahn judge the rest.
+
+        Autobahn sees no Origin. It would refuse some, with another status, that an option admits.
+        """
+        head, end, rest = self.data.partition(END)
+        if end and not self.headers:
+            parsed = parse(head)
+            self.headers = parsed.text
+            self.data = parsed.without(b"origin").octets + rest
+        super().processHandshake()
 
     def onConnect(  # type: ignore[override]  # Autobahn takes a Deferred, but does not say so.
         self, request: ConnectionRequest
@@ -86,11 +101,11 @@ class FeedProtocol(SlimProtocol):
         factory.check_staying()
         assert self.transport is not None
         peer = host(self.transport.getPeer())
-        self._place = factory.gate.enter(peer, request.headers, factory.clock.seconds())
+        self._place = factory.gate.enter(peer, self.headers, factory.clock.seconds())
         target = find_feed(request.path, factory.bases)(request.params)
-        token, offered = token_from_handshake(request.headers.get("authorization"), request.protocols)
+        token, offered = token_from_handshake(self.headers.get("authorization"), request.protocols)
         subprotocol = choose(
-            offered, token_offered=len(offered) < len(request.protocols), page="origin" in request.headers
+            offered, token_offered=len(offered) < len(request.protocols), page="origin" in self.headers
         )
         subscription = await factory.subscriptions.admit(target, token)
         self.principal = subscription.principal
@@ -102,7 +117,8 @@ class FeedProtocol(SlimProtocol):
         self._encoding = encoding(subprotocol)
         return subprotocol
 
-    def _deny(self, failure: Failure) -> None:
+    def _deny(self, failure: Failure) -> str:
+        """Refuse, with an HTTP status; or answer the subprotocol in which a page is told."""
         refusal = failure.value
         if isinstance(refusal, (TimeoutError, CancelledError)):
             refusal = Unavailable("The handshake took too long.")
@@ -110,7 +126,18 @@ class FeedProtocol(SlimProtocol):
             log.failure("a WebSocket handshake failed", failure)
             refusal = Refusal("The server failed to answer.")
         self._refusal = refusal
-        raise ConnectionDeny(refusal.status, refusal.message)
+        self._leave_place()
+        subprotocol = self._told_in(refusal)
+        if subprotocol is None:
+            raise ConnectionDeny(refusal.status, refusal.message)
+        return subprotocol
+
+    def _told_in(self, refusal: Refusal) -> str | None:
+        """The subprotocol in which this client learns of a refusal by a close code; None if by the HTTP status."""
+        factory = self.factory
+        if of_refusal(refusal) is None or not factory.may_turn_away or not factory.gate.is_page(self.headers):
+            return None
+        return spoken(self.websocket_protocols)  # without the one selected, a browser fails the handshake.
 
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: object = None) -> None:
         """Answer in the contract's error shape; also where Autobahn itself finds fault with the handshake."""
@@ -125,14 +152,24 @@ class FeedProtocol(SlimProtocol):
     # The feed
 
     def onOpen(self) -> None:
-        """Start watching."""
+        """Start watching; or tell a page that it is refused."""
         self.slim()
-        assert self._subscription is not None
         self._admitting = None
+        if self._refusal is not None:
+            self._turn_away(self._refusal)
+            return
+        assert self._subscription is not None
         self.factory.opened(self)
         bound_buffers(self.transport)
         self.registerProducer(self, True)
         self._subscription.watch(self).addErrback(self._lost_feed)
+
+    def _turn_away(self, refusal: Refusal) -> None:
+        closing = of_refusal(refusal)
+        assert closing is not None
+        self.factory.metrics.refused(refusal.label)
+        self.factory.turned_away(self)
+        self._close(*closing)
 
     def _lost_feed(self, failure: Failure) -> None:
         if failure.check(NotFound):
@@ -234,7 +271,9 @@ class FeedProtocol(SlimProtocol):
         self._unanswered = 0
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Take a fresh token; nothing else is expected from the client."""
+        """Take a fresh token; nothing else is expected from the client, and nothing at all after our close frame."""
+        if self.state != self.STATE_OPEN:
+            return
         offer = None if isBinary else read_offer(payload)
         if offer is None:
             self._turn_out(CloseCode.POLICY_VIOLATION, "unexpected_message", "this feed takes tokens and nothing else")
@@ -305,7 +344,10 @@ class FeedProtocol(SlimProtocol):
         if admitting is not None:
             admitting.cancel()
         self._stop_watching()
+        self._leave_place()
+        self.factory.closed(self)
+
+    def _leave_place(self) -> None:
         place, self._place = self._place, None
         if place is not None:
             self.factory.gate.leave(place)
-        self.factory.closed(self)

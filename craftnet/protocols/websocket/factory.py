@@ -34,6 +34,9 @@ MISSED_PONGS = 2
 SHUTDOWN_TIMEOUT = 5.0
 """Seconds for the close handshakes when the server goes away."""
 
+TURN_AWAY_TIMEOUT = 1.5
+"""Seconds for a page that was refused to complete the close handshake."""
+
 Result = TypeVar("Result")
 
 
@@ -71,6 +74,7 @@ class FeedFactory(WebSocketServerFactory):
         self.bases = bases or BasePaths()
         self.missed_pongs = missed_pongs
         self.open: Connections[FeedProtocol] = Connections(ping_interval)
+        self._turned_away: dict[FeedProtocol, IDelayedCall] = {}
         self._leaving = False
         self._hurried = False
         self._pause: Deferred[None] | None = None
@@ -99,8 +103,22 @@ class FeedFactory(WebSocketServerFactory):
         self.open.add(protocol)
         self.metrics.connection_opened("websocket")
 
+    @property
+    def may_turn_away(self) -> bool:
+        """Whether one more refused page may be told why over a WebSocket."""
+        limit = self.gate.limits.refused_pages
+        return not limit or len(self._turned_away) < limit
+
+    def turned_away(self, protocol: FeedProtocol) -> None:
+        """A page was refused, and is told so: see that it is gone soon."""
+        drop = partial(protocol.dropConnection, abort=True)
+        self._turned_away[protocol] = self.clock.callLater(TURN_AWAY_TIMEOUT, drop)
+
     def closed(self, protocol: FeedProtocol) -> None:
         """A connection is over; it need not have been opened."""
+        deadline = self._turned_away.pop(protocol, None)
+        if deadline is not None and deadline.active():
+            deadline.cancel()
         if protocol in self.open:
             self.open.discard(protocol)
             self.metrics.connection_closed("websocket")
@@ -132,6 +150,8 @@ class FeedFactory(WebSocketServerFactory):
             protocol.ended(CloseCode.GOING_AWAY, retry_reason(closing.retry_after))
         deadline = self.clock.callLater(SHUTDOWN_TIMEOUT, self._abort_all)
         await DeferredList([protocol.gone for protocol in protocols]).addCallback(partial(_cancelled, deadline))
+        for protocol in tuple(self._turned_away):
+            protocol.dropConnection(abort=True)
 
     def hurry(self) -> None:
         """Somebody does not want to wait: send everybody away now."""

@@ -38,7 +38,7 @@ _OF_THE_HANDSHAKE = frozenset(
     {
         *("http_request_data", "http_response_data", "http_status_line", "http_headers"),
         *("http_request_uri", "http_request_path", "http_request_params", "http_request_host"),
-        *("websocket_extensions", "websocket_protocols", "websocket_origin", "_wskey"),
+        *("websocket_extensions", "websocket_protocols", "websocket_origin", "_wskey", "headers"),
     }
 )
 """Among them the token."""

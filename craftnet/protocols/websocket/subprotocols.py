@@ -34,9 +34,9 @@ def choose(offered: Sequence[str], *, token_offered: bool, page: bool) -> str | 
     Raises:
         BadRequest: something must be selected, and nothing offered can be; the text says what to offer.
     """
-    for name in offered:
-        if name in SUPPORTED:
-            return name
+    name = spoken(offered)
+    if name is not None:
+        return name
     if token_offered and not offered:
         problem = "Sec-WebSocket-Protocol offers a bearer token and no subprotocol beside it"
     elif offered and page:
@@ -46,3 +46,8 @@ def choose(offered: Sequence[str], *, token_offered: bool, page: bool) -> str | 
     raise BadRequest(
         f"{problem}; offer one of {', '.join(SUPPORTED)}, too.", details={"supported_protocols": list(SUPPORTED)}
     )
+
+
+def spoken(offered: Sequence[str]) -> str | None:
+    """The first offered one that is supported, if any is."""
+    return next((name for name in offered if name in SUPPORTED), None)

@@ -66,12 +66,12 @@ class GateTests(SynchronousTestCase):
             gate.enter(CLIENT, {**HOST, "origin": "https://evil.example"}, NOW)
         gate.enter(CLIENT, HOST, NOW)
 
-
     def test_pages(self) -> None:
         """A browser's page that may connect; no program, and no page of another site."""
         gate = self.gate()
-        fields = ({"origin": "https://craft.example"}, {"origin": "https://evil.example"}, {"origin": ""}, {})
-        self.assertEqual([gate.is_page({**HOST, **more}) for more in fields], [True, False, False, False])
+        origins = [{"origin": "https://craft.example"}, {"origin": "https://evil.example"}, {"origin": ""}]
+        self.assertEqual([gate.is_page({**HOST, **more}) for more in origins], [True, False, False])
+        self.assertFalse(gate.is_page(HOST))
 
 
 class SharedTests(SynchronousTestCase):

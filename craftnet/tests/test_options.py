@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+<<<<<<< HEAD
+=======
+from twisted.internet import reactor
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+>>>>>>> 770fb94 (websocket: tests of refused pages follow the choice of subprotocols)
 from craftnet.errors import ConfigurationError
 from craftnet.messages import UdpConnectRequest, to_json
 from craftnet.protocols.codec import encode_progress
@@ -80,3 +87,18 @@ class TellingTests(LiveTestCase):
         gateway = self.service.gateway
         assert gateway is not None
         self.assertEqual(gateway._endpoint._terms.full_sync, 3.5)
+
+
+class BrowserTests(SynchronousTestCase):
+    """What web pages may do."""
+
+    def test_refused_pages(self) -> None:
+        self.assertEqual(settings("--max-refused-pages", "5").limits.refused_pages, 5)
+
+    def test_origins(self) -> None:
+        """Repeated, or separated by commas; one that matches nothing is refused at the start."""
+        given = settings("--origin", "https://game.example,null", "--origin", "https://*.game.example")
+        self.assertEqual(given.origins, ("https://game.example", "null", "https://*.game.example"))
+        wrong = settings("--origin", "https://game.example/path")
+        error = self.assertRaises(ConfigurationError, build, wrong, reactor, {})
+        self.assertIn("--origin https://game.example/path: expected a scheme", str(error))

@@ -131,11 +131,12 @@ class WireTests(SynchronousTestCase):
             ("https://evil.example", JSON, 403),
             ("https://", JSON, 403),
             ("null", JSON, 403),
-            (SITE, None, 403),
+            (SITE, None, 400),
             (SITE, "unheard.of", 400),
+            (SITE, "", 401),
         ):
             fields = {} if origin is None else {"Origin": origin}
-            wire = self.server.wire(QUEUE, "other", subprotocol, **fields)
+            wire = self.server.wire(QUEUE, None if subprotocol == "" else "other", subprotocol, **fields)
             self.assertTrue(wire.head().startswith(f"HTTP/1.1 {status} "), (origin, subprotocol))
             self.assertFalse(wire.connected)
 

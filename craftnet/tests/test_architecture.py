@@ -62,6 +62,7 @@ PLACES = {
     "craftnet.ingest": "feeds",
     "craftnet.subscriptions": "admittance",
     "craftnet.http": "http",
+    "craftnet.http.heads": "formats",  # what the octets of a request head mean.
     "craftnet.providers": "providers",
     "craftnet.providers.workshop": "simulation",
     "craftnet.providers.workshop.backend": "providers",

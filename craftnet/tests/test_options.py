@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-<<<<<<< HEAD
-=======
 from twisted.internet import reactor
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
->>>>>>> 770fb94 (websocket: tests of refused pages follow the choice of subprotocols)
 from craftnet.errors import ConfigurationError
 from craftnet.messages import UdpConnectRequest, to_json
 from craftnet.protocols.codec import encode_progress

@@ -22,6 +22,7 @@ from craftnet import __version__
 from craftnet.access.admission import Admission
 from craftnet.access.development import mint
 from craftnet.access.enforcement import PATIENCE, Enforcement
+from craftnet.access.forwarding import Forwarding, public_url
 from craftnet.access.gate import Gate
 from craftnet.access.limits import Limits
 from craftnet.access.networks import NOWHERE, Networks
@@ -77,6 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     port: str | None = None
     udp: str | None = None
     public_udp: str | None = None
+    public_url: str | None = None
     auth: str | None = None
     limits: Limits = Limits()
     prefixes: tuple[str, ...] = ()
@@ -200,6 +202,8 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         udp += settings.worker
         public_udp = None if public_udp is None else public_udp + settings.worker
     bases = BasePaths(settings.prefixes)
+    public = None if settings.public_url is None else public_url(settings.public_url)
+    forwarding = Forwarding(settings.trusted_proxies, public)
     metrics = Metrics()
 
     registry = Registry(reactor)
@@ -249,7 +253,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         Gate(
             settings.limits,
             Origins(settings.origins),
-            settings.trusted_proxies,
+            forwarding,
             None if cluster is None else cluster.places,
         ),
         bases=bases,
@@ -277,6 +281,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         metrics=metrics,
         clock=reactor,
         bases=bases,
+        forwarding=forwarding,
         protocols=SUPPORTED,
         tolerance=tolerance,
     )

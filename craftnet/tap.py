@@ -57,7 +57,10 @@ class Options(UsageOptions):
         ["udp", None, None, "UDP port (on every address, IPv4 and IPv6), host:port, [IPv6]:port, or off "
          "[default: 8082]"],
         ["public-udp", None, None, "host:port that clients are told to send UDP to "
-         "[default: the host they sent their HTTP request to, and the port of --udp]"],
+         "[default: the host by which they reach this server over HTTP, and the port of --udp]"],
+        ["public-url", None, None, "URL by which clients reach this server, https://craft.example, perhaps with a base "
+         "path; for the addresses in answers and for the Origin check [default: what X-Forwarded-Proto and "
+         "X-Forwarded-Host of a --trusted-proxy say, or else Host]"],
         ["backend", None, DEFAULTS.backend, "Where sessions, queues and materials come from, NAME:key=value:…; "
          "see --help-backends"],
         ["sessions", None, None, "Another back end for sessions"],
@@ -91,8 +94,8 @@ class Options(UsageOptions):
          _number(int, 0, 1_000_000)],
         ["unlimited-from", None, "127.0.0.0/8,::1", "Networks that no limit per address holds for, such as those of "
          "load tests"],
-        ["trusted-proxy", None, None, "Networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; "
-         "unix for those on a UNIX socket. Without it all clients of a proxy count as one address"],
+        ["trusted-proxy", None, None, "Networks of proxies whose X-Forwarded-For, -Proto and -Host are believed, such "
+         "as 10.0.0.0/8; unix for those on a UNIX socket. Without it all clients of a proxy count as one address"],
         ["ping-interval", None, DEFAULTS.ping_interval, "Seconds between WebSocket pings", _number(int, 1, 3600)],
         ["missed-pongs", None, DEFAULTS.missed_pongs, "Pings in a row without an answer, after which a peer is "
          "dropped", _number(int, 1, 100)],
@@ -166,6 +169,7 @@ class Options(UsageOptions):
             port=os.environ.get("PORT"),
             udp=self["udp"],
             public_udp=self["public-udp"],
+            public_url=self["public-url"],
             backend=self["backend"],
             sessions=self["sessions"],
             queues=self["queues"],

@@ -11,8 +11,9 @@ from math import ceil
 from uuid import UUID
 
 from craftnet.access.buckets import Buckets
+from craftnet.access.forwarding import Forwarding
 from craftnet.access.limits import BURST, Limits
-from craftnet.access.networks import NOWHERE, Networks, client_address, source
+from craftnet.access.networks import source
 from craftnet.access.occupancy import TOO_MANY, Occupancy, Place, full
 from craftnet.access.origins import Origins
 from craftnet.errors import Forbidden, TooManyRequests
@@ -26,7 +27,7 @@ class Gate:
     Arguments:
         limits: how many, and how often.
         origins: the web sites whose pages may connect.
-        proxies: whose X-Forwarded-For is believed.
+        forwarding: what proxies say of clients, and of the host that pages take this server for.
         shared: the players' places on all nodes; None when there are no other nodes.
     """
 
@@ -34,12 +35,12 @@ class Gate:
         self,
         limits: Limits,
         origins: Origins | None = None,
-        proxies: Networks = NOWHERE,
+        forwarding: Forwarding | None = None,
         shared: ISharedPlaces | None = None,
     ) -> None:
         self.limits = limits
         self._origins = origins or Origins()
-        self._proxies = proxies
+        self._forwarding = forwarding or Forwarding()
         self._shared = shared
         self._occupancy = Occupancy(limits)
         self._handshakes: Buckets[str] = Buckets(limits.handshakes, max(1.0, limits.handshakes * BURST))
@@ -58,8 +59,8 @@ class Gate:
             Forbidden: it comes from a page of another site.
             TooManyRequests: too many come from there, or there are too many.
         """
-        self._check_page(headers)
-        address = client_address(peer, headers.get("x-forwarded-for"), self._proxies)
+        self._check_page(peer, headers)
+        address = self._forwarding.client(peer, headers.get)
         counted = None if address in self.limits.unlimited else source(address)
         if counted is not None and self.limits.handshakes:
             self._check_rate(counted, now)
@@ -79,10 +80,10 @@ class Gate:
                 raise full(TOO_MANY, limit, now)
             place.shared = True
 
-    def is_page(self, headers: Mapping[str, str]) -> bool:
+    def is_page(self, peer: str, headers: Mapping[str, str]) -> bool:
         """Whether a handshake comes from a browser's page that may connect here."""
         try:
-            self._check_page(headers)
+            self._check_page(peer, headers)
         except Forbidden:
             return False
         return "origin" in headers
@@ -93,8 +94,10 @@ class Gate:
         if place.shared and self._shared is not None and place.player_id is not None:
             self._shared.leave(place.player_id)
 
-    def _check_page(self, headers: Mapping[str, str]) -> None:
-        self._origins.check(headers.get("origin"), headers.get("host"))
+    def _check_page(self, peer: str, headers: Mapping[str, str]) -> None:
+        # Whether the page came by TLS counts for nothing: a proxy that is not trusted may have ended it.
+        server = self._forwarding.server(peer, headers.get, secure=False)
+        self._origins.check(headers.get("origin"), server.authority)
 
     def _check_rate(self, address: str, now: float) -> None:
         wait = self._handshakes.take(address, now)

@@ -68,23 +68,24 @@ def host(address: object) -> str:
     return str(getattr(address, "host", LOCAL))
 
 
-def client_address(peer: str, forwarded: str | None, proxies: Networks) -> str:
-    """Who is at the other end.
+def trace(peer: str, forwarded: str | None, proxies: Networks) -> tuple[str, int]:
+    """The address of the client, and how many trusted proxies the request came through.
 
     Arguments:
         peer: the address that the connection comes from, or `LOCAL`.
         forwarded: the X-Forwarded-For header, several joined by commas; believed only as far as proxies wrote it.
         proxies: the proxies that are trusted.
     """
-    address = peer
+    address, passed = peer, 0
     for hop in reversed((forwarded or "").split(",")):
         if address not in proxies:
             break
+        passed += 1
         parsed = parse(_without_port(hop.strip()))
         if parsed is None:
             break
         address = str(parsed)
-    return address
+    return address, passed
 
 
 def source(address: str) -> str:

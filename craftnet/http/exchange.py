@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import ClassVar, TypeVar
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from twisted.web.http import NO_BODY_CODES, datetimeToString
 from twisted.web.http_headers import Headers
 
 from craftnet.access.bearer import token_from_header
+from craftnet.access.forwarding import ServerUrl
 from craftnet.errors import BadRequest, Refusal, UnsupportedMediaType
 from craftnet.identifiers import parse_uuid
 from craftnet.messages import MALFORMED, ErrorBody, JsonDecoder, to_json
@@ -28,6 +28,12 @@ EVERYWHERE = {"Server": "craftnet", "X-Content-Type-Options": "nosniff"}
 Body = TypeVar("Body", bound=Struct)
 
 
+def joined(headers: Headers, name: str) -> str | None:
+    """The values of a header field, joined as RFC 9110 section 5.3 says; None without any."""
+    values = headers.getRawHeaders(name.encode())
+    return None if values is None else b", ".join(values).decode("latin-1")
+
+
 class Call(Struct, frozen=True):
     """A request, read whole.
 
@@ -35,7 +41,8 @@ class Call(Struct, frozen=True):
         path: unquoted, without the query.
         parameters: what stands in the route's variable segments, by their names; unquoted, not validated.
         query: every value of each name.
-        secure: whether it came over TLS.
+        address: of the client, as far as trusted proxies vouch for it.
+        server: how the client reaches this server.
     """
 
     method: str
@@ -44,12 +51,12 @@ class Call(Struct, frozen=True):
     parameters: Mapping[str, str] = {}
     query: Mapping[str, Sequence[str]] = {}
     body: bytes = b""
-    secure: bool = False
+    address: str = ""
+    server: ServerUrl = ServerUrl("http", "localhost")
 
     def header(self, name: str) -> str | None:
-        """The values of a header field, joined as RFC 9110 section 5.3 says; None without any."""
-        values = self.headers.getRawHeaders(name.encode())
-        return None if values is None else b", ".join(values).decode("latin-1")
+        """As `joined`."""
+        return joined(self.headers, name)
 
     @property
     def token(self) -> str | None:
@@ -67,11 +74,6 @@ class Call(Struct, frozen=True):
             BadRequest: it is none.
         """
         return parse_uuid(self.parameters[name], name)
-
-    @property
-    def hostname(self) -> str:
-        """The name or address by which the client knows this server, without the port; empty when it does not say."""
-        return urlsplit(f"//{self.header('Host') or ''}").hostname or ""
 
     @property
     def media_type(self) -> str:

@@ -25,23 +25,17 @@ class HealthFeedInfo(Endpoint):
     """`/health/ws`
 
     Arguments:
-        public_url: how clients reach this server, such as ``https://craft.example``, where it is not what their Host
-            header says: behind a proxy that ends TLS.
         protocols: the WebSocket subprotocols that are spoken.
     """
 
-    def __init__(
-        self, admission: Admission, bases: BasePaths, public_url: str | None, protocols: tuple[str, ...]
-    ) -> None:
+    def __init__(self, admission: Admission, bases: BasePaths, protocols: tuple[str, ...]) -> None:
         self._admission = admission
         self._bases = bases
-        self._public_url = public_url
         self._protocols = list(protocols)
 
     async def respond(self, call: Call) -> Response:
         """Where the feed is."""
         find_feed(call.path, self._bases)(call.query)
         await self._admission.health(call.token)
-        origin = self._public_url or f"{'https' if call.secure else 'http'}://{call.header('Host') or 'localhost'}"
-        url = "ws" + origin.removeprefix("http").rstrip("/") + call.path
+        url = call.server.websocket(call.path, "/health/ws")
         return json_response(HealthWebSocketInfo(websocket_url=url, supported_protocols=self._protocols))

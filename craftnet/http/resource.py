@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import product
 
 from msgspec.structs import replace
@@ -12,8 +13,10 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from craftnet.access.forwarding import Forwarding
+from craftnet.access.networks import host
 from craftnet.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
-from craftnet.http.exchange import Call, Endpoint, Response, refused
+from craftnet.http.exchange import Call, Endpoint, Response, joined, refused
 from craftnet.observe.metrics import Metrics
 from craftnet.targets import BasePaths
 
@@ -45,13 +48,18 @@ class Table:
 
 
 class Routes(Resource):
-    """Answers every request."""
+    """Answers every request.
+
+    Arguments:
+        forwarding: what proxies say of clients, and of the URL by which they reach this server.
+    """
 
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, table: Table, metrics: Metrics) -> None:
+    def __init__(self, table: Table, metrics: Metrics, forwarding: Forwarding | None = None) -> None:
         super().__init__()
+        self._forwarding = forwarding or Forwarding()
         self._table = table
         self._metrics = metrics
 
@@ -88,7 +96,7 @@ class Routes(Resource):
         return refused(refusal)
 
     async def _respond(self, request: Request) -> Response:
-        segments, call = _call(request)
+        segments, call = _call(request, self._forwarding)
         endpoint, parameters = self._table.find(segments)
         if call.method == "OPTIONS":
             return Response(204, headers={"Allow": ", ".join(endpoint.allowed)})
@@ -98,7 +106,7 @@ class Routes(Resource):
         return await endpoint.respond(replace(call, parameters=parameters))
 
 
-def _call(request: Request) -> tuple[tuple[str, ...], Call]:
+def _call(request: Request, forwarding: Forwarding) -> tuple[tuple[str, ...], Call]:
     """The request as values: the segments of its path, and the rest."""
     try:
         segments = tuple(segment.decode() for segment in request.postpath or ())
@@ -107,13 +115,15 @@ def _call(request: Request) -> tuple[tuple[str, ...], Call]:
         }
     except UnicodeDecodeError:
         raise BadRequest("The request target is not UTF-8.") from None
+    peer, headers = host(request.getClientAddress()), request.requestHeaders
     call = Call(
         method=request.method.decode("ascii"),
         path="/" + "/".join(segments),
-        headers=request.requestHeaders,
+        headers=headers,
         query=query,
         body=b"" if request.content is None else request.content.read(),
-        secure=request.isSecure(),
+        address=forwarding.client(peer, partial(joined, headers)),
+        server=forwarding.server(peer, partial(joined, headers), secure=request.isSecure()),
     )
     return segments, call
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from craftnet.access.admission import Admission
 from craftnet.access.enforcement import Enforcement
+from craftnet.access.forwarding import Forwarding
 from craftnet.clocks import IClock, moment
 from craftnet.http.channel import LimitedSite
 from craftnet.http.dictionaries import Dictionaries
@@ -46,7 +47,7 @@ def site(
     protocols: tuple[str, ...],
     tolerance: Tolerance,
     bases: BasePaths | None = None,
-    public_url: str | None = None,
+    forwarding: Forwarding | None = None,
     body_limit: int = BODY_LIMIT,
     idle: float = IDLE,
 ) -> LimitedSite:
@@ -58,7 +59,7 @@ def site(
         protocols: the WebSocket subprotocols that are spoken.
         tolerance: how far a player's claim may be off and agree.
         bases: what may stand in front of every route.
-        public_url: as for `HealthFeedInfo`.
+        forwarding: as for `Routes`.
         body_limit, idle: as for `LimitedSite`.
     """
     now, both = clock.seconds, partial(moment, clock)
@@ -72,7 +73,7 @@ def site(
             "/ready": Ready(monitor),
             "/health/ready": Ready(monitor),
             "/health/live": Live(now),
-            "/health/ws": HealthFeedInfo(admission, bases, public_url, protocols),
+            "/health/ws": HealthFeedInfo(admission, bases, protocols),
             "/metrics": MetricsText(metrics),
             "/events": Events(admission, ingest, both),
             "/revocations": RevocationList(admission, enforcement, now),
@@ -87,5 +88,10 @@ def site(
         },
     )
     return LimitedSite(
-        Routes(table, metrics), clock, metrics, body_limit=body_limit, idle=idle, anonymous_limit=ANONYMOUS_BODY
+        Routes(table, metrics, forwarding),
+        clock,
+        metrics,
+        body_limit=body_limit,
+        idle=idle,
+        anonymous_limit=ANONYMOUS_BODY,
     )

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from craftnet.access.admission import Admission
+from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
 from craftnet.claims import (
     MaterialsVerdict,
@@ -45,14 +46,14 @@ class Gateway(Protocol):
         request: UdpConnectRequest,
         expires: float,
         now: float,
-        host: str,
+        server: ServerUrl,
         bearer: Principal,
     ) -> UdpConnectResponse:
         """Expect a connection.
 
         Arguments:
             expires, now: on the steady clock.
-            host: the name this server was asked by.
+            server: how the client reaches this server over HTTP.
             bearer: whose token lets the player in.
         """
 
@@ -84,7 +85,7 @@ class UdpConnect(Endpoint):
             raise Unavailable("UDP is switched off on this server.", retry_after=3600)
         bearer, now = admitted.principal, self._now()
         return json_response(
-            self._gateway.connect(session_id, admitted.owner, request, bearer.expires, now, call.hostname, bearer)
+            self._gateway.connect(session_id, admitted.owner, request, bearer.expires, now, call.server, bearer)
         )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.access.forwarding import Forwarding, public_url
 from craftnet.access.gate import Gate
 from craftnet.access.limits import Limits
 from craftnet.access.networks import Networks
@@ -23,7 +24,7 @@ HOST = {"host": "craft.example"}
 
 class GateTests(SynchronousTestCase):
     def gate(self, **limits: float) -> Gate:
-        return Gate(Limits(**limits), Origins(), Networks.parse(PROXY, "--trusted-proxy"))  # type: ignore[arg-type]
+        return Gate(Limits(**limits), Origins(), Forwarding(Networks.parse(PROXY, "--trusted-proxy")))  # type: ignore[arg-type]
 
     def test_rate_of_an_address(self) -> None:
         """Its burst, then its rate; others are not concerned."""
@@ -70,8 +71,31 @@ class GateTests(SynchronousTestCase):
         """A browser's page that may connect; no program, and no page of another site."""
         gate = self.gate()
         origins = [{"origin": "https://craft.example"}, {"origin": "https://evil.example"}, {"origin": ""}]
-        self.assertEqual([gate.is_page({**HOST, **more}) for more in origins], [True, False, False])
-        self.assertFalse(gate.is_page(HOST))
+        self.assertEqual([gate.is_page(CLIENT, {**HOST, **more}) for more in origins], [True, False, False])
+        self.assertFalse(gate.is_page(CLIENT, HOST))
+
+
+class PageTests(SynchronousTestCase):
+    """Pages of the host that clients take this server for may connect."""
+
+    def refused(self, gate: Gate, peer: str, **headers: str) -> bool:
+        """Whether a page of https://craft.example is."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            gate.enter(peer, {"origin": "https://craft.example", **named}, NOW)
+        except Forbidden:
+            return True
+        return False
+
+    def test_behind_a_proxy_that_rewrites_host(self) -> None:
+        gate = Gate(Limits(), forwarding=Forwarding(Networks.parse(PROXY, "--trusted-proxy")))
+        self.assertFalse(self.refused(gate, PROXY, host="node1:9001", x_forwarded_host="craft.example"))
+        self.assertTrue(self.refused(gate, CLIENT, host="node1:9001", x_forwarded_host="craft.example"))
+        self.assertTrue(self.refused(gate, PROXY, host="craft.example", x_forwarded_host="evil.example"))
+
+    def test_public_url(self) -> None:
+        gate = Gate(Limits(), forwarding=Forwarding(public=public_url("https://craft.example/crafting")))
+        self.assertFalse(self.refused(gate, CLIENT, host="node1:9001"))
 
 
 class SharedTests(SynchronousTestCase):

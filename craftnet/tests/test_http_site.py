@@ -11,6 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.admission import Admission
 from craftnet.access.enforcement import Enforcement
+from craftnet.access.forwarding import Forwarding, ServerUrl
+from craftnet.access.networks import Networks
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.access.revocation import Revocations
 from craftnet.claims import Seen
@@ -57,6 +59,7 @@ PREFIXES = (*BASE_PATHS, "/crafting")
 """What stands in front of routes."""
 
 HOST = b"Host: craft.example:8080\r\n"
+HERE = ServerUrl("http", "craft.example", 8080)
 JSON = b"Content-Type: application/json; charset=utf-8\r\n"
 ACTIVE = ProgressFlags(0)
 OCTETS = b"Content-Type: application/octet-stream\r\n"
@@ -75,7 +78,7 @@ class FakeGateway:
     """Remembers what it was asked to expect."""
 
     def __init__(self) -> None:
-        self.expected: list[tuple[UUID, UUID, UdpConnectRequest, float, float, str]] = []
+        self.expected: list[tuple[UUID, UUID, UdpConnectRequest, float, float, ServerUrl]] = []
         self.sight: Seen | None = None
 
     def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> Seen | None:
@@ -89,11 +92,11 @@ class FakeGateway:
         request: UdpConnectRequest,
         expires: float,
         now: float,
-        host: str,
+        server: ServerUrl,
         bearer: Principal,
     ) -> UdpConnectResponse:
         """Expect it."""
-        self.expected.append((session_id, player_id, request, expires, now, host))
+        self.expected.append((session_id, player_id, request, expires, now, server))
         return UdpConnectResponse(
             session_token="secret",
             server_endpoint="craft.example:8082",
@@ -118,6 +121,7 @@ class SiteTestCase(SynchronousTestCase):
 
     udp = True
     tolerance = Tolerance()
+    proxies = ""
 
     def setUp(self) -> None:
         self.clock = SteppedClock()
@@ -150,6 +154,7 @@ class SiteTestCase(SynchronousTestCase):
             metrics=self.metrics,
             clock=self.clock,
             bases=BasePaths(["/crafting"]),
+            forwarding=Forwarding(Networks.parse(self.proxies, "--trusted-proxy")),
             protocols=("craftnet.json.v1",),
             tolerance=self.tolerance,
         )
@@ -464,7 +469,7 @@ class UdpConnectTests(SiteTestCase):
         self.assertEqual((answer.status, answer.json["session_token"]), (200, "secret"))
         self.assertEqual(answer.fields["cache-control"], "no-store")
         wanted = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0", max_packet_size=512)
-        self.assertEqual(self.gateway.expected, [(SESSION, PLAYER, wanted, NOW + 3600, NOW, "craft.example")])
+        self.assertEqual(self.gateway.expected, [(SESSION, PLAYER, wanted, NOW + 3600, NOW, HERE)])
 
     def test_the_connection_that_a_client_has(self) -> None:
         self.assertEqual(self.connect(session_token="secret").status, 200)
@@ -483,6 +488,28 @@ class UdpConnectTests(SiteTestCase):
         self.assert_error(self.connect(player_id=OTHER_PLAYER), 403)
         self.assert_error(self.connect(OTHER_SESSION), 404)
         self.assertEqual(self.gateway.expected, [])
+
+
+class ProxyTests(SiteTestCase):
+    """Behind a proxy that ends TLS and rewrites Host."""
+
+    proxies = "192.168.1.1"  # the other end of a StringTransport.
+    fields = b"X-Forwarded-Proto: https\r\nX-Forwarded-Host: play.example\r\n"
+
+    def test_addresses_in_answers(self) -> None:
+        answer = self.ask("/crafting/health/ws", fields=self.fields, token="admin")
+        self.assertEqual(answer.json["websocket_url"], "wss://play.example/crafting/health/ws")
+        body = msgspec.json.encode({"player_id": PLAYER, "client_version": "1.0.0"})
+        self.ask(f"/udp/sessions/{SESSION}/connect", "POST", JSON + self.fields, body, "player")
+        self.assertEqual(self.gateway.expected[0][-1], ServerUrl("https", "play.example", stated=True))
+
+
+class StrangerTests(SiteTestCase):
+    """The same from somebody who is no proxy."""
+
+    def test_not_believed(self) -> None:
+        answer = self.ask("/health/ws", fields=ProxyTests.fields, token="admin")
+        self.assertEqual(answer.json["websocket_url"], "ws://craft.example:8080/health/ws")
 
 
 class UdpOffTests(SiteTestCase):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.access.networks import LOCAL, LOOPBACK, NOWHERE, Networks, client_address, host, source
+from craftnet.access.networks import LOCAL, LOOPBACK, NOWHERE, Networks, host, source, trace
 from craftnet.errors import ConfigurationError
 
 PROXIES = Networks.parse("10.0.0.0/8, fd00::/8, unix", "--trusted-proxy")
@@ -35,6 +35,11 @@ class NetworksTests(SynchronousTestCase):
         self.assertEqual(host(UNIXAddress("/run/craftnet")), LOCAL)
 
 
+def client_address(peer: str, forwarded: str | None, proxies: Networks) -> str:
+    """The address of the client."""
+    return trace(peer, forwarded, proxies)[0]
+
+
 class ClientAddressTests(SynchronousTestCase):
     def test_header_of_nobody_trusted_is_not_read(self) -> None:
         self.assertEqual(client_address("192.0.2.1", "203.0.113.9", NOWHERE), "192.0.2.1")
@@ -58,6 +63,16 @@ class ClientAddressTests(SynchronousTestCase):
     def test_what_a_client_wrote_before_it(self) -> None:
         """The proxy appends whom it sees; what stands to the left of that may be made up."""
         self.assertEqual(client_address("10.0.0.1", "198.51.100.7, 203.0.113.9", PROXIES), "203.0.113.9")
+
+    def test_how_many_proxies(self) -> None:
+        for peer, forwarded, passed in (
+            ("192.0.2.1", "10.0.0.2", 0),
+            ("10.0.0.1", None, 1),
+            ("10.0.0.1", "203.0.113.9", 1),
+            ("10.0.0.1", "198.51.100.7, 10.0.0.2", 2),
+            ("10.0.0.1", "10.0.0.3, junk, 10.0.0.2", 2),
+        ):
+            self.assertEqual(trace(peer, forwarded, PROXIES)[1], passed, forwarded)
 
     def test_unix_socket(self) -> None:
         self.assertEqual(client_address(LOCAL, "203.0.113.9", PROXIES), "203.0.113.9")

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase
+from websockets.exceptions import InvalidStatus
 
+from craftnet.access.principal import ADMIN
 from craftnet.errors import ConfigurationError
 from craftnet.messages import UdpConnectRequest, to_json
 from craftnet.protocols.codec import encode_progress
@@ -48,6 +50,32 @@ class BasePathTests(LiveTestCase):
     def test_no_path(self) -> None:
         with self.assertRaisesRegex(ConfigurationError, "--prefix crafting: it takes a path"):
             build(settings("--prefix", "crafting"), SteppedClock(), {})
+
+
+class PublicUrlTests(LiveTestCase):
+    """How clients reach the server, where their requests do not say it."""
+
+    settings = settings("--public-url", "https://play.example/crafting")
+
+    async def test_addresses(self) -> None:
+        await self.publish(started())
+        headers = {"Authorization": f"Bearer {token(PLAYER, ADMIN)}", "Content-Type": "application/json"}
+        response = await self.request("GET", "/health/ws", headers=headers)
+        self.assertEqual((await response.json())["websocket_url"], "wss://play.example/crafting/health/ws")
+        request = to_json(UdpConnectRequest(player_id=PLAYER, client_version="1.0.0"))
+        response = await self.request("POST", f"/udp/sessions/{SESSION}/connect", headers=headers, data=request)
+        self.assertRegex((await response.json())["server_endpoint"], r"^play\.example:\d+$")
+
+    async def test_pages(self) -> None:
+        """Pages of that host may connect, and no others."""
+        await self.open(f"/ws/queue/{PLAYER}", token(), origin="https://play.example")
+        with self.assertRaises(InvalidStatus) as caught:
+            await self.open(f"/ws/queue/{PLAYER}", token(), origin=self.url)
+        self.assertEqual(caught.exception.response.status_code, 403)
+
+    def test_no_url(self) -> None:
+        with self.assertRaisesRegex(ConfigurationError, "--public-url play.example: it takes http"):
+            build(settings("--public-url", "play.example"), SteppedClock(), {})
 
 
 class TellingTests(LiveTestCase):

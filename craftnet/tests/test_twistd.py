@@ -120,6 +120,8 @@ class CommandLineTests(SynchronousTestCase):
             "--http",
             "--udp",
             "--public-udp",
+            "--public-url",
+            "--prefix",
             "--backend",
             "--sessions",
             "--queues",

@@ -15,6 +15,7 @@ from twisted.internet.udp import Port as UdpPort
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
 from craftnet.addresses import HostPort
 from craftnet.closecodes import CloseCode
@@ -280,13 +281,16 @@ class GatewayTests(SynchronousTestCase):
 
     def test_endpoint_when_nothing_public_is_configured(self) -> None:
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
-        for listen, host, told in (
-            ("", "game.example", "game.example:8082"),
-            ("127.0.0.1", "", "127.0.0.1:8082"),
-            ("::1", "", "[::1]:8082"),
-            ("", "", "localhost:8082"),
+        asked, stated = ServerUrl("http", "game.example", 8080), ServerUrl("https", "play.example", stated=True)
+        for listen, server, told in (
+            ("", asked, "game.example:8082"),
+            ("127.0.0.1", asked, "127.0.0.1:8082"),
+            ("127.0.0.1", stated, "play.example:8082"),
+            ("", ServerUrl("http", "2001:db8::1"), "[2001:db8::1]:8082"),
+            ("::1", None, "[::1]:8082"),
+            ("", None, "localhost:8082"),
         ):
-            response = self._gateway(None, listen).connect(SESSION, PLAYER, request, NOW + 60, NOW, host)
+            response = self._gateway(None, listen).connect(SESSION, PLAYER, request, NOW + 60, NOW, server)
             self.assertEqual(response.server_endpoint, told)
 
     def test_packet_size(self) -> None:

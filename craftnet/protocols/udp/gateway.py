@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.logger import Logger
 
+from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
 from craftnet.addresses import HostPort
 from craftnet.claims import Seen, what_was_seen
@@ -108,7 +109,7 @@ class UdpGateway(Service):
         request: UdpConnectRequest,
         expires: float,
         now: float,
-        host: str = "",
+        server: ServerUrl | None = None,
         bearer: Principal | None = None,
     ) -> UdpConnectResponse:
         """Let a player in, who may watch this session until `expires` (Unix seconds).
@@ -116,7 +117,7 @@ class UdpGateway(Service):
         Over the connection that the request names, if that can be; else over a new one.
 
         Arguments:
-            host: where the player's request was sent to; what to name when nothing public is configured.
+            server: how the player reaches this server over HTTP; what to name when nothing public is configured.
             bearer: whose token it is, so that it can be revoked.
 
         Raises:
@@ -129,17 +130,17 @@ class UdpGateway(Service):
         joined = None if token is None else self._server.join(token, session_id, player_id, expires, bearer)
         if joined is not None:
             ticket, grant = joined
-            return self._answer(ticket, request.session_token or "", grant.index, host)
+            return self._answer(ticket, request.session_token or "", grant.index, server)
         agreement = agree(request.supported_compression, request.max_packet_size, self._path_size)
         ticket = self._tickets.issue(session_id, player_id, agreement, expires, now, bearer)
-        return self._answer(ticket, ticket.token.text, 0, host)
+        return self._answer(ticket, ticket.token.text, 0, server)
 
-    def _answer(self, ticket: Ticket, token: str, index: int, host: str) -> UdpConnectResponse:
+    def _answer(self, ticket: Ticket, token: str, index: int, server: ServerUrl | None) -> UdpConnectResponse:
         agreement = ticket.agreement
         return UdpConnectResponse(
             session_token=token,
             session_index=index,
-            server_endpoint=str(self._public or HostPort(self._name(host), self._bound.port)),
+            server_endpoint=str(self._public or HostPort(self._name(server), self._bound.port)),
             compression_enabled=agreement.packing is not None,
             compression="none" if agreement.packing is None else agreement.packing.name,
             negotiated_packet_size=agreement.content,
@@ -179,11 +180,17 @@ class UdpGateway(Service):
             rate=rate,
         )
 
-    def _name(self, host: str) -> str:
-        """What clients are told without a public address: a certain interface, or else where they asked."""
+    def _name(self, server: ServerUrl | None) -> str:
+        """The host that clients are told without --public-udp.
+
+        That of --public-url, or what a trusted proxy says; otherwise the one interface that is listened on, or else the
+        host that the client asked.
+        """
+        if server is not None and server.stated:
+            return server.host
         if self._listen.host not in ("", "0.0.0.0", "::"):
             return self._listen.host
-        return host or "localhost"
+        return "localhost" if server is None else server.host
 
     def privilegedStartService(self) -> None:
         """Open the socket. Raises CannotListenError."""

@@ -64,6 +64,7 @@ class FeedProtocol(SlimProtocol):
         self._heeded = True
         self._renewing = False
         self._refusal: Refusal | None = None
+        self._address = ""
         self.headers: Mapping[str, str] = {}
         self._encoding = encoding(None)
         self._waiting = Conflation()
@@ -80,6 +81,8 @@ class FeedProtocol(SlimProtocol):
         """
         head, end, rest = self.data.partition(END)
         if end and not self.headers:
+            assert self.transport is not None
+            self._address = host(self.transport.getPeer())
             parsed = parse(head)
             self.headers = parsed.text
             self.data = parsed.without(b"origin").octets + rest
@@ -99,9 +102,7 @@ class FeedProtocol(SlimProtocol):
     async def _admit(self, request: ConnectionRequest) -> str | None:
         factory = self.factory
         factory.check_staying()
-        assert self.transport is not None
-        peer = host(self.transport.getPeer())
-        self._place = factory.gate.enter(peer, self.headers, factory.clock.seconds())
+        self._place = factory.gate.enter(self._address, self.headers, factory.clock.seconds())
         target = find_feed(request.path, factory.bases)(request.params)
         token, offered = token_from_handshake(self.headers.get("authorization"), request.protocols)
         subprotocol = choose(
@@ -135,7 +136,11 @@ class FeedProtocol(SlimProtocol):
     def _told_in(self, refusal: Refusal) -> str | None:
         """The subprotocol in which this client learns of a refusal by a close code; None if by the HTTP status."""
         factory = self.factory
-        if of_refusal(refusal) is None or not factory.may_turn_away or not factory.gate.is_page(self.headers):
+        if (
+            of_refusal(refusal) is None
+            or not factory.may_turn_away
+            or not factory.gate.is_page(self._address, self.headers)
+        ):
             return None
         return spoken(self.websocket_protocols)  # without the one selected, a browser fails the handshake.
 

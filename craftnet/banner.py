@@ -41,19 +41,20 @@ class Served(Struct, frozen=True):
 
 
 def watch_hint(session: SessionState, token: str, url: str, command: str) -> str:
-    """A command to paste, and the address of the same feed for other clients.
+    """A command to paste, and the address of a feed for other clients.
 
     Arguments:
+        session: a running craft of the player whose crafts the command watches.
         token: lets its bearer watch; this text is for a terminal, not for a log.
         url: the base URL.
         command: how the `craftnet` command is called here.
     """
     return f"""
-Watch a live craft in another terminal:
+Watch a player's crafts live in another terminal:
 
-  {quote(command)} watch {session.session_id} --url {url} --player {session.player_id} --token {token}
+  {quote(command)} watch --player {session.player_id} --url {url} --token {token}
 
-The same feed for any WebSocket client that sends the token in an Authorization header:
+The craft that is under way now, for any WebSocket client that sends the token in an Authorization header:
 
   {url.replace("http", "ws", 1)}/ws/crafting/{session.session_id}?player_id={session.player_id}
 """

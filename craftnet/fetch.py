@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from hyperlink import URL
 from treq.client import HTTPClient
@@ -36,27 +37,42 @@ def request_url(text: str) -> URL:
     return _RequestUrl.from_text(text)
 
 
-async def fetch(client: HTTPClient, url: str, limit: int, headers: Mapping[str, str]) -> tuple[int, bytes]:
-    """GET a document. Cancelling closes the connection.
+class Answer(NamedTuple):
+    """What a service answered. A redirect is an answer like any other: it could lead anywhere."""
+
+    code: int
+    headers: Headers
+    body: bytes
+
+
+async def fetch(
+    client: HTTPClient,
+    url: str,
+    limit: int,
+    headers: Mapping[str, str],
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+) -> Answer:
+    """Make a request and read the whole answer. Cancelling closes the connection.
 
     Arguments:
         client: decompresses what comes gzipped.
-        limit: bytes of the longest document that is taken, decompressed.
-
-    Returns:
-        The status code and the body. A redirect is an answer like any other: it could lead anywhere.
+        limit: bytes of the longest body that is taken, decompressed.
 
     Raises:
         DocumentTooLong: the body is longer than `limit`.
         Exception: whatever treq raises when there is no answer.
     """
-    response = await client.get(
+    response = await client.request(
+        method,
         request_url(url),
         headers=Headers({name: [value] for name, value in headers.items()}),
+        data=body,
         allow_redirects=False,
         unbuffered=True,
     )
-    return response.code, await _bounded_body(response, limit)
+    return Answer(response.code, response.headers, await _bounded_body(response, limit))
 
 
 def _bounded_body(response: IResponse, limit: int) -> Deferred[bytes]:

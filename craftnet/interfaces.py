@@ -166,6 +166,9 @@ class IShowcase(Interface):
     def featured() -> SessionState | None:
         """The `craftnet.state.SessionState` of a running craft, or None."""
 
+    def under_way(player_id: UUID) -> Sequence[UUID]:
+        """The sessions of a player that have started and not ended, oldest first."""
+
 
 class ITaker(Interface):
     """What a back end is, too, when it takes events in a way of its own, besides those that its sources are given."""

@@ -317,6 +317,12 @@ class RevocationResponse(Struct, frozen=True, kw_only=True):
     expires: Time
 
 
+class PlayerSessions(Struct, frozen=True, kw_only=True):
+    """The sessions of a player that are under way, oldest first."""
+
+    sessions: tuple[UUID, ...]
+
+
 class ErrorBody(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The body of every failure."""
 

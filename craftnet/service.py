@@ -59,8 +59,8 @@ from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions
 from craftnet.targets import BasePaths
 
-HINT_TTL = 8 * 3600
-"""Seconds for which the token in the start-up text holds."""
+HINT_TTL = 30 * 86400
+"""Seconds for which the token in the start-up text holds: for as long as a demonstration runs."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -284,6 +284,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         forwarding=forwarding,
         protocols=SUPPORTED,
         tolerance=tolerance,
+        showcase=backend if IShowcase.providedBy(backend) else None,
     )
     endpoint = _endpoint(reactor if settings.worker is None else SharingReactor(reactor), http)
     lobby = Lobby(metrics, settings.limits, settings.trusted_proxies)

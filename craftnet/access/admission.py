@@ -79,11 +79,17 @@ class Admission:
         return _admitted(principal, owner, player_id)
 
     @inlineCallbacks
+    def observe(self, token: str | None, player_id: UUID) -> Generator[Deferred[Principal], Principal, Principal]:
+        """Who may observe a player, whichever sessions and queues that is about."""
+        principal = yield self.authenticate(token)
+        if not principal.may_observe(player_id):
+            raise Forbidden("The token is another player's.")
+        return principal
+
+    @inlineCallbacks
     def queue(self, token: str | None, player_id: UUID) -> Generator[Deferred[Any], Any, Principal]:
         """Who may observe a player's queue entries."""
-        principal: Principal = yield self.authenticate(token)
-        if not principal.may_observe(player_id):
-            raise Forbidden("The queue entries are another player's.")
+        principal: Principal = yield self.observe(token, player_id)
         yield self._queues.get(player_id)  # who could be told nothing now is to come later.
         return principal
 

@@ -190,10 +190,10 @@ class JwksUrl:
 
     async def _fetch(self) -> None:
         headers = {"Accept": "application/jwk-set+json, application/json", "User-Agent": "craftnet"}
-        code, document = await fetch(self._client, self._url, MAX_DOCUMENT, headers)
-        if code != OK:
-            raise Unavailable(f"the answer is {code}")
-        self._keys = from_jwks(document)
+        answer = await fetch(self._client, self._url, MAX_DOCUMENT, headers)
+        if answer.code != OK:
+            raise Unavailable(f"the answer is {answer.code}")
+        self._keys = from_jwks(answer.body)
         self._fetched = self._clock.seconds()
         self._failing = False
 

@@ -50,3 +50,8 @@ class Address:
         """Where a UDP session is opened."""
         route = self._base.replace(scheme="https" if self.secure else "http")
         return str(route.child("udp", "sessions", str(session_id), "connect").to_text())
+
+    def sessions(self, player_id: UUID) -> str:
+        """Where the player's sessions that are under way are listed."""
+        route = self._base.replace(scheme="https" if self.secure else "http")
+        return str(route.child("players", str(player_id), "sessions").to_text())

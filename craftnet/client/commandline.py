@@ -23,11 +23,14 @@ from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client import durations, wording
 from craftnet.client.address import Address
 from craftnet.client.backoff import Backoff
+from craftnet.client.connect import Requests
 from craftnet.client.credentials import Credentials, checked, from_file
+from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
 from craftnet.client.figures import FigureLines
+from craftnet.client.follow import follow, sessions_under_way
 from craftnet.client.interfaces import IObserver, ITransport
-from craftnet.client.lines import Lines, labelled
+from craftnet.client.lines import Lines, labelled, note
 from craftnet.client.render import Screen
 from craftnet.client.several import all_of, labels
 from craftnet.client.udp import SharedUdpTransport, UdpConnections
@@ -94,12 +97,13 @@ def parser() -> argparse.ArgumentParser:
     watch = commands.add_parser(
         "watch",
         help="watch crafting sessions live",
-        description="Watch crafting sessions live, until they are over. Reconnects by itself.",
+        description="Watch crafting sessions live, until they are over. Without a SESSION, watch the player's crafts "
+        "one after the other, until interrupted (of a server with --backend workshop). Reconnects by itself.",
         epilog=_WATCH_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     watch.add_argument(
-        "sessions", metavar="SESSION", nargs="+", type=UUID, help="the session's UUID; several share a UDP connection"
+        "sessions", metavar="SESSION", nargs="*", type=UUID, help="the session's UUID; several share a UDP connection"
     )
     watch.add_argument(
         "--url",
@@ -207,6 +211,7 @@ class Means:
         self._address = address
         self._token = token
         self._connections = UdpConnections(reactor, address, options.player, token)
+        self._requests = Requests(reactor)
 
     def transports(self, session_id: UUID) -> Sequence[ITransport]:
         """In order of preference."""
@@ -214,6 +219,12 @@ class Means:
         udp = SharedUdpTransport(self._connections, session_id)
         choices: dict[str, list[ITransport]] = {"ws": [websocket], "udp": [udp], "auto": [udp, websocket]}
         return choices[self._options.transport]
+
+    async def sessions_under_way(self) -> Sequence[UUID] | Ending:
+        """The player's, by the server's account."""
+        token = await self._token.current(self._reactor.seconds())
+        found = await sessions_under_way(self._requests, self._address.sessions(self._options.player), token)
+        return self._token.after(found) if isinstance(found, Ending) else found
 
 
 def begin_watch(
@@ -228,34 +239,62 @@ def begin_watch(
         ConfigurationError: the options or the environment do not make sense.
     """
     means = Means(reactor, options, Address(options.url), bearer(options, environ))
+    viewer = Viewer(reactor, options, means, out, err)
+    if not options.sessions:
+        following = follow(reactor, means.sessions_under_way, viewer.watch, viewer.waiting, Backoff(), options.patience)
+        return Deferred.fromCoroutine(following).addCallback(lambda outcome: viewer.exit_code({"": outcome}))
     named = labels(options.sessions)
-    console = Console(file=out)
-    screen = None
-    if len(named) == 1 and not options.json and out.isatty() and not console.is_dumb_terminal:
-        screen = Screen(reactor, console, Feed(options.sessions[0]))
+    watching = all_of([viewer.watch(session_id, label) for session_id, label in named.items()])
+    return watching.addCallback(lambda outcomes: viewer.exit_code(dict(zip(named.values(), outcomes, strict=True))))
 
-    def watch(session_id: UUID) -> Deferred[Outcome]:
-        figures = FigureLines(session_id, reactor.seconds) if options.figures else None
-        lines = Lines(out, err, as_json=options.json, label=named[session_id], figures=figures)
+
+class Viewer:
+    """Shows watches: one at a time as a live picture on a terminal, anything else line by line."""
+
+    def __init__(
+        self, reactor: IReactorTime, options: argparse.Namespace, means: Means, out: TextIO, err: TextIO
+    ) -> None:
+        self._reactor = reactor
+        self._options = options
+        self._means = means
+        self._out = out
+        self._err = err
+
+    def watch(self, session_id: UUID, label: str = "") -> Deferred[Outcome]:
+        """Watch a session.
+
+        Arguments:
+            label: tells its lines from those of others that are watched at the same time.
+        """
+        options, console = self._options, Console(file=self._out)
+        screen = None
+        if not label and not options.json and self._out.isatty() and not console.is_dumb_terminal:
+            screen = Screen(self._reactor, console, Feed(session_id))
+        figures = FigureLines(session_id, self._reactor.seconds) if options.figures else None
+        lines = Lines(self._out, self._err, as_json=options.json, label=label, figures=figures)
         observer: IObserver = screen or lines
-        return Watch(reactor, session_id, means.transports(session_id), observer, Backoff(), options.patience).start()
+        watch = Watch(
+            self._reactor, session_id, self._means.transports(session_id), observer, Backoff(), options.patience
+        )
+        if screen is None:
+            return watch.start()
+        screen.start()
+        return watch.start().addBoth(_leave, screen)
 
-    def shown(outcomes: list[Outcome]) -> int:
-        for outcome, label in zip(outcomes, named.values(), strict=True):
+    def waiting(self, delay: float, ending: Ending) -> None:
+        """Say why there is nothing to watch now, and when there may be."""
+        print(f"craftnet: {note(delay, ending)}", file=self._err, flush=True)
+
+    def exit_code(self, outcomes: Mapping[str, Outcome]) -> int:
+        """What the outcomes, by their labels, come to; says why where it is not obvious."""
+        for label, outcome in outcomes.items():
             if outcome.verdict not in (Verdict.COMPLETED, Verdict.FAILED):
-                print(f"{labelled('craftnet', label)}: {wording.printable(outcome.reason)}", file=err)
-        codes = {EXIT_CODES[outcome.verdict] for outcome in outcomes}
+                print(f"{labelled('craftnet', label)}: {wording.printable(outcome.reason)}", file=self._err)
+        codes = {EXIT_CODES[outcome.verdict] for outcome in outcomes.values()}
         return next((code for code in (UNREACHABLE, FAILED) if code in codes), 0)
 
-    if screen is not None:
-        screen.start()
-    watching = all_of([watch(session_id) for session_id in named])
-    if screen is not None:
-        watching.addBoth(_leave, screen)
-    return watching.addCallback(shown)
 
-
-def _leave(result: list[Outcome], screen: Screen) -> list[Outcome]:
+def _leave(result: Outcome, screen: Screen) -> Outcome:
     screen.stop()
     return result
 

@@ -1,4 +1,4 @@
-"""Opening a UDP session over HTTP: the request, and what may come of it."""
+"""Requests to the service over HTTP, such as the one that opens a UDP session, and what may come of them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from http import HTTPStatus
 from uuid import UUID
 
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.error import ConnectError
-from twisted.web.client import ResponseFailed, ResponseNeverReceived
-from twisted.web.http_headers import Headers
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.client import Agent, ResponseFailed, ResponseNeverReceived
 
 from craftnet import __version__
 from craftnet.client import endings
-from craftnet.client.endings import Ending
-from craftnet.fetch import request_url
+from craftnet.client.endings import MAX_ANSWER, Ending
+from craftnet.fetch import DocumentTooLong, fetch
 from craftnet.messages import MALFORMED, JsonDecoder, UdpConnectRequest, UdpConnectResponse, to_json
 from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
 
@@ -25,8 +25,47 @@ TIMEOUT = 10.0
 _VERSION = ".".join(re.findall("[0-9]+", __version__)[:3])
 
 
+class Requests:
+    """Makes requests of the service.
+
+    Arguments:
+        reactor: a real one: TCP and names.
+    """
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+        self._client = HTTPClient(Agent(reactor))
+
+    async def ask(self, method: str, url: str, token: str, body: bytes | None = None) -> bytes | Ending:
+        """Make one.
+
+        Arguments:
+            token: the bearer token. No redirect is followed: it is for this server and no other.
+            body: JSON.
+
+        Returns:
+            The body of a 200, or why there is none. When the server answered, another transport may do better, unless
+            the answer is about who asks.
+        """
+        headers = {"Authorization": f"Bearer {token}", "User-Agent": f"craftnet/{__version__}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        asking = fetch(self._client, url, MAX_ANSWER, headers, method=method, body=body)
+        try:
+            answer = await Deferred.fromCoroutine(asking).addTimeout(TIMEOUT, self._reactor)
+        except (ConnectError, OSError) as error:
+            return endings.lost(f"cannot connect: {str(error).rstrip('.')}")
+        except (ResponseFailed, ResponseNeverReceived, TimeoutError, DocumentTooLong):
+            return endings.lost("cannot connect: the server did not answer the request")
+        if answer.code == HTTPStatus.OK:
+            return answer.body
+        retry_after, location = (answer.headers.getRawHeaders(name, [None])[0] for name in ("Retry-After", "Location"))
+        elsewhere = answer.code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+        return endings.refused(answer.code, answer.body, retry_after, location=location, elsewhere=elsewhere)
+
+
 async def connect(
-    http: HTTPClient, url: str, player_id: UUID, token: str, session_token: str | None = None
+    requests: Requests, url: str, player_id: UUID, token: str, session_token: str | None = None
 ) -> UdpConnectResponse | Ending:
     """Ask for a UDP session.
 
@@ -35,45 +74,19 @@ async def connect(
         session_token: that of a connection which is to tell of the session, too.
 
     Returns:
-        What is needed to send datagrams, or why there will be none. When the server answered, another transport may
-        do better, unless the answer is about who asks.
+        What is needed to send datagrams, or why there will be none.
     """
-    request = UdpConnectRequest(
+    wanted = UdpConnectRequest(
         player_id=player_id,
         client_version=_VERSION,
         supported_compression=[each.name for each in PACKINGS.values()],
         max_packet_size=MAX_CONTENT,
         session_token=session_token,
     )
-    headers = Headers(
-        {
-            "Authorization": [f"Bearer {token}"],
-            "Content-Type": ["application/json"],
-            "User-Agent": [f"craftnet/{__version__}"],
-        }
-    )
+    answer = await requests.ask("POST", url, token, to_json(wanted))
+    if isinstance(answer, Ending):
+        return answer
     try:
-        response = await http.request(
-            "POST",
-            request_url(url),
-            headers=headers,
-            data=to_json(request),
-            allow_redirects=False,  # the token is for this server and no other.
-            timeout=TIMEOUT,
-        )
-        body = await response.content()
-    except (ConnectError, OSError) as error:
-        return endings.lost(f"cannot connect: {str(error).rstrip('.')}")
-    except (ResponseFailed, ResponseNeverReceived, TimeoutError, CancelledError):
-        # The last is how treq tells that time ran out while the body came.
-        return endings.lost("cannot connect: the server did not answer the request for a UDP session")
-    if response.code != 200:
-        retry_after, location = (
-            response.headers.getRawHeaders(name, [None])[0] for name in ("Retry-After", "Location")
-        )
-        elsewhere = response.code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-        return endings.refused(response.code, body, retry_after, location=location, elsewhere=elsewhere)
-    try:
-        return JsonDecoder(UdpConnectResponse).decode(body)
+        return JsonDecoder(UdpConnectResponse).decode(answer)
     except MALFORMED:
         return endings.lost("the server's answer to the request for a UDP session is wrong", elsewhere=True)

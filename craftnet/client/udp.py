@@ -6,18 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, cast
 from uuid import UUID
 
-from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.error import CannotListenError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import IListeningPort, IReactorUDP
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import Agent
 from zope.interface import implementer
 
 from craftnet.client import endings
 from craftnet.client.address import Address
-from craftnet.client.connect import connect
+from craftnet.client.connect import Requests, connect
 from craftnet.client.credentials import RETRY, Credentials, credentials
 from craftnet.client.endings import Ending, Kind
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
@@ -79,7 +77,7 @@ class UdpConnections:
         self._address = address
         self.player_id = player_id
         self._patience = patience
-        self._http = HTTPClient(Agent(reactor))
+        self._requests = Requests(reactor)
         self._sockets: dict[UdpSocket, IListeningPort] = {}
         self._opening = DeferredLock()
         self._renewing = DeferredLock()
@@ -124,7 +122,7 @@ class UdpConnections:
         token, named = await self._token(), socket.session_token
         if token == shown:
             return shown, RETRY
-        answer = await connect(self._http, self._address.connect(session_id), self.player_id, token, named)
+        answer = await connect(self._requests, self._address.connect(session_id), self.player_id, token, named)
         if isinstance(answer, Ending):
             return shown, RETRY if answer.kind is Kind.LOST else None
         return (token, self.due) if answer.session_token == named else (shown, None)
@@ -153,12 +151,12 @@ class UdpConnections:
     async def _ask(self, session_id: UUID, token: str) -> Place | Ending:
         url, socket = self._address.connect(session_id), self._with_room(session_id)
         if socket is None:
-            answer = await connect(self._http, url, self.player_id, token)
+            answer = await connect(self._requests, url, self.player_id, token)
             return answer if isinstance(answer, Ending) else await self._open(session_id, answer, token)
         named, joined = socket.session_token, False
         socket.expect(session_id)
         try:
-            answer = await connect(self._http, url, self.player_id, token, named)
+            answer = await connect(self._requests, url, self.player_id, token, named)
             if isinstance(answer, Ending):
                 return answer
             if answer.session_token != named:

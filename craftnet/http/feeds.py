@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from craftnet.access.admission import Admission
-from craftnet.errors import UpgradeRequired
+from craftnet.errors import NotFound, UpgradeRequired
 from craftnet.http.exchange import Call, Endpoint, Response, json_response
-from craftnet.messages import HealthWebSocketInfo
+from craftnet.interfaces import IShowcase
+from craftnet.messages import HealthWebSocketInfo, PlayerSessions
 from craftnet.targets import BasePaths, find_feed
 
 
@@ -39,3 +40,23 @@ class HealthFeedInfo(Endpoint):
         await self._admission.health(call.token)
         url = call.server.websocket(call.path, "/health/ws")
         return json_response(HealthWebSocketInfo(websocket_url=url, supported_protocols=self._protocols))
+
+
+class SessionsUnderWay(Endpoint):
+    """`/players/{player_id}/sessions`
+
+    Arguments:
+        showcase: what knows them; None where the back end does not.
+    """
+
+    def __init__(self, admission: Admission, showcase: IShowcase | None) -> None:
+        self._admission = admission
+        self._showcase = showcase
+
+    async def respond(self, call: Call) -> Response:
+        """List them."""
+        player_id = call.identifier("player_id")
+        await self._admission.observe(call.token, player_id)
+        if self._showcase is None:
+            raise NotFound("The back end of this server does not list sessions by player: name a session.")
+        return json_response(PlayerSessions(sessions=tuple(self._showcase.under_way(player_id))))

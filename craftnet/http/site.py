@@ -10,7 +10,7 @@ from craftnet.access.forwarding import Forwarding
 from craftnet.clocks import IClock, moment
 from craftnet.http.channel import LimitedSite
 from craftnet.http.dictionaries import Dictionaries
-from craftnet.http.feeds import FeedHint, HealthFeedInfo
+from craftnet.http.feeds import FeedHint, HealthFeedInfo, SessionsUnderWay
 from craftnet.http.health import Health, HealthBatch, Live, Ready
 from craftnet.http.ingest import Events
 from craftnet.http.metrics import MetricsText
@@ -18,6 +18,7 @@ from craftnet.http.resource import Routes, Table
 from craftnet.http.revocations import RevocationList
 from craftnet.http.udp import Gateway, PostedMaterials, PostedProgress, UdpConnect
 from craftnet.ingest import Ingest
+from craftnet.interfaces import IShowcase
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
@@ -48,6 +49,7 @@ def site(
     tolerance: Tolerance,
     bases: BasePaths | None = None,
     forwarding: Forwarding | None = None,
+    showcase: IShowcase | None = None,
     body_limit: int = BODY_LIMIT,
     idle: float = IDLE,
 ) -> LimitedSite:
@@ -60,6 +62,7 @@ def site(
         tolerance: how far a player's claim may be off and agree.
         bases: what may stand in front of every route.
         forwarding: as for `Routes`.
+        showcase: what lists the sessions of a player; None where the back end does not.
         body_limit, idle: as for `LimitedSite`.
     """
     now, both = clock.seconds, partial(moment, clock)
@@ -77,6 +80,7 @@ def site(
             "/metrics": MetricsText(metrics),
             "/events": Events(admission, ingest, both),
             "/revocations": RevocationList(admission, enforcement, now),
+            "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
             "/ws/crafting/{session_id}": hint,
             "/ws/queue/{player_id}": hint,
             "/ws/dictionaries/{id}": Dictionaries(),

@@ -96,5 +96,5 @@ class HttpProbe:
             craftnet.fetch.DocumentTooLong: what it says is no report of ours.
             Exception: what `treq` raises when there is no answer.
         """
-        code, body = await fetch(self._client, self._url, LONGEST_REPORT, {"Accept": "application/json"})
-        return answered(self._service, code, body, self._clock.seconds())
+        answer = await fetch(self._client, self._url, LONGEST_REPORT, {"Accept": "application/json"})
+        return answered(self._service, answer.code, answer.body, self._clock.seconds())

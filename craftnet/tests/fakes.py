@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
@@ -10,7 +13,7 @@ from craftnet.access.principal import Principal
 from craftnet.clocks import IClock
 from craftnet.closecodes import CloseCode
 from craftnet.errors import Unauthorized
-from craftnet.interfaces import IAuthority, IWatcher
+from craftnet.interfaces import IAuthority, IShowcase, IWatcher
 from craftnet.updates import Update
 
 
@@ -70,3 +73,18 @@ class TableAuthority:
         if token in self.principals:
             return succeed(self.principals[token])
         return fail(Unauthorized("The token is not valid.", problem="invalid_token"))
+
+
+@implementer(IShowcase)
+class FakeShowcase:
+    """Shows nothing, and lists what the test says."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[UUID, Sequence[UUID]] = {}
+
+    def featured(self) -> None:
+        """Nothing."""
+
+    def under_way(self, player_id: UUID) -> Sequence[UUID]:
+        """As the test says."""
+        return self.sessions.get(player_id, ())

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 
-from treq.client import HTTPClient
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP6ServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SkipTest, TestCase
-from twisted.web.client import Agent
 from twisted.web.pages import notFound
 from twisted.web.server import Site
 
-from craftnet.client.connect import connect
+from craftnet.client.connect import Requests, connect
 from craftnet.client.endings import Ending, Kind
 from craftnet.messages import UdpConnectResponse, to_json
 from craftnet.protocols.udp.packing import PACKINGS
@@ -42,7 +40,7 @@ class ConnectTests(TestCase):
 
     async def ask(self, url: str) -> UdpConnectResponse | Ending:
         """Ask it."""
-        return await connect(HTTPClient(Agent(reactor)), url, PLAYER, "the.bearer.token")
+        return await connect(Requests(reactor), url, PLAYER, "the.bearer.token")
 
     async def test_welcome(self) -> None:
         self.assertEqual(await self.ask(self.serve(Answer(200, to_json(WELCOME)))), WELCOME)

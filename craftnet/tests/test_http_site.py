@@ -20,6 +20,7 @@ from craftnet.errors import Unauthorized, Unavailable
 from craftnet.events import VERSION
 from craftnet.http.site import site
 from craftnet.ingest import Ingest
+from craftnet.interfaces import IShowcase
 from craftnet.messages import (
     ChangeType,
     Check,
@@ -39,7 +40,7 @@ from craftnet.protocols.websocket.compression import dictionary
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.targets import BASE_PATHS, BasePaths
-from craftnet.tests.fakes import SteppedClock, TableAuthority
+from craftnet.tests.fakes import FakeShowcase, SteppedClock, TableAuthority
 from craftnet.tests.http_wire import Answer, House, answers, request
 from craftnet.tests.samples import (
     COPPER,
@@ -122,6 +123,7 @@ class SiteTestCase(SynchronousTestCase):
     udp = True
     tolerance = Tolerance()
     proxies = ""
+    showcase: IShowcase | None = None
 
     def setUp(self) -> None:
         self.clock = SteppedClock()
@@ -157,6 +159,7 @@ class SiteTestCase(SynchronousTestCase):
             forwarding=Forwarding(Networks.parse(self.proxies, "--trusted-proxy")),
             protocols=("craftnet.json.v1",),
             tolerance=self.tolerance,
+            showcase=self.showcase,
         )
         self.house = House(made, self.clock, self.metrics)
 
@@ -637,3 +640,35 @@ class OutageTests(SiteTestCase):
         answer = self.ask("/health/ws", token="admin")
         self.assert_error(answer, 401)
         self.assertIn('error="invalid_token"', answer.fields["www-authenticate"])
+
+
+class SessionsUnderWayTests(SiteTestCase):
+    """GET /players/{player_id}/sessions"""
+
+    def setUp(self) -> None:
+        self.showcase = FakeShowcase()
+        self.showcase.sessions[PLAYER] = (SESSION, OTHER_SESSION)
+        super().setUp()
+
+    def test_list(self) -> None:
+        for token in ("player", "admin"):
+            answer = self.ask(f"/players/{PLAYER}/sessions", fields=bearer(token))
+            self.assertEqual((answer.status, answer.json), (200, {"sessions": [str(SESSION), str(OTHER_SESSION)]}))
+        self.assertEqual(self.ask(f"/players/{OTHER_PLAYER}/sessions", fields=bearer("other")).json, {"sessions": []})
+
+    def test_refusals(self) -> None:
+        for path, fields, status in (
+            (f"/players/{PLAYER}/sessions", b"", 401),
+            (f"/players/{PLAYER}/sessions", bearer("other"), 403),
+            ("/players/7/sessions", bearer("player"), 400),
+        ):
+            self.assertEqual(self.ask(path, fields=fields).status, status, path)
+
+
+class NoShowcaseTests(SiteTestCase):
+    """A back end that does not know which sessions a player has."""
+
+    def test_not_found(self) -> None:
+        answer = self.ask(f"/players/{PLAYER}/sessions", fields=bearer("player"))
+        self.assertEqual(answer.status, 404)
+        self.assertIn("name a session", answer.json["message"])

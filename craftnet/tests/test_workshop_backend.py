@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from uuid import UUID
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import capturedLogs
@@ -219,6 +220,19 @@ class BackendTests(SynchronousTestCase):
             remaining = remaining_at(state.progress, self.clock.seconds())
             assert remaining is not None
             self.assertGreater(remaining, 60.0)
+
+    def test_sessions_of_a_player(self) -> None:
+        """They are those that the sessions' source has as running."""
+        backend = self.start(players="5", speed="4")
+        seen = set()
+        for _ in range(200):
+            self.clock.advance(5)
+            state = backend.featured()
+            if state is not None:
+                seen.add(state.session_id)
+                self.assertEqual(list(backend.under_way(state.player_id)), [state.session_id])
+        self.assertGreater(len(seen), 3)
+        self.assertEqual(list(backend.under_way(UUID(int=0))), [])
 
     def test_the_same_seed_shows_the_same_session(self) -> None:
         one, same, other = (self.start(seed=seed).featured() for seed in ("7", "7", "8"))

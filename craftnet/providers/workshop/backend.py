@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from twisted.application.service import MultiService
 from twisted.internet.interfaces import IReactorTime
@@ -45,6 +46,10 @@ class WorkshopBackend:
             # The memory back end answers at once.
             self.sessions.get(session_id).addCallback(found.append)
         return found[-1]
+
+    def under_way(self, player_id: UUID) -> Sequence[UUID]:
+        """As in `IShowcase`."""
+        return self._driver.under_way(player_id)
 
 
 @implementer(IBackendFactory)

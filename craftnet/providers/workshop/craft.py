@@ -87,13 +87,13 @@ class Craft:
         blessed: bool = False,
     ) -> None:
         self.session_id = session_id
+        self.player_id = player_id
         self.estimate = estimate(recipe, world.settings.speed, least)
         self.status: Status | None = None
         self.ends = math.inf
         self.doomed = False
         self._world = world
         self._recipe = recipe
-        self._player_id = player_id
         # Work is measured in seconds at a pace of 1.
         self._left = self.estimate
         self._pace = world.dice.uniform(0.87, 1.15)
@@ -152,7 +152,7 @@ class Craft:
         start = SessionStart(
             session_id=self.session_id,
             recipe_id=self._recipe.recipe_id,
-            player_id=self._player_id,
+            player_id=self.player_id,
             materials=tuple(self._brought),
             estimated_duration_seconds=self.estimate,
             workstation_id=workstation_id,

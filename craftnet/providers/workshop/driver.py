@@ -55,6 +55,10 @@ class Driver(Service):
         """The session that is best watched now, if one is."""
         return None if self._simulation is None else self._simulation.featured(self._clock.seconds())
 
+    def under_way(self, player_id: UUID) -> Sequence[UUID]:
+        """The running sessions of a player, oldest first."""
+        return () if self._simulation is None else self._simulation.under_way(player_id)
+
     def _turn(self, simulation: Simulation) -> None:
         self._call = None
         told = self._sources.apply(simulation.run_until(self._clock.seconds(), EVENTS_A_TURN))

@@ -72,6 +72,10 @@ class Simulation:
         )
         return None if best is None else best.session_id
 
+    def under_way(self, player_id: UUID) -> list[UUID]:
+        """The running sessions of a player, oldest first."""
+        return [session_id for session_id, craft in self._running.items() if craft.player_id == player_id]
+
     def _arrivals(self) -> Life:
         """Some are here from the beginning, the first of them with something to show; the others come one by one."""
         world = self._world

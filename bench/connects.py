@@ -38,6 +38,7 @@ from craftnet.access.keys import OneKey, from_pem
 from craftnet.access.limits import Limits
 from craftnet.access.revocation import RevocableAuthority, Revocations
 from craftnet.access.tokens import JwtAuthority
+from craftnet.clocks import steady
 from craftnet.events import Event, SessionStart
 from craftnet.http.door import DoorFactory
 from craftnet.http.lobby import Lobby
@@ -97,6 +98,7 @@ async def craftnet(pem: bytes, backend: IBackend, places: ISharedPlaces | None =
     """All that stands behind craftnet's port, with one session to watch; with `places`, of a player who is counted."""
     metrics = Metrics()
     sources = Sources.of(backend)
+    steady(reactor)
     monitor = Monitor({}, {}, reactor, version="bench")
     revocations = Revocations()
     authority = RevocableAuthority(JwtAuthority(OneKey(from_pem(pem)), reactor), revocations)
@@ -144,6 +146,7 @@ async def redis_backend(port: int) -> RedisBackend:
     from craftnet.providers.redis.backend import RedisBackend
     from craftnet.providers.redis.settings import RedisSettings
 
+    steady(reactor)
     backend = RedisBackend(reactor, RedisSettings(port=port), None)
     backend.service.startService()
     await backend.places.renew()

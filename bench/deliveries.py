@@ -19,6 +19,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
+from craftnet.clocks import Moment
 from craftnet.messages import Status
 from craftnet.model import Progress
 from craftnet.protocols.websocket import frames
@@ -63,7 +64,7 @@ async def measure(watchers: int, count: int) -> None:
         Deferred.fromCoroutine(sources.apply([pause_or_resume(session, number) for session in sessions]))
 
     def make_updates(_: int) -> None:
-        updates[:] = [progress_update(state, now, now) for state in states]
+        updates[:] = [progress_update(state, Moment.agreed(now), now) for state in states]
 
     def delivery(_: int) -> None:
         for protocol, update in zip(opened, updates, strict=True):
@@ -83,7 +84,7 @@ async def measure(watchers: int, count: int) -> None:
         for session in sessions
     ]
     updates: list[Update] = []
-    (payload,) = progress_update(states[0], now, now).json
+    (payload,) = progress_update(states[0], Moment.agreed(now), now).json
     frame = frames.text(payload)
     sockets = [protocol.transport.getHandle() for protocol in opened]
     ways = (

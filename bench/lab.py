@@ -20,6 +20,7 @@ from craftnet.access.development import key_source, mint, random_secret
 from craftnet.access.gate import Gate
 from craftnet.access.limits import Limits
 from craftnet.access.tokens import JwtAuthority
+from craftnet.clocks import steady
 from craftnet.collector import collect_seldom
 from craftnet.events import Event, SessionPause, SessionResume, SessionStart
 from craftnet.hub import Hub
@@ -75,6 +76,7 @@ async def lab(connections: int) -> Lab:
     room_for(connections)
     collect_seldom()  # as the service does.
     secret = random_secret()
+    steady(reactor)
     metrics, backend = Metrics(), MemoryBackend(reactor, MemorySettings())
     sources = Sources.of(backend)
     monitor = Monitor({}, {}, reactor, version="bench")

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from craftnet.access.revocation import CAPACITY
 from craftnet.access.revoked import Revocation
+from craftnet.clocks import steady
 from craftnet.interfaces import IRevocationListener
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.settings import RedisSettings
@@ -45,6 +46,7 @@ class Listener:
 
 async def node(port: int, listener: Listener) -> RedisBackend:
     """One that has loaded."""
+    steady(reactor)
     backend = RedisBackend(reactor, RedisSettings(port=port), None)
     backend.revocations.follow(listener)
     backend.service.startService()

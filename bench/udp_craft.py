@@ -15,6 +15,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from craftnet.clocks import Moment
 from craftnet.messages import Status
 from craftnet.model import Progress, rebase
 from craftnet.positions import Position, Versions
@@ -114,7 +115,7 @@ def bytes_of_a_craft() -> None:
             due.append(NOW + events[0][0])
         now = max(now, min(due))
         if now >= NOW + tick / 10:
-            (message,) = progress_update(session, now).json
+            (message,) = progress_update(session, Moment.agreed(now)).json
             json += len(message) + FRAME_TCP_IP
             tick += 1
         if events and now >= NOW + events[0][0]:

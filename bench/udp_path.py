@@ -31,6 +31,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import LoopingCall, deferLater
 
 from craftnet.addresses import HostPort
+from craftnet.clocks import steady
 from craftnet.collector import collect_seldom
 from craftnet.interfaces import IWatcher
 from craftnet.messages import Status, UdpConnectRequest
@@ -155,6 +156,7 @@ async def service(host: str) -> tuple[float, list[float]]:
     done: Deferred[None] = Deferred()
     feeds = Feeds()
     metrics = Measured(feeds, done)
+    steady(reactor)
     gateway = UdpGateway(HostPort(host, 0), None, feeds, metrics, reactor, heartbeat_ms=int(HEARTBEAT * 1000))
     gateway.privilegedStartService()
     gateway.startService()

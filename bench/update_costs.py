@@ -11,6 +11,7 @@ from functools import partial
 from timeit import repeat
 from uuid import UUID
 
+from craftnet.clocks import Moment
 from craftnet.events import Event, SessionPause
 from craftnet.lifecycle import advance
 from craftnet.messages import Status, to_json
@@ -32,14 +33,14 @@ def main() -> None:
     now, tolerance, here, tally = time.time(), Tolerance(), Position("6c0ffee", 42), Tally()
     state = SessionState(ID, ID, 1, Progress(Status.ACTIVE, 10.0, now, 3600.0), ID, now)
     event = Event(ID, now, now, SessionPause(session_id=ID, pause_reason="player_afk"), ID)
-    update = progress_update(state, now, now, here)
+    update = progress_update(state, Moment.agreed(now), now, here)
     (message,) = update.messages
     octets = to_json(message)
     steps: dict[str, Callable[[], object]] = {
         "life cycle: the next state": lambda: advance(state, event),
         "is a copy misleading (twice each)": lambda: diverges(state.progress, state.progress, now, tolerance),
         "anchor the model anew": lambda: rebase(state.progress, now),
-        "build the update": lambda: progress_update(state, now, now, here),
+        "build the update": lambda: progress_update(state, Moment.agreed(now), now, here),
         "JSON alone": lambda: to_json(message),
         "frame alone": lambda: frames.text(octets),
         **{f"encode and frame: {name}": partial(encoding(name), update) for name in SUPPORTED},

@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 
+from craftnet.clocks import IClock
 from craftnet.epochs import Epochs
 from craftnet.feeds.feed import Feed
 from craftnet.feeds.queue import QueueFeed
@@ -46,7 +46,7 @@ class FeedTable(Generic[AnyFeed]):
         self,
         make: Callable[[UUID, Callable[[UUID, int], None]], AnyFeed],
         counted: Callable[[int], None],
-        clock: IReactorTime,
+        clock: IClock,
         linger: float,
     ) -> None:
         self._make = make
@@ -107,7 +107,7 @@ class Hub:
     def __init__(
         self,
         sources: Sources,
-        clock: IReactorTime,
+        clock: IClock,
         metrics: Metrics,
         *,
         tolerance: Tolerance | None = None,

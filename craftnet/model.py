@@ -3,7 +3,7 @@
 A running craft at *percent* p0, told at *anchor* t0 with *remaining* r0 seconds to go, is at
 p(t) = p0 + (100 − p0) · (t − t0) / r0. Everything else stands still. Completion is only ever told, never extrapolated.
 
-Pure: `now` is an argument, in Unix seconds.
+Pure: `now` is an argument, in seconds of the steady clock, as anchors are (`craftnet.clocks`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Progress(Struct, frozen=True, gc=False):
     Attributes:
         status: what the craft is doing.
         percent: 0–100, at `anchor`.
-        anchor: when `percent` and `remaining` held, Unix seconds.
+        anchor: when `percent` and `remaining` held, on the steady clock, seconds.
         remaining: seconds to go at `anchor`; None when nobody knows.
         quality, target_quality: 1–100, or None.
         failure_reason: why, when `status` is failed.

@@ -20,7 +20,7 @@ class SessionState(Struct, frozen=True, gc=False):
         version: grows by one with every change.
         recipe_id: what is being crafted, if known.
         progress: the model every watcher extrapolates from.
-        accepted: when the event that led here reached this service, Unix seconds.
+        accepted: when the event that led here reached this service, on the steady clock, seconds.
     """
 
     session_id: UUID

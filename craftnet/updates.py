@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from uuid import UUID
 
+from craftnet.clocks import Moment
 from craftnet.messages import (
     CraftingProgressData,
     MaterialNotification,
@@ -33,14 +34,15 @@ class Update:
 
     Attributes:
         state: the new state, for transports that carry states (UDP).
-        accepted: when the event behind it reached this service, Unix seconds; None for a snapshot or a refresh.
+        accepted: when the event behind it reached this service, on the steady clock; None for a snapshot or a refresh.
         at: where the feed is with this; None where there are no positions.
         messages: the contract's messages, for transports that carry those; may be empty.
         conflatable: a newer conflatable update of the same feed makes this one worthless.
         terminal: nothing follows in this feed, and it must not be dropped.
+        ahead: seconds by which dates, which are what others read, are ahead of the clock that the state is on.
     """
 
-    __slots__ = ("_encoded", "accepted", "at", "conflatable", "messages", "state", "terminal")
+    __slots__ = ("_encoded", "accepted", "ahead", "at", "conflatable", "messages", "state", "terminal")
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class Update:
         at: Position | None = None,
         conflatable: bool = False,
         terminal: bool = False,
+        ahead: float = 0.0,
     ) -> None:
         self.state = state
         self.at = at
@@ -58,6 +61,7 @@ class Update:
         self.accepted = accepted
         self.conflatable = conflatable
         self.terminal = terminal
+        self.ahead = ahead
         # Pairs: nearly every feed has watchers of one or two encodings, and there are many feeds.
         self._encoded: tuple[tuple[Encoding, bytes], ...] = ()
 
@@ -81,7 +85,7 @@ Encoding = Callable[[Update], bytes]
 
 
 def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingProgressData:
-    """The model at `now` in the contract's whole numbers: progress rounded down, remaining time rounded up."""
+    """The model at `now` (steady) in the contract's whole numbers: progress rounded down, remaining time rounded up."""
     remaining = remaining_at(progress, now)
     return CraftingProgressData(
         session_id=session_id,
@@ -95,7 +99,7 @@ def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingP
 
 
 def progress_update(
-    state: SessionState, now: float, accepted: float | None = None, at: Position | None = None
+    state: SessionState, now: Moment, accepted: float | None = None, at: Position | None = None
 ) -> Update:
     """A session is somewhere else than its watchers think, or is over. `at` is where the feed is with this."""
     status = state.progress.status
@@ -106,18 +110,24 @@ def progress_update(
         if status is Status.FAILED
         else "progress_update",
         session_id=state.session_id,
-        timestamp=instant(now),
-        progress_data=progress_data(state.session_id, state.progress, now),
+        timestamp=instant(now.wall),
+        progress_data=progress_data(state.session_id, state.progress, now.steady),
         epoch=None if at is None else at.epoch,
         version=None if at is None else at.version,
     )
     return Update(
-        state, (message,), accepted=accepted, at=at, conflatable=not status.terminal, terminal=status.terminal
+        state,
+        (message,),
+        accepted=accepted,
+        at=at,
+        conflatable=not status.terminal,
+        terminal=status.terminal,
+        ahead=now.ahead,
     )
 
 
 def materials_update(
-    change: MaterialsChange, now: float, accepted: float | None = None, at: Position | None = None
+    change: MaterialsChange, now: Moment, accepted: float | None = None, at: Position | None = None
 ) -> Update:
     """A session's materials changed; each notification is a message of its own, all of them at one position."""
 
@@ -125,7 +135,7 @@ def materials_update(
         return WebSocketCraftingMessage(
             type="material_notification",
             session_id=change.state.session_id,
-            timestamp=instant(now),
+            timestamp=instant(now.wall),
             material_data=notification,
             epoch=None if at is None else at.epoch,
             version=None if at is None else at.version,
@@ -136,20 +146,20 @@ def materials_update(
     )
 
 
-def materials_snapshot(state: MaterialsState, now: float, at: Position | None = None) -> Update:
+def materials_snapshot(state: MaterialsState, now: Moment, at: Position | None = None) -> Update:
     """All that is known of a session's materials; the problems that stand are its messages."""
     problems = tuple(material.problem for material in state.materials if material.problem is not None)
     return materials_update(MaterialsChange(state, (), problems), now, None, at)
 
 
 def session_queue_update(
-    session_id: UUID, change: QueueChange, now: float, accepted: float | None = None, at: Position | None = None
+    session_id: UUID, change: QueueChange, now: Moment, accepted: float | None = None, at: Position | None = None
 ) -> Update:
     """Where the player of a crafting feed stands."""
     message = WebSocketCraftingMessage(
         type="queue_status",
         session_id=session_id,
-        timestamp=instant(now),
+        timestamp=instant(now.wall),
         queue_data=change.entry.status,
         epoch=None if at is None else at.epoch,
         version=None if at is None else at.version,
@@ -157,13 +167,13 @@ def session_queue_update(
     return Update(change, (message,), accepted=accepted, at=at)
 
 
-def queue_update(change: QueueChange, now: float, accepted: float | None = None, at: Position | None = None) -> Update:
+def queue_update(change: QueueChange, now: Moment, accepted: float | None = None, at: Position | None = None) -> Update:
     """News for a queue feed."""
     status = change.entry.status
     message = WebSocketQueueMessage(
         type=change.news,
         player_id=status.player_id,
-        timestamp=instant(now),
+        timestamp=instant(now.wall),
         queue_position=status.queue_position,
         estimated_wait_time=status.estimated_wait_seconds,
         station_type=status.station_type,
@@ -173,12 +183,12 @@ def queue_update(change: QueueChange, now: float, accepted: float | None = None,
     return Update(change, (message,), accepted=accepted, at=at)
 
 
-def session_return(session_id: UUID, recovered: bool, now: float, at: Position) -> Update:
+def session_return(session_id: UUID, recovered: bool, now: Moment, at: Position) -> Update:
     """A watcher of a session came back: whether what it missed follows, or the whole state. It has no data."""
     message = WebSocketCraftingMessage(
         type="queue_status",
         session_id=session_id,
-        timestamp=instant(now),
+        timestamp=instant(now.wall),
         epoch=at.epoch,
         version=at.version,
         recovered=recovered,
@@ -186,12 +196,12 @@ def session_return(session_id: UUID, recovered: bool, now: float, at: Position) 
     return Update(None, (message,), at=at)
 
 
-def queue_return(player_id: UUID, recovered: bool, now: float, at: Position) -> Update:
+def queue_return(player_id: UUID, recovered: bool, now: Moment, at: Position) -> Update:
     """The same for a watcher of a player's queues."""
     message = WebSocketQueueMessage(
         type=QueueNews.QUEUE_POSITION,
         player_id=player_id,
-        timestamp=instant(now),
+        timestamp=instant(now.wall),
         epoch=at.epoch,
         version=at.version,
         recovered=recovered,

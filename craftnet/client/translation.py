@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from craftnet.clocks import Moment
 from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged
 from craftnet.state import MaterialsChange, SessionState
@@ -36,7 +37,7 @@ class Translation:
         self._progress, self._offset = event, offset
         ahead = offset or 0.0
         told = SessionState(self._session_id, self._player_id, event.version, event.progress)
-        update = progress_update(told, now + ahead, None, event.at)
+        update = progress_update(told, Moment.agreed(now + ahead), None, event.at)
         ours = replace(event.progress, anchor=event.progress.anchor - ahead)
         return Update(
             replace(told, progress=ours),
@@ -74,4 +75,4 @@ class Translation:
             for material_id in before
             if material_id not in problems
         ]
-        return materials_update(MaterialsChange(state, (), tuple(news)), now + offset, None, event.at)
+        return materials_update(MaterialsChange(state, (), tuple(news)), Moment.agreed(now + offset), None, event.at)

@@ -12,9 +12,9 @@ from itertools import chain
 from uuid import UUID
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from craftnet.clocks import IClock, Moment, moment
 from craftnet.closecodes import CloseCode
 from craftnet.epochs import Epochs
 from craftnet.feeds.returns import Missed, Past, missed
@@ -43,7 +43,7 @@ class Feed(ABC):
         counted: Callable[[UUID, int], None],
         came_back: Callable[[bool], None],
         epochs: Epochs,
-        clock: IReactorTime,
+        clock: IClock,
     ) -> None:
         self._key = key
         self._counted = counted
@@ -114,9 +114,10 @@ class Feed(ABC):
             if self._watchers.get(watcher):  # telling one may make another leave.
                 watcher.deliver(update)
 
-    def told_at(self, change: MaterialsChange | QueueChange) -> float:
-        """When those who were there heard of it, Unix seconds; now, if nobody knows."""
-        return change.accepted or self._clock.seconds()
+    def told_at(self, change: MaterialsChange | QueueChange) -> Moment:
+        """When those who were there heard of it; now, if nobody knows."""
+        now = moment(self._clock)
+        return Moment(change.accepted, now.date(change.accepted)) if change.accepted else now
 
     def end(self, code: CloseCode) -> None:
         """The feed is over: every watcher is told, and none is left."""

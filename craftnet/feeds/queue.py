@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
-from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from craftnet.clocks import IClock, moment
 from craftnet.epochs import Epochs
 from craftnet.feeds.feed import Feed
 from craftnet.feeds.returns import Missed
@@ -32,7 +32,7 @@ class QueueFeed(Feed):
         came_back: Callable[[bool], None],
         epochs: Epochs,
         sources: Sources,
-        clock: IReactorTime,
+        clock: IClock,
     ) -> None:
         super().__init__(player_id, counted, came_back, epochs, clock)
         self._sources = sources
@@ -58,7 +58,7 @@ class QueueFeed(Feed):
 
     def snapshot(self) -> Iterator[Update]:
         """As in `Feed`: one update for each station."""
-        now, at = self._clock.seconds(), self.position
+        now, at = moment(self._clock), self.position
         for entry in self._queue.entries:
             yield queue_update(QueueChange(self._queue, entry, QueueNews.QUEUE_POSITION, True), now, None, at)
 
@@ -74,12 +74,12 @@ class QueueFeed(Feed):
 
     def returned(self, recovered: bool, at: Position) -> Update:
         """As in `Feed`."""
-        return queue_return(self._key, recovered, self._clock.seconds(), at)
+        return queue_return(self._key, recovered, moment(self._clock), at)
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
-        self._queue, now = change.state, self._clock.seconds()
+        self._queue, now = change.state, moment(self._clock)
         past = self.past
         if past is not None:
-            past.queue.keep(change, now)
+            past.queue.keep(change, now.steady)
         self.tell(queue_update(change, now, change.accepted, self.position))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 from msgspec.structs import replace
-from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from craftnet.clocks import IClock, moment
 from craftnet.closecodes import CloseCode
 from craftnet.epochs import Epochs
 from craftnet.errors import NotFound
@@ -48,7 +48,7 @@ class SessionFeed(Feed):
         came_back: Callable[[bool], None],
         epochs: Epochs,
         sources: Sources,
-        clock: IReactorTime,
+        clock: IClock,
         tolerance: Tolerance,
         horizon: float,
     ) -> None:
@@ -106,7 +106,7 @@ class SessionFeed(Feed):
 
     def snapshot(self) -> Iterator[Update]:
         """As in `Feed`: progress, then the queue, then the materials."""
-        now, at = self._clock.seconds(), self.position
+        now, at = moment(self._clock), self.position
         yield from self.newest()
         yield from self._places()
         if self._materials.version:
@@ -117,7 +117,7 @@ class SessionFeed(Feed):
         if self._held is None:
             self._held = self._truth
         if self._held is not None:
-            yield progress_update(self._held, self._clock.seconds(), None, self.position)
+            yield progress_update(self._held, moment(self._clock), None, self.position)
 
     def unheard(self, resume: Position) -> Iterator[Update]:
         """As in `Feed`: over UDP nothing is told of queues."""
@@ -137,7 +137,7 @@ class SessionFeed(Feed):
 
     def returned(self, recovered: bool, at: Position) -> Update:
         """As in `Feed`."""
-        return session_return(self._key, recovered, self._clock.seconds(), at)
+        return session_return(self._key, recovered, moment(self._clock), at)
 
     def refresh(self) -> None:
         """Tell the watchers the truth again if it moves, whether they need it or not."""
@@ -155,25 +155,25 @@ class SessionFeed(Feed):
 
     def materials_changed(self, change: MaterialsChange) -> None:
         """As in `IMaterialListener`."""
-        self._materials, now = change.state, self._clock.seconds()
+        self._materials, now = change.state, moment(self._clock)
         past = self.past
         if past is not None:
-            past.materials.keep(change, now)
+            past.materials.keep(change, now.steady)
         self.tell(materials_update(change, now, change.accepted, self.position))
 
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
-        self._queue, now = change.state, self._clock.seconds()
+        self._queue, now = change.state, moment(self._clock)
         past = self.past
         if past is not None:
-            past.queue.keep(change, now)
+            past.queue.keep(change, now.steady)
         if self._concerns(change.entry):
             self.tell(session_queue_update(self._key, change, now, change.accepted, self.position))
 
     def _places(self) -> Iterator[Update]:
         """Where the session waits, each as if it were news."""
         if self._queue is not None:
-            now, at = self._clock.seconds(), self.position
+            now, at = moment(self._clock), self.position
             for entry in filter(self._concerns, self._queue.entries):
                 change = QueueChange(self._queue, entry, QueueNews.QUEUE_POSITION, True)
                 yield session_queue_update(self._key, change, now, None, at)
@@ -188,6 +188,6 @@ class SessionFeed(Feed):
         return any(diverges(held.progress, truth.progress, at, self._tolerance) for at in (now, now + self._horizon))
 
     def _tell_progress(self, state: SessionState, accepted: float | None) -> None:
-        now = self._clock.seconds()
-        self._held = replace(state, progress=rebase(state.progress, now))
+        now = moment(self._clock)
+        self._held = replace(state, progress=rebase(state.progress, now.steady))
         self.tell(progress_update(self._held, now, accepted, self.position))

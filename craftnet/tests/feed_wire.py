@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 
 from craftnet.access.admission import Admission
@@ -26,7 +25,7 @@ from craftnet.protocols.websocket.subprotocols import JSON
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions
-from craftnet.tests.fakes import TableAuthority
+from craftnet.tests.fakes import SteppedClock, TableAuthority
 from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER, event
 
 SITE = "https://craft.example"
@@ -90,7 +89,7 @@ class FeedServer:
     """Feeds of the memory back end."""
 
     def __init__(self, limits: Limits | None = None, origins: Origins | None = None) -> None:
-        self.clock = Clock()
+        self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.metrics = Metrics()
         self.sources = Sources.of(MemoryBackend(self.clock, MemorySettings()))

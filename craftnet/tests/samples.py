@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from uuid import UUID
 
+from craftnet.clocks import Moment
 from craftnet.events import Event, EventData, EventMaterial, SessionStart
 from craftnet.messages import Status
 from craftnet.model import Progress
@@ -12,6 +13,9 @@ from craftnet.state import SessionState
 
 NOW = 1_800_000_000.0
 """Where clocks of tests start, Unix seconds."""
+
+AT = Moment.agreed(NOW)
+"""The same on both clocks."""
 
 PLAYER = UUID("11111111-1111-4111-8111-111111111111")
 OTHER_PLAYER = UUID("22222222-2222-4222-8222-222222222222")

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.client.feed import Feed, advance, heard
+from craftnet.clocks import Moment
 from craftnet.messages import (
     CraftingProgressData,
     MaterialNotification,
@@ -20,7 +21,7 @@ from craftnet.messages import (
 )
 from craftnet.model import Progress
 from craftnet.state import Material, MaterialsState, QueueChange, QueueEntry, QueueState
-from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION, running
+from craftnet.tests.samples import AT, COPPER, IRON, NOW, PLAYER, SESSION, running
 from craftnet.updates import materials_snapshot, progress_update, session_queue_update
 
 SHORT = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY)
@@ -118,19 +119,20 @@ class StateTests(SynchronousTestCase):
 
     def test_a_state_is_more_exact_than_its_message(self) -> None:
         state = running(percent=12.34)
-        self.assertEqual(advance(Feed(SESSION), progress_update(state, NOW + 1), NOW + 1).progress, state.progress)
+        update = progress_update(state, Moment.agreed(NOW + 1))
+        self.assertEqual(advance(Feed(SESSION), update, NOW + 1).progress, state.progress)
 
     def test_a_snapshot_of_materials_replaces_all_problems(self) -> None:
         feed = after(Feed(SESSION), message("material_notification", material_data=SHORT))
         snapshot = MaterialsState(SESSION, 2, (Material(IRON, 3), Material(COPPER, 0, None, GONE)))
-        self.assertEqual(advance(feed, materials_snapshot(snapshot, NOW), NOW).problems, (GONE,))
+        self.assertEqual(advance(feed, materials_snapshot(snapshot, AT), NOW).problems, (GONE,))
 
     def test_leaving_the_queue(self) -> None:
         entry = QueueEntry(PLACE, 1, NOW)
 
         def told(news: QueueNews, waiting: bool, feed: Feed) -> UUID | None:
             change = QueueChange(QueueState(PLAYER, 1, (entry,) if waiting else ()), entry, news, waiting)
-            queue = advance(feed, session_queue_update(SESSION, change, NOW), NOW).queue
+            queue = advance(feed, session_queue_update(SESSION, change, AT), NOW).queue
             return None if queue is None else queue.player_id
 
         waiting = Feed(SESSION, queue=PLACE)

@@ -17,7 +17,7 @@ from craftnet.client.line import Line
 from craftnet.client.lines import Lines
 from craftnet.messages import instant, to_json
 from craftnet.protocols.udp.conditions import Conditions
-from craftnet.tests.samples import NOW, SESSION, running
+from craftnet.tests.samples import AT, NOW, SESSION, running
 from craftnet.tests.test_client_feed import message, progress
 from craftnet.updates import progress_update
 
@@ -52,7 +52,7 @@ class LinesTests(SynchronousTestCase):
         self.assertEqual((self.out.getvalue().count("\n"), self.out.flushes), (1, 1))
 
     def test_a_state_is_told_as_the_contract_s_message(self) -> None:
-        self.lines(as_json=True).told("udp", progress_update(running(percent=12.5), NOW), Feed(SESSION))
+        self.lines(as_json=True).told("udp", progress_update(running(percent=12.5), AT), Feed(SESSION))
         line = json.loads(self.out.getvalue())
         self.assertEqual(
             (line["type"], line["transport"], line["progress_data"]["progress_percentage"]),

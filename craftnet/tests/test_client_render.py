@@ -14,12 +14,13 @@ from craftnet.client.feed import Feed, advance
 from craftnet.client.interfaces import IObserver
 from craftnet.client.line import Line
 from craftnet.client.render import Screen, picture
+from craftnet.clocks import Moment
 from craftnet.messages import QueueStatusData, Status
 from craftnet.model import Progress
 from craftnet.protocols.udp.conditions import Conditions
 from craftnet.state import SessionState
 from craftnet.tests.fakes import SteppedClock
-from craftnet.tests.samples import NOW, PLAYER, SESSION, running
+from craftnet.tests.samples import AT, NOW, PLAYER, SESSION, running
 from craftnet.tests.test_client_feed import SHORT
 from craftnet.updates import Update, progress_update
 
@@ -93,7 +94,7 @@ class ScreenTests(SynchronousTestCase):
         verifyObject(IObserver, self.screen)
 
     def test_moves_between_messages(self) -> None:
-        update = progress_update(running(percent=40.0), NOW)
+        update = progress_update(running(percent=40.0), AT)
         self.screen.told("udp", update, advance(Feed(SESSION), update, NOW))
         text = self.frames(12)
         for percent in (40.1, 40.5, 41.1):
@@ -102,7 +103,7 @@ class ScreenTests(SynchronousTestCase):
 
     def tell(self, state: SessionState) -> None:
         """It is told now."""
-        update = progress_update(state, self.clock.seconds())
+        update = progress_update(state, Moment.agreed(self.clock.seconds()))
         self.screen.told("udp", update, advance(Feed(SESSION), update, self.clock.seconds()))
 
     def test_says_how_wrong_the_bar_may_be(self) -> None:

@@ -37,7 +37,7 @@ from craftnet.protocols.udp.port import DatagramPort
 from craftnet.protocols.udp.server import UdpServer
 from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsChange, MaterialsState
-from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION, running
+from craftnet.tests.samples import AT, IRON, PLAYER, SESSION, running
 from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
 from craftnet.tests.test_client_feed import SHORT
 from craftnet.tests.test_client_watch import Recorder as Observer
@@ -134,10 +134,10 @@ class UdpTests(TestCase):
 
     async def test_a_session_to_its_end(self) -> None:
         def script(watcher: IWatcher) -> None:
-            watcher.deliver(progress_update(running(), NOW))
+            watcher.deliver(progress_update(running(), AT))
             materials = MaterialsState(SESSION, 1, (Material(IRON, 1, None, SHORT),))
-            watcher.deliver(materials_update(MaterialsChange(materials), NOW))
-            watcher.deliver(progress_update(COMPLETED, NOW))
+            watcher.deliver(materials_update(MaterialsChange(materials), AT))
+            watcher.deliver(progress_update(COMPLETED, AT))
             watcher.ended(CloseCode.NORMAL)
 
         ending = await self.ending(self.transport(self.serve(self.welcome(script))))
@@ -151,7 +151,7 @@ class UdpTests(TestCase):
         rows = (*mixed(190).materials, Material(IRON, 1, None, SHORT))
 
         def script(watcher: IWatcher) -> None:
-            watcher.deliver(materials_update(MaterialsChange(MaterialsState(SESSION, 1, rows)), NOW))
+            watcher.deliver(materials_update(MaterialsChange(MaterialsState(SESSION, 1, rows)), AT))
             watcher.ended(CloseCode.NORMAL)
 
         for name in PACKINGS:
@@ -212,7 +212,7 @@ class UdpTests(TestCase):
 
     async def test_stop(self) -> None:
         link = self.transport(
-            self.serve(self.welcome(lambda watcher: watcher.deliver(progress_update(running(), NOW))))
+            self.serve(self.welcome(lambda watcher: watcher.deliver(progress_update(running(), AT))))
         ).link()
         recorder = Recorder(then=link.stop)
         link.start(recorder)

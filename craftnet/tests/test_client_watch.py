@@ -21,7 +21,7 @@ from craftnet.closecodes import CloseCode
 from craftnet.messages import Status
 from craftnet.positions import Position
 from craftnet.tests.fakes import SteppedClock
-from craftnet.tests.samples import NOW, SESSION, running
+from craftnet.tests.samples import AT, NOW, SESSION, running
 from craftnet.updates import Update, progress_update
 
 
@@ -104,7 +104,7 @@ class Recorder:
 def told(status: Status, reason: str | None = None) -> Update:
     """The session's status."""
     state = running(percent=10.0)
-    return progress_update(replace(state, progress=replace(state.progress, status=status, failure_reason=reason)), NOW)
+    return progress_update(replace(state, progress=replace(state.progress, status=status, failure_reason=reason)), AT)
 
 
 class WatchTests(SynchronousTestCase):
@@ -135,7 +135,7 @@ class WatchTests(SynchronousTestCase):
         self.watch(self.ws)
         link = self.ws.links[0]
         link.open()
-        link.tell(progress_update(running(percent=5.0), NOW))
+        link.tell(progress_update(running(percent=5.0), AT))
         self.assertEqual(self.outcomes, [])
         link.tell(told(Status.COMPLETED))
         self.assertEqual(self.outcomes, [Outcome(Verdict.COMPLETED, "the craft is complete")])
@@ -202,7 +202,7 @@ class WatchTests(SynchronousTestCase):
     def test_contact_renews_patience(self) -> None:
         self.watch(self.ws, patience=6.0)
         self.clock.advance(100.0)
-        self.ws.links[-1].tell(progress_update(running(), NOW))
+        self.ws.links[-1].tell(progress_update(running(), AT))
         self.ws.links[-1].end(lost("gone"))
         self.assertEqual(self.outcomes, [])
 
@@ -217,7 +217,7 @@ class WatchTests(SynchronousTestCase):
         self.udp.links[0].end(lost("silence", elsewhere=True))
         self.clock.advance(0.0)
         self.ws.links[0].open()
-        self.ws.links[0].tell(progress_update(running(percent=3.0), NOW))
+        self.ws.links[0].tell(progress_update(running(percent=3.0), AT))
 
     def test_returns_when_the_preferred_transport_works_again(self) -> None:
         """Without a gap: the other one is left only when this one is open."""
@@ -227,7 +227,7 @@ class WatchTests(SynchronousTestCase):
         self.assertFalse(self.ws.links[0].stopped)
         scout.open()
         self.assertTrue(self.ws.links[0].stopped)
-        scout.tell(progress_update(running(percent=7.0), NOW))
+        scout.tell(progress_update(running(percent=7.0), AT))
         self.assertEqual(self.recorder.events[-2:], [("told", "ws", 3.0), ("told", "udp", 7.0)])
         scout.end(lost("gone"))
         self.clock.advance(1.0)
@@ -236,13 +236,13 @@ class WatchTests(SynchronousTestCase):
     def test_keeps_its_position_from_one_transport_to_the_other(self) -> None:
         here, there = Position("6c0ffee", 41, over_udp=True), Position("6c0ffee", 42)
         self.watch(self.udp, self.ws)
-        self.udp.links[0].tell(progress_update(running(percent=3.0), NOW, None, here))
-        self.udp.links[0].tell(progress_update(running(percent=4.0), NOW))  # wherever that is.
+        self.udp.links[0].tell(progress_update(running(percent=3.0), AT, None, here))
+        self.udp.links[0].tell(progress_update(running(percent=4.0), AT))  # wherever that is.
         self.udp.links[0].end(lost("silence"))
         self.clock.advance(1.0)
         self.udp.links[1].end(lost("no datagram comes through", elsewhere=True))
         self.clock.advance(0.0)
-        self.ws.links[0].tell(progress_update(running(percent=5.0), NOW, None, there))
+        self.ws.links[0].tell(progress_update(running(percent=5.0), AT, None, there))
         self.ws.links[0].end(lost("gone"))
         self.clock.advance(2.0)
         self.assertEqual((self.udp.resumed, self.ws.resumed), ([None, here], [here, there]))
@@ -273,7 +273,7 @@ class WatchTests(SynchronousTestCase):
         self.ws.links[0].end(lost("gone"))
         self.clock.advance(1.0)
         self.assertEqual((len(self.udp.links), len(self.ws.links)), (1, 2))
-        self.ws.links[-1].tell(progress_update(running(percent=3.0), NOW))
+        self.ws.links[-1].tell(progress_update(running(percent=3.0), AT))
         self.assertEqual(
             self.recorder.events,
             [
@@ -300,7 +300,7 @@ class WatchTests(SynchronousTestCase):
     def test_an_observer_that_fails_ends_the_watch(self) -> None:
         self.watch(self.ws)
         self.recorder.error = BrokenPipeError()
-        self.ws.links[0].tell(progress_update(running(), NOW))
+        self.ws.links[0].tell(progress_update(running(), AT))
         self.assertTrue(self.ws.links[0].stopped)
         self.failureResultOf(self.watching.addBoth(lambda _: self.outcomes[0]), BrokenPipeError)
 

@@ -27,7 +27,7 @@ from craftnet.messages import Status, to_json
 from craftnet.positions import Position
 from craftnet.protocols.websocket.compression import NEWEST, dictionary, pack
 from craftnet.protocols.websocket.subprotocols import LZ4
-from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION, running
+from craftnet.tests.samples import AT, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
 from craftnet.tests.test_client_feed import message, progress
 from craftnet.updates import Update, progress_update
@@ -174,7 +174,7 @@ class WebSocketTests(TestCase):
         self.assertTrue(ending.reason.startswith("cannot connect: "))
 
     async def test_junk(self) -> None:
-        stranger = to_json(progress_update(running(OTHER_SESSION), NOW).messages[0])
+        stranger = to_json(progress_update(running(OTHER_SESSION), AT).messages[0])
         for junk in (b"{", b"[]", b'{"type":"progress_update"}', stranger, b'{"x":' + b"[" * 60_000):
             ending = await self.ending(self.serve(Play([junk, PROGRESS])))
             self.assertEqual(ending, Ending(Kind.LOST, "the server sent what is no message of this session"))

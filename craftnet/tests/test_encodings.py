@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
+from craftnet.clocks import Moment
 from craftnet.messages import (
     ChangeType,
     MaterialChange,
@@ -26,7 +27,7 @@ from craftnet.protocols.websocket.compression import MAX_SIZE, unpack
 from craftnet.protocols.websocket.encodings import encoding
 from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4
 from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState
-from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION, running
+from craftnet.tests.samples import AT, IRON, NOW, PLAYER, SESSION, running
 from craftnet.updates import Update, materials_update, progress_update, queue_return, queue_update
 
 HERE = Position("6c0ffee", Versions(2**32, queue=5).packed)
@@ -39,11 +40,11 @@ MATERIALS = MaterialsChange(MaterialsState(SESSION, 2, (), NOW), (CHANGE,), (SHO
 FAILED = replace(running(), progress=replace(running().progress, status=Status.FAILED, failure_reason="timeout"))
 
 ALL = (
-    progress_update(running(), NOW, NOW, HERE),
-    progress_update(FAILED, NOW, NOW, HERE),
-    materials_update(MATERIALS, NOW, NOW, HERE),
-    queue_update(QueueChange(QueueState(PLAYER, 1, (PLACE,)), PLACE, QueueNews.QUEUE_POSITION, True), NOW, NOW, HERE),
-    queue_return(PLAYER, True, NOW, HERE),
+    progress_update(running(), AT, NOW, HERE),
+    progress_update(FAILED, AT, NOW, HERE),
+    materials_update(MATERIALS, AT, NOW, HERE),
+    queue_update(QueueChange(QueueState(PLAYER, 1, (PLACE,)), PLACE, QueueNews.QUEUE_POSITION, True), AT, NOW, HERE),
+    queue_return(PLAYER, True, AT, HERE),
 )
 
 
@@ -89,7 +90,7 @@ class EncodingTests(SynchronousTestCase):
 
     def test_too_long_for_lz4(self) -> None:
         """It goes as it is."""
-        update = progress_update(replace(FAILED, progress=replace(FAILED.progress, failure_reason="x" * MAX_SIZE)), NOW)
+        update = progress_update(replace(FAILED, progress=replace(FAILED.progress, failure_reason="x" * MAX_SIZE)), AT)
         self.assertEqual(frames_of(update, LZ4), [(Opcode.TEXT, update.json[0])])
 
     def test_progress_record(self) -> None:
@@ -97,11 +98,17 @@ class EncodingTests(SynchronousTestCase):
         state = replace(running(percent=12.34), progress=replace(running(percent=12.34).progress, quality=7))
         for status, flags in ((Status.ACTIVE, ProgressFlags(0)), (Status.PAUSED, ProgressFlags.PAUSED)):
             told = replace(state, progress=replace(state.progress, status=status))
-            ((opcode, octets),) = frames_of(progress_update(told, NOW + 9, NOW, HERE), BINARY)
+            ((opcode, octets),) = frames_of(progress_update(told, Moment.agreed(NOW + 9), NOW, HERE), BINARY)
             record = decode_progress(octets)
             self.assertEqual((opcode, record.sequence, record.timestamp_ms), (Opcode.BINARY, 5, int(NOW * 1000)))
             self.assertEqual((record.percent, record.remaining, record.quality), (12.34, 60.0, 7))
             self.assertEqual((record.session_id, record.flags), (SESSION, flags))
+
+    def test_the_time_of_a_progress_record_is_a_date(self) -> None:
+        """Of where the craft was, by the system's clock, which was set since the process started."""
+        update = progress_update(running(), Moment(NOW + 9, NOW + 9 - 3600), NOW, HERE)
+        ((_, octets),) = frames_of(update, BINARY)
+        self.assertEqual(decode_progress(octets).timestamp_ms, int((NOW - 3600) * 1000))
 
     def test_materials_record(self) -> None:
         """The changes, which JSON does not tell, and then what it does tell."""
@@ -116,6 +123,6 @@ class EncodingTests(SynchronousTestCase):
     def test_what_no_record_has_room_for(self) -> None:
         """It is told in JSON."""
         far = replace(running(), progress=replace(running().progress, anchor=1e15))
-        update = progress_update(far, NOW, NOW, HERE)
+        update = progress_update(far, AT, NOW, HERE)
         self.assertEqual([opcode for opcode, _ in frames_of(update, BINARY)], [Opcode.TEXT])
         self.assertEqual(msgspec.json.decode(update.json[0])["type"], "progress_update")

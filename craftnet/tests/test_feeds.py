@@ -25,6 +25,7 @@ from craftnet.messages import (
     Status,
     WebSocketCraftingMessage,
     WebSocketQueueMessage,
+    instant,
 )
 from craftnet.model import Tolerance
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
@@ -313,6 +314,17 @@ class ChangeTests(SessionFeedTestCase):
         (update,) = self.watcher.updates
         assert isinstance(update.state, SessionState)
         self.assertEqual((update.state.version, update.state.progress.percent), (2, 50.4))
+
+    def test_a_clock_that_is_set_moves_no_bar(self) -> None:
+        """Of those who watch, and of those who come; messages are dated by the clock as it is set."""
+        for step in (-3600.0, 7200.0):
+            self.clock.step(step)
+            self.clock.advance(15.0)
+            self.watched.refresh()
+            newcomer = self.joined(self.watched)
+            for update in (self.watcher.updates[-1], newcomer.updates[0]):
+                self.assertEqual(progress_of(update)[0], round((self.clock.seconds() - NOW) / 0.6))
+                self.assertEqual(update.messages[0].timestamp, instant(self.clock.wall()))
 
     def test_refresh_leaves_alone_what_stands(self) -> None:
         self.happen(event(pause(), NOW))

@@ -22,7 +22,7 @@ from craftnet.protocols.udp.grants import MOST
 from craftnet.protocols.udp.initiator import Closed, Event, Initiator
 from craftnet.protocols.udp.keys import SessionToken
 from craftnet.tests.fakes import SteppedClock
-from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
+from craftnet.tests.samples import AT, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.test_udp_server import FakeTransport
 from craftnet.tests.udp_lab import CLIENT, table
 from craftnet.updates import Update, materials_snapshot, progress_update
@@ -41,9 +41,9 @@ class Sessions:
         if session_id == MISSING:
             return fail(NotFound("No such session."))
         self.watchers.setdefault(session_id, []).append(watcher)
-        watcher.deliver(progress_update(running(session_id), NOW))
+        watcher.deliver(progress_update(running(session_id), AT))
         if session_id == SESSION:
-            watcher.deliver(materials_snapshot(table(), NOW))
+            watcher.deliver(materials_snapshot(table(), AT))
         return succeed(None)
 
     def unwatch_session(self, session_id: UUID, watcher: IWatcher) -> None:
@@ -56,7 +56,7 @@ class Sessions:
     def tell(self, session_id: UUID, percent: float) -> None:
         """The session is there now, by an event of a millisecond ago."""
         for watcher in self.watchers[session_id]:
-            update = progress_update(running(session_id, percent=percent), NOW)
+            update = progress_update(running(session_id, percent=percent), AT)
             watcher.deliver(Update(update.state, update.messages, accepted=NOW - 0.001))
 
 

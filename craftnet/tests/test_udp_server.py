@@ -43,7 +43,7 @@ from craftnet.protocols.udp.port import Sender
 from craftnet.protocols.udp.server import UdpServer
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.fakes import SteppedClock
-from craftnet.tests.samples import IRON, NOW, OTHER_SESSION, PLAYER, SESSION, running
+from craftnet.tests.samples import AT, IRON, NOW, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.udp_lab import CLIENT, HEARTBEAT, Lab, table
 from craftnet.updates import Update, materials_snapshot, progress_update
 
@@ -62,8 +62,8 @@ class OneSession:
         if session_id != SESSION:
             return fail(NotFound("No such session."))
         self.watchers.append(watcher)
-        watcher.deliver(progress_update(running(), NOW))
-        watcher.deliver(materials_snapshot(table(), NOW))
+        watcher.deliver(progress_update(running(), AT))
+        watcher.deliver(materials_snapshot(table(), AT))
         return self.answer()
 
     def unwatch_session(self, session_id: UUID, watcher: IWatcher) -> None:
@@ -134,7 +134,7 @@ class ShellTests(SynchronousTestCase):
 
     def test_an_update_is_measured_from_its_event(self) -> None:
         self._connect()
-        update = progress_update(running(percent=50.0), NOW)
+        update = progress_update(running(percent=50.0), AT)
         self.feeds.watchers[0].deliver(Update(update.state, update.messages, accepted=NOW - 0.25))
         self.assertEqual(self._metric("craftnet_event_to_delivery_seconds_sum", transport="udp"), 0.25)
         (datagram,) = self.transport.taken()
@@ -150,7 +150,7 @@ class ShellTests(SynchronousTestCase):
     def test_a_state_beyond_the_protocol_ends_the_connection_and_raises_nothing(self) -> None:
         self._connect()
         rows = tuple(Material(IRON) for _ in range(65_536))
-        self.feeds.watchers[0].deliver(materials_snapshot(MaterialsState(SESSION, 2, rows), NOW))
+        self.feeds.watchers[0].deliver(materials_snapshot(MaterialsState(SESSION, 2, rows), AT))
         (event,) = self._deliver(Output([], []))[:1] or self._settle()
         self.assertEqual(event, Closed(CloseReason.INTERNAL_ERROR))
 
@@ -171,7 +171,7 @@ class ShellTests(SynchronousTestCase):
         self.assertEqual(self._settle(), [Closed(CloseReason.ENDED)])
         self.assertEqual(self.feeds.watchers, [])
         self.assertEqual(self._metric("craftnet_connections", transport="udp"), 0)
-        watcher.deliver(progress_update(running(), NOW))
+        watcher.deliver(progress_update(running(), AT))
         watcher.ended(CloseCode.NORMAL)
         self.assertEqual(self.transport.taken(), [])
 
@@ -218,7 +218,7 @@ class ShellTests(SynchronousTestCase):
         ]
         for number, error in enumerate(errors, 1):
             self.transport.error = error
-            self.feeds.watchers[0].deliver(progress_update(running(percent=number), NOW))
+            self.feeds.watchers[0].deliver(progress_update(running(percent=number), AT))
         self.assertEqual(self._metric("craftnet_datagrams_total", outcome="unsent"), len(errors))
 
     def test_a_fault_of_ours_is_not_logged_for_every_datagram(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.clocks import Moment
 from craftnet.messages import (
     HealthResponse,
     HealthStatus,
@@ -22,7 +23,7 @@ from craftnet.messages import (
 )
 from craftnet.model import Progress
 from craftnet.state import Material, MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState
-from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, SESSION, running
+from craftnet.tests.samples import AT, COPPER, IRON, NOW, PLAYER, SESSION, running
 from craftnet.updates import (
     Update,
     health_update,
@@ -52,7 +53,7 @@ def shapes(update: Update) -> list[dict[str, Any]]:
 class ProgressTests(SynchronousTestCase):
     def test_running(self) -> None:
         state = running()
-        update = progress_update(state, NOW + 15.5, NOW + 15)
+        update = progress_update(state, Moment.agreed(NOW + 15.5), NOW + 15)
         self.assertIs(update.state, state)
         self.assertEqual((update.accepted, update.conflatable, update.terminal), (NOW + 15, True, False))
         (shape,) = shapes(update)
@@ -71,10 +72,17 @@ class ProgressTests(SynchronousTestCase):
             },
         )
 
+    def test_the_date_is_the_system_s_and_the_progress_is_not(self) -> None:
+        """The system's clock was set back by an hour since the process started."""
+        update = progress_update(running(), Moment(NOW + 15.5, NOW + 15.5 - 3600))
+        (shape,) = shapes(update)
+        self.assertEqual(shape["timestamp"], "2027-01-15T07:00:15.500Z")
+        self.assertEqual(shape["progress_data"]["progress_percentage"], 25)
+
     def test_ends(self) -> None:
         for status, kind in ((Status.COMPLETED, "crafting_complete"), (Status.FAILED, "crafting_failed")):
             state = replace(running(), progress=Progress(status, 40.0, NOW, 0.0, failure_reason="why"))
-            update = progress_update(state, NOW)
+            update = progress_update(state, AT)
             self.assertEqual((update.conflatable, update.terminal), (False, True))
             (shape,) = shapes(update)
             self.assertEqual((shape["type"], shape["progress_data"]["status"]), (kind, status.value))
@@ -82,7 +90,7 @@ class ProgressTests(SynchronousTestCase):
 
     def test_standing(self) -> None:
         for status in (Status.PAUSED, Status.INTERRUPTED):
-            update = progress_update(replace(running(), progress=Progress(status, 40.0, NOW, 5.0)), NOW)
+            update = progress_update(replace(running(), progress=Progress(status, 40.0, NOW, 5.0)), AT)
             self.assertEqual((update.conflatable, update.terminal), (True, False))
             self.assertEqual(shapes(update)[0]["type"], "progress_update")
 
@@ -106,7 +114,7 @@ class MaterialTests(SynchronousTestCase):
 
     def test_one_message_for_each_notification(self) -> None:
         change = MaterialsChange(self.STATE, (), (SHORT, POOR), NOW)
-        update = materials_update(change, NOW + 1, NOW)
+        update = materials_update(change, Moment.agreed(NOW + 1), NOW)
         self.assertIs(update.state, change)
         self.assertEqual((update.accepted, update.conflatable, update.terminal), (NOW, False, False))
         self.assertEqual([shape["type"] for shape in shapes(update)], ["material_notification"] * 2)
@@ -115,10 +123,10 @@ class MaterialTests(SynchronousTestCase):
         self.assertEqual(shapes(update)[0]["material_data"], wanted)
 
     def test_change_alone_has_no_message(self) -> None:
-        self.assertEqual(materials_update(MaterialsChange(self.STATE), NOW).json, ())
+        self.assertEqual(materials_update(MaterialsChange(self.STATE), AT).json, ())
 
     def test_snapshot_tells_the_problems_that_stand(self) -> None:
-        update = materials_snapshot(self.STATE, NOW)
+        update = materials_snapshot(self.STATE, AT)
         assert isinstance(update.state, MaterialsChange)
         self.assertIs(update.state.state, self.STATE)
         self.assertIsNone(update.accepted)
@@ -129,7 +137,7 @@ class QueueTests(SynchronousTestCase):
     CHANGE = QueueChange(QueueState(PLAYER, 1, (ENTRY,)), ENTRY, QueueNews.PRIORITY_BOOST, True, NOW)
 
     def test_in_a_queue_feed(self) -> None:
-        update = queue_update(self.CHANGE, NOW, NOW)
+        update = queue_update(self.CHANGE, AT, NOW)
         self.assertIs(update.state, self.CHANGE)
         self.assertEqual((update.accepted, update.conflatable, update.terminal), (NOW, False, False))
         self.assertEqual(
@@ -147,7 +155,7 @@ class QueueTests(SynchronousTestCase):
         )
 
     def test_in_a_crafting_feed(self) -> None:
-        update = session_queue_update(SESSION, self.CHANGE, NOW, NOW)
+        update = session_queue_update(SESSION, self.CHANGE, AT, NOW)
         self.assertEqual((update.accepted, update.conflatable, update.terminal), (NOW, False, False))
         (shape,) = shapes(update)
         self.assertEqual((shape["type"], shape["session_id"]), ("queue_status", str(SESSION)))
@@ -176,7 +184,7 @@ class HealthTests(SynchronousTestCase):
 class EncodingTests(SynchronousTestCase):
     def test_encoded_once(self) -> None:
         """For each encoding."""
-        update, calls = progress_update(running(), NOW), []
+        update, calls = progress_update(running(), AT), []
 
         def first(encoded: Update) -> bytes:
             calls.append(encoded)

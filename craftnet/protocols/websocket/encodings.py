@@ -44,7 +44,7 @@ def _binary(update: Update) -> bytes:
     try:
         match update.state:
             case SessionState() as state if state.progress.status in _FLAGS:
-                return frames.binary(encode_progress(_progress_record(state, sequence)))
+                return frames.binary(encode_progress(_progress_record(state, update.ahead, sequence)))
             case MaterialsChange(state=materials, changes=changes) if changes:
                 record = MaterialsRecord(sequence, int(materials.told * 1000), materials.session_id, changes)
                 return frames.binary(encode_materials(record)) + _json(update)
@@ -53,12 +53,12 @@ def _binary(update: Update) -> bytes:
     return _json(update)
 
 
-def _progress_record(state: SessionState, sequence: int) -> ProgressRecord:
-    """The model itself: where the craft was at its anchor, which is the record's time."""
+def _progress_record(state: SessionState, ahead: float, sequence: int) -> ProgressRecord:
+    """The model itself: where the craft was at its anchor, the date of which is the record's time."""
     progress = state.progress
     return ProgressRecord(
         sequence,
-        int(progress.anchor * 1000),
+        int((progress.anchor + ahead) * 1000),
         state.session_id,
         progress.percent,
         progress.remaining,

@@ -112,27 +112,56 @@ class UnsupportedMediaType(Refusal):
     label = "unsupported_media_type"
 
 
+class TargetTooLong(Refusal):
+    """The request target is longer than the server reads, in bytes."""
+
+    status = 414
+    label = "target_too_long"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request target is longer than {limit} bytes.", details={"limit": limit})
+
+
 class UpgradeRequired(Refusal):
-    """A WebSocket route was asked for without an Upgrade header."""
+    """A WebSocket route was asked for without an Upgrade header, or for another version of the protocol."""
 
     status = 426
     label = "upgrade_required"
 
-    def __init__(self) -> None:
+    def __init__(self, message: str = "This route is a WebSocket: ask for it with an Upgrade header.") -> None:
         super().__init__(
-            "This route is a WebSocket: ask for it with an Upgrade header.",
-            headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+            message, headers={"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
         )
 
 
 class HeadersTooLarge(Refusal):
-    """The request head is longer than the server reads."""
+    """The request head, or what comes with the chunks of a body, is longer than the server reads."""
 
     status = 431
     label = "headers_too_large"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The request head is longer than {limit} bytes.", details={"limit": limit})
+    def __init__(self, message: str, limit: int) -> None:
+        super().__init__(message, details={"limit": limit})
+
+
+class CodingNotImplemented(Refusal):
+    """The request has a transfer coding that the server cannot undo."""
+
+    status = 501
+    label = "coding_not_implemented"
+
+    def __init__(self) -> None:
+        super().__init__("The only transfer coding that is taken is chunked.")
+
+
+class VersionNotSupported(Refusal):
+    """The request is of another major version of HTTP."""
+
+    status = 505
+    label = "version_not_supported"
+
+    def __init__(self) -> None:
+        super().__init__("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
 
 
 class TooManyRequests(Refusal):

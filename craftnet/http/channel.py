@@ -1,5 +1,5 @@
-"""twisted.web's server, held to the contract: its own refusals in the contract's shape, bounded bodies, bounded waits,
-and a way out for a WebSocket handshake that comes on a kept-alive connection."""
+"""twisted.web's server, held to the contract: heads and chunks are read by our readers in front of it, bodies and waits
+are bounded, refusals have the contract's shape, and a WebSocket handshake on a kept-alive connection has a way out."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any, cast
 
-from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime, ITransport
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IPushProducer, IReactorTime, ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
-from craftnet.errors import BadRequest, BodyTooLarge, HeadersTooLarge, Refusal, Unauthorized
-from craftnet.http.exchange import final_octets, refused
+from craftnet.errors import BadRequest, BodyTooLarge, Refusal, Unauthorized
+from craftnet.http.chunks import ChunkedBody
+from craftnet.http.exchange import EVERYWHERE, final_octets, reason_phrase, refused
 from craftnet.http.handover import hand_over
-from craftnet.http.heads import check, origin_form, rebuilt
+from craftnet.http.heads import FIELD_LIMIT, Head, parse, too_long
 from craftnet.http.lingering import Lingering
 from craftnet.http.lobby import Lobby
 from craftnet.observe.metrics import Metrics
 
 
+@implementer(IHalfCloseableProtocol)
 class Channel(HTTPChannel):
     """One HTTP/1 connection.
 
@@ -36,8 +40,163 @@ class Channel(HTTPChannel):
     lobby: Lobby
     upgrade: Callable[[ITransport, bytes], None] | None = None
 
+    delimiter = b"\n"  # so that a line without CR is seen at once, and not waited for.
+    totalHeadersSize = 4 * HTTPChannel.totalHeadersSize  # twisted.web counts again what was bounded before.
+    maxHeaders = FIELD_LIMIT + 1
+
+    _head: Head
+    _body: ChunkedBody | None = None
+    _empty_lines = 0
+    _answering = False
+    _half_closed = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[bytes] = []
+
     def resetTimeout(self) -> None:
         """Not with every octet: a client that drips has as long for a request as an idle one may wait for the next."""
+
+    # What comes in
+
+    def lineReceived(self, line: bytes) -> None:
+        """Collect the lines of a head."""
+        if self.transport is None:
+            return  # refused; what the same read brought is thrown away.
+        if not line.endswith(b"\r"):
+            self._lines.append(line)
+            self.refuse(BadRequest("A line of the request head does not end in CR LF."))
+        elif line != b"\r":
+            self._lines.append(line[:-1])
+            if sum(map(len, self._lines)) + 2 * len(self._lines) > self.MAX_LENGTH:
+                self.refuse(too_long(b"\r\n".join(self._lines), self.MAX_LENGTH))
+        elif self._lines or self._empty_lines:
+            self._read_head()
+        else:
+            self._empty_lines += 1  # RFC 9112 section 2.2: overlook an empty line.
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line that is longer than a whole head may be."""
+        self._lines.append(line)
+        self.refuse(too_long(b"\r\n".join(self._lines), self.MAX_LENGTH))
+
+    def _read_head(self) -> None:
+        """Read what was collected; twisted.web gets it as it was understood, and never sees Transfer-Encoding."""
+        try:
+            self._head = head = parse(b"\r\n".join(self._lines))
+        except Refusal as refusal:
+            self.refuse(refusal)
+            return
+        self._lines, self._empty_lines = [], 0
+        if head.handshake and self.upgrade is not None:
+            transport, rest = self.release()
+            self.upgrade(transport, head.octets + rest)
+            return
+        for line in head.lines:
+            super().lineReceived(line)
+        if head.length:
+            super().lineReceived(b"Content-Length: %d" % head.length)
+        super().lineReceived(b"")
+
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        """Whether another request may follow; twisted.web overlooks `close` beside other options."""
+        return self._head.persistent
+
+    def allHeadersReceived(self) -> None:
+        """Refuse a body that says it is too long before any of it is read."""
+        if self._head.length is None:
+            self.length = None
+            self._body = ChunkedBody()
+        refusal = self.too_long(self.requests[-1], self.length or 0)
+        if refusal is not None:
+            self.refuse(refusal)
+        else:
+            super().allHeadersReceived()
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Read a body, or keep what comes while a request is answered."""
+        if self.transport is None:
+            return
+        if self._body is None:
+            super().rawDataReceived(data)
+            return
+        try:
+            part = self._body.feed(data)
+        except Refusal as refusal:
+            self.refuse(refusal)
+            return
+        if part:
+            self.requests[-1].handleContentChunk(part)
+        rest = self._body.rest
+        if rest is not None and self.transport is not None:
+            self._body = None
+            self.allContentReceived()
+            self._go_on(rest)
+
+    def _go_on(self, rest: bytes) -> None:
+        """Read what followed a body: it waits while the request is answered, or is the next one already."""
+        if self.line_mode:
+            self.setLineMode(rest)
+        elif rest:
+            self.rawDataReceived(rest)
+
+    def allContentReceived(self) -> None:
+        """Go on, unless the body was refused in the middle."""
+        if self.transport is not None:
+            super().allContentReceived()
+
+    def too_long(self, request: Request, length: int) -> Refusal | None:
+        """Why a body of this length is refused, if it is: from somebody without a token only short ones are taken."""
+        if length > self.site.body_limit:
+            return BodyTooLarge(self.site.body_limit)
+        if length > self.site.anonymous_limit and not request.requestHeaders.hasHeader(b"Authorization"):
+            return Unauthorized("This needs a bearer token.")
+        return None
+
+    # What goes out
+
+    def answering(self) -> None:
+        """A request is there as a whole."""
+        self._answering = True
+        self.lobby.leave(self.transport)
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        """Begin a response. (twisted.web repeats the client's version, and has no reason phrase for newer codes.)"""
+        if self.site.draining:
+            self.persistent = False
+        if not self.persistent:
+            options = [option for option in headers.getRawHeaders(b"Connection", []) if option.lower() != b"close"]
+            headers.setRawHeaders(b"Connection", [*options, b"close"])
+        for name, value in EVERYWHERE.items():
+            headers.setRawHeaders(name.encode(), [value.encode()])
+        super().writeHeaders(b"HTTP/1.1", code, reason_phrase(int(code)).encode(), headers)
+
+    def requestDone(self, request: Request) -> None:
+        """One is answered: wait for the next, unless it is there already, or none can come."""
+        self._answering = False
+        if self.transport is not None:
+            self.lobby.enter(self.transport)
+        super().requestDone(request)
+        if self._half_closed and not self._answering and self.transport is not None:
+            self.loseConnection()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer in the contract's shape, read no further, and close."""
+        if self.transport is not None:
+            head = b"\r\n".join(self._lines) if self._lines or not self.requests else self._head.octets
+            transport, _ = self.release()
+            self.site.turn_away(transport, refusal, head)
+
+    # The end
+
+    def readConnectionLost(self) -> None:
+        """The client has closed its half (RFC 9112 section 9.6): what it asked before is answered."""
+        self._half_closed = True
+        if not self._answering:
+            self.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """As in `IHalfCloseableProtocol`. This protocol never closes only its own half."""
 
     def release(self) -> tuple[ITransport, bytes]:
         """Let go of the connection for good; answers it, and what was read but not used."""
@@ -52,60 +211,14 @@ class Channel(HTTPChannel):
         self.requests.clear()
         return transport, self.clearLineBuffer()
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer in the contract's shape, read no further, and close."""
-        if self.transport is not None:
-            transport, _ = self.release()
-            self.site.turn_away(transport, refusal)
-
-    def requestDone(self, request: Request) -> None:
-        """One is answered: wait for the next, unless it is there already."""
-        if self.transport is not None:
-            self.lobby.enter(self.transport)
-        super().requestDone(request)
-
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
         self.lobby.leave(self.transport)
         super().connectionLost(reason)
 
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """A line that is longer than a whole head may be."""
-        self.refuse(HeadersTooLarge(self.totalHeadersSize))
-
-    def _respondToBadRequestAndDisconnect(self) -> None:
-        # A private method, but the one place where HTTPChannel writes its bare "400 Bad Request". Rewriting what passes
-        # through the transport, or checking all of HTTP's framing before it, would be more to go wrong. Should Twisted
-        # rename it, clients get the bare 400 again, and a test says so.
-        if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
-            self.refuse(HeadersTooLarge(self.totalHeadersSize))
-        else:
-            self.refuse(BadRequest("This is not an HTTP request."))
-
-    def allHeadersReceived(self) -> None:
-        """Refuse a body that says it is too long before any of it is read."""
-        refusal = None if self.length is None else self.too_long(self.requests[-1], self.length)
-        if refusal is not None:
-            self.refuse(refusal)
-        else:
-            super().allHeadersReceived()
-
-    def too_long(self, request: Request, length: int) -> Refusal | None:
-        """Why a body of this length is refused, if it is: from somebody without a token only short ones are taken."""
-        if length > self.site.body_limit:
-            return BodyTooLarge(self.site.body_limit)
-        if length > self.site.anonymous_limit and not request.requestHeaders.hasHeader(b"Authorization"):
-            return Unauthorized("This needs a bearer token.")
-        return None
-
-    def allContentReceived(self) -> None:
-        """Go on, unless the body was refused in the middle."""
-        if self.transport is not None:
-            super().allContentReceived()
-
 
 class CheckedRequest(Request):
-    """One request: its head is checked before it is routed, its body is bounded and kept in memory."""
+    """One request: its body is bounded and kept in memory."""
 
     channel: Channel
     content: BytesIO
@@ -121,24 +234,10 @@ class CheckedRequest(Request):
         else:
             super().handleContentChunk(data)
 
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """The request is there as a whole."""
-        super().requestReceived(command, origin_form(path), version)
-
     def process(self) -> None:
-        """Check the head; then it is a handshake, or it is routed."""
-        self.channel.lobby.leave(self.channel.transport)
-        head = rebuilt(self.method, self.uri, self.clientproto, self.requestHeaders.getAllRawHeaders())
-        try:
-            check(head)
-        except Refusal as refusal:
-            self.channel.refuse(refusal)
-            return
-        if head.handshake and self.channel.upgrade is not None:
-            transport, rest = self.channel.release()
-            self.channel.upgrade(transport, head.octets + rest)
-        else:
-            super().process()
+        """The request is there as a whole: it is routed."""
+        self.channel.answering()
+        super().process()
 
 
 class LimitedSite(Site):
@@ -148,6 +247,9 @@ class LimitedSite(Site):
         body_limit: the longest body taken, in bytes.
         anonymous_limit: the longest without an Authorization header; None: as long as any.
         idle: seconds a connection may wait for, or take over, its next request.
+
+    Attributes:
+        draining: whether the server stops, and asks clients to go elsewhere.
     """
 
     protocol = Channel  # type: ignore[assignment]  # Twisted's type names its own proxy, for HTTP/2, which is not spoken.
@@ -169,6 +271,7 @@ class LimitedSite(Site):
         self.body_limit = body_limit
         self.anonymous_limit = body_limit if anonymous_limit is None else anonymous_limit
         self._metrics = metrics
+        self.draining = False
 
     def channel(
         self, address: IAddress, lobby: Lobby, upgrade: Callable[[ITransport, bytes], None] | None = None
@@ -179,20 +282,23 @@ class LimitedSite(Site):
         channel.upgrade = upgrade
         return channel
 
-    def turn_away(self, transport: ITransport, refusal: Refusal) -> None:
-        """Refuse whoever is at the other end, and close."""
+    def turn_away(self, transport: ITransport, refusal: Refusal, head: bytes) -> None:
+        """Refuse whoever is at the other end, and close; `head` is what was read of the request."""
         self._metrics.refused(refusal.label)
-        hand_over(transport, Lingering(final_octets(refused(refusal), self.reactor.seconds()), self.reactor))
+        answer = final_octets(refused(refusal), self.reactor.seconds(), bodiless=head.startswith(b"HEAD "))
+        hand_over(transport, Lingering(answer, self.reactor))
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Where a body is kept: in memory, because it is bounded. (Twisted would use a file for the longer ones.)"""
         return BytesIO()
 
     def startFactory(self) -> None:
-        """There is no access log, and so no log file and no timer for its dates: metrics count requests refused."""
+        """Connections are kept alive. (There is no access log, and so no log file and no timer for its dates.)"""
+        self.draining = False
 
     def stopFactory(self) -> None:
-        """As in `startFactory`."""
+        """The port is closed: every response from now on is its connection's last."""
+        self.draining = True
 
     def log(self, request: object) -> None:
-        """As in `startFactory`. A URL might also hold what must not be logged."""
+        """There is no access log: metrics count refusals, and a URL might hold what must not be logged."""

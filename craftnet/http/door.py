@@ -1,7 +1,8 @@
 """The door: one port for HTTP and WebSocket.
 
 It reads a connection's first request head, gives the connection to the protocol that is asked for, and is gone. So an
-upgraded connection carries nothing of the HTTP machinery, which would cost it half as much memory again.
+upgraded connection carries nothing of the HTTP machinery, which would cost it half as much memory again. Whoever comes
+next gets the head as the door understood it, not as it was sent.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from craftnet.errors import HeadersTooLarge, Refusal
+from craftnet.errors import BadRequest, Refusal
 from craftnet.http.channel import LimitedSite
+from craftnet.http.exchange import CONTINUE
 from craftnet.http.handover import hand_over
-from craftnet.http.heads import END, Head, check, parse
+from craftnet.http.heads import BARE_LINE_FEED, END, Head, parse, too_long
 from craftnet.http.lobby import Lobby
 
 
@@ -50,26 +52,25 @@ class Door:
         self._octets += data
         start = 2 if self._octets.startswith(b"\r\n") else 0  # RFC 9112 section 2.2: overlook an empty line.
         end = self._octets.find(END, start)
-        if (end if end >= 0 else len(self._octets)) - start > self._factory.head_limit:
+        head = bytes(self._octets[start:] if end < 0 else self._octets[start:end])
+        try:
+            if len(head) > self._factory.head_limit:
+                raise too_long(head, self._factory.head_limit)
+            if BARE_LINE_FEED.search(head):
+                raise BadRequest("A line of the request head does not end in CR LF.")
+            parsed = None if end < 0 else parse(head)
+        except Refusal as refusal:
             self._leave()
-            self._factory.turn_away(self._transport, HeadersTooLarge(self._factory.head_limit))
-        elif end >= 0:
+            self._factory.turn_away(self._transport, refusal, head)
+            return
+        if parsed is not None:
             self._leave()
-            self._admit(bytes(self._octets[start:end]), bytes(self._octets[start:]))
+            self._factory.admit(self._transport, parsed, bytes(self._octets[end + len(END) :]))
 
     def connectionLost(self, reason: Failure) -> None:
         """Nobody came in."""
         self._leave()
         self._factory.lobby.leave(self._transport)
-
-    def _admit(self, first: bytes, octets: bytes) -> None:
-        try:
-            head = parse(first)
-            check(head)
-        except Refusal as refusal:
-            self._factory.turn_away(self._transport, refusal)
-        else:
-            self._factory.admit(self._transport, head, octets)
 
     def _leave(self) -> None:
         if self._deadline is not None and self._deadline.active():
@@ -121,28 +122,30 @@ class DoorFactory(ServerFactory):
         """A door for a new connection."""
         return Door(self)
 
-    def admit(self, transport: ITransport, head: Head, octets: bytes) -> None:
+    def admit(self, transport: ITransport, head: Head, rest: bytes) -> None:
         """Give the connection to whom its first request asks for.
 
         Arguments:
-            head: of that request, checked.
-            octets: everything read so far, the head included.
+            head: of that request.
+            rest: what was read after it.
         """
         address = transport.getPeer()
         if not head.handshake:
-            hand_over(transport, self._site.channel(address, self.lobby, self._readmit), octets)
+            hand_over(transport, self._site.channel(address, self.lobby, self._readmit), head.octets + rest)
             return
         self.lobby.leave(transport)
         protocol = self._websocket.buildProtocol(address)
         if protocol is None:
             transport.loseConnection()
-        else:
-            hand_over(transport, protocol, octets)
+            return
+        if head.expects_continue:  # RFC 9110 section 7.8: 100 comes before 101.
+            transport.write(CONTINUE)
+        hand_over(transport, protocol, head.octets + rest)
 
-    def turn_away(self, transport: ITransport, refusal: Refusal) -> None:
-        """Refuse, in the shape of HTTP."""
+    def turn_away(self, transport: ITransport, refusal: Refusal, head: bytes) -> None:
+        """Refuse, in the shape of HTTP; `head` is what was read of the request."""
         self.lobby.leave(transport)
-        self._site.turn_away(transport, refusal)
+        self._site.turn_away(transport, refusal, head)
 
     def _readmit(self, transport: ITransport, octets: bytes) -> None:
         """A handshake came on a connection that proxies keep alive for HTTP: it comes in by the door again."""

@@ -22,8 +22,14 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 OCTETS = "application/octet-stream"
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""What a client that asked for it waits for before it goes on (RFC 9110 section 15.2.1)."""
+
 EVERYWHERE = {"Server": "craftnet", "X-Content-Type-Options": "nosniff"}
 """Header fields of every response."""
+
+# Python before 3.13 has the names of RFC 7231.
+_RENAMED = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 
 Body = TypeVar("Body", bound=Struct)
 
@@ -167,9 +173,21 @@ def refused(refusal: Refusal) -> Response:
     return json_response(body, status=refusal.status, headers=refusal.headers)
 
 
-def final_octets(response: Response, now: float) -> bytes:
-    """A response as it travels when no HTTP machinery is there (yet, or any more); the connection ends with it."""
-    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}".encode()]
+def reason_phrase(status: int) -> str:
+    """The reason phrase of a status (RFC 9110 section 15); empty for one without."""
+    try:
+        return _RENAMED.get(status) or HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def final_octets(response: Response, now: float, *, bodiless: bool = False) -> bytes:
+    """A response as it travels when no HTTP machinery is there (yet, or any more); the connection ends with it.
+
+    Arguments:
+        bodiless: whether it answers HEAD, and so ends with its header fields (RFC 9110 section 9.3.2).
+    """
+    lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}".encode()]
     lines += [f"{name}: {value}".encode() for name, value in response.fields.items()]
     lines += [b"Date: " + datetimeToString(now), b"Connection: close"]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + response.body
+    return b"\r\n".join(lines) + b"\r\n\r\n" + (b"" if bodiless else response.body)

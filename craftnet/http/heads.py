@@ -1,50 +1,80 @@
-"""The head of an HTTP/1 request: what must hold before anybody looks at its path (RFC 9112, RFC 6455 section 4.2.1).
+"""The head of an HTTP/1 request (RFC 9112 sections 2 to 6), read strictly and in one place.
 
-Pure. twisted.web is more lenient; the rules here come in front of it, for a connection's first request and for every
-later one.
+Pure. No other reader sees a head as it was sent: twisted.web and the WebSocket handshake get `Head.octets`, which is
+written from what was understood here. So both ends of a connection agree on where each request ends.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from urllib.parse import urlsplit
+from collections.abc import Sequence
+from ipaddress import IPv6Address
+from urllib.parse import parse_qsl, unquote
 
 from msgspec import Struct
 
-from craftnet.errors import BadRequest
+from craftnet.errors import BadRequest, CodingNotImplemented, HeadersTooLarge, TargetTooLong, VersionNotSupported
 
 END = b"\r\n\r\n"
 """What ends a head."""
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TARGET = re.compile(rb"[!-~]+")
+TARGET_LIMIT = 8192
+"""Bytes of a request target (RFC 9112 section 3 recommends at least 8000 for the whole line)."""
+
+FIELD_LIMIT = 500
+"""Header fields of a request."""
+
+BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+"""A line end that is none (RFC 9112 section 2.2 lets a server take it for one; proxies disagree on that)."""
+
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+"""RFC 9110 section 5.6.2, as a regular expression."""
+
+QUOTED_STRING = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+"""RFC 9110 section 5.6.4, as a regular expression."""
+
+HUGE = 10**15
+"""Bytes. A Content-Length with more digits stands for this one: it is beyond every limit."""
+
+_TOKEN = re.compile(TOKEN)
+_VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
+_TARGET = re.compile(rb"[!\"$-~]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
-_SCHEMES = (b"http://", b"https://")
-_VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
+_HOST = re.compile(
+    rb"(?P<name>(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?"
+)
+_ABSOLUTE = re.compile(rb"https?://(?P<authority>[^/?]*)(?P<rest>.*)", re.IGNORECASE)
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class Head(Struct, frozen=True):
     """A request line and header fields.
 
     Attributes:
-        target: the request target as sent, query included.
-        fields: (name, value) in the order sent; values have no space around them.
+        target: the request target in origin form (a path, perhaps with a query), or ``*``.
+        version: ``HTTP/1.1`` or ``HTTP/1.0``.
+        fields: (name, value) in the order sent, without those that say how long the body is; values have no space
+            around them. Host is what the target named, if it named one (RFC 9112 section 3.2.2).
+        length: bytes of the body; None for one that comes in chunks.
     """
 
     method: bytes
     target: bytes
     version: bytes
     fields: tuple[tuple[bytes, bytes], ...]
+    length: int | None = 0
 
     def values(self, name: bytes) -> list[bytes]:
         """Every value of the field `name` (lower-case)."""
         return [value for given, value in self.fields if given.lower() == name]
 
+    def members(self, name: bytes) -> list[bytes]:
+        """The members of the comma-separated field `name` (lower-case), without empty ones (RFC 9110 section 5.6.1)."""
+        return [member for value in self.values(name) for raw in value.split(b",") if (member := raw.strip(b" \t"))]
+
     def tokens(self, name: bytes) -> frozenset[bytes]:
-        """The members of the comma-separated field `name`, in lower case."""
-        return frozenset(token.strip().lower() for value in self.values(name) for token in value.split(b","))
+        """The members of the comma-separated field `name` (lower-case), in lower case."""
+        return frozenset(member.lower() for member in self.members(name))
 
     @property
     def text(self) -> dict[str, str]:
@@ -55,11 +85,10 @@ class Head(Struct, frozen=True):
             joined[key] = f"{joined[key]}, {text}" if key in joined else text
         return joined
 
-    def without(self, name: bytes) -> Head:
-        """The same without the field `name` (lower-case)."""
-        return Head(
-            self.method, self.target, self.version, tuple(field for field in self.fields if field[0].lower() != name)
-        )
+    @property
+    def persistent(self) -> bool:
+        """Whether another request may follow on this connection (RFC 9112 section 9.3)."""
+        return self.version == b"HTTP/1.1" and b"close" not in self.tokens(b"connection")
 
     @property
     def handshake(self) -> bool:
@@ -72,76 +101,176 @@ class Head(Struct, frozen=True):
         )
 
     @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for 100 (RFC 9110 section 10.1.1). In HTTP/1.0 that is ignored."""
+        return self.version == b"HTTP/1.1" and b"100-continue" in self.tokens(b"expect")
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The request line and the fields, without what says how long the body is."""
+        return [b" ".join((self.method, self.target, self.version))] + [
+            name + b": " + value for name, value in self.fields
+        ]
+
+    @property
     def octets(self) -> bytes:
-        """The head as it travels, its end included."""
-        lines = [b" ".join((self.method, self.target, self.version))]
-        lines += [name + b": " + value for name, value in self.fields]
+        """The head as it travels, its end included. `parse` makes the same head of it."""
+        lines = self.lines
+        if self.length is None:
+            lines.append(b"Transfer-Encoding: chunked")
+        elif self.length:
+            lines.append(b"Content-Length: %d" % self.length)
         return b"\r\n".join(lines) + END
 
 
 def parse(octets: bytes) -> Head:
-    """Take a head apart.
+    """Read a head.
 
     Arguments:
         octets: everything up to and without `END`.
 
     Raises:
-        BadRequest: it has not the shape of a head.
+        BadRequest: it is no head of a request, or does not say clearly where the request ends.
+        TargetTooLong, HeadersTooLarge: it is longer than `TARGET_LIMIT` or `FIELD_LIMIT` allows.
+        VersionNotSupported, CodingNotImplemented: it is of an HTTP version, or has a transfer coding, that is not
+            spoken here.
     """
     first, *lines = octets.split(b"\r\n")
-    words = first.split(b" ")
-    if len(words) != 3:
-        raise BadRequest("The request line is not method, target and version.")
-    fields: list[tuple[bytes, bytes]] = []
-    for line in lines:
-        if line[:1] in (b" ", b"\t") and fields:  # a folded value, RFC 9112 section 5.2.
-            name, value = fields[-1]
-            fields[-1] = (name, value + b" " + line.strip(b" \t"))
-            continue
-        name, colon, value = line.partition(b":")
-        if not colon:
-            raise BadRequest("A header field has no colon.")
-        fields.append((name, value.strip(b" \t")))
-    return Head(words[0], words[1], words[2], tuple(fields))
+    method, target, version = _request_line(first)
+    if len(lines) > FIELD_LIMIT:
+        raise HeadersTooLarge(f"The request has more than {FIELD_LIMIT} header fields.", FIELD_LIMIT)
+    fields = [parse_field(line) for line in lines]
+    hosts = [value for name, value in fields if name.lower() == b"host"]
+    if len(hosts) > 1 or (not hosts and version == b"HTTP/1.1"):
+        raise BadRequest("A request has exactly one Host header field.")
+    if hosts and not _is_host(hosts[0]):
+        raise BadRequest("The Host header field names no host.")
+    if not target.startswith(b"/") and (method, target) != (b"OPTIONS", b"*"):
+        authority, target = _taken_apart(target, method)
+        fields = [(b"Host", authority), *(field for field in fields if field[0].lower() != b"host")]
+    head = Head(
+        method,
+        target,
+        version,
+        tuple(field for field in fields if field[0].lower() not in _FRAMING),
+        _length(version, *([value for name, value in fields if name.lower() == framing] for framing in _FRAMING)),
+    )
+    if head.handshake and head.length != 0:
+        raise BadRequest("A WebSocket handshake has no body.")
+    return head
 
 
-def rebuilt(method: bytes, target: bytes, version: bytes, fields: Iterable[tuple[bytes, Iterable[bytes]]]) -> Head:
-    """The head of a request that was parsed already; `fields` are (name, values)."""
-    return Head(method, target, version, tuple((name, value) for name, values in fields for value in values))
+def parse_field(line: bytes) -> tuple[bytes, bytes]:
+    """The name and the value of a header or trailer field.
 
-
-def origin_form(target: bytes) -> bytes:
-    """A request target without scheme and authority, which a proxy may send too (RFC 9112 section 3.2.2)."""
-    if not target.startswith(_SCHEMES):
-        return target
-    parts = urlsplit(target)
-    return (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
-
-
-def check(head: Head) -> None:
-    """Refuse what must not reach a route.
+    A folded value (RFC 9112 section 5.2) is refused: its second line has no name.
 
     Raises:
-        BadRequest: characters that do not belong there, an HTTP version other than 1.0 and 1.1, no Host or several,
-            or a WebSocket handshake with a body.
+        BadRequest: it is no field.
     """
-    if not _TOKEN.fullmatch(head.method):
+    name, colon, value = line.partition(b":")
+    if not colon:
+        raise BadRequest("A header field has no colon.")
+    if not _TOKEN.fullmatch(name):
+        raise BadRequest("The name of a header field is not a token.")
+    if _CONTROL.search(value):
+        raise BadRequest("The value of a header field holds control characters.")
+    return name, value.strip(b" \t")
+
+
+def too_long(octets: bytes, limit: int) -> TargetTooLong | HeadersTooLarge:
+    """The refusal of a head that is longer than `limit` bytes, of which `octets` were read."""
+    if b"\r\n" not in octets and octets.count(b" ") == 1:  # a method, and a target without an end.
+        return TargetTooLong(TARGET_LIMIT)
+    return HeadersTooLarge(f"The request head is longer than {limit} bytes.", limit)
+
+
+def path_and_query(target: bytes) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """The segments of a target's path, and every value of each parameter of its query; all unquoted.
+
+    Arguments:
+        target: in origin form.
+
+    Raises:
+        BadRequest: they are not UTF-8.
+    """
+    path, _, query = target.decode("ascii").partition("?")
+    try:
+        segments = tuple(unquote(segment, errors="strict") for segment in path.removeprefix("/").split("/"))
+        pairs = parse_qsl(query, errors="strict")
+    except UnicodeDecodeError:
+        raise BadRequest("The request target is not UTF-8.") from None
+    parameters: dict[str, tuple[str, ...]] = {}
+    for name, value in pairs:
+        parameters[name] = (*parameters.get(name, ()), value)
+    return segments, parameters
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Method, target and version; a later HTTP/1.x is read as 1.1 (RFC 9110 section 6.2)."""
+    words = line.split(b" ")
+    if len(words) != 3:
+        raise BadRequest("The request line is not method, target and version.")
+    method, target, version = words
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        raise BadRequest("The request line ends in no HTTP version.")
+    if match[1] != b"1":
+        raise VersionNotSupported
+    if not _TOKEN.fullmatch(method):
         raise BadRequest("The method is not a token.")
-    if not _TARGET.fullmatch(head.target):
+    if len(target) > TARGET_LIMIT:
+        raise TargetTooLong(TARGET_LIMIT)
+    if not _TARGET.fullmatch(target):
         raise BadRequest("The request target holds characters that do not belong there.")
-    if not head.target.startswith((b"/", *_SCHEMES)) and (head.method, head.target) != (b"OPTIONS", b"*"):
-        raise BadRequest("The request target is neither a path nor a URL.")
-    if head.version not in _VERSIONS:
-        raise BadRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
-    for name, value in head.fields:
-        if not _TOKEN.fullmatch(name):
-            raise BadRequest("The name of a header field is not a token.")
-        if _CONTROL.search(value):
-            raise BadRequest("The value of a header field holds control characters.")
-    hosts = head.values(b"host")
-    if len(hosts) > 1 or (not hosts and head.version == b"HTTP/1.1"):
-        raise BadRequest("A request has exactly one Host header field.")
-    if hosts and not _HOST.fullmatch(hosts[0]):
-        raise BadRequest("The Host header field names no host.")
-    if head.handshake and (head.values(b"transfer-encoding") or set(head.values(b"content-length")) - {b"0"}):
-        raise BadRequest("A WebSocket handshake has no body.")
+    return method, target, b"HTTP/1.0" if match[2] == b"0" else b"HTTP/1.1"
+
+
+def _taken_apart(target: bytes, method: bytes) -> tuple[bytes, bytes]:
+    """The authority and the origin form of a target in absolute form (RFC 9112 section 3.2.2)."""
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        raise BadRequest("The request target is neither a path nor an HTTP URL.")
+    authority, rest = match["authority"], match["rest"]
+    if authority.startswith(b":") or not authority or not _is_host(authority):
+        raise BadRequest("The request target names no host.")
+    if method == b"OPTIONS" and not rest:
+        return authority, b"*"  # RFC 9112 section 3.2.4.
+    return authority, rest if rest.startswith(b"/") else b"/" + rest
+
+
+def _is_host(value: bytes) -> bool:
+    """Whether this is uri-host [ ":" port ] (RFC 9110 section 7.2); it may be empty."""
+    match = _HOST.fullmatch(value)
+    if match is None or int(match["port"] or 0) > 65535:
+        return False
+    if match["ipv6"] is not None:
+        try:
+            IPv6Address(match["ipv6"].decode("ascii"))
+        except ValueError:
+            return False
+    return True
+
+
+def _length(version: bytes, lengths: Sequence[bytes], codings: Sequence[bytes]) -> int | None:
+    """Bytes of the body, None for chunks (RFC 9112 section 6.3).
+
+    What RFC 9112 lets a server accept at its own risk is refused: both fields, one of them twice.
+    """
+    if codings:
+        if lengths:
+            raise BadRequest("A request has either Content-Length or Transfer-Encoding.")
+        if version == b"HTTP/1.0":
+            raise BadRequest("HTTP/1.0 knows no Transfer-Encoding.")
+        names = [name.strip(b" \t").lower() for value in codings for name in value.split(b",")]
+        if names[-1] != b"chunked" or names.count(b"chunked") > 1:
+            raise BadRequest("Transfer-Encoding must end in chunked, once.")
+        if len(names) > 1:
+            raise CodingNotImplemented
+        return None
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not lengths[0].isdigit():
+        raise BadRequest("Content-Length is not one number.")
+    digits = lengths[0].lstrip(b"0") or b"0"
+    return int(digits) if len(digits) < len(str(HUGE)) else HUGE

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime, ISSLTransport, ITCPTransport
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+)
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -16,7 +23,7 @@ PATIENCE = 2.0
 """Seconds for the client to hang up."""
 
 
-@implementer(IProtocol)
+@implementer(IProtocol, IHalfCloseableProtocol)
 class Lingering:
     """Sends an answer, and waits for the client to hang up.
 
@@ -24,15 +31,17 @@ class Lingering:
         answer: a whole HTTP response.
     """
 
-    __slots__ = ("_answer", "_clock", "_deadline")
+    __slots__ = ("_answer", "_clock", "_deadline", "_transport")
 
     def __init__(self, answer: bytes, clock: IReactorTime) -> None:
         self._answer = answer
         self._clock = clock
         self._deadline: IDelayedCall | None = None
+        self._transport: Any = None
 
     def makeConnection(self, transport: Any) -> None:
         """Answer, and close our half. (Any: abortConnection is in no interface that TLS transports share.)"""
+        self._transport = transport
         transport.write(self._answer)
         self._deadline = self._clock.callLater(PATIENCE, transport.abortConnection)
         if ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
@@ -45,6 +54,13 @@ class Lingering:
 
     def dataReceived(self, data: bytes) -> None:
         """Throw it away."""
+
+    def readConnectionLost(self) -> None:
+        """The client has closed its half, perhaps before the answer went out: hang up after that."""
+        self._transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Our half is closed, as it was meant to be."""
 
     def connectionLost(self, reason: Failure) -> None:
         """The client has hung up."""

@@ -15,8 +15,9 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from craftnet.access.forwarding import Forwarding
 from craftnet.access.networks import host
-from craftnet.errors import BadRequest, MethodNotAllowed, NotFound, Refusal
+from craftnet.errors import MethodNotAllowed, NotFound, Refusal
 from craftnet.http.exchange import Call, Endpoint, Response, joined, refused
+from craftnet.http.heads import path_and_query
 from craftnet.observe.metrics import Metrics
 from craftnet.targets import BasePaths
 
@@ -108,13 +109,7 @@ class Routes(Resource):
 
 def _call(request: Request, forwarding: Forwarding) -> tuple[tuple[str, ...], Call]:
     """The request as values: the segments of its path, and the rest."""
-    try:
-        segments = tuple(segment.decode() for segment in request.postpath or ())
-        query = {
-            name.decode(): tuple(value.decode() for value in values) for name, values in (request.args or {}).items()
-        }
-    except UnicodeDecodeError:
-        raise BadRequest("The request target is not UTF-8.") from None
+    segments, query = path_and_query(request.uri)
     peer, headers = host(request.getClientAddress()), request.requestHeaders
     call = Call(
         method=request.method.decode("ascii"),

@@ -62,7 +62,7 @@ PLACES = {
     "craftnet.ingest": "feeds",
     "craftnet.subscriptions": "admittance",
     "craftnet.http": "http",
-    "craftnet.http.heads": "formats",  # what the octets of a request head mean.
+    "craftnet.http.heads": "formats",  # what HTTP and the WebSocket handshake have in common.
     "craftnet.providers": "providers",
     "craftnet.providers.workshop": "simulation",
     "craftnet.providers.workshop.backend": "providers",

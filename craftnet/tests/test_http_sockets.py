@@ -154,7 +154,7 @@ class TcpTests(SocketTestCase):
         await self.listen()
         for octets in (
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n",
             b"\r\nhello\r\n\r\n",
             request(fields=HOST + HOST),
             request(fields=HOST + b"X: \x01\r\n"),
@@ -173,7 +173,7 @@ class TcpTests(SocketTestCase):
     async def test_head_too_long(self) -> None:
         """Much more is on its way than the server reads, and yet the answer arrives."""
         await self.listen()
-        self.assert_refused(await self.exchange(b"GET /" + b"x" * 3_000_000), 431)
+        self.assert_refused(await self.exchange(b"GET /" + b"x" * 3_000_000), 414)
 
     async def test_body_too_long(self) -> None:
         await self.listen()

@@ -190,29 +190,35 @@ class DrainTests(AccessTestCase):
         self.assertEqual(ends[-1][0], "crafting_complete")
 
     async def test_nobody_new(self) -> None:
-        """A handshake on a connection that was open already is told to come back, too."""
+        """Connections that were open already get one more answer each; a handshake is told to come back, too."""
         self.patch(drain, "PACE", 0.01)
         peer = await self.open(QUEUE, token())
-        old = socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=10)
-        self.addCleanup(old.close)
-        old.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        await in_thread(old.recv, 65536)
+        ready, live, handshake = [await in_thread(self.kept_alive) for _ in range(3)]
         stopping = self.service.stopService()
-        for path, status in (("/ready", b"503"), ("/health/live", b"200")):
-            old.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            answer = await in_thread(old.recv, 65536)
+        for old, path, status in ((ready, "/ready", b"503"), (live, "/health/live", b"200")):
+            answer = await in_thread(ask, old, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
             self.assertTrue(answer.startswith(b"HTTP/1.1 " + status), answer)
-        old.sendall(
+            self.assertIn(b"\r\nConnection: close\r\n", answer)
+        answer = await in_thread(
+            ask,
+            handshake,
             f"GET {QUEUE} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-            f"Authorization: Bearer {token()}\r\n\r\n".encode()
+            f"Authorization: Bearer {token()}\r\n\r\n",
         )
-        answer = await in_thread(old.recv, 65536)
         self.assertTrue(answer.startswith(b"HTTP/1.1 503 "), answer)
         self.assertIn(b"\r\nRetry-After: ", answer)
         self.service.hurry()
         self.assertEqual((await self.closed(peer))[0], CloseCode.GOING_AWAY)
         await stopping
+
+    def kept_alive(self) -> socket.socket:
+        """A connection on which a request was answered."""
+        old = socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=10)
+        self.addCleanup(old.close)
+        old.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"Connection: close" not in old.recv(65536)
+        return old
 
     async def test_asked_twice(self) -> None:
         """Whoever asks again does not want to wait."""
@@ -238,3 +244,10 @@ class DrainTests(AccessTestCase):
             except ConnectionClosed as error:
                 assert error.rcvd is not None
                 return last, error.rcvd.code, error.rcvd.reason
+
+
+def ask(connection: socket.socket, request: str) -> bytes:
+    """Everything that comes until the server closes."""
+    connection.sendall(request.encode())
+    with connection.makefile("rb") as stream:
+        return stream.read()

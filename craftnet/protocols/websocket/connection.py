@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import txaio
-from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
@@ -31,6 +31,7 @@ from craftnet.interfaces import IWatcher
 from craftnet.messages import instant, to_json
 from craftnet.protocols.websocket.conflation import Conflation, TooSlow
 from craftnet.protocols.websocket.encodings import encoding
+from craftnet.protocols.websocket.handshake import Handshake, read_handshake
 from craftnet.protocols.websocket.inband import Answer, TokenAccepted, TokenRefused, read_offer
 from craftnet.protocols.websocket.slimming import SlimProtocol
 from craftnet.protocols.websocket.subprotocols import choose, spoken
@@ -44,6 +45,9 @@ if TYPE_CHECKING:  # the factory makes the protocols, so it is the one that impo
 
 log = Logger()
 
+EARLY_LIMIT = 16_384
+"""Bytes that may follow a handshake before it is answered."""
+
 
 @implementer(IWatcher, IPushProducer)
 class FeedProtocol(SlimProtocol):
@@ -51,6 +55,7 @@ class FeedProtocol(SlimProtocol):
 
     factory: FeedFactory
     principal: Principal
+    websocket_version = 13
     _hearing_close = False
     # Autobahn warns of every connection that it drops. Whoever is refused must not fill the disk: metrics count them.
     log = txaio.make_logger("error")  # type: ignore[attr-defined]  # txaio has its functions from Autobahn, at run time.
@@ -75,31 +80,34 @@ class FeedProtocol(SlimProtocol):
     # The handshake
 
     def processHandshake(self) -> None:
-        """The request head is here: keep its fields, and let Autobahn judge the rest.
+        """Read the handshake, with a reader of our own; Autobahn goes on from there."""
+        if self._admitting is not None:
+            if len(self.data) > EARLY_LIMIT:  # frames may follow a handshake before it is answered, but not many.
+                self.dropConnection(abort=True)
+            return
+        head, _, self.data = self.data.partition(END)  # the door hands over heads that are complete.
+        try:
+            handshake = read_handshake(parse(head))
+        except Refusal as refusal:
+            self._refusal = refusal
+            self.failHandshake(refusal.message)
+            return
+        assert self.transport is not None
+        self._address, self.headers = host(self.transport.getPeer()), handshake.headers
+        self.websocket_protocols = list(handshake.protocols)
+        self.websocket_extensions = []  # whatever is offered is declined.
+        self._wskey = handshake.key
+        self.onConnect(handshake).addCallbacks(self.succeedHandshake, lambda failure: self.failHandshake(str(failure)))
 
-        Autobahn sees no Origin. It would refuse some, with another status, that an option admits.
-        """
-        head, end, rest = self.data.partition(END)
-        if end and not self.headers:
-            assert self.transport is not None
-            self._address = host(self.transport.getPeer())
-            parsed = parse(head)
-            self.headers = parsed.text
-            self.data = parsed.without(b"origin").octets + rest
-        super().processHandshake()
-
-    def onConnect(  # type: ignore[override]  # Autobahn takes a Deferred, but does not say so.
-        self, request: ConnectionRequest
+    def onConnect(  # type: ignore[override]  # Autobahn has a type of its own for handshakes.
+        self, request: Handshake
     ) -> Deferred[str | None]:
         """Decide about the handshake; answers the subprotocol."""
         factory = self.factory
-        if self._admitting is not None:  # a second request, while the first is looked at.
-            self.dropConnection(abort=True)
-            raise ConnectionDeny(BadRequest.status)
         self._admitting = Deferred.fromCoroutine(self._admit(request))
         return self._admitting.addTimeout(factory.gate.limits.patience, factory.clock).addErrback(self._deny)
 
-    async def _admit(self, request: ConnectionRequest) -> str | None:
+    async def _admit(self, request: Handshake) -> str | None:
         factory = self.factory
         factory.check_staying()
         self._place = factory.gate.enter(self._address, self.headers, factory.clock.seconds())
@@ -145,11 +153,10 @@ class FeedProtocol(SlimProtocol):
         return spoken(self.websocket_protocols)  # without the one selected, a browser fails the handshake.
 
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: object = None) -> None:
-        """Answer in the contract's error shape; also where Autobahn itself finds fault with the handshake."""
+        """Answer in the contract's error shape. (Autobahn's reason might quote what the client sent.)"""
         if self.state == self.STATE_CLOSED:
             return
-        self.wasNotCleanReason = reason
-        refusal = self._refusal or BadRequest(reason)
+        refusal = self._refusal or BadRequest("The WebSocket handshake is malformed.")
         self.factory.metrics.refused(refusal.label)
         self.sendData(final_octets(refused(refusal), self.factory.clock.seconds()))
         self.dropConnection(abort=False)

@@ -191,10 +191,10 @@ class Event(Struct, frozen=True):
     """One fact from the authority, validated.
 
     Attributes:
-        timestamp: when it became true, Unix seconds, by the authority's clock.
+        timestamp: when it became true, as its source states, Unix seconds; see `craftnet.ordering`.
         accepted: when it reached this service, on the steady clock.
         session_id: the craft's; for a queue update, that of the craft that waits.
-        source: which part of the authority says so.
+        source: which part of the authority says so; empty where nobody tells.
         correlation_id, trace_id: what the authority knows the event's cause by.
         ahead: seconds by which this system's clock was ahead of the steady one then.
     """

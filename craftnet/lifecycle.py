@@ -3,7 +3,9 @@
     (none) ─start─▶ active ⇄ paused, interrupted ─complete─▶ completed
                        └───────────────┴─────────fail, cancel─▶ failed
 
-Nothing follows completed and failed. Pure: shared by every provider that keeps sessions.
+Nothing follows completed and failed. Whether an event may follow is judged by the state alone, not by any clock, so
+that no start and no end is lost to one. Only progress must be in order, too, lest it move a bar back; but a report of
+the end is an end. Pure: shared by every provider that keeps sessions.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from craftnet.events import (
 )
 from craftnet.messages import Status
 from craftnet.model import Progress, percent_at, rebase, remaining_at
+from craftnet.ordering import check_order, effective_time, noted, stamp
 from craftnet.state import SessionState
 
 
@@ -36,24 +39,31 @@ def advance(state: SessionState | None, event: Event) -> SessionState:
         EventRejected: the event contradicts the state; nothing changes.
     """
     data = event.data
-    when = event.occurred
     if state is None:
         if isinstance(data, SessionStart):
-            return _started(data, when, event.accepted)
+            return _started(data, event)
         raise EventRejected("no such session: it was never started, or it is over and forgotten")
     if isinstance(data, SessionStart):
         raise EventRejected("the session was started before")
     progress = state.progress
     if progress.status.terminal:
         raise EventRejected(f"the session is over: {progress.status.value}")
-    if when < progress.anchor:
-        raise EventRejected("out of order: a later event was applied before")
-    return replace(state, version=state.version + 1, progress=_next(progress, event, when), accepted=event.accepted)
+    stamps = noted(state.stamps, stamp(event))
+    if isinstance(data, SessionProgress) and not data.status.terminal:
+        check_order(stamps, event)
+    return replace(
+        state,
+        version=state.version + 1,
+        progress=_next(progress, event, effective_time(event.occurred, event.accepted, progress.anchor)),
+        accepted=event.accepted,
+        stamps=stamps,
+    )
 
 
-def _started(data: SessionStart, when: float, accepted: float) -> SessionState:
-    progress = Progress(Status.ACTIVE, 0.0, when, data.estimated_duration_seconds)
-    return SessionState(data.session_id, data.player_id, 1, progress, data.recipe_id, accepted)
+def _started(data: SessionStart, event: Event) -> SessionState:
+    begun = effective_time(event.occurred, event.accepted, 0.0)
+    progress = Progress(Status.ACTIVE, 0.0, begun, data.estimated_duration_seconds)
+    return SessionState(data.session_id, data.player_id, 1, progress, data.recipe_id, event.accepted, (stamp(event),))
 
 
 def _next(progress: Progress, event: Event, when: float) -> Progress:

@@ -13,6 +13,17 @@ from craftnet.messages import MaterialChange, MaterialNotification, QueueNews, Q
 from craftnet.model import Progress
 
 
+class Stamp(Struct, frozen=True, gc=False):
+    """The newest timestamp that one source of events stated, Unix seconds."""
+
+    source: str
+    timestamp: float
+
+
+Stamps = tuple[Stamp, ...]
+"""Of each source one, by which the order of its events is judged (`craftnet.ordering`)."""
+
+
 class SessionState(Struct, frozen=True, gc=False):
     """One crafting session.
 
@@ -21,6 +32,7 @@ class SessionState(Struct, frozen=True, gc=False):
         recipe_id: what is being crafted, if known.
         progress: the model every watcher extrapolates from.
         accepted: when the event that led here reached this service, on the steady clock, seconds.
+        stamps: what was stated last about the session.
     """
 
     session_id: UUID
@@ -29,6 +41,7 @@ class SessionState(Struct, frozen=True, gc=False):
     progress: Progress
     recipe_id: UUID | None = None
     accepted: float = 0.0
+    stamps: Stamps = ()
 
 
 class Material(Struct, frozen=True, gc=False):
@@ -49,13 +62,15 @@ class MaterialsState(Struct, frozen=True):
 
     Attributes:
         version: 0 while nothing is known; grows by one with every change.
-        told: when the authority says the newest change became true, Unix seconds.
+        told: when the newest change became true, Unix seconds.
+        stamps: what was stated last about the materials.
     """
 
     session_id: UUID
     version: int = 0
     materials: tuple[Material, ...] = ()
     told: float = 0.0
+    stamps: Stamps = ()
 
 
 class MaterialsChange(Struct, frozen=True):
@@ -73,13 +88,15 @@ class QueueEntry(Struct, frozen=True, gc=False):
     Attributes:
         session_id: the session that waits, when the authority names one.
         version: that of the player's `QueueState` which brought this place.
-        told: when the authority says it became true, Unix seconds.
+        told: when it became true, Unix seconds.
+        stamps: what was stated last about the place.
     """
 
     status: QueueStatusData
     version: int
     told: float
     session_id: UUID | None = None
+    stamps: Stamps = ()
 
     @property
     def player_id(self) -> UUID:
@@ -98,13 +115,15 @@ class QueueState(Struct, frozen=True):
     Attributes:
         version: 0 while nothing is known; grows by one with every change, and never starts again: leaving is a change.
         entries: where the player waits; empty after the last one left.
-        told: when the authority says an entry left for the last time, Unix seconds.
+        told: when an entry left for the last time, Unix seconds.
+        stamps: what was stated last about the entries that left.
     """
 
     player_id: UUID
     version: int = 0
     entries: tuple[QueueEntry, ...] = ()
     told: float = 0.0
+    stamps: Stamps = ()
 
 
 class QueueChange(Struct, frozen=True):

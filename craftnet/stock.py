@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from craftnet.errors import EventRejected
 from craftnet.events import Event, MaterialsUpdate, SessionStart
 from craftnet.messages import ChangeType, MaterialChange, MaterialNotification, MaterialProblem
+from craftnet.ordering import check_order, effective_time, noted, stamp
 from craftnet.state import Material, MaterialsChange, MaterialsState
 
 NEEDED_VALUES = {
@@ -35,8 +36,8 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
         raise EventRejected("the session was started before")
     if not state.version and not isinstance(event.data, SessionStart):
         raise EventRejected("no such session: it was never started, or it is over and forgotten")
-    if event.when < state.told:
-        raise EventRejected("out of order: a later event was applied before")
+    stamps = noted(state.stamps, stamp(event))
+    check_order(stamps, event)
     match event.data:
         case SessionStart(materials=brought):
             changes = tuple(
@@ -56,7 +57,13 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
     materials = _notified(_changed({item.material_id: item for item in state.materials}, changes), notifications)
     if len(materials) > MAX_MATERIALS:
         raise EventRejected(f"more than {MAX_MATERIALS} materials in one session")
-    after = MaterialsState(state.session_id, state.version + 1, tuple(materials.values()), event.when)
+    after = MaterialsState(
+        state.session_id,
+        state.version + 1,
+        tuple(materials.values()),
+        effective_time(event.when, event.arrived.wall, state.told),
+        stamps,
+    )
     return MaterialsChange(after, changes, notifications, event.accepted)
 
 

@@ -6,12 +6,14 @@ queue when the station is available or the wait timed out. Pure: shared by every
 
 from __future__ import annotations
 
+from functools import reduce
 from math import ceil
 from uuid import UUID
 
 from craftnet.errors import EventRejected
 from craftnet.events import Event, QueueUpdate
 from craftnet.messages import QueueNews, QueueStatusData, Station
+from craftnet.ordering import check_order, effective_time, noted, stamp
 from craftnet.state import QueueChange, QueueEntry, QueueState
 
 MAX_ENTRIES = 64
@@ -25,7 +27,11 @@ Key = UUID | Station | None
 
 def key(entry: QueueEntry) -> Key:
     """What tells an entry from the player's other ones."""
-    return entry.session_id or entry.station
+    return _key(entry.session_id, entry.station)
+
+
+def _key(session_id: UUID | None, station: Station | None) -> Key:
+    return session_id or station
 
 
 def check_holder(holder: QueueEntry | None, event: Event) -> None:
@@ -44,8 +50,9 @@ def check_holder(holder: QueueEntry | None, event: Event) -> None:
 def advance(state: QueueState, event: Event) -> QueueChange:
     """A player's places after `event`, and the news it brings.
 
-    An entry that left is not remembered. That it left is: nothing older than the player's newest leave makes an entry
-    anew. It may cost an entry that is told late its first news, and never brings one back from the dead.
+    An entry that left is not remembered. That it left is: nothing that the same source states as older than the
+    player's newest leave makes an entry anew. It may cost an entry that is told late its first news, and never brings
+    one back from the dead. No clock judges the leaving itself: a player whose turn was lost would wait for ever.
 
     Raises:
         EventRejected: the event is not about queues, is older than what is known, or makes too many entries.
@@ -55,17 +62,23 @@ def advance(state: QueueState, event: Event) -> QueueChange:
         raise EventRejected(f"not an event of a queue: {type(data).__name__}")
     if data.total_in_queue is not None and data.queue_position > data.total_in_queue:
         raise EventRejected("queue_position is beyond total_in_queue")
-    entry = QueueEntry(_status(data), state.version + 1, event.when, event.session_id)
-    before = next((known for known in state.entries if key(known) == key(entry)), None)
-    if entry.told < (state.told if before is None else before.told):
-        raise EventRejected("out of order: a later event was applied before")
+    named = _key(event.session_id, data.station_type)
+    before = next((known for known in state.entries if key(known) == named), None)
+    stamps = noted((before or state).stamps, stamp(event))
     waiting = data.type not in LEAVING
+    if waiting:
+        check_order(stamps, event)
+    told = effective_time(event.when, event.arrived.wall, (before or state).told)
+    entry = QueueEntry(_status(data), state.version + 1, told, event.session_id, stamps)
     others = tuple(known for known in state.entries if known is not before)
     entries = (*others, entry) if waiting else others
     if len(entries) > MAX_ENTRIES:
         raise EventRejected(f"the player stands in {MAX_ENTRIES} queues already")
-    left = state.told if waiting else max(state.told, event.when)
-    after = QueueState(state.player_id, entry.version, entries, left)
+    if waiting:
+        after = QueueState(state.player_id, entry.version, entries, state.told, state.stamps)
+    else:
+        left = reduce(noted, stamps, state.stamps)
+        after = QueueState(state.player_id, entry.version, entries, max(state.told, told), left)
     return QueueChange(after, entry, data.type, waiting, event.accepted)
 
 

@@ -227,6 +227,32 @@ class SessionSourceContract(_ProviderContract):
         self.assertEqual(await source.get(SESSION), before)
         self.assertEqual(listener.heard, [])
 
+    async def test_sessions_no_end_is_lost_to_a_clock(self) -> None:
+        """The source's clock is ahead of ours, or another node's; then it is set, or another of its machines speaks."""
+        source = await self.make_sessions()
+        for number, (begun, ended) in enumerate(((4.0, 6.0), (6.0, 4.0), (0.0, -1.0), (0.0, -3600.0), (3600.0, 0.0))):
+            session = UUID(int=number)
+            batch = [
+                event(start(session), NOW + begun, accepted=NOW),
+                event(complete(session), NOW + ended, accepted=NOW + 0.1),
+            ]
+            self.assertEqual(await self.verdicts(source, batch), [ACCEPTED, ACCEPTED])
+            state = await source.get(session)
+            assert state is not None
+            self.assertIs(state.progress.status, Status.COMPLETED)
+
+    async def test_sessions_order_is_that_of_each_source(self) -> None:
+        """Kept with the session: also for the next node, and for what is posted later."""
+        source = await self.make_sessions()
+        await self.verdicts(source, [event(start(), source="session"), event(progress(50.0), NOW + 9, source="one")])
+        late = event(progress(40.0), NOW + 8, accepted=NOW + 10, source="one")
+        other = event(progress(51.0), NOW + 7, accepted=NOW + 10, source="two")
+        set_back = event(progress(52.0), NOW - 600, accepted=NOW + 11, source="one")
+        self.assertEqual(await self.verdicts(source, [late, other, set_back]), [REJECTED, ACCEPTED, ACCEPTED])
+        state = await source.get(SESSION)
+        assert state is not None
+        self.assertEqual((state.progress.percent, state.progress.anchor), (52.0, NOW + 11))
+
     async def test_sessions_foreign_event(self) -> None:
         """An event of another source's kind is rejected, not applied and not raised."""
         source = await self.make_sessions()
@@ -516,6 +542,13 @@ class QueueSourceContract(_ProviderContract):
         self.assertEqual(await self.verdicts(source, batch), [ACCEPTED, REJECTED])
         (entry,) = (await source.get(PLAYER)).entries
         self.assertEqual(entry.status.queue_position, 2)
+
+    async def test_queues_leaving_is_lost_to_no_clock(self) -> None:
+        source = await self.make_queues()
+        left = event(queued(1, QueueNews.STATION_AVAILABLE), NOW + 4, accepted=NOW + 6)
+        self.assertEqual(await self.verdicts(source, [event(queued(2), NOW + 5), left]), [ACCEPTED, ACCEPTED])
+        self.assertEqual((await source.get(PLAYER)).entries, ())
+        self.assertEqual(await self.verdicts(source, [event(queued(2), NOW + 4.5, accepted=NOW + 7)]), [REJECTED])
 
     async def test_queues_foreign_event(self) -> None:
         source = await self.make_queues()

@@ -41,10 +41,19 @@ GAME_SESSION = UUID("1d2c3b4a-5e6f-4a7b-8c9d-0e1f2a3b4c04")
 _numbers = count(1)
 
 
-def event(data: EventData, at: float = NOW, *, session_id: UUID | None = None, event_id: UUID | None = None) -> Event:
-    """An event with an id of its own, true and accepted at `at`."""
+def event(
+    data: EventData,
+    at: float = NOW,
+    *,
+    accepted: float | None = None,
+    session_id: UUID | None = None,
+    event_id: UUID | None = None,
+    source: str = "",
+) -> Event:
+    """An event with an id of its own, true and accepted at `at`, unless it is accepted at another time."""
     named = session_id or getattr(data, "session_id", None)
-    return Event(event_id or UUID(int=next(_numbers)), at, at, data, named)
+    arrived = at if accepted is None else accepted
+    return Event(event_id or UUID(int=next(_numbers)), at, arrived, data, named, source)
 
 
 def start(session_id: UUID = SESSION, player_id: UUID = PLAYER, *, seconds: float | None = 60.0) -> SessionStart:

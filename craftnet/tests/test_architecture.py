@@ -31,6 +31,7 @@ PLACES = {
     "craftnet.identifiers": "core",
     "craftnet.positions": "core",
     "craftnet.specs": "core",
+    "craftnet.ordering": "core",
     "craftnet.lifecycle": "core",
     "craftnet.stock": "core",
     "craftnet.waiting": "core",

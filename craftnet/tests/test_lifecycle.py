@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.errors import EventRejected
 from craftnet.events import (
     PATIENCE,
+    Event,
     EventData,
     MaterialsUpdate,
     SessionCancel,
@@ -23,6 +24,7 @@ from craftnet.events import (
 from craftnet.lifecycle import advance
 from craftnet.messages import Status
 from craftnet.model import Progress, percent_at, remaining_at
+from craftnet.ordering import CLOCK_SET
 from craftnet.state import SessionState
 from craftnet.tests.contracts import complete, fail, pause, progress, queued
 from craftnet.tests.samples import NOW, PLAYER, RECIPE, SESSION, event, start
@@ -168,22 +170,89 @@ class ModelTests(SynchronousTestCase):
 
 
 class TimeTests(SynchronousTestCase):
-    def test_out_of_order(self) -> None:
-        before = state_of(A)
-        error = self.assertRaises(EventRejected, advance, before, event(progress(30.0), NOW - 0.001))
-        self.assertIn("out of order", str(error))
-        advance(before, event(progress(30.0), NOW))
+    def after(self, *happenings: Event) -> SessionState:
+        """The state after a start at `NOW`, and these."""
+        state = advance(None, event(start()))
+        for happening in happenings:
+            state = advance(state, happening)
+        return state
+
+    def test_late_progress_does_not_move_a_bar_back(self) -> None:
+        before = self.after(event(progress(50.0), NOW + 10))
+        for late in (progress(30.0), progress(30.0, P), progress(30.0, N)):
+            error = self.assertRaises(EventRejected, advance, before, event(late, NOW + 9.999, accepted=NOW + 11))
+            self.assertIn("out of order", str(error))
+        advance(before, event(progress(50.0), NOW + 10, accepted=NOW + 11))
+
+    def test_late_progress_does_not_undo_a_pause(self) -> None:
+        """What the life-cycle events state counts in the order, too."""
+        before = self.after(event(pause(), NOW + 10))
+        self.assertRaises(EventRejected, advance, before, event(progress(30.0), NOW + 9))
+        self.assertIs(advance(before, event(progress(30.0), NOW + 11)).progress.status, A)
+
+    def test_life_cycle_events_are_judged_by_state_alone(self) -> None:
+        for seconds in (0.001, CLOCK_SET / 2, CLOCK_SET, 3600.0):
+            for data, status in ((complete(), C), (fail(), F), (CANCEL, F), (progress(50.0, C), C), (pause(), P)):
+                before = self.after(event(progress(50.0), NOW + 10))
+                after = advance(before, event(data, NOW + 10 - seconds, accepted=NOW + 20))
+                self.assertIs(after.progress.status, status)
+                self.assertGreaterEqual(after.progress.anchor, before.progress.anchor)
+            before = self.after(event(pause(), NOW + 10))
+            after = advance(before, event(RESUME, NOW + 10 - seconds, accepted=NOW + 20))
+            self.assertIs(after.progress.status, A)
+
+    def test_a_late_life_cycle_event_does_not_reopen_the_past(self) -> None:
+        before = self.after(event(progress(50.0), NOW + 10), event(pause(), NOW + 5, accepted=NOW + 11))
+        self.assertRaises(EventRejected, advance, before, event(progress(30.0), NOW + 9))
 
     def test_clock_a_little_ahead(self) -> None:
-        ahead = replace(event(progress(30.0), NOW), timestamp=NOW + PATIENCE)
-        self.assertEqual(advance(state_of(A), ahead).progress.anchor, NOW + PATIENCE)
+        ahead = event(progress(30.0), NOW + PATIENCE, accepted=NOW)
+        self.assertEqual(self.after(ahead).progress.anchor, NOW + PATIENCE)
 
-    def test_clock_far_ahead_is_not_believed(self) -> None:
-        """So that one wrong clock does not shut out the events that follow."""
-        ahead = replace(event(progress(30.0), NOW), timestamp=NOW + PATIENCE + 0.1)
-        after = advance(state_of(A), ahead)
-        self.assertEqual(after.progress.anchor, NOW)
-        advance(after, event(progress(31.0), NOW + 1))
+    def test_an_end_that_is_further_ahead_than_the_start(self) -> None:
+        """The start is believed, the end is not; it counts as the later of its arrival and the start."""
+        begun = advance(None, event(start(), NOW + 4, accepted=NOW))
+        done = advance(begun, event(complete(), NOW + 6, accepted=NOW + 0.1))
+        self.assertEqual((done.progress.status, done.progress.anchor), (C, NOW + 4))
+
+    def test_a_node_whose_clock_is_slow(self) -> None:
+        """By 8 s. Nothing is refused, by whichever node the events come, and nothing counts as of before."""
+        state = advance(None, event(start(seconds=3600.0), NOW, accepted=NOW - 8))
+        moments = []
+        for number in range(1, 20):
+            arrival = NOW + number - (8 if number % 2 else 0)
+            state = advance(state, event(progress(float(number)), NOW + number, accepted=arrival))
+            moments.append(state.progress.anchor)
+        self.assertEqual(moments, sorted(moments))
+        self.assertEqual(state.version, 20)
+
+    def test_sources_with_different_clocks(self) -> None:
+        state = self.after(event(progress(10.0), NOW + 10, source="fast"))
+        state = advance(state, event(progress(20.0), NOW + 3, accepted=NOW + 11, source="slow"))
+        self.assertEqual((state.progress.percent, state.progress.anchor), (20.0, NOW + 10))
+        self.assertRaises(EventRejected, advance, state, event(progress(5.0), NOW + 2, source="slow"))
+        self.assertRaises(EventRejected, advance, state, event(progress(5.0), NOW + 9, source="fast"))
+
+    def test_a_clock_that_was_set_back(self) -> None:
+        """Its times are not believed from then on, and their order counts as before."""
+        state = self.after(event(progress(10.0), NOW + 10))
+        for seconds in (11, 12, 13):
+            set_back = event(progress(float(seconds)), NOW + seconds - 3600, accepted=NOW + seconds)
+            state = advance(state, set_back)
+            self.assertEqual((state.progress.percent, state.progress.anchor), (seconds, NOW + seconds))
+        late = event(progress(5.0), NOW + 12.5 - 3600, accepted=NOW + 14)
+        self.assertRaises(EventRejected, advance, state, late)
+        again = advance(state, event(progress(30.0), NOW + 30, accepted=NOW + 30))  # it was set right.
+        self.assertEqual(again.progress.anchor, NOW + 30)
+
+    def test_applied_by_a_node_whose_clock_was_far_ahead(self) -> None:
+        state = self.after(event(progress(10.0), NOW + 10), event(progress(11.0), NOW - 3590))
+        self.assertEqual((state.progress.percent, state.progress.anchor), (11.0, NOW - 3590))
+        self.assertEqual(percent_at(state.progress, NOW - 3585), percent_at(state.progress, NOW - 3590 + 5))
+        self.assertGreater(percent_at(state.progress, NOW - 3585), 11.0)
+
+    def test_a_state_of_a_version_without_stamps(self) -> None:
+        self.assertIs(advance(state_of(A), event(progress(30.0), NOW - 1)).progress.status, A)
 
     def test_a_clock_that_is_set_moves_no_bar(self) -> None:
         """Ours alone, or with the authority's, by seconds to hours and either way; the craft pauses once."""
@@ -224,6 +293,13 @@ class Life(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.happen(start(), 0.0)
+
+    @rule(name=st.sampled_from(["complete", "fail", "cancel"]), skew=st.floats(-7200, 7200))
+    def any_end(self, name: str, skew: float) -> None:
+        """No clock can lose it."""
+        open_before = self.state is not None and not self.state.progress.status.terminal
+        self.happen(EVENTS[name], skew)
+        assert not open_before or (self.state is not None and self.state.progress.status.terminal)
 
     @rule(name=st.sampled_from(sorted(EVENTS)), skew=st.floats(-5, 10))
     def any_event(self, name: str, skew: float) -> None:

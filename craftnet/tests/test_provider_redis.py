@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -16,12 +19,13 @@ from zope.interface.verify import verifyObject
 
 from craftnet import stock, waiting
 from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.events import Event
 from craftnet.interfaces import IBackend, IBackendFactory, IWhole
 from craftnet.messages import MaterialNotification, MaterialProblem, QueueNews
 from craftnet.providers.redis import sweeper
 from craftnet.providers.redis.backend import RedisBackend, RedisFactory, RedissFactory
 from craftnet.providers.redis.keys import PARTITIONS, partition_of
-from craftnet.providers.redis.subjects import MATERIALS, QUEUES
+from craftnet.providers.redis.subjects import MATERIALS, QUEUES, SESSIONS, Subject
 from craftnet.providers.redis.topics import Topics
 from craftnet.sources import Sources
 from craftnet.state import MaterialsState, QueueState
@@ -268,6 +272,38 @@ class WholeTests(RedisTestCase):
             self.assertEqual(state is not None, stock.version == 1)
         outcomes = await sources.apply(starts)
         self.assertLessEqual({outcome.verdict for outcome in outcomes}, {ACCEPTED, DUPLICATE})
+
+
+class FieldsTests(SynchronousTestCase):
+    """Nodes of two versions read what each other keeps: fields that one does not know do no harm, nor missing ones."""
+
+    def both(self) -> Iterator[tuple[Subject[Any, Any, Any], Any, Any]]:
+        """Each kind of thing, a change of it, and the JSON value of that as it was before there were stamps."""
+        kinds: list[tuple[Subject[Any, Any, Any], Event]] = [
+            (SESSIONS, event(start())),
+            (MATERIALS, event(start())),
+            (QUEUES, event(queued(1), session_id=SESSION)),
+        ]
+        for subject, happening in kinds:
+            change = subject.advance(subject.blank(subject.key(happening), 0), happening)
+            yield subject, change, self.without_stamps(msgspec.to_builtins(change))
+
+    def without_stamps(self, value: Any) -> Any:
+        """The same JSON value."""
+        if isinstance(value, dict):
+            return {name: self.without_stamps(item) for name, item in value.items() if name != "stamps"}
+        return [self.without_stamps(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    def test_of_the_version_before(self) -> None:
+        for subject, change, earlier in self.both():
+            read = subject.read_change(msgspec.json.encode(earlier))
+            self.assertEqual(self.without_stamps(msgspec.to_builtins(read)), earlier)
+            self.assertNotEqual(read, change)
+
+    def test_of_a_later_version(self) -> None:
+        for subject, change, _ in self.both():
+            later = {**msgspec.to_builtins(change), "mood": {"of": ["the", "day"]}}
+            self.assertEqual(subject.read_change(msgspec.json.encode(later)), change)
 
 
 class FactoryTests(SynchronousTestCase):

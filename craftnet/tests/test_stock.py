@@ -10,13 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.errors import EventRejected
 from craftnet.events import EventMaterial, MaterialsUpdate, SessionStart
 from craftnet.messages import ChangeType, MaterialChange, MaterialNotification, MaterialProblem
-from craftnet.state import Material, MaterialsState
+from craftnet.state import Material, MaterialsState, Stamp
 from craftnet.stock import MAX_MATERIALS, NEEDED_VALUES, advance
 from craftnet.tests.contracts import pause, quantity
 from craftnet.tests.samples import COPPER, IRON, NOW, PLAYER, RECIPE, SESSION, event, start
 
 NOTHING = MaterialsState(SESSION)
-STARTED = MaterialsState(SESSION, 1, (Material(IRON, 10, 50),), NOW)
+STARTED = MaterialsState(SESSION, 1, (Material(IRON, 10, 50),), NOW, (Stamp("", NOW),))
 
 
 def changed(kind: ChangeType, amount: int | None = None, quality: int | None = None) -> MaterialsUpdate:
@@ -48,7 +48,7 @@ class StockTests(SynchronousTestCase):
 
     def test_start_with_nothing(self) -> None:
         bare = SessionStart(session_id=SESSION, recipe_id=RECIPE, player_id=PLAYER)
-        self.assertEqual(advance(NOTHING, event(bare)).state, MaterialsState(SESSION, 1, (), NOW))
+        self.assertEqual(advance(NOTHING, event(bare)).state, MaterialsState(SESSION, 1, (), NOW, (Stamp("", NOW),)))
 
     def test_start_with_a_quality_in_words(self) -> None:
         brought = (EventMaterial(IRON, 3, "rare"),)
@@ -130,6 +130,18 @@ class StockTests(SynchronousTestCase):
         error = self.assertRaises(EventRejected, advance, STARTED, event(quantity(3), NOW - 1))
         self.assertIn("out of order", str(error))
         advance(STARTED, event(quantity(3), NOW))
+        advance(STARTED, event(quantity(3), NOW - 1, source="another"))
+
+    def test_clocks(self) -> None:
+        """What is not believed counts as the later of its arrival and the newest; a clock may be set."""
+        for stated, arrival, told in (
+            (9.0, 1.0, 1.0),
+            (9.0, -8.0, 0.0),
+            (-3600.0, 1.0, 1.0),
+            (-3600.0, -3600.0, -3600.0),
+        ):
+            happening = event(quantity(3), NOW + stated, accepted=NOW + arrival)
+            self.assertEqual(advance(STARTED, happening).state.told, NOW + told)
 
     def test_other_events(self) -> None:
         error = self.assertRaises(EventRejected, advance, STARTED, event(pause()))

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.errors import EventRejected
 from craftnet.events import QueueUpdate
 from craftnet.messages import QueueNews, QueueStatusData, Station
-from craftnet.state import QueueChange, QueueEntry, QueueState
+from craftnet.ordering import CLOCK_SET
+from craftnet.state import QueueChange, QueueEntry, QueueState, Stamp
 from craftnet.tests.contracts import pause, queued
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event
 from craftnet.waiting import LEAVING, MAX_ENTRIES, advance, check_holder, key
@@ -29,12 +30,13 @@ RICH = QueueUpdate(
 def entry(number: int = 0, *, told: float = NOW, session_id: UUID | None = None) -> QueueEntry:
     """An entry of the laboratory, or of a session."""
     status = QueueStatusData(player_id=PLAYER, queue_position=number + 1, station_type=Station.LABORATORY)
-    return QueueEntry(status, number + 1, told, session_id)
+    return QueueEntry(status, number + 1, told, session_id, (Stamp("", told),))
 
 
 def standing(*entries: QueueEntry, told: float = 0.0) -> QueueState:
-    """The state with these entries."""
-    return QueueState(PLAYER, max((known.version for known in entries), default=0), entries, told)
+    """The state with these entries; others left at `told`, if that is not 0."""
+    stamps = (Stamp("", told),) if told else ()
+    return QueueState(PLAYER, max((known.version for known in entries), default=0), entries, told, stamps)
 
 
 NOTHING = QueueState(PLAYER)
@@ -52,7 +54,7 @@ class WaitingTests(SynchronousTestCase):
             can_jump_queue=True,
             jump_queue_cost=100,
         )
-        entry = QueueEntry(status, 1, NOW, SESSION)
+        entry = QueueEntry(status, 1, NOW, SESSION, (Stamp("", NOW),))
         self.assertEqual(
             change, QueueChange(QueueState(PLAYER, 1, (entry,)), entry, QueueNews.QUEUE_POSITION, True, NOW)
         )
@@ -76,7 +78,7 @@ class WaitingTests(SynchronousTestCase):
 
     def test_leaving_without_having_waited(self) -> None:
         change = advance(NOTHING, event(queued(1, QueueNews.STATION_AVAILABLE)))
-        self.assertEqual((change.state, change.waiting), (QueueState(PLAYER, 1, (), NOW), False))
+        self.assertEqual((change.state, change.waiting), (QueueState(PLAYER, 1, (), NOW, (Stamp("", NOW),)), False))
 
     def test_known_by_session_first(self) -> None:
         """Two sessions at one station are two entries; a session that changes the station stays one."""
@@ -106,6 +108,18 @@ class WaitingTests(SynchronousTestCase):
         self.assertIn("out of order", str(error))
         advance(standing(entry()), event(queued(1), NOW))
         advance(standing(entry()), event(queued(1, station=None), NOW - 1))
+        advance(standing(entry()), event(queued(1), NOW - 1, source="another"))
+        advance(standing(entry()), event(queued(1), NOW - CLOCK_SET))
+
+    def test_leaving_is_lost_to_no_clock(self) -> None:
+        """Nor does an older place come back after it."""
+        for news in LEAVING:
+            for seconds in (0.001, 1.0, CLOCK_SET, 3600.0):
+                left = advance(standing(entry()), event(queued(1, news), NOW - seconds, accepted=NOW + 1)).state
+                self.assertEqual(left.entries, ())
+            left = advance(standing(entry()), event(queued(1, news), NOW - 2, accepted=NOW + 1)).state
+            self.assertRaises(EventRejected, advance, left, event(queued(1), NOW - 1, accepted=NOW + 2))
+            self.assertEqual(len(advance(left, event(queued(1), NOW + 3)).state.entries), 1)
 
     def test_what_left_does_not_come_back(self) -> None:
         left = advance(standing(entry()), event(queued(1, QueueNews.STATION_AVAILABLE), NOW + 5)).state
@@ -117,7 +131,8 @@ class WaitingTests(SynchronousTestCase):
         """An entry that others overtook may still leave; what is newer than that stays refused."""
         state = standing(entry(session_id=SESSION), told=NOW + 9)
         leaving = event(queued(1, QueueNews.QUEUE_TIMEOUT), NOW + 1, session_id=SESSION)
-        self.assertEqual(advance(state, leaving).state.told, NOW + 9)
+        left = advance(state, leaving).state
+        self.assertEqual((left.told, left.stamps), (NOW + 9, (Stamp("", NOW + 9),)))
 
     def test_one_player_only(self) -> None:
         held = entry(session_id=SESSION)

@@ -17,7 +17,13 @@ BACKLOG = 4096
 
 _ENDPOINT_INTERFACE = re.compile(r"(?<!\\):interface=((?:[^:\\]|\\.)*)")
 
+_ARGUMENT = re.compile(r"(?:[^:\\]|\\.)*", re.DOTALL)
+"""What stands between two colons of an endpoint description, with its escapes."""
+
 _SHAREABLE = re.compile(r"(?:tcp|tcp4|tcp6|ssl):(?:port=)?[1-9][0-9]*(?::|\Z)")
+
+
+_TLS_ARGUMENTS = ("port", "privateKey", "certKey", "extraCertChain", "dhParameters", "interface", "backlog")
 
 
 class HostPort(Struct, frozen=True):
@@ -32,6 +38,23 @@ class HostPort(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host or '*'}:{self.port}"
+
+
+class TlsAddress(Struct, frozen=True):
+    """An `ssl:` endpoint, taken apart.
+
+    Attributes:
+        key: the file of the private key, PEM.
+        certificates: the files of the certificate chain, PEM: the server's own certificate comes first.
+        dh_parameters: a file with parameters for Diffie-Hellman, PEM; without it no cipher that needs them is offered.
+    """
+
+    port: int
+    key: str
+    certificates: tuple[str, ...]
+    dh_parameters: str | None = None
+    interface: str = ""
+    backlog: int = BACKLOG
 
 
 def parse_port(text: str) -> int:
@@ -103,6 +126,44 @@ def http_endpoint(option: str | None, port: str | None, *, loopback_only: bool, 
                 "Add :interface=127.0.0.1, or configure --auth."
             )
     return option
+
+
+def parse_tls(description: str) -> TlsAddress | None:
+    """What an `ssl:` endpoint description says; None for a description of another kind.
+
+    Arguments:
+        description: a Twisted endpoint, `ssl:443:privateKey=key.pem:certKey=fullchain.pem`.
+
+    Raises:
+        ConfigurationError: an argument is unknown, or missing, or no number.
+    """
+    kind, *parts = (part for part in _ARGUMENT.findall(description) if part)
+    if kind != "ssl":
+        return None
+    given: dict[str, str] = {}
+    for part in parts:
+        name, separator, value = part.partition("=")
+        name, value = (name, value) if separator else ("port", name)
+        if name not in _TLS_ARGUMENTS or name in given:
+            raise ConfigurationError(
+                f"--http {description}: {part!r} is unknown or repeated; an ssl endpoint takes"
+                f" {', '.join(_TLS_ARGUMENTS)}"
+            )
+        given[name] = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
+    if "port" not in given or "privateKey" not in given:
+        raise ConfigurationError(f"--http {description}: an ssl endpoint needs a port and a privateKey")
+    backlog = given.get("backlog", str(BACKLOG))
+    if not (backlog.isascii() and backlog.isdigit()):
+        raise ConfigurationError(f"--http {description}: backlog must be a number of connections, got {backlog!r}")
+    files = (given.get("certKey", given["privateKey"]), given.get("extraCertChain"))
+    return TlsAddress(
+        parse_port(given["port"]),
+        given["privateKey"],
+        tuple(file for file in files if file is not None),
+        given.get("dhParameters"),
+        given.get("interface", ""),
+        int(backlog),
+    )
 
 
 def check_shareable(endpoint: str) -> None:

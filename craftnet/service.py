@@ -11,12 +11,9 @@ from msgspec import Struct
 from twisted.application.internet import TimerService
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from craftnet import __version__
 from craftnet.access.admission import Admission
@@ -40,6 +37,7 @@ from craftnet.http.listener import Listener
 from craftnet.http.lobby import Lobby
 from craftnet.http.sharedport import SharingReactor, TryingReactor
 from craftnet.http.site import site
+from craftnet.http.tls import CHECK_INTERVAL
 from craftnet.hub import Hub
 from craftnet.ingest import Ingest
 from craftnet.interfaces import IBackend, ICluster, IShowcase, ITaker
@@ -75,6 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     queues: str | None = None
     materials: str | None = None
     http: str | None = None
+    hsts: int = 0
     port: str | None = None
     udp: str | None = None
     public_udp: str | None = None
@@ -182,7 +181,8 @@ class Craftnet(MultiService):
         self._feeds.hurry()
 
     def reload(self) -> None:
-        """Read again what may have changed on the disk."""
+        """Read the certificate again, if TLS is spoken."""
+        self.listener.reload()
 
 
 def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craftnet:
@@ -285,16 +285,25 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         protocols=SUPPORTED,
         tolerance=tolerance,
         showcase=backend if IShowcase.providedBy(backend) else None,
+        hsts=settings.hsts,
     )
-    endpoint = _endpoint(reactor if settings.worker is None else SharingReactor(reactor), http)
     lobby = Lobby(metrics, settings.limits, settings.trusted_proxies)
     door = DoorFactory(routes, feeds, reactor, lobby, patience=settings.limits.patience)
-    listener = Listener(endpoint, door, secure=http.startswith("ssl:"))
+    listener = Listener(reactor if settings.worker is None else SharingReactor(reactor), http, door)
+    if settings.hsts and not listener.secure:
+        raise ConfigurationError(
+            f"--hsts needs an ssl endpoint, got --http {http}: let the proxy that ends TLS send the header instead"
+        )
 
     service = Craftnet(listener, gateway, feeds, monitor, settings.drain_time, settings.limits.connections)
     turns = [
         TimerService(interval, turn)
-        for interval, turn in ((hub.turn_interval, hub.turn), (1.0, feeds.turn), (1.0, enforcement.turn))
+        for interval, turn in (
+            (hub.turn_interval, hub.turn),
+            (1.0, feeds.turn),
+            (1.0, enforcement.turn),
+            (CHECK_INTERVAL, listener.check_files),
+        )
     ]
     for each in turns:
         each.clock = reactor
@@ -336,18 +345,10 @@ def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) 
             raise ConfigurationError(
                 f"--workers needs a back end that several processes share; {text} keeps its state to itself"
             )
-    failures: list[Failure] = []
-    _endpoint(TryingReactor(reactor), http).listen(Factory()).addErrback(failures.append)
-    if failures:
-        raise ConfigurationError(failures[0].getErrorMessage())
-
-
-def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
-    except Exception as error:  # whatever the endpoint's parser, or a key file, fails with
-        raise ConfigurationError(f"--http {description}: {error}") from None
-    return endpoint
+        Listener(TryingReactor(reactor), http, Factory()).privilegedStartService()
+    except CannotListenError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _hint(backend: IBackend, access: Access, url: str, now: float) -> str | None:

@@ -54,6 +54,8 @@ class Options(UsageOptions):
     optParameters: ClassVar[list[list[Any]]] = [
         ["http", None, None, "Endpoint for HTTP and WebSocket, such as tcp:8080 or ssl:443:privateKey=…:certKey=… "
          "[default: tcp:$PORT, or tcp:8080]"],
+        ["hsts", None, DEFAULTS.hsts, "Seconds for which browsers that came over TLS are told to use nothing else "
+         "(Strict-Transport-Security); 0: they are told nothing", _number(int, 0, 2**31)],
         ["udp", None, None, "UDP port (on every address, IPv4 and IPv6), host:port, [IPv6]:port, or off "
          "[default: 8082]"],
         ["public-udp", None, None, "host:port that clients are told to send UDP to "
@@ -167,6 +169,7 @@ class Options(UsageOptions):
         return Settings(
             http=self["http"],
             port=os.environ.get("PORT"),
+            hsts=int(self["hsts"]),
             udp=self["udp"],
             public_udp=self["public-udp"],
             public_url=self["public-url"],

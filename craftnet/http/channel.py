@@ -3,11 +3,19 @@ are bounded, refusals have the contract's shape, and a WebSocket handshake on a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, cast
 
-from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IPushProducer, IReactorTime, ITransport
+from msgspec.structs import replace
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITransport,
+)
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -237,6 +245,8 @@ class CheckedRequest(Request):
     def process(self) -> None:
         """The request is there as a whole: it is routed."""
         self.channel.answering()
+        for name, value in self.channel.site.policy(self.isSecure()).items():
+            self.setHeader(name, value)
         super().process()
 
 
@@ -247,6 +257,7 @@ class LimitedSite(Site):
         body_limit: the longest body taken, in bytes.
         anonymous_limit: the longest without an Authorization header; None: as long as any.
         idle: seconds a connection may wait for, or take over, its next request.
+        hsts: seconds for which browsers that came over TLS are to use nothing else (RFC 6797); 0 for no such policy.
 
     Attributes:
         draining: whether the server stops, and asks clients to go elsewhere.
@@ -264,6 +275,7 @@ class LimitedSite(Site):
         body_limit: int,
         idle: float,
         anonymous_limit: int | None = None,
+        hsts: int = 0,
     ) -> None:
         super().__init__(
             resource, requestFactory=CheckedRequest, timeout=idle, reactor=clock, parsePOSTFormSubmission=False
@@ -272,6 +284,11 @@ class LimitedSite(Site):
         self.anonymous_limit = body_limit if anonymous_limit is None else anonymous_limit
         self._metrics = metrics
         self.draining = False
+        self._policy = {"Strict-Transport-Security": f"max-age={hsts}"} if hsts else {}
+
+    def policy(self, secure: bool) -> Mapping[str, str]:
+        """The header fields of every response that say how to come back; RFC 6797 forbids them without TLS."""
+        return self._policy if secure else {}
 
     def channel(
         self, address: IAddress, lobby: Lobby, upgrade: Callable[[ITransport, bytes], None] | None = None
@@ -285,7 +302,10 @@ class LimitedSite(Site):
     def turn_away(self, transport: ITransport, refusal: Refusal, head: bytes) -> None:
         """Refuse whoever is at the other end, and close; `head` is what was read of the request."""
         self._metrics.refused(refusal.label)
-        answer = final_octets(refused(refusal), self.reactor.seconds(), bodiless=head.startswith(b"HEAD "))
+        response = refused(refusal)
+        headers = {**response.headers, **self.policy(ISSLTransport.providedBy(transport))}
+        bodiless = head.startswith(b"HEAD ")
+        answer = final_octets(replace(response, headers=headers), self.reactor.seconds(), bodiless=bodiless)
         hand_over(transport, Lingering(answer, self.reactor))
 
     def getContentFile(self, length: int | None) -> BytesIO:

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime, ITransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocol,
+    IProtocolNegotiationFactory,
+    IReactorTime,
+    ITransport,
+)
 from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -70,13 +77,14 @@ class Door:
     def connectionLost(self, reason: Failure) -> None:
         """Nobody came in."""
         self._leave()
-        self._factory.lobby.leave(self._transport)
+        self._factory.lobby.lost(self._transport, reason)
 
     def _leave(self) -> None:
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
 
 
+@implementer(IProtocolNegotiationFactory)
 class DoorFactory(ServerFactory):
     """Listens for both; to be given to an endpoint.
 
@@ -117,6 +125,10 @@ class DoorFactory(ServerFactory):
         """Stop what lies behind the door."""
         self._site.doStop()
         self._websocket.doStop()
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What is spoken over TLS, by its name in ALPN (RFC 7301 section 6)."""
+        return [b"http/1.1"]
 
     def buildProtocol(self, addr: IAddress | None) -> Door:  # type: ignore[override]  # any IProtocol will do.
         """A door for a new connection."""

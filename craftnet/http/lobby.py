@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from OpenSSL.SSL import Error
+from twisted.python.failure import Failure
+
 from craftnet.access.limits import Limits
 from craftnet.access.networks import NOWHERE, Networks, host, source
+from craftnet.http.tls import NoApplicationProtocol
 from craftnet.http.waitingroom import WaitingRoom
 from craftnet.observe.metrics import Metrics
 
@@ -44,3 +48,11 @@ class Lobby:
     def leave(self, transport: Any) -> None:
         """It waits no more, or is gone. One who is not in is no error."""
         self._room.leave(transport)
+
+    def lost(self, transport: Any, reason: Failure) -> None:
+        """Its connection ended before a request came; TLS that the two sides could not agree on counts as refused."""
+        self.leave(transport)
+        if reason.check(NoApplicationProtocol):
+            self._metrics.refused("no_application_protocol")
+        elif reason.check(Error):
+            self._metrics.refused("tls_handshake")

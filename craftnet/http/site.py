@@ -52,6 +52,7 @@ def site(
     showcase: IShowcase | None = None,
     body_limit: int = BODY_LIMIT,
     idle: float = IDLE,
+    hsts: int = 0,
 ) -> LimitedSite:
     """The whole of the HTTP interface.
 
@@ -63,7 +64,7 @@ def site(
         bases: what may stand in front of every route.
         forwarding: as for `Routes`.
         showcase: what lists the sessions of a player; None where the back end does not.
-        body_limit, idle: as for `LimitedSite`.
+        body_limit, idle, hsts: as for `LimitedSite`.
     """
     now, both = clock.seconds, partial(moment, clock)
     bases = bases or BasePaths()
@@ -98,4 +99,5 @@ def site(
         body_limit=body_limit,
         idle=idle,
         anonymous_limit=ANONYMOUS_BODY,
+        hsts=hsts,
     )

@@ -29,6 +29,7 @@ from craftnet.tap import Options
 from craftnet.tests.authority import insist
 from craftnet.tests.live import envelope, started, token
 from craftnet.tests.nodes import Node, listens
+from craftnet.tests.programs import program
 from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer, free_port
 from craftnet.tests.samples import PLAYER, RECIPE, SESSION
@@ -42,14 +43,6 @@ SAID = {"CRAFTNET_AUTH": "jwt:jwks=https://login.example/keys.json", "PUBLIC_HOS
 
 SEVERAL_CHECKS = 1.0
 """Seconds in which a balancer that looks ten times a second knows what it needs to know."""
-
-
-def program(name: str) -> str:
-    """Where a program is that this machine may not have."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
-    if found is None:
-        raise SkipTest(f"{name} is not installed")
-    return found
 
 
 class OptionsTests(SynchronousTestCase):

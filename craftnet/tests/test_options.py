@@ -126,3 +126,8 @@ class BrowserTests(SynchronousTestCase):
         wrong = settings("--origin", "https://game.example/path")
         error = self.assertRaises(ConfigurationError, build, wrong, reactor, {})
         self.assertIn("--origin https://game.example/path: expected a scheme", str(error))
+
+
+class StrictTransportTests(SynchronousTestCase):
+    def test_hsts(self) -> None:
+        self.assertEqual((settings().hsts, settings("--hsts", "31536000").hsts), (0, 31536000))

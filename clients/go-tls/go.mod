@@ -1,0 +1,3 @@
+module craftnet.example/go-tls
+
+go 1.19

@@ -143,6 +143,12 @@ class Hub:
         if feed is not None:
             feed.leave(watcher)
 
+    def session_heartbeat(self, session_id: UUID, watcher: IWatcher) -> None:
+        """Tell `watcher` of this session where its feed is."""
+        feed = self._sessions.get(session_id)
+        if feed is not None:
+            feed.send_heartbeat(watcher)
+
     def watch_queue(self, player_id: UUID, watcher: IWatcher, resume: Position | None = None) -> Deferred[None]:
         """Tell `watcher` of this player's places in queues, the current ones first, as `watch_session` does."""
         return self._queues[player_id].join(watcher, resume)
@@ -152,6 +158,12 @@ class Hub:
         feed = self._queues.get(player_id)
         if feed is not None:
             feed.leave(watcher)
+
+    def queue_heartbeat(self, player_id: UUID, watcher: IWatcher) -> None:
+        """Tell `watcher` of these queues where their feed is."""
+        feed = self._queues.get(player_id)
+        if feed is not None:
+            feed.send_heartbeat(watcher)
 
     def turn(self) -> None:
         """Refresh the sessions that are due, close what was left; to be called every `turn_interval` seconds."""

@@ -25,12 +25,16 @@ class Subscription(Struct, frozen=True):
         session_id: the crafting session that the feed is of, if it is of one.
         watch: begin; answers when the current state was delivered.
         unwatch: end.
+        heartbeat_interval: seconds of silence after which a heartbeat is wanted; 0: never.
+        send_heartbeat: send the watcher one; None when none is wanted.
     """
 
     principal: Principal
     session_id: UUID | None
     watch: Callable[[IWatcher], Deferred[None]]
     unwatch: Callable[[IWatcher], None]
+    heartbeat_interval: int = 0
+    send_heartbeat: Callable[[IWatcher], None] | None = None
 
 
 class Subscriptions:
@@ -55,6 +59,8 @@ class Subscriptions:
                     session_id,
                     partial(self._hub.watch_session, session_id, resume=resume),
                     partial(self._hub.unwatch_session, session_id),
+                    target.heartbeat,
+                    partial(self._hub.session_heartbeat, session_id) if target.heartbeat else None,
                 )
             case QueueTarget(player_id=player_id, resume=resume):
                 principal = await self._admission.queue(token, player_id)
@@ -63,10 +69,19 @@ class Subscriptions:
                     None,
                     partial(self._hub.watch_queue, player_id, resume=resume),
                     partial(self._hub.unwatch_queue, player_id),
+                    target.heartbeat,
+                    partial(self._hub.queue_heartbeat, player_id) if target.heartbeat else None,
                 )
             case HealthTarget(services=services):
                 principal = await self._admission.health(token)
-                return Subscription(principal, None, partial(self._health.watch, services), self._health.unwatch)
+                return Subscription(
+                    principal,
+                    None,
+                    partial(self._health.watch, services),
+                    self._health.unwatch,
+                    target.heartbeat,
+                    self._health.send_heartbeat,
+                )
 
     async def renew(self, token: str, former: Principal) -> Principal:
         """The bearer of `token`, if they may go on with a feed that `former` was admitted to.

@@ -20,6 +20,10 @@ BASE_PATHS = ("", "/api/v1/crafting-network", "/v1/crafting-network")
 Query = Mapping[str, Sequence[str]]
 """Every value of every query parameter."""
 
+HEARTBEATS = (5, 300)
+"""The shortest and the longest interval between heartbeats that a client may ask for, seconds."""
+
+_SECONDS = re.compile(r"[0-9]{1,3}")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
@@ -55,11 +59,16 @@ def _base_path(text: str) -> str:
 
 
 class CraftingTarget(Struct, frozen=True):
-    """`/ws/crafting/{session_id}?player_id=…`, and `&resume=…` for one who comes back."""
+    """`/ws/crafting/{session_id}?player_id=…`, and `&resume=…` for one who comes back.
+
+    Attributes:
+        heartbeat: as of every target: seconds of silence after which the client wants to hear something; 0: never.
+    """
 
     session_id: UUID
     player_id: UUID
     resume: Position | None = None
+    heartbeat: int = 0
 
 
 class QueueTarget(Struct, frozen=True):
@@ -67,12 +76,14 @@ class QueueTarget(Struct, frozen=True):
 
     player_id: UUID
     resume: Position | None = None
+    heartbeat: int = 0
 
 
 class HealthTarget(Struct, frozen=True):
     """`/health/ws?services=…`"""
 
     services: frozenset[Service]
+    heartbeat: int = 0
 
 
 Target = CraftingTarget | QueueTarget | HealthTarget
@@ -85,8 +96,8 @@ def find_feed(path: str, bases: BasePaths) -> Callable[[Query], Target]:
         path: decoded, without the query.
 
     Returns:
-        A function that answers the target. It raises BadRequest when an id, a position or a service is not well-formed,
-        missing, or given twice.
+        A function that answers the target. It raises BadRequest when an id, a position, a service or an interval is not
+        well-formed, missing, or given twice.
 
     Raises:
         NotFound: no WebSocket route has this path.
@@ -105,16 +116,19 @@ def find_feed(path: str, bases: BasePaths) -> Callable[[Query], Target]:
 
 def _crafting(session_id: str, query: Query) -> CraftingTarget:
     return CraftingTarget(
-        parse_uuid(session_id, "session_id"), parse_uuid(_single(query, "player_id"), "player_id"), _resume(query)
+        parse_uuid(session_id, "session_id"),
+        parse_uuid(_single(query, "player_id"), "player_id"),
+        _resume(query),
+        _heartbeat(query),
     )
 
 
 def _queue(player_id: str, query: Query) -> QueueTarget:
-    return QueueTarget(parse_uuid(player_id, "player_id"), _resume(query))
+    return QueueTarget(parse_uuid(player_id, "player_id"), _resume(query), _heartbeat(query))
 
 
 def _health(query: Query) -> HealthTarget:
-    return HealthTarget(_services(query.get("services", ())))
+    return HealthTarget(_services(query.get("services", ())), _heartbeat(query))
 
 
 def _single(query: Query, name: str) -> str:
@@ -126,6 +140,15 @@ def _single(query: Query, name: str) -> str:
 
 def _resume(query: Query) -> Position | None:
     return parse_position(_single(query, "resume")) if "resume" in query else None
+
+
+def _heartbeat(query: Query) -> int:
+    if "heartbeat" not in query:
+        return 0
+    text, (least, most) = _single(query, "heartbeat"), HEARTBEATS
+    if not _SECONDS.fullmatch(text) or not least <= int(text) <= most:
+        raise BadRequest(f"heartbeat takes whole seconds from {least} to {most}, as in heartbeat=25.")
+    return int(text)
 
 
 def _services(values: Sequence[str]) -> frozenset[Service]:

@@ -209,6 +209,26 @@ def queue_return(player_id: UUID, recovered: bool, now: Moment, at: Position) ->
     return Update(None, (message,), at=at)
 
 
+def session_heartbeat(session_id: UUID, now: Moment, at: Position) -> Update:
+    """What a watcher of a quiet session is told, so that it knows that the server lives. It has no data."""
+    message = WebSocketCraftingMessage(
+        type="progress_update", session_id=session_id, timestamp=instant(now.wall), epoch=at.epoch, version=at.version
+    )
+    return Update(None, (message,), at=at)
+
+
+def queue_heartbeat(player_id: UUID, now: Moment, at: Position) -> Update:
+    """The same for a watcher of a player's queues."""
+    message = WebSocketQueueMessage(
+        type=QueueNews.QUEUE_POSITION,
+        player_id=player_id,
+        timestamp=instant(now.wall),
+        epoch=at.epoch,
+        version=at.version,
+    )
+    return Update(None, (message,), at=at)
+
+
 def health_update(message: WebSocketHealthMessage) -> Update:
     """A message of the health feed."""
     return Update(None, (message,))

@@ -108,6 +108,11 @@ class Feed(ABC):
         if self._watchers.pop(watcher, None) is not None:
             self._counted(self._key, -1)
 
+    def send_heartbeat(self, watcher: IWatcher) -> None:
+        """Tell `watcher` where the feed is. One that has no snapshot yet is told nothing, and unknown ones neither."""
+        if self._watchers.get(watcher):
+            watcher.deliver(self.heartbeat())
+
     def tell(self, update: Update) -> None:
         """Deliver to every watcher that has its snapshot."""
         for watcher in tuple(self._watchers):
@@ -210,6 +215,10 @@ class Feed(ABC):
     @abstractmethod
     def again(self, lost: Missed) -> Iterator[Update]:
         """Everything that was missed, each with the position of who was told so much of it."""
+
+    @abstractmethod
+    def heartbeat(self) -> Update:
+        """What says where the feed is, and nothing else."""
 
     @abstractmethod
     def returned(self, recovered: bool, at: Position) -> Update:

@@ -16,7 +16,7 @@ from craftnet.messages import QueueNews
 from craftnet.positions import Position, Versions
 from craftnet.sources import Sources
 from craftnet.state import QueueChange, QueueState
-from craftnet.updates import Update, queue_return, queue_update
+from craftnet.updates import Update, queue_heartbeat, queue_return, queue_update
 
 
 @implementer(IQueueListener)
@@ -71,6 +71,10 @@ class QueueFeed(Feed):
         for change in lost.queue:
             at = Position(self.position.epoch, Versions(queue=change.state.version).packed)
             yield queue_update(change, self.told_at(change), None, at)
+
+    def heartbeat(self) -> Update:
+        """As in `Feed`."""
+        return queue_heartbeat(self._key, moment(self._clock), self.position)
 
     def returned(self, recovered: bool, at: Position) -> Update:
         """As in `Feed`."""

@@ -25,6 +25,7 @@ from craftnet.updates import (
     materials_snapshot,
     materials_update,
     progress_update,
+    session_heartbeat,
     session_queue_update,
     session_return,
 )
@@ -134,6 +135,10 @@ class SessionFeed(Feed):
             at = at._replace(queue=place.state.version)
             if self._concerns(place.entry):
                 yield session_queue_update(self._key, place, self.told_at(place), None, Position(epoch, at.packed))
+
+    def heartbeat(self) -> Update:
+        """As in `Feed`."""
+        return session_heartbeat(self._key, moment(self._clock), self.position)
 
     def returned(self, recovered: bool, at: Position) -> Update:
         """As in `Feed`."""

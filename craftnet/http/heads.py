@@ -197,7 +197,7 @@ def path_and_query(target: bytes) -> tuple[tuple[str, ...], dict[str, tuple[str,
     path, _, query = target.decode("ascii").partition("?")
     try:
         segments = tuple(unquote(segment, errors="strict") for segment in path.removeprefix("/").split("/"))
-        pairs = parse_qsl(query, errors="strict")
+        pairs = parse_qsl(query, errors="strict", keep_blank_values=True)
     except UnicodeDecodeError:
         raise BadRequest("The request target is not UTF-8.") from None
     parameters: dict[str, tuple[str, ...]] = {}

@@ -50,9 +50,13 @@ class HealthFeed(ApplicationService):
         if watcher not in self._watchers:
             self._metrics.watching("health", 1)
         self._watchers[watcher] = services
-        for service in sorted(services):
-            watcher.deliver(self._update("health_update", service))
+        self.send_heartbeat(watcher)
         return succeed(None)
+
+    def send_heartbeat(self, watcher: IWatcher) -> None:
+        """Tell `watcher` the current reports. One that is not known is told nothing."""
+        for service in sorted(self._watchers.get(watcher, ())):
+            watcher.deliver(self._update("health_update", service))
 
     def unwatch(self, watcher: IWatcher) -> None:
         """Tell `watcher` no more. One that is not known is no error."""

@@ -62,19 +62,20 @@ class FeedWire(StringTransportWithDisconnection):
         return line.decode()
 
     def frames(self) -> list[tuple[int, bytes]]:
-        """The opcode and payload of every frame since the last time."""
+        """The opcode and payload of every frame since the last time; pings are left out."""
         octets, found = self.value(), []
         self.clear()
         while octets:
             size, start = octets[1], 2
             if size == 126:
                 size, start = int.from_bytes(octets[2:4], "big"), 4
-            found.append((octets[0] & 0x0F, octets[start : start + size]))
+            if octets[0] & 0x0F != 0x9:
+                found.append((octets[0] & 0x0F, octets[start : start + size]))
             octets = octets[start + size :]
         return found
 
     def messages(self) -> list[dict[str, Any]]:
-        """Every JSON message since the last time; pings are left out."""
+        """Every JSON message since the last time."""
         return [msgspec.json.decode(payload) for opcode, payload in self.frames() if opcode == 0x1]
 
     def closing(self) -> tuple[int, str]:
@@ -86,7 +87,7 @@ class FeedWire(StringTransportWithDisconnection):
 
 
 class FeedServer:
-    """Feeds of the memory back end."""
+    """Feeds of the memory back end. Pings are so seldom that nobody is dropped for not answering."""
 
     def __init__(self, limits: Limits | None = None, origins: Origins | None = None) -> None:
         self.clock = SteppedClock()
@@ -98,7 +99,11 @@ class FeedServer:
         admission = Admission(TableAuthority(TOKENS), self.sources.sessions, self.sources.queues)
         self.hub = Hub(self.sources, self.clock, self.metrics)
         self.factory = FeedFactory(
-            Subscriptions(admission, self.hub, self.health), self.metrics, self.clock, Gate(limits or Limits(), origins)
+            Subscriptions(admission, self.hub, self.health),
+            self.metrics,
+            self.clock,
+            Gate(limits or Limits(), origins),
+            ping_interval=3600,
         )
         self.wires: list[FeedWire] = []
 

@@ -66,6 +66,19 @@ class MessageTests(SynchronousTestCase):
         self.assertEqual(after(known, message("queue_status", recovered=True)), known)
         self.assertEqual(after(known, message("queue_status", recovered=False)), Feed(SESSION, progress=known.progress))
 
+    def test_heartbeat(self) -> None:
+        """A position without data changes nothing that is known, not even what is over."""
+        for known in (
+            after(
+                Feed(SESSION),
+                message("progress_update", progress_data=progress(40)),
+                message("material_notification", material_data=SHORT),
+            ),
+            after(Feed(SESSION), message("crafting_complete", progress_data=progress(100, Status.COMPLETED, 0))),
+            Feed(SESSION),
+        ):
+            self.assertEqual(after(known, message("progress_update", epoch="6c0ffee", version=42)), known)
+
     def test_complete(self) -> None:
         done = after(Feed(SESSION), message("crafting_complete", progress_data=progress(100, Status.COMPLETED, 0)))
         self.assertTrue(done.over)

@@ -12,7 +12,9 @@ from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER
 class FakeConnection:
     """Somebody's."""
 
-    def __init__(self, expires: float, player: object = PLAYER) -> None:
+    def __init__(self, expires: float, player: object = PLAYER, heartbeat_interval: int = 0) -> None:
+        self.heartbeat_interval = heartbeat_interval
+        self.sent_at = NOW
         self.principal = Principal(player, frozenset(), expires)  # type: ignore[arg-type]  # samples are UUIDs.
 
 
@@ -20,8 +22,8 @@ class ConnectionsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.connections: Connections[FakeConnection] = Connections(5)
 
-    def add(self, expires: float, player: object = PLAYER) -> FakeConnection:
-        connection = FakeConnection(expires, player)
+    def add(self, expires: float, player: object = PLAYER, heartbeat_interval: int = 0) -> FakeConnection:
+        connection = FakeConnection(expires, player, heartbeat_interval)
         self.connections.add(connection)
         return connection
 
@@ -43,6 +45,19 @@ class ConnectionsTests(SynchronousTestCase):
         self.assertEqual(self.connections.expired(NOW + 20), [sooner])
         self.assertEqual(self.connections.expired(NOW + 49), [])
         self.assertEqual(self.connections.expired(NOW + 50), [later])
+
+    def test_silent(self) -> None:
+        """Each that wants a heartbeat, once in its interval; what it is sent puts that off."""
+        five, nine = self.add(NOW + 1000, heartbeat_interval=5), self.add(NOW + 1000, heartbeat_interval=9)
+        self.add(NOW + 1000)
+        self.assertEqual(self.connections.silent(NOW + 4.9), [])
+        self.assertEqual(self.connections.silent(NOW + 5), [five])
+        nine.sent_at = NOW + 7
+        self.assertEqual(self.connections.silent(NOW + 9.9), [])
+        self.assertEqual(self.connections.silent(NOW + 10), [five])
+        self.connections.discard(five)
+        self.assertEqual(self.connections.silent(NOW + 15.9), [])
+        self.assertEqual(self.connections.silent(NOW + 16), [nine])
 
     def test_heartbeats(self) -> None:
         """Each once in a round."""

@@ -143,7 +143,10 @@ class HandshakeTests(SynchronousTestCase):
 
 class TargetTests(SynchronousTestCase):
     def test_taken_apart(self) -> None:
-        self.assertEqual(path_and_query(b"/a/%C3%A9%2f/?b=c&b=%20&d=&e"), (("a", "é/", ""), {"b": ("c", " ")}))
+        self.assertEqual(
+            path_and_query(b"/a/%C3%A9%2f/?b=c&b=%20&d=&e"),
+            (("a", "é/", ""), {"b": ("c", " "), "d": ("",), "e": ("",)}),
+        )
         self.assertEqual(path_and_query(b"//a"), (("", "a"), {}))
 
     def test_not_utf8(self) -> None:

@@ -105,6 +105,19 @@ class TargetTests(SynchronousTestCase):
         for values in ([], ["x"], ["a:1", "a:1"]):
             self.assertRaises(BadRequest, parse_target, f"/ws/queue/{PLAYER}", {"resume": values})
 
+    def test_heartbeat(self) -> None:
+        """In every feed."""
+        for text, seconds in (("5", 5), ("25", 25), ("300", 300)):
+            query = {"heartbeat": [text]}
+            crafting = parse_target(f"/ws/crafting/{SESSION}", {**ME, **query})
+            self.assertEqual(crafting, CraftingTarget(SESSION, PLAYER, heartbeat=seconds))
+            self.assertEqual(parse_target(f"/ws/queue/{PLAYER}", query), QueueTarget(PLAYER, heartbeat=seconds))
+            self.assertEqual(parse_target("/health/ws", query), HealthTarget(frozenset(Service), seconds))
+        for values in ([], [""], ["4"], ["301"], ["25", "25"], ["25.0"], ["-25"], ["1e1"], ["٢٥"], [" 25"], ["25\n"]):
+            for path in (f"/ws/crafting/{SESSION}", f"/ws/queue/{PLAYER}", "/health/ws"):
+                error = self.assertRaises(BadRequest, parse_target, path, {**ME, "heartbeat": values})
+                self.assertIn("heartbeat", error.message)
+
     def test_other_paths(self) -> None:
         paths = (
             "",
@@ -129,7 +142,8 @@ class TargetTests(SynchronousTestCase):
         st.text(max_size=20)
         | st.lists(st.sampled_from(["", "ws", "crafting", "queue", "health", str(SESSION)])).map("/".join),
         st.dictionaries(
-            st.sampled_from(["player_id", "services", "resume"]), st.lists(st.text(max_size=40), max_size=3)
+            st.sampled_from(["player_id", "services", "resume", "heartbeat"]),
+            st.lists(st.text(max_size=40), max_size=3),
         ),
     )
     def test_anything(self, path: str, query: dict[str, list[str]]) -> None:

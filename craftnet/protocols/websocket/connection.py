@@ -57,6 +57,8 @@ class FeedProtocol(SlimProtocol):
     principal: Principal
     websocket_version = 13
     _hearing_close = False
+    heartbeat_interval = 0
+    sent_at = 0.0
     # Autobahn warns of every connection that it drops. Whoever is refused must not fill the disk: metrics count them.
     log = txaio.make_logger("error")  # type: ignore[attr-defined]  # txaio has its functions from Autobahn, at run time.
 
@@ -171,6 +173,9 @@ class FeedProtocol(SlimProtocol):
             self._turn_away(self._refusal)
             return
         assert self._subscription is not None
+        if self._subscription.heartbeat_interval:  # most want none, and keep nothing of it.
+            self.heartbeat_interval = self._subscription.heartbeat_interval
+            self.sent_at = self.factory.clock.seconds()
         self.factory.opened(self)
         bound_buffers(self.transport)
         self.registerProducer(self, True)
@@ -217,8 +222,21 @@ class FeedProtocol(SlimProtocol):
         if self.state != self.STATE_OPEN:
             return  # nothing may follow a close frame (RFC 6455 section 5.5.1).
         transmit(self.transport, update.encoded(self._encoding))
+        self._sent()
         latency = None if update.accepted is None else self.factory.clock.seconds() - update.accepted
         self.factory.metrics.delivered("websocket", len(update.messages), latency)
+
+    def _sent(self) -> None:
+        if self.heartbeat_interval:
+            self.sent_at = self.factory.clock.seconds()
+
+    def send_heartbeat(self) -> None:
+        """Nothing was sent for long, and the client wants to know that the server lives.
+
+        A client that does not read is sent nothing: what waits for it comes when it reads again.
+        """
+        if self._subscription is not None and self._subscription.send_heartbeat is not None and not self._paused:
+            self._subscription.send_heartbeat(self)
 
     def _stop_watching(self) -> None:
         subscription, self._subscription = self._subscription, None
@@ -315,6 +333,7 @@ class FeedProtocol(SlimProtocol):
     def _answer(self, answer: Answer) -> None:
         if self._subscription is not None and not self._paused:
             self.sendMessage(to_json(answer))
+            self._sent()
 
     # The end
 

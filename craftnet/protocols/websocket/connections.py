@@ -11,7 +11,15 @@ from craftnet.wheel import Wheel
 
 
 class Connection(Hashable, Protocol):
-    """One connection."""
+    """One connection.
+
+    Attributes:
+        heartbeat_interval: seconds of silence after which its client wants a heartbeat; 0: never.
+        sent_at: when it was sent something last; for those that want heartbeats.
+    """
+
+    heartbeat_interval: int
+    sent_at: float
 
     @property
     def principal(self) -> Principal:
@@ -32,6 +40,7 @@ class Connections(Generic[AnyConnection]):
         self._open: dict[int, AnyConnection] = {}
         self._heartbeats: Wheel[AnyConnection] = Wheel(period)
         self._expiries: Deadlines[int] = Deadlines()
+        self._silences: Deadlines[int] = Deadlines()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -47,6 +56,8 @@ class Connections(Generic[AnyConnection]):
         self._open[id(connection)] = connection
         self._heartbeats.add(connection)
         self._expiries.set(id(connection), connection.principal.expires)
+        if connection.heartbeat_interval:
+            self._silences.set(id(connection), connection.sent_at + connection.heartbeat_interval)
 
     def renewed(self, connection: AnyConnection) -> None:
         """It has a fresh token."""
@@ -57,10 +68,23 @@ class Connections(Generic[AnyConnection]):
         self._open.pop(id(connection), None)
         self._heartbeats.discard(connection)
         self._expiries.discard(id(connection))
+        self._silences.discard(id(connection))
 
     def heartbeats(self) -> tuple[AnyConnection, ...]:
         """Turn the wheel; whose heartbeat is due then."""
         return self._heartbeats.turn()
+
+    def silent(self, now: float) -> list[AnyConnection]:
+        """Those that want a heartbeat and were sent nothing for as long as they say; each once in that time."""
+        silent = []
+        for key in self._silences.due(now):
+            connection = self._open[key]
+            due = connection.sent_at + connection.heartbeat_interval
+            if due <= now:
+                silent.append(connection)
+                due = now + connection.heartbeat_interval
+            self._silences.set(key, due)
+        return silent
 
     def expired(self, now: float) -> list[AnyConnection]:
         """Whose token is over at `now` (Unix seconds); each is named once."""

@@ -128,6 +128,8 @@ class FeedFactory(WebSocketServerFactory):
         """Send the heartbeats that are due, and close what has expired; to be called every second."""
         for protocol in self.open.heartbeats():
             protocol.heartbeat()
+        for protocol in self.open.silent(self.clock.seconds()):
+            protocol.send_heartbeat()
         for protocol in self.open.expired(self.clock.seconds()):
             protocol.expired()
 

@@ -17,6 +17,10 @@ MAX_EVENTS = 10_000
 """How many events one body may hold."""
 
 
+Batch = Sequence[Event | Outcome]
+"""The events of one body, in order; in place of one that is wrong, the outcome that says so."""
+
+
 class Ingest:
     """The way in for events."""
 
@@ -25,14 +29,14 @@ class Ingest:
         self._metrics = metrics
 
     async def publish(self, body: bytes, *, newline_delimited: bool, now: Moment) -> list[Outcome]:
-        """Take a body of events that arrived at `now`.
+        """Take a body of events that arrived at `now`: `read`, and then `apply`."""
+        return await self.apply(self.read(body, newline_delimited=newline_delimited, now=now))
 
-        Returns:
-            One outcome for each event, in order.
+    def read(self, body: bytes, *, newline_delimited: bool, now: Moment) -> Batch:
+        """Take apart a body of events that arrived at `now`.
 
         Raises:
             BadRequest: the body as a whole is not events.
-            Unavailable: as `Sources.apply` raises it; the body may be sent again.
         """
         try:
             raws = split(body, newline_delimited=newline_delimited)
@@ -42,17 +46,25 @@ class Ingest:
             raise BadRequest("The body holds no event.")
         if len(raws) > MAX_EVENTS:
             raise BadRequest(f"The body holds more than {MAX_EVENTS} events.")
-        decoded = [decode(raw, now) for raw in raws]
-        applied = iter(await self._sources.apply([event for event in decoded if isinstance(event, Event)]))
-        outcomes = [next(applied) if isinstance(event, Event) else event for event in decoded]
+        return [decode(raw, now) for raw in raws]
+
+    async def apply(self, batch: Batch) -> list[Outcome]:
+        """Take events.
+
+        Returns:
+            One outcome for each, in order.
+
+        Raises:
+            Unavailable: as `Sources.apply` raises it; they may be sent again.
+        """
+        applied = iter(await self._sources.apply([event for event in batch if isinstance(event, Event)]))
+        outcomes = [next(applied) if isinstance(event, Event) else event for event in batch]
         self.count(outcomes)
         return outcomes
 
     async def submit(self, events: Sequence[Event]) -> list[Outcome]:
-        """Take events that are decoded already; answers and raises as `publish` does."""
-        outcomes = await self._sources.apply(events)
-        self.count(outcomes)
-        return outcomes
+        """Take events that were not posted as such; answers and raises as `apply` does."""
+        return await self.apply(events)
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
         """What became of events, also of those that came in another way."""

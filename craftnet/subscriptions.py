@@ -1,4 +1,4 @@
-"""From a target and a token to a feed that may be watched: the same for every transport."""
+"""From a target and a principal to a feed that may be watched: the same for every transport."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from craftnet.access.admission import Admission
+from craftnet.access.admission import Admission, Answer, Asked, GuardedRequest, administer
 from craftnet.access.principal import Principal
 from craftnet.hub import Hub
 from craftnet.interfaces import IWatcher
@@ -45,17 +45,21 @@ class Subscriptions:
         self._hub = hub
         self._health = health
 
-    async def admit(self, target: Target, token: str | None) -> Subscription:
-        """The feed of `target`, if the bearer of `token` may watch it.
+    async def judge(self, request: GuardedRequest[Asked, Answer]) -> Answer:
+        """As `Admission.judge`."""
+        return await self._admission.judge(request)
+
+    async def admit(self, target: Target, principal: Principal) -> Subscription:
+        """The feed of `target`, if `principal` may watch it.
 
         Raises:
-            Refusal: Unauthorized, Forbidden, NotFound or Unavailable.
+            Refusal: NotFound, Forbidden or Unavailable.
         """
         match target:
             case CraftingTarget(session_id=session_id, player_id=player_id, resume=resume):
-                admitted = await self._admission.crafting(token, session_id, player_id)
+                await self._admission.crafting(principal, session_id, player_id)
                 return Subscription(
-                    admitted.principal,
+                    principal,
                     session_id,
                     partial(self._hub.watch_session, session_id, resume=resume),
                     partial(self._hub.unwatch_session, session_id),
@@ -63,7 +67,7 @@ class Subscriptions:
                     partial(self._hub.session_heartbeat, session_id) if target.heartbeat else None,
                 )
             case QueueTarget(player_id=player_id, resume=resume):
-                principal = await self._admission.queue(token, player_id)
+                await self._admission.queue(principal, player_id)
                 return Subscription(
                     principal,
                     None,
@@ -73,7 +77,7 @@ class Subscriptions:
                     partial(self._hub.queue_heartbeat, player_id) if target.heartbeat else None,
                 )
             case HealthTarget(services=services):
-                principal = await self._admission.health(token)
+                administer(principal)
                 return Subscription(
                     principal,
                     None,

@@ -1,39 +1,60 @@
-"""Whether a request may proceed: one decision for HTTP, WebSocket and UDP connects.
+"""Whether a request that needs a token may proceed: one decision, and one order of refusals, for HTTP and WebSocket.
 
-Always in this order: 401 (who are you), 404 (no such session), 403 (not for you). The rules on what a principal may do
-are in `craftnet.access.principal`.
+The rules on what a principal may do are in `craftnet.access.principal`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from msgspec import Struct
 from twisted.internet.defer import Deferred, fail, inlineCallbacks
 
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.errors import Forbidden, NotFound, Unauthorized
 from craftnet.interfaces import IAuthority, IQueueSource, ISessionSource
 
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer", covariant=True)
 
-class Admitted(Struct, frozen=True):
-    """Somebody who may proceed with a session.
 
-    Attributes:
-        principal: who.
-        owner: whose session it is.
-    """
+class GuardedRequest(Protocol[Asked, Answer]):
+    """A request to a route that needs a token. Route (404) and method (405) are found to be right before."""
 
-    principal: Principal
-    owner: UUID
+    def limit(self) -> None:
+        """Count the request against the limits of its address.
+
+        Raises:
+            TooManyRequests: one of them is reached.
+        """
+
+    def token(self) -> str | None:
+        """The bearer token, unchecked; None without one.
+
+        Raises:
+            Unauthorized: it is malformed, or there is more than one.
+        """
+
+    def read(self) -> Asked:
+        """What is asked for.
+
+        Raises:
+            UnsupportedMediaType, BadRequest: it is malformed.
+        """
+
+    async def decide(self, principal: Principal, asked: Asked) -> Answer:
+        """Answer.
+
+        Raises:
+            Refusal: NotFound, then Forbidden, then whatever is left.
+        """
 
 
 class Admission:
     """Decides about requests.
 
-    Every method takes the request's bearer token (None when it has none) and returns a Deferred that fails with
+    The Deferreds that its methods return fail with
 
     - `craftnet.errors.Unauthorized`: no token, or one that does not hold;
     - `craftnet.errors.Forbidden`: the token holds, but not for this;
@@ -46,6 +67,20 @@ class Admission:
         self._sessions = sessions
         self._queues = queues
 
+    async def judge(self, request: GuardedRequest[Asked, Answer]) -> Answer:
+        """Answer a request, or refuse it for the first of these reasons that holds: 429 of its address, 401, 415 or
+        400, 404 of a session, 403.
+
+        So nobody learns what is wrong with a request, or which sessions there are, without a token that holds; and
+        nobody has tokens checked faster than an address may.
+
+        Raises:
+            Refusal: as the parts of the request raise it; Unauthorized also when the token does not hold.
+        """
+        request.limit()
+        principal = await self.authenticate(request.token())
+        return await request.decide(principal, request.read())
+
     def authenticate(self, token: str | None) -> Deferred[Principal]:
         """Anybody whose token holds."""
         if token is None:
@@ -55,56 +90,35 @@ class Admission:
 
     @inlineCallbacks
     def crafting(
-        self, token: str | None, session_id: UUID, player_id: UUID | None = None
-    ) -> Generator[Deferred[Any], Any, Admitted]:
-        """Who may observe a session. A `player_id` that the request names must be the owner's."""
-        principal: Principal = yield self.authenticate(token)
-        owner: UUID = yield self._owner(session_id)
+        self, principal: Principal, session_id: UUID, player_id: UUID | None = None
+    ) -> Generator[Deferred[UUID], UUID, UUID]:
+        """Who may observe a session. Answers its owner; a `player_id` that the request names must be that one."""
+        owner = yield self._owner(session_id)
         if not principal.may_observe(owner):
             raise Forbidden("The session is another player's.")
-        return _admitted(principal, owner, player_id)
+        _check_owner(owner, player_id)
+        return owner
 
     @inlineCallbacks
     def player(
-        self, token: str | None, session_id: UUID, player_id: UUID | None = None
-    ) -> Generator[Deferred[Any], Any, Admitted]:
+        self, principal: Principal, session_id: UUID, player_id: UUID | None = None
+    ) -> Generator[Deferred[UUID], UUID, UUID]:
         """Who may post about a session, or open a UDP connection for it: its observers, and the crafting authority.
 
-        Only what comes from a principal that `may_publish` is truth; from anybody else it is a claim.
+        Answers the session's owner; a `player_id` that the request names must be that one. Only what comes from a
+        principal that `may_publish` is truth; from anybody else it is a claim.
         """
-        principal: Principal = yield self.authenticate(token)
-        owner: UUID = yield self._owner(session_id)
+        owner = yield self._owner(session_id)
         if not (principal.may_observe(owner) or principal.may_publish):
             raise Forbidden("The session is another player's.")
-        return _admitted(principal, owner, player_id)
+        _check_owner(owner, player_id)
+        return owner
 
     @inlineCallbacks
-    def observe(self, token: str | None, player_id: UUID) -> Generator[Deferred[Principal], Principal, Principal]:
-        """Who may observe a player, whichever sessions and queues that is about."""
-        principal = yield self.authenticate(token)
-        if not principal.may_observe(player_id):
-            raise Forbidden("The token is another player's.")
-        return principal
-
-    @inlineCallbacks
-    def queue(self, token: str | None, player_id: UUID) -> Generator[Deferred[Any], Any, Principal]:
+    def queue(self, principal: Principal, player_id: UUID) -> Generator[Deferred[Any], Any, None]:
         """Who may observe a player's queue entries."""
-        principal: Principal = yield self.observe(token, player_id)
+        observe(principal, player_id)
         yield self._queues.get(player_id)  # who could be told nothing now is to come later.
-        return principal
-
-    @inlineCallbacks
-    def health(self, token: str | None) -> Generator[Deferred[Principal], Principal, Principal]:
-        """Who may observe the health feeds."""
-        return (yield self.administer(token))
-
-    @inlineCallbacks
-    def administer(self, token: str | None) -> Generator[Deferred[Principal], Principal, Principal]:
-        """Who may do what operators do."""
-        principal = yield self.authenticate(token)
-        if not principal.may_administer:
-            raise _insufficient(ADMIN)
-        return principal
 
     @inlineCallbacks
     def renew(self, token: str | None, former: Principal) -> Generator[Deferred[Principal], Principal, Principal]:
@@ -112,14 +126,6 @@ class Admission:
         principal = yield self.authenticate(token)
         if not principal.succeeds(former):
             raise Forbidden("The token is for somebody else, or allows less than the one before.")
-        return principal
-
-    @inlineCallbacks
-    def publish(self, token: str | None) -> Generator[Deferred[Principal], Principal, Principal]:
-        """Who may send the crafting authority's events."""
-        principal = yield self.authenticate(token)
-        if not principal.may_publish:
-            raise _insufficient(PUBLISH)
         return principal
 
     @inlineCallbacks
@@ -133,11 +139,35 @@ class Admission:
         return state.player_id  # type: ignore[no-any-return]  # both kinds of state have one.
 
 
-def _admitted(principal: Principal, owner: UUID, player_id: UUID | None) -> Admitted:
+def _check_owner(owner: UUID, player_id: UUID | None) -> None:
     if player_id is not None and player_id != owner:
         raise Forbidden("The session is not this player's.", details={"parameter": "player_id"})
-    return Admitted(principal, owner)
 
 
-def _insufficient(scope: str) -> Forbidden:
-    return Forbidden(f"This needs a token with the scope {scope}.", details={"scope": scope})
+def observe(principal: Principal, player_id: UUID) -> None:
+    """Who may observe a player, whichever sessions and queues that is about.
+
+    Raises:
+        Forbidden: everybody else.
+    """
+    if not principal.may_observe(player_id):
+        raise Forbidden("The token is another player's.")
+
+
+def administer(principal: Principal) -> None:
+    """Who may do what operators do, and observe the health feeds.
+
+    Raises:
+        Forbidden: everybody else.
+    """
+    _check_scope(principal.may_administer, ADMIN)
+
+
+def publish(principal: Principal) -> None:
+    """Who may send the crafting authority's events; raises as `administer` does."""
+    _check_scope(principal.may_publish, PUBLISH)
+
+
+def _check_scope(allowed: bool, scope: str) -> None:
+    if not allowed:
+        raise Forbidden(f"This needs a token with the scope {scope}.", details={"scope": scope})

@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 from twisted.web.http import NO_BODY_CODES, datetimeToString
 from twisted.web.http_headers import Headers
 
+from craftnet.access.admission import Admission, Asked
 from craftnet.access.bearer import token_from_header
 from craftnet.access.forwarding import ServerUrl
+from craftnet.access.principal import Principal
 from craftnet.errors import BadRequest, Refusal, UnsupportedMediaType
 from craftnet.identifiers import parse_uuid
 from craftnet.messages import MALFORMED, ErrorBody, JsonDecoder, to_json
@@ -146,7 +148,7 @@ class Endpoint(ABC):
 
     @abstractmethod
     async def respond(self, call: Call) -> Response:
-        """Answer.
+        """Answer a request whose method is allowed.
 
         Raises:
             Refusal: it is refused.
@@ -159,6 +161,57 @@ class Endpoint(ABC):
         if self.accepts and call.media_type not in self.accepts:
             names = " or ".join(sorted(self.accepts))
             raise UnsupportedMediaType(f"This route takes {names}.", details={"accepts": sorted(self.accepts)})
+
+
+class GuardedEndpoint(Endpoint, Generic[Asked]):
+    """One that needs a token."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    async def respond(self, call: Call) -> Response:
+        """Answer, or refuse in the order of `Admission.judge`."""
+        return await self._admission.judge(_GuardedCall(self, call))
+
+    @abstractmethod
+    def read(self, call: Call) -> Asked:
+        """What is asked for.
+
+        Raises:
+            BadRequest: it is malformed.
+        """
+
+    @abstractmethod
+    async def decide(self, call: Call, principal: Principal, asked: Asked) -> Response:
+        """Answer the bearer of a token that holds.
+
+        Raises:
+            Refusal: NotFound, then Forbidden, then whatever is left.
+        """
+
+
+class _GuardedCall(Generic[Asked]):
+    """As `craftnet.access.admission.GuardedRequest`."""
+
+    def __init__(self, endpoint: GuardedEndpoint[Asked], call: Call) -> None:
+        self._endpoint = endpoint
+        self._call = call
+
+    def limit(self) -> None:
+        """No limit."""
+
+    def token(self) -> str | None:
+        """That of the Authorization header."""
+        return self._call.token
+
+    def read(self) -> Asked:
+        """The path, the query and the body."""
+        self._endpoint.check_media_type(self._call)
+        return self._endpoint.read(self._call)
+
+    async def decide(self, principal: Principal, asked: Asked) -> Response:
+        """As the endpoint does."""
+        return await self._endpoint.decide(self._call, principal, asked)
 
 
 def json_response(message: Struct, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from craftnet.access.admission import Admission
+from typing import NoReturn
+from uuid import UUID
+
+from craftnet.access.admission import Admission, administer, observe
+from craftnet.access.principal import Principal
 from craftnet.errors import NotFound, UpgradeRequired
-from craftnet.http.exchange import Call, Endpoint, Response, json_response
+from craftnet.http.exchange import Call, GuardedEndpoint, Response, json_response
 from craftnet.interfaces import IShowcase
 from craftnet.messages import HealthWebSocketInfo, PlayerSessions
-from craftnet.targets import BasePaths, find_feed
+from craftnet.targets import BasePaths, CraftingTarget, QueueTarget, Target, find_feed
 
 
-class FeedHint(Endpoint):
-    """`/ws/…`"""
+class FeedHint(GuardedEndpoint[Target]):
+    """`/ws/…`: refuses as the WebSocket would, and at last because it is none."""
 
-    def __init__(self, bases: BasePaths) -> None:
+    def __init__(self, admission: Admission, bases: BasePaths) -> None:
+        super().__init__(admission)
         self._bases = bases
 
-    async def respond(self, call: Call) -> Response:
-        """Say what is wrong with the ids, or else that an upgrade is needed."""
-        find_feed(call.path, self._bases)(call.query)
+    def read(self, call: Call) -> Target:
+        """The ids."""
+        return find_feed(call.path, self._bases)(call.query)
+
+    async def decide(self, call: Call, principal: Principal, asked: Target) -> NoReturn:
+        """Say that an upgrade is needed, to whom it would be granted."""
+        match asked:
+            case CraftingTarget(session_id=session_id, player_id=player_id):
+                await self._admission.crafting(principal, session_id, player_id)
+            case QueueTarget(player_id=player_id):
+                await self._admission.queue(principal, player_id)
         raise UpgradeRequired
 
 
-class HealthFeedInfo(Endpoint):
+class HealthFeedInfo(GuardedEndpoint[Target]):
     """`/health/ws`
 
     Arguments:
@@ -30,19 +43,22 @@ class HealthFeedInfo(Endpoint):
     """
 
     def __init__(self, admission: Admission, bases: BasePaths, protocols: tuple[str, ...]) -> None:
-        self._admission = admission
+        super().__init__(admission)
         self._bases = bases
         self._protocols = list(protocols)
 
-    async def respond(self, call: Call) -> Response:
+    def read(self, call: Call) -> Target:
+        """The services."""
+        return find_feed(call.path, self._bases)(call.query)
+
+    async def decide(self, call: Call, principal: Principal, asked: Target) -> Response:
         """Where the feed is."""
-        find_feed(call.path, self._bases)(call.query)
-        await self._admission.health(call.token)
+        administer(principal)
         url = call.server.websocket(call.path, "/health/ws")
         return json_response(HealthWebSocketInfo(websocket_url=url, supported_protocols=self._protocols))
 
 
-class SessionsUnderWay(Endpoint):
+class SessionsUnderWay(GuardedEndpoint[UUID]):
     """`/players/{player_id}/sessions`
 
     Arguments:
@@ -50,13 +66,16 @@ class SessionsUnderWay(Endpoint):
     """
 
     def __init__(self, admission: Admission, showcase: IShowcase | None) -> None:
-        self._admission = admission
+        super().__init__(admission)
         self._showcase = showcase
 
-    async def respond(self, call: Call) -> Response:
+    def read(self, call: Call) -> UUID:
+        """The player."""
+        return call.identifier("player_id")
+
+    async def decide(self, call: Call, principal: Principal, asked: UUID) -> Response:
         """List them."""
-        player_id = call.identifier("player_id")
-        await self._admission.observe(call.token, player_id)
         if self._showcase is None:
             raise NotFound("The back end of this server does not list sessions by player: name a session.")
-        return json_response(PlayerSessions(sessions=tuple(self._showcase.under_way(player_id))))
+        observe(principal, asked)
+        return json_response(PlayerSessions(sessions=tuple(self._showcase.under_way(asked))))

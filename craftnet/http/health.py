@@ -68,6 +68,7 @@ class HealthBatch(Endpoint):
 
     async def respond(self, call: Call) -> Response:
         """The newest report of each service asked for, and the worst of their statuses."""
+        self.check_media_type(call)
         started = self._now()
         asked = call.decode(HealthBatchRequest).services
         answer = batch(self._monitor.reports, asked, started)

@@ -103,7 +103,6 @@ class Routes(Resource):
             return Response(204, headers={"Allow": ", ".join(endpoint.allowed)})
         if call.method not in endpoint.allowed:
             raise MethodNotAllowed(endpoint.allowed)
-        endpoint.check_media_type(call)
         return await endpoint.respond(replace(call, parameters=parameters))
 
 

@@ -68,7 +68,7 @@ def site(
     """
     now, both = clock.seconds, partial(moment, clock)
     bases = bases or BasePaths()
-    hint = FeedHint(bases)
+    hint = FeedHint(admission, bases)
     table = Table(
         bases,
         {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
+from msgspec import Struct
 
 from craftnet.access.admission import Admission
 from craftnet.access.forwarding import ServerUrl
@@ -24,7 +25,7 @@ from craftnet.claims import (
 from craftnet.clocks import Moment
 from craftnet.errors import BadDatagram, BadRequest, NotFound, Unavailable
 from craftnet.events import Event, Verdict, summary
-from craftnet.http.exchange import JSON, OCTETS, Call, Endpoint, Response, json_response
+from craftnet.http.exchange import JSON, OCTETS, Call, GuardedEndpoint, Response, json_response
 from craftnet.ingest import Ingest
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Tolerance
@@ -61,7 +62,14 @@ class Gateway(Protocol):
         """What the player had before them at the time of the claim; None when they have no UDP connection."""
 
 
-class UdpConnect(Endpoint):
+class Connecting(Struct, frozen=True):
+    """Who wants to connect: to which session, and how."""
+
+    session_id: UUID
+    request: UdpConnectRequest
+
+
+class UdpConnect(GuardedEndpoint[Connecting]):
     """`/udp/sessions/{session_id}/connect`
 
     Arguments:
@@ -72,24 +80,27 @@ class UdpConnect(Endpoint):
     accepts = frozenset({JSON})
 
     def __init__(self, admission: Admission, gateway: Gateway | None, now: Callable[[], float]) -> None:
-        self._admission = admission
+        super().__init__(admission)
         self._gateway = gateway
         self._now = now
 
-    async def respond(self, call: Call) -> Response:
-        """What the client needs to knock."""
-        session_id = call.identifier("session_id")
-        request = call.decode(UdpConnectRequest)
-        admitted = await self._admission.player(call.token, session_id, request.player_id)
+    def read(self, call: Call) -> Connecting:
+        """The session's id and the body."""
+        return Connecting(call.identifier("session_id"), call.decode(UdpConnectRequest))
+
+    async def decide(self, call: Call, principal: Principal, asked: Connecting) -> Response:
+        """What the client needs to open a connection."""
+        session_id, request = asked.session_id, asked.request
+        owner = await self._admission.player(principal, session_id, request.player_id)
         if self._gateway is None:
             raise Unavailable("UDP is switched off on this server.", retry_after=3600)
-        bearer, now = admitted.principal, self._now()
+        now = self._now()
         return json_response(
-            self._gateway.connect(session_id, admitted.owner, request, bearer.expires, now, call.server, bearer)
+            self._gateway.connect(session_id, owner, request, principal.expires, now, call.server, principal)
         )
 
 
-class PostedRecords(Endpoint, Generic[Record]):
+class PostedRecords(GuardedEndpoint[Record]):
     """A record posted about a session: truth from the authority, a claim from anybody else."""
 
     methods = ("POST",)
@@ -104,15 +115,15 @@ class PostedRecords(Endpoint, Generic[Record]):
         metrics: Metrics,
         now: Callable[[], Moment],
     ) -> None:
-        self._admission = admission
+        super().__init__(admission)
         self._gateway = gateway
         self._sources = sources
         self._ingest = ingest
         self._metrics = metrics
         self._now = now
 
-    async def respond(self, call: Call) -> Response:
-        """Apply it or compare it."""
+    def read(self, call: Call) -> Record:
+        """The record."""
         session_id = call.identifier("session_id")
         try:
             record = self._decode(call.body)
@@ -120,10 +131,14 @@ class PostedRecords(Endpoint, Generic[Record]):
             raise BadRequest(f"The body is no record of this kind: {error}.") from None
         if record.session_id != session_id:
             raise BadRequest("The record is about another session than the path.")
-        admitted = await self._admission.player(call.token, session_id)
-        if admitted.principal.may_publish:
-            return await self._apply(self._event(record))
-        verdict = await self._compare(record, admitted.owner)
+        return record
+
+    async def decide(self, call: Call, principal: Principal, asked: Record) -> Response:
+        """Apply it or compare it."""
+        owner = await self._admission.player(principal, asked.session_id)
+        if principal.may_publish:
+            return await self._apply(self._event(asked))
+        verdict = await self._compare(asked, owner)
         self._metrics.claim("agreed" if verdict.agreed else "deviating")
         return json_response(verdict)
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from craftnet.access.admission import Admission, Admitted
+from craftnet.access.admission import Admission, administer, publish
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
-from craftnet.errors import Forbidden, NotFound, Unauthorized, Unavailable
+from craftnet.errors import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized, Unavailable
 from craftnet.events import Event, Outcome
 from craftnet.interfaces import IQueueListener, IQueueSource, ISessionListener, ISessionSource
 from craftnet.messages import QueueStatusData
@@ -24,6 +24,8 @@ OWNER = Principal(PLAYER, frozenset(), NOW + 60)
 STRANGER = Principal(OTHER_PLAYER, frozenset(), NOW + 60)
 PUBLISHER = Principal(None, frozenset({PUBLISH}), NOW + 60)
 ADMINISTRATOR = Principal(None, frozenset({ADMIN}), NOW + 60)
+
+PRINCIPALS = {"owner": OWNER, "stranger": STRANGER, "publisher": PUBLISHER, "admin": ADMINISTRATOR}
 
 NOWHERE = UUID("99999999-9999-4999-8999-999999999999")
 
@@ -94,43 +96,24 @@ class AdmissionTests(SynchronousTestCase):
         self.sessions.states[SESSION] = running()
         status = QueueStatusData(player_id=PLAYER, queue_position=1)
         self.queues.entries[OTHER_SESSION] = QueueEntry(status, 1, NOW, OTHER_SESSION)
-        principals = {"owner": OWNER, "stranger": STRANGER, "publisher": PUBLISHER, "admin": ADMINISTRATOR}
-        self.admission = Admission(TableAuthority(principals), self.sessions, self.queues)
+        self.admission = Admission(TableAuthority(PRINCIPALS), self.sessions, self.queues)
 
-    def passing(self, decide: Callable[[str], Deferred[Any]]) -> set[str]:
+    def passing(self, decide: Callable[[Principal], Deferred[Any] | None]) -> set[str]:
         """Who passes; the others must be forbidden to."""
         passed = set()
-        for name in ("owner", "stranger", "publisher", "admin"):
+        for name, principal in PRINCIPALS.items():
             outcome: list[Any] = []
-            decide(name).addCallbacks(outcome.append, lambda failure: failure.trap(Forbidden) and None)
+            maybeDeferred(decide, principal).addCallbacks(
+                outcome.append, lambda failure: failure.trap(Forbidden) and None
+            )
             if outcome:
                 passed.add(name)
         return passed
 
     def test_no_token(self) -> None:
         """The answer does not say what was wrong with the token, since there is none."""
-        for decided in (
-            self.admission.authenticate(None),
-            self.admission.crafting(None, NOWHERE),
-            self.admission.player(None, NOWHERE),
-            self.admission.queue(None, PLAYER),
-            self.admission.health(None),
-            self.admission.publish(None),
-        ):
-            error = self.failureResultOf(decided, Unauthorized).value
-            self.assertEqual(error.headers["WWW-Authenticate"], 'Bearer realm="craftnet"')
-
-    def test_bad_token_comes_first(self) -> None:
-        """Whoever has none does not learn which sessions there are."""
-        for decided in (
-            self.admission.crafting("?", NOWHERE),
-            self.admission.crafting("?", SESSION),
-            self.admission.player("?", NOWHERE),
-            self.admission.queue("?", PLAYER),
-            self.admission.health("?"),
-            self.admission.publish("?"),
-        ):
-            self.failureResultOf(decided, Unauthorized)
+        error = self.failureResultOf(self.admission.authenticate(None), Unauthorized).value
+        self.assertEqual(error.headers["WWW-Authenticate"], 'Bearer realm="craftnet"')
 
     def test_authenticate(self) -> None:
         self.assertEqual(self.successResultOf(self.admission.authenticate("owner")), OWNER)
@@ -148,13 +131,9 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual(self.passing(lambda who: self.admission.crafting(who, SESSION, OTHER_PLAYER)), set())
         self.assertEqual(self.passing(lambda who: self.admission.player(who, SESSION, OTHER_PLAYER)), set())
 
-    def test_admitted(self) -> None:
-        self.assertEqual(
-            self.successResultOf(self.admission.crafting("admin", SESSION)), Admitted(ADMINISTRATOR, PLAYER)
-        )
-        self.assertEqual(
-            self.successResultOf(self.admission.player("publisher", OTHER_SESSION)), Admitted(PUBLISHER, PLAYER)
-        )
+    def test_owner(self) -> None:
+        self.assertEqual(self.successResultOf(self.admission.crafting(ADMINISTRATOR, SESSION)), PLAYER)
+        self.assertEqual(self.successResultOf(self.admission.player(PUBLISHER, OTHER_SESSION)), PLAYER)
 
     def test_player(self) -> None:
         for session_id in (SESSION, OTHER_SESSION):
@@ -165,40 +144,98 @@ class AdmissionTests(SynchronousTestCase):
 
     def test_no_session(self) -> None:
         """… is told before whose it would be."""
-        for who in ("owner", "stranger", "admin"):
+        for who in (OWNER, STRANGER, ADMINISTRATOR):
             self.failureResultOf(self.admission.crafting(who, NOWHERE, OTHER_PLAYER), NotFound)
             self.failureResultOf(self.admission.player(who, NOWHERE), NotFound)
 
     def test_sessions_out_of_reach(self) -> None:
         """… is not the same as no session."""
         self.sessions.broken = True
-        self.failureResultOf(self.admission.crafting("owner", SESSION), Unavailable)
+        self.failureResultOf(self.admission.crafting(OWNER, SESSION), Unavailable)
 
     def test_queue(self) -> None:
         self.assertEqual(self.passing(lambda who: self.admission.queue(who, PLAYER)), {"owner", "admin"})
         self.assertEqual(self.passing(lambda who: self.admission.queue(who, OTHER_PLAYER)), {"stranger", "admin"})
-        self.assertEqual(self.successResultOf(self.admission.queue("owner", PLAYER)), OWNER)
 
-    def test_health(self) -> None:
-        self.assertEqual(self.passing(self.admission.health), {"admin"})
-        error = self.failureResultOf(self.admission.health("owner"), Forbidden).value
-        self.assertEqual(error.details, {"scope": ADMIN})
+    def test_scopes(self) -> None:
+        for decide, name, refused, scope in (
+            (administer, "admin", OWNER, ADMIN),
+            (publish, "publisher", ADMINISTRATOR, PUBLISH),
+        ):
+            self.assertEqual(self.passing(decide), {name})
+            error = self.assertRaises(Forbidden, decide, refused)
+            self.assertEqual(error.details, {"scope": scope})
 
-    def test_publish(self) -> None:
-        self.assertEqual(self.passing(self.admission.publish), {"publisher"})
-        error = self.failureResultOf(self.admission.publish("admin"), Forbidden).value
-        self.assertEqual(error.details, {"scope": PUBLISH})
+
+class ScriptedRequest:
+    """A request that is refused for everything that the test says, and remembers how far it came."""
+
+    def __init__(self, *wrong: str, token: str = "owner") -> None:
+        self.wrong = wrong
+        self.named = token
+        self.steps: list[str] = []
+
+    def _step(self, name: str, error: Exception) -> None:
+        self.steps.append(name)
+        if name in self.wrong:
+            raise error
+
+    def limit(self) -> None:
+        """As it says."""
+        self._step("limit", TooManyRequests("Too many.", retry_after=1, limit=1, reset=""))
+
+    def token(self) -> str:
+        """As it says."""
+        self._step("token", Unauthorized("Two tokens."))
+        return self.named
+
+    def read(self) -> str:
+        """As it says."""
+        self._step("read", BadRequest("No id."))
+        return "asked"
+
+    async def decide(self, principal: Principal, asked: str) -> tuple[Principal, str]:
+        """As it says."""
+        self._step("decide", NotFound("No session."))
+        return principal, asked
+
+
+class OrderTests(SynchronousTestCase):
+    """The one order in which requests are refused."""
+
+    STEPS = ("limit", "token", "read", "decide")
+
+    def judge(self, request: ScriptedRequest) -> Deferred[tuple[Principal, str]]:
+        admission = Admission(TableAuthority(PRINCIPALS), TableSessions(), TableQueues())
+        return Deferred.fromCoroutine(admission.judge(request))
+
+    def test_first_reason(self) -> None:
+        """Whatever else is wrong, nothing is looked at behind the first reason."""
+        errors = (TooManyRequests, Unauthorized, BadRequest, NotFound)
+        for number, error in enumerate(errors):
+            request = ScriptedRequest(*self.STEPS[number:])
+            self.failureResultOf(self.judge(request), error)
+            self.assertEqual(request.steps, list(self.STEPS[: number + 1]))
+
+    def test_token_that_does_not_hold(self) -> None:
+        request = ScriptedRequest("read", "decide", token="?")
+        self.failureResultOf(self.judge(request), Unauthorized)
+        self.assertEqual(request.steps, ["limit", "token"])
+
+    def test_answered(self) -> None:
+        self.assertEqual(self.successResultOf(self.judge(ScriptedRequest())), (OWNER, "asked"))
 
     def test_waits_for_its_answers(self) -> None:
-        """Sources and keys may take their time."""
+        """Keys may take their time."""
         later: Deferred[Principal] = Deferred()
 
         class Slow(TableAuthority):
             def authenticate(self, token: str) -> Deferred[Principal]:
                 return later
 
-        admission = Admission(Slow({}), self.sessions, self.queues)
-        decided = admission.crafting("owner", SESSION)
-        self.assertNoResult(decided)
+        request = ScriptedRequest("read")
+        judged = Deferred.fromCoroutine(Admission(Slow({}), TableSessions(), TableQueues()).judge(request))
+        self.assertNoResult(judged)
+        self.assertEqual(request.steps, ["limit", "token"])
         later.callback(OWNER)
-        self.assertEqual(self.successResultOf(decided), Admitted(OWNER, PLAYER))
+        self.failureResultOf(judged, BadRequest)

@@ -54,6 +54,7 @@ PLACES = {
     "craftnet.protocols.udp.server": "shells",
     "craftnet.protocols.websocket.connection": "shells",
     "craftnet.protocols.websocket.factory": "shells",
+    "craftnet.protocols.websocket.opening": "shells",
     "craftnet.fetch": "fetch",
     "craftnet.sources": "sources",
     "craftnet.epochs": "sources",

@@ -332,6 +332,24 @@ class RefusedHandshakeTests(LiveTestCase):
         self.assertEqual((await self.refused(CRAFTING, token()))[0], 404)
         self.assertEqual((await self.refused("/ws/nothing", token()))[0], 404)
 
+    async def test_order(self) -> None:
+        """404 of the route, 401, 400, 404 of the session, 403: the first that holds."""
+        await self.publish(started())
+        unspoken = {"subprotocols": ["mqtt"], "origin": self.url}
+        for path, bearer, options, status in (
+            ("/ws/nothing", None, unspoken, 404),
+            ("/ws/crafting/x", None, unspoken, 401),
+            ("/ws/crafting/x", token(ttl=-5), unspoken, 401),
+            ("/health/ws?services=weather", None, {}, 401),
+            (f"/ws/crafting/{OTHER_SESSION}?player_id={PLAYER}", token(OTHER_PLAYER), unspoken, 400),
+            (f"/ws/crafting/{OTHER_SESSION}", token(OTHER_PLAYER), {}, 400),
+            (f"/ws/queue/{PLAYER}?resume=x", token(OTHER_PLAYER), {}, 400),
+            ("/health/ws?services=weather", token(OTHER_PLAYER), {}, 400),
+            (f"/ws/crafting/{OTHER_SESSION}?player_id={PLAYER}", token(OTHER_PLAYER), {}, 404),
+            (CRAFTING, token(OTHER_PLAYER), {}, 403),
+        ):
+            self.assertEqual((await self.refused(path, bearer, **options))[0], status, (path, bearer))
+
     async def test_subprotocols(self) -> None:
         await self.publish(started())
         status, _ = await self.refused(CRAFTING, None, subprotocols=[f"bearer.{token()}"])

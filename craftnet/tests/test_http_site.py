@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 from uuid import UUID
 
@@ -404,10 +404,14 @@ class DictionaryTests(SiteTestCase):
 
 class WebSocketHintTests(SiteTestCase):
     def test_upgrade_required(self) -> None:
+        """Said to whom the WebSocket would be opened."""
         for path in (f"/ws/crafting/{SESSION}?player_id={PLAYER}", f"{BASE_PATHS[1]}/ws/queue/{PLAYER}"):
-            answer = self.ask(path)
+            answer = self.ask(path, token="player")
             self.assert_error(answer, 426)
             self.assertEqual(answer.fields["upgrade"], "websocket")
+            self.assert_error(self.ask(path), 401)
+            self.assert_error(self.ask(path, token="other"), 403)
+        self.assert_error(self.ask(f"/ws/crafting/{OTHER_SESSION}?player_id={PLAYER}", token="player"), 404)
 
     def test_bad_ids(self) -> None:
         for path in (
@@ -416,27 +420,97 @@ class WebSocketHintTests(SiteTestCase):
             f"/ws/crafting/{SESSION}?player_id=x",
             f"/ws/queue/{{{PLAYER}}}",
         ):
-            self.assert_error(self.ask(path), 400)
+            self.assert_error(self.ask(path, token="player"), 400)
+
+
+class OrderTests(SiteTestCase):
+    """404 of the route, 405, 401, 415 or 400, 404 of the session, 403: the first that holds."""
+
+    def posts(self) -> list[tuple[int, str, bytes, bytes]]:
+        """What is refused to `other`, with which status: path, content type and body. Later faults are there, too."""
+        text = b"Content-Type: text/plain\r\n"
+        requests = []
+        for name, media, subject, stranger in self.bodies():
+            route = f"/udp/sessions/{{}}/{name}"
+            requests += [
+                (415, route.format("x"), text, b"x"),
+                (400, route.format("x"), media, stranger),
+                (400, route.format(OTHER_SESSION), media, b"x"),
+                (404, route.format(OTHER_SESSION), media, stranger),
+                (403, route.format(SESSION), media, subject),
+            ]
+        for path, bad, good in (
+            ("/events", b"[]", posted_start(OTHER_SESSION)),
+            ("/revocations", b"{}", b'{"jti": "x"}'),
+        ):
+            requests += [(415, path, text, bad), (400, path, JSON, bad), (403, path, JSON, good)]
+        return requests
+
+    def bodies(self) -> Iterator[tuple[str, bytes, bytes, bytes]]:
+        """What is posted about a session: the name of the route, the content type, and a body about each session."""
+        connect = msgspec.json.encode(UdpConnectRequest(player_id=PLAYER, client_version="1.0.0"))
+        yield "connect", JSON, connect, connect
+        subject, stranger = (encode_progress(ProgressRecord(1, 0, each, 0.0)) for each in (SESSION, OTHER_SESSION))
+        yield "progress", OCTETS, subject, stranger
+        changes = (MaterialChange(material_id=IRON, change_type=ChangeType.REMOVED),)
+        records = (MaterialsRecord(1, 0, each, changes) for each in (SESSION, OTHER_SESSION))
+        subject, stranger = map(encode_materials, records)
+        yield "materials", OCTETS, subject, stranger
+
+    gets: ClassVar[list[tuple[int, str]]] = [
+        (400, "/ws/crafting/x"),
+        (400, f"/ws/crafting/{OTHER_SESSION}"),
+        (404, f"/ws/crafting/{OTHER_SESSION}?player_id={PLAYER}"),
+        (403, f"/ws/crafting/{SESSION}?player_id={PLAYER}"),
+        (400, "/ws/queue/x"),
+        (403, f"/ws/queue/{PLAYER}"),
+        (400, "/health/ws?services=weather"),
+        (403, "/health/ws"),
+        (400, "/players/x/sessions"),
+        (403, f"/players/{PLAYER}/sessions"),
+    ]
+
+    def setUp(self) -> None:
+        self.showcase = FakeShowcase()
+        super().setUp()
+
+    def test_get(self) -> None:
+        for status, target in self.gets:
+            self.assert_order(status, target, "GET", b"", b"")
+
+    def test_post(self) -> None:
+        for status, target, fields, body in self.posts():
+            self.assert_order(status, target, "POST", fields, body)
+
+    def assert_order(self, status: int, target: str, method: str, fields: bytes, body: bytes) -> None:
+        """That, from somebody with a token; nothing else is looked at without one."""
+        self.assert_error(self.ask("/x" + target, "BREW", fields, body), 404)
+        self.assert_error(self.ask(target, "BREW", fields, body), 405)
+        for token in ("", "unknown"):
+            self.assert_error(self.ask(target, method, fields, body, token), 401)
+        self.assertEqual(self.ask(target, method, fields, body, "other").status, status, (target, body))
+
+
+def posted_start(session_id: UUID) -> bytes:
+    """The start of a session, as an event that nothing is wrong with."""
+    return msgspec.json.encode(
+        {
+            "event_id": str(session_id),
+            "event_type": "crafting.session.start",
+            "timestamp": instant(NOW),
+            "version": VERSION,
+            "source": "test",
+            "data": start(session_id),
+        }
+    )
 
 
 class EventsTests(SiteTestCase):
-    def body(self, session_id: UUID) -> bytes:
-        return msgspec.json.encode(
-            {
-                "event_id": str(session_id),
-                "event_type": "crafting.session.start",
-                "timestamp": instant(NOW),
-                "version": VERSION,
-                "source": "test",
-                "data": start(session_id),
-            }
-        )
-
     def post(self, body: bytes, kind: bytes = JSON, token: str = "publisher") -> Answer:
         return self.ask("/events", "POST", kind, body, token)
 
     def test_one(self) -> None:
-        answer = self.post(self.body(OTHER_SESSION))
+        answer = self.post(posted_start(OTHER_SESSION))
         self.assertEqual((answer.status, answer.json), (202, {"accepted": 1, "duplicates": 0, "rejected": []}))
         self.assertIsNotNone(self.successResultOf(self.sources.sessions.get(OTHER_SESSION)))
 
@@ -446,7 +520,7 @@ class EventsTests(SiteTestCase):
         self.assertIsNotNone(self.successResultOf(self.sources.sessions.get(GAME_SESSION)))
 
     def test_lines(self) -> None:
-        one = self.body(OTHER_SESSION)
+        one = posted_start(OTHER_SESSION)
         answer = self.post(one + b"\n" + one + b"\nx\n", b"Content-Type: application/x-ndjson\r\n")
         self.assertEqual((answer.json["accepted"], answer.json["duplicates"]), (1, 1))
         self.assertEqual(answer.json["rejected"][0]["index"], 2)

@@ -17,7 +17,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from craftnet.access.bearer import token_from_handshake
 from craftnet.access.buckets import Bucket, Verdict
 from craftnet.access.limits import BURST
 from craftnet.access.networks import host
@@ -33,11 +32,11 @@ from craftnet.protocols.websocket.conflation import Conflation, TooSlow
 from craftnet.protocols.websocket.encodings import encoding
 from craftnet.protocols.websocket.handshake import Handshake, read_handshake
 from craftnet.protocols.websocket.inband import Answer, TokenAccepted, TokenRefused, read_offer
+from craftnet.protocols.websocket.opening import Opening
 from craftnet.protocols.websocket.slimming import SlimProtocol
-from craftnet.protocols.websocket.subprotocols import choose, spoken
+from craftnet.protocols.websocket.subprotocols import spoken
 from craftnet.protocols.websocket.transmit import bound_buffers, transmit
 from craftnet.subscriptions import Subscription
-from craftnet.targets import find_feed
 from craftnet.updates import Update
 
 if TYPE_CHECKING:  # the factory makes the protocols, so it is the one that imports.
@@ -110,23 +109,15 @@ class FeedProtocol(SlimProtocol):
         return self._admitting.addTimeout(factory.gate.limits.patience, factory.clock).addErrback(self._deny)
 
     async def _admit(self, request: Handshake) -> str | None:
-        factory = self.factory
-        factory.check_staying()
-        self._place = factory.gate.enter(self._address, self.headers, factory.clock.seconds())
-        target = find_feed(request.path, factory.bases)(request.params)
-        token, offered = token_from_handshake(self.headers.get("authorization"), request.protocols)
-        subprotocol = choose(
-            offered, token_offered=len(offered) < len(request.protocols), page="origin" in self.headers
-        )
-        subscription = await factory.subscriptions.admit(target, token)
-        self.principal = subscription.principal
-        await factory.gate.settle(
-            self._place, self.principal.player_id, subscription.session_id, factory.clock.seconds()
-        )
-        factory.check_staying()
-        self._subscription = subscription
-        self._encoding = encoding(subprotocol)
-        return subprotocol
+        opening = Opening(request, self._address, self.factory)
+        try:
+            opened = await self.factory.subscriptions.judge(opening)
+        finally:
+            self._place = opening.place
+        self._subscription = opened.subscription
+        self.principal = opened.subscription.principal
+        self._encoding = encoding(opened.subprotocol)
+        return opened.subprotocol
 
     def _deny(self, failure: Failure) -> str:
         """Refuse, with an HTTP status; or answer the subprotocol in which a page is told."""

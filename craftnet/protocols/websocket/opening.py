@@ -1,0 +1,89 @@
+"""A WebSocket handshake on its way through the checks: what it asks for, and what it gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from craftnet.access.bearer import token_from_handshake
+from craftnet.access.occupancy import Place
+from craftnet.access.principal import Principal
+from craftnet.protocols.websocket.handshake import Handshake
+from craftnet.protocols.websocket.subprotocols import choose
+from craftnet.subscriptions import Subscription
+from craftnet.targets import Target, find_feed
+
+if TYPE_CHECKING:  # the factory makes the protocols, which make these, so it is the one that imports.
+    from craftnet.protocols.websocket.factory import FeedFactory
+
+
+class Wish(Struct, frozen=True):
+    """What a handshake asks for: a feed, and the subprotocol that comes of its offers."""
+
+    target: Target
+    subprotocol: str | None
+
+
+class Opened(Struct, frozen=True):
+    """What it gets."""
+
+    subscription: Subscription
+    subprotocol: str | None
+
+
+class Opening:
+    """A `craftnet.access.admission.GuardedRequest`.
+
+    Arguments:
+        peer: the address that the connection comes from.
+
+    Attributes:
+        place: what the connection takes up, as soon as it does, whatever the end.
+
+    Raises:
+        NotFound: no feed has this path.
+    """
+
+    def __init__(self, request: Handshake, peer: str, factory: FeedFactory) -> None:
+        self._target = find_feed(request.path, factory.bases)
+        self._request = request
+        self._peer = peer
+        self._factory = factory
+        self._offered: tuple[str, ...] = ()
+        self.place: Place | None = None
+
+    def limit(self) -> None:
+        """The page's site, and then the limits of the address.
+
+        Raises:
+            Unavailable: the server stops.
+            Forbidden: the page is of a site whose pages may not connect.
+            TooManyRequests: see `craftnet.access.gate.Gate.enter`.
+        """
+        self._factory.check_staying()
+        self.place = self._factory.gate.enter(self._peer, self._request.headers, self._factory.clock.seconds())
+
+    def token(self) -> str | None:
+        """That of the Authorization header, or of Sec-WebSocket-Protocol."""
+        token, self._offered = token_from_handshake(self._request.headers.get("authorization"), self._request.protocols)
+        return token
+
+    def read(self) -> Wish:
+        """The ids, the query and the subprotocols."""
+        token_offered = len(self._offered) < len(self._request.protocols)
+        subprotocol = choose(self._offered, token_offered=token_offered, page="origin" in self._request.headers)
+        return Wish(self._target(self._request.params), subprotocol)
+
+    async def decide(self, principal: Principal, asked: Wish) -> Opened:
+        """A subscription, and a place that is the player's.
+
+        Raises:
+            Refusal: see `Subscriptions.admit` and `Gate.settle`, in this order; Unavailable when the server stops.
+        """
+        factory = self._factory
+        assert self.place is not None
+        subscription = await factory.subscriptions.admit(asked.target, principal)
+        await factory.gate.settle(self.place, principal.player_id, subscription.session_id, factory.clock.seconds())
+        factory.check_staying()
+        return Opened(subscription, asked.subprotocol)

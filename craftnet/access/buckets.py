@@ -19,7 +19,6 @@ class Verdict(Enum):
     HEED = "heed"
     IGNORE = "ignore"
     CLOSE = "close"
-    DROP = "drop"
 
 
 class Bucket:
@@ -40,14 +39,12 @@ class Bucket:
         return 0.0
 
     def judge(self, rate: float, burst: float, now: float) -> Verdict:
-        """Take one in any case. Whoever is a burst in debt is to be closed, and after one more, dropped."""
+        """Take one in any case. A client that is a burst in debt is to be closed."""
         self._fill(rate, burst, now)
-        self._level = max(self._level - 1.0, -2.0 * burst - 1.0)
+        self._level = max(self._level - 1.0, -burst - 1.0)
         if self._level >= 0.0:
             return Verdict.HEED
-        if self._level >= -burst:
-            return Verdict.IGNORE
-        return Verdict.CLOSE if self._level >= -2.0 * burst else Verdict.DROP
+        return Verdict.IGNORE if self._level >= -burst else Verdict.CLOSE
 
     def _fill(self, rate: float, burst: float, now: float) -> None:
         # A clock that is set back fills nothing.

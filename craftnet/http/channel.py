@@ -27,9 +27,8 @@ from zope.interface import implementer
 from craftnet.errors import BadRequest, BodyTooLarge, Refusal, Unauthorized
 from craftnet.http.chunks import ChunkedBody
 from craftnet.http.exchange import EVERYWHERE, final_octets, reason_phrase, refused
-from craftnet.http.handover import hand_over
 from craftnet.http.heads import FIELD_LIMIT, Head, parse, too_long
-from craftnet.http.lingering import Lingering
+from craftnet.http.lingering import linger
 from craftnet.http.lobby import Lobby
 from craftnet.observe.metrics import Metrics
 
@@ -306,7 +305,7 @@ class LimitedSite(Site):
         headers = {**response.headers, **self.policy(ISSLTransport.providedBy(transport))}
         bodiless = head.startswith(b"HEAD ")
         answer = final_octets(replace(response, headers=headers), self.reactor.seconds(), bodiless=bodiless)
-        hand_over(transport, Lingering(answer, self.reactor))
+        linger(transport, answer, self.reactor)
 
     def getContentFile(self, length: int | None) -> BytesIO:
         """Where a body is kept: in memory, because it is bounded. (Twisted would use a file for the longer ones.)"""

@@ -114,6 +114,10 @@ EXCEPTIONS = {
         "craftnet.protocols.websocket.connection",
         "craftnet.http.exchange",
     ): "a refused handshake is answered as HTTP answers",
+    (
+        "craftnet.protocols.websocket.connection",
+        "craftnet.http.lingering",
+    ): "a failed connection ends as one does whose request is refused",
 }
 
 NETWORK = ("twisted", "autobahn", "treq")

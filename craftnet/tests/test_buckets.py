@@ -23,10 +23,10 @@ class BucketTests(SynchronousTestCase):
         self.assertEqual(bucket.take(1.0, 1.0, 50.0), 1.0)
         self.assertEqual(bucket.take(1.0, 1.0, 51.0), 0.0)
 
-    def test_first_ignored_then_closed_then_dropped(self) -> None:
+    def test_first_ignored_then_closed(self) -> None:
         bucket = Bucket(2.0, 0.0)
         verdicts = [bucket.judge(1.0, 2.0, 0.0) for _ in range(9)]
-        wanted = [Verdict.HEED] * 2 + [Verdict.IGNORE] * 2 + [Verdict.CLOSE] * 2 + [Verdict.DROP] * 3
+        wanted = [Verdict.HEED] * 2 + [Verdict.IGNORE] * 2 + [Verdict.CLOSE] * 5
         self.assertEqual(verdicts, wanted)
 
     def test_who_slows_down_is_heeded_again(self) -> None:

@@ -1,4 +1,4 @@
-"""RFC 6455 under hostile framing, each case octet for octet over a real socket."""
+"""RFC 6455: what a server must do with handshakes and frames, each case octet for octet over a real socket."""
 
 from __future__ import annotations
 
@@ -46,11 +46,112 @@ def read(stream: BinaryIO) -> Frame:
     return first & 0x0F, stream.read(size)
 
 
+HANDSHAKE = {
+    "Host": "craft.example",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+DEFLATE = "permessage-deflate"
+
+HANDSHAKES: tuple[tuple[str, dict[str, str | None], bytes], ...] = (
+    # section; fields that are other than above, None for those that are left out; how the answer begins.
+    ("1.3", {}, b"101 "),
+    ("4.2.1 item 2", {"Host": None}, b"400 "),
+    ("4.2.1 item 3", {"Upgrade": "h2c, WebSocket"}, b"101 "),
+    ("4.2.1 item 4", {"Connection": "keep-alive,UPGRADE"}, b"101 "),
+    ("4.2.1 item 5", {"Sec-WebSocket-Key": None}, b"400 "),
+    ("4.2.1 item 5", {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ"}, b"400 "),
+    ("4.2.1 item 5", {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: x"}, b"400 "),
+    ("4.2.1 item 6, 4.4", {"Sec-WebSocket-Version": None}, b"426 "),
+    ("4.2.1 item 6, 4.4", {"Sec-WebSocket-Version": "8"}, b"426 "),
+    ("4.2.1 item 6, 4.4", {"Sec-WebSocket-Version": "14"}, b"426 "),
+    ("4.2.1 item 6, 4.4", {"Sec-WebSocket-Version": "x\u00b2"}, b"426 "),
+    ("4.2.1 item 6, 11.3.5", {"Sec-WebSocket-Version": "13\r\nSec-WebSocket-Version: 8"}, b"426 "),
+    ("4.1 item 10", {"Sec-WebSocket-Protocol": "craftnet.json.v1, craftnet.json.v1"}, b"400 "),
+    ("4.1 item 10", {"Sec-WebSocket-Protocol": "craftnet.json.v1, a/b"}, b"400 "),
+    ("4.1 item 10", {"Sec-WebSocket-Protocol": ",, craftnet.json.v1 ,"}, b"101 "),
+    ("11.3.4", {"Sec-WebSocket-Protocol": "other\r\nSec-WebSocket-Protocol: craftnet.json.v1"}, b"101 "),
+    ("9.1", {"Sec-WebSocket-Extensions": 'unheard-of; a; b=c; d="e"'}, b"101 "),
+    ("9.1", {"Sec-WebSocket-Extensions": "unheard-of\r\nSec-WebSocket-Extensions: another"}, b"101 "),
+    ("9.1", {"Sec-WebSocket-Extensions": "; a=b"}, b"400 "),
+    ("9.1", {"Sec-WebSocket-Extensions": "a=b"}, b"400 "),
+    ("9.1", {"Sec-WebSocket-Extensions": ""}, b"400 "),
+    ("RFC 7692 section 7.1", {"Sec-WebSocket-Extensions": f"{DEFLATE}; server_max_window_bits=99"}, b"101 "),
+    ("RFC 7692 section 7.1", {"Sec-WebSocket-Extensions": f"{DEFLATE}; no_such_parameter, {DEFLATE}"}, b"101 "),
+    ("RFC 7692 section 7.1", {"Sec-WebSocket-Extensions": f"{DEFLATE}; client_max_window_bits=x"}, b"101 "),
+    ("RFC 6454 section 7.3", {"Origin": "https://a.example\r\nOrigin: https://b.example"}, b"400 "),
+    ("RFC 9110 section 7.8", {"Expect": "100-continue"}, b"100 Continue\r\n\r\nHTTP/1.1 101 "),
+)
+
+
+def read_head(connection: socket.socket) -> bytes:
+    """Everything up to and with the first empty line."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        octet = connection.recv(1)
+        if not octet:
+            raise AssertionError(head)
+        head += octet
+    return head
+
+
+class HandshakeTests(LiveTestCase):
+    """What a handshake must hold, and what it gets."""
+
+    def ask(self, fields: dict[str, str | None], line: str = f"GET /ws/queue/{PLAYER} HTTP/1.1") -> bytes:
+        """The head of the answer to one handshake, after 100 Continue if there is one."""
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            merged = {**HANDSHAKE, "Authorization": f"Bearer {token()}", **fields}
+            lines = [line, *(f"{name}: {value}" for name, value in merged.items() if value is not None)]
+            connection.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n")
+            head = read_head(connection)
+            return head + read_head(connection) if b" 100 " in head else head
+
+    async def test_what_it_must_hold(self) -> None:
+        for section, fields, begins in HANDSHAKES:
+            head = await in_thread(self.ask, fields)
+            self.assertTrue(head.startswith(b"HTTP/1.1 " + begins), (section, fields, head))
+            if begins == b"426 ":
+                self.assertIn(b"\r\nSec-WebSocket-Version: 13\r\n", head)
+                self.assertIn(b"\r\nUpgrade: websocket\r\n", head)  # RFC 9110 section 15.5.22.
+
+    async def test_request_line(self) -> None:
+        """Section 4.2.1 item 1: GET, HTTP/1.1 or higher, a path or an http URL. Anything else is no handshake."""
+        for line, status in (
+            (f"GET /ws/queue/{PLAYER} HTTP/1.2", 101),
+            (f"GET http://other.example/ws/queue/{PLAYER} HTTP/1.1", 101),
+            (f"GET /ws/queue/{PLAYER} HTTP/1.0", 426),
+            (f"POST /ws/queue/{PLAYER} HTTP/1.1", 405),
+            (f"GET /ws/queue/{PLAYER}#fragment HTTP/1.1", 400),
+        ):
+            self.assertIn(b" %d " % status, (await in_thread(self.ask, {}, line)).splitlines()[0], line)
+
+    async def test_answer(self) -> None:
+        """Section 4.2.2 item 5: the key is proven; no extension and no subprotocol that was not asked for."""
+        head = (await in_thread(self.ask, {"Sec-WebSocket-Extensions": DEFLATE})).lower()
+        self.assertIn(b"\r\nsec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n", head)
+        self.assertIn(b"\r\nupgrade: websocket\r\n", head)
+        self.assertIn(b"\r\nconnection: upgrade\r\n", head)
+        self.assertNotIn(b"sec-websocket-extensions", head)
+        self.assertNotIn(b"sec-websocket-protocol", head)
+        offer = f"craftnet.json.v1, bearer.{token()}"
+        head = await in_thread(self.ask, {"Authorization": None, "Sec-WebSocket-Protocol": offer})
+        self.assertIn(b"\r\nSec-WebSocket-Protocol: craftnet.json.v1\r\n", head)
+        self.assertNotIn(b"bearer.", head)
+
+
 class FramingTests(LiveTestCase):
     """A queue feed, which is silent until something happens."""
 
     def converse(self, *pieces: bytes) -> list[Frame]:
-        """Open the feed, send these, piece by piece, and read up to the close frame."""
+        """Open the feed, send these, piece by piece, and read up to the close frame, and the end of TCP.
+
+        The client answers no close frame, and yet the server lets go at once (sections 7.1.1 and 7.1.7).
+        """
         host, _, port = self.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=5) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -59,9 +160,7 @@ class FramingTests(LiveTestCase):
                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
                 f"Authorization: Bearer {token()}\r\n\r\n".encode()
             )
-            head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                head += connection.recv(1)
+            head = read_head(connection)
             if not head.startswith(b"HTTP/1.1 101 "):
                 raise AssertionError(head)
             for piece in pieces:
@@ -70,6 +169,8 @@ class FramingTests(LiveTestCase):
             with connection.makefile("rb") as stream:
                 while not found or found[-1][0] != CLOSE:
                     found.append(read(stream))
+                if stream.read():
+                    raise AssertionError("something follows the close frame")
             return found
 
     async def closes_with(self, code: int | None, *pieces: bytes) -> list[Frame]:

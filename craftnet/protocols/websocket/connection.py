@@ -26,6 +26,7 @@ from craftnet.closecodes import CloseCode, of_refusal
 from craftnet.errors import BadRequest, NotFound, Refusal, Unavailable
 from craftnet.http.exchange import final_octets, refused
 from craftnet.http.heads import END, parse
+from craftnet.http.lingering import linger
 from craftnet.interfaces import IWatcher
 from craftnet.messages import instant, to_json
 from craftnet.protocols.websocket.conflation import Conflation, TooSlow
@@ -151,8 +152,7 @@ class FeedProtocol(SlimProtocol):
             return
         refusal = self._refusal or BadRequest("The WebSocket handshake is malformed.")
         self.factory.metrics.refused(refusal.label)
-        self.sendData(final_octets(refused(refusal), self.factory.clock.seconds()))
-        self.dropConnection(abort=False)
+        self._linger(final_octets(refused(refusal), self.factory.clock.seconds()))
 
     # The feed
 
@@ -255,6 +255,8 @@ class FeedProtocol(SlimProtocol):
 
     def heartbeat(self) -> None:
         """Ping; a peer that did not answer the last ones, or does not complete its close, is gone."""
+        if self.failedByMe:
+            return  # it is about to be gone.
         if self.state != self.STATE_OPEN:
             self.dropConnection(abort=True)
         elif self._unanswered >= self.factory.missed_pongs:
@@ -279,7 +281,7 @@ class FeedProtocol(SlimProtocol):
         self._heeded = verdict is Verdict.HEED
         if verdict is Verdict.CLOSE and self.state == self.STATE_OPEN:
             self._turn_out(CloseCode.TOO_FAST, "too_fast", "more messages and pings than are taken")
-        elif verdict is Verdict.DROP:
+        elif verdict is Verdict.CLOSE:
             self.dropConnection(abort=True)
 
     def onPing(self, payload: bytes) -> None:
@@ -339,7 +341,21 @@ class FeedProtocol(SlimProtocol):
     def _turn_out(self, code: CloseCode, label: str, reason: str) -> None:
         self.factory.metrics.refused(label)
         self._stop_watching()
+        self.failedByMe = True
         self._close(code, reason)
+
+    def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
+        """Send it, once. Where it fails the connection, nothing more is read, and TCP ends (RFC 6455 section 7.1.7)."""
+        was_open = self.state == self.STATE_OPEN
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+        if was_open and self.failedByMe:
+            self._stop_watching()
+            self.unregisterProducer()
+            self._linger()
+
+    def _linger(self, last: bytes = b"") -> None:
+        self.state = self.STATE_CLOSED  # for Autobahn, which then reads no further.
+        linger(self.transport, last, self.factory.clock, self.connectionLost)
 
     def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
         """The peer closes, or completes our close."""

@@ -59,7 +59,7 @@ class AttackCase(SynchronousTestCase):
     def heartbeat(self, now: float = NOW) -> bytes:
         """A datagram of the client's, long enough to be answered with a challenge."""
         channel = self._channel(self.client)
-        return channel.seal(Kind.HEARTBEAT, codec.encode_heartbeat(self.client.pulse.beat(now)))
+        return channel.seal(Kind.HEARTBEAT, codec.encode_heartbeat(self.client.pulse.beat(now, now)))
 
     def forge(self, kind: Kind, body: bytes) -> bytes:
         """What a client with real keys and bad manners sends."""
@@ -106,7 +106,7 @@ class JunkTests(AttackCase):
 
     def test_unknown_version(self) -> None:
         for first in (0x05, 0x85, 0xC5):
-            self.assert_refused("type", bytes([first]) + self.heartbeat()[1:])
+            self.assert_refused("reserved", bytes([first]) + self.heartbeat()[1:])
 
     def test_random_ids(self) -> None:
         for number in range(500):
@@ -178,7 +178,7 @@ class MixTests(AttackCase):
             self.assert_refused("forged", bytes([first]) + request[1:])
         (hello,) = self.lab.initiator(self.ticket).start(NOW).datagrams
         self.assert_refused("forged", b"\x46" + hello[1:])
-        self.assert_refused("type", bytes.fromhex("01100030") + bytes(44))
+        self.assert_refused("reserved", bytes.fromhex("01100030") + bytes(44))
 
     def test_packet_of_another_session(self) -> None:
         other, _ = self.lab.connect(self.lab.ticket(), address=ELSEWHERE)
@@ -456,11 +456,11 @@ class HandshakeTests(AttackCase):
 class MigrationTests(AttackCase):
     """Who else claims to be the client."""
 
-    def _move(self, now: float, to: Address) -> None:
-        """The client is at another address now, and proves it."""
+    def _move(self, now: float, to: Address, trip: float = 0.0) -> None:
+        """The client is at another address now, and proves it; a round trip there takes so many seconds."""
         (challenge,) = sent_to(self.lab.send(self.heartbeat(now), now, to), to)
         (answer,) = self.client.receive(challenge, now).datagrams
-        self.lab.send(answer, now, to)
+        self.lab.send(answer, now + trip, to)
 
     def test_a_client_that_moves_keeps_its_connection(self) -> None:
         self.lab.endpoint.tell(self.peer, running(), NOW)
@@ -475,8 +475,8 @@ class MigrationTests(AttackCase):
         assert before is not None
         self.assertGreater(before, 0)
         moved = NOW + HEARTBEAT + 1
-        self._move(moved, ELSEWHERE)
-        self.assertIsNone(self.peer.conditions.round_trip)
+        self._move(moved, ELSEWHERE, 0.4)
+        self.assertAlmostEqual(self.peer.conditions.round_trip or 0, 0.4, places=3)  # of the challenge and its answer.
         self._beat(moved + HEARTBEAT, 0.4, ELSEWHERE)
         self.assertAlmostEqual(self.peer.conditions.round_trip or 0, 0.4, places=3)
         self.assertEqual(self.peer.rate, RATE)

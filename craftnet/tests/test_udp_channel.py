@@ -70,6 +70,8 @@ class ChannelTests(SynchronousTestCase):
             (3, 1 << 31, False),
             (1, 0b000, True),
             (1, 0b001, False),
+            (0, 0b001, False),
+            (0, 1 << 31, False),
         ):
             window.newest, window.seen = newest, earlier << 1 | 1
             datagram = self.server.seal(Kind.ACK)
@@ -77,6 +79,13 @@ class ChannelTests(SynchronousTestCase):
                 self.assertEqual(self.client.open(datagram).arrivals, Arrivals(newest, earlier << 1 | 1))
             else:
                 self.assertEqual(self.assertRaises(BadDatagram, self.client.open, datagram).outcome, "out_of_range")
+
+    def test_acknowledgement_beyond_32_bits(self) -> None:
+        """Low bits of 0 are a sequence then, as any others."""
+        self.client.sent = 2**32
+        for newest in (2**32 - 1, 2**32):
+            self.server._window.newest, self.server._window.seen = newest, 0b11
+            self.assertEqual(self.client.open(self.server.seal(Kind.ACK)).arrivals, Arrivals(newest, 0b11))
 
     def test_acknowledgement_of_all_that_it_can_speak_of(self) -> None:
         """Of the first 33, there is none before the first; of the first 32, the highest bit means one."""

@@ -73,7 +73,8 @@ class LineTests(SynchronousTestCase):
     def test_jitter_of_even_heartbeats_is_none(self) -> None:
         ours, theirs = Pulse(), Pulse()
         for number in range(20):
-            theirs.heard(ours.beat(NOW + number), NOW + number + 0.2)
+            at = NOW + number
+            theirs.heard(ours.beat(at, at), number + 1, at + 0.2, at + 0.2)
         self.assertLess(theirs.jitter, 1e-5)
 
 

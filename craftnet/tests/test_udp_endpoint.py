@@ -66,6 +66,32 @@ class HandshakeTests(SynchronousTestCase):
         response = self._response()
         self.assertLess(sum(map(len, datagrams(self.lab.send(response)))), len(response))
 
+    def _first_state_is_told_again(self, lost: int) -> float:
+        """Seconds until a STATE that is lost is sent again, on a line of 20 ms, after that many lost RESPONSEs."""
+        self._response()
+        now = NOW
+        for _ in range(lost):
+            now = self.client.deadline
+            (response,) = self.client.tick(now).datagrams
+        effects = self.lab.send(response, now + 0.01)
+        (peer,) = opened(effects)
+        self.lab.endpoint.tell(peer, running(), now + 0.01)  # lost.
+        (greeting,) = datagrams(effects)
+        (answer,) = self.client.receive(greeting, now + 0.02).datagrams
+        self.lab.send(answer, now + 0.03)
+        assert self.lab.endpoint.deadline is not None
+        return self.lab.endpoint.deadline - now
+
+    def test_a_repeated_response_measures_nothing(self) -> None:
+        """Karn's rule: what came half a second after its cookie may have been sent twice."""
+        for lost in (1, 2):
+            self.setUp()
+            self.assertLess(self._first_state_is_told_again(lost), 0.2, lost)
+
+    def test_a_response_that_was_sent_once_measures_the_line(self) -> None:
+        (peer,) = opened(self.lab.send(self._response(), NOW + 0.3))
+        self.assertAlmostEqual(peer.conditions.round_trip or 0.0, 0.3, places=5)
+
     def test_a_short_hello_is_not_answered(self) -> None:
         (hello,) = self.client.start(NOW).datagrams
         for size in (0, 1, OVERHEAD, 100, 511):
@@ -175,6 +201,13 @@ class JunkTests(SynchronousTestCase):
         for datagram in (octets, start + octets, known + octets):
             self.assertEqual(self.lab.send(datagram), [])
         self.assertIsNone(self.peer.finished)
+
+    def test_another_version_is_said_so(self) -> None:
+        """Of a kind that there is, and of one that there is not."""
+        for first in (0x01, 0x06, 0x86, 0xC6, 0xFF):
+            self.lab.send(bytes([first]) + bytes(54))
+        self.lab.send(bytes([0x5F]) + bytes(54))
+        self.assertEqual((self.lab.counted["reserved"], self.lab.counted["type"]), (5, 1))
 
     def test_too_long_is_said_so(self) -> None:
         self.lab.send(bytes(MAX_SIZE + 1))
@@ -334,10 +367,21 @@ class PeerTests(SynchronousTestCase):
         self.assertGreater(self.peer.deadline, now)
         self.assertEqual(self.client.receive(close, now).events, [Closed(CloseReason.ENDED)])
 
-    def test_close_is_repeated_a_bounded_number_of_times(self) -> None:
-        first = self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW)
-        effects = self._play(NOW + 4.9, deaf=True)
-        self.assertEqual(len(datagrams(first + effects)), ATTEMPTS)
+    def test_close_is_repeated_a_bounded_number_of_times_with_growing_pauses(self) -> None:
+        self.peer.pulse.round_trip.forget()
+        self.peer.pulse.round_trip.measured(0.1)
+        timeout = self.peer.pulse.round_trip.timeout
+        self.assertEqual(len(datagrams(self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW))), 1)
+        now, pauses = NOW, []
+        while self.peer.finished is None:
+            due = self.peer.deadline
+            effects = self.lab.endpoint.tick(due)
+            pauses.append(due - now)
+            now = due
+            self.assertEqual(len(datagrams(effects)), int(self.peer.finished is None))
+        self.assertEqual(len(pauses), ATTEMPTS)
+        for number, pause in enumerate(pauses):
+            self.assertAlmostEqual(pause, timeout * 2**number, places=5)
         self.assertEqual(gone(effects), [self.peer])
 
     def test_a_client_that_leaves_may_come_back(self) -> None:

@@ -10,7 +10,7 @@ export class Acknowledgements {
   take(octets, sent) {
     const low = octets.readUInt32BE(0);
     const bits = octets.readUInt32BE(4);
-    if (low === 0 && bits === 0) return;
+    if (low === 0 && bits === 0 && sent < 2 ** 32) return;
     // Nothing we sent is 2³² behind what we sent last.
     const newest = sent - ((((sent - low) % 2 ** 32) + 2 ** 32) % 2 ** 32);
     demand(newest > 0, "out_of_range");

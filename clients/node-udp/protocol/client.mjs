@@ -96,6 +96,12 @@ export class Client {
     this.#settle();
   }
 
+  /** Our own address has changed. */
+  moved(now) {
+    this.connection?.moved(now);
+    this.#settle();
+  }
+
   /** Hear no more of anything: the end. */
   close() {
     if (this.over) return;

@@ -102,9 +102,11 @@ export class Connection {
   }
 
   #heartbeatArrived(sequence, times, now) {
+    const first = this.line.heard.sequence === 0;
     this.line.take(sequence, times, micros(now));
-    const lost = times.echoed < this.beaten.sent && now - this.beaten.at > this.line.timeout;
+    const lost = times.echoed !== this.beaten.sent && now - this.beaten.at > this.line.timeout;
     if (lost) this.beatAgain = this.beaten.at + HEARTBEAT_PAUSE;
+    if (first) this.beatAgain = now; // it is answered at once
   }
 
   #closed(reason) {
@@ -126,8 +128,10 @@ export class Connection {
   }
 
   get #beat() {
-    const unheard = Math.max(this.beaten.at + HEARTBEAT_PAUSE, this.heardAt + this.interval);
-    return Math.min(this.beaten.at + this.interval, unheard, this.beatAgain);
+    const soon = this.beaten.at + HEARTBEAT_PAUSE;
+    const unheard = Math.max(soon, this.heardAt + this.interval);
+    const unknown = this.line.offset === null ? soon : Infinity;
+    return Math.min(this.beaten.at + this.interval, unheard, unknown, this.beatAgain);
   }
 
   /** Do what is due at `now`. */
@@ -153,7 +157,14 @@ export class Connection {
     const { sent: echoed, arrived: received } = this.line.heard;
     this.beaten = { at: now, sent: micros(now) };
     this.beatAgain = Infinity;
+    this.line.beat(this.beaten.sent);
     this.#send(Kind.HEARTBEAT, bodies.heartbeat({ sent: this.beaten.sent, echoed, received }));
+  }
+
+  /** Our own address has changed: a heartbeat lets the server find the new one at once. */
+  moved(now) {
+    this.beatAgain = now;
+    this.tick(now);
   }
 
   /** Hear no more of these sessions; with the last one, the connection ends. */

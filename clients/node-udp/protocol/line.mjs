@@ -1,25 +1,43 @@
 const SAMPLES = 8;
 const [FIRST_TIMEOUT, LEAST, MOST] = [1.0, 0.1, 5.0];
 const MICRO = 1e6;
+const DRIFT = 0.1; // seconds by which clocks may part while samples are held, without having been set
 
-/** Round trip, resend timeout and the offset of the server's clock, from heartbeats. Times are seconds unless they are BigInts. */
+/**
+ * Round trip, resend timeout and the offset of the server's clock, from heartbeats. Times are seconds unless they are
+ * BigInts, which are Unix microseconds.
+ */
 export class Line {
   #samples = [];
   #smoothed = null;
   #variation = 0;
+  #sent = []; // of our last heartbeats, the newest last
 
   /** The newest heartbeat that came in, to be echoed. */
   heard = { sequence: 0, sent: 0n, arrived: 0n };
 
-  /** Take a heartbeat that arrived at `now` (BigInt, Unix microseconds). */
+  /** We send a heartbeat that says this. */
+  beat(sent) {
+    this.#sent = [...this.#sent, sent].slice(-SAMPLES);
+  }
+
+  /** Take a heartbeat that arrived at `now`. What is older than the newest, or echoes what was never sent, tells nothing. */
   take(sequence, { sent, echoed, received }, now) {
-    if (sequence > this.heard.sequence) this.heard = { sequence, sent, arrived: now };
-    if (echoed === 0n) return;
+    if (sequence <= this.heard.sequence) return;
+    this.heard = { sequence, sent, arrived: now };
+    if (!this.#sent.includes(echoed)) return;
     const roundTrip = Number(now - echoed - (sent - received)) / MICRO;
     if (roundTrip < 0) return;
-    const offset = Number(received - echoed + (sent - now)) / 2 / MICRO;
-    this.#samples = [...this.#samples, { roundTrip, offset }].slice(-SAMPLES);
+    this.#sample({ roundTrip, offset: Number(received - echoed + (sent - now)) / 2 / MICRO });
     this.#smooth(roundTrip);
+  }
+
+  /** An offset that cannot be, as long as those held are right, shows that one of the clocks was set. */
+  #sample(sample) {
+    const best = this.#shortest();
+    const most = best && (sample.roundTrip + best.roundTrip) / 2 + DRIFT;
+    if (best && Math.abs(sample.offset - best.offset) > most) this.#samples = [];
+    this.#samples = [...this.#samples, sample].slice(-SAMPLES);
   }
 
   #smooth(roundTrip) {

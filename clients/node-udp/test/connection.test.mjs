@@ -12,6 +12,7 @@ const OF_SESSION_2 = "07 02";
 function connected(agreed = AGREED) {
   const far = new FarEnd(agreed);
   far.connect();
+  far.answer();
   return far;
 }
 
@@ -61,8 +62,36 @@ test("the server's clock, by the sample with the shortest round trip", () => {
   far.tell(Kind.HEARTBEAT, heartbeat(ours + 2_030_000, ours, ours + 2_020_000)); // 40 ms under way, 2 s ahead
   strictEqual(far.client.offset.toFixed(3), "2.000");
   far.now += 1;
-  far.tell(Kind.HEARTBEAT, heartbeat(ours + 9_030_000, ours, ours + 9_020_000));
+  far.tell(Kind.HEARTBEAT, heartbeat(ours + 2_500_000, ours, ours + 2_490_000));
   strictEqual(far.client.offset.toFixed(3), "2.000");
+});
+
+test("an echo of what was never sent tells nothing, and an older heartbeat neither", () => {
+  const far = connected();
+  const ours = START * 1e6;
+  const late = far.seal(Kind.HEARTBEAT, heartbeat(ours + 9_000_000, ours, ours + 9_000_000));
+  far.now += 0.05;
+  far.tell(Kind.HEARTBEAT, heartbeat(ours + 5_000_000, ours + 1, ours + 5_000_000));
+  far.deliver(late);
+  strictEqual(far.client.offset, 0);
+});
+
+test("the first heartbeat is answered at once, and until the server's clock is known one is sent every second", () => {
+  const far = new FarEnd();
+  deepStrictEqual(far.connect().kinds, [Kind.HEARTBEAT]);
+  deepStrictEqual(far.pass(2).kinds, [Kind.HEARTBEAT, Kind.HEARTBEAT]);
+  const stated = new FarEnd();
+  stated.connect(Kind.STATE, PROGRESS);
+  deepStrictEqual(stated.tell(Kind.HEARTBEAT, heartbeat(1, 0, 0)).kinds, [Kind.HEARTBEAT]);
+  deepStrictEqual(stated.tell(Kind.HEARTBEAT, heartbeat(2, 0, 0)).kinds, []);
+});
+
+test("a client that has moved says so at once", () => {
+  const far = connected();
+  far.now += 2;
+  far.client.moved(far.now);
+  deepStrictEqual(far.heard().kinds, [Kind.HEARTBEAT]);
+  deepStrictEqual(far.pass(2.9).kinds, []);
 });
 
 test("a heartbeat that the server does not know of is followed by another", () => {
@@ -88,7 +117,9 @@ test("keys go on after 600 seconds, with a HEARTBEAT", () => {
 });
 
 test("keys do not go on before the server has heard of the generation", () => {
-  deepStrictEqual(rotations(connected(), () => Buffer.alloc(8)), []);
+  const unheard = new FarEnd();
+  unheard.connect();
+  deepStrictEqual(rotations(unheard, () => Buffer.alloc(8)), []);
   deepStrictEqual(rotations(connected(), () => Buffer.from("0000000100000000", "hex")), [1]);
 });
 
@@ -107,7 +138,7 @@ test("LEAVE is repeated until the session is over, and the last is left by CLOSE
   far.client.join(1);
   far.client.leave([1], far.now);
   const { kinds, bodies } = far.pass(3.5);
-  deepStrictEqual([kinds, bodies], [Array(3).fill(Kind.LEAVE), ["01", "01", "01"]]);
+  deepStrictEqual([kinds, bodies], [Array(6).fill(Kind.LEAVE), Array(6).fill("01")]); // after 0.1 s, 0.2, …
   const { events } = far.tell(Kind.STATE, "07 01 08 06");
   deepStrictEqual(events, [{ event: "session_over", index: 1, reason: 6 }]);
   deepStrictEqual(far.pass(4).kinds, [Kind.ACK, Kind.HEARTBEAT]);

@@ -45,15 +45,23 @@ export class FarEnd {
     return Buffer.concat([octets, mac(handshakeKey(SECRET), octets)]);
   }
 
-  /** Do the handshake, up to the first HEARTBEAT of both. */
-  connect() {
+  /** Do the handshake, up to the first sealed datagram of both. */
+  connect(kind = Kind.HEARTBEAT, body = Buffer.alloc(24)) {
     const [hello] = this.sent();
     this.client.receive(this.challenge(hello), this.now);
     const keys = (sender) => Generation.first(SECRET, hello.subarray(5, 21), SERVER_NONCE, sender);
     this.sealer = new Sealer(CONNECTION_ID, keys("server"));
     this.opener = new Opener(CONNECTION_ID, keys("client"));
     this.sent();
-    return this.tell(Kind.HEARTBEAT, Buffer.alloc(24));
+    return this.tell(kind, body);
+  }
+
+  /** Answer the client's first HEARTBEAT at once, so that it knows the clock of both. */
+  answer() {
+    const now = BigInt(Math.round(this.now * 1e6));
+    const body = Buffer.alloc(24);
+    [0, 8, 16].forEach((at) => body.writeBigUInt64BE(now, at));
+    return this.tell(Kind.HEARTBEAT, body);
   }
 
   /** Seal a datagram without sending it. */

@@ -48,6 +48,7 @@ from craftnet.protocols.codec.sealed import (
     encode_sealed_header,
     first_byte,
     misplaced,
+    speaks,
 )
 from craftnet.protocols.codec.states import (
     MATERIAL_ROW_SIZE,
@@ -108,4 +109,5 @@ __all__ = [
     "encode_state_record",
     "first_byte",
     "misplaced",
+    "speaks",
 ]

@@ -141,6 +141,11 @@ def first_byte(kind: Kind) -> int:
     return _sealed_header.pack(0, kind, 0, 0)[0]
 
 
+def speaks(datagram: bytes) -> bool:
+    """Whether a datagram has our version, in the highest two bits; one byte is enough."""
+    return datagram[0] >> 6 == layouts.DATAGRAM_VERSION
+
+
 def connection_id(datagram: bytes) -> int:
     """The connection id, which every datagram has in the same place; five bytes are enough."""
     return int.from_bytes(datagram[1:5], "big")

@@ -23,6 +23,7 @@ ACKNOWLEDGED = 32
 _HEADER = codec.SEALED_HEADER_SIZE
 _LOW_BITS = 16
 _ACKNOWLEDGED_BITS = 32
+_LOW_BITS_OF_NEWEST = (1 << _ACKNOWLEDGED_BITS) - 1
 
 
 class Arrivals(Struct, frozen=True, gc=False):
@@ -119,7 +120,9 @@ class Channel(Struct, eq=False, gc=False):
 
     def _noted(self, newest: int, earlier: int) -> Arrivals:
         """What an acknowledgement says, its numbers completed."""
-        if not newest:
+        if not newest and self.sent <= _LOW_BITS_OF_NEWEST:
+            if earlier:
+                raise BadDatagram("out_of_range", "an acknowledgement of what was before the first")
             return _NOTHING
         newest = expand(newest, _ACKNOWLEDGED_BITS, self.sent)
         if newest > self.sent or (newest <= ACKNOWLEDGED and earlier >> newest - 1):

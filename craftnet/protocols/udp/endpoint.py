@@ -28,6 +28,7 @@ from craftnet.protocols.udp.peer import Peer, Send, Terms
 from craftnet.protocols.udp.replica import Replica
 from craftnet.protocols.udp.tickets import Ticket
 from craftnet.protocols.udp.ticketstore import TicketStore
+from craftnet.protocols.udp.timing import HANDSHAKE_RETRY
 from craftnet.state import MaterialsState, SessionState
 
 MAX_SIZE = 1200
@@ -124,7 +125,7 @@ class Endpoint:
                 raise BadDatagram("overlong")
             handler = self._handlers.get(datagram[0])
             if handler is None:
-                raise BadDatagram("type")
+                raise BadDatagram("type" if codec.speaks(datagram) else "reserved")
             effects = handler(datagram, address, now)
         except BadDatagram as error:
             if error.outcome == "forged":
@@ -271,7 +272,9 @@ class Endpoint:
             incoming=client_key(secret, response.client_nonce, cookie.server_nonce),
         )
         peer = Peer(ticket, address, channel, self._terms, self._random, now)
-        peer.pulse.round_trip.measured(now - cookie.issued_us / 1_000_000)
+        delay = now - cookie.issued_us / 1_000_000
+        if delay < HANDSHAKE_RETRY:  # later, it may be a repetition: that measures nothing (RFC 6298 section 3).
+            peer.pulse.round_trip.measured(delay)
         self._tickets.occupy(ticket, cookie.issued_us)
         self._peers[ticket.connection_id] = peer
         effects.append(Opened(peer))

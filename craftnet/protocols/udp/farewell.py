@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from craftnet.protocols.records import CloseReason
+from craftnet.protocols.udp.timing import MAX_TIMEOUT
 
 ATTEMPTS = 4
 """How often CLOSE is sent when it is not acknowledged."""
@@ -49,10 +50,14 @@ class Farewell:
         """Whether it was sent often enough."""
         return len(self._sequences) == ATTEMPTS
 
-    def sent(self, sequence: int, again: float) -> None:
-        """CLOSE went out as that datagram; without an answer, it is due again at `again`."""
+    def sent(self, sequence: int, now: float, timeout: float) -> None:
+        """CLOSE went out as that datagram: without an answer it is due again, after twice as long each time.
+
+        Arguments:
+            timeout: seconds that an answer may take.
+        """
+        self.deadline = now + min(MAX_TIMEOUT, timeout * 2 ** len(self._sequences))
         self._sequences = (*self._sequences, sequence)
-        self.deadline = again
 
     def landed(self, arrived: Callable[[int], bool]) -> bool:
         """Whether the client has it; `arrived` says so of a sequence."""

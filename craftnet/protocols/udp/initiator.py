@@ -33,15 +33,13 @@ from craftnet.protocols.udp.copies import Copies, News
 from craftnet.protocols.udp.departures import Departures
 from craftnet.protocols.udp.fragments import Reassembly
 from craftnet.protocols.udp.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
-from craftnet.protocols.udp.timing import Pulse
+from craftnet.protocols.udp.timing import HANDSHAKE_RETRY, Pulse
 
 CONNECT_TIMEOUT = 15.0
 """Seconds the handshake may take in all."""
 
-FIRST_RETRY = 0.5
-"""Seconds before a handshake datagram is sent again; doubled each time, up to `LAST_RETRY`."""
-
 LAST_RETRY = 4.0
+"""Seconds between two of the same handshake datagrams at most: `HANDSHAKE_RETRY`, doubled each time, up to this."""
 
 RESPONSES = 3
 """How often a RESPONSE is sent before the handshake starts over with a new HELLO."""
@@ -165,7 +163,7 @@ class Initiator:
             elif self._channel is not None:
                 output = self._opened(self._channel, self._channel.open(datagram), now)
             else:
-                raise BadDatagram("type")
+                raise self._unexpected(datagram)
         except BadDatagram as error:
             self._count(error.outcome)
             return output
@@ -189,7 +187,7 @@ class Initiator:
             return self._end(CloseReason.SILENT, [])
         if self.pulse.due(now):
             self._channel.renew(now)
-            body = codec.encode_heartbeat(self.pulse.beat(now))
+            body = codec.encode_heartbeat(self.pulse.beat(now, now))
             return Output([self._seal(self._channel, Kind.HEARTBEAT, body)], [])
         if self._departures.due(now):
             return Output([self._depart(self._channel, now)], [])
@@ -223,6 +221,13 @@ class Initiator:
         self._resync_from = now + RESYNC_SPACING
         return Output([self._seal(self._channel, Kind.RESYNC)], [])
 
+    def moved(self, now: float) -> Output:
+        """Our own address has changed: the server finds the new one by a heartbeat, and at once."""
+        if self.over is not None or not self._connected:
+            return Output([], [])
+        self.pulse.hurry(now)
+        return self.tick(now)
+
     def close(self) -> Output:
         """Leave."""
         if self.over is not None:
@@ -242,7 +247,7 @@ class Initiator:
 
     def _greet(self, now: float) -> bytes:
         self._greeted_at = now
-        self._greet_at = now + min(LAST_RETRY, FIRST_RETRY * 2**self._greetings)
+        self._greet_at = now + min(LAST_RETRY, HANDSHAKE_RETRY * 2**self._greetings)
         self._greetings += 1
         return self._greeting
 
@@ -292,7 +297,7 @@ class Initiator:
                     content = self._packing.unpack(packed.octets, packed.size)
                     self._apply(content, packed.sequence, output, now)
             case Kind.HEARTBEAT:
-                self.pulse.heard(codec.decode_heartbeat(incoming.body), now)
+                self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)
             case Kind.CLOSE:
                 reason = codec.decode_close(incoming.body)
                 end = self._end(reason, [self._acknowledge(channel)])
@@ -335,6 +340,13 @@ class Initiator:
         if self._copies.reported:
             self._ack_at, self._unacknowledged = inf, 0
         return channel.seal(kind, body)
+
+    @staticmethod
+    def _unexpected(datagram: bytes) -> BadDatagram:
+        """Why a datagram means nothing before there are keys."""
+        if not datagram:
+            return BadDatagram("truncated")
+        return BadDatagram("type" if codec.speaks(datagram) else "reserved")
 
     def _end(self, reason: CloseReason, farewell: list[bytes]) -> Output:
         self.over = reason

@@ -52,8 +52,11 @@ class Path(Struct, eq=False, gc=False):
         self._challenge, self._challenged = data, now
         return self.candidate
 
-    def answered(self, data: bytes, address: Address, now: float) -> None:
+    def answered(self, data: bytes, address: Address, now: float) -> float:
         """An answer came from `address`: the client is there.
+
+        Returns:
+            Seconds since the challenge was sent.
 
         Raises:
             BadDatagram: it answers no challenge that was sent there lately.
@@ -61,5 +64,7 @@ class Path(Struct, eq=False, gc=False):
         asked = bool(self._challenge) and address == self.candidate and now < self._challenged + LIFETIME
         if not asked or not hmac.compare_digest(data, self._challenge):
             raise BadDatagram("path_wrong", "an answer to no challenge of ours")
+        delay = now - self._challenged
         self.address = address
         self.candidate, self._challenge, self._challenged = None, b"", now
+        return delay

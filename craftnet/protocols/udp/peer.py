@@ -247,7 +247,7 @@ class Peer:
         sends = []
         if self.pulse.due(now):
             self._channel.renew(now)
-            sends.append(self._send(Kind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now))))
+            sends.append(self._send(Kind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now, now))))
         if now >= self._resync_at:
             self._resync_at, self._resync_from = inf, now + RESYNC_SPACING
             self._tell_everything(now)
@@ -300,7 +300,10 @@ class Peer:
             case Kind.ACK:
                 self.sessions.hold(codec.decode_held(incoming.body))
             case Kind.HEARTBEAT:
-                self.pulse.heard(codec.decode_heartbeat(incoming.body), now)
+                measured = self.pulse.round_trip.smoothed is not None
+                self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)
+                if not measured:
+                    self._outbox.hasten(now)
                 self._pace.adapt(self.conditions, now)
             case Kind.RESYNC:
                 codec.decode_nothing(incoming.body)
@@ -308,8 +311,9 @@ class Peer:
             case Kind.LEAVE:
                 self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT, now)
             case Kind.PATH_RESPONSE:
-                self._path.answered(codec.decode_probe(incoming.body), address, now)
+                delay = self._path.answered(codec.decode_probe(incoming.body), address, now)
                 self.pulse.forget_line()
+                self.pulse.round_trip.measured(delay)
                 self._pace.forget_line()
                 self._resync_at = max(now, self._resync_from)
             case Kind.CLOSE:
@@ -366,5 +370,5 @@ class Peer:
             self.finished = farewell.reason
             return []
         close = self._send(Kind.CLOSE, codec.encode_close(farewell.reason))
-        farewell.sent(self._channel.sent, now + self.pulse.round_trip.timeout)
+        farewell.sent(self._channel.sent, now, self.pulse.round_trip.timeout)
         return [close]

@@ -94,10 +94,11 @@ class Replica(Struct, eq=False, gc=False):
     def reached(self, at: Position, state: SessionState | MaterialsState) -> News | None:
         """With this state the feed is there: what to tell of that.
 
-        Nothing with mere progress: who comes back is told the newest, however old their position is.
+        It goes with the first state and with every table. Mere progress needs none: who comes back is told the newest,
+        however old their position is.
         """
         before, self._at = self._at, at
-        if before == at or (before is not None and isinstance(state, SessionState)):
+        if before is not None and isinstance(state, SessionState):
             return None
         return News("position", encoded([at]))
 

@@ -25,12 +25,20 @@ PATIENCE = 3
 """Heartbeat intervals of silence after which the other side is taken for dead."""
 
 SAMPLES = 8
-"""How many heartbeats the clock offset is chosen from."""
+"""How many heartbeats the clock offset is chosen from, and how many of our own an echo is known of."""
 
 PROBING = 1.0
-"""Seconds between heartbeats while nothing is heard, and before one that was lost is sent again."""
+"""Seconds between heartbeats while nothing is heard or the other clock is not known, and before one that was lost is
+sent again."""
+
+DRIFT = 0.1
+"""Seconds by which two clocks may part while offsets are kept, without having been set."""
+
+HANDSHAKE_RETRY = 0.5
+"""Seconds before a handshake datagram is sent again for the first time. What is answered sooner was sent once."""
 
 _SAMPLE = struct.Struct("dd")
+_BEAT = struct.Struct("Qd")
 
 _LONGEST = 60.0  # seconds; a "round trip" beyond it is a clock that was set.
 
@@ -73,12 +81,16 @@ class RoundTrip(Struct, eq=False, gc=False):
 class Pulse:
     """The heartbeats of one connection, from one side.
 
-    One goes out every `interval`. When for so long nothing was heard, or the other side does not know of our newest one
-    though it should, another goes out soon: three of them may get lost in a row on a bad line that is alive.
+    The first goes out at once, and so does the answer to the other side's first; then one every `interval`. Until the
+    other side's clock is known, while nothing is heard for an interval, and when the other side does not know of our
+    newest one though it should, another goes out soon: three of them may get lost in a row on a bad line that is alive.
+
+    Times are of two kinds. `now` measures how long something takes, on a clock that is never set. `clock` is what
+    heartbeats say, Unix seconds, and may be set at any time.
 
     Arguments:
         interval: seconds.
-        now: when the connection begins, Unix seconds; the first heartbeat is due then.
+        now: when the connection begins; the first heartbeat is due then.
 
     Attributes:
         round_trip: fed by every heartbeat that echoes one of ours.
@@ -89,11 +101,12 @@ class Pulse:
     """
 
     __slots__ = (
+        "_arrived",
         "_beat_at",
         "_heard",
-        "_heard_us",
         "_interval",
         "_newest",
+        "_newest_us",
         "_samples",
         "_sent",
         "jitter",
@@ -105,14 +118,15 @@ class Pulse:
     def __init__(self, interval: float = 5.0, now: float = 0.0) -> None:
         self._interval = interval
         self._heard = self._beat_at = now
-        self._sent = 0.0
         self.round_trip = RoundTrip()
         self.offset: float | None = None
         self.uncertainty = 0.0
         self.jitter = 0.0
-        self._samples = b""  # delays and offsets, packed: as tuples, eight of them take 1.1 KB.
-        self._newest = 0
-        self._heard_us = 0
+        # Packed: as tuples, eight of each take more than 1 KB.
+        self._samples = b""  # delays and offsets, newest last.
+        self._sent = b""  # what our last heartbeats said, and when that was, newest last.
+        self._newest = self._newest_us = 0  # the sequence of the newest one heard, and what it said.
+        self._arrived = 0.0
 
     def begin(self, now: float) -> None:
         """The connection begins only now."""
@@ -122,9 +136,13 @@ class Pulse:
         """Something authentic came in."""
         self._heard = now
 
+    def hurry(self, now: float) -> None:
+        """Another heartbeat is due at once: our address has changed, and the other side is to find us."""
+        self._beat_at = min(self._beat_at, now)
+
     @property
     def deadline(self) -> float:
-        """When a heartbeat is due, or the other side is to be taken for dead, Unix seconds."""
+        """When a heartbeat is due, or the other side is to be taken for dead."""
         return min(self._beat_at, self._heard + PATIENCE * self._interval)
 
     def dead(self, now: float) -> bool:
@@ -135,33 +153,49 @@ class Pulse:
         """Whether to send a heartbeat."""
         return now >= self._beat_at
 
-    def beat(self, now: float) -> Heartbeat:
+    def beat(self, now: float, clock: float) -> Heartbeat:
         """The heartbeat to send."""
-        self._sent = now
-        self._beat_at = now + (self._interval if now < self._heard + self._interval else PROBING)
-        return Heartbeat(_microseconds(now), self._newest, self._heard_us)
+        well = self.offset is not None and now < self._heard + self._interval
+        self._beat_at = now + (self._interval if well else PROBING)
+        sent_us = _microseconds(clock)
+        self._sent = self._sent[(1 - SAMPLES) * _BEAT.size :] + _BEAT.pack(sent_us, now)
+        # By our clock as it is set now: what passed between the two is right then, whenever it was set.
+        received_us = _microseconds(clock - (now - self._arrived)) if self._newest else 0
+        return Heartbeat(sent_us, self._newest_us, received_us)
 
-    def heard(self, heartbeat: Heartbeat, now: float) -> None:
-        """One came in. Older ones than the newest tell nothing new."""
-        if heartbeat.sent_us <= self._newest:
+    def heard(self, heartbeat: Heartbeat, sequence: int, now: float, clock: float) -> None:
+        """One came in, as the datagram of that sequence. Older ones than the newest tell nothing new."""
+        if sequence <= self._newest:
             return
-        heard_us = _microseconds(now)
         if self._newest:
-            drift = abs((heard_us - self._heard_us) - (heartbeat.sent_us - self._newest)) / 1_000_000
+            drift = abs((now - self._arrived) - (heartbeat.sent_us - self._newest_us) / 1_000_000)
             if drift <= _LONGEST:
                 self.jitter += (drift - self.jitter) / 16
-        self._newest, self._heard_us = heartbeat.sent_us, heard_us
-        if heartbeat.echoed_us < _microseconds(self._sent) and now >= self._sent + self.round_trip.timeout:
-            self._beat_at = min(self._beat_at, max(now, self._sent + PROBING))
-        if heartbeat.echoed_us:
-            there = (heartbeat.received_us - heartbeat.echoed_us) / 1_000_000
-            back = (heartbeat.sent_us - self._heard_us) / 1_000_000
+        first = not self._newest
+        self._newest, self._newest_us, self._arrived = sequence, heartbeat.sent_us, now
+        sent = dict(_BEAT.iter_unpack(self._sent))
+        beaten = sent.get(heartbeat.echoed_us)  # an echo of what was never sent says nothing.
+        if beaten is not None:
+            there = heartbeat.received_us / 1_000_000 - (clock - (now - beaten))
+            back = heartbeat.sent_us / 1_000_000 - clock
+            if self.offset is None:
+                self._beat_at = beaten + self._interval
             self.sampled(there - back, (there + back) / 2)
+        if first:  # it is answered at once.
+            self._beat_at = now
+        newest_us, beaten = _BEAT.unpack_from(self._sent, len(self._sent) - _BEAT.size) if self._sent else (0, now)
+        if heartbeat.echoed_us != newest_us and now >= beaten + self.round_trip.timeout:
+            self._beat_at = min(self._beat_at, max(now, beaten + PROBING))
 
     def sampled(self, delay: float, offset: float) -> None:
-        """A round trip of `delay` seconds showed the other clock `offset` seconds ahead of ours."""
+        """A round trip of `delay` seconds showed the other clock `offset` seconds ahead of ours.
+
+        An offset that cannot be, as long as those held are right, shows that one of the clocks was set.
+        """
         self.round_trip.measured(delay)
         if 0 <= delay <= _LONGEST:
+            if self.offset is not None and abs(offset - self.offset) > delay / 2 + self.uncertainty + DRIFT:
+                self._samples = b""
             self._samples = self._samples[(1 - SAMPLES) * _SAMPLE.size :] + _SAMPLE.pack(delay, offset)
             least, self.offset = min(_SAMPLE.iter_unpack(self._samples))
             self.uncertainty = least / 2
@@ -172,4 +206,4 @@ class Pulse:
 
 
 def _microseconds(seconds: float) -> int:
-    return round(seconds * 1_000_000)
+    return max(0, round(seconds * 1_000_000))

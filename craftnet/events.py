@@ -260,6 +260,12 @@ def rejected(reason: str) -> Outcome:
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 _data_decoders = {name: JsonDecoder(kind) for name, kind in EVENT_TYPES.items()}
 _list_decoder = msgspec.json.Decoder(list[Raw])
+_value_decoder = msgspec.json.Decoder(Raw)
+_OTHER_ENCODINGS = {
+    b"\xef\xbb\xbf": "a byte order mark",
+    b"\xff\xfe": "the byte order mark of UTF-16",
+    b"\xfe\xff": "the byte order mark of UTF-16",
+}
 _WHITESPACE = b" \t\r\n"
 _TOO_DEEP = "JSON is nested too deeply"
 
@@ -271,15 +277,22 @@ def split(body: bytes, *, newline_delimited: bool) -> list[bytes | Raw]:
         body: one event, a JSON array of events, or, when `newline_delimited`, one event a line.
 
     Raises:
-        msgspec.DecodeError: the body is a broken JSON array, or one that is nested too deeply.
+        msgspec.DecodeError: the body is no JSON at all, or JSON that is nested too deeply. Lines are judged one by one.
     """
     if newline_delimited:
         return [line for line in body.splitlines() if line.strip(_WHITESPACE)]
-    if body.lstrip(_WHITESPACE)[:1] == b"[":
-        try:
+    for mark, name in _OTHER_ENCODINGS.items():
+        if body.startswith(mark):
+            raise msgspec.DecodeError(f"it begins with {name}; send UTF-8 without one")
+    try:
+        if body.lstrip(_WHITESPACE)[:1] == b"[":
             return list(_list_decoder.decode(body))
-        except RecursionError:
-            raise msgspec.DecodeError(_TOO_DEEP) from None
+        _value_decoder.decode(body)
+        body.decode()  # which Raw does not look at. What is in an array is judged event by event.
+    except RecursionError:
+        raise msgspec.DecodeError(_TOO_DEEP) from None
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
     return [body]
 
 

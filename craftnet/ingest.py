@@ -41,7 +41,7 @@ class Ingest:
         try:
             raws = split(body, newline_delimited=newline_delimited)
         except msgspec.DecodeError as error:
-            raise BadRequest(f"The body is not JSON: {error}.") from None
+            raise BadRequest(f"The body is not JSON: {error}. Send one event, or an array of them.") from None
         if not raws:
             raise BadRequest("The body holds no event.")
         if len(raws) > MAX_EVENTS:

@@ -17,6 +17,7 @@ from craftnet.access.bearer import token_from_header
 from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
 from craftnet.errors import BadRequest, Refusal, UnsupportedMediaType
+from craftnet.http.negotiation import content_codings
 from craftnet.identifiers import parse_uuid
 from craftnet.messages import MALFORMED, ErrorBody, JsonDecoder, to_json
 
@@ -136,10 +137,12 @@ class Endpoint(ABC):
     Attributes:
         methods: the methods it answers, HEAD and OPTIONS aside.
         accepts: the media types its bodies may have; empty when it takes none.
+        decodes: the content codings its bodies may have, besides none.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("GET",)
     accepts: ClassVar[frozenset[str]] = frozenset()
+    decodes: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -161,6 +164,14 @@ class Endpoint(ABC):
         if self.accepts and call.media_type not in self.accepts:
             names = " or ".join(sorted(self.accepts))
             raise UnsupportedMediaType(f"This route takes {names}.", details={"accepts": sorted(self.accepts)})
+        codings = content_codings(call.header("Content-Encoding"))
+        if self.accepts and (len(codings) > 1 or not self.decodes.issuperset(codings)):
+            names = ", ".join(sorted(self.decodes)) or "identity"
+            raise UnsupportedMediaType(
+                f"This route takes no Content-Encoding but {names}.",
+                details={"encodings": sorted(self.decodes)},
+                headers={"Accept-Encoding": names},  # RFC 9110 section 15.5.16.
+            )
 
 
 class GuardedEndpoint(Endpoint, Generic[Asked]):

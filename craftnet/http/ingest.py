@@ -11,23 +11,32 @@ from craftnet.access.principal import Principal
 from craftnet.clocks import Moment
 from craftnet.events import summary
 from craftnet.http.exchange import JSON, NDJSON, Call, GuardedEndpoint, Response
+from craftnet.http.negotiation import GZIP, content_codings, gunzip
 from craftnet.ingest import Batch, Ingest
 
 
 class Events(GuardedEndpoint[Batch]):
-    """`/events`"""
+    """`/events`
+
+    Arguments:
+        body_limit: the longest body taken, in bytes, also once it is decoded.
+    """
 
     methods = ("POST",)
     accepts = frozenset({JSON, NDJSON})
+    decodes = GZIP
 
-    def __init__(self, admission: Admission, ingest: Ingest, now: Callable[[], Moment]) -> None:
+    def __init__(self, admission: Admission, ingest: Ingest, now: Callable[[], Moment], body_limit: int) -> None:
         super().__init__(admission)
         self._ingest = ingest
         self._now = now
+        self._body_limit = body_limit
 
     def read(self, call: Call) -> Batch:
         """The events."""
-        return self._ingest.read(call.body, newline_delimited=call.media_type == NDJSON, now=self._now())
+        coded = content_codings(call.header("Content-Encoding"))
+        body = gunzip(call.body, self._body_limit) if coded else call.body
+        return self._ingest.read(body, newline_delimited=call.media_type == NDJSON, now=self._now())
 
     async def decide(self, call: Call, principal: Principal, asked: Batch) -> Response:
         """202 with what became of each event."""

@@ -1,6 +1,19 @@
-"""Conditional requests and content coding: what two header fields of a request mean (RFC 9110). Pure."""
+"""Conditional requests and content codings: what header fields of a request mean (RFC 9110). Pure."""
 
 from __future__ import annotations
+
+import zlib
+
+from craftnet.errors import BadRequest, BodyTooLarge
+
+GZIP = frozenset({"gzip", "x-gzip"})
+"""Both names of the coding (RFC 9110 section 8.4.1.3)."""
+
+MAX_GZIP_MEMBERS = 64
+"""How many members one gzip-coded body may have; each costs time, however short it is."""
+
+_GZIP_FORMAT = 16 + zlib.MAX_WBITS
+"""For zlib: gzip's header and trailer, and the longest window."""
 
 
 def matches(if_none_match: str | None, etags: frozenset[str]) -> bool:
@@ -34,3 +47,36 @@ def _weight(parameter: str) -> float:
         return float(value)
     except ValueError:
         return 0.0
+
+
+def content_codings(content_encoding: str | None) -> tuple[str, ...]:
+    """The codings that were applied to a body, in lower case and in order (RFC 9110 section 8.4)."""
+    members = (member.strip().lower() for member in (content_encoding or "").split(","))
+    return tuple(member for member in members if member not in ("", "identity"))
+
+
+def gunzip(body: bytes, limit: int) -> bytes:
+    """A gzip-coded body as it was before.
+
+    Arguments:
+        limit: how many bytes it may have had.
+
+    Raises:
+        BadRequest: it is not in the gzip format (RFC 1952), or not whole.
+        BodyTooLarge: it had more.
+    """
+    plain, rest = bytearray(), body
+    for _ in range(MAX_GZIP_MEMBERS):
+        member = zlib.decompressobj(_GZIP_FORMAT)
+        try:
+            plain += member.decompress(rest, limit - len(plain) + 1)
+        except zlib.error:
+            raise BadRequest("The body is not in the gzip format that Content-Encoding names.") from None
+        if len(plain) > limit:
+            raise BodyTooLarge(limit)
+        if not member.eof:
+            raise BadRequest("The gzip-coded body is not whole.")
+        rest = member.unused_data
+        if not rest:
+            return bytes(plain)
+    raise BadRequest(f"The gzip-coded body has more than {MAX_GZIP_MEMBERS} members.")

@@ -79,7 +79,7 @@ def site(
             "/health/live": Live(now),
             "/health/ws": HealthFeedInfo(admission, bases, protocols),
             "/metrics": MetricsText(metrics),
-            "/events": Events(admission, ingest, both),
+            "/events": Events(admission, ingest, both, body_limit),
             "/revocations": RevocationList(admission, enforcement, now),
             "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
             "/ws/crafting/{session_id}": hint,

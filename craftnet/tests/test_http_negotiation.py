@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import gzip
+import zlib
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.http.negotiation import accepts_gzip, matches
+from craftnet.errors import BadRequest, BodyTooLarge
+from craftnet.http.negotiation import MAX_GZIP_MEMBERS, accepts_gzip, content_codings, gunzip, matches
 
 TAGS = frozenset({'"a"', '"a-gzip"'})
 
@@ -25,3 +31,39 @@ class GzipTests(SynchronousTestCase):
     def test_unwelcome(self) -> None:
         for value in (None, "", "identity", "gzip;q=0", "gzip;q=0.000, *", "*;q=0", "gzip;q=x"):
             self.assertFalse(accepts_gzip(value), value)
+
+
+class ContentCodingTests(SynchronousTestCase):
+    def test_codings(self) -> None:
+        for value, codings in (
+            (None, ()),
+            ("", ()),
+            ("identity", ()),
+            ("GZip", ("gzip",)),
+            ("identity, br , gzip", ("br", "gzip")),
+        ):
+            self.assertEqual(content_codings(value), codings)
+
+    def test_bounds(self) -> None:
+        self.assertEqual(gunzip(gzip.compress(b"x" * 1000), 1000), b"x" * 1000)
+        self.assertRaises(BodyTooLarge, gunzip, gzip.compress(b"x" * 1001), 1000)
+        self.assertRaises(BodyTooLarge, gunzip, gzip.compress(b"x" * 600) * 2, 1000)
+        many = gzip.compress(b"") * MAX_GZIP_MEMBERS
+        self.assertEqual(gunzip(many, 0), b"")
+        self.assertRaises(BadRequest, gunzip, many + gzip.compress(b""), 0)
+
+    def test_not_gzip(self) -> None:
+        whole = gzip.compress(b"events")
+        wrong_sum = whole[:-8] + bytes(8)
+        for body in (b"", b"{}", whole[:-1], whole + b"{}", zlib.compress(b"events"), wrong_sum):
+            self.assertRaises(BadRequest, gunzip, body, 1000)
+
+    @settings(deadline=None, derandomize=True, max_examples=100)
+    @given(st.lists(st.binary(max_size=50), min_size=1, max_size=5), st.integers(0, 300), st.binary(max_size=3))
+    def test_any_members(self, members: list[bytes], limit: int, behind: bytes) -> None:
+        whole = b"".join(members)
+        body = b"".join(map(gzip.compress, members)) + behind
+        if behind or len(whole) > limit:
+            self.assertRaises((BadRequest, BodyTooLarge), gunzip, body, limit)
+        else:
+            self.assertEqual(gunzip(body, limit), whole)

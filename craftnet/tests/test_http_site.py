@@ -535,6 +535,49 @@ class EventsTests(SiteTestCase):
     def test_too_long(self) -> None:
         self.assert_error(self.post(b"x" * (1024 * 1024 + 1)), 413)
 
+    def test_no_json_at_all(self) -> None:
+        for body in (
+            b"",
+            b"<html>502 Bad Gateway</html>",
+            b"\xef\xbb\xbf" + GAME_START,
+            GAME_START.decode().encode("utf-16"),
+        ):
+            answer = self.post(body)
+            self.assert_error(answer, 400)
+            self.assertIn("not JSON", answer.json["message"])
+
+    def test_gzipped(self) -> None:
+        body = gzip.compress(posted_start(OTHER_SESSION))
+        for coding in (b"gzip", b"X-GZip", b"identity, gzip"):
+            answer = self.post(body, JSON + b"Content-Encoding: " + coding + b"\r\n")
+            self.assertEqual(answer.status, 202)
+        self.assertEqual(answer.json["duplicates"], 1)
+        lines = gzip.compress(posted_start(SESSION) + b"\nx\n")
+        answer = self.post(lines, b"Content-Type: application/x-ndjson\r\nContent-Encoding: gzip\r\n")
+        self.assertEqual([one["index"] for one in answer.json["rejected"]], [0, 1])
+
+    def test_gzip_bomb(self) -> None:
+        """It is not read beyond the length that a plain body may have, and for nobody without a token."""
+        bomb = gzip.compress(b" " * (64 * 1024 * 1024), 1)
+        self.assertLess(len(bomb), 1024 * 1024)
+        coded = JSON + b"Content-Encoding: gzip\r\n"
+        self.assert_error(self.post(bomb, coded), 413)
+        self.assert_error(self.post(bomb[:4096], coded, ""), 401)
+        self.assert_error(self.post(bomb[:100], coded), 400)
+        self.assert_error(self.post(b"{}", coded), 400)
+
+    def test_other_codings(self) -> None:
+        for coding in (b"br", b"deflate", b"zstd", b"gzip, gzip", b"gzip\r\nContent-Encoding: gzip"):
+            answer = self.post(GAME_START, JSON + b"Content-Encoding: " + coding + b"\r\n")
+            self.assert_error(answer, 415)
+            self.assertEqual(answer.fields["accept-encoding"], "gzip, x-gzip")
+        answer = self.ask("/health/batch", "POST", JSON + b"Content-Encoding: gzip\r\n", gzip.compress(b"{}"), "")
+        self.assert_error(answer, 415)
+        self.assertEqual(answer.fields["accept-encoding"], "identity")
+        body = b'{"services": []}'
+        answer = self.ask("/health/batch", "POST", JSON + b"Content-Encoding: identity\r\n", body, "")
+        self.assertEqual(answer.status, 200)
+
 
 class UdpConnectTests(SiteTestCase):
     def connect(self, session_id: object = SESSION, token: str = "player", **fields: object) -> Answer:

@@ -182,15 +182,29 @@ class IngestTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(self.materials.get(SESSION)).version, 1)
 
     def test_bodies_that_are_no_events(self) -> None:
-        for body in (b"[", b"[]", b"[1,", b"[" * 50_000):
+        for body in (b"", b" ", b"<html>502</html>", b"{", b"{}{}", b'{"half": ', b"[", b"[]", b"[1,", b"[" * 50_000):
             self.failureResultOf(self.publishing(body), BadRequest)
+        whole = json.dumps(STARTED)
+        for body, word in (
+            (b"\xef\xbb\xbf" + whole.encode(), "byte order mark"),
+            (whole.encode("utf-16"), "UTF-16"),
+            (whole.encode("utf-16-be"), "malformed"),
+            (whole.replace("crafting-service", "caf\u00e9").replace("\\u00e9", "\u00e9").encode("latin-1"), "UTF-8"),
+            (b"{" + b'"deep":' + b"[" * 50_000, "deep"),
+        ):
+            error = self.failureResultOf(self.publishing(body), BadRequest)
+            self.assertIn(word, error.getErrorMessage())
         for body in (b"", b" \n\n"):
             self.failureResultOf(self.publishing(body, lines=True), BadRequest)
         self.assertEqual(self.journal.entries, [])
 
-    def test_empty_single(self) -> None:
-        (outcome,) = self.successResultOf(self.publishing(b""))
-        self.assertIs(outcome.verdict, REJECTED)
+    def test_json_that_is_no_event(self) -> None:
+        """That is an answer for each of them; so it is for lines, whatever they hold."""
+        for body in (b"17", b"{}", b"null", b'"event"', b"[17]"):
+            (outcome,) = self.successResultOf(self.publishing(body))
+            self.assertIs(outcome.verdict, REJECTED)
+        outcomes = self.successResultOf(self.publishing(b"<html>\n\xef\xbb\xbf{}\n\xff", lines=True))
+        self.assertEqual([outcome.verdict for outcome in outcomes], [REJECTED] * 3)
 
     def test_too_many(self) -> None:
         error = self.failureResultOf(self.publishing(b"[" + b",".join([b"0"] * (MAX_EVENTS + 1)) + b"]"), BadRequest)

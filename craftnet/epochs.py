@@ -27,13 +27,8 @@ class Epochs:
         self._names: list[str | None] = []
         self._epoch = token_hex(BYTES)
 
-    @property
-    def settled(self) -> bool:
-        """Whether every source that names one knows it; then this epoch may be another node's, too, or none ever is."""
-        return None not in [source.epoch for source in self._shared]
-
     def now(self) -> str:
-        """The epoch. While it is not settled, it is one that no other node has.
+        """The epoch. While a source does not know its own, it is one that no other node has.
 
         That of before, if it is this object's own; otherwise one that never comes again.
         """

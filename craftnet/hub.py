@@ -114,6 +114,7 @@ class Hub:
         refresh: float = 5.0,
         linger: float = REACH,
     ) -> None:
+        self._sources = sources
         epochs = Epochs(sources)
         allowed = tolerance or Tolerance()
         self.turn_interval = refresh / REFRESH_SLOTS
@@ -131,6 +132,10 @@ class Hub:
             clock,
             linger,
         )
+
+    def check_hearing(self) -> None:
+        """Whether whoever begins to watch would be told what is, and not what was; raises as `Sources` does."""
+        self._sources.check_hearing()
 
     def watch_session(self, session_id: UUID, watcher: IWatcher, resume: Position | None = None) -> Deferred[None]:
         """Tell `watcher` of this session, its current state first; `resume` and failures are those of `Feed.join`."""

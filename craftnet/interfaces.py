@@ -48,6 +48,12 @@ class IQueueListener(Interface):
     def queue_changed(change: QueueChange) -> None:
         """A `craftnet.state.QueueChange`."""
 
+    def queue_reset(state: QueueState) -> None:
+        """A `craftnet.state.QueueState` with the same entries as before, in a version that counts from now on.
+
+        Only a source that is `IShared` says so, after it lost something.
+        """
+
 
 class _IEventApplier(Interface):
     def apply(events: Sequence[Event]) -> Deferred[list[Outcome]]:
@@ -130,9 +136,17 @@ class IShared(Interface):
     """What a source is, too, when several nodes share what it keeps: a version means the same on all of them."""
 
     epoch: str | None = Attribute(
-        "What versions belong to now, a str that only nodes have for which they mean the same; another one as soon as "
-        "changes that were told may have been lost. None, never for long, until that is known and listeners know all."
+        "What versions belong to now: a str that only nodes have for which they mean the same. Within it no version "
+        "shrinks: it is another one as soon as changes that were told may have been lost. None until one is known."
     )
+    stalled: str = Attribute("Why this node does not hear of changes now, for people; empty while it does.")
+
+    def caught_up(key: UUID) -> Deferred[None]:
+        """Wait until listeners of `key` on this node know all that any node's listeners were told before this call.
+
+        Fails:
+            `craftnet.errors.Unavailable`: that takes too long, or the source is out of reach.
+        """
 
 
 class IRecall(Interface):

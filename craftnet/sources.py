@@ -9,8 +9,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from craftnet.errors import Unavailable
 from craftnet.events import Event, MaterialsUpdate, Outcome, QueueUpdate, SessionStart, Verdict
-from craftnet.interfaces import IBackend, IMaterialSource, IQueueSource, IRecall, ISessionSource, IWhole
+from craftnet.interfaces import IBackend, IMaterialSource, IQueueSource, IRecall, ISessionSource, IShared, IWhole
 from craftnet.state import MaterialsChange, QueueChange
 
 
@@ -50,6 +51,33 @@ class Sources(Struct, frozen=True):
         if begun := started(events, outcomes):
             await self.materials.apply(begun)
         return outcomes
+
+    async def caught_up(self, session_id: UUID | None, player_id: UUID | None) -> None:
+        """Wait for every source as `IShared` does; not for those that no other node shares, nor for None.
+
+        Raises:
+            Unavailable: one of them cannot tell, or is behind for too long.
+        """
+        wanted = ((self.sessions, session_id), (self.materials, session_id), (self.queues, player_id))
+        waiting = [source.caught_up(key) for source, key in wanted if key is not None and IShared.providedBy(source)]
+        problem: Unavailable | None = None
+        for each in waiting:
+            try:
+                await each
+            except Unavailable as error:
+                problem = error
+        if problem is not None:
+            raise problem
+
+    def check_hearing(self) -> None:
+        """Whether this node hears of changes.
+
+        Raises:
+            Unavailable: it does not; somebody who begins to watch would be told the past.
+        """
+        for source in (self.sessions, self.materials, self.queues):
+            if IShared.providedBy(source) and source.stalled:
+                raise Unavailable(source.stalled)
 
     async def recall_materials(self, session_id: UUID, version: int) -> Sequence[MaterialsChange]:
         """As `IRecall` does; nothing when the source cannot."""

@@ -58,6 +58,7 @@ class Subscriptions:
         match target:
             case CraftingTarget(session_id=session_id, player_id=player_id, resume=resume):
                 await self._admission.crafting(principal, session_id, player_id)
+                self._hub.check_hearing()
                 return Subscription(
                     principal,
                     session_id,
@@ -68,6 +69,7 @@ class Subscriptions:
                 )
             case QueueTarget(player_id=player_id, resume=resume):
                 await self._admission.queue(principal, player_id)
+                self._hub.check_hearing()
                 return Subscription(
                     principal,
                     None,

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from uuid import UUID
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from craftnet.clocks import IClock, Moment, moment
 from craftnet.closecodes import CloseCode
 from craftnet.epochs import Epochs
+from craftnet.errors import Unavailable
 from craftnet.feeds.returns import Missed, Past, missed
 from craftnet.interfaces import IWatcher
 from craftnet.positions import Position, Versions
@@ -90,14 +91,14 @@ class Feed(ABC):
 
         Fails:
             NotFound: there is nothing to watch.
-            Unavailable: a source is out of reach.
+            Unavailable: a source is out of reach, or this node is behind what others may have told already.
         """
         self._watchers[watcher] = False
         self._counted(self._key, 1)
         if self._past is not None:
-            return self._greet(watcher, resume)
+            return Deferred.fromCoroutine(self._greet(watcher, resume))
         waiting: Deferred[None] = Deferred()
-        waiting.addCallback(lambda _: self._greet(watcher, resume))
+        waiting.addCallback(lambda _: Deferred.fromCoroutine(self._greet(watcher, resume)))
         self._waiting = (*self._waiting, waiting)
         if len(self._waiting) == 1:
             Deferred.fromCoroutine(self.open()).addCallbacks(self._opened, self._failed)
@@ -152,15 +153,19 @@ class Feed(ABC):
         for deferred in waiting:
             deferred.callback(result)
 
-    def _greet(self, watcher: IWatcher, resume: Position | None) -> Deferred[None]:
-        if resume is not None:
-            return Deferred.fromCoroutine(self._welcome_back(watcher, resume))
-        self._hand_over(watcher, self.snapshot())
-        return succeed(None)
-
-    async def _welcome_back(self, watcher: IWatcher, resume: Position) -> None:
-        lost = await missed(self, resume, lambda: watcher in self._watchers, self._epochs, self._clock)
+    async def _greet(self, watcher: IWatcher, resume: Position | None) -> None:
+        try:
+            await self.caught_up()
+        except Unavailable:
+            if watcher not in self._watchers:
+                return
+            self.leave(watcher)
+            raise
+        lost = None if resume is None else await missed(self, resume, self._epochs, self._clock)
         if watcher not in self._watchers:
+            return
+        if resume is None:
+            self._hand_over(watcher, self.snapshot())
             return
         self._came_back(lost is not None)
         if lost is None:
@@ -195,6 +200,10 @@ class Feed(ABC):
     @abstractmethod
     def versions(self) -> Versions:
         """Of all that the sources told."""
+
+    @abstractmethod
+    async def caught_up(self) -> None:
+        """Wait until the feed has heard all that watchers may have been told elsewhere; raises `Unavailable`."""
 
     @abstractmethod
     async def recall(self, since: Versions) -> Missed:

@@ -52,6 +52,10 @@ class QueueFeed(Feed):
         """As in `Feed`."""
         return Versions(queue=self._queue.version)
 
+    async def caught_up(self) -> None:
+        """As in `Feed`."""
+        await self._sources.caught_up(None, self._key)
+
     async def recall(self, since: Versions) -> Missed:
         """As in `Feed`."""
         return Missed(since, queue=await self._sources.recall_queue(self._key, since.queue))
@@ -87,3 +91,7 @@ class QueueFeed(Feed):
         if past is not None:
             past.queue.keep(change, now.steady)
         self.tell(queue_update(change, now, change.accepted, self.position))
+
+    def queue_reset(self, state: QueueState) -> None:
+        """As in `IQueueListener`."""
+        self._queue = state

@@ -1,16 +1,11 @@
-"""A watcher that comes back, perhaps from another node: what it missed.
-
-Nodes do not hear of changes at the same moment. A watcher may have been told more than the feed has heard; then it
-waits for the feed, so that nobody is told something older after something newer.
-"""
+"""A watcher that comes back, perhaps from another node: what it missed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from craftnet.epochs import Epochs
@@ -18,12 +13,6 @@ from craftnet.errors import Unavailable
 from craftnet.feeds.history import History
 from craftnet.positions import Position, Versions, unpacked
 from craftnet.state import MaterialsChange, QueueChange
-
-PATIENCE = 2.0
-"""Seconds for which a watcher waits for a feed that is behind it."""
-
-GLANCE = 0.02
-"""Seconds after which it looks again, then twice as many, and so on: there may be many who wait."""
 
 
 class Missed(Struct, frozen=True):
@@ -66,16 +55,12 @@ class Returnable(Protocol):
         """What the sources know to have followed, as far as they do. Raises `Unavailable`."""
 
 
-async def missed(
-    feed: Returnable, resume: Position, waits: Callable[[], bool], epochs: Epochs, clock: IReactorTime
-) -> Missed | None:
+async def missed(feed: Returnable, resume: Position, epochs: Epochs, clock: IReactorTime) -> Missed | None:
     """What a watcher that was at `resume` is to be told, at once: the feed goes on. None when that is not known.
 
-    Arguments:
-        waits: whether it is still there.
+    The feed has caught up: it has heard all that the watcher may have been told.
     """
-    at = await _reached(feed, resume, waits, epochs, clock)
-    past = feed.past
+    past, at = feed.past, _at(feed, resume, epochs)
     if at is None or past is None:
         return None
     known = past.since(at, clock.seconds())
@@ -91,22 +76,10 @@ async def missed(
     return past.since(at, clock.seconds(), recalled)
 
 
-async def _reached(
-    feed: Returnable, resume: Position, waits: Callable[[], bool], epochs: Epochs, clock: IReactorTime
-) -> Versions | None:
-    """Where the watcher was, as soon as the feed is there, too; None if that was elsewhere, or it takes too long."""
-    due, pause = clock.seconds() + PATIENCE, GLANCE
-    while waits():
-        if epochs.settled:
-            here = feed.versions()
-            at = unpacked(resume.version, here) if resume.epoch == epochs.now() else None
-            if at is None or here.reach(at):
-                return at
-        left = due - clock.seconds()
-        if left <= 0:
-            break
-        later: Deferred[None] = Deferred()
-        clock.callLater(min(pause, left), later.callback, None)
-        await later
-        pause *= 2
-    return None
+def _at(feed: Returnable, resume: Position, epochs: Epochs) -> Versions | None:
+    """Where the watcher was; None if that was in another epoch, or nowhere: no feed can have told that position."""
+    if resume.epoch != epochs.now():
+        return None
+    here = feed.versions()
+    at = unpacked(resume.version, here)
+    return at if at is not None and here.reach(at) else None

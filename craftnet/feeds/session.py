@@ -95,6 +95,10 @@ class SessionFeed(Feed):
         session = 0 if self._truth is None else self._truth.version
         return Versions(session, self._materials.version, 0 if self._queue is None else self._queue.version)
 
+    async def caught_up(self) -> None:
+        """As in `Feed`."""
+        await self._sources.caught_up(self._key, self._owner)
+
     async def recall(self, since: Versions) -> Missed:
         """As in `Feed`: what is newer than that, of each part that the feed has not heard all of itself."""
         materials: Sequence[MaterialsChange] = ()
@@ -174,6 +178,10 @@ class SessionFeed(Feed):
             past.queue.keep(change, now.steady)
         if self._concerns(change.entry):
             self.tell(session_queue_update(self._key, change, now, change.accepted, self.position))
+
+    def queue_reset(self, state: QueueState) -> None:
+        """As in `IQueueListener`."""
+        self._queue = state
 
     def _places(self) -> Iterator[Update]:
         """Where the session waits, each as if it were news."""

@@ -85,7 +85,7 @@ def site(
             "/ws/crafting/{session_id}": hint,
             "/ws/queue/{player_id}": hint,
             "/ws/dictionaries/{id}": Dictionaries(),
-            "/udp/sessions/{session_id}/connect": UdpConnect(admission, gateway, now),
+            "/udp/sessions/{session_id}/connect": UdpConnect(admission, sources, gateway, now),
             "/udp/sessions/{session_id}/progress": PostedProgress(
                 admission, sources, ingest, gateway, metrics, both, tolerance
             ),

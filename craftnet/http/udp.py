@@ -79,8 +79,11 @@ class UdpConnect(GuardedEndpoint[Connecting]):
     methods = ("POST",)
     accepts = frozenset({JSON})
 
-    def __init__(self, admission: Admission, gateway: Gateway | None, now: Callable[[], float]) -> None:
+    def __init__(
+        self, admission: Admission, sources: Sources, gateway: Gateway | None, now: Callable[[], float]
+    ) -> None:
         super().__init__(admission)
+        self._sources = sources
         self._gateway = gateway
         self._now = now
 
@@ -94,6 +97,7 @@ class UdpConnect(GuardedEndpoint[Connecting]):
         owner = await self._admission.player(principal, session_id, request.player_id)
         if self._gateway is None:
             raise Unavailable("UDP is switched off on this server.", retry_after=3600)
+        self._sources.check_hearing()
         now = self._now()
         return json_response(
             self._gateway.connect(session_id, owner, request, principal.expires, now, call.server, principal)

@@ -140,10 +140,15 @@ class QueueRecorder:
 
     def __init__(self) -> None:
         self.heard: list[QueueChange] = []
+        self.resets: list[QueueState] = []
 
     def queue_changed(self, change: QueueChange) -> None:
         """Keep it."""
         self.heard.append(change)
+
+    def queue_reset(self, state: QueueState) -> None:
+        """Keep it."""
+        self.resets.append(state)
 
 
 class _ProviderContract(_Suite):

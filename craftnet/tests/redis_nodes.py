@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.trial.unittest import TestCase
 
 from craftnet.clocks import steady
@@ -19,6 +18,7 @@ from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.keys import partition_of
 from craftnet.providers.redis.settings import RedisSettings
 from craftnet.tests.contracts import MaterialRecorder
+from craftnet.tests.faults.relay import Relay
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
 
@@ -34,42 +34,6 @@ async def until(condition: Callable[[], object]) -> None:
 def fellow(key: UUID) -> UUID:
     """Another id, of the same partition."""
     return next(other for other in iter(uuid4, None) if partition_of(other) == partition_of(key))
-
-
-class _Way(ProxyServer):
-    """One connection through the dam."""
-
-    def dataReceived(self, data: bytes) -> None:
-        """From the node."""
-        cast(Dam, self.factory).asked += data
-        super().dataReceived(data)
-
-
-class Dam(ProxyFactory):
-    """Stands between a node and Redis. Closed, it holds what Redis answers; `asked` is all that nodes sent."""
-
-    noisy = False
-    protocol = _Way
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(host, port)
-        self.asked = b""
-        self._ways: list[Any] = []
-
-    def buildProtocol(self, addr: Any) -> Any:
-        """One more connection."""
-        self._ways.append(super().buildProtocol(addr))
-        return self._ways[-1]
-
-    def close(self) -> None:
-        """Nothing comes back any more."""
-        for way in self._ways:
-            way.peer.transport.pauseProducing()
-
-    def open(self) -> None:
-        """What was held comes, and all that follows."""
-        for way in self._ways:
-            way.peer.transport.resumeProducing()
 
 
 class RedisTestCase(TestCase):
@@ -97,6 +61,13 @@ class RedisTestCase(TestCase):
         node.service.startService()
         self.addCleanup(self.stop, node)
         return node
+
+    def relayed(self) -> tuple[Relay, int]:
+        """A relay to the server, and the port where it listens."""
+        relay = Relay(self.server.port)
+        port = relay.start()
+        self.addCleanup(relay.stop)
+        return relay, port
 
     def stop(self, node: RedisBackend) -> Deferred[None] | None:
         """Stop it, unless the test did."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, TimeoutError, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -28,7 +28,10 @@ from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.redis.subjects import MATERIALS, QUEUES, SESSIONS, Subject
 from craftnet.providers.redis.topics import Topics
 from craftnet.sources import Sources
-from craftnet.state import MaterialsChange, QueueChange, QueueEntry, SessionState
+from craftnet.state import MaterialsChange, QueueChange, QueueEntry, QueueState, SessionState
+
+PATIENCE = 2.0
+"""Seconds for which a node waits until it has heard what is asked for."""
 
 AnySubject = Subject[Any, Any, Any]
 
@@ -38,13 +41,14 @@ class Cluster:
     """What the nodes share, of one session and one player.
 
     Attributes:
-        epoch: what all nodes call it.
         reachable: whether it answers those who come back.
         streams: of each kind, the changes of a while.
     """
 
     def __init__(self, session_id: UUID, player_id: UUID, clock: IReactorTime) -> None:
-        self.epoch: str | None = "first"
+        self.clock = clock
+        self._epoch: str | None = "first"
+        self.nodes: list[Node] = []
         self.reachable = True
         kept = MemoryBackend(clock, MemorySettings())
         self.sources = Sources.of(kept)
@@ -54,6 +58,18 @@ class Cluster:
         self.forgotten = dict.fromkeys(self.kept, 0)
         for kind, source in self.kept.items():
             source.watch(self.keys[kind], self)
+
+    @property
+    def epoch(self) -> str | None:
+        """What all nodes call it; None while nobody knows."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: str | None) -> None:
+        self._epoch = epoch
+        for node in self.nodes:
+            for kind in range(3):
+                node.hear(kind, 0)
 
     def session_changed(self, state: SessionState | None) -> None:
         """As in `ISessionListener`."""
@@ -67,6 +83,9 @@ class Cluster:
         """As in `IQueueListener`."""
         self.streams["queue"].append(change)
 
+    def queue_reset(self, state: QueueState) -> None:
+        """As in `IQueueListener`: nothing is ever lost here."""
+
     def forget(self) -> None:
         """What changed until now is not recalled any more."""
         self.forgotten = {kind: len(stream) for kind, stream in self.streams.items()}
@@ -76,12 +95,26 @@ class Cluster:
 class _Source:
     """What the three have in common."""
 
+    stalled = ""
+
     def __init__(self, subject: AnySubject, cluster: Cluster) -> None:
         self._subject = subject
         self._cluster = cluster
         self._stream = cluster.streams[subject.name]
         self._topics: Topics[Any, Any, Any] = Topics(subject)
         self._heard = 0
+        self._waiting: list[tuple[int, Deferred[None]]] = []
+
+    def caught_up(self, key: UUID) -> Deferred[None]:
+        """As in `IShared`."""
+        waiting: Deferred[None] = Deferred(lambda _: self._waiting.remove((here, waiting)))
+        here = self._subject.version(self._subject.after(self._stream[-1])) if self._stream else 0
+        self._waiting.append((here, waiting))
+        self.hear(0)
+        if not waiting.called:
+            waiting.addTimeout(PATIENCE, self._cluster.clock)
+            waiting.addErrback(lambda failure: failure.trap(TimeoutError) and fail(Unavailable("It is behind.")))
+        return waiting
 
     @property
     def epoch(self) -> str | None:
@@ -94,6 +127,11 @@ class _Source:
             self._heard += 1
             version = self._subject.version(self._subject.after(change))
             self._topics.changed(self._cluster.keys[self._subject.name], version, change)
+        key = self._cluster.keys[self._subject.name]
+        for here, waiting in tuple(self._waiting):
+            if self.epoch is not None and (key not in self._topics or self._topics.version(key) >= here):
+                self._waiting.remove((here, waiting))
+                waiting.callback(None)
 
     def apply(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
         """As in the interfaces."""
@@ -163,6 +201,7 @@ class Node:
         self.sessions, self.materials, self.queues = sessions, materials, queues
         self.sources = Sources(sessions, materials, queues)
         self._each: tuple[_Source, ...] = (sessions, materials, queues)
+        cluster.nodes.append(self)
 
     def hear(self, kind: int, number: int) -> None:
         """So many changes arrive of one kind: 0 sessions, 1 materials, 2 queues."""

@@ -36,7 +36,8 @@ from craftnet.tests.contracts import (
     quantity,
     queued,
 )
-from craftnet.tests.redis_nodes import Dam, RedisTestCase, until
+from craftnet.tests.faults.relay import Stall
+from craftnet.tests.redis_nodes import RedisTestCase, until
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 
@@ -134,17 +135,15 @@ class EmptyTests(RedisTestCase):
 class SlowTests(RedisTestCase):
     async def test_many_posts(self) -> None:
         """Those that have to wait do so here, and not in Redis' queue, where the time runs until it counts as slow."""
-        dam = Dam("127.0.0.1", self.server.port)
-        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(dam)
-        self.addCleanup(port.stopListening)
-        node = self.backend(port=port.getHost().port)
+        relay, port = self.relayed()
+        node = self.backend(port=port)
         await insist(node, [event(start())])
-        dam.close()
-        dam.asked = b""
+        relay.hold(Stall())
+        relay.asked = b""
         posts = [node.sessions.apply([event(start(uuid4())), event(start(uuid4()))]) for _ in range(AT_ONCE)]
         await deferLater(reactor, 0.5)
-        self.assertEqual(dam.asked.count(b"\r\ntest:session:"), AT_ONCE)
-        dam.open()
+        self.assertEqual(relay.asked.count(b"\r\ntest:session:"), AT_ONCE)
+        relay.release()
         for post in posts:
             self.assertEqual([outcome.verdict for outcome in await post], [ACCEPTED, ACCEPTED])
 

@@ -41,10 +41,12 @@ class ForeignTests(RedisTestCase):
 
     async def reconnected(self, node: RedisBackend) -> None:
         """Every connection of a node is made anew."""
-        for link in [part for part in node.service if isinstance(part, Link)]:
+        links = [part for part in node.service if isinstance(part, Link)]
+        before = [link.generation for link in links]
+        for link in links:
             link.renew()
-        await until(lambda: node.epoch is None)
-        await until(lambda: node.epoch)
+        await until(lambda: all(link.generation > number for link, number in zip(links, before, strict=True)))
+        await node.sessions._follower.settled()
 
     async def test_what_is_watched(self) -> None:
         """After a reconnection the others are compared, and followed."""

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 from twisted.internet import reactor
-from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from zope.interface.verify import verifyObject
@@ -19,8 +18,9 @@ from craftnet.interfaces import ITaker
 from craftnet.messages import Status
 from craftnet.providers.redis import intake
 from craftnet.tests.contracts import SessionRecorder
+from craftnet.tests.faults.relay import Stall
 from craftnet.tests.live import envelope, started
-from craftnet.tests.redis_nodes import Dam, RedisTestCase, until
+from craftnet.tests.redis_nodes import RedisTestCase, until
 from craftnet.tests.samples import GAME_SESSION, GAME_START, OTHER_SESSION, PLAYER, RECIPE, SESSION
 
 
@@ -89,17 +89,15 @@ class IntakeTests(RedisTestCase):
         """Its lease runs out, and the other one takes over; until then it does not."""
         self.patch(intake, "LEASE", 1.0)
         self.patch(intake, "BLOCK", 0.2)
-        dam = Dam("127.0.0.1", self.server.port)
-        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(dam)
-        self.addCleanup(port.stopListening)
-        self.backend(port=port.getHost().port, timeout=20.0)
+        relay, port = self.relayed()
+        self.backend(port=port, timeout=20.0)
         await until(lambda: self.server.command("EXISTS", "test:lease") == b":1\r\n")
         holder = self.server.command("GET", "test:lease")
         other = self.backend()
         for _ in range(30):  # longer than it lasts: it is renewed.
             await deferLater(reactor, 0.05)
             self.assertEqual(self.server.command("GET", "test:lease"), holder)
-        dam.close()
+        relay.hold(Stall())
         await deferLater(reactor, 0.4)
         self.add(started())
         await until(lambda: self.left() == b":0\r\n")

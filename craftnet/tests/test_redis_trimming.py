@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet import reactor
-from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,7 +15,8 @@ from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.keys import PARTITIONS, partition_of
 from craftnet.providers.redis.marks import Mark, Marks
 from craftnet.tests.contracts import MaterialRecorder, SessionRecorder, complete, progress, quantity
-from craftnet.tests.redis_nodes import Dam, RedisTestCase, fellow, until
+from craftnet.tests.faults.relay import Stall
+from craftnet.tests.redis_nodes import RedisTestCase, fellow, until
 from craftnet.tests.samples import NOW, SESSION, event, start
 
 FLOOD = 500
@@ -30,12 +30,10 @@ class BehindTests(RedisTestCase):
         """Two sessions of one partition; `late` has watchers of them, and hears nothing for now."""
         super().setUp()
         self.patch(follower, "BLOCK", 0.2)
-        self.patch(follower, "COUNT", 0.4)
-        self.dam = Dam("127.0.0.1", self.server.port)
-        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(self.dam)
-        self.addCleanup(port.stopListening)
+        self.patch(follower, "LOOK", 0.4)
+        self.relay, port = self.relayed()
         self.node = self.backend(backlog=100)
-        self.late = self.backend(backlog=100, port=port.getHost().port, timeout=20.0)
+        self.late = self.backend(backlog=100, port=port, timeout=20.0)
         self.other = fellow(SESSION)
         self.told, self.other_told, self.stock = SessionRecorder(), SessionRecorder(), MaterialRecorder()
         for session in (SESSION, self.other):
@@ -48,7 +46,7 @@ class BehindTests(RedisTestCase):
 
     async def held(self) -> None:
         """Nothing comes through any more, and what Redis answers now is the last that is read."""
-        self.dam.close()
+        self.relay.hold(Stall())
         await self.node.sessions.apply([event(progress(1.0, session_id=self.other), NOW + 1)])
         await deferLater(reactor, 0.05)
 
@@ -63,7 +61,7 @@ class BehindTests(RedisTestCase):
         await self.node.materials.apply([event(quantity(3), NOW + 2)])
         await self.node.sessions.apply([event(complete(), NOW + 2)])
         await self.flood()
-        self.dam.open()
+        self.relay.release()
         await until(lambda: self.told.heard and self.stock.heard)
         assert self.told.heard[-1] is not None
         self.assertIs(self.told.heard[-1].progress.status, Status.COMPLETED)
@@ -75,7 +73,7 @@ class BehindTests(RedisTestCase):
         await self.held()
         await self.node.sessions.apply([event(complete(), NOW + 2)])
         self.server.command("XTRIM", f"test:changes:{partition_of(SESSION)}", "MAXLEN", "0")
-        self.dam.open()
+        self.relay.release()
         await until(lambda: self.told.versions == [2])
 
     async def test_nothing_is_left_of_its_being_forgotten(self) -> None:
@@ -83,7 +81,7 @@ class BehindTests(RedisTestCase):
         self.server.command("ZADD", "test:due:session", "1", str(SESSION))
         await self.node.sweeper.sweep()
         self.server.command("XTRIM", f"test:changes:{partition_of(SESSION)}", "MAXLEN", "0")
-        self.dam.open()
+        self.relay.release()
         await until(lambda: self.told.heard == [None])
 
     async def test_removed_by_hand(self) -> None:

@@ -12,7 +12,8 @@ from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
 from craftnet.events import Outcome
-from craftnet.interfaces import IBackend, IBackendFactory, ICluster, ITaker
+from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IHealthChecks, ITaker
+from craftnet.messages import Check, HealthStatus
 from craftnet.providers.redis.endpoints import endpoint
 from craftnet.providers.redis.follower import BLOCK, Follower
 from craftnet.providers.redis.intake import Intake
@@ -38,7 +39,7 @@ from craftnet.providers.redis.topics import Topics
 from craftnet.sources import Sources
 
 
-@implementer(IBackend, ICluster, ITaker)
+@implementer(IBackend, ICluster, IHealthChecks, ITaker)
 class RedisBackend:
     """Everything in one Redis.
 
@@ -83,6 +84,18 @@ class RedisBackend:
     def epoch(self) -> str | None:
         """As in `IShared`."""
         return self._follower.epoch
+
+    @property
+    def health_checks(self) -> Mapping[str, Callable[[], Check]]:
+        """As in `IHealthChecks`."""
+        return {"changes": self._check_changes}
+
+    def _check_changes(self) -> Check:
+        """Whether this node hears of changes."""
+        stalled = self._follower.lag.stalled
+        if not stalled:
+            return Check(status=HealthStatus.OK)
+        return Check(status=HealthStatus.CRITICAL, message=f"{stalled} Nobody new is let in.")
 
     def count_with(self, counted: Callable[[Sequence[Outcome]], None]) -> None:
         """As in `ITaker`."""

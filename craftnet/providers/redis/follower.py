@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, FirstError, TimeoutError, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
@@ -18,8 +18,9 @@ from craftnet.errors import Unavailable
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.era import ask_data_set, ask_era
 from craftnet.providers.redis.keys import Keys, partition_of
+from craftnet.providers.redis.lag import LIMIT, Lag
 from craftnet.providers.redis.ledger import Kept, Ledger
-from craftnet.providers.redis.link import Link, Unreadable, Value
+from craftnet.providers.redis.link import Link, Unanswered, Unreadable, Value
 from craftnet.providers.redis.marks import Mark, Marks
 from craftnet.providers.redis.topics import Topics
 
@@ -33,10 +34,8 @@ PRUNE = 1.0
 """Seconds after which a look is due for partitions that nobody watches any more."""
 
 LOOK = 1.0
-"""Seconds after which the question that Redis holds is looked at: another connection may have made it a wrong one."""
-
-COUNT = 5.0
-"""Seconds after which the numbers of the changes are looked at: what was trimmed last shows in them only."""
+"""Seconds after which is looked whether this node keeps up, and whether the question that Redis holds is a wrong one:
+another connection may have made it that."""
 
 RETRY = 0.2
 """Seconds until Redis is asked again."""
@@ -55,6 +54,11 @@ class Follower(Service):
         blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK`.
         asking: the connection for everything else.
         watched: the topics of every kind, each with its ledger.
+
+    Attributes:
+        epoch: as in `IShared`: the data set's name and the era's. While losses are compared, a name that no other node
+            has, and another one for each thing whose versions begin again.
+        lag: how far this node is behind.
     """
 
     _log = Logger()
@@ -69,7 +73,7 @@ class Follower(Service):
         self._topics = {topics.subject.name: topics for topics, _ in watched}
         self._reactor = reactor
         self._marks = Marks()
-        self._counted = 0.0
+        self.lag = Lag(self._marks, self._ends_known, lambda: asking.up, blocking.renew, reactor)
         # Which partitions the question that Redis holds now is about.
         self._asked: frozenset[int] = frozenset()
         self._generation = 0
@@ -78,18 +82,17 @@ class Follower(Service):
         self._reading: Deferred[None] | None = None
         self._interrupting = False
         self._again: IDelayedCall | None = None
-        self._looking = LoopingCall(self._interrupt)
+        self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
-        # The name of the data set, and of what this server has kept of it.
         self._data_set: str | None = None
-        self._era: str | None = None
-        # The connections over which that was asked, and after which all that is watched was compared.
+        # Whether versions began again, although the data set is called as before.
+        self._begun_again = False
+        # Whether the epoch is one that other nodes have, too, in which no version shrinks.
+        self._common = False
+        # The connections over which the data set was asked for, and after which all that is watched was compared.
         self._compared: tuple[int, int] | None = None
-
-    @property
-    def epoch(self) -> str | None:
-        """As in `IShared`: None from a new connection until it is known whose it is, and what that has kept."""
-        return self._era if self._compared == self._connections() else None
+        self._settling: list[Deferred[None]] = []
+        self.epoch: str | None = None
 
     def startService(self) -> None:
         """Begin to read."""
@@ -107,19 +110,70 @@ class Follower(Service):
             self._reading = None
         if self._again is not None and self._again.active():
             self._again.cancel()
+        self.lag.stop()
+        for waiting in tuple(self._settling):
+            waiting.cancel()
 
     def follow(self, key: UUID, mark: Mark) -> None:
         """Read the partition of `key` from `mark` on, if it is not read already."""
         self._marks.follow(partition_of(key), mark)
         self._interrupt()
 
-    def _connections(self) -> tuple[int, int]:
+    async def look(self, ledger: AnyLedger, key: UUID) -> Kept[Any]:
+        """What Redis keeps of a thing, in the epoch of now; raises as `Ledger.look` does."""
+        while True:
+            await self.settled()
+            connections, kept = self.connections(), await ledger.look(key)
+            if self.holds(connections, kept.data_set):
+                return kept
+
+    async def settled(self) -> None:
+        """Wait until it is known what Redis has.
+
+        Raises:
+            Unavailable: that takes too long.
+        """
+        while not self._is_settled:
+            await self._asking.ask("PING")  # without Redis, nobody needs to wait.
+            if self._is_settled:
+                return
+            waiting: Deferred[None] = Deferred(self._settling.remove)
+            self._settling.append(waiting)
+            try:
+                await waiting.addTimeout(LIMIT, self._reactor)
+            except (TimeoutError, CancelledError):
+                raise Unavailable("This node does not know yet what Redis has.") from None
+
+    def holds(self, connections: tuple[int, int], data_set: str) -> bool:
+        """Whether what was read over these connections, from this data set, belongs to the epoch of now."""
+        if connections != self._compared or connections != self.connections():
+            return False
+        if data_set != self._data_set:
+            self._unsettle()
+            return False
+        return True
+
+    @property
+    def _is_settled(self) -> bool:
+        return self._compared is not None and self._compared == self.connections()
+
+    def _unsettle(self) -> None:
+        """All is to be compared again."""
+        self._compared = None
+        self._interrupt()
+
+    def connections(self) -> tuple[int, int]:
+        """Which ones there are now."""
         return self._blocking.generation, self._asking.generation
 
+    def _look(self) -> None:
+        self._interrupt()
+        self.lag.look()
+
     def _interrupt(self) -> None:
-        """Make Redis answer the question that it holds, if there is more to ask by now."""
-        asked_all = self._asked >= self._marks.partitions and self._compared == self._connections()
-        if self._client is None or self._interrupting or asked_all:
+        """Make Redis answer the question that it holds, if there is more to do by now."""
+        idle = self._asked >= self._marks.partitions and self._is_settled and not self._marks.gaps
+        if self._client is None or self._interrupting or idle:
             return
         self._interrupting = True
         asked = Deferred.fromCoroutine(self._asking.ask("CLIENT", "UNBLOCK", self._client))
@@ -147,65 +201,87 @@ class Follower(Service):
             self._generation = self._blocking.generation
             try:
                 await self._catch_up()
-                while self.running and self._compared == self._connections():
+                while self.running and self._is_settled:
                     await self._turn(BLOCK)
-                    await self._count()
                     await self._mend()
+                    self.lag.read()
+            except Unanswered:
+                self._client = None
+                self.lag.unanswered()
+                await deferLater(self._reactor, RETRY)
             except Unavailable:
                 self._client = None
                 await deferLater(self._reactor, RETRY)
 
     async def _catch_up(self) -> None:
-        """After a connection: read what the streams still have, then compare with what they have lost."""
+        """After a connection, or a loss: read what the streams still have, then compare with what they have lost."""
         client = await self._blocking.ask("CLIENT", "ID", generation=self._generation)
         connections = self._generation, self._asking.generation
-        data_set, era = await ask_data_set(self._asking, self._keys), await ask_era(self._asking, self._keys)
-        if era == self._era:
-            self._compared = connections  # nothing was lost, and what follows was there all the time.
-        anew = self._data_set not in (None, data_set)
+        data_set = await ask_data_set(self._asking, self._keys)
+        if self._begun_again and data_set == self._data_set:
+            arguments = (data_set, uuid4().hex)
+            data_set = (await self._asking.run(scripts.RENAME, [self._keys.epoch], arguments)).decode()
+        epoch = f"{data_set} {await ask_era(self._asking, self._keys)}"
+        anew, same = self._data_set not in (None, data_set), epoch == self.epoch
         if anew:
             self._log.warn("Redis has another data set than before: {name}", name=data_set)
-        ends = await self._ends()
+        self._begun_again = False
+        if not same:
+            # Changes are told before all is compared, and belong to neither.
+            self._common = False
+            self.epoch = None if self.epoch is None else uuid4().hex
+        _, ends = await self._ends(self._marks.partitions)
         self._marks.replaced(ends)
-        await self._read_to(ends)
+        await self._read_to(ends, anything=True)
         self._marks.gaps.clear()  # all that is watched is compared.
         for topics, ledger in self._watched:
             await self._compare(topics, ledger, topics.watched(), anew)
-        self._data_set, self._era, self._compared, self._client = data_set, era, connections, client
+        if self._begun_again or await ask_data_set(self._asking, self._keys) != data_set:
+            return  # something was lost meanwhile.
+        await self._read((self._keys.nothing,), (b"$",), None)  # Redis answers this connection.
+        self._data_set, self.epoch, self._common = data_set, epoch, True
+        self._compared, self._client = connections, client
+        if not self._is_settled:
+            return  # a connection was lost meanwhile, and another one may lead elsewhere.
+        settling, self._settling = self._settling, []
+        for waiting in settling:
+            waiting.callback(None)
+        self.lag.read()
+        self.lag.settled()
 
-    async def _ends(self) -> dict[int, Mark]:
-        """Where the streams end that are read."""
-        partitions = tuple(self._marks.partitions)
+    async def _ends_known(self, partitions: Collection[int]) -> Mapping[int, Mark] | None:
+        """Where partitions end, in the epoch of now; None while that is not settled."""
+        if not self._is_settled:
+            return None
+        connections = self.connections()
+        data_set, ends = await self._ends(partitions)
+        return ends if self.holds(connections, data_set) else None
+
+    async def _ends(self, wanted: Collection[int]) -> tuple[str, dict[int, Mark]]:
+        """The data set's name, and where its streams end."""
+        partitions = tuple(wanted)
         names = [self._keys.changes(partition) for partition in partitions]
-        answers = await self._asking.run(scripts.ENDS, [self._keys.numbers, *names], ())
+        data_set, *answers = await self._asking.run(scripts.ENDS, [self._keys.epoch, self._keys.numbers, *names], ())
         ends = [Mark(entry, int(number)) for entry, number in answers]
-        return dict(zip(partitions, ends, strict=True))
+        return data_set.decode(), dict(zip(partitions, ends, strict=True))
 
-    async def _read_to(self, ends: Mapping[int, Mark]) -> None:
-        """Read on until there, as far as there is anything."""
+    async def _read_to(self, ends: Mapping[int, Mark], *, anything: bool = False) -> None:
+        """Read on until there, as far as there is anything; `anything` as for `_turn`."""
         behind = self._marks.behind(ends)
         while behind:
-            told = await self._turn(None)
+            told = await self._turn(None, anything=anything)
             behind = self._marks.behind({partition: ends[partition] for partition in behind & told})
-
-    async def _count(self) -> None:
-        """Now and then: when the newest changes were trimmed, no later one shows that they are missing."""
-        now = self._reactor.seconds()
-        if now - self._counted < COUNT:
-            return
-        self._counted = now
-        before, ends = self._marks.numbers(), await self._ends()
-        await self._read_to(ends)
-        self._marks.counted(before, ends)
 
     async def _mend(self) -> None:
         """Compare what is watched in the partitions with gaps."""
         while self._marks.gaps:
             partitions, self._marks.gaps = self._marks.gaps, set()
+            self._marks.mending = partitions
             self._log.warn("changes of {count} partitions were trimmed before they were read", count=len(partitions))
             for topics, ledger in self._watched:
                 keys = [key for key in topics.watched() if partition_of(key) in partitions]
                 await self._compare(topics, ledger, keys, False)
+            self._marks.mending = set()
 
     async def _compare(self, topics: AnyTopics, ledger: AnyLedger, wanted: Iterable[UUID], anew: bool) -> None:
         """Tell what changed while nobody could hear it."""
@@ -213,7 +289,7 @@ class Follower(Service):
         while keys:
             some, keys = keys[:AT_ONCE], keys[AT_ONCE:]
             held = {key: topics.version(key) for key in some}
-            asked = [Deferred.fromCoroutine(self._look(ledger, key)) for key in some]
+            asked = [Deferred.fromCoroutine(self._kept(ledger, key)) for key in some]
             try:
                 answers = await gatherResults(asked, consumeErrors=True)
             except FirstError as error:
@@ -225,34 +301,46 @@ class Follower(Service):
                     continue
                 state = kept.state
                 found = topics.subject.version(state)
-                if anew or found < held[key]:
-                    # Versions began again, or a replica that is the master now missed the newest ones.
-                    topics.replaced(key, state)
-                elif found == held[key] == topics.version(key):
-                    topics.replaced(key, state)  # it missed some, too, if it has other ones in their place.
+                if 0 < found < held[key] and self._common:
+                    self._begun_again = True
+                    self._unsettle()
+                # Versions began again, or a replica that is the master now missed the newest ones; it may have other
+                # ones in their place, too.
+                elif anew or found < held[key] or found == held[key] == topics.version(key):
+                    self._replace(topics, key, kept)
                 elif found > held[key]:
-                    ahead.append((key, state))
+                    ahead.append((key, kept))
                     ends[partition_of(key)] = kept.end  # of what was asked last, so that none is further.
             # What is only new, and not lost, is in the streams by now, and is told in full.
-            await self._read_to(ends)
-            for key, state in ahead:
-                topics.reached(key, state)
+            await self._read_to(ends, anything=True)
+            for key, kept in ahead:
+                topics.reached(key, kept.state, kept.end)
 
-    async def _look(self, ledger: AnyLedger, key: UUID) -> tuple[UUID, Kept[Any] | None]:
+    def _replace(self, topics: AnyTopics, key: UUID, kept: Kept[Any]) -> None:
+        """Tell something else than before, perhaps in a lower version: it belongs to no epoch of before."""
+        if topics.differs(key, kept.state) and not self._common:
+            self.epoch = uuid4().hex
+        topics.replaced(key, kept.state, kept.end)
+
+    async def _kept(self, ledger: AnyLedger, key: UUID) -> tuple[UUID, Kept[Any] | None]:
         """Nothing where what is kept is not ours: those who watch it know what they knew."""
         try:
             return key, await ledger.look(key)
         except Unreadable:
             return key, None
 
-    async def _turn(self, wait: float | None) -> set[int]:
-        """Read once; the partitions in which anything was there."""
+    async def _turn(self, wait: float | None, *, anything: bool = False) -> set[int]:
+        """Read once; the partitions in which anything was there.
+
+        Arguments:
+            wait: seconds for which Redis may hold the question.
+            anything: whether changes of other data sets are told, too, because all is compared afterwards.
+        """
         self._prune()
         self._asked = frozenset(self._marks.partitions)
         if not self._asked:
-            if wait is not None:
-                # Something must be asked, so that it can be interrupted, and a dead connection shows.
-                await self._read((self._keys.nothing,), (b"$",), wait)
+            # Something must be asked, so that it can be interrupted, and a dead connection shows.
+            await self._read((self._keys.nothing,), (b"$",), wait)
             return set()
         partitions = sorted(self._asked)
         names = [self._keys.changes(partition) for partition in partitions]
@@ -262,9 +350,17 @@ class Follower(Service):
         for partition, entries in told.items():
             for name, values in entries:
                 fields = dict(zip(values[::2], values[1::2], strict=False))
-                self._marks.heard(partition, name, fields)
-                self._dispatch(fields)
+                if not anything and not self._is_of_now(fields):
+                    return set(told)
+                self._dispatch(fields, self._marks.heard(partition, name, fields))
         return set(told)
+
+    def _is_of_now(self, fields: Mapping[bytes, bytes]) -> bool:
+        """Whether a change is of the epoch of now. Earlier versions of craftnet did not say to what it belongs."""
+        data_set = fields.get(b"epoch")
+        if self._data_set is not None and data_set not in (None, self._data_set.encode()):
+            self._unsettle()
+        return self._is_settled
 
     def _prune(self) -> None:
         now = self._reactor.seconds()
@@ -277,7 +373,7 @@ class Follower(Service):
         question = ("XREAD", "COUNT", BATCH, *blocked, "STREAMS", *names, *positions)
         return await self._blocking.ask(*question, generation=self._generation)
 
-    def _dispatch(self, fields: Mapping[bytes, bytes]) -> None:
+    def _dispatch(self, fields: Mapping[bytes, bytes], entry: Mark) -> None:
         try:
             topics = self._topics[fields[b"kind"].decode()]
             key, version = UUID(fields[b"id"].decode()), int(fields[b"version"])
@@ -287,10 +383,13 @@ class Follower(Service):
         except (KeyError, ValueError, msgspec.DecodeError) as error:
             self._log.error("a change in Redis is not ours: {error}", error=error)
             return
-        if version:
-            topics.changed(key, version, change)
-        else:
-            topics.forgotten(key)
+        if not version:
+            if not self._common:
+                self.epoch = uuid4().hex
+            topics.forgotten(key, entry)
+        elif not topics.changed(key, version, change, entry) and self._common:
+            self._begun_again = True
+            self._unsettle()
 
     def _stopped(self, failure: Failure) -> None:
         """Only stopping ends it; anything else is a bug of ours, after which it goes on."""

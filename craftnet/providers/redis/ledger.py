@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Generic
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Struct
@@ -44,10 +44,12 @@ class Kept(Struct, Generic[State], frozen=True):
 
     Attributes:
         end: where the stream of its partition ended at that moment.
+        data_set: the name of the data set that Redis had then; empty when it had none.
     """
 
     state: State
     end: Mark
+    data_set: str
 
 
 class _Part(Struct, frozen=True):
@@ -86,19 +88,26 @@ class Ledger(Generic[State, Change, Listener]):
             self._keys.floor(self._subject.name),
             self._keys.changes(partition_of(key)),
             self._keys.numbers,
+            self._keys.epoch,
+            self._keys.due(self._subject.name),
         ]
-        version, state, entry, number = await self._run(key, scripts.LOOK, names, ())
-        return Kept(self._state(key, version, state), Mark(entry, int(number)))
+        while True:
+            answer = await self._run(key, scripts.LOOK, names, (str(key),))
+            version, state, entry, number, data_set, lost = answer
+            if not lost:
+                return Kept(self._state(key, version, state), Mark(entry, int(number)), data_set.decode())
+            await self._forget_lost(key)
 
     async def place(self, session_id: UUID) -> QueueEntry | None:
         """What a session waits as; raises as `look` does."""
         return self._place(session_id, await self._link.ask("HGET", self._keys.waiters, str(session_id)))
 
-    async def recall(self, key: UUID, version: int) -> Sequence[Change]:
-        """What followed `version` of one thing, as far as it is known; raises as `look` does."""
-        names = [self._keys.recent(self._subject.name, key), self._keys.changes(partition_of(key))]
+    async def recall(self, key: UUID, version: int) -> tuple[str, Sequence[Change]]:
+        """The data set's name, and what followed `version` of one thing, as far as it is known; raises as `look`."""
+        names = [self._keys.recent(self._subject.name, key), self._keys.changes(partition_of(key)), self._keys.epoch]
+        data_set, *changes = await self._run(key, scripts.RECALL, names, (version,))
         try:
-            return [self._subject.read_change(one) for one in await self._run(key, scripts.RECALL, names, (version,))]
+            return data_set.decode(), [self._subject.read_change(one) for one in changes]
         except msgspec.DecodeError as error:
             raise self._unreadable(key, error) from None
 
@@ -154,10 +163,16 @@ class Ledger(Generic[State, Change, Listener]):
             self._keys.floor(name),
             self._keys.seen(name, key),
             self._keys.waiters,
+            self._keys.due(name),
         ]
         ids = [event.event_id.bytes for event in events]
         sessions = [] if name != "queue" else [str(event.session_id) for event in events]
-        version, state, known, holders = await self._run(key, scripts.READ, names, [len(ids), *ids, *sessions])
+        while True:
+            answer = await self._run(key, scripts.READ, names, [str(key), len(ids), *ids, *sessions])
+            version, state, known, holders, lost = answer
+            if not lost:
+                break
+            await self._forget_lost(key)
         seen = [event.event_id for event, flag in zip(events, known, strict=True) if flag]
         places = [self._place(key, holder) for holder in holders] or [None] * len(events)
         return plan(self._subject, self._state(key, version, state), events, seen, places)
@@ -204,7 +219,22 @@ class Ledger(Generic[State, Change, Listener]):
         """Whether all of them were written; none is when somebody else was faster."""
         names = [name for part in parts for name in part.names]
         arguments = [argument for part in parts for argument in part.arguments]
-        return bool(await self._run(key, scripts.COMMIT, names, arguments))
+        names.append(self._keys.epoch)
+        return bool(await self._run(key, scripts.COMMIT, names, [*arguments, uuid4().hex]))
+
+    async def _forget_lost(self, key: UUID) -> None:
+        """Redis evicted it, or somebody deleted it: those who watch it are told, and its versions may begin again."""
+        name = self._subject.name
+        names = [
+            self._keys.state(name, key),
+            self._keys.due(name),
+            self._keys.changes(partition_of(key)),
+            self._keys.recent(name, key),
+            self._keys.numbers,
+            self._keys.epoch,
+        ]
+        if await self._run(key, scripts.LOST, names, (str(key), name, self._settings.backlog, uuid4().hex)):
+            _log.error("Redis has lost {kind} {id}: does it evict keys?", kind=name, id=key)
 
     async def _run(self, key: UUID, script: bytes, names: Sequence[str], arguments: Sequence[Value]) -> Any:
         try:

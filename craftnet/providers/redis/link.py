@@ -31,6 +31,8 @@ FAREWELL = 1.0
 
 _READ_ONLY = "READONLY"
 _WRONG_TYPE = "WRONGTYPE"
+_SILENCE = "no answer"
+"""Beside what Redis says, what the log hears once in a connection."""
 
 _REASONS = {
     _WRONG_TYPE: "Another type of value is kept there.",
@@ -51,6 +53,10 @@ _CODE = re.compile(rf"(?:^|[ -])({'|'.join(_REASONS)})\b")
 
 class Unreadable(Unavailable):
     """What Redis keeps there is not ours. Waiting does not help."""
+
+
+class Unanswered(Unavailable):
+    """Redis has not answered in time. It may have done what it was asked, or not."""
 
 
 class Credentials:
@@ -146,6 +152,11 @@ class Link(Service):
         """Wait for the connection, however long it takes."""
         while self._connection is None:
             await self._attempt()
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
 
     async def ask(self, *command: Value, generation: int | None = None) -> Any:
         """One command.
@@ -268,9 +279,18 @@ class Link(Service):
             # It was the master before; the name may lead to the new one by now.
             self._demoted = True
             connection.transport.abortConnection()
+        if isinstance(error, txredisapi.TimeoutError) and connection is self._connection and _SILENCE not in self._said:
+            self._said.add(_SILENCE)
+            self._log.warn(
+                "Redis at {address} has not answered within {timeout:g} seconds: another connection is made",
+                address=self._described,
+                timeout=self._timeout,
+            )
         if isinstance(error, txredisapi.ResponseError) and code not in self._said:
             self._said.add(code)
             self._log.warn("Redis at {address} answers: {error}", address=self._described, error=str(error))
+        if isinstance(error, txredisapi.TimeoutError):
+            return Unanswered(_reason(error))
         return Unreadable(_reason(error)) if code == _WRONG_TYPE else Unavailable(_reason(error))
 
 

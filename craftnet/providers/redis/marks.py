@@ -29,12 +29,14 @@ class Marks:
     """The partitions that are read.
 
     Attributes:
-        gaps: those of which something was trimmed before it was read. Whoever compares their states empties it.
+        gaps: those of which something was trimmed before it was read. Whoever compares their states moves them to
+            `mending` meanwhile.
     """
 
     def __init__(self) -> None:
         self._read: dict[int, Mark] = {}
         self.gaps: set[int] = set()
+        self.mending: set[int] = set()
 
     @property
     def partitions(self) -> Set[int]:
@@ -54,18 +56,23 @@ class Marks:
         for partition in self._read.keys() - wanted:
             del self._read[partition]
 
-    def heard(self, partition: int, entry: bytes, fields: Mapping[bytes, bytes]) -> None:
-        """The next entry of one came. What has no number is not ours."""
+    def heard(self, partition: int, entry: bytes, fields: Mapping[bytes, bytes]) -> Mark:
+        """The next entry of one came; what it is now read up to. What has no number is not ours."""
         last = self._read[partition].number
         text = fields.get(b"number", b"")
         number = int(text) if text.isdigit() else last
         if number not in (last, last + 1):
             self.gaps.add(partition)
-        self._read[partition] = Mark(entry, number)
+        self._read[partition] = mark = Mark(entry, number)
+        return mark
 
     def behind(self, ends: Mapping[int, Mark]) -> set[int]:
         """Those that are not read as far as that."""
         return {one for one, end in ends.items() if one in self._read and self._read[one].order < end.order}
+
+    def complete(self, partitions: Set[int]) -> bool:
+        """Whether all that there was in them up to where they are read is known."""
+        return partitions.isdisjoint(self.gaps) and partitions.isdisjoint(self.mending)
 
     def replaced(self, ends: Mapping[int, Mark]) -> None:
         """Where the streams of another server end: some have lost their ends, or are other ones."""

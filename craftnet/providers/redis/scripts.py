@@ -1,48 +1,57 @@
 """What Redis does in one step, in Lua. A script runs as a whole or, when memory is out, does nothing."""
 
 LOOK = b"""
--- keys: state, floor, stream, numbers. Answers: version, state, newest entry of the stream, its newest number.
+-- keys: state, floor, stream, numbers, epoch, due. argument: id.
+-- Answers: version, state, newest entry of the stream, its newest number, name of the data set, whether it was lost.
 local version, state = unpack(redis.call('HMGET', KEYS[1], 'version', 'state'))
 local newest = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)
 local number = redis.call('HGET', KEYS[4], KEYS[3]) or '0'
-return {version or redis.call('GET', KEYS[2]) or '0', state, newest[1] and newest[1][1] or '0-0', number}
+local lost = not version and redis.pcall('ZSCORE', KEYS[6], ARGV[1])
+return {version or redis.call('GET', KEYS[2]) or '0', state, newest[1] and newest[1][1] or '0-0', number,
+        redis.call('GET', KEYS[5]) or '', type(lost) == 'string' and 1 or 0}
 """
-"""The position is read with the state, so that nothing falls between the two."""
+"""The position is read with the state, so that nothing falls between the two.
+
+A thing without a state that is still due to be forgotten was not forgotten: Redis evicted it, or somebody deleted it.
+"""
 
 ENDS = b"""
--- keys: numbers, streams. Answers: of each stream its newest entry, and the number of its newest change.
-local ends = {}
-for i = 2, #KEYS do
+-- keys: epoch, numbers, streams.
+-- Answers: name of the data set, then of each stream its newest entry, and the number of its newest change.
+local ends = {redis.call('GET', KEYS[1]) or ''}
+for i = 3, #KEYS do
   local newest = redis.call('XREVRANGE', KEYS[i], '+', '-', 'COUNT', 1)
-  ends[i - 1] = {newest[1] and newest[1][1] or '0-0', redis.call('HGET', KEYS[1], KEYS[i]) or '0'}
+  ends[i - 1] = {newest[1] and newest[1][1] or '0-0', redis.call('HGET', KEYS[2], KEYS[i]) or '0'}
 end
 return ends
 """
 """The two differ when the newest changes were trimmed."""
 
 READ = b"""
--- keys: state, floor, seen, waiters. arguments: number of event ids, event ids, session ids.
--- Answers: version, state, whether each event was seen, what each session waits as.
+-- keys: state, floor, seen, waiters, due. arguments: id, number of event ids, event ids, session ids.
+-- Answers: version, state, whether each event was seen, what each session waits as, whether it was lost.
 local version, state = unpack(redis.call('HMGET', KEYS[1], 'version', 'state'))
 local known, holders = {}, {}
-local events = tonumber(ARGV[1])
-for i = 2, 1 + events do
-  known[i - 1] = redis.call('ZSCORE', KEYS[3], ARGV[i]) and 1 or 0
+local events = tonumber(ARGV[2])
+for i = 3, 2 + events do
+  known[i - 2] = redis.call('ZSCORE', KEYS[3], ARGV[i]) and 1 or 0
 end
-for i = 2 + events, #ARGV do
-  holders[i - 1 - events] = redis.call('HGET', KEYS[4], ARGV[i])
+for i = 3 + events, #ARGV do
+  holders[i - 2 - events] = redis.call('HGET', KEYS[4], ARGV[i])
 end
-return {version or redis.call('GET', KEYS[2]) or '0', state, known, holders}
+local lost = not version and redis.pcall('ZSCORE', KEYS[5], ARGV[1])
+return {version or redis.call('GET', KEYS[2]) or '0', state, known, holders, type(lost) == 'string' and 1 or 0}
 """
 
 COMMIT = b"""
--- For each part eight keys: state, floor, seen, waiters, due, stream, numbers, recent changes.
+-- For each part eight keys: state, floor, seen, waiters, due, stream, numbers, recent changes. At the end: epoch.
 -- For each part these arguments: how many follow, version read, version now, state, id, when to forget, seconds and
 --   number of ids remembered, backlog, kind, seconds and number of changes recalled, number of changes, (event id,
 --   version, change) for each, number of claims, (session, place) for each, sessions that wait no more.
+-- At the end: a name for the data set, if it has none.
 -- Answers: 1, or 0 when somebody else was faster.
 local a = 1
-for k = 1, #KEYS, 8 do
+for k = 1, #KEYS - 1, 8 do
   local state, floor, seen, waiters, due, stream, numbers, recent = unpack(KEYS, k, k + 7)
   local version = redis.call('HGET', state, 'version') or redis.call('GET', floor) or '0'
   if version ~= ARGV[a + 1] then return 0 end
@@ -59,7 +68,9 @@ for k = 1, #KEYS, 8 do
   a = a + 1 + tonumber(ARGV[a])
 end
 a = 1
-for k = 1, #KEYS, 8 do
+if not redis.call('GET', KEYS[#KEYS]) then redis.call('SET', KEYS[#KEYS], ARGV[#ARGV]) end
+local name = redis.call('GET', KEYS[#KEYS])
+for k = 1, #KEYS - 1, 8 do
   local state, floor, seen, waiters, due, stream, numbers, recent = unpack(KEYS, k, k + 7)
   local recalled = tonumber(ARGV[a + 11])
   local at = a + 13 + 3 * tonumber(ARGV[a + 12])
@@ -70,7 +81,7 @@ for k = 1, #KEYS, 8 do
     redis.call('ZADD', seen, ARGV[i + 1], ARGV[i])
     local entry = redis.call('XADD', stream, 'MAXLEN', '~', ARGV[a + 8], '*',
                              'kind', ARGV[a + 9], 'id', ARGV[a + 4], 'version', ARGV[i + 1], 'change', ARGV[i + 2],
-                             'number', redis.call('HINCRBY', numbers, stream, 1))
+                             'number', redis.call('HINCRBY', numbers, stream, 1), 'epoch', name)
     if recalled > 0 then redis.call('RPUSH', recent, ARGV[i + 1] .. ' ' .. entry) end
   end
   if recalled > 0 then
@@ -91,12 +102,14 @@ return 1
 """
 """Compare and set, all the parts or none.
 
-The versions did not move, so nothing was accepted since they were read, and what was seen is known.
+The versions did not move, so nothing was accepted since they were read, and what was seen is known. Each change says
+to which data set it belongs: in another one, versions mean something else.
 """
 
 RECALL = b"""
--- keys: recent changes, stream. argument: version. Answers: the changes that followed it, up to the first that is gone.
-local following, found = tonumber(ARGV[1]) + 1, {}
+-- keys: recent changes, stream, epoch. argument: version.
+-- Answers: name of the data set, then the changes that followed the version, up to the first that is gone.
+local following, found = tonumber(ARGV[1]) + 1, {redis.call('GET', KEYS[3]) or ''}
 for _, line in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local version, entry = string.match(line, '^(%d+) (.+)$')
   if tonumber(version) >= following then
@@ -108,6 +121,26 @@ for _, line in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
 end
 return found
 """
+
+RENAME = b"""
+-- key: epoch. arguments: name of the data set that was read, another one. Answers: the name.
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) end
+return redis.call('GET', KEYS[1])
+"""
+"""What a data set is called in which versions began again. The first node to notice names it."""
+
+LOST = b"""
+-- keys: state, due, stream, recent changes, numbers, epoch. arguments: id, kind, backlog, a new name for the data set.
+-- Answers: 1 if it is forgotten now.
+if redis.call('EXISTS', KEYS[1]) == 1 or not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('DEL', KEYS[4])
+redis.call('SET', KEYS[6], ARGV[4])
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'kind', ARGV[2], 'id', ARGV[1], 'version', '0',
+           'number', redis.call('HINCRBY', KEYS[5], KEYS[3], 1), 'epoch', ARGV[4])
+return 1
+"""
+"""Forgets what Redis lost, and gives the data set another name: the versions of what was lost may begin again."""
 
 FORGET = b"""
 -- keys: state, floor, waiters, due, stream, due of the materials, recent changes, numbers.

@@ -22,6 +22,7 @@ from craftnet.interfaces import (
     IWhole,
 )
 from craftnet.providers.redis.follower import Follower
+from craftnet.providers.redis.keys import partition_of
 from craftnet.providers.redis.ledger import Ledger
 from craftnet.providers.redis.subjects import Change, Listener, State
 from craftnet.providers.redis.topics import Topics
@@ -46,6 +47,15 @@ class _RedisSource(Generic[State, Change, Listener]):
         """As in `IShared`."""
         return self._follower.epoch
 
+    @property
+    def stalled(self) -> str:
+        """As in `IShared`."""
+        return self._follower.lag.stalled
+
+    def caught_up(self, key: UUID) -> Deferred[None]:
+        """As in `IShared`."""
+        return self._follower.lag.caught_up(partition_of(key))
+
     def apply(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
         """As in the interfaces."""
         return Deferred.fromCoroutine(self._ledger.apply(events))
@@ -65,20 +75,26 @@ class _RedisSource(Generic[State, Change, Listener]):
 
     def recall(self, key: UUID, version: int) -> Deferred[Sequence[Change]]:
         """As in `IRecall`, where that is provided."""
-        return Deferred.fromCoroutine(self._ledger.recall(key, version))
+        return Deferred.fromCoroutine(self._recall(key, version))
+
+    async def _recall(self, key: UUID, version: int) -> Sequence[Change]:
+        await self._follower.settled()
+        connections = self._follower.connections()
+        data_set, changes = await self._ledger.recall(key, version)
+        return changes if self._follower.holds(connections, data_set) else []
 
     async def _get(self, key: UUID) -> State:
         return (await self._ledger.look(key)).state
 
     async def _watch(self, key: UUID, listener: Listener) -> State:
         try:
-            kept = await self._ledger.look(key)
+            kept = await self._follower.look(self._ledger, key)
         except BaseException:
             self._topics.remove(key, listener)
             raise
         if key in self._topics:
             self._follower.follow(key, kept.end)
-        return self._topics.answered(key, listener, kept.state)
+        return self._topics.answered(key, listener, kept.state, kept.end)
 
 
 @implementer(ISessionSource, IShared, IWhole)

@@ -40,6 +40,8 @@ class Subject(Struct, Generic[State, Change, Listener], frozen=True):
         between: changes that lead from one state to another, where the true ones were not heard. A session's change is
             its state; that of a session which was forgotten is None.
         tell: give a listener a change.
+        reset: give a listener a state that differs from the one before in its version only, so that no change leads to
+            it.
         read_state, read_change: from JSON.
             Raise `msgspec.DecodeError`.
     """
@@ -53,6 +55,7 @@ class Subject(Struct, Generic[State, Change, Listener], frozen=True):
     after: Callable[[Change], State]
     between: Callable[[State, State], Sequence[Change]]
     tell: Callable[[Listener, Change], None]
+    reset: Callable[[Listener, State], None]
     read_state: Callable[[bytes], State]
     read_change: Callable[[bytes], Change]
 
@@ -77,6 +80,7 @@ SESSIONS: Subject[SessionState | None, SessionState | None, ISessionListener] = 
     after=lambda change: change,
     between=lambda old, new: (new,),
     tell=_tell_session,
+    reset=_tell_session,
     read_state=msgspec.json.Decoder(SessionState).decode,
     read_change=msgspec.json.Decoder(SessionState).decode,
 )
@@ -133,6 +137,7 @@ MATERIALS: Subject[MaterialsState, MaterialsChange, IMaterialListener] = Subject
     after=lambda change: change.state,
     between=_materials_between,
     tell=_tell_materials,
+    reset=lambda listener, state: _tell_materials(listener, MaterialsChange(state)),
     read_state=msgspec.json.Decoder(MaterialsState).decode,
     read_change=msgspec.json.Decoder(MaterialsChange).decode,
 )
@@ -169,6 +174,7 @@ QUEUES: Subject[QueueState, QueueChange, IQueueListener] = Subject(
     after=lambda change: change.state,
     between=_queue_between,
     tell=_tell_queue,
+    reset=lambda listener, state: listener.queue_reset(state),
     read_state=msgspec.json.Decoder(QueueState).decode,
     read_change=msgspec.json.Decoder(QueueChange).decode,
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Generic
 from uuid import UUID
 
+from craftnet.providers.redis.marks import Mark
 from craftnet.providers.redis.subjects import Change, Listener, State, Subject
 
 
@@ -14,12 +15,14 @@ class _Topic(Generic[State, Listener]):
 
     Attributes:
         state: the newest known; `known` says whether one is.
+        end: the newest entry of the stream that the state includes; None where nobody says.
         listeners: each with whether it has its answer, and so is told changes.
     """
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.known = False
+        self.end: Mark | None = None
         self.listeners: dict[Listener, bool] = {}
 
 
@@ -50,8 +53,11 @@ class Topics(Generic[State, Change, Listener]):
         if topic is not None and topic.listeners.pop(listener, None) is not None and not topic.listeners:
             del self._topics[key]
 
-    def answered(self, key: UUID, listener: Listener, state: State) -> State:
+    def answered(self, key: UUID, listener: Listener, state: State, end: Mark | None = None) -> State:
         """The answer for `listener`, where Redis said `state`: what the others were told, if there are others.
+
+        Arguments:
+            end: where the stream ended at that moment.
 
         Their changes are still to come if `state` is newer, and are told to all alike.
         """
@@ -59,38 +65,58 @@ class Topics(Generic[State, Change, Listener]):
         if topic is None or listener not in topic.listeners:
             return state
         if not topic.known:
-            topic.state, topic.known = state, True
+            topic.state, topic.known, topic.end = state, True, end
         topic.listeners[listener] = True
         return topic.state
 
-    def changed(self, key: UUID, version: int, change: Change) -> None:
-        """A change came. One that is known already is dropped; one that comes without those before it is made whole."""
+    def changed(self, key: UUID, version: int, change: Change, entry: Mark | None = None) -> bool:
+        """A change came. One that is known already is dropped; one that comes without those before it is made whole.
+
+        Arguments:
+            entry: where in the stream it was.
+
+        Returns:
+            False when versions began again: the change is newer than the known state, and its version is not. Nothing
+            is told of it then.
+        """
         topic = self._topics.get(key)
         if topic is None:
-            return
+            return True
         missing = version - self._version(topic.state) - 1
+        if topic.known and missing < 0:
+            return entry is None or topic.end is None or entry.order <= topic.end.order
+        topic.end = entry
         if not topic.known or missing == 0:
             topic.state, topic.known = self.subject.after(change), True
             self._tell(topic, change)
-        elif missing > 0:
+        else:
             self._replace(topic, self.subject.after(change))
+        return True
 
-    def forgotten(self, key: UUID) -> None:
-        """The thing is over and forgotten; it may begin anew."""
+    def forgotten(self, key: UUID, entry: Mark | None = None) -> None:
+        """The thing is over and forgotten; it may begin anew, a queue with the next version."""
         topic = self._topics.get(key)
         if topic is not None:
-            self._replace(topic, self.subject.blank(key, 0))
+            topic.end = entry
+            self._replace(topic, self.subject.blank(key, self._version(topic.state)))
 
-    def replaced(self, key: UUID, state: State) -> None:
+    def differs(self, key: UUID, state: State) -> bool:
+        """Whether those who watch were told something else."""
+        topic = self._topics.get(key)
+        return topic is not None and topic.known and topic.state != state
+
+    def replaced(self, key: UUID, state: State, end: Mark | None = None) -> None:
         """What Redis keeps now, in other versions than those that were told."""
         topic = self._topics.get(key)
         if topic is not None and topic.known:
+            topic.end = end
             self._replace(topic, state)
 
-    def reached(self, key: UUID, state: State) -> None:
+    def reached(self, key: UUID, state: State, end: Mark | None = None) -> None:
         """What Redis keeps; told only if it is newer than what was heard of."""
         topic = self._topics.get(key)
         if topic is not None and topic.known and self._version(topic.state) < self._version(state):
+            topic.end = end
             self._replace(topic, state)
 
     def version(self, key: UUID) -> int:
@@ -102,12 +128,21 @@ class Topics(Generic[State, Change, Listener]):
         return self.subject.version(state)
 
     def _replace(self, topic: _Topic[State, Listener], state: State) -> None:
-        changes = self.subject.between(topic.state, state) if topic.state != state else ()
+        different = topic.state != state
+        changes = self.subject.between(topic.state, state) if different else ()
         topic.state, topic.known = state, True
         for change in changes:
             self._tell(topic, change)
+        if different and not changes:
+            for listener in self._answered(topic):
+                self.subject.reset(listener, state)
 
     def _tell(self, topic: _Topic[State, Listener], change: Change) -> None:
+        for listener in self._answered(topic):
+            self.subject.tell(listener, change)
+
+    def _answered(self, topic: _Topic[State, Listener]) -> Iterator[Listener]:
+        """Those who are told changes."""
         for listener, answered in tuple(topic.listeners.items()):
             if answered and listener in topic.listeners:  # telling one may make another leave.
-                self.subject.tell(listener, change)
+                yield listener

@@ -1,0 +1,191 @@
+"""How far this node's reading of the changes is behind what Redis is known to have.
+
+That nothing comes does not say that nothing happened: the connection may stand still. So Redis is asked on another
+connection where the streams end, and what was read is compared with that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, TimeoutError, fail
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from craftnet.errors import Unavailable
+from craftnet.providers.redis.marks import Mark, Marks
+
+LIMIT = 2.0
+"""Seconds for which somebody waits until this node has caught up."""
+
+STALLED = 5
+"""Looks, one a second, after which a node that has not caught up with the first of them counts as stalled.
+
+Looks and not seconds: a process that was stopped for a while has not looked meanwhile.
+"""
+
+Ask = Callable[[Collection[int]], Coroutine[Any, Any, Mapping[int, Mark] | None]]
+
+
+class _Goal:
+    """What somebody waits for: some partitions read as far as they went when Redis was asked."""
+
+    def __init__(self, partitions: Collection[int], reached: Deferred[None], probe: bool) -> None:
+        self.partitions = partitions
+        self.reached = reached
+        self.probe = probe
+        self.ends: Mapping[int, Mark] | None = None  # None until Redis has answered.
+        # What the numbers of the changes were before that; None once they were compared.
+        self.numbers: Mapping[int, int] | None = None
+
+
+class Lag:
+    """Compares.
+
+    Arguments:
+        marks: how far each partition is read.
+        ask: answers where partitions end now; None when nobody can say before `settled` is called.
+            Raises `Unavailable`.
+        reachable: whether Redis is, for other questions. If it is not, other checks report that.
+        renew: called when reading seems to stand still.
+
+    Attributes:
+        stalled: why changes are not heard; empty while they are.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, marks: Marks, ask: Ask, reachable: Callable[[], bool], renew: Callable[[], None], reactor: IReactorTime
+    ) -> None:
+        self._marks = marks
+        self._ask = ask
+        self._reachable = reachable
+        self._renew = renew
+        self._reactor = reactor
+        self._goals: list[_Goal] = []
+        self._asking = False
+        self._settlements = 0
+        self._probing = False
+        self._looks = 0
+        self._unanswered = False
+        self.stalled = ""
+
+    def caught_up(self, partition: int) -> Deferred[None]:
+        """Fires when `partition` is read as far as it goes now; fails with `Unavailable` after `LIMIT` seconds."""
+        if self.stalled:
+            return fail(Unavailable(self.stalled))
+        return self._wait((partition,)).addTimeout(LIMIT, self._reactor).addErrback(_late)
+
+    def look(self) -> None:
+        """See whether this node keeps up; to be called once a second."""
+        if not self._probing:
+            self._probing, self._looks = True, 0
+            self._wait(tuple(self._marks.partitions), probe=True).addCallbacks(self._kept_up, self._unknown)
+        elif self._reachable():
+            self._looks += 1
+            if self._looks % STALLED == 0:
+                self._stall(f"This node has heard of no changes for {self._looks} seconds.")
+                self._renew()
+
+    def settled(self) -> None:
+        """It is known again what Redis has; what was asked before may have been about something else."""
+        self._settlements += 1
+        for goal in self._goals:
+            goal.ends = None
+        self._begin()
+
+    def read(self) -> None:
+        """Redis answered the reader."""
+        self._unanswered = False
+        self._compare()
+
+    def unanswered(self) -> None:
+        """Redis did not answer the reader, which it does after some seconds even when nothing has happened."""
+        self._unanswered = True
+        self._stall("Redis does not answer this node's XREAD.")
+
+    def stop(self) -> None:
+        """Nobody reads any more."""
+        for goal in tuple(self._goals):
+            self._fail(goal, Failure(Unavailable("This node stops.")))
+
+    def _wait(self, partitions: Collection[int], *, probe: bool = False) -> Deferred[None]:
+        reached: Deferred[None] = Deferred(lambda _: self._goals.remove(goal))
+        goal = _Goal(partitions, reached, probe)
+        self._goals.append(goal)
+        self._begin()
+        return reached
+
+    def _begin(self) -> None:
+        """Ask for all who came since the last question was put: its answer may be older than they are."""
+        asking = [goal for goal in self._goals if goal.ends is None]
+        if not asking or self._asking:
+            return
+        self._asking = True
+        partitions = sorted({one for goal in asking for one in goal.partitions} & self._marks.partitions)
+        numbers, settlements = self._marks.numbers(), self._settlements
+
+        def answered(ends: Mapping[int, Mark] | None) -> None:
+            self._asking = False
+            if ends is not None and settlements == self._settlements:
+                for goal in asking:
+                    goal.numbers = numbers
+                    goal.ends = {one: ends[one] for one in goal.partitions if one in ends}
+                self._compare()
+            if ends is not None or settlements != self._settlements:
+                self._begin()
+
+        def failed(failure: Failure) -> None:
+            self._asking = False
+            failure.trap(Unavailable)
+            for goal in asking:
+                self._fail(goal, failure)
+            self._begin()
+
+        asked = Deferred.fromCoroutine(self._ask(partitions))
+        asked.addCallbacks(answered, failed)
+        asked.addErrback(lambda failure: self._log.failure("the ends of the streams are not known", failure))
+
+    def _compare(self) -> None:
+        """Who has waited long enough goes on, but for those who would miss what was trimmed before it was read."""
+        for goal in tuple(self._goals):
+            if goal.ends is None or self._marks.behind(goal.ends):
+                continue
+            if goal.numbers is not None:
+                self._marks.counted(goal.numbers, goal.ends)
+                goal.numbers = None
+            if self._marks.complete(goal.ends.keys()) and goal in self._goals:
+                self._goals.remove(goal)
+                goal.reached.callback(None)
+
+    def _fail(self, goal: _Goal, failure: Failure) -> None:
+        if goal in self._goals:
+            self._goals.remove(goal)
+            goal.reached.errback(failure)
+
+    def _kept_up(self, _: None) -> None:
+        self._probing = False
+        if self.stalled and not self._unanswered:
+            self._log.info("changes in Redis are heard again")
+            self.stalled = ""
+
+    def _unknown(self, failure: Failure) -> None:
+        failure.trap(Unavailable)
+        self._probing = False
+
+    def _stall(self, reason: str) -> None:
+        if not self.stalled:
+            self._log.error("changes in Redis are not heard, and nobody new is let in: {reason}", reason=reason)
+        self.stalled = reason
+        for goal in [goal for goal in self._goals if not goal.probe]:
+            self._fail(goal, Failure(Unavailable(reason)))
+
+
+def _late(failure: Failure) -> None:
+    """What is told to whoever waited in vain."""
+    if failure.check(TimeoutError):
+        raise Unavailable("This node is behind what other nodes may have told already.") from None
+    failure.raiseException()

@@ -1,0 +1,149 @@
+"""A TCP relay between a node and Redis that stalls what a test wants to be stalled."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from msgspec import Struct
+from twisted.internet import reactor
+from twisted.internet.interfaces import IListeningPort
+from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
+
+
+class Stall(Struct, frozen=True):
+    """What the relay holds back.
+
+    Attributes:
+        asking: whether what nodes send is held back.
+        answering: whether what Redis sends is held back.
+        above: only from an answer of more bytes than this on: smaller ones pass until then.
+        sending: only on connections over which a node has sent these bytes, such as b"XREAD".
+    """
+
+    asking: bool = False
+    answering: bool = True
+    above: int = 0
+    sending: bytes = b""
+
+
+class _Held:
+    """What is held back of one direction of a connection."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    @property
+    def stalled(self) -> bool:
+        """Whether anything is: what follows must wait, too."""
+        return bool(self.data)
+
+
+class _NodeEnd(ProxyServer):
+    """A connection of a node."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.asked, self.answered = _Held(), _Held()
+        self.clientProtocolFactory = _RedisEndFactory
+
+    def dataReceived(self, data: bytes) -> None:
+        """From the node."""
+        relay = cast(Relay, self.factory)
+        relay.asked += data
+        self.sent = (self.sent + data)[-4096:]
+        if self.asked.stalled or relay.stalls(self.sent, len(data), asking=True):
+            self.asked.data += data
+        else:
+            super().dataReceived(data)
+
+    def from_redis(self, data: bytes) -> None:
+        """From Redis."""
+        relay = cast(Relay, self.factory)
+        if self.answered.stalled or relay.stalls(self.sent, len(data), asking=False):
+            self.answered.data += data
+        elif self.transport is not None:
+            self.transport.write(data)
+
+    def release(self) -> None:
+        """What was held comes."""
+        asked, self.asked.data = self.asked.data, b""
+        answered, self.answered.data = self.answered.data, b""
+        if asked and self.peer is not None:
+            cast(Any, self.peer.transport).write(asked)
+        if answered and self.transport is not None:
+            self.transport.write(answered)
+
+
+class _RedisEnd(ProxyClient):
+    """A connection to Redis."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """From Redis."""
+        cast(Any, self.peer).from_redis(data)
+
+
+class _RedisEndFactory(ProxyClientFactory):
+    protocol = _RedisEnd
+    noisy = False
+
+
+class Relay(ProxyFactory):
+    """The relay.
+
+    Arguments:
+        port: of Redis, on this machine. May be changed: new connections go there.
+
+    Attributes:
+        asked: all that nodes sent.
+    """
+
+    noisy = False
+    protocol = _NodeEnd
+
+    def __init__(self, port: int) -> None:
+        super().__init__("127.0.0.1", port)
+        self.asked = b""
+        self._stall: Stall | None = None
+        self._connections: list[_NodeEnd] = []
+        self._listening: IListeningPort | None = None
+
+    def start(self) -> int:
+        """Listen; the port."""
+        self._listening = cast(Any, reactor).listenTCP(0, self, interface="127.0.0.1")
+        return cast(int, cast(Any, self._listening).getHost().port)
+
+    async def stop(self) -> None:
+        """Listen no more, and end every connection."""
+        self.cut()
+        if self._listening is not None:
+            await cast(Any, self._listening.stopListening())
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """One more connection."""
+        connection = cast(_NodeEnd, super().buildProtocol(addr))
+        self._connections = [each for each in self._connections if each.connected] + [connection]
+        return connection
+
+    def hold(self, stall: Stall) -> None:
+        """Stall connections, those to come, too."""
+        self._stall = stall
+
+    def release(self) -> None:
+        """What was held comes, and all that follows."""
+        self._stall = None
+        for connection in self._connections:
+            if connection.connected:
+                connection.release()
+
+    def cut(self) -> None:
+        """End every connection."""
+        for connection in self._connections:
+            if connection.transport is not None:
+                cast(Any, connection.transport).abortConnection()
+
+    def stalls(self, sent: bytes, size: int, *, asking: bool) -> bool:
+        """Whether `size` bytes are held back on a connection over which a node has `sent` these."""
+        stall = self._stall
+        if stall is None or stall.sending not in sent:
+            return False
+        return stall.asking if asking else stall.answering and size > stall.above

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -38,7 +39,7 @@ from craftnet.access.keys import OneKey, from_pem
 from craftnet.access.limits import Limits
 from craftnet.access.revocation import RevocableAuthority, Revocations
 from craftnet.access.tokens import JwtAuthority
-from craftnet.clocks import steady
+from craftnet.clocks import moment, steady
 from craftnet.events import Event, SessionStart
 from craftnet.http.door import DoorFactory
 from craftnet.http.lobby import Lobby
@@ -113,7 +114,7 @@ async def craftnet(pem: bytes, backend: IBackend, places: ISharedPlaces | None =
         admission=admission,
         sources=sources,
         ingest=Ingest(sources, metrics),
-        enforcement=Enforcement(revocations, [feeds.enforce], reactor.seconds),
+        enforcement=Enforcement(revocations, [feeds.enforce], partial(moment, reactor)),
         gateway=None,
         monitor=monitor,
         metrics=metrics,

@@ -170,22 +170,21 @@ class TooManyRequests(Refusal):
     Arguments:
         retry_after: seconds until it makes sense to ask again.
         limit: what the limit is.
-        reset: when the limit frees up, RFC 3339.
     """
 
     status = 429
     label = "rate_limited"
 
-    def __init__(self, message: str, *, retry_after: int, limit: int, reset: str) -> None:
+    def __init__(self, message: str, *, retry_after: int, limit: int) -> None:
         super().__init__(
             message,
             headers={
                 "Retry-After": str(retry_after),
                 "X-RateLimit-Limit": str(limit),
                 "X-RateLimit-Remaining": "0",
-                "X-RateLimit-Reset": reset,
             },
         )
+        self.retry_after = retry_after
 
 
 class Unavailable(Refusal):

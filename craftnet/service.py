@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -30,6 +31,7 @@ from craftnet.addresses import check_shareable, http_endpoint, parse_public, udp
 from craftnet.announcer import Announcer
 from craftnet.banner import Served, watch_hint
 from craftnet.checks import own_checks, probes
+from craftnet.clocks import moment
 from craftnet.collector import collect_seldom
 from craftnet.errors import ConfigurationError
 from craftnet.http.door import DoorFactory
@@ -263,7 +265,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     enforcement = Enforcement(
         revocations,
         [feeds.enforce] if gateway is None else [feeds.enforce, gateway.enforce],
-        reactor.seconds,
+        partial(moment, reactor),
         None if cluster is None else cluster.revocations,
         patience=max(PATIENCE, settings.limits.patience),
     )
@@ -317,7 +319,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
                 access.reason,
             ).lines
         ),
-        lambda: _hint(backend, access, listener.url, reactor.seconds()),
+        lambda: _hint(backend, access, listener.url, reactor.wall()),
         reactor,
     )
     own = [made.service for made in registry.built if made.service is not None]

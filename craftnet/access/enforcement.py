@@ -10,6 +10,7 @@ from zope.interface import implementer
 from craftnet.access.principal import Principal
 from craftnet.access.revocation import Revocations
 from craftnet.access.revoked import Revocation
+from craftnet.clocks import Moment
 from craftnet.errors import TooManyRequests, Unavailable
 from craftnet.interfaces import IRevocationListener, ISharedRevocations
 
@@ -26,7 +27,7 @@ class Enforcement:
 
     Arguments:
         enforcers: one for each transport.
-        now: Unix seconds.
+        now: both clocks: revocations have dates, who is on the way in has a deadline.
         shared: where the other nodes hear of it; None when there are no others.
         patience: seconds for which somebody may be on the way in: the token was good when it was looked at, and the
             connection is not open yet.
@@ -38,7 +39,7 @@ class Enforcement:
         self,
         revocations: Revocations,
         enforcers: Sequence[Enforcer],
-        now: Callable[[], float],
+        now: Callable[[], Moment],
         shared: ISharedRevocations | None = None,
         *,
         patience: float = PATIENCE,
@@ -59,7 +60,7 @@ class Enforcement:
             TooManyRequests: the list is full.
             Unavailable: it holds on this node, but the others may not know.
         """
-        self._revocations.add(revocation, self._now())
+        self._revocations.add(revocation, self._now().wall)
         closed = self._enforce()
         if self._shared is not None:
             try:
@@ -70,7 +71,7 @@ class Enforcement:
 
     def revoked(self, revocations: Sequence[Revocation]) -> None:
         """As in `IRevocationListener`."""
-        now, news, full = self._now(), False, False
+        now, news, full = self._now().wall, False, False
         for revocation in revocations:
             try:
                 news = self._revocations.add(revocation, now) or news
@@ -83,15 +84,15 @@ class Enforcement:
 
     def in_force(self) -> Sequence[Revocation]:
         """As in `IRevocationListener`."""
-        return self._revocations.in_force(self._now())
+        return self._revocations.in_force(self._now().wall)
 
     def turn(self) -> None:
         """Close who was on the way in when something was revoked; to be called every second."""
-        if self._now() < self._look_until:
+        if self._now().steady < self._look_until:
             self._close_covered()
 
     def _enforce(self) -> int:
-        self._look_until = self._now() + self._patience
+        self._look_until = self._now().steady + self._patience
         return self._close_covered()
 
     def _close_covered(self) -> int:

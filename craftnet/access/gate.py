@@ -18,7 +18,6 @@ from craftnet.access.occupancy import TOO_MANY, Occupancy, Place, full
 from craftnet.access.origins import Origins
 from craftnet.errors import Forbidden, TooManyRequests
 from craftnet.interfaces import ISharedPlaces
-from craftnet.messages import instant
 
 
 class Gate:
@@ -106,5 +105,4 @@ class Gate:
                 "There are too many WebSocket handshakes from this address.",
                 retry_after=ceil(wait),
                 limit=int(self._handshakes.burst),
-                reset=instant(now + wait),
             )

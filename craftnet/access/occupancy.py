@@ -8,7 +8,6 @@ from uuid import UUID
 
 from craftnet.access.limits import Limits
 from craftnet.errors import TooManyRequests
-from craftnet.messages import instant
 
 RETRY_AFTER = 5
 """Seconds after which who found no place may ask again."""
@@ -91,7 +90,7 @@ class Occupancy:
 
 def full(message: str, limit: int, now: float) -> TooManyRequests:
     """The refusal of somebody for whom there is no place."""
-    return TooManyRequests(message, retry_after=RETRY_AFTER, limit=limit, reset=instant(now + RETRY_AFTER))
+    return TooManyRequests(message, retry_after=RETRY_AFTER, limit=limit)
 
 
 def _check(number: int, limit: int, message: str, now: float) -> None:

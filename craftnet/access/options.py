@@ -25,6 +25,7 @@ from craftnet.access.development import SECRET_VARIABLE, key_source, random_secr
 from craftnet.access.jwks import FETCH_TIMEOUT, JwksFile, JwksUrl, shown
 from craftnet.access.keys import IKeySource, OneKey, from_pem
 from craftnet.access.tokens import JwtAuthority
+from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IAuthority
 from craftnet.specs import parse_spec
@@ -57,7 +58,7 @@ class Access:
     reason: str = ""
 
 
-def access_from_option(text: str | None, environ: Mapping[str, str], reactor: IReactorTime) -> Access:
+def access_from_option(text: str | None, environ: Mapping[str, str], reactor: IClock) -> Access:
     """What the option, or the lack of it, means.
 
     Arguments:
@@ -80,7 +81,7 @@ def access_from_option(text: str | None, environ: Mapping[str, str], reactor: IR
     return Access(JwtAuthority(keys, reactor, audience=audience, issuer=issuer), described)
 
 
-def _development(environ: Mapping[str, str], reactor: IReactorTime) -> Access:
+def _development(environ: Mapping[str, str], reactor: IClock) -> Access:
     secret = secret_from(environ)
     if secret is not None:
         authority = JwtAuthority(key_source(secret), reactor)

@@ -19,7 +19,7 @@ class Principal(Struct, frozen=True, gc=False):
     Attributes:
         player_id: the token's `sub`; None for a service whose `sub` is no player.
         scopes: what the token was issued for.
-        expires: Unix seconds.
+        expires: when the token ends, on the steady clock: how long it holds was settled when it was checked.
         token_id: the token's `jti`, if it has one.
         issued: the token's `iat`, Unix seconds, if it has one.
     """

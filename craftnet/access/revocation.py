@@ -17,7 +17,6 @@ from craftnet.access.principal import Principal
 from craftnet.access.revoked import Revocation
 from craftnet.errors import TooManyRequests, Unauthorized
 from craftnet.interfaces import IAuthority
-from craftnet.messages import instant
 
 CAPACITY = 100_000
 """Entries at most."""
@@ -92,7 +91,6 @@ class Revocations:
                 "The list of revocations is full.",
                 retry_after=max(1, round(soonest - now)),
                 limit=self._capacity,
-                reset=instant(soonest),
             )
 
 

@@ -8,11 +8,11 @@ import jwt
 import msgspec
 from msgspec import Struct
 from twisted.internet.defer import Deferred, inlineCallbacks
-from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from craftnet.access.keys import IKeySource, VerificationKey
 from craftnet.access.principal import Principal
+from craftnet.clocks import IClock, moment
 from craftnet.errors import Unauthorized
 from craftnet.identifiers import uuid_or_none
 from craftnet.interfaces import IAuthority
@@ -52,13 +52,13 @@ class JwtAuthority:
 
     Arguments:
         keys: an `IKeySource`.
-        clock: what the token's times are compared with.
+        clock: the token's times are compared with its wall clock.
         audience: what must be among the token's `aud`; None: not checked.
         issuer: what the token's `iss` must be; None: not checked.
     """
 
     def __init__(
-        self, keys: IKeySource, clock: IReactorTime, *, audience: str | None = None, issuer: str | None = None
+        self, keys: IKeySource, clock: IClock, *, audience: str | None = None, issuer: str | None = None
     ) -> None:
         self._keys = keys
         self._clock = clock
@@ -75,17 +75,11 @@ class JwtAuthority:
         if key is None:
             raise _invalid("The token is not signed with a key that is known.")
         claims = _verified(token, key)
-        self._check_times(claims)
+        now = moment(self._clock)
+        _check_times(claims, now.wall)
         self._check_parties(claims)
         player_id = None if claims.sub is None else uuid_or_none(claims.sub)
-        return Principal(player_id, _scopes(claims.scope), claims.exp, claims.jti, claims.iat)
-
-    def _check_times(self, claims: _Claims) -> None:
-        now = self._clock.seconds()
-        if claims.exp <= now:
-            raise _invalid("The token has expired.")
-        if max(claims.nbf or 0.0, claims.iat or 0.0) > now + LEEWAY:
-            raise _invalid("The token is not valid yet.")
+        return Principal(player_id, _scopes(claims.scope), now.deadline(claims.exp), claims.jti, claims.iat)
 
     def _check_parties(self, claims: _Claims) -> None:
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud or []
@@ -98,6 +92,13 @@ class JwtAuthority:
 def _scopes(scope: str | list[str]) -> frozenset[str]:
     """The scopes of a claim: words of a text (RFC 8693 section 4.2), or the array that some issuers make of them."""
     return frozenset(scope.split() if isinstance(scope, str) else scope) or _NO_SCOPES
+
+
+def _check_times(claims: _Claims, now: float) -> None:
+    if claims.exp <= now:
+        raise _invalid("The token has expired.")
+    if max(claims.nbf or 0.0, claims.iat or 0.0) > now + LEEWAY:
+        raise _invalid("The token is not valid yet.")
 
 
 def _invalid(message: str) -> Unauthorized:

@@ -12,7 +12,6 @@ from twisted.internet.interfaces import (
     IAddress,
     IHalfCloseableProtocol,
     IPushProducer,
-    IReactorTime,
     ISSLTransport,
     ITransport,
 )
@@ -24,6 +23,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
+from craftnet.clocks import IClock
 from craftnet.errors import BadRequest, BodyTooLarge, Refusal, Unauthorized
 from craftnet.http.chunks import ChunkedBody
 from craftnet.http.exchange import EVERYWHERE, final_octets, reason_phrase, refused
@@ -268,7 +268,7 @@ class LimitedSite(Site):
     def __init__(
         self,
         resource: IResource,
-        clock: IReactorTime,
+        clock: IClock,
         metrics: Metrics,
         *,
         body_limit: int,
@@ -281,6 +281,7 @@ class LimitedSite(Site):
         )
         self.body_limit = body_limit
         self.anonymous_limit = body_limit if anonymous_limit is None else anonymous_limit
+        self._clock = clock
         self._metrics = metrics
         self.draining = False
         self._policy = {"Strict-Transport-Security": f"max-age={hsts}"} if hsts else {}
@@ -301,10 +302,11 @@ class LimitedSite(Site):
     def turn_away(self, transport: ITransport, refusal: Refusal, head: bytes) -> None:
         """Refuse whoever is at the other end, and close; `head` is what was read of the request."""
         self._metrics.refused(refusal.label)
-        response = refused(refusal)
+        now = self._clock.wall()
+        response = refused(refusal, now)
         headers = {**response.headers, **self.policy(ISSLTransport.providedBy(transport))}
         bodiless = head.startswith(b"HEAD ")
-        answer = final_octets(replace(response, headers=headers), self.reactor.seconds(), bodiless=bodiless)
+        answer = final_octets(replace(response, headers=headers), now, bodiless=bodiless)
         linger(transport, answer, self.reactor)
 
     def getContentFile(self, length: int | None) -> BytesIO:

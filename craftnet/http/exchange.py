@@ -16,10 +16,10 @@ from craftnet.access.admission import Admission, Asked
 from craftnet.access.bearer import token_from_header
 from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
-from craftnet.errors import BadRequest, Refusal, UnsupportedMediaType
+from craftnet.errors import BadRequest, Refusal, TooManyRequests, UnsupportedMediaType
 from craftnet.http.negotiation import content_codings
 from craftnet.identifiers import parse_uuid
-from craftnet.messages import MALFORMED, ErrorBody, JsonDecoder, to_json
+from craftnet.messages import MALFORMED, ErrorBody, JsonDecoder, instant, to_json
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -230,11 +230,14 @@ def json_response(message: Struct, *, status: int = 200, headers: Mapping[str, s
     return Response(status, to_json(message), headers or {})
 
 
-def refused(refusal: Refusal) -> Response:
-    """A refusal in the contract's shape."""
+def refused(refusal: Refusal, now: float) -> Response:
+    """A refusal in the contract's shape, at `now`, Unix seconds."""
+    headers = refusal.headers
+    if isinstance(refusal, TooManyRequests):
+        headers = {**headers, "X-RateLimit-Reset": instant(now + refusal.retry_after)}
     details = None if refusal.details is None else dict(refusal.details)
     body = ErrorBody(code=refusal.status, message=refusal.message, details=details)
-    return json_response(body, status=refusal.status, headers=refusal.headers)
+    return json_response(body, status=refusal.status, headers=headers)
 
 
 def reason_phrase(status: int) -> str:
@@ -249,6 +252,7 @@ def final_octets(response: Response, now: float, *, bodiless: bool = False) -> b
     """A response as it travels when no HTTP machinery is there (yet, or any more); the connection ends with it.
 
     Arguments:
+        now: Unix seconds.
         bodiless: whether it answers HEAD, and so ends with its header fields (RFC 9110 section 9.3.2).
     """
     lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}".encode()]

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from craftnet.clocks import Moment
 from craftnet.errors import Unavailable
 from craftnet.http.exchange import JSON, Call, Endpoint, Response, json_response
 from craftnet.http.negotiation import accepts_gzip, matches
@@ -62,7 +63,7 @@ class HealthBatch(Endpoint):
     methods = ("POST",)
     accepts = frozenset({JSON})
 
-    def __init__(self, monitor: Monitor, now: Callable[[], float]) -> None:
+    def __init__(self, monitor: Monitor, now: Callable[[], Moment]) -> None:
         self._monitor = monitor
         self._now = now
 
@@ -71,8 +72,8 @@ class HealthBatch(Endpoint):
         self.check_media_type(call)
         started = self._now()
         asked = call.decode(HealthBatchRequest).services
-        answer = batch(self._monitor.reports, asked, started)
-        duration = int((self._now() - started) * 1000)
+        answer = batch(self._monitor.reports, asked, started.wall)
+        duration = int((self._now().steady - started.steady) * 1000)
         return json_response(
             answer,
             headers={"Cache-Control": "no-cache", "X-Processing-Time": str(duration)},
@@ -103,12 +104,12 @@ class Ready(Endpoint):
 class Live(Endpoint):
     """`/health/live`: whether this process serves. That it answers is the answer. Never limited, as `Ready`."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
 
     async def respond(self, call: Call) -> Response:
         """Always ok."""
-        return json_response(HealthResponse(status=HealthStatus.OK, timestamp=instant(self._now())))
+        return json_response(HealthResponse(status=HealthStatus.OK, timestamp=instant(self._wall())))
 
 
 def _render(report: HealthResponse) -> Rendition:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import product
 
@@ -52,17 +52,21 @@ class Routes(Resource):
     """Answers every request.
 
     Arguments:
+        wall: the system's clock, Unix seconds.
         forwarding: what proxies say of clients, and of the URL by which they reach this server.
     """
 
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, table: Table, metrics: Metrics, forwarding: Forwarding | None = None) -> None:
+    def __init__(
+        self, table: Table, metrics: Metrics, wall: Callable[[], float], forwarding: Forwarding | None = None
+    ) -> None:
         super().__init__()
         self._forwarding = forwarding or Forwarding()
         self._table = table
         self._metrics = metrics
+        self._wall = wall
 
     def render(self, request: Request) -> int:
         """Start answering; the endpoint is cancelled when the client goes away."""
@@ -94,7 +98,7 @@ class Routes(Resource):
 
     def _refuse(self, refusal: Refusal) -> Response:
         self._metrics.refused(refusal.label)
-        return refused(refusal)
+        return refused(refusal, self._wall())
 
     async def _respond(self, request: Request) -> Response:
         segments, call = _call(request, self._forwarding)

@@ -73,14 +73,14 @@ def site(
         bases,
         {
             "/health": Health(monitor),
-            "/health/batch": HealthBatch(monitor, now),
+            "/health/batch": HealthBatch(monitor, both),
             "/ready": Ready(monitor),
             "/health/ready": Ready(monitor),
-            "/health/live": Live(now),
+            "/health/live": Live(clock.wall),
             "/health/ws": HealthFeedInfo(admission, bases, protocols),
             "/metrics": MetricsText(metrics),
             "/events": Events(admission, ingest, both, body_limit),
-            "/revocations": RevocationList(admission, enforcement, now),
+            "/revocations": RevocationList(admission, enforcement, clock.wall),
             "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
             "/ws/crafting/{session_id}": hint,
             "/ws/queue/{player_id}": hint,
@@ -93,7 +93,7 @@ def site(
         },
     )
     return LimitedSite(
-        Routes(table, metrics, forwarding),
+        Routes(table, metrics, clock.wall, forwarding),
         clock,
         metrics,
         body_limit=body_limit,

@@ -7,9 +7,9 @@ from functools import cache
 
 from twisted.application.service import Service as ApplicationService
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
+from craftnet.clocks import IClock
 from craftnet.interfaces import IWatcher
 from craftnet.messages import Service
 from craftnet.observe.health import News, Reports, message, news
@@ -25,7 +25,7 @@ class HealthFeed(ApplicationService):
         interval: seconds between regular updates.
     """
 
-    def __init__(self, monitor: Monitor, clock: IReactorTime, metrics: Metrics, *, interval: float = 30.0) -> None:
+    def __init__(self, monitor: Monitor, clock: IClock, metrics: Metrics, *, interval: float = 30.0) -> None:
         self._monitor = monitor
         self._clock = clock
         self._metrics = metrics
@@ -83,4 +83,4 @@ class HealthFeed(ApplicationService):
                     watcher.deliver(told)
 
     def _update(self, kind: News, service: Service) -> Update:
-        return health_update(message(kind, self._monitor.reports[service], self._clock.seconds()))
+        return health_update(message(kind, self._monitor.reports[service], self._clock.wall()))

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 from twisted.application.service import Service as ApplicationService
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from craftnet.clocks import IClock
 from craftnet.errors import CraftnetError
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service
 from craftnet.observe.health import Reports, Unready, as_check, own_report, starting, unconfigured, unreachable, unready
@@ -46,7 +46,7 @@ class Monitor(ApplicationService):
         self,
         checks: Mapping[str, AsyncCheck],
         probes: Mapping[Service, AsyncProbe],
-        clock: IReactorTime,
+        clock: IClock,
         *,
         version: str,
         interval: float = 10.0,
@@ -65,7 +65,7 @@ class Monitor(ApplicationService):
         self._round: Deferred[None] | None = None
         self._checked = False
         self.draining = False
-        self.reports: Reports = {service: starting(service, self._started) for service in Service}
+        self.reports: Reports = {service: starting(service, clock.wall()) for service in Service}
 
     def subscribe(self, listener: Listener) -> None:
         """Call `listener` with the reports before and after every round."""
@@ -103,8 +103,8 @@ class Monitor(ApplicationService):
             checks[service.value] = as_check(report, duration)
         if not self.running:
             return  # what was given up says nothing about anybody's health.
-        now = self._clock.seconds()
-        after[Service.CRAFTING_NETWORK] = own_report(checks, version=self._version, uptime=now - self._started, now=now)
+        uptime, now = self._clock.seconds() - self._started, self._clock.wall()
+        after[Service.CRAFTING_NETWORK] = own_report(checks, version=self._version, uptime=uptime, now=now)
         before, self.reports, self._checked = self.reports, after, True
         for listener in self._listeners:
             listener(before, after)
@@ -119,11 +119,11 @@ class Monitor(ApplicationService):
     async def _probe(self, service: Service) -> tuple[HealthResponse, int | None]:
         probe = self._probes.get(service)
         if probe is None:
-            return unconfigured(service, self._clock.seconds()), None
+            return unconfigured(service, self._clock.wall()), None
         try:
             return await self._timed(probe)
         except Exception as error:
-            return unreachable(service, _problem(error), self._clock.seconds()), None
+            return unreachable(service, _problem(error), self._clock.wall()), None
 
     async def _timed(self, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> tuple[Answer, int]:
         """The answer, and how long it took, in milliseconds."""

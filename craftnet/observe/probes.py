@@ -11,8 +11,8 @@ from typing import Any
 
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 
+from craftnet.clocks import IClock
 from craftnet.errors import Unavailable
 from craftnet.fetch import fetch
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service
@@ -83,7 +83,7 @@ class HttpProbe:
         url: where it tells.
     """
 
-    def __init__(self, service: Service, url: str, client: HTTPClient, clock: IReactorTime) -> None:
+    def __init__(self, service: Service, url: str, client: HTTPClient, clock: IClock) -> None:
         self._service = service
         self._url = url
         self._client = client
@@ -97,4 +97,4 @@ class HttpProbe:
             Exception: what `treq` raises when there is no answer.
         """
         answer = await fetch(self._client, self._url, LONGEST_REPORT, {"Accept": "application/json"})
-        return answered(self._service, answer.code, answer.body, self._clock.seconds())
+        return answered(self._service, answer.code, answer.body, self._clock.wall())

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactor
 from zope.interface import implementer
 
 from craftnet.access.principal import Principal
@@ -37,6 +38,14 @@ class SteppedClock(Clock):
     def step(self, seconds: float) -> None:
         """Set the wall clock forward, or, by a negative number of seconds, back."""
         self._ahead += seconds
+
+
+class SteppedReactor(MemoryReactor, SteppedClock):
+    """A reactor in memory with such a clock."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        MemoryReactor.__init__(self)
+        SteppedClock.__init__(self, now)
 
 
 @implementer(IWatcher)

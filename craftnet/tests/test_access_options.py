@@ -6,12 +6,12 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.development import SECRET_VARIABLE, mint
 from craftnet.access.options import Access, access_from_option
 from craftnet.errors import ConfigurationError, Unauthorized
+from craftnet.tests.fakes import SteppedReactor
 from craftnet.tests.samples import NOW, PLAYER
 from craftnet.tests.signing import claims, ec_key, jwk, jwks, private_pem, public_pem, rsa_key, sign
 
@@ -22,8 +22,7 @@ class OptionTestCase(SynchronousTestCase):
     """Has a reactor at `NOW` and a folder with key files."""
 
     def setUp(self) -> None:
-        self.reactor = MemoryReactorClock()
-        self.reactor.advance(NOW)
+        self.reactor = SteppedReactor(NOW)
         folder = Path(self.mktemp())
         folder.mkdir()
         self.pem, self.jwks, self.broken = folder / "key.pem", folder / "keys.json", folder / "broken"
@@ -200,4 +199,4 @@ class MistakeTests(OptionTestCase):
     )
     def test_any_text(self, text: str) -> None:
         """Nothing but ConfigurationError comes of it."""
-        self.assertRaises(ConfigurationError, access_from_option, text, {}, MemoryReactorClock())
+        self.assertRaises(ConfigurationError, access_from_option, text, {}, SteppedReactor())

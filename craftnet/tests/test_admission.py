@@ -182,7 +182,7 @@ class ScriptedRequest:
 
     def limit(self) -> None:
         """As it says."""
-        self._step("limit", TooManyRequests("Too many.", retry_after=1, limit=1, reset=""))
+        self._step("limit", TooManyRequests("Too many.", retry_after=1, limit=1))
 
     def token(self) -> str:
         """As it says."""

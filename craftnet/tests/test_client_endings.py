@@ -55,7 +55,7 @@ class ClosedTests(SynchronousTestCase):
             Unauthorized("?"),
             Forbidden("?"),
             NotFound("?"),
-            TooManyRequests("?", retry_after=7, limit=1, reset=""),
+            TooManyRequests("?", retry_after=7, limit=1),
             Unavailable("?", retry_after=3),
         ):
             told = of_refusal(error)

@@ -18,6 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from craftnet.clocks import IClock, Moment, moment, steady
+from craftnet.errors import TooManyRequests, Unavailable
+from craftnet.http.exchange import refused
+from craftnet.messages import instant
 from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW
 
@@ -179,3 +182,11 @@ class OccurredTests(SynchronousTestCase):
         self.assertIsNone(Moment.agreed(NOW).occurred(NOW + 5.1, self.TOLERANCE))
         self.assertIsNone(Moment(NOW, NOW - HOUR).occurred(NOW + 5.1, self.TOLERANCE))
         self.assertEqual(Moment(NOW, NOW - HOUR).occurred(NOW + 4.9, self.TOLERANCE), NOW + 4.9)
+
+
+class RefusalTests(SynchronousTestCase):
+    def test_the_end_of_a_limit_is_a_date(self) -> None:
+        refusal = TooManyRequests("Slowly.", retry_after=7, limit=5)
+        headers = refused(refusal, NOW).fields
+        self.assertEqual((headers["Retry-After"], headers["X-RateLimit-Reset"]), ("7", instant(NOW + 7)))
+        self.assertNotIn("X-RateLimit-Reset", refused(Unavailable("Later."), NOW).fields)

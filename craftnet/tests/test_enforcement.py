@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
@@ -13,11 +14,12 @@ from craftnet.access.enforcement import Enforcement
 from craftnet.access.principal import Principal
 from craftnet.access.revocation import Revocations
 from craftnet.access.revoked import Revocation
+from craftnet.clocks import moment
 from craftnet.errors import TooManyRequests, Unavailable
 from craftnet.interfaces import IRevocationListener
 from craftnet.tests.fake_cluster import FakeCluster, FakeNode
 from craftnet.tests.fakes import SteppedClock
-from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER
+from craftnet.tests.samples import AT, NOW, OTHER_PLAYER, PLAYER
 
 TOKEN = Revocation("t-1", None, NOW, NOW + 1000)
 THEIRS = Principal(PLAYER, frozenset(), NOW + 1000, "t-1", NOW)
@@ -52,7 +54,7 @@ class EnforcementTests(SynchronousTestCase):
 
     def enforcer(self, revocations: Revocations, node: FakeNode, *transports: Transport) -> Enforcement:
         enforcers = [transport.enforce for transport in transports]
-        return Enforcement(revocations, enforcers, self.clock.seconds, node.revocations, patience=5.0)
+        return Enforcement(revocations, enforcers, partial(moment, self.clock), node.revocations, patience=5.0)
 
     def revoke(self, revocation: Revocation) -> Deferred[int]:
         return Deferred.fromCoroutine(self.enforcement.revoke(revocation))
@@ -67,7 +69,7 @@ class EnforcementTests(SynchronousTestCase):
             self.assertEqual(transport.open, [OTHERS])
 
     def test_without_others(self) -> None:
-        alone = Enforcement(Revocations(), [self.sockets.enforce], lambda: NOW)
+        alone = Enforcement(Revocations(), [self.sockets.enforce], lambda: AT)
         self.assertEqual(self.successResultOf(Deferred.fromCoroutine(alone.revoke(TOKEN))), 1)
         self.assertEqual(self.elsewhere.open, [THEIRS, OTHERS])
 

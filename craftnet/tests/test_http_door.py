@@ -47,7 +47,7 @@ class DoorTestCase(SynchronousTestCase):
         self.metrics = Metrics()
         self.slow = Slow()
         table = Table(BasePaths(), {"/": Echo(), "/echo": Echo(), "/slow": self.slow})
-        routes = Routes(table, self.metrics)
+        routes = Routes(table, self.metrics, self.clock.wall)
         site = LimitedSite(routes, self.clock, self.metrics, body_limit=1000, idle=60.0, anonymous_limit=self.anonymous)
         self.house = House(site, self.clock, self.metrics)
         self.wire = self.house.wire()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import ClassVar
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from craftnet.access.networks import Networks
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.access.revocation import Revocations
 from craftnet.claims import Seen
+from craftnet.clocks import moment
 from craftnet.errors import Unauthorized, Unavailable
 from craftnet.events import VERSION
 from craftnet.http.site import site
@@ -150,7 +152,7 @@ class SiteTestCase(SynchronousTestCase):
             admission=Admission(self.authority, self.sources.sessions, self.sources.queues),
             sources=self.sources,
             ingest=ingest,
-            enforcement=Enforcement(Revocations(), [self.enforce], self.clock.seconds),
+            enforcement=Enforcement(Revocations(), [self.enforce], partial(moment, self.clock)),
             gateway=self.gateway if self.udp else None,
             monitor=self.monitor,
             metrics=self.metrics,

@@ -106,12 +106,6 @@ class FileTests(SynchronousTestCase):
         self.clock.advance(FILE_INTERVAL)
         self.assertTrue(self.knows(source, "new"))
 
-    def test_clock_set_back(self) -> None:
-        source = self.source()
-        self.write(BOTH)
-        self.clock.rightNow -= 3600
-        self.assertTrue(self.knows(source, "new"))
-
     def test_no_start_without_keys(self) -> None:
         self.assertRaises(ConfigurationError, JwksFile, self.path, self.clock)
         self.assertRaises(ConfigurationError, self.source, b"{}")

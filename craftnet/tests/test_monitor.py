@@ -87,6 +87,15 @@ class MonitorTests(SynchronousTestCase):
         self.assertEqual(monitor.reports[OWN].uptime, 10)
         self.assertEqual(monitor.reports[OWN].timestamp, instant(NOW + 10))
 
+    def test_a_clock_that_is_set_dates_reports_and_delays_nothing(self) -> None:
+        monitor = self.monitor({"sessions": fine})
+        for number, step in enumerate((-3600.0, 7200.0), 2):
+            self.clock.step(step)
+            self.clock.advance(10)
+            self.assertEqual(len(self.rounds), number)
+            self.assertEqual(monitor.reports[OWN].uptime, 10 * (number - 1))
+            self.assertEqual({report.timestamp for report in monitor.reports.values()}, {instant(self.clock.wall())})
+
     def test_failing_check(self) -> None:
         check = failing(Unavailable("Redis is gone."))
         monitor = self.monitor({"sessions": check, "queues": fine})

@@ -46,7 +46,7 @@ TAUGHT = "HTTP/1.1 101 Switching Protocols"
 class CodeTests(SynchronousTestCase):
     """`of_refusal`"""
 
-    LIMITED = TooManyRequests("Slowly.", retry_after=7, limit=1, reset="")
+    LIMITED = TooManyRequests("Slowly.", retry_after=7, limit=1)
 
     def test_each_has_a_code_of_its_own(self) -> None:
         told = [

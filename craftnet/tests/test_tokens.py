@@ -195,6 +195,22 @@ class ClaimTests(AuthorityTestCase):
         self.clock.advance(1)
         self.refused(token, "expired")
 
+    def test_a_token_is_checked_by_the_clock_as_it_is_set(self) -> None:
+        """Which was an hour fast when the process started, or an hour slow, and was set right."""
+        for step in (-3600.0, 3600.0):
+            self.clock.step(step)
+            now = self.clock.wall()
+            self.refused(self.say(iat=now, exp=now), "expired")
+            self.refused(self.say(iat=now + LEEWAY + 1, exp=now + 60), "not valid yet")
+            self.assertEqual(self.accepted(self.say(iat=now, exp=now + 60)).expires, self.clock.seconds() + 60)
+
+    def test_how_long_a_token_holds_is_settled_when_it_is_checked(self) -> None:
+        """The clock is set later: who was let in for a minute stays for a minute."""
+        accepted = self.accepted(self.say())
+        for step in (-3600.0, 7200.0):
+            self.clock.step(step)
+            self.assertEqual(accepted.expires - self.clock.seconds(), 60)
+
     def test_missing_expiry(self) -> None:
         self.refused(self.say(exp=None), "exp")
 

@@ -73,7 +73,7 @@ class LobbyTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock, self.metrics, self.slow = SteppedClock(), Metrics(), Slow()
-        routes = Routes(Table(BasePaths(), {"/slow": self.slow}), self.metrics)
+        routes = Routes(Table(BasePaths(), {"/slow": self.slow}), self.metrics, self.clock.wall)
         site = LimitedSite(routes, self.clock, self.metrics, body_limit=1000, idle=60.0)
         self.house = House(site, self.clock, self.metrics, Limits(half_open=3, half_open_per_address=2))
 

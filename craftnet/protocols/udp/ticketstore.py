@@ -12,7 +12,6 @@ from uuid import UUID
 
 from craftnet.access.principal import Principal
 from craftnet.errors import TooManyRequests
-from craftnet.messages import instant
 from craftnet.protocols.deadlines import Deadlines
 from craftnet.protocols.udp.agreement import Agreement
 from craftnet.protocols.udp.grants import INDEXES, MOST, Grant
@@ -187,7 +186,7 @@ class TicketStore:
                 self._deadlines.set(connection_id, ticket.lapses)
 
     def _full(self, message: str, limit: int, now: float) -> TooManyRequests:
-        return TooManyRequests(message, retry_after=round(IDLE), limit=limit, reset=instant(now + IDLE))
+        return TooManyRequests(message, retry_after=round(IDLE), limit=limit)
 
     def _new_token(self) -> SessionToken:
         while True:

@@ -22,6 +22,7 @@ from craftnet.access.limits import BURST
 from craftnet.access.networks import host
 from craftnet.access.occupancy import Place
 from craftnet.access.principal import Principal
+from craftnet.clocks import moment
 from craftnet.closecodes import CloseCode, of_refusal
 from craftnet.errors import BadRequest, NotFound, Refusal, Unavailable
 from craftnet.http.exchange import final_octets, refused
@@ -152,7 +153,8 @@ class FeedProtocol(SlimProtocol):
             return
         refusal = self._refusal or BadRequest("The WebSocket handshake is malformed.")
         self.factory.metrics.refused(refusal.label)
-        self._linger(final_octets(refused(refusal), self.factory.clock.seconds()))
+        now = self.factory.clock.wall()
+        self._linger(final_octets(refused(refusal, now), now))
 
     # The feed
 
@@ -309,11 +311,11 @@ class FeedProtocol(SlimProtocol):
             principal = await self.factory.subscriptions.renew(token, self.principal)
         finally:
             self._renewing = False
-        now = self.factory.clock.seconds()
+        now = moment(self.factory.clock)
         if self._subscription is not None:
             self.principal = principal
             self.factory.open.renewed(self)
-            self._answer(TokenAccepted(instant(now), int(principal.expires - now)))
+            self._answer(TokenAccepted(instant(now.wall), int(principal.expires - now.steady)))
 
     def _not_renewed(self, failure: Failure) -> None:
         refusal = failure.value
@@ -321,7 +323,7 @@ class FeedProtocol(SlimProtocol):
             log.failure("a token could not be looked at", failure)
             refusal = Refusal("The server failed to answer.")
         self.factory.metrics.refused(refusal.label)
-        self._answer(TokenRefused(instant(self.factory.clock.seconds()), refusal.status, refusal.message))
+        self._answer(TokenRefused(instant(self.factory.clock.wall()), refusal.status, refusal.message))
 
     def _answer(self, answer: Answer) -> None:
         if self._subscription is not None and not self._paused:

@@ -10,11 +10,12 @@ from typing import TypeVar
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 
 from craftnet.access.gate import Gate
 from craftnet.access.principal import Principal
+from craftnet.clocks import IClock
 from craftnet.closecodes import CloseCode, retry_reason
 from craftnet.errors import Unavailable
 from craftnet.observe.metrics import Metrics
@@ -59,7 +60,7 @@ class FeedFactory(WebSocketServerFactory):
         self,
         subscriptions: Subscriptions,
         metrics: Metrics,
-        reactor: IReactorTime,
+        reactor: IClock,
         gate: Gate,
         *,
         bases: BasePaths | None = None,

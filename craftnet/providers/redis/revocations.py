@@ -21,7 +21,6 @@ from zope.interface import implementer
 from craftnet.access.revoked import Revocation
 from craftnet.errors import TooManyRequests, Unavailable
 from craftnet.interfaces import IRevocationListener, ISharedRevocations
-from craftnet.messages import instant
 from craftnet.providers.redis import clusterscripts as scripts
 from craftnet.providers.redis.follower import BLOCK
 from craftnet.providers.redis.keys import Keys
@@ -127,7 +126,6 @@ class RedisRevocations(Service):
                 "The list of revocations is full.",
                 retry_after=RETRY_AFTER,
                 limit=self._capacity,
-                reset=instant(now + RETRY_AFTER),
             )
 
     async def _load_awaited(self) -> None:

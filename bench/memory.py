@@ -70,7 +70,7 @@ def start(connections: int, tls: Path | None, udp: bool) -> tuple[subprocess.Pop
         *("--http", http, "--udp", "127.0.0.1:0" if udp else "off", "--max-connections", str(connections + 1000)),
         *("--udp-heartbeat", str(round(HEARTBEAT * 1000)), "--udp-full-sync", "600"),
         # All sessions are of one player here.
-        *("--refresh", "600", "--max-per-player", "0"),
+        *("--refresh", "600", "--max-per-player", "0", "--connect-rate-per-player", "0"),
     ]
     environment = {**os.environ, SECRET_VARIABLE: SECRET}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)

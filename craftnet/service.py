@@ -284,6 +284,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         clock=reactor,
         bases=bases,
         forwarding=forwarding,
+        limits=settings.limits,
         protocols=SUPPORTED,
         tolerance=tolerance,
         showcase=backend if IShowcase.providedBy(backend) else None,

@@ -81,6 +81,14 @@ class Options(UsageOptions):
          _number(int, 0, 1_000_000)],
         ["handshake-rate", None, DEFAULTS.limits.handshakes, f"WebSocket handshakes a second from one address; "
          f"{BURST:g} seconds' worth may come at once", _number(float, 0, 1e6)],
+        ["health-rate", None, DEFAULTS.limits.health, "Requests a second from one address to GET /health and GET "
+         f"/health/ws; here and for the next three, {BURST:g} seconds' worth may come at once, and further ones are "
+         "refused with 429", _number(float, 0, 1e6)],
+        ["health-batch-rate", None, DEFAULTS.limits.health_batches, "The same to POST /health/batch",
+         _number(float, 0, 1e6)],
+        ["connect-rate", None, DEFAULTS.limits.connects, "The same to …/connect", _number(float, 0, 1e6)],
+        ["connect-rate-per-player", None, DEFAULTS.limits.connects_per_player, "The same to …/connect for one player's "
+         "sessions, from all addresses", _number(float, 0, 1e6)],
         ["handshake-timeout", None, DEFAULTS.limits.patience, "Seconds for a request's head to arrive, and a WebSocket "
          "handshake's answer to be found", _number(float, 0.1, 600)],
         ["message-rate", None, DEFAULTS.limits.messages, "Messages and pings a second from one WebSocket client. "
@@ -95,7 +103,7 @@ class Options(UsageOptions):
          "that are told why by a close code at once; further ones get the HTTP status, which pages cannot see",
          _number(int, 0, 1_000_000)],
         ["unlimited-from", None, "127.0.0.0/8,::1", "Networks that no limit per address holds for, such as those of "
-         "load tests"],
+         "monitoring and of load tests"],
         ["trusted-proxy", None, None, "Networks of proxies whose X-Forwarded-For, -Proto and -Host are believed, such "
          "as 10.0.0.0/8; unix for those on a UNIX socket. Without it all clients of a proxy count as one address"],
         ["ping-interval", None, DEFAULTS.ping_interval, "Seconds between WebSocket pings", _number(int, 1, 3600)],
@@ -205,6 +213,10 @@ class Options(UsageOptions):
             per_session=int(self["max-per-session"]),
             per_address=int(self["max-per-address"]),
             handshakes=float(self["handshake-rate"]),
+            health=float(self["health-rate"]),
+            health_batches=float(self["health-batch-rate"]),
+            connects=float(self["connect-rate"]),
+            connects_per_player=float(self["connect-rate-per-player"]),
             messages=float(self["message-rate"]),
             message_size=int(self["max-message"]),
             half_open=int(self["max-half-open"]),

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 from enum import Enum
+from math import ceil
 from typing import Generic, TypeVar
+
+from craftnet.access.limits import BURST
+from craftnet.access.networks import NOWHERE, Networks, source
+from craftnet.errors import TooManyRequests
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -79,3 +84,44 @@ class Buckets(Generic[Key]):
         else:
             self._buckets.move_to_end(key)
         return bucket.take(self._rate, self.burst, now)
+
+
+class RateLimit(Generic[Key]):
+    """How often something may be asked for with the same key; `BURST` seconds' worth may come at once.
+
+    Arguments:
+        rate: of each key, per second; 0: there is no limit.
+        message: what a refusal says.
+    """
+
+    def __init__(self, rate: float, message: str) -> None:
+        self._rate = rate
+        self._message = message
+        self._buckets: Buckets[Key] = Buckets(rate, max(1.0, rate * BURST))
+
+    def check(self, key: Key, now: float) -> None:
+        """Count a request.
+
+        Raises:
+            TooManyRequests: it came too early.
+        """
+        wait = self._buckets.take(key, now) if self._rate else 0.0
+        if wait:
+            raise TooManyRequests(self._message, retry_after=ceil(wait), limit=int(self._buckets.burst))
+
+
+class AddressLimit:
+    """A `RateLimit` of addresses.
+
+    Arguments:
+        unlimited: the addresses that it does not hold for.
+    """
+
+    def __init__(self, rate: float, message: str, unlimited: Networks = NOWHERE) -> None:
+        self._limit: RateLimit[str] = RateLimit(rate, message)
+        self._unlimited = unlimited
+
+    def check(self, address: str, now: float) -> None:
+        """As `RateLimit.check`. Of IPv6, all addresses of a network count as one: `craftnet.access.networks.source`."""
+        if address not in self._unlimited:
+            self._limit.check(source(address), now)

@@ -7,16 +7,15 @@ and asking the other nodes how many connections the player has takes longest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
 from uuid import UUID
 
-from craftnet.access.buckets import Buckets
+from craftnet.access.buckets import AddressLimit
 from craftnet.access.forwarding import Forwarding
-from craftnet.access.limits import BURST, Limits
+from craftnet.access.limits import Limits
 from craftnet.access.networks import source
 from craftnet.access.occupancy import TOO_MANY, Occupancy, Place, full
 from craftnet.access.origins import Origins
-from craftnet.errors import Forbidden, TooManyRequests
+from craftnet.errors import Forbidden
 from craftnet.interfaces import ISharedPlaces
 
 
@@ -42,7 +41,8 @@ class Gate:
         self._forwarding = forwarding or Forwarding()
         self._shared = shared
         self._occupancy = Occupancy(limits)
-        self._handshakes: Buckets[str] = Buckets(limits.handshakes, max(1.0, limits.handshakes * BURST))
+        message = "There are too many WebSocket handshakes from this address."
+        self._handshakes = AddressLimit(limits.handshakes, message, limits.unlimited)
 
     def enter(self, peer: str, headers: Mapping[str, str], now: float) -> Place:
         """Let a handshake in.
@@ -60,10 +60,8 @@ class Gate:
         """
         self._check_page(peer, headers)
         address = self._forwarding.client(peer, headers.get)
-        counted = None if address in self.limits.unlimited else source(address)
-        if counted is not None and self.limits.handshakes:
-            self._check_rate(counted, now)
-        return self._occupancy.enter(counted, now)
+        self._handshakes.check(address, now)
+        return self._occupancy.enter(None if address in self.limits.unlimited else source(address), now)
 
     async def settle(self, place: Place, player_id: UUID | None, session_id: UUID | None, now: float) -> None:
         """Say whose place it is, and which session is watched from it. Called once.
@@ -97,12 +95,3 @@ class Gate:
         # Whether the page came by TLS counts for nothing: a proxy that is not trusted may have ended it.
         server = self._forwarding.server(peer, headers.get, secure=False)
         self._origins.check(headers.get("origin"), server.authority)
-
-    def _check_rate(self, address: str, now: float) -> None:
-        wait = self._handshakes.take(address, now)
-        if wait:
-            raise TooManyRequests(
-                "There are too many WebSocket handshakes from this address.",
-                retry_after=ceil(wait),
-                limit=int(self._handshakes.burst),
-            )

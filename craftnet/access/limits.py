@@ -17,6 +17,10 @@ class Limits(Struct, frozen=True, kw_only=True):
         connections: WebSockets in all.
         per_player, per_session, per_address: WebSockets of one player, to one crafting session, from one address.
         handshakes: WebSocket handshakes a second from one address.
+        health: requests a second from one address to GET /health and GET /health/ws.
+        health_batches: requests a second from one address to POST /health/batch.
+        connects: requests a second from one address to …/connect.
+        connects_per_player: the same about one player's sessions, from wherever.
         messages: frames a second from one client, pings included.
         message_size: octets of one message from a client.
         half_open: connections that have not sent a whole request yet.
@@ -31,6 +35,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     per_session: int = 100
     per_address: int = 1_000
     handshakes: float = 50.0
+    health: float = 20.0
+    health_batches: float = 5.0
+    connects: float = 10.0
+    connects_per_player: float = 2.0
     messages: float = 5.0
     message_size: int = 16_384
     half_open: int = 2_000

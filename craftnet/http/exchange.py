@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -33,6 +33,9 @@ EVERYWHERE = {"Server": "craftnet", "X-Content-Type-Options": "nosniff"}
 
 # Python before 3.13 has the names of RFC 7231.
 _RENAMED = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+
+AddressCheck = Callable[[str], None]
+"""Counts a request from an address; raises TooManyRequests."""
 
 Body = TypeVar("Body", bound=Struct)
 
@@ -138,24 +141,43 @@ class Endpoint(ABC):
         methods: the methods it answers, HEAD and OPTIONS aside.
         accepts: the media types its bodies may have; empty when it takes none.
         decodes: the content codings its bodies may have, besides none.
+        limit: how often one address may ask; None: there is no limit.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("GET",)
     accepts: ClassVar[frozenset[str]] = frozenset()
     decodes: ClassVar[frozenset[str]] = frozenset()
+    limit: AddressCheck | None = None
 
     @property
     def allowed(self) -> tuple[str, ...]:
         """The methods it answers, all of them."""
         return (*self.methods, *(("HEAD",) if "GET" in self.methods else ()), "OPTIONS")
 
+    async def answer(self, call: Call) -> Response:
+        """Answer a request whose method is allowed.
+
+        Raises:
+            Refusal: it is refused: first for the rate of its address, then for its media type.
+        """
+        self.check_rate(call)
+        self.check_media_type(call)
+        return await self.respond(call)
+
     @abstractmethod
     async def respond(self, call: Call) -> Response:
-        """Answer a request whose method is allowed.
+        """Answer a request that came through the checks of `answer`.
 
         Raises:
             Refusal: it is refused.
         """
+
+    def check_rate(self, call: Call) -> None:
+        """Raises:
+        TooManyRequests: the client asks too often.
+        """
+        if self.limit is not None:
+            self.limit(call.address)
 
     def check_media_type(self, call: Call) -> None:
         """Raises:
@@ -177,11 +199,16 @@ class Endpoint(ABC):
 class GuardedEndpoint(Endpoint, Generic[Asked]):
     """One that needs a token."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, limit: AddressCheck | None = None) -> None:
         self._admission = admission
+        self.limit = limit
+
+    async def answer(self, call: Call) -> Response:
+        """Answer, or refuse in the order of `Admission.judge`, which has the checks of every other endpoint, too."""
+        return await self.respond(call)
 
     async def respond(self, call: Call) -> Response:
-        """Answer, or refuse in the order of `Admission.judge`."""
+        """As `answer`."""
         return await self._admission.judge(_GuardedCall(self, call))
 
     @abstractmethod
@@ -209,7 +236,8 @@ class _GuardedCall(Generic[Asked]):
         self._call = call
 
     def limit(self) -> None:
-        """No limit."""
+        """The rate of the address."""
+        self._endpoint.check_rate(self._call)
 
     def token(self) -> str | None:
         """That of the Authorization header."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from craftnet.access.admission import Admission, administer, observe
 from craftnet.access.principal import Principal
 from craftnet.errors import NotFound, UpgradeRequired
-from craftnet.http.exchange import Call, GuardedEndpoint, Response, json_response
+from craftnet.http.exchange import AddressCheck, Call, GuardedEndpoint, Response, json_response
 from craftnet.interfaces import IShowcase
 from craftnet.messages import HealthWebSocketInfo, PlayerSessions
 from craftnet.targets import BasePaths, CraftingTarget, QueueTarget, Target, find_feed
@@ -42,8 +42,10 @@ class HealthFeedInfo(GuardedEndpoint[Target]):
         protocols: the WebSocket subprotocols that are spoken.
     """
 
-    def __init__(self, admission: Admission, bases: BasePaths, protocols: tuple[str, ...]) -> None:
-        super().__init__(admission)
+    def __init__(
+        self, admission: Admission, bases: BasePaths, protocols: tuple[str, ...], limit: AddressCheck | None = None
+    ) -> None:
+        super().__init__(admission, limit)
         self._bases = bases
         self._protocols = list(protocols)
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from craftnet.clocks import Moment
 from craftnet.errors import Unavailable
-from craftnet.http.exchange import JSON, Call, Endpoint, Response, json_response
+from craftnet.http.exchange import JSON, AddressCheck, Call, Endpoint, Response, json_response
 from craftnet.http.negotiation import accepts_gzip, matches
 from craftnet.messages import (
     HealthBatchRequest,
@@ -40,8 +40,9 @@ class Rendition(Struct, frozen=True):
 class Health(Endpoint):
     """`/health`: rendered once per report."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, limit: AddressCheck | None = None) -> None:
         self._monitor = monitor
+        self.limit = limit
         self._rendition: Rendition | None = None
 
     async def respond(self, call: Call) -> Response:
@@ -63,13 +64,13 @@ class HealthBatch(Endpoint):
     methods = ("POST",)
     accepts = frozenset({JSON})
 
-    def __init__(self, monitor: Monitor, now: Callable[[], Moment]) -> None:
+    def __init__(self, monitor: Monitor, now: Callable[[], Moment], limit: AddressCheck | None = None) -> None:
         self._monitor = monitor
+        self.limit = limit
         self._now = now
 
     async def respond(self, call: Call) -> Response:
         """The newest report of each service asked for, and the worst of their statuses."""
-        self.check_media_type(call)
         started = self._now()
         asked = call.decode(HealthBatchRequest).services
         answer = batch(self._monitor.reports, asked, started.wall)

@@ -107,7 +107,7 @@ class Routes(Resource):
             return Response(204, headers={"Allow": ", ".join(endpoint.allowed)})
         if call.method not in endpoint.allowed:
             raise MethodNotAllowed(endpoint.allowed)
-        return await endpoint.respond(replace(call, parameters=parameters))
+        return await endpoint.answer(replace(call, parameters=parameters))
 
 
 def _call(request: Request, forwarding: Forwarding) -> tuple[tuple[str, ...], Call]:

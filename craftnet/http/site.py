@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from uuid import UUID
 
 from craftnet.access.admission import Admission
+from craftnet.access.buckets import AddressLimit, RateLimit
 from craftnet.access.enforcement import Enforcement
 from craftnet.access.forwarding import Forwarding
+from craftnet.access.limits import Limits
 from craftnet.clocks import IClock, moment
 from craftnet.http.channel import LimitedSite
 from craftnet.http.dictionaries import Dictionaries
+from craftnet.http.exchange import AddressCheck
 from craftnet.http.feeds import FeedHint, HealthFeedInfo, SessionsUnderWay
 from craftnet.http.health import Health, HealthBatch, Live, Ready
 from craftnet.http.ingest import Events
@@ -47,6 +51,7 @@ def site(
     clock: IClock,
     protocols: tuple[str, ...],
     tolerance: Tolerance,
+    limits: Limits | None = None,
     bases: BasePaths | None = None,
     forwarding: Forwarding | None = None,
     showcase: IShowcase | None = None,
@@ -61,23 +66,33 @@ def site(
         gateway: the UDP server; None when it is switched off.
         protocols: the WebSocket subprotocols that are spoken.
         tolerance: how far a player's claim may be off and agree.
+        limits: how often what may be asked for.
         bases: what may stand in front of every route.
         forwarding: as for `Routes`.
         showcase: what lists the sessions of a player; None where the back end does not.
         body_limit, idle, hsts: as for `LimitedSite`.
     """
     now, both = clock.seconds, partial(moment, clock)
-    bases = bases or BasePaths()
+    bases, limits = bases or BasePaths(), limits or Limits()
     hint = FeedHint(admission, bases)
+
+    def limit(rate: float, what: str) -> AddressCheck:
+        checked = AddressLimit(rate, f"There are too many {what} from this address.", limits.unlimited)
+        return lambda address: checked.check(address, now())
+
+    health = limit(limits.health, "health requests")
+    players: RateLimit[UUID] = RateLimit(
+        limits.connects_per_player, "There are too many requests for UDP connections of this player."
+    )
     table = Table(
         bases,
         {
-            "/health": Health(monitor),
-            "/health/batch": HealthBatch(monitor, both),
+            "/health": Health(monitor, health),
+            "/health/batch": HealthBatch(monitor, both, limit(limits.health_batches, "batches of health requests")),
             "/ready": Ready(monitor),
             "/health/ready": Ready(monitor),
             "/health/live": Live(clock.wall),
-            "/health/ws": HealthFeedInfo(admission, bases, protocols),
+            "/health/ws": HealthFeedInfo(admission, bases, protocols, health),
             "/metrics": MetricsText(metrics),
             "/events": Events(admission, ingest, both, body_limit),
             "/revocations": RevocationList(admission, enforcement, clock.wall),
@@ -85,7 +100,9 @@ def site(
             "/ws/crafting/{session_id}": hint,
             "/ws/queue/{player_id}": hint,
             "/ws/dictionaries/{id}": Dictionaries(),
-            "/udp/sessions/{session_id}/connect": UdpConnect(admission, sources, gateway, now),
+            "/udp/sessions/{session_id}/connect": UdpConnect(
+                admission, sources, gateway, now, players, limit(limits.connects, "requests for UDP connections")
+            ),
             "/udp/sessions/{session_id}/progress": PostedProgress(
                 admission, sources, ingest, gateway, metrics, both, tolerance
             ),

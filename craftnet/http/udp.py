@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from craftnet.access.admission import Admission
+from craftnet.access.buckets import RateLimit
 from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
 from craftnet.claims import (
@@ -25,7 +26,7 @@ from craftnet.claims import (
 from craftnet.clocks import Moment
 from craftnet.errors import BadDatagram, BadRequest, NotFound, Unavailable
 from craftnet.events import Event, Verdict, summary
-from craftnet.http.exchange import JSON, OCTETS, Call, GuardedEndpoint, Response, json_response
+from craftnet.http.exchange import JSON, OCTETS, AddressCheck, Call, GuardedEndpoint, Response, json_response
 from craftnet.ingest import Ingest
 from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Tolerance
@@ -74,16 +75,24 @@ class UdpConnect(GuardedEndpoint[Connecting]):
 
     Arguments:
         gateway: None when UDP is switched off.
+        players: how often one player may connect.
     """
 
     methods = ("POST",)
     accepts = frozenset({JSON})
 
     def __init__(
-        self, admission: Admission, sources: Sources, gateway: Gateway | None, now: Callable[[], float]
+        self,
+        admission: Admission,
+        sources: Sources,
+        gateway: Gateway | None,
+        now: Callable[[], float],
+        players: RateLimit[UUID],
+        limit: AddressCheck | None = None,
     ) -> None:
-        super().__init__(admission)
+        super().__init__(admission, limit)
         self._sources = sources
+        self._players = players
         self._gateway = gateway
         self._now = now
 
@@ -99,6 +108,7 @@ class UdpConnect(GuardedEndpoint[Connecting]):
             raise Unavailable("UDP is switched off on this server.", retry_after=3600)
         self._sources.check_hearing()
         now = self._now()
+        self._players.check(owner, now)
         return json_response(
             self._gateway.connect(session_id, owner, request, principal.expires, now, call.server, principal)
         )

@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.access.buckets import Bucket, Buckets, Verdict
+from craftnet.access.buckets import AddressLimit, Bucket, Buckets, RateLimit, Verdict
+from craftnet.access.networks import Networks
+from craftnet.errors import TooManyRequests
+from craftnet.tests.samples import NOW
 
 
 class BucketTests(SynchronousTestCase):
@@ -44,6 +47,39 @@ class BucketTests(SynchronousTestCase):
             now += pause
             taken += bucket.take(rate, burst, now) == 0.0
         self.assertLessEqual(taken, burst + rate * now + 1e-6)
+
+
+class RateLimitTests(SynchronousTestCase):
+    def test_refusal(self) -> None:
+        limit: RateLimit[str] = RateLimit(0.5, "Too many.")
+        for _ in range(2):
+            limit.check("a", NOW)
+        error = self.assertRaises(TooManyRequests, limit.check, "a", NOW)
+        self.assertEqual(error.message, "Too many.")
+        self.assertEqual(
+            dict(error.headers),
+            {
+                "Retry-After": "2",
+                "X-RateLimit-Limit": "2",
+                "X-RateLimit-Remaining": "0",
+            },
+        )
+        limit.check("b", NOW)
+        limit.check("a", NOW + 2)
+
+    def test_zero_is_no_limit(self) -> None:
+        limit: RateLimit[str] = RateLimit(0, "Too many.")
+        for _ in range(1000):
+            limit.check("a", NOW)
+
+    def test_addresses(self) -> None:
+        """IPv6 addresses of one household are one; some have no limit."""
+        limit = AddressLimit(0.25, "Too many.", Networks.parse("192.0.2.0/24", "--unlimited-from"))
+        for _ in range(10):
+            limit.check("192.0.2.7", NOW)
+        limit.check("2001:db8::1", NOW)
+        self.assertRaises(TooManyRequests, limit.check, "2001:db8::2", NOW)
+        limit.check("2001:db8:0:1::1", NOW)
 
 
 class BucketsTests(SynchronousTestCase):

@@ -52,6 +52,28 @@ class BasePathTests(LiveTestCase):
             build(settings("--prefix", "crafting"), SteppedClock(), {})
 
 
+class RateTests(LiveTestCase):
+    """How often routes may be asked for."""
+
+    settings = settings(
+        *("--health-rate", "0.5", "--health-batch-rate", "0.75", "--connect-rate", "0.25"),
+        *("--connect-rate-per-player", "0.5", "--unlimited-from", "192.0.2.0/24"),
+    )
+
+    async def test_rates(self) -> None:
+        """Four seconds' worth at once."""
+        limits = self.settings.limits
+        self.assertEqual((limits.health, limits.health_batches, limits.connects), (0.5, 0.75, 0.25))
+        self.assertEqual(limits.connects_per_player, 0.5)
+        for method, path, allowed in (
+            ("GET", "/health", 2),
+            ("POST", "/health/batch", 3),
+            ("POST", f"/udp/sessions/{SESSION}/connect", 1),
+        ):
+            codes = [(await self.request(method, path)).code for _ in range(allowed + 1)]
+            self.assertEqual([code == 429 for code in codes], [False] * allowed + [True], path)
+
+
 class PublicUrlTests(LiveTestCase):
     """How clients reach the server, where their requests do not say it."""
 

@@ -38,7 +38,7 @@ from craftnet.http.door import DoorFactory
 from craftnet.http.listener import Listener
 from craftnet.http.lobby import Lobby
 from craftnet.http.sharedport import SharingReactor, TryingReactor
-from craftnet.http.site import site
+from craftnet.http.site import IDLE, site
 from craftnet.http.tls import CHECK_INTERVAL
 from craftnet.hub import Hub
 from craftnet.ingest import Ingest
@@ -85,6 +85,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     prefixes: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     trusted_proxies: Networks = NOWHERE
+    idle_timeout: float = IDLE
     ping_interval: int = PING_INTERVAL
     missed_pongs: int = MISSED_PONGS
     drain_time: float = 5.0
@@ -285,6 +286,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         bases=bases,
         forwarding=forwarding,
         limits=settings.limits,
+        idle=settings.idle_timeout,
         protocols=SUPPORTED,
         tolerance=tolerance,
         showcase=backend if IShowcase.providedBy(backend) else None,

@@ -106,6 +106,9 @@ class Options(UsageOptions):
          "monitoring and of load tests"],
         ["trusted-proxy", None, None, "Networks of proxies whose X-Forwarded-For, -Proto and -Host are believed, such "
          "as 10.0.0.0/8; unix for those on a UNIX socket. Without it all clients of a proxy count as one address"],
+        ["idle-timeout", None, DEFAULTS.idle_timeout, "Seconds that a kept-alive HTTP connection may wait for its next "
+         "request. More than the proxy in front keeps its own: the default suits AWS's ALB (60) and nginx (60 to "
+         "servers); Google's load balancers (600) need 620", _number(float, 1, 86_400)],
         ["ping-interval", None, DEFAULTS.ping_interval, "Seconds between WebSocket pings", _number(int, 1, 3600)],
         ["missed-pongs", None, DEFAULTS.missed_pongs, "Pings in a row without an answer, after which a peer is "
          "dropped", _number(int, 1, 100)],
@@ -190,6 +193,7 @@ class Options(UsageOptions):
             prefixes=self["prefixes"],
             origins=self["origins"],
             trusted_proxies=Networks.parse(self["trusted-proxy"] or "", "--trusted-proxy"),
+            idle_timeout=float(self["idle-timeout"]),
             ping_interval=int(self["ping-interval"]),
             missed_pongs=int(self["missed-pongs"]),
             drain_time=float(self["drain-time"]),

@@ -182,7 +182,7 @@ class Channel(HTTPChannel):
         """One is answered: wait for the next, unless it is there already, or none can come."""
         self._answering = False
         if self.transport is not None:
-            self.lobby.enter(self.transport)
+            self.lobby.idle(self.transport)
         super().requestDone(request)
         if self._half_closed and not self._answering and self.transport is not None:
             self.loseConnection()

@@ -45,6 +45,15 @@ class Lobby:
             self._metrics.refused("half_open")
             oldest.abortConnection()
 
+    def idle(self, transport: Any) -> None:
+        """It had an answer, and waits for its next request.
+
+        A trusted proxy keeps connections ready for whichever client comes next. They do not count: the proxy would see
+        a connection that is dropped for others just as it sends a request as a failure of the server.
+        """
+        if host(transport.getPeer()) not in self._proxies:
+            self.enter(transport)
+
     def leave(self, transport: Any) -> None:
         """It waits no more, or is gone. One who is not in is no error."""
         self._room.leave(transport)

@@ -35,8 +35,8 @@ BODY_LIMIT = 1024 * 1024
 ANONYMOUS_BODY = 4096
 """Bytes of the body of a request without a token; longer ones are refused before they are read."""
 
-IDLE = 60.0
-"""Seconds a kept-alive connection may wait for its next request, or take to send it."""
+IDLE = 75.0
+"""Seconds a kept-alive connection may wait for its next request, or take to send it: longer than proxies keep it."""
 
 
 def site(

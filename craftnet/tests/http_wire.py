@@ -14,6 +14,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from craftnet.access.limits import Limits
+from craftnet.access.networks import NOWHERE, Networks
 from craftnet.http.channel import LimitedSite
 from craftnet.http.door import DoorFactory
 from craftnet.http.lobby import Lobby
@@ -122,12 +123,19 @@ class Listeners(ServerFactory):
 class House:
     """A site behind a door, and wires to it."""
 
-    def __init__(self, site: LimitedSite, clock: SteppedClock, metrics: Metrics, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        site: LimitedSite,
+        clock: SteppedClock,
+        metrics: Metrics,
+        limits: Limits | None = None,
+        proxies: Networks = NOWHERE,
+    ) -> None:
         self.clock = clock
         self.metrics = metrics
         self.listeners = Listeners()
         self.wires: list[Wire] = []
-        self.lobby = Lobby(metrics, limits)
+        self.lobby = Lobby(metrics, limits, proxies)
         self.factory = DoorFactory(site, self.listeners, clock, self.lobby, head_limit=16384, patience=10.0)
 
     def wire(self) -> Wire:

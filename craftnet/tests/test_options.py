@@ -74,6 +74,14 @@ class RateTests(LiveTestCase):
             self.assertEqual([code == 429 for code in codes], [False] * allowed + [True], path)
 
 
+class IdleTests(SynchronousTestCase):
+    def test_idle_timeout(self) -> None:
+        """Longer than proxies keep their connections."""
+        for arguments, seconds in (((), 75.0), (("--idle-timeout", "620"), 620.0)):
+            service = build(settings(*arguments), SteppedClock(), {})
+            self.assertEqual(service.listener._factory._site.timeOut, seconds)  # type: ignore[attr-defined]  # of DoorFactory.
+
+
 class PublicUrlTests(LiveTestCase):
     """How clients reach the server, where their requests do not say it."""
 

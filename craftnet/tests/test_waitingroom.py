@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.limits import Limits
+from craftnet.access.networks import Networks
 from craftnet.http.channel import LimitedSite
 from craftnet.http.exchange import Call, Endpoint, Response
 from craftnet.http.resource import Routes, Table
@@ -68,6 +69,10 @@ class Slow(Endpoint):
         return await self.waiting[-1]
 
 
+PROXY = 200
+"""The last part of a trusted proxy's address."""
+
+
 class LobbyTests(SynchronousTestCase):
     """Connections that wait, at a door that takes three of them, two from one address."""
 
@@ -75,7 +80,9 @@ class LobbyTests(SynchronousTestCase):
         self.clock, self.metrics, self.slow = SteppedClock(), Metrics(), Slow()
         routes = Routes(Table(BasePaths(), {"/slow": self.slow}), self.metrics, self.clock.wall)
         site = LimitedSite(routes, self.clock, self.metrics, body_limit=1000, idle=60.0)
-        self.house = House(site, self.clock, self.metrics, Limits(half_open=3, half_open_per_address=2))
+        proxies = Networks.parse(f"192.0.2.{PROXY}", "--trusted-proxy")
+        limits = Limits(half_open=3, half_open_per_address=2)
+        self.house = House(site, self.clock, self.metrics, limits, proxies)
 
     def wire(self, octets: bytes = b"", address: int = 0) -> Wire:
         """A connection from an address of its own, unless one is given."""
@@ -126,6 +133,26 @@ class LobbyTests(SynchronousTestCase):
         self.assertEqual(self.dropped(), [1, 2])
         self.wire()
         self.assertEqual(self.dropped(), [0, 1, 2])
+
+    def test_clients_of_a_proxy_are_not_one_address(self) -> None:
+        for _ in range(3):
+            self.wire(address=PROXY)
+        self.assertEqual(self.dropped(), [])
+        self.wire(address=PROXY)
+        self.assertEqual(self.dropped(), [0])
+
+    def test_connections_that_a_proxy_keeps_ready(self) -> None:
+        """They do not count while they are idle, and are not dropped for others."""
+        kept = [self.wire(request("/slow"), PROXY) for _ in range(5)]
+        for answer in tuple(self.slow.waiting):
+            answer.callback(Response(200))
+        for _ in range(4):
+            self.wire()
+        self.assertEqual(self.dropped(), [5])
+        kept[0].take()
+        kept[0].receive(request("/slow"))
+        self.slow.waiting[-1].callback(Response(200))
+        self.assertEqual(kept[0].take()[0].status, 200)
 
     def test_who_hangs_up_makes_room(self) -> None:
         for _ in range(3):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import socket
+from contextlib import ExitStack
 from functools import partial
 from random import Random
 from typing import Any
@@ -18,6 +20,7 @@ from twisted.python.filepath import FilePath
 
 from craftnet.errors import Unavailable
 from craftnet.events import Event, Outcome
+from craftnet.messages import HealthStatus
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.ledger import AT_ONCE
 from craftnet.providers.redis.link import Link
@@ -40,6 +43,9 @@ from craftnet.tests.faults.relay import Stall
 from craftnet.tests.redis_nodes import RedisTestCase, until
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
+
+ROOM = 10
+"""Clients that a crowded Redis takes."""
 
 
 async def insist(node: RedisBackend, events: list[Event]) -> list[Outcome]:
@@ -186,6 +192,47 @@ class FullTests(RedisTestCase):
         await until(lambda: heard.versions == late_heard.versions == [2])
 
 
+class EvictionTests(RedisTestCase):
+    """A Redis that may throw away what it keeps."""
+
+    options = ("--maxmemory-policy", "allkeys-lru")
+
+    async def test_warned_of(self) -> None:
+        """At the start, once, and for as long as it is so."""
+        with capturedLogs() as logged:
+            node = self.backend()
+            await until(lambda: node.health_checks["eviction"]().status is HealthStatus.DEGRADED)
+            await node._eviction.look()
+        self.assertEqual(sum("allkeys-lru" in formatEvent(one) for one in logged), 1)
+        self.assertIn("must be noeviction", str(node.health_checks["eviction"]().message))
+        self.server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        await node._eviction.look()
+        self.assertIs(node.health_checks["eviction"]().status, HealthStatus.OK)
+
+    async def test_nobody_says(self) -> None:
+        """What is not known is not held against it."""
+        self.server.command("ACL", "SETUSER", "limited", "on", ">a-password-for-tests", "~*", "+@all", "-info")
+        node = self.backend("a-password-for-tests", user="limited")
+        await node._eviction.look()
+        self.assertIs(node.health_checks["eviction"]().status, HealthStatus.OK)
+
+
+class CrowdedTests(RedisTestCase):
+    """A Redis that has as many clients as it takes."""
+
+    options = ("--maxclients", str(ROOM))
+
+    async def test_no_room(self) -> None:
+        """The log says what to change."""
+        with ExitStack() as stack, capturedLogs() as logged:
+            for _ in range(ROOM):
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", self.server.port)))
+                connection.sendall(b"PING\r\n")
+                connection.recv(100)
+            await self.assertFailure(self.backend().sessions.count(), Unavailable)
+        self.assertIn("maxclients", " ".join(formatEvent(one) for one in logged))
+
+
 class ReplicaTests(RedisTestCase):
     async def test_read_only(self) -> None:
         """A master that became a replica takes no events; the connection is made anew, by name, to the next master."""
@@ -312,6 +359,15 @@ class TlsTests(RedisTestCase):
         certificate = self_signed("localhost")
         node = await self.secured(certificate, certificate)
         self.assertEqual(await node.sessions.count(), 0)
+
+    async def test_one_of_several_authorities(self) -> None:
+        """Wherever in the file it is."""
+        certificate = self_signed("localhost")
+        others = [self_signed(host) for host in ("one.test", "other.test")]
+        for place in range(3):
+            trusted = b"".join([*others[:place], certificate, *others[place:]])
+            node = await self.secured(certificate, trusted)
+            self.assertEqual(await node.sessions.count(), 0)
 
     async def test_not_trusted(self) -> None:
         node = await self.secured(self_signed("localhost"), self_signed("localhost"))

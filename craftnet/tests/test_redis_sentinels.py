@@ -180,9 +180,13 @@ class FailOverTests(SentinelTestCase):
     async def test_by_hand(self) -> None:
         """As for maintenance: the old master lives on, and does not know for ten seconds that it is none any more."""
         node, heard = await self.begin()
-        self.assertEqual(self.sentinel.command("SENTINEL", "FAILOVER", "mymaster"), b"+OK\r\n")
-        await until(lambda: self.replica.shows(b"role:master", "INFO", "replication"))
-        await until(lambda: self.replica.shows(b"cmd=xread", "CLIENT", "LIST"))
+        with capturedLogs() as logged:
+            self.assertEqual(self.sentinel.command("SENTINEL", "FAILOVER", "mymaster"), b"+OK\r\n")
+            await until(lambda: self.replica.shows(b"role:master", "INFO", "replication"))
+            await until(lambda: self.replica.shows(b"cmd=xread", "CLIENT", "LIST"))
+        named = [formatEvent(one) for one in logged if "name another master" in formatEvent(one)]
+        self.assertEqual(len(named), 1)
+        self.assertIn(f"127.0.0.1:{self.replica.port}, before 127.0.0.1:{self.server.port}", named[0])
         self.assertTrue(self.server.shows(b"role:master", "INFO", "replication"))
         await insist(node, [event(complete(), NOW + 1)])
         await until(lambda: heard.versions == [2])

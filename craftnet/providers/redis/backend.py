@@ -15,6 +15,7 @@ from craftnet.events import Outcome
 from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IHealthChecks, ITaker
 from craftnet.messages import Check, HealthStatus
 from craftnet.providers.redis.endpoints import endpoint
+from craftnet.providers.redis.eviction import EvictionWatch
 from craftnet.providers.redis.follower import BLOCK, Follower
 from craftnet.providers.redis.intake import Intake
 from craftnet.providers.redis.keys import Keys
@@ -73,9 +74,11 @@ class RedisBackend:
         self._intake = Intake(taking, asking, keys, Sources.of(self), reactor)
         self.revocations = RedisRevocations(revoking, asking, keys, reactor)
         self.places = RedisPlaces(asking, keys, reactor)
+        self._eviction = EvictionWatch(asking, reactor)
         self.service = MultiService()
         links = (asking, blocking, taking, revoking)
-        for part in (*links, self._follower, self.sweeper, self._intake, self.revocations, self.places):
+        followers = (self._follower, self._intake, self.revocations)
+        for part in (*links, *followers, self.sweeper, self.places, self._eviction):
             part.setServiceParent(self.service)
         if sentinels is not None:
             Lookout(sentinels, links, reactor).setServiceParent(self.service)
@@ -88,7 +91,7 @@ class RedisBackend:
     @property
     def health_checks(self) -> Mapping[str, Callable[[], Check]]:
         """As in `IHealthChecks`."""
-        return {"changes": self._check_changes}
+        return {"changes": self._check_changes, "eviction": self._check_eviction}
 
     def _check_changes(self) -> Check:
         """Whether this node hears of changes."""
@@ -96,6 +99,11 @@ class RedisBackend:
         if not stalled:
             return Check(status=HealthStatus.OK)
         return Check(status=HealthStatus.CRITICAL, message=f"{stalled} Nobody new is let in.")
+
+    def _check_eviction(self) -> Check:
+        """Whether what is kept may vanish: nothing stops for that."""
+        problem = self._eviction.problem
+        return Check(status=HealthStatus.DEGRADED if problem else HealthStatus.OK, message=problem or None)
 
     def count_with(self, counted: Callable[[Sequence[Outcome]], None]) -> None:
         """As in `ITaker`."""

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from OpenSSL.SSL import Error as SslError
+from cryptography.x509 import load_pem_x509_certificates
+from OpenSSL.crypto import X509
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, optionsForClientTLS, platformTrust, trustRootFromCertificates
@@ -48,6 +49,7 @@ def _trust(settings: RedisSettings) -> Any:
     if settings.ca is None:
         return platformTrust()
     try:
-        return trustRootFromCertificates([Certificate.loadPEM(Path(settings.ca).read_bytes())])
-    except (OSError, ValueError, SslError):
-        raise ConfigurationError(f"rediss: ca names {settings.ca}, which is no readable certificate") from None
+        found = load_pem_x509_certificates(Path(settings.ca).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"rediss: ca names {settings.ca}, which holds no certificates: {error}") from None
+    return trustRootFromCertificates([Certificate(X509.from_cryptography(one)) for one in found])

@@ -47,6 +47,7 @@ _REASONS = {
     "MASTERDOWN": "Redis has lost its master.",
     "UNBLOCKED": "Redis is no master any more.",
     "NOREPLICAS": "Redis has too few replicas to take changes.",
+    "max number of clients reached": "Redis has as many clients as its maxclients allows.",
 }
 _CODE = re.compile(rf"(?:^|[ -])({'|'.join(_REASONS)})\b")
 

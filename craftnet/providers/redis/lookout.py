@@ -11,6 +11,7 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 
 from craftnet.addresses import HostPort
 from craftnet.errors import Unavailable
@@ -27,6 +28,8 @@ class Lookout(Service):
     Arguments:
         links: all that lead to the master.
     """
+
+    _log = Logger()
 
     def __init__(self, sentinels: SentinelEndpoint, links: Sequence[Link], reactor: Any) -> None:
         self._sentinels = sentinels
@@ -58,6 +61,11 @@ class Lookout(Service):
         except (CancelledError, Unavailable):
             return  # it is over, or whoever needs to connect says so.
         if self._master not in (None, master):
+            self._log.warn(
+                "The sentinels name another master: {master}, before {former}. All connections are made anew.",
+                master=str(master),
+                former=str(self._master),
+            )
             for link in self._links:
                 link.renew()
         self._master = master

@@ -20,7 +20,7 @@ ANY = "*"
 """Stands for every site."""
 
 NULL = "null"
-"""What browsers send for a page without a site: a sandboxed frame, a data: URL, in Firefox a local file."""
+"""What browsers send for a page without a site: a sandboxed frame, a data: URL, a local file."""
 
 _WILDCARD = "*."
 """What begins a host that stands for every host below the rest of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import itertools
 import re
@@ -15,6 +16,14 @@ from websockets.sync.client import ClientConnection, connect
 
 from craftnet.tests.programs import TIME_LIMIT, program
 
+QUIET: Sequence[str] = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic"),
+    *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    # Else a page of an invented site waits for a user who allows it to connect to this machine.
+    "--disable-features=LocalNetworkAccessChecks",
+)
+"""Options without which a browser talks to its maker, or to a user."""
+
 
 class Page:
     """A page of a browser that runs.
@@ -26,8 +35,17 @@ class Page:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._numbers = itertools.count(1)
+        self._document = b""
         self.command("Page.enable")
         self.command("Runtime.enable")
+
+    def invent(self, document: str) -> None:
+        """From now on find this document, HTML, at every http and https URL. Nothing is looked up, and nobody asked.
+
+        WebSockets go where they are meant to go.
+        """
+        self._document = document.encode()
+        self.command("Fetch.enable", patterns=[{"urlPattern": "http*"}])
 
     def command(self, method: str, **parameters: object) -> dict[str, Any]:
         """Send a command of the protocol; answers its result.
@@ -35,8 +53,7 @@ class Page:
         Raises:
             AssertionError: the browser refuses it.
         """
-        number = next(self._numbers)
-        self._connection.send(msgspec.json.encode({"id": number, "method": method, "params": parameters}).decode())
+        number = self._send(method, **parameters)
         while (message := self._receive()).get("id") != number:
             pass
         assert "error" not in message, message
@@ -64,8 +81,21 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def _send(self, method: str, **parameters: object) -> int:
+        number = next(self._numbers)
+        self._connection.send(msgspec.json.encode({"id": number, "method": method, "params": parameters}).decode())
+        return number
+
     def _receive(self) -> dict[str, Any]:
         message: dict[str, Any] = msgspec.json.decode(self._connection.recv(timeout=TIME_LIMIT))
+        if message.get("method") == "Fetch.requestPaused":
+            self._send(
+                "Fetch.fulfillRequest",
+                requestId=message["params"]["requestId"],
+                responseCode=200,
+                responseHeaders=[{"name": "Content-Type", "value": "text/html; charset=utf-8"}],
+                body=base64.b64encode(self._document).decode(),
+            )
         return message
 
 
@@ -77,8 +107,7 @@ def browser(*options: str) -> Iterator[Page]:
         SkipTest: Chromium is not installed.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        quiet: Sequence[str] = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
-        command = [program("chromium"), *quiet, f"--user-data-dir={folder}", "--remote-debugging-port=0", *options]
+        command = [program("chromium"), *QUIET, f"--user-data-dir={folder}", "--remote-debugging-port=0", *options]
         with subprocess.Popen([*command, "about:blank"], stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             try:

@@ -84,8 +84,7 @@ class Admission:
     def authenticate(self, token: str | None) -> Deferred[Principal]:
         """Anybody whose token holds."""
         if token is None:
-            # No error code: the caller may not have known that a token is needed (RFC 6750 section 3.1).
-            return fail(Unauthorized("This needs a bearer token."))
+            return fail(no_token())
         return self._authority.authenticate(token)
 
     @inlineCallbacks
@@ -142,6 +141,11 @@ class Admission:
 def _check_owner(owner: UUID, player_id: UUID | None) -> None:
     if player_id is not None and player_id != owner:
         raise Forbidden("The session is not this player's.", details={"parameter": "player_id"})
+
+
+def no_token() -> Unauthorized:
+    """Without an error code: the caller may not have known that a token is needed (RFC 6750 section 3.1)."""
+    return Unauthorized("This needs a bearer token.")
 
 
 def observe(principal: Principal, player_id: UUID) -> None:

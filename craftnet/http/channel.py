@@ -19,17 +19,17 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.http_headers import Headers
-from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from craftnet.clocks import IClock
-from craftnet.errors import BadRequest, BodyTooLarge, Refusal, Unauthorized
+from craftnet.errors import BadRequest, Refusal
 from craftnet.http.chunks import ChunkedBody
 from craftnet.http.exchange import EVERYWHERE, final_octets, reason_phrase, refused
 from craftnet.http.heads import FIELD_LIMIT, Head, parse, too_long
 from craftnet.http.lingering import linger
 from craftnet.http.lobby import Lobby
+from craftnet.http.resource import Routes
 from craftnet.observe.metrics import Metrics
 
 
@@ -154,11 +154,9 @@ class Channel(HTTPChannel):
 
     def too_long(self, request: Request, length: int) -> Refusal | None:
         """Why a body of this length is refused, if it is: from somebody without a token only short ones are taken."""
-        if length > self.site.body_limit:
-            return BodyTooLarge(self.site.body_limit)
-        if length > self.site.anonymous_limit and not request.requestHeaders.hasHeader(b"Authorization"):
-            return Unauthorized("This needs a bearer token.")
-        return None
+        token = request.requestHeaders.hasHeader(b"Authorization")
+        limit = self.site.body_limit if token else self.site.anonymous_limit
+        return None if length <= limit else self.site.routes.refusal_of_body(self._head, limit, token=token)
 
     # What goes out
 
@@ -250,7 +248,7 @@ class CheckedRequest(Request):
 
 
 class LimitedSite(Site):
-    """Serves a resource over HTTP/1.
+    """Serves routes over HTTP/1.
 
     Arguments:
         body_limit: the longest body taken, in bytes.
@@ -267,7 +265,7 @@ class LimitedSite(Site):
 
     def __init__(
         self,
-        resource: IResource,
+        routes: Routes,
         clock: IClock,
         metrics: Metrics,
         *,
@@ -277,8 +275,9 @@ class LimitedSite(Site):
         hsts: int = 0,
     ) -> None:
         super().__init__(
-            resource, requestFactory=CheckedRequest, timeout=idle, reactor=clock, parsePOSTFormSubmission=False
+            routes, requestFactory=CheckedRequest, timeout=idle, reactor=clock, parsePOSTFormSubmission=False
         )
+        self.routes = routes
         self.body_limit = body_limit
         self.anonymous_limit = body_limit if anonymous_limit is None else anonymous_limit
         self._clock = clock

@@ -13,11 +13,12 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from craftnet.access.admission import no_token
 from craftnet.access.forwarding import Forwarding
 from craftnet.access.networks import host
-from craftnet.errors import MethodNotAllowed, NotFound, Refusal
-from craftnet.http.exchange import Call, Endpoint, Response, joined, refused
-from craftnet.http.heads import path_and_query
+from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, Refusal
+from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, joined, refused
+from craftnet.http.heads import Head, path_and_query
 from craftnet.observe.metrics import Metrics
 from craftnet.targets import BasePaths
 
@@ -100,13 +101,30 @@ class Routes(Resource):
         self._metrics.refused(refusal.label)
         return refused(refusal, self._wall())
 
+    def refusal_of_body(self, head: Head, limit: int, *, token: bool) -> Refusal:
+        """Why a request is refused whose body is longer than is read.
+
+        Arguments:
+            limit: how many bytes would be read.
+            token: whether it has a token.
+        """
+        try:
+            endpoint, _ = self._find(head.method.decode("ascii"), path_and_query(head.target)[0])
+        except Refusal as refusal:
+            return refusal
+        return BodyTooLarge(limit) if token or not isinstance(endpoint, GuardedEndpoint) else no_token()
+
+    def _find(self, method: str, segments: tuple[str, ...]) -> tuple[Endpoint, dict[str, str]]:
+        endpoint, parameters = self._table.find(segments)
+        if method not in endpoint.allowed:
+            raise MethodNotAllowed(endpoint.allowed)
+        return endpoint, parameters
+
     async def _respond(self, request: Request) -> Response:
         segments, call = _call(request, self._forwarding)
-        endpoint, parameters = self._table.find(segments)
+        endpoint, parameters = self._find(call.method, segments)
         if call.method == "OPTIONS":
             return Response(204, headers={"Allow": ", ".join(endpoint.allowed)})
-        if call.method not in endpoint.allowed:
-            raise MethodNotAllowed(endpoint.allowed)
         return await endpoint.answer(replace(call, parameters=parameters))
 
 

@@ -67,8 +67,10 @@ class Moment(NamedTuple):
         Returns:
             None when it is further ahead than that of both.
         """
-        possible = [when for when in (self.deadline(date), date) if when <= self.steady + tolerance]
-        return min(possible, key=lambda when: abs(self.steady - when), default=None)
+        latest, when = self.steady + tolerance, self.deadline(date)
+        if when > latest:
+            return date if date <= latest else None
+        return date if date <= latest and abs(self.steady - date) < abs(self.steady - when) else when
 
 
 def moment(clock: IClock) -> Moment:

@@ -30,10 +30,13 @@ def stamp(event: Event) -> Stamp:
 
 def noted(stamps: Stamps, stated: Stamp) -> Stamps:
     """The stamps when one more is known. Its source's is the last of them: the newer one, unless the clock was set."""
-    last = next((known.timestamp for known in stamps if known.source == stated.source), None)
-    if last is not None and last - CLOCK_SET < stated.timestamp < last:
-        stated = Stamp(stated.source, last)
-    others = tuple(known for known in stamps if known.source != stated.source)
+    others = stamps
+    for index, known in enumerate(stamps):
+        if known.source == stated.source:
+            if known.timestamp - CLOCK_SET < stated.timestamp < known.timestamp:
+                stated = known
+            others = stamps[:index] + stamps[index + 1 :]
+            break
     return (*others[1 - MAX_SOURCES :], stated)
 
 
@@ -63,4 +66,4 @@ def effective_time(stated: float, arrival: float, newest: float) -> float:
             ahead of the arrival, because the clock of whoever applied it was wrong, counts for nothing.
     """
     moment = stated if stated > newest - CLOCK_SET else arrival
-    return moment if newest >= arrival + CLOCK_SET else max(moment, newest)
+    return newest if moment < newest < arrival + CLOCK_SET else moment

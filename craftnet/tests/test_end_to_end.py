@@ -24,7 +24,7 @@ from craftnet.client.feed import Feed
 from craftnet.client.line import Line
 from craftnet.closecodes import CloseCode
 from craftnet.collector import THRESHOLDS
-from craftnet.messages import ErrorBody, WebSocketCraftingMessage
+from craftnet.messages import ErrorBody, WebSocketCraftingMessage, instant
 from craftnet.positions import Versions
 from craftnet.protocols.codec import decode_progress
 from craftnet.protocols.records import ProgressFlags
@@ -33,7 +33,7 @@ from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4, SUPPORT
 from craftnet.service import Settings
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.live import LiveTestCase, Peer, envelope, in_thread, started, token
-from craftnet.tests.samples import COPPER, IRON, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION
+from craftnet.tests.samples import COPPER, IRON, OTHER_PLAYER, OTHER_SESSION, PLAYER, RECIPE, SESSION
 from craftnet.tests.udp_relay import RelayedTestCase
 from craftnet.updates import Update
 
@@ -73,18 +73,32 @@ class CraftingFeedTests(LiveTestCase):
         self.assertEqual(message["progress_data"]["progress_percentage"], 100)
 
     async def test_cancelled_and_failed(self) -> None:
-        """Both end a session as failed, with the reason."""
+        """Both end a session as failed, with the reason; as the game says it, in the name of the game's session."""
+        lost = {"failure_reason": "recipe_error", "duration_seconds": 0, "materials_lost": True}
+        returned = {"cancel_reason": "zone_change", "materials_returned": True}
         for session, name, data, reason in (
-            (SESSION, "fail", {"failure_reason": "recipe_error"}, "recipe_error"),
-            (OTHER_SESSION, "cancel", {"cancel_reason": "zone_change"}, "cancelled:zone_change"),
+            (SESSION, "fail", lost, "recipe_error"),
+            (OTHER_SESSION, "cancel", returned, "cancelled:zone_change"),
         ):
             await self.publish(started(session))
             peer = await self.open(f"/ws/crafting/{session}?player_id={PLAYER}", token())
             await peer.receive()
-            await self.publish(envelope(f"crafting.session.{name}", {"session_id": str(session), **data}))
+            ended = envelope(f"crafting.session.{name}", {"session_id": str(session), **data}, session_id=str(RECIPE))
+            self.assertEqual(await self.publish(ended), {"accepted": 1, "duplicates": 0, "rejected": []})
             message = await peer.receive()
             self.assertEqual(message["type"], "crafting_failed")
             self.assertEqual(message["progress_data"]["failure_reason"], reason)
+
+    async def test_an_authority_whose_clock_is_ahead(self) -> None:
+        """By more for the end than for the start: a player is told of it all the same."""
+        now = reactor.seconds()
+        await self.publish({**started(), "timestamp": instant(now + 4)})
+        peer = await self.open(CRAFTING, token())
+        await peer.receive()
+        data = {"session_id": str(SESSION), "result_item_id": str(IRON), "duration_seconds": 60}
+        ended = envelope("crafting.session.complete", data, timestamp=instant(now + 6))
+        self.assertEqual(await self.publish(ended), {"accepted": 1, "duplicates": 0, "rejected": []})
+        self.assertEqual((await peer.receive())["type"], "crafting_complete")
 
     async def test_materials(self) -> None:
         """A shortage reaches who watches, and who comes later, until it is over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 
 from craftnet.errors import BadRequest, BodyTooLarge
@@ -11,6 +12,9 @@ GZIP = frozenset({"gzip", "x-gzip"})
 
 MAX_GZIP_MEMBERS = 64
 """How many members one gzip-coded body may have; each costs time, however short it is."""
+
+_QVALUE = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+"""A weight (RFC 9110 section 12.4.2); float() would also take 1_0 and nan."""
 
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 """For zlib: gzip's header and trailer, and the longest window."""
@@ -43,10 +47,7 @@ def _weight(parameter: str) -> float:
     name, _, value = parameter.strip().partition("=")
     if name.strip().lower() != "q":
         return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0
+    return float(value) if _QVALUE.fullmatch(value) else 0.0
 
 
 def content_codings(content_encoding: str | None) -> tuple[str, ...]:

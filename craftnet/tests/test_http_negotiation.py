@@ -29,7 +29,17 @@ class GzipTests(SynchronousTestCase):
             self.assertTrue(accepts_gzip(value), value)
 
     def test_unwelcome(self) -> None:
-        for value in (None, "", "identity", "gzip;q=0", "gzip;q=0.000, *", "*;q=0", "gzip;q=x"):
+        for value in (
+            None,
+            "",
+            "identity",
+            "gzip;q=0",
+            "gzip;q=0.000, *",
+            "*;q=0",
+            "gzip;q=x",
+            "gzip;q=1_0",
+            "gzip;q=inf",
+        ):
             self.assertFalse(accepts_gzip(value), value)
 
 

@@ -154,6 +154,16 @@ class RecordsTests(SiteTestCase):
         held = self.successResultOf(self.sources.materials.get(SESSION)).materials
         self.assertEqual({material.material_id: material.quantity for material in held}, {IRON: 10, COPPER: 3})
 
+    def test_authoritys_materials_that_say_nothing(self) -> None:
+        """As in an event: the reason comes back, and nothing is lost in silence."""
+        moment = int(self.clock.seconds() * 1000)
+        change = MaterialChange(material_id=COPPER, change_type=ChangeType.ADDED, new_quality=7)
+        for changes, reason in (((change,), "added without its new_quantity"), ((), "neither changes nor")):
+            record = encode_materials(MaterialsRecord(1, moment, SESSION, changes))
+            answer = self.post("materials", record, "publisher")
+            self.assert_error(answer, 400)
+            self.assertIn(reason, answer.json["message"])
+
     def test_refused(self) -> None:
         for kind, good in (("progress", self.progress(1.0)), ("materials", self.materials(IRON, 1))):
             for bad in (b"", good[:-1], good + b"x", b"\xff" * len(good)):

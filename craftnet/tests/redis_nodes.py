@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from craftnet.clocks import steady
+from craftnet.clocks import IClock, steady
 from craftnet.interfaces import IRevocationListener
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.keys import partition_of
@@ -51,11 +51,15 @@ class RedisTestCase(TestCase):
         self.server.start()
 
     def backend(
-        self, password: str | None = None, listener: IRevocationListener | None = None, **settings: Any
+        self,
+        password: str | None = None,
+        listener: IRevocationListener | None = None,
+        clock: IClock | None = None,
+        **settings: Any,
     ) -> RedisBackend:
-        """A node, running."""
+        """A node, running; `clock` is a reactor, too, and the test's own reactor if there is none."""
         wanted = RedisSettings(**{"port": self.server.port, "prefix": self.prefix, **settings})
-        node = RedisBackend(steady(reactor), wanted, password)
+        node = RedisBackend(clock or steady(reactor), wanted, password)
         if listener is not None:
             node.revocations.follow(listener)
         node.service.startService()

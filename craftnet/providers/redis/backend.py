@@ -25,6 +25,7 @@ from craftnet.providers.redis.lookout import Lookout
 from craftnet.providers.redis.places import RedisPlaces
 from craftnet.providers.redis.revocations import RedisRevocations
 from craftnet.providers.redis.sentinels import SentinelEndpoint
+from craftnet.providers.redis.servertime import ServerTime
 from craftnet.providers.redis.settings import (
     ARGUMENTS,
     PASSWORD_VARIABLE,
@@ -45,7 +46,7 @@ class RedisBackend:
     """Everything in one Redis.
 
     Arguments:
-        reactor: what connects, and the clock.
+        reactor: what connects, and both clocks.
         password, sentinel_password: of Redis, and of its sentinels; None when there is none.
     """
 
@@ -63,22 +64,23 @@ class RedisBackend:
 
         asking, blocking, taking = (link(settings.timeout + wait) for wait in (0.0, BLOCK, BLOCK))
         revoking = link(settings.timeout + BLOCK)
-        sessions = Topics(SESSIONS), Ledger(SESSIONS, keys, asking, settings, reactor)
-        materials = Topics(MATERIALS), Ledger(MATERIALS, keys, asking, settings, reactor)
-        queues = Topics(QUEUES), Ledger(QUEUES, keys, asking, settings, reactor)
+        self.time = time = ServerTime(asking, reactor)
+        sessions = Topics(SESSIONS), Ledger(SESSIONS, keys, asking, settings, time)
+        materials = Topics(MATERIALS), Ledger(MATERIALS, keys, asking, settings, time)
+        queues = Topics(QUEUES), Ledger(QUEUES, keys, asking, settings, time)
         self._follower = Follower(blocking, asking, keys, (sessions, materials, queues), reactor)
         self.materials = RedisMaterials(materials[1], materials[0], self._follower)
         self.sessions = RedisSessions(sessions[1], sessions[0], self._follower, self.materials)
         self.queues = RedisQueues(queues[1], queues[0], self._follower)
-        self.sweeper = Sweeper([one.name for one in (SESSIONS, MATERIALS, QUEUES)], keys, asking, settings, reactor)
+        self.sweeper = Sweeper([one.name for one in (SESSIONS, MATERIALS, QUEUES)], keys, asking, settings, time)
         self._intake = Intake(taking, asking, keys, Sources.of(self), reactor)
-        self.revocations = RedisRevocations(revoking, asking, keys, reactor)
+        self.revocations = RedisRevocations(revoking, asking, keys, time, reactor)
         self.places = RedisPlaces(asking, keys, reactor)
         self._eviction = EvictionWatch(asking, reactor)
         self.service = MultiService()
         links = (asking, blocking, taking, revoking)
         followers = (self._follower, self._intake, self.revocations)
-        for part in (*links, *followers, self.sweeper, self.places, self._eviction):
+        for part in (*links, time, *followers, self.sweeper, self.places, self._eviction):
             part.setServiceParent(self.service)
         if sentinels is not None:
             Lookout(sentinels, links, reactor).setServiceParent(self.service)

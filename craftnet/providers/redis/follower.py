@@ -70,7 +70,7 @@ class Follower(Service):
         self._asking = asking
         self._keys = keys
         self._watched = watched
-        self._topics = {topics.subject.name: topics for topics, _ in watched}
+        self._kinds = {topics.subject.name: (topics, ledger) for topics, ledger in watched}
         self._reactor = reactor
         self._marks = Marks()
         self.lag = Lag(self._marks, self._ends_known, lambda: asking.up, blocking.renew, reactor)
@@ -375,11 +375,11 @@ class Follower(Service):
 
     def _dispatch(self, fields: Mapping[bytes, bytes], entry: Mark) -> None:
         try:
-            topics = self._topics[fields[b"kind"].decode()]
+            topics, ledger = self._kinds[fields[b"kind"].decode()]
             key, version = UUID(fields[b"id"].decode()), int(fields[b"version"])
             if key not in topics:
                 return
-            change = topics.subject.read_change(fields[b"change"]) if version else None
+            change = ledger.read_change(fields[b"change"]) if version else None
         except (KeyError, ValueError, msgspec.DecodeError) as error:
             self._log.error("a change in Redis is not ours: {error}", error=error)
             return

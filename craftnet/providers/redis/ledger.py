@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec import Struct
 from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from craftnet.errors import EventRejected, Unavailable
@@ -20,8 +19,9 @@ from craftnet.providers.redis.keys import Keys, partition_of
 from craftnet.providers.redis.link import Link, Unreadable, Value
 from craftnet.providers.redis.marks import Mark
 from craftnet.providers.redis.plans import Plan, plan
+from craftnet.providers.redis.servertime import ServerTime
 from craftnet.providers.redis.settings import RedisSettings
-from craftnet.providers.redis.subjects import Change, Listener, State, Subject
+from craftnet.providers.redis.subjects import Change, Listener, State, Subject, shifted
 from craftnet.sources import started
 from craftnet.state import QueueEntry, QueueState, SessionState
 
@@ -60,7 +60,11 @@ class _Part(Struct, frozen=True):
 
 
 class Ledger(Generic[State, Change, Listener]):
-    """All things of one kind."""
+    """All things of one kind.
+
+    Arguments:
+        time: Redis' clock. What is kept in Redis is dated by it, and is on the steady clock again when it was read.
+    """
 
     def __init__(
         self,
@@ -68,13 +72,13 @@ class Ledger(Generic[State, Change, Listener]):
         keys: Keys,
         link: Link,
         settings: RedisSettings,
-        clock: IReactorTime,
+        time: ServerTime,
     ) -> None:
         self._subject = subject
         self._keys = keys
         self._link = link
         self._settings = settings
-        self._clock = clock
+        self._time = time
         self._room = DeferredSemaphore(AT_ONCE)
 
     async def look(self, key: UUID) -> Kept[State]:
@@ -107,9 +111,13 @@ class Ledger(Generic[State, Change, Listener]):
         names = [self._keys.recent(self._subject.name, key), self._keys.changes(partition_of(key)), self._keys.epoch]
         data_set, *changes = await self._run(key, scripts.RECALL, names, (version,))
         try:
-            return data_set.decode(), [self._subject.read_change(one) for one in changes]
+            return data_set.decode(), [self.read_change(one) for one in changes]
         except msgspec.DecodeError as error:
             raise self._unreadable(key, error) from None
+
+    def read_change(self, octets: bytes) -> Change:
+        """A change as it stands in a stream; raises `msgspec.DecodeError`."""
+        return shifted(self._subject.read_change(octets), -self._time.ahead)
 
     async def count(self) -> int:
         """How many things are kept; raises as `look` does."""
@@ -196,9 +204,9 @@ class Ledger(Generic[State, Change, Listener]):
         arguments: list[Value] = [
             self._subject.version(planned.before),
             self._subject.version(planned.after),
-            _encode(planned.after),
+            self._encode(planned.after),
             str(key),
-            f"{self._clock.seconds() + self._keep(planned.after):.3f}",
+            f"{self._time.now().wall + self._keep(planned.after):.3f}",
             max(1, round(settings.memory)),
             settings.remembered,
             settings.backlog,
@@ -208,7 +216,7 @@ class Ledger(Generic[State, Change, Listener]):
             len(planned.steps),
         ]
         for step in planned.steps:
-            arguments += (step.event_id.bytes, step.version, _encode(step.change))
+            arguments += (step.event_id.bytes, step.version, self._encode(step.change))
         arguments.append(len(claims))
         for session_id, entry in claims.items():
             arguments += (session_id, f"{key}{_encode(entry).decode()}")
@@ -242,6 +250,12 @@ class Ledger(Generic[State, Change, Listener]):
         except Unreadable as error:
             raise self._unreadable(key, error) from None
 
+    def _read_state(self, octets: bytes) -> State:
+        return shifted(self._subject.read_state(octets), -self._time.ahead)
+
+    def _encode(self, value: State | Change) -> bytes:
+        return _encode(shifted(value, self._time.ahead))
+
     def _keep(self, state: State) -> float:
         """Seconds."""
         over = isinstance(state, SessionState) and state.progress.status.terminal
@@ -250,7 +264,7 @@ class Ledger(Generic[State, Change, Listener]):
     def _state(self, key: UUID, version: bytes, state: bytes | None) -> State:
         try:
             number = int(version)
-            found = self._subject.blank(key, number) if state is None else self._subject.read_state(state)
+            found = self._subject.blank(key, number) if state is None else self._read_state(state)
         except (ValueError, msgspec.DecodeError) as error:
             raise self._unreadable(key, error) from None
         if self._subject.version(found) != number:

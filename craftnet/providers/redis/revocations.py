@@ -25,6 +25,7 @@ from craftnet.providers.redis import clusterscripts as scripts
 from craftnet.providers.redis.follower import BLOCK
 from craftnet.providers.redis.keys import Keys
 from craftnet.providers.redis.link import Link, Value
+from craftnet.providers.redis.servertime import ServerTime
 
 CAPACITY = 100_000
 """Entries that are kept at most: as many as a node has room for."""
@@ -58,6 +59,7 @@ class RedisRevocations(Service):
     Arguments:
         blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK`.
         asking: the connection for everything else.
+        time: Redis' clock, by which entries are over.
         capacity: see `CAPACITY`.
 
     Attributes:
@@ -72,6 +74,7 @@ class RedisRevocations(Service):
         blocking: Link,
         asking: Link,
         keys: Keys,
+        time: ServerTime,
         reactor: Any,
         *,
         capacity: int = CAPACITY,
@@ -80,6 +83,7 @@ class RedisRevocations(Service):
         self._blocking = blocking
         self._asking = asking
         self._names = [keys.revoked, keys.revoked_players, keys.revocations]
+        self._time = time
         self._reactor = reactor
         self._capacity = capacity
         self._backlog = backlog
@@ -116,8 +120,7 @@ class RedisRevocations(Service):
         return Deferred.fromCoroutine(self._publish([revocation]))
 
     async def _publish(self, revocations: Sequence[Revocation]) -> None:
-        now = self._reactor.seconds()
-        arguments: list[Value] = [repr(now - LEEWAY), self._capacity, self._backlog]
+        arguments: list[Value] = [repr(self._time.now().wall - LEEWAY), self._capacity, self._backlog]
         for one in revocations:
             player = "" if one.player_id is None else str(one.player_id)
             arguments += (one.token_id or "", player, repr(one.issued), repr(one.until))

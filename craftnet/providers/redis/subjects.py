@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from craftnet import lifecycle, stock, waiting
 from craftnet.errors import EventRejected
@@ -22,6 +23,7 @@ from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEn
 State = TypeVar("State")
 Change = TypeVar("Change")
 Listener = TypeVar("Listener")
+Dated = TypeVar("Dated")
 
 
 class Subject(Struct, Generic[State, Change, Listener], frozen=True):
@@ -58,6 +60,16 @@ class Subject(Struct, Generic[State, Change, Listener], frozen=True):
     reset: Callable[[Listener, State], None]
     read_state: Callable[[bytes], State]
     read_change: Callable[[bytes], Change]
+
+
+def shifted(value: Dated, seconds: float) -> Dated:
+    """A state or a change as a clock has it that is ahead by so many seconds. Dates that others stated stay."""
+    if isinstance(value, SessionState):
+        progress = replace(value.progress, anchor=value.progress.anchor + seconds)
+        return replace(value, progress=progress, accepted=value.accepted and value.accepted + seconds)
+    if isinstance(value, MaterialsChange | QueueChange):
+        return replace(value, accepted=value.accepted and value.accepted + seconds)
+    return value
 
 
 def _session_of(event: Event) -> UUID:

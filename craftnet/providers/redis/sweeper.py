@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 from twisted.application.internet import TimerService
@@ -15,6 +14,7 @@ from craftnet.errors import Unavailable
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.keys import PARTITIONS, Keys, partition_of
 from craftnet.providers.redis.link import Link, Unreadable
+from craftnet.providers.redis.servertime import ServerTime
 from craftnet.providers.redis.settings import RedisSettings
 
 INTERVAL = 1.0
@@ -32,13 +32,17 @@ class Sweeper(TimerService):
 
     Arguments:
         subjects: the names of the kinds.
+        time: Redis' clock, by which things are due: no node's clock makes all of them forget too early.
     """
 
     _log = Logger()
 
-    def __init__(self, subjects: Sequence[str], keys: Keys, link: Link, settings: RedisSettings, clock: Any) -> None:
+    def __init__(
+        self, subjects: Sequence[str], keys: Keys, link: Link, settings: RedisSettings, time: ServerTime
+    ) -> None:
         super().__init__(INTERVAL, self._sweep)
-        self.clock = self._clock = clock
+        self.clock = time.clock
+        self._time = time
         self._subjects = subjects
         self._keys = keys
         self._link = link
@@ -52,7 +56,7 @@ class Sweeper(TimerService):
 
     async def sweep(self) -> None:
         """Once. Without Redis nothing is forgotten."""
-        now = self._clock.seconds()
+        now = self._time.now().wall
         try:
             for subject in self._subjects:
                 with suppress(Unreadable):  # the log says so.

@@ -1,0 +1,155 @@
+"""Nodes whose clocks are wrong, or are set: what they keep in Redis goes by Redis' own clock."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from twisted.internet import reactor
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import alsoProvides
+
+from craftnet.access.revoked import Revocation
+from craftnet.clocks import IClock, Moment, moment, steady
+from craftnet.events import ACCEPTED, Event
+from craftnet.model import percent_at
+from craftnet.providers.redis.backend import RedisBackend
+from craftnet.providers.redis.servertime import DRIFT, GRAIN, TOLERANCE, Measured
+from craftnet.providers.redis.subjects import shifted
+from craftnet.state import QueueState
+from craftnet.tests.contracts import SessionRecorder, complete, progress
+from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION, event, running, start
+
+HOUR = 3600.0
+
+
+class Machine:
+    """The test's own reactor on a machine whose clock is wrong."""
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self._reactor: Any = steady(reactor)
+        self.ahead = ahead
+        alsoProvides(self, IClock)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def wall(self) -> float:
+        """See `IClock`."""
+        return float(self._reactor.wall()) + self.ahead
+
+    @property
+    def clock(self) -> IClock:
+        """It, as those take it that need a clock."""
+        return cast("IClock", self)
+
+
+def heard_at(happening: Event, now: Moment) -> Event:
+    """It became true a moment ago, by the authority's clock, which is right."""
+    return replace(happening, timestamp=moment(steady(reactor)).wall, accepted=now.steady, ahead=now.ahead)
+
+
+class MeasuredTests(SynchronousTestCase):
+    @given(
+        believed=st.floats(-1e6, 1e6),
+        ahead=st.floats(-1e6, 1e6),
+        delays=st.lists(st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)), min_size=1, max_size=20),
+    )
+    def test_is_off_by_no_more_than_the_best_measurement(
+        self, believed: float, ahead: float, delays: list[tuple[float, float]]
+    ) -> None:
+        measured, now = Measured(believed), NOW
+        for there, back in delays:
+            measured.take(now + there + ahead, now, now + there + back)
+            now += 1.0
+        least = min(there + back for there, back in delays)
+        self.assertLessEqual(abs(measured.ahead - ahead), least + TOLERANCE + 1 / GRAIN + 20 * DRIFT)
+
+    def test_stays_as_it_was_where_nothing_contradicts_it(self) -> None:
+        measured = Measured(5.0)
+        for shown, asked, ahead in ((5.3, 0.0, 5.0), (6.2, 1.0, 5.0), (12.0, 2.0, 9.75)):
+            measured.take(NOW + shown, NOW + asked, NOW + asked + 0.5)
+            self.assertEqual(measured.ahead, ahead)
+
+    @given(parts=st.integers(-(10**7), 10**7), percent=st.floats(0, 100))
+    def test_there_and_back_is_exact(self, parts: int, percent: float) -> None:
+        state = running(percent=percent)
+        self.assertEqual(shifted(shifted(state, parts / GRAIN), -parts / GRAIN), state)
+
+    def test_what_has_no_time_of_ours_stays(self) -> None:
+        self.assertEqual(shifted(QueueState(PLAYER, 3, told=NOW), HOUR), QueueState(PLAYER, 3, told=NOW))
+        self.assertIsNone(shifted(None, HOUR))
+        self.assertEqual(shifted(replace(running(), accepted=0.0), HOUR).accepted, 0.0)
+
+
+class WrongClockTests(RedisTestCase):
+    """Two nodes; the clock of the first is wrong, or is set while it runs."""
+
+    async def nodes(self, ahead: float) -> tuple[Machine, RedisBackend, RedisBackend]:
+        machine, self.prefix = Machine(ahead), f"test{ahead:.0f}"
+        wrong, right = self.backend(clock=machine.clock), self.backend()
+        await until(lambda: wrong.time.answered and right.time.answered)
+        return machine, wrong, right
+
+    def number(self, *command: str) -> float:
+        """What Redis answers."""
+        return float(self.server.command(*command).split()[-1].lstrip(b":"))
+
+    async def applied(self, node: RedisBackend, happening: Event) -> None:
+        self.assertEqual(await node.sessions.apply([happening]), [ACCEPTED])
+
+    async def assert_right(self, node: RedisBackend, begun: float) -> None:
+        """A craft of a minute is where it should be."""
+        state = await node.sessions.get(SESSION)
+        assert state is not None
+        now = steady(reactor).seconds()
+        self.assertApproximates(percent_at(state.progress, now), (now - begun) / 0.6, 0.1)
+
+    async def test_a_craft_is_the_same_at_all_nodes(self) -> None:
+        for ahead in (-HOUR, HOUR):
+            machine, wrong, right = await self.nodes(ahead)
+            begun = moment(machine.clock)
+            await self.applied(wrong, heard_at(event(start()), begun))
+            for node in (wrong, right):
+                await self.assert_right(node, begun.steady)
+
+    async def test_a_clock_that_is_set_moves_no_bar(self) -> None:
+        machine, node, other = await self.nodes(0.0)
+        begun, heard = moment(machine.clock), SessionRecorder()
+        await self.applied(node, heard_at(event(start()), begun))
+        await node.sessions.watch(SESSION, heard)
+        for step in (-HOUR, 2 * HOUR):
+            machine.ahead += step
+            for each in (node, other):
+                await self.assert_right(each, begun.steady)
+        machine.ahead = HOUR
+        await self.applied(other, heard_at(event(progress(50.0)), moment(steady(reactor))))
+        await until(lambda: heard.heard)
+        told = heard.heard[-1]
+        assert told is not None
+        self.assertApproximates(told.progress.anchor, steady(reactor).seconds(), 1.0)
+
+    async def test_nothing_is_forgotten_too_early_or_too_late(self) -> None:
+        """A node forgets for all of them. What is over stays for half a minute, what is not stays for an hour."""
+        for ahead in (-2 * HOUR, 2 * HOUR):
+            machine, wrong, right = await self.nodes(ahead)
+            for node in (wrong, right):
+                now = moment(steady(reactor))
+                await self.applied(node, heard_at(event(start(SESSION if node is wrong else OTHER_SESSION)), now))
+            done = heard_at(event(complete()), moment(machine.clock))
+            await self.applied(wrong, done)
+            await wrong.sweeper.sweep()
+            await right.sweeper.sweep()
+            self.assertEqual(await right.sessions.count(), 2)
+            due = self.number("ZSCORE", f"{self.prefix}:due:session", str(SESSION))
+            self.assertApproximates(due, moment(steady(reactor)).wall + 300.0, 10.0)
+
+    async def test_a_revocation_is_over_for_all_nodes_at_the_same_time(self) -> None:
+        _, wrong, right = await self.nodes(2 * HOUR)
+        now = moment(steady(reactor)).wall
+        await right.revocations.publish(Revocation("t-1", None, 0.0, now + HOUR))
+        await wrong.revocations.publish(Revocation("t-2", None, 0.0, now + HOUR))
+        self.assertEqual(self.number("ZCARD", f"{self.prefix}:revoked"), 2)

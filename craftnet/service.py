@@ -52,6 +52,8 @@ from craftnet.observe.monitor import Monitor
 from craftnet.openfiles import raise_limit
 from craftnet.protocols.udp.agreement import PATH_SIZE
 from craftnet.protocols.udp.gateway import UdpGateway
+from craftnet.protocols.udp.rotation import PERIOD
+from craftnet.protocols.udp.tickets import RENEWAL
 from craftnet.protocols.websocket.factory import MISSED_PONGS, PING_INTERVAL, FeedFactory
 from craftnet.protocols.websocket.subprotocols import SUPPORTED
 from craftnet.registry import Registry
@@ -92,6 +94,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     refresh: float = 5.0
     udp_heartbeat: int = 5000
     udp_full_sync: float = 10.0
+    udp_key_rotation: float = PERIOD
+    udp_token_renewal: float = RENEWAL
     udp_path_size: int = PATH_SIZE
     tolerance_percent: float = 0.5
     tolerance_ms: int = 250
@@ -246,6 +250,8 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
             reactor,
             heartbeat_ms=settings.udp_heartbeat,
             full_sync=settings.udp_full_sync,
+            key_rotation=settings.udp_key_rotation,
+            token_renewal=settings.udp_token_renewal,
             path_size=settings.udp_path_size,
             tolerance=tolerance.percent,
         )

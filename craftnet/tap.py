@@ -121,6 +121,10 @@ class Options(UsageOptions):
         ["udp-full-sync", None, DEFAULTS.udp_full_sync, "Seconds after which a UDP client is told everything again, "
          "on average",
          _number(float, 1, 3600)],
+        ["udp-key-rotation", None, DEFAULTS.udp_key_rotation, "Seconds after which the server's keys of a UDP "
+         "connection are replaced; less than the default only to try a client", _number(float, 1, 600)],
+        ["udp-token-renewal", None, DEFAULTS.udp_token_renewal, "Seconds after which a UDP client is sent a fresh "
+         "session_token; less than the default only to try a client", _number(float, 1, 1800)],
         ["udp-path-size", None, DEFAULTS.udp_path_size, "Bytes of the longest UDP datagram sent to a client. More than "
          "the default only where the whole network is known to carry it", _number(int, 64, 65_507)],
         ["tolerance-percent", None, 0.5, "Points of progress by which a watcher's copy may be wrong before it is told "
@@ -200,6 +204,8 @@ class Options(UsageOptions):
             refresh=float(self["refresh"]),
             udp_heartbeat=int(self["udp-heartbeat"]),
             udp_full_sync=float(self["udp-full-sync"]),
+            udp_key_rotation=float(self["udp-key-rotation"]),
+            udp_token_renewal=float(self["udp-token-renewal"]),
             udp_path_size=int(self["udp-path-size"]),
             tolerance_percent=float(self["tolerance-percent"]),
             tolerance_ms=int(self["tolerance-ms"]),

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from twisted.internet import reactor
+from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.exceptions import InvalidStatus
 
@@ -141,6 +142,23 @@ class TellingTests(LiveTestCase):
         gateway = self.service.gateway
         assert gateway is not None
         self.assertEqual(gateway._endpoint._terms.full_sync, 3.5)
+
+
+class UdpRenewalTests(SynchronousTestCase):
+    """How soon keys and session_tokens are replaced."""
+
+    def test_seconds(self) -> None:
+        given = settings("--udp-key-rotation", "3", "--udp-token-renewal", "4.5")
+        self.assertEqual((given.udp_key_rotation, given.udp_token_renewal), (3.0, 4.5))
+        self.assertEqual((settings().udp_key_rotation, settings().udp_token_renewal), (600.0, 1800.0))
+        service = build(given, SteppedClock(), {})
+        assert service.gateway is not None
+        self.assertEqual(service.gateway._endpoint._terms.key_rotation, 3.0)
+        self.assertEqual(service.gateway._tickets._renewal, 4.5)
+
+    def test_longer_than_is_safe(self) -> None:
+        for option in ("--udp-key-rotation", "--udp-token-renewal"):
+            self.assertRaises(UsageError, settings, option, "1801")
 
 
 class BrowserTests(SynchronousTestCase):

@@ -319,10 +319,11 @@ class OpenGatewayTests(SynchronousTestCase):
         self.clock.advance(NOW)
         self.metrics = Metrics()
         self.states = self.sent = 0
+        self.phases: set[int] = set()
         self.skew, self.loses = 0.0, False
         self._open(self._gateway(tolerance=0.25))
 
-    def _gateway(self, *, tolerance: float = 0.5, full_sync: float = 10.0) -> UdpGateway:
+    def _gateway(self, **terms: float) -> UdpGateway:
         """One that listens to nothing."""
         return UdpGateway(
             HostPort("", 8082),
@@ -330,8 +331,7 @@ class OpenGatewayTests(SynchronousTestCase):
             OneSession(),
             self.metrics,
             self.clock,  # type: ignore[arg-type]  # enough of a reactor: no socket is opened.
-            tolerance=tolerance,
-            full_sync=full_sync,
+            **terms,  # type: ignore[arg-type]  # those that are numbers of seconds, or of points.
         )
 
     def _open(self, gateway: UdpGateway) -> None:
@@ -347,6 +347,15 @@ class OpenGatewayTests(SynchronousTestCase):
         self.transport = FakeTransport()
         gateway._server.makeConnection(self.transport)
         self._carry(self.client.start(self._player_time).datagrams)
+
+    def test_keys_and_tokens_are_renewed_as_often_as_configured(self) -> None:
+        self._open(self._gateway(key_rotation=7.0, token_renewal=8.0))
+        self.phases.clear()
+        self._live(6)
+        self.assertEqual((self.phases, self.client.token.text), ({0}, self.answer.session_token))
+        self._live(10)
+        self.assertEqual(self.phases, {0, 1})
+        self.assertNotEqual(self.client.token.text, self.answer.session_token)
 
     @property
     def _player_time(self) -> float:
@@ -364,6 +373,7 @@ class OpenGatewayTests(SynchronousTestCase):
     def _answers(self) -> list[bytes]:
         """What the client says to what it was sent."""
         now, told = self._player_time, self.transport.taken()
+        self.phases.update(bool(datagram[0] & PHASE) for datagram in told)
         self.states += sum(datagram[0] & ~PHASE == first_byte(Kind.STATE) for datagram in told)
         return [answer for datagram in told for answer in self.client.receive(datagram, now).datagrams]
 

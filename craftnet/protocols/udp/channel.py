@@ -11,7 +11,7 @@ from craftnet.protocols.records import Kind
 from craftnet.protocols.udp.conditions import Acknowledged, Conditions, missing
 from craftnet.protocols.udp.keys import TrafficKey
 from craftnet.protocols.udp.replay import ReplayWindow, expand
-from craftnet.protocols.udp.rotation import OpeningKeys, SealingKeys
+from craftnet.protocols.udp.rotation import PERIOD, OpeningKeys, SealingKeys
 from craftnet.protocols.udp.timing import Pulse
 
 OVERHEAD = codec.SEALED_HEADER_SIZE + codec.ACKNOWLEDGEMENT_SIZE + MAC_SIZE
@@ -99,9 +99,9 @@ class Channel(Struct, eq=False, gc=False):
         arrivals = self._noted(*codec.decode_acknowledgement(content))
         return Incoming(kind, sequence, arrivals, content[codec.ACKNOWLEDGEMENT_SIZE :])
 
-    def renew(self, now: float) -> None:
-        """A heartbeat is due: rotate the keys of what goes out, if that is due, too."""
-        self._outgoing.renew(self.sent + 1, self._acknowledged.newest, now)
+    def renew(self, now: float, period: float = PERIOD) -> None:
+        """A heartbeat is due: rotate the keys of what goes out, if that is due, too: every `period` seconds."""
+        self._outgoing.renew(self.sent + 1, self._acknowledged.newest, now, period)
         self._outgoing.key.rest()
         self._incoming.rest()
 

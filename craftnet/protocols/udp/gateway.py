@@ -29,8 +29,9 @@ from craftnet.protocols.udp.keys import SessionToken
 from craftnet.protocols.udp.peer import Terms
 from craftnet.protocols.udp.port import DatagramPort
 from craftnet.protocols.udp.refusals import HARMLESS, Refusals
+from craftnet.protocols.udp.rotation import PERIOD
 from craftnet.protocols.udp.server import SessionFeeds, UdpServer
-from craftnet.protocols.udp.tickets import Ticket
+from craftnet.protocols.udp.tickets import RENEWAL, Ticket
 from craftnet.protocols.udp.ticketstore import TicketStore
 
 
@@ -48,6 +49,8 @@ class UdpGateway(Service):
         reactor: IReactorTime and IReactorFDSet.
         heartbeat_ms: 1000–30000.
         full_sync: seconds, as in `craftnet.protocols.udp.peer.Terms`.
+        key_rotation: seconds, as in `craftnet.protocols.udp.peer.Terms`.
+        token_renewal: seconds after which a session_token is replaced.
         path_size: octets of the longest datagram that the network carries to every client.
         tolerance: points of progress by which the hub lets a watcher's copy be wrong; clients are told.
     """
@@ -65,6 +68,8 @@ class UdpGateway(Service):
         *,
         heartbeat_ms: int = 5000,
         full_sync: float = 10.0,
+        key_rotation: float = PERIOD,
+        token_renewal: float = RENEWAL,
         path_size: int = PATH_SIZE,
         tolerance: float = Tolerance().percent,
     ) -> None:
@@ -75,14 +80,14 @@ class UdpGateway(Service):
         self._path_size = path_size
         # msgspec leaves out what is the default itself, and not what is equal to it.
         self._tolerance = USUAL_TOLERANCE if tolerance == USUAL_TOLERANCE else tolerance
-        self._tickets = TicketStore(os.urandom)
+        self._tickets = TicketStore(os.urandom, renewal=token_renewal)
         self._metrics = metrics
         self._refusals = Refusals()
         self._endpoint = Endpoint(
             self._tickets,
             secret=os.urandom(32),
             random=os.urandom,
-            terms=Terms(heartbeat_ms / 1000, full_sync),
+            terms=Terms(heartbeat_ms / 1000, full_sync, key_rotation),
             count=self._count,
             measured=self._measured,
         )

@@ -30,6 +30,7 @@ from craftnet.protocols.udp.parcels import NO_SESSION
 from craftnet.protocols.udp.path import Path
 from craftnet.protocols.udp.replica import Replica
 from craftnet.protocols.udp.roster import Roster
+from craftnet.protocols.udp.rotation import PERIOD
 from craftnet.protocols.udp.snapshots import encoded
 from craftnet.protocols.udp.tickets import Ticket
 from craftnet.protocols.udp.timing import Pulse
@@ -60,10 +61,12 @@ class Terms(Struct, frozen=True):
     Attributes:
         heartbeat: seconds between heartbeats.
         full_sync: seconds after which all is told again, on average: each time is between half of it and half more.
+        key_rotation: seconds after which the keys of what the server sends are replaced.
     """
 
     heartbeat: float = 5.0
     full_sync: float = 10.0
+    key_rotation: float = PERIOD
 
 
 class Send(Struct, frozen=True, gc=False):
@@ -246,7 +249,7 @@ class Peer:
             self._end(self.sessions.lapsed(now), CloseReason.EXPIRED, now)
         sends = []
         if self.pulse.due(now):
-            self._channel.renew(now)
+            self._channel.renew(now, self._terms.key_rotation)
             sends.append(self._send(Kind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now, now))))
         if now >= self._resync_at:
             self._resync_at, self._resync_from = inf, now + RESYNC_SPACING

@@ -12,7 +12,7 @@ from msgspec import Struct
 from craftnet.protocols.udp.keys import TrafficKey
 
 PERIOD = 600.0
-"""Seconds after which a generation is replaced …"""
+"""Seconds after which a generation is replaced, unless a server is told to do so sooner …"""
 
 DATAGRAMS = 1 << 20
 """… or after this many datagrams: far below what AES-GCM allows under one key (NIST SP 800-38D section 8.3)."""
@@ -31,18 +31,19 @@ class SealingKeys(Struct, eq=False, gc=False):
     _began: int = 1  # the first sequence under this generation.
     _until: float = inf
 
-    def renew(self, upcoming: int, acknowledged: int, now: float) -> None:
+    def renew(self, upcoming: int, acknowledged: int, now: float, period: float) -> None:
         """Go on to the next generation with the sequence `upcoming`, if that is due.
 
         Arguments:
             acknowledged: the newest sequence that the other side has received.
+            period: seconds after which a generation is replaced.
         """
         if self._until == inf:
-            self._until = now + PERIOD
+            self._until = now + period
         if acknowledged >= self._began and (now >= self._until or upcoming - self._began >= DATAGRAMS):
             self.key = self.key.successor()
             self.phase ^= 1
-            self._began, self._until = upcoming, now + PERIOD
+            self._began, self._until = upcoming, now + period
 
 
 class OpeningKeys(Struct, eq=False, gc=False):

@@ -53,6 +53,9 @@ class _Credential(Struct, frozen=True, gc=False):
 class Ticket:
     """Leave to open a connection.
 
+    Arguments:
+        renewal: seconds after which a new session_token is offered.
+
     Attributes:
         grants: what the connection tells of, in the order of their indexes.
         agreement: on sizes and compression.
@@ -68,6 +71,7 @@ class Ticket:
         "_current",
         "_offered",
         "_opened_until",
+        "_renewal",
         "agreement",
         "bearer",
         "connection_id",
@@ -80,13 +84,20 @@ class Ticket:
     )
 
     def __init__(
-        self, token: SessionToken, player_id: UUID, agreement: Agreement, bearer: Principal | None, now: float
+        self,
+        token: SessionToken,
+        player_id: UUID,
+        agreement: Agreement,
+        bearer: Principal | None,
+        now: float,
+        renewal: float = RENEWAL,
     ) -> None:
         self.connection_id = token.connection_id
         self._current = _Credential.of(token.secret, now)
         self._offered: _Credential | None = None
         self._opened_until = 0.0
-        self.renew_at = now + RENEWAL
+        self._renewal = renewal
+        self.renew_at = now + renewal
         self.player_id = player_id
         self.agreement = agreement
         self.bearer = bearer
@@ -144,7 +155,7 @@ class Ticket:
         """The client has the new session_token: the old one is void."""
         if self._offered is not None:
             self._current, self._offered = self._offered, None
-            self.renew_at = self._current.until - TOKEN_LIFETIME + RENEWAL
+            self.renew_at = self._current.until - TOKEN_LIFETIME + self._renewal
 
     def open(self, secret: bytes, now: float) -> None:
         """A connection is opened with this secret; if it is the one that was offered, the client has that.

@@ -16,7 +16,7 @@ from craftnet.protocols.deadlines import Deadlines
 from craftnet.protocols.udp.agreement import Agreement
 from craftnet.protocols.udp.grants import INDEXES, MOST, Grant
 from craftnet.protocols.udp.keys import SECRET_SIZE, SessionToken
-from craftnet.protocols.udp.tickets import IDLE, Ticket
+from craftnet.protocols.udp.tickets import IDLE, RENEWAL, Ticket
 
 CAPACITY = 20_000
 """Sessions of all tickets."""
@@ -31,14 +31,21 @@ class TicketStore:
     Arguments:
         random: gives that many random bytes.
         capacity, per_player: bounds, see `CAPACITY` and `PER_PLAYER`.
+        renewal: seconds after which a ticket's session_token is replaced.
     """
 
     def __init__(
-        self, random: Callable[[int], bytes], *, capacity: int = CAPACITY, per_player: int = PER_PLAYER
+        self,
+        random: Callable[[int], bytes],
+        *,
+        capacity: int = CAPACITY,
+        per_player: int = PER_PLAYER,
+        renewal: float = RENEWAL,
     ) -> None:
         self._random = random
         self._capacity = capacity
         self._per_player = per_player
+        self._renewal = renewal
         self._tickets: dict[int, Ticket] = {}
         self._of_session: dict[UUID, tuple[Ticket, ...]] = {}  # nearly always one.
         self._grants = 0
@@ -62,7 +69,7 @@ class TicketStore:
             TooManyRequests: a bound is reached.
         """
         self._make_room(session_id, player_id, now)
-        ticket = Ticket(self._new_token(), player_id, agreement, bearer, now)
+        ticket = Ticket(self._new_token(), player_id, agreement, bearer, now, self._renewal)
         self._tickets[ticket.connection_id] = ticket
         self._grant(ticket, session_id, expires, bearer)
         self._deadlines.set(ticket.connection_id, ticket.lapses)

@@ -1,15 +1,21 @@
-import { Socket, now } from "./socket.mjs";
+import { Socket, addresses, now } from "./socket.mjs";
 
 /** One UDP connection and the sessions it tells of, by name: `tell(event)` hears what happens, each with its session. */
 export class Feed {
   #names = new Map(); // index → session id
   #early = []; // told before the answer that names the session
 
-  constructor(agreed, sessionId, tell) {
+  /** A feed at wherever `agreed` says; rejects when that host has no address. */
+  static async at(agreed, sessionId, tell) {
+    const host = agreed.server_endpoint.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+    return new Feed(agreed, await addresses(host), sessionId, tell);
+  }
+
+  constructor(agreed, servers, sessionId, tell) {
     this.tell = tell;
     this.open = new Set([sessionId]);
     this.#names.set(0, sessionId);
-    this.socket = new Socket(agreed, (event) => this.#heard(event));
+    this.socket = new Socket(agreed, servers, (event) => this.#heard(event));
   }
 
   get token() {

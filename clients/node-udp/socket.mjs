@@ -1,34 +1,61 @@
 import { createSocket } from "node:dgram";
-import { isIPv6 } from "node:net";
+import { lookup } from "node:dns/promises";
+import { isIP, isIPv4, isIPv6 } from "node:net";
+import { networkInterfaces } from "node:os";
 
 import { Client } from "./protocol/client.mjs";
+
+const MOST_ADDRESSES = 6;
+const LOOK_AROUND = 1000; // milliseconds
 
 /** Unix seconds; unlike Date.now(), never set back. */
 export function now() {
   return (performance.timeOrigin + performance.now()) / 1000;
 }
 
+/** The addresses of a host, in the order in which the system prefers them; of a link-local one, in each zone. */
+export async function addresses(host) {
+  const [address] = host.split("%");
+  if (isIPv6(address) && /^fe[89ab]/i.test(address)) return zones().map((zone) => `${address}%${zone}`);
+  if (isIP(host)) return [host];
+  const found = await lookup(host, { all: true, verbatim: true });
+  return [...new Set(found.map((each) => each.address))].slice(0, MOST_ADDRESSES);
+}
+
+function zones() {
+  const interfaces = Object.entries(networkInterfaces());
+  return interfaces.filter(([, held]) => held.some((each) => each.scopeid > 0)).map(([name]) => name);
+}
+
+/** The addresses of this machine; when they are others than before, so may be the one that we send from. */
+function here() {
+  return JSON.stringify(Object.values(networkInterfaces()).flat().map(({ address }) => address).sort());
+}
+
 /** A Client on a UDP socket: it is fed what arrives and woken when it wants to; `onEvent` hears each of its events. */
 export class Socket {
   #timer = null;
+  #here = here();
 
-  constructor(agreed, onEvent) {
-    const [, host, port] = agreed.server_endpoint.match(/^\[?(.*?)\]?:(\d+)$/);
+  /** `servers`: the addresses of the server, which are tried in turn. */
+  constructor(agreed, servers, onEvent) {
+    this.port = Number(agreed.server_endpoint.match(/:(\d+)$/)[1]);
     this.onEvent = onEvent;
-    this.client = new Client(agreed, now());
-    this.socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
+    const both = servers.some(isIPv6); // one socket serves all of them
+    this.servers = both ? servers.map((server) => (isIPv4(server) ? `::ffff:${server}` : server)) : servers;
+    this.client = new Client(agreed, now(), undefined, servers.length);
+    // Not connected: that would keep the address that it sends from, wherever this machine moves.
+    this.socket = createSocket(both ? "udp6" : "udp4");
     this.socket.on("message", (datagram) => this.#act(() => this.client.receive(datagram, now())));
-    this.socket.on("error", () => {}); // an ICMP answer proves nothing; silence does
-    this.connected = false;
-    const begin = (error) => {
-      this.connected = !error; // where there is no way, the handshake will not be answered
-      this.#act(() => {});
-    };
-    try {
-      this.socket.connect(Number(port), host, begin);
-    } catch (error) {
-      begin(error); // no such port
-    }
+    this.socket.on("error", () => {}); // what does not go out is not answered
+    this.watch = setInterval(() => this.#lookAround(), LOOK_AROUND).unref();
+    setImmediate(() => this.#act(() => {}));
+  }
+
+  #lookAround() {
+    const before = this.#here;
+    this.#here = here();
+    if (this.#here !== before) this.#act(() => this.client.moved(now()));
   }
 
   /** The session with this index joined. */
@@ -48,10 +75,18 @@ export class Socket {
     if (this.client.over) return;
     change();
     const { datagrams, events } = this.client.take();
-    if (this.connected) for (const datagram of datagrams) this.socket.send(datagram);
+    for (const datagram of datagrams) this.#send(datagram, this.servers[this.client.server]);
     if (this.client.over) this.#finish();
     else this.#sleep();
     for (const event of events) this.onEvent(event);
+  }
+
+  #send(datagram, server) {
+    try {
+      this.socket.send(datagram, this.port, server, () => {}); // no way there is as good as a datagram lost
+    } catch {
+      // no such port, or no such address
+    }
   }
 
   #sleep() {
@@ -62,6 +97,7 @@ export class Socket {
 
   #finish() {
     clearTimeout(this.#timer);
+    clearInterval(this.watch);
     setImmediate(() => this.socket.close()); // after what was just sent
   }
 }

@@ -30,7 +30,7 @@ export class Watching {
       const { answer, shown } = await this.#ask(session, feed);
       if (!answer || this.#stopped) continue;
       const joined = shown !== undefined && answer.session_token === shown;
-      if (!joined) feed = this.#begin(answer, session);
+      if (!joined) feed = (await this.#begin(answer, session)) ?? feed;
       else if (!feed.over) feed.join(answer.session_index ?? 0, session);
       else this.#comeBack([session]); // it ended while the answer was under way
     }
@@ -66,10 +66,18 @@ export class Watching {
     return {};
   }
 
-  #begin(answer, session) {
-    const feed = new Feed(answer, session, (event, from) => this.#heard(event, from));
-    this.#feeds.add(feed);
-    return feed;
+  /** A feed of its own for this session; null, and another attempt later, when the server has no address. */
+  async #begin(answer, session) {
+    try {
+      const feed = await Feed.at(answer, session, (event, from) => this.#heard(event, from));
+      this.#feeds.add(feed);
+      if (this.#stopped) feed.leaveAll();
+      return feed;
+    } catch (error) {
+      this.tell({ event: "not_connected", session, status: null, message: error.message });
+      this.#comeBack([session]);
+      return null;
+    }
   }
 
   #heard(event, feed) {

@@ -1,15 +1,22 @@
-"""From the ``host:port`` that a server names to an address that datagrams can be sent to."""
+"""From the ``host:port`` that a server names to the addresses that datagrams can be sent to."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from ipaddress import ip_address
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import IAddress, IHostnameResolver, IHostResolution, IResolutionReceiver
 from zope.interface import implementer
+
+MOST = 6
+"""Addresses of a server that are tried: a name may have any number."""
+
+Server = tuple[str, int] | tuple[str, int, int, int]
+"""An address as sockets take it: host and port, of IPv6 also flow information and zone."""
 
 
 def endpoint(text: str) -> tuple[str, int] | None:
@@ -21,23 +28,52 @@ def endpoint(text: str) -> tuple[str, int] | None:
     return host, int(port)
 
 
-def routable(server: tuple[str, int]) -> bool:
-    """Whether the system knows a way to this address. Nothing is sent."""
+def link_local(host: str, port: int) -> list[Server]:
+    """A link-local IPv6 address in its zone; without one, or in a zone that there is not here, in every one.
+
+    Zones mean something to one system only: a server names its address without.
+
+    Returns:
+        Nothing for any other host.
+    """
+    address, _, zone = host.partition("%")
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return []
+    if parsed.version == 4 or not parsed.is_link_local:
+        return []
+    zones = {name: index for index, name in socket.if_nameindex()}
+    return [(address, port, 0, index) for index in ([zones[zone]] if zone in zones else zones.values())]
+
+
+def local_address(server: Server) -> str | None:
+    """Which of our own addresses the system would send from; None when it knows no way. Nothing is sent."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(server)
+            return str(probe.getsockname()[0])
     except OSError:
-        return False
-    return True
+        return None
+
+
+def routable(server: Server) -> bool:
+    """Whether the system knows a way to this address."""
+    return local_address(server) is not None
+
+
+def on_ipv6(server: Server) -> Server:
+    """The same server, as a socket for both families takes it (RFC 4291 section 2.5.5.2)."""
+    return server if ":" in server[0] else (f"::ffff:{server[0]}", server[1])
 
 
 @implementer(IResolutionReceiver)
 class _All:
     """Takes the addresses that a resolver finds."""
 
-    def __init__(self, found: Deferred[list[tuple[str, int]]]) -> None:
+    def __init__(self, found: Deferred[list[Server]]) -> None:
         self._found = found
-        self._addresses: list[tuple[str, int]] = []
+        self._addresses: list[Server] = []
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
         """Nothing to do."""
@@ -45,7 +81,9 @@ class _All:
     def addressResolved(self, address: IAddress) -> None:
         """One was found."""
         assert isinstance(address, IPv4Address | IPv6Address)
-        self._addresses.append((address.host, address.port))
+        server = (address.host, address.port)
+        if server not in self._addresses:
+            self._addresses.append(server)
 
     def resolutionComplete(self) -> None:
         """No more will be found."""
@@ -53,19 +91,23 @@ class _All:
 
 
 async def resolve(
-    resolver: IHostnameResolver, host: str, port: int, usable: Callable[[tuple[str, int]], bool] = routable
-) -> tuple[str, int]:
-    """The first address of a host that is usable: names often have an IPv6 address where the client's network has none.
+    resolver: IHostnameResolver, host: str, port: int, usable: Callable[[Server], bool] = routable
+) -> list[Server]:
+    """The addresses of a host that are usable, `MOST` at most, in the order in which the system prefers them.
+
+    Names often have an IPv6 address where the client's network has none.
 
     Returns:
-        If none is, the first.
+        If none is usable, the first.
 
     Raises:
         DNSLookupError: it has none at all.
     """
-    found = Deferred[list[tuple[str, int]]]()
-    resolver.resolveHostName(_All(found), host, port)
-    addresses = await found
+    addresses = link_local(host, port)
+    if not addresses:
+        found = Deferred[list[Server]]()
+        resolver.resolveHostName(_All(found), host, port)
+        addresses = await found
     if not addresses:
         raise DNSLookupError(f"no address for {host}")
-    return next(filter(usable, addresses), addresses[0])
+    return list(filter(usable, addresses))[:MOST] or addresses[:1]

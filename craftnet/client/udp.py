@@ -21,7 +21,7 @@ from craftnet.client.endings import Ending, Kind
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
 from craftnet.client.line import Line
 from craftnet.client.prolongation import Prolongation
-from craftnet.client.resolve import endpoint, resolve
+from craftnet.client.resolve import endpoint, on_ipv6, resolve
 from craftnet.client.udpsocket import UdpSocket
 from craftnet.messages import UdpConnectResponse
 from craftnet.positions import Position
@@ -173,18 +173,21 @@ class UdpConnections:
         named = endpoint(answer.server_endpoint)
         if named is None:
             return endings.lost("the server names no address for datagrams", elsewhere=True)
-        server = await resolve(self.reactor.nameResolver, *named)
+        servers = await resolve(self.reactor.nameResolver, *named)
+        both = any(":" in server[0] for server in servers)
+        if both:  # one socket serves all of them.
+            servers = list(map(on_ipv6, servers))
         initiator = Initiator(
             SessionToken.parse(answer.session_token),
             {},
             heartbeat=answer.heartbeat_interval / 1000,
             agreement=agreed(answer),
+            servers=len(servers),
         )
-        socket = UdpSocket(self.reactor, server, initiator, answer.progress_tolerance, self._patience, self._closed)
+        socket = UdpSocket(self.reactor, servers, initiator, answer.progress_tolerance, self._patience, self._closed)
         socket.expect(session_id)
         # What is too long for the protocol, the protocol says.
-        interface = "::" if ":" in server[0] else ""
-        self._sockets[socket] = self.reactor.listenUDP(0, socket, interface, MAX_DATAGRAM)
+        self._sockets[socket] = self.reactor.listenUDP(0, socket, "::" if both else "", MAX_DATAGRAM)
         return Place(socket, answer.session_index, token)
 
     def _closed(self, socket: UdpSocket) -> None:

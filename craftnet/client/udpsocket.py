@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from uuid import UUID
 
 from twisted.internet.error import MessageLengthError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.task import LoopingCall
 
 from craftnet.client import endings
 from craftnet.client.endings import Ending
 from craftnet.client.interfaces import ILinkListener
 from craftnet.client.line import Line, error_bound
+from craftnet.client.resolve import Server, local_address
 from craftnet.client.translation import Translation
 from craftnet.model import Progress
 from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged, SessionEnded
 from craftnet.protocols.udp.initiator import Closed, Connected, Event, Initiator, Output
+
+ROUTE_INTERVAL = 1.0
+"""Seconds between two looks at the address that we send from."""
 
 
 class _Watched:
@@ -35,33 +40,39 @@ class UdpSocket(DatagramProtocol):
     """One connection's socket, and the timer of its state machine.
 
     Arguments:
-        server: where datagrams go.
+        servers: where the server may be, as many addresses as `initiator` tries.
         tolerance: as the server told it.
         patience: seconds within which the server must answer with datagrams.
         closed: is called once, when the connection is over.
+        local: the address of ours that datagrams to a server leave from, as far as the system knows one.
     """
 
     def __init__(
         self,
         reactor: IReactorTime,
-        server: tuple[str, int],
+        servers: Sequence[Server],
         initiator: Initiator,
         tolerance: float,
         patience: float,
         closed: Callable[[UdpSocket], None],
+        local: Callable[[Server], str | None] = local_address,
     ) -> None:
         self._reactor = reactor
-        self._server = server
+        self._servers = servers
         self._initiator = initiator
         self._tolerance = tolerance
         self._patience = patience
         self._closed = closed
+        self._from = local
         self._watched: dict[UUID, _Watched] = {}
         self._expected: set[UUID] = set()
         self._leaving: set[UUID] = set()
         self._connected = False
         self._timer: IDelayedCall | None = None
         self._blocking: IDelayedCall | None = None
+        self._route = LoopingCall(self._look_at_route)
+        self._route.clock = reactor
+        self._local: str | None = None
 
     @property
     def session_token(self) -> str:
@@ -110,9 +121,12 @@ class UdpSocket(DatagramProtocol):
         """The socket is open: knock."""
         self._blocking = self._reactor.callLater(self._patience, self._blocked)
         self._perform(self._initiator.start(self._reactor.seconds()))
+        self._route.start(ROUTE_INTERVAL)
 
     def stopProtocol(self) -> None:
         """The socket is closed."""
+        if self._route.running:
+            self._route.stop()
         for call in (self._timer, self._blocking):
             if call is not None and call.active():
                 call.cancel()
@@ -124,6 +138,15 @@ class UdpSocket(DatagramProtocol):
     def _blocked(self) -> None:
         self._end(endings.lost("no datagram comes through", elsewhere=True))
         self._perform(self._initiator.close())
+
+    def _look_at_route(self) -> None:
+        """Say so when we would send from another address than before: Wi-Fi was left, a cable was plugged in."""
+        local = self._from(self._servers[self._initiator.server])
+        if local is None:
+            return
+        before, self._local = self._local, local
+        if before is not None and local != before:
+            self._perform(self._initiator.moved(self._reactor.seconds()))
 
     def _tick(self) -> None:
         self._perform(self._initiator.tick(self._reactor.seconds()))
@@ -139,7 +162,7 @@ class UdpSocket(DatagramProtocol):
     def _send(self, datagram: bytes) -> None:
         try:
             if self.transport is not None:
-                self.transport.write(datagram, self._server)
+                self.transport.write(datagram, self._servers[self._initiator.server])  # type: ignore[arg-type]  # zones, too.
         except (OSError, MessageLengthError):
             pass  # a full buffer, no route: to the protocol, a datagram that was lost.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactor
 from zope.interface import implementer
@@ -97,3 +99,32 @@ class FakeShowcase:
     def under_way(self, player_id: UUID) -> Sequence[UUID]:
         """As the test says."""
         return self.sessions.get(player_id, ())
+
+
+@implementer(IHostnameResolver, IHostResolution)
+class TableResolver:
+    """Knows these addresses of any host."""
+
+    name = "any"
+
+    def __init__(self, *hosts: str) -> None:
+        self.hosts = hosts
+
+    def cancel(self) -> None:
+        """Too late."""
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: object = None,
+        transportSemantics: str = "TCP",
+    ) -> IHostResolution:
+        """Tell them."""
+        resolutionReceiver.resolutionBegan(self)
+        for host in self.hosts:
+            kind = IPv6Address if ":" in host else IPv4Address
+            resolutionReceiver.addressResolved(kind("TCP", host, portNumber))
+        resolutionReceiver.resolutionComplete()
+        return self

@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import DNSLookupError
-from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
-from craftnet.client.resolve import endpoint, resolve, routable
-
-
-@implementer(IHostnameResolver, IHostResolution)
-class TableResolver:
-    """Knows these addresses of any host."""
-
-    name = "any"
-
-    def __init__(self, *hosts: str) -> None:
-        self.hosts = hosts
-
-    def cancel(self) -> None:
-        """Too late."""
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: IResolutionReceiver,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: object = None,
-        transportSemantics: str = "TCP",
-    ) -> IHostResolution:
-        """Tell them."""
-        resolutionReceiver.resolutionBegan(self)
-        for host in self.hosts:
-            kind = IPv6Address if ":" in host else IPv4Address
-            resolutionReceiver.addressResolved(kind("TCP", host, portNumber))
-        resolutionReceiver.resolutionComplete()
-        return self
+from craftnet.client.resolve import MOST, Server, endpoint, on_ipv6, resolve, routable
+from craftnet.tests.fakes import TableResolver
 
 
 class EndpointTests(SynchronousTestCase):
@@ -58,15 +28,32 @@ class EndpointTests(SynchronousTestCase):
 class ResolveTests(SynchronousTestCase):
     """`resolve`"""
 
-    def resolved(self, *hosts: str, usable: Sequence[str]) -> Deferred[tuple[str, int]]:
+    def resolved(self, *hosts: str, usable: Sequence[str]) -> Deferred[list[Server]]:
         """What is taken of these addresses."""
         found = resolve(TableResolver(*hosts), "h", 8082, lambda server: server[0] in usable)
         return Deferred.fromCoroutine(found)
 
-    def test_the_first_address_to_which_there_is_a_way(self) -> None:
+    def test_the_addresses_to_which_there_is_a_way(self) -> None:
         hosts = ("2001:db8::1", "192.0.2.1", "192.0.2.2")
-        for usable, taken in ((hosts, hosts[0]), (hosts[1:], hosts[1]), ((), hosts[0])):
-            self.assertEqual(self.successResultOf(self.resolved(*hosts, usable=usable)), (taken, 8082))
+        for usable, taken in ((hosts, hosts), (hosts[1:], hosts[1:]), ((), hosts[:1])):
+            found = self.successResultOf(self.resolved(*hosts, usable=usable))
+            self.assertEqual(found, [(host, 8082) for host in taken])
+
+    def test_no_more_than_can_be_tried(self) -> None:
+        hosts = [f"192.0.2.{number}" for number in range(20)]
+        self.assertEqual(len(self.successResultOf(self.resolved(*hosts, *hosts, usable=hosts))), MOST)
+
+    def test_zones(self) -> None:
+        """A link-local address is tried in its zone; without one that we know, in all of them."""
+        self.patch(socket, "if_nameindex", lambda: [(1, "lo"), (4, "eth0")])
+        for host, zones in (("fe80::1%eth0", [4]), ("fe80::1", [1, 4]), ("fe80::1%en7", [1, 4])):
+            found = resolve(TableResolver(), host, 8082, lambda server: True)
+            servers = self.successResultOf(Deferred.fromCoroutine(found))
+            self.assertEqual(servers, [("fe80::1", 8082, 0, zone) for zone in zones])
+
+    def test_one_socket_for_both_families(self) -> None:
+        self.assertEqual(on_ipv6(("192.0.2.1", 1)), ("::ffff:192.0.2.1", 1))
+        self.assertEqual(on_ipv6(("fe80::1", 1, 0, 3)), ("fe80::1", 1, 0, 3))
 
     def test_no_address(self) -> None:
         self.failureResultOf(self.resolved(usable=()), DNSLookupError)

@@ -37,6 +37,7 @@ from craftnet.protocols.udp.port import DatagramPort
 from craftnet.protocols.udp.server import UdpServer
 from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsChange, MaterialsState
+from craftnet.tests.fakes import TableResolver
 from craftnet.tests.samples import AT, IRON, PLAYER, SESSION, running
 from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
 from craftnet.tests.test_client_feed import SHORT
@@ -79,6 +80,16 @@ class NoSockets:
     def listenUDP(self, *arguments: object) -> IListeningPort:
         """Fail."""
         raise self._error
+
+
+class NamedServer:
+    """The reactor, but for the addresses of every host."""
+
+    def __init__(self, *hosts: str) -> None:
+        self.nameResolver = TableResolver(*hosts)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(reactor, name)
 
 
 class UdpTests(TestCase):
@@ -146,6 +157,16 @@ class UdpTests(TestCase):
         told = set(self.recorder.events[1:-1]) - {"progress_update"}
         self.assertEqual(told, {"crafting_complete", "material_notification"})
         self.assertEqual(ending.kind, Kind.OVER)
+
+    async def test_the_next_address_is_tried_when_one_stays_silent(self) -> None:
+        """The name has an IPv6 address, where nobody listens, and two of IPv4."""
+        for hosts in (("::1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("127.0.0.1", "::1")):
+            welcome = self.welcome(lambda watcher: watcher.ended(CloseCode.NORMAL))
+            port = welcome.server_endpoint.rpartition(":")[2]
+            address = self.serve(replace(welcome, server_endpoint=f"game.example:{port}"))
+            clock = cast(IReactorTime, NamedServer(*hosts))
+            ending = await self.ending(UdpTransport(clock, address, SESSION, PLAYER, TOKEN, 5.0))
+            self.assertEqual((ending.kind, hosts), (Kind.OVER, hosts))
 
     async def test_a_table_that_comes_packed_and_in_parts(self) -> None:
         rows = (*mixed(190).materials, Material(IRON, 1, None, SHORT))

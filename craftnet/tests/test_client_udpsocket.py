@@ -12,13 +12,14 @@ from zope.interface import implementer
 from craftnet.client.endings import Ending
 from craftnet.client.interfaces import ILinkListener
 from craftnet.client.line import Line, error_bound
-from craftnet.client.udpsocket import UdpSocket
+from craftnet.client.udpsocket import ROUTE_INTERVAL, UdpSocket
 from craftnet.messages import Status
+from craftnet.protocols.records import Kind
 from craftnet.protocols.udp.endpoint import Effect
 from craftnet.state import SessionState
 from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW, PLAYER, SESSION, running
-from craftnet.tests.udp_lab import Lab, datagrams
+from craftnet.tests.udp_lab import ELSEWHERE, Lab, datagrams
 from craftnet.updates import Update
 
 LATENCY = 0.05
@@ -72,8 +73,17 @@ class UdpSocketTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.lab, self.wire, self.watcher, self.clock = Lab(), Wire(), Watcher(), SteppedClock()
         self.clock.advance(NOW + AHEAD)
+        self.local: str | None = "198.51.100.1"
         initiator = self.lab.initiator(self.lab.ticket())
-        self.socket = UdpSocket(self.clock, ("192.0.2.9", 8082), initiator, TOLERANCE, 60.0, lambda socket: None)
+        self.socket = UdpSocket(
+            self.clock,
+            [("192.0.2.9", 8082)],
+            initiator,
+            TOLERANCE,
+            60.0,
+            lambda socket: None,
+            lambda server: self.local,
+        )
         self.socket.transport = cast(IUDPTransport, self.wire)
         self.socket.watch(0, SESSION, PLAYER, self.watcher)
         self.socket.startProtocol()
@@ -107,6 +117,31 @@ class UdpSocketTests(SynchronousTestCase):
         state = self.watcher.updates[-1].state
         assert isinstance(state, SessionState)
         return state.progress.anchor
+
+    def test_the_server_finds_a_client_that_has_moved_at_once(self) -> None:
+        self.exchange()
+        self.exchange()
+        self.clock.advance(ROUTE_INTERVAL)
+        self.exchange()
+        self.wire.sent.clear()
+        self.local = "203.0.113.1"
+        self.clock.advance(ROUTE_INTERVAL)
+        (heartbeat,) = self.wire.sent
+        self.assertEqual(heartbeat[0] & 31, Kind.HEARTBEAT)
+        (peer,) = self.lab.endpoint._peers.values()
+        (challenge,) = datagrams(self.lab.send(heartbeat, self.now, ELSEWHERE))
+        self.socket.datagramReceived(challenge, None)
+        self.lab.send(self.wire.sent[-1], self.now, ELSEWHERE)
+        self.assertEqual(peer.address, ELSEWHERE)
+
+    def test_a_route_that_is_gone_for_a_while_is_no_move(self) -> None:
+        self.exchange()
+        self.exchange()
+        for local in ("198.51.100.1", None, "198.51.100.1"):
+            self.local = local
+            self.wire.sent.clear()
+            self.clock.advance(ROUTE_INTERVAL)
+            self.assertEqual(self.wire.sent, [])
 
     def test_nothing_is_said_before_the_connection_is_open(self) -> None:
         self.exchange()

@@ -4,9 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.protocols.records import CloseReason
-from craftnet.protocols.udp.initiator import ACK_DELAY, ACK_EVERY, CONNECT_TIMEOUT, Closed, Connected
-from craftnet.tests.samples import NOW, running
+from craftnet.protocols.records import CloseReason, Kind
+from craftnet.protocols.udp.handshake import TIMEOUT
+from craftnet.protocols.udp.initiator import ACK_DELAY, ACK_EVERY, Closed, Connected, Initiator
+from craftnet.protocols.udp.keys import SessionToken
+from craftnet.tests.samples import NOW, SESSION, running
 from craftnet.tests.udp_lab import HEARTBEAT, Lab, datagrams
 
 
@@ -34,10 +36,57 @@ class ConnectingTests(SynchronousTestCase):
         (hello,) = self.client.start(NOW).datagrams
         (challenge,) = datagrams(self.lab.send(hello))
         sent = list(self.client.receive(challenge, NOW).datagrams)
-        while self.client.deadline < NOW + CONNECT_TIMEOUT:
+        while self.client.deadline < NOW + TIMEOUT:
             sent += self.client.tick(self.client.deadline).datagrams
         self.assertEqual([datagram[0] for datagram in sent[:4]], [0x43, 0x43, 0x43, 0x41])
         self.assertNotEqual(sent[3], hello)
+
+    def _several(self) -> Initiator:
+        """A client whose server may be at three addresses."""
+        ticket = self.lab.ticket()
+        token = SessionToken.parse(ticket.token.text)
+        random = self.lab.random.randbytes
+        return Initiator(token, {0: SESSION}, heartbeat=HEARTBEAT, servers=3, random=random)
+
+    def _knocks(self, client: Initiator, until: float) -> list[tuple[float, int, bytes]]:
+        """When each HELLO goes out, to which address, with which nonce."""
+        knocks = [(0.0, client.server, hello[5:21]) for hello in client.start(NOW).datagrams]
+        while (now := client.deadline) <= NOW + until:
+            for hello in client.tick(now).datagrams:
+                knocks.append((now - NOW, client.server, hello[5:21]))
+        return knocks
+
+    def test_addresses_that_stay_silent(self) -> None:
+        """The next is tried after half a second, and all of them again after longer pauses."""
+        knocks = self._knocks(self._several(), 100)
+        self.assertEqual([when for when, _, _ in knocks], [0, 0.5, 1, 1.5, 2.5, 3.5, 4.5, 6.5, 8.5, 10.5, 14.5])
+        self.assertEqual([server for _, server, _ in knocks], [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1])
+        nonces = [nonce for _, _, nonce in knocks]
+        self.assertEqual((len(set(nonces)), nonces[3:6]), (3, nonces[:3]))
+
+    def test_the_address_that_answers_is_kept(self) -> None:
+        """Whichever HELLO was the last; that one was answered says how long a round trip to it takes."""
+        client = self._several()
+        client.start(NOW)
+        (second,) = client.tick(NOW + 0.5).datagrams
+        client.tick(NOW + 1)
+        (challenge,) = datagrams(self.lab.send(second, NOW + 0.6))
+        (response,) = client.receive(challenge, NOW + 1.2).datagrams
+        self.assertEqual((client.server, response[0] & 31), (1, Kind.RESPONSE))
+        self.assertAlmostEqual(client.pulse.round_trip.smoothed or 0.0, 0.7)
+        (greeting,) = datagrams(self.lab.send(response, NOW + 1.3))
+        self.assertEqual(client.receive(greeting, NOW + 1.4).events, [Connected()])
+        self.assertEqual(client.server, 1)
+
+    def test_an_address_that_answers_no_response_is_tried_last(self) -> None:
+        """As where CHALLENGEs come through, and nothing that is longer."""
+        client = self._several()
+        (hello,) = client.start(NOW).datagrams
+        (challenge,) = datagrams(self.lab.send(hello))
+        client.receive(challenge, NOW)
+        while client.tick(client.deadline).datagrams[0][0] & 31 == Kind.RESPONSE:
+            self.assertEqual(client.server, 0)
+        self.assertEqual(client.server, 1)
 
     def test_a_second_challenge_changes_nothing(self) -> None:
         """The answer to a repeated HELLO must not throw away the handshake that is under way."""

@@ -288,6 +288,7 @@ class GatewayTests(SynchronousTestCase):
             ("127.0.0.1", stated, "play.example:8082"),
             ("", ServerUrl("http", "2001:db8::1"), "[2001:db8::1]:8082"),
             ("::1", None, "[::1]:8082"),
+            ("fe80::1%eth0", None, "[fe80::1]:8082"),
             ("", None, "localhost:8082"),
         ):
             response = self._gateway(None, listen).connect(SESSION, PLAYER, request, NOW + 60, NOW, server)

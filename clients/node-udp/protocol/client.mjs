@@ -17,15 +17,20 @@ export const ENDINGS = new Set(["closed", "silence", "unreachable"]);
 export class Client {
   #out = { datagrams: [], events: [] };
 
-  /** `agreed` is the answer of …/connect; `random(n)` makes n octets. */
-  constructor(agreed, now, random = randomBytes) {
+  /** `agreed` is the answer of …/connect, for a server at one of so many addresses; `random(n)` makes n octets. */
+  constructor(agreed, now, random = randomBytes, servers = 1) {
     this.token = agreed.session_token;
     this.agreed = agreed;
-    this.handshake = new Handshake(parseToken(this.token), random, now);
+    this.handshake = new Handshake(parseToken(this.token), random, now, servers);
     this.sessions = new Sessions();
     this.connection = null;
     this.over = false;
     this.tick(now);
+  }
+
+  /** Which of the server's addresses datagrams go to, from 0. */
+  get server() {
+    return this.handshake.server;
   }
 
   get due() {

@@ -28,9 +28,9 @@ function nonces() {
 
 /** A client and the server's end of its connection, without a network between them; `now` is the time of both. */
 export class FarEnd {
-  constructor(agreed = AGREED) {
+  constructor(agreed = AGREED, servers = 1) {
     this.now = START;
-    this.client = new Client(agreed, START, nonces());
+    this.client = new Client(agreed, START, nonces(), servers);
   }
 
   /** What the client has sent since the last time: Buffers in the handshake. */

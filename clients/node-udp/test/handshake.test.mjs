@@ -41,6 +41,34 @@ test("three RESPONSEs unanswered, and it starts over with another nonce", () => 
   notDeepStrictEqual(again.subarray(5, 21), hello.subarray(5, 21));
 });
 
+test("addresses that stay silent are tried in turn, each with a nonce of its own", () => {
+  const far = new FarEnd(undefined, 3);
+  const knocks = [[0, far.client.server, far.sent()[0][5]]];
+  while (knocks.length < 8) {
+    far.now = far.client.due;
+    far.client.tick(far.now);
+    knocks.push([far.now - 1_800_000_000, far.client.server, far.sent()[0][5]]);
+  }
+  deepStrictEqual(knocks.map(([at]) => at), [0, 0.5, 1, 1.5, 2.5, 3.5, 4.5, 6.5]);
+  deepStrictEqual(knocks.map(([, server]) => server), [0, 1, 2, 0, 1, 2, 0, 1]);
+  deepStrictEqual(knocks.map(([, , nonce]) => nonce), [1, 2, 3, 1, 2, 3, 1, 2]);
+});
+
+test("the address that answers is kept, and when it answers no RESPONSE, the next is tried", () => {
+  const far = new FarEnd(undefined, 3);
+  const [first] = far.sent();
+  for (far.now = far.client.due; far.client.server < 2; far.now = far.client.due) far.client.tick(far.now);
+  far.sent();
+  far.client.receive(far.challenge(first), far.now);
+  strictEqual(far.client.server, 0);
+  while (far.sent()[0][0] === 0x43) {
+    strictEqual(far.client.server, 0);
+    far.now = far.client.due;
+    far.client.tick(far.now);
+  }
+  strictEqual(far.client.server, 1);
+});
+
 test("a CHALLENGE counts once, and only for the newest HELLO", () => {
   const far = new FarEnd();
   const challenge = far.challenge(far.sent()[0]);

@@ -194,7 +194,7 @@ class UdpGateway(Service):
         if server is not None and server.stated:
             return server.host
         if self._listen.host not in ("", "0.0.0.0", "::"):
-            return self._listen.host
+            return self._listen.host.partition("%")[0]  # our zones mean nothing to clients.
         return "localhost" if server is None else server.host
 
     def privilegedStartService(self) -> None:

@@ -18,31 +18,16 @@ from msgspec import Struct
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
-from craftnet.protocols.records import (
-    Challenge,
-    CloseReason,
-    FreshSecret,
-    Hello,
-    Kind,
-    Response,
-)
+from craftnet.protocols.records import CloseReason, FreshSecret, Kind
 from craftnet.protocols.udp.agreement import PLAIN, Agreement
 from craftnet.protocols.udp.channel import Channel, Incoming
 from craftnet.protocols.udp.conditions import Conditions
 from craftnet.protocols.udp.copies import Copies, News
 from craftnet.protocols.udp.departures import Departures
 from craftnet.protocols.udp.fragments import Reassembly
-from craftnet.protocols.udp.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
-from craftnet.protocols.udp.timing import HANDSHAKE_RETRY, Pulse
-
-CONNECT_TIMEOUT = 15.0
-"""Seconds the handshake may take in all."""
-
-LAST_RETRY = 4.0
-"""Seconds between two of the same handshake datagrams at most: `HANDSHAKE_RETRY`, doubled each time, up to this."""
-
-RESPONSES = 3
-"""How often a RESPONSE is sent before the handshake starts over with a new HELLO."""
+from craftnet.protocols.udp.handshake import Handshake
+from craftnet.protocols.udp.keys import SessionToken
+from craftnet.protocols.udp.timing import Pulse
 
 ACK_DELAY = 0.02
 """Seconds within which a state is acknowledged."""
@@ -82,6 +67,7 @@ class Initiator:
         sessions: what is watched, by the session_index of the same answer.
         heartbeat: seconds between heartbeats, from the same answer.
         agreement: on what may come packed, from the same answer.
+        servers: how many addresses the server may be at; HELLO goes to each in turn.
         random: gives that many random bytes.
         count: is told in one word what became of each datagram received.
 
@@ -98,22 +84,15 @@ class Initiator:
         *,
         heartbeat: float,
         agreement: Agreement = PLAIN,
+        servers: int = 1,
         random: Callable[[int], bytes] = os.urandom,
         count: Callable[[str], None] = lambda outcome: None,
     ) -> None:
         self.pulse = Pulse(heartbeat)
         self.over: CloseReason | None = None
         self.token = token
-        self._handshake_key = HandshakeKey.of(token.secret)
-        self._random = random
+        self._handshake = Handshake(token, random, servers, self.pulse)
         self._count = count
-        self._client_nonce = b""
-        self._greeting = b""  # the handshake datagram to repeat until it is answered.
-        self._greetings = 0
-        self._greeted_at = 0.0
-        self._greet_at = inf
-        self._give_up_at = inf
-        self._channel: Channel | None = None
         self._connected = False
         self._ack_at = inf
         self._unacknowledged = 0
@@ -124,12 +103,21 @@ class Initiator:
         self._departures = Departures()
 
     @property
+    def server(self) -> int:
+        """Which of the server's addresses the datagrams of the last call go to, from 0."""
+        return self._handshake.server
+
+    @property
+    def _channel(self) -> Channel | None:
+        return self._handshake.channel
+
+    @property
     def deadline(self) -> float:
         """When to call `tick` next, Unix seconds; infinite when there is nothing to wait for."""
         if self.over is not None:
             return inf
         if not self._connected:
-            return min(self._greet_at, self._give_up_at)
+            return self._handshake.deadline
         return min(self.pulse.deadline, self._ack_at, self._departures.deadline)
 
     @property
@@ -149,8 +137,8 @@ class Initiator:
 
     def start(self, now: float) -> Output:
         """Knock."""
-        self._give_up_at = now + CONNECT_TIMEOUT
-        return self._knock(now)
+        self._handshake.begin(now)
+        return self.tick(now)
 
     def receive(self, datagram: bytes, now: float) -> Output:
         """Take whatever came in. Never raises; what is not from the server is counted and ignored."""
@@ -159,7 +147,8 @@ class Initiator:
             return output
         try:
             if datagram[:1] == _CHALLENGE:
-                output = self._challenged(datagram, now)
+                self._handshake.challenged(datagram, now)
+                output = self.tick(now)
             elif self._channel is not None:
                 output = self._opened(self._channel, self._channel.open(datagram), now)
             else:
@@ -175,13 +164,10 @@ class Initiator:
         if self.over is not None:
             return Output([], [])
         if not self._connected:
-            if now >= self._give_up_at:
+            if self._handshake.failed(now):
                 return self._end(CloseReason.UNREACHABLE, [])
-            if now < self._greet_at:
-                return Output([], [])
-            if self._channel is not None and self._greetings >= RESPONSES:
-                return self._knock(now)
-            return Output([self._greet(now)], [])
+            datagram = self._handshake.send(now)
+            return Output([] if datagram is None else [datagram], [])
         assert self._channel is not None
         if self.pulse.dead(now):
             return self._end(CloseReason.SILENT, [])
@@ -236,38 +222,6 @@ class Initiator:
         if self._channel is not None:
             farewell.append(self._channel.seal(Kind.CLOSE, codec.encode_close(CloseReason.LEFT)))
         return self._end(CloseReason.LEFT, farewell)
-
-    def _knock(self, now: float) -> Output:
-        """Start the handshake, or start it over."""
-        self._channel = None
-        self._client_nonce = self._random(NONCE_SIZE)
-        hello = Hello(self.token.connection_id, self._client_nonce)
-        self._greeting, self._greetings = self._handshake_key.sign(codec.encode_hello(hello)), 0
-        return Output([self._greet(now)], [])
-
-    def _greet(self, now: float) -> bytes:
-        self._greeted_at = now
-        self._greet_at = now + min(LAST_RETRY, HANDSHAKE_RETRY * 2**self._greetings)
-        self._greetings += 1
-        return self._greeting
-
-    def _challenged(self, datagram: bytes, now: float) -> Output:
-        challenge: Challenge = codec.decode_challenge(self._handshake_key.verify(datagram))
-        if self._channel is not None or challenge.client_nonce != self._client_nonce:
-            raise BadDatagram("repeated")
-        cookie = challenge.cookie
-        if self._greetings == 1:  # else nobody knows which of them was answered (RFC 6298 section 3).
-            delay = now - self._greeted_at
-            self.pulse.sampled(delay, cookie.issued_us / 1_000_000 + delay / 2 - now)
-        secret = self.token.secret
-        self._channel = Channel.of(
-            self.token.connection_id,
-            outgoing=client_key(secret, self._client_nonce, cookie.server_nonce),
-            incoming=server_key(secret, self._client_nonce, cookie.server_nonce),
-        )
-        response = Response(self.token.connection_id, self._client_nonce, cookie)
-        self._greeting, self._greetings = self._handshake_key.sign(codec.encode_response(response)), 0
-        return Output([self._greet(now)], [])
 
     def _opened(self, channel: Channel, incoming: Incoming, now: float) -> Output:
         self.pulse.alive(now)

@@ -95,6 +95,13 @@ class MethodNotAllowed(Refusal):
         super().__init__(f"Method not allowed; this route takes {names}.", headers={"Allow": names})
 
 
+class PreconditionFailed(Refusal):
+    """What the request asks for is not in the state that it names."""
+
+    status = 412
+    label = "precondition_failed"
+
+
 class BodyTooLarge(Refusal):
     """The body is longer than the route takes."""
 

@@ -20,6 +20,9 @@ _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 """For zlib: gzip's header and trailer, and the longest window."""
 
 
+_TAG = re.compile(r'(?:W/)?"[^"]*"')
+
+
 def matches(if_none_match: str | None, etags: frozenset[str]) -> bool:
     """Whether the client has one of these already (RFC 9110 section 13.1.2, weak comparison).
 
@@ -31,7 +34,17 @@ def matches(if_none_match: str | None, etags: frozenset[str]) -> bool:
         return False
     if if_none_match.strip() == "*":
         return True
-    return any(tag.strip().removeprefix("W/") in etags for tag in if_none_match.split(","))
+    return any(tag.removeprefix("W/") in etags for tag in _TAG.findall(if_none_match))
+
+
+def differs(if_match: str | None, etag: str | None) -> bool:
+    """Whether the client asked for something else than there is (RFC 9110 section 13.1.1, strong comparison).
+
+    Arguments:
+        if_match: the header field's value, or None without one.
+        etag: the entity tag of what there is, with its quotes; None when it has none.
+    """
+    return if_match is not None and if_match.strip() != "*" and etag not in _TAG.findall(if_match)
 
 
 def accepts_gzip(accept_encoding: str | None) -> bool:

@@ -16,9 +16,10 @@ from twisted.web.server import NOT_DONE_YET, Request
 from craftnet.access.admission import no_token
 from craftnet.access.forwarding import Forwarding
 from craftnet.access.networks import host
-from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, Refusal
+from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, PreconditionFailed, Refusal
 from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, joined, refused
 from craftnet.http.heads import Head, path_and_query
+from craftnet.http.negotiation import differs
 from craftnet.observe.metrics import Metrics
 from craftnet.targets import BasePaths
 
@@ -125,7 +126,15 @@ class Routes(Resource):
         endpoint, parameters = self._find(call.method, segments)
         if call.method == "OPTIONS":
             return Response(204, headers={"Allow": ", ".join(endpoint.allowed)})
-        return await endpoint.answer(replace(call, parameters=parameters))
+        response = await endpoint.answer(replace(call, parameters=parameters))
+        if call.method in ("GET", "HEAD") and response.status < 400:
+            _check_match(call, response)
+        return response
+
+
+def _check_match(call: Call, response: Response) -> None:
+    if differs(call.header("If-Match"), response.headers.get("ETag")):
+        raise PreconditionFailed("If-Match names another version than there is.")
 
 
 def _call(request: Request, forwarding: Forwarding) -> tuple[tuple[str, ...], Call]:

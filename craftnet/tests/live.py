@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID, uuid4
@@ -75,6 +76,21 @@ class LiveTestCase(TestCase):
         """Stop, unless the test did."""
         if self.service.running:
             await self.service.stopService()
+
+    def send_raw(self, octets: bytes, *, at_once: bool = True) -> bytes:
+        """Send these on a connection of its own, and close our half of it; everything that comes back. Blocks.
+
+        Arguments:
+            at_once: whether they are sent in one piece; else octet by octet.
+        """
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for piece in (octets,) if at_once else (octets[at : at + 1] for at in range(len(octets))):
+                connection.sendall(piece)
+            connection.shutdown(socket.SHUT_WR)
+            with connection.makefile("rb") as stream:
+                return stream.read()
 
     async def request(self, method: str, path: str, **options: Any) -> Any:
         """A treq response, its connection closed after it."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadRequest, BodyTooLarge
-from craftnet.http.negotiation import MAX_GZIP_MEMBERS, accepts_gzip, content_codings, gunzip, matches
+from craftnet.http.negotiation import MAX_GZIP_MEMBERS, accepts_gzip, content_codings, differs, gunzip, matches
 
 TAGS = frozenset({'"a"', '"a-gzip"'})
 
@@ -17,6 +17,16 @@ class MatchesTests(SynchronousTestCase):
     def test_matches(self) -> None:
         for value in ('"a"', 'W/"a"', '"x", "a-gzip"', "*", ' W/"x" ,W/"a" '):
             self.assertTrue(matches(value, TAGS), value)
+
+    def test_commas_in_tags(self) -> None:
+        self.assertFalse(matches('"x,a"', frozenset({'"a"'})))
+        self.assertTrue(matches('"x", "a,b"', frozenset({'"a,b"'})))
+
+    def test_if_match(self) -> None:
+        for value, etag in (("*", None), ('"x,y", "a"', '"a"'), (None, None)):
+            self.assertFalse(differs(value, etag), value)
+        for value, etag in (('W/"a"', '"a"'), ('"b"', '"a"'), ('"a"', None), ("a", '"a"'), ("", '"a"')):
+            self.assertTrue(differs(value, etag), value)
 
     def test_others(self) -> None:
         for value in (None, "", '"b"', "a", '"x", "y"'):

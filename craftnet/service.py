@@ -46,12 +46,14 @@ from craftnet.interfaces import IBackend, ICluster, IShowcase, ITaker
 from craftnet.messages import Service
 from craftnet.model import Tolerance
 from craftnet.observe.census import Census
+from craftnet.observe.figures import check_folder
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
 from craftnet.openfiles import raise_limit
 from craftnet.protocols.udp.agreement import PATH_SIZE
 from craftnet.protocols.udp.gateway import UdpGateway
+from craftnet.protocols.udp.port import check_free
 from craftnet.protocols.udp.rotation import PERIOD
 from craftnet.protocols.udp.tickets import RENEWAL
 from craftnet.protocols.websocket.factory import MISSED_PONGS, PING_INTERVAL, FeedFactory
@@ -337,8 +339,11 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     return service
 
 
-def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> None:
+def check_workers(settings: Settings, workers: int, reactor: Any, environ: Mapping[str, str]) -> None:
     """Whether the service that `settings` describe can be run as several processes.
+
+    Arguments:
+        workers: how many.
 
     Raises:
         ConfigurationError: it cannot; the text says why.
@@ -356,10 +361,14 @@ def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) 
             raise ConfigurationError(
                 f"--workers needs a back end that several processes share; {text} keeps its state to itself"
             )
+    udp = udp_address(settings.udp, loopback_only=False, reason="")
     try:
         Listener(TryingReactor(reactor), http, Factory()).privilegedStartService()
+        for port in () if udp is None else [udp + number for number in range(workers)]:
+            check_free(port, reactor)
     except CannotListenError as error:
         raise ConfigurationError(str(error)) from None
+    check_folder()
 
 
 def _hint(backend: IBackend, access: Access, url: str, now: float) -> str | None:

@@ -1,4 +1,4 @@
-"""Several worker processes behind one port: starts them, starts them again when they die, and ends them together.
+"""Several worker processes behind one port: starts them, replaces those that die or hang, and ends them together.
 
 Each worker is a whole `twistd craftnet`. They share the HTTP port (`craftnet.http.sharedport`), have a UDP port each,
 and keep what they count where each of them can read all (`craftnet.observe.figures`).
@@ -20,7 +20,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.runner.procmon import ProcessMonitor
 
-from craftnet.observe.figures import Figures
+from craftnet.liveness import INTERVAL, LIVENESS, Liveness
+from craftnet.observe.figures import DIRECTORY, Figures
 from craftnet.orphan import SUPERVISOR
 from craftnet.signals import HURRY, RELOAD
 
@@ -50,6 +51,7 @@ class Supervisor(ProcessMonitor):
         variable: the environment variable that tells a worker which one it is, from 0.
         environ: what the workers' environment is made from.
         patience: seconds in which a worker must have stopped after SIGTERM.
+        timeout: seconds without a sign of life after which a worker is killed and started again.
     """
 
     _log = Logger()
@@ -68,6 +70,7 @@ class Supervisor(ProcessMonitor):
         environ: Mapping[str, str],
         *,
         patience: float,
+        timeout: float,
     ) -> None:
         super().__init__(reactor)
         self.killTime = patience  # type: ignore[assignment]  # callLater takes fractions, too.
@@ -76,38 +79,64 @@ class Supervisor(ProcessMonitor):
         self._variable = variable
         self._environ = environ
         self._folder = os.getcwd()
+        self._timeout = timeout
+        self._liveness: dict[str, Liveness] = {}
+        self._looking = LoopingCall(self._replace_those_that_hang)
+        self._looking.clock = self._clock
 
     def startService(self) -> None:
         """Start them."""
         # Not before: twistd may go to the background, and be another process there, which is the one they look for.
         self._figures = Figures(self._numbers.values())
         for name, number in self._numbers.items():
-            own = {self._variable: number, SUPERVISOR: str(os.getpid()), **self._figures.environment(number)}
+            figures = self._figures.environment(number)
+            file = os.path.join(figures[DIRECTORY], f"liveness-{number}")
+            self._liveness[name] = Liveness(file, self._timeout)
+            own = {self._variable: number, SUPERVISOR: str(os.getpid()), LIVENESS: file, **figures}
             self.addProcess(name, self._line, env={**self._environ, **own}, cwd=self._folder)
         super().startService()
+        self._looking.start(INTERVAL, now=False)
+
+    def startProcess(self, name: str) -> None:
+        """As in `ProcessMonitor`."""
+        self._liveness[name].restart()
+        super().startProcess(name)
 
     def hurry(self) -> None:
         """Tell the workers, which are stopping, not to wait for their watchers."""
-        self._tell(HURRY)
+        for name in self.protocols:
+            self._tell(name, HURRY)
 
     def reload(self) -> None:
-        """Tell the workers to read their certificates again."""
-        self._tell(RELOAD)
+        """Tell the workers to read their certificates again; those that only start have yet to read them anyway."""
+        for name in self.protocols:
+            if self._liveness[name].heard:
+                self._tell(name, RELOAD)
 
-    def _tell(self, number: int) -> None:
-        for protocol in self.protocols.values():
-            if protocol.transport is not None:
-                with contextlib.suppress(ProcessExitedAlready):  # its end has not been heard of yet.
-                    protocol.transport.signalProcess(number)
+    def _tell(self, name: str, number: int) -> None:
+        transport = self.protocols[name].transport
+        if transport is not None:
+            with contextlib.suppress(ProcessExitedAlready):  # its end has not been heard of yet.
+                transport.signalProcess(number)
+
+    def _replace_those_that_hang(self) -> None:
+        for name in self.protocols:
+            if self._liveness[name].look():
+                self._log.error("{name} gives no sign of life: killed", name=name)
+                self._liveness[name].restart()  # so that this is logged once.
+                self._tell(name, signal.SIGKILL)  # nothing else ends a process that was stopped.
 
     def stopService(self) -> Deferred[None]:  # type: ignore[override]  # IService allows it; ProcessMonitor has no need.
         """Send every worker SIGTERM; answers when the last has ended."""
         super().stopService()
+        self._looking.stop()
         ended: Deferred[None] = Deferred()
 
         def look() -> None:
             if not self.protocols:
                 looking.stop()
+                for liveness in self._liveness.values():
+                    liveness.close()
                 self._figures.remove()
                 ended.callback(None)
 
@@ -121,7 +150,7 @@ class Supervisor(ProcessMonitor):
         super()._monitoredProcessExited(name, reason)
         self._figures.died(self._numbers[name])
         if self.running:
-            delay = self.restart[name].getTime() - self._clock.seconds()
+            delay = round(self.restart[name].getTime() - self._clock.seconds())  # of whole seconds; time passes here.
             self._figures.restarted(self._numbers[name])
             self._log.warn("{name} {end}: started again in {delay:g} s", name=name, end=_end(reason), delay=delay)
         elif reason is not None and not reason.check(ProcessDone):

@@ -14,6 +14,7 @@ from craftnet.access.limits import BURST, Limits
 from craftnet.access.networks import Networks
 from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
+from craftnet.liveness import LIVENESS, Heartbeat
 from craftnet.orphan import SUPERVISOR, OrphanWatch
 from craftnet.registry import help_text
 from craftnet.service import Craftnet, Settings, build, check_workers
@@ -24,6 +25,9 @@ if TYPE_CHECKING:  # for annotations only; see `_service`.
 
 KILL_AFTER = 30.0
 """Seconds that a worker may take to stop, beyond the time it drains."""
+
+WORKER_TIMEOUT = 30.0
+"""Seconds of silence after which a worker is taken for one that hangs."""
 
 WORKER = "CRAFTNET_WORKER"
 """The environment variable that tells a worker which one it is, from 0."""
@@ -138,6 +142,8 @@ class Options(UsageOptions):
          _number(float, 0.5, 3600)],
         ["workers", None, 1, "Processes to run, all on the same HTTP port, each with a UDP port of its own from "
          "--udp on; needs a back end that they can share", _number(int, 1, 256)],
+        ["worker-timeout", None, WORKER_TIMEOUT, "Seconds without a sign of life after which a worker is killed and "
+         "started again", _number(float, 3, 3600)],
     ]  # fmt: skip
 
     given: Sequence[str] = ()
@@ -257,15 +263,18 @@ def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | S
         worker = build(settings, reactor, os.environ)
         supervisor = int(os.environ.get(SUPERVISOR, os.getppid()))
         OrphanWatch(reactor, supervisor).setServiceParent(worker)
+        if LIVENESS in os.environ:
+            Heartbeat(reactor, os.environ[LIVENESS]).setServiceParent(worker)
         obey_supervisor(reactor, worker)
         return worker
     if workers == 1:
         service: Craftnet | Supervisor = build(settings, reactor, os.environ)
     else:
-        check_workers(settings, reactor, os.environ)
+        check_workers(settings, workers, reactor, os.environ)
         from craftnet.supervisor import Supervisor, command  # not above: Twisted's process monitor imports the reactor.
 
         line = command(options.given, options.parent or {})
-        service = Supervisor(reactor, workers, line, WORKER, os.environ, patience=settings.drain_time + KILL_AFTER)
+        patience, timeout = settings.drain_time + KILL_AFTER, float(options["worker-timeout"])
+        service = Supervisor(reactor, workers, line, WORKER, os.environ, patience=patience, timeout=timeout)
     obey(reactor, service)
     return service

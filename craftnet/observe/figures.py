@@ -18,6 +18,8 @@ from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import mark_process_dead
 
+from craftnet.errors import ConfigurationError
+
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable that names the folder; the name is prometheus-client's."""
 
@@ -28,6 +30,22 @@ PREFIX = "craftnet-metrics-"
 
 RESTARTS = ("craftnet_worker_restarts", "Workers that died, and are started again.")
 """Name and description."""
+
+
+def check_folder() -> None:
+    """Whether there is room for the folder.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=PREFIX):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"--workers needs a temporary folder, in which the workers keep what they count: {error}."
+            " Set TMPDIR to a folder that can be written"
+        ) from None
 
 
 class Figures:

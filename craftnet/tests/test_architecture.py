@@ -73,6 +73,7 @@ PLACES = {
     "craftnet.client": "client",
     "craftnet.announcer": "composition",
     "craftnet.checks": "composition",
+    "craftnet.liveness": "composition",
     "craftnet.orphan": "composition",
     "craftnet.collector": "composition",
     "craftnet.openfiles": "composition",

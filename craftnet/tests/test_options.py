@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from craftnet.access.principal import ADMIN
 from craftnet.errors import ConfigurationError
 from craftnet.messages import UdpConnectRequest, to_json
+from craftnet.observe.figures import check_folder
 from craftnet.protocols.codec import encode_progress
 from craftnet.protocols.records import ProgressRecord
 from craftnet.service import Settings, build
@@ -179,3 +182,16 @@ class BrowserTests(SynchronousTestCase):
 class StrictTransportTests(SynchronousTestCase):
     def test_hsts(self) -> None:
         self.assertEqual((settings().hsts, settings("--hsts", "31536000").hsts), (0, 31536000))
+
+
+class WorkersTests(SynchronousTestCase):
+    def test_timeout(self) -> None:
+        options = Options()
+        options.parseOptions(["--worker-timeout", "12.5"])
+        self.assertEqual(options["worker-timeout"], 12.5)
+
+    def test_no_temporary_folder(self) -> None:
+        """Workers need one; the test is that of a folder which cannot be made."""
+        self.patch(tempfile, "tempdir", str(Path(self.mktemp()) / "missing"))
+        error = self.assertRaises(ConfigurationError, check_folder)
+        self.assertRegex(str(error), "--workers needs a temporary folder.* Set TMPDIR to a folder that can be written")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from craftnet.liveness import INTERVAL, LIVENESS, START_TIMEOUT, Heartbeat
 from craftnet.observe.figures import DIRECTORY
 from craftnet.signals import HURRY, RELOAD
 from craftnet.supervisor import Supervisor
@@ -27,6 +29,9 @@ LONG = 3600.0
 
 SLOW = 1.5
 """Seconds that a worker needs to find that it cannot start."""
+
+TIMEOUT = 30.0
+"""Seconds of silence after which a worker is killed."""
 
 
 class Process:
@@ -81,7 +86,7 @@ class SupervisorTests(SynchronousTestCase):
 
     def supervisor(self, workers: int = 1) -> Supervisor:
         """Running."""
-        supervisor = Supervisor(self.reactor, workers, ["craftnet"], "NUMBER", {}, patience=5)
+        supervisor = Supervisor(self.reactor, workers, ["craftnet"], "NUMBER", {}, patience=5, timeout=TIMEOUT)
         supervisor.startService()
         return supervisor
 
@@ -129,10 +134,79 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual((counted.name, numbers), ("craftnet_worker_restarts", {"0": 1.0, "1": 2.0}))
         supervisor.stopService()
 
-    def test_reload(self) -> None:
+    def heartbeat(self, process: Process) -> Heartbeat:
+        """What a worker does while it is well."""
+        heartbeat = Heartbeat(self.reactor, process.environment[LIVENESS])
+        heartbeat.startService()
+        return heartbeat
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, as it does."""
+        for _ in range(round(seconds / INTERVAL)):
+            self.reactor.advance(INTERVAL)
+
+    def test_a_worker_that_hangs(self) -> None:
+        """It is killed, and started again; others are not."""
         supervisor = self.supervisor(2)
+        first, second = self.reactor.started
+        hanging, _ = self.heartbeat(first), self.heartbeat(second)
+        self.advance(5)
+        hanging.stopService()
+        self.advance(TIMEOUT - 1)
+        self.assertEqual(first.signals, [])
+        self.advance(3)
+        self.assertEqual((first.signals, second.signals), ([signal.SIGKILL], []))
+        first.die(ProcessTerminated(None, 9))
+        self.advance(1)
+        self.assertEqual(len(self.reactor.started), 3)
+        self.assertEqual(
+            self.said,
+            [
+                "worker-0 gives no sign of life: killed",
+                "worker-0 was killed by SIGKILL: started again in 0 s",
+            ],
+        )
+        supervisor.stopService()
+
+    def test_a_worker_that_never_starts(self) -> None:
+        """It has more time than one that was well."""
+        supervisor = self.supervisor()
+        self.advance(START_TIMEOUT)
+        self.assertEqual(self.reactor.started[0].signals, [])
+        self.advance(2)
+        self.assertEqual(self.reactor.started[0].signals, [signal.SIGKILL])
+        supervisor.stopService()
+
+    def test_everybody_was_suspended(self) -> None:
+        """The supervisor is the first to go on, an hour later."""
+        supervisor = self.supervisor()
+        self.heartbeat(self.reactor.started[0])
+        self.advance(2)
+        self.reactor.rightNow += 3600
+        self.advance(3)
+        self.assertEqual(self.reactor.started[0].signals, [])
+        supervisor.stopService()
+
+    def test_the_folder_is_cleaned_up(self) -> None:
+        """By somebody who takes old files for abandoned ones."""
+        supervisor = self.supervisor()
+        heartbeat = self.heartbeat(self.reactor.started[0])
+        Path(self.reactor.started[0].environment[LIVENESS]).unlink()
+        self.advance(TIMEOUT + 5)
+        self.assertEqual(self.reactor.started[0].signals, [])
+        heartbeat.stopService()
+        self.advance(TIMEOUT + 2)
+        self.assertEqual(self.reactor.started[0].signals, [signal.SIGKILL])
+        supervisor.stopService()
+
+    def test_reload(self) -> None:
+        """A worker that has not started yet would be killed by the signal."""
+        supervisor = self.supervisor(2)
+        self.heartbeat(self.reactor.started[0])
+        self.advance(2)
         supervisor.reload()
-        self.assertEqual([process.signals for process in self.reactor.started], [[RELOAD], [RELOAD]])
+        self.assertEqual([process.signals for process in self.reactor.started], [[RELOAD], []])
+        supervisor.stopService()
 
     def test_stops(self) -> None:
         """SIGTERM, and the signal that no terminal sends for more haste; who did not end well then is told of."""

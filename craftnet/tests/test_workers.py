@@ -149,6 +149,30 @@ class WorkersTests(SynchronousTestCase):
             self.assertEqual(server.finish(signal.SIGINT), 0, server.text)
             self.assertNotIn("started again", server.text)
 
+    def test_a_worker_that_hangs(self) -> None:
+        """It is replaced, though its process is there and its port is open."""
+        with running(*self.working, "--worker-timeout", "5", **self.environment) as server:
+            workers = self.workers(server, 2)
+            hanging = min(workers)
+            os.kill(hanging, signal.SIGSTOP)
+            number = server.read_until(r"worker-(\d) gives no sign of life: killed")[1]
+            server.read_until(rf"worker-{number} was killed by SIGKILL: started again in \d+ s")
+            self.assertNotIn(hanging, self.workers(server, 1))
+            self.watch(5)
+            self.assertEqual(server.finish(), 0)
+
+    def test_udp_port_taken(self) -> None:
+        """By another process, that of any worker: the exit code is that of one process alone."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+            options = [*self.working, "--udp", f"127.0.0.1:{port - 1}"]
+            completed = twistd("--nodaemon", "--pidfile=", "craftnet", *options, **self.environment)
+        said = completed.stdout + completed.stderr
+        self.assertEqual(completed.returncode, 1, said)
+        self.assertIn(f"127.0.0.1:{port}", said)
+        self.assertNotIn("Traceback", said)
+
     def test_killed_at_birth(self) -> None:
         """A supervisor that is killed leaves no workers behind, even those that do not look for it yet; nor figures."""
         with running(*self.working, **self.environment) as server:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import cast
 
 from twisted.internet import udp
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import DatagramProtocol
 from twisted.python import log
@@ -114,6 +115,20 @@ class DatagramPort(udp.Port):
             )
 
         return cast("Sender", send_ipv6)
+
+
+def check_free(listen: HostPort, reactor: IReactorFDSet) -> None:
+    """Whether a port could be opened at this address now.
+
+    Raises:
+        CannotListenError: it could not be.
+    """
+    trying = DatagramPort(listen, DatagramProtocol(), 1, reactor)
+    try:
+        with trying.createInternetSocket() as attempt:
+            attempt.bind((trying.interface, listen.port))
+    except OSError as error:
+        raise CannotListenError(listen.host, listen.port, error) from None
 
 
 class _Socket(socket.socket):

@@ -1,0 +1,84 @@
+"""Signs of life: a worker gives them, and its supervisor replaces a worker that gives none.
+
+A worker that hangs keeps its ports and its connections, and takes its share of new ones. Its reactor therefore touches
+a file each second. What counts is that the file's time changes, not what it says, so that a system's clock may be set.
+Both sides keep the file open: they do not depend on its name, should somebody clean up temporary folders.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from twisted.application.internet import TimerService
+
+LIVENESS = "CRAFTNET_LIVENESS"
+"""The environment variable that names the file a worker touches."""
+
+INTERVAL = 1.0
+"""Seconds between signs of life, and between looks for them."""
+
+START_TIMEOUT = 60.0
+"""Seconds that a worker may take to start: until its first sign of life, where the time limit is not longer anyway."""
+
+
+class Heartbeat(TimerService):
+    """A worker's side: touches the file for as long as the reactor turns.
+
+    Arguments:
+        reactor: the clock.
+        path: the file, which the supervisor has made.
+    """
+
+    def __init__(self, reactor: Any, path: str) -> None:
+        self._file = os.open(path, os.O_WRONLY)
+        super().__init__(INTERVAL, self._touch)
+        self.clock = reactor
+
+    def _touch(self) -> None:
+        now = time.time_ns()  # the system's own idea of now may be the same for some milliseconds.
+        os.utime(self._file, ns=(now, now))
+
+
+class Liveness:
+    """The supervisor's side, for one worker.
+
+    Silence is measured in looks, not by a clock: where all processes were suspended for a while, as a virtual machine
+    is, the supervisor may be the first to go on.
+
+    Arguments:
+        path: the file; it is made.
+        timeout: seconds of silence that are too long.
+
+    Attributes:
+        heard: whether the worker has given a sign of life since it was started.
+    """
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self._file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
+        self._timeout = timeout
+        self.restart()
+
+    def restart(self) -> None:
+        """The worker is started, for the first time or again."""
+        self.heard = False
+        self._silent = 0.0
+        self._seen = self._touched
+
+    def look(self) -> bool:
+        """Whether the worker has been silent for too long; to be called every `INTERVAL` seconds."""
+        touched = self._touched
+        if touched != self._seen:
+            self.heard, self._seen, self._silent = True, touched, 0.0
+        else:
+            self._silent += INTERVAL
+        return self._silent > (self._timeout if self.heard else max(self._timeout, START_TIMEOUT))
+
+    def close(self) -> None:
+        """Look no more."""
+        os.close(self._file)
+
+    @property
+    def _touched(self) -> int:
+        return os.fstat(self._file).st_mtime_ns

@@ -10,6 +10,7 @@ from craftnet.client.interfaces import IObserver
 from craftnet.client.udp import SharedUdpTransport, UdpConnections, UdpTransport
 from craftnet.client.watch import Outcome, Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
+from craftnet.clocks import steady
 
 __all__ = [
     "Address",
@@ -23,4 +24,5 @@ __all__ = [
     "Verdict",
     "Watch",
     "WebSocketTransport",
+    "steady",
 ]

@@ -36,13 +36,13 @@ from craftnet.client.several import all_of, labels
 from craftnet.client.udp import SharedUdpTransport, UdpConnections
 from craftnet.client.watch import Outcome, Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
-from craftnet.clocks import steady
+from craftnet.clocks import IClock, steady
 from craftnet.errors import ConfigurationError
 
 if TYPE_CHECKING:  # for annotations only.
-    from twisted.internet.interfaces import IReactorCore, IReactorTime
+    from twisted.internet.interfaces import IReactorCore
 
-    class _Reactor(IReactorCore, IReactorTime):
+    class _Reactor(IReactorCore, IClock):
         """What the command needs of the reactor."""
 
 
@@ -203,9 +203,7 @@ def bearer(options: argparse.Namespace, environ: Mapping[str, str]) -> Credentia
 class Means:
     """What to watch over."""
 
-    def __init__(
-        self, reactor: IReactorTime, options: argparse.Namespace, address: Address, token: Credentials
-    ) -> None:
+    def __init__(self, reactor: IClock, options: argparse.Namespace, address: Address, token: Credentials) -> None:
         self._reactor = reactor
         self._options = options
         self._address = address
@@ -222,13 +220,13 @@ class Means:
 
     async def sessions_under_way(self) -> Sequence[UUID] | Ending:
         """The player's, by the server's account."""
-        token = await self._token.current(self._reactor.seconds())
+        token = await self._token.current(self._reactor.wall())
         found = await sessions_under_way(self._requests, self._address.sessions(self._options.player), token)
         return self._token.after(found) if isinstance(found, Ending) else found
 
 
 def begin_watch(
-    reactor: IReactorTime, options: argparse.Namespace, environ: Mapping[str, str], out: TextIO, err: TextIO
+    reactor: IClock, options: argparse.Namespace, environ: Mapping[str, str], out: TextIO, err: TextIO
 ) -> Deferred[int]:
     """Watch, and show it on `out`.
 
@@ -251,9 +249,7 @@ def begin_watch(
 class Viewer:
     """Shows watches: one at a time as a live picture on a terminal, anything else line by line."""
 
-    def __init__(
-        self, reactor: IReactorTime, options: argparse.Namespace, means: Means, out: TextIO, err: TextIO
-    ) -> None:
+    def __init__(self, reactor: IClock, options: argparse.Namespace, means: Means, out: TextIO, err: TextIO) -> None:
         self._reactor = reactor
         self._options = options
         self._means = means
@@ -328,7 +324,7 @@ def main() -> int:
         return NO_READER
 
 
-def _run(begin: Callable[[IReactorTime], Deferred[int]]) -> int:
+def _run(begin: Callable[[IClock], Deferred[int]]) -> int:
     """Run the reactor until what `begin` began is done, or until somebody stops it; the exit code."""
     from twisted.internet import reactor as installed  # importing it installs one: not before it is to run.
 

@@ -95,7 +95,7 @@ class Credentials:
         self._looked_at = ""
 
     def due(self, now: float) -> float | None:
-        """When it should be renewed, Unix seconds; None if never, or if there is no way."""
+        """When it should be renewed, Unix seconds as `now`; None if never, or if there is no way."""
         if self._renew is None:
             return None
         if self._looked_at != self._token:

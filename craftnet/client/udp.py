@@ -23,6 +23,7 @@ from craftnet.client.line import Line
 from craftnet.client.prolongation import Prolongation
 from craftnet.client.resolve import endpoint, on_ipv6, resolve
 from craftnet.client.udpsocket import UdpSocket
+from craftnet.clocks import IClock
 from craftnet.messages import UdpConnectResponse
 from craftnet.positions import Position
 from craftnet.protocols.udp.agreement import MAX_DATAGRAM, agreed
@@ -32,9 +33,9 @@ from craftnet.protocols.udp.keys import SessionToken
 from craftnet.updates import Update
 
 if TYPE_CHECKING:  # for annotations only.
-    from twisted.internet.interfaces import IReactorPluggableNameResolver, IReactorTime
+    from twisted.internet.interfaces import IReactorPluggableNameResolver
 
-    class _Reactor(IReactorTime, IReactorUDP, IReactorPluggableNameResolver):
+    class _Reactor(IClock, IReactorUDP, IReactorPluggableNameResolver):
         """What UDP needs of the reactor."""
 
 
@@ -66,7 +67,7 @@ class UdpConnections:
 
     def __init__(
         self,
-        reactor: IReactorTime,
+        reactor: IClock,
         address: Address,
         player_id: UUID,
         token: str | Credentials,
@@ -130,7 +131,7 @@ class UdpConnections:
     @property
     def due(self) -> float | None:
         """In how many seconds the bearer token should be renewed; None if never."""
-        now = self.reactor.seconds()
+        now = self.reactor.wall()
         due = self.credentials.due(now)
         return None if due is None else max(1.0, due - now)
 
@@ -138,7 +139,7 @@ class UdpConnections:
         """A token to show; a fresh one is asked for by one at a time."""
         await self._renewing.acquire()
         try:
-            return await self.credentials.current(self.reactor.seconds())
+            return await self.credentials.current(self.reactor.wall())
         finally:
             self._renewing.release()
 
@@ -301,7 +302,7 @@ class UdpTransport(SharedUdpTransport):
 
     def __init__(
         self,
-        reactor: IReactorTime,
+        reactor: IClock,
         address: Address,
         session_id: UUID,
         player_id: UUID,

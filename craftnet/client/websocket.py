@@ -9,7 +9,7 @@ from uuid import UUID
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
@@ -22,6 +22,7 @@ from craftnet.client.credentials import RETRY, Credentials, credentials
 from craftnet.client.endings import Ending
 from craftnet.client.feed import heard
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
+from craftnet.clocks import IClock
 from craftnet.messages import MALFORMED, JsonDecoder, WebSocketCraftingMessage, to_json
 from craftnet.positions import Position
 from craftnet.protocols.websocket.compression import BadBlock, UnknownDictionary, unpack
@@ -194,7 +195,7 @@ class _Link:
     def opened(self) -> None:
         """The connection says: welcome."""
         if self._listener is not None:
-            now = self.reactor.seconds()
+            now = self.reactor.wall()
             due = self._credentials.due(now)
             if due is not None:
                 self.renew_later(max(1.0, due - now))
@@ -219,7 +220,7 @@ class _Link:
 
     async def _connect(self) -> None:
         try:
-            self._shown = await self._credentials.current(self.reactor.seconds())
+            self._shown = await self._credentials.current(self.reactor.wall())
         except Exception as error:  # whatever the caller's own function fails with.
             self.closed(endings.lost(f"no fresh token can be had: {error}"))
             return
@@ -241,7 +242,7 @@ class _Link:
         self._renewing.addErrback(lambda _: self.renew_later(RETRY))
 
     async def _offer(self) -> None:
-        token, now = await self._credentials.renewed(), self.reactor.seconds()
+        token, now = await self._credentials.renewed(), self.reactor.wall()
         if token == self._shown:
             self.renew_later(RETRY)
         elif self._connection is not None:
@@ -275,7 +276,7 @@ class WebSocketTransport:
     name = "ws"
 
     def __init__(
-        self, reactor: IReactorTime, address: Address, session_id: UUID, player_id: UUID, token: str | Credentials
+        self, reactor: IClock, address: Address, session_id: UUID, player_id: UUID, token: str | Credentials
     ) -> None:
         self.reactor = reactor
         self.session_id = session_id

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ProcessTerminated
-from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTime
+from twisted.internet.interfaces import IProcessTransport, IReactorProcess
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -26,6 +26,7 @@ from craftnet import __version__
 from craftnet.access import development
 from craftnet.client.commandline import TOKEN_VARIABLE, bearer, begin_watch, parser, token_line
 from craftnet.client.credentials import Credentials
+from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
 from craftnet.messages import Status, to_json
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION
@@ -152,7 +153,7 @@ class WatchTests(TestCase):
         """The exit code; the output is in `out` and `err`."""
         self.out, self.err = out or StringIO(), StringIO()
         options = watch_options("--url", url, "--patience", "0", *arguments, sessions=sessions)
-        clock = cast(IReactorTime, reactor)
+        clock = steady(reactor)
         code = await begin_watch(clock, options, {TOKEN_VARIABLE: TOKEN}, self.out, self.err)
         self.assertNotIn(TOKEN, self.out.getvalue() + self.err.getvalue())
         return code
@@ -225,7 +226,7 @@ class WatchTests(TestCase):
         url = self.serve(Play([PROGRESS]))
         out = self.terminal("xterm")
         options = watch_options("--url", url, "--transport", "ws")
-        clock = cast(IReactorTime, reactor)
+        clock = steady(reactor)
         watching = begin_watch(clock, options, {TOKEN_VARIABLE: TOKEN}, out, StringIO())
         await until(lambda: self.server.requests)
         watching.cancel()

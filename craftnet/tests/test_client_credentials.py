@@ -22,6 +22,7 @@ from craftnet.client.interfaces import IObserver
 from craftnet.client.line import Line
 from craftnet.client.watch import Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
+from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
 from craftnet.tests.live import LiveTestCase, envelope, started, token
 from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION
@@ -131,7 +132,7 @@ class LongWatchTests(LiveTestCase):
 
     def watch(self, credentials: Credentials) -> tuple[Watch, Recorder]:
         recorder = Recorder()
-        transport = WebSocketTransport(reactor, Address(self.url), SESSION, PLAYER, credentials)
+        transport = WebSocketTransport(steady(reactor), Address(self.url), SESSION, PLAYER, credentials)
         return Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.05)), recorder
 
     async def complete(self) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from io import StringIO
-from typing import cast
 from uuid import UUID
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, gatherResults
-from twisted.internet.interfaces import IReactorTime
 
 from craftnet.client import Address, Backoff, Outcome, SharedUdpTransport, UdpConnections, Verdict, Watch, udp
 from craftnet.client.commandline import FAILED, TOKEN_VARIABLE, begin_watch, parser
 from craftnet.client.credentials import Credentials
 from craftnet.client.endings import Kind
 from craftnet.client.interfaces import ILink
+from craftnet.clocks import steady
 from craftnet.protocols.udp.peer import Peer
 from craftnet.tests.live import LiveTestCase, envelope, started, token
 from craftnet.tests.samples import IRON, OTHER_PLAYER, PLAYER
@@ -26,7 +25,7 @@ from craftnet.tests.test_end_to_end import Recorder as Observer
 
 SESSIONS = [UUID(int=number << 96) for number in range(1, 5)]
 
-clock = cast(IReactorTime, reactor)
+clock = steady(reactor)
 
 
 class SharingTests(LiveTestCase):

@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorFDSet, IReactorTime, IReactorUDP
+from twisted.internet.interfaces import IListeningPort, IReactorFDSet, IReactorUDP
 from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
@@ -25,6 +25,7 @@ from craftnet.client.interfaces import ILink, ITransport
 from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
+from craftnet.clocks import IClock, steady
 from craftnet.closecodes import CloseCode
 from craftnet.interfaces import IWatcher
 from craftnet.messages import Status, UdpConnectResponse, to_json
@@ -102,7 +103,7 @@ class UdpTests(TestCase):
     ) -> UdpConnectResponse:
         """Run a UDP server whose hub tells this; the answer that leads there."""
         self.feeds = Feeds(script)
-        clock, metrics, tickets = cast(IReactorTime, reactor), Metrics(), TicketStore(os.urandom)
+        clock, metrics, tickets = steady(reactor), Metrics(), TicketStore(os.urandom)
         endpoint = Endpoint(
             tickets, secret=os.urandom(32), random=os.urandom, terms=Terms(20.0), count=lambda outcome: None
         )
@@ -135,7 +136,7 @@ class UdpTests(TestCase):
 
     def transport(self, address: Address, patience: float = 5.0) -> UdpTransport:
         """What is tested."""
-        return UdpTransport(cast(IReactorTime, reactor), address, SESSION, PLAYER, TOKEN, patience)
+        return UdpTransport(steady(reactor), address, SESSION, PLAYER, TOKEN, patience)
 
     async def ending(self, transport: UdpTransport) -> Ending:
         """How a link of the transport ends; what came before is in `recorder`."""
@@ -164,7 +165,7 @@ class UdpTests(TestCase):
             welcome = self.welcome(lambda watcher: watcher.ended(CloseCode.NORMAL))
             port = welcome.server_endpoint.rpartition(":")[2]
             address = self.serve(replace(welcome, server_endpoint=f"game.example:{port}"))
-            clock = cast(IReactorTime, NamedServer(*hosts))
+            clock = cast(IClock, NamedServer(*hosts))
             ending = await self.ending(UdpTransport(clock, address, SESSION, PLAYER, TOKEN, 5.0))
             self.assertEqual((ending.kind, hosts), (Kind.OVER, hosts))
 
@@ -216,7 +217,7 @@ class UdpTests(TestCase):
     async def fails_with(self, error: Exception) -> Ending:
         """How a link ends, and falls back, where the system gives no socket."""
         address = self.serve(self.welcome())
-        transport = UdpTransport(cast(IReactorTime, NoSockets(error)), address, SESSION, PLAYER, TOKEN)
+        transport = UdpTransport(cast(IClock, NoSockets(error)), address, SESSION, PLAYER, TOKEN)
         return await self.ending(transport)
 
     async def test_no_socket(self) -> None:
@@ -250,7 +251,7 @@ class UdpTests(TestCase):
 
     async def test_falls_back_to_websocket_when_no_datagram_comes(self) -> None:
         address = self.serve(replace(self.welcome(), server_endpoint=self.mute()), Play([PROGRESS, COMPLETE]))
-        clock = cast(IReactorTime, reactor)
+        clock = steady(reactor)
         websocket = WebSocketTransport(clock, address, SESSION, PLAYER, TOKEN)
         observer = Observer()
         watch = Watch(clock, SESSION, [self.transport(address, patience=0.05), websocket], observer, Backoff())

@@ -10,9 +10,8 @@ from typing import cast
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol
-from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
+from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer, provider
@@ -23,10 +22,12 @@ from craftnet.client.endings import Ending, Kind
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
 from craftnet.client.line import Line
 from craftnet.client.websocket import SILENCE, WELCOME, WebSocketTransport
+from craftnet.clocks import steady
 from craftnet.messages import Status, to_json
 from craftnet.positions import Position
 from craftnet.protocols.websocket.compression import NEWEST, dictionary, pack
 from craftnet.protocols.websocket.subprotocols import LZ4
+from craftnet.tests.fakes import SteppedReactor
 from craftnet.tests.samples import AT, OTHER_SESSION, PLAYER, SESSION, running
 from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
 from craftnet.tests.test_client_feed import message, progress
@@ -86,7 +87,7 @@ class WebSocketTests(TestCase):
 
     def transport(self, url: str) -> WebSocketTransport:
         """A transport to this server."""
-        return WebSocketTransport(cast(IReactorTime, reactor), Address(url), SESSION, PLAYER, TOKEN)
+        return WebSocketTransport(steady(reactor), Address(url), SESSION, PLAYER, TOKEN)
 
     async def ending(self, transport: WebSocketTransport, resume: Position | None = None) -> Ending:
         """How a link of the transport ends; what came before is in `recorder`."""
@@ -226,9 +227,9 @@ class WebSocketTests(TestCase):
             await self.ending(transport)
         self.assertNotIn(TOKEN, "".join([*logged, repr(transport), repr(link)]))
 
-    def connected(self) -> tuple[MemoryReactorClock, Recorder, LenientTransport, Protocol]:
+    def connected(self) -> tuple[SteppedReactor, Recorder, LenientTransport, Protocol]:
         """A link to a server that the test plays octet by octet."""
-        clock = MemoryReactorClock()
+        clock = SteppedReactor()
         recorder = Recorder()
         WebSocketTransport(clock, Address("ws://127.0.0.1:8080"), SESSION, PLAYER, TOKEN).link().start(recorder)
         connection = cast(Protocol, clock.tcpClients[0][2].buildProtocol(IPv4Address("TCP", "127.0.0.1", 8080)))

@@ -22,6 +22,7 @@ from craftnet.client import Address, Backoff, IObserver, UdpTransport, Verdict, 
 from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
 from craftnet.client.line import Line
+from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode
 from craftnet.collector import THRESHOLDS
 from craftnet.messages import ErrorBody, WebSocketCraftingMessage, instant
@@ -175,7 +176,7 @@ class UdpFeedTests(LiveTestCase):
         """Every change reaches the peer at once; the end of the session ends the watch."""
         await self.publish(started())
         recorder = Recorder()
-        transport = UdpTransport(reactor, Address(self.url), SESSION, PLAYER, token())
+        transport = UdpTransport(steady(reactor), Address(self.url), SESSION, PLAYER, token())
         watching = Watch(reactor, SESSION, [transport], recorder, Backoff()).start()
         self.assertEqual(await recorder.told_types.get(), ("udp", "progress_update"))
         steps: list[tuple[str, dict[str, Any], str]] = [
@@ -199,8 +200,8 @@ class FallingBackTests(RelayedTestCase):
         await self.publish(started())
         recorder, address = Recorder(), Address(self.url)
         transports = [
-            UdpTransport(reactor, address, SESSION, PLAYER, token(), patience=0.2),
-            WebSocketTransport(reactor, address, SESSION, PLAYER, token()),
+            UdpTransport(steady(reactor), address, SESSION, PLAYER, token(), patience=0.2),
+            WebSocketTransport(steady(reactor), address, SESSION, PLAYER, token()),
         ]
         watching = Watch(reactor, SESSION, transports, recorder, Backoff(first=0.1)).start()
         self.assertEqual(await recorder.told_types.get(), ("udp", "progress_update"))

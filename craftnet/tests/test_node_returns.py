@@ -15,6 +15,7 @@ from craftnet.client.backoff import Backoff
 from craftnet.client.feed import Feed
 from craftnet.client.watch import Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
+from craftnet.clocks import steady
 from craftnet.messages import WebSocketCraftingMessage
 from craftnet.tests.live import envelope, started, token
 from craftnet.tests.nodes import Node
@@ -69,7 +70,7 @@ class ReturnTests(NodesTestCase):
         await self.publish([started()])
         seen = News()
         address = Address(f"http://127.0.0.1:{self.balancer.port}")
-        transport = WebSocketTransport(reactor, address, SESSION, PLAYER, token())
+        transport = WebSocketTransport(steady(reactor), address, SESSION, PLAYER, token())
         watching = Watch(reactor, SESSION, [transport], seen, Backoff(first=0.1, cap=0.5)).start()
         self.addCleanup(give_up, watching)
         await until(lambda: seen.percents)

@@ -126,7 +126,7 @@ class RevocationTests(ClusterTestCase):
         self.turn_to(self.other)
         feed, bystander = await self.open(QUEUE, bearer), await self.open(QUEUE, dated(reactor.seconds(), "t-2"))
         recorder = Recorder()
-        transport = UdpTransport(reactor, Address(self.url), SESSION, PLAYER, bearer)
+        transport = UdpTransport(steady(reactor), Address(self.url), SESSION, PLAYER, bearer)
         watching = Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.01)).start()
         await recorder.heard
         self.turn_to(self.service)

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch
+from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode, retry_after
 from craftnet.protocols.websocket import drain
 from craftnet.service import Settings
@@ -147,7 +148,7 @@ class RevocationTests(AccessTestCase):
         path = f"/udp/sessions/{SESSION}/connect"
         self.assertEqual((await self.request("POST", path, headers=headers, data=body)).code, 200)
         recorder = Recorder()
-        transport = UdpTransport(reactor, Address(self.url), SESSION, PLAYER, bearer)
+        transport = UdpTransport(steady(reactor), Address(self.url), SESSION, PLAYER, bearer)
         watching = Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.01)).start()
         await recorder.heard
         self.assertEqual((await (await self.revoke(jti="t-1")).json())["closed"], 1)

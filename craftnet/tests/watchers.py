@@ -22,6 +22,7 @@ from craftnet.client.line import Line
 from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Outcome, Watch
 from craftnet.client.websocket import WebSocketTransport
+from craftnet.clocks import steady
 from craftnet.messages import WebSocketCraftingMessage
 from craftnet.state import SessionState
 from craftnet.tests.live import token
@@ -79,7 +80,7 @@ class Seen:
 def watch(port: int, session: UUID, player: UUID, kind: Kind) -> tuple[Seen, Watching]:
     """Begin to watch at a port of this machine; who is thrown out comes back soon."""
     seen = Seen()
-    transport = kind(reactor, Address(f"http://127.0.0.1:{port}"), session, player, token(player))
+    transport = kind(steady(reactor), Address(f"http://127.0.0.1:{port}"), session, player, token(player))
     backoff = Backoff(first=0.1, cap=0.5, uniform=Random(session.int).uniform)
     return seen, Watch(reactor, session, [transport], seen, backoff).start()
 

@@ -87,9 +87,11 @@ class FeedWire(StringTransportWithDisconnection):
 
 
 class FeedServer:
-    """Feeds of the memory back end. Pings are so seldom that nobody is dropped for not answering."""
+    """Feeds of the memory back end. Pings are so seldom that nobody is dropped for not answering, unless asked."""
 
-    def __init__(self, limits: Limits | None = None, origins: Origins | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, origins: Origins | None = None, *, ping_interval: int = 3600
+    ) -> None:
         self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.metrics = Metrics()
@@ -103,7 +105,7 @@ class FeedServer:
             self.metrics,
             self.clock,
             Gate(limits or Limits(), origins),
-            ping_interval=3600,
+            ping_interval=ping_interval,
         )
         self.wires: list[FeedWire] = []
 

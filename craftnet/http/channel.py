@@ -53,6 +53,7 @@ class Channel(HTTPChannel):
 
     _head: Head
     _body: ChunkedBody | None = None
+    _size = 0
     _empty_lines = 0
     _answering = False
     _half_closed = False
@@ -75,7 +76,8 @@ class Channel(HTTPChannel):
             self.refuse(BadRequest("A line of the request head does not end in CR LF."))
         elif line != b"\r":
             self._lines.append(line[:-1])
-            if sum(map(len, self._lines)) + 2 * len(self._lines) > self.MAX_LENGTH:
+            self._size += len(line) + 1
+            if self._size > self.MAX_LENGTH:
                 self.refuse(too_long(b"\r\n".join(self._lines), self.MAX_LENGTH))
         elif self._lines or self._empty_lines:
             self._read_head()
@@ -94,7 +96,7 @@ class Channel(HTTPChannel):
         except Refusal as refusal:
             self.refuse(refusal)
             return
-        self._lines, self._empty_lines = [], 0
+        self._lines, self._size, self._empty_lines = [], 0, 0
         if head.handshake and self.upgrade is not None:
             transport, rest = self.release()
             self.upgrade(transport, head.octets + rest)

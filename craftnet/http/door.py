@@ -56,19 +56,20 @@ class Door:
 
     def dataReceived(self, data: bytes) -> None:
         """Collect until the head is there."""
+        new = max(0, len(self._octets) - len(END))  # what is before was looked at already.
         self._octets += data
         start = 2 if self._octets.startswith(b"\r\n") else 0  # RFC 9112 section 2.2: overlook an empty line.
-        end = self._octets.find(END, start)
-        head = bytes(self._octets[start:] if end < 0 else self._octets[start:end])
+        end = self._octets.find(END, max(start, new))
+        stop = len(self._octets) if end < 0 else end
         try:
-            if len(head) > self._factory.head_limit:
-                raise too_long(head, self._factory.head_limit)
-            if BARE_LINE_FEED.search(head):
+            if stop - start > self._factory.head_limit:
+                raise too_long(bytes(self._octets[start:stop]), self._factory.head_limit)
+            if BARE_LINE_FEED.search(self._octets, new, stop):
                 raise BadRequest("A line of the request head does not end in CR LF.")
-            parsed = None if end < 0 else parse(head)
+            parsed = None if end < 0 else parse(bytes(self._octets[start:end]))
         except Refusal as refusal:
             self._leave()
-            self._factory.turn_away(self._transport, refusal, head)
+            self._factory.turn_away(self._transport, refusal, bytes(self._octets[start:stop]))
             return
         if parsed is not None:
             self._leave()

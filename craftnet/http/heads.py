@@ -44,7 +44,6 @@ _HOST = re.compile(
     rb"(?P<name>(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?"
 )
 _ABSOLUTE = re.compile(rb"https?://(?P<authority>[^/?]*)(?P<rest>.*)", re.IGNORECASE)
-_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class Head(Struct, frozen=True):
@@ -139,8 +138,18 @@ def parse(octets: bytes) -> Head:
     method, target, version = _request_line(first)
     if len(lines) > FIELD_LIMIT:
         raise HeadersTooLarge(f"The request has more than {FIELD_LIMIT} header fields.", FIELD_LIMIT)
-    fields = [parse_field(line) for line in lines]
-    hosts = [value for name, value in fields if name.lower() == b"host"]
+    hosts: list[bytes] = []
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    apart = {b"host": hosts, b"content-length": lengths, b"transfer-encoding": codings}
+    fields: list[tuple[bytes, bytes]] = []
+    for line in lines:
+        name, value = field = parse_field(line)
+        special = apart.get(name.lower())
+        if special is not None:
+            special.append(value)
+        if special is None or special is hosts:
+            fields.append(field)
     if len(hosts) > 1 or (not hosts and version == b"HTTP/1.1"):
         raise BadRequest("A request has exactly one Host header field.")
     if hosts and not _is_host(hosts[0]):
@@ -148,14 +157,8 @@ def parse(octets: bytes) -> Head:
     if not target.startswith(b"/") and (method, target) != (b"OPTIONS", b"*"):
         authority, target = _taken_apart(target, method)
         fields = [(b"Host", authority), *(field for field in fields if field[0].lower() != b"host")]
-    head = Head(
-        method,
-        target,
-        version,
-        tuple(field for field in fields if field[0].lower() not in _FRAMING),
-        _length(version, *([value for name, value in fields if name.lower() == framing] for framing in _FRAMING)),
-    )
-    if head.handshake and head.length != 0:
+    head = Head(method, target, version, tuple(fields), _length(version, lengths, codings))
+    if head.length != 0 and head.handshake:
         raise BadRequest("A WebSocket handshake has no body.")
     return head
 

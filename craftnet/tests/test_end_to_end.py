@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import socket
 import ssl
@@ -33,6 +34,7 @@ from craftnet.protocols.websocket.compression import unpack
 from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4, SUPPORTED
 from craftnet.service import Settings
 from craftnet.tests.certificates import self_signed
+from craftnet.tests.http_fuzz import LogWatch
 from craftnet.tests.live import LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.samples import COPPER, IRON, OTHER_PLAYER, OTHER_SESSION, PLAYER, RECIPE, SESSION
 from craftnet.tests.udp_relay import RelayedTestCase
@@ -499,6 +501,39 @@ class TlsTests(LiveTestCase):
             await peer.receive()
         assert caught.exception.rcvd is not None
         self.assertEqual(caught.exception.rcvd.code, CloseCode.GOING_AWAY)
+
+    async def test_close_code(self) -> None:
+        """It arrives, however much the client sends meanwhile."""
+        peer = await self.open(f"/ws/queue/{PLAYER}", token(), ssl=self.context, server_hostname="craft.example")
+        await in_thread(peer.connection.socket.sendall, Frame(Opcode.PING, b"x").serialize(mask=True) * 1000)
+        with self.assertRaises(ConnectionClosed) as caught:
+            await peer.receive()
+        assert caught.exception.rcvd is not None
+        self.assertEqual(caught.exception.rcvd.code, CloseCode.TOO_FAST)
+
+    async def test_no_tls(self) -> None:
+        """What is no TLS at all, or ends in the middle of it, is hung up on, and no traceback is logged."""
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(600)
+        address = ("127.0.0.1", int(self.url.rpartition(":")[2]))
+
+        def send(octets: bytes) -> None:
+            with socket.create_connection(address, timeout=10) as connection:
+                connection.sendall(octets)
+                connection.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(ConnectionResetError):
+                    while connection.recv(65536):
+                        pass
+
+        with LogWatch() as log:
+            for octets in (
+                b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                hello,
+                hello[:50],
+                b"\x15\x03\x01\x00\x02\x02\x00",
+                b"",
+            ):
+                await in_thread(send, octets)
+        self.assertEqual(log.tracebacks, [])
 
 
 class CollectorTests(LiveTestCase):

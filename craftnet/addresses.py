@@ -68,6 +68,20 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
+def _environment_port(text: str) -> int:
+    """The port number in the environment's PORT.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if not text:
+        raise ConfigurationError("$PORT is empty: set it to the port to serve HTTP on, or unset it, or give --http")
+    try:
+        return parse_port(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"$PORT: {error}") from None
+
+
 def parse_host_port(text: str) -> HostPort:
     """`host:port`, `[ipv6]:port` or `port`.
 
@@ -115,7 +129,7 @@ def http_endpoint(option: str | None, port: str | None, *, loopback_only: bool, 
         ConfigurationError: the option wants other machines served, and that may not be.
     """
     if option is None:
-        number = HTTP_PORT if port is None else parse_port(port)
+        number = HTTP_PORT if port is None else _environment_port(port)
         return f"tcp:{number}:backlog={BACKLOG}" + (":interface=127.0.0.1" if loopback_only else "")
     if loopback_only and not option.startswith("unix:"):
         interface = _ENDPOINT_INTERFACE.search(option)

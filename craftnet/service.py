@@ -302,7 +302,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     )
     lobby = Lobby(metrics, settings.limits, settings.trusted_proxies)
     door = DoorFactory(routes, feeds, reactor, lobby, patience=settings.limits.patience)
-    listener = Listener(reactor if settings.worker is None else SharingReactor(reactor), http, door)
+    listener = Listener(reactor if settings.worker is None else SharingReactor(reactor), http, door, metrics.refused)
     if settings.hsts and not listener.secure:
         raise ConfigurationError(
             f"--hsts needs an ssl endpoint, got --http {http}: let the proxy that ends TLS send the header instead"

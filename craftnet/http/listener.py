@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime, IStreamServerEndpoint
+from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
 from craftnet.http.tls import ServerTls, server_tls
+
+LOG_INTERVAL = 10.0
+"""Seconds between two lines in the log about connections that cannot be accepted."""
+
+ACCEPT_PAUSE = 0.5
+"""Seconds until the port is tried again when nothing can be accepted from it."""
 
 
 class Listener(Service):
@@ -22,6 +31,7 @@ class Listener(Service):
         reactor: what the endpoint listens with.
         description: a Twisted endpoint.
         factory: gets the connections.
+        refused: called with a label for every connection that is closed at once, for want of a file descriptor.
 
     Attributes:
         port: what is listened on; None while nothing is.
@@ -30,7 +40,15 @@ class Listener(Service):
         ConfigurationError: the description makes no sense, or its certificate cannot be used.
     """
 
-    def __init__(self, reactor: Any, description: str, factory: IProtocolFactory) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        description: str,
+        factory: IProtocolFactory,
+        refused: Callable[[str], object] = lambda reason: None,
+    ) -> None:
+        self._reactor = reactor
+        self._refused = refused
         self._tls = server_tls(description)
         self._endpoint = _endpoint(reactor, description, self._tls)
         self._factory = factory
@@ -77,8 +95,59 @@ class Listener(Service):
         name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host.host, host.host)
         return f"{'https' if self.secure else 'http'}://{name}:{host.port}"
 
-    def _opened(self, port: IListeningPort) -> None:
+    def _opened(self, port: Any) -> None:
         self.port = port
+        # By this private logger Twisted logs three lines for each connection that finds no file descriptor left. Should
+        # it be renamed, they are back, and a test says so.
+        port._logger = Logger("twisted.internet.tcp", observer=AcceptFailures(port, self._reactor, self._refused))
+
+
+@implementer(ILogObserver)
+class AcceptFailures:
+    """Logs one line in `LOG_INTERVAL` seconds, and counts, when connections cannot be accepted.
+
+    Twisted accepts those that find no file descriptor left by means of one that it keeps for that, and closes them.
+    Where not even that is possible, it would try again at once, and for ever; so the port then takes a break.
+
+    Arguments:
+        port: an `IListeningPort` that is also an `IReadDescriptor`.
+        clock: IReactorTime.
+        refused: called with a label for every connection that is closed.
+    """
+
+    _log = Logger()
+
+    def __init__(self, port: Any, clock: IReactorTime, refused: Callable[[str], object]) -> None:
+        self._port = port
+        self._clock = clock
+        self._refused = refused
+        self._next = clock.seconds()
+
+    def __call__(self, event: LogEvent) -> None:
+        """As in `ILogObserver`: what the port logs while it accepts."""
+        error = event.get("acceptError")
+        if "address" in event:
+            self._refused("open_files")
+            self._say("no file descriptor is left", "closed")
+        elif error is not None and error != "ECONNABORTED":  # the client was too impatient.
+            self._say(str(error), "left waiting")
+            self._port.stopReading()
+            self._clock.callLater(ACCEPT_PAUSE, self._go_on)
+
+    def _say(self, why: str, fate: str) -> None:
+        if self._clock.seconds() >= self._next:
+            self._next = self._clock.seconds() + LOG_INTERVAL
+            self._log.error(
+                "New connections are {fate}: {why}. Raise the hard limit of open files (ulimit -Hn), or lower"
+                " --max-connections and --max-half-open. This is logged each {interval:g} seconds at most",
+                fate=fate,
+                why=why,
+                interval=LOG_INTERVAL,
+            )
+
+    def _go_on(self) -> None:
+        if self._port.connected:
+            self._port.startReading()
 
 
 def _endpoint(reactor: Any, description: str, tls: ServerTls | None) -> IStreamServerEndpoint:

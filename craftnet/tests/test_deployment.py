@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from craftnet.tests.programs import program
 from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer, free_port
 from craftnet.tests.samples import PLAYER, RECIPE, SESSION
+from craftnet.tests.signing import ec_key, public_pem
+from craftnet.tests.test_twistd import PATIENCE, SCRIPTS, wait_for
 from craftnet.tests.watchers import Kind, Seen, Watching, connections, give_up, watch
 
 REPOSITORY = Path(craftnet.__file__).parent.parent
@@ -120,6 +124,49 @@ class OptionsTests(SynchronousTestCase):
         command = [program("docker-compose"), "-f", path, "config", "--quiet"]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **SAID})
         self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class PlatformTests(SynchronousTestCase):
+    """A platform that builds like Heroku, and starts what the Procfile says."""
+
+    def test_build(self) -> None:
+        """Such a platform knows a Python application by requirements.txt, and asks .python-version which Python."""
+        lines = (REPOSITORY / "requirements.txt").read_text().splitlines()
+        self.assertEqual([line for line in lines if not line.startswith("#")], ["."])
+        version = (REPOSITORY / ".python-version").read_text().strip()
+        self.assertIn(f"Programming Language :: Python :: {version}\n", (REPOSITORY / "setup.cfg").read_text())
+
+    def test_honcho(self) -> None:
+        """It serves on $PORT, and ends on SIGTERM."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "key.pem").write_bytes(public_pem(ec_key()))
+        port, log = free_port(), folder / "log"
+        environment = {
+            **os.environ,
+            "PATH": os.pathsep.join([str(SCRIPTS), os.environ["PATH"]]),
+            "PORT": str(port),
+            "CRAFTNET_AUTH": f"jwt:key={folder}/key.pem",
+            "CRAFTNET_UDP": "off",
+        }
+        command = [str(SCRIPTS / "honcho"), "start", "--procfile", str(REPOSITORY / "Procfile")]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
+            )
+        try:
+            wait_for(lambda: process.poll() is not None or listens(port))
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=PATIENCE) as response:
+                self.assertEqual(response.status, 200)
+            process.terminate()
+            process.wait(PATIENCE)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        said = log.read_text()
+        self.assertIn("Stopped: every watcher was told", said)
+        self.assertRegex(said, r"web\.1 stopped \(rc=0\)")
 
 
 class BalancerTests(TestCase):

@@ -166,6 +166,14 @@ class CommandLineTests(SynchronousTestCase):
             self.assertIn(words, said)
             self.assertNotIn("Traceback", said)
 
+    def test_port_of_the_environment(self) -> None:
+        """One that is set and says nothing is a mistake of whoever set it."""
+        for port, words in (("", r"\$PORT is empty: set it"), ("http", r"\$PORT: 'http' is not a port number")):
+            completed = twistd("--nodaemon", "--pidfile=", "craftnet", PORT=port)
+            said = completed.stdout + completed.stderr
+            self.assertEqual(completed.returncode, 1, said)
+            self.assertRegex(said, words)
+
     def test_port_taken(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]

@@ -17,6 +17,7 @@ from craftnet.access.origins import Origins
 from craftnet.access.principal import ADMIN, Principal
 from craftnet.events import EventData
 from craftnet.hub import Hub
+from craftnet.interfaces import IAuthority
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
@@ -90,7 +91,12 @@ class FeedServer:
     """Feeds of the memory back end. Pings are so seldom that nobody is dropped for not answering, unless asked."""
 
     def __init__(
-        self, limits: Limits | None = None, origins: Origins | None = None, *, ping_interval: int = 3600
+        self,
+        limits: Limits | None = None,
+        origins: Origins | None = None,
+        *,
+        ping_interval: int = 3600,
+        authority: IAuthority | None = None,
     ) -> None:
         self.clock = SteppedClock()
         self.clock.advance(NOW)
@@ -98,7 +104,7 @@ class FeedServer:
         self.sources = Sources.of(MemoryBackend(self.clock, MemorySettings()))
         self.monitor = Monitor({}, {}, self.clock, version="1")
         self.health = HealthFeed(self.monitor, self.clock, self.metrics)
-        admission = Admission(TableAuthority(TOKENS), self.sources.sessions, self.sources.queues)
+        admission = Admission(authority or TableAuthority(TOKENS), self.sources.sessions, self.sources.queues)
         self.hub = Hub(self.sources, self.clock, self.metrics)
         self.factory = FeedFactory(
             Subscriptions(admission, self.hub, self.health),

@@ -7,15 +7,18 @@ import socket
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.tcp import Server
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
+from zope.interface import implementer
 
 from craftnet.access.limits import Limits
 from craftnet.access.networks import NOWHERE
 from craftnet.access.origins import Origins
+from craftnet.access.principal import Principal
 from craftnet.closecodes import FINAL, MAX_REASON, STALE, CloseCode, of_refusal, retry_after
 from craftnet.errors import (
     BadRequest,
@@ -28,6 +31,7 @@ from craftnet.errors import (
     Unavailable,
     UpgradeRequired,
 )
+from craftnet.interfaces import IAuthority
 from craftnet.protocols.websocket import drain
 from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4
 from craftnet.service import Settings
@@ -41,6 +45,15 @@ CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 SUBPROTOCOLS = (JSON, LZ4, BINARY)
 TAUGHT = "HTTP/1.1 101 Switching Protocols"
 """The status line of an answer that tells a page of its refusal afterwards."""
+
+
+@implementer(IAuthority)
+class SilentAuthority:
+    """Never says whether a token holds."""
+
+    def authenticate(self, token: str) -> Deferred[Principal]:
+        """Wait for ever."""
+        return Deferred()
 
 
 class CodeTests(SynchronousTestCase):
@@ -178,6 +191,17 @@ class WireTests(SynchronousTestCase):
         told[0].loseConnection()
         self.assertEqual(self.page()[0], CloseCode.FORBIDDEN)
         self.assertEqual(self.server.refusals("forbidden"), 4)
+
+    def test_an_answer_that_takes_too_long(self) -> None:
+        """Whoever has to decide does not answer: to come back is for the page to decide, and no slot is taken."""
+        self.server = FeedServer(authority=SilentAuthority())
+        wire = self.server.wire(QUEUE, Origin=SITE)
+        self.assertEqual((wire.value(), len(self.server.factory.gate._occupancy)), (b"", 1))
+        self.server.clock.advance(Limits().patience)
+        self.assertEqual(wire.head(), TAUGHT)
+        self.assertEqual(wire.closing(), (CloseCode.UNAVAILABLE, "retry in 1.0 s"))
+        self.assertEqual(len(self.server.factory.gate._occupancy), 0)
+        self.assertEqual(self.server.refusals("unavailable"), 1)
 
     def test_an_origin_that_only_an_option_admits(self) -> None:
         """Such ones Autobahn would refuse by itself, or take for others."""

@@ -152,8 +152,8 @@ def _heartbeat(query: Query) -> int:
 
 
 def _services(values: Sequence[str]) -> frozenset[Service]:
-    """Repeated or comma-separated; all of them when none is named."""
-    names = [name for value in values for name in value.split(",") if name]
+    """Repeated or comma-separated; all of them when none is named. An empty list may be written `services=`."""
+    names = [] if list(values) == [""] else [name for value in values for name in value.split(",")]
     try:
         return frozenset(Service(name) for name in names) or frozenset(Service)
     except ValueError:

@@ -71,13 +71,15 @@ class TargetTests(SynchronousTestCase):
 
     def test_services(self) -> None:
         both = HealthTarget(frozenset({Service.CRAFTING_SERVICE, Service.REAL_TIME_COMBAT}))
-        for values in (["crafting-service,real-time-combat"], ["crafting-service", "real-time-combat,"]):
+        for values in (["crafting-service,real-time-combat"], ["crafting-service", "real-time-combat"]):
             self.assertEqual(parse_target("/health/ws", {"services": values}), both)
 
     def test_no_services_named(self) -> None:
         self.assertEqual(parse_target("/health/ws", {"services": [""]}), parse_target("/health/ws", {}))
 
     def test_unknown_service(self) -> None:
+        for values in ([","], ["crafting-network,"], ["crafting-network", ""], ["Crafting-Network"]):
+            self.assertRaises(BadRequest, parse_target, "/health/ws", {"services": values})
         error = self.assertRaises(BadRequest, parse_target, "/health/ws", {"services": ["crafting-network,mail"]})
         for service in Service:
             self.assertIn(service.value, error.message)

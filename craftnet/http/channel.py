@@ -185,6 +185,7 @@ class Channel(HTTPChannel):
             self.lobby.idle(self.transport)
         super().requestDone(request)
         if self._half_closed and not self._answering and self.transport is not None:
+            self._half_closed = False  # the call above may have come here for a later request.
             self.loseConnection()
 
     def refuse(self, refusal: Refusal) -> None:

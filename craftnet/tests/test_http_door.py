@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.admission import Admission
@@ -337,6 +338,53 @@ class PatienceTests(DoorTestCase):
         self.assertEqual(self.slow.cancelled, self.slow.waiting)
         self.assertEqual(self.flushLoggedErrors(), [])
         self.assertEqual(self.wire.value(), b"")
+
+
+class HalfClosedTests(DoorTestCase):
+    """Clients that send, and then close their half of the connection (RFC 9112 section 9.6)."""
+
+    def close_half(self) -> None:
+        protocol = self.wire.protocol
+        assert IHalfCloseableProtocol.providedBy(protocol)
+        protocol.readConnectionLost()
+
+    def test_everything_asked_is_answered(self) -> None:
+        self.wire.receive(request("/echo") + request("/slow") + request("/"))
+        self.close_half()
+        self.assertFalse(self.wire.disconnecting)
+        self.slow.waiting[0].callback(Response(200, b"done"))
+        self.assertEqual([answer.body for answer in self.wire.take()], [b"/echo", b"done", b"/"])
+        self.assertTrue(self.wire.disconnecting)
+        self.assert_nothing_runs()
+
+    def test_nothing_asked(self) -> None:
+        self.wire.ask(request("/echo"))
+        self.wire.receive(b"GET /echo HT")
+        self.close_half()
+        self.assertTrue(self.wire.disconnecting)
+        self.assert_nothing_runs()
+
+    def test_refused(self) -> None:
+        self.wire.receive(request(fields=HOST + HOST))
+        self.close_half()
+        (answer,) = self.wire.take()
+        self.assert_refused(answer, 400)
+        self.assert_nothing_runs()
+
+
+class DrainTests(DoorTestCase):
+    """The server stops while connections are kept alive."""
+
+    def test_last_answers(self) -> None:
+        self.house.factory.doStart()
+        idle, busy = self.house.wire(), self.house.wire()
+        self.assertNotIn("connection", idle.ask(request("/echo")).fields)
+        busy.receive(request("/slow"))
+        self.house.factory.doStop()
+        self.slow.waiting[0].callback(Response(200, b"done"))
+        for answer, wire in ((idle.ask(request("/echo")), idle), (busy.take()[0], busy)):
+            self.assertEqual((answer.status, answer.fields["connection"]), (200, "close"))
+            self.assertTrue(wire.disconnecting)
 
 
 class FactoryTests(DoorTestCase):

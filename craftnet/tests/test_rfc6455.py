@@ -130,6 +130,26 @@ class HandshakeTests(LiveTestCase):
         ):
             self.assertIn(b" %d " % status, (await in_thread(self.ask, {}, line)).splitlines()[0], line)
 
+    async def test_tokens_are_not_repeated(self) -> None:
+        """Whatever is wrong with the header fields that hold them."""
+        bearer = token()
+        for offered, status in (
+            (f"craftnet.json.v1, bearer.{bearer}, bearer.x", b"401 "),
+            (f"craftnet.json.v1, bearer.{bearer}, bearer.{bearer}", b"400 "),
+            (f"craftnet.json.v1, bearer.{bearer}/", b"400 "),
+            (f"bearer.{bearer}", b"400 "),
+        ):
+            octets = "\r\n".join(
+                (
+                    f"GET /ws/queue/{PLAYER} HTTP/1.1",
+                    *(f"{name}: {value}" for name, value in HANDSHAKE.items()),
+                    f"Sec-WebSocket-Protocol: {offered}\r\n\r\n",
+                )
+            )
+            answer = await in_thread(self.send_raw, octets.encode())
+            self.assertTrue(answer.startswith(b"HTTP/1.1 " + status), answer)
+            self.assertNotIn(bearer.encode(), answer)
+
     async def test_answer(self) -> None:
         """Section 4.2.2 item 5: the key is proven; no extension and no subprotocol that was not asked for."""
         head = (await in_thread(self.ask, {"Sec-WebSocket-Extensions": DEFLATE})).lower()

@@ -50,9 +50,6 @@ class Liveness:
     Arguments:
         path: the file; it is made.
         timeout: seconds of silence that are too long.
-
-    Attributes:
-        heard: whether the worker has given a sign of life since it was started.
     """
 
     def __init__(self, path: str, timeout: float) -> None:
@@ -62,15 +59,19 @@ class Liveness:
 
     def restart(self) -> None:
         """The worker is started, for the first time or again."""
-        self.heard = False
         self._silent = 0.0
-        self._seen = self._touched
+        self._first = self._seen = self._touched
+
+    @property
+    def heard(self) -> bool:
+        """Whether the worker has given a sign of life since it was started."""
+        return self._touched != self._first
 
     def look(self) -> bool:
         """Whether the worker has been silent for too long; to be called every `INTERVAL` seconds."""
         touched = self._touched
         if touched != self._seen:
-            self.heard, self._seen, self._silent = True, touched, 0.0
+            self._seen, self._silent = touched, 0.0
         else:
             self._silent += INTERVAL
         return self._silent > (self._timeout if self.heard else max(self._timeout, START_TIMEOUT))

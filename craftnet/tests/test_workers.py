@@ -6,15 +6,18 @@ import os
 import re
 import signal
 import socket
+import ssl
 import time
 import urllib.request
 from pathlib import Path
 
+from cryptography.x509 import load_pem_x509_certificate
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from craftnet.access.development import SECRET_VARIABLE
+from craftnet.tests.certificates import Issued, issued
 from craftnet.tests.live import SECRET, token
 from craftnet.tests.samples import PLAYER
 from craftnet.tests.signing import ec_key, public_pem
@@ -135,6 +138,33 @@ class WorkersTests(SynchronousTestCase):
                     peer.recv(timeout=PATIENCE)
                 assert caught.exception.rcvd is not None
                 self.assertEqual(caught.exception.rcvd.code, 1001)
+
+    def test_tls(self) -> None:
+        """All workers serve the certificate, and read it again when their supervisor is told to."""
+        first, second = issued("craft.example"), issued("craft.example")
+        key, chain = self.folder / "key.pem", self.folder / "chain.pem"
+
+        def write(certificate: Issued) -> None:
+            key.write_bytes(certificate.key)
+            chain.write_bytes(certificate.chain)
+
+        def served() -> set[int]:
+            """The numbers of the certificates that connections get; twenty are spread over both workers."""
+            address = ("127.0.0.1", self.port)
+            pems = [ssl.get_server_certificate(address, timeout=PATIENCE) for _ in range(20)]
+            return {load_pem_x509_certificate(pem.encode()).serial_number for pem in pems}
+
+        write(first)
+        endpoint = f"ssl:{self.port}:interface=127.0.0.1:privateKey={key}:certKey={chain}"
+        with running(*self.working, "--http", endpoint, **self.environment) as server:
+            self.workers(server, 2)
+            self.assertEqual(served(), {first.serial})
+            write(second)
+            server.process.send_signal(signal.SIGHUP)
+            for _ in range(2):
+                server.read_until("New connections use the certificate in")
+            self.assertEqual(served(), {second.serial})
+            self.assertEqual(server.finish(), 0)
 
     def test_signals_that_end_nothing(self) -> None:
         """SIGHUP and SIGUSR1, to the supervisor and to the workers; Ctrl-C ends all of them with exit code 0."""

@@ -8,13 +8,19 @@ NODE_MODULES := clients/node-interop/node_modules/.package-lock.json
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test lint clean
+.PHONY: run test soak lint clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
 
 test: $(VENV)/installed-test $(NODE_MODULES)
 	$(BIN)/trial craftnet
+
+# Faults at random for half an hour: make soak SECONDS=600 SEED=7
+SECONDS ?= 1800
+SEED ?=
+soak: $(VENV)/installed-test
+	SECONDS=$(SECONDS) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m craftnet.tests.faults.soak
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -74,6 +74,10 @@ class RedisServer:
             connection.sendall(request)
             return connection.recv(65536)
 
+    def names(self, pattern: str) -> list[str]:
+        """The keys that match a pattern: as many as fit into one answer."""
+        return self.command("KEYS", pattern).decode("latin-1").split("\r\n")[2::2]
+
     def shows(self, word: bytes, *words: str) -> bool:
         """Whether the word is in the answer. No, while connections are closed: a server that is promoted closes all."""
         try:

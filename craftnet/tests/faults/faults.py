@@ -1,0 +1,197 @@
+"""What strikes: each fault, how it begins, how it ends, and what it may cost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
+from typing import Any
+
+from msgspec import Struct
+
+from craftnet.tests.faults.relay import Stall
+from craftnet.tests.faults.world import FAKETIME, World, pause
+
+NOTICED = 15.0
+"""Seconds within which a node must notice that it does not hear of changes."""
+
+READING = Stall(sending=b"XREAD", above=100)
+
+Step = Callable[[World, Random], Coroutine[Any, Any, Sequence[str]]]
+
+
+class Fault(Struct, frozen=True):
+    """One kind.
+
+    Attributes:
+        begin: sets it off; answers what was wrong.
+        end: ends it; likewise.
+        lossless: whether Redis loses nothing.
+        same_server: whether the same Redis goes on, so that positions must hold.
+        clocks: whether it needs libfaketime.
+        sentinel: whether it needs a world with a sentinel.
+        short: whether the suite has the time for it; `make soak` has for all.
+    """
+
+    name: str
+    begin: Step
+    end: Step
+    lossless: bool = True
+    same_server: bool = True
+    clocks: bool = False
+    sentinel: bool = False
+    short: bool = True
+
+
+async def _nothing(world: World, random: Random) -> Sequence[str]:
+    return ()
+
+
+def stall(rule: Stall) -> Step:
+    """Stall what goes through the relay of the last node."""
+
+    async def begin(world: World, random: Random) -> Sequence[str]:
+        world.relays[-1].hold(rule)
+        return ()
+
+    return begin
+
+
+async def _release(world: World, random: Random) -> Sequence[str]:
+    world.relays[-1].release()
+    return ()
+
+
+async def _noticed(world: World, random: Random) -> Sequence[str]:
+    """The node says of itself that it does not hear of changes; then it is heard again."""
+    last, wrong = len(world.nodes) - 1, []
+    for _ in range(int(NOTICED / 0.2)):
+        if (await world.ask(last, "/ready"))[0] == 503:
+            break
+        await pause(0.2)
+    else:
+        wrong.append("a node that hears of no changes calls itself ready")
+    status, body = await world.ask(last, "/health")
+    if status != 503 or "changes" not in body:
+        wrong.append(f"a node that hears of no changes calls itself healthy: {status} {body}")
+    if (await world.ask(last, "/health/live"))[0] != 200:
+        wrong.append("a node that hears of no changes is to be restarted")
+    if "are not heard" not in world.nodes[last].text:
+        wrong.append("a node that hears of no changes does not log it")
+    world.relays[-1].release()
+    return wrong
+
+
+async def _stop_redis(world: World, random: Random) -> Sequence[str]:
+    world.redis.signal(signal.SIGSTOP)
+    await pause(2.5)
+    world.redis.signal(signal.SIGCONT)
+    return ()
+
+
+def restart(*, older: bool = False, empty: bool = False) -> Step:
+    """Kill Redis and start it again."""
+
+    async def begin(world: World, random: Random) -> Sequence[str]:
+        world.restart(older=older, empty=empty)
+        return ()
+
+    return begin
+
+
+async def _flush(world: World, random: Random) -> Sequence[str]:
+    world.redis.command("FLUSHALL")
+    return ()
+
+
+async def _evict(world: World, random: Random) -> Sequence[str]:
+    """Redis evicts: half of the things that are kept are gone."""
+    kept = [
+        name
+        for kind in ("session", "materials", "queue")
+        for name in world.redis.names(f"craftnet:{kind}:*")
+        if random.random() < 0.5
+    ]
+    if kept:
+        world.redis.command("DEL", *kept, *(["craftnet:due:queue"] if random.random() < 0.5 else []))
+    return ()
+
+
+async def _crowd_out(world: World, random: Random) -> Sequence[str]:
+    """Redis evicts by itself, for a moment."""
+    world.redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
+    world.redis.command("CONFIG", "SET", "maxmemory", "1")
+    world.redis.command("SET", "craftnet-tests:more", "of anything")
+    world.redis.command("CONFIG", "SET", "maxmemory", "0")
+    return ()
+
+
+async def _evicts_no_more(world: World, random: Random) -> Sequence[str]:
+    world.redis.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    return ()
+
+
+async def _kill_node(world: World, random: Random) -> Sequence[str]:
+    await world.nodes[-1].end(signal.SIGKILL)
+    return ()
+
+
+async def _start_node(world: World, random: Random) -> Sequence[str]:
+    await world.nodes[-1].start()
+    return ()
+
+
+async def _stop_node(world: World, random: Random) -> Sequence[str]:
+    os.kill(world.nodes[-1].pid, signal.SIGSTOP)
+    return ()
+
+
+async def _continue_node(world: World, random: Random) -> Sequence[str]:
+    await pause(2.0)
+    os.kill(world.nodes[-1].pid, signal.SIGCONT)
+    return ()
+
+
+def clocks(*seconds: float) -> Step:
+    """Set the clock of the last node: it is one of these seconds off."""
+
+    async def begin(world: World, random: Random) -> Sequence[str]:
+        world.set_clock(len(world.nodes) - 1, random.choice(seconds))
+        return ()
+
+    return begin
+
+
+async def _fail_over(world: World, random: Random) -> Sequence[str]:
+    """The replica becomes the master, as it does for maintenance."""
+    assert world.replica is not None
+    world.fail_over()
+    while not world.replica.shows(b"role:master", "INFO", "replication"):
+        await pause(0.1)
+    return ()
+
+
+FAULTS: Sequence[Fault] = (
+    Fault("large answers to one XREAD stall", stall(READING), _noticed),
+    Fault("one connection stalls", stall(Stall(sending=b"XREAD")), _noticed, short=False),
+    Fault("what one node asks stalls", stall(Stall(asking=True, answering=False)), _release, short=False),
+    Fault("what one node is answered stalls", stall(Stall()), _release, short=False),
+    Fault("Redis stands still for 2.5 s", _stop_redis, _nothing),
+    Fault("a node is killed", _kill_node, _start_node),
+    Fault("a node is stopped", _stop_node, _continue_node, short=False),
+    Fault("clocks are apart", clocks(-8.0, 4.0), clocks(0.0), clocks=True),
+    Fault("a clock is set", clocks(-3600.0, 3600.0), clocks(0.0), clocks=True),
+    Fault("Redis is killed", restart(), _nothing, same_server=False),
+    Fault("Redis comes back empty", restart(empty=True), _nothing, lossless=False, same_server=False),
+    Fault("Redis comes back with older data", restart(older=True), _nothing, lossless=False, same_server=False),
+    Fault("Redis is flushed", _flush, _nothing, lossless=False, same_server=False),
+    Fault("things vanish from Redis", _evict, _nothing, lossless=False, same_server=False),
+    Fault("Redis evicts", _crowd_out, _evicts_no_more, lossless=False, same_server=False, short=False),
+    Fault("the replica takes over", _fail_over, _nothing, lossless=False, same_server=False, sentinel=True),
+)
+
+
+def possible(fault: Fault, world: World) -> bool:
+    """Whether it can strike there: relays and sentinels exclude each other, and clocks need libfaketime."""
+    return fault.sentinel is not bool(world.relays) and (FAKETIME.exists() or not fault.clocks)

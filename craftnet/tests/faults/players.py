@@ -1,0 +1,171 @@
+"""Players who watch over WebSockets, lose their connections, come back, and keep everything that they are told.
+
+They are written with Autobahn alone, so that no code of the service's own client hides what a node says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.task import deferLater
+
+from craftnet.tests.faults.records import Closed, Opened, Record, Told
+from craftnet.tests.live import token
+
+SUBPROTOCOL = "craftnet.json.v1"
+
+AGAIN = 0.1
+"""Seconds until a player who was refused or lost comes back, at least."""
+
+TOKEN = 4 * 3600.0
+"""Seconds for which tokens hold: some nodes believe that it is an hour later."""
+
+CONNECT = 3.0
+"""Seconds for a node to take a connection, and to answer a handshake."""
+
+GONE = 1000
+"""The close code of a feed that is over."""
+
+
+class _Connection(WebSocketClientProtocol):
+    """One connection of a player."""
+
+    def __init__(self, take: Callable[[Told], None]) -> None:
+        super().__init__()
+        self._take = take
+        self.status = 0
+        self.code: int | None = None
+        self.opened: Deferred[None] = Deferred()
+        self.lost: Deferred[None] = Deferred()
+
+    def onOpen(self) -> None:
+        """The node has let it in."""
+        self.opened.callback(None)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """A message."""
+        self._take(Told(msgspec.json.decode(payload)))
+
+    def failHandshake(self, reason: str) -> None:
+        """The node has not; Autobahn tells the status in words."""
+        words = reason.split("(")[-1].split(" ")
+        self.status = int(words[0]) if words[0].isdigit() else 0
+        super().failHandshake(reason)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """It is over."""
+        self.code = self.status or self.remoteCloseCode or 1006
+        if not self.opened.called:
+            self.opened.errback(ConnectionError(reason))
+        self.lost.callback(None)
+
+
+class Player:
+    """One player at one feed.
+
+    Arguments:
+        path: of the feed.
+        ports: of the nodes; 0 for one that does not run.
+        node: which node to come to first; later the random one decides.
+
+    Attributes:
+        record: what happened.
+        gone: whether a node has said that there is nothing to watch.
+    """
+
+    def __init__(self, path: str, player: UUID, ports: Callable[[], Sequence[int]], node: int, random: Random) -> None:
+        self.record = Record()
+        self.gone = False
+        self._path = path
+        self._player = player
+        self._ports = ports
+        self._next: int | None = node
+        self._random = random
+        self._connection: _Connection | None = None
+        self._forgetful = False
+        self._living: Deferred[None] | None = None
+
+    @property
+    def watching(self) -> bool:
+        """Whether it is let in somewhere, and was told something."""
+        connection = self._connection
+        return connection is not None and connection.opened.called and isinstance(self.record.entries[-1], Told)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._living = Deferred.fromCoroutine(self._live())
+        self._living.addErrback(lambda failure: failure.trap(CancelledError) and None)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._living is not None:
+            self._living.cancel()
+        self._drop()
+
+    def hop(self, node: int | None = None, *, forgetful: bool = False) -> None:
+        """Lose the connection, and come back, to `node` or any.
+
+        Arguments:
+            forgetful: without a position.
+        """
+        self._next = node
+        self._forgetful = forgetful
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None and self._connection.transport is not None:
+            cast(Any, self._connection.transport).abortConnection()
+
+    async def _live(self) -> None:
+        while True:
+            # Whoever was thrown out tries any node, as behind a balancer.
+            node = self._random.randrange(len(self._ports())) if self._next is None else self._next
+            self._next = None
+            if self._ports()[node]:
+                await self._watch(node)
+            await deferLater(cast(Any, reactor), AGAIN * self._random.uniform(1.0, 2.0))
+
+    async def _watch(self, node: int) -> None:
+        resume = ""
+        if self.record.position is not None and not self._forgetful:
+            epoch, version = self.record.position
+            resume = f"{epoch}:{version}"
+        self._forgetful = False
+        connection = self._connection = _Connection(self.record.take)
+        port = self._ports()[node]
+        more = f"{'&' if '?' in self._path else '?'}resume={resume}" if resume else ""
+        factory: Any = WebSocketClientFactory(
+            f"ws://127.0.0.1:{port}{self._path}{more}",
+            protocols=[SUBPROTOCOL],
+            headers={"Authorization": f"Bearer {token(self._player, ttl=TOKEN)}"},
+        )
+        factory.noisy = False
+        factory.setProtocolOptions(openHandshakeTimeout=CONNECT, closeHandshakeTimeout=1)
+        factory.buildProtocol = lambda address: _built(connection, factory)
+        try:
+            await TCP4ClientEndpoint(cast(Any, reactor), "127.0.0.1", port, CONNECT).connect(factory)
+        except CancelledError:
+            raise
+        except Exception:  # whatever it is, the node does not take it.
+            self._connection = None
+            return
+        self.record.take(Opened(node, resume))
+        connection.opened.addErrback(lambda _: None)
+        await connection.lost
+        self._connection = None
+        code = connection.code or 1006
+        self.record.take(Closed(code))
+        self.gone = code in (GONE, 404)
+
+
+def _built(connection: _Connection, factory: Any) -> _Connection:
+    connection.factory = factory
+    return connection

@@ -1,0 +1,153 @@
+"""What a player was told, and what must hold of it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+TERMINAL = frozenset({"completed", "failed", "interrupted"})
+"""What a craft is when nothing follows."""
+
+
+class Opened(Struct, frozen=True):
+    """A connection was made.
+
+    Attributes:
+        node: to which node.
+        resume: with which position; empty when with none.
+    """
+
+    node: int
+    resume: str
+
+
+class Closed(Struct, frozen=True):
+    """A connection ended, or was refused.
+
+    Attributes:
+        code: of the close frame, 1006 without one; the HTTP status where the handshake was refused.
+    """
+
+    code: int
+
+
+class Told(Struct, frozen=True):
+    """A message."""
+
+    message: dict[str, Any]
+
+
+class Record(Struct):
+    """Everything that happened to one player at one feed, in order.
+
+    Attributes:
+        position: the newest; None before the first.
+        status: of the craft, as it was told last.
+        shortages: those that were told since the last whole state.
+        places: the places in the queue, likewise.
+        ended: the status with which the craft ended, if that was told.
+        missed: how often a return was answered with a whole state.
+    """
+
+    entries: list[Opened | Closed | Told] = field(default_factory=list)
+    position: tuple[str, int] | None = None
+    status: str = ""
+    shortages: list[int] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    ended: str = ""
+    missed: int = 0
+    _anew: bool = False  # whether what comes next is a whole state.
+
+    def take(self, entry: Opened | Closed | Told) -> None:
+        """The next one."""
+        self.entries.append(entry)
+        match entry:
+            case Opened(resume=resume):
+                self._anew = not resume
+            case Told(message):
+                if self._anew:
+                    self._forget()
+                self._told(message)
+
+    def _forget(self) -> None:
+        self.shortages, self.places, self._anew = [], [], False
+
+    def _told(self, message: dict[str, Any]) -> None:
+        if message.get("recovered") is False:
+            self.missed += 1
+            self._forget()
+        if message.get("epoch") is not None:
+            self.position = (message["epoch"], message["version"])
+        progress, material = message.get("progress_data"), message.get("material_data")
+        if progress is not None:
+            self.status = progress["status"]
+            if self.status in TERMINAL:
+                self.ended = self.status
+        if material is not None and "required_quantity" in material:
+            self.shortages.append(material["required_quantity"])
+        place = message.get("queue_position", (message.get("queue_data") or {}).get("queue_position"))
+        if place is not None:
+            self.places.append(place)
+
+
+def violations(record: Record, *, lossless: bool) -> list[str]:
+    """What was told and must not have been.
+
+    Arguments:
+        lossless: whether Redis has lost nothing meanwhile. Otherwise a craft may begin again, in another epoch.
+    """
+    found: list[str] = []
+    newest: dict[str, int] = {}
+    ended: dict[str, bool] = {}
+    terminal, anew = 0, False
+    shortages: list[int] = []
+    for entry in record.entries:
+        if isinstance(entry, Opened):
+            terminal, anew = 0, not entry.resume
+        if not isinstance(entry, Told):
+            continue
+        message = entry.message
+        epoch = message.get("epoch")
+        if epoch is not None:
+            version = message["version"]
+            if version < newest.get(epoch, 0):
+                found.append(f"version {version} after {newest[epoch]} in the epoch {epoch}: {_line(entry)}")
+            newest[epoch] = max(version, newest.get(epoch, 0))
+        if message.get("recovered") is False or anew:
+            shortages, anew = [], False
+        progress, material = message.get("progress_data"), message.get("material_data")
+        key = "" if lossless else str(epoch)
+        if progress is not None and progress["status"] in TERMINAL:
+            terminal += 1
+            ended[key] = True
+            if terminal > 1:
+                found.append(f"the end was told {terminal} times over one connection: {_line(entry)}")
+        elif progress is not None and ended.get(key):
+            found.append(f"the craft goes on after its end: {_line(entry)}")
+        if material is not None and "required_quantity" in material:
+            shortages.append(material["required_quantity"])
+            if lossless and shortages != [*range(shortages[0], shortages[0] + len(shortages))]:
+                found.append(f"shortages were lost, repeated or out of order: {shortages}")
+                shortages = []
+    return found
+
+
+def describe(record: Record, last: int = 12) -> str:
+    """The last entries, for people."""
+    return "\n    ".join(_line(entry) for entry in record.entries[-last:])
+
+
+def _line(entry: Opened | Closed | Told) -> str:
+    if not isinstance(entry, Told):
+        return str(entry)
+    message = entry.message
+    progress, material = message.get("progress_data") or {}, message.get("material_data") or {}
+    told = {
+        "status": progress.get("status"),
+        "shortage": material.get("required_quantity"),
+        "place": message.get("queue_position", (message.get("queue_data") or {}).get("queue_position")),
+        "recovered": message.get("recovered"),
+    }
+    what = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+    return f"{message['timestamp'][11:23]} {message['epoch']}:{message['version']} {message['type']}: {what}"

@@ -1,0 +1,156 @@
+"""One fault in the midst of a load, and what became of everybody who watched."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred, gatherResults
+
+from craftnet.tests.faults.craft import Authority, Craft
+from craftnet.tests.faults.faults import Fault
+from craftnet.tests.faults.players import Player
+from craftnet.tests.faults.records import describe, violations
+from craftnet.tests.faults.world import World, pause
+
+SETTLE = 20.0
+"""Seconds within which everybody must know what is true, once a fault is over."""
+
+GLANCE = 0.05
+
+
+class Result(Struct):
+    """What a round showed.
+
+    Attributes:
+        wrong: what must not have been.
+        returns, messages: how many there were.
+    """
+
+    wrong: list[str]
+    returns: int
+    messages: int
+
+
+class Round:
+    """One fault.
+
+    Arguments:
+        crafts: how many.
+        steps: how many events while the fault lasts.
+        flood: how many reports come at once, now and then, while everybody comes back; 0: no such thing happens.
+    """
+
+    def __init__(
+        self, world: World, fault: Fault, random: Random, *, crafts: int = 5, steps: int = 20, flood: int = 0
+    ) -> None:
+        self._world = world
+        self._fault = fault
+        self._random = random
+        self._steps = steps
+        self._flood = flood
+        self._players: list[Player] = []
+        self._authority = Authority(world.urls, random)
+        self._crafts = [Craft(self._authority, random, self._player) for _ in range(crafts)]
+        self._wrong: list[str] = []
+
+    def _player(self, path: str, player: UUID, node: int) -> Player:
+        made = Player(path, player, self._world.ports, node * (len(self._world.nodes) - 1), self._random)
+        self._players.append(made)
+        return made
+
+    async def run(self) -> Result:
+        """The whole of it."""
+        try:
+            await self._run()
+        finally:
+            for player in self._players:
+                player.stop()
+            await pause(0.1)
+        for player in self._players:
+            for one in violations(player.record, lossless=self._fault.lossless):
+                self._wrong.append(f"{one}\n    {describe(player.record)}")
+        if self._fault.lossless:
+            self._wrong += [f"rejected: {one}" for one in self._authority.rejected]
+        needless = sum(player.record.missed for player in self._players)
+        if self._fault.same_server and needless:
+            self._wrong.append(f"{needless} returns were answered with a whole state, though nothing was lost")
+        entries = [entry for player in self._players for entry in player.record.entries]
+        names = [type(entry).__name__ for entry in entries]
+        return Result(self._wrong, names.count("Opened"), names.count("Told"))
+
+    async def _run(self) -> None:
+        if not await self._world.ready():
+            self._wrong.append("a node was not ready before the fault")
+        await self._together([craft.start() for craft in self._crafts])
+        for player in self._players:
+            player.start()
+        await self._settled("before the fault")
+        if not self._world.relays or not self._fault.lossless:
+            self._world.keep_copy()
+            await self._together([craft.step() for craft in self._crafts])
+            await self._together([craft.shortage() for craft in self._crafts])
+        strike = Deferred.fromCoroutine(self._strike())
+        for _ in range(self._steps):
+            await self._step()
+        self._wrong += await strike
+        self._wrong += await self._fault.end(self._world, self._random)
+        await self._after()
+
+    async def _strike(self) -> list[str]:
+        return [*await self._fault.begin(self._world, self._random)]
+
+    async def _step(self) -> None:
+        """Something happens, somebody comes back, or a craft ends."""
+        craft = self._random.choice(self._crafts)
+        drawn = self._random.random()
+        if drawn < 0.15:
+            await craft.end()
+            await pause(GLANCE)
+            # Whoever has heard of the end where all is well is told no less elsewhere.
+            for player in craft.players:
+                if player.record.ended:
+                    player.hop(len(self._world.nodes) - 1)
+        elif self._flood and drawn < 0.2 and not craft.over:
+            await craft.flood(self._flood)
+            for player in self._players:
+                player.hop()
+        elif not craft.over:
+            await craft.step()
+        for player in self._random.sample(self._players, 2):
+            player.hop(forgetful=self._random.random() < 0.2)
+        await pause(self._random.uniform(0.0, 2 * GLANCE))
+
+    async def _after(self) -> None:
+        if not await self._world.ready():
+            self._wrong.append("a node was not ready after the fault")
+        if not self._fault.lossless:
+            await pause(1.5)  # until every node has noticed what is gone.
+            for player in self._players:
+                player.hop()
+            await self._together([craft.tell_again() for craft in self._crafts])
+        else:
+            await self._together([craft.shortage() for craft in self._crafts if not craft.over])
+        await self._settled("after the fault")
+        await self._together([craft.end() for craft in self._crafts])
+        await self._settled("at the end")
+        for player in self._players:
+            player.hop()
+        await self._settled("after everybody has come back")
+
+    async def _settled(self, when: str) -> None:
+        for _ in range(int(SETTLE / GLANCE)):
+            if all(craft.known for craft in self._crafts):
+                return
+            await pause(GLANCE)
+        for craft in self._crafts:
+            for player in craft.unknowing:
+                truth = f"{craft.status}, shortage {craft.shortages}, place {craft.place}"
+                self._wrong.append(f"{when}: a player does not know the truth ({truth})\n    {describe(player.record)}")
+
+    async def _together(self, tasks: Sequence[Coroutine[Any, Any, None]]) -> None:
+        running = [Deferred.fromCoroutine(task) for task in tasks]
+        await gatherResults(running, consumeErrors=True)

@@ -1,0 +1,113 @@
+"""Each fault once, in the midst of a load: what nobody who watches may see.
+
+`make soak` does the same at random, for as long as one likes. CRAFTNET_SEED chooses another history.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from craftnet.tests.faults.faults import FAULTS, possible
+from craftnet.tests.faults.records import Opened, Record, Told, violations
+from craftnet.tests.faults.rounds import Round
+from craftnet.tests.faults.world import World
+
+SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
+
+
+class FaultsTestCase(TestCase):
+    """A world of its own for some faults."""
+
+    timeout = 180
+    sentinel = False
+
+    async def strike(self, *, lossless: bool) -> None:
+        """One after the other. Those that set clocks are left out where that cannot be done."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        world = World(2, folder.absolute(), sentinel=self.sentinel)
+        self.addCleanup(world.stop)
+        await world.start()
+        for fault in FAULTS:
+            if fault.lossless is lossless and fault.short and possible(fault, world):
+                result = await Round(world, fault, Random(f"{SEED} {fault.name}"), steps=12).run()
+                self.assertGreater(result.messages, 50, fault.name)
+                self.assertEqual(result.wrong, [], f"{fault.name}:\n" + "\n".join(result.wrong))
+
+
+class LosslessTests(FaultsTestCase):
+    async def test_faults(self) -> None:
+        """Connections that stall, nodes and Redis that die, clocks that are apart or set."""
+        await self.strike(lossless=True)
+
+
+class LossyTests(FaultsTestCase):
+    async def test_faults(self) -> None:
+        """Redis loses everything, the newest, or something."""
+        await self.strike(lossless=False)
+
+
+class FailOverTests(FaultsTestCase):
+    sentinel = True
+
+    async def test_faults(self) -> None:
+        """A replica takes over."""
+        await self.strike(lossless=False)
+
+
+def told(version: int, epoch: str = "e", **more: object) -> Told:
+    """A message."""
+    return Told(
+        {"type": "of any kind", "timestamp": "2026-01-01T00:00:00.000Z", "epoch": epoch, "version": version, **more}
+    )
+
+
+def of(status: str) -> dict[str, str]:
+    """What is told of a craft's progress."""
+    return {"status": status}
+
+
+def short(number: int) -> dict[str, int]:
+    """What is told of a shortage."""
+    return {"required_quantity": number}
+
+
+class RecordTests(SynchronousTestCase):
+    """What is found in what somebody was told."""
+
+    def found(self, *entries: Opened | Told, lossless: bool = True) -> int:
+        """How many things."""
+        record = Record()
+        for entry in entries:
+            record.take(entry)
+        return len(violations(record, lossless=lossless))
+
+    def test_nothing(self) -> None:
+        first = (Opened(0, ""), told(1, progress_data=of("active")), told(2, material_data=short(1)))
+        then = (Opened(1, "e:2"), told(2, recovered=True), told(3, material_data=short(2)))
+        self.assertEqual(self.found(*first, *then, told(4, progress_data=of("completed"))), 0)
+        # A whole state tells the newest again, and is where counting begins.
+        again = (Opened(0, "e:3"), told(3, recovered=False), told(3, material_data=short(2)))
+        self.assertEqual(self.found(*first, *then, *again, told(4, material_data=short(3))), 0)
+
+    def test_older_after_newer(self) -> None:
+        """In one epoch, over whichever connections; in another one versions begin again."""
+        self.assertEqual(self.found(Opened(0, ""), told(5), Opened(1, "e:5"), told(4, recovered=False)), 1)
+        self.assertEqual(self.found(Opened(0, ""), told(5), Opened(1, "e:5"), told(4, "f", recovered=False)), 0)
+
+    def test_ends(self) -> None:
+        ended = (Opened(0, ""), told(1, progress_data=of("completed")))
+        self.assertEqual(self.found(*ended, told(1, progress_data=of("completed"))), 1)
+        self.assertEqual(self.found(*ended, Opened(1, "e:1"), told(1, progress_data=of("completed"))), 0)
+        self.assertEqual(self.found(*ended, Opened(1, ""), told(1, progress_data=of("active"))), 1)
+        # Where Redis has lost the craft, it may begin again.
+        self.assertEqual(self.found(*ended, Opened(1, ""), told(1, "f", progress_data=of("active")), lossless=False), 0)
+
+    def test_shortages(self) -> None:
+        first = (Opened(0, ""), told(1, material_data=short(1)))
+        for numbers in ((3,), (2, 2), (1,)):
+            self.assertEqual(self.found(*first, *(told(2, material_data=short(number)) for number in numbers)), 1)

@@ -1,0 +1,160 @@
+"""Redis, a relay before each of several nodes, and the nodes: all in processes of their own, for faults to strike."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import treq
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
+from twisted.web.http_headers import Headers
+
+from craftnet.tests.faults.relay import Relay
+from craftnet.tests.nodes import Node
+from craftnet.tests.redis_server import RedisServer, Sentinel
+
+FAKETIME = next(
+    (path for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), Path("/usr/lib/faketime/libfaketime.so.1")
+)
+"""The library that sets a process's clock; Debian's package is called libfaketime."""
+
+OPTIONS = (
+    *("--http", "tcp:0:interface=127.0.0.1", "--udp", "off", "--drain-time", "0", "--health-interval", "1"),
+    *("--refresh", "1", "--handshake-rate", "0", "--max-per-address", "0", "--max-per-player", "0"),
+    *("--max-per-session", "0", "--health-rate", "0"),
+)
+"""Of a node."""
+
+
+class World:
+    """The whole of it.
+
+    Arguments:
+        nodes: how many.
+        sentinel: whether a sentinel says where Redis is, and a replica stands by. Then there are no relays.
+        scratch: a folder for the files that set clocks.
+
+    Attributes:
+        relays: one of each node.
+    """
+
+    def __init__(self, nodes: int, scratch: Path, *, sentinel: bool = False) -> None:
+        self.redis = RedisServer(durable=True)
+        self.replica: RedisServer | None = None
+        self._sentinel: Sentinel | None = None
+        if sentinel:
+            self.replica = RedisServer(
+                *("--replicaof", "127.0.0.1", str(self.redis.port), "--repl-diskless-sync-delay", "0"), durable=True
+            )
+            self._sentinel = Sentinel(self.redis.port)
+        self.relays = [] if sentinel else [Relay(self.redis.port) for _ in range(nodes)]
+        self.clocks = [scratch / f"clock-{number}" for number in range(nodes)]
+        self.nodes: list[Node] = []
+        self._copy = scratch / "older.aof"
+
+    async def start(self) -> None:
+        """Start everything."""
+        self.redis.start()
+        for server in (self.replica, self._sentinel):
+            if server is not None:
+                server.start()
+        for number, clock in enumerate(self.clocks):
+            clock.write_text("+0\n")
+            where = f"port={self.relays[number].start()}" if self.relays else f"sentinel=127.0.0.1:{self._port}"
+            backend = f"redis:{where}:timeout=1:retention=120"
+            more = {} if not FAKETIME.exists() else faked(clock)
+            self.nodes.append(Node([*OPTIONS, "--backend", backend], more))
+        await gatherResults([Deferred.fromCoroutine(node.start()) for node in self.nodes], consumeErrors=True)
+
+    async def stop(self) -> None:
+        """Stop everything."""
+        for node in self.nodes:
+            await node.end(signal.SIGKILL)
+        for relay in self.relays:
+            await relay.stop()
+        for server in (self.redis, self.replica, self._sentinel):
+            if server is not None:
+                server.stop()
+
+    @property
+    def _port(self) -> int:
+        assert self._sentinel is not None
+        return self._sentinel.port
+
+    def ports(self) -> Sequence[int]:
+        """Of the nodes; 0 for one that does not run."""
+        return [node.port for node in self.nodes]
+
+    def urls(self) -> Sequence[str]:
+        """Of the nodes that run."""
+        return [node.url for node in self.nodes if node.port]
+
+    def set_clock(self, node: int, seconds: float) -> None:
+        """Let a node's system clock be so far ahead of ours, or behind it."""
+        self.clocks[node].write_text(f"{seconds:+.1f}\n")
+
+    def keep_copy(self) -> None:
+        """Of what Redis has on its disk now."""
+        shutil.copyfile(Path(self.redis.folder) / "appendonly.aof", self._copy)
+
+    def restart(self, *, older: bool = False, empty: bool = False) -> None:
+        """Kill Redis and start it again, with what it had on its disk, or with the older copy, or with nothing."""
+        self.redis.kill()
+        if empty:
+            self.redis.forget()
+        if older:
+            shutil.copyfile(self._copy, Path(self.redis.folder) / "appendonly.aof")
+        self.redis.start()
+
+    def fail_over(self) -> None:
+        """Have the sentinel make the replica the master."""
+        assert self._sentinel is not None
+        self._sentinel.command("SENTINEL", "FAILOVER", "mymaster")
+
+    async def ask(self, node: int, path: str) -> tuple[int, str]:
+        """What a node answers; status 0 for nothing at all."""
+        try:
+            response = await treq.get(f"{self.nodes[node].url}{path}", headers=Headers({}), persistent=False, timeout=3)
+            return response.code, await response.text()
+        except Exception:  # it does not run, or stands still.
+            return 0, ""
+
+    async def ready(self, seconds: float = 20.0) -> bool:
+        """Wait until every node is; whether they were in time."""
+        deadline = reactor.seconds() + seconds
+        for node in range(len(self.nodes)):
+            while (await self.ask(node, "/ready"))[0] != 200:
+                if reactor.seconds() > deadline:
+                    return False
+                await pause(0.1)
+        return True
+
+    def usage(self, node: int) -> tuple[int, int]:
+        """Kilobytes of memory, and open files, of a node."""
+        pid = self.nodes[node].pid
+        status = Path(f"/proc/{pid}/status").read_text()
+        found = re.search(r"^VmRSS:\s+(\d+)", status, re.MULTILINE)
+        return int(found[1]) if found else 0, len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def faked(clock: Path) -> dict[str, str]:
+    """The environment of a process whose system clock that file sets. The steady clock is left alone."""
+    return {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+async def pause(seconds: float) -> None:
+    """Let time pass."""
+    loop: Any = reactor
+    await deferLater(loop, seconds)

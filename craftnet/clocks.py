@@ -12,8 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
+from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import alsoProvides
 
@@ -25,7 +26,7 @@ class IClock(IReactorTime):
         """The system's clock now, Unix seconds. It may be set, forwards or backwards, at any time."""
 
 
-class Moment(NamedTuple):
+class Moment(Struct, frozen=True, gc=False):
     """One moment on both clocks.
 
     Attributes:
@@ -67,7 +68,7 @@ class Moment(NamedTuple):
         Returns:
             None when it is further ahead than that of both.
         """
-        latest, when = self.steady + tolerance, self.deadline(date)
+        latest, when = self.steady + tolerance, date - (self.wall - self.steady)
         if when > latest:
             return date if date <= latest else None
         return date if date <= latest and abs(self.steady - date) < abs(self.steady - when) else when

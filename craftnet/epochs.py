@@ -32,6 +32,8 @@ class Epochs:
 
         That of before, if it is this object's own; otherwise one that never comes again.
         """
+        if not self._shared:
+            return self._epoch
         names = [source.epoch for source in self._shared]
         if names != self._names and (self._common or None not in names):
             self._names = names

@@ -51,12 +51,10 @@ def advance(state: SessionState | None, event: Event) -> SessionState:
     stamps = noted(state.stamps, stamp(event))
     if isinstance(data, SessionProgress) and not data.status.terminal:
         check_order(stamps, event)
-    return replace(
-        state,
-        version=state.version + 1,
-        progress=_next(progress, event, effective_time(event.occurred, event.accepted, progress.anchor)),
-        accepted=event.accepted,
-        stamps=stamps,
+    accepted = event.accepted
+    progress = _next(progress, event, effective_time(event.occurred, accepted, progress.anchor))
+    return SessionState(
+        state.session_id, state.player_id, state.version + 1, progress, state.recipe_id, accepted, stamps
     )
 
 
@@ -105,18 +103,22 @@ def _failed(progress: Progress, reason: str, when: float) -> Progress:
 
 def _reported(progress: Progress, data: SessionProgress, when: float) -> Progress:
     """A progress report replaces the model; what it leaves out stays as it was."""
-    percent = 100.0 if data.status is Status.COMPLETED else data.progress_percentage
-    remaining = data.remaining_time_seconds
-    if data.status.terminal:
+    status, percent, remaining, reason = data.status, data.progress_percentage, data.remaining_time_seconds, None
+    if status.terminal:
         remaining = 0.0
+        if status is Status.COMPLETED:
+            percent = 100.0
+        else:
+            reason = data.failure_reason or "unknown"
     elif remaining is None:
         remaining = remaining_at(progress, when)
+    quality, target_quality = data.current_quality, data.target_quality
     return Progress(
-        status=data.status,
-        percent=percent,
-        anchor=when,
-        remaining=remaining,
-        quality=progress.quality if data.current_quality is None else data.current_quality,
-        target_quality=progress.target_quality if data.target_quality is None else data.target_quality,
-        failure_reason=(data.failure_reason or "unknown") if data.status is Status.FAILED else None,
+        status,
+        percent,
+        when,
+        remaining,
+        progress.quality if quality is None else quality,
+        progress.target_quality if target_quality is None else target_quality,
+        reason,
     )

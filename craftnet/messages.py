@@ -74,10 +74,11 @@ class Status(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
 
-    @property
-    def terminal(self) -> bool:
-        """Whether nothing can follow."""
-        return self is Status.COMPLETED or self is Status.FAILED
+    terminal: bool
+    """Whether nothing can follow."""
+
+    def __init__(self, text: str) -> None:
+        self.terminal = text in ("completed", "failed")
 
 
 class Station(StrEnum):
@@ -341,8 +342,14 @@ def to_json(message: Struct) -> bytes:
 
 def instant(now: float) -> str:
     """Unix seconds as the contract's *time*: RFC 3339, UTC, cut to milliseconds."""
-    seconds, milliseconds = divmod(int(now * 1000), 1000)
-    return f"{_second(seconds)}.{milliseconds:03d}Z"
+    return _instant(int(now * 1000))
+
+
+@lru_cache(maxsize=8)
+def _instant(milliseconds: int) -> str:
+    """Kept, because a body of events makes many messages within a millisecond."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_second(seconds)}.{rest:03d}Z"
 
 
 @lru_cache(maxsize=8)

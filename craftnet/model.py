@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from craftnet.messages import Status
 
+_ACTIVE, _COMPLETED = Status.ACTIVE, Status.COMPLETED
+"""Looking a member up in an enumeration takes longer than to extrapolate."""
+
 CEILING = 99.99
 """The highest percentage that extrapolation alone reaches."""
 
@@ -56,38 +59,45 @@ class Tolerance(Struct, frozen=True):
     fraction: float = 0.01
 
 
+def extrapolate(progress: Progress, now: float) -> tuple[float, float | None]:
+    """The percentage at `now`, 0–100, and the seconds to go then; None when they are unknown."""
+    status, percent, remaining = progress.status, progress.percent, progress.remaining
+    if status is _ACTIVE:
+        elapsed = now - progress.anchor
+        if remaining is not None and elapsed > 0.0:
+            if elapsed >= remaining:
+                return CEILING, 0.0
+            percent, remaining = percent + (100.0 - percent) * elapsed / remaining, remaining - elapsed
+    elif status is _COMPLETED:
+        return 100.0, 0.0
+    elif status.terminal:
+        remaining = 0.0
+    return percent if percent < CEILING else CEILING, remaining
+
+
 def percent_at(progress: Progress, now: float) -> float:
     """The percentage at `now`, 0–100."""
-    if progress.status is Status.COMPLETED:
-        return 100.0
-    percent, remaining, elapsed = progress.percent, progress.remaining, now - progress.anchor
-    if remaining is not None and elapsed > 0.0 and progress.moving:
-        percent = percent + (100.0 - percent) * elapsed / remaining if elapsed < remaining else CEILING
-    return percent if percent < CEILING else CEILING
+    return extrapolate(progress, now)[0]
 
 
 def remaining_at(progress: Progress, now: float) -> float | None:
     """Seconds to go at `now`; None when unknown."""
-    status, remaining, elapsed = progress.status, progress.remaining, now - progress.anchor
-    if status.terminal:
-        return 0.0
-    if remaining is None or elapsed <= 0.0 or not progress.moving:
-        return remaining
-    return remaining - elapsed if elapsed < remaining else 0.0
+    return extrapolate(progress, now)[1]
 
 
 def rebase(progress: Progress, now: float) -> Progress:
     """The same function of time, anchored at `now`; one that begins later stays as it is."""
     if now < progress.anchor:
         return progress
+    percent, remaining = extrapolate(progress, now)
     return Progress(
-        status=progress.status,
-        percent=percent_at(progress, now),
-        anchor=now,
-        remaining=remaining_at(progress, now),
-        quality=progress.quality,
-        target_quality=progress.target_quality,
-        failure_reason=progress.failure_reason,
+        progress.status,
+        percent,
+        now,
+        remaining,
+        progress.quality,
+        progress.target_quality,
+        progress.failure_reason,
     )
 
 
@@ -104,11 +114,22 @@ def same_discrete(held: Progress, truth: Progress) -> bool:
 
 def diverges(held: Progress, truth: Progress, now: float, tolerance: Tolerance) -> bool:
     """Whether a watcher that extrapolates from `held` must be told `truth`."""
-    if not same_discrete(held, truth):
+    return not same_discrete(held, truth) or _apart(held, truth, now, tolerance)
+
+
+def misleads(held: Progress, truth: Progress, now: float, until: float, tolerance: Tolerance) -> bool:
+    """Whether they diverge from `now` to `until`: both are linear in between, so that one of the ends is the worst."""
+    return (
+        not same_discrete(held, truth) or _apart(held, truth, now, tolerance) or _apart(held, truth, until, tolerance)
+    )
+
+
+def _apart(held: Progress, truth: Progress, now: float, tolerance: Tolerance) -> bool:
+    shown, shown_remaining = extrapolate(held, now)
+    percent, remaining = extrapolate(truth, now)
+    if abs(shown - percent) > tolerance.percent:
         return True
-    if abs(percent_at(held, now) - percent_at(truth, now)) > tolerance.percent:
-        return True
-    wanted, shown = remaining_at(truth, now), remaining_at(held, now)
-    if wanted is None or shown is None:
+    if remaining is None or shown_remaining is None:
         return False
-    return abs(wanted - shown) > max(tolerance.seconds, tolerance.fraction * wanted)
+    off = abs(remaining - shown_remaining)
+    return off > tolerance.seconds and off > tolerance.fraction * remaining

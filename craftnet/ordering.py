@@ -30,14 +30,15 @@ def stamp(event: Event) -> Stamp:
 
 def noted(stamps: Stamps, stated: Stamp) -> Stamps:
     """The stamps when one more is known. Its source's is the last of them: the newer one, unless the clock was set."""
-    others = stamps
-    for index, known in enumerate(stamps):
-        if known.source == stated.source:
-            if known.timestamp - CLOCK_SET < stated.timestamp < known.timestamp:
-                stated = known
-            others = stamps[:index] + stamps[index + 1 :]
-            break
-    return (*others[1 - MAX_SOURCES :], stated)
+    known = stamps[-1] if stamps else None
+    if known is not None and known.source == stated.source:  # nearly always: one source tells of a thing.
+        others = stamps[:-1]
+    else:
+        known = next((each for each in stamps if each.source == stated.source), None)
+        others = tuple(each for each in stamps if each is not known)[1 - MAX_SOURCES :]
+    if known is not None and known.timestamp - CLOCK_SET < stated.timestamp < known.timestamp:
+        stated = known
+    return (*others, stated)
 
 
 def check_order(stamps: Stamps, event: Event) -> None:

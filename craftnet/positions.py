@@ -7,7 +7,6 @@ sum would not say which state is meant. A version therefore holds what a node ne
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -28,11 +27,12 @@ _FORM = re.compile(rf"({_EPOCH}):(\d{{1,18}})({OVER_UDP})?", re.ASCII)
 _BITS = 11
 """Of the counts of materials and queue. What is above them stays below 2**53, JavaScript's bound, for 2**31 changes."""
 
+_SUM_SHIFT = 2 * _BITS
 _CYCLE = 1 << _BITS
 _HALF = _CYCLE // 2
 
 
-class Versions(NamedTuple):
+class Versions(Struct, frozen=True, gc=False):
     """How often each thing that a feed tells of has changed; 0 for what it does not tell of."""
 
     session: int = 0
@@ -40,9 +40,15 @@ class Versions(NamedTuple):
     queue: int = 0
 
     @property
+    def total(self) -> int:
+        """How many changes there were of all three."""
+        return self.session + self.materials + self.queue
+
+    @property
     def packed(self) -> int:
         """One number, which grows with every change: the sum of the counts, then the low bits of the last two."""
-        return (sum(self) << 2 * _BITS) | (self.materials % _CYCLE << _BITS) | self.queue % _CYCLE
+        materials, queue = self.materials, self.queue
+        return self.session + materials + queue << _SUM_SHIFT | materials % _CYCLE << _BITS | queue % _CYCLE
 
     def reach(self, other: Versions) -> bool:
         """Whether nothing is newer there than here."""
@@ -78,7 +84,7 @@ def told_of_materials(version: int, materials: int) -> bool:
 
 def changes_in(version: int) -> int:
     """How many changes there were until `version`."""
-    return version >> 2 * _BITS
+    return version >> _SUM_SHIFT
 
 
 def unpacked(version: int, near: Versions) -> Versions | None:
@@ -87,12 +93,12 @@ def unpacked(version: int, near: Versions) -> Versions | None:
     They are exact if no count differs by `_HALF` or more. None if all of them together do: that is too long ago.
     """
     changes = changes_in(version)
-    if abs(sum(near) - changes) >= _HALF:
+    if abs(near.total - changes) >= _HALF:
         return None
     materials = _nearest(version >> _BITS, near.materials)
     queue = _nearest(version, near.queue)
-    found = Versions(changes - materials - queue, materials, queue)
-    return found if min(found) >= 0 else None
+    session = changes - materials - queue
+    return Versions(session, materials, queue) if min(session, materials, queue) >= 0 else None
 
 
 def _nearest(low: int, near: int) -> int:

@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from uuid import UUID
 
+from msgspec import Struct
+
 from craftnet.clocks import Moment
 from craftnet.messages import (
     CraftingProgressData,
@@ -21,15 +23,17 @@ from craftnet.messages import (
     instant,
     to_json,
 )
-from craftnet.model import Progress, percent_at, remaining_at
+from craftnet.model import Progress, extrapolate
 from craftnet.positions import Position
 from craftnet.state import MaterialsChange, MaterialsState, QueueChange, SessionState
 
 Message = WebSocketCraftingMessage | WebSocketQueueMessage | WebSocketHealthMessage
 State = SessionState | MaterialsChange | QueueChange | None
 
+_COMPLETED = Status.COMPLETED
 
-class Update:
+
+class Update(Struct, eq=False, gc=False):
     """One thing to tell.
 
     Attributes:
@@ -42,28 +46,15 @@ class Update:
         ahead: seconds by which dates, which are what others read, are ahead of the clock that the state is on.
     """
 
-    __slots__ = ("_encoded", "accepted", "ahead", "at", "conflatable", "messages", "state", "terminal")
-
-    def __init__(
-        self,
-        state: State,
-        messages: tuple[Message, ...],
-        *,
-        accepted: float | None = None,
-        at: Position | None = None,
-        conflatable: bool = False,
-        terminal: bool = False,
-        ahead: float = 0.0,
-    ) -> None:
-        self.state = state
-        self.at = at
-        self.messages = messages
-        self.accepted = accepted
-        self.conflatable = conflatable
-        self.terminal = terminal
-        self.ahead = ahead
-        # Pairs: nearly every feed has watchers of one or two encodings, and there are many feeds.
-        self._encoded: tuple[tuple[Encoding, bytes], ...] = ()
+    state: State
+    messages: tuple[Message, ...]
+    accepted: float | None = None
+    at: Position | None = None
+    conflatable: bool = False
+    terminal: bool = False
+    ahead: float = 0.0
+    # Pairs: nearly every feed has watchers of one or two encodings, and there are many feeds.
+    _encoded: tuple[tuple[Encoding, bytes], ...] = ()
 
     def encoded(self, encoding: Encoding) -> bytes:
         """What `encoding` makes of this update; it is called once."""
@@ -86,10 +77,10 @@ Encoding = Callable[[Update], bytes]
 
 def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingProgressData:
     """The model at `now` (steady) in the contract's whole numbers: progress rounded down, remaining time rounded up."""
-    remaining = remaining_at(progress, now)
+    percent, remaining = extrapolate(progress, now)
     return CraftingProgressData(
         session_id=session_id,
-        progress_percentage=int(percent_at(progress, now)),
+        progress_percentage=int(percent),
         status=progress.status,
         remaining_time_seconds=None if remaining is None else math.ceil(remaining),
         current_quality=progress.quality,
@@ -103,12 +94,9 @@ def progress_update(
 ) -> Update:
     """A session is somewhere else than its watchers think, or is over. `at` is where the feed is with this."""
     status = state.progress.status
+    terminal = status.terminal
     message = WebSocketCraftingMessage(
-        type="crafting_complete"
-        if status is Status.COMPLETED
-        else "crafting_failed"
-        if status is Status.FAILED
-        else "progress_update",
+        type="progress_update" if not terminal else "crafting_complete" if status is _COMPLETED else "crafting_failed",
         session_id=state.session_id,
         timestamp=instant(now.wall),
         progress_data=progress_data(state.session_id, state.progress, now.steady),
@@ -120,8 +108,8 @@ def progress_update(
         (message,),
         accepted=accepted,
         at=at,
-        conflatable=not status.terminal,
-        terminal=status.terminal,
+        conflatable=not terminal,
+        terminal=terminal,
         ahead=now.ahead,
     )
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec.structs import replace
 from zope.interface import implementer
 
-from craftnet.clocks import IClock, moment
+from craftnet.clocks import IClock, Moment, moment
 from craftnet.closecodes import CloseCode
 from craftnet.epochs import Epochs
 from craftnet.errors import NotFound
@@ -16,7 +16,7 @@ from craftnet.feeds.feed import Feed
 from craftnet.feeds.returns import Missed
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
 from craftnet.messages import QueueNews
-from craftnet.model import Tolerance, diverges, rebase
+from craftnet.model import Tolerance, misleads, rebase
 from craftnet.positions import Position, Versions
 from craftnet.sources import Sources
 from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
@@ -133,10 +133,10 @@ class SessionFeed(Feed):
         """As in `Feed`: the materials, then the queue."""
         epoch, at = self.position.epoch, lost.since
         for change in lost.materials:
-            at = at._replace(materials=change.state.version)
+            at = replace(at, materials=change.state.version)
             yield materials_update(change, self.told_at(change), None, Position(epoch, at.packed))
         for place in lost.queue:
-            at = at._replace(queue=place.state.version)
+            at = replace(at, queue=place.state.version)
             if self._concerns(place.entry):
                 yield session_queue_update(self._key, place, self.told_at(place), None, Position(epoch, at.packed))
 
@@ -151,16 +151,16 @@ class SessionFeed(Feed):
     def refresh(self) -> None:
         """Tell the watchers the truth again if it moves, whether they need it or not."""
         if self.watched and self._truth is not None and self._truth.progress.moving:
-            self._tell_progress(self._truth, None)
+            self._tell_progress(self._truth, self._clock.seconds(), None)
 
     def session_changed(self, state: SessionState | None) -> None:
         """As in `ISessionListener`."""
         if state is None:
             self.end(CloseCode.NORMAL)
             return
-        self._truth = state
-        if self._held is None or self._misleads(self._held, state):
-            self._tell_progress(state, state.accepted)
+        self._truth, held, now = state, self._held, self._clock.seconds()
+        if held is None or misleads(held.progress, state.progress, now, now + self._horizon, self._tolerance):
+            self._tell_progress(state, now, state.accepted)
 
     def materials_changed(self, change: MaterialsChange) -> None:
         """As in `IMaterialListener`."""
@@ -195,12 +195,6 @@ class SessionFeed(Feed):
         """An entry that names no session concerns all of the player's."""
         return entry.session_id is None or entry.session_id == self._key
 
-    def _misleads(self, held: SessionState, truth: SessionState) -> bool:
-        """Both are linear in between, so that the error is greatest at one end of the horizon."""
-        now = self._clock.seconds()
-        return any(diverges(held.progress, truth.progress, at, self._tolerance) for at in (now, now + self._horizon))
-
-    def _tell_progress(self, state: SessionState, accepted: float | None) -> None:
-        now = moment(self._clock)
-        self._held = replace(state, progress=rebase(state.progress, now.steady))
-        self.tell(progress_update(self._held, now, accepted, self.position))
+    def _tell_progress(self, state: SessionState, now: float, accepted: float | None) -> None:
+        self._held = held = replace(state, progress=rebase(state.progress, now))
+        self.tell(progress_update(held, Moment(now, self._clock.wall()), accepted, self.position))

@@ -44,8 +44,8 @@ class Tally:
         """As in `Metrics.delivered`."""
         self.messages += messages
         if latency is not None:
-            latency = max(0.0, latency)
-            self.seconds += latency
+            if latency > 0.0:
+                self.seconds += latency
             self.buckets[bisect_left(LATENCY_BUCKETS, latency)] += 1
 
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from craftnet.observe.deliveries import OwnDeliveries, SharedDeliveries
+from craftnet.observe.deliveries import OwnDeliveries, SharedDeliveries, SharedTally, Tally
 from craftnet.observe.figures import DIRECTORY, join
 from craftnet.observe.lines import Lines
 from craftnet.observe.outcomes import OwnOutcomes, SharedOutcomes
@@ -97,6 +97,10 @@ class Metrics:
     def delivered(self, transport: str, messages: int, latency: float | None) -> None:
         """Messages went to a transport; `latency` in seconds, None when no event was behind them."""
         self._deliveries[transport].count(messages, latency)
+
+    def tally(self, transport: str) -> Tally | SharedTally:
+        """Where the deliveries of a transport are counted: for who counts many, and need not ask for it each time."""
+        return self._deliveries[transport]
 
     def refused(self, reason: str) -> None:
         """A request or connection was refused; `reason` is the label of a `craftnet.errors.Refusal`."""

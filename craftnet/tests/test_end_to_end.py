@@ -239,7 +239,7 @@ class ComingBackTests(LiveTestCase):
             again = await self.open(f"{CRAFTING}&resume={here['epoch']}:{versions.packed}", token())
             mark, *messages = [await again.receive() for _ in range(3)]
             self.assertEqual((mark["recovered"], [message["type"] for message in messages]), (recovered, types))
-            self.assertEqual({message["version"] for message in messages}, {start._replace(queue=1).packed})
+            self.assertEqual({message["version"] for message in messages}, {replace(start, queue=1).packed})
 
     async def test_no_position(self) -> None:
         await self.publish(started())

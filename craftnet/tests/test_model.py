@@ -13,6 +13,7 @@ from craftnet.model import (
     Progress,
     Tolerance,
     diverges,
+    misleads,
     percent_at,
     rebase,
     remaining_at,
@@ -156,6 +157,15 @@ class DivergesTests(SynchronousTestCase):
         truth = Progress(Status.ACTIVE, 60.0, NOW + 40, 40.0)
         self.assertFalse(diverges(RUNNING, truth, NOW + 40, self.TOLERANCE))
         self.assertTrue(diverges(RUNNING, replace(truth, percent=61.0), NOW + 40, self.TOLERANCE))
+
+    @settings(deadline=None, derandomize=True, max_examples=300)
+    @given(progresses, progresses, st.floats(0, 1), moments, st.floats(0, 100))
+    def test_at_both_ends(self, held: Progress, other: Progress, share: float, now: float, span: float) -> None:
+        """Of two that have nothing in common, and of two that nearly agree."""
+        near = replace(held, percent=held.percent + (other.percent - held.percent) * share / 50)
+        for truth in (other, near):
+            either = [diverges(held, truth, at, self.TOLERANCE) for at in (now, now + span)]
+            self.assertEqual(misleads(held, truth, now, now + span, self.TOLERANCE), any(either))
 
     @settings(deadline=None, derandomize=True, max_examples=100)
     @given(progresses, moments)

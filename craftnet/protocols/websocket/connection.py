@@ -215,13 +215,10 @@ class FeedProtocol(SlimProtocol):
         if self.state != self.STATE_OPEN:
             return  # nothing may follow a close frame (RFC 6455 section 5.5.1).
         transmit(self.transport, update.encoded(self._encoding))
-        self._sent()
-        latency = None if update.accepted is None else self.factory.clock.seconds() - update.accepted
-        self.factory.metrics.delivered("websocket", len(update.messages), latency)
-
-    def _sent(self) -> None:
+        now, accepted = self.factory.clock.seconds(), update.accepted
         if self.heartbeat_interval:
-            self.sent_at = self.factory.clock.seconds()
+            self.sent_at = now
+        self.factory.deliveries.count(len(update.messages), None if accepted is None else now - accepted)
 
     def send_heartbeat(self) -> None:
         """Nothing was sent for long, and the client wants to know that the server lives.
@@ -328,7 +325,8 @@ class FeedProtocol(SlimProtocol):
     def _answer(self, answer: Answer) -> None:
         if self._subscription is not None and not self._paused:
             self.sendMessage(to_json(answer))
-            self._sent()
+            if self.heartbeat_interval:
+                self.sent_at = self.factory.clock.seconds()
 
     # The end
 

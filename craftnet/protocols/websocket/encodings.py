@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from craftnet.errors import BadDatagram
-from craftnet.messages import Status, WebSocketCraftingMessage
+from craftnet.messages import Status, WebSocketCraftingMessage, to_json
 from craftnet.positions import changes_in
 from craftnet.protocols.codec import encode_materials, encode_progress
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord
@@ -25,7 +25,10 @@ _preset = dictionary(NEWEST)
 
 def _json(update: Update) -> bytes:
     """A text frame for each message."""
-    return b"".join([frames.text(message) for message in update.json])
+    messages = update.messages
+    if len(messages) == 1:  # nearly always.
+        return frames.text(to_json(messages[0]))
+    return b"".join([frames.text(to_json(message)) for message in messages])
 
 
 def _lz4(update: Update) -> bytes:

@@ -52,6 +52,7 @@ class FeedFactory(WebSocketServerFactory):
 
     Attributes:
         open: the connections that are open.
+        deliveries: where each update that is written is counted.
     """
 
     protocol = FeedProtocol  # type: ignore[assignment]  # Autobahn's protocols are no IProtocol by declaration.
@@ -70,6 +71,7 @@ class FeedFactory(WebSocketServerFactory):
         super().__init__(server="craftnet", reactor=reactor)
         self.subscriptions = subscriptions
         self.metrics = metrics
+        self.deliveries = metrics.tally("websocket")
         self.clock = reactor
         self.gate = gate
         self.bases = bases or BasePaths()

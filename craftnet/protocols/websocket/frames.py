@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-TEXT, BINARY = b"\x81", b"\x82"
+from functools import lru_cache
+
+TEXT, BINARY = 0x81, 0x82
 """The first octet: FIN and the opcode (section 5.2)."""
 
 
 def text(payload: bytes) -> bytes:
     """A text message; `payload` is UTF-8."""
-    return TEXT + _length(len(payload)) + payload
+    return _head(TEXT, len(payload)) + payload
 
 
 def binary(payload: bytes) -> bytes:
     """A binary message."""
-    return BINARY + _length(len(payload)) + payload
+    return _head(BINARY, len(payload)) + payload
 
 
-def _length(size: int) -> bytes:
+@lru_cache(maxsize=2048)
+def _head(first: int, size: int) -> bytes:
+    """Kept, because most messages are of a few hundred lengths."""
     if size < 126:
-        return bytes((size,))
+        return bytes((first, size))
     if size < 65536:
-        return b"\x7e" + size.to_bytes(2, "big")
-    return b"\x7f" + size.to_bytes(8, "big")
+        return bytes((first, 126)) + size.to_bytes(2, "big")
+    return bytes((first, 127)) + size.to_bytes(8, "big")

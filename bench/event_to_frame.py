@@ -1,0 +1,271 @@
+"""What one event costs from the authority's JSON to the frame for its one watcher: no HTTP, and no system call.
+
+Bodies of NDJSON, in which each event is news for one session with one WebSocket, whose transport throws octets away.
+Each stage does what the one before it does and one step more, so that the differences are what the steps cost. The
+stages are measured in turn; figures are CPU time, the median of the rounds.
+
+    python bench/event_to_frame.py --sessions 1000 --events 100 --rounds 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import msgspec
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from zope.interface import implementer
+
+from craftnet.access.admission import Admission
+from craftnet.access.gate import Gate
+from craftnet.access.limits import Limits
+from craftnet.access.principal import ADMIN, Principal
+from craftnet.clocks import IClock, moment
+from craftnet.closecodes import CloseCode
+from craftnet.hub import Hub
+from craftnet.ingest import Ingest
+from craftnet.interfaces import IAuthority, IWatcher
+from craftnet.messages import instant
+from craftnet.observe.healthfeed import HealthFeed
+from craftnet.observe.metrics import Metrics
+from craftnet.observe.monitor import Monitor
+from craftnet.protocols.websocket.encodings import encoding
+from craftnet.protocols.websocket.factory import FeedFactory
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.sources import Sources
+from craftnet.subscriptions import Subscriptions
+from craftnet.updates import Update
+
+START = 1_800_000_000.0
+PERIOD = 1.0
+"""Seconds between two events of a session."""
+
+_json = encoding(None)
+
+
+@implementer(IClock)
+class StandingClock(Clock):
+    """Both clocks, which agree and go on when they are told to."""
+
+    def wall(self) -> float:
+        """As in `IClock`."""
+        return self.rightNow
+
+
+@implementer(IAuthority)
+class AnybodyIsAdmin:
+    """Takes every token."""
+
+    def authenticate(self, token: str) -> Deferred[Principal]:
+        """As in `IAuthority`."""
+        answered: Deferred[Principal] = Deferred()
+        answered.callback(Principal(None, frozenset({ADMIN}), START * 2))
+        return answered
+
+
+@implementer(IWatcher)
+class Deaf:
+    """Watches, and does nothing with what it is told."""
+
+    def deliver(self, update: Update) -> None:
+        """As in `IWatcher`."""
+
+    def ended(self, code: CloseCode) -> None:
+        """As in `IWatcher`."""
+
+
+class Encoder(Deaf):
+    """Makes a frame of what it is told, and drops it."""
+
+    def deliver(self, update: Update) -> None:
+        """As in `IWatcher`."""
+        update.encoded(_json)
+
+
+class Sink(StringTransport):
+    """A transport that throws everything away."""
+
+    written = 0
+
+    def write(self, data: bytes) -> None:
+        """As in `ITransport`."""
+        self.written += 1
+
+
+class Stage:
+    """A service of its own, whose sessions have a watcher each, or none.
+
+    Attributes:
+        sinks: the transports of WebSockets, where the watchers are such.
+    """
+
+    def __init__(self, sessions: int, watch: Callable[[Stage, UUID], None] | None) -> None:
+        self.clock = StandingClock()
+        self.clock.advance(START)
+        self.metrics = Metrics()
+        self.sources = Sources.of(MemoryBackend(self.clock, MemorySettings()))
+        self.hub = Hub(self.sources, self.clock, self.metrics)
+        self.ingest = Ingest(self.sources, self.metrics)
+        monitor = Monitor({}, {}, self.clock, version="bench")
+        admission = Admission(AnybodyIsAdmin(), self.sources.sessions, self.sources.queues)
+        self.factory = FeedFactory(
+            Subscriptions(admission, self.hub, HealthFeed(monitor, self.clock, self.metrics)),
+            self.metrics,
+            self.clock,
+            Gate(Limits(connections=0, per_player=0, per_session=0)),
+        )
+        self.sinks: list[Sink] = []
+        self.sessions = [uuid4() for _ in range(sessions)]
+        self.publish(b"\n".join(start(session, self.clock.wall()) for session in self.sessions))
+        for session in self.sessions:
+            if watch is not None:
+                watch(self, session)
+
+    def publish(self, body: bytes) -> None:
+        """Take a body of events."""
+        published = Deferred.fromCoroutine(self.ingest.publish(body, newline_delimited=True, now=moment(self.clock)))
+        published.addErrback(lambda failure: failure.raiseException())
+
+    def bodies(self, number: int, size: int) -> Iterator[bytes]:
+        """Bodies of progress that every watcher must be told, one event for each session."""
+        events = [progress(session, number, self.clock.wall()) for session in self.sessions]
+        for index in range(0, len(events), size):
+            yield b"\n".join(events[index : index + size])
+
+
+def watch_by(kind: type[Deaf]) -> Callable[[Stage, UUID], None]:
+    """Let a watcher of this kind watch each session."""
+
+    def watch(stage: Stage, session: UUID) -> None:
+        stage.hub.watch_session(session, kind())
+
+    return watch
+
+
+def watch_by_websocket(stage: Stage, session: UUID) -> None:
+    """A whole WebSocket, which is opened by its handshake."""
+    sink = Sink(peerAddress=IPv4Address("TCP", "127.0.0.1", 4711))
+    protocol = stage.factory.buildProtocol(sink.getPeer())
+    assert protocol is not None
+    protocol.makeConnection(sink)
+    protocol.dataReceived(
+        f"GET /ws/crafting/{session}?player_id={session} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        "Authorization: Bearer x\r\n\r\n".encode()
+    )
+    assert sink.written >= 2, "no snapshot followed the handshake"
+    sink.written = 0
+    stage.sinks.append(sink)
+
+
+def envelope(event_type: str, data: dict[str, object], at: float) -> bytes:
+    """One event as JSON."""
+    event = {"event_id": uuid4(), "event_type": event_type, "timestamp": instant(at), "version": "1.0.0"}
+    return msgspec.json.encode({**event, "source": "crafting.session", "data": data})
+
+
+def start(session: UUID, at: float) -> bytes:
+    """A session's start."""
+    data = {"session_id": session, "recipe_id": session, "player_id": session, "estimated_duration_seconds": 3600}
+    return envelope("crafting.session.start", data, at)
+
+
+def progress(session: UUID, number: int, at: float) -> bytes:
+    """A session's progress, which differs from the one before by more than any tolerance."""
+    percent, remaining = (12.5, 3000.0) if number % 2 else (42.0, 2000.0)
+    data = {"session_id": session, "progress_percentage": percent, "status": "active"}
+    return envelope("crafting.session.progress", {**data, "remaining_time_seconds": remaining}, at)
+
+
+class Way(NamedTuple):
+    """A stage, and what is measured of it."""
+
+    name: str
+    stage: Stage
+    run: Callable[[Stage, bytes], object]
+
+
+def calls(run: Callable[[], object]) -> int:
+    """How many Python functions are called in it."""
+    count = 0
+
+    def profile(_: object, what: str, __: object) -> None:
+        nonlocal count
+        count += what == "call"
+
+    sys.setprofile(profile)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def measure(ways: list[Way], rounds: int, size: int) -> tuple[list[float], list[float]]:
+    """µs of CPU, and calls of Python functions, for one event; for each way."""
+    costs: list[list[float]] = [[] for _ in ways]
+    for number in range(rounds):
+        for way, measured in zip(ways, costs, strict=True):
+            way.stage.clock.advance(PERIOD)
+            bodies = list(way.stage.bodies(number, size))
+            before = time.process_time()
+            for body in bodies:
+                way.run(way.stage, body)
+            measured.append((time.process_time() - before) / len(way.stage.sessions) * 1e6)
+    counted = []
+    for way in ways:
+        way.stage.clock.advance(PERIOD)
+        (body, *_) = way.stage.bodies(rounds, size)
+        counted.append(calls(lambda way=way, body=body: way.run(way.stage, body)) / size)  # type: ignore[misc]
+    return [median(measured) for measured in costs], counted
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sessions", type=int, default=1000)
+    parser.add_argument("--events", type=int, default=100, help="events a body")
+    parser.add_argument("--rounds", type=int, default=60)
+    arguments = parser.parse_args()
+
+    def read(stage: Stage, body: bytes) -> object:
+        return stage.ingest.read(body, newline_delimited=True, now=moment(stage.clock))
+
+    publish = Stage.publish
+    ways = [
+        Way("JSON decoded by msgspec, untyped (floor)", Stage(arguments.sessions, None), lambda _, body: floor(body)),
+        Way("events read", Stage(arguments.sessions, None), read),
+        Way("… and applied, nobody watches", Stage(arguments.sessions, None), publish),
+        Way("… with a feed that makes updates", Stage(arguments.sessions, watch_by(Deaf)), publish),
+        Way("… and frames of them", Stage(arguments.sessions, watch_by(Encoder)), publish),
+        Way("… and a WebSocket: event → frame", Stage(arguments.sessions, watch_by_websocket), publish),
+    ]
+    gc.collect()
+    gc.freeze()
+    costs, counted = measure(ways, arguments.rounds, arguments.events)
+    assert {sink.written for sink in ways[-1].stage.sinks} <= {arguments.rounds, arguments.rounds + 1}
+    print(f"{arguments.sessions} sessions, {arguments.events} events a body; medians of {arguments.rounds} rounds")
+    print(f"  {'':42}{'µs':>6}{'step':>7}{'calls':>7}{'step':>7}")
+    before = before_calls = 0.0
+    for way, cost, number in zip(ways, costs, counted, strict=True):
+        print(f"  {way.name:42}{cost:6.1f}{cost - before:7.1f}{number:7.1f}{number - before_calls:7.1f}")
+        before, before_calls = cost, number
+
+
+def floor(body: bytes) -> None:
+    """Decode every line, and no more."""
+    for line in body.splitlines():
+        msgspec.json.decode(line)
+
+
+if __name__ == "__main__":
+    main()

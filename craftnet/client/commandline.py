@@ -108,7 +108,8 @@ def parser() -> argparse.ArgumentParser:
     watch.add_argument(
         "--url",
         default="http://127.0.0.1:8080",
-        help="where the service is, http(s) or ws(s), with or without /api/v1/crafting-network (default: %(default)s)",
+        help="where the service is, http(s) or ws(s), with or without a base path such as /v1/crafting-network"
+        " (default: %(default)s)",
     )
     watch.add_argument("--player", metavar="UUID", type=UUID, required=True, help="the player the sessions belong to")
     watch.add_argument("--token", metavar="JWT", help=f"the bearer token; better set {TOKEN_VARIABLE}, see below")

@@ -7,10 +7,21 @@ from uuid import UUID
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.errors import BadDatagram
 from craftnet.messages import MaterialNotification, MaterialProblem, Status
 from craftnet.model import Progress
-from craftnet.protocols.records import MaterialsPart, ProblemsPart, ProgressState, ReasonPart, StateRecord
+from craftnet.protocols.records import (
+    MaterialsDelta,
+    MaterialsPart,
+    Problem,
+    ProblemsPart,
+    ProgressState,
+    ReasonPart,
+    RowChange,
+    StateRecord,
+)
 from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.delta import difference
 from craftnet.protocols.udp.snapshots import (
     MaterialsAssembler,
     ProgressAssembler,
@@ -119,6 +130,76 @@ class AssemblyTests(SynchronousTestCase):
             assembler.apply(record, sequence)
         self.assertEqual(assembler.materials, new)
 
+    def _assembler(self, *told: StateRecord) -> MaterialsAssembler:
+        """What has taken these parts, each in a datagram of its own."""
+        assembler = MaterialsAssembler(SESSION)
+        for sequence, record in enumerate(told, 1):
+            assert isinstance(record, MaterialsPart | ProblemsPart | MaterialsDelta)
+            assembler.apply(record, sequence)
+        return assembler
+
+    def _contradicts(self, assembler: MaterialsAssembler, record: StateRecord, sequence: int) -> None:
+        assert isinstance(record, MaterialsPart | ProblemsPart)
+        error = self.assertRaises(BadDatagram, assembler.apply, record, sequence)
+        self.assertEqual(error.outcome, "contradictory")
+
+    def test_parts_that_contradict_each_other(self) -> None:
+        """None of them is held any more, so that the full state, which is asked for, is taken as it comes."""
+        iron, gold = Material(UUID(int=1), 5), Material(UUID(int=2), 6)
+        first = MaterialsPart(3, 2, 1, 0, (iron,))
+        problem = Problem(1, MaterialProblem.QUALITY_TOO_LOW)
+        for other in (
+            MaterialsPart(3, 3, 1, 1, (gold,)),
+            MaterialsPart(3, 2, 2, 1, (gold,)),
+            MaterialsPart(3, 2, 1, 0, (gold,)),
+            ProblemsPart(3, 1, (problem,)),
+            ProblemsPart(3, 0, (replace(problem, row=2),)),
+        ):
+            assembler = self._assembler(first)
+            self._contradicts(assembler, other, 2)
+            for record in (MaterialsPart(3, 2, 1, 0, (gold, iron)), ProblemsPart(3, 0, (problem,))):
+                assembler.apply(record, 3)
+            self.assertIsNotNone(assembler.materials, other)
+
+    def test_problems_that_contradict_what_comes_after_them(self) -> None:
+        problems = ProblemsPart(3, 0, (Problem(0, MaterialProblem.QUALITY_TOO_LOW),))
+        for other in (
+            ProblemsPart(3, 1, problems.problems),
+            ProblemsPart(3, 0, (Problem(0, MaterialProblem.MATERIAL_RESTORED),)),
+            MaterialsPart(3, 0, 0, 0, ()),
+        ):
+            self._contradicts(self._assembler(problems), other, 2)
+
+    def test_parts_that_contradict_a_table_that_is_complete(self) -> None:
+        """It is not held for sure any more: nothing is told from it, and what comes next of its version is taken."""
+        state = long_table(3)
+        others = replace(state, materials=state.materials[::-1])
+        for whole in (materials_records(state, 1000), [*materials_records(state, 1000)] * 2):
+            assembler = self._assembler(*whole)
+            self._contradicts(assembler, materials_records(others, 1000)[0], 9)
+            self.assertEqual((assembler.materials, assembler.version), (state, 0))
+            delta = MaterialsDelta(4, 1, 3, (RowChange(0, 77),))
+            self.assertEqual(self.assertRaises(BadDatagram, assembler.apply, delta, 10).outcome, "no_baseline")
+            for record in materials_records(others, 1000):
+                assert isinstance(record, MaterialsPart | ProblemsPart)
+                assembler.apply(record, 11)
+            self.assertEqual((assembler.materials, assembler.version), (others, 3))
+
+    def test_parts_of_a_table_that_a_difference_completed(self) -> None:
+        """The same by other means; and a late difference is dropped, whatever is being put together."""
+        base, table = long_table(3), long_table(3, version=4)
+        table = replace(table, materials=(replace(table.materials[0], quantity=77), *table.materials[1:]))
+        delta = difference(base, table)
+        assert delta is not None
+        assembler = self._assembler(*materials_records(base, 1000), delta)
+        for record in materials_records(table, 1000):
+            assert isinstance(record, MaterialsPart | ProblemsPart)
+            assembler.apply(record, 9)
+        self.assertEqual((assembler.materials, assembler.version), (table, 4))
+        late = MaterialsDelta(4, 1, 3, (RowChange(0, 5),))
+        assembler.apply(late, 8)
+        self.assertEqual(assembler.materials, table)
+
     def test_progress(self) -> None:
         self.assertEqual(
             assembled_progress(progress_records(running(percent=12.34), SMALLEST)), running(percent=12.34).progress
@@ -161,6 +242,25 @@ class AssemblyTests(SynchronousTestCase):
         progress = assembled_progress([*old[:2], *new])
         assert progress is not None
         self.assertEqual(progress.failure_reason, "n" * 80)
+
+    def test_parts_of_a_reason_that_contradict_each_other(self) -> None:
+        """None of them is held any more."""
+        for total, offset, octets in ((4, 0, b"lo"), (3, 0, b"la"), (3, 1, b"en")):
+            assembler = ProgressAssembler()
+            assembler.apply(ProgressState(5, failed("").progress), 1)
+            assembler.apply(ReasonPart(5, 3, 0, b"lo"), 1)
+            error = self.assertRaises(BadDatagram, assembler.apply, ReasonPart(5, total, offset, octets), 2)
+            self.assertEqual(error.outcome, "contradictory")
+            assembler.apply(ReasonPart(5, 3, 2, b"w"), 3)
+            assembler.apply(ReasonPart(5, 3, 0, b"lo"), 4)
+            progress = assembler.progress
+            assert progress is not None
+            self.assertEqual(progress.failure_reason, "low")
+
+    def test_a_reason_that_is_no_text(self) -> None:
+        progress = assembled_progress([ProgressState(5, failed("").progress), ReasonPart(5, 3, 0, b"a\xffb")])
+        assert progress is not None
+        self.assertEqual(progress.failure_reason, "a\ufffdb")
 
     def test_a_failure_is_told_before_its_reason_is_whole(self) -> None:
         progress = assembled_progress(progress_records(failed("x" * 100), SMALLEST)[:-1])

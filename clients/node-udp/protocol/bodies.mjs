@@ -53,6 +53,7 @@ export function parseHeartbeat(body) {
   const reader = new Reader(body);
   const times = { sent: reader.u64(), echoed: reader.u64(), received: reader.u64() };
   reader.end();
+  demand((times.echoed === 0n) === (times.received === 0n), "contradictory");
   return times;
 }
 

@@ -10,6 +10,7 @@ const VERSION = 1 << 4;
 const CHANGES = ["added", "removed", "quantity_changed", "quality_changed"];
 const MOST_ROWS = 200;
 const [HEADER, ROW, PROGRESS_BODY] = [32, 24, 16];
+const OVER = 4 | 8; // flags that stand alone
 const END_OF_TIME = 253_402_300_800_000n;
 
 const uuidOctets = (text) => Buffer.from(text.replaceAll("-", ""), "hex");
@@ -70,6 +71,7 @@ function progress(reader) {
   const [percent, quality, target, remaining] = [reader.u16(), reader.u8(), reader.u8(), reader.u32()];
   const flags = reader.u8();
   demand(flags < 16 && reader.take(7).every((octet) => octet === 0), "reserved");
+  demand(!(flags & OVER) || (flags & (flags - 1)) === 0, "contradictory");
   return {
     record: "ProgressRecord",
     percent: values.percent(percent),

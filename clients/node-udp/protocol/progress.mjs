@@ -4,7 +4,7 @@ const WENT_BACK = 3; // points; what is told may lie less below what was shown, 
 /** The percent that a progress as told has reached at `now`, Unix seconds on the server's clock. */
 export function percentAt(progress, now) {
   const { status, percent, anchor, remaining } = progress;
-  if (status === "completed") return percent;
+  if (status === "completed") return 100;
   const elapsed = now - anchor;
   const moves = status === "active" && remaining !== null && elapsed > 0;
   if (!moves) return Math.min(percent, MOST);

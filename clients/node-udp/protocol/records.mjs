@@ -12,19 +12,17 @@ function progress(reader) {
   const packed = reader.u32();
   const remaining = reader.u32();
   demand((packed & 1) === 0, "reserved");
-  return {
-    record: "ProgressState",
-    version,
-    progress: {
-      status: values.named(values.STATUSES, (packed >>> 15) & 7),
-      percent: values.percent(packed >>> 18),
-      anchor: values.moment(anchor),
-      remaining: values.duration(remaining),
-      quality: values.quality((packed >>> 8) & 127),
-      target_quality: values.quality((packed >>> 1) & 127),
-      failure_reason: null,
-    },
+  const progress = {
+    status: values.named(values.STATUSES, (packed >>> 15) & 7),
+    percent: values.percent(packed >>> 18),
+    anchor: values.moment(anchor),
+    remaining: values.duration(remaining),
+    quality: values.quality((packed >>> 8) & 127),
+    target_quality: values.quality((packed >>> 1) & 127),
+    failure_reason: null,
   };
+  demand(progress.status !== "completed" || progress.percent === 100, "contradictory");
+  return { record: "ProgressState", version, progress };
 }
 
 function reasonPart(reader) {
@@ -60,6 +58,7 @@ function problemsPart(reader) {
       available_quality: values.quality(reader.u8()),
     };
   });
+  demand(new Set(problems.map(({ row }) => row)).size === length, "contradictory");
   return { record: "ProblemsPart", version, first, problems };
 }
 
@@ -92,5 +91,35 @@ export function parseRecords(body) {
     if (!(tag in PARSERS)) throw new Refused("type");
     records.push(PARSERS[tag](reader));
   } while (reader.left > 0);
+  checkAgreement(records);
   return records;
+}
+
+/** What there is one of in a STATE, of each session; of a secret, in all. */
+const ONE = new Set(["ProgressState", "MaterialsDelta", "FreshSecret", "SessionOver", "Position"]);
+
+/** What the version of a record is that of: all the records of it in a STATE have the same. */
+const SUBJECTS = {
+  ProgressState: "progress",
+  ReasonPart: "progress",
+  MaterialsPart: "materials",
+  ProblemsPart: "materials",
+  MaterialsDelta: "materials",
+};
+
+/** All the records of a STATE are of one moment: what one says of a session, no other says otherwise. */
+function checkAgreement(records) {
+  const told = new Set();
+  const versions = new Map();
+  let session = 0;
+  for (const { record, version, ...more } of records) {
+    if (record === "Selector") session = more.session;
+    const name = record === "FreshSecret" ? record : `${session} ${record}`;
+    demand(!ONE.has(record) || !told.has(name), "contradictory");
+    told.add(name);
+    const subject = SUBJECTS[record] && `${session} ${SUBJECTS[record]}`;
+    if (!subject) continue;
+    demand(!versions.has(subject) || versions.get(subject) === version, "contradictory");
+    versions.set(subject, version);
+  }
 }

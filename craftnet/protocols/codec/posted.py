@@ -42,6 +42,7 @@ _change_row = form(
     Part("quality", QUALITY),
 )
 
+_TERMINAL = int(ProgressFlags.COMPLETED | ProgressFlags.FAILED)
 _ALL_FLAGS = int(ProgressFlags.PAUSED | ProgressFlags.INTERRUPTED | ProgressFlags.COMPLETED | ProgressFlags.FAILED)
 
 
@@ -65,6 +66,8 @@ def decode_progress(octets: bytes) -> ProgressRecord:
     percent, quality, target, remaining, flags = _progress_body.unpack(octets, _header.size)
     if flags & ~_ALL_FLAGS:
         raise BadDatagram("reserved", "flags that mean nothing")
+    if flags & _TERMINAL and flags & flags - 1:
+        raise BadDatagram("contradictory", "a craft that is over, and something else besides")
     return ProgressRecord(
         sequence,
         timestamp,

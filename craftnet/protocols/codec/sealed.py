@@ -59,8 +59,13 @@ decode_acknowledgement: Callable[[bytes], tuple[int, int]] = _acknowledgement.un
 encode_heartbeat = _heartbeat.pack
 """The body of a HEARTBEAT."""
 
-decode_heartbeat = _heartbeat.parse
-"""From exactly the body of a HEARTBEAT."""
+
+def decode_heartbeat(body: bytes) -> Heartbeat:
+    """From exactly the body of a HEARTBEAT."""
+    heartbeat: Heartbeat = _heartbeat.parse(body)
+    if (heartbeat.echoed_us == 0) != (heartbeat.received_us == 0):
+        raise BadDatagram("contradictory", "a heartbeat that was received and not echoed, or the other way round")
+    return heartbeat
 
 
 def encode_close(reason: CloseReason) -> bytes:

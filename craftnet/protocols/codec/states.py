@@ -75,6 +75,8 @@ _selector = form(layouts.Selector, Selector, Part("session"))
 _position = derive(layouts.FeedPosition, version=COUNT)
 _session_over = form(layouts.SessionOver, SessionOver, Part("reason", REASON))
 
+_WHOLE = 100.0
+
 REASON_PART_SIZE = _reason_part.size
 MATERIALS_PART_SIZE = _materials_part.size
 MATERIAL_ROW_SIZE = _material_row.size
@@ -122,11 +124,53 @@ def decode_state(body: bytes) -> list[StateRecord]:
             raise BadDatagram("type" if body else "truncated", "no record of a state starts here")
         record, offset = decoder(body, offset)
         records.append(record)
+    if len(records) > 1:
+        _check_agreement(records)
     return records
 
 
+def _check_agreement(records: list[StateRecord]) -> None:
+    """Whether all the records can be of one moment. A state has one progress, one end, one table of each session."""
+    session = 0
+    told: dict[tuple[int, str], int] = {}  # versions, of each session's topics.
+    for record in records:
+        match record:
+            case Selector():
+                session = record.session
+            case ProgressState():
+                _once(told, session, "progress", record.version)
+                _same(told, session, "failure", record.version)
+            case ReasonPart():
+                _same(told, session, "failure", record.version)
+            case MaterialsPart() | ProblemsPart():
+                _same(told, session, "materials", record.version)
+            case MaterialsDelta():
+                _once(told, session, "difference", record.version)
+                _same(told, session, "materials", record.version)
+            case FreshSecret():
+                _once(told, 0, "secret", 0)
+            case SessionOver():
+                _once(told, session, "end", 0)
+            case Position():
+                _once(told, session, "position", 0)
+
+
+def _once(told: dict[tuple[int, str], int], session: int, topic: str, version: int) -> None:
+    if (session, topic) in told:
+        raise BadDatagram("contradictory", f"{topic} told twice in one state")
+    told[session, topic] = version
+
+
+def _same(told: dict[tuple[int, str], int], session: int, topic: str, version: int) -> None:
+    if told.setdefault((session, topic), version) != version:
+        raise BadDatagram("contradictory", f"{topic} of two versions in one state")
+
+
 def _decode_progress_state(body: bytes, offset: int) -> tuple[StateRecord, int]:
-    return _progress_state.unpack(body, offset), offset + _progress_state.size
+    record = _progress_state.unpack(body, offset)
+    if record.progress.status is Status.COMPLETED and record.progress.percent != _WHOLE:
+        raise BadDatagram("contradictory", "a craft that is completed, and not at 100 %")
+    return record, offset + _progress_state.size
 
 
 def _decode_reason_part(body: bytes, offset: int) -> tuple[StateRecord, int]:
@@ -161,6 +205,8 @@ def _decode_problems_part(body: bytes, offset: int) -> tuple[StateRecord, int]:
         _problem_row.unpack(body, place)
         for place in range(offset, offset + count * _problem_row.size, _problem_row.size)
     )
+    if len({problem.row for problem in problems}) < count:
+        raise BadDatagram("contradictory", "two problems of one row")
     return ProblemsPart(version, first, problems), offset + count * _problem_row.size
 
 

@@ -50,6 +50,10 @@ class Tables(Struct, eq=False, gc=False):
                 return table
         return None
 
+    def drop(self, version: int) -> None:
+        """Keep the table of that version no longer."""
+        self._held = tuple(table for table in self._held if table.version & _U32 != version)
+
     def acknowledged(self, version: int) -> None:
         """The other side holds the table of that version. What is older is dropped: nothing will be told from it."""
         for place, table in enumerate(self._held):
@@ -90,7 +94,7 @@ def patched(base: MaterialsState, delta: MaterialsDelta) -> MaterialsState:
         BadDatagram: it is the difference from another table.
     """
     if delta.rows != len(base.materials):
-        raise BadDatagram("out_of_range", "a difference from another table")
+        raise BadDatagram("no_baseline", "a difference from another table")
     rows = list(base.materials)
     for change in delta.changes:
         before, problem = rows[change.row], change.problem

@@ -6,7 +6,7 @@ twice, and mixed with those of other versions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -27,6 +27,7 @@ from craftnet.protocols.records import (
 from craftnet.protocols.udp.delta import LARGEST, Tables, notification, patched, told_problem
 from craftnet.state import Material, MaterialsState, SessionState
 
+_ROOM = 1 << 16
 _MOST = 255  # what a part's count, a byte, can say.
 _U32 = 0xFFFFFFFF
 
@@ -82,6 +83,37 @@ def materials_records(state: MaterialsState, room: int) -> list[StateRecord]:
     return records
 
 
+class _Text:
+    """A reason, as far as its parts have come.
+
+    Arguments:
+        total: bytes of all of it.
+    """
+
+    def __init__(self, version: int, total: int) -> None:
+        self.version = version
+        self._octets = bytearray(total)
+        self._there = bytearray(total)  # 1 for each byte that has come.
+
+    def add(self, part: ReasonPart) -> None:
+        """Take a part.
+
+        Raises:
+            BadDatagram: contradictory: another part says something else.
+        """
+        start, end = part.offset, part.offset + len(part.octets)
+        held = zip(self._there[start:end], self._octets[start:end], part.octets, strict=False)
+        if part.total != len(self._octets) or any(there and octet != other for there, octet, other in held):
+            raise BadDatagram("contradictory", "the parts of a reason do not agree")
+        self._octets[start:end] = part.octets
+        self._there[start:end] = b"\1" * len(part.octets)
+
+    @property
+    def text(self) -> str | None:
+        """All of it; None while a part is missing."""
+        return self._octets.decode("utf-8", "replace") if all(self._there) else None
+
+
 class ProgressAssembler:
     """The receiving side of `progress_records`."""
 
@@ -89,23 +121,29 @@ class ProgressAssembler:
         self._sequence = 0
         self._held: ProgressState | None = None
         self._reason_from = 0  # the newest datagram that a part of it came in.
-        self._reason_version: int | None = None
-        self._reason: dict[int, bytes] = {}
-        self._reason_size = 0
+        self._reason: _Text | None = None
 
     def apply(self, record: ProgressState | ReasonPart, sequence: int) -> None:
-        """Take a record that came with datagram `sequence`. What is older than what is held of its kind is dropped."""
+        """Take a record that came with datagram `sequence`. What is older than what is held of its kind is dropped.
+
+        Raises:
+            BadDatagram: contradictory: the parts of a reason do not agree; none of them is held any more.
+        """
         if isinstance(record, ProgressState):
             if sequence > self._sequence:
                 self._sequence, self._held = sequence, record
             return
-        if sequence < self._reason_from and record.version != self._reason_version:
-            return
+        reason = self._reason
+        if reason is None or record.version != reason.version:
+            if sequence < self._reason_from:
+                return
+            reason = self._reason = _Text(record.version, record.total)
+        try:
+            reason.add(record)
+        except BadDatagram:
+            self._reason = None
+            raise
         self._reason_from = max(self._reason_from, sequence)
-        if record.version != self._reason_version or record.total != self._reason_size:
-            self._reason_version, self._reason_size = record.version, record.total
-            self._reason.clear()
-        self._reason[record.offset] = record.octets
 
     @property
     def version(self) -> int:
@@ -115,15 +153,69 @@ class ProgressAssembler:
     @property
     def progress(self) -> Progress | None:
         """What is held, with the reason of a failure as soon as all of it is there."""
-        held = self._held
+        held, reason = self._held, self._reason
         if held is None:
             return None
-        if held.progress.status is not Status.FAILED or self._reason_version != held.version:
+        if held.progress.status is not Status.FAILED or reason is None or reason.version != held.version:
             return held.progress
-        octets = b"".join(self._reason[offset] for offset in sorted(self._reason))
-        if len(octets) != self._reason_size:
-            return held.progress
-        return replace(held.progress, failure_reason=octets.decode("utf-8", "replace"))
+        return replace(held.progress, failure_reason=reason.text)
+
+
+class _Parts:
+    """A table, as far as its parts have come."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self._rows: dict[int, Material] = {}
+        self._problems: dict[int, Problem] = {}  # by their number in the list of problems.
+        self._totals: tuple[int, int] | None = None  # of rows and problems; a list of problems alone does not say.
+
+    @classmethod
+    def of(cls, table: MaterialsState) -> _Parts:
+        """A table that is there, as parts would have told it."""
+        parts = cls(table.version)
+        for record in materials_records(table, _ROOM):
+            if isinstance(record, MaterialsPart | ProblemsPart):
+                parts.add(record)
+        return parts
+
+    def add(self, part: MaterialsPart | ProblemsPart) -> None:
+        """Take a part.
+
+        Raises:
+            BadDatagram: contradictory: it and another part cannot both be right.
+        """
+        if isinstance(part, MaterialsPart):
+            totals: tuple[int, int] | None = (part.rows, part.problems)
+            rows, problems = dict(enumerate(part.materials, part.first)), dict[int, Problem]()
+        else:
+            totals, rows, problems = self._totals, {}, dict(enumerate(part.problems, part.first))
+        if self._totals not in (None, totals) or _differ(self._rows, rows) or _differ(self._problems, problems):
+            raise BadDatagram("contradictory", "the parts of a table do not agree")
+        all_problems = {**self._problems, **problems}
+        if len({problem.row for problem in all_problems.values()}) < len(all_problems):
+            raise BadDatagram("contradictory", "two problems of one row")
+        if totals is not None and any(
+            number >= totals[1] or problem.row >= totals[0] for number, problem in all_problems.items()
+        ):
+            raise BadDatagram("contradictory", "a problem outside its table")
+        self._totals, self._problems = totals, all_problems
+        self._rows.update(rows)
+
+    @property
+    def table(self) -> tuple[Material, ...] | None:
+        """All of it; None while a part is missing."""
+        if self._totals != (len(self._rows), len(self._problems)):
+            return None
+        rows = [self._rows[row] for row in sorted(self._rows)]
+        for problem in self._problems.values():
+            material = rows[problem.row]
+            rows[problem.row] = replace(material, problem=notification(material, problem))
+        return tuple(rows)
+
+
+def _differ(held: Mapping[int, object], told: Mapping[int, object]) -> bool:
+    return any(held.get(number, value) != value for number, value in told.items())
 
 
 class MaterialsAssembler:
@@ -136,64 +228,63 @@ class MaterialsAssembler:
     def __init__(self, session_id: UUID) -> None:
         self.materials: MaterialsState | None = None
         self._session_id = session_id
-        self._sequence = 0
+        self._sequence = 0  # of the newest datagram of which a part, or a difference, was taken.
         self._tables = Tables()
-        self._version: int | None = None
-        self._totals: tuple[int, int] | None = None
-        self._rows: dict[int, Material] = {}
-        self._problems: dict[int, Problem] = {}
+        self._parts: _Parts | None = None  # of the table that parts are told of.
+        self._doubted = False  # whether parts contradicted the table that is complete.
 
     @property
     def version(self) -> int:
-        """That of the newest complete table; 0 before there was one."""
-        return 0 if self.materials is None else self.materials.version
+        """That of the newest complete table; 0 before there was one, and while it is doubted."""
+        return 0 if self.materials is None or self._doubted else self.materials.version
 
     def apply(self, record: MaterialsPart | ProblemsPart | MaterialsDelta, sequence: int) -> None:
         """Take a record that came with datagram `sequence`. What is of a table older than the newest is dropped.
 
         Raises:
-            BadDatagram: this is the difference from a table that is not held; only a full one helps now.
+            BadDatagram: only a full table helps now. No_baseline: the difference from a table that is not held.
+                Contradictory: parts of one table do not agree; none of them is held any more.
         """
-        if sequence < self._sequence and record.version != self._version:
+        begun = self._parts is not None and self._parts.version == record.version
+        if sequence < self._sequence and (isinstance(record, MaterialsDelta) or not begun):
             return
         if isinstance(record, MaterialsDelta):
             self._patch(record)
-            self._sequence = max(self._sequence, sequence)
-            return
-        if record.version != self._version:
-            self._version, self._totals = record.version, None
-            self._rows.clear()
-            self._problems.clear()
-        self._sequence = max(self._sequence, sequence)
-        if isinstance(record, MaterialsPart):
-            self._totals = (record.rows, record.problems)
-            self._rows.update(enumerate(record.materials, record.first))
         else:
-            self._problems.update(enumerate(record.problems, record.first))
-        if self._totals == (len(self._rows), len(self._problems)):
-            self._complete(self._version, self._assembled())
+            self._add(record)
+        self._sequence = max(self._sequence, sequence)
+
+    def _add(self, part: MaterialsPart | ProblemsPart) -> None:
+        """Take a part of a table that may be complete already: then it must say what that says."""
+        parts, held = self._parts, self.materials
+        if parts is None or parts.version != part.version:
+            known = held is not None and held.version == part.version and not self._doubted
+            parts = self._parts = _Parts.of(held) if known and held is not None else _Parts(part.version)
+        try:
+            parts.add(part)
+        except BadDatagram:
+            self._parts = None
+            if part.version == self.version:
+                self._doubted = True
+                self._tables.drop(part.version)
+            raise
+        table = parts.table
+        if table is not None and (held is None or self._doubted or held.version != part.version):
+            self._complete(part.version, table)
 
     def _patch(self, delta: MaterialsDelta) -> None:
-        if delta.version == self.version and self.materials is not None:
+        if self.materials is not None and delta.version == self.version:
             return  # the same difference once more.
         base = self._tables.get(delta.version - delta.back & _U32)
         if base is None:
             raise BadDatagram("no_baseline", "a difference from a table that is not held")
         table = patched(base, delta)
-        self._version = None  # what was begun of another table is out of date.
+        self._parts = None  # what was begun of another table is out of date.
         self._complete(delta.version, table.materials)
 
     def _complete(self, version: int, materials: tuple[Material, ...]) -> None:
-        self.materials = MaterialsState(self._session_id, version, materials)
+        self.materials, self._doubted = MaterialsState(self._session_id, version, materials), False
         self._tables.add(self.materials)
-
-    def _assembled(self) -> tuple[Material, ...]:
-        rows = [self._rows[row] for row in sorted(self._rows)]
-        for problem in self._problems.values():
-            if problem.row < len(rows):
-                material = rows[problem.row]
-                rows[problem.row] = replace(material, problem=notification(material, problem))
-        return tuple(rows)
 
 
 def encoded(records: Iterable[StateRecord]) -> Sequence[bytes]:

@@ -4,15 +4,20 @@ import { deepStrictEqual } from "node:assert";
 import { readFileSync } from "node:fs";
 
 import * as bodies from "./protocol/bodies.mjs";
+import { Client } from "./protocol/client.mjs";
 import { Connection } from "./protocol/connection.mjs";
 import { hello, parseChallenge, response } from "./protocol/handshake-datagrams.mjs";
 import { Generation, handshakeKey } from "./protocol/keys.mjs";
 import { Kind } from "./protocol/kinds.mjs";
+import { Line } from "./protocol/line.mjs";
 import { MessageParts } from "./protocol/message-parts.mjs";
 import { materialsRecord, parsePosted, progressRecord } from "./protocol/posted.mjs";
+import { percentAt } from "./protocol/progress.mjs";
 import { parseRecords } from "./protocol/records.mjs";
 import { Refused } from "./protocol/refused.mjs";
+import { Rotation } from "./protocol/rotation.mjs";
 import { Opener, Sealer, seal, unseal } from "./protocol/sealing.mjs";
+import { isThere } from "./protocol/session.mjs";
 import { Sessions } from "./protocol/sessions.mjs";
 import { formatToken, parseToken } from "./protocol/token.mjs";
 
@@ -87,7 +92,7 @@ for (const { kind, issued_us, cookie, datagram } of vectors.handshake) {
 
 /** Each kind of body: what it says, as the vectors write it, and its octets where a client makes it. */
 const BODIES = {
-  STATE: [(body) => parseRecords(body).map(({ version, progress }) => ({ version, progress }))],
+  STATE: [parseRecords],
   ACK: [
     (body) => Object.fromEntries(bodies.parseAck(body)),
     (said) => bodies.ack(new Map(Object.entries(said).map(([session, version]) => [Number(session), version]))),
@@ -181,6 +186,93 @@ for (const { name, datagram, outcome } of vectors.malformed_datagrams) {
 const receiveInTurn = receiver();
 for (const { name, datagram, outcome } of vectors.arrivals) {
   check("arrivals", name, () => deepStrictEqual(receiveInTurn(datagram), outcome));
+}
+
+for (const { name, octets: hex, outcome } of vectors.malformed_posted) {
+  check("malformed posted", name, () => deepStrictEqual(refusal(() => parsePosted(octets(hex))), outcome));
+}
+
+/** A client that has sent the HELLO with the vectors' nonce. */
+const agreed = {
+  session_token: vectors.session_token,
+  server_endpoint: "127.0.0.1:1",
+  negotiated_packet_size: 1200,
+  heartbeat_interval: 5000,
+};
+const challenged = new Client(agreed, 1_800_000_000, () => clientNonce);
+challenged.take();
+for (const { name, datagram, outcome } of vectors.challenges) {
+  check("challenges", name, () => {
+    challenged.receive(octets(datagram), 1_800_000_000);
+    const { datagrams, events } = challenged.take();
+    const found = events.find(({ event }) => event === "refused")?.outcome ?? "accepted";
+    deepStrictEqual([found, datagrams.length], [outcome, outcome === "accepted" ? 1 : 0]);
+  });
+}
+
+/** Equal, but for what is lost in numbers that are not whole. */
+const near = (found, wanted) => found === wanted || Math.abs(found - wanted) < 0.001;
+
+for (const { name, progress, at, percent } of vectors.progress_at) {
+  check("progress at", name, () => deepStrictEqual(near(percentAt(progress, at), percent), true));
+}
+
+for (const { name, steps } of vectors.heartbeats) {
+  check("heartbeats", name, () => {
+    const line = new Line();
+    for (const step of steps) {
+      const now = BigInt(step.at_us);
+      if (step.sends) {
+        const { sent: echoed, arrived: received } = line.heard;
+        line.beat(now);
+        const says = { sent_us: Number(now), echoed_us: Number(echoed), received_us: Number(received) };
+        deepStrictEqual(says, step.sends);
+        continue;
+      }
+      const { sent_us: sent, echoed_us: echoed, received_us: received } = step.receives;
+      line.take(step.sequence, { sent: BigInt(sent), echoed: BigInt(echoed), received: BigInt(received) }, now);
+      const found = [line.smoothed, line.timeout, line.offset];
+      const wanted = [step.smoothed, step.timeout, step.offset];
+      deepStrictEqual(found.map((each, k) => near(each, wanted[k])), [true, true, true], `${found}, not ${wanted}`);
+    }
+  });
+}
+
+for (const { name, steps } of vectors.rotations) {
+  check("rotations", name, () => {
+    const sealer = new Sealer(connectionId, keys.client[0]);
+    const rotation = new Rotation(sealer);
+    for (const { seconds, sequence, acknowledged, generation } of steps) {
+      sealer.sequence = sequence - 1;
+      rotation.beforeHeartbeat(seconds, acknowledged);
+      deepStrictEqual(sealer.generation.number, generation);
+    }
+  });
+}
+
+/** As the vectors write what is held of a session. */
+function holding({ progress, version, materials, over }) {
+  return { progress, progress_version: version ?? 0, materials: materials.table, over };
+}
+
+for (const { name, steps } of vectors.receptions) {
+  check("receptions", name, () => {
+    const out = { datagrams: [], events: [] };
+    const connection = new Connection({ sessions: new Sessions(), interval: 5 }, out, 0);
+    for (const { sequence, body, faults, held, ack } of steps) {
+      connection.apply(parseRecords(octets(body)), sequence, 0);
+      const refused = out.events.splice(0).filter(({ event }) => event === "refused");
+      deepStrictEqual(refused.map(({ outcome }) => outcome), faults);
+      for (const [index, wanted] of Object.entries(held)) {
+        deepStrictEqual(plain(holding(connection.sessions.at(Number(index)))), wanted, `after ${sequence}`);
+      }
+      deepStrictEqual(connection.ack().toString("hex"), ack);
+    }
+  });
+}
+
+for (const { version, materials_version: held, there } of vectors.positions) {
+  check("positions", `${version}, ${held}`, () => deepStrictEqual(isThere(version, held), there));
 }
 
 console.log(JSON.stringify(counts));

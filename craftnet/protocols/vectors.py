@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 from craftnet.messages import ChangeType, MaterialChange, MaterialProblem, Status
 from craftnet.model import Progress
 from craftnet.positions import Position, Versions
-from craftnet.protocols import arrival_vectors, codec, message_vectors
+from craftnet.protocols import arrival_vectors, behaviour_vectors, codec, malformed_vectors, message_vectors
 from craftnet.protocols.records import (
     Challenge,
     CloseReason,
@@ -149,72 +149,6 @@ POSTED = (
     ),
 )
 
-MALFORMED_STATES = {
-    "nothing": ("", "truncated"),
-    "an unknown record": ("0a", "type"),
-    "a progress cut short": ("0100000007000001a3185c507b", "truncated"),
-    "a reserved bit": ("0100000007000001a3185c507b34148bb5000030d4", "reserved"),
-    "100.01 %": ("0100000007000001a3185c507b9c448bb4000030d4", "out_of_range"),
-    "an unknown status": ("0100000007000001a3185c507b3416d0b4000030d4", "out_of_range"),
-    "a quality of 101": ("0100000007000001a3185c507b3414e5b4000030d4", "out_of_range"),
-    "a time after the year 9999": ("0100000007ffffffffffffffff341428b4000030d4", "out_of_range"),
-    "a part of a reason outside of it": ("020000000a0003000103616263", "out_of_range"),
-    "an empty part of a reason": ("020000000a0003000100", "out_of_range"),
-    "a row outside the table": (
-        "0300000003000100000001010000000000000000000000000000001100000001" + "00",
-        "out_of_range",
-    ),
-    "no rows of a table that has some": ("0300000003" + "0001" + "0000" + "0000" + "00", "out_of_range"),
-    "more problems than rows": ("0300000003000000010000" + "00", "out_of_range"),
-    "a row without a quantity": ("030000000300010000000001" + "00" * 15 + "11" + "ffffffff" + "00", "out_of_range"),
-    "rows cut short": ("030000000300010000000001" + "00" * 15 + "11", "truncated"),
-    "no problems": ("040000000300" + "0000", "out_of_range"),
-    "an unknown problem": ("0400000003000001" + "0000" + "04" + "00000001" * 2 + "0000", "out_of_range"),
-    "a problem that requires 0": (
-        "0400000003000001" + "0000" + "00" + "00000000" + "00000001" + "0000",
-        "out_of_range",
-    ),
-    "a difference from itself": ("050000000700000a01385708", "out_of_range"),
-    "a difference of nothing": ("050000000701000a00", "out_of_range"),
-    "a change of nothing": ("050000000701000a0130", "out_of_range"),
-    "row 10 of 10": ("050000000701000a01a80c", "out_of_range"),
-    "a quantity with a leading zero": ("050000000701000a013808", "out_of_range"),
-    "an unknown quantity": ("050000000701000a0139f8", "out_of_range"),
-    "a quantity of FFFFFFFF": ("050000000701000a01" + "3907fffffff8", "out_of_range"),
-    "a bit that fills up": ("050000000701000a01385709", "reserved"),
-    "a difference cut short": ("050000000701000a013857", "truncated"),
-    "a secret cut short": ("06" + "00" * 31, "truncated"),
-    "a selector cut short": ("07", "truncated"),
-    "a session over without a reason": ("08", "truncated"),
-    "a session over for a reason that does not travel": ("0880", "out_of_range"),
-    "a position in an epoch without a name": ("09" + "0000000000000001" + "00", "out_of_range"),
-    "a position in an epoch with a space in its name": ("09" + "0000000000000001" + "03612062", "out_of_range"),
-    "a position in an epoch of 65 characters": ("09" + "0000000000000001" + "41" + "5f" * 65, "out_of_range"),
-    "a position of 2^53": ("09" + "0020000000000000" + "0161", "out_of_range"),
-    "a position whose epoch is cut off": ("09" + "0000000000000001" + "0261", "truncated"),
-}
-
-MALFORMED_BODIES = {
-    "a heartbeat cut short": (Kind.HEARTBEAT, "00" * 23, "truncated"),
-    "a heartbeat with more behind it": (Kind.HEARTBEAT, "00" * 25, "trailing"),
-    "a close without a reason": (Kind.CLOSE, "", "truncated"),
-    "an unknown reason": (Kind.CLOSE, "08", "out_of_range"),
-    "no reason": (Kind.CLOSE, "00", "out_of_range"),
-    "an acknowledgement without a version": (Kind.ACK, "", "truncated"),
-    "an acknowledgement with part of a session": (Kind.ACK, "00000003" + "0100", "trailing"),
-    "an acknowledgement of the same session twice": (Kind.ACK, "00000003" + "0100000001" * 2, "out_of_range"),
-    "an acknowledgement with session 0 among the others": (Kind.ACK, "00000003" + "0000000001", "out_of_range"),
-    "nothing is left": (Kind.LEAVE, "", "truncated"),
-    "sessions left in no order": (Kind.LEAVE, "0100", "out_of_range"),
-    "the same session left twice": (Kind.LEAVE, "0101", "out_of_range"),
-    "a request with a body": (Kind.RESYNC, "00", "trailing"),
-    "part of a message without a size": (Kind.MESSAGE, "1000", "truncated"),
-    "part of a message without anything": (Kind.MESSAGE, "1000ff", "truncated"),
-    "part 1 of part 0": (Kind.MESSAGE, "4000ff00", "out_of_range"),
-    "part of a message with a reserved bit": (Kind.MESSAGE, "1100ff00", "reserved"),
-    "a challenge of 7 bytes": (Kind.PATH_CHALLENGE, "00" * 7, "truncated"),
-}
-
 DECODERS: dict[Kind, Callable[[bytes], object]] = {
     Kind.HEARTBEAT: codec.decode_heartbeat,
     Kind.CLOSE: codec.decode_close,
@@ -228,13 +162,19 @@ DECODERS: dict[Kind, Callable[[bytes], object]] = {
 }
 
 
+_RECORDS = (ProgressState, ReasonPart, MaterialsPart, ProblemsPart, MaterialsDelta, Selector, SessionOver)
+
+
 def described(value: object) -> object:
     """A decoded value as JSON has it: bytes in hexadecimal, what is left as it was left out."""
     match value:
         case FreshSecret():
-            return {"secret": value.secret.hex()}
+            return {"record": "FreshSecret", "secret": value.secret.hex()}
+        case Position():
+            return {"record": "Position", "epoch": value.epoch, "version": value.version}
         case Struct():
-            return {name: described(part) for name, part in asdict(value).items() if part is not UNSET}
+            fields = {name: described(part) for name, part in asdict(value).items() if part is not UNSET}
+            return {"record": type(value).__name__, **fields} if isinstance(value, _RECORDS) else fields
         case bytes():
             return value.hex()
         case Enum():
@@ -288,7 +228,7 @@ def document() -> Json:
             {
                 "name": name,
                 "body": b"".join(map(codec.encode_state_record, records)).hex(),
-                "records": [{"record": type(record).__name__, **_fields(record)} for record in records],
+                "records": described(records),
             }
             for name, records in STATES.items()
         ],
@@ -305,16 +245,42 @@ def document() -> Json:
             }
             for record in POSTED
         ],
+        "malformed_posted": [
+            {"name": name, "octets": octets, "outcome": outcome}
+            for name, (octets, outcome) in malformed_vectors.POSTED.items()
+        ],
         "malformed_states": [
-            {"name": name, "body": body, "outcome": outcome} for name, (body, outcome) in MALFORMED_STATES.items()
+            {"name": name, "body": body, "outcome": outcome}
+            for name, (body, outcome) in malformed_vectors.STATES.items()
         ],
         "malformed_bodies": [
             {"name": name, "kind": kind.name, "body": body, "outcome": outcome}
-            for name, (kind, body, outcome) in MALFORMED_BODIES.items()
+            for name, (kind, body, outcome) in malformed_vectors.BODIES.items()
         ],
         "malformed_datagrams": list(_malformed_datagrams()),
         "arrivals": list(_arrivals()),
+        "challenges": list(_challenges()),
+        **_behaviour(),
     }
+
+
+def _behaviour() -> Json:
+    behaviour = described(behaviour_vectors.document())
+    assert isinstance(behaviour, dict)
+    return behaviour
+
+
+def _challenges() -> Iterable[Json]:
+    """What a client that has sent the HELLO gets instead of the CHALLENGE; then that, twice."""
+    key = HandshakeKey.of(SECRET)
+    content = codec.encode_challenge(Challenge(CONNECTION_ID, CLIENT_NONCE, COOKIE))
+    others = (
+        codec.encode_challenge(Challenge(1, CLIENT_NONCE, COOKIE)),
+        codec.encode_challenge(Challenge(CONNECTION_ID, SERVER_NONCE, COOKIE)),
+        bytes([content[0] | codec.PHASE]) + content[1:],
+        bytes([content[0] ^ 0xC0]) + content[1:],
+    )
+    return malformed_vectors.challenges(key.sign(content), [key.sign(other) for other in others])
 
 
 def _fields(record: Struct) -> Json:
@@ -384,6 +350,7 @@ def _malformed_datagrams() -> Iterable[Json]:
         ("before the first", zeroth, "stale"),
         ("an acknowledgement of what was never sent", _acknowledging(9, 0), "out_of_range"),
         ("an acknowledgement of what came before the first", _acknowledging(1, 1), "out_of_range"),
+        ("an acknowledgement of nothing, and of what came before", _acknowledging(0, 1), "out_of_range"),
     ):
         yield {"name": name, "datagram": datagram.hex(), "outcome": outcome}
 

@@ -381,7 +381,7 @@ class ProgressRecordTests(SynchronousTestCase):
             self._refused("truncated", good[:size])
         self._refused("trailing", good + b"\0")
         self._refused("type", b"\x02" + good[1:])
-        self._refused("version", good[:1] + b"\x20" + good[2:])
+        self._refused("reserved", good[:1] + b"\x20" + good[2:])
         self._refused("reserved", good[:1] + b"\x11" + good[2:])
         self._refused("reserved", good[:-1] + b"\x01")
         self._refused("reserved", good[:40] + b"\x10" + good[41:])

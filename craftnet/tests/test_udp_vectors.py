@@ -10,11 +10,14 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import craftnet
 from craftnet.errors import BadDatagram
+from craftnet.positions import told_of_materials
 from craftnet.protocols import codec, message_vectors, vectors
 from craftnet.protocols.records import Kind, ProgressRecord
 from craftnet.protocols.udp.channel import Channel
-from craftnet.protocols.udp.keys import HandshakeKey
+from craftnet.protocols.udp.initiator import Initiator
+from craftnet.protocols.udp.keys import HandshakeKey, SessionToken
 from craftnet.protocols.udp.packing import PACKINGS
+from craftnet.tests.samples import NOW
 
 FILE = Path(craftnet.__file__).parent.parent / "protocol" / "vectors.json"
 
@@ -105,6 +108,88 @@ class VectorTests(SynchronousTestCase):
     def _refused(self, entry: dict[str, str], decode: Any, octets: str) -> None:
         error = self.assertRaises(BadDatagram, decode, bytes.fromhex(octets))
         self.assertEqual(error.outcome, entry["outcome"], entry["name"])
+
+    def test_malformed_posted(self) -> None:
+        for entry in self.file["malformed_posted"]:
+            self._refused(entry, codec.decode_progress, entry["octets"])
+
+    def test_challenges(self) -> None:
+        """To a client that has sent the HELLO; one client for all of them."""
+        outcomes: list[str] = []
+        nonces = iter([vectors.CLIENT_NONCE])
+        token = SessionToken(vectors.CONNECTION_ID, vectors.SECRET)
+        client = Initiator(token, {}, heartbeat=5.0, random=lambda size: next(nonces), count=outcomes.append)
+        client.start(NOW)
+        for entry in self.file["challenges"]:
+            output = client.receive(bytes.fromhex(entry["datagram"]), NOW)
+            self.assertEqual(
+                (outcomes.pop(), bool(output.datagrams)), (entry["outcome"], entry["outcome"] == "accepted")
+            )
+
+    def test_positions(self) -> None:
+        for entry in self.file["positions"]:
+            there = told_of_materials(entry["version"], entry["materials_version"])
+            self.assertEqual(there, entry["there"], entry)
+
+    def test_percentages_by_hand(self) -> None:
+        """What is told is what p(t) says, to a hundredth."""
+        for entry in self.file["progress_at"]:
+            told, elapsed = entry["progress"], entry["at"] - entry["progress"]["anchor"]
+            percent, remaining = told["percent"], told["remaining"]
+            if told["status"] == "completed":
+                expected = 100.0
+            elif told["status"] == "active" and remaining is not None and elapsed > 0:
+                expected = percent + (100 - percent) * (elapsed / remaining if remaining else 1)
+            else:
+                expected = percent
+            expected = expected if told["status"] == "completed" else min(expected, 99.99)
+            self.assertAlmostEqual(entry["percent"], expected, places=3, msg=entry["name"])
+
+    def test_heartbeats_by_hand(self) -> None:
+        """Round trips by RFC 6298, offsets of the shortest of those that are samples."""
+        expected = {
+            "a clock that is 100 s ahead, 30 ms away, and answers after 2 s": (0.06, 0.18, 100.0),
+            "what is echoed, and when it came": (0.25, 0.75, 50.125),
+            "the sample with the shortest round trip gives the offset": (0.07, 0.5, 100.0),
+            "only the last eight samples count": (0.0691, 0.2464, 100.03),
+            "a clock that is set: what was measured before it says nothing any more": (0.055, 0.365, 3700.0),
+            "an echo of what was never sent": (None, 1.0, None),
+            "an echo of the one before": (0.5, 1.5, 100.0),
+            "an older one comes late": (0.02, 0.1, 100.0),
+            "a clock that was set back between two": (None, 1.0, None),
+            "a round trip of less than nothing": (None, 1.0, None),
+            "a round trip of more than a minute": (None, 1.0, None),
+        }
+        for entry in self.file["heartbeats"]:
+            last = [step for step in entry["steps"] if "receives" in step][-1]
+            self.assertEqual((last["smoothed"], last["timeout"], last["offset"]), expected[entry["name"]])
+        self.assertEqual({entry["name"] for entry in self.file["heartbeats"]}, set(expected))
+
+    def test_rotations_by_hand(self) -> None:
+        for entry in self.file["rotations"]:
+            self.assertEqual([step["generation"] for step in entry["steps"]], [0, 0, 1, 1, 2], entry["name"])
+
+    def test_receptions_by_hand(self) -> None:
+        """What is left of some that are told apart easily; the rest is held to the file, which both clients check."""
+        quantities = {
+            "versions wrap around": [1, 6],
+            "parts in whatever order, twice, problems first": [5, 7],
+            "a part of a newer table begins it; one of an older that comes late is dropped": [6, 8],
+            "differences and parts have one watermark": [4, 5],
+            "a difference to the version that is held changes nothing": [9, 2],
+            "parts with other totals": [1, 2],
+            "parts that contradict the table that is held": [9, 2],
+        }
+        receptions = {entry["name"]: entry["steps"] for entry in self.file["receptions"]}
+        for name, expected in quantities.items():
+            materials = receptions[name][-1]["held"]["0"]["materials"]
+            self.assertEqual([row["quantity"] for row in materials], expected, name)
+        acks = [step["ack"] for step in receptions["an ACK names session 0, and those of whose tables was told"]]
+        self.assertEqual(
+            acks, ["00000000" + "0200000003", "00000000" + "0100000000", "00000000" + "0200000003", "00000000"]
+        )
+        reasons = [step["held"]["0"]["progress"] for step in receptions["parts of a reason that contradict each other"]]
+        self.assertEqual([each["failure_reason"] for each in reasons], [None, None, None, "to low"])
 
     def test_malformed_states(self) -> None:
         for entry in self.file["malformed_states"]:

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 
 import { Connection, LEFT } from "./connection.mjs";
 import { Handshake } from "./handshake.mjs";
-import { Kind, parseFirstOctet } from "./kinds.mjs";
+import { Kind, kindFromServer } from "./kinds.mjs";
 import { demand, Refused } from "./refused.mjs";
 import { Sessions } from "./sessions.mjs";
 import { formatToken, parseToken } from "./token.mjs";
@@ -42,7 +42,8 @@ export class Client {
   receive(datagram, now) {
     if (this.over) return;
     try {
-      if (this.connection) this.connection.receive(datagram, now);
+      if (kindFromServer(datagram) === Kind.CHALLENGE) this.#challenged(datagram, now);
+      else if (this.connection) this.connection.receive(datagram, now);
       else this.#shake(datagram, now);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
@@ -51,12 +52,12 @@ export class Client {
     this.#settle();
   }
 
+  #challenged(datagram, now) {
+    this.handshake.challenged(datagram, now);
+    this.tick(now);
+  }
+
   #shake(datagram, now) {
-    demand(datagram.length > 0, "truncated");
-    if (parseFirstOctet(datagram[0]).kind === Kind.CHALLENGE) {
-      this.handshake.challenged(datagram, now);
-      return this.tick(now);
-    }
     const { sealer, opener } = this.handshake;
     demand(opener, "unknown_connection");
     const { negotiated_packet_size: packetSize } = this.agreed;

@@ -1,6 +1,6 @@
 import { Acknowledgements } from "./acknowledgements.mjs";
 import * as bodies from "./bodies.mjs";
-import { FROM_SERVER, Kind, parseFirstOctet } from "./kinds.mjs";
+import { Kind, kindFromServer } from "./kinds.mjs";
 import { Line } from "./line.mjs";
 import { MessageParts } from "./message-parts.mjs";
 import { parseRecords } from "./records.mjs";
@@ -41,7 +41,7 @@ export class Connection {
   /** Take a sealed datagram. Throws Refused. */
   receive(datagram, now) {
     if (this.over) return;
-    if (datagram.length > 0) demand(FROM_SERVER.has(parseFirstOctet(datagram[0]).kind), "type");
+    kindFromServer(datagram);
     const { kind, sequence, content } = this.opener.open(datagram);
     this.heardAt = now;
     if (kind === Kind.STATE || kind === Kind.MESSAGE) this.reports.arrived(now);
@@ -53,11 +53,11 @@ export class Connection {
   #take(kind, sequence, body, now) {
     switch (kind) {
       case Kind.STATE:
-        return this.#apply(parseRecords(body), sequence, now);
+        return this.apply(parseRecords(body), sequence, now);
       case Kind.MESSAGE: {
         demand(this.messages, "type");
         const whole = this.messages.take(sequence, bodies.parseMessagePart(body));
-        return whole && this.#apply(parseRecords(whole.content), whole.sequence, now);
+        return whole && this.apply(parseRecords(whole.content), whole.sequence, now);
       }
       case Kind.HEARTBEAT:
         return this.#heartbeatArrived(sequence, bodies.parseHeartbeat(body), now);
@@ -68,7 +68,8 @@ export class Connection {
     }
   }
 
-  #apply(records, sequence, now) {
+  /** Take all the records of a STATE that came with, or counts as of, this sequence. */
+  apply(records, sequence, now) {
     const told = new Set();
     let session = this.sessions.told(0, now);
     for (const record of records) {
@@ -85,7 +86,8 @@ export class Connection {
   }
 
   #tell(session, record, sequence) {
-    if (record.record.startsWith("Materials") || record.record === "ProblemsPart") this.reports.name(session);
+    const ofTable = record.record.startsWith("Materials") || record.record === "ProblemsPart";
+    if (ofTable && session.over === null) this.reports.name(session);
     try {
       session.take(record, sequence);
     } catch (error) {
@@ -149,7 +151,12 @@ export class Connection {
   }
 
   #report() {
-    this.#send(Kind.ACK, bodies.ack(this.reports.take(this.sessions.at(0))));
+    this.#send(Kind.ACK, this.ack());
+  }
+
+  /** The body of the ACK that is to be sent now. */
+  ack() {
+    return bodies.ack(this.reports.take(this.sessions.at(0)));
   }
 
   #heartbeat(now) {

@@ -19,11 +19,21 @@ export const Kind = {
   MESSAGE: 12,
 };
 
+const SHORTEST = 31; // octets of a sealed datagram without a body
+
 /** What a server may send sealed. */
-export const FROM_SERVER = new Set([Kind.STATE, Kind.HEARTBEAT, Kind.CLOSE, Kind.PATH_CHALLENGE, Kind.MESSAGE]);
+const SEALED = new Set([Kind.STATE, Kind.HEARTBEAT, Kind.CLOSE, Kind.PATH_CHALLENGE, Kind.MESSAGE]);
 
 export function firstOctet(kind, phase = 0) {
   return (VERSION << 6) | (phase << 5) | kind;
+}
+
+/** The kind of a datagram that came from a server, as far as its first octet tells. Throws Refused. */
+export function kindFromServer(datagram) {
+  demand(datagram.length >= SHORTEST, "truncated");
+  const { phase, kind } = parseFirstOctet(datagram[0]);
+  demand(SEALED.has(kind) || (kind === Kind.CHALLENGE && phase === 0), "type");
+  return kind;
 }
 
 /** What the first octet says: { phase, kind }. Throws Refused (reserved) for another version. */

@@ -1,6 +1,7 @@
 const SAMPLES = 8;
 const [FIRST_TIMEOUT, LEAST, MOST] = [1.0, 0.1, 5.0];
 const MICRO = 1e6;
+const LONGEST = 60; // seconds; a round trip beyond it is a clock that was set
 const DRIFT = 0.1; // seconds by which clocks may part while samples are held, without having been set
 
 /**
@@ -27,7 +28,7 @@ export class Line {
     this.heard = { sequence, sent, arrived: now };
     if (!this.#sent.includes(echoed)) return;
     const roundTrip = Number(now - echoed - (sent - received)) / MICRO;
-    if (roundTrip < 0) return;
+    if (roundTrip < 0 || roundTrip > LONGEST) return;
     this.#sample({ roundTrip, offset: Number(received - echoed + (sent - now)) / 2 / MICRO });
     this.#smooth(roundTrip);
   }
@@ -53,6 +54,11 @@ export class Line {
   /** How far the server's clock is ahead, by the sample with the shortest round trip; null before the first. */
   get offset() {
     return this.#shortest()?.offset ?? null;
+  }
+
+  /** The smoothed round trip; null before the first. */
+  get smoothed() {
+    return this.#smoothed;
   }
 
   get roundTrip() {

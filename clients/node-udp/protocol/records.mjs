@@ -67,7 +67,7 @@ function position(reader) {
   const epoch = reader.take(reader.u8());
   demand(version <= BigInt(Number.MAX_SAFE_INTEGER), "out_of_range");
   demand(EPOCH.test(epoch.toString("latin1")), "out_of_range");
-  return { record: "Position", epoch: epoch.toString("latin1"), version: Number(version), over_udp: true };
+  return { record: "Position", epoch: epoch.toString("latin1"), version: Number(version) };
 }
 
 const PARSERS = {

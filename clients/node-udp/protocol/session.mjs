@@ -2,6 +2,11 @@ import { Materials } from "./materials.mjs";
 import { Shown } from "./progress.mjs";
 import { Reason } from "./reason.mjs";
 
+/** Whether who holds that table is where the feed is with this version: bits 11 to 21 are the low ones of its table's. */
+export function isThere(version, materialsVersion) {
+  return ((materialsVersion - Math.floor(version / 2048)) & 2047) < 1024;
+}
+
 /** What a client holds of one session. */
 export class Session {
   #progressFrom = 0; // the sequence of the datagram that told the progress held
@@ -57,11 +62,10 @@ export class Session {
     this.#told = { epoch, version };
   }
 
-  /** A position is ours once the table of materials of then is here: of its versions' low 11 bits it has bits 11 to 21. */
+  /** A position is ours once the table of materials of then is here. */
   #locate() {
     if (!this.#told || this.#told === this.#at) return;
-    const behind = (this.materials.version - Math.floor(this.#told.version / 2048)) & 2047;
-    if (behind >= 1024) return;
+    if (!isThere(this.#told.version, this.materials.version)) return;
     this.#at = this.#told;
     this.#news.set("position", this.#at);
   }

@@ -120,7 +120,7 @@ def _encode_header(packet_type: int, record: ProgressRecord | MaterialsRecord, b
 def _decode_header(wanted: int, octets: bytes) -> tuple[int, int, UUID]:
     packet_type, version, length, sequence, timestamp, session = _header.unpack(octets, 0)
     if version != RECORD_VERSION:
-        raise BadDatagram("version", f"version {version} is not understood")
+        raise BadDatagram("reserved", f"version {version} is not understood")
     if packet_type != wanted:
         raise BadDatagram("type", f"packet type {packet_type} is not {wanted}")
     if length != len(octets):

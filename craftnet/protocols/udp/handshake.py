@@ -22,6 +22,9 @@ TIMEOUT = 15.0
 LAST_RETRY = 4.0
 """Seconds between two of the same handshake datagrams at most: `HANDSHAKE_RETRY`, doubled each time, up to this."""
 
+CHALLENGE_SIZE = 77
+"""Bytes of a CHALLENGE, with its MAC."""
+
 RESPONSES = 3
 """How often a RESPONSE is sent before the handshake starts over with a new HELLO."""
 
@@ -92,6 +95,10 @@ class Handshake:
         Raises:
             BadDatagram: it is not from the server, or answers no HELLO that waits for an answer.
         """
+        if len(datagram) != CHALLENGE_SIZE:
+            raise BadDatagram("truncated" if len(datagram) < CHALLENGE_SIZE else "trailing")
+        if codec.connection_id(datagram) != self._token.connection_id:
+            raise BadDatagram("unknown_connection")
         challenge: Challenge = codec.decode_challenge(self._key.verify(datagram))
         if self.channel is not None or challenge.client_nonce not in self._nonces:
             raise BadDatagram("repeated")

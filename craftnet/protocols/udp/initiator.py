@@ -20,7 +20,7 @@ from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
 from craftnet.protocols.records import CloseReason, FreshSecret, Kind
 from craftnet.protocols.udp.agreement import PLAIN, Agreement
-from craftnet.protocols.udp.channel import Channel, Incoming
+from craftnet.protocols.udp.channel import OVERHEAD, Channel, Incoming
 from craftnet.protocols.udp.conditions import Conditions
 from craftnet.protocols.udp.copies import Copies, News
 from craftnet.protocols.udp.departures import Departures
@@ -146,13 +146,17 @@ class Initiator:
         if self.over is not None:
             return output
         try:
-            if datagram[:1] == _CHALLENGE:
+            if len(datagram) < OVERHEAD:
+                raise BadDatagram("truncated")
+            if datagram[0] not in _FROM_SERVER:
+                raise BadDatagram("type" if codec.speaks(datagram) else "reserved")
+            if datagram[0] == _CHALLENGE:
                 self._handshake.challenged(datagram, now)
                 output = self.tick(now)
             elif self._channel is not None:
                 output = self._opened(self._channel, self._channel.open(datagram), now)
             else:
-                raise self._unexpected(datagram)
+                raise BadDatagram("unknown_connection", "there are no keys yet")
         except BadDatagram as error:
             self._count(error.outcome)
             return output
@@ -261,7 +265,7 @@ class Initiator:
                 answer = codec.encode_probe(codec.decode_probe(incoming.body))
                 output.datagrams.append(self._seal(channel, Kind.PATH_RESPONSE, answer))
             case _:
-                raise codec.misplaced(incoming.kind)
+                raise BadDatagram("type", "packed records, where nothing was agreed on")
 
     def _owe(self, now: float) -> None:
         """An ACK is due, soon."""
@@ -295,16 +299,17 @@ class Initiator:
             self._ack_at, self._unacknowledged = inf, 0
         return channel.seal(kind, body)
 
-    @staticmethod
-    def _unexpected(datagram: bytes) -> BadDatagram:
-        """Why a datagram means nothing before there are keys."""
-        if not datagram:
-            return BadDatagram("truncated")
-        return BadDatagram("type" if codec.speaks(datagram) else "reserved")
-
     def _end(self, reason: CloseReason, farewell: list[bytes]) -> Output:
         self.over = reason
         return Output(farewell, [Closed(reason)])
 
 
-_CHALLENGE = bytes([codec.first_byte(Kind.CHALLENGE)])
+_CHALLENGE = codec.first_byte(Kind.CHALLENGE)
+_FROM_SERVER = {
+    _CHALLENGE,
+    *(
+        codec.first_byte(kind) | phase
+        for kind in (Kind.STATE, Kind.MESSAGE, Kind.HEARTBEAT, Kind.CLOSE, Kind.PATH_CHALLENGE)
+        for phase in (0, codec.PHASE)
+    ),
+}

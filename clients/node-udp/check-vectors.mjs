@@ -15,6 +15,7 @@ import { materialsRecord, parsePosted, progressRecord } from "./protocol/posted.
 import { percentAt } from "./protocol/progress.mjs";
 import { parseRecords } from "./protocol/records.mjs";
 import { Refused } from "./protocol/refused.mjs";
+import { ReplayWindow } from "./protocol/replay-window.mjs";
 import { Rotation } from "./protocol/rotation.mjs";
 import { Opener, Sealer, seal, unseal } from "./protocol/sealing.mjs";
 import { isThere } from "./protocol/session.mjs";
@@ -269,6 +270,11 @@ for (const { name, steps } of vectors.receptions) {
       deepStrictEqual(connection.ack().toString("hex"), ack);
     }
   });
+}
+
+for (const { newest, low, sequence } of vectors.completions) {
+  const window = Object.assign(new ReplayWindow(), { newest });
+  check("completions", `${low} after ${newest}`, () => deepStrictEqual(window.complete(low), sequence));
 }
 
 for (const { version, materials_version: held, there } of vectors.positions) {

@@ -30,6 +30,7 @@ from craftnet.protocols.records import (
 from craftnet.protocols.udp.copies import Copies, Copy
 from craftnet.protocols.udp.delta import told_problem
 from craftnet.protocols.udp.keys import TrafficKey
+from craftnet.protocols.udp.replay import expand
 from craftnet.protocols.udp.rotation import DATAGRAMS, PERIOD, SealingKeys
 from craftnet.protocols.udp.timing import Pulse
 from craftnet.state import Material
@@ -282,6 +283,12 @@ RECEPTIONS: dict[str, Sequence[Step]] = {
     ],
 }
 
+COMPLETIONS = [
+    # the newest sequence received, 0: none; and the low 16 bits of another.
+    *((0, 1), (0, 0), (0, 32_769), (0, 65_535), (1, 0), (1, 65_535), (300, 45), (32_768, 0), (32_768, 1)),
+    *((65_535, 0), (65_535, 65_535), (65_536, 65_535), (98_303, 0), (98_303, 65_535), (98_304, 0), (10**12, 0)),
+]
+
 POSITIONS = [
     # the version of a feed's position, that of the table held, and whether the client is there.
     (Versions(7, 4, 1).packed, 4, True),
@@ -305,6 +312,9 @@ def document() -> Json:
         "heartbeats": [{"name": name, "steps": list(_heartbeats(steps))} for name, steps in HEARTBEATS.items()],
         "rotations": [{"name": name, "steps": list(_rotations(steps))} for name, steps in ROTATIONS.items()],
         "receptions": [{"name": name, "steps": list(_receptions(steps))} for name, steps in RECEPTIONS.items()],
+        "completions": [
+            {"newest": newest, "low": low, "sequence": expand(low, 16, newest)} for newest, low in COMPLETIONS
+        ],
         "positions": [
             {"version": version, "materials_version": held, "there": there} for version, held, there in POSITIONS
         ],

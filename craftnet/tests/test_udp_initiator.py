@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.protocols.records import CloseReason, Kind
+from craftnet.protocols import codec
+from craftnet.protocols.records import CloseReason, FreshSecret, Kind, Selector
 from craftnet.protocols.udp.handshake import TIMEOUT
 from craftnet.protocols.udp.initiator import ACK_DELAY, ACK_EVERY, Closed, Connected, Initiator
 from craftnet.protocols.udp.keys import SessionToken
@@ -125,6 +126,16 @@ class ConnectedTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.lab = Lab()
         self.client, self.peer = self.lab.connect(self.lab.ticket())
+
+    def test_the_secret_of_the_newest_datagram_is_the_token(self) -> None:
+        """Behind a selector, too: it is the connection's."""
+        sealed = [
+            self.peer._channel.seal(Kind.STATE, b"".join(map(codec.encode_state_record, records)))
+            for records in ((FreshSecret(b"o" * 32),), (Selector(3), FreshSecret(b"n" * 32)))
+        ]
+        for datagram in sealed[::-1]:
+            self.client.receive(datagram, NOW)
+        self.assertEqual(self.client.token.secret, b"n" * 32)
 
     def test_states_are_acknowledged_soon(self) -> None:
         (datagram,) = datagrams(self.lab.endpoint.tell(self.peer, running(), NOW))

@@ -11,7 +11,7 @@ from unittest import skipIf
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.protocols import codec
-from craftnet.protocols.records import Fragment, Kind
+from craftnet.protocols.records import Fragment, FreshSecret, Kind
 from craftnet.protocols.udp import packing
 from craftnet.protocols.udp.channel import Channel
 from craftnet.protocols.udp.fragments import MOST_PARTS
@@ -193,6 +193,14 @@ class FragmentAbuseTests(MessageAttackCase):
         self.take(self.part(0, 3, AGREED, b"a"), self.part(0, 3, AGREED, b"b"), self.part(2, 3, AGREED, b"c"))
         self.assertEqual(self.counted["stale"], 1)
         self.assertEqual(self.kept(), 1)
+        self.assert_well()
+
+    def test_a_secret_in_a_message(self) -> None:
+        """Its length would tell of it; and none of the rest counts."""
+        content = codec.encode_state_record(FreshSecret(bytes(32)))
+        before = self.client.token
+        self.take(self.part(0, 0, len(content), LZ4.pack(content)))
+        self.assertEqual((self.client.token, self.counted["type"]), (before, 1))
         self.assert_well()
 
     def test_parts_of_nothing(self) -> None:

@@ -126,6 +126,16 @@ class VectorTests(SynchronousTestCase):
                 (outcomes.pop(), bool(output.datagrams)), (entry["outcome"], entry["outcome"] == "accepted")
             )
 
+    def test_completions_by_hand(self) -> None:
+        """The one closest to newest + 1, but none below 0."""
+        for entry in self.file["completions"]:
+            expected, sequence = entry["newest"] + 1, entry["sequence"]
+            self.assertEqual(sequence % 65_536, entry["low"])
+            self.assertLessEqual(sequence - expected, 32_768 if expected > 32_768 else 65_535, entry)
+            self.assertTrue(expected - sequence < 32_768, entry)
+        first = [entry["sequence"] for entry in self.file["completions"] if not entry["newest"]]
+        self.assertEqual(first, [1, 0, 32_769, 65_535])
+
     def test_positions(self) -> None:
         for entry in self.file["positions"]:
             there = told_of_materials(entry["version"], entry["materials_version"])

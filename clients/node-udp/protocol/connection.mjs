@@ -13,6 +13,13 @@ const SILENCES = 3;
 export const LEFT = 6;
 const [RESYNC_PAUSE, LEAVE_PAUSE, HEARTBEAT_PAUSE] = [1.0, 5.0, 1.0];
 
+/** The records of a MESSAGE: what is packed beside what others can choose tells of itself by its length. */
+function parsePacked(content) {
+  const records = parseRecords(content);
+  demand(!records.some(({ record }) => record === "FreshSecret"), "type");
+  return records;
+}
+
 const micros = (now) => BigInt(Math.round(now * 1e6));
 
 /**
@@ -57,7 +64,7 @@ export class Connection {
       case Kind.MESSAGE: {
         demand(this.messages, "type");
         const whole = this.messages.take(sequence, bodies.parseMessagePart(body));
-        return whole && this.apply(parseRecords(whole.content), whole.sequence, now);
+        return whole && this.apply(parsePacked(whole.content), whole.sequence, now);
       }
       case Kind.HEARTBEAT:
         return this.#heartbeatArrived(sequence, bodies.parseHeartbeat(body), now);

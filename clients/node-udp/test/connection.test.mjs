@@ -179,6 +179,16 @@ test("a fresh secret makes the next token, and is not told", () => {
   deepStrictEqual([connectionId, secret], [0xdeadbeef, Buffer.alloc(32, 0x20)]);
 });
 
+test("the secret of the newest datagram is the token, and none that is packed", () => {
+  const far = connected();
+  const older = far.seal(Kind.STATE, "06" + "21".repeat(32));
+  far.tell(Kind.STATE, "0703" + "06" + "20".repeat(32));
+  far.deliver(older);
+  deepStrictEqual(parseToken(far.client.token).secret, Buffer.alloc(32, 0x20));
+  const packed = "2f0600010007500000000000"; // 06 and 32 zeros
+  deepStrictEqual(far.tell(Kind.MESSAGE, "000020" + packed).events, [{ event: "refused", outcome: "type" }]);
+});
+
 test("what only a client sends is refused, and so is a MESSAGE where nothing was agreed on", () => {
   const refused = [{ event: "refused", outcome: "type" }];
   deepStrictEqual(connected().tell(Kind.RESYNC).events, refused);

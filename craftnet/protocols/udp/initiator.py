@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
-from craftnet.protocols.records import CloseReason, FreshSecret, Kind
+from craftnet.protocols.records import CloseReason, FreshSecret, Kind, StateRecord
 from craftnet.protocols.udp.agreement import PLAIN, Agreement
 from craftnet.protocols.udp.channel import OVERHEAD, Channel, Incoming
 from craftnet.protocols.udp.conditions import Conditions
@@ -97,6 +97,7 @@ class Initiator:
         self._ack_at = inf
         self._unacknowledged = 0
         self._resync_from = -inf
+        self._secret_from = 0  # the datagram that the newest secret came with.
         self._packing = agreement.packing
         self._reassembly = Reassembly(agreement.content)
         self._copies = Copies(sessions)
@@ -247,13 +248,16 @@ class Initiator:
         match incoming.kind:
             case Kind.STATE:
                 self._owe(now)
-                self._apply(incoming.body, incoming.sequence, output, now)
+                self._apply(codec.decode_state(incoming.body), incoming.sequence, output, now)
             case Kind.MESSAGE if self._packing is not None:
                 self._owe(now)
                 packed = self._reassembly.take(codec.decode_fragment(incoming.body), incoming.sequence)
                 if packed is not None:
                     content = self._packing.unpack(packed.octets, packed.size)
-                    self._apply(content, packed.sequence, output, now)
+                    records = codec.decode_state(content)
+                    if any(isinstance(record, FreshSecret) for record in records):
+                        raise BadDatagram("type", "a secret in a message")
+                    self._apply(records, packed.sequence, output, now)
             case Kind.HEARTBEAT:
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)
             case Kind.CLOSE:
@@ -272,11 +276,11 @@ class Initiator:
         self._unacknowledged += 1
         self._ack_at = min(self._ack_at, now if self._unacknowledged >= ACK_EVERY else now + ACK_DELAY)
 
-    def _apply(self, body: bytes, sequence: int, output: Output, now: float) -> None:
+    def _apply(self, records: list[StateRecord], sequence: int, output: Output, now: float) -> None:
         """All the records of a state first, then what has changed by them."""
-        records = codec.decode_state(body)
         for record in records:
-            if isinstance(record, FreshSecret):
+            if isinstance(record, FreshSecret) and sequence > self._secret_from:
+                self._secret_from = sequence
                 self.token = SessionToken(self.token.connection_id, record.secret)
         news, faults = self._copies.apply(records, sequence)
         for fault in faults:

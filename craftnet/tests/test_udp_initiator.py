@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.protocols import codec
-from craftnet.protocols.records import CloseReason, FreshSecret, Kind, Selector
+from craftnet.protocols.records import CloseReason, FreshSecret, Kind, Selector, StateRecord
 from craftnet.protocols.udp.handshake import TIMEOUT
 from craftnet.protocols.udp.initiator import ACK_DELAY, ACK_EVERY, Closed, Connected, Initiator
 from craftnet.protocols.udp.keys import SessionToken
@@ -129,9 +129,9 @@ class ConnectedTests(SynchronousTestCase):
 
     def test_the_secret_of_the_newest_datagram_is_the_token(self) -> None:
         """Behind a selector, too: it is the connection's."""
+        told: tuple[list[StateRecord], ...] = ([FreshSecret(b"o" * 32)], [Selector(3), FreshSecret(b"n" * 32)])
         sealed = [
-            self.peer._channel.seal(Kind.STATE, b"".join(map(codec.encode_state_record, records)))
-            for records in ((FreshSecret(b"o" * 32),), (Selector(3), FreshSecret(b"n" * 32)))
+            self.peer._channel.seal(Kind.STATE, b"".join(map(codec.encode_state_record, records))) for records in told
         ]
         for datagram in sealed[::-1]:
             self.client.receive(datagram, NOW)

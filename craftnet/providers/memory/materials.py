@@ -23,14 +23,14 @@ class MemoryMaterials:
 
     def __init__(self, *, capacity: int, remembered_events: int) -> None:
         self._capacity = capacity
-        # In the order of their newest change.
-        self._states: dict[UUID, MaterialsState] = {}
+        # By the number of the id, in the order of their newest change.
+        self._states: dict[int, MaterialsState] = {}
         self._accepted = RecentIds(remembered_events)
         self._listeners: Listeners[IMaterialListener] = Listeners()
 
     def get(self, session_id: UUID) -> Deferred[MaterialsState]:
         """As in `IMaterialSource`."""
-        return succeed(self._states.get(session_id) or MaterialsState(session_id))
+        return succeed(self._states.get(session_id.int) or MaterialsState(session_id))
 
     def watch(self, session_id: UUID, listener: IMaterialListener) -> Deferred[MaterialsState]:
         """As in `IMaterialSource`."""
@@ -47,7 +47,7 @@ class MemoryMaterials:
 
     def forget(self, session_id: UUID) -> None:
         """The session is over and forgotten, and so are its materials."""
-        self._states.pop(session_id, None)
+        self._states.pop(session_id.int, None)
 
     def _apply(self, event: Event) -> Outcome:
         if event.event_id in self._accepted:
@@ -56,14 +56,14 @@ class MemoryMaterials:
         if session_id is None:
             return rejected("the event names no session")
         try:
-            change = advance(self._states.get(session_id) or MaterialsState(session_id), event)
+            change = advance(self._states.get(session_id.int) or MaterialsState(session_id), event)
         except EventRejected as error:
             return rejected(str(error))
         self._accepted.add(event.event_id)
-        self._states.pop(session_id, None)
-        self._states[session_id] = change.state
+        self._states.pop(session_id.int, None)
+        self._states[session_id.int] = change.state
         if len(self._states) > self._capacity:
-            self.forget(next(iter(self._states)))
+            del self._states[next(iter(self._states))]
         for listener in self._listeners.of(session_id):
             listener.materials_changed(change)
         return ACCEPTED

@@ -10,17 +10,17 @@ class RecentIds:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        # Insertion order makes a dict the cheapest queue with membership.
-        self._ids: dict[UUID, None] = {}
+        # Insertion order makes a dict the cheapest queue with membership; UUIDs are hashed, and compared, in Python.
+        self._ids: dict[int, None] = {}
 
     def __contains__(self, event_id: UUID) -> bool:
-        return event_id in self._ids
+        return event_id.int in self._ids
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def add(self, event_id: UUID) -> None:
         """Remember one more; the oldest goes when there is no room."""
-        self._ids[event_id] = None
+        self._ids[event_id.int] = None
         if len(self._ids) > self._capacity:
             del self._ids[next(iter(self._ids))]

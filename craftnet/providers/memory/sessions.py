@@ -39,15 +39,16 @@ class MemorySessions:
         self._capacity = capacity
         self._retention = retention
         self._forgotten = forgotten
-        self._states: dict[UUID, SessionState] = {}
+        # By the number of the id: UUIDs are hashed, and compared, in Python.
+        self._states: dict[int, SessionState] = {}
         # Finished sessions in the order of their end, each with the time to forget it.
-        self._finished: dict[UUID, float] = {}
+        self._finished: dict[int, float] = {}
         self._accepted = RecentIds(remembered_events)
         self._listeners: Listeners[ISessionListener] = Listeners()
 
     def get(self, session_id: UUID) -> Deferred[SessionState | None]:
         """As in `ISessionSource`."""
-        return succeed(self._states.get(session_id))
+        return succeed(self._states.get(session_id.int))
 
     def watch(self, session_id: UUID, listener: ISessionListener) -> Deferred[SessionState | None]:
         """As in `ISessionSource`."""
@@ -71,18 +72,20 @@ class MemorySessions:
         """Forget the sessions whose time is over."""
         now = self._clock.seconds()
         while self._finished:
-            session_id, due = next(iter(self._finished.items()))
+            key, due = next(iter(self._finished.items()))
             if due > now:
                 break
-            self._forget(session_id)
+            self._forget(key)
 
     def _apply(self, event: Event) -> Outcome:
         if event.event_id in self._accepted:
             return DUPLICATE
-        if not isinstance(event.data, SessionData):
-            return rejected(f"not an event of a session's life: {type(event.data).__name__}")
-        session_id = event.data.session_id
-        before = self._states.get(session_id)
+        data = event.data
+        if not isinstance(data, SessionData):
+            return rejected(f"not an event of a session's life: {type(data).__name__}")
+        session_id = data.session_id
+        key = session_id.int
+        before = self._states.get(key)
         try:
             after = advance(before, event)
             if before is None:
@@ -90,9 +93,9 @@ class MemorySessions:
         except EventRejected as error:
             return rejected(str(error))
         self._accepted.add(event.event_id)
-        self._states[session_id] = after
+        self._states[key] = after
         if after.progress.status.terminal:
-            self._finished[session_id] = self._clock.seconds() + self._retention
+            self._finished[key] = self._clock.seconds() + self._retention
         for listener in self._listeners.of(session_id):
             listener.session_changed(after)
         return ACCEPTED
@@ -104,9 +107,9 @@ class MemorySessions:
             raise EventRejected(f"no room: {self._capacity} sessions are running")
         self._forget(next(iter(self._finished)))
 
-    def _forget(self, session_id: UUID) -> None:
-        del self._finished[session_id]
-        del self._states[session_id]
+    def _forget(self, key: int) -> None:
+        del self._finished[key]
+        session_id = self._states.pop(key).session_id
         self._forgotten(session_id)
         for listener in self._listeners.of(session_id):
             listener.session_changed(None)

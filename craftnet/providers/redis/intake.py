@@ -17,8 +17,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from craftnet.clocks import Moment, moment
+from craftnet.envelopes import decode
 from craftnet.errors import Unavailable
-from craftnet.events import Event, Outcome, Verdict, decode, origin, rejected
+from craftnet.events import Event, Outcome, Verdict, origin, rejected
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.keys import Keys
 from craftnet.providers.redis.link import Link

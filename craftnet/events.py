@@ -1,24 +1,17 @@
-"""The crafting authority's events: their schema, and how a body of them is taken apart.
-
-Pure: octets in, values out. One bad event never spoils its neighbours.
-"""
+"""The crafting authority's events: the schema of their data, and what becomes of them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
-import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
 from craftnet.clocks import Moment
 from craftnet.messages import (
-    MALFORMED,
-    JsonDecoder,
     MaterialChange,
     MaterialNotification,
     Positive,
@@ -30,12 +23,6 @@ from craftnet.messages import (
 
 LONGEST = 30 * 86400
 """Seconds that a craft may still take."""
-
-VERSION = "1.0.0"
-"""The version of the envelope that nearly every event has."""
-
-_MAJOR_VERSION = re.compile(r"0*1\.[0-9]+\.[0-9]+")
-"""Every version that is understood: minor ones only add fields."""
 
 QUALITY_LEVELS = {"poor": 20, "common": 40, "uncommon": 60, "rare": 80, "epic": 100}
 """What the game's words for a material's quality are in the numbers of the contract."""
@@ -54,13 +41,13 @@ class EventMaterial(Struct, frozen=True, gc=False):
         return QUALITY_LEVELS[self.quality] if isinstance(self.quality, str) else self.quality
 
 
-class SessionData(Struct, frozen=True, kw_only=True):
+class SessionData(Struct, frozen=True, kw_only=True, gc=False):
     """What the data of every event about one session has."""
 
     session_id: UUID
 
 
-class SessionStart(SessionData, frozen=True, kw_only=True):
+class SessionStart(SessionData, frozen=True, kw_only=True, gc=False):
     """`crafting.session.start`"""
 
     recipe_id: UUID
@@ -75,7 +62,7 @@ class SessionStart(SessionData, frozen=True, kw_only=True):
 # an unknown one is: an end that is refused for its duration leaves players waiting for ever.
 
 
-class SessionComplete(SessionData, frozen=True, kw_only=True):
+class SessionComplete(SessionData, frozen=True, kw_only=True, gc=False):
     """`crafting.session.complete`"""
 
     result_item_id: UUID
@@ -84,7 +71,7 @@ class SessionComplete(SessionData, frozen=True, kw_only=True):
     materials_used: tuple[EventMaterial, ...] | None = None
 
 
-class SessionFail(SessionData, frozen=True, kw_only=True):
+class SessionFail(SessionData, frozen=True, kw_only=True, gc=False):
     """`crafting.session.fail`"""
 
     failure_reason: Literal[
@@ -98,28 +85,28 @@ class SessionFail(SessionData, frozen=True, kw_only=True):
     materials_lost: bool | tuple[EventMaterial, ...] | None = None
 
 
-class SessionCancel(SessionData, frozen=True, kw_only=True):
+class SessionCancel(SessionData, frozen=True, kw_only=True, gc=False):
     """`crafting.session.cancel`"""
 
     cancel_reason: Literal["player_request", "workstation_unavailable", "zone_change", "combat_start"]
     materials_returned: bool | tuple[EventMaterial, ...] | None = None
 
 
-class SessionPause(SessionData, frozen=True, kw_only=True):
+class SessionPause(SessionData, frozen=True, kw_only=True, gc=False):
     """`crafting.session.pause`"""
 
     pause_reason: Literal["player_afk", "combat_start", "system_maintenance", "technical_issue"]
     pause_time: datetime | None = None
 
 
-class SessionResume(SessionData, frozen=True, kw_only=True):
+class SessionResume(SessionData, frozen=True, kw_only=True, gc=False):
     """`crafting.session.resume`"""
 
     resume_time: datetime | None = None
     remaining_duration_seconds: Annotated[float, Meta(ge=0, le=LONGEST)] | None = None
 
 
-class SessionProgress(SessionData, frozen=True, kw_only=True):
+class SessionProgress(SessionData, frozen=True, kw_only=True, gc=False):
     """`crafting.session.progress`: CraftingProgressData, fractions of a percent and of a second allowed."""
 
     progress_percentage: Annotated[float, Meta(ge=0, le=100)]
@@ -144,7 +131,7 @@ class QueueUpdate(Struct, frozen=True, kw_only=True, gc=False):
     session_id: UUID | None = None
 
 
-class MaterialsUpdate(SessionData, frozen=True, kw_only=True):
+class MaterialsUpdate(SessionData, frozen=True, kw_only=True, gc=False):
     """`crafting.materials.update`: changes, notifications, or both."""
 
     changes: Annotated[tuple[MaterialChange, ...], Meta(max_length=200)] = ()
@@ -169,25 +156,11 @@ EVENT_TYPES: dict[str, type[EventData]] = {
 }
 
 
-class _Envelope(Struct, frozen=True, kw_only=True):
-    event_id: UUID
-    event_type: str
-    timestamp: datetime
-    version: str
-    source: str
-    data: Raw
-    correlation_id: UUID | None = None
-    trace_id: str | None = None
-    session_id: UUID | None = None
-    player_id: UUID | None = None
-    metadata: dict[str, Raw] | None = None
-
-
 PATIENCE = 5.0
 """Seconds by which an authority's clock may be ahead of ours before its times are not believed."""
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, gc=False):
     """One fact from the authority, validated.
 
     Attributes:
@@ -257,86 +230,29 @@ def rejected(reason: str) -> Outcome:
     return Outcome(Verdict.REJECTED, reason)
 
 
-_envelope_decoder = msgspec.json.Decoder(_Envelope)
-_data_decoders = {name: JsonDecoder(kind) for name, kind in EVENT_TYPES.items()}
-_list_decoder = msgspec.json.Decoder(list[Raw])
-_value_decoder = msgspec.json.Decoder(Raw)
-_OTHER_ENCODINGS = {
-    b"\xef\xbb\xbf": "a byte order mark",
-    b"\xff\xfe": "the byte order mark of UTF-16",
-    b"\xfe\xff": "the byte order mark of UTF-16",
-}
-_WHITESPACE = b" \t\r\n"
-_TOO_DEEP = "JSON is nested too deeply"
+class Verdicts(NamedTuple):
+    """How many events were accepted, known already, and rejected."""
+
+    accepted: int
+    duplicates: int
+    rejected: int
 
 
-def split(body: bytes, *, newline_delimited: bool) -> list[bytes | Raw]:
-    """A request body as the raw JSON of each event, undecoded.
-
-    Arguments:
-        body: one event, a JSON array of events, or, when `newline_delimited`, one event a line.
-
-    Raises:
-        msgspec.DecodeError: the body is no JSON at all, or JSON that is nested too deeply. Lines are judged one by one.
-    """
-    if newline_delimited:
-        return [line for line in body.splitlines() if line.strip(_WHITESPACE)]
-    for mark, name in _OTHER_ENCODINGS.items():
-        if body.startswith(mark):
-            raise msgspec.DecodeError(f"it begins with {name}; send UTF-8 without one")
-    try:
-        if body.lstrip(_WHITESPACE)[:1] == b"[":
-            return list(_list_decoder.decode(body))
-        _value_decoder.decode(body)
-        body.decode()  # which Raw does not look at. What is in an array is judged event by event.
-    except RecursionError:
-        raise msgspec.DecodeError(_TOO_DEEP) from None
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
-    return [body]
-
-
-def decode(raw: bytes | Raw, now: Moment) -> Event | Outcome:
-    """One event, accepted at `now`, or the rejection of what is not one."""
-    try:
-        envelope = _envelope_decoder.decode(raw)
-        if envelope.version != VERSION and _MAJOR_VERSION.fullmatch(envelope.version) is None:
-            return rejected(f"version {envelope.version!r} is not understood; send {VERSION!r} or another 1.x.y")
-        decoder = _data_decoders.get(envelope.event_type)
-        if decoder is None:
-            return rejected(f"unknown event_type {envelope.event_type!r}")
-        data = decoder.decode(envelope.data)
-    except RecursionError:
-        return rejected(_TOO_DEEP)
-    except MALFORMED as error:
-        return rejected(str(error))
-    if envelope.timestamp.tzinfo is None:
-        return rejected("timestamp has no time zone")
-    # The envelope's ids are those of the game session and of whoever caused the event; a craft's are in the data.
-    craft = data.session_id
-    if craft is None:
-        craft = envelope.session_id  # only a queue update may leave it out.
-    return Event(
-        envelope.event_id,
-        envelope.timestamp.timestamp(),
-        now.steady,
-        data,
-        craft,
-        envelope.source,
-        envelope.correlation_id,
-        envelope.trace_id,
-        now.ahead,
-    )
+def verdicts(outcomes: Sequence[Outcome]) -> Verdicts:
+    """What became of events, counted."""
+    accepted, duplicates = outcomes.count(ACCEPTED), outcomes.count(DUPLICATE)
+    return Verdicts(accepted, duplicates, len(outcomes) - accepted - duplicates)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
     """The answer to a body of events: `{accepted, duplicates, rejected: [{index, error}]}`."""
+    counted = verdicts(outcomes)
     return {
-        "accepted": sum(outcome.verdict is Verdict.ACCEPTED for outcome in outcomes),
-        "duplicates": sum(outcome.verdict is Verdict.DUPLICATE for outcome in outcomes),
+        "accepted": counted.accepted,
+        "duplicates": counted.duplicates,
         "rejected": [
             {"index": index, "error": outcome.reason}
-            for index, outcome in enumerate(outcomes)
+            for index, outcome in enumerate(outcomes if counted.rejected else ())
             if outcome.verdict is Verdict.REJECTED
         ],
     }

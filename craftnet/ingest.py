@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import Raw
 
 from craftnet.clocks import Moment
+from craftnet.envelopes import decode, decode_all, split
 from craftnet.errors import BadRequest
-from craftnet.events import Event, Outcome, decode, split
+from craftnet.events import Event, Outcome, Verdict, verdicts
 from craftnet.observe.metrics import Metrics
 from craftnet.sources import Sources
 
@@ -38,6 +39,14 @@ class Ingest:
         Raises:
             BadRequest: the body as a whole is not events.
         """
+        batch: Batch | None = decode_all(body, now, newline_delimited=newline_delimited)
+        if batch is None:
+            batch = [decode(raw, now) for raw in self._split(body, newline_delimited)]
+        elif len(batch) > MAX_EVENTS:
+            raise _too_many()
+        return batch
+
+    def _split(self, body: bytes, newline_delimited: bool) -> list[bytes | Raw]:
         try:
             raws = split(body, newline_delimited=newline_delimited)
         except msgspec.DecodeError as error:
@@ -45,8 +54,8 @@ class Ingest:
         if not raws:
             raise BadRequest("The body holds no event.")
         if len(raws) > MAX_EVENTS:
-            raise BadRequest(f"The body holds more than {MAX_EVENTS} events.")
-        return [decode(raw, now) for raw in raws]
+            raise _too_many()
+        return raws
 
     async def apply(self, batch: Batch) -> list[Outcome]:
         """Take events.
@@ -68,5 +77,15 @@ class Ingest:
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
         """What became of events, also of those that came in another way."""
-        for verdict, number in Counter(outcome.verdict.value for outcome in outcomes).items():
-            self._metrics.event(verdict, number)
+        accepted, duplicates, rejected = verdicts(outcomes)
+        for verdict, number in (
+            (Verdict.ACCEPTED, accepted),
+            (Verdict.DUPLICATE, duplicates),
+            (Verdict.REJECTED, rejected),
+        ):
+            if number:
+                self._metrics.event(verdict.value, number)
+
+
+def _too_many() -> BadRequest:
+    return BadRequest(f"The body holds more than {MAX_EVENTS} events.")

@@ -14,6 +14,9 @@ from craftnet.events import Event, MaterialsUpdate, Outcome, QueueUpdate, Sessio
 from craftnet.interfaces import IBackend, IMaterialSource, IQueueSource, IRecall, ISessionSource, IShared, IWhole
 from craftnet.state import MaterialsChange, QueueChange
 
+_ELSEWHERE = frozenset({QueueUpdate, MaterialsUpdate})
+"""What is no event of a session's life."""
+
 
 class Sources(Struct, frozen=True):
     """Where sessions, materials and queues come from; each may be of another provider."""
@@ -37,6 +40,8 @@ class Sources(Struct, frozen=True):
             Unavailable: a source is out of reach. What was applied before is known by its event_id, so that all of
                 the events may be sent again.
         """
+        if events and _ELSEWHERE.isdisjoint({type(event.data) for event in events}):  # nearly always.
+            return await self._live(events)
         outcomes: list[Outcome] = []
         for source, run in groupby(events, self._responsible):
             batch = list(run)

@@ -19,7 +19,7 @@ from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.access.revocation import Revocations
 from craftnet.claims import Seen
 from craftnet.clocks import moment
-from craftnet.events import VERSION
+from craftnet.envelopes import VERSION
 from craftnet.http.site import site
 from craftnet.ingest import Ingest
 from craftnet.interfaces import IShowcase

@@ -28,6 +28,7 @@ PLACES = {
     "craftnet.model": "core",
     "craftnet.state": "core",
     "craftnet.events": "core",
+    "craftnet.envelopes": "core",
     "craftnet.identifiers": "core",
     "craftnet.positions": "core",
     "craftnet.specs": "core",

@@ -6,12 +6,12 @@ import json
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.clocks import Moment
+from craftnet.envelopes import decode
 from craftnet.events import (
     ACCEPTED,
     DUPLICATE,
@@ -24,9 +24,7 @@ from craftnet.events import (
     SessionProgress,
     SessionStart,
     Verdict,
-    decode,
     rejected,
-    split,
     summary,
 )
 from craftnet.messages import QueueNews, Station, Status
@@ -413,57 +411,6 @@ class DecodeTests(SynchronousTestCase):
         at = position % len(whole)
         decode(whole[:at] + octets + whole[at + len(octets) :], Moment.agreed(NOW))
         self.assertIsInstance(decode(whole[:at], Moment.agreed(NOW)), Outcome)
-
-
-class SplitTests(SynchronousTestCase):
-    def parts(self, body: bytes, *, newline_delimited: bool = False) -> list[bytes]:
-        return [bytes(part) for part in split(body, newline_delimited=newline_delimited)]
-
-    def test_single(self) -> None:
-        self.assertEqual(self.parts(b' {"a": [1]} '), [b' {"a": [1]} '])
-        self.assertEqual(self.parts(b"17"), [b"17"])
-
-    def test_array(self) -> None:
-        self.assertEqual(self.parts(b'\n\t [{"a":1}, 2 ,"x"]'), [b'{"a":1}', b"2", b'"x"'])
-        self.assertEqual(self.parts(b"[]"), [])
-
-    def test_lines(self) -> None:
-        body = b'{"a":1}\n\r\n  \n[2\n{"b":2}'
-        self.assertEqual(self.parts(body, newline_delimited=True), [b'{"a":1}', b"[2", b'{"b":2}'])
-        self.assertEqual(self.parts(b"\n \n", newline_delimited=True), [])
-
-    def test_no_json(self) -> None:
-        for body in (
-            b"",
-            b" ",
-            b"<html>",
-            b"{",
-            b"{}x",
-            b'{"a":"\xff"}',
-            b"\xef\xbb\xbf{}",
-            '{"a":1}'.encode("utf-16"),
-        ):
-            self.assertRaises(msgspec.DecodeError, self.parts, body)
-
-    def test_broken_array(self) -> None:
-        for body in (b"[", b"[{]", b'[{"a":1}', b"[1]2"):
-            self.assertRaises(msgspec.DecodeError, self.parts, body)
-
-    def test_array_nested_too_deeply(self) -> None:
-        for body in (b"[" * 100_000 + b"]" * 100_000, b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"):
-            self.assertRaises(msgspec.DecodeError, self.parts, body)
-
-    @settings(deadline=None, derandomize=True, max_examples=100)
-    @given(st.binary(max_size=100) | st.binary(max_size=50).map(lambda rest: b"[" + rest), st.booleans())
-    def test_any_octets(self, body: bytes, newline_delimited: bool) -> None:
-        """What is split off can be decoded, or the body is refused as a whole."""
-        try:
-            parts = split(body, newline_delimited=newline_delimited)
-        except msgspec.DecodeError:
-            self.assertFalse(newline_delimited)
-            return
-        for part in parts:
-            decode(part, Moment.agreed(NOW))
 
 
 class SummaryTests(SynchronousTestCase):

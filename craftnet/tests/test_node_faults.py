@@ -19,7 +19,8 @@ from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Verdict
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.clocks import Moment, steady
-from craftnet.events import Event, decode
+from craftnet.envelopes import decode
+from craftnet.events import Event
 from craftnet.messages import Status, instant
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.redis.backend import RedisBackend

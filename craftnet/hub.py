@@ -24,8 +24,11 @@ from craftnet.positions import REACH, Position
 from craftnet.sources import Sources
 from craftnet.wheel import Wheel
 
-REFRESH_SLOTS = 50
+REFRESH_SLOTS = 100
 """Into how many turns of the wheel one refresh period is cut."""
+
+VISIT_SLOTS = REFRESH_SLOTS // 2 - 1
+"""Turns after which a feed comes round again: twice in a period, so that one told lately can be left until then."""
 
 MAX_LEFT = 10_000
 """How many feeds of a kind stay open although nobody watches them."""
@@ -100,7 +103,7 @@ class Hub:
     """Every open feed of this process.
 
     Arguments:
-        refresh: seconds after which a moving session is told again even if nobody needs it.
+        refresh: seconds within which a moving session is told again even if nobody needs it.
         linger: seconds for which a feed stays open after its last watcher, who may come back and miss nothing.
     """
 
@@ -118,7 +121,10 @@ class Hub:
         epochs = Epochs(sources)
         allowed = tolerance or Tolerance()
         self.turn_interval = refresh / REFRESH_SLOTS
-        self._wheel: Wheel[UUID] = Wheel(REFRESH_SLOTS)
+        self._wheel: Wheel[UUID] = Wheel(VISIT_SLOTS)
+        self._clock = clock
+        # Who was told so lately can wait until the feed comes round once more.
+        self._lately = refresh - VISIT_SLOTS * self.turn_interval
         back, back_in_queue = partial(metrics.came_back, "crafting"), partial(metrics.came_back, "queue")
         self._sessions = FeedTable(
             lambda key, counted: SessionFeed(key, counted, back, epochs, sources, clock, allowed, refresh),
@@ -174,9 +180,10 @@ class Hub:
         """Refresh the sessions that are due, close what was left; to be called every `turn_interval` seconds."""
         self._sessions.expire()
         self._queues.expire()
+        told_before = self._clock.seconds() - self._lately
         for session_id in self._wheel.turn():
             feed = self._sessions.get(session_id)
             if feed is None:
                 self._wheel.discard(session_id)
             else:
-                feed.refresh()
+                feed.refresh(told_before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -148,10 +149,17 @@ class SessionFeed(Feed):
         """As in `Feed`."""
         return session_return(self._key, recovered, moment(self._clock), at)
 
-    def refresh(self) -> None:
-        """Tell the watchers the truth again if it moves, whether they need it or not."""
-        if self.watched and self._truth is not None and self._truth.progress.moving:
-            self._tell_progress(self._truth, self._clock.seconds(), None)
+    def refresh(self, told_before: float = inf) -> None:
+        """Tell the watchers the truth again if it moves, whether they need it or not.
+
+        Arguments:
+            told_before: unless they were told at this moment or later, on the steady clock, seconds.
+        """
+        truth, held = self._truth, self._held
+        if truth is None or not self.watched or not truth.progress.moving:
+            return
+        if held is None or held.progress.anchor < told_before:
+            self._tell_progress(truth, self._clock.seconds(), None)
 
     def session_changed(self, state: SessionState | None) -> None:
         """As in `ISessionListener`."""

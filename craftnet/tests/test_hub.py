@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from gc import collect
+from itertools import pairwise
 from uuid import UUID
 from weakref import ref
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.closecodes import CloseCode
@@ -16,7 +19,7 @@ from craftnet.interfaces import IWatcher
 from craftnet.observe.metrics import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
-from craftnet.tests.contracts import complete, pause, queued
+from craftnet.tests.contracts import complete, pause, progress, queued
 from craftnet.tests.fakes import RecordingWatcher, SteppedClock
 from craftnet.tests.late import LateMaterials, LateQueues, LateSessions
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
@@ -160,10 +163,26 @@ class RefreshTests(_HubTestCase):
     def told(self) -> int:
         return sum(len(watcher.updates) for watcher in self.watchers)
 
+    def turn(self) -> None:
+        """The wheel's next turn is due, and comes."""
+        self.clock.advance(self.hub.turn_interval)
+        self.hub.turn()
+
     def test_each_once_in_a_period(self) -> None:
         for _ in range(REFRESH_SLOTS):
-            self.hub.turn()
+            self.turn()
         self.assertEqual([len(watcher.updates) for watcher in self.watchers], [1] * self.COUNT)
+
+    def test_what_is_told_all_the_time_is_not_refreshed(self) -> None:
+        """Each second something happens to every other session; the others go on as before."""
+        for number in range(4 * REFRESH_SLOTS):
+            if number % 20 == 5:
+                reports = [progress(number / 5, session_id=each) for each in self.ids[::2]]
+                self.happen(*(event(each, self.clock.seconds()) for each in reports))
+            self.turn()
+        for quiet, watcher in enumerate(self.watchers):
+            refreshed = [update for update in watcher.updates if update.accepted is None]
+            self.assertEqual(len(refreshed), 4 if quiet % 2 else 0)
 
     def test_turns_make_a_period(self) -> None:
         self.assertAlmostEqual(self.hub.turn_interval * REFRESH_SLOTS, 5.0)
@@ -172,20 +191,20 @@ class RefreshTests(_HubTestCase):
         counts = []
         for _ in range(REFRESH_SLOTS):
             before = self.told()
-            self.hub.turn()
+            self.turn()
             counts.append(self.told() - before)
         self.assertLess(max(counts), self.COUNT // 5)
-        self.assertGreater(sum(count > 0 for count in counts), REFRESH_SLOTS // 2)
+        self.assertGreater(sum(count > 0 for count in counts), REFRESH_SLOTS // 3)
 
     def test_unwatched_sessions_come_round_no_more(self) -> None:
         for session_id, watcher in zip(self.ids, self.watchers, strict=True):
             self.hub.unwatch_session(session_id, watcher)
         for _ in range(REFRESH_SLOTS):
-            self.hub.turn()
+            self.turn()
         self.assertEqual(self.told(), 0)
         again = self.watching(self.ids[0])
         for _ in range(REFRESH_SLOTS):
-            self.hub.turn()
+            self.turn()
         self.assertEqual(len(again.updates), 2)
 
     def test_nothing_is_kept_of_what_nobody_watches(self) -> None:
@@ -197,3 +216,31 @@ class RefreshTests(_HubTestCase):
             self.hub.turn()
         collect()
         self.assertIsNone(kept())
+
+
+class WaitingTests(_HubTestCase):
+    @settings(deadline=None, derandomize=True, max_examples=50)
+    @given(st.lists(st.tuples(st.floats(0.01, 4.0), st.floats(0.0, 1.0)), max_size=30), st.integers(0, 2**128 - 1))
+    def test_nobody_is_told_nothing_for_longer_than_a_period(
+        self, reports: list[tuple[float, float]], number: int
+    ) -> None:
+        """Whenever something is reported, worth telling or not, and whichever turn the session has."""
+        self.setUp()
+        session_id = UUID(int=number)
+        self.happen(event(start(session_id, seconds=3600.0)))
+        watcher, percent = self.watching(session_id), 0.0
+        times, next_turn = [NOW], NOW + self.hub.turn_interval
+        for wait, step in [*reports, (6.0, 1.0), (6.0, 1.0)]:
+            due = self.clock.seconds() + wait
+            while next_turn < due:
+                self.clock.advance(next_turn - self.clock.seconds())
+                self.hub.turn()
+                times += [next_turn for _ in watcher.updates]
+                watcher.updates.clear()
+                next_turn += self.hub.turn_interval
+            self.clock.advance(due - self.clock.seconds())
+            percent += step
+            self.happen(event(progress(percent, session_id=session_id), due))
+            times += [due for _ in watcher.updates]
+            watcher.updates.clear()
+        self.assertLess(max(later - earlier for earlier, later in pairwise(times)), 5.0 + 1e-3)

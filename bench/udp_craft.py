@@ -71,9 +71,9 @@ class Craft:
     def tell(self, client: Initiator, peer: Peer, told: SessionState | MaterialsState, now: float) -> None:
         """The hub tells of a change, and where the feed is with it."""
         counts = self.counts = (
-            self.counts._replace(materials=told.version)
+            replace(self.counts, materials=told.version)
             if isinstance(told, MaterialsState)
-            else self.counts._replace(session=told.version)
+            else replace(self.counts, session=told.version)
         )
         at = Position("6c0ffee01234", counts.packed)
         self.deliver(client, self.endpoint.tell(peer, told, now, at=at), now)

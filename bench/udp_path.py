@@ -256,7 +256,7 @@ def players(port: int) -> None:
         by_id[token.connection_id.to_bytes(4, "big")] = initiator
         for datagram in initiator.start(time.time()).datagrams:
             line.send(datagram)
-        for _ in range(2):  # CHALLENGE, then the first heartbeat.
+        for _ in range(3):  # CHALLENGE, the first heartbeat, and the answer to ours.
             for datagram in initiator.receive(line.recv(2048), time.time()).datagrams:
                 line.send(datagram)
     print("ready", flush=True)

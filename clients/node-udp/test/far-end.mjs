@@ -64,6 +64,13 @@ export class FarEnd {
     return this.tell(Kind.HEARTBEAT, body);
   }
 
+  /** What a server that keeps nothing answers to a datagram of the handshake: CHALLENGE, or the first HEARTBEAT. */
+  static answer(datagram) {
+    if ((datagram[0] & 31) === Kind.HELLO) return FarEnd.prototype.challenge(datagram);
+    const keys = Generation.first(SECRET, datagram.subarray(5, 21), SERVER_NONCE, "server");
+    return new Sealer(CONNECTION_ID, keys).seal(Kind.HEARTBEAT, Buffer.alloc(32));
+  }
+
   /** Seal a datagram without sending it. */
   seal(kind, body = "") {
     const octets = typeof body === "string" ? Buffer.from(body.replaceAll(" ", ""), "hex") : body;

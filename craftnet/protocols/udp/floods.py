@@ -21,6 +21,10 @@ SOURCES = 4096
 """How many sources are remembered; beyond them the one charged longest ago is forgotten."""
 
 
+_MAPPED = "::ffff:"
+"""How a socket that takes both families names IPv4 addresses (RFC 4291 section 2.5.5.2)."""
+
+
 class Sources:
     """Every source that failed lately: a clock for each that runs ahead with every failure (GCRA)."""
 
@@ -52,5 +56,7 @@ def _source(address: Address) -> str:
     host = address[0]
     if ":" not in host:
         return host
+    if host.startswith(_MAPPED) and "." in host:
+        return host[len(_MAPPED) :]
     parsed = parse(host)
     return str(int(parsed) >> 128 - IPV6_PREFIX if isinstance(parsed, IPv6Address) else parsed)

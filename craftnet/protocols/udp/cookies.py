@@ -7,7 +7,7 @@ import hmac
 from craftnet.errors import BadDatagram
 from craftnet.protocols.records import Cookie
 
-Address = tuple[str, int, *tuple[int | bytes, ...]]
+Address = tuple[str, int, *tuple[object, ...]]
 """Where a datagram comes from: an IP address and a port, and whatever else its socket needs to answer there, such as
 which of the server's own addresses it was sent to. What differs in any of it is another address."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet import udp
 from twisted.internet.error import CannotListenError
@@ -33,7 +33,10 @@ _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 _IP_PKTINFO = 8  # Linux; the socket module of Python 3.11 has no name for it.
 _HAS_PACKET_INFORMATION = sys.platform == "linux"
 _ANCILLARY_SPACE = socket.CMSG_SPACE(20)  # struct in6_pktinfo, the longer of the two.
-_NO_INTERFACE = _NO_ADDRESS = bytes(4)
+_MOST_LOCALS = 256  # ways into this machine that are remembered; any address of a routed prefix may be one.
+
+_Local = tuple[tuple[int, int, bytes]]
+"""Ancillary data that says which of our addresses a datagram leaves from."""
 
 
 class DatagramPort(udp.Port):
@@ -54,6 +57,7 @@ class DatagramPort(udp.Port):
         super().__init__(listen.port, protocol, interface, max_size, reactor)
         self._asks = interface in _WILDCARDS and _HAS_PACKET_INFORMATION
         self._ipv6 = self.addressFamily == socket.AF_INET6
+        self._locals: dict[bytes, _Local] = {}  # by what the system says of the datagrams that came in.
 
     def createInternetSocket(self) -> socket.socket:
         """See `twisted.internet.base.BasePort`."""
@@ -70,22 +74,24 @@ class DatagramPort(udp.Port):
 
     def doRead(self) -> None:
         """The socket has datagrams."""
-        read, read_more, size, received = (
-            self.socket.recvfrom,
-            self.socket.recvmsg,
-            self.maxPacketSize,
-            self.protocol.datagramReceived,
-        )
-        asks, local = self._asks, slice(0, 16) if self._ipv6 else slice(8, 12)  # in in6_pktinfo, and in in_pktinfo.
+        received = self.protocol.datagramReceived
+        read: Any = self.socket.recvmsg if self._asks else self.socket.recvfrom
+        size = _ANCILLARY_SPACE if self._asks else 0
+        most, ipv6, locals_ = self.maxPacketSize, self._ipv6, self._locals
         for _ in range(DATAGRAMS_PER_TURN):
             try:
-                if asks:
-                    datagram, ancillary, _flags, address = read_more(size, _ANCILLARY_SPACE)
-                    address = (address[0], address[1], address[-1] if self._ipv6 else 0, ancillary[0][2][local])
+                if not size:
+                    datagram, address = read(most)
+                elif ipv6:
+                    datagram, ((_, _, information),), _, (host, port, _, zone) = read(most, size)
+                    address = (host, port, zone, locals_.get(information) or self._local(information))
                 else:
-                    datagram, address = read(size)
+                    datagram, ((_, _, information),), _, (host, port) = read(most, size)
+                    address = (host, port, 0, locals_.get(information) or self._local(information))
             except OSError:
                 return  # nothing is left; or an error that an earlier datagram met.
+            except ValueError:
+                continue  # the system does not say where it was sent to: it cannot be answered.
             try:
                 received(datagram, address)
             except Exception:
@@ -93,28 +99,31 @@ class DatagramPort(udp.Port):
 
     def sender(self) -> Sender:
         """What sends datagrams to addresses that this port's protocol was given."""
-        socket_ = self.socket
         if not self._asks:
-            return cast("Sender", socket_.sendto)
-        send = socket_.sendmsg
-        if not self._ipv6:
+            return cast("Sender", self.socket.sendto)
+        send = self.socket.sendmsg
 
-            def send_ipv4(datagram: bytes, address: tuple[str, int, int, bytes]) -> int:
-                host, port, _, local = address
-                information = _NO_INTERFACE + local + _NO_ADDRESS
-                return send((datagram,), ((socket.IPPROTO_IP, _IP_PKTINFO, information),), 0, (host, port))
-
-            return cast("Sender", send_ipv4)
-
-        def send_ipv6(datagram: bytes, address: tuple[str, int, int, bytes]) -> int:
+        def answer(datagram: bytes, address: tuple[str, int, int, _Local]) -> int:
             host, port, zone, local = address
-            # The interface is the system's choice, but for a link-local address, which means nothing without one.
-            information = local + (zone.to_bytes(4, sys.byteorder) if zone else _NO_INTERFACE)
-            return send(
-                (datagram,), ((socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, information),), 0, (host, port, 0, zone)
-            )
+            return send((datagram,), local, 0, (host, port, 0, zone) if zone else (host, port))
 
-        return cast("Sender", send_ipv6)
+        return cast("Sender", answer)
+
+    def _local(self, information: bytes) -> _Local:
+        """What makes a reply leave from the address that a datagram was sent to, by what the system said of that.
+
+        The interface is the system's choice, but for a link-local address, which means nothing without one.
+        """
+        if self._ipv6:  # struct in6_pktinfo: the address, then the interface.
+            address = information[:16]
+            interface = information[16:20] if address[0] == 0xFE and address[1] & 0xC0 == 0x80 else bytes(4)
+            local: _Local = ((socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, address + interface),)
+        else:  # struct in_pktinfo: the interface, the address to reply from, the address that was written to.
+            local = ((socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + information[8:12] + bytes(4)),)
+        if len(self._locals) >= _MOST_LOCALS:
+            self._locals.clear()
+        self._locals[information] = local
+        return local
 
 
 def check_free(listen: HostPort, reactor: IReactorFDSet) -> None:

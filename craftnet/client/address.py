@@ -55,3 +55,8 @@ class Address:
         """Where the player's sessions that are under way are listed."""
         route = self._base.replace(scheme="https" if self.secure else "http")
         return str(route.child("players", str(player_id), "sessions").to_text())
+
+    def events(self) -> str:
+        """Where the crafting authority posts events."""
+        route = self._base.replace(scheme="https" if self.secure else "http")
+        return str(route.child("events").to_text())

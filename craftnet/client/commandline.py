@@ -1,4 +1,4 @@
-"""The `craftnet` command: watch a session, mint a development token."""
+"""The `craftnet` command: watch a session, mint a development token, load a server."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from twisted.python.failure import Failure
 from craftnet import __version__
 from craftnet.access import development
 from craftnet.access.principal import ADMIN, PUBLISH
-from craftnet.client import durations, wording
+from craftnet.client import wording
 from craftnet.client.address import Address
 from craftnet.client.backoff import Backoff
 from craftnet.client.connect import Requests
 from craftnet.client.credentials import Credentials, checked, from_file
+from craftnet.client.durations import duration
 from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
 from craftnet.client.figures import FigureLines
 from craftnet.client.follow import follow, sessions_under_way
 from craftnet.client.interfaces import IObserver, ITransport
 from craftnet.client.lines import Lines, labelled, note
+from craftnet.client.load import command as load_command
+from craftnet.client.load.posting import LoadFailed
 from craftnet.client.render import Screen
 from craftnet.client.several import all_of, labels
 from craftnet.client.udp import SharedUdpTransport, UdpConnections
@@ -80,14 +83,6 @@ example:
 """
 
 
-def duration(text: str) -> float:
-    """An option's duration, in seconds. The name shows in argparse's messages."""
-    try:
-        return durations.seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def parser() -> argparse.ArgumentParser:
     """What the command line takes."""
     command = argparse.ArgumentParser(prog="craftnet", description="The crafting network service's client.")
@@ -105,14 +100,8 @@ def parser() -> argparse.ArgumentParser:
     watch.add_argument(
         "sessions", metavar="SESSION", nargs="*", type=UUID, help="the session's UUID; several share a UDP connection"
     )
-    watch.add_argument(
-        "--url",
-        default="http://127.0.0.1:8080",
-        help="where the service is, http(s) or ws(s), with or without a base path such as /v1/crafting-network"
-        " (default: %(default)s)",
-    )
+    _add_server(watch)
     watch.add_argument("--player", metavar="UUID", type=UUID, required=True, help="the player the sessions belong to")
-    watch.add_argument("--token", metavar="JWT", help=f"the bearer token; better set {TOKEN_VARIABLE}, see below")
     watch.add_argument(
         "--token-file",
         metavar="FILE",
@@ -163,7 +152,29 @@ def parser() -> argparse.ArgumentParser:
         default="8h",
         help="how long the token holds: 90, 90s, 15m, 8h, 2d (default: %(default)s)",
     )
+
+    load = commands.add_parser(
+        "load",
+        help="load a server, and check what the service promises",
+        description="Load a server with watchers and updates, and check what the service promises: latency, traffic, "
+        "memory. Meant for a server on this machine; bounded in time.",
+        epilog=load_command.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_server(load)
+    load_command.add_options(load)
     return command
+
+
+def _add_server(command: argparse.ArgumentParser) -> None:
+    """The options that say which server is meant, and with which token."""
+    command.add_argument(
+        "--url",
+        default="http://127.0.0.1:8080",
+        help="where the service is, http(s) or ws(s), with or without a base path such as /v1/crafting-network"
+        " (default: %(default)s)",
+    )
+    command.add_argument("--token", metavar="JWT", help=f"the bearer token; better set {TOKEN_VARIABLE}, see below")
 
 
 def token_line(options: argparse.Namespace, environ: Mapping[str, str], now: float) -> str:
@@ -195,10 +206,15 @@ def bearer(options: argparse.Namespace, environ: Mapping[str, str]) -> Credentia
         if options.token:
             raise ConfigurationError("--token and --token-file are both given; choose one")
         return from_file(options.token_file)
+    return Credentials(_token(options, environ, f"set {TOKEN_VARIABLE}, or give --token-file or --token"))
+
+
+def _token(options: argparse.Namespace, environ: Mapping[str, str], remedy: str) -> str:
+    """The token of the command line, or of the environment."""
     token = str(options.token or environ.get(TOKEN_VARIABLE, "")).strip()
     if not token:
-        raise ConfigurationError(f"no token: set {TOKEN_VARIABLE}, or give --token-file or --token")
-    return Credentials(checked(token))
+        raise ConfigurationError(f"no token: {remedy}")
+    return checked(token)
 
 
 class Means:
@@ -315,10 +331,18 @@ def main() -> int:
             print(token_line(options, os.environ, time.time()))
             return 0
         make_printable(sys.stdout, as_json=options.json)
+        if options.command == "load":
+            token = _token(options, os.environ, f"set {TOKEN_VARIABLE}, or give --token; see craftnet load --help")
+            return load_command.begin_load(options, token, sys.stdout, sys.stderr)
         return _run(lambda reactor: begin_watch(reactor, options, os.environ, sys.stdout, sys.stderr))
     except ConfigurationError as error:
         print(f"craftnet: {error}", file=sys.stderr)
         return USAGE
+    except LoadFailed as error:
+        print(f"craftnet: {error}", file=sys.stderr)
+        return UNREACHABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         # Nobody reads on. The interpreter flushes stdout when it exits, and must not stumble over the same pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

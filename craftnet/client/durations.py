@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -18,3 +19,11 @@ def seconds(text: str) -> float:
     if found is None:
         raise ValueError("write a duration as 90, 90s, 15m, 8h or 2d")
     return float(found[1]) * _UNITS[found[2]]
+
+
+def duration(text: str) -> float:
+    """An option's duration, in seconds. The name shows in argparse's messages."""
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -41,6 +41,7 @@ PLACES = {
     "craftnet.wheel": "core",
     "craftnet.addresses": "core",
     "craftnet.banner": "core",
+    "craftnet.openfiles": "core",
     "craftnet.access": "access",
     "craftnet.access.principal": "core",  # the access rules themselves: a value and what it allows.
     "craftnet.access.revoked": "core",  # values too,
@@ -77,7 +78,6 @@ PLACES = {
     "craftnet.liveness": "composition",
     "craftnet.orphan": "composition",
     "craftnet.collector": "composition",
-    "craftnet.openfiles": "composition",
     "craftnet.service": "composition",
     "craftnet.signals": "composition",
     "craftnet.supervisor": "composition",

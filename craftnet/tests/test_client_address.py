@@ -34,6 +34,7 @@ class AddressTests(SynchronousTestCase):
         for text, secure, port in (("http://h", False, 80), ("wss://h", True, 443), ("https://h:8443", True, 8443)):
             address = Address(text)
             self.assertEqual((address.secure, address.port), (secure, port))
+        self.assertEqual(Address("wss://h/api/").events(), "https://h/api/events")
         self.assertTrue(Address("https://h").feed(SESSION, PLAYER).startswith("wss://h/ws/"))
 
     def test_ipv6(self) -> None:

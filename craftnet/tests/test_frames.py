@@ -18,3 +18,13 @@ class FrameTests(SynchronousTestCase):
         payload = b"x" * size
         self.assertEqual(frames.text(payload), Frame(Opcode.TEXT, payload).serialize(mask=False))
         self.assertEqual(frames.binary(payload), Frame(Opcode.BINARY, payload).serialize(mask=False))
+
+    @settings(deadline=None, derandomize=True, max_examples=60)
+    @given(st.lists(st.sampled_from([0, 1, 125, 126, 300, 65_535, 65_536]), max_size=4), st.data())
+    def test_split_again_wherever_they_are_cut(self, sizes: list[int], data: st.DataObject) -> None:
+        payloads = [bytes([number]) * size for number, size in enumerate(sizes)]
+        octets = b"".join(Frame(Opcode.BINARY, payload).serialize(mask=False) for payload in payloads)
+        cut = data.draw(st.integers(0, len(octets)))
+        first, rest = frames.split(octets[:cut])
+        second, rest = frames.split(rest + octets[cut:])
+        self.assertEqual((first + second, rest), ([(2, payload) for payload in payloads], b""))

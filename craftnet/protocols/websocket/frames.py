@@ -26,3 +26,22 @@ def _head(first: int, size: int) -> bytes:
     if size < 65536:
         return bytes((first, 126)) + size.to_bytes(2, "big")
     return bytes((first, 127)) + size.to_bytes(8, "big")
+
+
+def split(octets: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """The opcode and payload of every whole frame that a server sent, and the octets of the frame that is not whole.
+
+    For clients that know the server: fragments and reserved bits are not looked at.
+    """
+    found, start, end = [], 0, len(octets)
+    while end - start >= 2:
+        size, body = octets[start + 1], start + 2
+        if size == 126:
+            size, body = int.from_bytes(octets[body : body + 2], "big"), body + 2
+        elif size == 127:
+            size, body = int.from_bytes(octets[body : body + 8], "big"), body + 8
+        if end < body + size:
+            break
+        found.append((octets[start] & 0x0F, octets[body : body + size]))
+        start = body + size
+    return found, octets[start:]

@@ -1,0 +1,202 @@
+"""The watchers of a process of a load run, over UDP: all on one socket for each address of the server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections import deque
+from math import inf
+from selectors import EVENT_READ, BaseSelector
+from typing import NamedTuple
+
+from craftnet.client.address import Address
+from craftnet.client.load.arrivals import receive, stamp_arrivals
+from craftnet.client.load.interfaces import Observer
+from craftnet.client.load.plan import Share
+from craftnet.client.load.posting import LoadFailed, Poster
+from craftnet.client.resolve import endpoint
+from craftnet.messages import MALFORMED, JsonDecoder, UdpConnectResponse
+from craftnet.protocols.codec import connection_id
+from craftnet.protocols.deadlines import Deadlines
+from craftnet.protocols.udp.agreement import agreed
+from craftnet.protocols.udp.copies import ProgressChanged
+from craftnet.protocols.udp.initiator import Closed, Initiator, Output
+from craftnet.protocols.udp.keys import SessionToken
+
+BURST = 256
+"""Datagrams that are read before any is looked at; the kernel's buffer has room for more meanwhile."""
+
+BUFFER = 8 << 20
+"""Octets that the kernel is asked to keep for us; it may keep less."""
+
+HEADERS = 28
+"""Octets of IPv4's and UDP's headers, which are counted with a datagram."""
+
+_decoder = JsonDecoder(UdpConnectResponse)
+
+
+class _Watcher:
+    """One connection."""
+
+    __slots__ = ("began", "initiator", "number", "open", "socket")
+
+    def __init__(self, number: int, began: float, initiator: Initiator, line: socket.socket) -> None:
+        self.number = number
+        self.began = began
+        self.initiator = initiator
+        self.socket = line
+        self.open = False
+
+
+class _Arrival(NamedTuple):
+    datagram: bytes
+    when: float
+
+
+class DatagramWatchers:
+    """See `Watchers`.
+
+    Arguments:
+        poster: asks for the connections; nothing else uses it before all are there.
+    """
+
+    def __init__(self, selector: BaseSelector, share: Share, observer: Observer, poster: Poster) -> None:
+        self._selector = selector
+        self._share = share
+        self._observer = observer
+        self._poster = poster
+        self._address = Address(share.plan.url)
+        self._waiting: deque[int] = deque()
+        self._sockets: dict[str, socket.socket] = {}
+        self._watchers: dict[int, _Watcher] = {}
+        self._deadlines: Deadlines[int] = Deadlines()
+        self.opening = 0
+
+    @property
+    def deadline(self) -> float:
+        """See `Watchers`."""
+        return inf if self._deadlines.earliest is None else self._deadlines.earliest
+
+    def open(self, number: int) -> None:
+        """Ask for it; one request after the other."""
+        self.opening += 1
+        self._waiting.append(number)
+        self._ask()
+
+    def tick(self, now: float) -> None:
+        """Acknowledge, send heartbeats, repeat handshakes."""
+        for name in self._deadlines.due(now):
+            watcher = self._watchers.get(name)
+            if watcher is not None:
+                self._do(name, watcher, watcher.initiator.tick(now), now)
+
+    def close(self) -> None:
+        """Say so to the server."""
+        for watcher in self._watchers.values():
+            for datagram in watcher.initiator.close().datagrams:
+                _send(watcher.socket, datagram)
+        self._watchers.clear()
+        for line in self._sockets.values():
+            self._selector.unregister(line)
+            line.close()
+        self._sockets.clear()
+
+    def _ask(self) -> None:
+        if not self._waiting or not self._poster.idle:
+            return
+        number, share, began = self._waiting.popleft(), self._share, time.time()
+        request = {
+            "player_id": str(share.player(number)),
+            "client_version": "1.0.0",
+            "supported_compression": ["none"],
+        }
+
+        def answered(body: bytes, _: float) -> None:
+            self._begin(number, began, body)
+            self._ask()
+
+        url = self._address.connect(share.session(number))
+        self._poster.post(url, json.dumps(request).encode(), "application/json", answered)
+
+    def _begin(self, number: int, began: float, body: bytes) -> None:
+        try:
+            answer = _decoder.decode(body)
+            token = SessionToken.parse(answer.session_token)
+        except (*MALFORMED, ValueError) as error:
+            raise LoadFailed(f"the answer to the request for a UDP connection is wrong: {error}") from error
+        session, now = {answer.session_index: self._share.session(number)}, time.time()
+        initiator = Initiator(token, session, heartbeat=answer.heartbeat_interval / 1000, agreement=agreed(answer))
+        watcher = _Watcher(number, began, initiator, self._socket(answer.server_endpoint))
+        self._watchers[token.connection_id] = watcher
+        self._do(token.connection_id, watcher, initiator.start(now), now)
+
+    def _socket(self, name: str) -> socket.socket:
+        found = self._sockets.get(name)
+        if found is not None:
+            return found
+        server = endpoint(name)
+        if server is None:
+            raise LoadFailed(f"the server names no address for datagrams: {name!r}")
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(*server, type=socket.SOCK_DGRAM)[0]
+            line = socket.socket(family, kind)
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+            stamp_arrivals(line)
+            line.connect(address)
+        except OSError as error:
+            raise LoadFailed(f"cannot send datagrams to {name}: {error}") from error
+        line.setblocking(False)
+        self._sockets[name] = line
+        self._selector.register(line, EVENT_READ, (self._read, line))
+        return line
+
+    def _read(self, line: socket.socket) -> None:
+        arrivals: list[_Arrival] = []
+        try:
+            while len(arrivals) < BURST:
+                arrivals.append(_Arrival(*receive(line)))
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise LoadFailed(f"no datagram can be received: {error}") from error
+        now = time.time()
+        for datagram, when in arrivals:
+            name = connection_id(datagram)
+            watcher = self._watchers.get(name)
+            if watcher is not None:
+                self._observer.received(watcher.number, len(datagram) + HEADERS)
+                self._do(name, watcher, watcher.initiator.receive(datagram, now), when)
+
+    def _do(self, name: int, watcher: _Watcher, output: Output, when: float) -> None:
+        """Send, tell, and note when to look again. `when`: at which moment the cause arrived."""
+        for datagram in output.datagrams:
+            _send(watcher.socket, datagram)
+        for event in output.events:
+            if isinstance(event, ProgressChanged):
+                if not watcher.open:
+                    watcher.open = True
+                    self.opening -= 1
+                    self._observer.connected(when - watcher.began)
+                if event.progress.quality is not None:
+                    self._observer.arrived(watcher.number, event.progress.quality, when)
+            elif isinstance(event, Closed):
+                self._over(name, watcher, event.reason.name.lower())
+                return
+        self._deadlines.set(name, watcher.initiator.deadline)
+
+    def _over(self, name: int, watcher: _Watcher, why: str) -> None:
+        del self._watchers[name]
+        if watcher.open:
+            self._observer.ended(watcher.number, why)
+        else:
+            self.opening -= 1
+            self._observer.refused(watcher.number, why)
+
+
+def _send(line: socket.socket, datagram: bytes) -> None:
+    """Send it if there is room; a datagram that is lost is sent again by its protocol."""
+    try:
+        line.send(datagram)
+    except OSError:
+        return

@@ -1,0 +1,96 @@
+"""The HTTP connection of one process of a load run: one request at a time, over plain sockets."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Sequence
+from math import inf
+from selectors import EVENT_READ, BaseSelector
+from urllib.parse import urlsplit
+
+from craftnet import __version__
+from craftnet.errors import CraftnetError
+
+TIMEOUT = 10.0
+"""Seconds for a request to be sent, or for its answer."""
+
+Then = Callable[[bytes, float], None]
+"""Called with the body of a successful answer, and how long that took, seconds."""
+
+
+class LoadFailed(CraftnetError):
+    """The run cannot go on. The text says why, for the user."""
+
+
+class Poster:
+    """Posts bodies to the server.
+
+    Arguments:
+        selector: tells when the answer is there, by calling the data that is registered with the socket.
+        url: any of the server's.
+        token: the bearer token.
+
+    Attributes:
+        idle_since: when the last answer was read, Unix seconds; infinite while one is waited for.
+    """
+
+    def __init__(self, selector: BaseSelector, url: str, token: str) -> None:
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
+        self._selector = selector
+        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": f"craftnet/{__version__} load"}
+        self._began = 0.0
+        self._what = ""
+        self._then: Then | None = None
+        self.idle_since = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no answer is waited for."""
+        return self._then is None
+
+    def post(self, url: str, body: bytes, kind: str, then: Then) -> None:
+        """Send a body; `then` is called from the selector's loop. Only while `idle`.
+
+        Raises:
+            LoadFailed: the server is out of reach.
+        """
+        self._began, self._what, self._then, self.idle_since = time.time(), urlsplit(url).path, then, inf
+        try:
+            self._connection.request("POST", self._what, body, {**self._headers, "Content-Type": kind})
+        except OSError as error:
+            raise LoadFailed(f"cannot post to {self._what}: {error}") from error
+        self._selector.register(self._connection.sock, EVENT_READ, (self._answered, None))
+
+    def post_events(self, url: str, events: Sequence[bytes], then: Then) -> None:
+        """Post these events, of JSON each, in one body; else as `post`."""
+        self.post(url, b"\n".join(events), "application/x-ndjson", then)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+    def _answered(self, _: object) -> None:
+        then, self._then = self._then, None
+        assert then is not None
+        self._selector.unregister(self._connection.sock)
+        try:
+            response = self._connection.getresponse()
+            body = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise LoadFailed(f"the server did not answer a request to {self._what}: {error}") from error
+        self.idle_since = time.time()
+        if response.status >= 300:
+            raise LoadFailed(f"{self._what} was refused with {response.status}: {reason(body)}")
+        then(body, self.idle_since - self._began)
+
+
+def reason(body: bytes) -> str:
+    """What the body of a refusal says, for people."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:100].decode(errors="replace")

@@ -1,0 +1,236 @@
+"""One process of a load run: `python -m craftnet.client.load.worker`, spoken to in lines of JSON."""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import sys
+import time
+from collections.abc import Callable
+from math import inf
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from craftnet.client.address import Address
+from craftnet.client.load.datagrams import DatagramWatchers
+from craftnet.client.load.interfaces import Watchers
+from craftnet.client.load.measurement import Deliveries, Result
+from craftnet.client.load.plan import BATCH, WS, Share
+from craftnet.client.load.posting import LoadFailed, Poster
+from craftnet.client.load.websockets import WebSocketWatchers
+
+AT_ONCE = 50
+"""Watchers that connect at the same time."""
+
+GRACE = 2.0
+"""Seconds for the last updates to arrive after the last one is posted."""
+
+SAYS = 0.5
+"""Seconds between two lines about how far a process is."""
+
+
+class News(Struct, tag_field="news", omit_defaults=True):
+    """A line from a process.
+
+    Attributes:
+        phase: what the process does: starting sessions, connecting, ready for the updates, posting, or done.
+        done: how many of it.
+        failure: why the process gave up.
+    """
+
+    phase: Literal["starting", "connecting", "ready", "posting", "done"]
+    done: int = 0
+    result: Result | None = None
+    failure: str | None = None
+
+
+class Worker:
+    """A share of the run. It is the `Observer` of its watchers."""
+
+    def __init__(self, share: Share, say: Callable[[News], None]) -> None:
+        self._share = share
+        self._say = say
+        self._selector = selectors.DefaultSelector()
+        self._events = Address(share.plan.url).events()
+        self._poster = Poster(self._selector, self._events, share.token)
+        self._deliveries = Deliveries(share.watchers)
+        self._octets = [0] * share.watchers
+        self._gone: set[int] = set()
+        self._started = 0.0
+        self._posted = 0
+        self._spoke = 0.0
+        self.result = Result(transport=share.transport, watchers=share.watchers)
+        self._watchers: Watchers = (
+            WebSocketWatchers(self._selector, share, self)
+            if share.transport == WS
+            else DatagramWatchers(self._selector, share, self, self._poster)
+        )
+
+    def prepare(self) -> None:
+        """Start the sessions and connect the watchers.
+
+        Raises:
+            LoadFailed: the server is out of reach, refuses, or is too slow.
+        """
+        share, now = self._share, time.time()
+        self._started = now
+        for first in range(0, share.watchers, BATCH):
+            numbers = range(first, min(first + BATCH, share.watchers))
+            self._post_and_wait([share.start(number, now) for number in numbers])
+            self._tell("starting", first)
+        begin, opened = time.time(), 0
+        while opened < share.watchers or self._watchers.opening:
+            due = self._ramped(time.time() - begin)
+            while opened < due and self._watchers.opening < AT_ONCE:
+                self._watchers.open(opened)
+                opened += 1
+            self._turn(0.01 if opened < share.watchers else 0.1)
+            self._tell("connecting", self.result.connected)
+
+    def measure(self, begin: float) -> None:
+        """Post the updates and wait for them.
+
+        Arguments:
+            begin: when, Unix seconds; the same for all processes.
+        """
+        gc.collect()
+        gc.freeze()
+        while time.time() < begin:
+            self._turn(begin - time.time())
+        before, cpu = list(self._octets), time.process_time()
+        total = int(self._share.plan.seconds * self._share.watchers * self._share.plan.rate)
+        while self._posted < total:
+            self._post_due(begin)
+            self._tell("posting", self._posted)
+        result, now = self.result, time.time()
+        result.seconds, result.busy = now - begin, (time.process_time() - cpu) / (now - begin)
+        octets = [after - earlier for after, earlier in zip(self._octets, before, strict=True)]
+        result.octets, result.most_octets = sum(octets), max(octets)
+        while (self._deliveries.pending or not self._poster.idle) and time.time() < now + GRACE:
+            self._turn(0.05)
+        result.posted, result.lost = self._deliveries.posted, self._deliveries.pending
+        result.latencies, result.superseded = self._deliveries.latencies, self._deliveries.superseded
+
+    def finish(self) -> None:
+        """Leave, and end the sessions."""
+        share = self._share
+        self._watchers.close()
+        for first in range(0, share.watchers, BATCH):
+            numbers = range(first, min(first + BATCH, share.watchers))
+            self._post_and_wait([share.end(number, time.time()) for number in numbers])
+        self._poster.close()
+
+    def connected(self, seconds: float) -> None:
+        """See `Observer`."""
+        self.result.connected += 1
+        self.result.connects.add(seconds)
+
+    def refused(self, number: int, why: str) -> None:
+        """See `Observer`."""
+        self._gone.add(number)
+        self.result.refused[why] = self.result.refused.get(why, 0) + 1
+
+    def ended(self, number: int, why: str) -> None:
+        """See `Observer`."""
+        self._gone.add(number)
+        self.result.ended[why] = self.result.ended.get(why, 0) + 1
+
+    def received(self, number: int, octets: int) -> None:
+        """See `Observer`."""
+        self._octets[number] += octets
+
+    def arrived(self, number: int, quality: int, when: float) -> None:
+        """See `Observer`."""
+        self._deliveries.arrive(number, quality, when)
+
+    def _ramped(self, elapsed: float) -> int:
+        """How many watchers may have begun to connect."""
+        ramp, watchers = self._share.plan.ramp, self._share.watchers
+        return watchers if elapsed >= ramp else int(watchers * elapsed / ramp) + 1
+
+    def _post_due(self, begin: float) -> None:
+        """Post what is due, if the server has answered the last body; else wait, and note from when on."""
+        share, now = self._share, time.time()
+        due = share.due(now - begin)
+        at = begin + share.due_at(self._posted)
+        if due <= self._posted or now < at or not self._poster.idle:
+            self._turn(max(0.0, at - now) if self._poster.idle else 0.05)
+            return
+        numbers = range(self._posted, min(due, self._posted + BATCH))
+        self._posted, idle_since = numbers.stop, self._poster.idle_since
+        events = [
+            share.update(number % share.watchers, number // share.watchers, now - self._started, now)
+            for number in numbers
+        ]
+        now = time.time()
+        for number in numbers:
+            turn, watcher = divmod(number, share.watchers)
+            if watcher in self._gone:
+                continue
+            # What had to wait for an answer of the server counts from when it was due.
+            due_at = begin + share.due_at(number)
+            self._deliveries.post(watcher, turn, due_at if due_at < idle_since else now)
+        self.result.late.add(now - max(at, idle_since))
+        self._poster.post_events(self._events, events, self._answered)
+
+    def _answered(self, body: bytes, seconds: float) -> None:
+        self.result.posts.add(seconds)
+        self.result.rejected += len(msgspec.json.decode(body)["rejected"])
+
+    def _post_and_wait(self, events: list[bytes]) -> None:
+        answers: list[bytes] = []
+        self._poster.post_events(self._events, events, lambda body, _: answers.append(body))
+        while not answers:
+            self._turn(0.1)
+        rejected = msgspec.json.decode(answers[0])["rejected"]
+        if rejected:
+            raise LoadFailed(f"the server rejected {len(rejected)} of {len(events)} events, the first: {rejected[0]}")
+
+    def _turn(self, timeout: float) -> None:
+        """Wait for something to happen, for that many seconds at most, and see to it."""
+        now = time.time()
+        if now > self._share.bound:
+            raise LoadFailed("the run took longer than it may; the server or this machine is too slow for it")
+        deadline = self._watchers.deadline
+        for key, _ in self._selector.select(max(0.0, min(timeout, deadline - now))):
+            handle, argument = key.data
+            handle(argument)
+        if deadline < inf:
+            self._watchers.tick(time.time())
+
+    def _tell(self, phase: Literal["starting", "connecting", "posting"], done: int) -> None:
+        now = time.time()
+        if now >= self._spoke + SAYS:
+            self._spoke = now
+            self._say(News(phase, done))
+
+
+def main() -> None:
+    """Read the share from a line of the standard input, prepare, wait for a line with the time to begin, measure."""
+    share = msgspec.json.decode(sys.stdin.buffer.readline(), type=Share)
+    encoder = msgspec.json.Encoder()
+
+    def say(news: News) -> None:
+        sys.stdout.buffer.write(encoder.encode(news) + b"\n")
+        sys.stdout.buffer.flush()
+
+    worker = Worker(share, say)
+    try:
+        worker.prepare()
+        say(News("ready", worker.result.connected, worker.result))
+        begin = sys.stdin.buffer.readline()
+        if begin:
+            worker.measure(float(begin))
+            worker.finish()
+            say(News("done", result=worker.result))
+    except LoadFailed as error:
+        say(News("done", result=worker.result, failure=str(error)))
+    except BrokenPipeError:
+        os._exit(1)  # nobody listens any more: there is nothing left to tidy up for.
+
+
+if __name__ == "__main__":
+    main()

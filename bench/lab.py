@@ -27,8 +27,8 @@ from craftnet.hub import Hub
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor
-from craftnet.protocols.websocket.configured import configured
 from craftnet.protocols.websocket.connection import FeedProtocol
+from craftnet.protocols.websocket.engine import configured
 from craftnet.protocols.websocket.factory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources

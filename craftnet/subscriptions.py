@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from abc import abstractmethod
 from uuid import UUID
 
 from msgspec import Struct
@@ -13,28 +12,87 @@ from craftnet.access.admission import Admission, Answer, Asked, GuardedRequest, 
 from craftnet.access.principal import Principal
 from craftnet.hub import Hub
 from craftnet.interfaces import IWatcher
+from craftnet.messages import Service
 from craftnet.observe.healthfeed import HealthFeed
+from craftnet.positions import Position
 from craftnet.targets import CraftingTarget, HealthTarget, QueueTarget, Target
 
 
 class Subscription(Struct, frozen=True):
-    """The right to watch one feed.
+    """The right to watch one feed. Each open connection keeps one, so it holds as little as it can.
 
     Attributes:
         principal: who has it.
-        session_id: the crafting session that the feed is of, if it is of one.
-        watch: begin; answers when the current state was delivered.
-        unwatch: end.
         heartbeat_interval: seconds of silence after which a heartbeat is wanted; 0: never.
-        send_heartbeat: send the watcher one; None when none is wanted.
     """
 
     principal: Principal
-    session_id: UUID | None
-    watch: Callable[[IWatcher], Deferred[None]]
-    unwatch: Callable[[IWatcher], None]
-    heartbeat_interval: int = 0
-    send_heartbeat: Callable[[IWatcher], None] | None = None
+    heartbeat_interval: int
+
+    @property
+    def session_id(self) -> UUID | None:
+        """The crafting session that the feed is of, if it is of one."""
+        return None
+
+    @abstractmethod
+    def watch(self, watcher: IWatcher) -> Deferred[None]:
+        """Begin; answers when the current state was delivered."""
+
+    @abstractmethod
+    def unwatch(self, watcher: IWatcher) -> None:
+        """End."""
+
+    @abstractmethod
+    def send_heartbeat(self, watcher: IWatcher) -> None:
+        """Tell the watcher where the feed is."""
+
+
+class _OfSession(Subscription, frozen=True):
+    hub: Hub
+    key: UUID
+    resume: Position | None
+
+    @property
+    def session_id(self) -> UUID | None:
+        return self.key
+
+    def watch(self, watcher: IWatcher) -> Deferred[None]:
+        return self.hub.watch_session(self.key, watcher, self.resume)
+
+    def unwatch(self, watcher: IWatcher) -> None:
+        self.hub.unwatch_session(self.key, watcher)
+
+    def send_heartbeat(self, watcher: IWatcher) -> None:
+        self.hub.session_heartbeat(self.key, watcher)
+
+
+class _OfQueue(Subscription, frozen=True):
+    hub: Hub
+    key: UUID
+    resume: Position | None
+
+    def watch(self, watcher: IWatcher) -> Deferred[None]:
+        return self.hub.watch_queue(self.key, watcher, self.resume)
+
+    def unwatch(self, watcher: IWatcher) -> None:
+        self.hub.unwatch_queue(self.key, watcher)
+
+    def send_heartbeat(self, watcher: IWatcher) -> None:
+        self.hub.queue_heartbeat(self.key, watcher)
+
+
+class _OfHealth(Subscription, frozen=True):
+    feed: HealthFeed
+    services: frozenset[Service]
+
+    def watch(self, watcher: IWatcher) -> Deferred[None]:
+        return self.feed.watch(self.services, watcher)
+
+    def unwatch(self, watcher: IWatcher) -> None:
+        self.feed.unwatch(watcher)
+
+    def send_heartbeat(self, watcher: IWatcher) -> None:
+        self.feed.send_heartbeat(watcher)
 
 
 class Subscriptions:
@@ -59,35 +117,14 @@ class Subscriptions:
             case CraftingTarget(session_id=session_id, player_id=player_id, resume=resume):
                 await self._admission.crafting(principal, session_id, player_id)
                 self._hub.check_hearing()
-                return Subscription(
-                    principal,
-                    session_id,
-                    partial(self._hub.watch_session, session_id, resume=resume),
-                    partial(self._hub.unwatch_session, session_id),
-                    target.heartbeat,
-                    partial(self._hub.session_heartbeat, session_id) if target.heartbeat else None,
-                )
+                return _OfSession(principal, target.heartbeat, self._hub, session_id, resume)
             case QueueTarget(player_id=player_id, resume=resume):
                 await self._admission.queue(principal, player_id)
                 self._hub.check_hearing()
-                return Subscription(
-                    principal,
-                    None,
-                    partial(self._hub.watch_queue, player_id, resume=resume),
-                    partial(self._hub.unwatch_queue, player_id),
-                    target.heartbeat,
-                    partial(self._hub.queue_heartbeat, player_id) if target.heartbeat else None,
-                )
+                return _OfQueue(principal, target.heartbeat, self._hub, player_id, resume)
             case HealthTarget(services=services):
                 administer(principal)
-                return Subscription(
-                    principal,
-                    None,
-                    partial(self._health.watch, services),
-                    self._health.unwatch,
-                    target.heartbeat,
-                    self._health.send_heartbeat,
-                )
+                return _OfHealth(principal, target.heartbeat, self._health, services)
 
     async def renew(self, token: str, former: Principal) -> Principal:
         """The bearer of `token`, if they may go on with a feed that `former` was admitted to.

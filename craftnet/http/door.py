@@ -91,7 +91,8 @@ class DoorFactory(ServerFactory):
 
     Arguments:
         site: serves HTTP.
-        websocket: builds the protocol of a connection that begins with a WebSocket handshake.
+        websocket: builds the protocol of a connection that begins with a WebSocket handshake, an
+            `IHandshakeProtocol`.
         clock: for the time limit.
         lobby: where connections wait that have not sent a request yet.
         head_limit: the longest request head, in bytes.
@@ -147,13 +148,16 @@ class DoorFactory(ServerFactory):
             hand_over(transport, self._site.channel(address, self.lobby, self._readmit), head.octets + rest)
             return
         self.lobby.leave(transport)
-        protocol = self._websocket.buildProtocol(address)
+        protocol: Any = self._websocket.buildProtocol(address)  # an IHandshakeProtocol.
         if protocol is None:
             transport.loseConnection()
             return
         if head.expects_continue:  # RFC 9110 section 7.8: 100 comes before 101.
             transport.write(CONTINUE)
-        hand_over(transport, protocol, head.octets + rest)
+        hand_over(transport, protocol)
+        protocol.handshake(head)
+        if rest:
+            protocol.dataReceived(rest)
 
     def turn_away(self, transport: ITransport, refusal: Refusal, head: bytes) -> None:
         """Refuse, in the shape of HTTP; `head` is what was read of the request."""

@@ -7,6 +7,15 @@ from typing import Any
 from twisted.internet.interfaces import IProtocol
 from twisted.protocols.policies import ProtocolWrapper
 
+from craftnet.http.heads import Head
+
+
+class IHandshakeProtocol(IProtocol):
+    """A protocol that is given the first request's head as a value, and then what followed it as octets."""
+
+    def handshake(head: Head) -> None:  # noqa: N805 - the methods of a zope interface have no self.
+        """Answer a handshake; called once, after `makeConnection`."""
+
 
 def hand_over(transport: Any, protocol: IProtocol, octets: bytes = b"") -> None:
     """From now on `protocol` has the connection; whoever had it hears of it no more.

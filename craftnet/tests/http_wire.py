@@ -12,11 +12,14 @@ from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import Factory, Protocol, ServerFactory
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from craftnet.access.limits import Limits
 from craftnet.access.networks import NOWHERE, Networks
 from craftnet.http.channel import LimitedSite
 from craftnet.http.door import DoorFactory
+from craftnet.http.handover import IHandshakeProtocol
+from craftnet.http.heads import Head
 from craftnet.http.lobby import Lobby
 from craftnet.observe.metrics import Metrics
 from craftnet.tests.fakes import SteppedClock
@@ -92,11 +95,16 @@ class Wire(StringTransport):
         return answer
 
 
+@implementer(IHandshakeProtocol)
 class Listener(Protocol):
     """Stands for a WebSocket protocol: keeps what it receives."""
 
     def __init__(self) -> None:
         self.received = b""
+
+    def handshake(self, head: Head) -> None:
+        """Keep it, as it travels."""
+        self.received += head.octets
 
     def dataReceived(self, data: bytes) -> None:
         """Keep it."""

@@ -50,7 +50,7 @@ PLACES = {
     "craftnet.claims": "formats",
     "craftnet.protocols": "formats",
     "craftnet.protocols.udp.gateway": "shells",
-    "craftnet.protocols.websocket.slimming": "shells",
+    "craftnet.protocols.websocket.engine": "shells",
     "craftnet.protocols.websocket.transmit": "shells",
     "craftnet.protocols.udp.port": "shells",
     "craftnet.protocols.udp.server": "shells",
@@ -116,6 +116,10 @@ EXCEPTIONS = {
         "craftnet.protocols.websocket.connection",
         "craftnet.http.exchange",
     ): "a refused handshake is answered as HTTP answers",
+    (
+        "craftnet.protocols.websocket.connection",
+        "craftnet.http.handover",
+    ): "it is given a handshake that was read as a request",
     (
         "craftnet.protocols.websocket.connection",
         "craftnet.http.lingering",

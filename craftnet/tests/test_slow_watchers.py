@@ -88,7 +88,11 @@ class SlowWatcherTests(LiveTestCase):
     def waiting(self, protocol: FeedProtocol) -> int:
         """Octets that the server keeps for a watcher."""
         transport: Any = protocol.transport
-        return len(transport.dataBuffer) + int(transport._tempDataLen) + protocol._waiting.size
+        return (
+            len(transport.dataBuffer)
+            + int(transport._tempDataLen)
+            + (0 if protocol._waiting is None else protocol._waiting.size)
+        )
 
     async def told(self, reader: Peer, kind: str) -> dict[str, Any]:
         """The next message but for progress, of which a busy machine has time to tell more; it is of this kind."""
@@ -136,7 +140,7 @@ class SlowWatcherTests(LiveTestCase):
         self.addCleanup(connection.close)
         (protocol,) = self.protocols
         number = 0
-        while not len(protocol._waiting):
+        while protocol._waiting is None:
             await self.publish(shortages(number))
             number += 1
         await self.publish(
@@ -167,7 +171,7 @@ class SlowWatcherTests(LiveTestCase):
         self.addCleanup(connection.close)
         (protocol,) = self.protocols
         number = 0
-        while not len(protocol._waiting):
+        while protocol._waiting is None:
             await self.publish(shortages(number))
             number += 1
         connection.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
@@ -175,5 +179,5 @@ class SlowWatcherTests(LiveTestCase):
             await self.request("GET", "/health")
         self.assertEqual(self.protocols, [protocol])
         protocol.heartbeat()
-        await protocol.gone
+        await self.service._feeds.gone(protocol)
         self.assertEqual(self.protocols, [])

@@ -6,11 +6,9 @@ token (`craftnet.protocols.websocket.inband`); any other data message is a viola
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import txaio
-from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
@@ -24,18 +22,19 @@ from craftnet.access.occupancy import Place
 from craftnet.access.principal import Principal
 from craftnet.clocks import moment
 from craftnet.closecodes import CloseCode, of_refusal
-from craftnet.errors import BadRequest, NotFound, Refusal, Unavailable
+from craftnet.errors import NotFound, Refusal, Unavailable
 from craftnet.http.exchange import final_octets, refused
-from craftnet.http.heads import END, parse
+from craftnet.http.handover import IHandshakeProtocol
+from craftnet.http.heads import END, Head, parse
 from craftnet.http.lingering import linger
 from craftnet.interfaces import IWatcher
 from craftnet.messages import instant, to_json
 from craftnet.protocols.websocket.conflation import Conflation, TooSlow
 from craftnet.protocols.websocket.encodings import encoding
-from craftnet.protocols.websocket.handshake import Handshake, read_handshake
+from craftnet.protocols.websocket.engine import ServerProtocol
+from craftnet.protocols.websocket.handshake import read_handshake
 from craftnet.protocols.websocket.inband import Answer, TokenAccepted, TokenRefused, read_offer
 from craftnet.protocols.websocket.opening import Opening
-from craftnet.protocols.websocket.slimming import SlimProtocol
 from craftnet.protocols.websocket.subprotocols import spoken
 from craftnet.protocols.websocket.transmit import bound_buffers, transmit
 from craftnet.subscriptions import Subscription
@@ -50,68 +49,71 @@ EARLY_LIMIT = 16_384
 """Bytes that may follow a handshake before it is answered."""
 
 
-@implementer(IWatcher, IPushProducer)
-class FeedProtocol(SlimProtocol):
+@implementer(IWatcher, IPushProducer, IHandshakeProtocol)
+class FeedProtocol(ServerProtocol):
     """One WebSocket connection, which watches one feed."""
+
+    __slots__ = ("_bucket", "_encoding", "_place", "_subscription", "_unanswered", "principal")
 
     factory: FeedFactory
     principal: Principal
-    websocket_version = 13
-    _hearing_close = False
     heartbeat_interval = 0
     sent_at = 0.0
     # Autobahn warns of every connection that it drops. Whoever is refused must not fill the disk: metrics count them.
     log = txaio.make_logger("error")  # type: ignore[attr-defined]  # txaio has its functions from Autobahn, at run time.
 
+    # What few connections have, and few have for long.
+    _admitting: Deferred[str | None] | None = None
+    _waiting: Conflation | None = None
+    _paused = False
+    _heeded = True
+    _renewing = False
+    _hearing_close = False
+
     def __init__(self) -> None:
         super().__init__()
         self._subscription: Subscription | None = None
-        self._admitting: Deferred[str | None] | None = None
         self._place: Place | None = None
         self._bucket: Bucket | None = None
-        self._heeded = True
-        self._renewing = False
-        self._refusal: Refusal | None = None
-        self._address = ""
-        self.headers: Mapping[str, str] = {}
         self._encoding = encoding(None)
-        self._waiting = Conflation()
-        self._paused = False
         self._unanswered = 0
-        self.gone: Deferred[None] = Deferred()
 
     # The handshake
 
     def processHandshake(self) -> None:
-        """Read the handshake, with a reader of our own; Autobahn goes on from there."""
+        """Read the head of a handshake from what was received; or keep what follows one that is not answered yet."""
         if self._admitting is not None:
-            if len(self.data) > EARLY_LIMIT:  # frames may follow a handshake before it is answered, but not many.
+            if len(self.data) > EARLY_LIMIT:
                 self.dropConnection(abort=True)
             return
-        head, _, self.data = self.data.partition(END)  # the door hands over heads that are complete.
+        head, _, self.data = self.data.partition(END)
         try:
-            handshake = read_handshake(parse(head))
+            parsed = parse(head)
         except Refusal as refusal:
-            self._refusal = refusal
-            self.failHandshake(refusal.message)
-            return
+            self._refuse(refusal)
+        else:
+            self.handshake(parsed)
+
+    def handshake(self, head: Head) -> None:
+        """Decide about a handshake; frames may follow it before it is answered, but not many.
+
+        Arguments:
+            head: complete and well-formed, and of a handshake by its Upgrade and Connection fields.
+        """
         assert self.transport is not None
-        self._address, self.headers = host(self.transport.getPeer()), handshake.headers
-        self.websocket_protocols = list(handshake.protocols)
-        self.websocket_extensions = []  # whatever is offered is declined.
-        self._wskey = handshake.key
-        self.onConnect(handshake).addCallbacks(self.succeedHandshake, lambda failure: self.failHandshake(str(failure)))
+        try:
+            request = read_handshake(head)
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return
+        opening = Opening(request, host(self.transport.getPeer()), self.factory)
+        admitting = self._admitting = Deferred.fromCoroutine(self._admit(opening))
+        if not admitting.called:  # most handshakes are answered at once, and need no timer.
+            admitting.addTimeout(self.factory.gate.limits.patience, self.factory.clock)
+        admitting.addCallbacks(self._open, self._deny, callbackArgs=(opening,), errbackArgs=(opening,))
 
-    def onConnect(  # type: ignore[override]  # Autobahn has a type of its own for handshakes.
-        self, request: Handshake
-    ) -> Deferred[str | None]:
-        """Decide about the handshake; answers the subprotocol."""
-        factory = self.factory
-        self._admitting = Deferred.fromCoroutine(self._admit(request))
-        return self._admitting.addTimeout(factory.gate.limits.patience, factory.clock).addErrback(self._deny)
-
-    async def _admit(self, request: Handshake) -> str | None:
-        opening = Opening(request, self._address, self.factory)
+    async def _admit(self, opening: Opening) -> str | None:
+        opening.find_feed()
         try:
             opened = await self.factory.subscriptions.judge(opening)
         finally:
@@ -121,37 +123,42 @@ class FeedProtocol(SlimProtocol):
         self._encoding = encoding(opened.subprotocol)
         return opened.subprotocol
 
-    def _deny(self, failure: Failure) -> str:
-        """Refuse, with an HTTP status; or answer the subprotocol in which a page is told."""
+    def _open(self, subprotocol: str | None, opening: Opening) -> None:
+        self._admitting = None
+        self.accept(opening.request.key, subprotocol)
+        self.onOpen()
+        if self.data:
+            self.consumeData()
+
+    def _deny(self, failure: Failure, opening: Opening) -> None:
+        """Refuse: with an HTTP status, or a page by a close code."""
+        self._admitting = None
+        self._leave_place()
+        if self.state == self.STATE_CLOSED:
+            return  # the client did not wait for the answer.
         refusal = failure.value
         if isinstance(refusal, (TimeoutError, CancelledError)):
             refusal = Unavailable("The handshake took too long.")
         elif not isinstance(refusal, Refusal):
             log.failure("a WebSocket handshake failed", failure)
             refusal = Refusal("The server failed to answer.")
-        self._refusal = refusal
-        self._leave_place()
-        subprotocol = self._told_in(refusal)
+        subprotocol = self._told_in(refusal, opening)
         if subprotocol is None:
-            raise ConnectionDeny(refusal.status, refusal.message)
-        return subprotocol
-
-    def _told_in(self, refusal: Refusal) -> str | None:
-        """The subprotocol in which this client learns of a refusal by a close code; None if by the HTTP status."""
-        factory = self.factory
-        if (
-            of_refusal(refusal) is None
-            or not factory.may_turn_away
-            or not factory.gate.is_page(self._address, self.headers)
-        ):
-            return None
-        return spoken(self.websocket_protocols)  # without the one selected, a browser fails the handshake.
-
-    def failHandshake(self, reason: str, code: int = 400, responseHeaders: object = None) -> None:
-        """Answer in the contract's error shape. (Autobahn's reason might quote what the client sent.)"""
-        if self.state == self.STATE_CLOSED:
+            self._refuse(refusal)
             return
-        refusal = self._refusal or BadRequest("The WebSocket handshake is malformed.")
+        self.accept(opening.request.key, subprotocol)
+        self._turn_away(refusal)
+        if self.data:
+            self.consumeData()
+
+    def _told_in(self, refusal: Refusal, opening: Opening) -> str | None:
+        """The subprotocol in which this client learns of a refusal by a close code; None if by the HTTP status."""
+        if of_refusal(refusal) is None or not self.factory.may_turn_away or not opening.from_page:
+            return None
+        return spoken(opening.request.protocols)  # without the one selected, a browser fails the handshake.
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer in the contract's error shape."""
         self.factory.metrics.refused(refusal.label)
         now = self.factory.clock.wall()
         self._linger(final_octets(refused(refusal, now), now))
@@ -159,12 +166,7 @@ class FeedProtocol(SlimProtocol):
     # The feed
 
     def onOpen(self) -> None:
-        """Start watching; or tell a page that it is refused."""
-        self.slim()
-        self._admitting = None
-        if self._refusal is not None:
-            self._turn_away(self._refusal)
-            return
+        """Start watching."""
         assert self._subscription is not None
         if self._subscription.heartbeat_interval:  # most want none, and keep nothing of it.
             self.heartbeat_interval = self._subscription.heartbeat_interval
@@ -196,20 +198,26 @@ class FeedProtocol(SlimProtocol):
         if not self._paused:
             self._write(update)
             return
+        if self._waiting is None:
+            self._waiting = Conflation()
         try:
             self._waiting.put(update, len(update.encoded(self._encoding)))
         except TooSlow as error:
             self.factory.metrics.refused("slow_consumer")
             self._stop_watching()
-            self._waiting.take()  # the close frame comes now; nothing may follow it.
+            self._waiting = None  # the close frame comes now; nothing may follow it.
             self._close(CloseCode.SLOW_CONSUMER, str(error))
 
     def ended(self, code: CloseCode, reason: str = "") -> None:
         """As in `IWatcher`."""
         self._stop_watching()
-        for update in self._waiting.take():
-            self._write(update)
+        self._write_waiting()
         self._close(code, reason)
+
+    def _write_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        for update in () if waiting is None else waiting.take():
+            self._write(update)
 
     def _write(self, update: Update) -> None:
         if self.state != self.STATE_OPEN:
@@ -225,7 +233,7 @@ class FeedProtocol(SlimProtocol):
 
         A client that does not read is sent nothing: what waits for it comes when it reads again.
         """
-        if self._subscription is not None and self._subscription.send_heartbeat is not None and not self._paused:
+        if self._subscription is not None and not self._paused:
             self._subscription.send_heartbeat(self)
 
     def _stop_watching(self) -> None:
@@ -246,8 +254,7 @@ class FeedProtocol(SlimProtocol):
     def resumeProducing(self) -> None:
         """The client reads again."""
         self._paused = False
-        for update in self._waiting.take():
-            self._write(update)
+        self._write_waiting()
 
     def stopProducing(self) -> None:
         """The connection is lost; `onClose` follows."""
@@ -277,7 +284,8 @@ class FeedProtocol(SlimProtocol):
         super().onFrameBegin()
 
     def _judged(self, verdict: Verdict) -> None:
-        self._heeded = verdict is Verdict.HEED
+        if self._heeded is not (verdict is Verdict.HEED):
+            self._heeded = not self._heeded
         if verdict is Verdict.CLOSE and self.state == self.STATE_OPEN:
             self._turn_out(CloseCode.TOO_FAST, "too_fast", "more messages and pings than are taken")
         elif verdict is Verdict.CLOSE:
@@ -369,8 +377,7 @@ class FeedProtocol(SlimProtocol):
         """End the TCP connection.
 
         Autobahn takes a wrong close frame for the answer to the one with which it complains, and aborts before that is
-        sent: here it is sent. And it does nothing for a peer that was dropped before and does not take what it is
-        still sent: here that one is aborted.
+        sent: here it is sent. A peer that was dropped before and does not take what it is still sent is aborted.
         """
         if abort and self.state == self.STATE_CLOSED:
             self._closeConnection(abort=True)

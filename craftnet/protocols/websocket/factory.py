@@ -9,8 +9,8 @@ from functools import partial
 from typing import TypeVar
 
 from autobahn.twisted.websocket import WebSocketServerFactory
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.task import deferLater
 
 from craftnet.access.gate import Gate
@@ -19,10 +19,10 @@ from craftnet.clocks import IClock
 from craftnet.closecodes import CloseCode, retry_reason
 from craftnet.errors import Unavailable
 from craftnet.observe.metrics import Metrics
-from craftnet.protocols.websocket.configured import configured
 from craftnet.protocols.websocket.connection import FeedProtocol
 from craftnet.protocols.websocket.connections import Connections
 from craftnet.protocols.websocket.drain import SPREAD, schedule
+from craftnet.protocols.websocket.engine import configured
 from craftnet.subscriptions import Subscriptions
 from craftnet.targets import BasePaths
 
@@ -55,7 +55,7 @@ class FeedFactory(WebSocketServerFactory):
         deliveries: where each update that is written is counted.
     """
 
-    protocol = FeedProtocol  # type: ignore[assignment]  # Autobahn's protocols are no IProtocol by declaration.
+    protocol: type[FeedProtocol]  # type: ignore[assignment]  # Twisted's factories may make any protocol.
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class FeedFactory(WebSocketServerFactory):
         self.missed_pongs = missed_pongs
         self.open: Connections[FeedProtocol] = Connections(ping_interval)
         self._turned_away: dict[FeedProtocol, IDelayedCall] = {}
+        self._gone: dict[FeedProtocol, Deferred[None]] = {}
         self._leaving = False
         self._hurried = False
         self._pause: Deferred[None] | None = None
@@ -93,6 +94,12 @@ class FeedFactory(WebSocketServerFactory):
             maxMessagePayloadSize=gate.limits.message_size,
         )
         self.protocol = configured(FeedProtocol, self)
+
+    def buildProtocol(  # type: ignore[override]  # as above.
+        self, addr: IAddress | None
+    ) -> FeedProtocol:
+        """A connection. (Its class knows the factory.)"""
+        return self.protocol()
 
     def check_staying(self) -> None:
         """Raises:
@@ -125,7 +132,13 @@ class FeedFactory(WebSocketServerFactory):
         if protocol in self.open:
             self.open.discard(protocol)
             self.metrics.connection_closed("websocket")
-            protocol.gone.callback(None)
+            gone = self._gone.pop(protocol, None)
+            if gone is not None:
+                gone.callback(None)
+
+    def gone(self, protocol: FeedProtocol) -> Deferred[None]:
+        """Answers when a connection is not open any more."""
+        return self._gone.setdefault(protocol, Deferred()) if protocol in self.open else succeed(None)
 
     def turn(self) -> None:
         """Send the heartbeats that are due, and close what has expired; to be called every second."""
@@ -154,7 +167,7 @@ class FeedFactory(WebSocketServerFactory):
             await self._wait_until(began + closing.at)
             protocol.ended(CloseCode.GOING_AWAY, retry_reason(closing.retry_after))
         deadline = self.clock.callLater(SHUTDOWN_TIMEOUT, self._abort_all)
-        await DeferredList([protocol.gone for protocol in protocols]).addCallback(partial(_cancelled, deadline))
+        await DeferredList([self.gone(protocol) for protocol in protocols]).addCallback(partial(_cancelled, deadline))
         for protocol in tuple(self._turned_away):
             protocol.dropConnection(abort=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,7 +13,7 @@ from craftnet.access.principal import Principal
 from craftnet.protocols.websocket.handshake import Handshake
 from craftnet.protocols.websocket.subprotocols import choose
 from craftnet.subscriptions import Subscription
-from craftnet.targets import Target, find_feed
+from craftnet.targets import Query, Target, find_feed
 
 if TYPE_CHECKING:  # the factory makes the protocols, which make these, so it is the one that imports.
     from craftnet.protocols.websocket.factory import FeedFactory
@@ -39,19 +40,31 @@ class Opening:
         peer: the address that the connection comes from.
 
     Attributes:
+        request: what was sent.
         place: what the connection takes up, as soon as it does, whatever the end.
-
-    Raises:
-        NotFound: no feed has this path.
     """
 
+    _target: Callable[[Query], Target]
+
     def __init__(self, request: Handshake, peer: str, factory: FeedFactory) -> None:
-        self._target = find_feed(request.path, factory.bases)
-        self._request = request
+        self.request = request
         self._peer = peer
         self._factory = factory
         self._offered: tuple[str, ...] = ()
         self.place: Place | None = None
+
+    @property
+    def from_page(self) -> bool:
+        """Whether it comes from a browser's page that may connect here."""
+        return self._factory.gate.is_page(self._peer, self.request.headers)
+
+    def find_feed(self) -> None:
+        """Find the route; to be called first.
+
+        Raises:
+            NotFound: no feed has this path.
+        """
+        self._target = find_feed(self.request.path, self._factory.bases)
 
     def limit(self) -> None:
         """The page's site, and then the limits of the address.
@@ -62,18 +75,18 @@ class Opening:
             TooManyRequests: see `craftnet.access.gate.Gate.enter`.
         """
         self._factory.check_staying()
-        self.place = self._factory.gate.enter(self._peer, self._request.headers, self._factory.clock.seconds())
+        self.place = self._factory.gate.enter(self._peer, self.request.headers, self._factory.clock.seconds())
 
     def token(self) -> str | None:
         """That of the Authorization header, or of Sec-WebSocket-Protocol."""
-        token, self._offered = token_from_handshake(self._request.headers.get("authorization"), self._request.protocols)
+        token, self._offered = token_from_handshake(self.request.headers.get("authorization"), self.request.protocols)
         return token
 
     def read(self) -> Wish:
         """The ids, the query and the subprotocols."""
-        token_offered = len(self._offered) < len(self._request.protocols)
-        subprotocol = choose(self._offered, token_offered=token_offered, page="origin" in self._request.headers)
-        return Wish(self._target(self._request.params), subprotocol)
+        token_offered = len(self._offered) < len(self.request.protocols)
+        subprotocol = choose(self._offered, token_offered=token_offered, page="origin" in self.request.headers)
+        return Wish(self._target(self.request.params), subprotocol)
 
     async def decide(self, principal: Principal, asked: Wish) -> Opened:
         """A subscription, and a place that is the player's.

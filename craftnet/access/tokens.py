@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Generator
+from typing import Any, NamedTuple
 
 import jwt
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from twisted.internet.defer import Deferred, inlineCallbacks
 from zope.interface import implementer
 
@@ -27,7 +29,7 @@ MAX_TOKEN = 8192
 LEEWAY = 10.0
 """Seconds by which the issuer's clock may be ahead of ours."""
 
-_signatures = jwt.PyJWS(algorithms=ALGORITHMS)
+_VERIFIERS = {name: jwt.get_algorithm_by_name(name) for name in ALGORITHMS}
 
 
 class _Claims(Struct, frozen=True):
@@ -41,8 +43,16 @@ class _Claims(Struct, frozen=True):
     iss: str | None = None
 
 
+class _Header(Struct, frozen=True):
+    alg: Any = None
+    kid: str | UnsetType = UNSET
+    crit: Any = UNSET
+    b64: Any = UNSET
+
+
 _NO_SCOPES = frozenset[str]()  # of most tokens: they share it.
 
+_header_decoder = msgspec.json.Decoder(_Header)
 _claims_decoder = msgspec.json.Decoder(_Claims)
 
 
@@ -70,11 +80,11 @@ class JwtAuthority:
         self, token: str
     ) -> Generator[Deferred[VerificationKey | None], VerificationKey | None, Principal]:
         """See `IAuthority`."""
-        key_id, algorithm = _header(token)
-        key = yield self._keys.find(key_id, algorithm)
+        parts = _take_apart(token)
+        key = yield self._keys.find(parts.key_id, parts.algorithm)
         if key is None:
             raise _invalid("The token is not signed with a key that is known.")
-        claims = _verified(token, key)
+        claims = _verified(parts, key)
         now = moment(self._clock)
         _check_times(claims, now.wall)
         self._check_parties(claims)
@@ -105,29 +115,62 @@ def _invalid(message: str) -> Unauthorized:
     return Unauthorized(message, problem="invalid_token")
 
 
-def _header(token: str) -> tuple[str | None, str]:
-    """The token's `kid` and `alg`. Nothing of it is believed yet: it selects a key."""
+class _Token(NamedTuple):
+    """A compact JWS (RFC 7515 section 7.1), taken apart. Nothing of it is believed before its signature was verified.
+
+    Attributes:
+        key_id, algorithm: the `kid` and `alg` of its header, by which a key is selected.
+        signed: what the signature is of.
+    """
+
+    key_id: str | None
+    algorithm: str
+    signed: bytes
+    payload: bytes
+    signature: bytes
+
+
+def _take_apart(token: str) -> _Token:
     if not isinstance(token, str) or not token.isascii():
         raise _invalid("The token is not a JWT.")
     if len(token) > MAX_TOKEN:
         raise _invalid(f"The token is longer than {MAX_TOKEN} characters.")
+    signed, _, signature = token.encode("ascii").rpartition(b".")
     try:
-        header = _signatures.get_unverified_header(token)
-    except jwt.PyJWTError:
+        header, payload = signed.split(b".")
+        found = _header_decoder.decode(_decoded(header))
+        parts = _Token(
+            None if found.kid is UNSET else found.kid, found.alg, signed, _decoded(payload), _decoded(signature)
+        )
+    except (*MALFORMED, ValueError):
         raise _invalid("The token is not a JWT.") from None
-    algorithm = header.get("alg")
-    if algorithm not in ALGORITHMS:
+    if found.crit is not UNSET or found.b64 is False:  # extensions (RFC 7515 section 4.1.11, RFC 7797): there are none.
+        raise _invalid("The token is not a JWT.")
+    if found.alg not in ALGORITHMS:
         raise _invalid("The token's algorithm is not accepted.")
-    return header.get("kid"), algorithm
+    return parts
 
 
-def _verified(token: str, key: VerificationKey) -> _Claims:
+def _decoded(segment: bytes) -> bytes:
+    """Base64url in its one canonical form (RFC 7515 section 2), or padded, as some issuers write it.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    octets = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+    canonical = urlsafe_b64encode(octets)
+    if segment not in (canonical, canonical.rstrip(b"=")):  # the decoder skips what is not of the alphabet.
+        raise ValueError("not base64url")
+    return octets
+
+
+def _verified(token: _Token, key: VerificationKey) -> _Claims:
     """The claims, once the signature holds. The algorithm is the key's, whatever the token says."""
+    if token.algorithm != key.algorithm or not _VERIFIERS[key.algorithm].verify(
+        token.signed, key.material, token.signature
+    ):
+        raise _invalid("The token's signature does not hold.")
     try:
-        payload = _signatures.decode(token, key.material, algorithms=[key.algorithm])
-    except jwt.PyJWTError:
-        raise _invalid("The token's signature does not hold.") from None
-    try:
-        return _claims_decoder.decode(payload)
+        return _claims_decoder.decode(token.payload)
     except MALFORMED as error:
         raise _invalid(f"The token's claims are wrong: {error}.") from None

@@ -9,6 +9,7 @@ from base64 import urlsafe_b64encode
 from typing import Any
 from uuid import UUID
 
+import jwt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
@@ -335,3 +336,40 @@ class GarbageTests(AuthorityTestCase):
         other = data.draw(st.characters(max_codepoint=0x17F).filter(lambda character: character != good[at]))
         self.authority = JwtAuthority(SetOfKeys(KEYS), self.clock)
         self.refused(good[:at] + other + good[at + 1 :], "")
+
+    @settings(deadline=None, derandomize=True, max_examples=200)
+    @given(
+        header=st.fixed_dictionaries(
+            {},
+            optional={
+                "alg": st.sampled_from(["HS256", "RS256", "none", None, 1, ["HS256"]]) | st.just("HS256"),
+                "kid": st.sampled_from(["", "k", None, 1]),
+                "crit": st.sampled_from([[], ["b64"], ["x"], None]),
+                "b64": st.sampled_from([True, False, None, 0]),
+                "typ": st.just("JWT"),
+            },
+        ),
+        change=st.sampled_from(["", "padded", "=", ".", "+", "\n", " "]),
+        at=st.integers(0, 200),
+    )
+    def test_as_pyjwt_takes_tokens_apart(self, header: dict[str, Any], change: str, at: int) -> None:
+        """A token holds when, and only when, PyJWT says so; only extensions are never believed."""
+        begun = unsigned(header, claims()).rstrip(".")
+        if change == "padded":
+            begun = ".".join(part + "=" * (-len(part) % 4) for part in begun.split("."))
+        token = (
+            f"{begun}.{urlsafe_b64encode(hmac.digest(SECRET, begun.encode(), hashlib.sha256)).rstrip(b'=').decode()}"
+        )
+        if change != "padded":
+            token = token[:at] + change + token[at:]
+        try:
+            jwt.PyJWS(algorithms=["HS256"]).decode(token, SECRET, ["HS256"])
+            expected = "crit" not in header
+        except jwt.PyJWTError:
+            expected = False
+        self.clock = SteppedClock()
+        self.clock.advance(NOW)
+        self.authority = JwtAuthority(OneKey(VerificationKey("HS256", SECRET)), self.clock)
+        held: list[Any] = []
+        self.authority.authenticate(token).addCallbacks(held.append, lambda failure: failure.trap(Unauthorized))
+        self.assertEqual(bool(held), expected, token)

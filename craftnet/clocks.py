@@ -55,28 +55,31 @@ class Moment(Struct, frozen=True, gc=False):
         """When a date is reached on the steady clock, as far as it is known now."""
         return date - self.ahead
 
-    def occurred(self, date: float, tolerance: float) -> float | None:
-        """When something became true that another machine dates, and that is heard of now, on the steady clock.
-
-        The other machine's clock agrees with ours as it is now or, where ours alone was set, or the other one too, with
-        what ours showed before. The one of the two is believed that makes the news the fresher.
-
-        Arguments:
-            date: Unix seconds, by the other machine's clock.
-            tolerance: seconds by which that clock may be ahead.
-
-        Returns:
-            None when it is further ahead than that of both.
-        """
-        latest, when = self.steady + tolerance, date - (self.wall - self.steady)
-        if when > latest:
-            return date if date <= latest else None
-        return date if date <= latest and abs(self.steady - date) < abs(self.steady - when) else when
-
 
 def moment(clock: IClock) -> Moment:
     """What both clocks show now."""
     return Moment(clock.seconds(), clock.wall())
+
+
+def occurred(date: float, heard: float, ahead: float, tolerance: float) -> float | None:
+    """When something became true that another machine dates, on the steady clock.
+
+    The other machine's clock agrees with ours as it was then or, where ours alone was set, or the other one too, with
+    what ours showed before. The one of the two is believed that makes the news the fresher.
+
+    Arguments:
+        date: Unix seconds, by the other machine's clock.
+        heard: when it was heard of, on the steady clock, seconds.
+        ahead: seconds by which the system's clock was ahead of the steady one then, as in `Moment`.
+        tolerance: seconds by which the other machine's clock may be ahead.
+
+    Returns:
+        None when it is further ahead than that of both.
+    """
+    latest, when = heard + tolerance, date - ahead
+    if when > latest:
+        return date if date <= latest else None
+    return date if date <= latest and abs(heard - date) < abs(heard - when) else when
 
 
 def _elapsed() -> Callable[[], float]:

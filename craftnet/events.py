@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from craftnet.clocks import Moment
+from craftnet.clocks import Moment, occurred
 from craftnet.messages import (
     MaterialChange,
     MaterialNotification,
@@ -190,8 +190,9 @@ class Event(Struct, frozen=True, gc=False):
     @property
     def occurred(self) -> float:
         """When it became true, on the steady clock; when it arrived, if its date is further ahead than `PATIENCE`."""
-        when = self.arrived.occurred(self.timestamp, PATIENCE)
-        return self.accepted if when is None else when
+        accepted = self.accepted
+        when = occurred(self.timestamp, accepted, self.ahead, PATIENCE)
+        return accepted if when is None else when
 
     @property
     def when(self) -> float:

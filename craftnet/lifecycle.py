@@ -48,11 +48,14 @@ def advance(state: SessionState | None, event: Event) -> SessionState:
     progress = state.progress
     if progress.status.terminal:
         raise EventRejected(f"the session is over: {progress.status.value}")
-    stamps = noted(state.stamps, stamp(event))
-    if isinstance(data, SessionProgress) and not data.status.terminal:
-        check_order(stamps, event)
-    accepted = event.accepted
-    progress = _next(progress, event, effective_time(event.occurred, accepted, progress.anchor))
+    stamps, accepted = noted(state.stamps, stamp(event)), event.accepted
+    when = effective_time(event.occurred, accepted, progress.anchor)
+    if isinstance(data, SessionProgress):  # most events are.
+        if not data.status.terminal:
+            check_order(stamps, event)
+        progress = _reported(progress, data, when)
+    else:
+        progress = _next(progress, event, when)
     return SessionState(
         state.session_id, state.player_id, state.version + 1, progress, state.recipe_id, accepted, stamps
     )
@@ -67,8 +70,6 @@ def _started(data: SessionStart, event: Event) -> SessionState:
 def _next(progress: Progress, event: Event, when: float) -> Progress:
     data = event.data
     match data:
-        case SessionProgress():
-            return _reported(progress, data, when)
         case SessionPause():
             if progress.status is Status.PAUSED:
                 raise EventRejected("the session is paused already")

@@ -30,15 +30,14 @@ def stamp(event: Event) -> Stamp:
 
 def noted(stamps: Stamps, stated: Stamp) -> Stamps:
     """The stamps when one more is known. Its source's is the last of them: the newer one, unless the clock was set."""
+    source, others = stated.source, stamps[:-1]
     known = stamps[-1] if stamps else None
-    if known is not None and known.source == stated.source:  # nearly always: one source tells of a thing.
-        others = stamps[:-1]
-    else:
-        known = next((each for each in stamps if each.source == stated.source), None)
+    if known is None or known.source != source:  # seldom: one source tells of a thing.
+        known = next((each for each in stamps if each.source == source), None)
         others = tuple(each for each in stamps if each is not known)[1 - MAX_SOURCES :]
     if known is not None and known.timestamp - CLOCK_SET < stated.timestamp < known.timestamp:
         stated = known
-    return (*others, stated)
+    return (*others, stated) if others else (stated,)
 
 
 def check_order(stamps: Stamps, event: Event) -> None:

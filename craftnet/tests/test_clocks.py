@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from craftnet.clocks import IClock, Moment, moment, steady
+from craftnet.clocks import IClock, Moment, moment, occurred, steady
 from craftnet.errors import TooManyRequests, Unavailable
 from craftnet.http.exchange import refused
 from craftnet.messages import instant
@@ -156,6 +156,9 @@ class OccurredTests(SynchronousTestCase):
 
     TOLERANCE = 5.0
 
+    def occurred(self, date: float, now: Moment) -> float | None:
+        return occurred(date, now.steady, now.ahead, self.TOLERANCE)
+
     @given(
         step=st.floats(-5 * HOUR, 5 * HOUR),
         age=st.floats(0.0, 1.0),
@@ -164,25 +167,25 @@ class OccurredTests(SynchronousTestCase):
     def test_what_is_fresh_is_anchored_when_it_was_true(self, step: float, age: float, theirs_was_set: bool) -> None:
         """Their clock agrees with ours as it is now, or as it was before it was set by `step`."""
         now = Moment(NOW, NOW + step)
-        when = now.occurred((NOW + step if theirs_was_set else NOW) - age, self.TOLERANCE)
+        when = self.occurred((NOW + step if theirs_was_set else NOW) - age, now)
         assert when is not None
         self.assertApproximates(when, NOW, 1.0 + 1e-6)
 
     @given(age=st.floats(-5.0, 5 * HOUR))
     def test_clocks_that_agree(self, age: float) -> None:
-        self.assertEqual(Moment.agreed(NOW).occurred(NOW - age, self.TOLERANCE), NOW - age)
+        self.assertEqual(self.occurred(NOW - age, Moment.agreed(NOW)), NOW - age)
 
     def test_what_was_kept_back_is_not_taken_for_news(self) -> None:
         """Ten minutes in a queue of the authority's, on clocks that were set by hours."""
         for step in (-5 * HOUR, 5 * HOUR):
             now = Moment(NOW, NOW + step)
             for at in (now.steady, now.wall):
-                self.assertEqual(now.occurred(at - 600, self.TOLERANCE), NOW - 600)
+                self.assertEqual(self.occurred(at - 600, now), NOW - 600)
 
     def test_the_future_is_not_believed(self) -> None:
-        self.assertIsNone(Moment.agreed(NOW).occurred(NOW + 5.1, self.TOLERANCE))
-        self.assertIsNone(Moment(NOW, NOW - HOUR).occurred(NOW + 5.1, self.TOLERANCE))
-        self.assertEqual(Moment(NOW, NOW - HOUR).occurred(NOW + 4.9, self.TOLERANCE), NOW + 4.9)
+        self.assertIsNone(self.occurred(NOW + 5.1, Moment.agreed(NOW)))
+        self.assertIsNone(self.occurred(NOW + 5.1, Moment(NOW, NOW - HOUR)))
+        self.assertEqual(self.occurred(NOW + 4.9, Moment(NOW, NOW - HOUR)), NOW + 4.9)
 
 
 class RefusalTests(SynchronousTestCase):

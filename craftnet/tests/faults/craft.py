@@ -14,8 +14,8 @@ from twisted.internet.task import deferLater
 from twisted.web.http_headers import Headers
 
 from craftnet.access.principal import PUBLISH
-from craftnet.tests.faults.players import TOKEN, Player
-from craftnet.tests.live import envelope, token
+from craftnet.tests.faults.players import Player, bearer
+from craftnet.tests.live import envelope
 from craftnet.tests.samples import IRON, RECIPE
 
 AGAIN = 0.05
@@ -49,9 +49,7 @@ class Authority:
 
     async def post(self, *events: dict[str, Any]) -> bool:
         """Tell any node, again and again, as an authority must that loses nothing; whether all were accepted."""
-        headers = Headers(
-            {"Authorization": [f"Bearer {token(None, PUBLISH, ttl=TOKEN)}"], "Content-Type": ["application/json"]}
-        )
+        headers = Headers({"Authorization": [f"Bearer {bearer(None, PUBLISH)}"], "Content-Type": ["application/json"]})
         body = msgspec.json.encode(events)
         while True:
             url = self._random.choice(self._urls())
@@ -137,7 +135,8 @@ class Craft:
 
     async def step(self) -> None:
         """Something happens."""
-        await self._random.choice([self.shortage, self.shortage, self.step_in_queue, self.turn])()
+        moves = [self.shortage, self.shortage, self.turn, *([self.step_in_queue] if self.place else [])]
+        await self._random.choice(moves)()
 
     async def shortage(self) -> None:
         """One more. Where Redis has lost the materials alone, nobody hears of them any more."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from craftnet.tests.faults.players import handshake
 from craftnet.tests.faults.relay import Stall
 from craftnet.tests.faults.world import FAKETIME, World, pause
 
@@ -75,6 +76,8 @@ async def _noticed(world: World, random: Random) -> Sequence[str]:
     status, body = await world.ask(last, "/health")
     if status != 503 or "changes" not in body:
         wrong.append(f"a node that hears of no changes calls itself healthy: {status} {body}")
+    if await handshake(world.ports()[last]) != 503:
+        wrong.append("a node that hears of no changes lets somebody in")
     if (await world.ask(last, "/health/live"))[0] != 200:
         wrong.append("a node that hears of no changes is to be restarted")
     if "are not heard" not in world.nodes[last].text:

@@ -5,10 +5,11 @@ They are written with Autobahn alone, so that no code of the service's own clien
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -17,22 +18,26 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 
+from craftnet.access.development import mint
 from craftnet.tests.faults.records import Closed, Opened, Record, Told
-from craftnet.tests.live import token
+from craftnet.tests.live import SECRET
 
 SUBPROTOCOL = "craftnet.json.v1"
 
 AGAIN = 0.1
 """Seconds until a player who was refused or lost comes back, at least."""
 
-TOKEN = 4 * 3600.0
-"""Seconds for which tokens hold: some nodes believe that it is an hour later."""
+TOKEN = 2 * 3600.0
+"""Seconds before and after now for which tokens hold: some nodes believe that it is another hour."""
 
 CONNECT = 3.0
 """Seconds for a node to take a connection, and to answer a handshake."""
 
-GONE = 1000
-"""The close code of a feed that is over."""
+
+def bearer(player: UUID | None, *scopes: str) -> str:
+    """A token that every node takes, whatever its clock shows."""
+    begun = cast(Any, reactor).seconds() - TOKEN
+    return mint(SECRET.encode(), player, scopes, 2 * TOKEN, begun)
 
 
 class _Connection(WebSocketClientProtocol):
@@ -56,8 +61,8 @@ class _Connection(WebSocketClientProtocol):
 
     def failHandshake(self, reason: str) -> None:
         """The node has not; Autobahn tells the status in words."""
-        words = reason.split("(")[-1].split(" ")
-        self.status = int(words[0]) if words[0].isdigit() else 0
+        found = re.search(r"\[(\d+)\]", reason)
+        self.status = int(found[1]) if found else 0
         super().failHandshake(reason)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
@@ -78,12 +83,10 @@ class Player:
 
     Attributes:
         record: what happened.
-        gone: whether a node has said that there is nothing to watch.
     """
 
     def __init__(self, path: str, player: UUID, ports: Callable[[], Sequence[int]], node: int, random: Random) -> None:
         self.record = Record()
-        self.gone = False
         self._path = path
         self._player = player
         self._ports = ports
@@ -140,32 +143,43 @@ class Player:
             resume = f"{epoch}:{version}"
         self._forgetful = False
         connection = self._connection = _Connection(self.record.take)
-        port = self._ports()[node]
         more = f"{'&' if '?' in self._path else '?'}resume={resume}" if resume else ""
-        factory: Any = WebSocketClientFactory(
-            f"ws://127.0.0.1:{port}{self._path}{more}",
-            protocols=[SUBPROTOCOL],
-            headers={"Authorization": f"Bearer {token(self._player, ttl=TOKEN)}"},
-        )
-        factory.noisy = False
-        factory.setProtocolOptions(openHandshakeTimeout=CONNECT, closeHandshakeTimeout=1)
-        factory.buildProtocol = lambda address: _built(connection, factory)
-        try:
-            await TCP4ClientEndpoint(cast(Any, reactor), "127.0.0.1", port, CONNECT).connect(factory)
-        except CancelledError:
-            raise
-        except Exception:  # whatever it is, the node does not take it.
+        if not await _connected(connection, self._ports()[node], self._path + more, self._player):
             self._connection = None
             return
         self.record.take(Opened(node, resume))
         connection.opened.addErrback(lambda _: None)
         await connection.lost
         self._connection = None
-        code = connection.code or 1006
-        self.record.take(Closed(code))
-        self.gone = code in (GONE, 404)
+        self.record.take(Closed(connection.code or 1006))
 
 
-def _built(connection: _Connection, factory: Any) -> _Connection:
+async def handshake(port: int) -> int:
+    """The status with which a node refuses somebody who comes to watch a queue; 101 when it does not."""
+    player = uuid4()
+    connection = _Connection(lambda told: None)
+    if not await _connected(connection, port, f"/ws/queue/{player}", player):
+        return 0
+    connection.opened.addBoth(lambda _: cast(Any, connection.transport).abortConnection())
+    await connection.lost
+    return connection.status or 101
+
+
+async def _connected(connection: _Connection, port: int, path: str, player: UUID) -> bool:
+    """Connect; whether there is anybody who takes it."""
+    factory: Any = WebSocketClientFactory(
+        f"ws://127.0.0.1:{port}{path}",
+        protocols=[SUBPROTOCOL],
+        headers={"Authorization": f"Bearer {bearer(player)}"},
+    )
+    factory.noisy = False
+    factory.setProtocolOptions(openHandshakeTimeout=CONNECT, closeHandshakeTimeout=1)
     connection.factory = factory
-    return connection
+    factory.buildProtocol = lambda address: connection
+    try:
+        await TCP4ClientEndpoint(cast(Any, reactor), "127.0.0.1", port, CONNECT).connect(factory)
+    except CancelledError:
+        raise
+    except Exception:  # whatever it is, the node does not take it.
+        return False
+    return True

@@ -93,6 +93,8 @@ class Round:
             self._world.keep_copy()
             await self._together([craft.step() for craft in self._crafts])
             await self._together([craft.shortage() for craft in self._crafts])
+            # Queues without places lose their versions, too.
+            await self._together([craft.leave_queue() for craft in self._crafts[::2]])
         strike = Deferred.fromCoroutine(self._strike())
         for _ in range(self._steps):
             await self._step()
@@ -131,6 +133,7 @@ class Round:
             await pause(1.5)  # until every node has noticed what is gone.
             for player in self._players:
                 player.hop()
+            await pause(0.5)
             await self._together([craft.tell_again() for craft in self._crafts])
         else:
             await self._together([craft.shortage() for craft in self._crafts if not craft.over])

@@ -56,6 +56,24 @@ class SharedBackendContract(_Suite):
             self.assertIsInstance(one, str)
             self.assertEqual(one, other)
 
+    async def test_caught_up(self) -> None:
+        """Whoever has waited has heard all that was kept before; nothing to wait for is no reason to wait."""
+        here, there = await self.make_nodes()
+        stock, places = MaterialRecorder(), QueueRecorder()
+        await here.materials.watch(SESSION, stock)
+        await here.queues.watch(PLAYER, places)
+        await there.materials.apply([event(start()), event(quantity(3), NOW + 1)])
+        await there.queues.apply([event(queued(2))])
+        shared: tuple[Any, ...] = (here.sessions, here.materials, here.queues)
+        waiting = [source.caught_up(key) for source, key in zip(shared, (SESSION, SESSION, PLAYER), strict=True)]
+        await self.told(here)
+        for each in waiting:
+            await each
+        self.assertEqual((len(stock.heard), len(places.heard)), (2, 1))
+        for source, key in zip(shared, (OTHER_SESSION, OTHER_SESSION, OTHER_PLAYER), strict=True):
+            await source.caught_up(key)
+            self.assertEqual(source.stalled, "")
+
     async def test_recall_of_what_another_node_took(self) -> None:
         """Each change as a listener heard it, though nobody listens here."""
         here, there = await self.make_nodes()

@@ -205,12 +205,10 @@ class Follower(Service):
                     await self._turn(BLOCK)
                     await self._mend()
                     self.lag.read()
-            except Unanswered:
+            except Unavailable as error:
                 self._client = None
-                self.lag.unanswered()
-                await deferLater(self._reactor, RETRY)
-            except Unavailable:
-                self._client = None
+                if isinstance(error, Unanswered):
+                    self.lag.unanswered()
                 await deferLater(self._reactor, RETRY)
 
     async def _catch_up(self) -> None:
@@ -226,8 +224,7 @@ class Follower(Service):
         if anew:
             self._log.warn("Redis has another data set than before: {name}", name=data_set)
         self._begun_again = False
-        if not same:
-            # Changes are told before all is compared, and belong to neither.
+        if not same:  # changes are told before all is compared, and belong to neither.
             self._common = False
             self.epoch = None if self.epoch is None else uuid4().hex
         _, ends = await self._ends(self._marks.partitions)
@@ -259,11 +256,11 @@ class Follower(Service):
 
     async def _ends(self, wanted: Collection[int]) -> tuple[str, dict[int, Mark]]:
         """The data set's name, and where its streams end."""
-        partitions = tuple(wanted)
-        names = [self._keys.changes(partition) for partition in partitions]
-        data_set, *answers = await self._asking.run(scripts.ENDS, [self._keys.epoch, self._keys.numbers, *names], ())
-        ends = [Mark(entry, int(number)) for entry, number in answers]
-        return data_set.decode(), dict(zip(partitions, ends, strict=True))
+        names = {partition: self._keys.changes(partition) for partition in wanted}
+        keys = [self._keys.epoch, self._keys.numbers, *names.values()]
+        data_set, *answers = await self._asking.run(scripts.ENDS, keys, ())
+        ends = (Mark(entry, int(number)) for entry, number in answers)
+        return data_set.decode(), dict(zip(names, ends, strict=True))
 
     async def _read_to(self, ends: Mapping[int, Mark], *, anything: bool = False) -> None:
         """Read on until there, as far as there is anything; `anything` as for `_turn`."""
@@ -278,10 +275,12 @@ class Follower(Service):
             partitions, self._marks.gaps = self._marks.gaps, set()
             self._marks.mending = partitions
             self._log.warn("changes of {count} partitions were trimmed before they were read", count=len(partitions))
-            for topics, ledger in self._watched:
-                keys = [key for key in topics.watched() if partition_of(key) in partitions]
-                await self._compare(topics, ledger, keys, False)
-            self._marks.mending = set()
+            try:
+                for topics, ledger in self._watched:
+                    keys = [key for key in topics.watched() if partition_of(key) in partitions]
+                    await self._compare(topics, ledger, keys, False)
+            finally:
+                self._marks.mending = set()
 
     async def _compare(self, topics: AnyTopics, ledger: AnyLedger, wanted: Iterable[UUID], anew: bool) -> None:
         """Tell what changed while nobody could hear it."""

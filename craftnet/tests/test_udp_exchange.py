@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 from msgspec.structs import replace
@@ -26,7 +27,9 @@ class ExchangeTests(SynchronousTestCase):
 
     def _session(self, seed: int, loss: float, packet_size: int) -> None:
         lab = Lab()
-        network = BadNetwork(lab, lab.initiator(lab.ticket(packet_size=packet_size)), seed=seed, loss=loss)
+        client, counted = lab.initiator(lab.ticket(packet_size=packet_size)), Counter[str]()
+        client._count = lambda outcome: counted.update([outcome])
+        network = BadNetwork(lab, client, seed=seed, loss=loss)
         random = Random(seed)
         network.start()
         network.run(12.0)
@@ -54,6 +57,20 @@ class ExchangeTests(SynchronousTestCase):
         self.assertEqual(held, materials, f"seed {seed}")
         self.assertIsInstance(network.events[-1], Closed)
         self.assertEqual(network.gone, network.peers)
+        self.assertEqual((counted["contradictory"], counted["no_baseline"]), (0, 0), f"seed {seed}: {counted}")
+
+    def test_versions_that_begin_again(self) -> None:
+        """As where the session behind a connection was lost, and told anew: the same version says something else."""
+        for loss in (0.0, 0.2):
+            lab = Lab()
+            network = BadNetwork(lab, lab.initiator(lab.ticket(packet_size=120)), seed=3, loss=loss)
+            network.start()
+            network.run(12.0)
+            for iron in (10, 99):
+                network.perform(lab.endpoint.tell(network.peers[-1], running(), network.now))
+                network.perform(lab.endpoint.tell(network.peers[-1], table(1, iron=iron), network.now))
+                network.run(20.0)
+                self.assertEqual(self._told(network)[1], table(1, iron=iron))
 
     def test_good_line(self) -> None:
         self._session(seed=0, loss=0.0, packet_size=1200)

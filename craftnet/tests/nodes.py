@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet import reactor
@@ -50,6 +53,48 @@ class _Process(ProcessProtocol):
         if self.listening is not None:
             self.listening.errback(RuntimeError(f"the node did not start:\n{self.text}"))
         self.ended.callback(cast(Any, reason.value).exitCode)
+
+
+FAKETIME = next((str(path) for path in Path("/usr/lib").glob("**/faketime/libfaketime.so.1")), None)
+"""The library that gives a process a clock of its own; None where it is not installed (Debian: faketime)."""
+
+
+class SystemClock:
+    """The wall clock of processes that are started with its `environment`: it can be set while they run.
+
+    Their steady clock goes on as the machine's does.
+    """
+
+    def __init__(self) -> None:
+        self._file = Path(tempfile.mkdtemp(prefix="craftnet-clock-")) / "ahead"
+        self.set(0.0)
+
+    def set(self, ahead: float) -> None:
+        """Set it so many seconds ahead of the machine's, or behind."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{ahead:+f}\n")
+        new.replace(self._file)
+        self.ahead = ahead
+
+    @property
+    def now(self) -> float:
+        """What it shows, Unix seconds."""
+        return time.time() + self.ahead
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a process that is to have this clock."""
+        assert FAKETIME is not None
+        return {
+            "LD_PRELOAD": FAKETIME,
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def remove(self) -> None:
+        """Its file. What runs with it has the machine's clock from then on."""
+        shutil.rmtree(self._file.parent, ignore_errors=True)
 
 
 class Node:

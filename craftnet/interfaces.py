@@ -17,10 +17,10 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
 
     from twisted.application.service import IService
     from twisted.internet.defer import Deferred
-    from twisted.internet.interfaces import IReactorTime
 
     from craftnet.access.principal import Principal
     from craftnet.access.revoked import Revocation
+    from craftnet.clocks import IClock
     from craftnet.closecodes import CloseCode
     from craftnet.events import Event, Outcome
     from craftnet.messages import Check
@@ -268,11 +268,11 @@ class IBackendFactory(Interface):
     arguments: Mapping[str, str] = Attribute("Its arguments: a mapping of each name to one line of help.")
     shared: bool = Attribute("Whether several processes that name it with the same arguments see the same state.")
 
-    def build(reactor: IReactorTime, arguments: Mapping[str, str]) -> IBackend:
+    def build(reactor: IClock, arguments: Mapping[str, str]) -> IBackend:
         """Make the backend. No I/O before its service starts.
 
         Arguments:
-            reactor: `IReactorTime`, and `IReactorTCP` for a backend that connects.
+            reactor: a `craftnet.clocks.IClock`, and `IReactorTCP` for a backend that connects.
             arguments: a mapping of str to str; the names are among `arguments`.
 
         Returns:

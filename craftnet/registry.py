@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.plugin import IPlugin, getPlugins
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
 
+from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError
 from craftnet.interfaces import (
     IBackend,
@@ -66,7 +66,7 @@ def factory_of(plugin: IBackendPlugin) -> IBackendFactory:
 class Registry:
     """Makes back ends; the same text gives the same back end, so that options can share one."""
 
-    def __init__(self, reactor: IReactorTime) -> None:
+    def __init__(self, reactor: IClock) -> None:
         self._reactor = reactor
         self._backends: dict[str, IBackend] = {}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -56,17 +55,20 @@ class _Process(ProcessProtocol):
 
 
 FAKETIME = next((str(path) for path in Path("/usr/lib").glob("**/faketime/libfaketime.so.1")), None)
-"""The library that gives a process a clock of its own; None where it is not installed (Debian: faketime)."""
+"""The library that gives a process a clock of its own; None where it is not installed (Debian: libfaketime)."""
 
 
 class SystemClock:
     """The wall clock of processes that are started with its `environment`: it can be set while they run.
 
     Their steady clock goes on as the machine's does.
+
+    Arguments:
+        file: where what it shows is kept.
     """
 
-    def __init__(self) -> None:
-        self._file = Path(tempfile.mkdtemp(prefix="craftnet-clock-")) / "ahead"
+    def __init__(self, file: Path) -> None:
+        self._file = file.absolute()
         self.set(0.0)
 
     def set(self, ahead: float) -> None:
@@ -83,18 +85,15 @@ class SystemClock:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a process that is to have this clock."""
-        assert FAKETIME is not None
+        """For a process that is to have this clock; empty where that cannot be."""
+        if FAKETIME is None:
+            return {}
         return {
             "LD_PRELOAD": FAKETIME,
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
-
-    def remove(self) -> None:
-        """Its file. What runs with it has the machine's clock from then on."""
-        shutil.rmtree(self._file.parent, ignore_errors=True)
 
 
 class Node:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -86,9 +87,8 @@ class ClockTestCase(TestCase):
     async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it; unittest would not.
         """Start it."""
         if FAKETIME is None:
-            raise SkipTest("libfaketime is not installed (Debian: faketime)")
-        self.clock = SystemClock()
-        self.addCleanup(self.clock.remove)
+            raise SkipTest("libfaketime is not installed (Debian: libfaketime)")
+        self.clock = SystemClock(Path(self.mktemp()))
         self.node = self.made(self.clock.environment)
         await self.node.start()
 

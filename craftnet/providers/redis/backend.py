@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError
 from craftnet.events import Outcome
 from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IHealthChecks, ITaker
@@ -121,7 +121,7 @@ class _Factory:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
 
-    def build(self, reactor: IReactorTime, arguments: Mapping[str, str]) -> RedisBackend:
+    def build(self, reactor: IClock, arguments: Mapping[str, str]) -> RedisBackend:
         """As in `IBackendFactory`."""
         settings = parse(arguments, tls=self.tls)
         password = self._environ.get(PASSWORD_VARIABLE) or None

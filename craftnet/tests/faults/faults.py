@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from craftnet.tests.faults.players import handshake
 from craftnet.tests.faults.relay import Stall
-from craftnet.tests.faults.world import FAKETIME, World, pause
+from craftnet.tests.faults.world import World, pause
+from craftnet.tests.nodes import FAKETIME
 
 NOTICED = 15.0
 """Seconds within which a node must notice that it does not hear of changes."""
@@ -197,4 +198,4 @@ FAULTS: Sequence[Fault] = (
 
 def possible(fault: Fault, world: World) -> bool:
     """Whether it can strike there: relays and sentinels exclude each other, and clocks need libfaketime."""
-    return fault.sentinel is not bool(world.relays) and (FAKETIME.exists() or not fault.clocks)
+    return fault.sentinel is not bool(world.relays) and (FAKETIME is not None or not fault.clocks)

@@ -17,13 +17,8 @@ from twisted.internet.task import deferLater
 from twisted.web.http_headers import Headers
 
 from craftnet.tests.faults.relay import Relay
-from craftnet.tests.nodes import Node
+from craftnet.tests.nodes import Node, SystemClock
 from craftnet.tests.redis_server import RedisServer, Sentinel
-
-FAKETIME = next(
-    (path for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), Path("/usr/lib/faketime/libfaketime.so.1")
-)
-"""The library that sets a process's clock; Debian's package is called libfaketime."""
 
 OPTIONS = (
     *("--http", "tcp:0:interface=127.0.0.1", "--udp", "off", "--drain-time", "0", "--health-interval", "1"),
@@ -55,7 +50,7 @@ class World:
             )
             self._sentinel = Sentinel(self.redis.port)
         self.relays = [] if sentinel else [Relay(self.redis.port) for _ in range(nodes)]
-        self.clocks = [scratch / f"clock-{number}" for number in range(nodes)]
+        self.clocks = [SystemClock(scratch / f"clock-{number}") for number in range(nodes)]
         self.nodes: list[Node] = []
         self._copy = scratch / "older.aof"
 
@@ -66,11 +61,9 @@ class World:
             if server is not None:
                 server.start()
         for number, clock in enumerate(self.clocks):
-            clock.write_text("+0\n")
             where = f"port={self.relays[number].start()}" if self.relays else f"sentinel=127.0.0.1:{self._port}"
             backend = f"redis:{where}:timeout=1:retention=120"
-            more = {} if not FAKETIME.exists() else faked(clock)
-            self.nodes.append(Node([*OPTIONS, "--backend", backend], more))
+            self.nodes.append(Node([*OPTIONS, "--backend", backend], clock.environment))
         await gatherResults([Deferred.fromCoroutine(node.start()) for node in self.nodes], consumeErrors=True)
 
     async def stop(self) -> None:
@@ -98,7 +91,7 @@ class World:
 
     def set_clock(self, node: int, seconds: float) -> None:
         """Let a node's system clock be so far ahead of ours, or behind it."""
-        self.clocks[node].write_text(f"{seconds:+.1f}\n")
+        self.clocks[node].set(seconds)
 
     def keep_copy(self) -> None:
         """Of what Redis has on its disk now."""
@@ -142,16 +135,6 @@ class World:
         status = Path(f"/proc/{pid}/status").read_text()
         found = re.search(r"^VmRSS:\s+(\d+)", status, re.MULTILINE)
         return int(found[1]) if found else 0, len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def faked(clock: Path) -> dict[str, str]:
-    """The environment of a process whose system clock that file sets. The steady clock is left alone."""
-    return {
-        "LD_PRELOAD": str(FAKETIME),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
 
 
 async def pause(seconds: float) -> None:

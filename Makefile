@@ -27,6 +27,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy craftnet
 
+# Every benchmark, one after the other: about ten minutes, and docs/figures.md.
+bench: $(VENV)/installed-test
+	$(BIN)/python bench/run.py $(BENCH)
+
 clean:
 	rm -rf $(VENV) build *.egg-info _trial_temp* clients/node-interop/node_modules
 

@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode
 from craftnet.events import Event, SessionStart
 from craftnet.hub import Hub
@@ -58,6 +59,7 @@ def play(players: int, minutes: float) -> Scales:
     """Everything that is told in that time."""
     clock = Clock()
     clock.advance(BEGIN)
+    steady(clock, clock.seconds, clock.seconds)
     scales, sources = Scales(), Sources.of(MemoryBackend(clock, MemorySettings()))
     hub = Hub(sources, clock, Metrics())
     simulation = Simulation(Settings(players=players), Random(0), BEGIN)

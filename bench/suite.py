@@ -1,0 +1,186 @@
+"""What `bench/run.py` and `bench/compare.py` share: which benchmarks there are, how one is run, what it printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+TIME_LIMIT = 180.0
+"""Seconds for one benchmark; one that takes longer is ended, and reported as failed."""
+
+NO_BENCHMARKS = {"compare", "dictionary", "lab", "redis_floor", "run", "suite"}
+"""Programs of this folder that measure nothing by themselves."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A program, its arguments for figures, and those for a quick look.
+
+    Attributes:
+        name: without `.py`.
+    """
+
+    name: str
+    full: str = ""
+    short: str = ""
+
+    def command(self, python: str, folder: Path, *, short: bool) -> list[str]:
+        """What is run."""
+        return [python, str(folder / f"{self.name}.py"), *(self.short if short else self.full).split()]
+
+    def shown(self, *, short: bool) -> str:
+        """What a reader would type."""
+        return f"python bench/{self.name}.py {self.short if short else self.full}".strip()
+
+
+SUITE = (
+    Benchmark("event_to_frame", "--rounds 100", "--sessions 200 --rounds 10"),
+    Benchmark("update_costs"),
+    Benchmark("deliveries", "--watchers 2000 --rounds 10", "--watchers 500 --rounds 3"),
+    Benchmark("latency", "--watchers 10000 --seconds 6", "--watchers 500 --seconds 2"),
+    Benchmark("connects", "--connections 1000 --rounds 5 --redis", "--connections 100 --rounds 3 --redis"),
+    Benchmark("memory", "--connections 10000", "--connections 500"),
+    Benchmark("memory", "--connections 2000 --tls", "--connections 200 --tls"),
+    Benchmark("memory", "--udp", "--udp --connections 200"),
+    Benchmark("message_sizes", "--players 200 --minutes 5", "--players 100 --minutes 1"),
+    Benchmark("ingest", "", "--bodies 10"),
+    Benchmark("redis_path", "", "--watchers 50 --events 1000 --rounds 30 --rate 200"),
+    Benchmark("returns", "", "--watchers 100"),
+    Benchmark("revocations", "", "--number 100"),
+    Benchmark("udp_path"),
+    Benchmark("udp_costs"),
+    Benchmark("udp_codec"),
+    Benchmark("udp_craft"),
+    Benchmark("udp_sessions"),
+    Benchmark("udp_packing"),
+    Benchmark("centrifugo", "--watchers 5000 --seconds 10", "--watchers 200 --seconds 3"),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a benchmark's output.
+
+    Attributes:
+        label: what begins its line, with a number where a label comes again.
+        column: which number of its line it is, from 0.
+        value, unit: as printed.
+    """
+
+    label: str
+    column: int
+    value: float
+    unit: str
+
+    @property
+    def name(self) -> str:
+        """What tells it from others of its benchmark."""
+        return self.label if not self.column else f"{self.label} [{self.column + 1}]"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a benchmark.
+
+    Attributes:
+        code: the exit code; None when it took too long.
+    """
+
+    seconds: float
+    code: int | None
+    output: str
+    errors: str
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Its numbers."""
+        return figures(self.output)
+
+    @property
+    def problem(self) -> str:
+        """Why it failed; empty when it did not."""
+        if self.code == 0:
+            return ""
+        last = self.errors.strip().rpartition("\n")[2]
+        return f"took longer than {TIME_LIMIT:g} s" if self.code is None else f"exit code {self.code}: {last}"
+
+
+def benchmarks(folder: Path = FOLDER, only: Sequence[str] = ()) -> list[Benchmark]:
+    """Those of a folder: what `SUITE` lists, and then what it does not know, with its defaults.
+
+    Raises:
+        SystemExit: `only` names one that there is not.
+    """
+    there = {path.stem for path in folder.glob("*.py")} - NO_BENCHMARKS
+    listed = {benchmark.name for benchmark in SUITE}
+    found = [benchmark for benchmark in SUITE if benchmark.name in there]
+    found += [Benchmark(name) for name in sorted(there - listed)]
+    unknown = set(only) - {benchmark.name for benchmark in found}
+    if unknown:
+        raise SystemExit(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(sorted(there))}")
+    return [benchmark for benchmark in found if not only or benchmark.name in only]
+
+
+def run(benchmark: Benchmark, python: str, folder: Path = FOLDER, *, short: bool) -> Run:
+    """Run it to its end, or to the time limit; nothing that it started outlives it."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        benchmark.command(python, folder, short=short),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    code: int | None
+    try:
+        output, errors = process.communicate(timeout=TIME_LIMIT)
+        code = process.returncode
+    except subprocess.TimeoutExpired:
+        code = None
+    finally:
+        _end(process.pid)
+    if code is None:
+        output, errors = process.communicate()
+    return Run(time.perf_counter() - began, code, output, errors)
+
+
+def _end(group: int) -> None:
+    """End what is left of a benchmark's processes: they are a group of their own."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+_PERCENTILE = re.compile(r"(?<=\s\s)(p[\d.]+)\s+(?=\d)")
+_NUMBER = re.compile(r"(?P<name>p[\d.]+ )?(?P<value>\d[\d,]*(?:\.\d+)?)(?P<unit>%| ?[^\d\s,:][^,:]*|)(?:[,:].*)?")
+
+
+def figures(output: str) -> list[Figure]:
+    """The numbers in what a benchmark printed: lines of a label, and numbers with their units, in columns."""
+    found: list[Figure] = []
+    seen: Counter[str] = Counter()
+    for line in output.splitlines():
+        text = _PERCENTILE.sub(r"\1 ", line.strip())
+        label, *cells = re.split(r"\s{2,}|(?<=\D:)\s+(?=p?\d)", text)
+        numbers = [match for match in map(_NUMBER.fullmatch, cells) if match is not None]
+        if not numbers or not re.search(r"[^\W\d_]", label):
+            continue
+        label = re.sub(r"^\d[\d,.]* (?=\w)", "", label).removesuffix(":")  # how many there were differs each time.
+        seen[label] += 1
+        name = label if seen[label] == 1 else f"{label} #{seen[label]}"
+        for column, match in enumerate(numbers):
+            value, unit = float(match["value"].replace(",", "")), match["unit"].strip().removesuffix(" (floor)")
+            percentile = f", {match['name'].strip()}" if match["name"] else ""
+            found.append(Figure(name + percentile, 0 if percentile else column, value, unit))
+    return found

@@ -173,8 +173,7 @@ class Pulse:
                 self.jitter += (drift - self.jitter) / 16
         first = not self._newest
         self._newest, self._newest_us, self._arrived = sequence, heartbeat.sent_us, now
-        sent = dict(_BEAT.iter_unpack(self._sent))
-        beaten = sent.get(heartbeat.echoed_us)  # an echo of what was never sent says nothing.
+        beaten = self._echoed(heartbeat.echoed_us)
         if beaten is not None:
             there = heartbeat.received_us / 1_000_000 - (clock - (now - beaten))
             back = heartbeat.sent_us / 1_000_000 - clock
@@ -186,6 +185,14 @@ class Pulse:
         newest_us, beaten = _BEAT.unpack_from(self._sent, len(self._sent) - _BEAT.size) if self._sent else (0, now)
         if heartbeat.echoed_us != newest_us and now >= beaten + self.round_trip.timeout:
             self._beat_at = min(self._beat_at, max(now, beaten + PROBING))
+
+    def _echoed(self, sent_us: int) -> float | None:
+        """When we sent what is echoed; None when we never did, or long ago. What was sent before need not be known."""
+        for place, (known_us, when) in enumerate(_BEAT.iter_unpack(self._sent)):
+            if known_us == sent_us:
+                self._sent = self._sent[place * _BEAT.size :]
+                return float(when)
+        return None
 
     def sampled(self, delay: float, offset: float) -> None:
         """A round trip of `delay` seconds showed the other clock `offset` seconds ahead of ours.

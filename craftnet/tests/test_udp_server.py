@@ -494,9 +494,9 @@ class SocketTests(TestCase):
 
     timeout = 10  # seconds; it takes a few milliseconds.
 
-    async def _play(self, host: str) -> None:
+    async def _play(self, host: str, listen: str | None = None) -> None:
         feeds, metrics = OneSession(), Metrics()
-        gateway = UdpGateway(HostPort(host, 0), None, feeds, metrics, reactor)
+        gateway = UdpGateway(HostPort(host if listen is None else listen, 0), None, feeds, metrics, reactor)
         gateway.privilegedStartService()
         gateway.startService()
         server = (host, int(gateway.address.rpartition(":")[2]))
@@ -525,3 +525,7 @@ class SocketTests(TestCase):
 
     def test_ipv6(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._play("::1"))
+
+    async def test_every_address_of_both(self) -> None:
+        for host in ("127.0.0.1", "127.0.0.2", "::1"):
+            await self._play(host, listen="")

@@ -197,9 +197,10 @@ RECEPTIONS: dict[str, Sequence[Step]] = {
         Step(5, [_change(4, 1, 9)]),
         Step(4, [_part(3, 1, 2)]),  # late.
         Step(3, [_change(5, 2, 8)]),  # late: dropped, whatever its version.
-        Step(7, [_part(6, 4)]),
+        Step(9, [_part(6, 4)]),
         Step(6, [_change(5, 1, 7)]),  # late, behind the part.
-        Step(6, [_part(6, 5, first=1)]),  # late, and of the table that is put together.
+        Step(7, [_change(6, 2, 7)]),  # the same, to the table that is put together.
+        Step(8, [_part(6, 5, first=1)]),  # late, and of the table that is put together.
     ],
     "a difference to the version that is held changes nothing": [
         Step(2, [_part(3, 1, 2)]),

@@ -32,7 +32,7 @@ class Fault(Struct, frozen=True):
         lossless: whether Redis loses nothing.
         same_server: whether the same Redis goes on, so that positions must hold.
         clocks: whether it needs libfaketime.
-        sentinel: whether it needs a world with a sentinel.
+        sentinel: whether it needs a world with a sentinel, or one without; None when either will do.
         short: whether the suite has the time for it; `make soak` has for all.
     """
 
@@ -42,7 +42,7 @@ class Fault(Struct, frozen=True):
     lossless: bool = True
     same_server: bool = True
     clocks: bool = False
-    sentinel: bool = False
+    sentinel: bool | None = False
     short: bool = True
 
 
@@ -170,10 +170,23 @@ def clocks(*seconds: float) -> Step:
 async def _fail_over(world: World, random: Random) -> Sequence[str]:
     """The replica becomes the master, as it does for maintenance."""
     assert world.replica is not None
+    servers = (world.redis, world.replica)
+    heir = next(server for server in servers if not server.shows(b"role:master", "INFO", "replication"))
     world.fail_over()
-    while not world.replica.shows(b"role:master", "INFO", "replication"):
+    while not heir.shows(b"role:master", "INFO", "replication"):
         await pause(0.1)
     return ()
+
+
+async def _follows(world: World, random: Random) -> Sequence[str]:
+    """The former master is a replica, and may be the next master."""
+    assert world.replica is not None
+    servers = (world.redis, world.replica)
+    for _ in range(300):
+        if any(server.shows(b"master_link_status:up", "INFO", "replication") for server in servers):
+            return ()
+        await pause(0.1)
+    return ("the former master does not follow the new one",)
 
 
 FAULTS: Sequence[Fault] = (
@@ -182,20 +195,21 @@ FAULTS: Sequence[Fault] = (
     Fault("what one node asks stalls", stall(Stall(asking=True, answering=False)), _release, short=False),
     Fault("what one node is answered stalls", stall(Stall()), _release, short=False),
     Fault("Redis stands still for 2.5 s", _stop_redis, _nothing),
-    Fault("a node is killed", _kill_node, _start_node),
-    Fault("a node is stopped", _stop_node, _continue_node, short=False),
-    Fault("clocks are apart", clocks(-8.0, 4.0), clocks(0.0), clocks=True),
-    Fault("a clock is set", clocks(-3600.0, 3600.0), clocks(0.0), clocks=True),
+    Fault("a node is killed", _kill_node, _start_node, sentinel=None),
+    Fault("a node is stopped", _stop_node, _continue_node, short=False, sentinel=None),
+    Fault("clocks are apart", clocks(-8.0, 4.0), clocks(0.0), clocks=True, sentinel=None),
+    Fault("a clock is set", clocks(-3600.0, 3600.0), clocks(0.0), clocks=True, sentinel=None),
     Fault("Redis is killed", restart(), _nothing, same_server=False),
     Fault("Redis comes back empty", restart(empty=True), _nothing, lossless=False, same_server=False),
     Fault("Redis comes back with older data", restart(older=True), _nothing, lossless=False, same_server=False),
     Fault("Redis is flushed", _flush, _nothing, lossless=False, same_server=False),
     Fault("things vanish from Redis", _evict, _nothing, lossless=False, same_server=False),
     Fault("Redis evicts", _crowd_out, _evicts_no_more, lossless=False, same_server=False, short=False),
-    Fault("the replica takes over", _fail_over, _nothing, lossless=False, same_server=False, sentinel=True),
+    Fault("the replica takes over", _fail_over, _follows, lossless=False, same_server=False, sentinel=True),
 )
 
 
 def possible(fault: Fault, world: World) -> bool:
     """Whether it can strike there: relays and sentinels exclude each other, and clocks need libfaketime."""
-    return fault.sentinel is not bool(world.relays) and (FAKETIME is not None or not fault.clocks)
+    fits = fault.sentinel is None or fault.sentinel is not bool(world.relays)
+    return fits and (FAKETIME is not None or not fault.clocks)

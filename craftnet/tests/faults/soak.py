@@ -40,8 +40,8 @@ SLACK = 12_000
 FILES = 20
 """Open files that do not count: sockets of clients that left a moment ago."""
 
-SHIFT = 600.0
-"""Seconds after which everything is started afresh with a sentinel, or without."""
+SHIFTS = {False: 600.0, True: 180.0}
+"""Seconds after which everything is started afresh, with a sentinel or without: for how long without, and with one."""
 
 
 class Soak:
@@ -63,7 +63,7 @@ class Soak:
         begun = time.monotonic()
         sentinel = False
         while time.monotonic() < self._deadline:
-            await self._world(min(self._deadline, time.monotonic() + SHIFT), sentinel=sentinel)
+            await self._world(min(self._deadline, time.monotonic() + SHIFTS[sentinel]), sentinel=sentinel)
             sentinel = not sentinel
         print(
             f"{self._rounds} rounds, {self._returns} connections, {self._messages} messages"

@@ -62,7 +62,7 @@ SUITE = (
     Benchmark("udp_craft"),
     Benchmark("udp_sessions"),
     Benchmark("udp_packing"),
-    Benchmark("centrifugo", "--watchers 5000 --seconds 10", "--watchers 200 --seconds 3"),
+    Benchmark("centrifugo", "--watchers 5000 --seconds 8", "--watchers 200 --seconds 3"),
 )
 
 

@@ -19,8 +19,8 @@ from craftnet.client.load.plan import Share
 from craftnet.client.load.posting import TIMEOUT, LoadFailed, reason
 from craftnet.protocols.websocket import frames
 
-_QUALITY = re.compile(rb'"current_quality":(\d+)')
-"""Found without decoding: a message of the feed is JSON without blanks, written by the same encoder each time."""
+QUALITY = re.compile(rb'"current_quality":(\d+)')
+"""A message's quality, found without decoding: messages are JSON without blanks, written by the same encoder."""
 
 _TEXT, _CLOSE, _PING = 0x1, 0x8, 0x9
 
@@ -142,7 +142,7 @@ class WebSocketWatchers:
 
     def _frame(self, watcher: _Watcher, opcode: int, payload: bytes, when: float) -> None:
         if opcode == _TEXT:
-            found = _QUALITY.search(payload)
+            found = QUALITY.search(payload)
             if found is not None:
                 self._observer.arrived(watcher.number, int(found[1]), when)
             if not watcher.open:

@@ -1,0 +1,459 @@
+"""craftnet beside Centrifugo, a real-time messaging server in Go: the same load on both, in one run, in turns.
+
+Every watcher has a WebSocket, a token of its own (HS256), and a channel or session of its own, and gets an update a
+second. Updates are posted over HTTP in batches, spread evenly; both servers deliver the same JSON. craftnet makes that
+of an authority's event: order, life cycle, model; Centrifugo passes on what it is given. One process drives either,
+with the light receiver of `craftnet load`: latencies are from the hand-over of a batch to the arrival by the kernel's
+time stamp, all of it on one machine. CPU and memory are those of the server's processes alone.
+
+    python bench/centrifugo.py --watchers 10000 --seconds 10 --rounds 2
+    python bench/centrifugo.py --install       # builds Centrifugo into build/bin; Go and some minutes
+
+Looks for Centrifugo in build/bin and on the PATH; without it, it says so and ends. Ends by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import secrets
+import selectors
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple, Protocol
+
+import jwt
+from lab import room_for
+
+from craftnet.access.development import SECRET_VARIABLE, mint
+from craftnet.access.principal import PUBLISH
+from craftnet.client.load.arrivals import receive, stamp_arrivals
+from craftnet.client.load.measurement import Deliveries, Histogram
+from craftnet.client.load.plan import BATCH, Plan, Share, tag
+from craftnet.client.load.process import ServerProcesses, Use
+from craftnet.client.load.websockets import QUALITY
+from craftnet.clocks import Moment
+from craftnet.messages import Status
+from craftnet.model import Progress
+from craftnet.protocols.websocket import frames
+from craftnet.state import SessionState
+from craftnet.updates import progress_update
+
+VERSION = "v6.9.1"
+BUILT = Path(__file__).parents[1] / "build" / "bin"
+
+AT_ONCE = 50
+"""Handshakes on their way at the same time."""
+
+TICK = 0.005
+"""Seconds of updates in one batch."""
+
+PATIENCE = 60.0
+"""Seconds for a server to start, or for all watchers to connect; only a broken one needs them."""
+
+Update = tuple[int, int]
+"""A watcher, and the number of its update."""
+
+
+class Server(Protocol):
+    """One of the two, as the driver sees it.
+
+    Attributes:
+        post: path and headers of a batch.
+    """
+
+    name: str
+    post: tuple[str, dict[str, str]]
+
+    def command(self, port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
+        """What starts it, and its environment."""
+
+    def prepare(self, send: Callable[[bytes], None]) -> None:
+        """Post what must be there before anybody connects."""
+
+    def handshake(self, number: int) -> str:
+        """Path and further header lines of a watcher's handshake."""
+
+    def greeting(self, number: int) -> bytes:
+        """What a watcher sends after the handshake; empty for nothing."""
+
+    def batch(self, updates: Sequence[Update], now: float) -> bytes:
+        """The body of these updates."""
+
+
+class Craftnet:
+    """`twistd craftnet` with the memory back end."""
+
+    name = "craftnet"
+
+    def __init__(self, watchers: int) -> None:
+        self._secret = secrets.token_hex(32)
+        plan = Plan(
+            url="", run=secrets.randbits(64), watchers=watchers, rate=1.0, ramp=0.0, seconds=PATIENCE, batch=TICK
+        )
+        self._share = Share(plan=plan, transport="ws", first=0, watchers=watchers, token="", bound=0.0)
+        self._started = time.time()
+        token = mint(self._secret.encode(), None, [PUBLISH], 3600, time.time())
+        self.post = ("/events", {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"})
+
+    def command(self, port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
+        """See `Server`."""
+        twistd = [str(Path(sysconfig.get_path("scripts")) / "twistd"), "--nodaemon", "--pidfile=", "craftnet"]
+        return [*twistd, "--udp", "off", "--http", f"tcp:{port}:interface=127.0.0.1"], {SECRET_VARIABLE: self._secret}
+
+    def prepare(self, send: Callable[[bytes], None]) -> None:
+        """See `Server`: every watcher's session is started."""
+        for first in range(0, self._share.watchers, BATCH):
+            numbers = range(first, min(first + BATCH, self._share.watchers))
+            send(b"\n".join(self._share.start(number, time.time()) for number in numbers))
+
+    def handshake(self, number: int) -> str:
+        """See `Server`."""
+        share, player = self._share, self._share.player(number)
+        token = mint(self._secret.encode(), player, (), 3600, time.time())
+        path = f"/ws/crafting/{share.session(number)}?player_id={player}"
+        return f"GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n"
+
+    def greeting(self, number: int) -> bytes:
+        """See `Server`."""
+        return b""
+
+    def batch(self, updates: Sequence[Update], now: float) -> bytes:
+        """See `Server`."""
+        return b"\n".join(self._share.update(number, turn, now - self._started, now) for number, turn in updates)
+
+
+class Centrifugo:
+    """Centrifugo with its memory engine: each watcher's token subscribes it to its channel."""
+
+    name = "Centrifugo"
+
+    def __init__(self, watchers: int, program: str) -> None:
+        self._program = program
+        self._secret, key = secrets.token_hex(32), secrets.token_hex(16)
+        # craftnet's own message is what it is to deliver.
+        plan = Plan(
+            url="", run=secrets.randbits(64), watchers=watchers, rate=1.0, ramp=0.0, seconds=PATIENCE, batch=TICK
+        )
+        self._share = Share(plan=plan, transport="ws", first=0, watchers=watchers, token="", bound=0.0)
+        self._key = key
+        self.post = ("/api/batch", {"X-API-Key": key, "Content-Type": "application/json"})
+
+    def command(self, port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
+        """See `Server`."""
+        config = {
+            "client": {"token": {"hmac_secret_key": self._secret}, "allowed_origins": ["*"]},
+            "http_api": {"key": self._key},
+            "http_server": {"address": "127.0.0.1", "port": port},
+            "log": {"level": "error"},
+        }
+        (folder / "config.json").write_text(json.dumps(config))
+        return [self._program, "--config", str(folder / "config.json")], {}
+
+    def prepare(self, send: Callable[[bytes], None]) -> None:
+        """See `Server`: channels need nothing."""
+
+    def handshake(self, number: int) -> str:
+        """See `Server`."""
+        return "GET /connection/websocket HTTP/1.1\r\n"
+
+    def greeting(self, number: int) -> bytes:
+        """See `Server`."""
+        claims = {"sub": str(self._share.player(number)), "exp": int(time.time()) + 3600, "channels": [f"c{number}"]}
+        token = jwt.encode(claims, self._secret, "HS256")
+        return json.dumps({"id": 1, "connect": {"token": token}}).encode()
+
+    def batch(self, updates: Sequence[Update], now: float) -> bytes:
+        """See `Server`."""
+        commands = []
+        for number, turn in updates:
+            session = self._share.session(number)
+            progress = Progress(Status.ACTIVE, 1.0, now, 3600.0, tag(turn))
+            state = SessionState(session, self._share.player(number), turn + 1, progress, session, now)
+            (message,) = progress_update(state, Moment.agreed(now), now).json
+            commands.append(b'{"publish":{"channel":"c%d","data":%b}}' % (number, message))
+        return b'{"commands":[' + b",".join(commands) + b"]}"
+
+
+class Watcher:
+    """One connection."""
+
+    __slots__ = ("connection", "number", "octets", "open", "welcomed")
+
+    def __init__(self, number: int, connection: socket.socket) -> None:
+        self.number = number
+        self.connection = connection
+        self.octets = b""
+        self.welcomed = self.open = False
+
+
+class Driver:
+    """Connects watchers and posts updates, in one loop."""
+
+    def __init__(self, server: Server, port: int, watchers: int) -> None:
+        self._server = server
+        self._port = port
+        self._count = watchers
+        self._selector = selectors.DefaultSelector()
+        self._api = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self._idle_since = 0.0
+        self._watchers: list[Watcher] = []
+        self._opening = 0
+        self.deliveries = Deliveries(watchers)
+
+    def send(self, body: bytes) -> None:
+        """Post a body and wait for the answer."""
+        self._request(body)
+        self._answer()
+
+    def connect(self) -> None:
+        """Connect everybody."""
+        until = time.time() + PATIENCE
+        while len(self._watchers) < self._count or self._opening:
+            while self._opening < AT_ONCE and len(self._watchers) < self._count:
+                self._open(len(self._watchers))
+            self._turn(0.1)
+            if time.time() > until:
+                raise SystemExit(f"{self._server.name}: {self._opening} watchers do not get connected")
+
+    def update(self, seconds: float) -> None:
+        """Post an update a second for each watcher, for so long, and wait for the last to arrive."""
+        begin, done, total = time.time(), 0, int(seconds * self._count)
+        waiting = False
+        while done < total or waiting:
+            now = time.time()
+            due = min(total, int((now - begin) // TICK * TICK * self._count))
+            if due > done and not waiting:
+                updates = [
+                    (number % self._count, number // self._count) for number in range(done, min(due, done + BATCH))
+                ]
+                body, now = self._server.batch(updates, now), time.time()
+                for number, (watcher, turn) in enumerate(updates, done):
+                    # What had to wait for an answer counts from the end of the tick in which it was due.
+                    due_at = begin + ((number + 1) / self._count // TICK + 1) * TICK
+                    self.deliveries.post(watcher, turn, due_at if due_at < self._idle_since else now)
+                done += len(updates)
+                self._request(body)
+                self._selector.register(self._api.sock, selectors.EVENT_READ, None)
+                waiting = True
+            waiting = not self._turn(TICK) and waiting
+        until = time.time() + 2
+        while self.deliveries.pending and time.time() < until:
+            self._turn(0.05)
+
+    def close(self) -> None:
+        """Hang up."""
+        for watcher in self._watchers:
+            watcher.connection.close()
+        self._api.close()
+
+    def _request(self, body: bytes) -> None:
+        path, headers = self._server.post
+        self._api.request("POST", path, body, headers)
+
+    def _answer(self) -> None:
+        response = self._api.getresponse()
+        octets = response.read()
+        if response.status >= 300:
+            raise SystemExit(f"{self._server.name}: {response.status} {octets[:200]!r}")
+        self._idle_since = time.time()
+
+    def _open(self, number: int) -> None:
+        connection = socket.create_connection(("127.0.0.1", self._port))
+        stamp_arrivals(connection)
+        connection.sendall(
+            f"{self._server.handshake(number)}Host: 127.0.0.1:{self._port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        connection.setblocking(False)
+        watcher = Watcher(number, connection)
+        self._watchers.append(watcher)
+        self._opening += 1
+        self._selector.register(connection, selectors.EVENT_READ, watcher)
+
+    def _turn(self, timeout: float) -> bool:
+        """Wait and read; whether the answer to a batch came."""
+        answered = False
+        for key, _ in self._selector.select(timeout):
+            if key.data is None:
+                self._selector.unregister(key.fileobj)
+                self._answer()
+                answered = True
+            else:
+                self._read(key.data)
+        return answered
+
+    def _read(self, watcher: Watcher) -> None:
+        octets, when = receive(watcher.connection)
+        if not octets:
+            raise SystemExit(f"{self._server.name} hung up: {watcher.octets[:200]!r}")
+        octets = watcher.octets + octets
+        if not watcher.welcomed:
+            head, found, octets = octets.partition(b"\r\n\r\n")
+            if not found or not head.startswith(b"HTTP/1.1 101 "):
+                raise SystemExit(f"{self._server.name} refused: {head + octets!r}")
+            watcher.welcomed = True
+            if greeting := self._server.greeting(watcher.number):
+                _send(watcher.connection, greeting)
+        found_frames, watcher.octets = frames.split(octets)
+        for opcode, payload in found_frames:
+            if opcode != 1 or payload == b"{}":  # RFC 6455's ping, and Centrifugo's.
+                _send(watcher.connection, payload, 0x8A if opcode == 9 else 0x81)
+                continue
+            if not watcher.open:
+                watcher.open = True
+                self._opening -= 1
+            quality = QUALITY.search(payload)
+            if quality is not None:
+                self.deliveries.arrive(watcher.number, int(quality[1]), when)
+
+
+def _send(connection: socket.socket, payload: bytes, first: int = 0x81) -> None:
+    """A client's frame, masked with a mask that changes nothing."""
+    size = len(payload)
+    length = bytes((0x80 | size,)) if size < 126 else bytes((0x80 | 126,)) + size.to_bytes(2, "big")
+    connection.send(bytes((first,)) + length + bytes(4) + payload)
+
+
+class Costs(NamedTuple):
+    """What a server took, in µs of CPU, bytes, and seconds."""
+
+    connect: float
+    delivery: float
+    memory: float
+    latencies: Histogram
+    lost: int
+
+
+@contextmanager
+def running(server: Server) -> Iterator[tuple[int, int]]:
+    """Start it; its pid and port."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        command, more = server.command(port, Path(folder))
+        process = subprocess.Popen(
+            command, env={**os.environ, **more}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            until = time.time() + PATIENCE
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port)).close()
+                    break
+                except ConnectionRefusedError:
+                    if process.poll() is not None or time.time() > until:
+                        raise SystemExit(f"{server.name} did not start") from None
+                    time.sleep(0.1)
+            yield process.pid, port
+        finally:
+            process.kill()
+            process.wait()
+
+
+def drive(server: Server, watchers: int, seconds: float) -> Costs:
+    """One run of one server."""
+    with running(server) as (pid, port):
+        driver, processes = Driver(server, port, watchers), ServerProcesses(pid)
+        server.prepare(driver.send)
+        time.sleep(1.0)
+        uses: list[Use] = [processes.use()]
+        driver.connect()
+        time.sleep(1.0)
+        uses.append(processes.use())
+        driver.update(seconds)
+        uses.append(processes.use())
+        driver.close()
+    before, connected, after = uses
+    delivered = driver.deliveries.latencies.count
+    return Costs(
+        (connected.cpu - before.cpu) / watchers * 1e6,
+        (after.cpu - connected.cpu) / delivered * 1e6,
+        (connected.memory - before.memory) / watchers,
+        driver.deliveries.latencies,
+        driver.deliveries.pending,
+    )
+
+
+def find() -> str:
+    """Centrifugo's program.
+
+    Raises:
+        SystemExit: there is none; it is no failure.
+    """
+    found = shutil.which("centrifugo", path=os.pathsep.join([str(BUILT), os.environ.get("PATH", "")]))
+    if found is None:
+        go = "" if shutil.which("go") else "; Go is not installed either (Debian: golang-go)"
+        print(f"skipped: there is no centrifugo; `python bench/centrifugo.py --install` builds {VERSION}{go}")
+        raise SystemExit(0)
+    return found
+
+
+def install() -> None:
+    """Build Centrifugo."""
+    if not shutil.which("go"):
+        raise SystemExit("Go is not installed (Debian: golang-go)")
+    command = ["go", "install", f"github.com/centrifugal/centrifugo/v6@{VERSION}"]
+    raise SystemExit(subprocess.run(command, env={**os.environ, "GOBIN": str(BUILT)}).returncode)
+
+
+def report(runs: dict[str, list[Costs]]) -> Iterator[str]:
+    """Both, side by side."""
+    first, second = runs
+    yield f"  {'':34}{first:>14} {second:>14}   {first} to {second}"
+    rows: list[tuple[str, str, Callable[[Costs], float]]] = [
+        ("CPU per delivery", "µs", lambda costs: costs.delivery),
+        ("CPU per connection", "µs", lambda costs: costs.connect),
+        ("p50", "ms", lambda costs: costs.latencies.percentile(50) * 1e3),
+        ("p99", "ms", lambda costs: costs.latencies.percentile(99) * 1e3),
+        ("memory per connection", "bytes", lambda costs: costs.memory),
+    ]
+    for name, unit, value in rows:
+        one, other = (median(map(value, runs[server])) for server in runs)
+        yield f"  {name:34} {one:10,.1f} {unit:5} {other:8,.1f} {unit:5}   {one / other:5.2f} of the other's"
+    for name, costs in runs.items():
+        lost = sum(each.lost for each in costs)
+        if lost:
+            yield f"  {name} lost {lost} updates"
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--watchers", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--install", action="store_true", help="build Centrifugo, and do nothing else")
+    arguments = parser.parse_args()
+    if arguments.install:
+        install()
+    program = find()
+    room_for(arguments.watchers)
+    runs: dict[str, list[Costs]] = {Craftnet.name: [], Centrifugo.name: []}
+    for number in range(arguments.rounds):
+        servers: list[Server] = [Craftnet(arguments.watchers), Centrifugo(arguments.watchers, program)]
+        for server in servers if number % 2 == 0 else reversed(servers):
+            print(f"round {number + 1}: {server.name}", file=sys.stderr, flush=True)
+            runs[server.name].append(drive(server, arguments.watchers, arguments.seconds))
+    print(
+        f"{arguments.watchers} watchers, one update a second each, for {arguments.seconds:g} s, batches of "
+        f"{TICK * 1e3:g} ms over HTTP; medians of {arguments.rounds} rounds"
+    )
+    for line in report(runs):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

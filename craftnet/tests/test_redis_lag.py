@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 
+from craftnet.access.admission import Admission
+from craftnet.access.principal import Principal
 from craftnet.clocks import steady
 from craftnet.errors import Unavailable
 from craftnet.events import Event
+from craftnet.http.udp import Connecting, UdpConnect
 from craftnet.hub import Hub
-from craftnet.messages import HealthStatus, Status
+from craftnet.messages import HealthStatus, Status, UdpConnectRequest
 from craftnet.observe.metrics import Metrics
 from craftnet.providers.redis import backend, follower, lag
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.sources import Sources
+from craftnet.subscriptions import Subscriptions
+from craftnet.targets import CraftingTarget, QueueTarget
 from craftnet.tests.contracts import SessionRecorder, complete, progress
 from craftnet.tests.faults.relay import Stall
 from craftnet.tests.redis_nodes import RedisTestCase, until
 from craftnet.tests.returning import Returning, short
-from craftnet.tests.samples import NOW, SESSION, event, start
+from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
+
+anything: Any = object()
+"""What is not used."""
 
 READING = Stall(sending=b"XREAD", above=100)
 """The answers to XREAD that hold a change."""
@@ -125,6 +136,23 @@ class StallTests(LagTestCase):
         await until(lambda: not self.behind.sessions.stalled)
         self.assertIs(self.check(self.behind), HealthStatus.OK)
         await until(lambda: self.told.versions == [2, 3])
+
+    async def test_newcomers(self) -> None:
+        """Who asks to watch, over WebSocket or UDP, is told to go elsewhere before they are let in."""
+        sources, clock, player = Sources.of(self.behind), steady(reactor), Principal(PLAYER, frozenset(), 1e12)
+        admission = Admission(anything, sources.sessions, sources.queues)
+        subscriptions = Subscriptions(admission, Hub(sources, clock, Metrics()), anything)
+        await subscriptions.admit(CraftingTarget(SESSION, PLAYER), player)
+        await self.stalled()
+        connect = UdpConnect(admission, sources, anything, clock.seconds, anything)
+        request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
+        for asking in (
+            subscriptions.admit(CraftingTarget(SESSION, PLAYER), player),
+            subscriptions.admit(QueueTarget(PLAYER), player),
+            connect.decide(anything, player, Connecting(SESSION, request)),
+        ):
+            error: Any = await self.assertFailure(Deferred.fromCoroutine(cast(Any, asking)), Unavailable)
+            self.assertIn("changes", error.message)
 
     async def test_it_stays_so(self) -> None:
         """Another connection that is stalled, too, mends nothing."""

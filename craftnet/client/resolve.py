@@ -67,6 +67,19 @@ def on_ipv6(server: Server) -> Server:
     return server if ":" in server[0] else (f"::ffff:{server[0]}", server[1])
 
 
+def on_both_families() -> socket.socket:
+    """A UDP socket for both, whatever the system takes for the usual. Raises OSError when there is none to be had."""
+    made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        made.bind(("::", 0))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
 @implementer(IResolutionReceiver)
 class _All:
     """Takes the addresses that a resolver finds."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.error import CannotListenError, ConnectingCancelledError, DNSLookupError
-from twisted.internet.interfaces import IListeningPort, IReactorUDP
+from twisted.internet.interfaces import IListeningPort, IReactorSocket, IReactorUDP
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -21,7 +21,7 @@ from craftnet.client.endings import Ending, Kind
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
 from craftnet.client.line import Line
 from craftnet.client.prolongation import Prolongation
-from craftnet.client.resolve import endpoint, on_ipv6, resolve
+from craftnet.client.resolve import endpoint, on_both_families, on_ipv6, resolve
 from craftnet.client.udpsocket import UdpSocket
 from craftnet.clocks import IClock
 from craftnet.messages import UdpConnectResponse
@@ -35,7 +35,7 @@ from craftnet.updates import Update
 if TYPE_CHECKING:  # for annotations only.
     from twisted.internet.interfaces import IReactorPluggableNameResolver
 
-    class _Reactor(IClock, IReactorUDP, IReactorPluggableNameResolver):
+    class _Reactor(IClock, IReactorUDP, IReactorSocket, IReactorPluggableNameResolver):
         """What UDP needs of the reactor."""
 
 
@@ -188,7 +188,12 @@ class UdpConnections:
         socket = UdpSocket(self.reactor, servers, initiator, answer.progress_tolerance, self._patience, self._closed)
         socket.expect(session_id)
         # What is too long for the protocol, the protocol says.
-        self._sockets[socket] = self.reactor.listenUDP(0, socket, "::" if both else "", MAX_DATAGRAM)
+        if both:
+            with on_both_families() as made:  # the port has a copy of it.
+                port = self.reactor.adoptDatagramPort(made.fileno(), made.family, socket, MAX_DATAGRAM)
+        else:
+            port = self.reactor.listenUDP(0, socket, "", MAX_DATAGRAM)
+        self._sockets[socket] = port
         return Place(socket, answer.session_index, token)
 
     def _closed(self, socket: UdpSocket) -> None:

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from craftnet import __version__
 from craftnet.access import development
 from craftnet.access.principal import ADMIN, PUBLISH
-from craftnet.client import wording
+from craftnet.client import endings, wording
 from craftnet.client.address import Address
 from craftnet.client.backoff import Backoff
 from craftnet.client.connect import Requests
@@ -237,7 +237,10 @@ class Means:
 
     async def sessions_under_way(self) -> Sequence[UUID] | Ending:
         """The player's, by the server's account."""
-        token = await self._token.current(self._reactor.wall())
+        try:
+            token = await self._token.current(self._reactor.wall())
+        except Exception as error:  # whatever the token's source fails with; it may hold a token again later.
+            return endings.lost(f"no fresh token can be had: {error}")
         found = await sessions_under_way(self._requests, self._address.sessions(self._options.player), token)
         return self._token.after(found) if isinstance(found, Ending) else found
 
@@ -256,7 +259,15 @@ def begin_watch(
     means = Means(reactor, options, Address(options.url), bearer(options, environ))
     viewer = Viewer(reactor, options, means, out, err)
     if not options.sessions:
-        following = follow(reactor, means.sessions_under_way, viewer.watch, viewer.waiting, Backoff(), options.patience)
+        following = follow(
+            reactor,
+            means.sessions_under_way,
+            viewer.watch,
+            viewer.waiting,
+            viewer.idle,
+            Backoff(),
+            options.patience,
+        )
         return Deferred.fromCoroutine(following).addCallback(lambda outcome: viewer.exit_code({"": outcome}))
     named = labels(options.sessions)
     watching = all_of([viewer.watch(session_id, label) for session_id, label in named.items()])
@@ -297,6 +308,10 @@ class Viewer:
     def waiting(self, delay: float, ending: Ending) -> None:
         """Say why there is nothing to watch now, and when there may be."""
         print(f"craftnet: {note(delay, ending)}", file=self._err, flush=True)
+
+    def idle(self) -> None:
+        """Say that there is nothing to watch yet."""
+        print("craftnet: no craft of this player is under way; waiting for the next one", file=self._err, flush=True)
 
     def exit_code(self, outcomes: Mapping[str, Outcome]) -> int:
         """What the outcomes, by their labels, come to; says why where it is not obvious."""

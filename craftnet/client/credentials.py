@@ -51,8 +51,10 @@ def checked(text: str) -> str:
         ConfigurationError: it cannot be one.
     """
     token = text.strip()
+    if not token:
+        raise ConfigurationError("it is empty")
     if _BEARER.fullmatch(token) is None:
-        raise ConfigurationError("the token has characters in it that no token has")
+        raise ConfigurationError("a token has only letters, digits and ._~+/- in it; give the token alone")
     return token
 
 
@@ -69,6 +71,8 @@ def from_file(path: str) -> Credentials:
             if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 encoding = "UTF-8" if content.startswith(codecs.BOM_UTF8) else "UTF-16"
                 raise ConfigurationError(f"it is {encoding} with a byte order mark; save it as plain ASCII text")
+            if b"\0" in content:
+                raise ConfigurationError("it holds null characters, as UTF-16 does; save it as plain ASCII text")
             return checked(content.decode("ascii"))
         except UnicodeDecodeError:
             raise ConfigurationError(f"no token in {path}: it is not ASCII text, as a token is") from None

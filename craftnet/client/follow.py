@@ -40,6 +40,7 @@ async def follow(
     find: Callable[[], Awaitable[Sequence[UUID] | Ending]],
     watch: Callable[[UUID], Deferred[Outcome]],
     waiting: Callable[[float, Ending], None],
+    idle: Callable[[], None],
     backoff: Backoff,
     patience: float,
 ) -> Outcome:
@@ -50,10 +51,12 @@ async def follow(
         find: asks which sessions are under way, as `sessions_under_way` does.
         watch: watches one of them to its end.
         waiting: called with the seconds until the next attempt, and why the last one failed.
+        idle: called when no session is under way, once until there is one.
         backoff: when to ask again after a failure.
         patience: seconds without an answer after which to give up.
     """
     over: set[UUID] = set()
+    idling = False
     contact = reactor.seconds()
     while True:
         found = await find()
@@ -69,6 +72,9 @@ async def follow(
             backoff.opened(now)
             over.intersection_update(found)
             fresh = [session_id for session_id in found if session_id not in over]
+            if not fresh and not idling:
+                idle()
+            idling = not fresh
             if fresh:
                 over.add(fresh[-1])
                 outcome = await watch(fresh[-1])

@@ -24,11 +24,15 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from craftnet import __version__
 from craftnet.access import development
-from craftnet.client.commandline import TOKEN_VARIABLE, bearer, begin_watch, parser, token_line
-from craftnet.client.credentials import Credentials
+from craftnet.access.development import mint
+from craftnet.client.address import Address
+from craftnet.client.commandline import TOKEN_VARIABLE, Means, bearer, begin_watch, parser, token_line
+from craftnet.client.credentials import Credentials, from_file
+from craftnet.client.endings import Ending, Kind
 from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
 from craftnet.messages import Status, to_json
+from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION
 from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
 from craftnet.tests.test_client_feed import message, progress
@@ -127,6 +131,23 @@ class UsageTests(SynchronousTestCase):
         for wrong in ("secret token", "secret\r\nX: y", "sécret"):
             error = self.assertRaises(ConfigurationError, bearer, watch_options("--token", wrong), {})
             self.assertNotIn("cret", str(error))
+
+
+class FollowTests(SynchronousTestCase):
+    """`craftnet watch` without a SESSION"""
+
+    def test_no_fresh_token_for_now(self) -> None:
+        """… between two crafts: it is asked for again later, as while a craft is watched."""
+        path = Path(self.mktemp())
+        path.write_text(mint(SECRET.encode(), PLAYER, (), 1.0, NOW))
+        clock = SteppedClock(NOW + 2.0)
+        credentials = from_file(str(path))
+        path.unlink()
+        means = Means(clock, watch_options(sessions=()), Address("http://127.0.0.1:1"), credentials)
+        found = self.successResultOf(Deferred.fromCoroutine(means.sessions_under_way()))
+        assert isinstance(found, Ending)
+        self.assertIs(found.kind, Kind.LOST)
+        self.assertIn("no fresh token", found.reason)
 
 
 class WatchTests(TestCase):

@@ -87,10 +87,16 @@ class CredentialsTests(SynchronousTestCase):
         path.write_text(" d.e.f")
         credentials.after(closed(4001, None))
         self.assertEqual(self.current(credentials, NOW), "d.e.f")
-        for content in (b"", b"two words", b"\xff"):
+        for content, problem in (
+            (b" \n", "it is empty"),
+            (b"Bearer a.b.c", "only letters"),
+            (b"\xff", "not ASCII"),
+            ("a.b.c".encode("utf-16-be"), "null characters, as UTF-16"),
+        ):
             path.write_bytes(content)
             error = self.assertRaises(ConfigurationError, from_file, str(path))
-            self.assertIn(str(path), str(error))
+            self.assertIn(f"{path}: ", str(error))
+            self.assertIn(problem, str(error))
         for content, encoding in ((b"\xef\xbb\xbfa.b.c", "UTF-8"), ("a.b.c".encode("utf-16"), "UTF-16")):
             path.write_bytes(content)  # as editors and PowerShell write it.
             error = self.assertRaises(ConfigurationError, from_file, str(path))

@@ -27,9 +27,16 @@ class FollowTests(SynchronousTestCase):
         self.watched: list[tuple[UUID, Deferred[Outcome]]] = []
         self.stopped: list[UUID] = []
         self.waits: list[tuple[float, Ending]] = []
+        self.idle: list[float] = []
         backoff = Backoff(uniform=lambda low, high: high)
         following = follow(
-            self.clock, self.find, self.watch, lambda delay, why: self.waits.append((delay, why)), backoff, 60.0
+            self.clock,
+            self.find,
+            self.watch,
+            lambda delay, why: self.waits.append((delay, why)),
+            lambda: self.idle.append(self.clock.seconds()),
+            backoff,
+            60.0,
         )
         self.following = Deferred.fromCoroutine(following)
 
@@ -63,6 +70,16 @@ class FollowTests(SynchronousTestCase):
         self.clock.advance(INTERVAL)
         self.assertEqual(self.sessions, [TWO, ONE, THREE])
         self.assertNoResult(self.following)
+
+    def test_nothing_under_way(self) -> None:
+        """That is said once in each pause."""
+        self.clock.pump([INTERVAL] * 3)
+        self.found = (ONE,)
+        self.clock.advance(INTERVAL)
+        self.assertEqual(self.idle, [0.0])
+        self.end()
+        self.clock.pump([INTERVAL] * 3)
+        self.assertEqual(self.idle, [0.0, 5 * INTERVAL])
 
     def test_server_that_does_not_list(self) -> None:
         self.found = Ending(Kind.REFUSED, "name a session")

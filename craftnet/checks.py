@@ -65,6 +65,10 @@ def _free(name: str, taken: Mapping[str, AsyncCheck]) -> str:
 
 
 def probes(urls: Mapping[Service, str | None], reactor: Any) -> dict[Service, HttpProbe]:
-    """Of the services whose address somebody gave."""
+    """A probe of each service whose URL was given.
+
+    Raises:
+        ConfigurationError: a URL cannot be requested.
+    """
     client = HTTPClient(Agent(reactor))
     return {service: HttpProbe(service, url, client, reactor) for service, url in urls.items() if url is not None}

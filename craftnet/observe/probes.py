@@ -13,8 +13,8 @@ from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 
 from craftnet.clocks import IClock
-from craftnet.errors import Unavailable
-from craftnet.fetch import fetch
+from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.fetch import fetch, request_url
 from craftnet.messages import Check, HealthResponse, HealthStatus, Service
 from craftnet.observe.health import answered
 from craftnet.observe.metrics import Metrics
@@ -80,10 +80,15 @@ class HttpProbe:
     """How another service is, by its own account.
 
     Arguments:
+        service: named as the option that its URL comes from.
         url: where it tells.
+
+    Raises:
+        ConfigurationError: nothing can be requested there.
     """
 
     def __init__(self, service: Service, url: str, client: HTTPClient, clock: IClock) -> None:
+        _check_url(f"--{service.value}", url)
         self._service = service
         self._url = url
         self._client = client
@@ -98,3 +103,14 @@ class HttpProbe:
         """
         answer = await fetch(self._client, self._url, LONGEST_REPORT, {"Accept": "application/json"})
         return answered(self._service, answer.code, answer.body, self._clock.wall())
+
+
+def _check_url(option: str, text: str) -> None:
+    try:
+        url = request_url(text)
+    except ValueError:  # URLParseError is one.
+        url = None
+    if url is None or url.scheme.lower() not in ("http", "https") or not url.host:
+        raise ConfigurationError(
+            f"{option} {text}: expected a URL of http or https, such as http://127.0.0.1:9000/health"
+        )

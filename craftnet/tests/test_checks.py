@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from craftnet.checks import own_checks
+from craftnet.checks import own_checks, probes
+from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IHealthChecks
-from craftnet.messages import Check, HealthStatus
+from craftnet.messages import Check, HealthStatus, Service
 from craftnet.observe.metrics import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
@@ -44,3 +46,14 @@ class OwnCheckTests(SynchronousTestCase):
         self.assertEqual([status("stream"), status("stream-2")], [HealthStatus.OK, HealthStatus.CRITICAL])
         backends[0].status = HealthStatus.DEGRADED
         self.assertIs(status("stream"), HealthStatus.DEGRADED)
+
+
+class ProbeTests(SynchronousTestCase):
+    def test_urls(self) -> None:
+        """What cannot be requested is refused at the start, not reported as a service that is unreachable."""
+        for text in ("http://127.0.0.1:9000/health", "HTTPS://combat.example", "http://[::1]:9000/health"):
+            self.assertEqual(set(probes({Service.REAL_TIME_COMBAT: text}, reactor)), {Service.REAL_TIME_COMBAT})
+        self.assertEqual(probes({Service.REAL_TIME_COMBAT: None}, reactor), {})
+        for text in ("", "::1", "127.0.0.1:9000", "http://", "http://[::1", "http://x:port", "ws://x/health"):
+            with self.assertRaisesRegex(ConfigurationError, "--real-time-combat .*expected a URL of http or https"):
+                probes({Service.REAL_TIME_COMBAT: text}, reactor)

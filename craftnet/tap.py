@@ -29,6 +29,9 @@ KILL_AFTER = 30.0
 WORKER_TIMEOUT = 30.0
 """Seconds of silence after which a worker is taken for one that hangs."""
 
+RATE = f"{BURST:g} seconds' worth may come at once, and further ones are refused with 429"
+"""What the options for rates have in common."""
+
 WORKER = "CRAFTNET_WORKER"
 """The environment variable that tells a worker which one it is, from 0."""
 DEFAULTS = Settings()
@@ -58,8 +61,8 @@ class Options(UsageOptions):
     optParameters: ClassVar[list[list[Any]]] = [
         ["http", None, None, "Endpoint for HTTP and WebSocket, such as tcp:8080 or ssl:443:privateKey=…:certKey=… "
          "[default: tcp:$PORT, or tcp:8080]"],
-        ["hsts", None, DEFAULTS.hsts, "Seconds for which browsers that came over TLS are told to use nothing else "
-         "(Strict-Transport-Security); 0: they are told nothing", _number(int, 0, 2**31)],
+        ["hsts", None, DEFAULTS.hsts, "Seconds for which a browser that came over TLS must use nothing else "
+         "(Strict-Transport-Security); 0: the header is not sent", _number(int, 0, 2**31)],
         ["udp", None, None, "UDP port (on every address, IPv4 and IPv6), host:port, [IPv6]:port, or off "
          "[default: 8082]"],
         ["public-udp", None, None, "host:port that clients are told to send UDP to "
@@ -72,9 +75,9 @@ class Options(UsageOptions):
         ["sessions", None, None, "Another back end for sessions"],
         ["queues", None, None, "Another back end for queues"],
         ["materials", None, None, "Another back end for materials"],
-        ["auth", None, None, "How tokens are checked: jwt:jwks=FILE-or-URL or jwt:key=PEM-FILE, with :aud=… and :iss=… "
-         "if wanted. Without it: development tokens, signed with $CRAFTNET_JWT_SECRET; without that, too, with a "
-         "secret made at start-up, and then only loopback is served"],
+        ["auth", None, None, "How tokens are checked: jwt:jwks=FILE-or-URL or jwt:key=PEM-FILE, with :aud=…, :iss=… "
+         "and :kid=optional if wanted. Without it: development tokens, signed with $CRAFTNET_JWT_SECRET; without that, "
+         "too, with a secret made at start-up, and then only loopback is served"],
         ["max-connections", None, DEFAULTS.limits.connections, "WebSockets at most; further ones are refused with 429; "
          "0: no limit, here and for the other limits on numbers and rates", _number(int, 0, 1_000_000)],
         ["max-per-player", None, DEFAULTS.limits.per_player, "WebSockets of one player, on all nodes that share Redis",
@@ -83,28 +86,31 @@ class Options(UsageOptions):
          _number(int, 0, 1_000_000)],
         ["max-per-address", None, DEFAULTS.limits.per_address, "WebSockets from one address (IPv6: from one /64)",
          _number(int, 0, 1_000_000)],
-        ["handshake-rate", None, DEFAULTS.limits.handshakes, f"WebSocket handshakes a second from one address; "
-         f"{BURST:g} seconds' worth may come at once", _number(float, 0, 1e6)],
+        ["handshake-rate", None, DEFAULTS.limits.handshakes, "WebSocket handshakes a second from one address; "
+         f"{RATE}", _number(float, 0, 1e6)],
         ["health-rate", None, DEFAULTS.limits.health, "Requests a second from one address to GET /health and GET "
-         f"/health/ws; here and for the next three, {BURST:g} seconds' worth may come at once, and further ones are "
-         "refused with 429", _number(float, 0, 1e6)],
-        ["health-batch-rate", None, DEFAULTS.limits.health_batches, "The same to POST /health/batch",
-         _number(float, 0, 1e6)],
-        ["connect-rate", None, DEFAULTS.limits.connects, "The same to …/connect", _number(float, 0, 1e6)],
-        ["connect-rate-per-player", None, DEFAULTS.limits.connects_per_player, "The same to …/connect for one player's "
-         "sessions, from all addresses", _number(float, 0, 1e6)],
+         f"/health/ws; {RATE}", _number(float, 0, 1e6)],
+        ["health-batch-rate", None, DEFAULTS.limits.health_batches, "Requests a second from one address to POST "
+         f"/health/batch; {RATE}", _number(float, 0, 1e6)],
+        ["connect-rate", None, DEFAULTS.limits.connects, "Requests a second from one address to …/connect; "
+         f"{RATE}", _number(float, 0, 1e6)],
+        ["connect-rate-per-player", None, DEFAULTS.limits.connects_per_player, "Requests a second to …/connect for the "
+         f"sessions of one player, from all addresses; {RATE}", _number(float, 0, 1e6)],
         ["handshake-timeout", None, DEFAULTS.limits.patience, "Seconds for a request's head to arrive, and a WebSocket "
          "handshake's answer to be found", _number(float, 0.1, 600)],
-        ["message-rate", None, DEFAULTS.limits.messages, "Messages and pings a second from one WebSocket client. "
-         "Faster ones are ignored, and who goes on is closed with 4029", _number(float, 0, 1e6)],
+        ["message-rate", None, DEFAULTS.limits.messages, "Messages and pings a second from one WebSocket client; "
+         "excess ones are ignored, and a client that keeps exceeding the rate is closed with 4029",
+         _number(float, 0, 1e6)],
         ["max-message", None, DEFAULTS.limits.message_size, "Bytes of a WebSocket client's message; a longer one is "
          "closed with 1009", _number(int, 1024, 2**24)],
         ["max-half-open", None, DEFAULTS.limits.half_open, "Connections that have not sent a whole request yet; the "
          "oldest has to go for a further one", _number(int, 0, 1_000_000)],
-        ["max-half-open-per-address", None, DEFAULTS.limits.half_open_per_address, "The same from one address",
+        ["max-half-open-per-address", None, DEFAULTS.limits.half_open_per_address, "As --max-half-open, "
+         "from one address",
          _number(int, 0, 1_000_000)],
-        ["max-refused-pages", None, DEFAULTS.limits.refused_pages, "Maximum number of browsers' refused handshakes "
-         "that are told why by a close code at once; further ones get the HTTP status, which pages cannot see",
+        ["max-refused-pages", None, DEFAULTS.limits.refused_pages, "Maximum number of web pages whose handshake was "
+         "refused and that are being closed with a code that says why; further ones get the HTTP status, which pages "
+         "cannot see",
          _number(int, 0, 1_000_000)],
         ["unlimited-from", None, "127.0.0.0/8,::1", "Networks that no limit per address holds for, such as those of "
          "monitoring and of load tests"],
@@ -159,8 +165,7 @@ class Options(UsageOptions):
         self["prefixes"] = ()
 
     def opt_prefix(self, prefix: str) -> None:
-        """A further base path of every route, /crafting; may be repeated [default: the root,
-        /api/v1/crafting-network and /v1/crafting-network, which are served in any case]"""
+        """Base path of every route, /crafting, besides the root and the two of the game, which stay; repeatable"""
         self["prefixes"] = (*self["prefixes"], prefix)
 
     def opt_origin(self, origin: str) -> None:

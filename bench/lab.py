@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
+from itertools import count
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -21,7 +23,7 @@ from craftnet.access.gate import Gate
 from craftnet.access.limits import Limits
 from craftnet.access.tokens import JwtAuthority
 from craftnet.clocks import steady
-from craftnet.collector import collect_seldom
+from craftnet.collector import Collector
 from craftnet.events import Event, SessionPause, SessionResume, SessionStart
 from craftnet.hub import Hub
 from craftnet.observe.healthfeed import HealthFeed
@@ -43,12 +45,14 @@ class Lab(NamedTuple):
     Attributes:
         opened: the server's ends of the connections, in the order of the sessions.
         watchers: the process that watches. It ends when the connections do, and then says what `watch` returns.
+        passers: the process whose connections come and go, if there is one; to be killed.
     """
 
     sources: Sources
     sessions: list[UUID]
     opened: list[FeedProtocol]
     watchers: subprocess.Popen[bytes]
+    passers: subprocess.Popen[bytes] | None
 
 
 def event(data: SessionStart | SessionPause | SessionResume) -> Event:
@@ -71,48 +75,86 @@ def room_for(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (connections + 100, hard))
 
 
-async def lab(connections: int) -> Lab:
-    """Set everything up."""
-    room_for(connections)
-    collect_seldom()  # as the service does.
+async def lab(connections: int, passing: int = 0) -> Lab:
+    """Set everything up.
+
+    Arguments:
+        connections: how many watchers there are.
+        passing: how many further ones come each second, and go a second later, once all of the others are there.
+    """
+    room_for(connections + 2 * passing)
     secret = random_secret()
-    steady(reactor)
+    Collector(steady(reactor)).startService()  # as the service does.
     metrics, backend = Metrics(), MemoryBackend(reactor, MemorySettings())
     sources = Sources.of(backend)
     monitor = Monitor({}, {}, reactor, version="bench")
     admission = Admission(JwtAuthority(key_source(secret), reactor), sources.sessions, sources.queues)
     hub = Hub(sources, reactor, metrics)
     subscriptions = Subscriptions(admission, hub, HealthFeed(monitor, reactor, metrics))
-    factory = FeedFactory(
-        subscriptions, metrics, reactor, Gate(Limits(connections=connections, per_player=0, per_session=0))
-    )
+    limits = Limits(connections=connections + 2 * passing, per_player=0, per_session=0)
+    factory = FeedFactory(subscriptions, metrics, reactor, Gate(limits))
     opened: list[FeedProtocol] = []
 
     class Protocol(FeedProtocol):
         def onOpen(self) -> None:
             super().onOpen()
-            opened.append(self)
+            if len(opened) < connections:
+                opened.append(self)
 
     factory.protocol = configured(Protocol, factory)
     port = reactor.listenTCP(0, factory, interface="127.0.0.1", backlog=1000)
     sessions = [uuid4() for _ in range(connections)]
+    others = [uuid4() for _ in range(passing)]
     await sources.apply(
         [
             event(SessionStart(session_id=each, recipe_id=each, player_id=PLAYER, estimated_duration_seconds=3600))
-            for each in sessions
+            for each in (*sessions, *others)
         ]
     )
     token = mint(secret, PLAYER, (), 3600, time.time())
-    watchers = subprocess.Popen(
-        [sys.executable, __file__, str(port.getHost().port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert watchers.stdin is not None
-    watchers.stdin.write("\n".join([token, *map(str, sessions)]).encode())
-    watchers.stdin.close()
+    number = port.getHost().port
+    watchers = process("watch", number, token, sessions)
     while len(opened) < connections:
         await deferLater(reactor, 0.1, lambda: None)
-    port.stopListening()
-    return Lab(sources, sessions, opened, watchers)
+    if not passing:
+        port.stopListening()
+        return Lab(sources, sessions, opened, watchers, None)
+    return Lab(sources, sessions, opened, watchers, process("pass_by", number, token, others))
+
+
+def process(role: str, port: int, token: str, sessions: list[UUID]) -> subprocess.Popen[bytes]:
+    """Another process, which does what a function of this module does."""
+    command = [sys.executable, __file__, role, str(port)]
+    made = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert made.stdin is not None
+    made.stdin.write("\n".join([token, *map(str, sessions)]).encode())
+    made.stdin.close()
+    return made
+
+
+def connect(port: int, token: str, session: str) -> socket.socket:
+    """A watcher of a session that has read its snapshot."""
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(
+        f"GET /ws/crafting/{session}?player_id={PLAYER} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n".encode()
+    )
+    octets = b""
+    while b'"type"' not in octets:
+        octets += connection.recv(65536)
+    return connection
+
+
+def pass_by(port: int, token: str, sessions: list[str]) -> None:
+    """Watch each for a second, one after the other and again, as many in each second as there are; without end."""
+    connections: deque[socket.socket] = deque()
+    begin = time.monotonic()
+    for number in count():
+        time.sleep(max(0.0, begin + number / len(sessions) - time.monotonic()))
+        if len(connections) >= len(sessions):
+            connections.popleft().close()
+        connections.append(connect(port, token, sessions[number % len(sessions)]))
 
 
 def watch(port: int, token: str, sessions: list[str]) -> list[list[float]]:
@@ -124,15 +166,7 @@ def watch(port: int, token: str, sessions: list[str]) -> list[list[float]]:
     selector = selectors.DefaultSelector()
     arrivals: list[list[float]] = [[] for _ in sessions]
     for index, session in enumerate(sessions):
-        connection = socket.create_connection(("127.0.0.1", port))
-        connection.sendall(
-            f"GET /ws/crafting/{session}?player_id={PLAYER} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-            f"Authorization: Bearer {token}\r\n\r\n".encode()
-        )
-        octets = b""
-        while b'"type"' not in octets:
-            octets += connection.recv(65536)
+        connection = connect(port, token, session)
         arrivals[index].append(time.time())
         connection.setblocking(False)
         selector.register(connection, selectors.EVENT_READ, (connection, arrivals[index]))
@@ -152,10 +186,13 @@ def watch(port: int, token: str, sessions: list[str]) -> list[list[float]]:
 
 
 def main() -> None:
-    """The other process."""
+    """Another process."""
     token, *sessions = sys.stdin.read().split()
     room_for(len(sessions))
-    json.dump(watch(int(sys.argv[1]), token, sessions), sys.stdout)
+    if sys.argv[1] == "pass_by":
+        pass_by(int(sys.argv[2]), token, sessions)
+    else:
+        json.dump(watch(int(sys.argv[2]), token, sessions), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,84 @@
-"""Python's collector of reference cycles, set for a server that keeps much and makes few cycles.
+"""Python's collector of reference cycles, for a server that keeps much, makes few cycles, and must not stop for long.
 
-By default it looks at what is new after every 700 allocations, and now and then at everything; nothing else happens
-meanwhile. An update that is delivered makes a few objects, none in cycles: they go when nobody refers to them.
+By default the collector looks at what is new after every 700 allocations, and now and then at everything, which takes
+longer the more connections are open; nothing else happens meanwhile. Here it looks at what is new in small portions,
+between other work. What is left is frozen: the collector passes it over from then on. It goes as before when nobody
+refers to it any more. Only what was frozen and became a cycle later stays; so all of it is looked at when the frozen
+objects have doubled, which after the start of a server means that there is such a leak, or twice as much to do.
 """
 
 from __future__ import annotations
 
 import gc
 
-THRESHOLDS = (20_000, 20, 50)
-"""As in `gc.set_threshold`: allocations before the youngest are looked at, and how often that before the older ones."""
+from twisted.application.internet import TimerService
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+THRESHOLDS = (50_000, 20, 50)
+"""As in `gc.set_threshold`: how many allocations are new before the collector looks at them by itself, all at once."""
+
+INTERVAL = 0.05
+"""Seconds between two looks at how much is new."""
+
+PORTION = 2_500
+"""How many objects that the collector follows are worth a look, which takes half a millisecond to one."""
+
+GROWTH = 500_000
+"""How many objects must be new since everything was looked at before that is done again."""
 
 
 def collect_seldom() -> None:
-    """Set it, for the whole process."""
+    """Let the collector begin by itself only where very much is new, for the whole process."""
     gc.set_threshold(*THRESHOLDS)
+
+
+class Collector(TimerService):
+    """Sets the collector, for the whole process, while it runs.
+
+    Arguments:
+        growth: as `GROWTH`; or as many as there were, if they are more.
+    """
+
+    def __init__(self, clock: IReactorTime, growth: int = GROWTH) -> None:
+        super().__init__(INTERVAL, self.turn)
+        self.clock = clock
+        self._growth = growth
+        self._new = 0
+        self._before = 0
+        self._usual = gc.get_threshold()
+
+    def startService(self) -> None:
+        """Freeze what the start of the process made."""
+        self._usual = gc.get_threshold()
+        collect_seldom()
+        gc.freeze()
+        self._new, self._before = 0, gc.get_freeze_count()
+        super().startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Leave the collector as it was."""
+        gc.unfreeze()
+        gc.set_threshold(*self._usual)
+        stopped: Deferred[None] = super().stopService()
+        return stopped
+
+    def turn(self) -> None:
+        """Look at what is new, if that is much; called every `INTERVAL` seconds."""
+        youngest, collections, _ = gc.get_count()
+        new = youngest + collections * THRESHOLDS[0]
+        if new < PORTION:
+            return
+        self._new += new - gc.collect()
+        gc.freeze()
+        if self._new >= max(self._growth, self._before):
+            self._look_at_everything()
+
+    def _look_at_everything(self) -> None:
+        """Unless most of what was new is gone: to count the frozen ones takes a sixth of the time."""
+        self._new = gc.get_freeze_count() - self._before
+        if self._new >= max(self._growth, self._before) // 2:
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+            self._new, self._before = 0, gc.get_freeze_count()

@@ -32,7 +32,7 @@ from craftnet.announcer import Announcer
 from craftnet.banner import Served, watch_hint
 from craftnet.checks import own_checks, probes
 from craftnet.clocks import moment
-from craftnet.collector import collect_seldom
+from craftnet.collector import Collector
 from craftnet.errors import ConfigurationError
 from craftnet.http.door import DoorFactory
 from craftnet.http.listener import Listener
@@ -160,7 +160,6 @@ class Craftnet(MultiService):
 
     def startService(self) -> None:
         """Start everything."""
-        collect_seldom()
         super().startService()
         for port in self._ports:
             port.startService()
@@ -334,7 +333,8 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         reactor,
     )
     own = [made.service for made in registry.built if made.service is not None]
-    for part in (*own, monitor, health, *turns, Census(sources.sessions, metrics, reactor), announcer):
+    census, collector = Census(sources.sessions, metrics, reactor), Collector(reactor)
+    for part in (*own, monitor, health, *turns, census, announcer, collector):
         part.setServiceParent(service)
     return service
 

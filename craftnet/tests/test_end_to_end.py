@@ -539,8 +539,9 @@ class TlsTests(LiveTestCase):
 class CollectorTests(LiveTestCase):
     """A service that runs has set Python's collector of cycles for its needs."""
 
-    def test_thresholds(self) -> None:
+    def test_while_it_runs(self) -> None:
         self.assertEqual(gc.get_threshold(), THRESHOLDS)
+        self.assertGreater(gc.get_freeze_count(), 0)
 
 
 class ShutdownTests(LiveTestCase):

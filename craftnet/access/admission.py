@@ -5,11 +5,10 @@ The rules on what a principal may do are in `craftnet.access.principal`.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
-from twisted.internet.defer import Deferred, fail, inlineCallbacks
+from twisted.internet.defer import Deferred, fail
 
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.errors import Forbidden, NotFound, Unauthorized
@@ -54,7 +53,7 @@ class GuardedRequest(Protocol[Asked, Answer]):
 class Admission:
     """Decides about requests.
 
-    The Deferreds that its methods return fail with
+    Its methods raise, or the Deferreds that they return fail with
 
     - `craftnet.errors.Unauthorized`: no token, or one that does not hold;
     - `craftnet.errors.Forbidden`: the token holds, but not for this;
@@ -87,55 +86,47 @@ class Admission:
             return fail(no_token())
         return self._authority.authenticate(token)
 
-    @inlineCallbacks
-    def crafting(
-        self, principal: Principal, session_id: UUID, player_id: UUID | None = None
-    ) -> Generator[Deferred[UUID], UUID, UUID]:
+    async def crafting(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
         """Who may observe a session. Answers its owner; a `player_id` that the request names must be that one."""
-        owner = yield self._owner(session_id)
+        owner = await self._owner(session_id)
         if not principal.may_observe(owner):
             raise Forbidden("The session is another player's.")
         _check_owner(owner, player_id)
         return owner
 
-    @inlineCallbacks
-    def player(
-        self, principal: Principal, session_id: UUID, player_id: UUID | None = None
-    ) -> Generator[Deferred[UUID], UUID, UUID]:
+    async def player(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
         """Who may post about a session, or open a UDP connection for it: its observers, and the crafting authority.
 
         Answers the session's owner; a `player_id` that the request names must be that one. Only what comes from a
         principal that `may_publish` is truth; from anybody else it is a claim.
         """
-        owner = yield self._owner(session_id)
+        owner = await self._owner(session_id)
         if not (principal.may_observe(owner) or principal.may_publish):
             raise Forbidden("The session is another player's.")
         _check_owner(owner, player_id)
         return owner
 
-    @inlineCallbacks
-    def queue(self, principal: Principal, player_id: UUID) -> Generator[Deferred[Any], Any, None]:
+    async def queue(self, principal: Principal, player_id: UUID) -> None:
         """Who may observe a player's queue entries."""
         observe(principal, player_id)
-        yield self._queues.get(player_id)  # who could be told nothing now is to come later.
+        await self._queues.get(player_id)  # who could be told nothing now is to come later.
 
-    @inlineCallbacks
-    def renew(self, token: str | None, former: Principal) -> Generator[Deferred[Principal], Principal, Principal]:
+    async def renew(self, token: str | None, former: Principal) -> Principal:
         """Who may go on with what `former` was admitted to."""
-        principal = yield self.authenticate(token)
+        principal = await self.authenticate(token)
         if not principal.succeeds(former):
             raise Forbidden("The token is for somebody else, or allows less than the one before.")
         return principal
 
-    @inlineCallbacks
-    def _owner(self, session_id: UUID) -> Generator[Deferred[Any], Any, UUID]:
+    async def _owner(self, session_id: UUID) -> UUID:
         """Whose session it is: one that runs or has run, or one that still waits for a station."""
-        state = yield self._sessions.get(session_id)
-        if state is None:
-            state = yield self._queues.find(session_id)
-        if state is None:
+        session = await self._sessions.get(session_id)
+        if session is not None:
+            return session.player_id
+        entry = await self._queues.find(session_id)
+        if entry is None:
             raise NotFound("There is no such session.")
-        return state.player_id  # type: ignore[no-any-return]  # both kinds of state have one.
+        return entry.player_id
 
 
 def _check_owner(owner: UUID, player_id: UUID | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
@@ -11,6 +11,9 @@ from craftnet.errors import ConfigurationError
 
 LOCAL = "unix"
 """How a peer is called that came over a UNIX socket."""
+
+LONGEST = 64
+"""Characters of an address: 45, and the name of a zone."""
 
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that count: one household, or one machine, has all that share them (RFC 6177)."""
@@ -45,6 +48,8 @@ class Networks:
     def __contains__(self, address: str) -> bool:
         if address == LOCAL:
             return self._local
+        if not self._networks:  # as it is with most options unless they are given.
+            return False
         parsed = parse(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 
@@ -88,6 +93,7 @@ def trace(peer: str, forwarded: str | None, proxies: Networks) -> tuple[str, int
     return address, passed
 
 
+@lru_cache(maxsize=4096)  # as `parse`.
 def source(address: str) -> str:
     """What counts as one address: of IPv6, the network that it is in."""
     parsed = parse(address)
@@ -96,11 +102,16 @@ def source(address: str) -> str:
     return address if parsed is None else str(parsed)
 
 
+@lru_cache(maxsize=4096)  # each request asks several times for its client's address.
 def parse(address: str) -> IPv4Address | IPv6Address | None:
     """An address, without its zone; None for what is none.
 
+    What is longer than `LONGEST` is none, so that the cache holds little, whatever clients send.
+
     A socket that takes both families names IPv4 addresses by IPv6 ones (RFC 4291 section 2.5.5.2): they are IPv4 here.
     """
+    if len(address) > LONGEST:
+        return None
     try:
         parsed = (IPv6Address if ":" in address else IPv4Address)(address.partition("%")[0])
     except ValueError:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Generator
 from typing import Any, NamedTuple
 
 import jwt
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
 from craftnet.access.keys import IKeySource, VerificationKey
@@ -75,16 +74,18 @@ class JwtAuthority:
         self._audience = audience
         self._issuer = issuer
 
-    @inlineCallbacks
-    def authenticate(
-        self, token: str
-    ) -> Generator[Deferred[VerificationKey | None], VerificationKey | None, Principal]:
+    def authenticate(self, token: str) -> Deferred[Principal]:
         """See `IAuthority`."""
-        parts = _take_apart(token)
-        key = yield self._keys.find(parts.key_id, parts.algorithm)
+        try:
+            parts = _take_apart(token)
+        except Unauthorized:
+            return fail()
+        return self._keys.find(parts.key_id, parts.algorithm).addCallback(self._believe, parts)
+
+    def _believe(self, key: VerificationKey | None, token: _Token) -> Principal:
         if key is None:
             raise _invalid("The token is not signed with a key that is known.")
-        claims = _verified(parts, key)
+        claims = _verified(token, key)
         now = moment(self._clock)
         _check_times(claims, now.wall)
         self._check_parties(claims)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -98,7 +98,7 @@ class AdmissionTests(SynchronousTestCase):
         self.queues.entries[OTHER_SESSION] = QueueEntry(status, 1, NOW, OTHER_SESSION)
         self.admission = Admission(TableAuthority(PRINCIPALS), self.sessions, self.queues)
 
-    def passing(self, decide: Callable[[Principal], Deferred[Any] | None]) -> set[str]:
+    def passing(self, decide: Callable[[Principal], Coroutine[Any, Any, Any] | None]) -> set[str]:
         """Who passes; the others must be forbidden to."""
         passed = set()
         for name, principal in PRINCIPALS.items():

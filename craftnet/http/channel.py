@@ -1,257 +1,333 @@
-"""twisted.web's server, held to the contract: heads and chunks are read by our readers in front of it, bodies and waits
-are bounded, refusals have the contract's shape, and a WebSocket handshake on a kept-alive connection has a way out."""
+"""HTTP/1.1 connections (RFC 9112): requests are read strictly and one after the other, bodies and waits are bounded,
+refusals have the contract's shape, and a WebSocket handshake on a kept-alive connection has a way out.
+
+This is not twisted.web's server: heads and chunks are read by readers of our own in any case, every body is kept in
+memory and every response is written in one piece, so that nearly all of what twisted.web does was done twice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from io import BytesIO
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
-from msgspec.structs import replace
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
-    IAddress,
+    IDelayedCall,
     IHalfCloseableProtocol,
+    IProtocol,
     IPushProducer,
     ISSLTransport,
     ITransport,
 )
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
-from twisted.web.http_headers import Headers
-from twisted.web.server import Request, Site
 from zope.interface import implementer
 
+from craftnet.access.networks import host
 from craftnet.clocks import IClock
-from craftnet.errors import BadRequest, Refusal
+from craftnet.errors import Refusal
 from craftnet.http.chunks import ChunkedBody
-from craftnet.http.exchange import EVERYWHERE, final_octets, reason_phrase, refused
-from craftnet.http.heads import FIELD_LIMIT, Head, parse, too_long
+from craftnet.http.exchange import CONTINUE, Response, refused, response_octets
+from craftnet.http.heads import Head, HeadReader
 from craftnet.http.lingering import linger
 from craftnet.http.lobby import Lobby
 from craftnet.http.resource import Routes
 from craftnet.observe.metrics import Metrics
+from craftnet.protocols.websocket.transmit import transmit
+
+AHEAD_LIMIT = 16_384
+"""Bytes that may be received while a request is answered; nothing further is read before the answer is written."""
+
+ABORT_TIMEOUT = 15.0
+"""Seconds for a client that was idle for too long to take what it is still sent."""
 
 
-@implementer(IHalfCloseableProtocol)
-class Channel(HTTPChannel):
-    """One HTTP/1 connection.
+@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
+class Channel:
+    """One connection.
 
-    Attributes:
-        site: the factory it belongs to.
+    Arguments:
+        site: whose routes answer.
         lobby: where it waits for the next request.
         upgrade: takes the transport and a handshake's octets; None where there is no WebSocket.
     """
 
-    site: LimitedSite
-    lobby: Lobby
-    upgrade: Callable[[ITransport, bytes], None] | None = None
+    __slots__ = (
+        *(
+            "_answering",
+            "_body",
+            "_busy",
+            "_chunks",
+            "_deadline",
+            "_half_closed",
+            "_head",
+            "_lobby",
+            "_open",
+            "_paused",
+        ),
+        *("_peer", "_reader", "_reading", "_secure", "_site", "_stalled", "_timer", "_upgrade", "transport"),
+    )
 
-    delimiter = b"\n"  # so that a line without CR is seen at once, and not waited for.
-    totalHeadersSize = 4 * HTTPChannel.totalHeadersSize  # twisted.web counts again what was bounded before.
-    maxHeaders = FIELD_LIMIT + 1
+    def __init__(
+        self, site: LimitedSite, lobby: Lobby, upgrade: Callable[[ITransport, bytes], None] | None = None
+    ) -> None:
+        self._site = site
+        self._lobby = lobby
+        self._upgrade = upgrade
+        self._reader = HeadReader()
+        self._head: Head | None = None  # of the request whose body is being read.
+        self._body = bytearray()
+        self._chunks: ChunkedBody | None = None
+        self._busy = False  # a request is being answered.
+        self._answering: Deferred[Response] | None = None
+        self._reading = False  # `_go_on` runs.
+        self._stalled = False  # the client does not take what it was sent.
+        self._paused = False
+        self._half_closed = False
+        self._deadline = 0.0
+        self._timer: IDelayedCall | None = None
+        self._peer = ""
+        self._secure = False
+        self._open = False
+        self.transport: Any = None
 
-    _head: Head
-    _body: ChunkedBody | None = None
-    _size = 0
-    _empty_lines = 0
-    _answering = False
-    _half_closed = False
+    def makeConnection(self, transport: Any) -> None:
+        """Take the connection. (Any: abortConnection is in no interface that TLS transports share.)"""
+        self._open = True
+        self.transport = transport
+        self._peer = host(transport.getPeer())
+        self._secure = ISSLTransport.providedBy(transport)
+        transport.registerProducer(self, True)
+        self._await_request()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._lines: list[bytes] = []
-
-    def resetTimeout(self) -> None:
-        """Not with every octet: a client that drips has as long for a request as an idle one may wait for the next."""
+    def connectionMade(self) -> None:
+        """`makeConnection` did it all."""
 
     # What comes in
 
-    def lineReceived(self, line: bytes) -> None:
-        """Collect the lines of a head."""
-        if self.transport is None:
-            return  # refused; what the same read brought is thrown away.
-        if not line.endswith(b"\r"):
-            self._lines.append(line)
-            self.refuse(BadRequest("A line of the request head does not end in CR LF."))
-        elif line != b"\r":
-            self._lines.append(line[:-1])
-            self._size += len(line) + 1
-            if self._size > self.MAX_LENGTH:
-                self.refuse(too_long(b"\r\n".join(self._lines), self.MAX_LENGTH))
-        elif self._lines or self._empty_lines:
-            self._read_head()
-        else:
-            self._empty_lines += 1  # RFC 9112 section 2.2: overlook an empty line.
+    def begin(self, head: Head, rest: bytes) -> None:
+        """Take the connection's first request.
 
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """A line that is longer than a whole head may be."""
-        self._lines.append(line)
-        self.refuse(too_long(b"\r\n".join(self._lines), self.MAX_LENGTH))
+        Arguments:
+            rest: what was received after its head.
+        """
+        self._reader.octets += rest
+        self._go_on(head)
 
-    def _read_head(self) -> None:
-        """Read what was collected; twisted.web gets it as it was understood, and never sees Transfer-Encoding."""
+    def dataReceived(self, data: bytes) -> None:
+        """Read, or keep what comes while a request is answered."""
+        if self._open:
+            self._reader.octets += data
+            self._go_on()
+
+    def _go_on(self, head: Head | None = None) -> None:
+        """Read and answer requests until octets or an answer are missing."""
+        if self._reading:
+            return  # a response was written at once; the caller further up goes on.
+        self._reading = True
         try:
-            self._head = head = parse(b"\r\n".join(self._lines))
+            if head is not None:
+                self._begin(head)
+            while self._open and not self._busy and not self._stalled and self._read():
+                pass
         except Refusal as refusal:
-            self.refuse(refusal)
+            self._refuse(refusal)
+        finally:
+            self._reading = False
+        if not self._open:
             return
-        self._lines, self._size, self._empty_lines = [], 0, 0
-        if head.handshake and self.upgrade is not None:
-            transport, rest = self.release()
-            self.upgrade(transport, head.octets + rest)
-            return
-        for line in head.lines:
-            super().lineReceived(line)
-        if head.length:
-            super().lineReceived(b"Content-Length: %d" % head.length)
-        super().lineReceived(b"")
-
-    def checkPersistence(self, request: Request, version: bytes) -> bool:
-        """Whether another request may follow; twisted.web overlooks `close` beside other options."""
-        return self._head.persistent
-
-    def allHeadersReceived(self) -> None:
-        """Refuse a body that says it is too long before any of it is read."""
-        if self._head.length is None:
-            self.length = None
-            self._body = ChunkedBody()
-        refusal = self.too_long(self.requests[-1], self.length or 0)
-        if refusal is not None:
-            self.refuse(refusal)
+        if self._half_closed and not self._busy and not self._stalled:
+            self._hang_up()
         else:
-            super().allHeadersReceived()
+            self._bound_input()
 
-    def rawDataReceived(self, data: bytes) -> None:
-        """Read a body, or keep what comes while a request is answered."""
-        if self.transport is None:
+    def _read(self) -> bool:
+        """Take one step; False when octets are missing."""
+        if self._head is None:
+            head = self._reader.read()
+            if head is not None:
+                self._begin(head)
+            return head is not None
+        body = self._read_body(self._head)
+        if body is not None:
+            head, self._head = self._head, None
+            self._answer(head, body)
+        return body is not None
+
+    def _begin(self, head: Head) -> None:
+        """Take a head: refuse a body that says it is too long before any of it is read."""
+        if head.handshake and self._upgrade is not None:
+            transport, rest = self._release()
+            self._upgrade(transport, head.octets + rest)
             return
-        if self._body is None:
-            super().rawDataReceived(data)
-            return
-        try:
-            part = self._body.feed(data)
-        except Refusal as refusal:
-            self.refuse(refusal)
-            return
-        if part:
-            self.requests[-1].handleContentChunk(part)
-        rest = self._body.rest
-        if rest is not None and self.transport is not None:
-            self._body = None
-            self.allContentReceived()
-            self._go_on(rest)
+        self._head = head
+        self._check_length(head, head.length or 0)
+        if head.length is None:
+            self._chunks = ChunkedBody()
+        if head.expects_continue:
+            self.transport.write(CONTINUE)
 
-    def _go_on(self, rest: bytes) -> None:
-        """Read what followed a body: it waits while the request is answered, or is the next one already."""
-        if self.line_mode:
-            self.setLineMode(rest)
-        elif rest:
-            self.rawDataReceived(rest)
+    def _read_body(self, head: Head) -> bytes | None:
+        """The body of the request, taken away from what was received; None while it is not complete."""
+        octets = self._reader.octets
+        if self._chunks is None:
+            length = head.length or 0
+            if len(octets) < length:
+                return None
+            body = bytes(octets[:length])
+            del octets[:length]
+            return body
+        self._body += self._chunks.feed(bytes(octets))
+        octets.clear()
+        self._check_length(head, len(self._body))
+        if self._chunks.rest is None:
+            return None
+        octets += self._chunks.rest
+        body, self._body, self._chunks = bytes(self._body), bytearray(), None
+        return body
 
-    def allContentReceived(self) -> None:
-        """Go on, unless the body was refused in the middle."""
-        if self.transport is not None:
-            super().allContentReceived()
+    def _check_length(self, head: Head, length: int) -> None:
+        """Raise why a body of this length is refused: from somebody without a token only short ones are taken."""
+        if length > self._site.anonymous_limit:
+            token = bool(head.values(b"authorization"))
+            limit = self._site.body_limit if token else self._site.anonymous_limit
+            if length > limit:
+                raise self._site.routes.refusal_of_body(head, limit, token=token)
 
-    def too_long(self, request: Request, length: int) -> Refusal | None:
-        """Why a body of this length is refused, if it is: from somebody without a token only short ones are taken."""
-        token = request.requestHeaders.hasHeader(b"Authorization")
-        limit = self.site.body_limit if token else self.site.anonymous_limit
-        return None if length <= limit else self.site.routes.refusal_of_body(self._head, limit, token=token)
+    def _bound_input(self) -> None:
+        """Read no further from a client that does not take its answers, or asks far ahead of them."""
+        pause = self._stalled or (self._busy and len(self._reader.octets) > AHEAD_LIMIT)
+        if pause is not self._paused:
+            self._paused = pause
+            if pause:
+                self.transport.pauseProducing()
+            else:
+                self.transport.resumeProducing()
 
     # What goes out
 
-    def answering(self) -> None:
-        """A request is there as a whole."""
-        self._answering = True
-        self.lobby.leave(self.transport)
+    def _answer(self, head: Head, body: bytes) -> None:
+        self._busy = True
+        self._lobby.leave(self.transport)
+        routes = self._site.routes
+        answering = Deferred.fromCoroutine(routes.answer(head, body, self._peer, secure=self._secure))
+        self._answering = answering
+        answering.addCallbacks(self._send, self._fail, callbackArgs=(head,), errbackArgs=(head,))
 
-    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
-        """Begin a response. (twisted.web repeats the client's version, and has no reason phrase for newer codes.)"""
-        if self.site.draining:
-            self.persistent = False
-        if not self.persistent:
-            options = [option for option in headers.getRawHeaders(b"Connection", []) if option.lower() != b"close"]
-            headers.setRawHeaders(b"Connection", [*options, b"close"])
-        for name, value in EVERYWHERE.items():
-            headers.setRawHeaders(name.encode(), [value.encode()])
-        super().writeHeaders(b"HTTP/1.1", code, reason_phrase(int(code)).encode(), headers)
+    def _fail(self, failure: Failure, head: Head) -> None:
+        if self._open:  # otherwise the client is gone, and the answer was cancelled.
+            self._site.log.failure("a request could not be answered", failure)
+            self._send(self._site.routes.refuse(Refusal("Something went wrong on our side.")), head)
 
-    def requestDone(self, request: Request) -> None:
-        """One is answered: wait for the next, unless it is there already, or none can come."""
-        self._answering = False
-        if self.transport is not None:
-            self.lobby.idle(self.transport)
-        super().requestDone(request)
-        if self._half_closed and not self._answering and self.transport is not None:
-            self._half_closed = False  # the call above may have come here for a later request.
-            self.loseConnection()
+    def _send(self, response: Response, head: Head) -> None:
+        """Write a response; wait for the next request, unless it is there already, or none can come."""
+        if not self._open:
+            return
+        self._busy, self._answering = False, None
+        last = self._site.draining or not head.persistent
+        octets = self._site.octets(response, self._secure, last=last, bodiless=head.method == b"HEAD")
+        transmit(self.transport, octets)
+        self._lobby.idle(self.transport)
+        if last:
+            self._hang_up()
+        else:
+            self._await_request()
+            self._go_on()
 
-    def refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         """Answer in the contract's shape, read no further, and close."""
-        if self.transport is not None:
-            head = b"\r\n".join(self._lines) if self._lines or not self.requests else self._head.octets
-            transport, _ = self.release()
-            self.site.turn_away(transport, refusal, head)
+        head = self._reader.begun if self._head is None else self._head.octets
+        transport, _ = self._release()
+        self._site.turn_away(transport, refusal, head)
+
+    # The client's pace
+
+    def pauseProducing(self) -> None:
+        """The client does not take what it was sent."""
+        self._stalled = True
+        if self._open:
+            self._bound_input()
+
+    def resumeProducing(self) -> None:
+        """The client takes more."""
+        self._stalled = False
+        if self._open:
+            self._go_on()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; `connectionLost` follows."""
+
+    def _await_request(self) -> None:
+        """The client has some time for its next request, from now on, however it drips.
+
+        One timer serves many requests: it is not set again for each, but looks when it comes.
+        """
+        self._deadline = self._site.clock.seconds() + self._site.idle
+        if self._timer is None:
+            self._timer = self._site.clock.callLater(self._site.idle, self._look_at_deadline)
+
+    def _look_at_deadline(self) -> None:
+        self._timer = None
+        left = self._deadline - self._site.clock.seconds()
+        if self._busy:
+            return  # the limit is for the client's part; the answer sets the timer again.
+        if left > 0:
+            self._timer = self._site.clock.callLater(left, self._look_at_deadline)
+        else:
+            self._hang_up()
+            self._timer = self._site.clock.callLater(ABORT_TIMEOUT, self._abort)
+
+    def _abort(self) -> None:
+        self._timer = None
+        self.transport.abortConnection()
 
     # The end
+
+    def _release(self) -> tuple[ITransport, bytes]:
+        """Let go of the connection for good; answers it, and what was received but not read."""
+        self._close()
+        self._lobby.leave(self.transport)
+        if self._paused:
+            self.transport.resumeProducing()
+        return self.transport, bytes(self._reader.octets)
+
+    def _close(self) -> None:
+        """Read and answer nothing more."""
+        self._open = False
+        self.transport.unregisterProducer()
+        self._stop_timer()
+
+    def _hang_up(self) -> None:
+        """Close the connection once what was written is sent."""
+        self._close()
+        self.transport.loseConnection()
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def readConnectionLost(self) -> None:
         """The client has closed its half (RFC 9112 section 9.6): what it asked before is answered."""
         self._half_closed = True
-        if not self._answering:
-            self.loseConnection()
+        if self._open:
+            self._go_on()
 
     def writeConnectionLost(self) -> None:
         """As in `IHalfCloseableProtocol`. This protocol never closes only its own half."""
 
-    def release(self) -> tuple[ITransport, bytes]:
-        """Let go of the connection for good; answers it, and what was read but not used."""
-        transport: Any = self.transport
-        producing: Any = IPushProducer(transport, None)  # as HTTPChannel asks before it registers itself.
-        if producing is not None:
-            producing.unregisterProducer()
-            producing.resumeProducing()
-        self.transport = None
-        self.lobby.leave(transport)
-        self.setTimeout(None)
-        self.requests.clear()
-        return transport, self.clearLineBuffer()
-
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The client is gone."""
-        self.lobby.leave(self.transport)
-        super().connectionLost(reason)
+        """The client is gone: nobody waits for an answer any more."""
+        self._open = False
+        self._lobby.leave(self.transport)
+        self._stop_timer()
+        if self._answering is not None:
+            self._answering.cancel()
 
 
-class CheckedRequest(Request):
-    """One request: its body is bounded and kept in memory."""
-
-    channel: Channel
-    content: BytesIO
-    defaultContentType = None
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """Take a part of the body. How long it becomes is not known beforehand when it comes in chunks."""
-        if self.channel.transport is None:
-            return  # refused; what the same read brought is thrown away.
-        refusal = self.channel.too_long(self, self.content.tell() + len(data))
-        if refusal is not None:
-            self.channel.refuse(refusal)
-        else:
-            super().handleContentChunk(data)
-
-    def process(self) -> None:
-        """The request is there as a whole: it is routed."""
-        self.channel.answering()
-        for name, value in self.channel.site.policy(self.isSecure()).items():
-            self.setHeader(name, value)
-        super().process()
-
-
-class LimitedSite(Site):
-    """Serves routes over HTTP/1.
+class LimitedSite(Factory):
+    """What all connections have in common.
 
     Arguments:
         body_limit: the longest body taken, in bytes.
@@ -263,8 +339,8 @@ class LimitedSite(Site):
         draining: whether the server stops, and asks clients to go elsewhere.
     """
 
-    protocol = Channel  # type: ignore[assignment]  # Twisted's type names its own proxy, for HTTP/2, which is not spoken.
     noisy = False
+    log = Logger()
 
     def __init__(
         self,
@@ -277,51 +353,36 @@ class LimitedSite(Site):
         anonymous_limit: int | None = None,
         hsts: int = 0,
     ) -> None:
-        super().__init__(
-            routes, requestFactory=CheckedRequest, timeout=idle, reactor=clock, parsePOSTFormSubmission=False
-        )
         self.routes = routes
+        self.clock = clock
+        self.idle = idle
         self.body_limit = body_limit
         self.anonymous_limit = body_limit if anonymous_limit is None else anonymous_limit
-        self._clock = clock
-        self._metrics = metrics
         self.draining = False
+        self._metrics = metrics
         self._policy = {"Strict-Transport-Security": f"max-age={hsts}"} if hsts else {}
 
-    def policy(self, secure: bool) -> Mapping[str, str]:
-        """The header fields of every response that say how to come back; RFC 6797 forbids them without TLS."""
-        return self._policy if secure else {}
+    def channel(self, lobby: Lobby, upgrade: Callable[[ITransport, bytes], None] | None = None) -> Channel:
+        """The protocol of a new connection; `lobby` and `upgrade` are as in `Channel`."""
+        return Channel(self, lobby, upgrade)
 
-    def channel(
-        self, address: IAddress, lobby: Lobby, upgrade: Callable[[ITransport, bytes], None] | None = None
-    ) -> Channel:
-        """The protocol of a new connection, which is in the lobby; `lobby` and `upgrade` are as in `Channel`."""
-        channel = cast(Channel, self.buildProtocol(address))
-        channel.lobby = lobby
-        channel.upgrade = upgrade
-        return channel
+    def octets(self, response: Response, secure: bool, *, last: bool, bodiless: bool) -> bytes:
+        """A response as it travels now. (Browsers that came over TLS are told how to come back: RFC 6797 forbids it
+        without.)"""
+        policy = self._policy if secure else {}
+        return response_octets(response, self.clock.wall(), last=last, bodiless=bodiless, policy=policy)
 
     def turn_away(self, transport: ITransport, refusal: Refusal, head: bytes) -> None:
         """Refuse whoever is at the other end, and close; `head` is what was read of the request."""
         self._metrics.refused(refusal.label)
-        now = self._clock.wall()
-        response = refused(refusal, now)
-        headers = {**response.headers, **self.policy(ISSLTransport.providedBy(transport))}
-        bodiless = head.startswith(b"HEAD ")
-        answer = final_octets(replace(response, headers=headers), now, bodiless=bodiless)
-        linger(transport, answer, self.reactor)
-
-    def getContentFile(self, length: int | None) -> BytesIO:
-        """Where a body is kept: in memory, because it is bounded. (Twisted would use a file for the longer ones.)"""
-        return BytesIO()
+        response = refused(refusal, self.clock.wall())
+        secure, bodiless = ISSLTransport.providedBy(transport), head.startswith(b"HEAD ")
+        linger(transport, self.octets(response, secure, last=True, bodiless=bodiless), self.clock)
 
     def startFactory(self) -> None:
-        """Connections are kept alive. (There is no access log, and so no log file and no timer for its dates.)"""
+        """Connections are kept alive."""
         self.draining = False
 
     def stopFactory(self) -> None:
         """The port is closed: every response from now on is its connection's last."""
         self.draining = True
-
-    def log(self, request: object) -> None:
-        """There is no access log: metrics count refusals, and a URL might hold what must not be logged."""

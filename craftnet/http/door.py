@@ -21,11 +21,11 @@ from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from craftnet.errors import BadRequest, Refusal
+from craftnet.errors import Refusal
 from craftnet.http.channel import LimitedSite
 from craftnet.http.exchange import CONTINUE
 from craftnet.http.handover import hand_over
-from craftnet.http.heads import BARE_LINE_FEED, END, Head, parse, too_long
+from craftnet.http.heads import HEAD_LIMIT, Head, HeadReader
 from craftnet.http.lobby import Lobby
 
 
@@ -37,11 +37,11 @@ class Door:
         factory: knows the limits, and who gets the connection next.
     """
 
-    __slots__ = ("_deadline", "_factory", "_octets", "_transport")
+    __slots__ = ("_deadline", "_factory", "_reader", "_transport")
 
     def __init__(self, factory: DoorFactory) -> None:
         self._factory = factory
-        self._octets = bytearray()
+        self._reader = HeadReader(factory.head_limit)
         self._transport: Any = None
         self._deadline: IDelayedCall | None = None
 
@@ -56,24 +56,16 @@ class Door:
 
     def dataReceived(self, data: bytes) -> None:
         """Collect until the head is there."""
-        new = max(0, len(self._octets) - len(END))  # what is before was looked at already.
-        self._octets += data
-        start = 2 if self._octets.startswith(b"\r\n") else 0  # RFC 9112 section 2.2: overlook an empty line.
-        end = self._octets.find(END, max(start, new))
-        stop = len(self._octets) if end < 0 else end
+        self._reader.octets += data
         try:
-            if stop - start > self._factory.head_limit:
-                raise too_long(bytes(self._octets[start:stop]), self._factory.head_limit)
-            if BARE_LINE_FEED.search(self._octets, new, stop):
-                raise BadRequest("A line of the request head does not end in CR LF.")
-            parsed = None if end < 0 else parse(bytes(self._octets[start:end]))
+            head = self._reader.read()
         except Refusal as refusal:
             self._leave()
-            self._factory.turn_away(self._transport, refusal, bytes(self._octets[start:stop]))
+            self._factory.turn_away(self._transport, refusal, self._reader.begun)
             return
-        if parsed is not None:
+        if head is not None:
             self._leave()
-            self._factory.admit(self._transport, parsed, bytes(self._octets[end + len(END) :]))
+            self._factory.admit(self._transport, head, bytes(self._reader.octets))
 
     def connectionLost(self, reason: Failure) -> None:
         """Nobody came in."""
@@ -108,7 +100,7 @@ class DoorFactory(ServerFactory):
         clock: IReactorTime,
         lobby: Lobby,
         *,
-        head_limit: int = 16384,
+        head_limit: int = HEAD_LIMIT,
         patience: float = 10.0,
     ) -> None:
         self._site = site
@@ -143,12 +135,13 @@ class DoorFactory(ServerFactory):
             head: of that request.
             rest: what was read after it.
         """
-        address = transport.getPeer()
         if not head.handshake:
-            hand_over(transport, self._site.channel(address, self.lobby, self._readmit), head.octets + rest)
+            channel = self._site.channel(self.lobby, self._readmit)
+            hand_over(transport, channel)
+            channel.begin(head, rest)
             return
         self.lobby.leave(transport)
-        protocol: Any = self._websocket.buildProtocol(address)  # an IHandshakeProtocol.
+        protocol: Any = self._websocket.buildProtocol(transport.getPeer())  # an IHandshakeProtocol.
         if protocol is None:
             transport.loseConnection()
             return

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 from twisted.web.http import NO_BODY_CODES, datetimeToString
-from twisted.web.http_headers import Headers
 
 from craftnet.access.admission import Admission, Asked
 from craftnet.access.bearer import token_from_header
@@ -40,35 +40,35 @@ AddressCheck = Callable[[str], None]
 Body = TypeVar("Body", bound=Struct)
 
 
-def joined(headers: Headers, name: str) -> str | None:
-    """The values of a header field, joined as RFC 9110 section 5.3 says; None without any."""
-    values = headers.getRawHeaders(name.encode())
-    return None if values is None else b", ".join(values).decode("latin-1")
-
-
 class Call(Struct, frozen=True):
     """A request, read whole.
 
     Attributes:
         path: unquoted, without the query.
+        headers: every header field, names in lower case.
         parameters: what stands in the route's variable segments, by their names; unquoted, not validated.
         query: every value of each name.
         address: of the client, as far as trusted proxies vouch for it.
-        server: how the client reaches this server.
+        locate: answers `server`, which few endpoints ask for.
     """
 
     method: str
     path: str
-    headers: Headers
+    headers: Mapping[str, str]
     parameters: Mapping[str, str] = {}
     query: Mapping[str, Sequence[str]] = {}
     body: bytes = b""
     address: str = ""
-    server: ServerUrl = ServerUrl("http", "localhost")
+    locate: Callable[[], ServerUrl] = partial(ServerUrl, "http", "localhost")
+
+    @property
+    def server(self) -> ServerUrl:
+        """How the client reaches this server."""
+        return self.locate()
 
     def header(self, name: str) -> str | None:
-        """As `joined`."""
-        return joined(self.headers, name)
+        """The value of a header field; several are joined as RFC 9110 section 5.3 says; None without any."""
+        return self.headers.get(name.lower())
 
     @property
     def token(self) -> str | None:
@@ -276,14 +276,28 @@ def reason_phrase(status: int) -> str:
         return ""
 
 
-def final_octets(response: Response, now: float, *, bodiless: bool = False) -> bytes:
-    """A response as it travels when no HTTP machinery is there (yet, or any more); the connection ends with it.
+def response_octets(
+    response: Response, now: float, *, last: bool = False, bodiless: bool = False, policy: Mapping[str, str] = {}
+) -> bytes:
+    """A response as it travels.
 
     Arguments:
         now: Unix seconds.
+        last: whether the connection ends with it.
         bodiless: whether it answers HEAD, and so ends with its header fields (RFC 9110 section 9.3.2).
+        policy: header fields besides those of the response.
     """
-    lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}".encode()]
-    lines += [f"{name}: {value}".encode() for name, value in response.fields.items()]
-    lines += [b"Date: " + datetimeToString(now), b"Connection: close"]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + (b"" if bodiless else response.body)
+    lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
+    lines += [f"{name}: {value}" for name, value in response.fields.items()]
+    lines += [f"{name}: {value}" for name, value in policy.items()]
+    lines.append(_date(int(now)))
+    if last:
+        lines.append("Connection: close")
+    lines.append("\r\n")
+    head = "\r\n".join(lines).encode()
+    return head if bodiless or response.status in NO_BODY_CODES else head + response.body
+
+
+@lru_cache(maxsize=1)  # responses of the same second have the same date.
+def _date(seconds: int) -> str:
+    return f"Date: {datetimeToString(seconds).decode('ascii')}"

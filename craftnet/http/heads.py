@@ -1,7 +1,7 @@
 """The head of an HTTP/1 request (RFC 9112 sections 2 to 6), read strictly and in one place.
 
-Pure. No other reader sees a head as it was sent: twisted.web and the WebSocket handshake get `Head.octets`, which is
-written from what was understood here. So both ends of a connection agree on where each request ends.
+Pure. No other reader sees a head as it was sent: routes and the WebSocket handshake get what was understood here. So
+both ends of a connection agree on where each request ends.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from craftnet.errors import BadRequest, CodingNotImplemented, HeadersTooLarge, T
 
 END = b"\r\n\r\n"
 """What ends a head."""
+
+HEAD_LIMIT = 16384
+"""Bytes of a request head."""
 
 TARGET_LIMIT = 8192
 """Bytes of a request target (RFC 9112 section 3 recommends at least 8000 for the whole line)."""
@@ -120,6 +123,51 @@ class Head(Struct, frozen=True):
         elif self.length:
             lines.append(b"Content-Length: %d" % self.length)
         return b"\r\n".join(lines) + END
+
+
+class HeadReader:
+    """Collects the octets of a connection until a request head is complete.
+
+    Arguments:
+        limit: the longest head, in bytes.
+
+    Attributes:
+        octets: what was received and is not read yet; to be added to.
+    """
+
+    __slots__ = ("_limit", "_seen", "octets")
+
+    def __init__(self, limit: int = HEAD_LIMIT) -> None:
+        self.octets = bytearray()
+        self._limit = limit
+        self._seen = 0  # octets that hold no end of a head, nor a wrong end of a line.
+
+    @property
+    def begun(self) -> bytes:
+        """The head that is being read, as far as it was received."""
+        return bytes(self.octets).removeprefix(b"\r\n").partition(END)[0]
+
+    def read(self) -> Head | None:
+        """Take the head at the beginning of `octets` away; None while it is not complete.
+
+        Raises:
+            Refusal: it is too long, or as `parse` says.
+        """
+        octets = self.octets
+        start = 2 if octets.startswith(b"\r\n") else 0  # RFC 9112 section 2.2: overlook an empty line.
+        end = octets.find(END, max(start, self._seen))
+        stop = len(octets) if end < 0 else end
+        if stop - start > self._limit:
+            raise too_long(bytes(octets[start:stop]), self._limit)
+        if BARE_LINE_FEED.search(octets, self._seen, stop):
+            raise BadRequest("A line of the request head does not end in CR LF.")
+        if end < 0:
+            self._seen = max(0, len(octets) - len(END))
+            return None
+        head = parse(bytes(octets[start:end]))
+        del octets[: end + len(END)]
+        self._seen = 0
+        return head
 
 
 def parse(octets: bytes) -> Head:

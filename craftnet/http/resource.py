@@ -1,23 +1,14 @@
-"""The one resource of the site: finds the endpoint of a path, lets it answer, and writes what comes of it."""
+"""The routing table, and the way of a request through it: from its head and body to a response. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import product
-
-from msgspec.structs import replace
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
 
 from craftnet.access.admission import no_token
 from craftnet.access.forwarding import Forwarding
-from craftnet.access.networks import host
 from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, PreconditionFailed, Refusal
-from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, joined, refused
+from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, refused
 from craftnet.http.heads import Head, path_and_query
 from craftnet.http.negotiation import differs
 from craftnet.observe.metrics import Metrics
@@ -29,12 +20,14 @@ class Table:
 
     Arguments:
         bases: what may stand in front of every path.
-        routes: endpoints by their paths; a segment in braces is variable.
+        routes: endpoints by their paths; a segment in braces is variable. A path without variable segments comes first.
     """
 
     def __init__(self, bases: BasePaths, routes: Mapping[str, Endpoint]) -> None:
         self._bases = bases
-        self._routes = [(tuple(path.split("/")[1:]), endpoint) for path, endpoint in routes.items()]
+        templates = [(tuple(path.split("/")[1:]), endpoint) for path, endpoint in routes.items()]
+        self._fixed = {template: endpoint for template, endpoint in templates if not any(map(_is_variable, template))}
+        self._variable = [each for each in templates if each[0] not in self._fixed]
 
     def find(self, segments: tuple[str, ...]) -> tuple[Endpoint, dict[str, str]]:
         """The endpoint of a path, and what stands in its variable segments.
@@ -42,15 +35,22 @@ class Table:
         Raises:
             NotFound: there is none.
         """
-        for route, (template, endpoint) in product(self._bases.readings(segments), self._routes):
-            if len(template) == len(route):
-                pairs = list(zip(template, route, strict=True))
-                if all(wanted == given or wanted.startswith("{") for wanted, given in pairs):
-                    return endpoint, {wanted[1:-1]: given for wanted, given in pairs if wanted.startswith("{")}
+        for route in self._bases.readings(segments):
+            if route in self._fixed:
+                return self._fixed[route], {}
+            for template, endpoint in self._variable:
+                if len(template) == len(route):
+                    pairs = list(zip(template, route, strict=True))
+                    if all(wanted == given or _is_variable(wanted) for wanted, given in pairs):
+                        return endpoint, {wanted[1:-1]: given for wanted, given in pairs if _is_variable(wanted)}
         raise NotFound("There is no such route.")
 
 
-class Routes(Resource):
+def _is_variable(segment: str) -> bool:
+    return segment.startswith("{")
+
+
+class Routes:
     """Answers every request.
 
     Arguments:
@@ -58,47 +58,28 @@ class Routes(Resource):
         forwarding: what proxies say of clients, and of the URL by which they reach this server.
     """
 
-    isLeaf = True
-    _log = Logger()
-
     def __init__(
         self, table: Table, metrics: Metrics, wall: Callable[[], float], forwarding: Forwarding | None = None
     ) -> None:
-        super().__init__()
         self._forwarding = forwarding or Forwarding()
         self._table = table
         self._metrics = metrics
         self._wall = wall
 
-    def render(self, request: Request) -> int:
-        """Start answering; the endpoint is cancelled when the client goes away."""
-        answering = Deferred.fromCoroutine(self._answer(request))
-        gone: list[Failure] = []
+    async def answer(self, head: Head, body: bytes, peer: str, *, secure: bool) -> Response:
+        """Answer a request, also one that is refused.
 
-        def leave(failure: Failure) -> None:
-            gone.append(failure)
-            answering.cancel()
-
-        def send(response: Response) -> None:
-            if not gone:
-                _write(request, response)
-
-        def failed(failure: Failure) -> None:
-            if not gone:
-                self._log.failure("a request could not be answered", failure)
-                _write(request, self._refuse(Refusal("Something went wrong on our side.")))
-
-        request.notifyFinish().addErrback(leave)
-        answering.addCallbacks(send, failed)
-        return NOT_DONE_YET
-
-    async def _answer(self, request: Request) -> Response:
+        Arguments:
+            peer: where the connection comes from, as `craftnet.access.networks.host` gives it.
+            secure: whether the connection is TLS.
+        """
         try:
-            return await self._respond(request)
+            return await self._respond(head, body, peer, secure)
         except Refusal as refusal:
-            return self._refuse(refusal)
+            return self.refuse(refusal)
 
-    def _refuse(self, refusal: Refusal) -> Response:
+    def refuse(self, refusal: Refusal) -> Response:
+        """The response to a request that is refused."""
         self._metrics.refused(refusal.label)
         return refused(refusal, self._wall())
 
@@ -121,13 +102,27 @@ class Routes(Resource):
             raise MethodNotAllowed(endpoint.allowed)
         return endpoint, parameters
 
-    async def _respond(self, request: Request) -> Response:
-        segments, call = _call(request, self._forwarding)
-        endpoint, parameters = self._find(call.method, segments)
-        if call.method == "OPTIONS":
+    async def _respond(self, head: Head, body: bytes, peer: str, secure: bool) -> Response:
+        if head.target == b"*":  # OPTIONS of the server as a whole (RFC 9110 section 9.3.7).
+            return Response(media_type=None)
+        segments, query = path_and_query(head.target)
+        method = head.method.decode("ascii")
+        endpoint, parameters = self._find(method, segments)
+        if method == "OPTIONS":
             return Response(204, headers={"Allow": ", ".join(endpoint.allowed)})
-        response = await endpoint.answer(replace(call, parameters=parameters))
-        if call.method in ("GET", "HEAD") and response.status < 400:
+        headers = head.text
+        call = Call(
+            method=method,
+            path="/" + "/".join(segments),
+            headers=headers,
+            parameters=parameters,
+            query=query,
+            body=body,
+            address=self._forwarding.client(peer, headers.get),
+            locate=partial(self._forwarding.server, peer, headers.get, secure=secure),
+        )
+        response = await endpoint.answer(call)
+        if method in ("GET", "HEAD") and response.status < 400:
             _check_match(call, response)
         return response
 
@@ -135,27 +130,3 @@ class Routes(Resource):
 def _check_match(call: Call, response: Response) -> None:
     if differs(call.header("If-Match"), response.headers.get("ETag")):
         raise PreconditionFailed("If-Match names another version than there is.")
-
-
-def _call(request: Request, forwarding: Forwarding) -> tuple[tuple[str, ...], Call]:
-    """The request as values: the segments of its path, and the rest."""
-    segments, query = path_and_query(request.uri)
-    peer, headers = host(request.getClientAddress()), request.requestHeaders
-    call = Call(
-        method=request.method.decode("ascii"),
-        path="/" + "/".join(segments),
-        headers=headers,
-        query=query,
-        body=b"" if request.content is None else request.content.read(),
-        address=forwarding.client(peer, partial(joined, headers)),
-        server=forwarding.server(peer, partial(joined, headers), secure=request.isSecure()),
-    )
-    return segments, call
-
-
-def _write(request: Request, response: Response) -> None:
-    request.setResponseCode(response.status)
-    for name, value in response.fields.items():
-        request.setHeader(name, value)
-    request.write(response.body)
-    request.finish()

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from types import FrameType
+
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.admission import Admission
@@ -19,6 +23,9 @@ from craftnet.tests.http_wire import UPGRADE, Answer, House, Listener, Wire, req
 from craftnet.tests.samples import NOW
 
 HOST = b"Host: craft.example\r\n"
+
+CALLS = 120
+"""Of Python functions, for a POST from its octets to those of its answer; what endpoints do comes on top."""
 
 
 class Echo(Endpoint):
@@ -338,6 +345,71 @@ class PatienceTests(DoorTestCase):
         self.assertEqual(self.slow.cancelled, self.slow.waiting)
         self.assertEqual(self.flushLoggedErrors(), [])
         self.assertEqual(self.wire.value(), b"")
+
+
+class PaceTests(DoorTestCase):
+    """Clients that ask faster than they are answered, or than they read."""
+
+    def test_far_ahead(self) -> None:
+        """What comes while a request is answered waits, up to a limit; and nothing of it is lost."""
+        self.wire.receive(request("/slow"))
+        self.wire.receive(request("/echo") * 100)
+        self.assertEqual(self.wire.producerState, "producing")
+        self.wire.receive(request("/echo") * 400)
+        self.assertEqual(self.wire.producerState, "paused")
+        self.slow.waiting[0].callback(Response(200, b"done"))
+        self.assertEqual(self.wire.producerState, "producing")
+        self.assertEqual([answer.body for answer in self.wire.take()], [b"done"] + [b"/echo"] * 500)
+
+    def test_answers_that_are_not_read(self) -> None:
+        """Nothing is answered until they are, and little is read."""
+        self.wire.ask(request("/echo"))
+        protocol = self.wire.protocol
+        assert IPushProducer.providedBy(protocol)
+        protocol.pauseProducing()
+        self.wire.receive(request("/echo") * 2)
+        self.assertEqual((self.wire.value(), self.wire.producerState), (b"", "paused"))
+        protocol.resumeProducing()
+        self.assertEqual((len(self.wire.take()), self.wire.producerState), (2, "producing"))
+
+    def test_answers_that_are_not_read_before_the_end(self) -> None:
+        """A client that has closed its half gets what it asked for, when it reads."""
+        self.wire.ask(request("/echo"))
+        protocol = self.wire.protocol
+        assert isinstance(protocol, Channel)
+        protocol.pauseProducing()
+        self.wire.receive(request("/echo"))
+        protocol.readConnectionLost()
+        self.assertFalse(self.wire.disconnecting)
+        protocol.resumeProducing()
+        self.assertEqual(len(self.wire.take()), 1)
+        self.assertTrue(self.wire.disconnecting)
+
+    def test_idle_client_that_does_not_read(self) -> None:
+        """It has a while to take what it is still sent."""
+        self.wire.ask(request("/echo"))
+        self.clock.pump([60, 14.9])
+        self.assertTrue(self.wire.disconnecting)
+        self.assertFalse(self.wire.disconnected)
+        self.clock.pump([0.2])
+        self.assertTrue(self.wire.disconnected)
+
+    def test_calls(self) -> None:
+        """A small POST takes few calls of Python functions, so that it stays cheap."""
+        octets = request("/echo", "POST", fields=HOST + b"Content-Type: text/plain\r\nAccept: */*\r\n", body=b"{}")
+        self.wire.ask(octets)
+        calls: Counter[str] = Counter()
+
+        def count(frame: FrameType, event: str, argument: object) -> None:
+            if event == "call":
+                calls[frame.f_code.co_qualname] += 1
+
+        sys.setprofile(count)
+        try:
+            self.wire.receive(octets)
+        finally:
+            sys.setprofile(None)
+        self.assertLessEqual(calls.total(), CALLS, calls.most_common())
 
 
 class HalfClosedTests(DoorTestCase):

@@ -23,7 +23,7 @@ from craftnet.access.principal import Principal
 from craftnet.clocks import moment
 from craftnet.closecodes import CloseCode, of_refusal
 from craftnet.errors import NotFound, Refusal, Unavailable
-from craftnet.http.exchange import final_octets, refused
+from craftnet.http.exchange import refused, response_octets
 from craftnet.http.handover import IHandshakeProtocol
 from craftnet.http.heads import END, Head, parse
 from craftnet.http.lingering import linger
@@ -161,7 +161,7 @@ class FeedProtocol(ServerProtocol):
         """Answer in the contract's error shape."""
         self.factory.metrics.refused(refusal.label)
         now = self.factory.clock.wall()
-        self._linger(final_octets(refused(refusal, now), now))
+        self._linger(response_octets(refused(refusal, now), now, last=True))
 
     # The feed
 

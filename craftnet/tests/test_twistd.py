@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ from craftnet.closecodes import retry_after
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PATIENCE = 30.0
 """Seconds; only a broken program needs them."""
+
+LONGEST_RUN = 120.0
+"""Seconds after which a program is killed, however busy the machine is."""
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -89,10 +93,13 @@ def running(
         cwd=folder or tempfile.gettempdir(),
     )
     assert process.stdout is not None
+    overdue = threading.Timer(LONGEST_RUN, process.kill)  # so that a line that never comes fails a test.
+    overdue.start()
     with process, process.stdout:
         try:
             yield Running(process, process.stdout)
         finally:
+            overdue.cancel()
             process.kill()
 
 

@@ -51,11 +51,10 @@ def obey_supervisor(reactor: Any, service: Controlled) -> None:
     """
     _on(reactor, RELOAD, service.reload)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the reactor installs a handler only where Python's own is in place.
 
     def started() -> None:
         _stop_on(reactor, signal.SIGTERM)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # again: Twisted's own handlers came with the reactor's start.
         _hurry_on(reactor, service, HURRY)
 
     reactor.callWhenRunning(started)

@@ -86,7 +86,7 @@ class Ready(Endpoint):
 
     messages: ClassVar[dict[Unready, str]] = {
         Unready.STARTING: "The server starts: its first round of health checks is not complete.",
-        Unready.DRAINING: "The server stops.",
+        Unready.DRAINING: "The server is shutting down.",
         Unready.CRITICAL: "The server cannot do its work, and a restart would not help: GET /health says why.",
     }
 

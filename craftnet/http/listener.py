@@ -139,7 +139,7 @@ class AcceptFailures:
             self._next = self._clock.seconds() + LOG_INTERVAL
             self._log.error(
                 "New connections are {fate}: {why}. Raise the hard limit of open files (ulimit -Hn), or lower"
-                " --max-connections and --max-half-open. This is logged each {interval:g} seconds at most",
+                " --max-connections and --max-half-open. This is logged at most every {interval:g} seconds",
                 fate=fate,
                 why=why,
                 interval=LOG_INTERVAL,

@@ -70,7 +70,7 @@ class CodeTests(SynchronousTestCase):
                 Forbidden("The session is another player's."),
                 NotFound("There is no such session."),
                 self.LIMITED,
-                Unavailable("The server goes away.", retry_after=5),
+                Unavailable("The server is shutting down.", retry_after=5),
             )
         ]
         self.assertEqual(

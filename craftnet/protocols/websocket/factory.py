@@ -106,7 +106,7 @@ class FeedFactory(WebSocketServerFactory):
         Unavailable: the server goes away, and takes no further connections.
         """
         if self._leaving:
-            raise Unavailable("The server goes away.", retry_after=round(SPREAD))
+            raise Unavailable("The server is shutting down.", retry_after=round(SPREAD))
 
     def opened(self, protocol: FeedProtocol) -> None:
         """A handshake succeeded."""

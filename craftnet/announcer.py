@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+
+from craftnet.access.development import mint
+from craftnet.access.options import Access
+from craftnet.banner import watch_hint
+from craftnet.interfaces import IBackend, IShowcase
+
+HINT_TTL = 30 * 86400
+"""Seconds for which the token in the start-up text holds: for as long as a demonstration runs."""
 
 
 class Announcer(Service):
@@ -44,3 +53,12 @@ class Announcer(Service):
         # Not sys.stdout: twistd puts that into the log.
         if text is not None and sys.__stdout__ is not None:
             print(text, file=sys.__stdout__, flush=True)
+
+
+def hint(backend: IBackend, access: Access, url: str, now: float) -> str | None:
+    """How to watch a live craft, where there is one to show and a token can be made for it."""
+    featured = backend.featured() if IShowcase.providedBy(backend) else None
+    if featured is None or access.secret is None:
+        return None
+    token = mint(access.secret, featured.player_id, (), HINT_TTL, now)
+    return watch_hint(featured, token, url, os.path.join(os.path.dirname(sys.argv[0]), "craftnet"))

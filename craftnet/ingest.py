@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 from msgspec import Raw
@@ -12,7 +13,6 @@ from craftnet.envelopes import decode, decode_all, split
 from craftnet.errors import BadRequest
 from craftnet.events import Event, Outcome, Verdict, verdicts
 from craftnet.observe.metrics import Metrics
-from craftnet.sources import Sources
 
 MAX_EVENTS = 10_000
 """How many events one body may hold."""
@@ -22,10 +22,17 @@ Batch = Sequence[Event | Outcome]
 """The events of one body, in order; in place of one that is wrong, the outcome that says so."""
 
 
+class Applier(Protocol):
+    """What events are given to: `Sources`, or what finds the process whose sources are responsible."""
+
+    async def apply(self, events: Sequence[Event]) -> list[Outcome]:
+        """As `Sources.apply`."""
+
+
 class Ingest:
     """The way in for events."""
 
-    def __init__(self, sources: Sources, metrics: Metrics) -> None:
+    def __init__(self, sources: Applier, metrics: Metrics) -> None:
         self._sources = sources
         self._metrics = metrics
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
     from craftnet.closecodes import CloseCode
     from craftnet.events import Event, Outcome
     from craftnet.messages import Check
+    from craftnet.shards.placement import Shards
     from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
     from craftnet.updates import Update
 
@@ -280,6 +281,17 @@ class IBackendFactory(Interface):
 
         Raises:
             craftnet.errors.ConfigurationError: the arguments do not make sense.
+        """
+
+
+class IDividedFactory(Interface):
+    """What a factory of back ends is, too, when each of several processes may keep the state of some of the players."""
+
+    def build_share(reactor: IClock, arguments: Mapping[str, str], shards: Shards) -> IBackend:
+        """Make the back end of one process. Answers and raises as `IBackendFactory.build`.
+
+        Arguments:
+            shards: a `craftnet.shards.placement.Shards`: which players are this process's.
         """
 
 

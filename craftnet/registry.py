@@ -25,9 +25,11 @@ from craftnet.interfaces import (
     IBackendFactory,
     IBackendPlugin,
     ICluster,
+    IDividedFactory,
     ISharedPlaces,
     ISharedRevocations,
 )
+from craftnet.shards.placement import Shards
 from craftnet.specs import Spec, parse_spec
 
 
@@ -64,10 +66,15 @@ def factory_of(plugin: IBackendPlugin) -> IBackendFactory:
 
 
 class Registry:
-    """Makes back ends; the same text gives the same back end, so that options can share one."""
+    """Makes back ends; the same text gives the same back end, so that options can share one.
 
-    def __init__(self, reactor: IClock) -> None:
+    Arguments:
+        shards: which players this process keeps the state of; None where it keeps that of all.
+    """
+
+    def __init__(self, reactor: IClock, shards: Shards | None = None) -> None:
         self._reactor = reactor
+        self._shards = shards
         self._backends: dict[str, IBackend] = {}
 
     def backend(self, text: str) -> IBackend:
@@ -83,6 +90,10 @@ class Registry:
     def is_shared(self, text: str) -> bool:
         """Whether several processes with this back end see the same state; raises as `backend` does."""
         return self._factory(parse_spec(text)).shared
+
+    def is_divisible(self, text: str) -> bool:
+        """Whether each of several processes may keep the state of some players; raises as `backend` does."""
+        return bool(IDividedFactory.providedBy(self._factory(parse_spec(text))))
 
     @property
     def built(self) -> Iterable[IBackend]:
@@ -102,7 +113,10 @@ class Registry:
             if argument not in factory.arguments:
                 known = ", ".join(factory.arguments) or "none"
                 raise ConfigurationError(f"{spec.name} has no argument {argument!r}; it takes: {known}")
-        backend = factory.build(self._reactor, spec.arguments)
+        if self._shards is not None and not factory.shared and IDividedFactory.providedBy(factory):
+            backend = factory.build_share(self._reactor, spec.arguments, self._shards)
+        else:
+            backend = factory.build(self._reactor, spec.arguments)
         try:
             verifyObject(IBackend, backend)
             if ICluster.providedBy(backend):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -18,21 +16,21 @@ from twisted.logger import Logger
 
 from craftnet import __version__
 from craftnet.access.admission import Admission
-from craftnet.access.development import mint
 from craftnet.access.enforcement import PATIENCE, Enforcement
 from craftnet.access.forwarding import Forwarding, public_url
 from craftnet.access.gate import Gate
 from craftnet.access.limits import Limits
 from craftnet.access.networks import NOWHERE, Networks
-from craftnet.access.options import Access, access_from_option
+from craftnet.access.options import access_from_option
 from craftnet.access.origins import Origins
 from craftnet.access.revocation import RevocableAuthority, Revocations
 from craftnet.addresses import check_shareable, http_endpoint, parse_public, udp_address
-from craftnet.announcer import Announcer
-from craftnet.banner import Served, watch_hint
+from craftnet.announcer import Announcer, hint
+from craftnet.banner import Served
 from craftnet.checks import own_checks, probes
 from craftnet.clocks import moment
 from craftnet.collector import Collector
+from craftnet.division import Division, divided
 from craftnet.errors import ConfigurationError
 from craftnet.http.door import DoorFactory
 from craftnet.http.listener import Listener
@@ -42,7 +40,7 @@ from craftnet.http.site import IDLE, site
 from craftnet.http.tls import CHECK_INTERVAL
 from craftnet.hub import Hub
 from craftnet.ingest import Ingest
-from craftnet.interfaces import IBackend, ICluster, IShowcase, ITaker
+from craftnet.interfaces import ICluster, IShowcase, ITaker
 from craftnet.messages import Service
 from craftnet.model import Tolerance
 from craftnet.observe.census import Census
@@ -59,12 +57,11 @@ from craftnet.protocols.udp.tickets import RENEWAL
 from craftnet.protocols.websocket.factory import MISSED_PONGS, PING_INTERVAL, FeedFactory
 from craftnet.protocols.websocket.subprotocols import SUPPORTED
 from craftnet.registry import Registry
+from craftnet.shards.links import check_path
+from craftnet.shards.placement import Shards
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions
 from craftnet.targets import BasePaths
-
-HINT_TTL = 30 * 86400
-"""Seconds for which the token in the start-up text holds: for as long as a demonstration runs."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -72,6 +69,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     Attributes:
         worker: which of several processes this is, from 0; None when it is the only one.
+        workers: how many there are.
+        links: the folder of the sockets by which they reach each other; None where there is none.
     """
 
     backend: str = "memory"
@@ -105,6 +104,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     real_time_combat: str | None = None
     health_interval: float = 10.0
     worker: int | None = None
+    workers: int = 1
+    links: str | None = None
+
+    @property
+    def shards(self) -> Shards | None:
+        """Which players this process keeps the state of, where processes that do not share a back end divide them."""
+        return None if self.worker is None or self.links is None else Shards(self.worker, self.workers)
+
+    @property
+    def backends(self) -> set[str]:
+        """The texts of all back ends."""
+        return {self.sessions or self.backend, self.materials or self.backend, self.queues or self.backend}
 
 
 class Craftnet(MultiService):
@@ -212,18 +223,21 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     bases = BasePaths(settings.prefixes)
     public = None if settings.public_url is None else public_url(settings.public_url)
     forwarding = Forwarding(settings.trusted_proxies, public)
-    metrics = Metrics()
-
-    registry = Registry(reactor)
+    registry = Registry(reactor, settings.shards)
+    shards = None if registry.is_shared(settings.backend) else settings.shards
+    metrics = Metrics(divided=shards is not None)
     backend = registry.backend(settings.backend)
     sources = Sources(
         sessions=registry.backend(settings.sessions or settings.backend).sessions,
         materials=registry.backend(settings.materials or settings.backend).materials,
         queues=registry.backend(settings.queues or settings.backend).queues,
     )
+    division = Division(sources)
+    if shards is not None:
+        division = divided(reactor, settings.links or "", shards, sources, bases)
     tolerance = Tolerance(percent=settings.tolerance_percent, seconds=settings.tolerance_ms / 1000)
     hub = Hub(sources, reactor, metrics, tolerance=tolerance, refresh=settings.refresh)
-    cluster = backend if ICluster.providedBy(backend) else None
+    cluster = backend if ICluster.providedBy(backend) else division.cluster
     others = {
         Service.CRAFTING_SERVICE: settings.crafting_service,
         Service.REAL_TIME_COMBAT: settings.real_time_combat,
@@ -240,7 +254,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     authority = RevocableAuthority(
         access.authority, revocations, None if cluster is None else cluster.revocations.loaded
     )
-    admission = Admission(authority, sources.sessions, sources.queues)
+    admission = Admission(authority, sources.sessions, sources.queues, division.owner)
     gateway = None
     if udp is not None:
         gateway = UdpGateway(
@@ -277,7 +291,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         None if cluster is None else cluster.revocations,
         patience=max(PATIENCE, settings.limits.patience),
     )
-    ingest = Ingest(sources, metrics)
+    ingest = Ingest(division.events, metrics)
     for made in registry.built:
         if ITaker.providedBy(made):
             made.count_with(ingest.count)
@@ -298,9 +312,11 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         tolerance=tolerance,
         showcase=backend if IShowcase.providedBy(backend) else None,
         hsts=settings.hsts,
+        elsewhere=None if division.calls is None else division.calls.answer,
     )
+    division.serve(routes)
     lobby = Lobby(metrics, settings.limits, settings.trusted_proxies)
-    door = DoorFactory(routes, feeds, reactor, lobby, patience=settings.limits.patience)
+    door = DoorFactory(routes, feeds, reactor, lobby, patience=settings.limits.patience, elsewhere=division.connections)
     listener = Listener(reactor if settings.worker is None else SharingReactor(reactor), http, door, metrics.refused)
     if settings.hsts and not listener.secure:
         raise ConfigurationError(
@@ -329,21 +345,21 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
                 access.reason,
             ).lines
         ),
-        lambda: _hint(backend, access, listener.url, reactor.wall()),
+        lambda: hint(backend, access, listener.url, reactor.wall()),
         reactor,
     )
-    own = [made.service for made in registry.built if made.service is not None]
+    own = [made.service for made in registry.built] + [division.links]
     census, collector = Census(sources.sessions, metrics, reactor), Collector(reactor)
-    for part in (*own, monitor, health, *turns, census, announcer, collector):
+    for part in (*filter(None, own), monitor, health, *turns, census, announcer, collector):
         part.setServiceParent(service)
     return service
 
 
-def check_workers(settings: Settings, workers: int, reactor: Any, environ: Mapping[str, str]) -> None:
+def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> bool:
     """Whether the service that `settings` describe can be run as several processes.
 
-    Arguments:
-        workers: how many.
+    Returns:
+        Whether each of them keeps the state of some of the players, which is lost with it.
 
     Raises:
         ConfigurationError: it cannot; the text says why.
@@ -356,25 +372,20 @@ def check_workers(settings: Settings, workers: int, reactor: Any, environ: Mappi
     http = http_endpoint(settings.http, settings.port, loopback_only=False, reason="")
     check_shareable(http)
     registry = Registry(reactor)
-    for text in (settings.backend, settings.sessions, settings.queues, settings.materials):
-        if text is not None and not registry.is_shared(text):
-            raise ConfigurationError(
-                f"--workers needs a back end that several processes share; {text} keeps its state to itself"
-            )
+    alone = [text for text in settings.backends if not registry.is_shared(text)]
+    if alone and not (len(settings.backends) == 1 and registry.is_divisible(alone[0])):
+        raise ConfigurationError(
+            f"--workers needs a back end that several processes share, or one alone among which they can divide the"
+            f" players; {alone[0]} keeps its state to itself"
+        )
     udp = udp_address(settings.udp, loopback_only=False, reason="")
     try:
         Listener(TryingReactor(reactor), http, Factory()).privilegedStartService()
-        for port in () if udp is None else [udp + number for number in range(workers)]:
+        for port in () if udp is None else [udp + number for number in range(settings.workers)]:
             check_free(port, reactor)
     except CannotListenError as error:
         raise ConfigurationError(str(error)) from None
-    check_folder()
-
-
-def _hint(backend: IBackend, access: Access, url: str, now: float) -> str | None:
-    """How to watch a live craft, where there is one to show and a token can be made for it."""
-    featured = backend.featured() if IShowcase.providedBy(backend) else None
-    if featured is None or access.secret is None:
-        return None
-    token = mint(access.secret, featured.player_id, (), HINT_TTL, now)
-    return watch_hint(featured, token, url, os.path.join(os.path.dirname(sys.argv[0]), "craftnet"))
+    folder = check_folder()
+    if alone:
+        check_path(folder)
+    return bool(alone)

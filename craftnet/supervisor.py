@@ -23,6 +23,7 @@ from twisted.runner.procmon import ProcessMonitor
 from craftnet.liveness import INTERVAL, LIVENESS, Liveness
 from craftnet.observe.figures import DIRECTORY, Figures
 from craftnet.orphan import SUPERVISOR
+from craftnet.shards.links import LINKS
 from craftnet.signals import HURRY, RELOAD
 
 LOOK = 0.1
@@ -52,6 +53,7 @@ class Supervisor(ProcessMonitor):
         environ: what the workers' environment is made from.
         patience: seconds in which a worker must have stopped after SIGTERM.
         timeout: seconds without a sign of life after which a worker is killed and started again.
+        divided: whether each worker keeps the state of some of the players, which is lost when it dies.
     """
 
     _log = Logger()
@@ -71,6 +73,7 @@ class Supervisor(ProcessMonitor):
         *,
         patience: float,
         timeout: float,
+        divided: bool = False,
     ) -> None:
         super().__init__(reactor)
         self.killTime = patience  # type: ignore[assignment]  # callLater takes fractions, too.
@@ -80,6 +83,7 @@ class Supervisor(ProcessMonitor):
         self._environ = environ
         self._folder = os.getcwd()
         self._timeout = timeout
+        self._loss = "; the state of its players is lost" if divided else ""
         self._liveness: dict[str, Liveness] = {}
         self._looking = LoopingCall(self._replace_those_that_hang)
         self._looking.clock = self._clock
@@ -92,7 +96,13 @@ class Supervisor(ProcessMonitor):
             figures = self._figures.environment(number)
             file = os.path.join(figures[DIRECTORY], f"liveness-{number}")
             self._liveness[name] = Liveness(file, self._timeout)
-            own = {self._variable: number, SUPERVISOR: str(os.getpid()), LIVENESS: file, **figures}
+            own = {
+                self._variable: number,
+                SUPERVISOR: str(os.getpid()),
+                LIVENESS: file,
+                LINKS: figures[DIRECTORY],
+                **figures,
+            }
             self.addProcess(name, self._line, env={**self._environ, **own}, cwd=self._folder)
         super().startService()
         self._looking.start(INTERVAL, now=False)
@@ -152,7 +162,13 @@ class Supervisor(ProcessMonitor):
         if self.running:
             delay = round(self.restart[name].getTime() - self._clock.seconds())  # of whole seconds; time passes here.
             self._figures.restarted(self._numbers[name])
-            self._log.warn("{name} {end}: started again in {delay:g} s", name=name, end=_end(reason), delay=delay)
+            self._log.warn(
+                "{name} {end}: started again in {delay:g} s{loss}",
+                name=name,
+                end=_end(reason),
+                delay=delay,
+                loss=self._loss,
+            )
         elif reason is not None and not reason.check(ProcessDone):
             self._log.warn("{name} {end}", name=name, end=_end(reason))
 

@@ -18,6 +18,7 @@ from craftnet.liveness import LIVENESS, Heartbeat
 from craftnet.orphan import SUPERVISOR, OrphanWatch
 from craftnet.registry import help_text
 from craftnet.service import Craftnet, Settings, build, check_workers
+from craftnet.shards.links import LINKS
 from craftnet.signals import obey, obey_supervisor
 
 if TYPE_CHECKING:  # for annotations only; see `_service`.
@@ -147,7 +148,8 @@ class Options(UsageOptions):
         ["health-interval", None, DEFAULTS.health_interval, "Seconds between health checks, and between health updates",
          _number(float, 0.5, 3600)],
         ["workers", None, 1, "Processes to run, all on the same HTTP port, each with a UDP port of its own from "
-         "--udp on; needs a back end that they can share", _number(int, 1, 256)],
+         "--udp on. They share the back end, or divide the players of memory or workshop among them",
+         _number(int, 1, 256)],
         ["worker-timeout", None, WORKER_TIMEOUT, "Seconds without a sign of life after which a worker is killed and "
          "started again", _number(float, 3, 3600)],
     ]  # fmt: skip
@@ -224,6 +226,8 @@ class Options(UsageOptions):
             real_time_combat=self["real-time-combat"],
             health_interval=float(self["health-interval"]),
             worker=int(os.environ[WORKER]) if WORKER in os.environ else None,
+            workers=int(self["workers"]),
+            links=os.environ.get(LINKS),
         )
 
     @property
@@ -275,11 +279,13 @@ def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | S
     if workers == 1:
         service: Craftnet | Supervisor = build(settings, reactor, os.environ)
     else:
-        check_workers(settings, workers, reactor, os.environ)
+        divided = check_workers(settings, reactor, os.environ)
         from craftnet.supervisor import Supervisor, command  # not above: Twisted's process monitor imports the reactor.
 
         line = command(options.given, options.parent or {})
         patience, timeout = settings.drain_time + KILL_AFTER, float(options["worker-timeout"])
-        service = Supervisor(reactor, workers, line, WORKER, os.environ, patience=patience, timeout=timeout)
+        service = Supervisor(
+            reactor, workers, line, WORKER, os.environ, patience=patience, timeout=timeout, divided=divided
+        )
     obey(reactor, service)
     return service

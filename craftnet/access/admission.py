@@ -5,6 +5,7 @@ The rules on what a principal may do are in `craftnet.access.principal`.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -53,6 +54,9 @@ class GuardedRequest(Protocol[Asked, Answer]):
 class Admission:
     """Decides about requests.
 
+    Arguments:
+        elsewhere: answers whose a session is that another process keeps; None where there is no such process.
+
     Its methods raise, or the Deferreds that they return fail with
 
     - `craftnet.errors.Unauthorized`: no token, or one that does not hold;
@@ -61,7 +65,14 @@ class Admission:
     - `craftnet.errors.Unavailable`: keys or sessions are out of reach.
     """
 
-    def __init__(self, authority: IAuthority, sessions: ISessionSource, queues: IQueueSource) -> None:
+    def __init__(
+        self,
+        authority: IAuthority,
+        sessions: ISessionSource,
+        queues: IQueueSource,
+        elsewhere: Callable[[UUID], Awaitable[UUID | None]] | None = None,
+    ) -> None:
+        self._elsewhere = elsewhere
         self._authority = authority
         self._sessions = sessions
         self._queues = queues
@@ -124,9 +135,12 @@ class Admission:
         if session is not None:
             return session.player_id
         entry = await self._queues.find(session_id)
-        if entry is None:
+        if entry is not None:
+            return entry.player_id
+        owner = None if self._elsewhere is None else await self._elsewhere(session_id)
+        if owner is None:
             raise NotFound("There is no such session.")
-        return entry.player_id
+        return owner
 
 
 def _check_owner(owner: UUID, player_id: UUID | None) -> None:

@@ -7,8 +7,10 @@ next gets the head as the door understood it, not as it was sent.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -18,15 +20,25 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from craftnet.errors import Refusal
 from craftnet.http.channel import LimitedSite
+from craftnet.http.elsewhere import ConnectionForwarding
 from craftnet.http.exchange import CONTINUE
 from craftnet.http.handover import hand_over
 from craftnet.http.heads import HEAD_LIMIT, Head, HeadReader
 from craftnet.http.lobby import Lobby
+
+
+class Way(Enum):
+    """How a connection came to the door."""
+
+    NEW = "accepted here"
+    REUSED = "accepted here, and an earlier request was answered on it"
+    HANDED = "accepted by another worker, which knows that this one is to answer"
 
 
 @implementer(IProtocol)
@@ -35,12 +47,14 @@ class Door:
 
     Arguments:
         factory: knows the limits, and who gets the connection next.
+        way: how the connection came here.
     """
 
-    __slots__ = ("_deadline", "_factory", "_reader", "_transport")
+    __slots__ = ("_deadline", "_factory", "_reader", "_transport", "_way")
 
-    def __init__(self, factory: DoorFactory) -> None:
+    def __init__(self, factory: DoorFactory, way: Way) -> None:
         self._factory = factory
+        self._way = way
         self._reader = HeadReader(factory.head_limit)
         self._transport: Any = None
         self._deadline: IDelayedCall | None = None
@@ -65,7 +79,7 @@ class Door:
             return
         if head is not None:
             self._leave()
-            self._factory.admit(self._transport, head, bytes(self._reader.octets))
+            self._factory.admit(self._transport, head, bytes(self._reader.octets), self._way)
 
     def connectionLost(self, reason: Failure) -> None:
         """Nobody came in."""
@@ -89,9 +103,11 @@ class DoorFactory(ServerFactory):
         lobby: where connections wait that have not sent a request yet.
         head_limit: the longest request head, in bytes.
         patience: seconds for a connection's first head to arrive.
+        elsewhere: knows which handshakes another worker is to answer; None when this process answers all.
     """
 
     noisy = False
+    _log = Logger()
 
     def __init__(
         self,
@@ -102,6 +118,7 @@ class DoorFactory(ServerFactory):
         *,
         head_limit: int = HEAD_LIMIT,
         patience: float = 10.0,
+        elsewhere: ConnectionForwarding | None = None,
     ) -> None:
         self._site = site
         self._websocket = websocket
@@ -109,6 +126,9 @@ class DoorFactory(ServerFactory):
         self.lobby = lobby
         self.head_limit = head_limit
         self.patience = patience
+        self._elsewhere = elsewhere
+        if elsewhere is not None:
+            elsewhere.serve(lambda _: Door(self, Way.HANDED))
 
     def startFactory(self) -> None:
         """Start what lies behind the door."""
@@ -126,14 +146,15 @@ class DoorFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Door:  # type: ignore[override]  # any IProtocol will do.
         """A door for a new connection."""
-        return Door(self)
+        return Door(self, Way.NEW)
 
-    def admit(self, transport: ITransport, head: Head, rest: bytes) -> None:
+    def admit(self, transport: ITransport, head: Head, rest: bytes, way: Way) -> None:
         """Give the connection to whom its first request asks for.
 
         Arguments:
             head: of that request.
             rest: what was read after it.
+            way: how the connection came here.
         """
         if not head.handshake:
             channel = self._site.channel(self.lobby, self._readmit)
@@ -141,6 +162,12 @@ class DoorFactory(ServerFactory):
             channel.begin(head, rest)
             return
         self.lobby.leave(transport)
+        if self._elsewhere is not None and way is not Way.HANDED:
+            number = self._elsewhere.worker(head)
+            if number is not None:
+                handing = self._hand_to(self._elsewhere, number, transport, head, rest, way)
+                Deferred.fromCoroutine(handing).addErrback(self._not_handed, transport)
+                return
         protocol: Any = self._websocket.buildProtocol(transport.getPeer())  # an IHandshakeProtocol.
         if protocol is None:
             transport.loseConnection()
@@ -159,4 +186,17 @@ class DoorFactory(ServerFactory):
 
     def _readmit(self, transport: ITransport, octets: bytes) -> None:
         """A handshake came on a connection that proxies keep alive for HTTP: it comes in by the door again."""
-        hand_over(transport, self.buildProtocol(transport.getPeer()), octets)
+        hand_over(transport, Door(self, Way.REUSED), octets)
+
+    async def _hand_to(
+        self, elsewhere: ConnectionForwarding, number: int, transport: ITransport, head: Head, rest: bytes, way: Way
+    ) -> None:
+        """Give a handshake to another worker, which may be out of reach."""
+        try:
+            await elsewhere.hand_over(number, transport, head.octets + rest, reused=way is Way.REUSED)
+        except Refusal as refusal:
+            self._site.turn_away(transport, refusal, head.octets)
+
+    def _not_handed(self, failure: Failure, transport: Any) -> None:
+        self._log.failure("a connection could not be handed over", failure)
+        transport.abortConnection()

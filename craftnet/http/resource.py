@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+
+from msgspec.structs import replace
 
 from craftnet.access.admission import no_token
 from craftnet.access.forwarding import Forwarding
@@ -56,11 +58,18 @@ class Routes:
     Arguments:
         wall: the system's clock, Unix seconds.
         forwarding: what proxies say of clients, and of the URL by which they reach this server.
+        elsewhere: answers for another process the requests that it is to answer, and None to all others.
     """
 
     def __init__(
-        self, table: Table, metrics: Metrics, wall: Callable[[], float], forwarding: Forwarding | None = None
+        self,
+        table: Table,
+        metrics: Metrics,
+        wall: Callable[[], float],
+        forwarding: Forwarding | None = None,
+        elsewhere: Callable[[Call], Awaitable[Response | None]] | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self._forwarding = forwarding or Forwarding()
         self._table = table
         self._metrics = metrics
@@ -75,6 +84,14 @@ class Routes:
         """
         try:
             return await self._respond(head, body, peer, secure)
+        except Refusal as refusal:
+            return self.refuse(refusal)
+
+    async def answer_forwarded(self, call: Call) -> Response:
+        """Answer a request that another process found to be this one's; its `parameters` are not known yet."""
+        try:
+            endpoint, parameters = self._find(call.method, tuple(call.path.removeprefix("/").split("/")))
+            return await endpoint.answer(replace(call, parameters=parameters))
         except Refusal as refusal:
             return self.refuse(refusal)
 
@@ -121,7 +138,9 @@ class Routes:
             address=self._forwarding.client(peer, headers.get),
             locate=partial(self._forwarding.server, peer, headers.get, secure=secure),
         )
-        response = await endpoint.answer(call)
+        response = None if self._elsewhere is None else await self._elsewhere(call)
+        if response is None:
+            response = await endpoint.answer(call)
         if method in ("GET", "HEAD") and response.status < 400:
             _check_match(call, response)
         return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from craftnet.access.limits import Limits
 from craftnet.clocks import IClock, moment
 from craftnet.http.channel import LimitedSite
 from craftnet.http.dictionaries import Dictionaries
-from craftnet.http.exchange import AddressCheck
+from craftnet.http.exchange import AddressCheck, Call, Response
 from craftnet.http.feeds import FeedHint, HealthFeedInfo, SessionsUnderWay
 from craftnet.http.health import Health, HealthBatch, Live, Ready
 from craftnet.http.ingest import Events
@@ -58,6 +59,7 @@ def site(
     body_limit: int = BODY_LIMIT,
     idle: float = IDLE,
     hsts: int = 0,
+    elsewhere: Callable[[Call], Awaitable[Response | None]] | None = None,
 ) -> LimitedSite:
     """The whole of the HTTP interface.
 
@@ -71,6 +73,7 @@ def site(
         forwarding: as for `Routes`.
         showcase: what lists the sessions of a player; None where the back end does not.
         body_limit, idle, hsts: as for `LimitedSite`.
+        elsewhere: as for `Routes`.
     """
     now, both = clock.seconds, partial(moment, clock)
     bases, limits = bases or BasePaths(), limits or Limits()
@@ -110,7 +113,7 @@ def site(
         },
     )
     return LimitedSite(
-        Routes(table, metrics, clock.wall, forwarding),
+        Routes(table, metrics, clock.wall, forwarding, elsewhere),
         clock,
         metrics,
         body_limit=body_limit,

@@ -32,15 +32,15 @@ RESTARTS = ("craftnet_worker_restarts", "Workers that died, and are started agai
 """Name and description."""
 
 
-def check_folder() -> None:
-    """Whether there is room for the folder.
+def check_folder() -> str:
+    """Whether there is room for the folder; answers a path as it will have.
 
     Raises:
         ConfigurationError: it cannot be made.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=PREFIX):
-            pass
+        with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+            return folder
     except OSError as error:
         raise ConfigurationError(
             f"--workers needs a temporary folder, in which the workers keep what they count: {error}."

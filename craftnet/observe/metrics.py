@@ -17,11 +17,14 @@ from craftnet.observe.outcomes import OwnOutcomes, SharedOutcomes
 class Metrics:
     """Every figure of one running service. Shells and the hub call it; nothing reads it back but `/metrics`.
 
+    Arguments:
+        divided: whether each process keeps sessions of its own; otherwise all of them count the same ones.
+
     Attributes:
         lines: those of the lines to UDP peers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, divided: bool = False) -> None:
         shared = join()
         self.registry = CollectorRegistry()
         self._connections = Gauge(
@@ -35,7 +38,7 @@ class Metrics:
             "craftnet_sessions",
             "Sessions kept, finished ones included.",
             registry=self.registry,
-            multiprocess_mode="livemax",
+            multiprocess_mode="livesum" if divided else "livemax",
         )
         self._watchers = Gauge(
             "craftnet_watchers",

@@ -72,12 +72,16 @@ PLACES = {
     "craftnet.providers.workshop.backend": "providers",
     "craftnet.providers.workshop.driver": "providers",
     "craftnet.registry": "registry",
+    "craftnet.shards": "shards",
+    "craftnet.shards.placement": "core",  # a value.
+    "craftnet.shards.directory": "divided sources",
     "craftnet.client": "client",
     "craftnet.announcer": "composition",
     "craftnet.checks": "composition",
     "craftnet.liveness": "composition",
     "craftnet.orphan": "composition",
     "craftnet.collector": "composition",
+    "craftnet.division": "composition",
     "craftnet.service": "composition",
     "craftnet.signals": "composition",
     "craftnet.supervisor": "composition",
@@ -92,6 +96,8 @@ LAYERS: dict[str, set[str]] = {
     "formats": {"clocks", "core"},
     "simulation": {"clocks", "core"},
     "sources": {"clocks", "core", "interfaces"},
+    "shards": {"clocks", "core", "interfaces"},
+    "divided sources": {"clocks", "core", "interfaces", "sources", "shards"},
     "fetch": set(),
     "sockets": set(),
     "access": {"clocks", "core", "interfaces", "fetch"},
@@ -100,14 +106,17 @@ LAYERS: dict[str, set[str]] = {
     "providers": {"clocks", "core", "interfaces", "sources", "simulation"},
     "feeds": {"clocks", "core", "interfaces", "sources", "observe"},
     "admittance": {"clocks", "core", "interfaces", "access", "observe", "feeds"},
-    "http": {"clocks", "core", "interfaces", "formats", "sources", "access", "observe", "feeds", "sockets"},
+    "http": {
+        *("clocks", "core", "interfaces", "formats", "sources", "access", "observe", "feeds", "sockets"),
+        *("shards", "divided sources"),
+    },
     "shells": {"clocks", "core", "interfaces", "formats", "access", "observe", "feeds", "admittance", "sockets"},
     "client": {"clocks", "core", "formats", "fetch"},
     "composition": {
         *("clocks", "core", "interfaces", "sources", "access", "observe", "registry"),
-        *("feeds", "admittance", "http", "formats", "shells"),
+        *("feeds", "admittance", "http", "formats", "shells", "shards", "divided sources"),
     },
-    "tap": {"clocks", "core", "registry", "composition"},
+    "tap": {"clocks", "core", "registry", "composition", "shards"},
 }
 
 EXCEPTIONS = {

@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from craftnet.liveness import INTERVAL, LIVENESS, START_TIMEOUT, Heartbeat
 from craftnet.observe.figures import DIRECTORY
+from craftnet.shards.links import LINKS
 from craftnet.signals import HURRY, RELOAD
 from craftnet.supervisor import Supervisor
 from craftnet.tests.fakes import SteppedClock
@@ -84,9 +85,11 @@ class SupervisorTests(SynchronousTestCase):
         own = [event for event in self.events if event.get("log_namespace", "").startswith("craftnet.")]
         return [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in own]
 
-    def supervisor(self, workers: int = 1) -> Supervisor:
+    def supervisor(self, workers: int = 1, *, divided: bool = False) -> Supervisor:
         """Running."""
-        supervisor = Supervisor(self.reactor, workers, ["craftnet"], "NUMBER", {}, patience=5, timeout=TIMEOUT)
+        supervisor = Supervisor(
+            self.reactor, workers, ["craftnet"], "NUMBER", {}, patience=5, timeout=TIMEOUT, divided=divided
+        )
         supervisor.startService()
         return supervisor
 
@@ -132,6 +135,17 @@ class SupervisorTests(SynchronousTestCase):
         (counted,) = MultiProcessCollector(CollectorRegistry(), folder).collect()
         numbers = {sample.labels["worker"]: sample.value for sample in counted.samples}
         self.assertEqual((counted.name, numbers), ("craftnet_worker_restarts", {"0": 1.0, "1": 2.0}))
+        supervisor.stopService()
+
+    def test_what_is_lost_is_told(self) -> None:
+        """And where the workers reach each other: in the folder that only their user can enter."""
+        supervisor = self.supervisor(2, divided=True)
+        first, second = self.reactor.started
+        self.assertEqual(first.environment[LINKS], second.environment[LINKS])
+        self.assertEqual(Path(first.environment[LINKS]).stat().st_mode & 0o777, 0o700)
+        first.die(ProcessTerminated(3))
+        lost = "worker-0 ended with exit code 3: started again in 1 s; the state of its players is lost"
+        self.assertEqual(self.said, [lost])
         supervisor.stopService()
 
     def heartbeat(self, process: Process) -> Heartbeat:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
 
+import msgspec
 from cryptography.x509 import load_pem_x509_certificate
 from twisted.trial.unittest import SynchronousTestCase
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from craftnet.access.development import SECRET_VARIABLE
+from craftnet.access.principal import PUBLISH
 from craftnet.tests.certificates import Issued, issued
-from craftnet.tests.live import SECRET, token
+from craftnet.tests.live import SECRET, envelope, started, token
 from craftnet.tests.samples import PLAYER
 from craftnet.tests.signing import ec_key, public_pem
 from craftnet.tests.test_twistd import PATIENCE, SCRIPTS, Running, running, twistd
@@ -245,8 +251,10 @@ class WorkersTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """What cannot work is said at once."""
+        deep = self.temporary / (60 * "x")
+        deep.mkdir()
         for options, environment, words in (
-            (["--backend", "memory"], self.environment, "memory keeps its state to itself"),
+            (["--backend", "memory"], {**self.environment, "TMPDIR": str(deep)}, "short enough for UNIX sockets"),
             (["--backend", "pretended", "--queues", "memory"], self.environment, "memory keeps its state to itself"),
             (["--backend", "pretended"], {**self.environment, SECRET_VARIABLE: ""}, "must take the same tokens"),
             (["--backend", "pretended", "--http", "tcp:0"], self.environment, "a fixed port"),
@@ -255,6 +263,63 @@ class WorkersTests(SynchronousTestCase):
             said = completed.stdout + completed.stderr
             self.assertEqual(completed.returncode, 1, said)
             self.assertIn(words, said)
+
+
+class DividedTests(SynchronousTestCase):
+    """Two workers that divide the players, in memory."""
+
+    def setUp(self) -> None:
+        # Not self.mktemp(): the path of a UNIX socket must be short.
+        temporary = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, temporary, ignore_errors=True)
+        self.environment = {SECRET_VARIABLE: SECRET, "TMPDIR": temporary}
+        self.port = free_port()
+        self.options = ["--workers", "2", "--http", f"tcp:{self.port}:interface=127.0.0.1", "--udp", "off"]
+
+    def publish(self, *events: dict[str, Any]) -> int:
+        """Post events, to whichever worker; the status."""
+        headers = {"Authorization": f"Bearer {token(None, PUBLISH)}", "Content-Type": "application/json"}
+        url = f"http://127.0.0.1:{self.port}/events"
+        request = urllib.request.Request(url, msgspec.json.encode(events), headers)
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            status: int = response.status
+            return status
+
+    def watch(self, session_id: UUID, player_id: UUID) -> ClientConnection:
+        """By whichever worker."""
+        url = f"ws://127.0.0.1:{self.port}/ws/crafting/{session_id}?player_id={player_id}"
+        peer = connect(url, additional_headers={"Authorization": f"Bearer {token(player_id)}"})
+        self.assertIn(str(session_id), str(peer.recv(timeout=PATIENCE)))
+        return peer
+
+    def test_one_service(self) -> None:
+        """Any worker lets anybody in, and takes any event; one that dies takes only its own players' state along."""
+        with running(*self.options, **self.environment) as server:
+            for _ in range(2):
+                server.read_until("HTTP and WebSocket: ")
+            crafts = [(uuid4(), uuid4()) for _ in range(20)]
+            self.assertEqual(self.publish(*(started(*each) for each in crafts)), 202)
+            peers = [self.watch(*each) for each in crafts]
+            for session_id, _ in crafts:
+                self.publish(
+                    envelope("crafting.session.fail", {"session_id": str(session_id), "failure_reason": "timeout"})
+                )
+            for peer in peers:
+                self.assertIn("crafting_failed", str(peer.recv(timeout=PATIENCE)))
+
+            os.kill(min(children(server.process.pid)), signal.SIGKILL)
+            server.read_until("was killed by SIGKILL: started again in .* the state of its players is lost")
+            server.read_until("HTTP and WebSocket: ")
+            found = 0
+            for each in crafts:
+                try:
+                    self.watch(*each)
+                    found += 1
+                except InvalidStatus as refusal:
+                    self.assertEqual(refusal.response.status_code, 404)
+            self.assertTrue(0 < found < len(crafts), found)
+            self.assertEqual(self.publish(*(started(uuid4(), player_id) for _, player_id in crafts)), 202)
+            self.assertEqual(server.finish(), 0, server.text)
 
 
 def lives(pid: int) -> bool:

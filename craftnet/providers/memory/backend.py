@@ -10,10 +10,11 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
-from craftnet.interfaces import IBackend, IBackendFactory
+from craftnet.interfaces import IBackend, IBackendFactory, IDividedFactory
 from craftnet.providers.memory.materials import MemoryMaterials
 from craftnet.providers.memory.queues import MemoryQueues
 from craftnet.providers.memory.sessions import MemorySessions
+from craftnet.shards.placement import Shards
 
 SWEEP = 1.0
 """Seconds between looks for finished sessions to forget."""
@@ -51,7 +52,7 @@ class MemoryBackend:
         self.service.clock = clock
 
 
-@implementer(IBackendFactory)
+@implementer(IBackendFactory, IDividedFactory)
 class MemoryFactory:
     """Makes `MemoryBackend`s."""
 
@@ -67,6 +68,10 @@ class MemoryFactory:
     def build(self, reactor: IReactorTime, arguments: Mapping[str, str]) -> MemoryBackend:
         """As in `IBackendFactory`."""
         return MemoryBackend(reactor, _settings(arguments))
+
+    def build_share(self, reactor: IReactorTime, arguments: Mapping[str, str], shards: Shards) -> MemoryBackend:
+        """As in `IDividedFactory`. Players are not divided quite evenly, so that each process has room for all."""
+        return self.build(reactor, arguments)
 
 
 def _settings(arguments: Mapping[str, str]) -> MemorySettings:

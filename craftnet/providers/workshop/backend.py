@@ -9,10 +9,11 @@ from twisted.application.service import MultiService
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from craftnet.interfaces import IBackend, IBackendFactory, IShowcase
+from craftnet.interfaces import IBackend, IBackendFactory, IDividedFactory, IShowcase
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.workshop import settings
 from craftnet.providers.workshop.driver import Driver
+from craftnet.shards.placement import Shards
 from craftnet.sources import Sources
 from craftnet.state import SessionState
 
@@ -25,16 +26,20 @@ REMEMBERED = 10_000
 
 @implementer(IBackend, IShowcase)
 class WorkshopBackend:
-    """Everything in this process, and always something to see."""
+    """Everything in this process, and always something to see.
 
-    def __init__(self, clock: IReactorTime, wanted: settings.Settings) -> None:
+    Arguments:
+        shards: which of the players wanted are simulated here; None: all.
+    """
+
+    def __init__(self, clock: IReactorTime, wanted: settings.Settings, shards: Shards | None = None) -> None:
         capacity = max(MemorySettings().capacity, 2 * wanted.players)
         memory = MemoryBackend(clock, MemorySettings(capacity=capacity, retention=RETENTION, remembered=REMEMBERED))
         self.sessions = memory.sessions
         self.materials = memory.materials
         self.queues = memory.queues
         self.service = MultiService()
-        self._driver = Driver(clock, Sources.of(memory), wanted)
+        self._driver = Driver(clock, Sources.of(memory), wanted, shards)
         for service in (memory.service, self._driver):
             service.setServiceParent(self.service)
 
@@ -52,7 +57,7 @@ class WorkshopBackend:
         return self._driver.under_way(player_id)
 
 
-@implementer(IBackendFactory)
+@implementer(IBackendFactory, IDividedFactory)
 class WorkshopFactory:
     """Makes `WorkshopBackend`s."""
 
@@ -64,3 +69,7 @@ class WorkshopFactory:
     def build(self, reactor: IReactorTime, arguments: Mapping[str, str]) -> WorkshopBackend:
         """As in `IBackendFactory`."""
         return WorkshopBackend(reactor, settings.parse(arguments))
+
+    def build_share(self, reactor: IReactorTime, arguments: Mapping[str, str], shards: Shards) -> WorkshopBackend:
+        """As in `IDividedFactory`: each process simulates its own players, who meet only each other."""
+        return WorkshopBackend(reactor, settings.parse(arguments), shards)

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from craftnet.events import Outcome, Verdict
 from craftnet.providers.workshop.settings import Settings
 from craftnet.providers.workshop.simulation import Simulation
+from craftnet.shards.placement import Shards
 from craftnet.sources import Sources
 
 EVENTS_A_TURN = 100
@@ -26,11 +27,16 @@ PAUSE = 0.01
 
 
 class Driver(Service):
-    """The simulation's place in time. It begins when the service starts for the first time."""
+    """The simulation's place in time. It begins when the service starts for the first time.
+
+    Arguments:
+        shards: as for `Simulation`.
+    """
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, sources: Sources, settings: Settings) -> None:
+    def __init__(self, clock: IReactorTime, sources: Sources, settings: Settings, shards: Shards | None = None) -> None:
+        self._shards = shards
         self._clock = clock
         self._sources = sources
         self._settings = settings
@@ -41,7 +47,9 @@ class Driver(Service):
         """Begin, or catch up with what would have happened since the service stopped."""
         super().startService()
         if self._simulation is None:
-            self._simulation = Simulation(self._settings, Random(self._settings.seed), self._clock.seconds())
+            seed = self._settings.seed
+            dice = Random(seed if self._shards is None else f"{seed}/{self._shards.number}")
+            self._simulation = Simulation(self._settings, dice, self._clock.seconds(), self._shards)
         self._turn(self._simulation)
 
     def stopService(self) -> None:

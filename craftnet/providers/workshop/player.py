@@ -36,7 +36,7 @@ class Player:
     """
 
     def __init__(self, world: World, district: District, running: dict[UUID, Craft]) -> None:
-        self.player_id = world.new_id()
+        self.player_id = world.new_player_id()
         self._world = world
         self._district = district
         self._running = running

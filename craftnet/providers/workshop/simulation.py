@@ -9,6 +9,8 @@ import math
 from random import Random
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from craftnet.events import Event
 from craftnet.messages import Status
 from craftnet.providers.workshop.craft import Craft
@@ -17,6 +19,7 @@ from craftnet.providers.workshop.player import Player
 from craftnet.providers.workshop.schedule import Life
 from craftnet.providers.workshop.settings import Settings
 from craftnet.providers.workshop.world import World
+from craftnet.shards.placement import Shards
 
 PRESENT, PRESENT_AT_MOST = 0.7, 1000
 """The share of players, and their number, who are in the middle of things when the simulation begins."""
@@ -34,10 +37,13 @@ class Simulation:
     Arguments:
         dice: all chance; seeded by the caller.
         now: when it begins, Unix seconds.
+        shards: which players are simulated, and their share of the players that the settings want; None: all.
     """
 
-    def __init__(self, settings: Settings, dice: Random, now: float) -> None:
-        self._world = World(settings, dice, now)
+    def __init__(self, settings: Settings, dice: Random, now: float, shards: Shards | None = None) -> None:
+        if shards is not None:
+            settings = replace(settings, players=shards.share(settings.players))
+        self._world = World(settings, dice, now, shards)
         self._running: dict[UUID, Craft] = {}
         self._world.schedule.begin(self._arrivals(), now)
 
@@ -84,7 +90,7 @@ class Simulation:
         often = min((players - present) / ARRIVAL, ARRIVALS_AT_MOST)
         for number in range(players):
             if number % POPULATION == 0:
-                district = District(number // POPULATION, min(POPULATION, players - number))
+                district = District(world.district_number(number // POPULATION), min(POPULATION, players - number))
             player = Player(world, district, self._running)
             if number < present:
                 life = player.live(head_start=dice.uniform(0.05, 0.85) if number else 0.05, shown=number == 0)

@@ -1,0 +1,170 @@
+"""CPU per delivery of one worker against several that divide the players, and how evenly they share the load.
+
+Starts two servers on free ports of 127.0.0.1, with `--workers 1` and `--workers N`, both in memory. Each player watches
+a session of their own by WebSocket; each event is one frame. Batches are posted in turn over kept-alive connections,
+to one server and the other alternately, so that whatever else the machine does disturbs both alike. CPU is that of the
+workers, user and system; the watchers and the publisher are in this process and count for nothing. Ends by itself.
+
+    python bench/workers.py --watchers 2000 --rounds 15
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import re
+import secrets
+import selectors
+import socket
+import subprocess
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from uuid import UUID, uuid4
+
+import msgspec
+from lab import room_for
+
+from craftnet.access.development import SECRET_VARIABLE, mint
+from craftnet.access.principal import PUBLISH
+from craftnet.messages import instant
+
+BATCH = 40
+"""Events of one POST, as a consumer of a busy topic sends them."""
+
+
+class Server:
+    """One server, its watchers, and the connections that publish."""
+
+    def __init__(self, port: int, pids: Sequence[int], secret: str, watchers: int, publishers: int) -> None:
+        self.pids = pids
+        self._selector = selectors.DefaultSelector()
+        self._sessions = [uuid4() for _ in range(watchers)]
+        self._token = mint(secret.encode(), None, [PUBLISH], 3600, time.time())
+        self._publishers = [http.client.HTTPConnection("127.0.0.1", port) for _ in range(publishers)]
+        players = [uuid4() for _ in range(watchers)]
+        self._post([_start(session, player) for session, player in zip(self._sessions, players, strict=True)])
+        for session, player in zip(self._sessions, players, strict=True):
+            self._watch(port, session, player, mint(secret.encode(), player, [], 3600, time.time()))
+        self._read(watchers)
+
+    def round(self, number: int) -> list[float]:
+        """Tell every watcher something; answers each worker's seconds of CPU meanwhile."""
+        before = [_cpu(pid) for pid in self.pids]
+        self._post([_pause_or_resume(session, number) for session in self._sessions])
+        self._read(len(self._sessions))
+        return [_cpu(pid) - earlier for pid, earlier in zip(self.pids, before, strict=True)]
+
+    def _watch(self, port: int, session: UUID, player: UUID, token: str) -> None:
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.sendall(
+            f"GET /ws/crafting/{session}?player_id={player} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            f"Authorization: Bearer {token}\r\n\r\n".encode()
+        )
+        self._selector.register(connection, selectors.EVENT_READ)
+
+    def _post(self, events: Sequence[bytes]) -> None:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/x-ndjson"}
+        batches = [events[index : index + BATCH] for index in range(0, len(events), BATCH)]
+        for number, batch in enumerate(batches):
+            publisher = self._publishers[number % len(self._publishers)]
+            publisher.request("POST", "/events", b"\n".join(batch), headers)
+            answer = msgspec.json.decode(publisher.getresponse().read())
+            assert answer["accepted"] == len(batch), answer
+
+    def _read(self, frames: int) -> None:
+        """Until so many have come; refreshes have another type of status, and do not count."""
+        while frames > 0:
+            for key, _ in self._selector.select():
+                octets = key.fileobj.recv(65536)  # type: ignore[union-attr]  # they are sockets.
+                assert octets, "the server hung up"
+                frames -= octets.count(b'"type"')
+
+
+def _start(session: UUID, player: UUID) -> bytes:
+    data = {"session_id": session, "recipe_id": session, "player_id": player, "estimated_duration_seconds": 3600}
+    return _event("crafting.session.start", data)
+
+
+def _pause_or_resume(session: UUID, number: int) -> bytes:
+    if number % 2:
+        return _event("crafting.session.resume", {"session_id": session})
+    return _event("crafting.session.pause", {"session_id": session, "pause_reason": "player_afk"})
+
+
+def _event(kind: str, data: dict[str, object]) -> bytes:
+    envelope = {"event_id": uuid4(), "event_type": kind, "timestamp": instant(time.time()), "version": "1.0.0"}
+    return msgspec.json.encode({**envelope, "source": "bench", "data": data})
+
+
+def _cpu(pid: int) -> float:
+    """Seconds that a process has used, as the scheduler knows them: to the microsecond, which times(2) does not."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@contextmanager
+def server(workers: int, secret: str) -> Iterator[tuple[int, list[int]]]:
+    """A whole service: its port and the ids of its workers."""
+    port = _free_port()
+    process = subprocess.Popen(
+        [
+            *(Path(sysconfig.get_path("scripts")) / "twistd", "--nodaemon", "--pidfile=", "craftnet"),
+            *("--http", f"tcp:{port}:interface=127.0.0.1", "--udp", "off", "--workers", str(workers)),
+            *("--refresh", "3600", "--drain-time", "0", "--max-connections", "0", "--ping-interval", "3600"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, SECRET_VARIABLE: secret, "TMPDIR": tempfile.gettempdir()},
+    )
+    assert process.stdout is not None
+    try:
+        listening = 0
+        while listening < workers:
+            listening += bool(re.search(r"HTTP and WebSocket: ", process.stdout.readline()))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        yield port, [int(child) for child in children] if workers > 1 else [process.pid]
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def main() -> None:
+    """Set up, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--watchers", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--publishers", type=int, default=8, help="connections that post events, in turn")
+    arguments = parser.parse_args()
+    room_for(2 * arguments.watchers)
+    secret = secrets.token_hex(32)
+    with ExitStack() as running:
+        servers = [
+            Server(*running.enter_context(server(number, secret)), secret, arguments.watchers, arguments.publishers)
+            for number in (1, arguments.workers)
+        ]
+        rounds = [[each.round(number) for each in servers] for number in range(arguments.rounds)]
+    alone, together = (median(sum(costs[index]) for costs in rounds) / arguments.watchers * 1e6 for index in range(2))
+    ratio = median(sum(several) / sum(one) for one, several in rounds)
+    used = [sum(costs[1][number] for costs in rounds) for number in range(arguments.workers)]
+    print(f"{arguments.watchers} watchers, {BATCH} events a batch; medians of {arguments.rounds} rounds; workers' CPU")
+    print(f"  1 worker                {alone:6.1f} µs a delivery")
+    print(f"  {arguments.workers} workers               {together:6.1f} µs a delivery   {ratio:5.2f} of one worker's")
+    print(f"  shares of the load      {'  '.join(f'{each / sum(used):.1%}' for each in used)}")
+
+
+if __name__ == "__main__":
+    main()

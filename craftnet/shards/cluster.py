@@ -1,0 +1,160 @@
+"""What workers must know of each other's clients: revocations, and how many connections each player has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from uuid import UUID
+
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from zope.interface import implementer
+
+from craftnet.access.revoked import Revocation
+from craftnet.errors import Unavailable
+from craftnet.interfaces import ICluster, IRevocationListener, ISharedPlaces, ISharedRevocations
+from craftnet.shards.links import Caller, Links, Operation
+from craftnet.shards.placement import Shards
+
+REVOKE: Operation[list[Revocation], None] = Operation("revoke", list[Revocation], None)
+IN_FORCE: Operation[list[Revocation], list[Revocation]] = Operation("in force", list[Revocation], list[Revocation])
+ENTER: Operation[tuple[UUID, int], bool] = Operation("enter", tuple[UUID, int], bool)
+LEAVE: Operation[UUID, None] = Operation("leave", UUID, None)
+PLACES: Operation[dict[UUID, int], None] = Operation("places", dict[UUID, int], None)
+
+
+@implementer(ISharedRevocations)
+class ShardRevocations:
+    """Every worker has all revocations. One that starts learns them from the others, which tell it theirs."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._listener: IRevocationListener | None = None
+        links.handle(REVOKE, self._hear)
+        links.handle(IN_FORCE, self._exchange)
+        links.on_connected(self._tell)
+
+    @property
+    def complete(self) -> bool:
+        """As in `ISharedRevocations`."""
+        return self._links.complete
+
+    def follow(self, listener: IRevocationListener) -> None:
+        """As in `ISharedRevocations`."""
+        self._listener = listener
+
+    def loaded(self) -> Deferred[None]:
+        """As in `ISharedRevocations`. A worker that does not listen yet knows nothing that others do not."""
+        return Deferred.fromCoroutine(self._links.first_contacts())
+
+    def publish(self, revocation: Revocation) -> Deferred[None]:
+        """As in `ISharedRevocations`. A worker that has ended has no connections, and learns of it when it starts."""
+        return Deferred.fromCoroutine(self._publish(revocation))
+
+    async def _publish(self, revocation: Revocation) -> None:
+        told = {number: self._links.call(number, REVOKE, [revocation]) for number in self._links.connected}
+        for number, (succeeded, result) in zip(
+            told, await DeferredList(list(told.values()), consumeErrors=True), strict=True
+        ):
+            if not succeeded and number in self._links.connected:
+                result.raiseException()
+
+    def _hear(self, _: Caller, revocations: list[Revocation]) -> None:
+        if self._listener is not None:
+            self._listener.revoked(revocations)
+
+    def _exchange(self, caller: Caller, revocations: list[Revocation]) -> list[Revocation]:
+        own = self._in_force()
+        self._hear(caller, revocations)
+        return own
+
+    async def _tell(self, number: int) -> None:
+        heard = await self._links.call(number, IN_FORCE, self._in_force())
+        if self._listener is not None:
+            self._listener.revoked(heard)
+
+    def _in_force(self) -> list[Revocation]:
+        return [] if self._listener is None else list(self._listener.in_force())
+
+
+@implementer(ISharedPlaces)
+class ShardPlaces:
+    """The worker that keeps a player's state counts the player's places on all workers; nearly all are its own."""
+
+    def __init__(self, links: Links, shards: Shards) -> None:
+        self._links = links
+        self._shards = shards
+        self._taken: dict[int, Counter[UUID]] = {number: Counter() for number in range(shards.count)}  # by worker.
+        self._elsewhere: Counter[UUID] = Counter()  # places here of players whom other workers count.
+        links.handle(ENTER, lambda caller, asked: self._enter(caller.number, *asked))
+        links.handle(LEAVE, lambda caller, player_id: _less(self._taken[caller.number], player_id))
+        links.handle(PLACES, self._restate)
+        links.on_connected(self._tell)
+        links.on_lost(lambda number: self._taken[number].clear())
+
+    @property
+    def complete(self) -> bool:
+        """As in `ISharedPlaces`."""
+        return self._links.complete
+
+    def enter(self, player_id: UUID, limit: int) -> Deferred[bool]:
+        """As in `ISharedPlaces`."""
+        if self._shards.owns(player_id):
+            return succeed(self._enter(self._shards.number, player_id, limit))
+        asked = Deferred.fromCoroutine(self._ask(player_id, limit))
+        answered: Deferred[bool] = Deferred()  # of its own: a place that is not wanted any more is given back.
+
+        def tell(taken: bool) -> None:
+            if not answered.called:
+                answered.callback(taken)
+            elif taken:
+                self.leave(player_id)
+
+        asked.addCallbacks(tell, answered.errback)
+        return answered
+
+    def leave(self, player_id: UUID) -> None:
+        """As in `ISharedPlaces`."""
+        if self._shards.owns(player_id):
+            _less(self._taken[self._shards.number], player_id)
+            return
+        _less(self._elsewhere, player_id)
+        counts = self._shards.of(player_id)
+        if counts in self._links.connected:  # else it hears all that there are when it is connected again.
+            self._links.call(counts, LEAVE, player_id).addErrback(lambda failure: failure.trap(Unavailable))
+
+    def _enter(self, number: int, player_id: UUID, limit: int) -> bool:
+        if sum(taken[player_id] for taken in self._taken.values()) >= limit:
+            return False
+        self._taken[number][player_id] += 1
+        return True
+
+    async def _ask(self, player_id: UUID, limit: int) -> bool:
+        taken = True
+        with suppress(Unavailable):
+            taken = await self._links.call(self._shards.of(player_id), ENTER, (player_id, limit))
+        self._elsewhere[player_id] += taken
+        return taken
+
+    async def _tell(self, number: int) -> None:
+        places = {
+            player_id: count for player_id, count in self._elsewhere.items() if self._shards.of(player_id) == number
+        }
+        await self._links.call(number, PLACES, places)
+
+    def _restate(self, caller: Caller, places: dict[UUID, int]) -> None:
+        self._taken[caller.number] = Counter(places)
+
+
+@implementer(ICluster)
+class ShardCluster:
+    """Both. As in `ICluster`."""
+
+    def __init__(self, links: Links, shards: Shards) -> None:
+        self.revocations = ShardRevocations(links)
+        self.places = ShardPlaces(links, shards)
+
+
+def _less(counter: Counter[UUID], player_id: UUID) -> None:
+    counter[player_id] -= 1
+    if counter[player_id] <= 0:
+        del counter[player_id]

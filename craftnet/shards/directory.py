@@ -1,0 +1,285 @@
+"""Which worker owns which session, and events given to the workers whose players they are about.
+
+A session is kept by the worker of its owner, who is named by its start, and by the queue update of a craft that waits.
+Other events name the session only. A worker that does not know a session asks the others, and remembers the answer.
+
+Events that contradict each other are rejected as one process would reject them, with one exception: a worker remembers
+for which player a craft waited first, also when it then waits for, or is started by, a player of another worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw, Struct
+from twisted.internet.defer import Deferred, DeferredList
+
+from craftnet.clocks import IClock, moment
+from craftnet.errors import Unavailable
+from craftnet.events import ACCEPTED, EVENT_TYPES, Event, EventData, Outcome, QueueUpdate, SessionStart
+from craftnet.shards.links import Caller, Links, Operation
+from craftnet.shards.placement import Shards
+from craftnet.sources import Sources
+
+REMEMBERED = 200_000
+"""Sessions of which a worker remembers the owner's worker."""
+
+Data = TypeVar("Data")
+
+_KINDS = tuple(EVENT_TYPES.values())
+_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
+
+
+class Ownership(Struct, frozen=True, array_like=True):
+    """Whose a session is, as the worker that keeps it knows.
+
+    Attributes:
+        owner: the player of the session, once it has started.
+        holder: the player in whose name it waits in a queue.
+    """
+
+    owner: UUID | None
+    holder: UUID | None
+
+
+NOBODY = Ownership(None, None)
+"""Whose a session is that a worker does not know."""
+
+
+class _Sent(Struct, Generic[Data], frozen=True, array_like=True):
+    """An event on its way between workers, each of which has a clock of its own. The fields are those of `Event`."""
+
+    event_id: UUID
+    timestamp: float
+    data: Data
+    session_id: UUID | None
+    source: str
+    correlation_id: UUID | None
+    trace_id: str | None
+
+
+def _decoder(kind: type[EventData]) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(_Sent[kind])  # type: ignore[valid-type]  # msgspec reads it at run time.
+
+
+_decoders = [_decoder(kind) for kind in _KINDS]
+
+OWNERSHIP: Operation[list[UUID], list[Ownership]] = Operation("ownership", list[UUID], list[Ownership])
+APPLY: Operation[Any, list[Outcome]] = Operation("apply", list[tuple[int, Raw]], list[Outcome])
+
+
+class Directory:
+    """Knows which worker owns a session, or asks.
+
+    Arguments:
+        sources: those of this worker.
+    """
+
+    def __init__(self, links: Links, shards: Shards, sources: Sources) -> None:
+        self._links = links
+        self._shards = shards
+        self._sources = sources
+        self._known: dict[UUID, int] = {}  # the number of the owner's worker; the oldest first.
+        links.handle(OWNERSHIP, self._answer)
+
+    async def owner(self, session_id: UUID) -> UUID | None:
+        """Whose a session is that is kept by another worker.
+
+        Raises:
+            Unavailable: a worker cannot be asked.
+        """
+        found = (await self._ask([session_id])).get(session_id)
+        return None if found is None else found.owner or found.holder
+
+    async def worker(self, session_id: UUID) -> int | None:
+        """The number of the worker that owns a session; None when there is no such session.
+
+        Raises:
+            Unavailable: a worker cannot be asked.
+        """
+        if session_id not in self._known:
+            (own,) = await self._answer(None, [session_id])
+            if own == NOBODY:
+                own = (await self._ask([session_id])).get(session_id, NOBODY)
+            self._resolve(session_id, own)
+        return self._known.get(session_id)
+
+    async def place(self, events: Sequence[Event]) -> list[int | None]:
+        """The number of the worker that each event is for; None where nobody knows the session.
+
+        There are fewer numbers than events when a later event contradicts an earlier one on whose a session is: what
+        follows is to be asked for again, once the earlier ones are applied.
+
+        Raises:
+            Unavailable: a worker cannot be asked.
+        """
+        named: dict[UUID, UUID] = {}  # the player that this batch says a session is of.
+        unsure: dict[UUID, None] = {}
+        for index, event in enumerate(events):
+            data, session_id = event.data, event.session_id
+            if session_id is None:
+                continue
+            known = self._known.get(session_id)
+            if isinstance(data, SessionStart | QueueUpdate):
+                if named.setdefault(session_id, data.player_id) != data.player_id:
+                    events = events[:index]
+                    break
+                if isinstance(data, SessionStart) or known != self._shards.of(data.player_id):
+                    unsure[session_id] = None
+            elif known is None:
+                unsure[session_id] = None
+        asked = await self._ask(list(unsure)) if unsure else {}
+        return [self._place(event, asked) for event in events]
+
+    def _place(self, event: Event, asked: Mapping[UUID, Ownership]) -> int | None:
+        data, session_id = event.data, event.session_id
+        found = asked.get(session_id, NOBODY) if session_id is not None else NOBODY
+        if not isinstance(data, SessionStart | QueueUpdate):
+            return self._resolve(session_id, found)
+        own = self._shards.of(data.player_id)
+        if session_id is None:
+            return own
+        # What contradicts another worker's state is given to that worker, which rejects it as one process would.
+        other = found.holder if isinstance(data, QueueUpdate) else found.owner
+        place = own if other is None else self._shards.of(other)
+        if found.owner is None or isinstance(data, SessionStart):
+            self._remember(session_id, place)
+        return place
+
+    def _resolve(self, session_id: UUID | None, found: Ownership) -> int | None:
+        if session_id is None:
+            return None
+        player_id = found.owner or found.holder
+        if session_id not in self._known and player_id is not None:
+            self._remember(session_id, self._shards.of(player_id))
+        return self._known.get(session_id)
+
+    def _remember(self, session_id: UUID, number: int) -> int:
+        self._known[session_id] = number
+        if len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]
+        return number
+
+    async def _ask(self, session_ids: list[UUID]) -> dict[UUID, Ownership]:
+        """What all workers know of sessions that somebody owns."""
+        await self._links.first_contacts()
+        told = [await self._answer(None, session_ids)]
+        asked = {number: self._links.call(number, OWNERSHIP, session_ids) for number in self._links.connected}
+        for number, answer in asked.items():
+            try:
+                told.append(await answer)
+            except Unavailable:
+                if number in self._links.connected:
+                    raise
+                # Else it has ended, and with it what it knew.
+        found: dict[UUID, Ownership] = {}
+        for answers in told:
+            for session_id, one in zip(session_ids, answers, strict=True):
+                if one.owner or one.holder:
+                    before = found.get(session_id, one)
+                    found[session_id] = Ownership(before.owner or one.owner, before.holder or one.holder)
+        return found
+
+    async def _answer(self, _: Caller | None, session_ids: Sequence[UUID]) -> list[Ownership]:
+        """What this worker knows."""
+        known = []
+        for session_id in session_ids:
+            session = await self._sources.sessions.get(session_id)
+            entry = await self._sources.queues.find(session_id)
+            known.append(
+                Ownership(None if session is None else session.player_id, None if entry is None else entry.player_id)
+            )
+        return known
+
+
+class ShardedEvents:
+    """Applies events, each where its player's state is.
+
+    Arguments:
+        sources: those of this worker.
+    """
+
+    def __init__(self, links: Links, shards: Shards, directory: Directory, sources: Sources, clock: IClock) -> None:
+        self._links = links
+        self._shards = shards
+        self._directory = directory
+        self._sources = sources
+        self._clock = clock
+        links.handle(APPLY, self._take)
+
+    async def apply(self, events: Sequence[Event]) -> list[Outcome]:
+        """As `Sources.apply`.
+
+        Raises:
+            Unavailable: a worker is out of reach. The events of the others are applied, and known by their event_ids.
+        """
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(events):
+            rest = events[len(outcomes) :]
+            places = await self._directory.place(rest)
+            outcomes += await self._apply(rest[: len(places)], places)
+        return outcomes
+
+    async def _apply(self, events: Sequence[Event], places: Sequence[int | None]) -> list[Outcome]:
+        own = self._shards.number
+        parts: dict[int, list[int]] = {own: []}
+        for index, place in enumerate(places):
+            parts.setdefault(own if place is None else place, []).append(index)  # unknown sessions: it rejects them.
+        if len(parts) == 1:
+            return await self._sources.apply(events)
+        answers = [
+            self._links.call(number, APPLY, [_sent(events[index]) for index in indices])
+            if number != own
+            else Deferred.fromCoroutine(self._sources.apply([events[index] for index in indices]))
+            for number, indices in parts.items()
+        ]
+        outcomes: list[Outcome] = [ACCEPTED] * len(events)
+        for indices, told in zip(parts.values(), await _all(answers), strict=True):
+            for index, outcome in zip(indices, told, strict=True):
+                outcomes[index] = outcome
+        return outcomes
+
+    async def _take(self, _: Caller, sent: Sequence[tuple[int, Raw]]) -> list[Outcome]:
+        """Apply what another worker took for this one; it arrives now, on this process's clock."""
+        now = moment(self._clock)
+        events = []
+        for kind, raw in sent:
+            one = _decoders[kind].decode(raw)
+            events.append(
+                Event(
+                    one.event_id,
+                    one.timestamp,
+                    now.steady,
+                    one.data,
+                    one.session_id,
+                    one.source,
+                    one.correlation_id,
+                    one.trace_id,
+                    now.ahead,
+                )
+            )
+        return await self._sources.apply(events)
+
+
+def _sent(event: Event) -> tuple[int, _Sent[EventData]]:
+    return _NUMBERS[type(event.data)], _Sent(
+        event.event_id,
+        event.timestamp,
+        event.data,
+        event.session_id,
+        event.source,
+        event.correlation_id,
+        event.trace_id,
+    )
+
+
+async def _all(answers: Sequence[Deferred[Any]]) -> list[Any]:
+    """The results of all of them, once all are there; raises Unavailable if one failed so."""
+    results = await DeferredList(list(answers), consumeErrors=True)
+    for succeeded, result in results:
+        if not succeeded:
+            result.raiseException()
+    return [result for _, result in results]

@@ -1,0 +1,474 @@
+"""UNIX sockets between the workers of one server: calls with an answer, and file descriptors.
+
+Every worker listens on a socket of its own in a folder that only its user can enter, and has a connection to that of
+every other worker, over which it calls. A frame is a length of four bytes and MessagePack: a call is (id, operation,
+argument), an answer (id, whether it succeeded, result), and the first frame of a caller is its number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, inlineCallbacks, maybeDeferred, succeed
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IFileDescriptorReceiver,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.basic import Int32StringReceiver
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from craftnet.clocks import IClock
+from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.shards.placement import Shards
+
+LINKS = "CRAFTNET_LINKS"
+"""The environment variable that names the folder of the workers' sockets."""
+
+LONGEST_FRAME = 64 * 1024 * 1024
+"""Bytes. The longest calls are batches of events, of 1 MB at most before they are decoded."""
+
+LONGEST_PATH = 100
+"""Bytes of a UNIX socket's path, a little less than every system takes."""
+
+RETRY = 0.1
+"""Seconds between attempts to connect to a worker."""
+
+TIMEOUT = 10.0
+"""Seconds that a worker has for an answer."""
+
+START_TIMEOUT = 3.0
+"""Seconds for which a call waits for a worker that is being started."""
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+
+_encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+_call_decoder = msgspec.msgpack.Decoder(tuple[int, str, Raw])
+_answer_decoder = msgspec.msgpack.Decoder(tuple[int, bool, Raw])
+_number_decoder = msgspec.msgpack.Decoder(int)
+_text_decoder = msgspec.msgpack.Decoder(str)
+
+
+class Operation(Generic[Asked, Answered]):
+    """Something that one worker can ask of another.
+
+    Arguments:
+        name: tells it from the others.
+        asked, answered: the types of the argument and of the result, which msgspec can decode.
+    """
+
+    def __init__(self, name: str, asked: Any, answered: Any) -> None:
+        self.name = name
+        self.asked: msgspec.msgpack.Decoder[Asked] = msgspec.msgpack.Decoder(asked)
+        self.answered: msgspec.msgpack.Decoder[Answered] = msgspec.msgpack.Decoder(answered)
+
+
+class Caller(Struct, frozen=True):
+    """Who calls.
+
+    Attributes:
+        number: of the worker.
+        take: the file descriptor that came with the call and has this inode; None when none did. The caller of `take`
+            closes it.
+    """
+
+    number: int
+    take: Callable[[int], int | None]
+
+
+Handler = Callable[[Caller, Any], Any]
+"""Answers a call, at once or with a Deferred or a coroutine."""
+
+
+@implementer(IFileDescriptorReceiver)
+class _Incoming(Int32StringReceiver):
+    """Another worker's connection: takes its calls."""
+
+    MAX_LENGTH = LONGEST_FRAME
+    factory: _IncomingFactory
+
+    def __init__(self) -> None:
+        self._descriptors: deque[int] = deque()
+        self.number: int | None = None
+
+    def fileDescriptorReceived(self, descriptor: int) -> None:
+        """Keep it until the call that it belongs to is there as a whole. As in `IFileDescriptorReceiver`."""
+        self._descriptors.append(descriptor)
+
+    def stringReceived(self, string: bytes) -> None:
+        """The caller's number, or a call."""
+        if self.number is None:
+            self.number = _number_decoder.decode(string)
+            return
+        identifier, name, argument = _call_decoder.decode(string)
+        caller = Caller(self.number, self._take)
+        answering = maybeDeferred(self.factory.links.answer, name, caller, argument)
+        answering.addCallbacks(partial(self._send, identifier), partial(self._failed, identifier))
+
+    def connectionMade(self) -> None:
+        """Somebody is going to call."""
+        self.factory.open.add(self)
+
+    def close(self) -> None:
+        """Take no further calls."""
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The other worker is gone."""
+        self.factory.open.discard(self)
+        while self._descriptors:
+            os.close(self._descriptors.popleft())
+        if self.number is not None:
+            self.factory.links.lost(self.number)
+
+    def _take(self, inode: int) -> int | None:
+        # One may be missing, when this process had no room for it: another one must not be taken for it.
+        for descriptor in self._descriptors:
+            if os.fstat(descriptor).st_ino == inode:
+                while (first := self._descriptors.popleft()) != descriptor:
+                    os.close(first)  # whose call did not take it.
+                return descriptor
+        return None
+
+    def _send(self, identifier: int, result: object) -> None:
+        self.sendString(_encode((identifier, True, result)))
+
+    def _failed(self, identifier: int, failure: Failure) -> None:
+        if failure.check(Unavailable) is None:
+            self.factory.links.log.failure("another worker's call failed", failure)
+        self.sendString(_encode((identifier, False, failure.getErrorMessage())))
+
+
+class _IncomingFactory(Factory):
+    """Makes `_Incoming`s."""
+
+    noisy = False
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self.open: set[_Incoming] = set()
+
+    def close(self) -> None:
+        """Take no further calls."""
+        for each in tuple(self.open):
+            each.close()
+
+    def buildProtocol(self, addr: IAddress | None) -> _Incoming:  # type: ignore[override]  # Twisted has no name for it.
+        """One for each worker."""
+        protocol = _Incoming()
+        protocol.factory = self
+        return protocol
+
+
+class _Outgoing(Int32StringReceiver):
+    """The connection to another worker: makes calls.
+
+    Arguments:
+        number: this worker's.
+
+    Attributes:
+        gone: fires when the connection is lost.
+    """
+
+    MAX_LENGTH = LONGEST_FRAME
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._next = 0
+        self.gone: Deferred[None] = Deferred()
+        self._waiting: dict[int, Deferred[Raw]] = {}
+
+    def connectionMade(self) -> None:
+        """Say who calls."""
+        self.sendString(_encode(self._number))
+
+    def close(self) -> None:
+        """Make no further calls."""
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def call(self, name: str, argument: object, descriptor: int | None) -> Deferred[Raw]:
+        """Make a call; fails with `Unavailable`."""
+        identifier, self._next = self._next, self._next + 1
+
+        def cancelled(_: object) -> None:
+            del self._waiting[identifier]
+
+        answer: Deferred[Raw] = Deferred(cancelled)
+        self._waiting[identifier] = answer
+        transport: Any = self.transport
+        if descriptor is not None:
+            transport.sendFileDescriptor(descriptor)
+        self.sendString(_encode((identifier, name, argument)))
+        return answer
+
+    def stringReceived(self, string: bytes) -> None:
+        """An answer. Nobody may wait for it any more."""
+        identifier, succeeded, result = _answer_decoder.decode(string)
+        waiting = self._waiting.pop(identifier, None)
+        if waiting is not None and succeeded:
+            waiting.callback(result)
+        elif waiting is not None:
+            waiting.errback(Unavailable(f"Another worker failed: {_text_decoder.decode(result)}"))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The other worker is gone."""
+        self.gone.callback(None)  # first: whoever waits may call again at once.
+        waiting, self._waiting = self._waiting, {}
+        for each in waiting.values():
+            each.errback(Unavailable("The worker that keeps this player's state has ended."))
+
+
+class _Neighbour:
+    """The connection to one other worker, which is made again as long as this worker runs.
+
+    Arguments:
+        endpoint: where the other worker listens.
+        number: this worker's.
+        connected: called for every new connection; others may call once it is done.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        endpoint: IStreamClientEndpoint,
+        number: int,
+        connected: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._clock = clock
+        self._endpoint = endpoint
+        self._factory = Factory.forProtocol(partial(_Outgoing, number))
+        self._factory.noisy = False
+        self._connected = connected
+        self._trying: Deferred[Any] | None = None
+        self._retry: IDelayedCall | None = None
+        self._running = False
+        self._waiting: list[Deferred[None]] = []
+        self._first: Deferred[None] | None = Deferred()
+        self.outgoing: _Outgoing | None = None
+        self.ready = False
+
+    def start(self) -> None:
+        """Connect."""
+        self._running = True
+        self._connect()
+
+    def stop(self) -> None:
+        """Disconnect."""
+        self._running = False
+        if self._retry is not None and self._retry.active():
+            self._retry.cancel()
+        if self._trying is not None:
+            self._trying.cancel()
+        if self.outgoing is not None:
+            self.outgoing.close()
+
+    def first_contact(self) -> Deferred[None]:
+        """Fires when calls can be made, or when it is known that nobody listens."""
+        return succeed(None) if self._first is None else self._wait(self._first)
+
+    def contact(self) -> Deferred[None]:
+        """Fires when calls can be made; fails with Unavailable when that takes longer than `START_TIMEOUT`."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting.addTimeout(START_TIMEOUT, self._clock).addErrback(self._not_there, waiting)
+
+    def _connect(self) -> None:
+        self._trying = self._endpoint.connect(self._factory)
+        self._trying.addCallbacks(self._made, self._failed)
+
+    def _made(self, outgoing: Any) -> None:
+        self._trying = None
+        self.outgoing = outgoing
+        outgoing.gone.addCallback(lambda _: self._lost())
+        preparing = Deferred.fromCoroutine(self._connected())
+        preparing.addCallbacks(lambda _: self._is_ready(), lambda _: outgoing.close())
+
+    def _is_ready(self) -> None:
+        if self.outgoing is None:
+            return
+        self.ready = True
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
+        self._tried()
+
+    def _failed(self, _: Failure) -> None:
+        self._trying = None
+        self._tried()
+        self._again()
+
+    def _lost(self) -> None:
+        self.outgoing, self.ready = None, False
+        self._again()
+
+    def _again(self) -> None:
+        if self._running:
+            self._retry = self._clock.callLater(RETRY, self._connect)
+
+    def _tried(self) -> None:
+        first, self._first = self._first, None
+        if first is not None:
+            first.callback(None)
+
+    def _not_there(self, failure: Failure, waiting: Deferred[None]) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+        failure.trap(TimeoutError, CancelledError)
+        raise Unavailable("The worker that keeps this player's state is being started.")
+
+    @staticmethod
+    def _wait(what: Deferred[None]) -> Deferred[None]:
+        waiter: Deferred[None] = Deferred()
+        what.addCallback(lambda _: waiter.callback(None))
+        return waiter
+
+
+class Links(Service):
+    """This worker's connections to the others.
+
+    Arguments:
+        reactor: IReactorUNIX, and the clock.
+        folder: where the sockets are.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, folder: str, shards: Shards) -> None:
+        self._reactor = reactor
+        self._clock: IClock = reactor
+        self._path = socket_path(folder, shards.number)
+        self._handlers: dict[str, tuple[Operation[Any, Any], Handler]] = {}
+        self._connected: list[Callable[[int], Coroutine[Any, Any, None]]] = []
+        self._lost: list[Callable[[int], None]] = []
+        self._port: Any = None
+        self._incoming = _IncomingFactory(self)
+        self._neighbours = {
+            number: _Neighbour(
+                reactor,
+                UNIXClientEndpoint(reactor, socket_path(folder, number)),
+                shards.number,
+                partial(self._prepare, number),
+            )
+            for number in shards.others
+        }
+
+    @property
+    def complete(self) -> bool:
+        """Whether every other worker can be called."""
+        return all(neighbour.ready for neighbour in self._neighbours.values())
+
+    @property
+    def connected(self) -> list[int]:
+        """The workers that can be called now."""
+        return [number for number, neighbour in self._neighbours.items() if neighbour.ready]
+
+    def handle(self, operation: Operation[Asked, Answered], handler: Callable[[Caller, Asked], Any]) -> None:
+        """From now on answer calls of `operation` by `handler`, at once or later."""
+        self._handlers[operation.name] = operation, handler
+
+    def on_connected(self, function: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+        """Call `function` with the number of each worker that is connected, before anybody else calls that worker."""
+        self._connected.append(function)
+
+    def on_lost(self, function: Callable[[int], None]) -> None:
+        """Call `function` with the number of each worker that calls no more: it has ended."""
+        self._lost.append(function)
+
+    async def first_contacts(self) -> None:
+        """Wait until each other worker can be called, or it is known that it does not listen."""
+        for neighbour in self._neighbours.values():
+            await neighbour.first_contact()
+
+    @inlineCallbacks
+    def call(
+        self, number: int, operation: Operation[Asked, Answered], argument: Asked, descriptor: int | None = None
+    ) -> Any:
+        """Ask a worker; answers a Deferred of the result.
+
+        Arguments:
+            descriptor: a file descriptor that the worker gets a duplicate of; it must stay open until the answer.
+
+        Fails:
+            Unavailable: the worker is not there, does not answer in time, or failed.
+        """
+        neighbour = self._neighbours[number]
+        if neighbour.outgoing is None:
+            yield neighbour.contact()
+        if neighbour.outgoing is None:
+            raise Unavailable("The worker that keeps this player's state has ended.")
+        try:
+            asked = neighbour.outgoing.call(operation.name, argument, descriptor)
+            result = yield asked.addTimeout(TIMEOUT, self._clock)
+        except TimeoutError:
+            raise Unavailable("The worker that keeps this player's state does not answer.") from None
+        return operation.answered.decode(result)
+
+    def answer(self, name: str, caller: Caller, argument: Raw) -> Any:
+        """Answer a call of another worker."""
+        operation, handler = self._handlers[name]
+        result = handler(caller, operation.asked.decode(argument))
+        return Deferred.fromCoroutine(result) if isinstance(result, Coroutine) else result
+
+    def lost(self, number: int) -> None:
+        """Another worker calls no more."""
+        for function in self._lost:
+            function(number)
+
+    def privilegedStartService(self) -> None:
+        """Listen."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._path)  # which the process left there that was this worker, if it was killed.
+        self._port = self._reactor.listenUNIX(self._path, self._incoming, mode=0o600)
+
+    def startService(self) -> None:
+        """Connect."""
+        super().startService()
+        for neighbour in self._neighbours.values():
+            neighbour.start()
+
+    def stopService(self) -> Deferred[Any]:
+        """Disconnect; answers when nobody can call any more."""
+        super().stopService()
+        for neighbour in self._neighbours.values():
+            neighbour.stop()
+        self._incoming.close()
+        port, self._port = self._port, None
+        return maybeDeferred(port.stopListening)
+
+    async def _prepare(self, number: int) -> None:
+        for function in self._connected:
+            await function(number)
+
+
+def socket_path(folder: str, number: int) -> str:
+    """Where worker `number` listens."""
+    return os.path.join(folder, f"link-{number}")
+
+
+def check_path(folder: str) -> None:
+    """Whether sockets can be in a folder.
+
+    Raises:
+        ConfigurationError: its path is too long.
+    """
+    if len(os.fsencode(socket_path(folder, 255))) > LONGEST_PATH:
+        raise ConfigurationError(
+            f"--workers needs a temporary folder whose path is short enough for UNIX sockets, not {folder}: set TMPDIR"
+        )

@@ -6,6 +6,7 @@ import contextlib
 import re
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -102,12 +103,15 @@ class Node:
     Arguments:
         options: of `twistd craftnet`.
         more: environment variables; those of this process that configure craftnet are not passed on.
+        scripts: the folder with `python` and `twistd` of an earlier version, to start that one.
 
     Attributes:
         port: where it speaks HTTP; 0 while it does not run.
+        scripts: as given; None to start this version the next time.
     """
 
-    def __init__(self, options: Sequence[str], more: dict[str, str] | None = None) -> None:
+    def __init__(self, options: Sequence[str], more: dict[str, str] | None = None, scripts: Path | None = None) -> None:
+        self.scripts = scripts
         self._options = options
         self._environment = environment(**{SECRET_VARIABLE: SECRET, **(more or {})})
         self._process = _Process()
@@ -132,12 +136,13 @@ class Node:
 
     async def start(self) -> None:
         """Start it, and wait until it listens."""
-        arguments = [str(SCRIPTS / "twistd"), "--nodaemon", "--pidfile=", "craftnet", *self._options]
+        python = sys.executable if self.scripts is None else str(self.scripts / "python")
+        options = self._options if self.scripts is None else known(self.scripts, self._options)
+        twistd = str((self.scripts or SCRIPTS) / "twistd")
+        arguments = [python, twistd, "--nodaemon", "--pidfile=", "craftnet", *options]
         self._process = process = _Process()
         assert process.listening is not None
-        self._transport = reactor.spawnProcess(
-            process, sys.executable, [sys.executable, *arguments], self._environment, tempfile.gettempdir()
-        )
+        self._transport = reactor.spawnProcess(process, python, arguments, self._environment, tempfile.gettempdir())
         self.port = await process.listening
 
     async def end(self, signal_number: int = signal.SIGKILL) -> int | None:
@@ -149,6 +154,15 @@ class Node:
         with contextlib.suppress(ProcessExitedAlready):
             transport.signalProcess(signal_number)
         return await self._process.ended
+
+
+def known(scripts: Path, options: Sequence[str]) -> Sequence[str]:
+    """Those of the options, names and values in turn, that an earlier version knows."""
+    line = [str(scripts / "twistd"), "craftnet", "--help"]
+    text = subprocess.run(line, capture_output=True, check=True, text=True, cwd=tempfile.gettempdir()).stdout
+    names = set(re.findall(r"--[a-z-]+", text))
+    pairs = zip(options[::2], options[1::2], strict=True)
+    return [word for name, value in pairs if name in names for word in (name, value)]
 
 
 class Balancer:

@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
-from craftnet.tests.faults.faults import FAULTS, possible
+from craftnet.tests.faults.faults import FAULTS, Fault, possible
 from craftnet.tests.faults.records import Opened, Record, Told, violations
 from craftnet.tests.faults.rounds import Round
 from craftnet.tests.faults.world import World
 
 SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
+
+BEFORE = os.environ.get("CRAFTNET_BEFORE", "")
+"""The folder with `python` and `twistd` of an environment in which an earlier version is installed."""
 
 
 class FaultsTestCase(TestCase):
@@ -57,6 +61,35 @@ class FailOverTests(FaultsTestCase):
     async def test_faults(self) -> None:
         """A replica takes over."""
         await self.strike(lossless=False)
+
+
+class UpgradeTests(TestCase):
+    """A node of an earlier version beside one of this version, on one Redis."""
+
+    timeout = 300
+
+    async def test_side_by_side(self) -> None:
+        """Then the older node is replaced, as in a rolling upgrade. Each reads what the other has written."""
+        if not BEFORE:
+            raise SkipTest("CRAFTNET_BEFORE names no folder with an earlier version's python and twistd")
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        world = World(2, folder.absolute(), before=Path(BEFORE))
+        self.addCleanup(world.stop)
+        await world.start()
+
+        async def begin(world: World, random: Random) -> Sequence[str]:
+            return ()
+
+        async def upgrade(world: World, random: Random) -> Sequence[str]:
+            await world.upgrade()
+            return ()
+
+        # Positions that one version has given need not hold with the other: then the whole state is told.
+        fault = Fault("an upgrade", begin, upgrade, same_server=False)
+        result = await Round(world, fault, Random(f"{SEED} {fault.name}"), steps=200).run()
+        self.assertGreater(result.messages, 500)
+        self.assertEqual(result.wrong, [], "\n".join(result.wrong))
 
 
 def told(version: int, epoch: str = "e", **more: object) -> Told:

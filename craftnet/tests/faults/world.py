@@ -35,12 +35,15 @@ class World:
         nodes: how many.
         sentinel: whether a sentinel says where Redis is, and a replica stands by. Then there are no relays.
         scratch: a folder for the files that set clocks.
+        before: the folder with `python` and `twistd` of an earlier version, which the last node runs; None when all
+            nodes run this one.
 
     Attributes:
         relays: one of each node.
     """
 
-    def __init__(self, nodes: int, scratch: Path, *, sentinel: bool = False) -> None:
+    def __init__(self, nodes: int, scratch: Path, *, sentinel: bool = False, before: Path | None = None) -> None:
+        self._before = before
         self.redis = RedisServer(durable=True)
         self.replica: RedisServer | None = None
         self._sentinel: Sentinel | None = None
@@ -64,6 +67,7 @@ class World:
             where = f"port={self.relays[number].start()}" if self.relays else f"sentinel=127.0.0.1:{self._port}"
             backend = f"redis:{where}:timeout=1:retention=120"
             self.nodes.append(Node([*OPTIONS, "--backend", backend], clock.environment))
+        self.nodes[-1].scripts = self._before
         await gatherResults([Deferred.fromCoroutine(node.start()) for node in self.nodes], consumeErrors=True)
 
     async def stop(self) -> None:
@@ -123,11 +127,17 @@ class World:
         """Wait until every node is; whether they were in time."""
         deadline = reactor.seconds() + seconds
         for node in range(len(self.nodes)):
-            while (await self.ask(node, "/ready"))[0] != 200:
+            while (await self.ask(node, "/ready"))[0] not in (200, 404):  # the first version has no such route.
                 if reactor.seconds() > deadline:
                     return False
                 await pause(0.1)
         return True
+
+    async def upgrade(self) -> None:
+        """Stop the last node as a deployment does, and start this version in its place."""
+        await self.nodes[-1].end(signal.SIGTERM)
+        self.nodes[-1].scripts = None
+        await self.nodes[-1].start()
 
     def usage(self, node: int) -> tuple[int, int]:
         """Kilobytes of memory, and open files, of a node."""

@@ -8,11 +8,14 @@ import socket
 import ssl
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import msgspec
 from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import DeferredQueue
+from twisted.internet.task import deferLater
+from twisted.internet.tcp import Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from zope.interface import implementer
@@ -25,12 +28,13 @@ from craftnet.client.feed import Feed
 from craftnet.client.line import Line
 from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode
-from craftnet.collector import THRESHOLDS
+from craftnet.collector import THRESHOLDS, Collector
 from craftnet.messages import ErrorBody, WebSocketCraftingMessage, instant
 from craftnet.positions import Versions
 from craftnet.protocols.codec import decode_progress
 from craftnet.protocols.records import ProgressFlags
 from craftnet.protocols.websocket.compression import unpack
+from craftnet.protocols.websocket.connection import FeedProtocol
 from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4, SUPPORTED
 from craftnet.service import Settings
 from craftnet.tests.certificates import self_signed
@@ -542,6 +546,25 @@ class CollectorTests(LiveTestCase):
     def test_while_it_runs(self) -> None:
         self.assertEqual(gc.get_threshold(), THRESHOLDS)
         self.assertGreater(gc.get_freeze_count(), 0)
+
+    async def test_a_connection_leaves_no_cycle(self) -> None:
+        """One that lived when it was frozen, and became a cycle later, would stay until everything is looked at."""
+        for part in self.service:
+            if isinstance(part, Collector):
+                part.stopService()
+        await self.publish(started())
+        peers = [await self.open(CRAFTING, token()) for _ in range(3)]
+        for peer in peers:
+            await peer.receive()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        left = [ref(each) for each in gc.get_objects() if issubclass(type(each), (FeedProtocol, Server))]
+        self.assertGreaterEqual(len(left), 2 * len(peers))
+        for peer in peers:
+            await peer.close()
+        while left:  # until the test takes too long.
+            await deferLater(reactor, 0.01, lambda: None)
+            left = [each for each in left if each() is not None]
 
 
 class ShutdownTests(LiveTestCase):

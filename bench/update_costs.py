@@ -16,7 +16,7 @@ from craftnet.clocks import Moment
 from craftnet.events import Event, SessionPause
 from craftnet.lifecycle import advance
 from craftnet.messages import Status, to_json
-from craftnet.model import Progress, Tolerance, diverges, rebase
+from craftnet.model import Progress, Tolerance, misleads, rebase
 from craftnet.observe.deliveries import Tally
 from craftnet.positions import Position
 from craftnet.protocols.websocket import frames
@@ -39,7 +39,7 @@ def main() -> None:
     octets = to_json(message)
     steps: dict[str, Callable[[], object]] = {
         "life cycle: the next state": lambda: advance(state, event),
-        "is a copy misleading (twice each)": lambda: diverges(state.progress, state.progress, now, tolerance),
+        "is a copy misleading": lambda: misleads(state.progress, state.progress, now, now + 5.0, tolerance),
         "anchor the model anew": lambda: rebase(state.progress, now),
         "build the update": lambda: progress_update(state, Moment.agreed(now), now, here),
         "JSON alone": lambda: to_json(message),

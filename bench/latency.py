@@ -14,7 +14,6 @@ import argparse
 import gc
 import json
 import time
-from collections import Counter
 from functools import partial
 
 from lab import lab, pause_or_resume
@@ -28,46 +27,51 @@ TICK = 0.002
 
 
 class Stops:
-    """How often Python's collector of cycles stopped everything, and for how long at most, by its generation.
+    """How often Python's collector of cycles stopped everything, and for how long; while it is a context.
 
     Attributes:
-        longest: ms of CPU.
+        durations: ms of CPU, of each.
     """
 
     def __init__(self) -> None:
-        self.number: Counter[int] = Counter()
-        self.longest: Counter[int] = Counter()
+        self.durations: list[float] = []
         self._begun = 0.0
 
-    def __call__(self, phase: str, info: dict[str, int]) -> None:
-        """As in `gc.callbacks`."""
+    def __enter__(self) -> None:
+        gc.callbacks.append(self._collected)
+
+    def __exit__(self, *_: object) -> None:
+        gc.callbacks.remove(self._collected)
+
+    def __str__(self) -> str:
+        return f"{len(self.durations)} times, {max(self.durations, default=0.0):.2f} ms of CPU at most"
+
+    def _collected(self, phase: str, _: dict[str, int]) -> None:
         if phase == "start":
             self._begun = time.process_time()
-            return
-        took = (time.process_time() - self._begun) * 1000
-        self.number[info["generation"]] += 1
-        self.longest[info["generation"]] = max(self.longest[info["generation"]], took)
+        else:
+            self.durations.append((time.process_time() - self._begun) * 1000)
 
 
 async def measure(watchers: int, seconds: int, connects: int) -> None:
     """Set up, measure, print."""
-    stops = Stops()
-    gc.callbacks.append(stops)
-    sources, sessions, opened, child, passers = await lab(watchers, connects)
-    await deferLater(reactor, 2.0 if connects else 0.0, lambda: None)  # they come and go.
+    connecting, meanwhile = Stops(), Stops()
+    with connecting:
+        sources, sessions, opened, child, passers = await lab(watchers, connects)
+        await deferLater(reactor, 2.0 if connects else 0.0, lambda: None)  # they come and go.
     accepted: list[list[float]] = [[] for _ in sessions]
     begin, cpu, done = time.time(), time.process_time(), 0
     total = watchers * seconds
-    while done < total:
-        due = min(total, int((time.time() - begin) * watchers))
-        for number in range(done, due):
-            round_, index = divmod(number, watchers)
-            happening = pause_or_resume(sessions[index], round_)
-            accepted[index].append(happening.accepted)
-            await sources.apply([happening])
-        done = due
-        await deferLater(reactor, TICK, lambda: None)
-    gc.callbacks.remove(stops)
+    with meanwhile:
+        while done < total:
+            due = min(total, int((time.time() - begin) * watchers))
+            for number in range(done, due):
+                round_, index = divmod(number, watchers)
+                happening = pause_or_resume(sessions[index], round_)
+                accepted[index].append(happening.accepted)
+                await sources.apply([happening])
+            done = due
+            await deferLater(reactor, TICK, lambda: None)
     used = (time.process_time() - cpu) / (time.time() - begin)
     if passers is not None:
         passers.kill()
@@ -89,10 +93,8 @@ async def measure(watchers: int, seconds: int, connects: int) -> None:
     print(f"  {'max':6} {latencies[-1] * 1000:8.2f} ms")
     if connects:
         print(f"  {connects} more connections came and went each second")
-    print("  cycles were looked for, since before the first connection:")
-    for generation, longest in sorted(stops.longest.items()):
-        name = "in everything that is not frozen" if generation == 2 else f"in generation {generation}"
-        print(f"    {name}: {stops.number[generation]} times, {longest:.2f} ms of CPU at most")
+    print(f"  stopped for cycles while they connected: {connecting}")
+    print(f"  stopped for cycles while they were told: {meanwhile}")
 
 
 def main() -> None:

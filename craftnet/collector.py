@@ -15,7 +15,7 @@ from twisted.application.internet import TimerService
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-THRESHOLDS = (50_000, 20, 50)
+THRESHOLDS = (20_000, 20, 50)
 """As in `gc.set_threshold`: how many allocations are new before the collector looks at them by itself, all at once."""
 
 INTERVAL = 0.05

@@ -101,7 +101,7 @@ class PromiseTests(SynchronousTestCase):
             ({"connected": 999}, "WebSocket watchers not admitted"),
             ({"ended": {"close code 4008": 1}}, "WebSocket connections lost"),
             ({"lost": 1}, "WebSocket updates lost"),
-            ({"rejected": 1}, "WebSocket updates lost"),
+            ({"rejected": 1}, "WebSocket events rejected"),
             ({"most_octets": 500_000}, "WebSocket traffic of a session"),
         ):
             self.assertEqual(self.broken(replace(result(0.001), **change)), [name])
@@ -133,7 +133,8 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(self.exit_code(replace(result(0.001), busy=0.9)), KEPT)
         self.assertEqual(self.exit_code(slow), BROKEN)
         self.assertEqual(self.exit_code(replace(slow, busy=0.9)), UNCERTAIN)
-        self.assertEqual(self.exit_code(replace(slow, busy=0.9, lost=1)), BROKEN)
+        self.assertEqual(self.exit_code(replace(slow, busy=0.9, lost=1)), UNCERTAIN)
+        self.assertEqual(self.exit_code(replace(slow, busy=0.9, connected=999)), BROKEN)
 
     def test_several_processes_are_one_result(self) -> None:
         both = result(0.001)
@@ -156,4 +157,4 @@ class ReportTests(SynchronousTestCase):
         found = decode(encode(Report(PLAN, [result(0.002)], None, 99.0).json()))
         self.assertEqual((found["watchers"], found["exit_code"], found["server"]), (1000, KEPT, None))
         self.assertLess(abs(found["transports"]["ws"]["latency_ms"]["p99"] - 2.0), 0.03)
-        self.assertEqual(len(found["promises"]), 5)
+        self.assertEqual(len(found["promises"]), 6)

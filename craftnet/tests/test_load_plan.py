@@ -43,7 +43,7 @@ class ShareTests(SynchronousTestCase):
         self.assertEqual({part.transport for part in parts}, wanted)
 
     def test_as_many_processes_as_the_rate_takes(self) -> None:
-        self.assertEqual(len(shares(plan(10_000), "ws", 0, "", NOW)), 2)
+        self.assertEqual(len(shares(plan(20_000), "ws", 0, "", NOW)), 2)
         self.assertEqual(len(shares(plan(10_000), "udp", 0, "", NOW)), 4)
         self.assertEqual(len(shares(plan(10_000, rate=0.1), "ws", 0, "", NOW)), 1)
         self.assertEqual(len(shares(plan(10_000), "ws", 5, "", NOW)), 5)

@@ -23,7 +23,7 @@ from craftnet.client.load.plan import Plan, Share, is_loopback, shares
 from craftnet.client.load.posting import LoadFailed
 from craftnet.client.load.process import ServerProcesses, Use
 from craftnet.client.load.report import Report
-from craftnet.client.load.worker import GRACE, SAYS, News
+from craftnet.client.load.worker import GRACE, PHASES, SAYS, News
 from craftnet.errors import ConfigurationError
 from craftnet.openfiles import raise_limit
 
@@ -61,7 +61,7 @@ exit codes:
   1    the server could not be reached, or refused
   2    wrong usage
   3    a promise was broken
-  4    a promise about latency was broken, but the generator or a busy machine may be the reason
+  4    a promise about latency or losses was broken, but the generator or a busy machine may be the reason
   130  interrupted (Ctrl-C)
 """
 
@@ -109,7 +109,7 @@ def add_options(load: argparse.ArgumentParser) -> None:
         metavar="N",
         type=int,
         default=0,
-        help="processes of each transport; 0: one for 6,000 updates a second over WebSockets, for 2,500 over UDP "
+        help="processes of each transport; 0: one for 12,000 updates a second over WebSockets, for 2,500 over UDP "
         "(default: %(default)s)",
     )
     load.add_argument(
@@ -198,9 +198,9 @@ class _Run:
                 assert process.stdin is not None
                 process.stdin.write(f"{begin}\n".encode())
                 process.stdin.flush()
-            self._follow(selector, "done", begin)
+            self._follow(selector, "ending", begin)
             first = self._use()
-            self._follow(selector, "done", begin + self._plan.seconds)
+            self._follow(selector, "ending")
             last = self._use()
             self._follow(selector, "done")
         use = None
@@ -211,8 +211,8 @@ class _Run:
         return Report(self._plan, self._merged(), use, percent)
 
     def _follow(self, selector: selectors.BaseSelector, phase: str, until: float = inf) -> None:
-        """Read what the processes say until all are in this phase, or until that moment (Unix seconds)."""
-        while any(news.phase != phase for news in self._news):
+        """Read what the processes say until all have reached this phase, or until that moment (Unix seconds)."""
+        while any(PHASES.index(news.phase) < PHASES.index(phase) for news in self._news):
             now = time.time()
             if now >= until:
                 return
@@ -235,7 +235,7 @@ class _Run:
         if now < self._spoke + 1.0:
             return
         self._spoke = now
-        behind = min((news.phase for news in self._news), key=_PHASES.index)
+        behind = min((news.phase for news in self._news), key=PHASES.index)
         done = sum(news.done for news in self._news if news.phase == behind)
         total = sum(part.watchers for part, news in zip(self._parts, self._news, strict=True) if news.phase == behind)
         words = {
@@ -243,7 +243,8 @@ class _Run:
             "connecting": f"{done:,} of {total:,} watchers connected",
             "ready": "every watcher is connected",
             "posting": f"{done:,} of {int(total * self._plan.rate * self._plan.seconds):,} updates posted",
-            "done": "the last updates arrive",
+            "ending": "the sessions are ended",
+            "done": "the sessions are ended",
         }
         print(f"craftnet: {words[behind]}", file=self._err, flush=True)
 
@@ -267,9 +268,6 @@ class _Run:
             return None if self._server is None else self._server.use()
         except OSError as error:
             raise LoadFailed("the process that --server-pid names is gone") from error
-
-
-_PHASES = ["starting", "connecting", "ready", "posting", "done"]
 
 
 @contextmanager

@@ -174,7 +174,8 @@ class Promise(Struct, frozen=True):
 
     Attributes:
         name: what is promised.
-        limit, measured: in the same `unit`; kept is at most the limit, or below it, as `kept` says.
+        limit, measured: in the same `unit`; `kept` says whether that is within this.
+        timed: whether a busy machine, or a busy generator, can break it.
     """
 
     name: str
@@ -182,6 +183,7 @@ class Promise(Struct, frozen=True):
     limit: float
     measured: float
     kept: bool
+    timed: bool = False
 
 
 def promises(results: list[Result], server: ServerUse | None, percent: float) -> list[Promise]:
@@ -193,15 +195,17 @@ def promises(results: list[Result], server: ServerUse | None, percent: float) ->
     found = []
     for result in results:
         where = {WS: "WebSocket", UDP: "UDP"}[result.transport]
-        connected, lost = result.watchers - result.connected, result.lost + result.rejected
-        closed = sum(result.ended.values())
-        found.append(Promise(f"{where} watchers not admitted", "", 0, connected, connected == 0))
-        found.append(Promise(f"{where} connections lost", "", 0, closed, closed == 0))
-        found.append(Promise(f"{where} updates lost", "", 0, lost, lost == 0))
+        for what, number, timed in (
+            ("watchers not admitted", result.watchers - result.connected, False),
+            ("connections lost", sum(result.ended.values()), True),
+            ("events rejected", result.rejected, False),
+            ("updates lost", result.lost, True),
+        ):
+            found.append(Promise(f"{where} {what}", "", 0, number, number == 0, timed))
         limit, measured = LATENCY[result.transport], result.latencies.percentile(percent)
         name = f"{where} event → delivery, p{percent:g}"
         kept = measured < limit and result.latencies.count > 0
-        found.append(Promise(name, "ms", limit * 1e3, measured * 1e3, kept))
+        found.append(Promise(name, "ms", limit * 1e3, measured * 1e3, kept, timed=True))
         octets = result.octets_per_session
         found.append(Promise(f"{where} traffic of a session", "KB/s", OCTETS / 1e3, octets / 1e3, octets < OCTETS))
     watchers = sum(result.watchers for result in results)
@@ -212,7 +216,7 @@ def promises(results: list[Result], server: ServerUse | None, percent: float) ->
 
 
 def doubts(results: list[Result], server: ServerUse | None, percent: float) -> list[str]:
-    """Why latencies may say more about the generator or the machine than about the server."""
+    """Why latencies and losses may say more about the generator or the machine than about the server."""
     found = []
     for result in results:
         if result.busy > BUSY:

@@ -12,8 +12,7 @@ from craftnet.client.load.plan import Plan
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 
 KEPT, BROKEN, UNCERTAIN = 0, 3, 4
-"""Exit codes: every promise was kept; one was broken; only latencies, and the generator or the machine
-may be the reason."""
+"""Exit codes: every promise was kept; one was broken; one was broken, but the generator or the machine may be why."""
 
 CLOCK = "latencies are between two times by the clock of the machine that the generator runs on"
 
@@ -39,7 +38,7 @@ class Report(Struct, frozen=True):
 
     @property
     def doubts(self) -> list[str]:
-        """Why latencies may say more about the generator or the machine than about the server."""
+        """Why latencies and losses may say more about the generator or the machine than about the server."""
         return doubts(self.results, self.server, self.percent)
 
     @property
@@ -48,8 +47,8 @@ class Report(Struct, frozen=True):
         broken = [promise for promise in self.promises if not promise.kept]
         if not broken:
             return KEPT
-        latencies = all(promise.unit == "ms" for promise in broken)
-        return UNCERTAIN if latencies and self.doubts else BROKEN
+        timed = all(promise.timed for promise in broken)
+        return UNCERTAIN if timed and self.doubts else BROKEN
 
     def text(self) -> str:
         """For people, on some lines."""

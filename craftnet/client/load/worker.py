@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from math import inf
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -25,23 +25,30 @@ from craftnet.client.load.websockets import WebSocketWatchers
 AT_ONCE = 50
 """Watchers that connect at the same time."""
 
-GRACE = 2.0
+GRACE = 5.0
 """Seconds for the last updates to arrive after the last one is posted."""
 
 SAYS = 0.5
 """Seconds between two lines about how far a process is."""
 
 
+Phase = Literal["starting", "connecting", "ready", "posting", "ending", "done"]
+
+PHASES: tuple[Phase, ...] = get_args(Phase)
+"""In their order."""
+
+
 class News(Struct, tag_field="news", omit_defaults=True):
     """A line from a process.
 
     Attributes:
-        phase: what the process does: starting sessions, connecting, ready for the updates, posting, or done.
+        phase: what the process does: starting sessions, connecting, ready for the updates, posting, ending the sessions
+            when every update was posted and has arrived, or is lost; done.
         done: how many of it.
         failure: why the process gave up.
     """
 
-    phase: Literal["starting", "connecting", "ready", "posting", "done"]
+    phase: Phase
     done: int = 0
     result: Result | None = None
     failure: str | None = None
@@ -201,7 +208,7 @@ class Worker:
         if deadline < inf:
             self._watchers.tick(time.time())
 
-    def _tell(self, phase: Literal["starting", "connecting", "posting"], done: int) -> None:
+    def _tell(self, phase: Phase, done: int) -> None:
         now = time.time()
         if now >= self._spoke + SAYS:
             self._spoke = now
@@ -224,6 +231,7 @@ def main() -> None:
         begin = sys.stdin.buffer.readline()
         if begin:
             worker.measure(float(begin))
+            say(News("ending"))
             worker.finish()
             say(News("done", result=worker.result))
     except LoadFailed as error:

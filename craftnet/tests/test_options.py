@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.exceptions import InvalidStatus
 
+from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.principal import ADMIN
 from craftnet.errors import ConfigurationError
 from craftnet.messages import UdpConnectRequest, to_json
-from craftnet.observe.figures import check_folder
 from craftnet.protocols.codec import encode_progress
 from craftnet.protocols.records import ProgressRecord
-from craftnet.service import Settings, build
+from craftnet.registry import Registry
+from craftnet.service import Settings, build, check_workers
 from craftnet.tap import Options
 from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.live import LiveTestCase, started, token
@@ -83,7 +85,7 @@ class IdleTests(SynchronousTestCase):
         """Longer than proxies keep their connections."""
         for arguments, seconds in (((), 75.0), (("--idle-timeout", "620"), 620.0)):
             service = build(settings(*arguments), SteppedClock(), {})
-            self.assertEqual(service.listener._factory._site.timeOut, seconds)  # type: ignore[attr-defined]  # of DoorFactory.
+            self.assertEqual(service.listener._factory._site.idle, seconds)  # type: ignore[attr-defined]  # of DoorFactory.
 
 
 class PublicUrlTests(LiveTestCase):
@@ -191,7 +193,13 @@ class WorkersTests(SynchronousTestCase):
         self.assertEqual(options["worker-timeout"], 12.5)
 
     def test_no_temporary_folder(self) -> None:
-        """Workers need one; the test is that of a folder which cannot be made."""
+        """Workers need one: without it, none of them is started."""
         self.patch(tempfile, "tempdir", str(Path(self.mktemp()) / "missing"))
-        error = self.assertRaises(ConfigurationError, check_folder)
+        self.patch(Registry, "is_shared", lambda *_: True)
+        with socket.create_server(("127.0.0.1", 0)) as chosen:
+            port = chosen.getsockname()[1]
+        options = settings("--workers", "2", "--http", f"tcp:{port}:interface=127.0.0.1", "--udp", "off")
+        error = self.assertRaises(
+            ConfigurationError, check_workers, options, reactor, {SECRET_VARIABLE: "0123456789abcdef" * 4}
+        )
         self.assertRegex(str(error), "--workers needs a temporary folder.* Set TMPDIR to a folder that can be written")

@@ -18,6 +18,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.portforward import ProxyFactory
 from twisted.python.filepath import FilePath
 
+from craftnet.clocks import steady
 from craftnet.errors import Unavailable
 from craftnet.events import Event, Outcome
 from craftnet.messages import HealthStatus
@@ -350,7 +351,7 @@ class TlsTests(RedisTestCase):
         file = FilePath(self.mktemp())
         file.setContent(trusted)
         settings = RedisSettings(host="localhost", port=port.getHost().port, tls=True, ca=file.path)
-        node = RedisBackend(reactor, settings, None)
+        node = RedisBackend(steady(reactor), settings, None)
         node.service.startService()
         self.addCleanup(self.stop, node)
         return node

@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from craftnet.addresses import HostPort
+from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError, Unavailable
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.link import Credentials
@@ -119,7 +120,7 @@ class SentinelTestCase(RedisTestCase):
         """A node, running."""
         addresses = tuple(HostPort("127.0.0.1", port) for port in sentinels)
         settings = RedisSettings(sentinels=addresses, prefix=self.prefix, timeout=timeout)
-        node = RedisBackend(reactor, settings, None, password)
+        node = RedisBackend(steady(reactor), settings, None, password)
         node.service.startService()
         self.addCleanup(self.stop, node)
         return node
@@ -286,7 +287,7 @@ class TlsTests(SentinelTestCase):
         sentinel = HostPort("localhost", await self.secured(Factory.forProtocol(lambda: Pretender(said))))
         file = FilePath(self.mktemp())
         file.setContent(self.certificate)
-        node = RedisBackend(reactor, RedisSettings(sentinels=(sentinel,), tls=True, ca=file.path), None)
+        node = RedisBackend(steady(reactor), RedisSettings(sentinels=(sentinel,), tls=True, ca=file.path), None)
         node.service.startService()
         self.addCleanup(self.stop, node)
         self.assertEqual(await node.sessions.count(), 0)

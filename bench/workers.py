@@ -34,14 +34,12 @@ from craftnet.access.development import SECRET_VARIABLE, mint
 from craftnet.access.principal import PUBLISH
 from craftnet.messages import instant
 
-BATCH = 40
-"""Events of one POST, as a consumer of a busy topic sends them."""
-
 
 class Server:
     """One server, its watchers, and the connections that publish."""
 
-    def __init__(self, port: int, pids: Sequence[int], secret: str, watchers: int, publishers: int) -> None:
+    def __init__(self, port: int, pids: Sequence[int], secret: str, watchers: int, publishers: int, batch: int) -> None:
+        self._batch = batch
         self.pids = pids
         self._selector = selectors.DefaultSelector()
         self._sessions = [uuid4() for _ in range(watchers)]
@@ -71,7 +69,7 @@ class Server:
 
     def _post(self, events: Sequence[bytes]) -> None:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/x-ndjson"}
-        batches = [events[index : index + BATCH] for index in range(0, len(events), BATCH)]
+        batches = [events[index : index + self._batch] for index in range(0, len(events), self._batch)]
         for number, batch in enumerate(batches):
             publisher = self._publishers[number % len(self._publishers)]
             publisher.request("POST", "/events", b"\n".join(batch), headers)
@@ -147,20 +145,28 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--watchers", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--batch", type=int, default=100, help="events of one POST")
     parser.add_argument("--publishers", type=int, default=8, help="connections that post events, in turn")
     arguments = parser.parse_args()
     room_for(2 * arguments.watchers)
     secret = secrets.token_hex(32)
     with ExitStack() as running:
         servers = [
-            Server(*running.enter_context(server(number, secret)), secret, arguments.watchers, arguments.publishers)
+            Server(
+                *running.enter_context(server(number, secret)),
+                secret,
+                arguments.watchers,
+                arguments.publishers,
+                arguments.batch,
+            )
             for number in (1, arguments.workers)
         ]
         rounds = [[each.round(number) for each in servers] for number in range(arguments.rounds)]
     alone, together = (median(sum(costs[index]) for costs in rounds) / arguments.watchers * 1e6 for index in range(2))
     ratio = median(sum(several) / sum(one) for one, several in rounds)
     used = [sum(costs[1][number] for costs in rounds) for number in range(arguments.workers)]
-    print(f"{arguments.watchers} watchers, {BATCH} events a batch; medians of {arguments.rounds} rounds; workers' CPU")
+    print(f"{arguments.watchers} watchers, {arguments.batch} events a batch")
+    print(f"medians of {arguments.rounds} rounds, CPU of the workers")
     print(f"  1 worker                {alone:6.1f} µs a delivery")
     print(f"  {arguments.workers} workers               {together:6.1f} µs a delivery   {ratio:5.2f} of one worker's")
     print(f"  shares of the load      {'  '.join(f'{each / sum(used):.1%}' for each in used)}")

@@ -330,6 +330,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
             (hub.turn_interval, hub.turn),
             (1.0, feeds.turn),
             (1.0, enforcement.turn),
+            (1.0, metrics.write),
             (CHECK_INTERVAL, listener.check_files),
         )
     ]

@@ -1,18 +1,20 @@
 """Deliveries, counted where it is hot: plain numbers, which become metrics only when somebody asks for them.
 
 The counters of prometheus_client take a lock and compare every bucket; one of them and one of its histograms cost as
-much as encoding a message.
+much as encoding a message, and several times that where they are written to a file, which several processes do.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -22,6 +24,9 @@ LATENCY_BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.0
 MESSAGES = ("craftnet_deliveries", "Messages handed to a transport.")
 LATENCIES = ("craftnet_event_to_delivery_seconds", "From an event's acceptance to its hand-over to the transport.")
 """Names and descriptions."""
+
+BOUNDS = tuple(floatToGoString(bound) for bound in (*LATENCY_BUCKETS, float("inf")))
+"""The upper bounds of the buckets, as labels."""
 
 
 class Tally:
@@ -64,33 +69,50 @@ class OwnDeliveries(dict[str, Tally]):
         return self.setdefault(transport, Tally())
 
 
-class SharedTally:
-    """The same, counted at once where other processes can read it."""
+class SharedDeliveries(dict[str, Tally]):
+    """The tallies of one process of several; as `OwnDeliveries`.
 
-    __slots__ = ("_latencies", "_messages")
+    They go on from what an earlier process of the same name wrote.
 
-    def __init__(self, messages: Counter, latencies: Histogram) -> None:
-        self._messages = messages
-        self._latencies = latencies
+    Arguments:
+        file: answers the path of this process's file for a kind of metric.
+    """
 
-    def count(self, messages: int, latency: float | None) -> None:
-        """As in `Metrics.delivered`."""
-        self._messages.inc(messages)
-        if latency is not None:
-            self._latencies.observe(max(0.0, latency))
-
-
-class SharedDeliveries(dict[str, SharedTally]):
-    """The tallies of one process of several; as `OwnDeliveries`."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, file: Callable[[str], str]) -> None:
         super().__init__()
-        self._messages = Counter(*MESSAGES, ["transport"], registry=registry)
-        self._latencies = Histogram(*LATENCIES, ["transport"], buckets=LATENCY_BUCKETS, registry=registry)
+        self._messages, self._latencies = MmapedDict(file("counter")), MmapedDict(file("histogram"))
 
-    def __missing__(self, transport: str) -> SharedTally:
-        tally = SharedTally(self._messages.labels(transport), self._latencies.labels(transport))
+    def __missing__(self, transport: str) -> Tally:
+        tally = Tally()
+        messages, seconds, *buckets = _keys(transport)
+        tally.messages = int(self._messages.read_value(messages)[0])
+        tally.seconds = self._latencies.read_value(seconds)[0]
+        tally.buckets = [int(self._latencies.read_value(bucket)[0]) for bucket in buckets]
         return self.setdefault(transport, tally)
+
+    def write(self) -> None:
+        """Write the tallies where the other processes read them."""
+        for transport, tally in self.items():
+            messages, seconds, *buckets = _keys(transport)
+            self._messages.write_value(messages, float(tally.messages), 0.0)
+            self._latencies.write_value(seconds, tally.seconds, 0.0)
+            for bucket, number in zip(buckets, tally.buckets, strict=True):
+                self._latencies.write_value(bucket, float(number), 0.0)
+
+
+@cache
+def _keys(transport: str) -> Sequence[str]:
+    """The keys of a transport's tally in prometheus-client's files: messages, seconds, and each bucket."""
+    (messages, messages_text), (latencies, latencies_text) = MESSAGES, LATENCIES
+    labels = [transport]
+    return [
+        mmap_key(messages, f"{messages}_total", ["transport"], labels, messages_text),
+        mmap_key(latencies, f"{latencies}_sum", ["transport"], labels, latencies_text),
+        *(
+            mmap_key(latencies, f"{latencies}_bucket", ["transport", "le"], [*labels, bound], latencies_text)
+            for bound in BOUNDS
+        ),
+    ]
 
 
 class DeliveryCollector(Collector):
@@ -103,10 +125,9 @@ class DeliveryCollector(Collector):
         """As in `Collector`."""
         deliveries = CounterMetricFamily(*MESSAGES, labels=["transport"])
         latencies = HistogramMetricFamily(*LATENCIES, labels=["transport"])
-        bounds = [floatToGoString(bound) for bound in (*LATENCY_BUCKETS, float("inf"))]
         for transport, tally in self._tallies.items():
             deliveries.add_metric([transport], tally.messages)
-            cumulative = list(zip(bounds, accumulate(tally.buckets), strict=True))
+            cumulative = list(zip(BOUNDS, accumulate(tally.buckets), strict=True))
             latencies.add_metric([transport], cumulative, tally.seconds)
         yield deliveries
         yield latencies

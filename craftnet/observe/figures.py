@@ -99,6 +99,11 @@ def join() -> bool:
     return True
 
 
+def own_file(kind: str) -> str:
+    """A file in the folder for what this process counts itself, of a kind of metric: counter or histogram."""
+    return os.path.join(os.environ[DIRECTORY], f"{kind}_{os.environ.get(WHOSE, os.getpid())}-own.db")
+
+
 def _hold(directory: str) -> int:
     """Say, as long as this process lives, that the folder is in use; answers what to close to say so no longer."""
     hold = os.open(directory, os.O_RDONLY)

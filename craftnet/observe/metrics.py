@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from craftnet.observe.deliveries import OwnDeliveries, SharedDeliveries, SharedTally, Tally
-from craftnet.observe.figures import DIRECTORY, join
+from craftnet.observe.deliveries import OwnDeliveries, SharedDeliveries, Tally
+from craftnet.observe.figures import DIRECTORY, join, own_file
 from craftnet.observe.lines import Lines
 from craftnet.observe.outcomes import OwnOutcomes, SharedOutcomes
 
@@ -69,7 +69,7 @@ class Metrics:
         self._claims = Counter(
             "craftnet_claims", "Claims of players, by whether they agreed.", ["verdict"], registry=self.registry
         )
-        self._deliveries = (SharedDeliveries if shared else OwnDeliveries)(self.registry)
+        self._deliveries = SharedDeliveries(own_file) if shared else OwnDeliveries(self.registry)
         self._datagrams = (SharedOutcomes if shared else OwnOutcomes)(self.registry)
         self.lines = Lines(self.registry)
 
@@ -101,7 +101,7 @@ class Metrics:
         """Messages went to a transport; `latency` in seconds, None when no event was behind them."""
         self._deliveries[transport].count(messages, latency)
 
-    def tally(self, transport: str) -> Tally | SharedTally:
+    def tally(self, transport: str) -> Tally:
         """Where the deliveries of a transport are counted: for who counts many, and need not ask for it each time."""
         return self._deliveries[transport]
 
@@ -121,11 +121,17 @@ class Metrics:
         """A player's claim was compared with the authority."""
         self._claims.labels(verdict).inc()
 
+    def write(self) -> None:
+        """Write what is only counted here yet where other processes read it; to be called every second."""
+        if isinstance(self._deliveries, SharedDeliveries):
+            self._deliveries.write()
+
     def render(self) -> bytes:
         """All of it in the Prometheus text format, version 0.0.4; of all processes where they share a folder."""
         directory = os.environ.get(DIRECTORY)
         if directory is None:
             return generate_latest(self.registry)
+        self.write()
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody, directory)
         return generate_latest(everybody)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 from uuid import UUID
 
 from rich.console import Console
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
@@ -370,6 +370,7 @@ def _run(begin: Callable[[IClock], Deferred[int]]) -> int:
 
     reactor = cast("_Reactor", steady(installed))
     results: list[int | Failure] = []
+    interrupted = False
     watching = begin(reactor)
 
     def done(result: int | Failure) -> None:
@@ -377,17 +378,22 @@ def _run(begin: Callable[[IClock], Deferred[int]]) -> int:
         with suppress(ReactorNotRunning):  # it was never started, or somebody has stopped it already.
             reactor.stop()
 
+    def shut_down() -> None:
+        nonlocal interrupted
+        interrupted = not results
+        watching.cancel()
+
     watching.addBoth(done)
     if not results:
         # Before connections are cut, so that nobody tries to restore them.
-        reactor.addSystemEventTrigger("before", "shutdown", watching.cancel)
+        reactor.addSystemEventTrigger("before", "shutdown", shut_down)
         reactor.run()
+    if interrupted:  # whatever came of it: a request that is cancelled fails in many ways.
+        return INTERRUPTED
     result = results[0]
     if isinstance(result, int):
         return result
-    if not result.check(CancelledError):
-        result.raiseException()
-    return INTERRUPTED
+    raise cast(BaseException, result.value)
 
 
 if __name__ == "__main__":

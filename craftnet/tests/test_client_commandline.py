@@ -15,10 +15,11 @@ from uuid import UUID
 
 from msgspec.structs import replace
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ProcessTerminated
-from twisted.internet.interfaces import IProcessTransport, IReactorProcess
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.interfaces import IProcessTransport, IReactorProcess, IReactorTCP
+from twisted.internet.protocol import ProcessProtocol, Protocol, ServerFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -282,15 +283,26 @@ class _Command(ProcessProtocol):
         self.done.callback(cast(ProcessTerminated, reason.value).exitCode)
 
 
+class _Silent(ServerFactory):
+    """A server that answers no request."""
+
+    def __init__(self) -> None:
+        self.asked = Deferred[None]()
+
+    def buildProtocol(self, addr: object) -> Protocol:
+        """One that says when it is asked."""
+        protocol = Protocol()
+        protocol.dataReceived = lambda data: self.asked.callback(None)  # type: ignore[method-assign]  # nothing else is.
+        return protocol
+
+
 class ProcessTests(TestCase):
     """The command as a process of its own."""
 
     timeout = 60
 
-    async def run_command(
-        self, *arguments: str, then: str = "", environ: Mapping[str, str] | None = None
-    ) -> tuple[int | None, str, str]:
-        """Exit code, stdout and stderr."""
+    def start(self, *arguments: str, then: str = "", environ: Mapping[str, str] | None = None) -> _Command:
+        """The command, started."""
         command = _Command(then=then)
         cast(IReactorProcess, reactor).spawnProcess(
             command,
@@ -298,6 +310,13 @@ class ProcessTests(TestCase):
             [sys.executable, "-m", "craftnet.client.commandline", *arguments],
             env={**os.environ, TOKEN_VARIABLE: TOKEN, **(environ or {})},
         )
+        return command
+
+    async def run_command(
+        self, *arguments: str, then: str = "", environ: Mapping[str, str] | None = None
+    ) -> tuple[int | None, str, str]:
+        """Exit code, stdout and stderr."""
+        command = self.start(*arguments, then=then, environ=environ)
         code = await command.done
         return code, command.out.decode(), command.err.decode()
 
@@ -336,6 +355,19 @@ class ProcessTests(TestCase):
     async def test_interrupted(self) -> None:
         code, out, err = await self.run_command(*self.watch_arguments(Play([PROGRESS])), then="interrupt")
         self.assertEqual((code, out.count("\n"), err), (130, 1, ""))
+
+    async def test_interrupted_during_a_request(self) -> None:
+        """… for a player's sessions, of a server that does not answer."""
+        silent = _Silent()
+        port = cast(IReactorTCP, reactor).listenTCP(0, silent, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        command = self.start(
+            "watch", "--player", str(PLAYER), "--url", f"http://127.0.0.1:{cast(IPv4Address, port.getHost()).port}"
+        )
+        await silent.asked
+        cast(IProcessTransport, command.transport).signalProcess("INT")
+        self.assertEqual(await command.done, 130, command.err)
+        self.assertNotIn(b"Traceback", command.err)
 
     async def test_a_reader_that_goes_away(self) -> None:
         # Closed in order at the end of each connection, and the client would reconnect for ever, if it did not notice.

@@ -19,6 +19,7 @@ from zope.interface import implementer
 from craftnet.access.revocation import CAPACITY
 from craftnet.access.revoked import Revocation
 from craftnet.clocks import steady
+from craftnet.errors import Unavailable
 from craftnet.interfaces import IRevocationListener
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.settings import RedisSettings
@@ -50,8 +51,12 @@ async def node(port: int, listener: Listener) -> RedisBackend:
     backend = RedisBackend(reactor, RedisSettings(port=port), None)
     backend.revocations.follow(listener)
     backend.service.startService()
-    await backend.revocations.loaded()
-    return backend
+    while True:
+        try:
+            await backend.revocations.loaded()
+        except Unavailable:  # a full list takes longer than clients are to wait for it, where the machine is busy.
+            continue
+        return backend
 
 
 def revocations(number: int) -> list[Revocation]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -52,9 +54,8 @@ class ShardRevocations:
 
     async def _publish(self, revocation: Revocation) -> None:
         told = {number: self._links.call(number, REVOKE, [revocation]) for number in self._links.connected}
-        for number, (succeeded, result) in zip(
-            told, await DeferredList(list(told.values()), consumeErrors=True), strict=True
-        ):
+        results: Sequence[Any] = await DeferredList(list(told.values()), consumeErrors=True)
+        for number, (succeeded, result) in zip(told, results, strict=True):
             if not succeeded and number in self._links.connected:
                 result.raiseException()
 

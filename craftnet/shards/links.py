@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, inlineCallbacks, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred, succeed
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.interfaces import (
     IAddress,
@@ -34,6 +34,7 @@ from zope.interface import implementer
 
 from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.protocols.websocket.transmit import transmit
 from craftnet.shards.placement import Shards
 
 LINKS = "CRAFTNET_LINKS"
@@ -147,12 +148,12 @@ class _Incoming(Int32StringReceiver):
         return None
 
     def _send(self, identifier: int, result: object) -> None:
-        self.sendString(_encode((identifier, True, result)))
+        _send(self.transport, (identifier, True, result))
 
     def _failed(self, identifier: int, failure: Failure) -> None:
         if failure.check(Unavailable) is None:
             self.factory.links.log.failure("another worker's call failed", failure)
-        self.sendString(_encode((identifier, False, failure.getErrorMessage())))
+        _send(self.transport, (identifier, False, failure.getErrorMessage()))
 
 
 class _IncomingFactory(Factory):
@@ -196,7 +197,7 @@ class _Outgoing(Int32StringReceiver):
 
     def connectionMade(self) -> None:
         """Say who calls."""
-        self.sendString(_encode(self._number))
+        _send(self.transport, self._number)
 
     def close(self) -> None:
         """Make no further calls."""
@@ -214,8 +215,10 @@ class _Outgoing(Int32StringReceiver):
         self._waiting[identifier] = answer
         transport: Any = self.transport
         if descriptor is not None:
-            transport.sendFileDescriptor(descriptor)
-        self.sendString(_encode((identifier, name, argument)))
+            transport.sendFileDescriptor(descriptor)  # which goes with the first octets that are written.
+            self.sendString(_encode((identifier, name, argument)))
+        else:
+            _send(transport, (identifier, name, argument))
         return answer
 
     def stringReceived(self, string: bytes) -> None:
@@ -396,10 +399,9 @@ class Links(Service):
         for neighbour in self._neighbours.values():
             await neighbour.first_contact()
 
-    @inlineCallbacks
     def call(
         self, number: int, operation: Operation[Asked, Answered], argument: Asked, descriptor: int | None = None
-    ) -> Any:
+    ) -> Deferred[Answered]:
         """Ask a worker; answers a Deferred of the result.
 
         Arguments:
@@ -410,15 +412,9 @@ class Links(Service):
         """
         neighbour = self._neighbours[number]
         if neighbour.outgoing is None:
-            yield neighbour.contact()
-        if neighbour.outgoing is None:
-            raise Unavailable("The worker that keeps this player's state has ended.")
-        try:
-            asked = neighbour.outgoing.call(operation.name, argument, descriptor)
-            result = yield asked.addTimeout(TIMEOUT, self._clock)
-        except TimeoutError:
-            raise Unavailable("The worker that keeps this player's state does not answer.") from None
-        return operation.answered.decode(result)
+            return neighbour.contact().addCallback(lambda _: self.call(number, operation, argument, descriptor))
+        answer = neighbour.outgoing.call(operation.name, argument, descriptor).addTimeout(TIMEOUT, self._clock)
+        return answer.addCallbacks(operation.answered.decode, _silent)
 
     def answer(self, name: str, caller: Caller, argument: Raw) -> Any:
         """Answer a call of another worker."""
@@ -455,6 +451,16 @@ class Links(Service):
     async def _prepare(self, number: int) -> None:
         for function in self._connected:
             await function(number)
+
+
+def _silent(failure: Failure) -> NoReturn:
+    failure.trap(TimeoutError)
+    raise Unavailable("The worker that keeps this player's state does not answer.")
+
+
+def _send(transport: Any, message: object) -> None:
+    frame = _encode(message)
+    transmit(transport, len(frame).to_bytes(4, "big") + frame)
 
 
 def socket_path(folder: str, number: int) -> str:

@@ -96,7 +96,7 @@ LAYERS: dict[str, set[str]] = {
     "formats": {"clocks", "core"},
     "simulation": {"clocks", "core"},
     "sources": {"clocks", "core", "interfaces"},
-    "shards": {"clocks", "core", "interfaces"},
+    "shards": {"clocks", "core", "interfaces", "sockets"},
     "divided sources": {"clocks", "core", "interfaces", "sources", "shards"},
     "fetch": set(),
     "sockets": set(),

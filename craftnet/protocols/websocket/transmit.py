@@ -9,6 +9,8 @@ from socket import SO_SNDBUF, SOL_SOCKET
 
 from twisted.internet.interfaces import ITransport
 from twisted.internet.tcp import Server
+from twisted.internet.unix import Client as UnixClient
+from twisted.internet.unix import Server as UnixServer
 
 WRITE_BUFFER = 16_384
 """Octets that wait in the transport of a peer that does not read before it says so to its producer."""
@@ -28,11 +30,11 @@ def bound_buffers(transport: ITransport | None) -> None:
 def transmit(transport: ITransport | None, octets: bytes) -> None:
     """Send `octets` now if nothing waits before them; what the socket does not take waits in the transport.
 
-    Only a plain TCP connection that was accepted here is written to directly. Everything else, TLS above all, buffers
-    as it always does.
+    Only plain connections are written to directly: of TCP those that were accepted here, and those of UNIX sockets.
+    Everything else, TLS above all, buffers as it always does.
     """
     if (
-        type(transport) is Server
+        (type(transport) is Server or type(transport) is UnixServer or type(transport) is UnixClient)
         and not transport.dataBuffer
         and not transport._tempDataBuffer
         and not transport.TLS

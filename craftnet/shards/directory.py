@@ -116,23 +116,27 @@ class Directory:
         Raises:
             Unavailable: a worker cannot be asked.
         """
-        named: dict[UUID, UUID] = {}  # the player that this batch says a session is of.
+        places: list[int | None] = []
+        named: dict[UUID, UUID] = {}  # the player that these events say a session is of.
         unsure: dict[UUID, None] = {}
-        for index, event in enumerate(events):
+        for event in events:
             data, session_id = event.data, event.session_id
-            if session_id is None:
-                continue
-            known = self._known.get(session_id)
+            known = None if session_id is None else self._known.get(session_id)
             if isinstance(data, SessionStart | QueueUpdate):
-                if named.setdefault(session_id, data.player_id) != data.player_id:
-                    events = events[:index]
+                own = self._shards.of(data.player_id)
+                if session_id is None:
+                    known = own
+                elif named.setdefault(session_id, data.player_id) != data.player_id:
                     break
-                if isinstance(data, SessionStart) or known != self._shards.of(data.player_id):
+                elif known != own or isinstance(data, SessionStart):
                     unsure[session_id] = None
-            elif known is None:
+            elif known is None and session_id is not None:
                 unsure[session_id] = None
-        asked = await self._ask(list(unsure)) if unsure else {}
-        return [self._place(event, asked) for event in events]
+            places.append(known)
+        if not unsure:  # nearly always: each session was heard of before.
+            return places
+        asked = await self._ask(list(unsure))
+        return [self._place(event, asked) for event in events[: len(places)]]
 
     def _place(self, event: Event, asked: Mapping[UUID, Ownership]) -> int | None:
         data, session_id = event.data, event.session_id

@@ -110,6 +110,16 @@ class LimitedTests(LoadTestCase):
         self.assertIn("refused, 2 times: 429 ", run.stdout)
 
 
+class IdleTests(LoadTestCase):
+    """A server that hangs up sooner than the watchers are connected."""
+
+    settings = replace(LiveTestCase.settings, idle_timeout=0.5)
+
+    async def test_posts_go_on(self) -> None:
+        report = await self.measured("--ramp", "3s")
+        self.assertEqual(report["transports"]["ws"]["posted"], 12)
+
+
 class TlsLoadTests(LoadTestCase):
     """Over TLS, which has another way of reading."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import time
 from collections.abc import Callable, Sequence
 from math import inf
@@ -59,6 +60,8 @@ class Poster:
             LoadFailed: the server is out of reach.
         """
         self._began, self._what, self._then, self.idle_since = time.time(), urlsplit(url).path, then, inf
+        if self._hung_up():
+            self._connection.close()  # it is opened again by the request.
         try:
             self._connection.request("POST", self._what, body, {**self._headers, "Content-Type": kind})
         except OSError as error:
@@ -72,6 +75,14 @@ class Poster:
     def close(self) -> None:
         """Hang up."""
         self._connection.close()
+
+    def _hung_up(self) -> bool:
+        """Whether the server closed the connection while nothing was asked, as after its idle time-out."""
+        if self._connection.sock is None:
+            return False
+        poller = select.poll()
+        poller.register(self._connection.sock, select.POLLIN)
+        return bool(poller.poll(0))
 
     def _answered(self, _: object) -> None:
         then, self._then = self._then, None

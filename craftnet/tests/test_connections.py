@@ -71,7 +71,7 @@ class ConnectionsTests(SynchronousTestCase):
     def test_whose(self) -> None:
         mine, other = self.add(NOW), self.add(NOW, OTHER_PLAYER)
         self.assertEqual(self.connections.of(lambda principal: principal.player_id == OTHER_PLAYER), [other])
-        self.assertEqual(list(self.connections), [mine, other])
+        self.assertCountEqual(self.connections, [mine, other])
 
     def test_gone(self) -> None:
         connection = self.add(NOW)

@@ -9,6 +9,7 @@ from typing import Any
 
 # txredisapi ships no annotations. Importing it installs a reactor, so that nothing may import this module before the
 # back end is chosen.
+import hiredis
 import txredisapi  # type: ignore[import-untyped]
 from twisted.application.internet import backoffPolicy
 from twisted.application.service import Service
@@ -69,9 +70,18 @@ class Credentials:
 
 
 class _Connection(txredisapi.RedisProtocol):  # type: ignore[misc]  # it has no annotations.
-    """Remembers why it was lost."""
+    """Remembers why it was lost, and leaves to hiredis what txredisapi does in Python, word by word."""
 
     why = ""
+
+    def _build_command(self, *words: Value, **_: object) -> bytes:
+        """The octets of a command."""
+        packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub says: one word.
+        return packed
+
+    def tryConvertData(self, data: object) -> object:
+        """A reply as hiredis read it: Link asks for neither numbers nor text instead of bytes."""
+        return data
 
     def connectionLost(self, reason: Failure) -> None:
         """Everything that waits for an answer fails."""

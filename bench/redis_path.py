@@ -24,15 +24,32 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 from urllib.request import urlopen
 from uuid import UUID, uuid4
 
 import msgspec
+from ingest import cpu_of
 from redis_floor import BODY, add, answers, bare, command, redis_benchmark, redis_server
 
 from craftnet.access.development import SECRET_VARIABLE, mint
 from craftnet.access.principal import PUBLISH
 from craftnet.messages import instant
+
+SMALL_BODY = 40
+"""Events of a POST of an authority that does not wait for many: what a POST costs is shared by fewer."""
+
+
+ROUNDS = 5
+"""How often CPU is measured; the median counts."""
+
+
+class Node(NamedTuple):
+    """A service that runs: the port of its WebSockets and posts, and its process."""
+
+    port: int
+    pid: int
 
 
 def event(player: UUID, position: int) -> bytes:
@@ -43,8 +60,8 @@ def event(player: UUID, position: int) -> bytes:
 
 
 @contextmanager
-def node(redis: int, secret: str) -> Iterator[int]:
-    """A whole service; its port."""
+def node(redis: int, secret: str) -> Iterator[Node]:
+    """A whole service."""
     twistd: list[str | Path] = [
         Path(sysconfig.get_path("scripts")) / "twistd",
         "--nodaemon",
@@ -62,7 +79,7 @@ def node(redis: int, secret: str) -> Iterator[int]:
     assert server.stdout is not None
     try:
         found = (re.search(r"WebSocket: http://127\.0\.0\.1:(\d+)$", line) for line in server.stdout)
-        yield next(int(match[1]) for match in found if match)
+        yield Node(next(int(match[1]) for match in found if match), server.pid)
     finally:
         server.terminate()
         server.wait()
@@ -110,17 +127,26 @@ def wait(watchers: Sequence[Watcher], frames: int) -> None:
             watchers[key.data].read()
 
 
-def post(ports: Sequence[int], secret: str, events: Sequence[bytes]) -> None:
+def post(ports: Sequence[int], secret: str, events: Sequence[bytes], body: int = BODY) -> None:
     """Each player's to one node, one connection to each node: between connections there is no order."""
     token = mint(secret.encode(), None, [PUBLISH], 3600, time.time())
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
     connections = [http.client.HTTPConnection("127.0.0.1", port) for port in ports]
     shares = [events[index :: len(ports)] for index in range(len(ports))]
-    for index in range(0, len(shares[0]), BODY):
+    for index in range(0, len(shares[0]), body):
         for connection, share in zip(connections, shares, strict=True):
-            connection.request("POST", "/events", b"\n".join(share[index : index + BODY]), headers)
+            connection.request("POST", "/events", b"\n".join(share[index : index + body]), headers)
         for connection in connections:
             connection.getresponse().read()
+
+
+def cost(nodes: Sequence[Node], watchers: Sequence[Watcher], secret: str, events: Sequence[bytes], body: int) -> float:
+    """Seconds of the CPU of all nodes for one event, posted `body` at a time, until its frame is written."""
+    before = sum(cpu_of(node.pid) for node in nodes)
+    wanted = sum(watcher.frames for watcher in watchers) + len(events)
+    post([node.port for node in nodes], secret, events, body)
+    wait(watchers, wanted)
+    return (sum(cpu_of(node.pid) for node in nodes) - before) / len(events)
 
 
 def pace(
@@ -192,6 +218,7 @@ def main() -> None:
     rates: list[tuple[str, float]] = []
     latencies: list[tuple[str, list[float]]] = []
     inside = []
+    costs = []
     with redis_server() as redis:
         direct = socket.create_connection(("127.0.0.1", redis))
         direct.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -203,7 +230,8 @@ def main() -> None:
         latencies.append(("one XADD → XREAD answer", answers(redis, arguments.rounds, event(players[0], 1))))
         for number, nodes in ((1, "1 node"), (2, "2 nodes")):
             with ExitStack() as running:
-                ports = [running.enter_context(node(redis, secret)) for _ in range(number)]
+                started = [running.enter_context(node(redis, secret)) for _ in range(number)]
+                ports = [one.port for one in started]
                 watchers = [Watcher(ports[index % number], player, secret) for index, player in enumerate(players)]
                 time.sleep(0.5)
                 wait(watchers, len(players) if number == 2 else 0)  # what they begin with.
@@ -217,6 +245,9 @@ def main() -> None:
                     send(some)
                     wait(watchers, wanted)
                     rates.append((f"{name} → frame, {nodes}", count / (time.perf_counter() - before)))
+                for body in (BODY, SMALL_BODY):
+                    measured = [cost(started, watchers, secret, events(), body) for _ in range(ROUNDS)]
+                    costs.append((f"{body} events a POST, {nodes}", median(measured)))
                 if number == 1:
                     alone = []
                     for turn in range(arguments.rounds):
@@ -234,6 +265,8 @@ def main() -> None:
     print(f"{count} events, {len(players)} watchers, one frame an event")
     for name, rate in rates:
         print(f"  {name:38} {1e6 / rate:7.1f} µs an event {rate:11,.0f}/s   {rate / floor:5.3f} of the first")
+    for name, seconds in costs:
+        print(f"  {name:38} {1e6 * seconds:7.1f} µs of CPU of all nodes a delivery")
     for name, values in latencies:
         print(f"  {name:38} p50 {percentile(values, 0.5) * 1e3:6.2f} ms   p99 {percentile(values, 0.99) * 1e3:6.2f} ms")
     for name, bound in inside:

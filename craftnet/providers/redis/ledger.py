@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Generic
 from uuid import UUID, uuid4
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import DeferredSemaphore
 from twisted.logger import Logger
 
 from craftnet.errors import EventRejected, Unavailable
@@ -28,8 +28,11 @@ from craftnet.state import QueueEntry, QueueState, SessionState
 ATTEMPTS = 50
 """How often something is tried again because another node was faster."""
 
-AT_ONCE = 128
-"""To how many things of one kind events are applied at the same time.
+TOGETHER = 64
+"""How many things one script reads or writes: meanwhile Redis answers nobody else, for some milliseconds."""
+
+AT_ONCE = 32
+"""How many scripts of one kind are under way at the same time.
 
 Redis does one after the other anyway; what waits in its queue for longer than the timeout would count as lost.
 """
@@ -37,6 +40,12 @@ Redis does one after the other anyway; what waits in its queue for longer than t
 _encode = msgspec.json.Encoder().encode
 _read_entry = msgspec.json.Decoder(QueueEntry).decode
 _log = Logger()
+
+Runs = Mapping[UUID, Sequence[Event]]
+"""The events of each of several things, in order."""
+
+Applied = dict[UUID, Sequence[Outcome]]
+"""What became of them: one outcome for each."""
 
 
 class Kept(Struct, Generic[State], frozen=True):
@@ -96,7 +105,7 @@ class Ledger(Generic[State, Change, Listener]):
             self._keys.due(self._subject.name),
         ]
         while True:
-            answer = await self._run(key, scripts.LOOK, names, (str(key),))
+            answer = await self._run((key,), scripts.LOOK, names, (str(key),))
             version, state, entry, number, data_set, lost = answer
             if not lost:
                 return Kept(self._state(key, version, state), Mark(entry, int(number)), data_set.decode())
@@ -109,7 +118,7 @@ class Ledger(Generic[State, Change, Listener]):
     async def recall(self, key: UUID, version: int) -> tuple[str, Sequence[Change]]:
         """The data set's name, and what followed `version` of one thing, as far as it is known; raises as `look`."""
         names = [self._keys.recent(self._subject.name, key), self._keys.changes(partition_of(key)), self._keys.epoch]
-        data_set, *changes = await self._run(key, scripts.RECALL, names, (version,))
+        data_set, *changes = await self._run((key,), scripts.RECALL, names, (version,))
         try:
             return data_set.decode(), [self.read_change(one) for one in changes]
         except msgspec.DecodeError as error:
@@ -138,52 +147,78 @@ class Ledger(Generic[State, Change, Listener]):
             except EventRejected as error:
                 outcomes[index] = rejected(str(error))
 
-        async def run(key: UUID, indices: Sequence[int]) -> None:
+        keys = list(runs)
+        for first in range(0, len(keys), TOGETHER):
+            together = {key: [events[index] for index in runs[key]] for key in keys[first : first + TOGETHER]}
             async with self._room:
-                applied = await self._apply(key, [events[index] for index in indices], materials)
-            for index, outcome in zip(indices, applied, strict=True):
-                outcomes[index] = outcome
-
-        tasks = [Deferred.fromCoroutine(run(key, indices)) for key, indices in runs.items()]
-        await _all_of(tasks)
+                applied = await self._apply(together, materials)
+            for key, some in applied.items():
+                for index, outcome in zip(runs[key], some, strict=True):
+                    outcomes[index] = outcome
         return outcomes
 
-    async def _apply(
+    async def _apply(self, runs: Runs, materials: Ledger[Any, Any, Any] | None) -> Applied:
+        """All at once. What that does not settle is tried again by itself, so that nothing else waits for it."""
+        try:
+            applied = await self._attempt(runs, materials) if len(runs) > 1 else {}
+        except Unreadable:  # nothing was written.
+            applied = {}
+        for key in [key for key in runs if key not in applied]:
+            applied[key] = await self._apply_alone(key, runs[key], materials)
+        return applied
+
+    async def _apply_alone(
         self, key: UUID, events: Sequence[Event], materials: Ledger[Any, Any, Any] | None
     ) -> Sequence[Outcome]:
         for _ in range(ATTEMPTS):
             try:
-                planned = await self._plan(key, events)
-                parts = self._parts(key, planned)
-                begun = () if materials is None else started(events, planned.outcomes)
-                if materials is not None and begun:
-                    parts += materials._parts(key, await materials._plan(key, begun))
-                if not parts or await self._commit(key, parts):
-                    return planned.outcomes
+                applied = await self._attempt({key: events}, materials)
             except Unreadable as error:  # that does not pass: events of other things must not wait for these.
                 return [rejected(error.message)] * len(events)
+            if key in applied:
+                return applied[key]
         raise Unavailable("Too many nodes change the same thing at the same time.")
 
-    async def _plan(self, key: UUID, events: Sequence[Event]) -> Plan[State, Change]:
+    async def _attempt(self, runs: Runs, materials: Ledger[Any, Any, Any] | None) -> Applied:
+        """One reading and one writing. Leaves out the things that somebody else changed meanwhile, and the lost ones.
+
+        Raises:
+            Unreadable: what is kept of one of them is not ours. Nothing was written.
+        """
+        plans = await self._plan(runs)
+        begun, stocks = {}, {}
+        if materials is not None:
+            begun = {key: some for key, one in plans.items() if (some := started(runs[key], one.outcomes))}
+            stocks = await materials._plan(begun) if begun else {}
+        parts = {}
+        for key, planned in plans.items():
+            if key not in begun:
+                parts[key] = self._parts(key, planned)
+            elif materials is not None and key in stocks:
+                parts[key] = self._parts(key, planned) + materials._parts(key, stocks[key])
+        failed = await self._commit({key: own for key, own in parts.items() if own})
+        return {key: plans[key].outcomes for key in parts if key not in failed}
+
+    async def _plan(self, runs: Runs) -> dict[UUID, Plan[State, Change]]:
+        """What comes of events, as far as what they are about is not lost."""
         name = self._subject.name
-        names = [
-            self._keys.state(name, key),
-            self._keys.floor(name),
-            self._keys.seen(name, key),
-            self._keys.waiters,
-            self._keys.due(name),
-        ]
-        ids = [event.event_id.bytes for event in events]
-        sessions = [] if name != "queue" else [str(event.session_id) for event in events]
-        while True:
-            answer = await self._run(key, scripts.READ, names, [str(key), len(ids), *ids, *sessions])
-            version, state, known, holders, lost = answer
-            if not lost:
-                break
-            await self._forget_lost(key)
-        seen = [event.event_id for event, flag in zip(events, known, strict=True) if flag]
-        places = [self._place(key, holder) for holder in holders] or [None] * len(events)
-        return plan(self._subject, self._state(key, version, state), events, seen, places)
+        names = [self._keys.floor(name), self._keys.waiters, self._keys.due(name)]
+        arguments: list[Value] = []
+        for key, events in runs.items():
+            names += (self._keys.state(name, key), self._keys.seen(name, key))
+            arguments += (str(key), len(events), *[event.event_id.bytes for event in events])
+            sessions = [] if name != "queue" else [str(event.session_id) for event in events]
+            arguments += (len(sessions), *sessions)
+        plans = {}
+        answers = await self._run(runs, scripts.READ, names, arguments)
+        for (key, events), (version, state, known, holders, lost) in zip(runs.items(), answers, strict=True):
+            if lost:
+                await self._forget_lost(key)
+                continue
+            seen = [event.event_id for event, flag in zip(events, known, strict=True) if flag]
+            places = [self._place(key, holder) for holder in holders] or [None] * len(events)
+            plans[key] = plan(self._subject, self._state(key, version, state), events, seen, places)
+        return plans
 
     def _parts(self, key: UUID, planned: Plan[State, Change]) -> list[_Part]:
         """What is to be written, if anything is."""
@@ -194,10 +229,8 @@ class Ledger(Generic[State, Change, Listener]):
             self._keys.state(name, key),
             self._keys.floor(name),
             self._keys.seen(name, key),
-            self._keys.waiters,
             self._keys.due(name),
             self._keys.changes(partition_of(key)),
-            self._keys.numbers,
             self._keys.recent(name, key),
         ]
         claims = _sessions(planned.after)
@@ -223,12 +256,19 @@ class Ledger(Generic[State, Change, Listener]):
         arguments += sorted(_sessions(planned.before).keys() - claims.keys())
         return [_Part(names, [len(arguments), *arguments])]
 
-    async def _commit(self, key: UUID, parts: Sequence[_Part]) -> bool:
-        """Whether all of them were written; none is when somebody else was faster."""
-        names = [name for part in parts for name in part.names]
-        arguments = [argument for part in parts for argument in part.arguments]
-        names.append(self._keys.epoch)
-        return bool(await self._run(key, scripts.COMMIT, names, [*arguments, uuid4().hex]))
+    async def _commit(self, parts: Mapping[UUID, Sequence[_Part]]) -> set[UUID]:
+        """Write of each thing all its parts, or none when somebody else was faster: those are answered."""
+        if not parts:
+            return set()
+        names = [self._keys.epoch, self._keys.numbers, self._keys.waiters]
+        arguments: list[Value] = [uuid4().hex]
+        for own in parts.values():
+            arguments.append(len(own))
+            for part in own:
+                names += part.names
+                arguments += part.arguments
+        written = await self._run(parts, scripts.COMMIT, names, arguments)
+        return {key for key, one in zip(parts, written, strict=True) if not one}
 
     async def _forget_lost(self, key: UUID) -> None:
         """Redis evicted it, or somebody deleted it: those who watch it are told, and its versions may begin again."""
@@ -241,13 +281,18 @@ class Ledger(Generic[State, Change, Listener]):
             self._keys.numbers,
             self._keys.epoch,
         ]
-        if await self._run(key, scripts.LOST, names, (str(key), name, self._settings.backlog, uuid4().hex)):
+        if await self._run((key,), scripts.LOST, names, (str(key), name, self._settings.backlog, uuid4().hex)):
             _log.error("Redis has lost {kind} {id}: does it evict keys?", kind=name, id=key)
 
-    async def _run(self, key: UUID, script: bytes, names: Sequence[str], arguments: Sequence[Value]) -> Any:
+    async def _run(
+        self, keys: Collection[UUID], script: bytes, names: Sequence[str], arguments: Sequence[Value]
+    ) -> Any:
         try:
             return await self._link.run(script, names, arguments)
         except Unreadable as error:
+            if len(keys) > 1:
+                raise  # one of them, nobody knows which. It is logged when each is tried by itself.
+            (key,) = keys
             raise self._unreadable(key, error) from None
 
     def _read_state(self, octets: bytes) -> State:
@@ -281,18 +326,6 @@ class Ledger(Generic[State, Change, Listener]):
             return None if holder is None else _read_entry(holder[36:])
         except msgspec.DecodeError as error:
             raise self._unreadable(key, error) from None
-
-
-async def _all_of(tasks: Sequence[Deferred[None]]) -> None:
-    """Wait for every one, then fail as the first that failed did: nothing goes on behind the caller's back."""
-    failures: list[Exception] = []
-    for task in tasks:
-        try:
-            await task
-        except Exception as error:
-            failures.append(error)
-    if failures:
-        raise failures[0]
 
 
 def _sessions(state: object) -> dict[str, QueueEntry]:

@@ -28,50 +28,58 @@ return ends
 """The two differ when the newest changes were trimmed."""
 
 READ = b"""
--- keys: state, floor, seen, waiters, due. arguments: id, number of event ids, event ids, session ids.
--- Answers: version, state, whether each event was seen, what each session waits as, whether it was lost.
-local version, state = unpack(redis.call('HMGET', KEYS[1], 'version', 'state'))
-local known, holders = {}, {}
-local events = tonumber(ARGV[2])
-for i = 3, 2 + events do
-  known[i - 2] = redis.call('ZSCORE', KEYS[3], ARGV[i]) and 1 or 0
+-- keys: floor, waiters, due, then for each thing two: state, seen.
+-- arguments: for each thing its id, number of events, their ids, number of sessions, their ids.
+-- Answers for each thing: version, state, whether each event was seen, what each session waits as, whether it was lost.
+local answers, a = {}, 1
+for k = 4, #KEYS, 2 do
+  local version, state = unpack(redis.call('HMGET', KEYS[k], 'version', 'state'))
+  local lost = not version and redis.pcall('ZSCORE', KEYS[3], ARGV[a])
+  local known, holders = {}, {}
+  a = a + 1
+  for i = 1, tonumber(ARGV[a]) do
+    known[i] = redis.call('ZSCORE', KEYS[k + 1], ARGV[a + i]) and 1 or 0
+  end
+  a = a + 1 + #known
+  for i = 1, tonumber(ARGV[a]) do
+    holders[i] = redis.call('HGET', KEYS[2], ARGV[a + i])
+  end
+  a = a + 1 + #holders
+  answers[#answers + 1] = {version or redis.call('GET', KEYS[1]) or '0', state, known, holders,
+                           type(lost) == 'string' and 1 or 0}
 end
-for i = 3 + events, #ARGV do
-  holders[i - 2 - events] = redis.call('HGET', KEYS[4], ARGV[i])
-end
-local lost = not version and redis.pcall('ZSCORE', KEYS[5], ARGV[1])
-return {version or redis.call('GET', KEYS[2]) or '0', state, known, holders, type(lost) == 'string' and 1 or 0}
+return answers
 """
 
 COMMIT = b"""
--- For each part eight keys: state, floor, seen, waiters, due, stream, numbers, recent changes. At the end: epoch.
--- For each part these arguments: how many follow, version read, version now, state, id, when to forget, seconds and
---   number of ids remembered, backlog, kind, seconds and number of changes recalled, number of changes, (event id,
---   version, change) for each, number of claims, (session, place) for each, sessions that wait no more.
--- At the end: a name for the data set, if it has none.
--- Answers: 1, or 0 when somebody else was faster.
-local a = 1
-for k = 1, #KEYS - 1, 8 do
-  local state, floor, seen, waiters, due, stream, numbers, recent = unpack(KEYS, k, k + 7)
+-- keys: epoch, numbers, waiters, then for each part six: state, floor, seen, due, stream, recent changes.
+-- arguments: a name for the data set, if it has none, then for each thing the number of its parts, and for each part:
+--   how many follow, version read, version now, state, id, when to forget, seconds and number of ids remembered,
+--   backlog, kind, seconds and number of changes recalled, number of changes, (event id, version, change) for each,
+--   number of claims, (session, place) for each, sessions that wait no more.
+-- Answers for each thing: 1, or 0 when somebody else was faster.
+local epoch, numbers, waiters = unpack(KEYS, 1, 3)
+local name, taken = redis.call('GET', epoch), {}
+
+local function is_unchanged(k, a)
+  local state, floor, seen, due, stream, recent = unpack(KEYS, k, k + 5)
   local version = redis.call('HGET', state, 'version') or redis.call('GET', floor) or '0'
-  if version ~= ARGV[a + 1] then return 0 end
+  if version ~= ARGV[a + 1] then return false end
   local at = a + 13 + 3 * tonumber(ARGV[a + 12])
   for i = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
-    local holder = redis.call('HGET', waiters, ARGV[i])
-    if holder and string.sub(holder, 1, 36) ~= ARGV[a + 4] then return 0 end
+    local holder = taken[ARGV[i]] or redis.call('HGET', waiters, ARGV[i])
+    if holder and string.sub(holder, 1, 36) ~= ARGV[a + 4] then return false end
+    taken[ARGV[i]] = ARGV[i + 1]  -- one session may be claimed by two things of this script.
   end
   -- A key of another type fails before anything is written: these here, the others when they were read.
   redis.call('ZCARD', due)
   redis.call('XLEN', stream)
-  redis.call('HLEN', numbers)
   redis.call('LLEN', recent)
-  a = a + 1 + tonumber(ARGV[a])
+  return true
 end
-a = 1
-if not redis.call('GET', KEYS[#KEYS]) then redis.call('SET', KEYS[#KEYS], ARGV[#ARGV]) end
-local name = redis.call('GET', KEYS[#KEYS])
-for k = 1, #KEYS - 1, 8 do
-  local state, floor, seen, waiters, due, stream, numbers, recent = unpack(KEYS, k, k + 7)
+
+local function write(k, a)
+  local state, floor, seen, due, stream, recent = unpack(KEYS, k, k + 5)
   local recalled = tonumber(ARGV[a + 11])
   local at = a + 13 + 3 * tonumber(ARGV[a + 12])
   local claims = tonumber(ARGV[at])
@@ -96,14 +104,35 @@ for k = 1, #KEYS - 1, 8 do
   for i = at + 1 + 2 * claims, a + tonumber(ARGV[a]) do
     redis.call('HDEL', waiters, ARGV[i])
   end
-  a = a + 1 + tonumber(ARGV[a])
 end
-return 1
+
+redis.call('HLEN', numbers)
+local written, parts, k, a = {}, {}, 4, 2
+while a <= #ARGV do
+  local unchanged, last = true, #parts + tonumber(ARGV[a])
+  a = a + 1
+  for part = #parts + 1, last do
+    unchanged = unchanged and is_unchanged(k, a)
+    parts[part] = {#written + 1, k, a}
+    k, a = k + 6, a + 1 + tonumber(ARGV[a])
+  end
+  written[#written + 1] = unchanged and 1 or 0
+end
+if not name then
+  name = ARGV[1]
+  redis.call('SET', epoch, name)
+end
+for _, part in ipairs(parts) do
+  if written[part[1]] == 1 then write(part[2], part[3]) end
+end
+return written
 """
-"""Compare and set, all the parts or none.
+"""Compare and set: of each thing all the parts or none, whatever becomes of the others.
 
 The versions did not move, so nothing was accepted since they were read, and what was seen is known. Each change says
 to which data set it belongs: in another one, versions mean something else.
+
+All is compared before anything is written, so that an error leaves everything as it was.
 """
 
 RECALL = b"""

@@ -20,7 +20,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN, PUBLISH
+from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch
 from craftnet.clocks import steady
+from craftnet.protocols.codec import encode_progress
+from craftnet.protocols.records import ProgressFlags, ProgressRecord
 from craftnet.providers.workshop.backend import WorkshopFactory
 from craftnet.service import Craftnet, build
 from craftnet.shards import links
@@ -28,6 +31,7 @@ from craftnet.shards.placement import Shards
 from craftnet.tests.certificates import issued
 from craftnet.tests.live import SECRET, LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.samples import SESSION
+from craftnet.tests.test_client_credentials import Recorder
 from craftnet.tests.test_shards import player_of, until
 
 PAUSE = {"pause_reason": "player_afk"}
@@ -289,6 +293,33 @@ class RequestTests(DividedTestCase):
         )
         self.assertEqual((await self.connect_udp(SESSION, player_of(0)))[0], 403)
         self.assertEqual((await self.connect_udp(uuid4(), self.player))[0], 404)
+
+    async def test_udp_feed(self) -> None:
+        """A client that asks the wrong worker is connected to its player's, and told there what the wrong one takes."""
+        await self.publish(started(player_id=self.player))
+        recorder = Recorder()
+        transport = UdpTransport(steady(reactor), Address(self.url), SESSION, self.player, token(self.player))
+        watching = Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.01)).start()
+        await recorder.heard
+        data = {"session_id": str(SESSION), "failure_reason": "timeout"}
+        await self.publish(envelope("crafting.session.fail", data))
+        self.assertEqual((await watching).verdict, Verdict.FAILED)
+
+    async def test_posted_progress(self) -> None:
+        """A claim is compared, and the authority's record applied, where the session is."""
+        await self.publish(started(player_id=self.player))
+        moment = round(reactor.seconds() * 1000)
+        body = encode_progress(ProgressRecord(1, moment, SESSION, 40.0, flags=ProgressFlags.PAUSED))
+        for bearer, expected in (
+            (token(self.player), '"agreed":false'),
+            (token(None, PUBLISH), '"accepted":1'),
+            (token(self.player), '"agreed":true'),
+        ):
+            headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/octet-stream"}
+            path = f"/udp/sessions/{SESSION}/progress"
+            response = await self.request("POST", path, headers=headers, data=body)
+            self.assertEqual(response.code, 200)
+            self.assertIn(expected, (await response.text()).replace(" ", ""))
 
     async def test_refusals_without_upgrade(self) -> None:
         """As the WebSocket would refuse."""

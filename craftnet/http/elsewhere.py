@@ -28,8 +28,9 @@ from craftnet.http.exchange import Call, Response
 from craftnet.http.handover import hand_over
 from craftnet.http.heads import Head, path_and_query
 from craftnet.http.resource import Routes
+from craftnet.shards.calls import Caller, Operation
 from craftnet.shards.directory import Directory
-from craftnet.shards.links import Caller, Links, Operation
+from craftnet.shards.links import Links
 from craftnet.shards.placement import Shards
 from craftnet.targets import BasePaths, HealthTarget, find_feed
 

@@ -14,7 +14,8 @@ from zope.interface import implementer
 from craftnet.access.revoked import Revocation
 from craftnet.errors import Unavailable
 from craftnet.interfaces import ICluster, IRevocationListener, ISharedPlaces, ISharedRevocations
-from craftnet.shards.links import Caller, Links, Operation
+from craftnet.shards.calls import Caller, Operation
+from craftnet.shards.links import Links
 from craftnet.shards.placement import Shards
 
 REVOKE: Operation[list[Revocation], None] = Operation("revoke", list[Revocation], None)

@@ -20,7 +20,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from craftnet.clocks import IClock, moment
 from craftnet.errors import Unavailable
 from craftnet.events import ACCEPTED, EVENT_TYPES, Event, EventData, Outcome, QueueUpdate, SessionStart
-from craftnet.shards.links import Caller, Links, Operation
+from craftnet.shards.calls import Caller, Operation
+from craftnet.shards.links import Links
 from craftnet.shards.placement import Shards
 from craftnet.sources import Sources
 

@@ -1,47 +1,33 @@
 """UNIX sockets between the workers of one server: calls with an answer, and file descriptors.
 
 Every worker listens on a socket of its own in a folder that only its user can enter, and has a connection to that of
-every other worker, over which it calls. A frame is a length of four bytes and MessagePack: a call is (id, operation,
-argument), an answer (id, whether it succeeded, result), and the first frame of a caller is its number.
+every other worker, over which it calls.
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, NoReturn
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred, succeed
 from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IFileDescriptorReceiver,
-    IReactorTime,
-    IStreamClientEndpoint,
-)
-from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.protocols.basic import Int32StringReceiver
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError, Unavailable
-from craftnet.protocols.websocket.transmit import transmit
+from craftnet.shards.calls import Answered, Asked, Caller, Handler, IncomingFactory, Operation, Outgoing
 from craftnet.shards.placement import Shards
 
 LINKS = "CRAFTNET_LINKS"
 """The environment variable that names the folder of the workers' sockets."""
-
-LONGEST_FRAME = 64 * 1024 * 1024
-"""Bytes. The longest calls are batches of events, of 1 MB at most before they are decoded."""
 
 LONGEST_PATH = 100
 """Bytes of a UNIX socket's path, a little less than every system takes."""
@@ -54,188 +40,6 @@ TIMEOUT = 10.0
 
 START_TIMEOUT = 3.0
 """Seconds for which a call waits for a worker that is being started."""
-
-Asked = TypeVar("Asked")
-Answered = TypeVar("Answered")
-
-_encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-_call_decoder = msgspec.msgpack.Decoder(tuple[int, str, Raw])
-_answer_decoder = msgspec.msgpack.Decoder(tuple[int, bool, Raw])
-_number_decoder = msgspec.msgpack.Decoder(int)
-_text_decoder = msgspec.msgpack.Decoder(str)
-
-
-class Operation(Generic[Asked, Answered]):
-    """Something that one worker can ask of another.
-
-    Arguments:
-        name: tells it from the others.
-        asked, answered: the types of the argument and of the result, which msgspec can decode.
-    """
-
-    def __init__(self, name: str, asked: Any, answered: Any) -> None:
-        self.name = name
-        self.asked: msgspec.msgpack.Decoder[Asked] = msgspec.msgpack.Decoder(asked)
-        self.answered: msgspec.msgpack.Decoder[Answered] = msgspec.msgpack.Decoder(answered)
-
-
-class Caller(Struct, frozen=True):
-    """Who calls.
-
-    Attributes:
-        number: of the worker.
-        take: the file descriptor that came with the call and has this inode; None when none did. The caller of `take`
-            closes it.
-    """
-
-    number: int
-    take: Callable[[int], int | None]
-
-
-Handler = Callable[[Caller, Any], Any]
-"""Answers a call, at once or with a Deferred or a coroutine."""
-
-
-@implementer(IFileDescriptorReceiver)
-class _Incoming(Int32StringReceiver):
-    """Another worker's connection: takes its calls."""
-
-    MAX_LENGTH = LONGEST_FRAME
-    factory: _IncomingFactory
-
-    def __init__(self) -> None:
-        self._descriptors: deque[int] = deque()
-        self.number: int | None = None
-
-    def fileDescriptorReceived(self, descriptor: int) -> None:
-        """Keep it until the call that it belongs to is there as a whole. As in `IFileDescriptorReceiver`."""
-        self._descriptors.append(descriptor)
-
-    def stringReceived(self, string: bytes) -> None:
-        """The caller's number, or a call."""
-        if self.number is None:
-            self.number = _number_decoder.decode(string)
-            return
-        identifier, name, argument = _call_decoder.decode(string)
-        caller = Caller(self.number, self._take)
-        answering = maybeDeferred(self.factory.links.answer, name, caller, argument)
-        answering.addCallbacks(partial(self._send, identifier), partial(self._failed, identifier))
-
-    def connectionMade(self) -> None:
-        """Somebody is going to call."""
-        self.factory.open.add(self)
-
-    def close(self) -> None:
-        """Take no further calls."""
-        transport: Any = self.transport
-        transport.abortConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The other worker is gone."""
-        self.factory.open.discard(self)
-        while self._descriptors:
-            os.close(self._descriptors.popleft())
-        if self.number is not None:
-            self.factory.links.lost(self.number)
-
-    def _take(self, inode: int) -> int | None:
-        # One may be missing, when this process had no room for it: another one must not be taken for it.
-        for descriptor in self._descriptors:
-            if os.fstat(descriptor).st_ino == inode:
-                while (first := self._descriptors.popleft()) != descriptor:
-                    os.close(first)  # whose call did not take it.
-                return descriptor
-        return None
-
-    def _send(self, identifier: int, result: object) -> None:
-        _send(self.transport, (identifier, True, result))
-
-    def _failed(self, identifier: int, failure: Failure) -> None:
-        if failure.check(Unavailable) is None:
-            self.factory.links.log.failure("another worker's call failed", failure)
-        _send(self.transport, (identifier, False, failure.getErrorMessage()))
-
-
-class _IncomingFactory(Factory):
-    """Makes `_Incoming`s."""
-
-    noisy = False
-
-    def __init__(self, links: Links) -> None:
-        self.links = links
-        self.open: set[_Incoming] = set()
-
-    def close(self) -> None:
-        """Take no further calls."""
-        for each in tuple(self.open):
-            each.close()
-
-    def buildProtocol(self, addr: IAddress | None) -> _Incoming:  # type: ignore[override]  # Twisted has no name for it.
-        """One for each worker."""
-        protocol = _Incoming()
-        protocol.factory = self
-        return protocol
-
-
-class _Outgoing(Int32StringReceiver):
-    """The connection to another worker: makes calls.
-
-    Arguments:
-        number: this worker's.
-
-    Attributes:
-        gone: fires when the connection is lost.
-    """
-
-    MAX_LENGTH = LONGEST_FRAME
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._next = 0
-        self.gone: Deferred[None] = Deferred()
-        self._waiting: dict[int, Deferred[Raw]] = {}
-
-    def connectionMade(self) -> None:
-        """Say who calls."""
-        _send(self.transport, self._number)
-
-    def close(self) -> None:
-        """Make no further calls."""
-        transport: Any = self.transport
-        transport.abortConnection()
-
-    def call(self, name: str, argument: object, descriptor: int | None) -> Deferred[Raw]:
-        """Make a call; fails with `Unavailable`."""
-        identifier, self._next = self._next, self._next + 1
-
-        def cancelled(_: object) -> None:
-            del self._waiting[identifier]
-
-        answer: Deferred[Raw] = Deferred(cancelled)
-        self._waiting[identifier] = answer
-        transport: Any = self.transport
-        if descriptor is not None:
-            transport.sendFileDescriptor(descriptor)  # which goes with the first octets that are written.
-            self.sendString(_encode((identifier, name, argument)))
-        else:
-            _send(transport, (identifier, name, argument))
-        return answer
-
-    def stringReceived(self, string: bytes) -> None:
-        """An answer. Nobody may wait for it any more."""
-        identifier, succeeded, result = _answer_decoder.decode(string)
-        waiting = self._waiting.pop(identifier, None)
-        if waiting is not None and succeeded:
-            waiting.callback(result)
-        elif waiting is not None:
-            waiting.errback(Unavailable(f"Another worker failed: {_text_decoder.decode(result)}"))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The other worker is gone."""
-        self.gone.callback(None)  # first: whoever waits may call again at once.
-        waiting, self._waiting = self._waiting, {}
-        for each in waiting.values():
-            each.errback(Unavailable("The worker that keeps this player's state has ended."))
 
 
 class _Neighbour:
@@ -256,7 +60,7 @@ class _Neighbour:
     ) -> None:
         self._clock = clock
         self._endpoint = endpoint
-        self._factory = Factory.forProtocol(partial(_Outgoing, number))
+        self._factory = Factory.forProtocol(partial(Outgoing, number))
         self._factory.noisy = False
         self._connected = connected
         self._trying: Deferred[Any] | None = None
@@ -264,7 +68,7 @@ class _Neighbour:
         self._running = False
         self._waiting: list[Deferred[None]] = []
         self._first: Deferred[None] | None = Deferred()
-        self.outgoing: _Outgoing | None = None
+        self.outgoing: Outgoing | None = None
         self.ready = False
 
     def start(self) -> None:
@@ -361,7 +165,7 @@ class Links(Service):
         self._connected: list[Callable[[int], Coroutine[Any, Any, None]]] = []
         self._lost: list[Callable[[int], None]] = []
         self._port: Any = None
-        self._incoming = _IncomingFactory(self)
+        self._incoming = IncomingFactory(self.answer, self.lost)
         self._neighbours = {
             number: _Neighbour(
                 reactor,
@@ -456,11 +260,6 @@ class Links(Service):
 def _silent(failure: Failure) -> NoReturn:
     failure.trap(TimeoutError)
     raise Unavailable("The worker that keeps this player's state does not answer.")
-
-
-def _send(transport: Any, message: object) -> None:
-    frame = _encode(message)
-    transmit(transport, len(frame).to_bytes(4, "big") + frame)
 
 
 def socket_path(folder: str, number: int) -> str:

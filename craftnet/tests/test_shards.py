@@ -39,9 +39,10 @@ from craftnet.interfaces import ICluster
 from craftnet.messages import ChangeType, MaterialChange, QueueNews, Station, Status
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.shards import links
+from craftnet.shards.calls import Caller, Operation
 from craftnet.shards.cluster import ShardCluster
 from craftnet.shards.directory import Directory, ShardedEvents
-from craftnet.shards.links import Caller, Links, Operation, check_path, socket_path
+from craftnet.shards.links import Links, check_path, socket_path
 from craftnet.shards.placement import Shards
 from craftnet.sources import Sources
 from craftnet.tests.contracts_cluster import LOGIN, TOKEN, ClusterContract, RevocationRecorder

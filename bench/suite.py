@@ -54,6 +54,7 @@ SUITE = (
     Benchmark("memory", "--udp", "--udp --connections 200"),
     Benchmark("message_sizes", "--players 200 --minutes 5", "--players 100 --minutes 1"),
     Benchmark("ingest", "", "--bodies 10"),
+    Benchmark("ingest", "--bodies 3000 --events 1", "--bodies 100 --events 1"),
     Benchmark("redis_path", "", "--watchers 50 --events 1000 --rounds 30 --rate 200"),
     Benchmark("returns", "", "--watchers 100"),
     Benchmark("revocations", "", "--number 100"),

@@ -117,12 +117,12 @@ class SharedTests(RedisTestCase):
 
     async def test_only_partitions_with_watchers_are_read(self) -> None:
         relay, port = self.relayed()
-        node = self.backend(port=port)
+        node = self.backend(port=port, timeout=20)  # a new connection, after a time-out, would not have asked for it.
         listener = SessionRecorder()
         await node.sessions.watch(SESSION, listener)
         await node.sessions.apply([event(start()), event(start(OTHER_SESSION))])
         await until(lambda: listener.heard)
-        reads = re.findall(r"XREAD\r\n[^*]*", relay.asked.decode("latin-1"))
+        reads = [read for sent in relay.sent for read in re.findall(r"XREAD\r\n[^*]*", sent.decode("latin-1"))]
         read = set(re.findall(r"test:changes:(\d+)", " ".join(reads)))
         self.assertEqual(read, {str(partition_of(SESSION))})
 

@@ -9,6 +9,9 @@ from twisted.internet import reactor
 from twisted.internet.interfaces import IListeningPort
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
 
+SENT = 4096
+"""Bytes that are kept of what a node has sent over one connection."""
+
 
 class Stall(Struct, frozen=True):
     """What the relay holds back.
@@ -49,8 +52,7 @@ class _NodeEnd(ProxyServer):
     def dataReceived(self, data: bytes) -> None:
         """From the node."""
         relay = cast(Relay, self.factory)
-        relay.asked += data
-        self.sent = (self.sent + data)[-4096:]
+        self.sent = (self.sent + data)[-SENT:]
         if self.asked.stalled or relay.stalls(self.sent, len(data), asking=True):
             self.asked.data += data
         else:
@@ -92,9 +94,6 @@ class Relay(ProxyFactory):
 
     Arguments:
         port: of Redis, on this machine. May be changed: new connections go there.
-
-    Attributes:
-        asked: all that nodes sent.
     """
 
     noisy = False
@@ -102,7 +101,6 @@ class Relay(ProxyFactory):
 
     def __init__(self, port: int) -> None:
         super().__init__("127.0.0.1", port)
-        self.asked = b""
         self._stall: Stall | None = None
         self._connections: list[_NodeEnd] = []
         self._listening: IListeningPort | None = None
@@ -111,6 +109,11 @@ class Relay(ProxyFactory):
         """Listen; the port."""
         self._listening = cast(Any, reactor).listenTCP(0, self, interface="127.0.0.1")
         return cast(int, cast(Any, self._listening).getHost().port)
+
+    @property
+    def sent(self) -> list[bytes]:
+        """What nodes have sent over each connection that is open, the newest `SENT` bytes of it."""
+        return [connection.sent for connection in self._connections if connection.connected]
 
     async def stop(self) -> None:
         """Listen no more, and end every connection."""

@@ -137,6 +137,16 @@ class StallTests(LagTestCase):
         self.assertIs(self.check(self.behind), HealthStatus.OK)
         await until(lambda: self.told.versions == [2, 3])
 
+    async def test_the_connection_is_made_anew(self) -> None:
+        """Before the question that stands still has taken as long as an answer may."""
+        line, port = self.relayed()
+        node = self.backend(port=port, timeout=self.timeout)
+        await node.sessions.watch(SESSION, SessionRecorder())
+        line.hold(READING)
+        await self.happen(event(progress(50.0), NOW + 1))
+        before = line.accepted
+        await until(lambda: line.accepted > before)
+
     async def test_newcomers(self) -> None:
         """Who asks to watch, over WebSocket or UDP, is told to go elsewhere before they are let in."""
         sources, clock, player = Sources.of(self.behind), steady(reactor), Principal(PLAYER, frozenset(), 1e12)

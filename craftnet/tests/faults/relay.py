@@ -94,6 +94,9 @@ class Relay(ProxyFactory):
 
     Arguments:
         port: of Redis, on this machine. May be changed: new connections go there.
+
+    Attributes:
+        accepted: how many connections there have been.
     """
 
     noisy = False
@@ -101,6 +104,7 @@ class Relay(ProxyFactory):
 
     def __init__(self, port: int) -> None:
         super().__init__("127.0.0.1", port)
+        self.accepted = 0
         self._stall: Stall | None = None
         self._connections: list[_NodeEnd] = []
         self._listening: IListeningPort | None = None
@@ -124,6 +128,7 @@ class Relay(ProxyFactory):
     def buildProtocol(self, addr: Any) -> Any:
         """One more connection."""
         connection = cast(_NodeEnd, super().buildProtocol(addr))
+        self.accepted += 1
         self._connections = [each for each in self._connections if each.connected] + [connection]
         return connection
 

@@ -157,15 +157,18 @@ class KeepingTests(RedisTestCase):
         self.assertEqual([outcome.verdict for outcome in again], [DUPLICATE, REJECTED])
 
     async def test_forgotten_players_go_on(self) -> None:
-        """A version that a player had does not come again."""
-        node = self.backend(idle=0.2)
+        """A version that a player had does not come again, nor does whoever watches hear of a lower one."""
+        node, listener = self.backend(idle=0.2), QueueRecorder()
         await node.queues.apply([event(queued(2), session_id=SESSION), event(queued(1), NOW + 1, session_id=SESSION)])
+        await node.queues.watch(PLAYER, listener)
         while (await node.queues.get(PLAYER)).entries:
             await node.sweeper.sweep()
         self.assertEqual(await node.queues.get(PLAYER), QueueState(PLAYER, 2))
         self.assertIsNone(await node.queues.find(SESSION))
         await node.queues.apply([event(queued(3), NOW + 2)])
         self.assertEqual((await node.queues.get(PLAYER)).version, 3)
+        await until(lambda: listener.heard[-1:] and listener.heard[-1].state.entries)
+        self.assertEqual([change.state.version for change in listener.heard], [2, 3])
 
     async def test_everything_has_a_bound(self) -> None:
         node = self.backend(remembered=10, backlog=100)

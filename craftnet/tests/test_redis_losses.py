@@ -24,7 +24,7 @@ from craftnet.tests.contracts import QueueRecorder, SessionRecorder, progress, q
 from craftnet.tests.fakes import RecordingWatcher
 from craftnet.tests.redis_nodes import RedisTestCase, until
 from craftnet.tests.returning import Returning, short
-from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
+from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER, SESSION, event, start
 
 
 class LossTestCase(RedisTestCase):
@@ -100,6 +100,17 @@ class RunningTests(LossTestCase):
         self.server.command("FLUSHALL")
         await until(lambda: heard.heard == [None])
         await until(lambda: len({node.epoch for node in self.nodes} - {None, epoch}) == 1)
+
+    async def test_flushed_and_something_begins(self) -> None:
+        """A node that hears of a change in the new data set tells it in the new epoch, though its version fits."""
+        self.patch(follower, "LOOK", 60.0)
+        node, heard = self.backend(timeout=0.3), QueueRecorder()
+        await node.queues.watch(OTHER_PLAYER, heard)
+        before = node.epoch
+        self.server.command("FLUSHALL")
+        await self.happen(event(queued(1, player_id=OTHER_PLAYER), NOW + 5))
+        await until(lambda: heard.heard)
+        self.assertNotEqual(node.epoch, before)
 
     async def test_one_thing_is_evicted(self) -> None:
         """Its versions begin again: in another epoch, and whoever watches it is told."""

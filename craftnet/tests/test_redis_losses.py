@@ -137,6 +137,15 @@ class RunningTests(LossTestCase):
         self.assertIn("session", outcome.reason)
         self.assertIn("has lost session", " ".join(formatEvent(one) for one in logged))
 
+    async def test_a_newcomer_finds_it_gone(self) -> None:
+        """Whoever watches already learns it then, too; no event is needed."""
+        heard, epoch = SessionRecorder(), self.nodes[0].epoch
+        await self.nodes[0].sessions.watch(SESSION, heard)
+        self.server.command("DEL", f"test:session:{SESSION}")
+        self.assertIsNone(await self.nodes[1].sessions.watch(SESSION, SessionRecorder()))
+        await until(lambda: heard.heard == [None])
+        await until(lambda: len({node.epoch for node in self.nodes} - {None, epoch}) == 1)
+
     async def test_evicted_while_nobody_hears(self) -> None:
         """Whoever comes back is told a whole state in another epoch."""
         before = self.position()

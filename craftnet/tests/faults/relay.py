@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.internet.interfaces import IListeningPort
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
 
-SENT = 4096
+SENT = 65536
 """Bytes that are kept of what a node has sent over one connection."""
 
 

@@ -27,15 +27,25 @@ HOUR = 3600.0
 
 
 class Machine:
-    """The test's own reactor on a machine whose clock is wrong."""
+    """The test's own reactor on a machine whose clock is wrong.
 
-    def __init__(self, ahead: float = 0.0) -> None:
+    Arguments:
+        ahead: seconds by which the system's clock is ahead of the right time.
+        started: seconds by which it was when the process started, and the steady clock with it.
+    """
+
+    def __init__(self, ahead: float = 0.0, started: float = 0.0) -> None:
         self._reactor: Any = steady(reactor)
         self.ahead = ahead
+        self._started = started
         alsoProvides(self, IClock)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
+
+    def seconds(self) -> float:
+        """See `IClock`."""
+        return float(self._reactor.seconds()) + self._started
 
     def wall(self) -> float:
         """See `IClock`."""
@@ -115,6 +125,27 @@ class WrongClockTests(RedisTestCase):
             await self.applied(wrong, heard_at(event(start()), begun))
             for node in (wrong, right):
                 await self.assert_right(node, begun.steady)
+
+    async def test_a_process_that_was_started_with_a_wrong_clock(self) -> None:
+        """Its steady clock is another one, too. What it keeps, and what it hears, is right for all nodes."""
+        for ahead in (-HOUR, HOUR):
+            self.prefix = f"test{ahead:.0f}"
+            machine = Machine(ahead, ahead)
+            wrong, right = self.backend(clock=machine.clock), self.backend()
+            await until(lambda: wrong.time.answered and right.time.answered)  # noqa: B023
+            now = moment(machine.clock)
+            await self.applied(wrong, replace(event(start()), timestamp=now.wall, accepted=now.steady))
+            recorders = {clock: SessionRecorder() for clock in (machine.clock, steady(reactor))}
+            for node, (clock, heard) in zip((wrong, right), recorders.items(), strict=True):
+                state = await node.sessions.watch(SESSION, heard)
+                assert state is not None
+                self.assertApproximates(state.progress.anchor, clock.seconds(), 5.0)
+            await self.applied(right, heard_at(event(progress(50.0)), moment(steady(reactor))))
+            for clock, heard in recorders.items():
+                await until(lambda: heard.heard)  # noqa: B023
+                told = heard.heard[-1]
+                assert told is not None
+                self.assertApproximates(told.progress.anchor, clock.seconds(), 5.0)
 
     async def test_a_clock_that_is_set_moves_no_bar(self) -> None:
         machine, node, other = await self.nodes(0.0)

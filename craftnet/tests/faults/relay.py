@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.internet.interfaces import IListeningPort
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
 
-SENT = 65536
+SENT = 1 << 20
 """Bytes that are kept of what a node has sent over one connection."""
 
 
@@ -45,14 +45,15 @@ class _NodeEnd(ProxyServer):
     """A connection of a node."""
 
     def __init__(self) -> None:
-        self.sent = b""
+        self.sent = bytearray()
         self.asked, self.answered = _Held(), _Held()
         self.clientProtocolFactory = _RedisEndFactory
 
     def dataReceived(self, data: bytes) -> None:
         """From the node."""
         relay = cast(Relay, self.factory)
-        self.sent = (self.sent + data)[-SENT:]
+        self.sent += data
+        del self.sent[:-SENT]
         if self.asked.stalled or relay.stalls(self.sent, len(data), asking=True):
             self.asked.data += data
         else:
@@ -117,7 +118,7 @@ class Relay(ProxyFactory):
     @property
     def sent(self) -> list[bytes]:
         """What nodes have sent over each connection that is open, the newest `SENT` bytes of it."""
-        return [connection.sent for connection in self._connections if connection.connected]
+        return [bytes(connection.sent) for connection in self._connections if connection.connected]
 
     async def stop(self) -> None:
         """Listen no more, and end every connection."""
@@ -149,7 +150,7 @@ class Relay(ProxyFactory):
             if connection.transport is not None:
                 cast(Any, connection.transport).abortConnection()
 
-    def stalls(self, sent: bytes, size: int, *, asking: bool) -> bool:
+    def stalls(self, sent: bytearray, size: int, *, asking: bool) -> bool:
         """Whether `size` bytes are held back on a connection over which a node has `sent` these."""
         stall = self._stall
         if stall is None or stall.sending not in sent:

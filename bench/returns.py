@@ -112,11 +112,12 @@ def main() -> None:
     parser.add_argument("--missed", type=int, default=3, help="notifications that each of them missed")
     arguments = parser.parse_args()
     secret = secrets.token_hex(32)
-    with redis_server() as redis, node(redis, secret) as second:
+    with redis_server() as redis, node(redis, secret) as survivor:
+        second = survivor.port
         watchers = [Watcher(uuid4(), secret) for _ in range(arguments.watchers)]
         post([second], secret, [start(watcher.session) for watcher in watchers])
-        with node(redis, secret) as first:
-            come(watchers, first, 1, resume=False)
+        with node(redis, secret) as lost:
+            come(watchers, lost.port, 1, resume=False)
             for watcher in watchers:
                 watcher.close()
         for required in range(arguments.missed):

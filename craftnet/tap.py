@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -30,131 +31,186 @@ KILL_AFTER = 30.0
 WORKER_TIMEOUT = 30.0
 """Seconds of silence after which a worker is taken for one that hangs."""
 
-RATE = f"{BURST:g} seconds' worth may come at once, and further ones are refused with 429"
-"""What the options for rates have in common."""
-
 WORKER = "CRAFTNET_WORKER"
 """The environment variable that tells a worker which one it is, from 0."""
 DEFAULTS = Settings()
 
 
-def _number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
-    """A coercion to a number between two bounds; its docstring is what --help shows for a bad one."""
+class Number:
+    """A coercion to a number between two bounds, which --help and the error text name.
 
-    def coerce(text: str) -> float:
-        value = kind(text)
-        if not least <= value <= most:
-            raise ValueError(f"must be from {least:.15g} to {most:.15g}")
+    Arguments:
+        kind: int or float.
+        least, most: the bounds, which are allowed themselves.
+    """
+
+    def __init__(self, kind: Callable[[str], float], least: float, most: float) -> None:
+        self._kind, self.least, self.most = kind, least, most
+        self.coerceDoc = f"It must be from {least:.15g} to {most:.15g}."
+
+    def __call__(self, text: str) -> float:
+        value = self._kind(text)
+        if not self.least <= value <= self.most:
+            raise ValueError(f"must be from {self.least:.15g} to {self.most:.15g}")
         return value
 
-    return coerce
+
+NUMBER_OF = Number(int, 0, 1_000_000)
+RATE = Number(float, 0, 1e6)
+BURST_TEXT = f"Up to {BURST:g} seconds' worth may come at once; further ones are refused with 429 (0 = unlimited)"
+
+GROUPS: dict[str, list[list[Any] | str]] = {
+    # Each option as Twisted's optParameters have it, or the name of one that a method of `Options` handles.
+    "Addresses": [
+        ["http", None, None, "Endpoint for HTTP and WebSocket, such as tcp:8080 or ssl:443:privateKey=…:certKey=… "
+         "[default: tcp:$PORT, or tcp:8080]"],
+        ["udp", None, None, "UDP port (on every address, IPv4 and IPv6), host:port, [IPv6]:port, or off "
+         "[default: 8082]"],
+        ["public-udp", None, None, "host:port that clients send UDP to "
+         "[default: the host by which they reach this server over HTTP, and the port of --udp]"],
+        ["public-url", None, None, "URL by which clients reach this server, such as https://craft.example, optionally "
+         "with a base path; used for URLs in answers and for the Origin check [default: what X-Forwarded-Proto and "
+         "X-Forwarded-Host of a --trusted-proxy say, else Host]"],
+        "prefix",
+        ["trusted-proxy", None, None, "Networks of the proxies whose X-Forwarded-For, -Proto and -Host are believed, "
+         "such as 10.0.0.0/8; unix stands for proxies on a UNIX socket. Without it, all clients of a proxy share the "
+         "limits of one address"],
+        ["hsts", None, DEFAULTS.hsts, "Seconds for Strict-Transport-Security in answers over TLS (0 = not sent)",
+         Number(int, 0, 2**31)],
+    ],
+    "State": [
+        ["backend", None, DEFAULTS.backend, "Where sessions, queues and materials are kept, NAME:key=value:…; "
+         "see --help-backends"],
+        ["sessions", None, None, "Another back end for sessions [default: that of --backend]"],
+        ["queues", None, None, "Another back end for queues [default: that of --backend]"],
+        ["materials", None, None, "Another back end for materials [default: that of --backend]"],
+        "help-backends",
+    ],
+    "Access": [
+        ["auth", None, None, "How tokens are checked: jwt:jwks=FILE-or-URL or jwt:key=PEM-FILE, optionally with "
+         ":aud=…, :iss=… and :kid=optional [default: development tokens, signed with $CRAFTNET_JWT_SECRET; without "
+         "that variable, with a secret made at start-up, and then the server listens on loopback only]"],
+        "origin",
+    ],
+    "Limits": [
+        ["max-connections", None, DEFAULTS.limits.connections, "Maximum number of WebSocket connections; further "
+         "handshakes are refused with 429 (0 = unlimited)", NUMBER_OF],
+        ["max-per-player", None, DEFAULTS.limits.per_player, "Maximum number of WebSocket connections of one player, "
+         "on all nodes that share a back end (0 = unlimited)", NUMBER_OF],
+        ["max-per-session", None, DEFAULTS.limits.per_session, "Maximum number of WebSocket connections to one "
+         "crafting session (0 = unlimited)", NUMBER_OF],
+        ["max-per-address", None, DEFAULTS.limits.per_address, "Maximum number of WebSocket connections from one "
+         "address; an IPv6 address counts as its /64 (0 = unlimited)", NUMBER_OF],
+        ["max-half-open", None, DEFAULTS.limits.half_open, "Maximum number of connections that have not sent a whole "
+         "request yet; the oldest is dropped for a further one (0 = unlimited)", NUMBER_OF],
+        ["max-half-open-per-address", None, DEFAULTS.limits.half_open_per_address, "As --max-half-open, for one "
+         "address (0 = unlimited)", NUMBER_OF],
+        ["max-refused-pages", None, DEFAULTS.limits.refused_pages, "Maximum number of web pages whose handshake was "
+         "refused and that are being closed with a code that says why; further ones get the HTTP status, which pages "
+         "cannot see (0 = unlimited)", NUMBER_OF],
+        ["max-message", None, DEFAULTS.limits.message_size, "Maximum size of a WebSocket client's message, in bytes; "
+         "a client that exceeds it is closed with 1009", Number(int, 1024, 2**24)],
+        ["handshake-rate", None, DEFAULTS.limits.handshakes, "WebSocket handshakes per second from one address. "
+         f"{BURST_TEXT}", RATE],
+        ["health-rate", None, DEFAULTS.limits.health, "Requests per second from one address to GET /health and GET "
+         f"/health/ws together. {BURST_TEXT}", RATE],
+        ["health-batch-rate", None, DEFAULTS.limits.health_batches, "Requests per second from one address to POST "
+         f"/health/batch. {BURST_TEXT}", RATE],
+        ["connect-rate", None, DEFAULTS.limits.connects, "Requests per second from one address to POST …/connect. "
+         f"{BURST_TEXT}", RATE],
+        ["connect-rate-per-player", None, DEFAULTS.limits.connects_per_player, "Requests per second to POST "
+         f"…/connect for the sessions of one player, from all addresses. {BURST_TEXT}", RATE],
+        ["message-rate", None, DEFAULTS.limits.messages, "Messages and pings per second from one WebSocket client; "
+         "excess ones are ignored, and a client that keeps exceeding the rate is closed with 4029 (0 = unlimited)",
+         RATE],
+        ["unlimited-from", None, "127.0.0.0/8,::1", "Networks that are exempt from every limit per address, such as "
+         "those of monitoring and of load tests"],
+        ["handshake-timeout", None, DEFAULTS.limits.patience, "Seconds for the head of a request to arrive, and again "
+         "for the answer to a WebSocket handshake", Number(float, 0.1, 600)],
+        ["idle-timeout", None, DEFAULTS.idle_timeout, "Seconds that a kept-alive HTTP connection may wait for its next "
+         "request. It must be longer than the proxy in front keeps its own connections: the default suits AWS's ALB "
+         "(60) and nginx (60 to servers); Google's load balancers (600) need 620", Number(float, 1, 86_400)],
+    ],
+    "WebSocket": [
+        ["ping-interval", None, DEFAULTS.ping_interval, "Seconds between WebSocket pings", Number(int, 1, 3600)],
+        ["missed-pongs", None, DEFAULTS.missed_pongs, "Number of unanswered pings in a row after which a connection "
+         "is dropped", Number(int, 1, 100)],
+        ["drain-time", None, DEFAULTS.drain_time, "Seconds over which connections are closed when the server stops "
+         "(0 = all at once)", Number(float, 0, 3600)],
+    ],
+    "UDP": [
+        ["udp-heartbeat", None, DEFAULTS.udp_heartbeat, "Milliseconds between heartbeats; a connection is lost after "
+         "three intervals of silence", Number(int, 1000, 30_000)],
+        ["udp-full-sync", None, DEFAULTS.udp_full_sync, "Seconds, on average, after which a client gets the full state "
+         "again", Number(float, 1, 3600)],
+        ["udp-key-rotation", None, DEFAULTS.udp_key_rotation, "Seconds after which the server updates its keys of a "
+         "connection; less than the default only to test a client", Number(float, 1, 600)],
+        ["udp-token-renewal", None, DEFAULTS.udp_token_renewal, "Seconds after which the server sends a client a fresh "
+         "session_token; less than the default only to test a client", Number(float, 1, 1800)],
+        ["udp-path-size", None, DEFAULTS.udp_path_size, "Maximum size of a UDP datagram to a client, in bytes; more "
+         "than the default only where the whole network carries it", Number(int, 64, 65_507)],
+    ],
+    "Updates": [
+        ["tolerance-percent", None, 0.5, "Points of progress by which a client's copy may be wrong before it gets an "
+         "update", Number(float, 0.01, 100)],
+        ["tolerance-ms", None, 250, "Milliseconds by which a client's remaining time may be wrong before it gets an "
+         "update; 1 % of the remaining time if that is more", Number(int, 1, 60_000)],
+        ["refresh", None, DEFAULTS.refresh, "Seconds after which a running craft is sent again although nothing "
+         "changed", Number(float, 0.5, 3600)],
+    ],
+    "Health": [
+        ["crafting-service", None, None, "URL that answers 2xx when crafting-service is well [default: not checked]"],
+        ["real-time-combat", None, None, "URL that answers 2xx when real-time-combat is well [default: not checked]"],
+        ["health-interval", None, DEFAULTS.health_interval, "Seconds between health checks, and between health updates",
+         Number(float, 0.5, 3600)],
+    ],
+    "Processes": [
+        ["workers", None, 1, "Number of processes, all on the same HTTP port, each with a UDP port of its own from "
+         "--udp on. They share the back end, or divide the players of memory or workshop", Number(int, 1, 256)],
+        ["worker-timeout", None, WORKER_TIMEOUT, "Seconds without a sign of life after which a worker is killed and "
+         "started again", Number(float, 3, 3600)],
+    ],
+    "Information": ["help", "version"],
+}  # fmt: skip
+"""Every option, under the heading that --help and the documentation give it."""
 
 
 class Options(UsageOptions):
-    """What `twistd craftnet --help` shows."""
+    """The options of `twistd craftnet`."""
 
     synopsis = "[options]"
     longdesc = (
-        "The crafting network service: tells players, over WebSocket and UDP, how their crafts progress, "
-        "where they stand in station queues and which materials are short."
+        "The crafting network service: shows players, over WebSocket and UDP, how their crafts progress, "
+        "their places in station queues and which materials are short."
     )
 
     optParameters: ClassVar[list[list[Any]]] = [
-        ["http", None, None, "Endpoint for HTTP and WebSocket, such as tcp:8080 or ssl:443:privateKey=…:certKey=… "
-         "[default: tcp:$PORT, or tcp:8080]"],
-        ["hsts", None, DEFAULTS.hsts, "Seconds for which a browser that came over TLS must use nothing else "
-         "(Strict-Transport-Security); 0: the header is not sent", _number(int, 0, 2**31)],
-        ["udp", None, None, "UDP port (on every address, IPv4 and IPv6), host:port, [IPv6]:port, or off "
-         "[default: 8082]"],
-        ["public-udp", None, None, "host:port that clients are told to send UDP to "
-         "[default: the host by which they reach this server over HTTP, and the port of --udp]"],
-        ["public-url", None, None, "URL by which clients reach this server, https://craft.example, perhaps with a base "
-         "path; for the addresses in answers and for the Origin check [default: what X-Forwarded-Proto and "
-         "X-Forwarded-Host of a --trusted-proxy say, or else Host]"],
-        ["backend", None, DEFAULTS.backend, "Where sessions, queues and materials come from, NAME:key=value:…; "
-         "see --help-backends"],
-        ["sessions", None, None, "Another back end for sessions"],
-        ["queues", None, None, "Another back end for queues"],
-        ["materials", None, None, "Another back end for materials"],
-        ["auth", None, None, "How tokens are checked: jwt:jwks=FILE-or-URL or jwt:key=PEM-FILE, with :aud=…, :iss=… "
-         "and :kid=optional if wanted. Without it: development tokens, signed with $CRAFTNET_JWT_SECRET; without that, "
-         "too, with a secret made at start-up, and then only loopback is served"],
-        ["max-connections", None, DEFAULTS.limits.connections, "WebSockets at most; further ones are refused with 429; "
-         "0: no limit, here and for the other limits on numbers and rates", _number(int, 0, 1_000_000)],
-        ["max-per-player", None, DEFAULTS.limits.per_player, "WebSockets of one player, on all nodes that share Redis",
-         _number(int, 0, 1_000_000)],
-        ["max-per-session", None, DEFAULTS.limits.per_session, "WebSockets to one crafting session",
-         _number(int, 0, 1_000_000)],
-        ["max-per-address", None, DEFAULTS.limits.per_address, "WebSockets from one address (IPv6: from one /64)",
-         _number(int, 0, 1_000_000)],
-        ["handshake-rate", None, DEFAULTS.limits.handshakes, "WebSocket handshakes a second from one address; "
-         f"{RATE}", _number(float, 0, 1e6)],
-        ["health-rate", None, DEFAULTS.limits.health, "Requests a second from one address to GET /health and GET "
-         f"/health/ws; {RATE}", _number(float, 0, 1e6)],
-        ["health-batch-rate", None, DEFAULTS.limits.health_batches, "Requests a second from one address to POST "
-         f"/health/batch; {RATE}", _number(float, 0, 1e6)],
-        ["connect-rate", None, DEFAULTS.limits.connects, "Requests a second from one address to …/connect; "
-         f"{RATE}", _number(float, 0, 1e6)],
-        ["connect-rate-per-player", None, DEFAULTS.limits.connects_per_player, "Requests a second to …/connect for the "
-         f"sessions of one player, from all addresses; {RATE}", _number(float, 0, 1e6)],
-        ["handshake-timeout", None, DEFAULTS.limits.patience, "Seconds for a request's head to arrive, and a WebSocket "
-         "handshake's answer to be found", _number(float, 0.1, 600)],
-        ["message-rate", None, DEFAULTS.limits.messages, "Messages and pings a second from one WebSocket client; "
-         "excess ones are ignored, and a client that keeps exceeding the rate is closed with 4029",
-         _number(float, 0, 1e6)],
-        ["max-message", None, DEFAULTS.limits.message_size, "Bytes of a WebSocket client's message; a longer one is "
-         "closed with 1009", _number(int, 1024, 2**24)],
-        ["max-half-open", None, DEFAULTS.limits.half_open, "Connections that have not sent a whole request yet; the "
-         "oldest has to go for a further one", _number(int, 0, 1_000_000)],
-        ["max-half-open-per-address", None, DEFAULTS.limits.half_open_per_address, "As --max-half-open, "
-         "from one address",
-         _number(int, 0, 1_000_000)],
-        ["max-refused-pages", None, DEFAULTS.limits.refused_pages, "Maximum number of web pages whose handshake was "
-         "refused and that are being closed with a code that says why; further ones get the HTTP status, which pages "
-         "cannot see",
-         _number(int, 0, 1_000_000)],
-        ["unlimited-from", None, "127.0.0.0/8,::1", "Networks that no limit per address holds for, such as those of "
-         "monitoring and of load tests"],
-        ["trusted-proxy", None, None, "Networks of proxies whose X-Forwarded-For, -Proto and -Host are believed, such "
-         "as 10.0.0.0/8; unix for those on a UNIX socket. Without it all clients of a proxy count as one address"],
-        ["idle-timeout", None, DEFAULTS.idle_timeout, "Seconds that a kept-alive HTTP connection may wait for its next "
-         "request. More than the proxy in front keeps its own: the default suits AWS's ALB (60) and nginx (60 to "
-         "servers); Google's load balancers (600) need 620", _number(float, 1, 86_400)],
-        ["ping-interval", None, DEFAULTS.ping_interval, "Seconds between WebSocket pings", _number(int, 1, 3600)],
-        ["missed-pongs", None, DEFAULTS.missed_pongs, "Pings in a row without an answer, after which a peer is "
-         "dropped", _number(int, 1, 100)],
-        ["drain-time", None, DEFAULTS.drain_time, "Seconds over which watchers are sent away when the server "
-         "stops; 0: all at once", _number(float, 0, 3600)],
-        ["refresh", None, DEFAULTS.refresh, "Seconds after which a running craft is told again even if nothing changed",
-         _number(float, 0.5, 3600)],
-        ["udp-heartbeat", None, DEFAULTS.udp_heartbeat, "Milliseconds between UDP heartbeats",
-         _number(int, 1000, 30_000)],
-        ["udp-full-sync", None, DEFAULTS.udp_full_sync, "Seconds after which a UDP client is told everything again, "
-         "on average",
-         _number(float, 1, 3600)],
-        ["udp-key-rotation", None, DEFAULTS.udp_key_rotation, "Seconds after which the server's keys of a UDP "
-         "connection are replaced; less than the default only to try a client", _number(float, 1, 600)],
-        ["udp-token-renewal", None, DEFAULTS.udp_token_renewal, "Seconds after which a UDP client is sent a fresh "
-         "session_token; less than the default only to try a client", _number(float, 1, 1800)],
-        ["udp-path-size", None, DEFAULTS.udp_path_size, "Bytes of the longest UDP datagram sent to a client. More than "
-         "the default only where the whole network is known to carry it", _number(int, 64, 65_507)],
-        ["tolerance-percent", None, 0.5, "Points of progress by which a watcher's copy may be wrong before it is told "
-         "again",
-         _number(float, 0.01, 100)],
-        ["tolerance-ms", None, 250, "Milliseconds by which a watcher's remaining time may be wrong, or 1 % of it if "
-         "that is more", _number(int, 1, 60_000)],
-        ["crafting-service", None, None, "URL that answers 2xx when crafting-service is well"],
-        ["real-time-combat", None, None, "URL that answers 2xx when real-time-combat is well"],
-        ["health-interval", None, DEFAULTS.health_interval, "Seconds between health checks, and between health updates",
-         _number(float, 0.5, 3600)],
-        ["workers", None, 1, "Processes to run, all on the same HTTP port, each with a UDP port of its own from "
-         "--udp on. They share the back end, or divide the players of memory or workshop among them",
-         _number(int, 1, 256)],
-        ["worker-timeout", None, WORKER_TIMEOUT, "Seconds without a sign of life after which a worker is killed and "
-         "started again", _number(float, 3, 3600)],
-    ]  # fmt: skip
+        option for group in GROUPS.values() for option in group if isinstance(option, list)
+    ]
 
     given: Sequence[str] = ()
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The text of --help: options under their headings, in the order of `GROUPS`."""
+        width = width or int(os.environ.get("COLUMNS", "80"))
+        lines = ["", *textwrap.wrap(self.longdesc, width)]
+        for heading, options in GROUPS.items():
+            lines += ["", f"{heading}:"]
+            for option in options:
+                name = option if isinstance(option, str) else option[0]
+                takes_value = f"{name}=" in self.longOpt
+                lines.append(f"  --{name}{'=' * takes_value}")
+                lines += textwrap.wrap(self.describe(name), width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        return "\n".join(lines) + "\n"
+
+    def describe(self, name: str) -> str:
+        """What an option means: its text, its default and its range."""
+        text = " ".join(str(self.docs[name]).split()).rstrip(".")
+        default, coercion = self.defaults.get(name), self._dispatch[name]
+        if default is not None:
+            text += f" [default: {default}]"
+        limits = getattr(coercion, "doc", "")
+        return f"{text}. {limits}" if limits else text + "."
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Keep them as given, for workers."""
@@ -167,11 +223,12 @@ class Options(UsageOptions):
         self["prefixes"] = ()
 
     def opt_prefix(self, prefix: str) -> None:
-        """Base path of every route, /crafting, besides the root and the two of the game, which stay; repeatable"""
+        """Further base path of every route, such as /crafting; may be repeated"""
         self["prefixes"] = (*self["prefixes"], prefix)
 
     def opt_origin(self, origin: str) -> None:
-        """Site whose pages may connect: https://game.example, https://*.game.example, null, file:// or *; repeatable"""
+        """Site whose pages may connect: https://game.example, https://*.game.example, null, file:// or *; may be
+        repeated [default: the server's own pages]"""
         self["origins"] = (*self["origins"], *(each for each in origin.split(",") if each))
 
     def opt_help_backends(self) -> NoReturn:

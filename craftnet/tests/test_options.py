@@ -21,7 +21,7 @@ from craftnet.protocols.codec import encode_progress
 from craftnet.protocols.records import ProgressRecord
 from craftnet.registry import Registry
 from craftnet.service import Settings, build, check_workers
-from craftnet.tap import Options
+from craftnet.tap import GROUPS, Options
 from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.live import LiveTestCase, started, token
 from craftnet.tests.samples import PLAYER, SESSION
@@ -34,6 +34,28 @@ def settings(*arguments: str) -> Settings:
         ["--http", "tcp:0:interface=127.0.0.1", "--udp", "127.0.0.1:0", "--drain-time", "0", *arguments]
     )
     return options.settings
+
+
+class HelpTests(SynchronousTestCase):
+    """What --help says."""
+
+    def test_groups(self) -> None:
+        """Every option stands under one heading, and no heading names an option that does not exist."""
+        grouped = [each if isinstance(each, str) else each[0] for group in GROUPS.values() for each in group]
+        known = {name.rstrip("=") for name in Options().longOpt}
+        self.assertEqual(sorted(grouped), sorted(known))
+
+    def test_text(self) -> None:
+        """The headings in order, and of an option its meaning, its default and its range."""
+        lines = Options().getUsage(80).splitlines()
+        self.assertEqual([line[:-1] for line in lines if line.endswith(":") and line[0] != " "], list(GROUPS))
+        at = lines.index("  --max-connections=")
+        self.assertEqual(
+            " ".join(line.strip() for line in lines[at + 1 : at + 3]),
+            "Maximum number of WebSocket connections; further handshakes are refused with 429 (0 = unlimited) "
+            "[default: 20000]. It must be from 0 to 1000000.",
+        )
+        self.assertLessEqual(max(map(len, lines)), 80)
 
 
 class BasePathTests(LiveTestCase):

@@ -31,10 +31,11 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import LoopingCall, deferLater
 
 from craftnet.addresses import HostPort
+from craftnet.bodies import UdpConnectRequest
 from craftnet.clocks import steady
 from craftnet.collector import collect_seldom
 from craftnet.interfaces import IWatcher
-from craftnet.messages import Status, UdpConnectRequest
+from craftnet.messages import Status
 from craftnet.model import Progress
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols import codec

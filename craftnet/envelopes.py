@@ -30,21 +30,32 @@ class _Envelope(Struct, frozen=True, kw_only=True, gc=False):
     """What the envelope of every event has."""
 
     event_id: UUID
+    """Makes delivery idempotent: an event whose id was accepted before is a duplicate and changes nothing."""
     timestamp: datetime
+    """When the event became true, RFC 3339 with a zone, on the authority's clock."""
     version: str
+    """Any `1.x.y`; all of them mean the same to craftnet."""
     source: str
+    """The part of the authority that sends the event; its first 128 characters count."""
     correlation_id: UUID | None = None
+    """Cause of the event, in the authority's own logs."""
     trace_id: str | None = None
+    """Trace that the event belongs to, in the authority's own logs."""
     session_id: UUID | None = None
+    """The *game* session, not the craft; used only for a queue update whose `data` names no session."""
     player_id: UUID | None = None
+    """Not used: `data.player_id` counts."""
     metadata: dict[str, Raw] | None = None
+    """Not used."""
 
 
 class _Unread(_Envelope, frozen=True, kw_only=True, gc=False):
-    """One whose data is not decoded yet: for what can be said of an event that is wrong."""
+    """An envelope whose data is not decoded yet: enough to say what is wrong with an event."""
 
     event_type: str
+    """The type of `data`."""
     data: Raw
+    """The fields of this type."""
 
 
 def _typed(event_type: str, kind: type[EventData]) -> Any:

@@ -29,11 +29,14 @@ QUALITY_LEVELS = {"poor": 20, "common": 40, "uncommon": 60, "rare": 80, "epic": 
 
 
 class EventMaterial(Struct, frozen=True, gc=False):
-    """A material a session starts with, or used, lost or got back. `quality` is a number or the game's word."""
+    """A material that a session starts with, used, lost or got back."""
 
     material_id: UUID
+    """The material."""
     quantity: Positive
+    """Pieces."""
     quality: Quality | Literal["poor", "common", "uncommon", "rare", "epic"] | None = None
+    """Quality as a number from 1 to 100, or one of the game's words (`QUALITY_LEVELS`)."""
 
     @property
     def quality_level(self) -> int | None:
@@ -45,17 +48,24 @@ class SessionData(Struct, frozen=True, kw_only=True, gc=False):
     """What the data of every event about one session has."""
 
     session_id: UUID
+    """The crafting session."""
 
 
 class SessionStart(SessionData, frozen=True, kw_only=True, gc=False):
-    """`crafting.session.start`"""
+    """`crafting.session.start`: a craft begins."""
 
     recipe_id: UUID
+    """What is crafted."""
     player_id: UUID
+    """The owner of the session."""
     materials: Annotated[tuple[EventMaterial, ...], Meta(min_length=1, max_length=50)] | None = None
+    """The materials that the session starts with."""
     estimated_duration_seconds: Annotated[float, Meta(ge=1, le=3600)] | None = None
+    """Seconds that the craft takes; progress is unknown until an event says more when absent."""
     workstation_id: UUID | None = None
+    """The workstation."""
     zone_id: str | None = None
+    """The zone; any text."""
 
 
 # The events that end a session also have a duration_seconds. Nobody reads it, so it is no field here and is ignored as
@@ -63,16 +73,20 @@ class SessionStart(SessionData, frozen=True, kw_only=True, gc=False):
 
 
 class SessionComplete(SessionData, frozen=True, kw_only=True, gc=False):
-    """`crafting.session.complete`"""
+    """`crafting.session.complete`: the craft is done. Terminal."""
 
     result_item_id: UUID
+    """The item that was made."""
     quality: Literal["poor", "common", "uncommon", "rare", "epic", "legendary"] | None = None
+    """Quality of the item."""
     experience_gained: Annotated[float, Meta(ge=0)] | None = None
+    """Points of experience."""
     materials_used: tuple[EventMaterial, ...] | None = None
+    """Materials that were used up."""
 
 
 class SessionFail(SessionData, frozen=True, kw_only=True, gc=False):
-    """`crafting.session.fail`"""
+    """`crafting.session.fail`: the craft failed. Terminal."""
 
     failure_reason: Literal[
         "insufficient_materials",
@@ -82,60 +96,85 @@ class SessionFail(SessionData, frozen=True, kw_only=True, gc=False):
         "timeout",
         "system_error",
     ]
+    """Why."""
     materials_lost: bool | tuple[EventMaterial, ...] | None = None
+    """Whether materials were lost, or which."""
 
 
 class SessionCancel(SessionData, frozen=True, kw_only=True, gc=False):
-    """`crafting.session.cancel`"""
+    """`crafting.session.cancel`: the craft was called off. Terminal; clients receive `crafting_failed`."""
 
     cancel_reason: Literal["player_request", "workstation_unavailable", "zone_change", "combat_start"]
+    """Why."""
     materials_returned: bool | tuple[EventMaterial, ...] | None = None
+    """Whether materials came back, or which."""
 
 
 class SessionPause(SessionData, frozen=True, kw_only=True, gc=False):
-    """`crafting.session.pause`"""
+    """`crafting.session.pause`: progress stands still."""
 
     pause_reason: Literal["player_afk", "combat_start", "system_maintenance", "technical_issue"]
+    """Why."""
     pause_time: datetime | None = None
+    """When, by the authority's clock. Not used: `timestamp` counts."""
 
 
 class SessionResume(SessionData, frozen=True, kw_only=True, gc=False):
-    """`crafting.session.resume`"""
+    """`crafting.session.resume`: progress goes on."""
 
     resume_time: datetime | None = None
+    """When, by the authority's clock. Not used: `timestamp` counts."""
     remaining_duration_seconds: Annotated[float, Meta(ge=0, le=LONGEST)] | None = None
+    """Seconds that the craft still takes; as before the pause when absent."""
 
 
 class SessionProgress(SessionData, frozen=True, kw_only=True, gc=False):
-    """`crafting.session.progress`: CraftingProgressData, fractions of a percent and of a second allowed."""
+    """`crafting.session.progress`: the exact state of a craft, where it differs from what extrapolation gives."""
 
     progress_percentage: Annotated[float, Meta(ge=0, le=100)]
+    """Share of the craft that is done, in percent; fractions allowed."""
     status: Status
+    """State of the session."""
     remaining_time_seconds: Annotated[float, Meta(ge=0, le=LONGEST)] | None = None
+    """Seconds until 100 %; fractions allowed."""
     current_quality: Quality | None = None
+    """Quality reached so far."""
     target_quality: Quality | None = None
+    """Quality that the craft aims at."""
     failure_reason: Annotated[str, Meta(max_length=200)] | None = None
+    """Why a failed craft failed."""
 
 
 class QueueUpdate(Struct, frozen=True, kw_only=True, gc=False):
-    """`crafting.queue.update`: QueueStatusData, but fractions of a second; kind of news; which session waits."""
+    """`crafting.queue.update`: a player's place in the queue of a station."""
 
     player_id: UUID
+    """The player who waits."""
     queue_position: Positive
+    """Place in the queue; 1 is next."""
     total_in_queue: Positive | None = None
+    """Players in the queue."""
     estimated_wait_seconds: Annotated[float, Meta(ge=0, le=2**32 - 1)] | None = None
+    """Seconds until the station is expected to be free; fractions allowed."""
     station_type: Station | None = None
+    """The kind of station that the queue is for."""
     can_jump_queue: bool | None = None
+    """Whether the player may pay for moving forward."""
     jump_queue_cost: int | None = None
+    """Price of moving forward, in the game's currency."""
     type: QueueNews = QueueNews.QUEUE_POSITION
+    """What the update says; `station_available` and `queue_timeout` end the place."""
     session_id: UUID | None = None
+    """The craft that waits."""
 
 
 class MaterialsUpdate(SessionData, frozen=True, kw_only=True, gc=False):
     """`crafting.materials.update`: changes, notifications, or both."""
 
     changes: Annotated[tuple[MaterialChange, ...], Meta(max_length=200)] = ()
+    """Changes of the session's materials, in order."""
     notifications: Annotated[tuple[MaterialNotification, ...], Meta(max_length=200)] = ()
+    """Problems with materials, and ends of problems."""
 
 
 SessionEvent = (

@@ -13,7 +13,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 Percent = Annotated[int, Meta(ge=0, le=100)]
 Quality = Annotated[int, Meta(ge=1, le=100)]
@@ -24,8 +24,6 @@ _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME_OF_DAY = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
 Time = Annotated[str, Meta(pattern=rf"\A{_DATE}[Tt]{_TIME_OF_DAY}([Zz]|[+-][0-9]{{2}}:[0-9]{{2}})\Z")]
 """RFC 3339. Text, because what we send is only ever written, and to the millisecond."""
-ClientVersion = Annotated[str, Meta(pattern=r"\A[0-9]+\.[0-9]+\.[0-9]+\Z", max_length=64)]
-r"""The game's ``^[0-9]+\.[0-9]+\.[0-9]+$`` as ECMA-262 reads it: Python's ``$`` lets a line feed follow."""
 
 
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -66,13 +64,18 @@ def _with_integers(value: object) -> object:
 
 
 class Status(StrEnum):
-    """What a session is doing."""
+    """State of a crafting session."""
 
     ACTIVE = "active"
+    """Progress goes on by itself."""
     PAUSED = "paused"
+    """Progress stands still until the craft is resumed."""
     INTERRUPTED = "interrupted"
+    """Progress stands still because of a fault."""
     COMPLETED = "completed"
+    """The craft is done. Terminal."""
     FAILED = "failed"
+    """The craft failed or was cancelled. Terminal."""
 
     terminal: bool
     """Whether nothing can follow."""
@@ -85,251 +88,239 @@ class Station(StrEnum):
     """Kinds of crafting station."""
 
     BASIC_WORKBENCH = "basic_workbench"
+    """Basic workbench."""
     ADVANCED_WORKBENCH = "advanced_workbench"
+    """Advanced workbench."""
     CYBERWARE_STATION = "cyberware_station"
+    """Station for cyberware."""
     VEHICLE_BAY = "vehicle_bay"
+    """Bay for vehicles."""
     LABORATORY = "laboratory"
+    """Laboratory."""
 
 
 class MaterialProblem(StrEnum):
     """What a material notification says."""
 
     INSUFFICIENT_QUANTITY = "insufficient_quantity"
+    """Less is available than the craft requires."""
     QUALITY_TOO_LOW = "quality_too_low"
+    """What is available is poorer than the craft requires."""
     MATERIAL_UNAVAILABLE = "material_unavailable"
+    """Nothing is available."""
     MATERIAL_RESTORED = "material_restored"
+    """The problem reported before is over."""
 
 
 class ChangeType(StrEnum):
     """What happened to one of a session's materials."""
 
     ADDED = "added"
+    """The session has a material that it did not have."""
     REMOVED = "removed"
+    """The session no longer has the material."""
     QUANTITY_CHANGED = "quantity_changed"
+    """Another quantity is left."""
     QUALITY_CHANGED = "quality_changed"
+    """The material has another quality."""
 
 
 class QueueNews(StrEnum):
     """What a queue message says."""
 
     QUEUE_POSITION = "queue_position"
+    """The player has this place in the queue."""
     STATION_AVAILABLE = "station_available"
+    """The player's station is free; the place in the queue ends."""
     PRIORITY_BOOST = "priority_boost"
+    """The player moved forward out of turn."""
     QUEUE_TIMEOUT = "queue_timeout"
+    """The place in the queue expired."""
 
 
 class HealthStatus(StrEnum):
     """How well something is, in order of alarm."""
 
     OK = "ok"
+    """Works."""
     DEGRADED = "degraded"
+    """Works with restrictions."""
     CRITICAL = "critical"
+    """Does not work."""
 
 
 class Service(StrEnum):
     """The services whose health can be asked for."""
 
     CRAFTING_NETWORK = "crafting-network"
+    """craftnet itself."""
     CRAFTING_SERVICE = "crafting-service"
+    """The crafting authority."""
     REAL_TIME_COMBAT = "real-time-combat"
+    """The combat service."""
 
 
 class CraftingProgressData(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """How far a craft is."""
+    """Progress of one craft."""
 
     session_id: UUID
+    """The crafting session."""
     progress_percentage: Percent
+    """Share of the craft that is done, in percent, rounded down."""
     status: Status
+    """State of the session."""
     remaining_time_seconds: Natural | None = None
+    """Seconds until an active craft is at 100 %, rounded up; absent when unknown."""
     current_quality: Quality | None = None
+    """Quality reached so far; absent when unknown."""
     target_quality: Quality | None = None
+    """Quality that the craft aims at; absent when unknown."""
     failure_reason: str | None = None
+    """Why a failed craft failed; `cancelled:` and the cancel reason for a cancelled craft."""
 
 
 class MaterialNotification(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """A material is short, too poor, gone, or fine again."""
+    """A problem with one material of a session, or the end of one."""
 
     material_id: UUID
+    """The material."""
     notification_type: MaterialProblem
+    """What is wrong with it, or that it is fine again."""
     required_quantity: Positive | None = None
+    """Pieces that the craft requires."""
     available_quantity: Natural | None = None
+    """Pieces that are available."""
     required_quality: Quality | None = None
+    """Least quality that the craft requires."""
     available_quality: Quality | None = None
+    """Quality that is available."""
 
 
 class MaterialChange(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One change of one material; quantities and qualities are absolute."""
 
     material_id: UUID
+    """The material."""
     change_type: ChangeType
+    """What happened to it."""
     new_quantity: Natural | None = None
+    """Pieces after the change; required for `added` and `quantity_changed`."""
     new_quality: Quality | None = None
+    """Quality after the change; required for `quality_changed`."""
 
 
 class QueueStatusData(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """Where a player stands in a station's queue."""
+    """A player's place in the queue of one station."""
 
     player_id: UUID
+    """The player who waits."""
     queue_position: Positive
+    """Place in the queue; 1 is next."""
     total_in_queue: Positive | None = None
+    """Players in the queue."""
     estimated_wait_seconds: Natural | None = None
+    """Seconds until the station is expected to be free."""
     station_type: Station | None = None
+    """The kind of station that the queue is for."""
     can_jump_queue: bool | None = None
+    """Whether the player may pay for moving forward."""
     jump_queue_cost: int | None = None
+    """Price of moving forward, in the game's currency."""
 
 
 class WebSocketCraftingMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One message of a crafting feed.
 
-    `epoch` and `version` are its position; `recovered` is in the first message of a watcher that came back, which has
-    no data: true when what it missed follows, false when the whole current state does.
+    `epoch` and `version` are its position. The answer to `?resume=` has the type `queue_status`, `recovered` and no
+    data; a heartbeat has the type `progress_update` and no data.
     """
 
     type: Literal["progress_update", "material_notification", "queue_status", "crafting_complete", "crafting_failed"]
+    """What the message says."""
     session_id: UUID
+    """The session that the feed is about."""
     timestamp: Time
+    """When the message was made, on the server's wall clock."""
     progress_data: CraftingProgressData | None = None
+    """Present in `progress_update`, `crafting_complete` and `crafting_failed`."""
     material_data: MaterialNotification | None = None
+    """Present in `material_notification`."""
     queue_data: QueueStatusData | None = None
+    """Present in `queue_status`."""
     epoch: str | None = None
+    """What `version` belongs to; a position of another epoch is answered with the whole state."""
     version: Version | None = None
+    """Position of this message in its feed; grows with every change within an epoch."""
     recovered: bool | None = None
+    """Only in the first message after `?resume=`: whether the missed messages follow, or the whole state."""
 
 
 class WebSocketQueueMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """One message of a queue feed. `epoch`, `version` and `recovered` are as in `WebSocketCraftingMessage`."""
+    """One message of a queue feed.
+
+    The answer to `?resume=` has the type `queue_position`, `recovered` and no data; so has a heartbeat, without
+    `recovered`.
+    """
 
     type: QueueNews
+    """What the message says."""
     player_id: UUID
+    """The player that the feed is about."""
     timestamp: Time
+    """When the message was made, on the server's wall clock."""
     queue_position: Positive | None = None
+    """Place in the queue; 1 is next."""
     estimated_wait_time: Natural | None = None
+    """Seconds until the station is expected to be free."""
     station_type: Station | None = None
+    """The kind of station that the queue is for."""
     epoch: str | None = None
+    """What `version` belongs to; a position of another epoch is answered with the whole state."""
     version: Version | None = None
+    """Position of this message in its feed; grows with every change within an epoch."""
     recovered: bool | None = None
+    """Only in the first message after `?resume=`: whether the missed messages follow, or the whole state."""
 
 
 class Check(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One check of a health report."""
 
     status: HealthStatus
+    """How well the checked thing is."""
     message: str | None = None
+    """What is wrong, in English."""
     response_time: Natural | None = None
+    """Milliseconds that the check took."""
 
 
 class HealthResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How a service is."""
+    """Health report of one service."""
 
     status: HealthStatus
+    """The worst status of all checks."""
     timestamp: Time
+    """When the report was made."""
     message: str | None = None
+    """What is wrong, in English."""
     version: str | None = None
+    """Version of the service."""
     uptime: Natural | None = None
+    """Seconds since the process started."""
     checks: dict[str, Check] | None = None
+    """The single checks, by name."""
 
 
 class WebSocketHealthMessage(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One message of the health feed. `message_timestamp` is when the report in `health` was made."""
+    """One message of the health feed."""
 
     type: Literal["health_update", "health_alert", "service_down"]
+    """`health_update`: as scheduled; `health_alert`: a check changed; `service_down`: a service became critical."""
     timestamp: Time
+    """When the message was made, on the server's wall clock."""
     health: HealthResponse
+    """The report."""
     message_timestamp: Time | None = None
-
-
-class HealthBatchRequest(Struct, frozen=True, kw_only=True):
-    """Whose health is asked for."""
-
-    services: Annotated[list[Service], Meta(max_length=10)]
-
-
-class OverallStatus(StrEnum):
-    """How well several services are together."""
-
-    HEALTHY = "healthy"
-    DEGRADED = "degraded"
-    CRITICAL = "critical"
-
-
-class HealthBatchResponse(Struct, frozen=True, kw_only=True):
-    """The report of every service asked for, by its name."""
-
-    overall_status: OverallStatus
-    timestamp: Time
-    results: dict[Service, HealthResponse]
-
-
-class HealthWebSocketInfo(Struct, frozen=True, kw_only=True):
-    """Where the health feed is."""
-
-    websocket_url: str
-    supported_protocols: list[str]
-
-
-class UdpConnectRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What a client brings to open a UDP session."""
-
-    player_id: UUID
-    client_version: ClientVersion
-    supported_compression: list[Literal["lz4", "zstd", "none"]] = field(default_factory=lambda: ["lz4"])
-    max_packet_size: Annotated[int, Meta(ge=64, le=65536)] = 4096
-    session_token: Annotated[str, Meta(max_length=64)] | None = None
-    """That of a connection the client has, to hear of this session over it, too."""
-
-
-USUAL_TOLERANCE = 0.5
-"""Points of progress that UDP clients expect when they are not told."""
-
-
-class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What a client needs to open a UDP session."""
-
-    session_token: str
-    server_endpoint: str
-    compression_enabled: bool
-    negotiated_packet_size: Annotated[int, Meta(ge=64, le=65536)]
-    heartbeat_interval: Annotated[int, Meta(ge=1000, le=30000)]
-    progress_tolerance: Annotated[float, Meta(ge=0, le=100)] = USUAL_TOLERANCE
-    """Points of progress by which what the server tells may be off before it is told again."""
-    session_index: Annotated[int, Meta(ge=0, le=255)] = 0
-    """What the connection's datagrams call the session."""
-    compression: Literal["lz4", "zstd", "none"] = "none"
-    """What the server packs with, where `compression_enabled`."""
-
-
-class RevocationRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What is to be revoked: a token, a player's tokens that were issued by now, or both.
-
-    Attributes:
-        jti: the token's.
-        expires: when the last of them would; nothing is remembered after that.
-    """
-
-    jti: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    player_id: UUID | None = None
-    expires: Annotated[datetime, Meta(tz=True)] | None = None
-
-
-class RevocationResponse(Struct, frozen=True, kw_only=True):
-    """How many open connections were closed, and until when the revocation is remembered."""
-
-    closed: Natural
-    expires: Time
-
-
-class PlayerSessions(Struct, frozen=True, kw_only=True):
-    """The sessions of a player that are under way, oldest first."""
-
-    sessions: tuple[UUID, ...]
-
-
-class ErrorBody(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The body of every failure."""
-
-    code: Annotated[int, Meta(ge=100, le=599)]
-    message: str
-    details: dict[str, object] | None = None
+    """When the report in `health` was made."""
 
 
 _encoder = msgspec.json.Encoder()

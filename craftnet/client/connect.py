@@ -13,10 +13,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.client import Agent, ResponseFailed, ResponseNeverReceived
 
 from craftnet import __version__
+from craftnet.bodies import UdpConnectRequest, UdpConnectResponse
 from craftnet.client import endings
 from craftnet.client.endings import MAX_ANSWER, Ending
 from craftnet.fetch import DocumentTooLong, fetch
-from craftnet.messages import MALFORMED, JsonDecoder, UdpConnectRequest, UdpConnectResponse, to_json
+from craftnet.messages import MALFORMED, JsonDecoder, to_json
 from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
 
 TIMEOUT = 10.0

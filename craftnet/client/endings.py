@@ -9,8 +9,9 @@ from enum import Enum
 import msgspec
 from msgspec import Struct
 
+from craftnet.bodies import ErrorBody
 from craftnet.closecodes import FINAL, STALE, CloseCode, retry_after
-from craftnet.messages import MALFORMED, ErrorBody
+from craftnet.messages import MALFORMED
 from craftnet.protocols.records import CloseReason
 
 MAX_ANSWER = 65_536

@@ -9,12 +9,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
+from craftnet.bodies import PlayerSessions
 from craftnet.client import endings
 from craftnet.client.backoff import Backoff
 from craftnet.client.connect import Requests
 from craftnet.client.endings import Ending, Kind
 from craftnet.client.watch import Outcome, Verdict
-from craftnet.messages import MALFORMED, JsonDecoder, PlayerSessions
+from craftnet.messages import MALFORMED, JsonDecoder
 
 INTERVAL = 1.0
 """Seconds between two looks for the player's next session."""

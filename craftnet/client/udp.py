@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from craftnet.bodies import UdpConnectResponse
 from craftnet.client import endings
 from craftnet.client.address import Address
 from craftnet.client.connect import Requests, connect
@@ -24,7 +25,6 @@ from craftnet.client.prolongation import Prolongation
 from craftnet.client.resolve import endpoint, on_both_families, on_ipv6, resolve
 from craftnet.client.udpsocket import UdpSocket
 from craftnet.clocks import IClock
-from craftnet.messages import UdpConnectResponse
 from craftnet.positions import Position
 from craftnet.protocols.udp.agreement import MAX_DATAGRAM, agreed
 from craftnet.protocols.udp.grants import MOST

@@ -16,10 +16,11 @@ from craftnet.access.admission import Admission, Asked
 from craftnet.access.bearer import token_from_header
 from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
+from craftnet.bodies import ErrorBody
 from craftnet.errors import BadRequest, Refusal, TooManyRequests, UnsupportedMediaType
 from craftnet.http.negotiation import content_codings
 from craftnet.identifiers import parse_uuid
-from craftnet.messages import MALFORMED, ErrorBody, JsonDecoder, instant, to_json
+from craftnet.messages import MALFORMED, JsonDecoder, instant, to_json
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from craftnet.access.admission import Admission, administer, observe
 from craftnet.access.principal import Principal
+from craftnet.bodies import HealthWebSocketInfo, PlayerSessions
 from craftnet.errors import NotFound, UpgradeRequired
 from craftnet.http.exchange import AddressCheck, Call, GuardedEndpoint, Response, json_response
 from craftnet.interfaces import IShowcase
-from craftnet.messages import HealthWebSocketInfo, PlayerSessions
 from craftnet.targets import BasePaths, CraftingTarget, QueueTarget, Target, find_feed
 
 

@@ -9,18 +9,12 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from craftnet.bodies import HealthBatchRequest
 from craftnet.clocks import Moment
 from craftnet.errors import Unavailable
 from craftnet.http.exchange import JSON, AddressCheck, Call, Endpoint, Response, json_response
 from craftnet.http.negotiation import accepts_gzip, matches
-from craftnet.messages import (
-    HealthBatchRequest,
-    HealthResponse,
-    HealthStatus,
-    Service,
-    instant,
-    to_json,
-)
+from craftnet.messages import HealthResponse, HealthStatus, Service, instant, to_json
 from craftnet.observe.health import Unready, batch
 from craftnet.observe.monitor import Monitor
 

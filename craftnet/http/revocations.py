@@ -9,9 +9,10 @@ from craftnet.access.enforcement import Enforcement
 from craftnet.access.principal import Principal
 from craftnet.access.revocation import LIFETIME
 from craftnet.access.revoked import Revocation
+from craftnet.bodies import RevocationRequest, RevocationResponse
 from craftnet.errors import BadRequest
 from craftnet.http.exchange import JSON, Call, GuardedEndpoint, Response, json_response
-from craftnet.messages import RevocationRequest, RevocationResponse, instant
+from craftnet.messages import instant
 
 
 class RevocationList(GuardedEndpoint[RevocationRequest]):

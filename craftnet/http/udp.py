@@ -14,6 +14,7 @@ from craftnet.access.admission import Admission
 from craftnet.access.buckets import RateLimit
 from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
+from craftnet.bodies import UdpConnectRequest, UdpConnectResponse
 from craftnet.claims import (
     MaterialsVerdict,
     ProgressVerdict,
@@ -28,7 +29,6 @@ from craftnet.errors import BadDatagram, BadRequest, NotFound, Unavailable
 from craftnet.events import Event, Verdict, summary
 from craftnet.http.exchange import JSON, OCTETS, AddressCheck, Call, GuardedEndpoint, Response, json_response
 from craftnet.ingest import Ingest
-from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.codec import decode_materials, decode_progress

@@ -16,14 +16,13 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from craftnet.bodies import HealthBatchResponse, OverallStatus
 from craftnet.messages import (
     MALFORMED,
     Check,
-    HealthBatchResponse,
     HealthResponse,
     HealthStatus,
     JsonDecoder,
-    OverallStatus,
     Service,
     WebSocketHealthMessage,
     instant,

@@ -17,19 +17,14 @@ from craftnet.access.limits import Limits
 from craftnet.access.networks import Networks
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.access.revocation import Revocations
+from craftnet.bodies import UdpConnectRequest, UdpConnectResponse
 from craftnet.claims import Seen
 from craftnet.clocks import moment
 from craftnet.envelopes import VERSION
 from craftnet.http.site import site
 from craftnet.ingest import Ingest
 from craftnet.interfaces import IShowcase
-from craftnet.messages import (
-    Check,
-    HealthStatus,
-    UdpConnectRequest,
-    UdpConnectResponse,
-    instant,
-)
+from craftnet.messages import Check, HealthStatus, instant
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
 from craftnet.observe.monitor import Monitor

@@ -23,6 +23,7 @@ PLACES = {
     "craftnet.clocks": "clocks",
     "craftnet.interfaces": "interfaces",
     "craftnet.errors": "core",
+    "craftnet.bodies": "core",
     "craftnet.closecodes": "core",
     "craftnet.messages": "core",
     "craftnet.model": "core",

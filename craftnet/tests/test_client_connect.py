@@ -11,9 +11,10 @@ from twisted.trial.unittest import SkipTest, TestCase
 from twisted.web.pages import notFound
 from twisted.web.server import Site
 
+from craftnet.bodies import UdpConnectResponse
 from craftnet.client.connect import Requests, connect
 from craftnet.client.endings import Ending, Kind
-from craftnet.messages import UdpConnectResponse, to_json
+from craftnet.messages import to_json
 from craftnet.protocols.udp.packing import PACKINGS
 from craftnet.tests.samples import PLAYER
 from craftnet.tests.scripted_server import Answer, ScriptedServer

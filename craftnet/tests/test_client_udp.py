@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from craftnet.addresses import HostPort
+from craftnet.bodies import UdpConnectResponse
 from craftnet.client.address import Address
 from craftnet.client.backoff import Backoff
 from craftnet.client.endings import Ending, Kind
@@ -28,7 +29,7 @@ from craftnet.client.websocket import WebSocketTransport
 from craftnet.clocks import IClock, steady
 from craftnet.closecodes import CloseCode
 from craftnet.interfaces import IWatcher
-from craftnet.messages import Status, UdpConnectResponse, to_json
+from craftnet.messages import Status, to_json
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.udp.agreement import PLAIN, Agreement, agree
 from craftnet.protocols.udp.endpoint import MAX_SIZE, Endpoint

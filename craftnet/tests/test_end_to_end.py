@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN
+from craftnet.bodies import ErrorBody
 from craftnet.client import Address, Backoff, IObserver, UdpTransport, Verdict, Watch, WebSocketTransport
 from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
@@ -29,7 +30,7 @@ from craftnet.client.line import Line
 from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode
 from craftnet.collector import THRESHOLDS, Collector
-from craftnet.messages import ErrorBody, WebSocketCraftingMessage, instant
+from craftnet.messages import WebSocketCraftingMessage, instant
 from craftnet.positions import Versions
 from craftnet.protocols.codec import decode_progress
 from craftnet.protocols.records import ProgressFlags

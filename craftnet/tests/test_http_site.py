@@ -8,12 +8,9 @@ from typing import ClassVar
 
 import msgspec
 
+from craftnet.bodies import UdpConnectRequest
 from craftnet.errors import Unauthorized, Unavailable
-from craftnet.messages import (
-    ChangeType,
-    MaterialChange,
-    UdpConnectRequest,
-)
+from craftnet.messages import ChangeType, MaterialChange
 from craftnet.protocols.codec import encode_materials, encode_progress
 from craftnet.protocols.records import MaterialsRecord, ProgressRecord
 from craftnet.protocols.websocket.compression import dictionary

@@ -7,11 +7,8 @@ from uuid import UUID
 import msgspec
 
 from craftnet.access.forwarding import ServerUrl
-from craftnet.messages import (
-    ChangeType,
-    MaterialChange,
-    UdpConnectRequest,
-)
+from craftnet.bodies import UdpConnectRequest
+from craftnet.messages import ChangeType, MaterialChange
 from craftnet.model import Tolerance
 from craftnet.protocols.codec import encode_materials, encode_progress
 from craftnet.protocols.records import MaterialsRecord, ProgressFlags, ProgressRecord

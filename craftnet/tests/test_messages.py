@@ -13,23 +13,25 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.bodies import (
+    ErrorBody,
+    HealthBatchRequest,
+    HealthBatchResponse,
+    HealthWebSocketInfo,
+    UdpConnectRequest,
+    UdpConnectResponse,
+)
 from craftnet.messages import (
     MALFORMED,
     Check,
     CraftingProgressData,
-    ErrorBody,
-    HealthBatchRequest,
-    HealthBatchResponse,
     HealthResponse,
-    HealthWebSocketInfo,
     JsonDecoder,
     MaterialChange,
     MaterialNotification,
     QueueStatusData,
     Status,
     Time,
-    UdpConnectRequest,
-    UdpConnectResponse,
     WebSocketCraftingMessage,
     WebSocketHealthMessage,
     WebSocketQueueMessage,

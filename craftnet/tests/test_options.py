@@ -15,8 +15,9 @@ from websockets.exceptions import InvalidStatus
 
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.principal import ADMIN
+from craftnet.bodies import UdpConnectRequest
 from craftnet.errors import ConfigurationError
-from craftnet.messages import UdpConnectRequest, to_json
+from craftnet.messages import to_json
 from craftnet.protocols.codec import encode_progress
 from craftnet.protocols.records import ProgressRecord
 from craftnet.registry import Registry

@@ -11,12 +11,13 @@ from twisted.logger import capturedLogs, formatEvent
 
 from craftnet.access.admission import Admission
 from craftnet.access.principal import Principal
+from craftnet.bodies import UdpConnectRequest
 from craftnet.clocks import steady
 from craftnet.errors import Unavailable
 from craftnet.events import Event
 from craftnet.http.udp import Connecting, UdpConnect
 from craftnet.hub import Hub
-from craftnet.messages import HealthStatus, Status, UdpConnectRequest
+from craftnet.messages import HealthStatus, Status
 from craftnet.observe.metrics import Metrics
 from craftnet.providers.redis import backend, follower, lag
 from craftnet.providers.redis.backend import RedisBackend

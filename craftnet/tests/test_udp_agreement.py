@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.messages import UdpConnectResponse
+from craftnet.bodies import UdpConnectResponse
 from craftnet.protocols.udp.agreement import Agreement, agree, agreed
 from craftnet.protocols.udp.packing import PACKINGS
 

@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.principal import Principal
 from craftnet.addresses import HostPort
+from craftnet.bodies import UdpConnectRequest, UdpConnectResponse
 from craftnet.closecodes import CloseCode
 from craftnet.errors import NotFound, TooManyRequests
 from craftnet.interfaces import IWatcher
-from craftnet.messages import UdpConnectRequest, UdpConnectResponse
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.records import CloseReason, ProgressRecord
 from craftnet.protocols.udp.agreement import agreed

@@ -18,10 +18,11 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
 from craftnet.addresses import HostPort
+from craftnet.bodies import UdpConnectRequest, UdpConnectResponse
 from craftnet.closecodes import CloseCode
 from craftnet.errors import NotFound, Unavailable
 from craftnet.interfaces import IWatcher
-from craftnet.messages import UdpConnectRequest, UdpConnectResponse, to_json
+from craftnet.messages import to_json
 from craftnet.model import Progress
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.codec import PHASE, first_byte

@@ -10,13 +10,14 @@ from math import inf
 from selectors import EVENT_READ, BaseSelector
 from typing import NamedTuple
 
+from craftnet.bodies import UdpConnectResponse
 from craftnet.client.address import Address
 from craftnet.client.load.arrivals import receive, stamp_arrivals
 from craftnet.client.load.interfaces import Observer
 from craftnet.client.load.plan import Share
 from craftnet.client.load.posting import LoadFailed, Poster
 from craftnet.client.resolve import endpoint
-from craftnet.messages import MALFORMED, JsonDecoder, UdpConnectResponse
+from craftnet.messages import MALFORMED, JsonDecoder
 from craftnet.protocols.codec import connection_id
 from craftnet.protocols.deadlines import Deadlines
 from craftnet.protocols.udp.agreement import agreed

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from craftnet.messages import UdpConnectResponse
+from craftnet.bodies import UdpConnectResponse
 from craftnet.protocols.udp.packing import PACKINGS, Packing
 
 PATH_SIZE = 1200

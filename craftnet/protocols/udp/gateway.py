@@ -16,9 +16,9 @@ from twisted.logger import Logger
 from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
 from craftnet.addresses import HostPort
+from craftnet.bodies import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
 from craftnet.claims import Seen, what_was_seen
 from craftnet.errors import Unavailable
-from craftnet.messages import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.records import ProgressRecord

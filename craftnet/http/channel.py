@@ -42,6 +42,9 @@ AHEAD_LIMIT = 16_384
 ABORT_TIMEOUT = 15.0
 """Seconds for a client that was idle for too long to take what it is still sent."""
 
+Upgrade = Callable[[ITransport, Head, bytes], None]
+"""Takes a connection with the head of a WebSocket handshake that came on it, and the bytes received after that head."""
+
 
 @implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
 class Channel:
@@ -50,7 +53,8 @@ class Channel:
     Arguments:
         site: whose routes answer.
         lobby: where it waits for the next request.
-        upgrade: takes the transport and a handshake's octets; None where there is no WebSocket.
+        upgrade: takes the transport, a handshake's head and what was received after it; None where there is no
+            WebSocket.
     """
 
     __slots__ = (
@@ -69,9 +73,7 @@ class Channel:
         *("_peer", "_reader", "_reading", "_secure", "_site", "_stalled", "_timer", "_upgrade", "transport"),
     )
 
-    def __init__(
-        self, site: LimitedSite, lobby: Lobby, upgrade: Callable[[ITransport, bytes], None] | None = None
-    ) -> None:
+    def __init__(self, site: LimitedSite, lobby: Lobby, upgrade: Upgrade | None = None) -> None:
         self._site = site
         self._lobby = lobby
         self._upgrade = upgrade
@@ -159,7 +161,7 @@ class Channel:
         """Take a head: refuse a body that says it is too long before any of it is read."""
         if head.handshake and self._upgrade is not None:
             transport, rest = self._release()
-            self._upgrade(transport, head.octets + rest)
+            self._upgrade(transport, head, rest)
             return
         self._head = head
         self._check_length(head, head.length or 0)
@@ -362,7 +364,7 @@ class LimitedSite(Factory):
         self._metrics = metrics
         self._policy = {"Strict-Transport-Security": f"max-age={hsts}"} if hsts else {}
 
-    def channel(self, lobby: Lobby, upgrade: Callable[[ITransport, bytes], None] | None = None) -> Channel:
+    def channel(self, lobby: Lobby, upgrade: Upgrade | None = None) -> Channel:
         """The protocol of a new connection; `lobby` and `upgrade` are as in `Channel`."""
         return Channel(self, lobby, upgrade)
 

@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
-    IProtocol,
     IProtocolNegotiationFactory,
     IReactorTime,
     ITransport,
@@ -28,7 +27,7 @@ from craftnet.errors import Refusal
 from craftnet.http.channel import LimitedSite
 from craftnet.http.elsewhere import ConnectionForwarding
 from craftnet.http.exchange import CONTINUE
-from craftnet.http.handover import hand_over
+from craftnet.http.handover import IAdmittingProtocol, hand_over
 from craftnet.http.heads import HEAD_LIMIT, Head, HeadReader
 from craftnet.http.lobby import Lobby
 
@@ -41,7 +40,7 @@ class Way(Enum):
     HANDED = "accepted by another worker, which knows that this one is to answer"
 
 
-@implementer(IProtocol)
+@implementer(IAdmittingProtocol)
 class Door:
     """Waits for one request head.
 
@@ -78,8 +77,17 @@ class Door:
             self._factory.turn_away(self._transport, refusal, self._reader.begun)
             return
         if head is not None:
-            self._leave()
-            self._factory.admit(self._transport, head, bytes(self._reader.octets), self._way)
+            self.admit(head, bytes(self._reader.octets))
+
+    def admit(self, head: Head, rest: bytes) -> None:
+        """Give the connection to the protocol that its first request asks for.
+
+        Arguments:
+            head: of that request.
+            rest: bytes received after the head.
+        """
+        self._leave()
+        self._factory.admit(self._transport, head, rest, self._way)
 
     def connectionLost(self, reason: Failure) -> None:
         """Nobody came in."""
@@ -184,16 +192,16 @@ class DoorFactory(ServerFactory):
         self.lobby.leave(transport)
         self._site.turn_away(transport, refusal, head)
 
-    def _readmit(self, transport: ITransport, octets: bytes) -> None:
-        """A handshake came on a connection that proxies keep alive for HTTP: it comes in by the door again."""
-        hand_over(transport, Door(self, Way.REUSED), octets)
+    def _readmit(self, transport: ITransport, head: Head, rest: bytes) -> None:
+        """Admit a handshake that came on a connection which a proxy keeps alive for HTTP."""
+        self.admit(transport, head, rest, Way.REUSED)
 
     async def _hand_to(
         self, elsewhere: ConnectionForwarding, number: int, transport: ITransport, head: Head, rest: bytes, way: Way
     ) -> None:
         """Give a handshake to another worker, which may be out of reach."""
         try:
-            await elsewhere.hand_over(number, transport, head.octets + rest, reused=way is Way.REUSED)
+            await elsewhere.hand_over(number, transport, head, rest, reused=way is Way.REUSED)
         except Refusal as refusal:
             self._site.turn_away(transport, refusal, head.octets)
 

@@ -25,7 +25,7 @@ from craftnet.access.networks import host
 from craftnet.clocks import IClock
 from craftnet.errors import BadRequest, Refusal, Unavailable
 from craftnet.http.exchange import Call, Response
-from craftnet.http.handover import hand_over
+from craftnet.http.handover import IAdmittingProtocol, hand_over
 from craftnet.http.heads import Head, path_and_query
 from craftnet.http.resource import Routes
 from craftnet.shards.calls import Caller, Operation
@@ -44,13 +44,15 @@ class Handed(Struct, frozen=True, array_like=True):
     Attributes:
         family: of the socket.
         inode: of the socket.
-        octets: what was read already.
+        head: of the WebSocket handshake that came on it.
+        rest: bytes received after the head.
         relayed: the client's address where the socket is a pair's; None where it is the client's connection itself.
     """
 
     family: int
     inode: int
-    octets: bytes
+    head: Head
+    rest: bytes
     relayed: str | None = None
 
 
@@ -141,7 +143,7 @@ class ConnectionForwarding:
         self._shards = shards
         self._bases = bases
 
-    def serve(self, build: Callable[[IAddress], IProtocol]) -> None:
+    def serve(self, build: Callable[[IAddress], IAdmittingProtocol]) -> None:
         """Give connections that other workers hand over to the protocols that `build` makes."""
         self._links.handle(CONNECTION, lambda caller, handed: self._take(caller, handed, build))
 
@@ -156,11 +158,12 @@ class ConnectionForwarding:
             return None
         return self._shards.of(target.player_id)
 
-    async def hand_over(self, number: int, transport: Any, octets: bytes, *, reused: bool) -> None:
+    async def hand_over(self, number: int, transport: Any, head: Head, rest: bytes, *, reused: bool) -> None:
         """Give a connection to worker `number`.
 
         Arguments:
-            octets: what was read of it.
+            head: of the handshake that came on it.
+            rest: bytes received after the head.
             reused: whether an earlier request was answered on it.
 
         Raises:
@@ -169,35 +172,35 @@ class ConnectionForwarding:
         transport.pauseProducing()
         try:
             if type(transport) is Server and not reused:
-                await self._give(number, transport, octets)
+                await self._give(number, transport, head, rest)
             else:
-                await self._relay(number, transport, octets)
+                await self._relay(number, transport, head, rest)
         except Unavailable:
             transport.resumeProducing()
             raise
 
-    async def _give(self, number: int, transport: Server, octets: bytes) -> None:
+    async def _give(self, number: int, transport: Server, head: Head, rest: bytes) -> None:
         handle = transport.getHandle()
-        handed = Handed(handle.family, os.fstat(handle.fileno()).st_ino, octets)
+        handed = Handed(handle.family, os.fstat(handle.fileno()).st_ino, head, rest)
         await self._links.call(number, CONNECTION, handed, handle.fileno())
         # The other worker has it: it must not be shut down, as it would be by way of its transport.
         os.close(handle.detach())
 
-    async def _relay(self, number: int, transport: Any, octets: bytes) -> None:
+    async def _relay(self, number: int, transport: Any, head: Head, rest: bytes) -> None:
         outer, inner = _Relay(self._reactor), _Relay(self._reactor)
         hand_over(transport, outer)
         ours, theirs = socket.socketpair()
         with ours, theirs:
             ours.setblocking(False)
             inode = os.fstat(theirs.fileno()).st_ino
-            handed = Handed(socket.AF_UNIX, inode, octets, host(transport.getPeer()))
+            handed = Handed(socket.AF_UNIX, inode, head, rest, host(transport.getPeer()))
             await self._links.call(number, CONNECTION, handed, theirs.fileno())
             self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: inner))
         inner.join(outer)
         outer.join(inner)
         transport.resumeProducing()
 
-    def _take(self, caller: Caller, handed: Handed, build: Callable[[IAddress], IProtocol]) -> bool:
+    def _take(self, caller: Caller, handed: Handed, build: Callable[[IAddress], IAdmittingProtocol]) -> bool:
         """A connection that another worker handed over. Its client may be gone by now."""
         descriptor = caller.take(handed.inode)
         if descriptor is None:
@@ -210,7 +213,7 @@ class ConnectionForwarding:
             return False
         finally:
             os.close(descriptor)
-        factory.protocol_made.dataReceived(handed.octets)
+        factory.admitting.admit(handed.head, handed.rest)
         return True
 
 
@@ -219,18 +222,17 @@ class _Adopting(Factory):
 
     noisy = False
 
-    def __init__(self, build: Callable[[IAddress], IProtocol], handed: Handed) -> None:
+    admitting: IAdmittingProtocol
+
+    def __init__(self, build: Callable[[IAddress], IAdmittingProtocol], handed: Handed) -> None:
         self._build = build
         self._handed = handed
-        self.protocol_made: Any = None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The protocol, behind a wrapper where the connection is relayed."""
         assert addr is not None
-        self.protocol_made = protocol = self._build(addr)
-        if self._handed.relayed is not None:
-            self.protocol_made = _Relayed(WrappingFactory(self), protocol, self._handed)
-        return self.protocol_made
+        self.admitting = protocol = self._build(addr)
+        return protocol if self._handed.relayed is None else _Relayed(WrappingFactory(self), protocol, self._handed)
 
 
 class _Relayed(ProtocolWrapper):

@@ -17,12 +17,18 @@ class IHandshakeProtocol(IProtocol):
         """Answer a handshake; called once, after `makeConnection`."""
 
 
-def hand_over(transport: Any, protocol: IProtocol, octets: bytes = b"") -> None:
+class IAdmittingProtocol(IProtocol):
+    """A protocol that gives its connection away as soon as it knows the head of the first request."""
+
+    def admit(head: Head, rest: bytes) -> None:  # noqa: N805 - as above.
+        """Give the connection to the protocol that `head` asks for, and `rest`, which was received after it."""
+
+
+def hand_over(transport: Any, protocol: IProtocol) -> None:
     """From now on `protocol` has the connection; whoever had it hears of it no more.
 
     Arguments:
         transport: an `ITransport`. (Which protocol it serves is in no interface of Twisted's, hence Any.)
-        octets: what was read already, and is read again by `protocol`.
     """
     if isinstance(transport, ProtocolWrapper):  # TLS from the first octet: the wrapper is the transport.
         transport.wrappedProtocol = protocol
@@ -31,5 +37,3 @@ def hand_over(transport: Any, protocol: IProtocol, octets: bytes = b"") -> None:
     else:
         transport.protocol = protocol
     protocol.makeConnection(transport)
-    if octets:
-        protocol.dataReceived(octets)

@@ -18,6 +18,10 @@ from craftnet.access.gate import Gate
 from craftnet.access.limits import Limits
 from craftnet.access.principal import Principal
 from craftnet.clocks import IClock, steady
+from craftnet.http.channel import LimitedSite
+from craftnet.http.door import DoorFactory
+from craftnet.http.lobby import Lobby
+from craftnet.http.resource import Routes, Table
 from craftnet.hub import Hub
 from craftnet.interfaces import IWatcher
 from craftnet.observe.healthfeed import HealthFeed
@@ -30,6 +34,7 @@ from craftnet.protocols.websocket.opening import Opening
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscription, Subscriptions
+from craftnet.targets import BasePaths
 from craftnet.tests.fakes import TableAuthority
 
 LONGEST = 64 * 1024 * 1024
@@ -64,8 +69,8 @@ class Echo(FeedProtocol):
             self.sendMessage(payload, isBinary)
 
 
-def echo_factory(clock: IClock) -> FeedFactory:
-    """What builds the connections."""
+def echo_factory(clock: IClock) -> DoorFactory:
+    """Builds connections of which the first request is a handshake."""
     metrics = Metrics()
     sources = Sources.of(MemoryBackend(clock, MemorySettings()))
     monitor = Monitor({}, {}, clock, version="echo")
@@ -73,7 +78,9 @@ def echo_factory(clock: IClock) -> FeedFactory:
     subscriptions = Subscriptions(admission, Hub(sources, clock, metrics), HealthFeed(monitor, clock, metrics))
     factory = FeedFactory(subscriptions, metrics, clock, Gate(Limits(messages=0, message_size=LONGEST)))
     factory.protocol = configured(Echo, factory)
-    return factory
+    routes = Routes(Table(BasePaths(), {}), metrics, clock.wall)
+    site = LimitedSite(routes, clock, metrics, body_limit=0, idle=60.0)
+    return DoorFactory(site, factory, clock, Lobby(metrics))
 
 
 def main() -> None:

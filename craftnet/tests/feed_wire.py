@@ -16,6 +16,8 @@ from craftnet.access.limits import Limits
 from craftnet.access.origins import Origins
 from craftnet.access.principal import ADMIN, Principal
 from craftnet.events import EventData
+from craftnet.http.door import DoorFactory
+from craftnet.http.heads import parse
 from craftnet.hub import Hub
 from craftnet.interfaces import IAuthority
 from craftnet.observe.healthfeed import HealthFeed
@@ -43,7 +45,7 @@ TOKENS = {
 class FeedWire(StringTransportWithDisconnection):
     """One connection, the client's end of it."""
 
-    def __init__(self, factory: FeedFactory) -> None:
+    def __init__(self, factory: FeedFactory | DoorFactory) -> None:
         super().__init__(peerAddress=IPv4Address("TCP", "203.0.113.9", 4711))
         protocol = factory.buildProtocol(self.getPeer())
         assert protocol is not None
@@ -130,7 +132,7 @@ class FeedServer:
         ]
         wire = FeedWire(self.factory)
         self.wires.append(wire)
-        wire.protocol.dataReceived("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n")
+        wire.protocol.handshake(parse("\r\n".join(lines).encode("latin-1")))
         return wire
 
     def opened(self, target: str, bearer: str = "player", subprotocol: str = JSON) -> FeedWire:

@@ -28,6 +28,7 @@ from craftnet.providers.workshop.backend import WorkshopFactory
 from craftnet.service import Craftnet, build
 from craftnet.shards import links
 from craftnet.shards.placement import Shards
+from craftnet.tests.calls import counted
 from craftnet.tests.certificates import issued
 from craftnet.tests.live import SECRET, LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.samples import SESSION
@@ -263,8 +264,11 @@ class RelayedTests(DividedTestCase):
                     octets += connection.recv(65536)
                 return octets
 
-        octets = await in_thread(reuse)
+        with counted() as calls:
+            octets = await in_thread(reuse)
         self.assertTrue(octets.startswith(b"HTTP/1.1 101"), octets)
+        self.assertEqual(calls["craftnet.http.heads.parse"], 2, "one for each of the two requests")
+        self.assertEqual(calls["craftnet.http.heads.Head.octets"], 0, "the head is handed over as it was parsed")
         await until(lambda: not self.other._feeds.open)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from types import FrameType
 from uuid import UUID
 
 import msgspec
@@ -15,6 +13,7 @@ from craftnet.clocks import moment
 from craftnet.events import Event, Outcome
 from craftnet.ingest import Ingest
 from craftnet.messages import instant
+from craftnet.tests.calls import counted
 from craftnet.tests.feed_wire import FeedServer
 from craftnet.tests.samples import PLAYER, start
 
@@ -70,18 +69,8 @@ class HotPathTests(SynchronousTestCase):
 
     def calls(self, body: bytes) -> Counter[str]:
         """What is called while a body is taken, by name, for one event."""
-        called: Counter[str] = Counter()
-
-        def profile(frame: FrameType, what: str, _: object) -> None:
-            if what == "call":
-                called[f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"] += 1
-
-        before = sys.getprofile()
-        sys.setprofile(profile)
-        try:
+        with counted() as called:
             self.publish(body)
-        finally:
-            sys.setprofile(before)
         return called
 
     def assert_calls(self, called: Counter[str], most: int) -> None:

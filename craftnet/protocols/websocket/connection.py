@@ -25,7 +25,7 @@ from craftnet.closecodes import CloseCode, of_refusal
 from craftnet.errors import NotFound, Refusal, Unavailable
 from craftnet.http.exchange import refused, response_octets
 from craftnet.http.handover import IHandshakeProtocol
-from craftnet.http.heads import END, Head, parse
+from craftnet.http.heads import Head
 from craftnet.http.lingering import linger
 from craftnet.interfaces import IWatcher
 from craftnet.messages import instant, to_json
@@ -81,18 +81,9 @@ class FeedProtocol(ServerProtocol):
     # The handshake
 
     def processHandshake(self) -> None:
-        """Read the head of a handshake from what was received; or keep what follows one that is not answered yet."""
-        if self._admitting is not None:
-            if len(self.data) > EARLY_LIMIT:
-                self.dropConnection(abort=True)
-            return
-        head, _, self.data = self.data.partition(END)
-        try:
-            parsed = parse(head)
-        except Refusal as refusal:
-            self._refuse(refusal)
-        else:
-            self.handshake(parsed)
+        """Keep what follows a handshake that is not answered yet, up to `EARLY_LIMIT`."""
+        if len(self.data) > EARLY_LIMIT:
+            self.dropConnection(abort=True)
 
     def handshake(self, head: Head) -> None:
         """Decide about a handshake; frames may follow it before it is answered, but not many.

@@ -31,6 +31,8 @@ class Derived(NamedTuple):
         unpack: takes bytes and an offset (0 when it is left out), gives a tuple of the fields' values. Raises
             BadDatagram when the bytes end too early or something constant is different.
         parse: the same from exactly these bytes; raises BadDatagram also when there are more.
+        layout: the declaration.
+        conversions: of the fields, by name.
     """
 
     size: int
@@ -38,6 +40,8 @@ class Derived(NamedTuple):
     pack: Callable[..., bytes]
     unpack: Callable[..., tuple[Any, ...]]
     parse: Callable[[bytes], tuple[Any, ...]]
+    layout: Construct
+    conversions: Mapping[str, Conversion]
 
 
 class Formed(NamedTuple, Generic[Value]):
@@ -47,6 +51,8 @@ class Formed(NamedTuple, Generic[Value]):
     pack: Callable[[Value], bytes]
     unpack: Callable[..., Value]
     parse: Callable[[bytes], Value]
+    layout: Construct
+    conversions: Mapping[str, Conversion]
 
 
 class Part(NamedTuple):
@@ -79,7 +85,8 @@ def derive(layout: Construct, **conversions: Conversion) -> Derived:
         raise TypeError(f"no such fields: {sorted(conversions)}")
     taking = [line for name, conversion in converted.items() for line in conversion.writing(name)]
     making = "".join(f"{conversion.reading(name)}, " for name, conversion in converted.items())
-    return Derived(plan.compiled.size, tuple(names), *plan.code(names, taking, f"({making})", converted))
+    code = plan.code(names, taking, f"({making})", converted)
+    return Derived(plan.compiled.size, tuple(names), *code, layout, converted)
 
 
 def form(layout: Construct, kind: type[Value], *parts: Part | Made) -> Formed[Value]:
@@ -95,9 +102,8 @@ def form(layout: Construct, kind: type[Value], *parts: Part | Made) -> Formed[Va
         raise TypeError(f"{kind.__name__} and its layout differ: {[name for name, _ in parted]}")
     conversions = dict(parted)
     kinds = {each.__name__: each for each in _kinds(made)}
-    return Formed(
-        plan.compiled.size, *plan.code(["value"], list(_taking(made, "value")), _making(made), conversions, kinds)
-    )
+    code = plan.code(["value"], list(_taking(made, "value")), _making(made), conversions, kinds)
+    return Formed(plan.compiled.size, *code, layout, conversions)
 
 
 class _Plan:
@@ -184,7 +190,7 @@ class _Plan:
             f"    raise BadDatagram({fault}) from None",
             *([f"if {' or '.join(checks)}:", "    raise BadDatagram('reserved')"] if checks else []),
             *(
-                f"{field.name} = {field.read.format(variable)}"
+                f"{field.name} = {slot.read(field).format(variable)}"
                 for variable, slot in pairs
                 for field in slot.fields
                 if variable != field.name

@@ -23,33 +23,71 @@ class Field(NamedTuple):
     """What has a value of its own.
 
     Attributes:
+        shift: how many bits of the slot are below it.
         width: in bits.
-        read: the expression for it; `{}` in it is the slot's variable.
     """
 
     name: str
+    shift: int
     width: int
-    read: str
+
+
+class Constant(NamedTuple):
+    """What is always the same. `value` is an integer, or bytes that are the whole slot."""
+
+    name: str
+    shift: int
+    width: int
+    value: int | bytes
 
 
 class Slot(NamedTuple):
-    """One item of a struct format.
+    """One item of a struct format, which is a big-endian integer or a string of bytes.
 
     Attributes:
         code: how the format names it.
-        packed: the expression that makes it of variables named as the fields.
-        checks: what must not hold of it.
+        size: in bytes.
+        fields, constants: what is in it, from the highest bit on.
     """
 
     code: str
-    packed: str
-    checks: tuple[str, ...]
+    size: int
     fields: tuple[Field, ...]
+    constants: tuple[Constant, ...]
 
     @property
     def whole(self) -> str | None:
         """The name of the field that has it for itself."""
-        return self.fields[0].name if self.fields and self.fields[0].read == "{}" else None
+        alone = self.fields and self.fields[0].width == 8 * self.size
+        return self.fields[0].name if alone else None
+
+    @property
+    def packed(self) -> str:
+        """The expression that makes it of variables named as the fields."""
+        if self.code[-1] == "s":
+            return self.whole or repr(self.constants[0].value)
+        parts = [
+            (field.shift, f"{field.name} << {field.shift}" if field.shift else field.name) for field in self.fields
+        ]
+        parts += [
+            (each.shift, str(each.value << each.shift))
+            for each in self.constants
+            if isinstance(each.value, int) and each.value
+        ]
+        return " | ".join(part for _, part in sorted(parts, reverse=True)) or "0"
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """What must not hold of it; `{}` is its variable."""
+        return tuple(f"{self._part(each.shift, each.width)} != {each.value!r}" for each in self.constants)
+
+    def read(self, field: Field) -> str:
+        """The expression for a field of it; `{}` is its variable."""
+        return self._part(field.shift, field.width)
+
+    def _part(self, shift: int, width: int) -> str:
+        part = f"{{}} >> {shift}" if shift else "{}"
+        return part if shift + width == 8 * self.size else f"{part} & {(1 << width) - 1:#x}"
 
 
 def slots(layout: Construct) -> Iterator[Slot]:
@@ -70,10 +108,11 @@ def slots(layout: Construct) -> Iterator[Slot]:
 
 def _whole(name: str, kind: Construct) -> Slot:
     """A field that is an item of the struct format by itself."""
+    code = _code(kind.subcon if isinstance(kind, Const) else kind)
+    size = struct.calcsize(">" + code)
     if isinstance(kind, Const):
-        return Slot(_code(kind.subcon), repr(kind.value), (f"{{}} != {kind.value!r}",), ())
-    code = _code(kind)
-    return Slot(code, name, (), (Field(name, struct.calcsize(">" + code) * 8, "{}"),))
+        return Slot(code, size, (), (Constant(name, 0, 8 * size, kind.value),))
+    return Slot(code, size, (Field(name, 0, 8 * size),), ())
 
 
 def _code(kind: Construct) -> str:
@@ -95,22 +134,15 @@ def _bits(layout: Construct) -> Slot:
         if not isinstance(integer, BitsInteger):
             raise TypeError(f"no fast form for {integer!r}")
         members.append((member.name, integer.length, value))
-    total = sum(width for _, width, _ in members)
+    shift = total = sum(width for _, width, _ in members)
     codes = {8: "B", 16: "H", 32: "I", 64: "Q"}
     if total not in codes:
         raise TypeError(f"a BitStruct of {total} bits has no fast form")
-    shift = total
-    packed, checks, fields = [], [], []
+    fields, constants = [], []
     for name, width, value in members:
         shift -= width
-        part = f"{{}} >> {shift}" if shift else "{}"
-        if shift + width < total:
-            part = f"{part} & {(1 << width) - 1:#x}"
         if value is None:
-            packed.append(f"{name} << {shift}" if shift else name)
-            fields.append(Field(name, width, part))
-        elif value:
-            packed.append(str(value << shift))
-        if value is not None:
-            checks.append(f"{part} != {value}")
-    return Slot(codes[total], " | ".join(packed) or "0", tuple(checks), tuple(fields))
+            fields.append(Field(name, shift, width))
+        else:
+            constants.append(Constant(name, shift, width, value))
+    return Slot(codes[total], total // 8, tuple(fields), tuple(constants))

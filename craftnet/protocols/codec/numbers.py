@@ -65,15 +65,9 @@ COUNT = Conversion(
 
 IDENTIFIER = Conversion(number="{}.bytes", value="UUID(bytes={})", names={"UUID": UUID})
 
-to_hundredths: Callable[[float], int] = writer(HUNDREDTHS)
-from_hundredths: Callable[[int], float] = reader(HUNDREDTHS, 16)
-to_milliseconds: Callable[[float | None], int] = writer(DURATION)
-from_milliseconds: Callable[[int], float | None] = reader(DURATION, 32)
 to_quality: Callable[[int | None], int] = writer(QUALITY)
 from_quality: Callable[[int], int | None] = reader(QUALITY, 8)
 to_quantity: Callable[[int | None], int] = writer(QUANTITY)
-from_quantity: Callable[[int], int | None] = reader(QUANTITY, 32)
-time: Callable[[int], int] = writer(TIME)
 
 
 def exactly(octets: bytes, size: int) -> None:

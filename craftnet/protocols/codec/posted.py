@@ -8,16 +8,12 @@ from craftnet.errors import BadDatagram
 from craftnet.messages import ChangeType, MaterialChange
 from craftnet.protocols import layouts
 from craftnet.protocols.codec.numbers import (
+    DURATION,
+    HUNDREDTHS,
     IDENTIFIER,
     QUALITY,
     QUANTITY,
-    from_hundredths,
-    from_milliseconds,
-    from_quality,
-    time,
-    to_hundredths,
-    to_milliseconds,
-    to_quality,
+    TIME,
 )
 from craftnet.protocols.conversions import one_of
 from craftnet.protocols.derivation import Part, derive, form
@@ -31,8 +27,10 @@ MATERIALS_TYPE = 2
 MAX_CHANGES = 200
 """As many as an authority's event may carry."""
 
-_header = derive(layouts.Header)
-_progress_body = derive(layouts.ProgressBody)
+_header = derive(layouts.Header, timestamp_ms=TIME, session_id=IDENTIFIER)
+_progress_body = derive(
+    layouts.ProgressBody, percent=HUNDREDTHS, quality=QUALITY, target_quality=QUALITY, remaining_ms=DURATION
+)
 _change_row = form(
     layouts.ChangeRow,
     MaterialChange,
@@ -49,11 +47,7 @@ _ALL_FLAGS = int(ProgressFlags.PAUSED | ProgressFlags.INTERRUPTED | ProgressFlag
 def encode_progress(record: ProgressRecord) -> bytes:
     """A UdpProgressUpdate, 48 bytes."""
     body = _progress_body.pack(
-        to_hundredths(record.percent),
-        to_quality(record.quality),
-        to_quality(record.target_quality),
-        to_milliseconds(record.remaining),
-        int(record.flags),
+        record.percent, record.quality, record.target_quality, record.remaining, int(record.flags)
     )
     return _encode_header(PROGRESS_TYPE, record, len(body)) + body
 
@@ -72,10 +66,10 @@ def decode_progress(octets: bytes) -> ProgressRecord:
         sequence,
         timestamp,
         session_id,
-        from_hundredths(percent),
-        from_milliseconds(remaining),
-        from_quality(quality),
-        from_quality(target),
+        percent,
+        remaining,
+        quality,
+        target,
         ProgressFlags(flags),
     )
 
@@ -112,8 +106,8 @@ def _encode_header(packet_type: int, record: ProgressRecord | MaterialsRecord, b
         RECORD_VERSION,
         _header.size + body,
         record.sequence,
-        time(record.timestamp_ms),
-        record.session_id.bytes,
+        record.timestamp_ms,
+        record.session_id,
     )
 
 
@@ -125,6 +119,6 @@ def _decode_header(wanted: int, octets: bytes) -> tuple[int, int, UUID]:
         raise BadDatagram("type", f"packet type {packet_type} is not {wanted}")
     if length != len(octets):
         raise BadDatagram("truncated" if length > len(octets) else "trailing", "the length in the header differs")
-    if not any(session):
+    if not session.int:
         raise BadDatagram("nil_session")
-    return sequence, time(timestamp), UUID(bytes=session)
+    return sequence, timestamp, session

@@ -1,6 +1,6 @@
-"""The Python client, and the `craftnet` command.
+"""The Python client and the `craftnet` command.
 
-A `Watch` follows one session over the transports it is given, reconnects, and tells an `IObserver`.
+A `Watch` follows one session over the transports that it is given, reconnects, and reports to an `IObserver`.
 """
 
 from craftnet.client.address import Address

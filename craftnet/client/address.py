@@ -1,4 +1,4 @@
-"""Where a service is: the base URL that a user gives, and the URLs of the routes the client needs. Pure."""
+"""The address of a service: the base URL that a user gives, and the URLs of the routes that the client needs. Pure."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _PORTS = {False: 80, True: 443}
 
 
 class Address:
-    """A service's base URL, with http(s) or ws(s), with or without a path in front of the routes.
+    """A service's base URL, with the scheme http(s) or ws(s), with or without a path before the routes.
 
     Raises:
-        ConfigurationError: the text is no such URL, or has in it what does not belong there.
+        ConfigurationError: the text is not such a URL, or contains a part that a base URL must not have.
     """
 
     def __init__(self, text: str) -> None:
         try:
             url = DecodedURL(URL.from_text(text.strip()))
-            url = url.replace(scheme=url.scheme.lower())  # RFC 3986 section 3.1: `HTTP://` is as good.
+            url = url.replace(scheme=url.scheme.lower())  # RFC 3986 section 3.1: schemes are case-insensitive.
         except (URLParseError, UnicodeError, ValueError) as error:
             raise ConfigurationError(f"not a URL: {error}") from error
         if url.scheme not in _SECURE or not url.host:
@@ -31,15 +31,15 @@ class Address:
         if url.port is not None and not 0 < url.port < 65536:
             raise ConfigurationError("the port must be from 1 to 65535")
         if any(url.userinfo) or url.query or url.fragment:
-            raise ConfigurationError("the URL must not have a user, a query or a fragment in it")
+            raise ConfigurationError("the URL must not contain a user, a query or a fragment")
         self.secure: bool = _SECURE[url.scheme]
         self.host: str = url.host
-        # hyperlink knows the ports of http and https; 80 and 443 stand for ws and wss, too.
+        # hyperlink knows the default ports of http and https; 80 and 443 are those of ws and wss as well.
         self.port: int = url.port or _PORTS[self.secure]
         self._base: DecodedURL = url.replace(path=[segment for segment in url.path if segment], port=self.port)
 
     def feed(self, session_id: UUID, player_id: UUID, resume: Position | None = None) -> str:
-        """The WebSocket of a session; `resume` is where a watcher that comes back was."""
+        """The WebSocket URL of a session; `resume` is the position to continue from."""
         route = self._base.replace(scheme="wss" if self.secure else "ws").child("ws", "crafting", str(session_id))
         route = route.add("player_id", str(player_id))
         if resume is not None:
@@ -47,16 +47,16 @@ class Address:
         return str(route.to_text())
 
     def connect(self, session_id: UUID) -> str:
-        """Where a UDP session is opened."""
+        """The URL that opens a UDP session."""
         route = self._base.replace(scheme="https" if self.secure else "http")
         return str(route.child("udp", "sessions", str(session_id), "connect").to_text())
 
     def sessions(self, player_id: UUID) -> str:
-        """Where the player's sessions that are under way are listed."""
+        """The URL that lists the player's current sessions."""
         route = self._base.replace(scheme="https" if self.secure else "http")
         return str(route.child("players", str(player_id), "sessions").to_text())
 
     def events(self) -> str:
-        """Where the crafting authority posts events."""
+        """The URL to which the crafting authority posts events."""
         route = self._base.replace(scheme="https" if self.secure else "http")
         return str(route.child("events").to_text())

@@ -1,4 +1,4 @@
-"""When to try again: exponential backoff with full jitter, so that clients do not come back all at once."""
+"""When to reconnect: exponential backoff with full jitter, so that clients do not all return at once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """The waits between attempts. Each is drawn evenly from 0 to a ceiling that doubles with every attempt.
+    """The delays between attempts. Each is drawn evenly from 0 to a ceiling that doubles with every attempt.
 
     Arguments:
         first: the first ceiling, seconds.
         cap: the highest ceiling, seconds.
-        stable: a connection that held this long, in seconds, starts the row over.
-        uniform: draws from [low, high]; tests give one that is not random.
+        stable: a connection that lasts this long, in seconds, resets the ceiling.
+        uniform: draws from [low, high]; tests pass a deterministic one.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class Backoff:
         self._opened: float | None = None
 
     def opened(self, now: float) -> None:
-        """A connection is up."""
+        """Records that a connection is open."""
         self._opened = now
 
     def delay(self, now: float, retry_after: float | None = None) -> float:
-        """Seconds to wait before the next attempt; `retry_after` is what the server asked for, if it did."""
+        """Seconds to wait before the next attempt; `retry_after` is the delay that the server asked for, if any."""
         if self._opened is not None and now - self._opened >= self._stable:
             self._ceiling = self._first
         self._opened = None

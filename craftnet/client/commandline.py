@@ -1,4 +1,4 @@
-"""The `craftnet` command: watch a session, mint a development token, load a server."""
+"""The `craftnet` command: watch a session, issue a development token, load a server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # for annotations only.
     from twisted.internet.interfaces import IReactorCore
 
     class _Reactor(IReactorCore, IClock):
-        """What the command needs of the reactor."""
+        """The parts of the reactor that the command needs."""
 
 
 TOKEN_VARIABLE = "CRAFTNET_TOKEN"
@@ -84,16 +84,16 @@ example:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command line takes."""
-    command = argparse.ArgumentParser(prog="craftnet", description="The crafting network service's client.")
+    """The parser of the command line."""
+    command = argparse.ArgumentParser(prog="craftnet", description="Client of the crafting network service.")
     command.add_argument("--version", action="version", version=f"craftnet {__version__}")
     commands = command.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     watch = commands.add_parser(
         "watch",
         help="watch crafting sessions live",
-        description="Watch crafting sessions live, until they are over. Without a SESSION, watch the player's crafts "
-        "one after the other, until interrupted (of a server with --backend workshop). Reconnects by itself.",
+        description="Watch crafting sessions live until they end. Without a SESSION, watch the player's crafts "
+        "one after another until interrupted (needs a server with --backend workshop). Reconnects automatically.",
         epilog=_WATCH_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -101,62 +101,64 @@ def parser() -> argparse.ArgumentParser:
         "sessions", metavar="SESSION", nargs="*", type=UUID, help="the session's UUID; several share a UDP connection"
     )
     _add_server(watch)
-    watch.add_argument("--player", metavar="UUID", type=UUID, required=True, help="the player the sessions belong to")
+    watch.add_argument("--player", metavar="UUID", type=UUID, required=True, help="the player who owns the sessions")
     watch.add_argument(
         "--token-file",
         metavar="FILE",
-        help="a file with the bearer token, read again when that is at its end; the watch then outlives it",
+        help="file with the bearer token, read again before the token expires, so that the watch can outlive it",
     )
     watch.add_argument(
         "--transport",
         choices=["auto", "udp", "ws"],
         default="auto",
-        help="auto: UDP, and WebSocket when no datagram comes through (default: %(default)s)",
+        help="auto: UDP, falling back to WebSocket when no datagram arrives (default: %(default)s)",
     )
     watch.add_argument(
-        "--json", action="store_true", help='print each message as a line of JSON, with "transport" added to it'
+        "--json", action="store_true", help='print each message as a line of JSON with an additional field "transport"'
     )
     watch.add_argument(
         "--figures",
         action="store_true",
-        help="over UDP, print lines about the connection in between, too: round trip, jitter, loss, and how wrong the "
-        'progress may be; with --json, of the type "line" (a live picture shows them anyway)',
+        help="over UDP, also print lines about the connection: round trip, jitter, loss and the possible error of the "
+        'progress; with --json, of type "line" (a live display always shows them)',
     )
     watch.add_argument(
         "--patience",
         metavar="DURATION",
         type=duration,
         default="60s",
-        help="give up when the server was out of reach for this long; 0: at once (default: %(default)s)",
+        help="give up after the server was unreachable for this long; 0: at once (default: %(default)s)",
     )
 
     token = commands.add_parser(
         "token",
-        help="mint a token for development",
+        help="issue a token for development",
         description="Print a bearer token that a server with the same secret accepts. For development only.",
         epilog=_TOKEN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    token.add_argument("--player", metavar="UUID", type=UUID, help="the player the token speaks for; none: a service")
+    token.add_argument(
+        "--player", metavar="UUID", type=UUID, help="the player whom the token authorises; none: a service"
+    )
     token.add_argument(
         "--scope",
         metavar="SCOPE",
         action="append",
         default=[],
-        help=f"what else the token allows, such as {PUBLISH} or {ADMIN}; may be given several times",
+        help=f"additional scope of the token, such as {PUBLISH} or {ADMIN}; may be repeated",
     )
     token.add_argument(
         "--ttl",
         metavar="DURATION",
         type=duration,
         default="8h",
-        help="how long the token holds: 90, 90s, 15m, 8h, 2d (default: %(default)s)",
+        help="lifetime of the token: 90, 90s, 15m, 8h, 2d (default: %(default)s)",
     )
 
     load = commands.add_parser(
         "load",
-        help="load a server, and check what the service promises",
-        description="Load a server with watchers and updates, and check what the service promises: latency, traffic, "
+        help="load a server and check the promises of the service",
+        description="Load a server with watchers and updates and check the promises of the service: latency, traffic, "
         "memory. Meant for a server on this machine; bounded in time.",
         epilog=load_command.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -167,40 +169,40 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_server(command: argparse.ArgumentParser) -> None:
-    """The options that say which server is meant, and with which token."""
+    """Adds the options that name the server and the token."""
     command.add_argument(
         "--url",
         default="http://127.0.0.1:8080",
-        help="where the service is, http(s) or ws(s), with or without a base path such as /v1/crafting-network"
+        help="base URL of the service, http(s) or ws(s), with or without a path such as /v1/crafting-network"
         " (default: %(default)s)",
     )
-    command.add_argument("--token", metavar="JWT", help=f"the bearer token; better set {TOKEN_VARIABLE}, see below")
+    command.add_argument("--token", metavar="JWT", help=f"the bearer token; prefer {TOKEN_VARIABLE}, see below")
 
 
 def token_line(options: argparse.Namespace, environ: Mapping[str, str], now: float) -> str:
     """The token that `craftnet token` prints.
 
     Raises:
-        ConfigurationError: there is no usable secret, or the token would be good for nothing.
+        ConfigurationError: there is no usable secret, or the token would authorise nothing.
     """
     secret = development.secret_from(environ)
     if secret is None:
         raise ConfigurationError(
-            f"{development.SECRET_VARIABLE} is not set; give it the server's secret, "
+            f"{development.SECRET_VARIABLE} is not set; set it to the server's secret, "
             f"or make one for both: export {development.SECRET_VARIABLE}=$(openssl rand -hex 32)"
         )
     if options.player is None and not options.scope:
         raise ConfigurationError("a token needs --player, or at least one --scope")
     if options.ttl <= 0:
-        raise ConfigurationError("--ttl must be more than 0")
+        raise ConfigurationError("--ttl must be greater than 0")
     return development.mint(secret, options.player, options.scope, options.ttl, now)
 
 
 def bearer(options: argparse.Namespace, environ: Mapping[str, str]) -> Credentials:
-    """The token to watch with.
+    """The credentials to watch with.
 
     Raises:
-        ConfigurationError: there is none, or it cannot be one.
+        ConfigurationError: there is no token, or it is malformed.
     """
     if options.token_file is not None:
         if options.token:
@@ -210,7 +212,7 @@ def bearer(options: argparse.Namespace, environ: Mapping[str, str]) -> Credentia
 
 
 def _token(options: argparse.Namespace, environ: Mapping[str, str], remedy: str) -> str:
-    """The token of the command line, or of the environment."""
+    """The token from the command line or the environment."""
     token = str(options.token or environ.get(TOKEN_VARIABLE, "")).strip()
     if not token:
         raise ConfigurationError(f"no token: {remedy}")
@@ -218,7 +220,7 @@ def _token(options: argparse.Namespace, environ: Mapping[str, str], remedy: str)
 
 
 class Means:
-    """What to watch over."""
+    """The transports for watching, and their credentials."""
 
     def __init__(self, reactor: IClock, options: argparse.Namespace, address: Address, token: Credentials) -> None:
         self._reactor = reactor
@@ -229,18 +231,18 @@ class Means:
         self._requests = Requests(reactor)
 
     def transports(self, session_id: UUID) -> Sequence[ITransport]:
-        """In order of preference."""
+        """The transports for a session, in order of preference."""
         websocket = WebSocketTransport(self._reactor, self._address, session_id, self._options.player, self._token)
         udp = SharedUdpTransport(self._connections, session_id)
         choices: dict[str, list[ITransport]] = {"ws": [websocket], "udp": [udp], "auto": [udp, websocket]}
         return choices[self._options.transport]
 
     async def sessions_under_way(self) -> Sequence[UUID] | Ending:
-        """The player's, by the server's account."""
+        """The player's current sessions, as the server lists them."""
         try:
             token = await self._token.current(self._reactor.wall())
-        except Exception as error:  # whatever the token's source fails with; it may hold a token again later.
-            return endings.lost(f"no fresh token can be had: {error}")
+        except Exception as error:  # the token source may raise anything, and may work again later.
+            return endings.lost(f"cannot obtain a fresh token: {error}")
         found = await sessions_under_way(self._requests, self._address.sessions(self._options.player), token)
         return self._token.after(found) if isinstance(found, Ending) else found
 
@@ -248,13 +250,13 @@ class Means:
 def begin_watch(
     reactor: IClock, options: argparse.Namespace, environ: Mapping[str, str], out: TextIO, err: TextIO
 ) -> Deferred[int]:
-    """Watch, and show it on `out`.
+    """Starts watching and shows the result on `out`.
 
     Returns:
-        A Deferred of the exit code. Cancelling it ends the watch.
+        A Deferred of the exit code. Cancelling it stops the watch.
 
     Raises:
-        ConfigurationError: the options or the environment do not make sense.
+        ConfigurationError: the options or the environment are invalid.
     """
     means = Means(reactor, options, Address(options.url), bearer(options, environ))
     viewer = Viewer(reactor, options, means, out, err)
@@ -275,7 +277,7 @@ def begin_watch(
 
 
 class Viewer:
-    """Shows watches: one at a time as a live picture on a terminal, anything else line by line."""
+    """Shows watches: a single one on a terminal as a live display, anything else line by line."""
 
     def __init__(self, reactor: IClock, options: argparse.Namespace, means: Means, out: TextIO, err: TextIO) -> None:
         self._reactor = reactor
@@ -285,10 +287,10 @@ class Viewer:
         self._err = err
 
     def watch(self, session_id: UUID, label: str = "") -> Deferred[Outcome]:
-        """Watch a session.
+        """Watches a session.
 
         Arguments:
-            label: tells its lines from those of others that are watched at the same time.
+            label: distinguishes its lines from those of other sessions watched at the same time.
         """
         options, console = self._options, Console(file=self._out)
         screen = None
@@ -306,15 +308,15 @@ class Viewer:
         return watch.start().addBoth(_leave, screen)
 
     def waiting(self, delay: float, ending: Ending) -> None:
-        """Say why there is nothing to watch now, and when there may be."""
+        """Reports why nothing can be watched now, and when the next attempt follows."""
         print(f"craftnet: {note(delay, ending)}", file=self._err, flush=True)
 
     def idle(self) -> None:
-        """Say that there is nothing to watch yet."""
-        print("craftnet: no craft of this player is under way; waiting for the next one", file=self._err, flush=True)
+        """Reports that the player has no session yet."""
+        print("craftnet: this player has no craft in progress; waiting for the next one", file=self._err, flush=True)
 
     def exit_code(self, outcomes: Mapping[str, Outcome]) -> int:
-        """What the outcomes, by their labels, come to; says why where it is not obvious."""
+        """The exit code for the outcomes by label; explains it on stderr where it is not obvious."""
         for label, outcome in outcomes.items():
             if outcome.verdict not in (Verdict.COMPLETED, Verdict.FAILED):
                 print(f"{labelled('craftnet', label)}: {wording.printable(outcome.reason)}", file=self._err)
@@ -328,7 +330,7 @@ def _leave(result: Outcome, screen: Screen) -> Outcome:
 
 
 def make_printable(stream: TextIO, *, as_json: bool = False) -> None:
-    """Prepare a stream for any text: JSON is UTF-8 (RFC 8259), anything else what the terminal can show of it."""
+    """Prepares a stream for any text: UTF-8 for JSON (RFC 8259), else replacing what the terminal cannot show."""
     if isinstance(stream, TextIOWrapper):
         if as_json:
             stream.reconfigure(encoding="utf-8")
@@ -337,7 +339,7 @@ def make_printable(stream: TextIO, *, as_json: bool = False) -> None:
 
 
 def main() -> int:
-    """The `craftnet` command."""
+    """Runs the `craftnet` command and returns its exit code."""
     make_printable(sys.stdout)
     make_printable(sys.stderr)
     options = parser().parse_args()
@@ -359,14 +361,14 @@ def main() -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads on. The interpreter flushes stdout when it exits, and must not stumble over the same pipe again.
+        # The reader is gone. The interpreter flushes stdout at exit and must not fail on the same pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER
 
 
 def _run(begin: Callable[[IClock], Deferred[int]]) -> int:
-    """Run the reactor until what `begin` began is done, or until somebody stops it; the exit code."""
-    from twisted.internet import reactor as installed  # importing it installs one: not before it is to run.
+    """Runs the reactor until the Deferred of `begin` fires or the reactor stops. Returns the exit code."""
+    from twisted.internet import reactor as installed  # importing it installs a reactor, so import it late.
 
     reactor = cast("_Reactor", steady(installed))
     results: list[int | Failure] = []
@@ -375,7 +377,7 @@ def _run(begin: Callable[[IClock], Deferred[int]]) -> int:
 
     def done(result: int | Failure) -> None:
         results.append(result)
-        with suppress(ReactorNotRunning):  # it was never started, or somebody has stopped it already.
+        with suppress(ReactorNotRunning):  # it never started, or has already been stopped.
             reactor.stop()
 
     def shut_down() -> None:
@@ -385,10 +387,10 @@ def _run(begin: Callable[[IClock], Deferred[int]]) -> int:
 
     watching.addBoth(done)
     if not results:
-        # Before connections are cut, so that nobody tries to restore them.
+        # Before connections are closed, so that nothing tries to restore them.
         reactor.addSystemEventTrigger("before", "shutdown", shut_down)
         reactor.run()
-    if interrupted:  # whatever came of it: a request that is cancelled fails in many ways.
+    if interrupted:  # whatever the result: a cancelled request fails in many ways.
         return INTERRUPTED
     result = results[0]
     if isinstance(result, int):

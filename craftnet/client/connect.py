@@ -1,4 +1,4 @@
-"""Requests to the service over HTTP, such as the one that opens a UDP session, and what may come of them."""
+"""HTTP requests to the service, such as the one that opens a UDP session, and their possible results."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from craftnet.messages import MALFORMED, JsonDecoder, to_json
 from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
 
 TIMEOUT = 10.0
-"""Seconds for the whole exchange."""
+"""Seconds for a whole request."""
 
 _VERSION = ".".join(re.findall("[0-9]+", __version__)[:3])
 
 
 class Requests:
-    """Makes requests of the service.
+    """Sends requests to the service.
 
     Arguments:
-        reactor: a real one: TCP and names.
+        reactor: a real one, with TCP and name resolution.
     """
 
     def __init__(self, reactor: IReactorTime) -> None:
@@ -38,15 +38,15 @@ class Requests:
         self._client = HTTPClient(Agent(reactor))
 
     async def ask(self, method: str, url: str, token: str, body: bytes | None = None) -> bytes | Ending:
-        """Make one.
+        """Sends one request.
 
         Arguments:
-            token: the bearer token. No redirect is followed: it is for this server and no other.
+            token: the bearer token. Redirects are not followed: the token is for this server only.
             body: JSON.
 
         Returns:
-            The body of a 200, or why there is none. When the server answered, another transport may do better, unless
-            the answer is about who asks.
+            The body of a 200, else the ending. When the server answered, another transport may succeed, unless the
+            answer concerns the caller's authorisation.
         """
         headers = {"Authorization": f"Bearer {token}", "User-Agent": f"craftnet/{__version__}"}
         if body is not None:
@@ -68,14 +68,14 @@ class Requests:
 async def connect(
     requests: Requests, url: str, player_id: UUID, token: str, session_token: str | None = None
 ) -> UdpConnectResponse | Ending:
-    """Ask for a UDP session.
+    """Requests a UDP session.
 
     Arguments:
         token: the bearer token.
-        session_token: that of a connection which is to tell of the session, too.
+        session_token: the token of an open connection to which the session should be added.
 
     Returns:
-        What is needed to send datagrams, or why there will be none.
+        What is needed to open or extend the connection, or why that is impossible.
     """
     wanted = UdpConnectRequest(
         player_id=player_id,
@@ -90,4 +90,4 @@ async def connect(
     try:
         return JsonDecoder(UdpConnectResponse).decode(answer)
     except MALFORMED:
-        return endings.lost("the server's answer to the request for a UDP session is wrong", elsewhere=True)
+        return endings.lost("the server's answer to the UDP connect request is malformed", elsewhere=True)

@@ -1,4 +1,4 @@
-"""The token that a client shows, how long it holds, and where a fresh one comes from."""
+"""The client's token: its expiry, and where a fresh one comes from."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from craftnet.errors import ConfigurationError
 from craftnet.messages import MALFORMED
 
 MARGIN = 30.0
-"""Seconds before its end that a token is renewed; a quarter of its life if that is less."""
+"""Seconds before expiry at which a token is renewed; a quarter of its lifetime if that is less."""
 
 RETRY = 5.0
-"""Seconds after which a fresh token is asked for again, when none was to be had."""
+"""Seconds before asking again for a fresh token after a failure."""
 
 Renew = Callable[[], "str | Deferred[str]"]
-"""Answers a fresh token. May be called at any time; may raise, or answer the old one while there is no other."""
+"""Returns a fresh token. May be called at any time; may raise, or return the old token while there is no newer one."""
 
 # RFC 6750 section 2.1.
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
@@ -36,7 +36,7 @@ class _Claims(Struct):
 
 
 def expiry(token: str) -> float | None:
-    """When a JWT ends, Unix seconds; None when it does not say so, or is none. Nothing else of it is looked at."""
+    """The `exp` of a JWT, Unix seconds; None when it is missing or the token is no JWT. Reads nothing else of it."""
     try:
         payload = urlsafe_b64decode(token.split(".")[1] + "==")
         return msgspec.json.decode(payload, type=_Claims).exp
@@ -45,24 +45,24 @@ def expiry(token: str) -> float | None:
 
 
 def checked(text: str) -> str:
-    """The token in a text, which may have space around it.
+    """The token in a text, without surrounding whitespace.
 
     Raises:
-        ConfigurationError: it cannot be one.
+        ConfigurationError: the text cannot be a token.
     """
     token = text.strip()
     if not token:
         raise ConfigurationError("it is empty")
     if _BEARER.fullmatch(token) is None:
-        raise ConfigurationError("a token has only letters, digits and ._~+/- in it; give the token alone")
+        raise ConfigurationError("a token consists of letters, digits and ._~+/- only; give the token alone")
     return token
 
 
 def from_file(path: str) -> Credentials:
-    """The token in a file, which is read again when a fresh one is needed.
+    """Credentials from a file, which is read again whenever a fresh token is needed.
 
     Raises:
-        ConfigurationError: it cannot be read, or holds no token.
+        ConfigurationError: the file cannot be read or holds no token.
     """
 
     def read() -> str:
@@ -72,7 +72,7 @@ def from_file(path: str) -> Credentials:
                 encoding = "UTF-8" if content.startswith(codecs.BOM_UTF8) else "UTF-16"
                 raise ConfigurationError(f"it is {encoding} with a byte order mark; save it as plain ASCII text")
             if b"\0" in content:
-                raise ConfigurationError("it holds null characters, as UTF-16 does; save it as plain ASCII text")
+                raise ConfigurationError("it contains null characters, as UTF-16 does; save it as plain ASCII text")
             return checked(content.decode("ascii"))
         except UnicodeDecodeError:
             raise ConfigurationError(f"no token in {path}: it is not ASCII text, as a token is") from None
@@ -84,11 +84,11 @@ def from_file(path: str) -> Credentials:
 
 
 class Credentials:
-    """A token, and the way to the next one.
+    """A token and the source of the next one.
 
     Arguments:
         token: a bearer token.
-        renew: answers a fresh one; None when there is no way.
+        renew: returns a fresh one; None when there is no source.
     """
 
     def __init__(self, token: str, renew: Renew | None = None) -> None:
@@ -99,7 +99,7 @@ class Credentials:
         self._looked_at = ""
 
     def due(self, now: float) -> float | None:
-        """When it should be renewed, Unix seconds as `now`; None if never, or if there is no way."""
+        """When to renew the token, Unix seconds as `now`; None when never, or when there is no source."""
         if self._renew is None:
             return None
         if self._looked_at != self._token:
@@ -109,10 +109,10 @@ class Credentials:
         return self._due
 
     async def current(self, now: float) -> str:
-        """A token to show: a fresh one if the one at hand is at its end, or was refused.
+        """The token to use: a fresh one when the present one is about to expire or was refused.
 
         Raises:
-            Exception: what `renew` fails with.
+            Exception: as raised by `renew`.
         """
         due = self.due(now)
         if self._renew is not None and (self._refused or (due is not None and due <= now)):
@@ -120,10 +120,10 @@ class Credentials:
         return self._token
 
     async def renewed(self) -> str:
-        """Ask for a fresh token; answers it, or the old one when there is none yet.
+        """Asks for a fresh token; returns it, or the old one when there is none yet.
 
         Raises:
-            Exception: what `renew` fails with.
+            Exception: as raised by `renew`.
         """
         if self._renew is not None:
             answer = self._renew()
@@ -133,7 +133,7 @@ class Credentials:
         return self._token
 
     def after(self, ending: Ending) -> Ending:
-        """What an ending means when a fresh token can be had: if the token was to blame, try again with another."""
+        """The meaning of an ending when a fresh token is available: a stale token becomes a reason to retry."""
         if not ending.stale or self._renew is None:
             return ending
         self._refused = True
@@ -141,5 +141,5 @@ class Credentials:
 
 
 def credentials(token: str | Credentials) -> Credentials:
-    """Those of somebody who may have nothing but a token."""
+    """Credentials from a token alone, or unchanged."""
     return token if isinstance(token, Credentials) else Credentials(token)

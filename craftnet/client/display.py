@@ -1,4 +1,4 @@
-"""The progress a player is shown: smooth between what is told, and never backwards without cause. Pure."""
+"""The progress that a player sees: smooth between updates, and never backwards without cause. Pure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from craftnet.messages import Status
 from craftnet.model import CEILING, Progress, percent_at, remaining_at
 
 ROLLBACK = 3.0
-"""Points by which what is told must lie below what is shown for the bar to jump back. Less is a held model's error."""
+"""Points by which a model must lie below the shown value for the bar to jump back. Less is a model's normal error."""
 
 SETTLE = 0.3
-"""Seconds in which an error shrinks to 37 %."""
+"""Seconds in which a difference shrinks to 37 %."""
 
 
 class Display:
-    """One progress bar's figures. It follows the newest model; a difference to what was shown before fades out.
+    """The figures of one progress bar. It follows the newest model and fades out the difference to the shown value.
 
-    While it does, or while the bar waits for the model to catch up, `deviation` comes on top of the model's own error.
+    While it does, or while the bar waits for the model to catch up, `deviation` adds to the model's own error.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Display:
         self._shown = 0.0
 
     def tell(self, progress: Progress, now: float) -> None:
-        """Take a newer model."""
+        """Takes a newer model."""
         truth = percent_at(progress, now)
         if self._progress is None or truth < self.percent(now) - ROLLBACK:
             self._shown, self._offset = truth, 0.0
@@ -36,14 +36,12 @@ class Display:
             self.correct(progress, now)
 
     def correct(self, progress: Progress, now: float) -> None:
-        """Take the same model by a clock that is known better: however far that is from what is shown, nothing went
-        back.
-        """
+        """Takes the same model on a better-known clock: however far it is from the shown value, nothing went back."""
         self._offset = self.percent(now) - percent_at(progress, now)
         self._progress, self._told = progress, now
 
     def percent(self, now: float) -> float:
-        """What to show at `now`, 0–100; 100 only for a craft that was told to be completed."""
+        """The percentage to show at `now`, 0 to 100; 100 only for a completed craft."""
         progress = self._progress
         if progress is None:
             return 0.0
@@ -55,9 +53,9 @@ class Display:
         return self._shown
 
     def deviation(self, now: float) -> float:
-        """Points between what is shown at `now` and the model: what is held back, or still fades."""
+        """Points between the shown value at `now` and the model, held back or fading."""
         return 0.0 if self._progress is None else abs(self.percent(now) - percent_at(self._progress, now))
 
     def remaining(self, now: float) -> float | None:
-        """Seconds to go at `now`; None when unknown."""
+        """Seconds remaining at `now`; None when unknown."""
         return None if self._progress is None else remaining_at(self._progress, now)

@@ -13,7 +13,7 @@ def seconds(text: str) -> float:
     """The seconds in ``90``, ``90s``, ``15m``, ``8h`` or ``2d``.
 
     Raises:
-        ValueError: it is not written like that.
+        ValueError: the text has another form.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
@@ -22,7 +22,7 @@ def seconds(text: str) -> float:
 
 
 def duration(text: str) -> float:
-    """An option's duration, in seconds. The name shows in argparse's messages."""
+    """The duration of an option, in seconds. argparse shows this function's name in its messages."""
     try:
         return seconds(text)
     except ValueError as error:

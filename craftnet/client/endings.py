@@ -1,4 +1,4 @@
-"""How a connection can end, and what follows from it: stop, or try again. Pure."""
+"""The possible endings of a connection and their consequences: stop, or retry. Pure."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ MAX_ANSWER = 65_536
 
 
 class Kind(Enum):
-    """What an ending means."""
+    """The consequence of an ending."""
 
     OVER = "over"
-    """The session is over. Nothing is left to watch."""
+    """The session ended. Nothing is left to watch."""
 
     REFUSED = "refused"
-    """The server will not have us. Asking again brings the same answer."""
+    """The server refused. A retry would be refused as well."""
 
     LOST = "lost"
-    """The connection broke or is not to be had now. Try again."""
+    """The connection broke or cannot be opened now. Retry."""
 
 
 class Ending(Struct, frozen=True):
-    """Why a connection ended, or never came about.
+    """Why a connection ended, or was never opened.
 
     Attributes:
         reason: one clause for people, without a full stop.
-        retry_after: seconds the server asks to wait.
-        elsewhere: another transport may do better at once.
-        stale: the token is to blame; a fresh one may do better.
+        retry_after: seconds that the server asks the client to wait.
+        elsewhere: another transport may succeed at once.
+        stale: the token was refused or has expired; a fresh one may succeed.
     """
 
     kind: Kind
@@ -49,16 +49,16 @@ class Ending(Struct, frozen=True):
 
 
 def lost(reason: str, *, elsewhere: bool = False) -> Ending:
-    """The connection broke."""
+    """An ending for a broken connection."""
     return Ending(Kind.LOST, reason, elsewhere=elsewhere)
 
 
 def closed(code: int | None, reason: str | None) -> Ending:
-    """The server closed the WebSocket with `code`; None when it vanished without a closing frame."""
+    """The ending for a WebSocket that the server closed with `code`; None: it vanished without a close frame."""
     if code is None:
         return lost("the server dropped the connection")
     known = code in CloseCode.__members__.values()
-    name = CloseCode(code).name.lower().replace("_", " ") if known else "no code of ours"
+    name = CloseCode(code).name.lower().replace("_", " ") if known else "unknown close code"
     text = f"the server closed the connection: {reason or name} ({code})"
     if code == CloseCode.NORMAL:
         return Ending(Kind.OVER, text)
@@ -68,18 +68,18 @@ def closed(code: int | None, reason: str | None) -> Ending:
 
 
 def left(reason: CloseReason) -> Ending:
-    """A UDP connection is over for `reason`."""
+    """The ending for a UDP connection that closed with `reason`."""
     match reason:
         case CloseReason.ENDED:
-            return Ending(Kind.OVER, "the server closed the connection: the session is over")
+            return Ending(Kind.OVER, "the server closed the connection: the session ended")
         case CloseReason.NOT_FOUND:
             return Ending(Kind.REFUSED, "the server closed the connection: there is no such session")
         case CloseReason.UNREACHABLE:
-            return lost("no datagram comes through", elsewhere=True)
+            return lost("no datagram arrives", elsewhere=True)
         case CloseReason.SILENT:
-            return lost("the server fell silent")
+            return lost("the server is silent")
         case CloseReason.REVOKED:
-            return Ending(Kind.REFUSED, "the server closed the connection: the right to watch was taken away")
+            return Ending(Kind.REFUSED, "the server closed the connection: the right to watch was revoked")
         case CloseReason.EXPIRED:
             return Ending(Kind.REFUSED, "the server closed the connection: the token has expired", stale=True)
         case _:
@@ -89,13 +89,13 @@ def left(reason: CloseReason) -> Ending:
 def refused(
     status: int, body: bytes, wait: str | None = None, *, location: str | None = None, elsewhere: bool = False
 ) -> Ending:
-    """The server answered a request with an HTTP status other than the one of success.
+    """The ending for a request that the server answered with an unexpected HTTP status.
 
     Arguments:
-        status: 3xx and 4xx are final, except 429; everything else may be better next time.
-        body: the contract's error, whose message is passed on.
-        wait: the Retry-After header; its form as a date is not understood.
-        location: the Location header. It is not followed: the token is for this server and no other.
+        status: 3xx and 4xx are final, except 429; any other status is worth a retry.
+        body: the contract's error object, whose message is passed on.
+        wait: the Retry-After header, in seconds; its date form is ignored.
+        location: the Location header. Not followed: the token is for this server only.
     """
     if 300 <= status < 400:
         aim = "without saying where" if location is None else f"to {location}: if that is the service, give its URL"
@@ -115,28 +115,28 @@ def refused(
 
 
 class _Octets(io.BytesIO):
-    """What `http.client` takes for a socket."""
+    """The part of a socket that `http.client` uses."""
 
     def makefile(self, _mode: str) -> io.BytesIO:
         return self
 
 
 def unwelcome(octets: bytes, *, complete: bool) -> Ending | None:
-    """What an answer to a WebSocket handshake that is not a welcome says.
+    """The ending for an answer that refuses a WebSocket handshake.
 
     Arguments:
-        octets: the HTTP response as far as it has come.
+        octets: the HTTP response received so far.
         complete: nothing will follow.
 
     Returns:
-        The ending, or None while more is to come.
+        The ending, or None while more octets are needed.
     """
     response = http.client.HTTPResponse(_Octets(octets))  # type: ignore[arg-type]  # needs only makefile of a socket
     body = b""
     try:
         response.begin()
         if response.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
-            return lost("the server's WebSocket handshake is wrong")
+            return lost("the server's WebSocket handshake is invalid")
         body = response.read()
     except http.client.IncompleteRead as error:
         if not complete and len(octets) < MAX_ANSWER:

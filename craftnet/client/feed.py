@@ -1,4 +1,4 @@
-"""What a client knows of the session it watches, and what news make of it. Pure."""
+"""What a client knows of a watched session, and how updates change it. Pure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from craftnet.updates import Update
 
 
 class Feed(Struct, frozen=True):
-    """One session, as far as it was told.
+    """One session, as known from its updates.
 
     Attributes:
-        progress: the model to extrapolate from, on the client's clock; None until something was told.
-        problems: the materials that are short now, in the order they became so.
-        queue: where the player waits, while that is so.
+        progress: the model to extrapolate from, on the client's clock; None before the first update.
+        problems: the materials that are short now, in the order in which they became so.
+        queue: the player's place in a queue, if any.
     """
 
     session_id: UUID
@@ -42,7 +42,7 @@ class Feed(Struct, frozen=True):
 
 
 def advance(feed: Feed, update: Update, now: float) -> Feed:
-    """The feed after `update`. A state is preferred to the messages that say the same less exactly."""
+    """The feed after `update`. A state is preferred to messages that say the same less precisely."""
     match update.state:
         case SessionState(progress=progress):
             return replace(feed, progress=progress)
@@ -58,7 +58,7 @@ def advance(feed: Feed, update: Update, now: float) -> Feed:
 
 
 def heard(message: WebSocketCraftingMessage) -> Update:
-    """A message that came alone, as an update."""
+    """A single message as an update."""
     at = None if message.epoch is None or message.version is None else Position(message.epoch, message.version)
     return Update(None, (message,), at=at, terminal=message.type in _TERMINAL)
 
@@ -68,7 +68,7 @@ _TERMINAL = {"crafting_complete": Status.COMPLETED, "crafting_failed": Status.FA
 
 def _heard(feed: Feed, message: WebSocketCraftingMessage, now: float) -> Feed:
     if message.recovered is False:
-        feed = replace(feed, problems=(), queue=None)  # what stands of them is about to be told.
+        feed = replace(feed, problems=(), queue=None)  # the messages that follow repeat those that remain.
     progress = feed.progress
     if message.progress_data is not None:
         progress = _progress(message.progress_data, now)
@@ -82,7 +82,7 @@ def _heard(feed: Feed, message: WebSocketCraftingMessage, now: float) -> Feed:
 
 
 def _progress(data: CraftingProgressData, now: float) -> Progress:
-    """The model that a message gives when it arrives: its timestamp is on the server's clock, which we do not know."""
+    """The model of a message on its arrival: its timestamp is on the server's clock, whose offset is unknown."""
     return Progress(
         status=data.status,
         percent=float(data.progress_percentage),

@@ -1,4 +1,4 @@
-"""A connection's figures for programs, and when they are worth a line. Pure."""
+"""A connection's measurements for programs, and when to print them. Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from msgspec import Struct
 from craftnet.client.line import Line
 
 SPACING = 4.0
-"""Seconds between two lines of figures. Heartbeats, which bring most of what is new, are usually further apart."""
+"""Seconds between two lines. Heartbeats, which bring most new measurements, are usually further apart."""
 
 
 class LineFigures(Struct, frozen=True, tag_field="type", tag="line"):
-    """What is known of a connection when something is told of a session over it.
+    """The measurements of a connection when an update about a session arrives.
 
     Attributes:
         round_trip_ms, variation_ms, jitter_ms: see `craftnet.protocols.udp.conditions.Conditions`.
         clock_offset_ms: how far the server's clock is ahead.
-        loss_in, loss_out, reordering: shares of the last datagrams, 0–1.
-        progress_bound: points by which the progress last told, and continued, may be off.
+        loss_in, loss_out, reordering: shares of the last datagrams, 0 to 1.
+        progress_bound: points by which the last progress, extrapolated, may be wrong.
     """
 
     session_id: UUID
@@ -38,12 +38,12 @@ class LineFigures(Struct, frozen=True, tag_field="type", tag="line"):
 
     @property
     def json(self) -> str:
-        """As one line."""
+        """The measurements as one line of JSON."""
         return msgspec.json.encode(self).decode()
 
 
 def figures(session_id: UUID, transport: str, line: Line) -> LineFigures:
-    """A line in round numbers; the bound is a promise, and rounded up."""
+    """Rounded measurements; the bound is a promise and therefore rounded up."""
     conditions = line.conditions
     return LineFigures(
         session_id,
@@ -60,10 +60,10 @@ def figures(session_id: UUID, transport: str, line: Line) -> LineFigures:
 
 
 class FigureLines:
-    """The lines of one watch. They are kept apart, except that a bound which is no longer true is replaced at once.
+    """The lines of one watch: spaced apart, except that a bound that no longer holds is replaced at once.
 
     Arguments:
-        session_id: what is watched.
+        session_id: the watched session.
         clock: the time, seconds.
     """
 
@@ -74,7 +74,7 @@ class FigureLines:
         self._from = -math.inf
 
     def due(self, transport: str, line: Line) -> LineFigures | None:
-        """What to write now; None when that is nothing."""
+        """The measurements to write now, or None."""
         now, last, new = self._clock(), self._last, figures(self._session_id, transport, line)
         if new == last or (last is not None and now < self._from and new.progress_bound <= last.progress_bound):
             return None

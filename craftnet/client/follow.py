@@ -1,4 +1,4 @@
-"""A player followed from craft to craft: watches the session that is under way, and then the next one."""
+"""Follows a player from craft to craft: watches the current session, then the next one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from craftnet.client.watch import Outcome, Verdict
 from craftnet.messages import MALFORMED, JsonDecoder
 
 INTERVAL = 1.0
-"""Seconds between two looks for the player's next session."""
+"""Seconds between two requests for the player's next session."""
 
 
 async def sessions_under_way(requests: Requests, url: str, token: str) -> Sequence[UUID] | Ending:
-    """Ask which sessions of a player are under way.
+    """Asks for a player's current sessions.
 
     Returns:
-        Their ids, oldest first, or why they are not known.
+        Their ids, oldest first, or the ending of the request.
     """
     answer = await requests.ask("GET", url, token)
     if isinstance(answer, Ending):
@@ -33,7 +33,7 @@ async def sessions_under_way(requests: Requests, url: str, token: str) -> Sequen
     try:
         return JsonDecoder(PlayerSessions).decode(answer).sessions
     except MALFORMED:
-        return endings.lost("the server's answer to the request for a player's sessions is wrong")
+        return endings.lost("the server's answer to the request for a player's sessions is malformed")
 
 
 async def follow(
@@ -45,15 +45,15 @@ async def follow(
     backoff: Backoff,
     patience: float,
 ) -> Outcome:
-    """Watch one session of a player after the other, until the server refuses or is out of reach.
+    """Watches a player's sessions one after another, until the server refuses or is unreachable.
 
     Arguments:
-        reactor: for time.
-        find: asks which sessions are under way, as `sessions_under_way` does.
-        watch: watches one of them to its end.
-        waiting: called with the seconds until the next attempt, and why the last one failed.
-        idle: called when no session is under way, once until there is one.
-        backoff: when to ask again after a failure.
+        reactor: the clock.
+        find: asks for the current sessions, as `sessions_under_way` does.
+        watch: watches one session to its end.
+        waiting: called with the seconds until the next attempt and the ending of the last one.
+        idle: called once whenever the player has no current session.
+        backoff: the delays after failures.
         patience: seconds without an answer after which to give up.
     """
     over: set[UUID] = set()

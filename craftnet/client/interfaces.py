@@ -1,4 +1,4 @@
-"""The client's seams: what a transport gives, and what is done with what it brings."""
+"""The client's interfaces: what a transport provides, and who receives what it brings."""
 
 from __future__ import annotations
 
@@ -15,61 +15,61 @@ if TYPE_CHECKING:  # for annotations only.
 
 
 class ILinkListener(Interface):
-    """Somebody who takes what a link brings."""
+    """Receives what a link brings."""
 
     def opened() -> None:
-        """The server welcomed us. Comes at most once, before anything is told."""
+        """The connection is open. Called at most once, before any update."""
 
     def told(update: Update) -> None:
-        """News of the session, as a `craftnet.updates.Update`. May stop the link.
+        """An update of the session, a `craftnet.updates.Update`. May stop the link.
 
-        A progress without messages is no news: it was told before, and the clock is known better now.
+        A progress without messages repeats a known one on a better-known clock.
         """
 
     def measured(line: Line) -> None:
-        """How the connection is, a `craftnet.client.line.Line`. Comes now and then, from transports that know."""
+        """Measurements of the connection, a `craftnet.client.line.Line`. Called by transports that measure."""
 
     def ended(ending: Ending) -> None:
-        """There is no connection, or none any more: a `craftnet.client.endings.Ending`. Comes once, and last."""
+        """The connection ended or could not be opened: a `craftnet.client.endings.Ending`. Called once, last."""
 
 
 class ILink(Interface):
-    """One attempt at watching one session over one transport. Used once."""
+    """One attempt to watch one session over one transport. Used once."""
 
     def start(listener: ILinkListener) -> None:
-        """Connect. Everything after this goes to the listener, and may go there before this returns."""
+        """Connects. Everything after this goes to the listener, possibly before this returns."""
 
     def stop() -> None:
-        """Disconnect. The listener hears nothing from now on. No error when the link has ended."""
+        """Disconnects. The listener hears nothing afterwards. Harmless when the link has ended."""
 
 
 class ITransport(Interface):
     """A way to watch a session."""
 
-    name: str = Attribute("How the user knows it: ws, udp.")
+    name: str = Attribute("The name that users know: ws, udp.")
 
     def link(resume: Position | None = None) -> ILink:
-        """A new attempt, an `ILink` that is not started.
+        """A new attempt, an `ILink` that has not started.
 
         Arguments:
-            resume: where the watch is, over whatever transport it was told that: a `craftnet.positions.Position`.
+            resume: the watch's position, whichever transport delivered it: a `craftnet.positions.Position`.
         """
 
 
 class IObserver(Interface):
-    """Somebody to whom a watch is shown."""
+    """Shows a watch."""
 
     def connecting(transport: str) -> None:
-        """An attempt over the transport of this name begins."""
+        """An attempt over the named transport begins."""
 
     def told(transport: str, update: Update, feed: Feed) -> None:
-        """News, and all that is known with them: a `craftnet.updates.Update` and a `craftnet.client.feed.Feed`.
+        """An update and the resulting knowledge: a `craftnet.updates.Update` and a `craftnet.client.feed.Feed`.
 
-        A progress without messages is no news: it was told before, and the clock is known better now.
+        A progress without messages repeats a known one on a better-known clock.
         """
 
     def measured(transport: str, line: Line) -> None:
-        """How the connection over the transport of this name is: a `craftnet.client.line.Line`."""
+        """Measurements of the connection over the named transport: a `craftnet.client.line.Line`."""
 
     def waiting(delay: float, ending: Ending) -> None:
-        """The connection ended so; the next attempt is `delay` seconds away (0: over another transport, now)."""
+        """The connection ended; the next attempt follows in `delay` seconds (0: over another transport, now)."""

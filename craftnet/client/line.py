@@ -1,4 +1,4 @@
-"""What a client says about its connection: how the line is, and how wrong what it shows may be. Pure."""
+"""What a client reports about its connection: its measurements, and the possible error of the progress. Pure."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from craftnet.model import Progress
 from craftnet.protocols.udp.conditions import Conditions
 
 RESOLUTION = 0.005
-"""Points of progress that are lost to rounding on the way …"""
+"""Points of progress lost to rounding in transit …"""
 
 CLOCK_RESOLUTION = 0.001
 """… and seconds: half a millisecond of the anchor, and as much of the remaining time."""
 
 NOTABLE_OFFSET = 0.1
-"""Seconds between the clocks that are worth a word."""
+"""Seconds between the two clocks from which on their difference is shown."""
 
 
 class Line(Struct, frozen=True):
-    """One connection's figures.
+    """The measurements of one connection.
 
     Attributes:
-        conditions: as far as they were measured.
-        bound: points by which the progress, as told and continued, may differ from the authority's as of the last
-            datagram. What a display shows instead of it comes on top: see `shown`.
+        conditions: the network conditions measured so far.
+        bound: points by which the extrapolated progress may differ from the authority's as of the last datagram. The
+            deviation of a display adds to it: see `shown`.
     """
 
     conditions: Conditions
@@ -34,7 +34,7 @@ class Line(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """For people, on one line of a terminal: what is as usual is left out."""
+        """The measurements for one line of a terminal, without the unremarkable ones."""
         line = self.conditions
         parts = [_lost(line.loss_in, line.loss_out)]
         if line.round_trip is not None:
@@ -44,20 +44,20 @@ class Line(Struct, frozen=True):
             parts.append(f"{line.reordered:.0%} reordered")
         if line.offset is not None and abs(line.offset) >= NOTABLE_OFFSET:
             parts.append(f"clock {line.offset:+.1f} s")
-        # Rounded up: it is a promise.
+        # Rounded up, since it is a promise.
         parts.append(f"progress ±{math.ceil(self.bound * 10) / 10:.1f}")
         return ", ".join(parts)
 
     def shown(self, deviation: float) -> Line:
-        """The same for a display that shows so many points more, or less, than was told."""
+        """The same for a display that deviates from the model by `deviation` points."""
         return replace(self, bound=min(100.0, self.bound + deviation))
 
 
 def error_bound(progress: Progress | None, conditions: Conditions, tolerance: float) -> float:
-    """Points of progress by which a model may be off that is continued by the clock offset of the same conditions.
+    """Points of progress by which a model may be wrong when extrapolated with the clock offset of these conditions.
 
-    The server tells again what would be wrong by more than its `tolerance`; rounding, and the uncertainty about its
-    clock, come on top.
+    The server sends what would be wrong by more than its `tolerance`; rounding and the uncertainty of the clock offset
+    add to that.
     """
     bound = tolerance + RESOLUTION
     if progress is not None and progress.moving:

@@ -1,4 +1,4 @@
-"""A watch shown line by line: as JSON for programs, or in words for logs. Notes about connections go to stderr."""
+"""Shows a watch line by line: as JSON for programs, or in words for logs. Notes about connections go to stderr."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from craftnet.updates import Update
 
 
 def json_line(transport: str, message: WebSocketCraftingMessage) -> str:
-    """The contract's message as one line of JSON, with `transport` added."""
+    """The contract's message as one line of JSON, with the additional field `transport`."""
     return msgspec.json.encode({**msgspec.to_builtins(message), "transport": transport}).decode()
 
 
 def plain_line(message: WebSocketCraftingMessage, label: str = "") -> str:
-    """The message in words, behind the time of day that the server gave it, UTC, and a label if there is one."""
+    """The message in words, after the server's time of day in UTC and, if there is one, a label."""
     return " ".join(filter(None, (message.timestamp[11:19], label, wording.message(message))))
 
 
 def labelled(name: str, label: str) -> str:
-    """A name with the label behind it, if there is one."""
+    """A name followed by the label, if there is one."""
     return f"{name} {label}" if label else name
 
 
 def note(delay: float, ending: Ending) -> str:
-    """Why there is no connection now, and when there may be one."""
+    """Why there is no connection now, and when the next attempt follows."""
     then = f"trying again in {delay:.1f} s" if delay else "trying another transport"
     return f"{wording.printable(ending.reason)}; {then}"
 
@@ -46,8 +46,8 @@ class Lines:
         out: for the messages.
         err: for notes about connections.
         as_json: whether the lines are for programs.
-        label: tells the lines of this watch from others', where there are any. JSON says it by itself.
-        figures: what of the connection's is worth a line; None: nothing.
+        label: distinguishes the lines of several watches. JSON lines name their session anyway.
+        figures: decides which measurements to print; None: none.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Lines:
         self._figures = figures
 
     def connecting(self, transport: str) -> None:
-        """See `IObserver`. Not worth a line."""
+        """See `IObserver`. Prints nothing."""
 
     def told(self, transport: str, update: Update, feed: Feed) -> None:
         """See `IObserver`."""

@@ -1,4 +1,4 @@
-"""A session that goes on being told beyond the end of the bearer token it was asked for with."""
+"""Extends a UDP session beyond the expiry of the bearer token with which it was requested."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from craftnet.client.credentials import RETRY
 
 Ask = Callable[[str], Coroutine[Deferred[object], object, tuple[str, float | None]]]
-"""Shows the server a fresh bearer token in the place of that one. Answers which it has now, and after how many seconds
-to ask again; None: not at all. May raise."""
+"""Sends the server a fresh bearer token in place of the given one. Returns the token now in force and the seconds
+until the next renewal; None: never. May raise."""
 
 
 class Prolongation:
-    """Asks again and again, until it is stopped.
+    """Renews the authorisation repeatedly until it is stopped.
 
     Arguments:
         shown: the bearer token that the server has.
-        delay: seconds until the first time; None: never.
+        delay: seconds until the first renewal; None: never.
     """
 
     def __init__(self, reactor: IReactorTime, ask: Ask, shown: str, delay: float | None) -> None:
@@ -32,7 +32,7 @@ class Prolongation:
         self._wait(delay)
 
     def stop(self) -> None:
-        """The session is watched no more."""
+        """Stops: the session is no longer watched."""
         self._stopped = True
         if self._call is not None and self._call.active():
             self._call.cancel()
@@ -45,7 +45,7 @@ class Prolongation:
 
     def _go(self) -> None:
         self._asking = Deferred.fromCoroutine(self._prolong())
-        self._asking.addErrback(lambda _: self._wait(RETRY))  # whatever it was, there is time to try again.
+        self._asking.addErrback(lambda _: self._wait(RETRY))  # whatever failed, there is time for another attempt.
 
     async def _prolong(self) -> None:
         self._shown, delay = await self._ask(self._shown)

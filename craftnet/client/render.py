@@ -1,4 +1,4 @@
-"""A watch shown on a terminal: a progress bar that moves between messages, and what else is known."""
+"""Shows a watch on a terminal: a progress bar that moves between updates, and everything else that is known."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from craftnet.messages import Status
 from craftnet.updates import Update
 
 FRAMES = 10
-"""Pictures per second."""
+"""Frames per second."""
 
 RESOLUTION = 0.1
-"""Points of progress that are lost because the figure is rounded down."""
+"""Points of progress lost because the figure is rounded down."""
 
 _COLOURS = {
     Status.ACTIVE: "cyan",
@@ -37,12 +37,12 @@ _COLOURS = {
 
 
 def picture(feed: Feed, percent: float, remaining: float | None, connection: str) -> RenderableType:
-    """All that is known, for a terminal.
+    """Everything that is known, for a terminal.
 
     Arguments:
-        percent: what the bar shows, 0–100.
-        remaining: seconds to go.
-        connection: how the news come, or why there are none.
+        percent: the value of the bar, 0 to 100.
+        remaining: seconds.
+        connection: the transport and its measurements, or why there is no connection.
     """
     rows: list[RenderableType] = [Text(f"craft {feed.session_id}", style="bold")]
     progress = feed.progress
@@ -54,7 +54,7 @@ def picture(feed: Feed, percent: float, remaining: float | None, connection: str
         left = "" if remaining is None or progress.status.terminal else f"{wording.clock(remaining)} to go"
         bar.add_row(
             ProgressBar(total=100, completed=percent, style="grey37", complete_style=colour, finished_style=colour),
-            # Rounded down to what is shown: 100 % is for completed crafts.
+            # Rounded down to the shown digits: 100 % is for completed crafts.
             Text(f"{int(percent * 10) / 10:5.1f} %  {left}"),
         )
         rows.append(bar)
@@ -73,8 +73,8 @@ class Screen:
     """Shows a watch on a terminal, live.
 
     Arguments:
-        reactor: for time and the frames.
-        console: where to.
+        reactor: the clock, also for frames.
+        console: the terminal.
         feed: what is known at the start.
     """
 
@@ -89,12 +89,12 @@ class Screen:
         self._frames.clock = reactor
 
     def start(self) -> None:
-        """Begin to draw."""
+        """Starts drawing."""
         self._live.start()
         self._frames.start(1 / FRAMES)
 
     def stop(self) -> None:
-        """Leave the last picture standing and give the terminal back."""
+        """Leaves the last frame on the terminal and releases it."""
         if self._frames.running:
             self._draw()
             self._frames.stop()

@@ -1,4 +1,4 @@
-"""From the ``host:port`` that a server names to the addresses that datagrams can be sent to."""
+"""Resolves the ``host:port`` that a server names to addresses for datagrams."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from twisted.internet.interfaces import IAddress, IHostnameResolver, IHostResolu
 from zope.interface import implementer
 
 MOST = 6
-"""Addresses of a server that are tried: a name may have any number."""
+"""Addresses of a server that are tried; a name may have any number."""
 
 Server = tuple[str, int] | tuple[str, int, int, int]
-"""An address as sockets take it: host and port, of IPv6 also flow information and zone."""
+"""An address as sockets take it: host and port; for IPv6 also flow information and zone."""
 
 
 def endpoint(text: str) -> tuple[str, int] | None:
-    """Host and port of ``host:port`` or ``[IPv6]:port``; None when it is not written like that."""
+    """Host and port of ``host:port`` or ``[IPv6]:port``; None when the text has another form."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
@@ -29,12 +29,12 @@ def endpoint(text: str) -> tuple[str, int] | None:
 
 
 def link_local(host: str, port: int) -> list[Server]:
-    """A link-local IPv6 address in its zone; without one, or in a zone that there is not here, in every one.
+    """A link-local IPv6 address in its zone; without a zone, or with one unknown here, in every zone of this system.
 
-    Zones mean something to one system only: a server names its address without.
+    Zones are local to a system, so a server names its address without one.
 
     Returns:
-        Nothing for any other host.
+        An empty list for any other host.
     """
     address, _, zone = host.partition("%")
     try:
@@ -48,7 +48,7 @@ def link_local(host: str, port: int) -> list[Server]:
 
 
 def local_address(server: Server) -> str | None:
-    """Which of our own addresses the system would send from; None when it knows no way. Nothing is sent."""
+    """The local address from which the system would send; None when it has no route. Sends nothing."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(server)
@@ -58,17 +58,17 @@ def local_address(server: Server) -> str | None:
 
 
 def routable(server: Server) -> bool:
-    """Whether the system knows a way to this address."""
+    """Whether the system has a route to this address."""
     return local_address(server) is not None
 
 
 def on_ipv6(server: Server) -> Server:
-    """The same server, as a socket for both families takes it (RFC 4291 section 2.5.5.2)."""
+    """The same server as a dual-stack socket takes it (RFC 4291 section 2.5.5.2)."""
     return server if ":" in server[0] else (f"::ffff:{server[0]}", server[1])
 
 
 def on_both_families() -> socket.socket:
-    """A UDP socket for both, whatever the system takes for the usual. Raises OSError when there is none to be had."""
+    """A dual-stack UDP socket, whatever the system's default. Raises OSError when there is none."""
     made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     try:
         made.setblocking(False)
@@ -82,39 +82,39 @@ def on_both_families() -> socket.socket:
 
 @implementer(IResolutionReceiver)
 class _All:
-    """Takes the addresses that a resolver finds."""
+    """Collects the addresses that a resolver finds."""
 
     def __init__(self, found: Deferred[list[Server]]) -> None:
         self._found = found
         self._addresses: list[Server] = []
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def addressResolved(self, address: IAddress) -> None:
-        """One was found."""
+        """Records an address."""
         assert isinstance(address, IPv4Address | IPv6Address)
         server = (address.host, address.port)
         if server not in self._addresses:
             self._addresses.append(server)
 
     def resolutionComplete(self) -> None:
-        """No more will be found."""
+        """Fires the Deferred with all addresses."""
         self._found.callback(self._addresses)
 
 
 async def resolve(
     resolver: IHostnameResolver, host: str, port: int, usable: Callable[[Server], bool] = routable
 ) -> list[Server]:
-    """The addresses of a host that are usable, `MOST` at most, in the order in which the system prefers them.
+    """The routable addresses of a host, at most `MOST`, in the system's order of preference.
 
-    Names often have an IPv6 address where the client's network has none.
+    Names often have an IPv6 address where the client's network has no IPv6.
 
     Returns:
-        If none is usable, the first.
+        The first address alone if none is routable.
 
     Raises:
-        DNSLookupError: it has none at all.
+        DNSLookupError: the host has no address.
     """
     addresses = link_local(host, port)
     if not addresses:

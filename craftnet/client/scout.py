@@ -1,4 +1,4 @@
-"""A second attempt at a better transport, while news come over a lesser one."""
+"""A second attempt over the preferred transport while updates arrive over another."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from craftnet.updates import Update
 
 @implementer(ILinkListener)
 class Scout:
-    """One link that nobody hears of before it is open.
+    """One link that stays silent until it is open.
 
     Arguments:
         link: not started.
-        listener: hears everything from the moment the link is open.
+        listener: receives everything from the moment the link is open.
         through: called with the link just before that.
-        failed: called when it never comes to that.
+        failed: called when the link ends before it was open.
     """
 
     def __init__(
@@ -33,11 +33,11 @@ class Scout:
         self._is_through = False
 
     def start(self) -> None:
-        """Go."""
+        """Starts the attempt."""
         self._link.start(self)
 
     def stop(self) -> None:
-        """Come back."""
+        """Stops the attempt."""
         self._link.stop()
 
     def opened(self) -> None:

@@ -1,4 +1,4 @@
-"""Several watches at a time, as one."""
+"""Several watches at once, treated as one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from craftnet.client.watch import Outcome
 
 
 def labels(sessions: Sequence[UUID]) -> dict[UUID, str]:
-    """What lines about each of these sessions begin with: as much of its id as tells it from the others, 8 characters
-    at least; nothing, where there is only one.
-    """
+    """The labels of these sessions: enough of each id to be unique, at least 8 characters; empty for a single one."""
     named = {session: str(session) for session in sessions}
     if len(named) == 1:
         return dict.fromkeys(named, "")
@@ -25,9 +23,9 @@ def labels(sessions: Sequence[UUID]) -> dict[UUID, str]:
 
 
 def all_of(watching: Sequence[Deferred[Outcome]]) -> Deferred[list[Outcome]]:
-    """The outcomes of all, once the last is there.
+    """The outcomes of all watches, once the last has ended.
 
-    The first failure stops the others and is the result; cancelling stops all.
+    The first failure cancels the others and becomes the result; cancelling cancels all.
     """
 
     def failed(failure: Failure) -> Failure:

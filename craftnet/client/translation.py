@@ -1,4 +1,4 @@
-"""What arrives over UDP, said as the WebSocket would say it: states become the contract's messages. Pure."""
+"""Translates what arrives over UDP into what the WebSocket would say: states become the contract's messages. Pure."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from craftnet.updates import Update, materials_update, progress_update
 
 
 class Translation:
-    """Of one connection, from its first state on."""
+    """The translation for one session of one connection, from its first state on."""
 
     def __init__(self, session_id: UUID, player_id: UUID) -> None:
         self._session_id = session_id
         self._player_id = player_id
         self._problems: dict[UUID, MaterialNotification] = {}
         self._progress: ProgressChanged | None = None
-        self._offset: float | None = None  # by which it was told.
+        self._offset: float | None = None  # the one with which the progress was translated.
 
     def progress(self, event: ProgressChanged, offset: float | None, now: float) -> Update:
-        """The session's progress.
+        """The update for the session's progress.
 
         Arguments:
-            offset: seconds by which the server's clock is ahead of ours; None while nobody knows, and they are taken to
-                be the same.
-            now: by our clock, Unix seconds.
+            offset: seconds by which the server's clock is ahead; None while unknown: the clocks are then assumed equal.
+            now: the client's clock, Unix seconds.
 
         Returns:
-            An update whose messages are on the server's clock, as all of the contract's are; its state is on ours.
+            An update whose messages are on the server's clock, as all of the contract's are; its state is on the
+            client's.
         """
         self._progress, self._offset = event, offset
         ahead = offset or 0.0
@@ -48,21 +48,21 @@ class Translation:
         )
 
     def corrected(self, offset: float, now: float) -> Update | None:
-        """The same progress again, where the server's clock is known better by now than when it was told.
+        """The same progress again, with a better-known clock offset.
 
         Returns:
-            A state without messages, as nothing has happened; with them, if the clock was not known at all. None where
+            A state without messages, since nothing happened; with messages if the offset was unknown before. None where
             it makes no difference.
         """
         event, before = self._progress, self._offset
         if event is None or not event.progress.moving or offset == before:
             return None
-        # Where the feed was then is no news either: it may have gone on.
+        # The position at that time is not news either: the feed may have advanced since.
         update = self.progress(replace(event, at=None), offset, now)
         return update if before is None else Update(update.state, ())
 
     def materials(self, event: MaterialsChanged, offset: float, now: float) -> Update:
-        """The session's materials. The messages are about the problems that are new, changed, or solved."""
+        """The update for the session's materials. Its messages cover problems that are new, changed or solved."""
         state = event.materials
         before, problems = self._problems, {}
         for material in state.materials:

@@ -1,4 +1,4 @@
-"""Sessions watched over UDP: several of them over one connection, where the server lets them."""
+"""Watches sessions over UDP: several over one connection where the server allows it."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ if TYPE_CHECKING:  # for annotations only.
     from twisted.internet.interfaces import IReactorPluggableNameResolver
 
     class _Reactor(IClock, IReactorUDP, IReactorSocket, IReactorPluggableNameResolver):
-        """What UDP needs of the reactor."""
+        """The parts of the reactor that UDP needs."""
 
 
 _EXPECTED = (DNSLookupError, CannotListenError, OSError, ValueError, CancelledError, ConnectingCancelledError)
-"""What may keep a session from being watched, the last two when it is watched no more; anything else is a bug."""
+"""Reasons for a session not to be watched, the last two also for a watched one; anything else is a bug."""
 
 PATIENCE = 3.0
-"""Seconds within which the server must answer with datagrams; after that, UDP is taken to be blocked somewhere."""
+"""Seconds within which the server must answer with datagrams; after that, UDP counts as blocked."""
 
 
 class Place(NamedTuple):
-    """Where a session is told: over which connection, under which index, by leave of which bearer token."""
+    """Where a session is delivered: the connection, the index, and the bearer token that authorises it."""
 
     socket: UdpSocket
     session_index: int
@@ -55,13 +55,13 @@ class Place(NamedTuple):
 
 
 class UdpConnections:
-    """A player's UDP connections to a service: as few as hold the sessions that are watched over them.
+    """A player's UDP connections to a service: as few as hold the watched sessions.
 
     Arguments:
-        reactor: a real one: TCP, UDP and names.
+        reactor: a real one, with TCP, UDP and name resolution.
         address: the service.
-        player_id: whose sessions they are.
-        token: the bearer token, or a way to fresh ones. Sent in the header of HTTP requests, and in no datagram.
+        player_id: the owner of the sessions.
+        token: the bearer token, or a source of fresh ones. Sent in the header of HTTP requests, and in no datagram.
         patience: seconds within which the server must answer with datagrams.
     """
 
@@ -87,38 +87,38 @@ class UdpConnections:
         return len(self._sockets)
 
     async def place(self, session_id: UUID) -> Place | Ending:
-        """A connection that tells of this session, there already or new; `UdpSocket.watch` is to follow at once.
+        """A connection that carries this session, existing or new; `UdpSocket.watch` must follow at once.
 
         Returns:
-            Where it is told; or why it is not.
+            Its place, or the ending that prevents it.
 
         Raises:
-            DNSLookupError, CannotListenError, OSError, ValueError: there is no such host, no socket can be had, or the
-                server's answer is wrong.
+            DNSLookupError, CannotListenError, OSError, ValueError: the host is unknown, no socket is available, or the
+                server's answer is invalid.
         """
         try:
             token = await self._token()
-        except Exception as error:  # whatever the caller's own function fails with.
-            return endings.lost(f"no fresh token can be had: {error}")
+        except Exception as error:  # the caller's token source may raise anything.
+            return endings.lost(f"cannot obtain a fresh token: {error}")
         if self._with_room(session_id) is not None:
             return await self._ask(session_id, token)
-        await self._opening.acquire()  # who comes first opens a connection; the others join it.
+        await self._opening.acquire()  # the first caller opens a connection; the others join it.
         try:
             return await self._ask(session_id, token)
         finally:
             self._opening.release()
 
     async def prolong(self, socket: UdpSocket, session_id: UUID, shown: str) -> tuple[str, float | None]:
-        """Have the server tell of a session for as long as a fresh bearer token lasts.
+        """Extends a session to the expiry of a fresh bearer token.
 
         Arguments:
-            shown: the bearer token that it was asked for with.
+            shown: the bearer token with which it was requested.
 
         Returns:
-            The one that it lasts with now, and after how many seconds to do this again; None: it can only run out.
+            The token that authorises it now, and the seconds until the next renewal; None: it can only expire.
 
         Raises:
-            Exception: no fresh token can be had.
+            Exception: no fresh token is available.
         """
         token, named = await self._token(), socket.session_token
         if token == shown:
@@ -130,13 +130,13 @@ class UdpConnections:
 
     @property
     def due(self) -> float | None:
-        """In how many seconds the bearer token should be renewed; None if never."""
+        """Seconds until the bearer token should be renewed; None: never."""
         now = self.reactor.wall()
         due = self.credentials.due(now)
         return None if due is None else max(1.0, due - now)
 
     async def _token(self) -> str:
-        """A token to show; a fresh one is asked for by one at a time."""
+        """The token to use; only one caller at a time asks for a fresh one."""
         await self._renewing.acquire()
         try:
             return await self.credentials.current(self.reactor.wall())
@@ -163,7 +163,7 @@ class UdpConnections:
             if answer.session_token != named:
                 return await self._open(session_id, answer, token)
             if socket.over:
-                return endings.lost("the connection was lost when the session was about to join it")
+                return endings.lost("the connection was lost just before the session could join it")
             joined = True
             return Place(socket, answer.session_index, token)
         finally:
@@ -173,10 +173,10 @@ class UdpConnections:
     async def _open(self, session_id: UUID, answer: UdpConnectResponse, token: str) -> Place | Ending:
         named = endpoint(answer.server_endpoint)
         if named is None:
-            return endings.lost("the server names no address for datagrams", elsewhere=True)
+            return endings.lost("the server's answer names no UDP endpoint", elsewhere=True)
         servers = await resolve(self.reactor.nameResolver, *named)
         both = any(":" in server[0] for server in servers)
-        if both:  # one socket serves all of them.
+        if both:  # one dual-stack socket serves all of them.
             servers = list(map(on_ipv6, servers))
         initiator = Initiator(
             SessionToken.parse(answer.session_token),
@@ -187,9 +187,9 @@ class UdpConnections:
         )
         socket = UdpSocket(self.reactor, servers, initiator, answer.progress_tolerance, self._patience, self._closed)
         socket.expect(session_id)
-        # What is too long for the protocol, the protocol says.
+        # The protocol itself refuses datagrams that are too long.
         if both:
-            with on_both_families() as made:  # the port has a copy of it.
+            with on_both_families() as made:  # the port duplicates it.
                 port = self.reactor.adoptDatagramPort(made.fileno(), made.family, socket, MAX_DATAGRAM)
         else:
             port = self.reactor.listenUDP(0, socket, "", MAX_DATAGRAM)
@@ -232,22 +232,22 @@ class _Link:
             socket.leave(self._session_id)
 
     def opened(self) -> None:
-        """The socket says: welcome."""
+        """The socket's connection is open."""
         if self._listener is not None:
             self._listener.opened()
 
     def told(self, update: Update) -> None:
-        """The socket says: news."""
+        """The socket received an update."""
         if self._listener is not None:
             self._listener.told(update)
 
     def measured(self, line: Line) -> None:
-        """The socket says: so is the line."""
+        """The socket measured the connection."""
         if self._listener is not None:
             self._listener.measured(line)
 
     def ended(self, ending: Ending) -> None:
-        """There is no connection, or none any more."""
+        """The connection ended or could not be opened."""
         listener, self._listener = self._listener, None
         self._release()
         if listener is not None:
@@ -271,7 +271,7 @@ class _Link:
         return socket
 
     def _failed(self, failure: Failure) -> None:
-        """What `place` does not turn into an ending. Whoever watches goes on over something else, even after a bug."""
+        """An unexpected failure of `place`. The watch goes on over another transport, even after a bug."""
         if not failure.check(*_EXPECTED):
             self._log.failure("watching over UDP failed", failure)
         if self._listener is None:
@@ -284,7 +284,7 @@ class _Link:
 
 @implementer(ITransport)
 class SharedUdpTransport:
-    """Watches one session over connections that others are watched over, too."""
+    """Watches one session over connections that it shares with other sessions."""
 
     name = "udp"
 
@@ -293,7 +293,7 @@ class SharedUdpTransport:
         self._session_id = session_id
 
     def link(self, resume: Position | None = None) -> ILink:
-        """See `ITransport`. A new connection is told everything, wherever the watch is."""
+        """See `ITransport`. A new connection starts with the full state, whatever the watch's position."""
         return _Link(self._connections, self._session_id)
 
 
@@ -301,7 +301,7 @@ class UdpTransport(SharedUdpTransport):
     """Watches one session over a connection of its own.
 
     Arguments:
-        session_id: what is watched.
+        session_id: the session to watch.
         reactor, address, player_id, token, patience: as in `UdpConnections`.
     """
 

@@ -1,4 +1,4 @@
-"""One UDP connection and the sessions watched over it: a Twisted shell around `craftnet.protocols.udp.initiator`."""
+"""One UDP connection and its watched sessions: a Twisted shell around `craftnet.protocols.udp.initiator`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged, Ses
 from craftnet.protocols.udp.initiator import Closed, Connected, Event, Initiator, Output
 
 ROUTE_INTERVAL = 1.0
-"""Seconds between two looks at the address that we send from."""
+"""Seconds between two checks of the local address."""
 
 
 class _Watched:
-    """A session, and who watches it."""
+    """A session and its listener."""
 
     def __init__(self, index: int, listener: ILinkListener, translation: Translation) -> None:
         self.index = index
@@ -37,14 +37,14 @@ class _Watched:
 
 
 class UdpSocket(DatagramProtocol):
-    """One connection's socket, and the timer of its state machine.
+    """The socket of one connection and the timer of its state machine.
 
     Arguments:
-        servers: where the server may be, as many addresses as `initiator` tries.
-        tolerance: as the server told it.
+        servers: the server's possible addresses, as many as `initiator` tries.
+        tolerance: the server's tolerance, points of progress.
         patience: seconds within which the server must answer with datagrams.
-        closed: is called once, when the connection is over.
-        local: the address of ours that datagrams to a server leave from, as far as the system knows one.
+        closed: called once, when the connection has ended.
+        local: the local address from which datagrams to a server leave, as far as the system knows it.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class UdpSocket(DatagramProtocol):
 
     @property
     def session_token(self) -> str:
-        """The newest that the server gave out for this connection. Never shown."""
+        """The newest token that the server issued for this connection. Never shown."""
         return self._initiator.token.text
 
     @property
     def sessions(self) -> set[UUID]:
-        """What is watched, or about to be, or not known by the server to be left."""
+        """The sessions that are watched, requested, or not yet left at the server."""
         return self._expected.union(self._watched, self._leaving)
 
     @property
@@ -90,15 +90,15 @@ class UdpSocket(DatagramProtocol):
         return self._initiator.over is not None
 
     def expect(self, session_id: UUID) -> None:
-        """The server is asked to tell of this session, too: `watch` or `dismiss` follows."""
+        """Announces that the session was requested: `watch` or `dismiss` follows."""
         self._expected.add(session_id)
 
     def dismiss(self, session_id: UUID) -> None:
-        """It will not."""
+        """Withdraws the announcement."""
         self._expected.discard(session_id)
 
     def watch(self, index: int, session_id: UUID, player_id: UUID, listener: ILinkListener) -> None:
-        """Tell this listener of the session that the server calls `index`, from what is known of it already on."""
+        """Delivers the session with the server's `index` to this listener, starting with what is already known."""
         self._expected.discard(session_id)
         self._watched[session_id] = _Watched(index, listener, Translation(session_id, player_id))
         output = self._initiator.watch(index, session_id)
@@ -107,7 +107,7 @@ class UdpSocket(DatagramProtocol):
         self._perform(output)
 
     def leave(self, session_id: UUID) -> None:
-        """Its listener hears no more. When nobody listens, the connection is over."""
+        """Stops delivering a session. Without listeners the connection closes."""
         watched = self._watched.pop(session_id, None)
         if watched is None:
             return
@@ -118,13 +118,13 @@ class UdpSocket(DatagramProtocol):
             self._perform(self._initiator.close())
 
     def startProtocol(self) -> None:
-        """The socket is open: knock."""
+        """Sends the first HELLO: the socket is open."""
         self._blocking = self._reactor.callLater(self._patience, self._blocked)
         self._perform(self._initiator.start(self._reactor.seconds()))
         self._route.start(ROUTE_INTERVAL)
 
     def stopProtocol(self) -> None:
-        """The socket is closed."""
+        """Records that the socket is closed."""
         if self._route.running:
             self._route.stop()
         for call in (self._timer, self._blocking):
@@ -132,15 +132,15 @@ class UdpSocket(DatagramProtocol):
                 call.cancel()
 
     def datagramReceived(self, datagram: bytes, addr: object) -> None:
-        """Something came. Where from does not matter: only the server can seal a datagram."""
+        """Handles a datagram from any address: only the server can seal one."""
         self._perform(self._initiator.receive(datagram, self._reactor.seconds()))
 
     def _blocked(self) -> None:
-        self._end(endings.lost("no datagram comes through", elsewhere=True))
+        self._end(endings.lost("no datagram arrives", elsewhere=True))
         self._perform(self._initiator.close())
 
     def _look_at_route(self) -> None:
-        """Say so when we would send from another address than before: Wi-Fi was left, a cable was plugged in."""
+        """Tells the state machine when the local address changed, for instance because Wi-Fi was left."""
         local = self._from(self._servers[self._initiator.server])
         if local is None:
             return
@@ -164,7 +164,7 @@ class UdpSocket(DatagramProtocol):
             if self.transport is not None:
                 self.transport.write(datagram, self._servers[self._initiator.server])  # type: ignore[arg-type]  # zones, too.
         except (OSError, MessageLengthError):
-            pass  # a full buffer, no route: to the protocol, a datagram that was lost.
+            pass  # a full buffer or a missing route: to the protocol, a lost datagram.
 
     def _tell(self, event: Event) -> None:
         now, offset = self._reactor.seconds(), self._initiator.pulse.offset
@@ -193,7 +193,7 @@ class UdpSocket(DatagramProtocol):
                 self._closed(self)
 
     def _measure(self) -> None:
-        """Say what the line is like, and go by the server's clock as it is known now."""
+        """Reports the measurements and applies the current clock offset."""
         conditions, now = self._initiator.conditions, self._reactor.seconds()
         if not self._connected or conditions.offset is None:
             return

@@ -1,4 +1,4 @@
-"""A watch: one session followed over one transport or another until it is over, whatever happens to connections."""
+"""A watch: follows one session over one transport or another until it ends, whatever happens to connections."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ PATIENCE = 60.0
 
 
 RETURN = 30.0
-"""Seconds on a lesser transport before the preferred one is tried again next to it; doubled each time …"""
+"""Seconds on another transport before the preferred one is tried again beside it; doubled each time …"""
 
 LATEST_RETURN = 300.0
 """… up to this."""
 
 
 class Verdict(Enum):
-    """How a watch came out."""
+    """The result of a watch."""
 
     COMPLETED = "completed"
     FAILED = "failed"
     OVER = "over"
-    """The server ended the feed in order, without saying how the session came out."""
+    """The server ended the feed in order, without the session's result."""
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
 
 
 class Outcome(Struct, frozen=True):
-    """A verdict, and one clause that explains it to people."""
+    """A verdict and one clause that explains it to people."""
 
     verdict: Verdict
     reason: str
@@ -56,12 +56,12 @@ class Watch:
     """Follows a session.
 
     Arguments:
-        reactor: for time.
+        reactor: the clock.
         session_id: the session; the transports are for the same one.
-        transports: in order of preference. The next one is tried when one cannot be had though the server can; from
-            then on the first is tried again now and then, and taken as soon as it works.
-        observer: is told everything.
-        backoff: when to reconnect.
+        transports: in order of preference. The next one is used when one fails although the server is reachable; from
+            then on the first is tried now and then, and used as soon as it works.
+        observer: receives everything.
+        backoff: the delays between attempts.
         patience: seconds without contact after which the watch gives up.
     """
 
@@ -76,7 +76,7 @@ class Watch:
     ) -> None:
         self._reactor = reactor
         self._transports = transports
-        self._using = 0  # which of them.
+        self._using = 0  # index of the transport in use.
         self._return_in = RETURN
         self._returning: IDelayedCall | None = None
         self._scout: Scout | None = None
@@ -91,7 +91,7 @@ class Watch:
         self.feed = Feed(session_id)
 
     def start(self) -> Deferred[Outcome]:
-        """Begin. Called once.
+        """Starts the watch. Called once.
 
         Returns:
             A Deferred of the outcome. Cancelling it stops the watch. It fails with what the observer raises.
@@ -113,7 +113,7 @@ class Watch:
         self._at = update.at or self._at
         try:
             self._observer.told(self._transports[self._using].name, update, self.feed)
-        except Exception:  # whatever it is, the caller of start() is who must hear of it, not the transport.
+        except Exception:  # an error of the observer belongs to the caller of start(), not to the transport.
             self._finish(Failure())
             return
         progress = self.feed.progress
@@ -171,7 +171,7 @@ class Watch:
         self._plan_return()
 
     def _through(self, link: ILink) -> None:
-        """The preferred transport works again: what came over the other one until now goes on over it."""
+        """Switches to the preferred transport, which works again."""
         self._scout = None
         self._leave()
         self._using, self._return_in = 0, RETURN

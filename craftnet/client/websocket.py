@@ -1,4 +1,4 @@
-"""A session watched over WebSocket: an Autobahn shell. What messages and endings mean is decided elsewhere."""
+"""Watches a session over WebSocket: an Autobahn shell. The meaning of messages and endings is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from craftnet.protocols.websocket.inband import TokenOffer, TokenRefused, read_a
 from craftnet.protocols.websocket.subprotocols import JSON, LZ4
 
 OFFERED = (LZ4, JSON)
-"""Packed messages are worth it: less than half the octets, for a few microseconds."""
+"""Compression is worthwhile: less than half the octets for a few microseconds."""
 
 MAX_MESSAGE = 65_536
-"""Bytes of the longest message that is taken."""
+"""Bytes of the longest accepted message."""
 
 WELCOME = 10.0
 """Seconds for the server to answer the handshake."""
 
 FAREWELL = 2.0
-"""Seconds for the server to answer a close and hang up."""
+"""Seconds for the server to answer a close frame and disconnect."""
 
 SILENCE = 90.0
 """Seconds without an octet after which the connection counts as dead; the server pings every 30 s."""
@@ -48,7 +48,7 @@ _decoder = JsonDecoder(WebSocketCraftingMessage)
 
 
 class _Connection(WebSocketClientProtocol):
-    """One connection. Tells the link, once, how it ended."""
+    """One connection. Reports to the link, once, how it ended."""
 
     def __init__(self, link: _Link) -> None:
         super().__init__()
@@ -57,34 +57,34 @@ class _Connection(WebSocketClientProtocol):
         self._silence: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        """The TCP or TLS connection is up."""
-        self._silence = self._watch.reactor.callLater(WELCOME, self._fail, "the server fell silent")
+        """The TCP or TLS connection is open."""
+        self._silence = self._watch.reactor.callLater(WELCOME, self._fail, "the server is silent")
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
-        """Octets came: the server is alive."""
+        """Octets arrived: the server is alive."""
         if self.is_open.called:
             self._allow(SILENCE)
         super().dataReceived(data)
 
     def failHandshake(self, reason: str) -> None:
-        """Autobahn found that the answer is no welcome. Called again with more octets until that answer is read."""
+        """Autobahn rejected the answer. Called again with more octets until the answer is complete."""
         self._ending = endings.unwelcome(self.data, complete=False)
         if self._ending is not None:
             super().failHandshake(reason)
 
     def onOpen(self) -> None:
-        """The server welcomed us."""
+        """The handshake is complete."""
         self._allow(SILENCE)
         self._watch.opened()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """One message of the feed, or junk."""
+        """Handles one message of the feed, or an invalid one."""
         try:
             message = _decoder.decode(self._unpacked(payload, isBinary))
         except UnknownDictionary as error:
             self._watch.cannot_unpack()
-            self._fail(f"the server packs messages in a way that this client does not know: {error}")
+            self._fail(f"the server compresses messages in a way that this client does not support: {error}")
             return
         except (*MALFORMED, BadBlock):
             message = None
@@ -92,7 +92,7 @@ class _Connection(WebSocketClientProtocol):
             if isinstance(answer, TokenRefused):
                 self._watch.renew_later(RETRY)
         elif message is None or message.session_id != self._watch.session_id:
-            self._fail("the server sent what is no message of this session")
+            self._fail("the server sent an invalid message")
         else:
             self._watch.told(message)
 
@@ -101,20 +101,20 @@ class _Connection(WebSocketClientProtocol):
         if not binary:
             return payload
         if self.websocket_protocol_in_use != LZ4:
-            raise BadBlock("A binary message was not agreed on.")
+            raise BadBlock("No binary message was negotiated.")
         return unpack(payload)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        """The connection is gone."""
+        """The connection is closed."""
         if self._silence is not None and self._silence.active():
             self._silence.cancel()
         if self._ending is None and not self.is_open.called:
             self._ending = endings.unwelcome(self.data, complete=True) if self.data else None
-        # Not the arguments: when the server's close frame came but its end of the TCP connection did not, they hide it.
+        # Not the arguments: they hide a received close frame when the server did not close the TCP connection.
         self._watch.closed(self._ending or endings.closed(self.remoteCloseCode, self.remoteCloseReason))
 
     def leave(self) -> None:
-        """Close it, in order if it is open."""
+        """Closes the connection, with a close frame if it is open."""
         if self.is_open.called:
             self._allow(FAREWELL)
             self.sendClose(1000)
@@ -122,7 +122,7 @@ class _Connection(WebSocketClientProtocol):
             self.dropConnection(abort=True)
 
     def _allow(self, seconds: float) -> None:
-        """From now on the server may be silent for so long; when it was told good-bye, it stays at that."""
+        """Allows the server `seconds` of silence from now on; after a close frame the limit stays."""
         if self._silence is not None and self._silence.active() and self.state != self.STATE_CLOSING:
             self._silence.reset(seconds)
 
@@ -142,11 +142,11 @@ class _Factory(WebSocketClientFactory):
             headers={"Authorization": f"Bearer {token}"},
         )
         if ":" in self.host:
-            self.host = f"[{self.host}]"  # Autobahn writes it into the Host header as it is.
+            self.host = f"[{self.host}]"  # Autobahn writes it unchanged into the Host header.
         self.setProtocolOptions(
             maxFramePayloadSize=MAX_MESSAGE,
             maxMessagePayloadSize=MAX_MESSAGE,
-            # One timer of ours, for silence, in place of Autobahn's three.
+            # One timer for silence instead of Autobahn's three.
             openHandshakeTimeout=0,
             closeHandshakeTimeout=0,
             serverConnectionDropTimeout=0,
@@ -154,7 +154,7 @@ class _Factory(WebSocketClientFactory):
         self._watch = link
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        """The connection."""
+        """Returns the connection."""
         connection = _Connection(self._watch)
         connection.factory = self
         return cast(Protocol, connection)
@@ -193,7 +193,7 @@ class _Link:
             self._connecting.cancel()
 
     def opened(self) -> None:
-        """The connection says: welcome."""
+        """The handshake is complete."""
         if self._listener is not None:
             now = self.reactor.wall()
             due = self._credentials.due(now)
@@ -202,16 +202,16 @@ class _Link:
             self._listener.opened()
 
     def told(self, message: WebSocketCraftingMessage) -> None:
-        """The connection says: news."""
+        """A message arrived."""
         if self._listener is not None:
             self._listener.told(heard(message))
 
     def cannot_unpack(self) -> None:
-        """The connection says: a dictionary is missing."""
+        """A dictionary is missing."""
         self._transport.offered = (JSON,)
 
     def closed(self, ending: Ending) -> None:
-        """The connection says: gone."""
+        """The connection ended."""
         listener, self._listener = self._listener, None
         self._connection = None
         self._renew_no_more()
@@ -221,8 +221,8 @@ class _Link:
     async def _connect(self) -> None:
         try:
             self._shown = await self._credentials.current(self.reactor.wall())
-        except Exception as error:  # whatever the caller's own function fails with.
-            self.closed(endings.lost(f"no fresh token can be had: {error}"))
+        except Exception as error:  # the caller's token source may raise anything.
+            self.closed(endings.lost(f"cannot obtain a fresh token: {error}"))
             return
         factory = _Factory(self, self._url, self._shown, self._transport.offered)
         connection: IProtocol = await self._transport.endpoint.connect(factory)
@@ -233,7 +233,7 @@ class _Link:
             self.closed(endings.lost(f"cannot connect: {failure.getErrorMessage().rstrip('.')}"))
 
     def renew_later(self, delay: float) -> None:
-        """Send a fresh token on the open connection in `delay` seconds."""
+        """Sends a fresh token on the open connection in `delay` seconds."""
         if self._listener is not None and (self._renewal is None or not self._renewal.active()):
             self._renewal = self.reactor.callLater(delay, self._renew)
 
@@ -264,10 +264,10 @@ class WebSocketTransport:
     """Watches one session over WebSocket.
 
     Arguments:
-        reactor: a real one: TCP and names.
+        reactor: a real one, with TCP and name resolution.
         address: the service.
-        session_id, player_id: what is watched, and whose it is.
-        token: the bearer token, or a way to fresh ones. Sent in a header or a message, never in the URL.
+        session_id, player_id: the session and its owner.
+        token: the bearer token, or a source of fresh ones. Sent in a header or a message, never in the URL.
 
     Attributes:
         offered: the subprotocols that the next link offers.
@@ -290,7 +290,7 @@ class WebSocketTransport:
         self.endpoint = endpoint
 
     def url(self, resume: Position | None) -> str:
-        """The feed's, from that position on."""
+        """The feed's URL, continuing from that position."""
         return self._address.feed(self.session_id, self._player_id, resume)
 
     def link(self, resume: Position | None = None) -> ILink:

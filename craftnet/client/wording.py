@@ -1,4 +1,4 @@
-"""What is known, in words for people. Pure; nothing that a server sends reaches the terminal as a control character."""
+"""Describes states in words for people. Pure; removes control characters from everything that a server sends."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from craftnet.messages import (
 
 
 def printable(text: str) -> str:
-    """The text without anything that could steer a terminal."""
+    """The text without control characters that could steer a terminal."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def clock(seconds: float) -> str:
-    """A time span, rounded up to seconds: ``1:05``, ``2:00:00``."""
+    """A duration, rounded up to seconds: ``1:05``, ``2:00:00``."""
     minutes, rest = divmod(math.ceil(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def quality(current: int | None, target: int | None) -> str:
-    """A craft's quality; empty when nothing is known of it."""
+    """A craft's quality; empty when it is unknown."""
     if current is None:
-        return "" if target is None else f"quality to reach {target}"
+        return "" if target is None else f"target quality {target}"
     return f"quality {current}" if target is None else f"quality {current} of {target}"
 
 
 def failure(reason: str | None) -> str:
-    """Why a craft failed; the reason of a cancelled one is ``cancelled:WHY``."""
+    """Why a craft failed; a cancelled one has the reason ``cancelled:WHY``."""
     cancelled, colon, why = (reason or "").partition(":")
     if colon and cancelled == "cancelled":
         return f"cancelled ({printable(why)})"
@@ -42,7 +42,7 @@ def failure(reason: str | None) -> str:
 
 
 def material(news: MaterialNotification) -> str:
-    """News of a material."""
+    """A material notification in words."""
     named = f"material {_short(news.material_id)}"
     match news.notification_type:
         case MaterialProblem.INSUFFICIENT_QUANTITY:
@@ -50,13 +50,13 @@ def material(news: MaterialNotification) -> str:
         case MaterialProblem.QUALITY_TOO_LOW:
             return f"{named}: {_share('quality', news.available_quality, news.required_quality)}"
         case MaterialProblem.MATERIAL_UNAVAILABLE:
-            return f"{named}: not to be had"
+            return f"{named}: not available"
         case MaterialProblem.MATERIAL_RESTORED:
             return f"{named}: fine again"
 
 
 def queue(place: QueueStatusData) -> str:
-    """Where a player waits."""
+    """A player's place in a queue in words."""
     text = f"place {place.queue_position}"
     if place.total_in_queue is not None:
         text += f" of {place.total_in_queue}"
@@ -76,7 +76,7 @@ def message(news: WebSocketCraftingMessage) -> str:
     if news.type == "crafting_failed":
         return failure(news.progress_data.failure_reason if news.progress_data else None)
     if news.recovered is not None:
-        return "back; what was missed follows" if news.recovered else "back; the current state follows"
+        return "reconnected; missed messages follow" if news.recovered else "reconnected; the current state follows"
     parts = []
     if news.progress_data is not None:
         parts.append(_progress(news.progress_data))

@@ -148,7 +148,7 @@ class FollowTests(SynchronousTestCase):
         found = self.successResultOf(Deferred.fromCoroutine(means.sessions_under_way()))
         assert isinstance(found, Ending)
         self.assertIs(found.kind, Kind.LOST)
-        self.assertIn("no fresh token", found.reason)
+        self.assertIn("cannot obtain a fresh token", found.reason)
 
 
 class WatchTests(TestCase):

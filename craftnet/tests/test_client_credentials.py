@@ -89,7 +89,7 @@ class CredentialsTests(SynchronousTestCase):
         self.assertEqual(self.current(credentials, NOW), "d.e.f")
         for content, problem in (
             (b" \n", "it is empty"),
-            (b"Bearer a.b.c", "only letters"),
+            (b"Bearer a.b.c", "letters, digits"),
             (b"\xff", "not ASCII"),
             ("a.b.c".encode("utf-16-be"), "null characters, as UTF-16"),
         ):

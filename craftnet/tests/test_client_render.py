@@ -130,8 +130,8 @@ class ScreenTests(SynchronousTestCase):
     def test_says_why_nothing_comes(self) -> None:
         self.screen.connecting("ws")
         self.assertIn("connecting over ws", self.frames(1))
-        self.screen.waiting(2.0, lost("the server fell silent"))
-        self.assertIn("the server fell silent; trying again in 2.0 s", self.frames(1))
+        self.screen.waiting(2.0, lost("the server is silent"))
+        self.assertIn("the server is silent; trying again in 2.0 s", self.frames(1))
 
     def test_draws_no_more_when_stopped(self) -> None:
         self.screen.stop()

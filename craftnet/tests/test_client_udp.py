@@ -197,7 +197,7 @@ class UdpTests(TestCase):
     async def test_silence(self) -> None:
         mute = replace(self.welcome(), server_endpoint=self.mute())
         ending = await self.ending(self.transport(self.serve(mute), patience=0.05))
-        self.assertEqual(ending, Ending(Kind.LOST, "no datagram comes through", None, True))
+        self.assertEqual(ending, Ending(Kind.LOST, "no datagram arrives", None, True))
         self.assertEqual(self.recorder.events, ["ended"])
 
     async def test_refused(self) -> None:

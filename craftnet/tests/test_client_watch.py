@@ -240,7 +240,7 @@ class WatchTests(SynchronousTestCase):
         self.udp.links[0].tell(progress_update(running(percent=4.0), AT))  # wherever that is.
         self.udp.links[0].end(lost("silence"))
         self.clock.advance(1.0)
-        self.udp.links[1].end(lost("no datagram comes through", elsewhere=True))
+        self.udp.links[1].end(lost("no datagram arrives", elsewhere=True))
         self.clock.advance(0.0)
         self.ws.links[0].tell(progress_update(running(percent=5.0), AT, None, there))
         self.ws.links[0].end(lost("gone"))

@@ -178,7 +178,7 @@ class WebSocketTests(TestCase):
         stranger = to_json(progress_update(running(OTHER_SESSION), AT).messages[0])
         for junk in (b"{", b"[]", b'{"type":"progress_update"}', stranger, b'{"x":' + b"[" * 60_000):
             ending = await self.ending(self.serve(Play([junk, PROGRESS])))
-            self.assertEqual(ending, Ending(Kind.LOST, "the server sent what is no message of this session"))
+            self.assertEqual(ending, Ending(Kind.LOST, "the server sent an invalid message"))
             self.assertEqual(self.recorder.events, ["opened", "ended"])
 
     async def test_binary_junk(self) -> None:
@@ -257,7 +257,7 @@ class WebSocketTests(TestCase):
         connection.dataReceived(b"HTTP/1.1 ")
         self.assertTrue(transport.connected)
         clock.advance(1)
-        self.assertEqual(self.successResultOf(recorder.done), Ending(Kind.LOST, "the server fell silent"))
+        self.assertEqual(self.successResultOf(recorder.done), Ending(Kind.LOST, "the server is silent"))
         self.assertFalse(transport.connected)
 
     def test_silence(self) -> None:
@@ -274,7 +274,7 @@ class WebSocketTests(TestCase):
         clock.advance(SILENCE - 1)
         self.assertTrue(transport.connected)
         clock.advance(1)
-        self.assertEqual(self.successResultOf(recorder.done), Ending(Kind.LOST, "the server fell silent"))
+        self.assertEqual(self.successResultOf(recorder.done), Ending(Kind.LOST, "the server is silent"))
         self.assertFalse(transport.connected)
 
     def test_interfaces(self) -> None:

@@ -55,7 +55,7 @@ class WordingTests(SynchronousTestCase):
         given = [(None, None), (5, None), (None, 9), (5, 9)]
         self.assertEqual(
             [wording.quality(current, target) for current, target in given],
-            ["", "quality 5", "quality to reach 9", "quality 5 of 9"],
+            ["", "quality 5", "target quality 9", "quality 5 of 9"],
         )
 
     def test_every_problem_has_words(self) -> None:
@@ -90,7 +90,10 @@ class WordingTests(SynchronousTestCase):
         self.assertEqual(wording.queue(place), "place 3 of 12 in the queue for the vehicle bay, about 2:10 to wait")
 
     def test_coming_back(self) -> None:
-        for recovered, words in ((True, "back; what was missed follows"), (False, "back; the current state follows")):
+        for recovered, words in (
+            (True, "reconnected; missed messages follow"),
+            (False, "reconnected; the current state follows"),
+        ):
             self.assertEqual(wording.message(message("queue_status", recovered=recovered)), words)
 
     def test_nothing_steers_the_terminal(self) -> None:

@@ -204,7 +204,7 @@ class UdpTests(NodesTestCase):
         await self.publish([envelope("crafting.session.complete", ending)], self.nodes.index(other))
         self.assertEqual((await watching).verdict, Verdict.COMPLETED)
         self.assertEqual((seen.goes_back, seen.versions[-1]), ("", 5))
-        self.assertEqual([ending.reason for ending in seen.endings], ["the server fell silent"])
+        self.assertEqual([ending.reason for ending in seen.endings], ["the server is silent"])
 
 
 def report(percent: float) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IListeningPort, IProcessTransport, ITransport
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol, ServerFactory, connectionDone
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from craftnet.access.development import SECRET_VARIABLE
@@ -28,6 +29,9 @@ from craftnet.tests.test_twistd import SCRIPTS, environment
 
 CONNECT = 2.0
 """Seconds for a node to take a connection."""
+
+WAIT = 0.01
+"""Seconds between two looks at what a node has said."""
 
 
 class _Process(ProcessProtocol):
@@ -144,6 +148,12 @@ class Node:
         assert process.listening is not None
         self._transport = reactor.spawnProcess(process, python, arguments, self._environment, tempfile.gettempdir())
         self.port = await process.listening
+
+    async def udp_port(self) -> int:
+        """Where it speaks UDP, from when it says so."""
+        while (found := re.search(r"^.*UDP: \S+:(\d+)$", self.text, re.MULTILINE)) is None:
+            await deferLater(reactor, WAIT)
+        return int(found[1])
 
     async def end(self, signal_number: int = signal.SIGKILL) -> int | None:
         """Send it a signal that ends it; answers its exit code, None when it had none. No error when it has ended."""

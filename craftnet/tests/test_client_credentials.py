@@ -148,9 +148,11 @@ class LongWatchTests(LiveTestCase):
     async def test_outlives_its_token(self) -> None:
         """On one connection."""
         await self.publish(started())
-        watch, recorder = self.watch(Credentials(token(ttl=1.0), lambda: token(ttl=600)))
+        brief = token(ttl=1.0)
+        watch, recorder = self.watch(Credentials(brief, lambda: token(ttl=600)))
         watching = watch.start()
-        await deferLater(reactor, 3.2, lambda: None)
+        without_another, _ = self.watch(Credentials(brief))
+        self.assertIs((await without_another.start()).verdict, Verdict.REFUSED)  # the token has ended by now.
         await self.complete()
         self.assertIs((await watching).verdict, Verdict.COMPLETED)
         self.assertEqual(recorder.endings, [])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import urllib.request
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
+from socket import SOCK_DGRAM
 
 import msgspec
 import treq
@@ -31,9 +35,10 @@ from craftnet.tap import Options
 from craftnet.tests.authority import insist
 from craftnet.tests.live import envelope, started, token
 from craftnet.tests.nodes import Node, listens
+from craftnet.tests.ports import reserved_port
 from craftnet.tests.programs import program
 from craftnet.tests.redis_nodes import until
-from craftnet.tests.redis_server import RedisServer, free_port
+from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import PLAYER, RECIPE, SESSION
 from craftnet.tests.signing import ec_key, public_pem
 from craftnet.tests.test_twistd import PATIENCE, SCRIPTS, wait_for
@@ -44,9 +49,6 @@ DEPLOY = REPOSITORY / "deploy"
 
 SAID = {"CRAFTNET_AUTH": "jwt:jwks=https://login.example/keys.json", "PUBLIC_HOST": "play.example"}
 """What an operator sets."""
-
-SEVERAL_CHECKS = 1.0
-"""Seconds in which a balancer that looks ten times a second knows what it needs to know."""
 
 
 class OptionsTests(SynchronousTestCase):
@@ -141,7 +143,7 @@ class PlatformTests(SynchronousTestCase):
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
         (folder / "key.pem").write_bytes(public_pem(ec_key()))
-        port, log = free_port(), folder / "log"
+        port, log = reserved_port(self), folder / "log"
         environment = {
             **os.environ,
             "PATH": os.pathsep.join([str(SCRIPTS), os.environ["PATH"]]),
@@ -186,10 +188,9 @@ class BalancerTests(TestCase):
             server.start()
         options = ["--http", "tcp:0:interface=127.0.0.1", "--health-interval", "0.5"]
         options += ["--trusted-proxy", "127.0.0.0/8", "--udp-heartbeat", "1000", "--drain-time", "0"]
-        self.udp = [free_port(), free_port()]
         nodes = []
-        for own, told, server in zip(self.udp, public or self.udp, (self.redis * 2)[:2], strict=True):
-            mine = ["--udp", f"127.0.0.1:{own}", "--public-udp", f"127.0.0.1:{told}"]
+        for server, port in zip_longest((self.redis * 2)[:2], public):
+            mine = ["--udp", "127.0.0.1:0", *(["--public-udp", f"127.0.0.1:{port}"] if port else [])]
             nodes.append(Node([*options, *mine, "--backend", f"redis:port={server.port}:timeout=1"]))
             self.addCleanup(nodes[-1].end)
             await nodes[-1].start()
@@ -246,13 +247,13 @@ class BalancerTests(TestCase):
         await self.haproxy(nodes, {"inter 2s": "inter 100ms"})
         alone, other = self.redis
         alone.kill()
+        await until(lambda: self.judged("node1") == "DOWN")
         await self.healthy(nodes[0].port, False)
-        await deferLater(reactor, SEVERAL_CHECKS)
         self.assertEqual([await self.health(self.port) for _ in range(10)], [200] * 10)
 
         other.kill()
+        await until(lambda: self.judged("node2") == "DOWN")
         await self.healthy(nodes[1].port, False)
-        await deferLater(reactor, SEVERAL_CHECKS)
         self.assertEqual([await self.health(self.port) for _ in range(10)], [503] * 10)
         status, said = await self.refusal()
         self.assertEqual(status, 503)
@@ -267,7 +268,8 @@ class BalancerTests(TestCase):
 
     async def test_nginx(self) -> None:
         """UDP goes through it, too."""
-        command, port, public = program("nginx"), free_port(), [free_port(), free_port()]
+        command, port = program("nginx"), reserved_port(self)
+        public = [reserved_port(self, SOCK_DGRAM) for _ in range(2)]
         module = re.findall(r"^load_module (.*);", (DEPLOY / "nginx.conf").read_text(), re.MULTILINE)
         if not Path(module[0]).exists():
             raise SkipTest("nginx's stream module is not installed")
@@ -278,7 +280,7 @@ class BalancerTests(TestCase):
         for number, node in enumerate(nodes):
             ports[f"127.0.0.1:900{number + 1} "] = f"127.0.0.1:{node.port} "
             ports[f"listen 808{number + 2} udp "] = f"listen 127.0.0.1:{public[number]} udp "
-            ports[f"proxy_pass 127.0.0.1:910{number + 1};"] = f"proxy_pass 127.0.0.1:{self.udp[number]};"
+            ports[f"proxy_pass 127.0.0.1:910{number + 1};"] = f"proxy_pass 127.0.0.1:{await node.udp_port()};"
         (Path(folder) / "nginx.conf").write_text(changed(DEPLOY / "nginx.conf", ports))
         await self.balance([command, "-p", folder, "-c", f"{folder}/nginx.conf", "-g", "daemon off;"], port)
         await self.go_on(nodes)
@@ -295,11 +297,26 @@ class BalancerTests(TestCase):
 
     async def haproxy(self, nodes: Sequence[Node], more: dict[str, str] | None = None) -> None:
         """Start it, with another port, and with what else is to be other in its configuration."""
-        command, port = program("haproxy"), free_port()
+        command, port = program("haproxy"), reserved_port(self)
         file = Path(self.mktemp())
-        file.write_text(changed(DEPLOY / "haproxy.cfg", {"bind :8080": f"bind 127.0.0.1:{port}", **(more or {})}))
+        folder = tempfile.mkdtemp()  # not self.mktemp(): the path of a UNIX socket must be short.
+        self.addCleanup(shutil.rmtree, folder)
+        self.statistics = f"{folder}/statistics"
+        texts = {
+            "bind :8080": f"bind 127.0.0.1:{port}",
+            "\nglobal\n": f"\nglobal\n    stats socket {self.statistics}\n",
+        }
+        file.write_text(changed(DEPLOY / "haproxy.cfg", {**texts, **(more or {})}))
         addresses = {f"NODE{number}": f"127.0.0.1:{node.port}" for number, node in enumerate(nodes, 1)}
         await self.balance([command, "-f", str(file)], port, **addresses)
+
+    def judged(self, node: str) -> str:
+        """What HAProxy's checks found last of a node that serves what needs Redis: UP, DOWN, or on its way there."""
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(self.statistics)
+            asking.sendall(b"show stat\n")
+            rows = csv.DictReader(asking.makefile())
+            return next(row["status"] for row in rows if (row["# pxname"], row["svname"]) == ("well", node))
 
     async def health(self, port: int) -> int:
         """The status of `/health` there."""

@@ -78,7 +78,7 @@ class GoneTests(RedisTestCase):
         with capturedLogs() as logged:
             node = self.backend()
             await self.unavailable(node)
-            await deferLater(reactor, 0.5)
+            await deferLater(reactor, 0.3)
         lines = [formatEvent(one) for one in logged]
         # One line for each of the four connections, whatever the number of attempts.
         self.assertEqual(len(lines), 4)
@@ -147,13 +147,12 @@ class SlowTests(RedisTestCase):
         await insist(node, [event(start())])
         relay.hold(Stall())
 
-        def asked() -> int:
-            return sum(sent.count(b"\r\ntest:session:") for sent in relay.sent)
-
-        before = asked()
+        sessions = b"\r\ntest:session:"
+        before = relay.said(sessions)
         posts = [node.sessions.apply([event(start(uuid4())), event(start(uuid4()))]) for _ in range(2 * AT_ONCE)]
-        await deferLater(reactor, 0.5)
-        self.assertEqual(asked() - before, 2 * AT_ONCE)  # of two sessions each.
+        await until(lambda: relay.said(sessions) - before >= 2 * AT_ONCE)  # of two sessions each.
+        await deferLater(reactor, 0.1)
+        self.assertEqual(relay.said(sessions) - before, 2 * AT_ONCE)
         relay.release()
         for post in posts:
             self.assertEqual([outcome.verdict for outcome in await post], [ACCEPTED, ACCEPTED])

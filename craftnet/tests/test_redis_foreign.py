@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 
 from craftnet.errors import Unavailable
+from craftnet.providers.redis import follower
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.link import Link
 from craftnet.tests.contracts import ACCEPTED, REJECTED, QueueRecorder, SessionRecorder, complete, queued
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_nodes import RedisTestCase, looked, until
 from craftnet.tests.samples import NOW, event, start
 
 WAYS = ("another type", "another version", "no version", "no state")
@@ -50,7 +49,9 @@ class ForeignTests(RedisTestCase):
 
     async def test_what_is_watched(self) -> None:
         """After a reconnection the others are compared, and followed."""
-        node = self.backend()
+        self.patch(follower, "LOOK", 0.1)
+        relay, port = self.relayed()
+        node = self.backend(port=port)
         spoilt = [await self.watched(node) for _ in WAYS]
         sound, heard = await self.watched(node)
         await until(lambda: node.epoch)
@@ -60,7 +61,7 @@ class ForeignTests(RedisTestCase):
             await self.reconnected(node)
             await node.sessions.apply([event(complete(sound), NOW + 1)])
             await until(lambda: heard.versions == [2])
-            await deferLater(reactor, 2.0)
+            await looked(relay)
         # Compared once for each connection, and not again and again.
         self.assertLess(sum("is not ours" in formatEvent(one) for one in logged), 4 * len(WAYS))
         for session, unheard in spoilt:

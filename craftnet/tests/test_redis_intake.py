@@ -7,8 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs, formatEvent
 from zope.interface.verify import verifyObject
 
@@ -35,6 +33,26 @@ class IntakeTests(RedisTestCase):
         """As crafting-service does."""
         for one in events:
             self.server.command("XADD", "test:events", "*", "event", msgspec.json.encode(one))
+
+    async def renewed(self) -> None:
+        """Wait until the lease is renewed."""
+        before = self.lasts()
+
+        def again() -> bool:
+            nonlocal before
+            former, before = before, self.lasts()
+            return before > former
+
+        await until(again)
+
+    def lasts(self) -> int:
+        """Milliseconds until the lease runs out."""
+        return int(self.server.command("PTTL", "test:lease")[1:])
+
+    def asked(self) -> bool:
+        """Whether Redis holds a question for events, which it would answer with the next one."""
+        clients = self.server.command("CLIENT", "LIST").decode().splitlines()
+        return any("cmd=xreadgroup" in client and "flags=b" in client for client in clients)
 
     def left(self) -> bytes:
         """How many are still to be taken."""
@@ -94,11 +112,11 @@ class IntakeTests(RedisTestCase):
         await until(lambda: self.server.command("EXISTS", "test:lease") == b":1\r\n")
         holder = self.server.command("GET", "test:lease")
         other = self.backend()
-        for _ in range(30):  # longer than it lasts: it is renewed.
-            await deferLater(reactor, 0.05)
+        for _ in range(5):  # it lasts longer than what Redis gives it at once.
+            await self.renewed()
             self.assertEqual(self.server.command("GET", "test:lease"), holder)
         relay.hold(Stall())
-        await deferLater(reactor, 0.4)
+        await until(lambda: not self.asked())
         self.add(started())
         await until(lambda: self.left() == b":0\r\n")
         self.assertEqual(await other.sessions.count(), 1)

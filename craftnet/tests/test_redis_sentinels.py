@@ -31,8 +31,9 @@ from craftnet.tests.certificates import self_signed
 from craftnet.tests.contracts import SessionRecorder, complete
 from craftnet.tests.contracts_cluster import TOKEN, RevocationRecorder
 from craftnet.tests.fakes import SteppedClock
+from craftnet.tests.ports import reserved_port
 from craftnet.tests.redis_nodes import WAIT, RedisTestCase, until
-from craftnet.tests.redis_server import RedisServer, Sentinel, free_port
+from craftnet.tests.redis_server import RedisServer, Sentinel
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 from craftnet.tests.test_redis_faults import insist
 
@@ -147,7 +148,7 @@ class FailOverTests(SentinelTestCase):
         await until(lambda: b"_link_status:up" in self.replica.command("INFO", "replication"))
         self.sentinel = self.running(Sentinel(self.server.port))
         await until(lambda: b"num-slaves\r\n$1\r\n1" in self.sentinel.command("SENTINEL", "MASTER", "mymaster"))
-        node, heard = self.node(free_port(), self.sentinel.port), SessionRecorder()
+        node, heard = self.node(reserved_port(self), self.sentinel.port), SessionRecorder()
         await insist(node, [event(start())])
         await node.sessions.watch(SESSION, heard)
         self.server.command("WAIT", "1", "1000")
@@ -226,7 +227,7 @@ class BadSentinelTests(SentinelTestCase):
     async def test_next(self) -> None:
         """One is gone, one silent, one has not heard of it, one is no sentinel; the last one knows."""
         useless = [self.pretender([answer]) for answer in (b"", b"*-1\r\n", b"-ERR unknown\r\n", b"*1\r\n$1\r\nx\r\n")]
-        node = self.node(free_port(), *useless, self.pretender([self.naming(self.server)]), timeout=0.3)
+        node = self.node(reserved_port(self), *useless, self.pretender([self.naming(self.server)]), timeout=0.3)
         await insist(node, [event(start())])
         # It is the first one from now on.
         self.server.command("CLIENT", "KILL", "TYPE", "normal")
@@ -234,7 +235,7 @@ class BadSentinelTests(SentinelTestCase):
 
     async def test_none(self) -> None:
         """The log says who was asked, and what came of it."""
-        gone = free_port()
+        gone = reserved_port(self)
         with capturedLogs() as logged:
             node = self.node(gone, self.pretender([b"*-1\r\n"]))
             await self.assertFailure(node.sessions.count(), Unavailable)

@@ -16,7 +16,7 @@ from craftnet.providers.redis.keys import PARTITIONS, partition_of
 from craftnet.providers.redis.marks import Mark, Marks
 from craftnet.tests.contracts import MaterialRecorder, SessionRecorder, complete, progress, quantity
 from craftnet.tests.faults.relay import Stall
-from craftnet.tests.redis_nodes import RedisTestCase, fellow, until
+from craftnet.tests.redis_nodes import RedisTestCase, fellow, looked, until
 from craftnet.tests.samples import NOW, SESSION, event, start
 
 FLOOD = 500
@@ -94,8 +94,8 @@ class BehindTests(RedisTestCase):
         with capturedLogs() as logged:
             for moment in range(20):
                 await self.node.sessions.apply([event(progress(3.0, session_id=self.other), NOW + moment)])
-            await deferLater(reactor, 1.0)  # the numbers are looked at, too.
-            self.assertEqual(self.other_told.versions, [*range(2, 22)])
+            await until(lambda: self.other_told.versions == [*range(2, 22)])
+            await looked(self.relay)  # at the numbers, too.
         self.assertNotIn("trimmed", " ".join(formatEvent(one) for one in logged))
 
 

@@ -14,8 +14,9 @@ from craftnet.client.websocket import WebSocketTransport
 from craftnet.tests.authority import insist
 from craftnet.tests.live import envelope
 from craftnet.tests.nodes import Node, listens
+from craftnet.tests.ports import reserved_port
 from craftnet.tests.redis_nodes import until
-from craftnet.tests.redis_server import RedisServer, free_port
+from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import PLAYER, RECIPE, SESSION
 from craftnet.tests.test_workers import children
 from craftnet.tests.watchers import Seen, connections, give_up, watch
@@ -32,7 +33,7 @@ class WorkersTests(TestCase):
         redis = RedisServer()
         self.addCleanup(redis.stop)
         redis.start()
-        options = ["--workers", "2", "--http", f"tcp:{free_port()}:interface=127.0.0.1", "--udp", "127.0.0.1:0"]
+        options = ["--workers", "2", "--http", f"tcp:{reserved_port(self)}:interface=127.0.0.1", "--udp", "127.0.0.1:0"]
         options += ["--udp-heartbeat", "1000", "--drain-time", "0.2", "--backend", f"redis:port={redis.port}"]
         self.node = Node(options)
         self.addCleanup(self.node.end)

@@ -25,6 +25,7 @@ from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.principal import PUBLISH
 from craftnet.tests.certificates import Issued, issued
 from craftnet.tests.live import SECRET, envelope, started, token
+from craftnet.tests.ports import reserved_port
 from craftnet.tests.samples import PLAYER
 from craftnet.tests.signing import ec_key, public_pem
 from craftnet.tests.test_twistd import PATIENCE, SCRIPTS, Running, running, twistd
@@ -48,13 +49,6 @@ SHORTEST_DRAIN = 0.9
 """Seconds; two workers with 200 watchers take about one, and nearly none when somebody is in a hurry."""
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 class WorkersTests(SynchronousTestCase):
     """Two of them."""
 
@@ -72,7 +66,7 @@ class WorkersTests(SynchronousTestCase):
             SECRET_VARIABLE: SECRET,
             "TMPDIR": str(self.temporary),
         }
-        self.port = free_port()
+        self.port = reserved_port(self)
         self.options = ["--workers", "2", "--http", f"tcp:{self.port}:interface=127.0.0.1", "--udp", "off"]
         self.working = [*self.options, "--backend", "pretended"]
 
@@ -271,7 +265,7 @@ class DividedTests(SynchronousTestCase):
         temporary = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, temporary, ignore_errors=True)
         self.environment = {SECRET_VARIABLE: SECRET, "TMPDIR": temporary}
-        self.port = free_port()
+        self.port = reserved_port(self)
         self.options = ["--workers", "2", "--http", f"tcp:{self.port}:interface=127.0.0.1", "--udp", "off"]
 
     def publish(self, *events: dict[str, Any]) -> int:

@@ -120,6 +120,10 @@ class Relay(ProxyFactory):
         """What nodes have sent over each connection that is open, the newest `SENT` bytes of it."""
         return [bytes(connection.sent) for connection in self._connections if connection.connected]
 
+    def said(self, words: bytes) -> int:
+        """How often nodes have sent these bytes over the connections that are open."""
+        return sum(sent.count(words) for sent in self.sent)
+
     async def stop(self) -> None:
         """Listen no more, and end every connection."""
         self.cut()

@@ -1,4 +1,4 @@
-"""What the versions that this node tells belong to: the same on every node where the sources are shared."""
+"""The epoch of this node's versions: the same on every node that shares the sources."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from craftnet.interfaces import IShared
 from craftnet.sources import Sources
 
 BYTES = 6
-"""Of an epoch, which is shown in hexadecimal digits."""
+"""Bytes of an epoch, which is shown in hexadecimal digits."""
 
 
 class Epochs:
     """The epoch of every position.
 
-    Where each source names one, it is made of theirs. Otherwise it is this object's own: in another process the same
-    versions mean something else. It is another one when a source that does name one has another.
+    Where each source names an epoch, it is derived from theirs. Otherwise it is this object's own, since in another
+    process the same versions mean something else. It changes when a source's epoch changes.
     """
 
     def __init__(self, sources: Sources) -> None:
@@ -28,9 +28,9 @@ class Epochs:
         self._epoch = token_hex(BYTES)
 
     def now(self) -> str:
-        """The epoch. While a source does not know its own, it is one that no other node has.
+        """The present epoch. While a source does not know its own, it is one that no other node has.
 
-        That of before, if it is this object's own; otherwise one that never comes again.
+        The previous one returns if it is this object's own; otherwise it is one that never occurs again.
         """
         if not self._shared:
             return self._epoch
@@ -42,5 +42,5 @@ class Epochs:
 
 
 def _digest(names: Sequence[str | None]) -> str:
-    """Short, and of the characters that a position may have."""
+    """A short digest, of characters that a position may contain."""
     return blake2b(repr(names).encode(), digest_size=BYTES).hexdigest()

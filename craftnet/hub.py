@@ -1,6 +1,6 @@
-"""The hub: which feeds are open. It opens a feed for its first watcher and closes it a while after the last.
+"""The hub: the open feeds. It opens a feed for its first watcher and closes it a while after the last.
 
-Who comes back meanwhile, with a position from here or from another node that shares the sources, misses nothing.
+A watcher that returns meanwhile, with a position from here or from another node on the same sources, misses nothing.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from craftnet.sources import Sources
 from craftnet.wheel import Wheel
 
 REFRESH_SLOTS = 100
-"""Into how many turns of the wheel one refresh period is cut."""
+"""The number of turns of the timer wheel in one refresh period."""
 
 VISIT_SLOTS = REFRESH_SLOTS // 2 - 1
-"""Turns after which a feed comes round again: twice in a period, so that one told lately can be left until then."""
+"""Turns after which a feed is due again: twice in a period, so a recently updated one can wait for the second."""
 
 MAX_LEFT = 10_000
-"""How many feeds of a kind stay open although nobody watches them."""
+"""Feeds of a kind that stay open without watchers."""
 
 AnyFeed = TypeVar("AnyFeed", bound=Feed)
 
@@ -41,8 +41,8 @@ class FeedTable(Generic[AnyFeed]):
 
     Arguments:
         make: builds the feed of an id; its second argument is `Feed`'s `counted`.
-        counted: called with how many watchers came or went.
-        linger: seconds for which a feed stays open after its last watcher, who may come back.
+        counted: called with the number of watchers added or removed.
+        linger: seconds for which a feed stays open after its last watcher, which may return.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class FeedTable(Generic[AnyFeed]):
     ) -> None:
         self._make = make
         self._counted = counted
-        self._changed = self._watchers_changed  # one for all: a method of its own would be kept by each feed.
+        self._changed = self._watchers_changed  # one bound method for all feeds, instead of one each.
         self._clock = clock
         self._linger = linger
         self._feeds: dict[UUID, AnyFeed] = {}
-        # Feeds that nobody watches, in the order they were left, each with the time to close it.
+        # Feeds without watchers in the order in which they were left, each with its closing time.
         self._left: dict[UUID, float] = {}
 
     def __getitem__(self, key: UUID) -> AnyFeed:
-        """The feed of `key`, opened if need be; to be joined at once."""
+        """The feed of `key`, created if necessary; the caller joins it at once."""
         self._left.pop(key, None)
         feed = self._feeds.get(key)
         if feed is None:
@@ -74,7 +74,7 @@ class FeedTable(Generic[AnyFeed]):
         return self._feeds.get(key)
 
     def expire(self) -> None:
-        """Close what was left long enough ago."""
+        """Closes the feeds that were left long enough ago."""
         now = self._clock.seconds()
         while self._left:
             key, due = next(iter(self._left.items()))
@@ -100,11 +100,11 @@ class FeedTable(Generic[AnyFeed]):
 
 
 class Hub:
-    """Every open feed of this process.
+    """All open feeds of this process.
 
     Arguments:
-        refresh: seconds within which a moving session is told again even if nobody needs it.
-        linger: seconds for which a feed stays open after its last watcher, who may come back and miss nothing.
+        refresh: seconds within which a moving session is sent again even if nobody needs it.
+        linger: seconds for which a feed stays open after its last watcher, which may return without a loss.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Hub:
         self.turn_interval = refresh / REFRESH_SLOTS
         self._wheel: Wheel[UUID] = Wheel(VISIT_SLOTS)
         self._clock = clock
-        # Who was told so lately can wait until the feed comes round once more.
+        # A feed updated since then can wait until it is due once more.
         self._lately = refresh - VISIT_SLOTS * self.turn_interval
         back, back_in_queue = partial(metrics.came_back, "crafting"), partial(metrics.came_back, "queue")
         self._sessions = FeedTable(
@@ -140,44 +140,44 @@ class Hub:
         )
 
     def check_hearing(self) -> None:
-        """Whether whoever begins to watch would be told what is, and not what was; raises as `Sources` does."""
+        """Raises `Unavailable`, as `Sources` does, while new watchers would receive an outdated state."""
         self._sources.check_hearing()
 
     def watch_session(self, session_id: UUID, watcher: IWatcher, resume: Position | None = None) -> Deferred[None]:
-        """Tell `watcher` of this session, its current state first; `resume` and failures are those of `Feed.join`."""
+        """Adds `watcher` to this session's feed, its current state first; `resume` and failures as in `Feed.join`."""
         self._wheel.add(session_id)
         return self._sessions[session_id].join(watcher, resume)
 
     def unwatch_session(self, session_id: UUID, watcher: IWatcher) -> None:
-        """Tell `watcher` of this session no more. Unknown ones are no error."""
+        """Removes `watcher` from this session's feed. Unknown ones are ignored."""
         feed = self._sessions.get(session_id)
         if feed is not None:
             feed.leave(watcher)
 
     def session_heartbeat(self, session_id: UUID, watcher: IWatcher) -> None:
-        """Tell `watcher` of this session where its feed is."""
+        """Sends `watcher` the position of this session's feed."""
         feed = self._sessions.get(session_id)
         if feed is not None:
             feed.send_heartbeat(watcher)
 
     def watch_queue(self, player_id: UUID, watcher: IWatcher, resume: Position | None = None) -> Deferred[None]:
-        """Tell `watcher` of this player's places in queues, the current ones first, as `watch_session` does."""
+        """Adds `watcher` to this player's queue feed, the current entries first, as `watch_session` does."""
         return self._queues[player_id].join(watcher, resume)
 
     def unwatch_queue(self, player_id: UUID, watcher: IWatcher) -> None:
-        """Tell `watcher` of these queues no more. Unknown ones are no error."""
+        """Removes `watcher` from this player's queue feed. Unknown ones are ignored."""
         feed = self._queues.get(player_id)
         if feed is not None:
             feed.leave(watcher)
 
     def queue_heartbeat(self, player_id: UUID, watcher: IWatcher) -> None:
-        """Tell `watcher` of these queues where their feed is."""
+        """Sends `watcher` the position of this player's queue feed."""
         feed = self._queues.get(player_id)
         if feed is not None:
             feed.send_heartbeat(watcher)
 
     def turn(self) -> None:
-        """Refresh the sessions that are due, close what was left; to be called every `turn_interval` seconds."""
+        """Refreshes the sessions that are due and closes abandoned feeds; called every `turn_interval` seconds."""
         self._sessions.expire()
         self._queues.expire()
         told_before = self._clock.seconds() - self._lately

@@ -1,4 +1,4 @@
-"""The three sources together: where state comes from, and which of them an event is for."""
+"""The three sources together: where state comes from, and which of them handles an event."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from craftnet.interfaces import IBackend, IMaterialSource, IQueueSource, IRecall
 from craftnet.state import MaterialsChange, QueueChange
 
 _ELSEWHERE = frozenset({QueueUpdate, MaterialsUpdate})
-"""What is no event of a session's life."""
+"""The event types that are not part of a session's life."""
 
 
 class Sources(Struct, frozen=True):
-    """Where sessions, materials and queues come from; each may be of another provider."""
+    """The sources of sessions, materials and queues; each may come from another provider."""
 
     sessions: ISessionSource
     materials: IMaterialSource
@@ -27,18 +27,18 @@ class Sources(Struct, frozen=True):
 
     @classmethod
     def of(cls, backend: IBackend) -> Sources:
-        """All three of one back end."""
+        """The three sources of one back end."""
         return cls(backend.sessions, backend.materials, backend.queues)
 
     async def apply(self, events: Sequence[Event]) -> list[Outcome]:
-        """Give each event to the sources that are responsible for it, in order.
+        """Gives each event to the sources that are responsible for it, in order.
 
         Returns:
             One outcome for each event.
 
         Raises:
-            Unavailable: a source is out of reach. What was applied before is known by its event_id, so that all of
-                the events may be sent again.
+            Unavailable: a source is unreachable. Events applied before are known by their event_id, so the caller may
+                send all of them again.
         """
         if events and _ELSEWHERE.isdisjoint({type(event.data) for event in events}):  # nearly always.
             return await self._live(events)
@@ -49,7 +49,7 @@ class Sources(Struct, frozen=True):
         return outcomes
 
     async def _live(self, events: Sequence[Event]) -> list[Outcome]:
-        """Events of sessions' lives; those which start one are the materials' business, too."""
+        """Applies session events; those that start a session concern its materials as well."""
         if IWhole.providedBy(self.sessions) and self.sessions.materials is self.materials:
             return await self.sessions.apply_whole(events)
         outcomes = await self.sessions.apply(events)
@@ -58,10 +58,10 @@ class Sources(Struct, frozen=True):
         return outcomes
 
     async def caught_up(self, session_id: UUID | None, player_id: UUID | None) -> None:
-        """Wait for every source as `IShared` does; not for those that no other node shares, nor for None.
+        """Waits for every shared source as `IShared` does; None skips a key.
 
         Raises:
-            Unavailable: one of them cannot tell, or is behind for too long.
+            Unavailable: a source cannot say whether it has caught up, or lags for too long.
         """
         wanted = ((self.sessions, session_id), (self.materials, session_id), (self.queues, player_id))
         waiting = [source.caught_up(key) for source, key in wanted if key is not None and IShared.providedBy(source)]
@@ -75,17 +75,17 @@ class Sources(Struct, frozen=True):
             raise problem
 
     def check_hearing(self) -> None:
-        """Whether this node hears of changes.
+        """Checks that this node receives changes.
 
         Raises:
-            Unavailable: it does not; somebody who begins to watch would be told the past.
+            Unavailable: it does not, so new watchers would receive an outdated state.
         """
         for source in (self.sessions, self.materials, self.queues):
             if IShared.providedBy(source) and source.stalled:
                 raise Unavailable(source.stalled)
 
     async def recall_materials(self, session_id: UUID, version: int) -> Sequence[MaterialsChange]:
-        """As `IRecall` does; nothing when the source cannot."""
+        """As in `IRecall`; empty when the source does not implement it."""
         return await _recall(self.materials, session_id, version)
 
     async def recall_queue(self, player_id: UUID, version: int) -> Sequence[QueueChange]:
@@ -103,7 +103,7 @@ class Sources(Struct, frozen=True):
 
 
 def started(events: Sequence[Event], outcomes: Sequence[Outcome]) -> list[Event]:
-    """Those of `events` which start a session: their materials are to be kept, if they are not already."""
+    """The events that started a session: their materials are stored, unless there are some already."""
     return [
         event
         for event, outcome in zip(events, outcomes, strict=True)

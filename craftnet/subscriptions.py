@@ -1,4 +1,4 @@
-"""From a target and a principal to a feed that may be watched: the same for every transport."""
+"""Authorises a principal to watch a target and creates the subscription: the same for every transport."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from craftnet.targets import CraftingTarget, HealthTarget, QueueTarget, Target
 
 
 class Subscription(Struct, frozen=True):
-    """The right to watch one feed. Each open connection keeps one, so it holds as little as it can.
+    """The right to watch one feed. Each open connection keeps one, so it is small.
 
     Attributes:
-        principal: who has it.
-        heartbeat_interval: seconds of silence after which a heartbeat is wanted; 0: never.
+        principal: the holder.
+        heartbeat_interval: seconds of silence after which the connection wants a heartbeat; 0: never.
     """
 
     principal: Principal
@@ -31,20 +31,20 @@ class Subscription(Struct, frozen=True):
 
     @property
     def session_id(self) -> UUID | None:
-        """The crafting session that the feed is of, if it is of one."""
+        """The crafting session of the feed, if it is one of a session."""
         return None
 
     @abstractmethod
     def watch(self, watcher: IWatcher) -> Deferred[None]:
-        """Begin; answers when the current state was delivered."""
+        """Starts; the Deferred fires when the current state was delivered."""
 
     @abstractmethod
     def unwatch(self, watcher: IWatcher) -> None:
-        """End."""
+        """Stops."""
 
     @abstractmethod
     def send_heartbeat(self, watcher: IWatcher) -> None:
-        """Tell the watcher where the feed is."""
+        """Sends the watcher the feed's position."""
 
 
 class _OfSession(Subscription, frozen=True):
@@ -96,7 +96,7 @@ class _OfHealth(Subscription, frozen=True):
 
 
 class Subscriptions:
-    """Hands them out."""
+    """Authorises watch requests and creates subscriptions."""
 
     def __init__(self, admission: Admission, hub: Hub, health: HealthFeed) -> None:
         self._admission = admission
@@ -108,7 +108,7 @@ class Subscriptions:
         return await self._admission.judge(request)
 
     async def admit(self, target: Target, principal: Principal) -> Subscription:
-        """The feed of `target`, if `principal` may watch it.
+        """The subscription to `target`, if `principal` may watch it.
 
         Raises:
             Refusal: NotFound, Forbidden or Unavailable.
@@ -127,7 +127,7 @@ class Subscriptions:
                 return _OfHealth(principal, target.heartbeat, self._health, services)
 
     async def renew(self, token: str, former: Principal) -> Principal:
-        """The bearer of `token`, if they may go on with a feed that `former` was admitted to.
+        """The principal of `token`, if it may continue the feed to which `former` was admitted.
 
         Raises:
             Refusal: Unauthorized, Forbidden or Unavailable.

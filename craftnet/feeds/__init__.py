@@ -1,1 +1,1 @@
-"""Feeds: what the watchers of one thing have been told, and what to tell them next."""
+"""Feeds: what the watchers of one thing have received, and what they receive next."""

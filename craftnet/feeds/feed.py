@@ -1,7 +1,7 @@
-"""What all feeds share: watchers, and the opening that the first of them sets off.
+"""The common part of all feeds: watchers, and the opening that the first of them triggers.
 
 A feed listens to the sources while it has watchers. All watchers of a feed hold the same copy, so that an update is
-made, and encoded, once for all of them.
+made and encoded once for all of them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ class Feed(ABC):
 
     Arguments:
         key: the id of what is watched.
-        counted: called with it, and how many watchers came (or, negative, went), each time after the fact, and at the
-            end.
-        came_back: called for each watcher that came with a position, with whether all that it missed was known.
-        epochs: of the positions.
+        counted: called with the key and the number of watchers added (or, negative, removed), after each change.
+        came_back: called for each watcher that resumes, with whether everything it missed was known.
+        epochs: the epochs of positions.
     """
 
     __slots__ = ("_came_back", "_clock", "_closed", "_counted", "_epochs", "_key", "_past", "_waiting", "_watchers")
@@ -54,44 +53,44 @@ class Feed(ABC):
         # In the order of delivery; False until the watcher has its snapshot.
         self._watchers: dict[IWatcher, bool] = {}
         self._waiting: tuple[Deferred[None], ...] = ()
-        self._past: Past | None = None  # there is one while the feed is open.
+        self._past: Past | None = None  # set while the feed is open.
         self._closed = False
 
     @property
     def position(self) -> Position:
-        """Where the feed is."""
+        """The present position of the feed."""
         return Position(self._epochs.now(), self.versions().packed)
 
     @property
     def past(self) -> Past | None:
-        """What was told lately, in the epoch of now; None while the feed is not open."""
+        """The recent changes in the present epoch; None while the feed is not open."""
         if self._past is not None and self._past.epoch != self._epochs.now():
             self._past = Past(self._epochs.now(), self.versions())
         return self._past
 
     @property
     def resumable(self) -> bool:
-        """Whether it is worth while to keep the feed open for watchers that come back."""
+        """Whether keeping the feed open for returning watchers is worthwhile."""
         return self._past is not None
 
     @property
     def watched(self) -> bool:
-        """Whether anybody watches, or is about to."""
+        """Whether there are watchers, or some are about to be added."""
         return bool(self._watchers)
 
     def join(self, watcher: IWatcher, resume: Position | None = None) -> Deferred[None]:
-        """Give `watcher` the current state, and tell it of every change from then on.
+        """Gives `watcher` the current state and every change from then on.
 
         Arguments:
-            resume: where the watcher was when it was lost, here or at another node. It is told whether that is still
-                known; if so, what it missed follows instead of the state.
+            resume: the watcher's last position, from this node or another. The watcher learns whether the changes since
+                then are known; if so, they follow instead of the state.
 
         Returns:
             A Deferred that fires when the snapshot was delivered, or when the watcher left before that.
 
         Fails:
             NotFound: there is nothing to watch.
-            Unavailable: a source is out of reach, or this node is behind what others may have told already.
+            Unavailable: a source is unreachable, or this node lags behind what others may have delivered.
         """
         self._watchers[watcher] = False
         self._counted(self._key, 1)
@@ -105,42 +104,42 @@ class Feed(ABC):
         return waiting
 
     def leave(self, watcher: IWatcher) -> None:
-        """Tell `watcher` no more. Unknown ones are no error."""
+        """Removes `watcher`. Unknown ones are ignored."""
         if self._watchers.pop(watcher, None) is not None:
             self._counted(self._key, -1)
 
     def send_heartbeat(self, watcher: IWatcher) -> None:
-        """Tell `watcher` where the feed is. One that has no snapshot yet is told nothing, and unknown ones neither."""
+        """Sends `watcher` the feed's position. Does nothing when it is unknown or has no snapshot yet."""
         if self._watchers.get(watcher):
             watcher.deliver(self.heartbeat())
 
     def tell(self, update: Update) -> None:
-        """Deliver to every watcher that has its snapshot."""
+        """Delivers an update to every watcher that has its snapshot."""
         for watcher in tuple(self._watchers):
-            if self._watchers.get(watcher):  # telling one may make another leave.
+            if self._watchers.get(watcher):  # delivering to one may remove another.
                 watcher.deliver(update)
 
     def told_at(self, change: MaterialsChange | QueueChange) -> Moment:
-        """When those who were there heard of it; now, if nobody knows."""
+        """When the watchers of that time received the change; now, if unknown."""
         now = moment(self._clock)
         return Moment(change.accepted, now.date(change.accepted)) if change.accepted else now
 
     def end(self, code: CloseCode) -> None:
-        """The feed is over: every watcher is told, and none is left."""
+        """Ends the feed: closes and removes every watcher."""
         self._past = None
         for watcher in self._dismiss():
             watcher.ended(code)
 
     def _opened(self, _: None) -> None:
         if self._closed:
-            self.unlisten()  # all left meanwhile, and parts of `open` came after `close`.
+            self.unlisten()  # all watchers left meanwhile, and parts of `open` ran after `close`.
         else:
             self._past = Past(self._epochs.now(), self.versions())
         self._release(None)
 
     def _failed(self, failure: Failure) -> None:
         self._dismiss()
-        self.unlisten()  # parts of `open` may have come after the first `close`.
+        self.unlisten()  # parts of `open` may have run after the first `close`.
         self._release(failure)
 
     def _dismiss(self) -> Iterable[IWatcher]:
@@ -175,39 +174,39 @@ class Feed(ABC):
             self._hand_over(watcher, chain(first, self.again(lost), self.newest(), self.unheard(resume)))
 
     def _hand_over(self, watcher: IWatcher, updates: Iterable[Update]) -> None:
-        """All that it is told first; then it hears every change."""
+        """Delivers the first updates; from then on the watcher receives every change."""
         for update in updates:
-            if watcher not in self._watchers:  # being told may make it leave.
+            if watcher not in self._watchers:  # a delivery may remove it.
                 return
             watcher.deliver(update)
         if watcher in self._watchers:
             self._watchers[watcher] = True
 
     def close(self) -> None:
-        """Listen no more. Nobody may join any more. May be called twice."""
+        """Stops listening and accepts no more watchers. May be called twice."""
         self._closed = True
         self._past = None
         self.unlisten()
 
     @abstractmethod
     async def open(self) -> None:
-        """Listen to the sources and learn the current state; raises as `join` fails."""
+        """Listens to the sources and reads the current state; raises as `join` fails."""
 
     @abstractmethod
     def unlisten(self) -> None:
-        """Tell the sources to be silent. May be called twice."""
+        """Stops listening to the sources. May be called twice."""
 
     @abstractmethod
     def versions(self) -> Versions:
-        """Of all that the sources told."""
+        """The versions of everything that the sources reported."""
 
     @abstractmethod
     async def caught_up(self) -> None:
-        """Wait until the feed has heard all that watchers may have been told elsewhere; raises `Unavailable`."""
+        """Waits until the feed has everything that watchers may have received elsewhere; raises `Unavailable`."""
 
     @abstractmethod
     async def recall(self, since: Versions) -> Missed:
-        """What the sources know to have followed, as far as they do; raises `Unavailable`."""
+        """The changes since then that the sources remember; raises `Unavailable`."""
 
     @abstractmethod
     def snapshot(self) -> Iterator[Update]:
@@ -215,20 +214,20 @@ class Feed(ABC):
 
     @abstractmethod
     def newest(self) -> Iterator[Update]:
-        """The part of the snapshot that replaces itself: what no history keeps, and who comes back is told anyway."""
+        """The part of the snapshot that replaces itself: no history keeps it, and every returning watcher gets it."""
 
     def unheard(self, resume: Position) -> Iterator[Update]:
-        """The part of the snapshot that who was told this position was never told."""
+        """The part of the snapshot that a watcher with this position never received."""
         return iter(())
 
     @abstractmethod
     def again(self, lost: Missed) -> Iterator[Update]:
-        """Everything that was missed, each with the position of who was told so much of it."""
+        """Everything that was missed, each change with the position that it leads to."""
 
     @abstractmethod
     def heartbeat(self) -> Update:
-        """What says where the feed is, and nothing else."""
+        """An update that contains nothing but the feed's position."""
 
     @abstractmethod
     def returned(self, recovered: bool, at: Position) -> Update:
-        """What tells a watcher how its return went, and where it is with this."""
+        """The update that says how a return went, and the position that it leads to."""

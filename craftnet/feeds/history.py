@@ -1,4 +1,4 @@
-"""What was told lately of one thing, for watchers that come back: bounded by count and by age. Pure."""
+"""Recent changes of one thing, for watchers that return: bounded in number and age. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class History(Generic[Change]):
     """The newest changes, without a gap between them.
 
     Arguments:
-        version: the one that is held now; how it came to that is not known.
+        version: the present version; the changes that led to it are unknown.
     """
 
     __slots__ = ("_complete_from", "_kept", "_version")
@@ -24,11 +24,11 @@ class History(Generic[Change]):
     def __init__(self, version: int) -> None:
         self._version = version
         self._complete_from = version
-        # (when it was told, what). Made with the first one: most feeds have nothing to keep.
+        # (time of delivery, change). Created with the first change: most feeds have nothing to keep.
         self._kept: deque[tuple[float, Change]] | None = None
 
     def keep(self, change: Change, now: float) -> None:
-        """`change` is told. One that is not the next stands for others, which are not known."""
+        """Records a delivered change. One that does not follow directly replaces others, which are unknown."""
         version, self._version = self._version, change.state.version
         if self._version != version + 1:
             self._complete_from, self._kept = self._version, None
@@ -39,10 +39,10 @@ class History(Generic[Change]):
         self._forget(now)
 
     def since(self, version: int, now: float, recalled: Sequence[Change] = ()) -> list[Change] | None:
-        """What came after `version`, which is not newer than what is held; None when it is not known any more.
+        """The changes after `version`, which is not newer than the present one; None when they are not all known.
 
         Arguments:
-            recalled: what somebody else knows to have come after it, in order.
+            recalled: the changes after it that another source remembers, in order.
         """
         self._forget(now)
         earlier = [change for change in recalled if version < change.state.version <= self._complete_from]

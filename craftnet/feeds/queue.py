@@ -1,4 +1,4 @@
-"""The feed of one player's places in queues, at all stations."""
+"""The feed of one player's queue entries at all stations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from craftnet.updates import Update, queue_heartbeat, queue_return, queue_update
 
 @implementer(IQueueListener)
 class QueueFeed(Feed):
-    """One player."""
+    """The feed of one player."""
 
     __slots__ = ("_queue", "_sources")
 
@@ -39,7 +39,7 @@ class QueueFeed(Feed):
         self._queue = QueueState(player_id)
 
     async def open(self) -> None:
-        """As in `Feed`. A player in no queue can be watched, too."""
+        """As in `Feed`. A player without queue entries can be watched as well."""
         queue = await self._sources.queues.watch(self._key, self)
         if self._queue.version < queue.version:
             self._queue = queue
@@ -67,7 +67,7 @@ class QueueFeed(Feed):
             yield queue_update(QueueChange(self._queue, entry, QueueNews.QUEUE_POSITION, True), now, None, at)
 
     def newest(self) -> Iterator[Update]:
-        """As in `Feed`: every move is told."""
+        """As in `Feed`: empty, since every move is kept."""
         return iter(())
 
     def again(self, lost: Missed) -> Iterator[Update]:

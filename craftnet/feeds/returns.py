@@ -1,4 +1,4 @@
-"""A watcher that comes back, perhaps from another node: what it missed."""
+"""What a returning watcher missed, perhaps while it was away from another node."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Missed(Struct, frozen=True):
 
 
 class Past:
-    """What a feed told lately, in one epoch, from `here` on."""
+    """The recent changes of a feed in one epoch, from `here` on."""
 
     __slots__ = ("epoch", "materials", "queue")
 
@@ -34,7 +34,7 @@ class Past:
         self.queue: History[QueueChange] = History(here.queue)
 
     def since(self, at: Versions, now: float, recalled: Missed | None = None) -> Missed | None:
-        """What followed `at`, which the feed has reached; None when not all of it is known."""
+        """The changes after `at`, which the feed has reached; None when not all are known."""
         earlier = recalled or Missed(at)
         materials = self.materials.since(at.materials, now, earlier.materials)
         queue = self.queue.since(at.queue, now, earlier.queue)
@@ -42,23 +42,23 @@ class Past:
 
 
 class Returnable(Protocol):
-    """A feed, as seen by those who come back."""
+    """A feed as seen by returning watchers."""
 
     @property
     def past(self) -> Past | None:
-        """What it told lately, in the epoch of now; None when it is over."""
+        """Its recent changes in the present epoch; None when it has closed."""
 
     def versions(self) -> Versions:
-        """Where it is."""
+        """Its present versions."""
 
     async def recall(self, since: Versions) -> Missed:
-        """What the sources know to have followed, as far as they do. Raises `Unavailable`."""
+        """The changes since then that the sources remember. Raises `Unavailable`."""
 
 
 async def missed(feed: Returnable, resume: Position, epochs: Epochs, clock: IReactorTime) -> Missed | None:
-    """What a watcher that was at `resume` is to be told, at once: the feed goes on. None when that is not known.
+    """What a watcher that was at `resume` receives, at once, since the feed goes on. None when that is not known.
 
-    The feed has caught up: it has heard all that the watcher may have been told.
+    The feed has caught up: it has everything that the watcher may have received.
     """
     past, at = feed.past, _at(feed, resume, epochs)
     if at is None or past is None:
@@ -77,7 +77,7 @@ async def missed(feed: Returnable, resume: Position, epochs: Epochs, clock: IRea
 
 
 def _at(feed: Returnable, resume: Position, epochs: Epochs) -> Versions | None:
-    """Where the watcher was; None if that was in another epoch, or nowhere: no feed can have told that position."""
+    """The watcher's versions; None for another epoch, and for a position that no feed can have delivered."""
     if resume.epoch != epochs.now():
         return None
     here = feed.versions()

@@ -1,4 +1,4 @@
-"""The feed of one crafting session: its progress, its materials, and its place in a queue while it waits."""
+"""The feed of one crafting session: its progress, its materials, and its queue entry while it waits."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from craftnet.updates import (
 
 @implementer(ISessionListener, IMaterialListener, IQueueListener)
 class SessionFeed(Feed):
-    """One session.
+    """The feed of one session.
 
     Arguments:
         tolerance: how wrong the watchers' copy of the progress may be.
-        horizon: seconds for which it must stay that right; after them the session is refreshed anyway.
+        horizon: seconds for which the copy must stay within it; the session is refreshed after that anyway.
     """
 
     __slots__ = ("_held", "_horizon", "_materials", "_owner", "_queue", "_sources", "_tolerance", "_truth")
@@ -60,18 +60,18 @@ class SessionFeed(Feed):
         self._horizon = horizon
         self._owner: UUID | None = None
         self._truth: SessionState | None = None
-        # What the watchers extrapolate from; may differ from the truth within the tolerance.
+        # The model from which the watchers extrapolate; may differ from the truth within the tolerance.
         self._held: SessionState | None = None
         self._materials = MaterialsState(session_id)
         self._queue: QueueState | None = None
 
     async def open(self) -> None:
-        """As in `Feed`. A session that only waits in a queue is one, too."""
+        """As in `Feed`. A session that only waits in a queue is one as well."""
         state = await self._sources.sessions.watch(self._key, self)
         if state is not None and (self._truth is None or self._truth.version < state.version):
             self._truth = state
         entry = None if self._truth else await self._sources.queues.find(self._key)
-        if self._truth is not None:  # it may have started while its entry was looked for.
+        if self._truth is not None:  # it may have started during the look-up of its entry.
             self._owner = self._truth.player_id
         elif entry is not None:
             self._owner = entry.player_id
@@ -101,7 +101,7 @@ class SessionFeed(Feed):
         await self._sources.caught_up(self._key, self._owner)
 
     async def recall(self, since: Versions) -> Missed:
-        """As in `Feed`: what is newer than that, of each part that the feed has not heard all of itself."""
+        """As in `Feed`: the newer changes of each part for which the feed's own history has a gap."""
         materials: Sequence[MaterialsChange] = ()
         queue: Sequence[QueueChange] = ()
         if since.materials < self._materials.version:
@@ -126,7 +126,7 @@ class SessionFeed(Feed):
             yield progress_update(self._held, moment(self._clock), None, self.position)
 
     def unheard(self, resume: Position) -> Iterator[Update]:
-        """As in `Feed`: over UDP nothing is told of queues."""
+        """As in `Feed`: UDP delivers nothing about queues."""
         if resume.over_udp:
             yield from self._places()
 
@@ -150,10 +150,10 @@ class SessionFeed(Feed):
         return session_return(self._key, recovered, moment(self._clock), at)
 
     def refresh(self, told_before: float = inf) -> None:
-        """Tell the watchers the truth again if it moves, whether they need it or not.
+        """Sends the watchers the truth again if it moves, whether they need it or not.
 
         Arguments:
-            told_before: unless they were told at this moment or later, on the steady clock, seconds.
+            told_before: unless they received an update at or after this moment of the steady clock, seconds.
         """
         truth, held = self._truth, self._held
         if truth is None or not self.watched or not truth.progress.moving:
@@ -192,7 +192,7 @@ class SessionFeed(Feed):
         self._queue = state
 
     def _places(self) -> Iterator[Update]:
-        """Where the session waits, each as if it were news."""
+        """The session's queue entries, each as if it were news."""
         if self._queue is not None:
             now, at = moment(self._clock), self.position
             for entry in filter(self._concerns, self._queue.entries):
@@ -200,7 +200,7 @@ class SessionFeed(Feed):
                 yield session_queue_update(self._key, change, now, None, at)
 
     def _concerns(self, entry: QueueEntry) -> bool:
-        """An entry that names no session concerns all of the player's."""
+        """Whether an entry concerns this session: one without a session concerns all of the player's."""
         return entry.session_id is None or entry.session_id == self._key
 
     def _tell_progress(self, state: SessionState, now: float, accepted: float | None) -> None:

@@ -31,7 +31,7 @@ class SettingsTests(SynchronousTestCase):
                 self.assertEqual(getattr(parse({name: text}), name), float(text))
 
     def test_out_of_range(self) -> None:
-        self.assertEqual(self.refused(players="0"), "workshop: players must be from 1 to 100000, not 0")
+        self.assertEqual(self.refused(players="0"), "workshop: players must be from 1 to 100000, got 0")
         for name, text in (
             ("players", "100001"),
             ("seed", "-1"),
@@ -45,12 +45,12 @@ class SettingsTests(SynchronousTestCase):
             self.assertIn(f"{name} must be from", self.refused(**{name: text}))
 
     def test_not_a_number(self) -> None:
-        self.assertEqual(self.refused(players="many"), "workshop: players must be a whole number, not 'many'")
-        self.assertEqual(self.refused(players="1.5"), "workshop: players must be a whole number, not '1.5'")
-        self.assertEqual(self.refused(speed="fast"), "workshop: speed must be a number, not 'fast'")
+        self.assertEqual(self.refused(players="many"), "workshop: players must be a whole number, got 'many'")
+        self.assertEqual(self.refused(players="1.5"), "workshop: players must be a whole number, got '1.5'")
+        self.assertEqual(self.refused(speed="fast"), "workshop: speed must be a number, got 'fast'")
 
     def test_unknown_name(self) -> None:
-        self.assertIn("no argument 'player'; there are players, seed,", self.refused(player="3"))
+        self.assertIn("unknown argument 'player'; the arguments are players, seed,", self.refused(player="3"))
 
     @given(st.dictionaries(st.sampled_from(sorted(ARGUMENTS)), st.text(max_size=8)))
     @settings(deadline=None, max_examples=50, derandomize=True)

@@ -1,1 +1,1 @@
-"""The memory back end: everything in this process, bounded, gone when it ends."""
+"""The memory back end: all state in this process, bounded, lost when the process ends."""

@@ -1,4 +1,4 @@
-"""The three sources together, and the factory behind `--backend memory:…`."""
+"""The three sources in memory, and the factory behind `--backend memory:…`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from craftnet.providers.memory.sessions import MemorySessions
 from craftnet.shards.placement import Shards
 
 SWEEP = 1.0
-"""Seconds between looks for finished sessions to forget."""
+"""Seconds between removals of finished sessions."""
 
 
 class MemorySettings(Struct, frozen=True):
-    """The bounds.
+    """The limits.
 
     Attributes:
-        capacity: sessions kept, and players with queue entries.
+        capacity: maximum number of sessions, and of players with queue entries.
         retention: seconds that a finished session is kept.
-        remembered: event ids kept per source, to tell duplicates.
+        remembered: event ids kept per source to detect duplicates.
     """
 
     capacity: int = 100_000
@@ -36,7 +36,7 @@ class MemorySettings(Struct, frozen=True):
 
 @implementer(IBackend)
 class MemoryBackend:
-    """Everything in this process."""
+    """Keeps everything in this process."""
 
     def __init__(self, clock: IReactorTime, settings: MemorySettings) -> None:
         self.materials = MemoryMaterials(capacity=settings.capacity, remembered_events=settings.remembered)
@@ -54,15 +54,15 @@ class MemoryBackend:
 
 @implementer(IBackendFactory, IDividedFactory)
 class MemoryFactory:
-    """Makes `MemoryBackend`s."""
+    """Builds `MemoryBackend`s."""
 
     name = "memory"
     shared = False
     summary = "state in this process's memory; fed by POST /events"
     arguments: Mapping[str, str] = {
-        "capacity": f"sessions kept at most (default {MemorySettings().capacity})",
-        "retention": f"seconds a finished session is kept (default {MemorySettings().retention:g})",
-        "remembered": f"event ids remembered per source, to tell duplicates (default {MemorySettings().remembered})",
+        "capacity": f"maximum number of sessions (default {MemorySettings().capacity})",
+        "retention": f"seconds that a finished session is kept (default {MemorySettings().retention:g})",
+        "remembered": f"event ids kept per source to detect duplicates (default {MemorySettings().remembered})",
     }
 
     def build(self, reactor: IReactorTime, arguments: Mapping[str, str]) -> MemoryBackend:
@@ -70,20 +70,20 @@ class MemoryFactory:
         return MemoryBackend(reactor, _settings(arguments))
 
     def build_share(self, reactor: IReactorTime, arguments: Mapping[str, str], shards: Shards) -> MemoryBackend:
-        """As in `IDividedFactory`. Players are not divided quite evenly, so that each process has room for all."""
+        """As in `IDividedFactory`. Players are divided unevenly, so each process has room for all of them."""
         return self.build(reactor, arguments)
 
 
 def _settings(arguments: Mapping[str, str]) -> MemorySettings:
-    """Read the arguments; all three are positive numbers."""
+    """Parses the arguments; all three are positive numbers."""
     values: dict[str, float] = {}
     for name, text in arguments.items():
         try:
             values[name] = float(text) if name == "retention" else int(text)
         except ValueError:
-            raise ConfigurationError(f"memory: {name} must be a number, not {text!r}") from None
+            raise ConfigurationError(f"memory: {name} must be a number, got {text!r}") from None
         if not 0 < values[name] <= 100_000_000:
-            raise ConfigurationError(f"memory: {name} must be above 0 and at most 100000000, not {text}")
+            raise ConfigurationError(f"memory: {name} must be above 0 and at most 100000000, got {text}")
     defaults = MemorySettings()
     return MemorySettings(
         capacity=int(values.get("capacity", defaults.capacity)),

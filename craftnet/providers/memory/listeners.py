@@ -1,4 +1,4 @@
-"""Who watches what: listeners by key, in the order they came."""
+"""Listeners by key, in the order in which they were added."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ Listener = TypeVar("Listener")
 
 
 class Listeners(Generic[Listener]):
-    """A listener that watches a key twice is told once."""
+    """Listeners by key. A listener that is added twice is called once."""
 
     def __init__(self) -> None:
-        # By the number of the id: UUIDs are hashed, and compared, in Python. Nearly always there is one.
+        # Keyed by the integer of the id: UUIDs are hashed and compared in Python. Nearly every key has one listener.
         self._by_key: dict[int, tuple[Listener, ...]] = {}
 
     def add(self, key: UUID, listener: Listener) -> None:
-        """Tell `listener` of `key` from now on."""
+        """Adds a listener for `key`."""
         listeners = self.of(key)
         if listener not in listeners:
             self._by_key[key.int] = (*listeners, listener)
 
     def remove(self, key: UUID, listener: Listener) -> None:
-        """Tell it no more; unknown ones are no error."""
+        """Removes a listener; unknown ones are ignored."""
         listeners = self.of(key)
         if listener in listeners:
             left = tuple(each for each in listeners if each != listener)
@@ -32,5 +32,5 @@ class Listeners(Generic[Listener]):
                 del self._by_key[key.int]
 
     def of(self, key: UUID) -> tuple[Listener, ...]:
-        """Those of `key` at this moment; listening may change while they are told."""
+        """A copy of the listeners of `key`, since calling them may change the list."""
         return self._by_key.get(key.int, ())

@@ -19,11 +19,11 @@ from craftnet.stock import advance
 
 @implementer(IMaterialSource)
 class MemoryMaterials:
-    """Keeps the materials of at most `capacity` sessions; beyond that, those unchanged for longest go."""
+    """Keeps the materials of at most `capacity` sessions and evicts the least recently changed."""
 
     def __init__(self, *, capacity: int, remembered_events: int) -> None:
         self._capacity = capacity
-        # By the number of the id, in the order of their newest change.
+        # Keyed by the integer of the id, in the order of the last change.
         self._states: dict[int, MaterialsState] = {}
         self._accepted = RecentIds(remembered_events)
         self._listeners: Listeners[IMaterialListener] = Listeners()
@@ -46,7 +46,7 @@ class MemoryMaterials:
         return succeed([self._apply(event) for event in events])
 
     def forget(self, session_id: UUID) -> None:
-        """The session is over and forgotten, and so are its materials."""
+        """Removes the materials of a session that was removed."""
         self._states.pop(session_id.int, None)
 
     def _apply(self, event: Event) -> Outcome:

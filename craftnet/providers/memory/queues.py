@@ -19,14 +19,14 @@ from craftnet.waiting import advance, check_holder
 
 @implementer(IQueueSource)
 class MemoryQueues:
-    """Keeps the places of at most `capacity` players who wait, and as many who left; those unchanged for longest go."""
+    """Keeps the entries of at most `capacity` waiting players, and as many who left; evicts the longest unchanged."""
 
     def __init__(self, *, capacity: int, remembered_events: int) -> None:
         self._capacity = capacity
-        # Each in the order of the newest change.
+        # Each in the order of the last change.
         self._waiting: dict[UUID, QueueState] = {}
         self._left: dict[UUID, QueueState] = {}
-        # The highest version of a player who was forgotten, from which such a player goes on.
+        # The highest version of an evicted player, from which such a player continues.
         self._forgotten = 0
         self._by_session: dict[UUID, QueueEntry] = {}
         self._accepted = RecentIds(remembered_events)
@@ -57,7 +57,7 @@ class MemoryQueues:
         if event.event_id in self._accepted:
             return DUPLICATE
         if not isinstance(event.data, QueueUpdate):
-            return rejected(f"not an event of a queue: {type(event.data).__name__}")
+            return rejected(f"not a queue event: {type(event.data).__name__}")
         player_id = event.data.player_id
         try:
             check_holder(self._by_session.get(event.session_id) if event.session_id else None, event)

@@ -1,4 +1,4 @@
-"""Which event ids were accepted lately: a bounded set that forgets the oldest first."""
+"""Recently accepted event ids: a bounded set that evicts the oldest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class RecentIds:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        # Insertion order makes a dict the cheapest queue with membership; UUIDs are hashed, and compared, in Python.
+        # Insertion order makes a dict the cheapest queue with membership; UUIDs are hashed and compared in Python.
         self._ids: dict[int, None] = {}
 
     def __contains__(self, event_id: UUID) -> bool:
@@ -20,7 +20,7 @@ class RecentIds:
         return len(self._ids)
 
     def add(self, event_id: UUID) -> None:
-        """Remember one more; the oldest goes when there is no room."""
+        """Adds an id and evicts the oldest when the set is full."""
         self._ids[event_id.int] = None
         if len(self._ids) > self._capacity:
             del self._ids[next(iter(self._ids))]

@@ -23,7 +23,7 @@ class MemorySessions:
     """Keeps at most `capacity` sessions, each for `retention` seconds after its end.
 
     Arguments:
-        forgotten: called with the id of each session that is not kept any more.
+        forgotten: called with the id of each session that was removed.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class MemorySessions:
         self._capacity = capacity
         self._retention = retention
         self._forgotten = forgotten
-        # By the number of the id: UUIDs are hashed, and compared, in Python.
+        # Keyed by the integer of the id: UUIDs are hashed and compared in Python.
         self._states: dict[int, SessionState] = {}
-        # Finished sessions in the order of their end, each with the time to forget it.
+        # Finished sessions in the order of their end, each with the time of its removal.
         self._finished: dict[int, float] = {}
         self._accepted = RecentIds(remembered_events)
         self._listeners: Listeners[ISessionListener] = Listeners()
@@ -69,7 +69,7 @@ class MemorySessions:
         return succeed([self._apply(event) for event in events])
 
     def expire(self) -> None:
-        """Forget the sessions whose time is over."""
+        """Removes the finished sessions whose retention has passed."""
         now = self._clock.seconds()
         while self._finished:
             key, due = next(iter(self._finished.items()))
@@ -82,7 +82,7 @@ class MemorySessions:
             return DUPLICATE
         data = event.data
         if not isinstance(data, SessionData):
-            return rejected(f"not an event of a session's life: {type(data).__name__}")
+            return rejected(f"not a session event: {type(data).__name__}")
         session_id = data.session_id
         key = session_id.int
         before = self._states.get(key)

@@ -1,1 +1,1 @@
-"""The workshop: a simulated crafting authority, for demonstrations and for load."""
+"""The workshop: a simulated crafting authority for demonstrations and load."""

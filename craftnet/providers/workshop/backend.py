@@ -1,4 +1,4 @@
-"""The memory back end, with a simulated crafting authority that fills it."""
+"""The memory back end with a simulated crafting authority that feeds it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from craftnet.sources import Sources
 from craftnet.state import SessionState
 
 RETENTION = 60.0
-"""Seconds that a finished session is kept: long enough to look at it, short enough for fast simulations."""
+"""Seconds that a finished session is kept: long enough to look at, short enough for fast simulations."""
 
 REMEMBERED = 10_000
-"""Event ids that are remembered; the workshop never tells anything twice."""
+"""Event ids that are remembered; the workshop never repeats an event."""
 
 
 @implementer(IBackend, IShowcase)
 class WorkshopBackend:
-    """Everything in this process, and always something to see.
+    """Keeps everything in this process and always has something to show.
 
     Arguments:
-        shards: which of the players wanted are simulated here; None: all.
+        shards: the shard of the players to simulate here; None: all players.
     """
 
     def __init__(self, clock: IReactorTime, wanted: settings.Settings, shards: Shards | None = None) -> None:
@@ -44,11 +44,11 @@ class WorkshopBackend:
             service.setServiceParent(self.service)
 
     def featured(self) -> SessionState | None:
-        """As in `IShowcase`; there is one from the moment the service started."""
+        """As in `IShowcase`; never None once the service has started."""
         session_id = self._driver.featured()
         found: list[SessionState | None] = [None]
         if session_id is not None:
-            # The memory back end answers at once.
+            # The memory back end fires its Deferreds at once.
             self.sessions.get(session_id).addCallback(found.append)
         return found[-1]
 
@@ -59,11 +59,11 @@ class WorkshopBackend:
 
 @implementer(IBackendFactory, IDividedFactory)
 class WorkshopFactory:
-    """Makes `WorkshopBackend`s."""
+    """Builds `WorkshopBackend`s."""
 
     name = "workshop"
     shared = False
-    summary = "a simulated crafting authority, for demonstrations and for load"
+    summary = "a simulated crafting authority, for demonstrations and load"
     arguments: Mapping[str, str] = settings.ARGUMENTS
 
     def build(self, reactor: IReactorTime, arguments: Mapping[str, str]) -> WorkshopBackend:
@@ -71,5 +71,5 @@ class WorkshopFactory:
         return WorkshopBackend(reactor, settings.parse(arguments))
 
     def build_share(self, reactor: IReactorTime, arguments: Mapping[str, str], shards: Shards) -> WorkshopBackend:
-        """As in `IDividedFactory`: each process simulates its own players, who meet only each other."""
+        """As in `IDividedFactory`: each process simulates its own players, who meet only one another."""
         return WorkshopBackend(reactor, settings.parse(arguments), shards)

@@ -1,4 +1,4 @@
-"""What can be crafted in the workshop: a table of recipes, and the values made of it."""
+"""The recipes of the workshop: a table, and the values made from it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ Lattice seed crystal         | laboratory          |    1200 |    15   |      90
 
 
 class Ingredient(Struct, frozen=True):
-    """A material that a recipe needs: how many, and of what quality (1–100) at least."""
+    """A material that a recipe needs: the quantity, and the minimum quality (1 to 100)."""
 
     material_id: UUID
     name: str
@@ -71,13 +71,13 @@ class Ingredient(Struct, frozen=True):
 
 
 class Recipe(Struct, frozen=True):
-    """One thing that can be made.
+    """One item that can be crafted.
 
     Attributes:
-        result_id: the item that comes of it.
-        seconds: how long it takes, by the book.
-        difficulty: the chance of failing, 0–1.
-        quality: what it is worth when all goes well, 1–100.
+        result_id: the item that the craft yields.
+        seconds: its nominal duration.
+        difficulty: the probability of failure, 0 to 1.
+        quality: the quality when nothing goes wrong, 1 to 100.
     """
 
     recipe_id: UUID
@@ -91,12 +91,12 @@ class Recipe(Struct, frozen=True):
 
     @property
     def popularity(self) -> float:
-        """How often players choose it, relative to others: what takes long is made less often."""
+        """How often players choose it, relative to others: long crafts are chosen less often."""
         return 60.0 / (60.0 + self.seconds)
 
 
 def name_id(kind: str, name: str) -> UUID:
-    """The same id for the same thing, on every machine and at every start."""
+    """The id of a thing, the same on every machine and at every start."""
     return uuid5(_NAMES, f"{kind}:{name}")
 
 

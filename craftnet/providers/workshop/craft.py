@@ -1,4 +1,4 @@
-"""One craft, from its start to its end, and what happens to it on the way. Pure."""
+"""One craft from its start to its end, with everything that happens to it. Pure."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from craftnet.providers.workshop.shortage import quantity_changed, shortage
 from craftnet.providers.workshop.world import World
 
 SHORTEST, LONGEST = 1.0, 3600.0
-"""What the contract allows for an estimated duration, seconds."""
+"""The contract's limit of an estimated duration, seconds."""
 
 CATALYST = name_id("material", "catalyst drop")
-"""What players sometimes add to a craft to make it better."""
+"""The catalyst that players sometimes add to improve a craft."""
 
 Grade = Literal["poor", "common", "uncommon", "rare", "epic", "legendary"]
 Failure = Literal["insufficient_materials", "recipe_error", "player_disconnect", "timeout", "system_error"]
@@ -47,33 +47,33 @@ GRADES: tuple[tuple[int, Grade], ...] = (
     (50, "uncommon"),
     (25, "common"),
 )
-"""The quality from which a result has its grade, best first; below the last it is poor."""
+"""The minimum quality of each grade, best first; below the last a result is poor."""
 
 _FAILURES: tuple[Failure, ...] = ("recipe_error", "recipe_error", "player_disconnect", "timeout", "system_error")
 _CANCELS: tuple[Cancel, ...] = ("player_request", "player_request", "zone_change", "combat_start")
 _PAUSES: tuple[Pause, ...] = ("player_afk", "player_afk", "combat_start", "system_maintenance", "technical_issue")
 
 Moment = tuple[float, Callable[[], Life]]
-"""How much of the work is done when something happens, 0–1, and what."""
+"""The fraction of the work, 0 to 1, at which something happens, and what happens."""
 
 
 def estimate(recipe: Recipe, speed: float, least: float = SHORTEST) -> float:
-    """What the authority says that a craft will take, seconds of the clock: `least`, or more."""
+    """The authority's estimate of a craft's duration, seconds of real time, at least `least`."""
     return min(LONGEST, max(least, recipe.seconds / speed))
 
 
 class Craft:
-    """A session.
+    """One session.
 
     Arguments:
-        least: seconds of the clock that it takes at least.
-        blessed: it will be completed, whatever happens on the way.
+        least: minimum duration in seconds of real time.
+        blessed: it completes, whatever happens on the way.
 
     Attributes:
-        estimate: what the authority says at its start that it will take, seconds of the clock.
-        status: what it is doing; None before its start.
-        ends: when it will be completed if nothing more happens to it, Unix seconds.
-        doomed: it will not be completed.
+        estimate: the authority's estimate at the start, seconds of real time.
+        status: the present status; None before the start.
+        ends: when it completes if nothing else happens, Unix seconds.
+        doomed: it will not complete.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Craft:
         self.doomed = False
         self._world = world
         self._recipe = recipe
-        # Work is measured in seconds at a pace of 1.
+        # Work is measured in seconds at pace 1.
         self._left = self.estimate
         self._pace = world.dice.uniform(0.87, 1.15)
         self._quality = max(1, round(recipe.quality * world.dice.uniform(0.7, 0.95)))
@@ -103,13 +103,13 @@ class Craft:
             for item in recipe.ingredients
         ]
         self._stock = {material.material_id: material.quantity for material in self._brought}
-        # Materials go into the work in so many portions, each in the middle of its share of the time.
+        # Materials are used in this many portions, each in the middle of its share of the time.
         self._portions = min(4, 1 + max(self._stock.values()))
         self._catalysed = False
         self._plan = self._fate(blessed)
 
     def live(self, zone_id: str, workstation_id: UUID, head_start: float = 0.0) -> Life:
-        """Craft. `head_start`: how much of it was done already when the simulation began, 0–1."""
+        """Crafts. `head_start`: the fraction already done when the simulation begins, 0 to 1."""
         self._start(zone_id, workstation_id, head_start)
         for fraction, happen in self._plan:
             if fraction > head_start:
@@ -136,7 +136,7 @@ class Craft:
         if world.strikes(0.25):
             fatal = not blessed and dice.random() < 0.2
             self.doomed = fatal
-            # Before the last portion goes in, so that something is still needed.
+            # Before the last portion is used, so that something is still needed.
             plan.append((dice.uniform(0.1, 0.7), partial(self._run_short, fatal)))
         if not blessed and world.strikes(0.05):
             self.doomed = True
@@ -163,7 +163,7 @@ class Craft:
         self._report(Status.ACTIVE)
 
     def _work(self, fraction: float) -> Life:
-        """Go on until this much is done, and report now and then."""
+        """Works until this fraction is done, with a report now and then."""
         rate, dice = self._world.settings.rate, self._world.dice
         goal = self.estimate * (1.0 - fraction)
         while True:
@@ -178,7 +178,7 @@ class Craft:
             self._left -= gap * self._pace
             self._report(Status.ACTIVE)
 
-    # What happens on the way. Each takes its time, or none.
+    # What may happen on the way. Each event takes its time, or none.
 
     def _consume(self, portions: int) -> Life:
         self._use_up(portions)
@@ -205,14 +205,14 @@ class Craft:
         self._resume()
 
     def _interrupt(self) -> Life:
-        """The power is out, and what was being made suffers."""
+        """A power cut, which also lowers the quality."""
         self._drift(-5, 0)
         self._report(Status.INTERRUPTED)
         yield self._world.some(4, 20)
         self._resume()
 
     def _run_short(self, fatal: bool) -> Life:
-        """A material is not as it should be; work stands still until that is mended or given up."""
+        """A shortage of a material; the work stops until it is solved or the player gives up."""
         material = self._world.dice.choice(self._brought)
         needed = replace(material, quantity=self._stock[material.material_id])
         problem, mended = shortage(self.session_id, needed, self._world.dice)
@@ -226,7 +226,7 @@ class Craft:
         self._resume()
 
     def _cancel(self) -> Life:
-        """The player has something else to do, and takes back what is left."""
+        """The player cancels and takes back what is left."""
         self.status = Status.FAILED
         left = [replace(item, quantity=self._stock[item.material_id]) for item in self._brought]
         cancel = SessionCancel(
@@ -238,7 +238,7 @@ class Craft:
         yield from ()
 
     def _fail(self, reason: Failure) -> Life:
-        """It went wrong; what went into it is lost."""
+        """The craft fails; its materials are lost."""
         self.status = Status.FAILED
         lost = [replace(item, quantity=item.quantity - self._stock[item.material_id]) for item in self._brought]
         fail = SessionFail(
@@ -268,7 +268,7 @@ class Craft:
         self._world.tell(data, self.session_id, at)
 
     def _report(self, status: Status) -> None:
-        """What the authority knows now; its idea of the remaining time is never quite exact."""
+        """The authority's report; its estimate of the remaining time is never exact."""
         self.status = status
         progress = SessionProgress(
             session_id=self.session_id,
@@ -288,7 +288,7 @@ class Craft:
         self._quality = min(100, max(1, self._quality + self._world.dice.randint(least, most)))
 
     def _use_up(self, portions: int) -> None:
-        """So many portions of every material are in the work by now, and the catalyst, if there is one."""
+        """Uses this many portions of every material so far, and the catalyst, if there is one."""
         changes = []
         for material in self._brought:
             left = material.quantity - material.quantity * portions // self._portions

@@ -1,4 +1,4 @@
-"""A district: some fifty players, and as many stations as make them wait a little. Pure."""
+"""A district: about fifty players, and few enough stations that they wait a little. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from craftnet.providers.workshop.catalogue import RECIPES, name_id
 from craftnet.providers.workshop.workbench import Workbench
 
 POPULATION = 50
-"""Players in a district: many enough for queues, few enough that each move of a queue is told to few."""
+"""Players in a district: enough for queues, few enough that a move of a queue concerns few of them."""
 
 _SHARE = 0.5
-"""Places for each player, all stations together; players would like to use more."""
+"""Places for each player at all stations together; players would like to use more."""
 
 _DEMAND = {
     station: sum(recipe.popularity * recipe.seconds for recipe in RECIPES if recipe.station is station)
@@ -19,11 +19,11 @@ _DEMAND = {
 
 
 class District:
-    """A zone with stations of every kind: places in proportion to how much each is wanted, at least one.
+    """A zone with stations of every kind: places in proportion to the demand, at least one of each.
 
     Arguments:
-        number: tells it from other districts.
-        players: how many craft here.
+        number: distinguishes it from other districts.
+        players: the number of its players.
     """
 
     def __init__(self, number: int, players: int) -> None:

@@ -1,4 +1,4 @@
-"""Runs the simulation on the reactor's clock, and hands over to the sources what happens in it."""
+"""Runs the simulation on the reactor's clock and passes its events to the sources."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from craftnet.shards.placement import Shards
 from craftnet.sources import Sources
 
 EVENTS_A_TURN = 100
-"""How many events are handed over before the reactor gets its turn."""
+"""Events that are passed on before the reactor gets its turn."""
 
 PAUSE = 0.01
-"""Seconds between turns at least, unless there is a backlog: many small turns cost more than a few larger ones."""
+"""Minimum seconds between turns, unless there is a backlog: many small turns cost more than a few larger ones."""
 
 
 class Driver(Service):
-    """The simulation's place in time. It begins when the service starts for the first time.
+    """Connects the simulation to the clock. It begins when the service starts for the first time.
 
     Arguments:
         shards: as for `Simulation`.
@@ -44,7 +44,7 @@ class Driver(Service):
         self._call: IDelayedCall | None = None
 
     def startService(self) -> None:
-        """Begin, or catch up with what would have happened since the service stopped."""
+        """Starts the simulation, or catches up with the time since the service stopped."""
         super().startService()
         if self._simulation is None:
             seed = self._settings.seed
@@ -53,14 +53,14 @@ class Driver(Service):
         self._turn(self._simulation)
 
     def stopService(self) -> None:
-        """Do nothing more."""
+        """Stops the simulation."""
         if self._call is not None:
             self._call.cancel()
             self._call = None
         super().stopService()
 
     def featured(self) -> UUID | None:
-        """The session that is best watched now, if one is."""
+        """The best running session to watch now, if any."""
         return None if self._simulation is None else self._simulation.featured(self._clock.seconds())
 
     def under_way(self, player_id: UUID) -> Sequence[UUID]:
@@ -74,7 +74,7 @@ class Driver(Service):
         kept.addCallback(lambda _: self._rest(simulation))
 
     def _check(self, outcomes: Sequence[Outcome]) -> None:
-        """The memory back end rejects none of them; if one does, one line a turn says so."""
+        """The memory back end rejects no event; if it does, logs one line a turn."""
         reasons = [outcome.reason for outcome in outcomes if outcome.verdict is Verdict.REJECTED]
         if reasons:
             self._log.error(

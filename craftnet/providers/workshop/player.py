@@ -1,4 +1,4 @@
-"""One player: chooses, stands in line, crafts, rests, and begins again. Pure."""
+"""One player: chooses, queues, crafts, rests, and starts again. Pure."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from craftnet.providers.workshop.workbench import Ticket, Workbench
 from craftnet.providers.workshop.world import World
 
 SHOWPIECE = 180.0
-"""About how many seconds of the clock the craft takes that is there to be shown …"""
+"""Approximate duration of the craft that is shown to visitors, seconds of real time …"""
 
 SHOWPIECE_AT_LEAST = 120.0
-"""… and at least, however fast the time of the players runs."""
+"""… and its minimum, however fast simulated time runs."""
 
 _WANTED = tuple(accumulate(recipe.popularity for recipe in RECIPES))
-"""How often players choose each recipe, added up."""
+"""Cumulative probability of each recipe among choices."""
 
 _SEEN = tuple(accumulate(recipe.popularity * recipe.seconds for recipe in RECIPES))
-"""How often players are found at each recipe, added up: what takes long is seen more often than it is chosen."""
+"""Cumulative probability of each recipe at a random moment: long crafts are met more often than they are chosen."""
 
 
 class Player:
-    """Somebody who crafts.
+    """A simulated player.
 
     Arguments:
-        running: every craft that is going on, by session; the player's own are put there and taken away.
+        running: all current crafts by session; the player adds and removes its own.
     """
 
     def __init__(self, world: World, district: District, running: dict[UUID, Craft]) -> None:
@@ -45,8 +45,8 @@ class Player:
         """The player's life.
 
         Arguments:
-            head_start: how much of the first craft was done already when the simulation began, 0–1.
-            shown: the first craft is one to be shown to visitors: long enough, and it ends well.
+            head_start: the fraction of the first craft already done when the simulation begins, 0 to 1.
+            shown: the first craft is for visitors: long enough, and successful.
         """
         world = self._world
         recipe = _showpiece(world.settings.speed) if shown else self._choice(_SEEN if head_start else _WANTED)
@@ -68,7 +68,7 @@ class Player:
         return self._world.dice.choices(RECIPES, cum_weights=weights)[0]
 
     def _wait(self, bench: Workbench, ticket: Ticket) -> Life:
-        """Stand in line until a place is given, or for as long as patience lasts; some pay to be let past others."""
+        """Queues until a place is free or patience runs out; some players pay to move ahead."""
         world = self._world
         self._news(bench, ticket, QueueNews.QUEUE_POSITION)
         patience = world.some(20, 150) if world.strikes(0.3) else math.inf
@@ -84,7 +84,7 @@ class Player:
             self._news(bench, ticket, QueueNews.QUEUE_TIMEOUT)
             self._moved(bench, bench.leave(ticket))
             return
-        # The way to the station. Some got lost, or found something better to do.
+        # The walk to the station. Some players get lost or find something better to do.
         yield world.some(0.5, 3)
         if world.strikes(0.03):
             self._release(bench, ticket.workstation_id)
@@ -108,7 +108,7 @@ class Player:
             self._moved(bench, passed)
 
     def _release(self, bench: Workbench, workstation_id: UUID) -> None:
-        """Make room for the first in line."""
+        """Frees the place for the first player in the queue."""
         first = bench.release(workstation_id, self._world.now)
         if first is not None:
             self._news(bench, first, QueueNews.STATION_AVAILABLE)

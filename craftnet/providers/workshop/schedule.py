@@ -1,4 +1,4 @@
-"""Who does something when: generators that sleep, woken in the order of their times. Pure; `now` is an argument.
+"""Schedules simulated lives: generators that sleep, resumed in the order of their times. Pure; `now` is an argument.
 
 A life is a generator that yields how many seconds it sleeps (`math.inf`: until it is woken).
 """
@@ -14,7 +14,7 @@ Life = Generator[float, None, None]
 
 
 class Sleeper:
-    """Somebody whose life goes on later. `turn` tells the appointment that holds from those that were overtaken."""
+    """A life to be resumed later. `turn` distinguishes its valid appointment from outdated ones."""
 
     __slots__ = ("life", "turn")
 
@@ -24,39 +24,39 @@ class Sleeper:
 
 
 class Schedule:
-    """Every life, and the time.
+    """All lives, and the simulated time.
 
     Attributes:
-        now: the moment that is being lived, Unix seconds. It never goes back.
-        current: whose life it is that goes on at this moment.
+        now: the simulated moment, Unix seconds. Never goes back.
+        current: the life that is running at this moment.
     """
 
     def __init__(self, now: float) -> None:
         self.now = now
         self.current: Sleeper
-        # Turns grow, so that lives due at the same time go on in the order they fell asleep.
+        # Turns increase, so lives that are due at the same time resume in the order in which they fell asleep.
         self._turns = count(1)
         self._heap: list[tuple[float, int, Sleeper]] = []
 
     def begin(self, life: Life, due: float) -> Sleeper:
-        """Start a life at `due`."""
+        """Starts a life at `due`."""
         sleeper = Sleeper(life)
         self._appoint(sleeper, due)
         return sleeper
 
     def wake(self, sleeper: Sleeper) -> None:
-        """Let it go on now, whatever it was waiting for."""
+        """Resumes it now, whatever it is waiting for."""
         self._appoint(sleeper, self.now)
 
     def next_due(self) -> float:
-        """When the next life goes on, Unix seconds; infinity when none does."""
+        """When the next life resumes, Unix seconds; infinity when none does."""
         heap = self._heap
         while heap and heap[0][1] != heap[0][2].turn:
             heappop(heap)
         return heap[0][0] if heap else math.inf
 
     def step(self, until: float) -> bool:
-        """Let the next life that is due by `until` go on. False when there is none."""
+        """Resumes the next life that is due by `until`. False when there is none."""
         due = self.next_due()
         if due > until:
             return False

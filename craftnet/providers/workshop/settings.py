@@ -1,4 +1,4 @@
-"""How the workshop is told what to simulate: `--backend workshop:players=200:seed=7:speed=4`."""
+"""The workshop's settings: `--backend workshop:players=200:seed=7:speed=4`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Settings(Struct, frozen=True):
     """What to simulate.
 
     Attributes:
-        players: how many there are.
-        seed: of all chance. The same seed gives the same players, sessions and choices at every start, so that a
-            command that watched a session yesterday works again today.
-        speed: simulated seconds per second of the clock.
-        rate: progress reports a second for each running session; 0 for none but those that tell of something.
-        chaos: how often things go wrong, from 0 (never) by way of 0.5 (as often as the catalogue says) to 1.
+        players: the number of players.
+        seed: the seed of all randomness. The same seed gives the same players, sessions and choices at every start, so
+            that a command that watched a session yesterday works again today.
+        speed: simulated seconds per second of real time.
+        rate: progress reports per second and running session; 0: only reports of changes.
+        chaos: how often things go wrong, from 0 (never) over 0.5 (as in the catalogue) to 1.
     """
 
     players: int = 50
@@ -38,17 +38,17 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "chaos": (0, 1),
 }
 ARGUMENTS: Mapping[str, str] = {
-    "players": f"how many players there are, 1..100000 (default {_DEFAULTS.players})",
-    "seed": f"a whole number; the same one gives the same sessions at every start (default {_DEFAULTS.seed})",
-    "speed": f"how fast their time runs, 0.1..1000 (default {_DEFAULTS.speed:g})",
-    "rate": f"progress reports a second for each running session, 0..20 (default {_DEFAULTS.rate:g})",
-    "chaos": f"how often things go wrong, 0..1 (default {_DEFAULTS.chaos:g})",
+    "players": f"number of players, 1 to 100000 (default {_DEFAULTS.players})",
+    "seed": f"whole number; the same seed gives the same sessions at every start (default {_DEFAULTS.seed})",
+    "speed": f"simulated seconds per second, 0.1 to 1000 (default {_DEFAULTS.speed:g})",
+    "rate": f"progress reports per second and running session, 0 to 20 (default {_DEFAULTS.rate:g})",
+    "chaos": f"how often things go wrong, 0 to 1 (default {_DEFAULTS.chaos:g})",
 }
 """The arguments, each with a line of help."""
 
 
 def parse(arguments: Mapping[str, str]) -> Settings:
-    """The settings that the arguments ask for.
+    """The settings from the arguments.
 
     Raises:
         ConfigurationError: a name is unknown, or a value is not a number or out of its range.
@@ -65,14 +65,14 @@ def parse(arguments: Mapping[str, str]) -> Settings:
 
 def _number(name: str, text: str) -> float:
     if name not in _BOUNDS:
-        raise ConfigurationError(f"workshop: there is no argument {name!r}; there are {', '.join(_BOUNDS)}")
+        raise ConfigurationError(f"workshop: unknown argument {name!r}; the arguments are {', '.join(_BOUNDS)}")
     low, high = _BOUNDS[name]
     whole = name in ("players", "seed")
     try:
         value = int(text) if whole else float(text)
     except ValueError:
         kind = "a whole number" if whole else "a number"
-        raise ConfigurationError(f"workshop: {name} must be {kind}, not {text!r}") from None
+        raise ConfigurationError(f"workshop: {name} must be {kind}, got {text!r}") from None
     if not (math.isfinite(value) and low <= value <= high):
-        raise ConfigurationError(f"workshop: {name} must be from {low:g} to {high:g}, not {text}")
+        raise ConfigurationError(f"workshop: {name} must be from {low:g} to {high:g}, got {text}")
     return value

@@ -1,4 +1,4 @@
-"""A material that is not as it should be: what is told of it, and what is told when it is mended. Pure."""
+"""A shortage of a material: the update that reports it, and the one that reports its end. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _PROBLEMS = (
 
 
 def shortage(session_id: UUID, material: EventMaterial, dice: Random) -> tuple[MaterialsUpdate, MaterialsUpdate]:
-    """The news of a problem with `material`, and the news of its end.
+    """The update that reports a problem with `material`, and the one that reports its end.
 
     Arguments:
-        material: what is needed from here on; its quality is known.
+        material: what the craft still needs; its quality is known.
     """
     needed, wanted = material.quantity, material.quality_level or 1
     problem = dice.choice(_PROBLEMS)
@@ -54,7 +54,7 @@ def shortage(session_id: UUID, material: EventMaterial, dice: Random) -> tuple[M
 
 
 def quantity_changed(material_id: UUID, quantity: int) -> MaterialChange:
-    """There are so many of it now."""
+    """The change of a material's quantity."""
     return MaterialChange(material_id=material_id, change_type=ChangeType.QUANTITY_CHANGED, new_quantity=quantity)
 
 

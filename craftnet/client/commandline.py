@@ -1,4 +1,4 @@
-"""The `craftnet` command: watch a session, issue a development token, load a server."""
+"""The `craftnet` command: watches sessions, issues development tokens, loads a server."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
-from craftnet import __version__
 from craftnet.access import development
-from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client import endings, wording
 from craftnet.client.address import Address
+from craftnet.client.arguments import TOKEN_VARIABLE, parser
 from craftnet.client.backoff import Backoff
 from craftnet.client.connect import Requests
 from craftnet.client.credentials import Credentials, checked, from_file
-from craftnet.client.durations import duration
 from craftnet.client.endings import Ending
 from craftnet.client.feed import Feed
 from craftnet.client.figures import FigureLines
@@ -49,8 +47,6 @@ if TYPE_CHECKING:  # for annotations only.
         """The parts of the reactor that the command needs."""
 
 
-TOKEN_VARIABLE = "CRAFTNET_TOKEN"
-
 UNREACHABLE, USAGE, FAILED, INTERRUPTED, NO_READER = 1, 2, 3, 130, 141
 EXIT_CODES = {
     Verdict.COMPLETED: 0,
@@ -59,124 +55,6 @@ EXIT_CODES = {
     Verdict.UNREACHABLE: UNREACHABLE,
     Verdict.FAILED: FAILED,
 }
-
-_WATCH_EPILOG = f"""\
-environment:
-  {TOKEN_VARIABLE}  the bearer token. Better than --token: what is on a command line, others on
-                  this machine can read.
-
-exit codes:
-  0    the crafts were completed, or the server ended the feeds in order
-  1    the server refused us, or could not be reached
-  2    wrong usage
-  3    a craft failed or was cancelled
-  130  interrupted (Ctrl-C)
-"""
-
-_TOKEN_EPILOG = f"""\
-environment:
-  {development.SECRET_VARIABLE}  the secret that the server was started with; for development only.
-
-example:
-  export {development.SECRET_VARIABLE}=$(openssl rand -hex 32)
-  export {TOKEN_VARIABLE}=$(craftnet token --player 11111111-1111-4111-8111-111111111111 --ttl 8h)
-"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The parser of the command line."""
-    command = argparse.ArgumentParser(prog="craftnet", description="Client of the crafting network service.")
-    command.add_argument("--version", action="version", version=f"craftnet {__version__}")
-    commands = command.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    watch = commands.add_parser(
-        "watch",
-        help="watch crafting sessions live",
-        description="Watch crafting sessions live until they end. Without a SESSION, watch the player's crafts "
-        "one after another until interrupted (needs a server with --backend workshop). Reconnects automatically.",
-        epilog=_WATCH_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    watch.add_argument(
-        "sessions", metavar="SESSION", nargs="*", type=UUID, help="the session's UUID; several share a UDP connection"
-    )
-    _add_server(watch)
-    watch.add_argument("--player", metavar="UUID", type=UUID, required=True, help="the player who owns the sessions")
-    watch.add_argument(
-        "--token-file",
-        metavar="FILE",
-        help="file with the bearer token, read again before the token expires, so that the watch can outlive it",
-    )
-    watch.add_argument(
-        "--transport",
-        choices=["auto", "udp", "ws"],
-        default="auto",
-        help="auto: UDP, falling back to WebSocket when no datagram arrives (default: %(default)s)",
-    )
-    watch.add_argument(
-        "--json", action="store_true", help='print each message as a line of JSON with an additional field "transport"'
-    )
-    watch.add_argument(
-        "--figures",
-        action="store_true",
-        help="over UDP, also print lines about the connection: round trip, jitter, loss and the possible error of the "
-        'progress; with --json, of type "line" (a live display always shows them)',
-    )
-    watch.add_argument(
-        "--patience",
-        metavar="DURATION",
-        type=duration,
-        default="60s",
-        help="give up after the server was unreachable for this long; 0: at once (default: %(default)s)",
-    )
-
-    token = commands.add_parser(
-        "token",
-        help="issue a token for development",
-        description="Print a bearer token that a server with the same secret accepts. For development only.",
-        epilog=_TOKEN_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    token.add_argument(
-        "--player", metavar="UUID", type=UUID, help="the player whom the token authorises; none: a service"
-    )
-    token.add_argument(
-        "--scope",
-        metavar="SCOPE",
-        action="append",
-        default=[],
-        help=f"additional scope of the token, such as {PUBLISH} or {ADMIN}; may be repeated",
-    )
-    token.add_argument(
-        "--ttl",
-        metavar="DURATION",
-        type=duration,
-        default="8h",
-        help="lifetime of the token: 90, 90s, 15m, 8h, 2d (default: %(default)s)",
-    )
-
-    load = commands.add_parser(
-        "load",
-        help="load a server and check the promises of the service",
-        description="Load a server with watchers and updates and check the promises of the service: latency, traffic, "
-        "memory. Meant for a server on this machine; bounded in time.",
-        epilog=load_command.EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_server(load)
-    load_command.add_options(load)
-    return command
-
-
-def _add_server(command: argparse.ArgumentParser) -> None:
-    """Adds the options that name the server and the token."""
-    command.add_argument(
-        "--url",
-        default="http://127.0.0.1:8080",
-        help="base URL of the service, http(s) or ws(s), with or without a path such as /v1/crafting-network"
-        " (default: %(default)s)",
-    )
-    command.add_argument("--token", metavar="JWT", help=f"the bearer token; prefer {TOKEN_VARIABLE}, see below")
 
 
 def token_line(options: argparse.Namespace, environ: Mapping[str, str], now: float) -> str:

@@ -14,7 +14,7 @@ from craftnet.access.limits import Limits
 from craftnet.clocks import IClock, moment
 from craftnet.http.channel import LimitedSite
 from craftnet.http.dictionaries import Dictionaries
-from craftnet.http.exchange import AddressCheck, Call, Response
+from craftnet.http.exchange import AddressCheck, Call, Endpoint, Response
 from craftnet.http.feeds import FeedHint, HealthFeedInfo, SessionsUnderWay
 from craftnet.http.health import Health, HealthBatch, Live, Ready
 from craftnet.http.ingest import Events
@@ -52,11 +52,10 @@ def site(
     clock: IClock,
     protocols: tuple[str, ...],
     tolerance: Tolerance,
-    limits: Limits | None = None,
-    bases: BasePaths | None = None,
+    limits: Limits,
+    bases: BasePaths,
     forwarding: Forwarding | None = None,
     showcase: IShowcase | None = None,
-    body_limit: int = BODY_LIMIT,
     idle: float = IDLE,
     hsts: int = 0,
     elsewhere: Callable[[Call], Awaitable[Response | None]] | None = None,
@@ -72,52 +71,70 @@ def site(
         bases: what may stand in front of every route.
         forwarding: as for `Routes`.
         showcase: what lists the sessions of a player; None where the back end does not.
-        body_limit, idle, hsts: as for `LimitedSite`.
+        idle, hsts: as for `LimitedSite`.
         elsewhere: as for `Routes`.
     """
-    now, both = clock.seconds, partial(moment, clock)
-    bases, limits = bases or BasePaths(), limits or Limits()
+    both = partial(moment, clock)
     hint = FeedHint(admission, bases)
-
-    def limit(rate: float, what: str) -> AddressCheck:
-        checked = AddressLimit(rate, f"There are too many {what} from this address.", limits.unlimited)
-        return lambda address: checked.check(address, now())
-
-    health = limit(limits.health, "health requests")
-    players: RateLimit[UUID] = RateLimit(
-        limits.connects_per_player, "There are too many requests for UDP connections of this player."
-    )
-    table = Table(
-        bases,
-        {
-            "/health": Health(monitor, health),
-            "/health/batch": HealthBatch(monitor, both, limit(limits.health_batches, "batches of health requests")),
-            "/ready": Ready(monitor),
-            "/health/ready": Ready(monitor),
-            "/health/live": Live(clock.wall),
-            "/health/ws": HealthFeedInfo(admission, bases, protocols, health),
-            "/metrics": MetricsText(metrics),
-            "/events": Events(admission, ingest, both, body_limit),
-            "/revocations": RevocationList(admission, enforcement, clock.wall),
-            "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
-            "/ws/crafting/{session_id}": hint,
-            "/ws/queue/{player_id}": hint,
-            "/ws/dictionaries/{id}": Dictionaries(),
-            "/udp/sessions/{session_id}/connect": UdpConnect(
-                admission, sources, gateway, now, players, limit(limits.connects, "requests for UDP connections")
-            ),
-            "/udp/sessions/{session_id}/progress": PostedProgress(
-                admission, sources, ingest, gateway, metrics, both, tolerance
-            ),
-            "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, gateway, metrics, both),
-        },
-    )
+    endpoints: dict[str, Endpoint] = {
+        **_health(admission, monitor, clock, limits, bases, protocols),
+        "/metrics": MetricsText(metrics),
+        "/events": Events(admission, ingest, both, BODY_LIMIT),
+        "/revocations": RevocationList(admission, enforcement, clock.wall),
+        "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
+        "/ws/crafting/{session_id}": hint,
+        "/ws/queue/{player_id}": hint,
+        "/ws/dictionaries/{id}": Dictionaries(),
+        "/udp/sessions/{session_id}/connect": _udp_connect(admission, sources, gateway, clock, limits),
+        "/udp/sessions/{session_id}/progress": PostedProgress(
+            admission, sources, ingest, gateway, metrics, both, tolerance
+        ),
+        "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, gateway, metrics, both),
+    }
     return LimitedSite(
-        Routes(table, metrics, clock.wall, forwarding, elsewhere),
+        Routes(Table(bases, endpoints), metrics, clock.wall, forwarding, elsewhere),
         clock,
         metrics,
-        body_limit=body_limit,
+        body_limit=BODY_LIMIT,
         idle=idle,
         anonymous_limit=ANONYMOUS_BODY,
         hsts=hsts,
     )
+
+
+def _health(
+    admission: Admission,
+    monitor: Monitor,
+    clock: IClock,
+    limits: Limits,
+    bases: BasePaths,
+    protocols: tuple[str, ...],
+) -> dict[str, Endpoint]:
+    """The health routes. GET /health and GET /health/ws share a limit per address."""
+    requests = _limit(limits.health, "health requests", limits, clock)
+    batches = _limit(limits.health_batches, "batches of health requests", limits, clock)
+    return {
+        "/health": Health(monitor, requests),
+        "/health/batch": HealthBatch(monitor, partial(moment, clock), batches),
+        "/ready": Ready(monitor),
+        "/health/ready": Ready(monitor),
+        "/health/live": Live(clock.wall),
+        "/health/ws": HealthFeedInfo(admission, bases, protocols, requests),
+    }
+
+
+def _udp_connect(
+    admission: Admission, sources: Sources, gateway: Gateway | None, clock: IClock, limits: Limits
+) -> UdpConnect:
+    """The way in to UDP, limited for each address and for each player."""
+    players: RateLimit[UUID] = RateLimit(
+        limits.connects_per_player, "There are too many requests for UDP connections of this player."
+    )
+    addresses = _limit(limits.connects, "requests for UDP connections", limits, clock)
+    return UdpConnect(admission, sources, gateway, clock.seconds, players, addresses)
+
+
+def _limit(rate: float, what: str, limits: Limits, clock: IClock) -> AddressCheck:
+    """A check that refuses `what` from an address that asks more often than `rate` times a second."""
+    limit = AddressLimit(rate, f"There are too many {what} from this address.", limits.unlimited)
+    return lambda address: limit.check(address, clock.seconds())

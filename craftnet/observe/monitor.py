@@ -21,6 +21,9 @@ AsyncProbe = Callable[[], Coroutine[Any, Any, HealthResponse]]
 Listener = Callable[[Reports, Reports], None]
 Answer = TypeVar("Answer")
 
+HEALTH_INTERVAL = 10.0
+"""Seconds between two rounds."""
+
 OTHERS = tuple(service for service in Service if service is not Service.CRAFTING_NETWORK)
 """The services that are probed."""
 
@@ -49,7 +52,7 @@ class Monitor(ApplicationService):
         clock: IClock,
         *,
         version: str,
-        interval: float = 10.0,
+        interval: float = HEALTH_INTERVAL,
         timeout: float = 5.0,
     ) -> None:
         self._checks = checks

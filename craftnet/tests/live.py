@@ -17,9 +17,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from craftnet.access.development import SECRET_VARIABLE, mint
 from craftnet.access.principal import ADMIN, PUBLISH
+from craftnet.build import build
 from craftnet.clocks import steady
 from craftnet.messages import instant
-from craftnet.service import Craftnet, Settings, build
+from craftnet.service import Craftnet
+from craftnet.settings import Settings
 from craftnet.tests.samples import PLAYER, RECIPE, SESSION
 
 SECRET = "a secret for tests, of no value to anybody"

@@ -83,7 +83,9 @@ PLACES = {
     "craftnet.orphan": "composition",
     "craftnet.collector": "composition",
     "craftnet.division": "composition",
+    "craftnet.build": "composition",
     "craftnet.service": "composition",
+    "craftnet.settings": "composition",
     "craftnet.signals": "composition",
     "craftnet.supervisor": "composition",
     "craftnet.tap": "tap",
@@ -123,6 +125,7 @@ LAYERS: dict[str, set[str]] = {
 EXCEPTIONS = {
     # (module, what it imports beyond its layer): why.
     ("craftnet.client.commandline", "craftnet.access.development"): "`craftnet token` signs tokens for development",
+    ("craftnet.client.arguments", "craftnet.access.development"): "its help names the secret's variable",
     (
         "craftnet.protocols.websocket.connection",
         "craftnet.http.exchange",
@@ -153,6 +156,12 @@ PURE: dict[str, set[str]] = {
     "feeds": DEFERREDS,
     "admittance": DEFERREDS,
 }
+
+LONGEST_FILE = 400
+"""Lines of a module."""
+
+LONGEST_FUNCTION = 60
+"""Lines of a function, from its `def` to its end."""
 
 EMPTY_NAMES = {"util", "utils", "utilities", "helper", "helpers", "common", "misc", "shared", "stuff"}
 
@@ -246,8 +255,8 @@ class LayerTests(SynchronousTestCase):
         """Else the table itself would allow data to flow in circles."""
         tuple(TopologicalSorter(LAYERS).static_order())
 
-    def test_only_the_tap_imports_the_service(self) -> None:
-        importers = [name for name, path in modules().items() if "craftnet.service" in imports(path)]
+    def test_only_the_tap_imports_what_builds_the_service(self) -> None:
+        importers = [name for name, path in modules().items() if "craftnet.build" in imports(path)]
         self.assertEqual(importers, ["craftnet.tap"])
 
     def test_nothing_imports_the_tap(self) -> None:
@@ -305,6 +314,24 @@ class SuiteTests(SynchronousTestCase):
         for suite in ("contracts.py", "contracts_cluster.py"):
             names = ours(imports(PACKAGE / "tests" / suite))
             self.assertLessEqual({layer(name) for name in names - {"craftnet"}}, {"core", "interfaces"})
+
+
+class SizeTests(SynchronousTestCase):
+    """A file has one job, and a function fits on a screen."""
+
+    def test_files(self) -> None:
+        lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
+        self.assertEqual({name: length for name, length in lengths.items() if length > LONGEST_FILE}, {})
+
+    def test_functions(self) -> None:
+        long = {
+            f"{name}.{node.name}": length
+            for name, path in modules().items()
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
+        }
+        self.assertEqual(long, {})
 
 
 class NameTests(SynchronousTestCase):

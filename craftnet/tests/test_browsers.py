@@ -16,7 +16,7 @@ import craftnet
 from craftnet.access.limits import Limits
 from craftnet.closecodes import FINAL, STALE, CloseCode, retry_after
 from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4
-from craftnet.service import Settings
+from craftnet.settings import Settings
 from craftnet.tests.chromium import Page, browser
 from craftnet.tests.live import LiveTestCase, envelope, in_thread, started, token
 from craftnet.tests.nodes import Node

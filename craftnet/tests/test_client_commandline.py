@@ -27,7 +27,8 @@ from craftnet import __version__
 from craftnet.access import development
 from craftnet.access.development import mint
 from craftnet.client.address import Address
-from craftnet.client.commandline import TOKEN_VARIABLE, Means, bearer, begin_watch, parser, token_line
+from craftnet.client.arguments import TOKEN_VARIABLE, parser
+from craftnet.client.commandline import Means, bearer, begin_watch, token_line
 from craftnet.client.credentials import Credentials, from_file
 from craftnet.client.endings import Ending, Kind
 from craftnet.clocks import steady

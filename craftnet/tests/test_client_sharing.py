@@ -11,7 +11,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, gatherResults
 
 from craftnet.client import Address, Backoff, Outcome, SharedUdpTransport, UdpConnections, Verdict, Watch, udp
-from craftnet.client.commandline import FAILED, TOKEN_VARIABLE, begin_watch, parser
+from craftnet.client.arguments import TOKEN_VARIABLE, parser
+from craftnet.client.commandline import FAILED, begin_watch
 from craftnet.client.credentials import Credentials
 from craftnet.client.endings import Kind
 from craftnet.client.interfaces import ILink

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SkipTest
 from craftnet.access.limits import Limits
 from craftnet.access.networks import NOWHERE
 from craftnet.access.principal import ADMIN
-from craftnet.service import Settings
+from craftnet.settings import Settings
 from craftnet.tests.live import LiveTestCase, in_thread, started, token
 from craftnet.tests.samples import PLAYER
 

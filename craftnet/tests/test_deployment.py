@@ -26,11 +26,13 @@ from twisted.web.http_headers import Headers
 
 import craftnet
 from craftnet.access.principal import PUBLISH
+from craftnet.build import build
 from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Verdict
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.clocks import steady
-from craftnet.service import Craftnet, Settings, build
+from craftnet.service import Craftnet
+from craftnet.settings import Settings
 from craftnet.tap import Options
 from craftnet.tests.authority import insist
 from craftnet.tests.live import envelope, started, token

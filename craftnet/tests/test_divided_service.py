@@ -20,12 +20,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN, PUBLISH
+from craftnet.build import build
 from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch
 from craftnet.clocks import steady
 from craftnet.protocols.codec import encode_progress
 from craftnet.protocols.records import ProgressFlags, ProgressRecord
 from craftnet.providers.workshop.backend import WorkshopFactory
-from craftnet.service import Craftnet, build
+from craftnet.service import Craftnet
 from craftnet.shards import links
 from craftnet.shards.placement import Shards
 from craftnet.tests.calls import counted

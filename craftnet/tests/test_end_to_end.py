@@ -37,7 +37,7 @@ from craftnet.protocols.records import ProgressFlags
 from craftnet.protocols.websocket.compression import unpack
 from craftnet.protocols.websocket.connection import FeedProtocol
 from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4, SUPPORTED
-from craftnet.service import Settings
+from craftnet.settings import Settings
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.http_fuzz import LogWatch
 from craftnet.tests.live import LiveTestCase, Peer, envelope, in_thread, started, token

@@ -17,7 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.access.development import SECRET_VARIABLE, mint
 from craftnet.access.limits import Limits
 from craftnet.access.networks import Networks
-from craftnet.service import Settings, build
+from craftnet.build import build
+from craftnet.settings import Settings
 from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.http_fuzz import SECRET_PART, Fuzzer, LogWatch
 from craftnet.tests.http_wire import Wire

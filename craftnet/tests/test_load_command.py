@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from craftnet.access.principal import ADMIN, PUBLISH
-from craftnet.client.commandline import TOKEN_VARIABLE
+from craftnet.client.arguments import TOKEN_VARIABLE
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.live import LiveTestCase, in_thread, token
 

@@ -10,7 +10,7 @@ import msgspec
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from craftnet.service import Settings
+from craftnet.settings import Settings
 from craftnet.tests.live import LiveTestCase, envelope, started
 from craftnet.tests.node_udp import DIRECTORY, ROOT, Event, NodeClient
 from craftnet.tests.samples import COPPER, IRON, OTHER_SESSION, PLAYER, RECIPE, SESSION

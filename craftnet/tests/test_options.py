@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 from pathlib import Path
@@ -16,12 +17,14 @@ from websockets.exceptions import InvalidStatus
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.principal import ADMIN
 from craftnet.bodies import UdpConnectRequest
+from craftnet.build import build, check_workers
 from craftnet.errors import ConfigurationError
 from craftnet.messages import to_json
 from craftnet.protocols.codec import encode_progress
 from craftnet.protocols.records import ProgressRecord
 from craftnet.registry import Registry
-from craftnet.service import Settings, build, check_workers
+from craftnet.settings import Settings
+from craftnet.shards.links import LINKS
 from craftnet.tap import GROUPS, Options
 from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.live import LiveTestCase, started, token
@@ -57,6 +60,14 @@ class HelpTests(SynchronousTestCase):
             "[default: 20000]. It must be from 0 to 1000000.",
         )
         self.assertLessEqual(max(map(len, lines)), 80)
+
+    def test_defaults(self) -> None:
+        """What --help shows is what the service does without options: `Settings` has every default."""
+        for name in ("PORT", "CRAFTNET_WORKER", LINKS):
+            self.patch(os, "environ", {key: value for key, value in os.environ.items() if key != name})
+        options = Options()
+        options.parseOptions([])
+        self.assertEqual(options.settings, Settings())
 
 
 class BasePathTests(LiveTestCase):

@@ -20,11 +20,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN
+from craftnet.build import build
 from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch
 from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode
 from craftnet.providers.redis.places import RedisPlaces
-from craftnet.service import Craftnet, build
+from craftnet.service import Craftnet
 from craftnet.tests.live import SECRET, LiveTestCase, Peer, in_thread, started, token
 from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer

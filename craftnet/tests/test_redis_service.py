@@ -13,8 +13,9 @@ from websockets.exceptions import InvalidStatus
 
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.principal import PUBLISH
+from craftnet.build import build
 from craftnet.clocks import steady
-from craftnet.service import Craftnet, build
+from craftnet.service import Craftnet
 from craftnet.tests.live import SECRET, LiveTestCase, envelope, started, token
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import IRON, PLAYER, SESSION

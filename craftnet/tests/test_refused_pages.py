@@ -34,7 +34,7 @@ from craftnet.errors import (
 from craftnet.interfaces import IAuthority
 from craftnet.protocols.websocket import drain
 from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4
-from craftnet.service import Settings
+from craftnet.settings import Settings
 from craftnet.tests.feed_wire import SITE, FeedServer
 from craftnet.tests.live import LiveTestCase, in_thread, started, token
 from craftnet.tests.samples import OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION

@@ -12,7 +12,7 @@ from craftnet.closecodes import CloseCode
 from craftnet.protocols.websocket.conflation import CAPACITY_OCTETS
 from craftnet.protocols.websocket.connection import FeedProtocol
 from craftnet.protocols.websocket.transmit import WRITE_BUFFER
-from craftnet.service import Settings
+from craftnet.settings import Settings
 from craftnet.tests.live import LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.samples import PLAYER, SESSION
 

@@ -24,7 +24,7 @@ from craftnet.access.principal import PUBLISH
 from craftnet.addresses import BACKLOG, TlsAddress, parse_tls
 from craftnet.errors import ConfigurationError
 from craftnet.http.tls import CIPHERS, load_credentials
-from craftnet.service import Settings
+from craftnet.settings import Settings
 from craftnet.tests.certificates import Issued, issued
 from craftnet.tests.chromium import browser
 from craftnet.tests.live import LiveTestCase, envelope, in_thread, started, token

@@ -21,7 +21,7 @@ from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch
 from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode, retry_after
 from craftnet.protocols.websocket import drain
-from craftnet.service import Settings
+from craftnet.settings import Settings
 from craftnet.tests.live import SECRET, LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.samples import IRON, OTHER_PLAYER, PLAYER, SESSION
 from craftnet.tests.scripted_server import until

@@ -16,7 +16,7 @@ from craftnet.access.limits import Limits
 from craftnet.access.networks import NOWHERE, Networks
 from craftnet.access.principal import ADMIN
 from craftnet.closecodes import CloseCode
-from craftnet.service import Settings
+from craftnet.settings import Settings
 from craftnet.tests.live import LiveTestCase, Peer, in_thread, started, token
 from craftnet.tests.samples import OTHER_PLAYER, PLAYER, SESSION
 from craftnet.tests.scripted_server import until

@@ -68,6 +68,26 @@ exit codes:
 
 def add_options(load: argparse.ArgumentParser) -> None:
     """The options of `craftnet load`, but for those that it has in common with `craftnet watch`."""
+    _add_traffic(load)
+    load.add_argument(
+        "--percentile",
+        metavar="P",
+        type=_percentile,
+        default=99.0,
+        help="the percentile of latencies that must be as promised (default: %(default)s)",
+    )
+    load.add_argument(
+        "--server-pid",
+        metavar="PID",
+        type=int,
+        help="the server's process on this machine: its CPU time and memory, and its children's, are measured, too",
+    )
+    load.add_argument("--yes", action="store_true", help="yes, load a server that is not on this machine's loopback")
+    load.add_argument("--json", action="store_true", help="print the report as one JSON object")
+
+
+def _add_traffic(load: argparse.ArgumentParser) -> None:
+    """The options that say what is sent, and by how many processes."""
     load.add_argument("--watchers", metavar="N", type=_positive, default=100, help="sessions (default: %(default)s)")
     load.add_argument(
         "--rate",
@@ -112,21 +132,6 @@ def add_options(load: argparse.ArgumentParser) -> None:
         help="processes of each transport; 0: one for 12,000 updates a second over WebSockets, for 2,500 over UDP "
         "(default: %(default)s)",
     )
-    load.add_argument(
-        "--percentile",
-        metavar="P",
-        type=_percentile,
-        default=99.0,
-        help="the percentile of latencies that must be as promised (default: %(default)s)",
-    )
-    load.add_argument(
-        "--server-pid",
-        metavar="PID",
-        type=int,
-        help="the server's process on this machine: its CPU time and memory, and its children's, are measured, too",
-    )
-    load.add_argument("--yes", action="store_true", help="yes, load a server that is not on this machine's loopback")
-    load.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
 def begin_load(options: argparse.Namespace, token: str, out: TextIO, err: TextIO) -> int:

@@ -29,7 +29,6 @@ from craftnet.protocols.udp.keys import SessionToken
 from craftnet.protocols.udp.peer import Terms
 from craftnet.protocols.udp.port import DatagramPort
 from craftnet.protocols.udp.refusals import HARMLESS, Refusals
-from craftnet.protocols.udp.rotation import PERIOD
 from craftnet.protocols.udp.server import SessionFeeds, UdpServer
 from craftnet.protocols.udp.tickets import RENEWAL, Ticket
 from craftnet.protocols.udp.ticketstore import TicketStore
@@ -66,9 +65,9 @@ class UdpGateway(Service):
         metrics: Metrics,
         reactor: IReactor,
         *,
-        heartbeat_ms: int = 5000,
-        full_sync: float = 10.0,
-        key_rotation: float = PERIOD,
+        heartbeat_ms: int = round(Terms().heartbeat * 1000),
+        full_sync: float = Terms().full_sync,
+        key_rotation: float = Terms().key_rotation,
         token_renewal: float = RENEWAL,
         path_size: int = PATH_SIZE,
         tolerance: float = Tolerance().percent,

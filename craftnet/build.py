@@ -1,0 +1,371 @@
+"""The composition root: builds the parts of the service and wires them. No other module knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+from twisted.application.internet import TimerService
+from twisted.application.service import IService
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory
+
+from craftnet import __version__
+from craftnet.access.admission import Admission
+from craftnet.access.enforcement import PATIENCE, Enforcement
+from craftnet.access.forwarding import Forwarding, public_url
+from craftnet.access.gate import Gate
+from craftnet.access.options import Access, access_from_option
+from craftnet.access.origins import Origins
+from craftnet.access.revocation import RevocableAuthority, Revocations
+from craftnet.addresses import HostPort, check_shareable, http_endpoint, parse_public, udp_address
+from craftnet.announcer import Announcer, hint
+from craftnet.banner import Served
+from craftnet.checks import own_checks, probes
+from craftnet.clocks import moment
+from craftnet.collector import Collector
+from craftnet.division import Division, divided
+from craftnet.errors import ConfigurationError
+from craftnet.http.channel import LimitedSite
+from craftnet.http.door import DoorFactory
+from craftnet.http.listener import Listener
+from craftnet.http.lobby import Lobby
+from craftnet.http.sharedport import SharingReactor, TryingReactor
+from craftnet.http.site import site
+from craftnet.http.tls import CHECK_INTERVAL
+from craftnet.hub import Hub
+from craftnet.ingest import Ingest
+from craftnet.interfaces import IBackend, ICluster, IShowcase, ITaker
+from craftnet.messages import Service
+from craftnet.model import Tolerance
+from craftnet.observe.census import Census
+from craftnet.observe.figures import check_folder
+from craftnet.observe.healthfeed import HealthFeed
+from craftnet.observe.metrics import Metrics
+from craftnet.observe.monitor import Monitor
+from craftnet.protocols.udp.gateway import UdpGateway
+from craftnet.protocols.udp.port import check_free
+from craftnet.protocols.websocket.factory import FeedFactory
+from craftnet.protocols.websocket.subprotocols import SUPPORTED
+from craftnet.registry import Registry
+from craftnet.service import Craftnet
+from craftnet.settings import Settings
+from craftnet.shards.links import check_path
+from craftnet.sources import Sources
+from craftnet.subscriptions import Subscriptions
+from craftnet.targets import BasePaths
+
+
+class _Addresses(Struct, frozen=True):
+    """Where the service listens, and where clients find it.
+
+    Attributes:
+        http: the endpoint of HTTP and WebSocket.
+        udp: None when UDP is switched off.
+        public_udp: what clients are told; None: the host by which they reach HTTP, and the port of `udp`.
+        forwarding: what proxies may say, and the URL by which clients reach this server.
+    """
+
+    http: str
+    udp: HostPort | None
+    public_udp: HostPort | None
+    forwarding: Forwarding
+
+
+class _State(Struct, frozen=True):
+    """Where sessions, queues and materials are kept, and which other processes keep them, too.
+
+    Attributes:
+        backend: that of --backend.
+        built: every back end in use.
+        cluster: what nodes or workers know of each other's clients; None when this process is alone.
+    """
+
+    backend: IBackend
+    built: tuple[IBackend, ...]
+    sources: Sources
+    division: Division
+    cluster: ICluster | None
+
+
+class _Base(Struct, frozen=True):
+    """What every part is built on.
+
+    Attributes:
+        reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
+        bases: what may stand in front of every route.
+    """
+
+    settings: Settings
+    reactor: Any
+    bases: BasePaths
+    state: _State
+    metrics: Metrics
+    tolerance: Tolerance
+
+
+class _Transports(Struct, frozen=True):
+    """What players are served by; the gateway is None when UDP is switched off."""
+
+    feeds: FeedFactory
+    gateway: UdpGateway | None
+
+
+def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craftnet:
+    """Build the service that `settings` describe; nothing listens yet.
+
+    Arguments:
+        reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
+
+    Raises:
+        ConfigurationError: the settings make no sense.
+    """
+    access = access_from_option(settings.auth, environ, reactor)
+    addresses = _addresses(settings, access)
+    base = _base(settings, reactor)
+    hub = Hub(base.state.sources, reactor, base.metrics, tolerance=base.tolerance, refresh=settings.refresh)
+    monitor = _monitor(base)
+    health = HealthFeed(monitor, reactor, base.metrics, interval=settings.health_interval)
+    revocations = Revocations()
+    admission = _admission(base.state, access, revocations)
+    transports = _Transports(
+        _feeds(base, Subscriptions(admission, hub, health), addresses.forwarding), _gateway(base, addresses, hub)
+    )
+    enforcement = _enforcement(base, revocations, transports)
+    routes = _routes(base, admission, enforcement, transports.gateway, monitor, addresses.forwarding)
+    listener = _listener(base, addresses.http, routes, transports.feeds)
+    service = Craftnet(
+        listener,
+        transports.gateway,
+        transports.feeds,
+        monitor,
+        settings.drain_time,
+        settings.limits.connections,
+    )
+    announcer = _announcer(base, access, listener, transports.gateway)
+    turns = _turns(base, hub, transports.feeds, enforcement, listener)
+    own = [made.service for made in base.state.built] + [base.state.division.links]
+    census, collector = Census(base.state.sources.sessions, base.metrics, reactor), Collector(reactor)
+    for part in (*filter(None, own), monitor, health, *turns, census, announcer, collector):
+        part.setServiceParent(service)
+    return service
+
+
+def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> bool:
+    """Whether the service that `settings` describe can be run as several processes.
+
+    Returns:
+        Whether each of them keeps the state of some of the players, which is lost with it.
+
+    Raises:
+        ConfigurationError: it cannot; the text says why.
+    """
+    access = access_from_option(settings.auth, environ, reactor)
+    if access.loopback_only:
+        raise ConfigurationError(
+            "--workers needs --auth or CRAFTNET_JWT_SECRET: every worker must take the same tokens"
+        )
+    http = http_endpoint(settings.http, settings.port, loopback_only=False, reason="")
+    check_shareable(http)
+    registry = Registry(reactor)
+    alone = [text for text in settings.backends if not registry.is_shared(text)]
+    if alone and not (len(settings.backends) == 1 and registry.is_divisible(alone[0])):
+        raise ConfigurationError(
+            f"--workers needs a back end that several processes share, or one alone among which they can divide the"
+            f" players; {alone[0]} keeps its state to itself"
+        )
+    udp = udp_address(settings.udp, loopback_only=False, reason="")
+    try:
+        Listener(TryingReactor(reactor), http, Factory()).privilegedStartService()
+        for port in () if udp is None else [udp + number for number in range(settings.workers)]:
+            check_free(port, reactor)
+    except CannotListenError as error:
+        raise ConfigurationError(str(error)) from None
+    folder = check_folder()
+    if alone:
+        check_path(folder)
+    return bool(alone)
+
+
+def _addresses(settings: Settings, access: Access) -> _Addresses:
+    """Where to listen. Each worker has a UDP port of its own, from that of --udp on."""
+    http = http_endpoint(settings.http, settings.port, loopback_only=access.loopback_only, reason=access.reason)
+    udp = udp_address(settings.udp, loopback_only=access.loopback_only, reason=access.reason)
+    public_udp = None if settings.public_udp is None else parse_public(settings.public_udp)
+    if settings.worker is not None and udp is not None:
+        udp += settings.worker
+        public_udp = None if public_udp is None else public_udp + settings.worker
+    public = None if settings.public_url is None else public_url(settings.public_url)
+    return _Addresses(http, udp, public_udp, Forwarding(settings.trusted_proxies, public))
+
+
+def _base(settings: Settings, reactor: Any) -> _Base:
+    bases = BasePaths(settings.prefixes)
+    registry = Registry(reactor, settings.shards)
+    shards = None if registry.is_shared(settings.backend) else settings.shards
+    metrics = Metrics(divided=shards is not None)
+    backend = registry.backend(settings.backend)
+    sources = Sources(
+        sessions=registry.backend(settings.sessions or settings.backend).sessions,
+        materials=registry.backend(settings.materials or settings.backend).materials,
+        queues=registry.backend(settings.queues or settings.backend).queues,
+    )
+    division = Division(sources) if shards is None else divided(reactor, settings.links or "", shards, sources, bases)
+    cluster = backend if ICluster.providedBy(backend) else division.cluster
+    state = _State(backend, tuple(registry.built), sources, division, cluster)
+    tolerance = Tolerance(percent=settings.tolerance_percent, seconds=settings.tolerance_ms / 1000)
+    return _Base(settings, reactor, bases, state, metrics, tolerance)
+
+
+def _monitor(base: _Base) -> Monitor:
+    settings, state = base.settings, base.state
+    others = {
+        Service.CRAFTING_SERVICE: settings.crafting_service,
+        Service.REAL_TIME_COMBAT: settings.real_time_combat,
+    }
+    return Monitor(
+        own_checks(state.sources, state.built, state.cluster, base.metrics),
+        probes(others, base.reactor),
+        base.reactor,
+        version=__version__,
+        interval=settings.health_interval,
+    )
+
+
+def _admission(state: _State, access: Access, revocations: Revocations) -> Admission:
+    loaded = None if state.cluster is None else state.cluster.revocations.loaded
+    authority = RevocableAuthority(access.authority, revocations, loaded)
+    return Admission(authority, state.sources.sessions, state.sources.queues, state.division.owner)
+
+
+def _gateway(base: _Base, addresses: _Addresses, hub: Hub) -> UdpGateway | None:
+    settings = base.settings
+    if addresses.udp is None:
+        return None
+    return UdpGateway(
+        addresses.udp,
+        addresses.public_udp,
+        hub,
+        base.metrics,
+        base.reactor,
+        heartbeat_ms=settings.udp_heartbeat,
+        full_sync=settings.udp_full_sync,
+        key_rotation=settings.udp_key_rotation,
+        token_renewal=settings.udp_token_renewal,
+        path_size=settings.udp_path_size,
+        tolerance=base.tolerance.percent,
+    )
+
+
+def _feeds(base: _Base, subscriptions: Subscriptions, forwarding: Forwarding) -> FeedFactory:
+    settings, cluster = base.settings, base.state.cluster
+    places = None if cluster is None else cluster.places
+    return FeedFactory(
+        subscriptions,
+        base.metrics,
+        base.reactor,
+        Gate(settings.limits, Origins(settings.origins), forwarding, places),
+        bases=base.bases,
+        ping_interval=settings.ping_interval,
+        missed_pongs=settings.missed_pongs,
+    )
+
+
+def _enforcement(base: _Base, revocations: Revocations, transports: _Transports) -> Enforcement:
+    gateway, cluster = transports.gateway, base.state.cluster
+    return Enforcement(
+        revocations,
+        [transports.feeds.enforce] if gateway is None else [transports.feeds.enforce, gateway.enforce],
+        partial(moment, base.reactor),
+        None if cluster is None else cluster.revocations,
+        patience=max(PATIENCE, base.settings.limits.patience),
+    )
+
+
+def _routes(
+    base: _Base,
+    admission: Admission,
+    enforcement: Enforcement,
+    gateway: UdpGateway | None,
+    monitor: Monitor,
+    forwarding: Forwarding,
+) -> LimitedSite:
+    """The HTTP interface, which other workers may ask, too."""
+    settings, state = base.settings, base.state
+    ingest = Ingest(state.division.events, base.metrics)
+    for made in state.built:
+        if ITaker.providedBy(made):
+            made.count_with(ingest.count)
+    routes = site(
+        admission=admission,
+        sources=state.sources,
+        ingest=ingest,
+        enforcement=enforcement,
+        gateway=gateway,
+        monitor=monitor,
+        metrics=base.metrics,
+        clock=base.reactor,
+        bases=base.bases,
+        forwarding=forwarding,
+        limits=settings.limits,
+        idle=settings.idle_timeout,
+        protocols=SUPPORTED,
+        tolerance=base.tolerance,
+        showcase=state.backend if IShowcase.providedBy(state.backend) else None,
+        hsts=settings.hsts,
+        elsewhere=None if state.division.calls is None else state.division.calls.answer,
+    )
+    state.division.serve(routes)
+    return routes
+
+
+def _listener(base: _Base, endpoint: str, routes: LimitedSite, feeds: FeedFactory) -> Listener:
+    """What opens the port of HTTP and WebSocket.
+
+    Raises:
+        ConfigurationError: the endpoint makes no sense, or --hsts is given without TLS.
+    """
+    settings, reactor = base.settings, base.reactor
+    door = DoorFactory(
+        routes,
+        feeds,
+        reactor,
+        Lobby(base.metrics, settings.limits, settings.trusted_proxies),
+        patience=settings.limits.patience,
+        elsewhere=base.state.division.connections,
+    )
+    sharing = reactor if settings.worker is None else SharingReactor(reactor)
+    listener = Listener(sharing, endpoint, door, base.metrics.refused)
+    if settings.hsts and not listener.secure:
+        raise ConfigurationError(
+            f"--hsts needs an ssl endpoint, got --http {endpoint}: let the proxy that ends TLS send the header instead"
+        )
+    return listener
+
+
+def _turns(
+    base: _Base, hub: Hub, feeds: FeedFactory, enforcement: Enforcement, listener: Listener
+) -> Iterator[IService]:
+    """Everything that is done at regular intervals."""
+    for interval, turn in (
+        (hub.turn_interval, hub.turn),
+        (1.0, feeds.turn),
+        (1.0, enforcement.turn),
+        (1.0, base.metrics.write),
+        (CHECK_INTERVAL, listener.check_files),
+    ):
+        timer = TimerService(interval, turn)
+        timer.clock = base.reactor
+        yield timer
+
+
+def _announcer(base: _Base, access: Access, listener: Listener, gateway: UdpGateway | None) -> Announcer:
+    """What tells the operator, once everything listens, what is served where."""
+
+    def served() -> list[str]:
+        udp = "off" if gateway is None else gateway.address
+        return Served(listener.url, udp, base.settings.backend, access.description, access.reason).lines
+
+    return Announcer(served, lambda: hint(base.state.backend, access, listener.url, base.reactor.wall()), base.reactor)

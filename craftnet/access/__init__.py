@@ -1,1 +1,1 @@
-"""Who may do what: bearer tokens and what they allow."""
+"""Authentication and authorisation: bearer tokens and what they allow."""

@@ -1,6 +1,6 @@
-"""Whether a request that needs a token may proceed: one decision, and one order of refusals, for HTTP and WebSocket.
+"""Decides whether a request that needs a token may proceed: one order of refusals for HTTP and WebSocket.
 
-The rules on what a principal may do are in `craftnet.access.principal`.
+The rules about what a principal may do are in `craftnet.access.principal`.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ Answer = TypeVar("Answer", covariant=True)
 
 
 class GuardedRequest(Protocol[Asked, Answer]):
-    """A request to a route that needs a token. Route (404) and method (405) are found to be right before."""
+    """A request to a route that needs a token. Its route (404) and method (405) were checked before."""
 
     def limit(self) -> None:
-        """Count the request against the limits of its address.
+        """Counts the request against the limits of its address.
 
         Raises:
-            TooManyRequests: one of them is reached.
+            TooManyRequests: one of them is exceeded.
         """
 
     def token(self) -> str | None:
-        """The bearer token, unchecked; None without one.
+        """The bearer token, unverified; None when there is none.
 
         Raises:
             Unauthorized: it is malformed, or there is more than one.
         """
 
     def read(self) -> Asked:
-        """What is asked for.
+        """The requested thing.
 
         Raises:
-            UnsupportedMediaType, BadRequest: it is malformed.
+            UnsupportedMediaType, BadRequest: the request is malformed.
         """
 
     async def decide(self, principal: Principal, asked: Asked) -> Answer:
-        """Answer.
+        """The answer.
 
         Raises:
-            Refusal: NotFound, then Forbidden, then whatever is left.
+            Refusal: NotFound, then Forbidden, then any other.
         """
 
 
@@ -55,14 +55,14 @@ class Admission:
     """Decides about requests.
 
     Arguments:
-        elsewhere: answers whose a session is that another process keeps; None where there is no such process.
+        elsewhere: returns the owner of a session that another process keeps; None where there is no such process.
 
     Its methods raise, or the Deferreds that they return fail with
 
-    - `craftnet.errors.Unauthorized`: no token, or one that does not hold;
-    - `craftnet.errors.Forbidden`: the token holds, but not for this;
+    - `craftnet.errors.Unauthorized`: no token, or an invalid one;
+    - `craftnet.errors.Forbidden`: the token is valid, but not for this;
     - `craftnet.errors.NotFound`: there is no such session;
-    - `craftnet.errors.Unavailable`: keys or sessions are out of reach.
+    - `craftnet.errors.Unavailable`: keys or sessions are unreachable.
     """
 
     def __init__(
@@ -78,27 +78,27 @@ class Admission:
         self._queues = queues
 
     async def judge(self, request: GuardedRequest[Asked, Answer]) -> Answer:
-        """Answer a request, or refuse it for the first of these reasons that holds: 429 of its address, 401, 415 or
-        400, 404 of a session, 403.
+        """Answers a request, or refuses it for the first reason that applies: 429 of its address, 401, 415 or 400,
+        404 of a session, 403.
 
-        So nobody learns what is wrong with a request, or which sessions there are, without a token that holds; and
-        nobody has tokens checked faster than an address may.
+        Without a valid token, nobody learns what is wrong with a request or which sessions exist; and no address can
+        have tokens verified faster than its rate.
 
         Raises:
-            Refusal: as the parts of the request raise it; Unauthorized also when the token does not hold.
+            Refusal: as the parts of the request raise it; Unauthorized also for an invalid token.
         """
         request.limit()
         principal = await self.authenticate(request.token())
         return await request.decide(principal, request.read())
 
     def authenticate(self, token: str | None) -> Deferred[Principal]:
-        """Anybody whose token holds."""
+        """The principal of a valid token."""
         if token is None:
             return fail(no_token())
         return self._authority.authenticate(token)
 
     async def crafting(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
-        """Who may observe a session. Answers its owner; a `player_id` that the request names must be that one."""
+        """Authorises observing a session. Returns its owner, which a `player_id` of the request must equal."""
         owner = await self._owner(session_id)
         if not principal.may_observe(owner):
             raise Forbidden("The session is another player's.")
@@ -106,10 +106,10 @@ class Admission:
         return owner
 
     async def player(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
-        """Who may post about a session, or open a UDP connection for it: its observers, and the crafting authority.
+        """Authorises reports about a session and UDP connections for it: to its observers and to the authority.
 
-        Answers the session's owner; a `player_id` that the request names must be that one. Only what comes from a
-        principal that `may_publish` is truth; from anybody else it is a claim.
+        Returns the session's owner, which a `player_id` of the request must equal. Only what comes from a principal
+        that `may_publish` is truth; anything else is a report.
         """
         owner = await self._owner(session_id)
         if not (principal.may_observe(owner) or principal.may_publish):
@@ -118,19 +118,19 @@ class Admission:
         return owner
 
     async def queue(self, principal: Principal, player_id: UUID) -> None:
-        """Who may observe a player's queue entries."""
+        """Authorises observing a player's queue entries."""
         observe(principal, player_id)
-        await self._queues.get(player_id)  # who could be told nothing now is to come later.
+        await self._queues.get(player_id)  # a watcher that cannot be served now should retry later.
 
     async def renew(self, token: str | None, former: Principal) -> Principal:
-        """Who may go on with what `former` was admitted to."""
+        """Authorises continuing what `former` was admitted to."""
         principal = await self.authenticate(token)
         if not principal.succeeds(former):
-            raise Forbidden("The token is for somebody else, or allows less than the one before.")
+            raise Forbidden("The token is another player's, or allows less than the previous one.")
         return principal
 
     async def _owner(self, session_id: UUID) -> UUID:
-        """Whose session it is: one that runs or has run, or one that still waits for a station."""
+        """The owner of a session that runs, has run, or still waits for a station."""
         session = await self._sessions.get(session_id)
         if session is not None:
             return session.player_id
@@ -149,34 +149,34 @@ def _check_owner(owner: UUID, player_id: UUID | None) -> None:
 
 
 def no_token() -> Unauthorized:
-    """Without an error code: the caller may not have known that a token is needed (RFC 6750 section 3.1)."""
-    return Unauthorized("This needs a bearer token.")
+    """No error code: the caller may not have known that a token is needed (RFC 6750 section 3.1)."""
+    return Unauthorized("This request needs a bearer token.")
 
 
 def observe(principal: Principal, player_id: UUID) -> None:
-    """Who may observe a player, whichever sessions and queues that is about.
+    """Authorises observing a player, whichever sessions and queues that concerns.
 
     Raises:
-        Forbidden: everybody else.
+        Forbidden: the principal may not.
     """
     if not principal.may_observe(player_id):
         raise Forbidden("The token is another player's.")
 
 
 def administer(principal: Principal) -> None:
-    """Who may do what operators do, and observe the health feeds.
+    """Authorises operators' actions and observing the health feeds.
 
     Raises:
-        Forbidden: everybody else.
+        Forbidden: the principal may not.
     """
     _check_scope(principal.may_administer, ADMIN)
 
 
 def publish(principal: Principal) -> None:
-    """Who may send the crafting authority's events; raises as `administer` does."""
+    """Authorises sending the crafting authority's events; raises as `administer` does."""
     _check_scope(principal.may_publish, PUBLISH)
 
 
 def _check_scope(allowed: bool, scope: str) -> None:
     if not allowed:
-        raise Forbidden(f"This needs a token with the scope {scope}.", details={"scope": scope})
+        raise Forbidden(f"This request needs a token with the scope {scope}.", details={"scope": scope})

@@ -1,4 +1,4 @@
-"""Tokens for development: signed with a secret (HS256) instead of the login service's key."""
+"""Development tokens: signed with a shared secret (HS256) instead of the login service's key."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from craftnet.access.keys import OneKey, VerificationKey
 from craftnet.errors import ConfigurationError
 
 SECRET_VARIABLE = "CRAFTNET_JWT_SECRET"
-"""The environment variable that holds the secret."""
+"""The environment variable with the secret."""
 
 MINIMUM_SECRET = 32
-"""Octets: as long as the hash (RFC 7518 section 3.2)."""
+"""Octets: the length of the hash (RFC 7518 section 3.2)."""
 
 ALGORITHM = "HS256"
 
@@ -25,28 +25,28 @@ def secret_from(environ: Mapping[str, str]) -> bytes | None:
     """The secret in the environment; None when there is none.
 
     Raises:
-        ConfigurationError: it can't be used.
+        ConfigurationError: it is unusable.
     """
     text = environ.get(SECRET_VARIABLE, "")
     if not text:
         return None
     secret = text.encode("utf-8", "surrogateescape")
     if len(secret) < MINIMUM_SECRET:
-        raise ConfigurationError(f"{SECRET_VARIABLE} is too short: it needs {MINIMUM_SECRET} bytes or more")
+        raise ConfigurationError(f"{SECRET_VARIABLE} is too short: it needs at least {MINIMUM_SECRET} bytes")
     try:
         mint(secret, None, (), ttl=1.0, now=0.0)
     except jwt.InvalidKeyError:
-        raise ConfigurationError(f"{SECRET_VARIABLE} holds a key file's content; it takes random text") from None
+        raise ConfigurationError(f"{SECRET_VARIABLE} contains a key file; it takes random text") from None
     return secret
 
 
 def random_secret() -> bytes:
-    """A secret that lasts as long as the process."""
+    """A secret for the lifetime of the process."""
     return secrets.token_bytes(MINIMUM_SECRET)
 
 
 def key_source(secret: bytes) -> OneKey:
-    """The source of the one key that verifies what `mint` signs with this secret."""
+    """The key source that verifies what `mint` signs with this secret."""
     return OneKey(VerificationKey(ALGORITHM, secret))
 
 
@@ -54,9 +54,9 @@ def mint(secret: bytes, player_id: UUID | None, scopes: Iterable[str], ttl: floa
     """A development token.
 
     Arguments:
-        player_id: whom it speaks for; None for a service that is no player.
+        player_id: the player; None for a service.
         scopes: see `craftnet.access.principal`.
-        ttl: seconds that it holds, rounded up to a whole one.
+        ttl: lifetime in seconds, rounded up.
         now: Unix seconds.
     """
     claims: dict[str, object] = {"iat": int(now), "exp": math.ceil(now + ttl), "jti": str(uuid4())}

@@ -1,4 +1,4 @@
-"""What a revocation does: it is remembered, what it covers is closed, and the other nodes are told."""
+"""Carries out revocations: records them, closes the connections they cover, and tells the other nodes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from craftnet.errors import TooManyRequests, Unavailable
 from craftnet.interfaces import IRevocationListener, ISharedRevocations
 
 Enforcer = Callable[[Callable[[Principal], bool]], int]
-"""Closes the connections of the principals that are covered; answers how many."""
+"""Closes the connections of the covered principals and returns their number."""
 
 PATIENCE = 10.0
-"""Seconds for which somebody may be on the way in."""
+"""Seconds that an admitted connection may take to open."""
 
 
 @implementer(IRevocationListener)
 class Enforcement:
-    """Revokes on this node, what is asked of it and what it hears of.
+    """Revokes on this node, on request and when other nodes revoke.
 
     Arguments:
         enforcers: one for each transport.
-        now: both clocks: revocations have dates, who is on the way in has a deadline.
-        shared: where the other nodes hear of it; None when there are no others.
-        patience: seconds for which somebody may be on the way in: the token was good when it was looked at, and the
-            connection is not open yet.
+        now: both clocks: revocations have dates, connections that are opening have a deadline.
+        shared: tells the other nodes; None when there are none.
+        patience: seconds that a connection may take to open after its token was verified.
     """
 
     _log = Logger()
@@ -54,11 +53,11 @@ class Enforcement:
             shared.follow(self)
 
     async def revoke(self, revocation: Revocation) -> int:
-        """Revoke on every node; answers how many connections were closed on this one.
+        """Revokes on every node; returns how many connections were closed on this one.
 
         Raises:
             TooManyRequests: the list is full.
-            Unavailable: it holds on this node, but the others may not know.
+            Unavailable: it is in force on this node, but other nodes may not know.
         """
         self._revocations.add(revocation, self._now().wall)
         closed = self._enforce()
@@ -66,7 +65,9 @@ class Enforcement:
             try:
                 await self._shared.publish(revocation)
             except Unavailable as error:
-                raise Unavailable(f"It holds on this node, but the others may not know: {error.message}") from None
+                raise Unavailable(
+                    f"It is in force on this node, but other nodes may not know: {error.message}"
+                ) from None
         return closed
 
     def revoked(self, revocations: Sequence[Revocation]) -> None:
@@ -78,7 +79,7 @@ class Enforcement:
             except TooManyRequests:
                 full = True
         if full:
-            self._log.error("the list of revocations is full: some that other nodes know do not hold on this one")
+            self._log.error("the list of revocations is full: some that other nodes know are not in force on this one")
         if news:
             self._enforce()
 
@@ -87,7 +88,7 @@ class Enforcement:
         return self._revocations.in_force(self._now().wall)
 
     def turn(self) -> None:
-        """Close who was on the way in when something was revoked; to be called every second."""
+        """Closes connections that were opening when something was revoked; called every second."""
         if self._now().steady < self._look_until:
             self._close_covered()
 

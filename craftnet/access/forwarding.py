@@ -1,7 +1,6 @@
-"""What a request says of its client and of the URL by which the client reaches this server, as far as trusted proxies
-vouch for it. Pure.
+"""Determines a request's client and the URL by which it reaches this server, as trusted proxies report them. Pure.
 
-A proxy that ends TLS, or rewrites Host, says in X-Forwarded-Proto and X-Forwarded-Host what the client asked it for.
+A proxy that ends TLS or rewrites Host reports the original values in X-Forwarded-Proto and X-Forwarded-Host.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ _SCHEMES = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 Field = Callable[[str], str | None]
-"""The value of a request's header field, by its lower-case name; several are joined with commas. None without one."""
+"""A header field's value by its lower-case name, several joined with commas; None when there is none."""
 
 
 class ServerUrl(Struct, frozen=True):
-    """How a client reaches this server.
+    """The URL by which a client reaches this server.
 
     Attributes:
         scheme: ``http`` or ``https``.
         host: a name or an address, without brackets.
-        port: None for the scheme's own.
-        path: the base path in front of every route; None: the one that the request had.
-        stated: whether the operator or a trusted proxy says so; otherwise it is what the client's Host says.
+        port: None for the scheme's default.
+        path: the base path before every route; None: that of the request.
+        stated: whether the operator or a trusted proxy states it; otherwise it comes from the client's Host.
     """
 
     scheme: str
@@ -42,7 +41,7 @@ class ServerUrl(Struct, frozen=True):
 
     @property
     def authority(self) -> str:
-        """The host, and the port where it is not the scheme's own (RFC 3986 section 3.2)."""
+        """The host, with the port unless it is the scheme's default (RFC 3986 section 3.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"
 
@@ -50,7 +49,7 @@ class ServerUrl(Struct, frozen=True):
         """The URL of a WebSocket route.
 
         Arguments:
-            path: what the client asked for.
+            path: the path of the request.
             route: the route without a base path.
         """
         scheme = "wss" if self.scheme == "https" else "ws"
@@ -58,11 +57,11 @@ class ServerUrl(Struct, frozen=True):
 
 
 class Forwarding:
-    """Knows which proxies are trusted, and what they may say.
+    """Interprets forwarded headers.
 
     Arguments:
-        proxies: whose X-Forwarded-For, -Proto and -Host are believed.
-        public: how every client reaches this server; None: as its request says.
+        proxies: the peers whose X-Forwarded-For, -Proto and -Host are trusted.
+        public: the URL by which every client reaches this server; None: as its request says.
     """
 
     def __init__(self, proxies: Networks = NOWHERE, public: ServerUrl | None = None) -> None:
@@ -73,12 +72,12 @@ class Forwarding:
         """The address of the client.
 
         Arguments:
-            peer: where the connection comes from, as `craftnet.access.networks.host` gives it.
+            peer: the other end of the connection, as `craftnet.access.networks.host` returns it.
         """
         return trace(peer, field("x-forwarded-for"), self._proxies)[0]
 
     def server(self, peer: str, field: Field, *, secure: bool) -> ServerUrl:
-        """How the client reaches this server.
+        """The URL by which the client reaches this server.
 
         Arguments:
             peer: as for `client`.
@@ -97,10 +96,10 @@ class Forwarding:
 
 
 def public_url(text: str) -> ServerUrl:
-    """The text of --public-url.
+    """Parses --public-url.
 
     Raises:
-        ConfigurationError: it is no URL of a server.
+        ConfigurationError: it is not the URL of a server.
     """
     try:
         parts = urlsplit(text)
@@ -116,15 +115,15 @@ def public_url(text: str) -> ServerUrl:
         or url is None
     ):
         raise ConfigurationError(
-            f"--public-url {text}: it takes http or https, a host, and perhaps a port and a path, https://craft.example"
+            f"--public-url {text}: it takes http or https, a host, and optionally a port and a path: https://craft.example"
         )
     return url
 
 
 def _vouched(value: str | None, proxies: int) -> str:
-    """What the outermost trusted proxy wrote into a header field; empty when none did.
+    """The value that the outermost trusted proxy wrote into a header field; empty when none did.
 
-    Proxies replace the field, or append to it. What stands further left than there are proxies, the client wrote.
+    Proxies replace the field or append to it. Values further left than the number of proxies come from the client.
     """
     if value is None or not proxies:
         return ""
@@ -133,7 +132,7 @@ def _vouched(value: str | None, proxies: int) -> str:
 
 
 def _server_url(scheme: str, authority: str, path: str | None = None, *, stated: bool = False) -> ServerUrl | None:
-    """None for what names no host."""
+    """None when there is no host."""
     match = _HOST.fullmatch(authority)
     if match is None or (match["name"].startswith("[") and parse(match["name"].strip("[]")) is None):
         return None

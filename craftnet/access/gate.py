@@ -1,7 +1,7 @@
-"""The gate: what a WebSocket handshake must pass before and after its token is looked at. Rules; no I/O of its own.
+"""Checks a WebSocket handshake before and after its token is verified. Rules; no I/O of its own.
 
-The cheapest comes first: the page's site, the rate of the address, a place. Checking a token costs more than all of it,
-and asking the other nodes how many connections the player has takes longest.
+The cheapest checks come first: the page's origin, the rate of the address, a slot. Verifying a token costs more than
+all of them, and asking the other nodes for the player's number of connections takes longest.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from craftnet.interfaces import ISharedPlaces
 
 
 class Gate:
-    """Lets handshakes through.
+    """Admits handshakes.
 
     Arguments:
-        limits: how many, and how often.
+        limits: numbers and rates.
         origins: the web sites whose pages may connect.
-        forwarding: what proxies say of clients, and of the host that pages take this server for.
-        shared: the players' places on all nodes; None when there are no other nodes.
+        forwarding: interprets what proxies report.
+        shared: the players' slots on all nodes; None when there are no other nodes.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class Gate:
         self._handshakes = AddressLimit(limits.handshakes, message, limits.unlimited)
 
     def enter(self, peer: str, headers: Mapping[str, str], now: float) -> Place:
-        """Let a handshake in.
+        """Admits a handshake.
 
         Arguments:
-            peer: the address that the connection comes from.
-            headers: of the request, with names in lower case.
+            peer: the address from which the connection comes.
+            headers: the request's header fields by lower-case name.
 
         Returns:
-            The connection's place, to be given back with `leave`.
+            The connection's slot, to be released with `leave`.
 
         Raises:
             Forbidden: it comes from a page of another site.
-            TooManyRequests: too many come from there, or there are too many.
+            TooManyRequests: a limit of the address or of the server is exceeded.
         """
         self._check_page(peer, headers)
         address = self._forwarding.client(peer, headers.get)
@@ -64,11 +64,11 @@ class Gate:
         return self._occupancy.enter(None if address in self.limits.unlimited else source(address), now)
 
     async def settle(self, place: Place, player_id: UUID | None, session_id: UUID | None, now: float) -> None:
-        """Say whose place it is, and which session is watched from it. Called once.
+        """Assigns the slot to a player and a session. Called once.
 
         Raises:
-            TooManyRequests: that player has too many, here or on all nodes, or that session. The place is still to be
-                left, also when this is cancelled.
+            TooManyRequests: the player has too many, here or on all nodes, or the session has. The slot must still be
+                released, also when this is cancelled.
         """
         self._occupancy.settle(place, player_id, session_id, now)
         limit = self.limits.per_player
@@ -86,12 +86,12 @@ class Gate:
         return "origin" in headers
 
     def leave(self, place: Place) -> None:
-        """The connection is gone."""
+        """Releases the slot."""
         self._occupancy.leave(place)
         if place.shared and self._shared is not None and place.player_id is not None:
             self._shared.leave(place.player_id)
 
     def _check_page(self, peer: str, headers: Mapping[str, str]) -> None:
-        # Whether the page came by TLS counts for nothing: a proxy that is not trusted may have ended it.
+        # The page's scheme does not count: a proxy that is not trusted may have ended TLS.
         server = self._forwarding.server(peer, headers.get, secure=False)
         self._origins.check(headers.get("origin"), server.authority)

@@ -1,4 +1,4 @@
-"""How much of everything one player, one address and all of them together may have. Zero stands for no limit."""
+"""The limits of one player, of one address and of the whole server. Zero means no limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from msgspec import Struct
 from craftnet.access.networks import LOOPBACK, Networks
 
 BURST = 4.0
-"""Seconds' worth of a rate that may come at once."""
+"""Seconds' worth of a rate that may arrive at once."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -16,18 +16,18 @@ class Limits(Struct, frozen=True, kw_only=True):
     Attributes:
         connections: WebSockets in all.
         per_player, per_session, per_address: WebSockets of one player, to one crafting session, from one address.
-        handshakes: WebSocket handshakes a second from one address.
-        health: requests a second from one address to GET /health and GET /health/ws.
-        health_batches: requests a second from one address to POST /health/batch.
-        connects: requests a second from one address to …/connect.
-        connects_per_player: the same about one player's sessions, from wherever.
-        messages: frames a second from one client, pings included.
+        handshakes: WebSocket handshakes per second from one address.
+        health: requests per second from one address to GET /health and GET /health/ws.
+        health_batches: requests per second from one address to POST /health/batch.
+        connects: requests per second from one address to …/connect.
+        connects_per_player: requests per second about one player's sessions, from any address.
+        messages: frames per second from one client, pings included.
         message_size: octets of one message from a client.
         half_open: connections that have not sent a whole request yet.
         half_open_per_address: the same from one address.
-        refused_pages: browsers' handshakes that were refused and are being closed with a code that says why.
-        patience: seconds for a handshake: for its head to arrive, and again for its answer.
-        unlimited: the addresses that no limit per address holds for.
+        refused_pages: refused handshakes of browsers that are being closed with a code that says why.
+        patience: seconds for a handshake's head to arrive, and again for its answer.
+        unlimited: the addresses that are exempt from all limits per address.
     """
 
     connections: int = 20_000

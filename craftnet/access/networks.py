@@ -1,4 +1,4 @@
-"""Where a client is: networks, what proxies say of whom they speak for, and what counts as one address. Pure."""
+"""Client addresses: networks, the client behind proxies, and what counts as one address. Pure."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from urllib.parse import urlsplit
 from craftnet.errors import ConfigurationError
 
 LOCAL = "unix"
-"""How a peer is called that came over a UNIX socket."""
+"""The name of a peer on a UNIX socket."""
 
 LONGEST = 64
 """Characters of an address: 45, and the name of a zone."""
 
 IPV6_PREFIX = 64
-"""Bits of an IPv6 address that count: one household, or one machine, has all that share them (RFC 6177)."""
+"""Bits of an IPv6 address that identify a household or a machine (RFC 6177)."""
 
 
 class Networks:
     """A set of addresses.
 
     Arguments:
-        networks: what is in it.
-        local: whether peers on UNIX sockets are.
+        networks: its members.
+        local: whether peers on UNIX sockets are members.
     """
 
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network] = (), *, local: bool = False) -> None:
@@ -33,10 +33,10 @@ class Networks:
 
     @classmethod
     def parse(cls, text: str, option: str) -> Networks:
-        """Networks and addresses, separated by commas; `unix` for peers on UNIX sockets.
+        """Parses networks and addresses, separated by commas; `unix` means peers on UNIX sockets.
 
         Raises:
-            ConfigurationError: one of them is none; `option` is what is at fault.
+            ConfigurationError: one of them is invalid; `option` is the option to name.
         """
         words = [word.strip() for word in text.split(",") if word.strip()]
         try:
@@ -48,7 +48,7 @@ class Networks:
     def __contains__(self, address: str) -> bool:
         if address == LOCAL:
             return self._local
-        if not self._networks:  # as it is with most options unless they are given.
+        if not self._networks:  # the usual case: the option was not given.
             return False
         parsed = parse(address)
         return parsed is not None and any(parsed in network for network in self._networks)
@@ -74,12 +74,12 @@ def host(address: object) -> str:
 
 
 def trace(peer: str, forwarded: str | None, proxies: Networks) -> tuple[str, int]:
-    """The address of the client, and how many trusted proxies the request came through.
+    """The address of the client, and the number of trusted proxies on the way.
 
     Arguments:
-        peer: the address that the connection comes from, or `LOCAL`.
-        forwarded: the X-Forwarded-For header, several joined by commas; believed only as far as proxies wrote it.
-        proxies: the proxies that are trusted.
+        peer: the address from which the connection comes, or `LOCAL`.
+        forwarded: the X-Forwarded-For header, several joined by commas; trusted only as far as proxies wrote it.
+        proxies: the trusted proxies.
     """
     address, passed = peer, 0
     for hop in reversed((forwarded or "").split(",")):
@@ -95,7 +95,7 @@ def trace(peer: str, forwarded: str | None, proxies: Networks) -> tuple[str, int
 
 @lru_cache(maxsize=4096)  # as `parse`.
 def source(address: str) -> str:
-    """What counts as one address: of IPv6, the network that it is in."""
+    """What counts as one address: for IPv6 the network that contains it."""
     parsed = parse(address)
     if isinstance(parsed, IPv6Address):
         return str(ip_network((parsed, IPV6_PREFIX), strict=False))
@@ -104,11 +104,11 @@ def source(address: str) -> str:
 
 @lru_cache(maxsize=4096)  # each request asks several times for its client's address.
 def parse(address: str) -> IPv4Address | IPv6Address | None:
-    """An address, without its zone; None for what is none.
+    """Parses an address, ignoring its zone; None when it is invalid.
 
-    What is longer than `LONGEST` is none, so that the cache holds little, whatever clients send.
+    Refuses texts longer than `LONGEST`, so that the cache stays small whatever clients send.
 
-    A socket that takes both families names IPv4 addresses by IPv6 ones (RFC 4291 section 2.5.5.2): they are IPv4 here.
+    A dual-stack socket presents IPv4 addresses as IPv6 ones (RFC 4291 section 2.5.5.2): this returns them as IPv4.
     """
     if len(address) > LONGEST:
         return None
@@ -121,7 +121,7 @@ def parse(address: str) -> IPv4Address | IPv6Address | None:
 
 
 def _without_port(hop: str) -> str:
-    """Some proxies write the port too: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    """The address without a port, which some proxies add: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
     if hop.startswith("[") or hop.count(":") == 1:
         try:
             return urlsplit(f"//{hop}").hostname or ""

@@ -1,11 +1,11 @@
-"""What `--auth` says, made into something that checks tokens.
+"""Builds the verification of tokens from `--auth`.
 
-    jwt:jwks=FILE-or-URL          the login service's key set, read again as it changes
+    jwt:jwks=FILE-or-URL          the login service's key set, reloaded when it changes
     jwt:key=FILE                  one public key, PEM
-    …:aud=AUDIENCE:iss=ISSUER     what tokens must be for, and from whom
-    jwt:jwks=…:kid=optional       a token that names a key is checked with the set's only key if that has no name
+    …:aud=AUDIENCE:iss=ISSUER     the required audience and issuer
+    jwt:jwks=…:kid=optional       a token that names a key may use the set's only key if that has no name
 
-The form is that of `craftnet.specs`.
+The syntax is that of `craftnet.specs`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IAuthority
 from craftnet.specs import parse_spec
 
-USAGE = "jwt:jwks=FILE-or-URL or jwt:key=FILE, and then :aud=AUDIENCE, :iss=ISSUER or :kid=optional if wanted"
-"""What `--auth` takes, for people."""
+USAGE = "jwt:jwks=FILE-or-URL or jwt:key=FILE, optionally followed by :aud=AUDIENCE, :iss=ISSUER or :kid=optional"
+"""The syntax of `--auth`, for people."""
 
 _SCHEME = "jwt"
 _NAMES = ("jwks", "key", "aud", "iss", "kid")
@@ -42,13 +42,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How callers prove who they are.
+    """How callers authenticate.
 
     Attributes:
-        authority: what checks their tokens.
-        description: one line about it for the operator; no secrets.
-        secret: what development tokens are signed with; None unless that is how it works.
-        loopback_only: whether this may be served on loopback addresses only, `reason` saying why.
+        authority: verifies their tokens.
+        description: one line about it for the operator, without secrets.
+        secret: signs development tokens; None unless they are in use.
+        loopback_only: whether this may be served on loopback addresses only; `reason` says why.
     """
 
     authority: IAuthority
@@ -59,15 +59,15 @@ class Access:
 
 
 def access_from_option(text: str | None, environ: Mapping[str, str], reactor: IClock) -> Access:
-    """What the option, or the lack of it, means.
+    """The access that the option, or its absence, configures.
 
     Arguments:
-        text: the value of `--auth`; None when it is not given. With it, a secret in the environment counts for nothing.
+        text: the value of `--auth`; None when it is not given. With it, a secret in the environment is ignored.
         environ: the environment; see `craftnet.access.development.SECRET_VARIABLE`.
-        reactor: the clock, and, for a URL, what connects.
+        reactor: the clock and, for a URL, the connector.
 
     Raises:
-        ConfigurationError: the option, the secret, or a file named does not make sense.
+        ConfigurationError: the option, the secret or a named file is invalid.
     """
     if text is None:
         return _development(environ, reactor)
@@ -89,27 +89,27 @@ def _development(environ: Mapping[str, str], reactor: IClock) -> Access:
     secret = random_secret()
     return Access(
         JwtAuthority(key_source(secret), reactor),
-        "development tokens, signed with a secret made for this run",
+        "development tokens, signed with a secret generated for this run",
         secret,
         loopback_only=True,
-        reason=f"without --auth or {SECRET_VARIABLE}, whoever sees the start-up text can act as any player",
+        reason=f"without --auth or {SECRET_VARIABLE}, anyone who sees the start-up text can act as any player",
     )
 
 
 def _parse(text: str) -> Mapping[str, str]:
-    """The arguments behind the scheme."""
+    """The arguments after the scheme."""
     try:
         spec = parse_spec(text)
     except ConfigurationError as error:
         raise ConfigurationError(f"--auth: {error}. It takes {USAGE}") from None
     if spec.name != _SCHEME:
-        raise ConfigurationError(f"--auth does not begin with {_SCHEME}:. It takes {USAGE}")
+        raise ConfigurationError(f"--auth does not start with {_SCHEME}:. It takes {USAGE}")
     for name, value in spec.arguments.items():
         if not value:
-            raise ConfigurationError(f"--auth has nothing behind {name}=")
+            raise ConfigurationError(f"--auth has an empty {name}=")
         if name not in _NAMES:
             raise ConfigurationError(
-                f"--auth knows no {name!r}. It takes {USAGE}. A colon before name= within a value is written '\\:'"
+                f"--auth has no argument {name!r}. It takes {USAGE}. Write a colon before name= within a value as '\\:'"
             )
     if spec.arguments.get("kid", "optional") != "optional":
         raise ConfigurationError("--auth takes kid=optional, or no kid= at all")
@@ -120,18 +120,18 @@ def _keys(arguments: Mapping[str, str], reactor: IReactorTime) -> tuple[IKeySour
     unnamed = "kid" in arguments
     match arguments.get("jwks"), arguments.get("key"):
         case None, None:
-            raise ConfigurationError(f"--auth names no keys. It takes {USAGE}")
+            raise ConfigurationError(f"--auth names no key. It takes {USAGE}")
         case None, str(path):
             key = _from_file(path, lambda: from_pem(Path(path).read_bytes()))
-            return OneKey(key), f"{key.algorithm} tokens, checked with the key {path}"
+            return OneKey(key), f"{key.algorithm} tokens, verified with the key {path}"
         case str(place), None if _URL.match(place):
             client = HTTPClient(Agent(reactor, connectTimeout=FETCH_TIMEOUT))
             return JwksUrl(_url(place), client, reactor, unnamed=unnamed), (
-                f"tokens checked with the key set at {shown(place)}"
+                f"tokens verified with the key set at {shown(place)}"
             )
         case str(path), None:
             keys = _from_file(path, lambda: JwksFile(Path(path), reactor, unnamed=unnamed))
-            return keys, f"tokens checked with the key set {path}"
+            return keys, f"tokens verified with the key set {path}"
         case _:
             raise ConfigurationError("--auth names both jwks= and key=; choose one")
 
@@ -141,15 +141,15 @@ def _from_file(path: str, read: Callable[[], _T]) -> _T:
         return read()
     except OSError as error:
         raise ConfigurationError(f"--auth names {path}, but it cannot be read: {error.strerror}") from None
-    except (ConfigurationError, ValueError) as error:  # ValueError: a path with a NUL in it.
+    except (ConfigurationError, ValueError) as error:  # ValueError: a path with a NUL.
         raise ConfigurationError(f"--auth names {path}, but {error}") from None
 
 
 def _url(text: str) -> str:
-    """The URL, if it can be fetched from.
+    """The URL, if it can be fetched.
 
     Raises:
-        ConfigurationError: it can't, or it carries a password, which would end up in logs.
+        ConfigurationError: it cannot, or it contains a password, which would end up in logs.
     """
     try:
         parts = urlsplit(text)
@@ -157,9 +157,9 @@ def _url(text: str) -> str:
     except ValueError:
         fine = False
     if not fine or not text.isascii() or not text.isprintable() or " " in text:
-        raise ConfigurationError("--auth has a jwks= URL that is malformed")
+        raise ConfigurationError("--auth has a malformed jwks= URL")
     if parts.scheme not in ("http", "https"):
-        raise ConfigurationError(f"--auth has a jwks= URL of the scheme {parts.scheme}; use http or https, or a file")
+        raise ConfigurationError(f"--auth has a jwks= URL with the scheme {parts.scheme}; use http or https, or a file")
     if parts.username is not None or parts.fragment:
-        raise ConfigurationError("--auth has a jwks= URL with a user name or a fragment; it takes neither")
+        raise ConfigurationError("--auth has a jwks= URL with a user name or a fragment, which is not allowed")
     return text

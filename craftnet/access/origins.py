@@ -1,7 +1,7 @@
-"""Which web sites' pages may connect (RFC 6455 section 10.2, RFC 6454). Pure.
+"""Decides which web sites' pages may connect (RFC 6455 section 10.2, RFC 6454). Pure.
 
-A browser names the site of the page in the Origin header, which the page cannot change. Other programs send none, and
-are let through: the token is what keeps them out.
+A browser names the page's origin in the Origin header, which the page cannot change. Other programs send none and pass:
+for them the token decides.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import idna
 from craftnet.errors import ConfigurationError, Forbidden
 
 ANY = "*"
-"""Stands for every site."""
+"""Matches every site."""
 
 NULL = "null"
-"""What browsers send for a page without a site: a sandboxed frame, a data: URL, a local file."""
+"""The origin of a page without a site: a sandboxed frame, a data: URL, a local file."""
 
 _WILDCARD = "*."
-"""What begins a host that stands for every host below the rest of it."""
+"""The prefix of a host that matches every host below the rest of it."""
 
 _PORTS = {"http": 80, "https": 443}
 _FORM = re.compile(
@@ -34,7 +34,7 @@ _FORM = re.compile(
 
 
 class _Site(NamedTuple):
-    """An origin's parts; the port is None where the scheme has none, the host empty where it has none (``file://``)."""
+    """The parts of an origin: port None for a scheme without ports, host empty where there is none (``file://``)."""
 
     scheme: str
     host: str
@@ -45,7 +45,7 @@ class _Site(NamedTuple):
         return f"{self.scheme}://{self.host}{port}"
 
     def covers(self, site: _Site) -> bool:
-        """Whether `site` is below this one, whose host begins with a wildcard."""
+        """Whether `site` is below this one, whose host starts with a wildcard."""
         return (
             self.scheme == site.scheme
             and self.port == site.port
@@ -57,7 +57,7 @@ class Origins:
     """The sites that may connect besides the one that the client takes this server for.
 
     Arguments:
-        allowed: sites such as ``https://game.example``, ``https://*.game.example`` for every host below that one,
+        allowed: sites such as ``https://game.example``, ``https://*.game.example`` for every host below it,
             ``capacitor://localhost`` or ``file://`` for the pages of applications, `NULL`, or `ANY`.
 
     Raises:
@@ -73,10 +73,10 @@ class Origins:
         self._exact = frozenset(sites.difference(self._wildcards))
 
     def check(self, origin: str | None, host: str | None) -> None:
-        """Decide about a handshake.
+        """Checks a handshake.
 
         Arguments:
-            origin, host: those header fields.
+            origin, host: these header fields.
 
         Raises:
             Forbidden: a page of that site may not connect.
@@ -90,13 +90,13 @@ class Origins:
             return
         site = _parsed(text)
         if site is None or site.host.startswith(_WILDCARD):
-            raise Forbidden("The Origin header names no site.")
+            raise Forbidden("The Origin header does not name a site.")
         if not (site in self._exact or any(each.covers(site) for each in self._wildcards) or _same(site, host)):
             raise Forbidden("Pages of this site may not connect here.", details={"origin": str(site)})
 
 
 def _parsed(text: str) -> _Site | None:
-    """The parts of an origin in lower case; None for what is none, and for a host that is only written like one."""
+    """The parts of an origin in lower case; None when it is invalid, or its host is not a canonical host name."""
     match = _FORM.fullmatch(text)
     if match is None:
         return None
@@ -112,16 +112,16 @@ def _parsed(text: str) -> _Site | None:
 
 
 def _configured(text: str) -> _Site:
-    """A site as the option names it: a slash may follow it, and its host may be written in any script."""
+    """A site from the option: a slash may follow it, and its host may be in any script."""
     site = _parsed(text.removesuffix("/") if text.count("/") == 3 else text)
     if site is None:
         raise ConfigurationError(
-            f"--origin {text}: expected a scheme, a host and perhaps a port, such as https://game.example,"
+            f"--origin {text}: expected a scheme, a host and optionally a port, such as https://game.example,"
             " https://*.game.example or http://localhost:3000; or null, file:// or *"
         )
     if site.scheme in ("ws", "wss"):
         raise ConfigurationError(
-            f"--origin {text}: a page's site is http or https, whatever its WebSockets are: write http{text[2:]}"
+            f"--origin {text}: a page's site is http or https, whatever its WebSockets use: write http{text[2:]}"
         )
     wildcard = _WILDCARD if site.host.startswith(_WILDCARD) else ""
     host = site.host.removeprefix(wildcard)
@@ -129,16 +129,14 @@ def _configured(text: str) -> _Site:
         try:
             host = idna.encode(host, uts46=True).decode()
         except idna.IDNAError as error:
-            raise ConfigurationError(f"--origin {text}: {host} is no host name: {error}") from None
+            raise ConfigurationError(f"--origin {text}: {host} is not a host name: {error}") from None
     if wildcard and "." not in host and host != "localhost":
-        raise ConfigurationError(
-            f"--origin {text}: this stands for everybody's sites; name one, https://*.game.example"
-        )
+        raise ConfigurationError(f"--origin {text}: this matches sites of anybody; name one, https://*.game.example")
     return site._replace(host=wildcard + host)
 
 
 def _same(site: _Site, host: str | None) -> bool:
-    """Whether the page came from this server. Not by scheme: a proxy may have ended TLS."""
+    """Whether the page came from this server, by any scheme: a proxy may have ended TLS."""
     try:
         here = urlsplit(f"//{(host or '').lower()}")
         default = _PORTS.get(site.scheme)

@@ -1,4 +1,4 @@
-"""Who a token speaks for, and what that allows. The one place where access rules are written down."""
+"""The bearer of a token and what it may do: the one place where access rules are written down."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from uuid import UUID
 from msgspec import Struct
 
 PUBLISH = "crafting:publish"
-"""May push state for any session."""
+"""Allows publishing state for any session."""
 
 ADMIN = "crafting:admin"
-"""May observe any session and the health feeds."""
+"""Allows observing any session and the health feeds."""
 
 
 class Principal(Struct, frozen=True, gc=False):
@@ -18,8 +18,8 @@ class Principal(Struct, frozen=True, gc=False):
 
     Attributes:
         player_id: the token's `sub`; None for a service whose `sub` is no player.
-        scopes: what the token was issued for.
-        expires: when the token ends, on the steady clock: how long it holds was settled when it was checked.
+        scopes: the token's scopes.
+        expires: the token's expiry on the steady clock, computed when it was verified.
         token_id: the token's `jti`, if it has one.
         issued: the token's `iat`, Unix seconds, if it has one.
     """
@@ -32,7 +32,7 @@ class Principal(Struct, frozen=True, gc=False):
 
     @property
     def may_publish(self) -> bool:
-        """Whether what it sends is truth, for any session."""
+        """Whether what it sends is the truth, for any session."""
         return PUBLISH in self.scopes
 
     @property
@@ -41,7 +41,7 @@ class Principal(Struct, frozen=True, gc=False):
         return ADMIN in self.scopes
 
     def succeeds(self, former: Principal) -> bool:
-        """Whether it may go on with what `former` began: it is the same one, and may do no less."""
+        """Whether it may continue what `former` started: the same bearer with no fewer rights."""
         return self.player_id == former.player_id and self.scopes >= former.scopes
 
     def may_observe(self, player_id: UUID) -> bool:

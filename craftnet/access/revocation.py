@@ -1,8 +1,8 @@
-"""Tokens that hold no longer although they have not expired: single ones, and all of a player's up to some moment.
+"""Revoked tokens: single ones, and all of a player's up to some moment.
 
 The list is this process's copy. Where the back end has a cluster (`craftnet.interfaces.ICluster`), every node keeps the
-same one, and a node that starts is told it; elsewhere it is empty after a start. `craftnet.access.enforcement` closes
-what it covers.
+same list, and a starting node loads it; elsewhere it is empty after a start. `craftnet.access.enforcement` closes the
+connections that it covers.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from craftnet.errors import TooManyRequests, Unauthorized
 from craftnet.interfaces import IAuthority
 
 CAPACITY = 100_000
-"""Entries at most."""
+"""Maximum number of entries."""
 
 LIFETIME = 7 * 86_400.0
-"""Seconds an entry is kept when nobody says until when the token would hold."""
+"""Seconds that an entry is kept when the token's expiry is unknown."""
 
 
 class Revocations:
-    """What is revoked. Pure; times are Unix seconds.
+    """The revocations in force. Pure; times are Unix seconds.
 
     Arguments:
-        capacity: entries at most. When it is full, nothing is forgotten: a further one is refused.
+        capacity: maximum number of entries. A full list forgets nothing and refuses further entries.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -41,10 +41,10 @@ class Revocations:
         return len(self._tokens) + len(self._players)
 
     def add(self, revocation: Revocation, now: float) -> bool:
-        """Revoke a token, a player's tokens, or both; whether that is news. Only ever more is revoked.
+        """Revokes a token, a player's tokens, or both; returns whether that is new. Revocations are never undone.
 
         Raises:
-            TooManyRequests: there is no room; nothing was revoked.
+            TooManyRequests: the list is full; nothing was revoked.
         """
         token_id, player_id, until = revocation.token_id, revocation.player_id, revocation.until
         new_token = token_id is not None and token_id not in self._tokens
@@ -62,7 +62,7 @@ class Revocations:
         return news
 
     def in_force(self, now: float) -> list[Revocation]:
-        """Everything that is not over, each of one token or one player."""
+        """All revocations in force, each of one token or one player."""
         tokens = [Revocation(token_id, None, 0.0, until) for token_id, until in self._tokens.items() if until > now]
         players = [
             Revocation(None, player_id, issued, until)
@@ -96,10 +96,10 @@ class Revocations:
 
 @implementer(IAuthority)
 class RevocableAuthority:
-    """Believes what another authority believes, unless it is revoked.
+    """Accepts what another authority accepts, unless it is revoked.
 
     Arguments:
-        loaded: answers when the list is known; nobody is believed before. None: it is known from the start.
+        loaded: fires when the list is loaded; nothing is accepted before. None: it is complete from the start.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""One revocation, as a value that nodes tell each other."""
+"""One revocation, as a value that nodes exchange."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from msgspec import Struct
 
 
 class Revocation(Struct, frozen=True):
-    """Tokens that hold no longer. Times are Unix seconds.
+    """Revoked tokens. Times are Unix seconds.
 
     Attributes:
-        token_id: the `jti` of a token, if it is about one.
-        player_id: the player whose tokens are meant that were issued at `issued` or before, if it is about a player.
+        token_id: the `jti` of the token, if it concerns one.
+        player_id: the player, if it concerns all of a player's tokens that were issued at `issued` or before.
         issued: see there.
-        until: when the last of the tokens ends; nothing needs to be remembered after that.
+        until: when the last of the tokens expires; the entry can be removed then.
     """
 
     token_id: str | None

@@ -1,4 +1,4 @@
-"""Bearer tokens that are signed JWTs (RFC 7519): whether one holds, and for whom."""
+"""Verifies bearer tokens that are signed JWTs (RFC 7519)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from craftnet.interfaces import IAuthority
 from craftnet.messages import MALFORMED
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA", "HS256")
-"""Every `alg` that any key may have. Which of them a token may have is up to the keys: see `craftnet.access.keys`."""
+"""Every `alg` that any key may have. The keys decide which one a token may use: see `craftnet.access.keys`."""
 
 MAX_TOKEN = 8192
-"""Characters. Nothing longer is decoded."""
+"""Characters. Longer tokens are not decoded."""
 
 LEEWAY = 10.0
 """Seconds by which the issuer's clock may be ahead of ours."""
@@ -49,7 +49,7 @@ class _Header(Struct, frozen=True):
     b64: Any = UNSET
 
 
-_NO_SCOPES = frozenset[str]()  # of most tokens: they share it.
+_NO_SCOPES = frozenset[str]()  # shared by most tokens.
 
 _header_decoder = msgspec.json.Decoder(_Header)
 _claims_decoder = msgspec.json.Decoder(_Claims)
@@ -57,13 +57,13 @@ _claims_decoder = msgspec.json.Decoder(_Claims)
 
 @implementer(IAuthority)
 class JwtAuthority:
-    """Believes a token that is signed with one of its keys, has not expired, and is meant for this service.
+    """Accepts a token that is signed with one of its keys, has not expired, and is meant for this service.
 
     Arguments:
         keys: an `IKeySource`.
-        clock: the token's times are compared with its wall clock.
-        audience: what must be among the token's `aud`; None: not checked.
-        issuer: what the token's `iss` must be; None: not checked.
+        clock: its wall clock decides about the token's times.
+        audience: must be among the token's `aud`; None: not checked.
+        issuer: must be the token's `iss`; None: not checked.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class JwtAuthority:
 
     def _believe(self, key: VerificationKey | None, token: _Token) -> Principal:
         if key is None:
-            raise _invalid("The token is not signed with a key that is known.")
+            raise _invalid("The token is not signed with a known key.")
         claims = _verified(token, key)
         now = moment(self._clock)
         _check_times(claims, now.wall)
@@ -101,7 +101,7 @@ class JwtAuthority:
 
 
 def _scopes(scope: str | list[str]) -> frozenset[str]:
-    """The scopes of a claim: words of a text (RFC 8693 section 4.2), or the array that some issuers make of them."""
+    """The scopes in a claim: the words of a text (RFC 8693 section 4.2), or an array, as some issuers write it."""
     return frozenset(scope.split() if isinstance(scope, str) else scope) or _NO_SCOPES
 
 
@@ -117,11 +117,11 @@ def _invalid(message: str) -> Unauthorized:
 
 
 class _Token(NamedTuple):
-    """A compact JWS (RFC 7515 section 7.1), taken apart. Nothing of it is believed before its signature was verified.
+    """The parts of a compact JWS (RFC 7515 section 7.1), untrusted until its signature is verified.
 
     Attributes:
-        key_id, algorithm: the `kid` and `alg` of its header, by which a key is selected.
-        signed: what the signature is of.
+        key_id, algorithm: the `kid` and `alg` of its header, which select a key.
+        signed: the signed octets.
     """
 
     key_id: str | None
@@ -145,7 +145,7 @@ def _take_apart(token: str) -> _Token:
         )
     except (*MALFORMED, ValueError):
         raise _invalid("The token is not a JWT.") from None
-    if found.crit is not UNSET or found.b64 is False:  # extensions (RFC 7515 section 4.1.11, RFC 7797): there are none.
+    if found.crit is not UNSET or found.b64 is False:  # extensions (RFC 7515 section 4.1.11, RFC 7797): none is known.
         raise _invalid("The token is not a JWT.")
     if found.alg not in ALGORITHMS:
         raise _invalid("The token's algorithm is not accepted.")
@@ -153,25 +153,25 @@ def _take_apart(token: str) -> _Token:
 
 
 def _decoded(segment: bytes) -> bytes:
-    """Base64url in its one canonical form (RFC 7515 section 2), or padded, as some issuers write it.
+    """Decodes base64url in its canonical form (RFC 7515 section 2), or padded, as some issuers write it.
 
     Raises:
         ValueError: it is neither.
     """
     octets = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
     canonical = urlsafe_b64encode(octets)
-    if segment not in (canonical, canonical.rstrip(b"=")):  # the decoder skips what is not of the alphabet.
+    if segment not in (canonical, canonical.rstrip(b"=")):  # the decoder ignores characters outside the alphabet.
         raise ValueError("not base64url")
     return octets
 
 
 def _verified(token: _Token, key: VerificationKey) -> _Claims:
-    """The claims, once the signature holds. The algorithm is the key's, whatever the token says."""
+    """The claims, after verifying the signature. The algorithm is the key's, whatever the token says."""
     if token.algorithm != key.algorithm or not _VERIFIERS[key.algorithm].verify(
         token.signed, key.material, token.signature
     ):
-        raise _invalid("The token's signature does not hold.")
+        raise _invalid("The token's signature is invalid.")
     try:
         return _claims_decoder.decode(token.payload)
     except MALFORMED as error:
-        raise _invalid(f"The token's claims are wrong: {error}.") from None
+        raise _invalid(f"The token's claims are invalid: {error}.") from None

@@ -1,1 +1,1 @@
-"""What operators see: metrics and health."""
+"""What operators observe: metrics and health."""

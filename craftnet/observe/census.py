@@ -1,4 +1,4 @@
-"""How many sessions there are: asked of the provider at an interval, for the metrics."""
+"""Counts the provider's sessions at an interval, for the metrics."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ class Census(TimerService):
         return self._sessions.count().addCallbacks(self._metrics.sessions, self._unknown)
 
     def _unknown(self, failure: Failure) -> None:
-        """A provider out of reach is health's business; the figure stays as it was."""
+        """Keeps the last figure: an unreachable provider is reported by the health checks."""
         failure.trap(Unavailable)

@@ -1,7 +1,7 @@
-"""Deliveries, counted where it is hot: plain numbers, which become metrics only when somebody asks for them.
+"""Counts deliveries on the hot path: plain numbers that become metrics only at a scrape.
 
-The counters of prometheus_client take a lock and compare every bucket; one of them and one of its histograms cost as
-much as encoding a message, and several times that where they are written to a file, which several processes do.
+The counters of prometheus_client take a lock and compare every bucket. One of them and one of its histograms cost as
+much as encoding a message, and several times that where several processes write them to files.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Tally:
     """The deliveries of one transport.
 
     Attributes:
-        messages: how many there were.
+        messages: their number.
         seconds: the sum of the latencies.
-        buckets: how many latencies were in each of `LATENCY_BUCKETS`, and above them.
+        buckets: the number of latencies in each of `LATENCY_BUCKETS`, and above them.
     """
 
     __slots__ = ("buckets", "messages", "seconds")
@@ -55,10 +55,10 @@ class Tally:
 
 
 class OwnDeliveries(dict[str, Tally]):
-    """The tallies of a process that is alone, by transport.
+    """The tallies of a single process, by transport.
 
     Arguments:
-        registry: where they are collected.
+        registry: collects them.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -72,10 +72,10 @@ class OwnDeliveries(dict[str, Tally]):
 class SharedDeliveries(dict[str, Tally]):
     """The tallies of one process of several; as `OwnDeliveries`.
 
-    They go on from what an earlier process of the same name wrote.
+    They continue what an earlier process of the same name wrote.
 
     Arguments:
-        file: answers the path of this process's file for a kind of metric.
+        file: returns the path of this process's file for a kind of metric.
     """
 
     def __init__(self, file: Callable[[str], str]) -> None:
@@ -91,7 +91,7 @@ class SharedDeliveries(dict[str, Tally]):
         return self.setdefault(transport, tally)
 
     def write(self) -> None:
-        """Write the tallies where the other processes read them."""
+        """Writes the tallies where the other processes read them."""
         for transport, tally in self.items():
             messages, seconds, *buckets = _keys(transport)
             self._messages.write_value(messages, float(tally.messages), 0.0)
@@ -116,7 +116,7 @@ def _keys(transport: str) -> Sequence[str]:
 
 
 class DeliveryCollector(Collector):
-    """What the tallies say, for a registry. `tallies` is by transport, and read at each collection."""
+    """Collects the tallies for a registry. `tallies` is by transport, and read at each collection."""
 
     def __init__(self, tallies: Mapping[str, Tally]) -> None:
         self._tallies = tallies

@@ -1,7 +1,7 @@
-"""The folder in which several processes keep what they count, so that each of them can tell the figures of all.
+"""The folder in which several processes keep their metrics, so that each of them can serve the sum.
 
-prometheus-client keeps a file of each kind for every process, and names it for the process's id. Here it is named for
-the worker: one that is started again counts on where it ended, and the files do not become more.
+prometheus-client keeps a file of each kind for every process, named for the process id. Here the worker's name is used:
+a restarted worker continues its counters, and the number of files stays the same.
 """
 
 from __future__ import annotations
@@ -21,35 +21,34 @@ from prometheus_client.multiprocess import mark_process_dead
 from craftnet.errors import ConfigurationError
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that names the folder; the name is prometheus-client's."""
+"""The environment variable with the folder, as prometheus-client names it."""
 
 WHOSE = "CRAFTNET_FIGURES"
-"""The environment variable that says whose figures a process keeps there."""
+"""The environment variable with the name under which a process keeps its metrics there."""
 
 PREFIX = "craftnet-metrics-"
 
-RESTARTS = ("craftnet_worker_restarts", "Workers that died, and are started again.")
+RESTARTS = ("craftnet_worker_restarts", "Workers that died and were restarted.")
 """Name and description."""
 
 
 def check_folder() -> str:
-    """Whether there is room for the folder; answers a path as it will have.
+    """Checks that the folder can be created; returns a path of the length that it will have.
 
     Raises:
-        ConfigurationError: it cannot be made.
+        ConfigurationError: it cannot be created.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
             return folder
     except OSError as error:
         raise ConfigurationError(
-            f"--workers needs a temporary folder, in which the workers keep what they count: {error}."
-            " Set TMPDIR to a folder that can be written"
+            f"--workers needs a temporary folder for the workers' metrics: {error}. Set TMPDIR to a writable folder"
         ) from None
 
 
 class Figures:
-    """A folder for the figures of some workers, seen from the process that starts them.
+    """The metrics folder of some workers, as used by the process that starts them.
 
     Arguments:
         workers: their names, without underscores.
@@ -64,20 +63,20 @@ class Figures:
             self._write(worker)
 
     def environment(self, worker: str) -> dict[str, str]:
-        """What a worker must find in its environment."""
+        """The environment variables of a worker."""
         return {DIRECTORY: self._directory, WHOSE: worker}
 
     def died(self, worker: str) -> None:
-        """It has no connections any more; what it counted stays counted."""
+        """Resets the gauges of a worker that died; its counters remain."""
         mark_process_dead(worker, self._directory)
 
     def restarted(self, worker: str) -> None:
-        """It is started again."""
+        """Counts a restart."""
         self._counts[worker] += 1
         self._write(worker)
 
     def remove(self) -> None:
-        """Nobody counts any more."""
+        """Removes the folder."""
         self._restarts.close()
         shutil.rmtree(self._directory, ignore_errors=True)
         os.close(self._hold)
@@ -89,7 +88,7 @@ class Figures:
 
 
 def join() -> bool:
-    """Keep the figures that this process makes from now on in the folder of its environment; whether there is one."""
+    """Makes this process keep its metrics in the folder of its environment; returns whether there is one."""
     directory = os.environ.get(DIRECTORY)
     if directory is None:
         return False
@@ -100,32 +99,32 @@ def join() -> bool:
 
 
 def own_file(kind: str) -> str:
-    """A file in the folder for what this process counts itself, of a kind of metric: counter or histogram."""
+    """A file in the folder for this process's own metrics of a kind: counter or histogram."""
     return os.path.join(os.environ[DIRECTORY], f"{kind}_{os.environ.get(WHOSE, os.getpid())}-own.db")
 
 
 def _hold(directory: str) -> int:
-    """Say, as long as this process lives, that the folder is in use; answers what to close to say so no longer."""
+    """Marks the folder as in use while this process lives; returns the descriptor to close at the end."""
     hold = os.open(directory, os.O_RDONLY)
     fcntl.flock(hold, fcntl.LOCK_SH)
     return hold
 
 
 def _folder() -> tuple[str, int]:
-    """A new one, and the hold on it."""
+    """A new folder and its mark."""
     while True:
         directory = tempfile.mkdtemp(prefix=PREFIX)
         with suppress(FileNotFoundError):
             hold = _hold(directory)
             if os.path.exists(directory):
                 return directory, hold
-            os.close(hold)  # somebody who looked for abandoned ones came in between.
+            os.close(hold)  # another process removed it as abandoned in between.
 
 
 def _remove_abandoned() -> None:
-    """Remove those whose processes were all killed: nobody else would."""
+    """Removes folders whose processes were all killed: nothing else would."""
     for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError):  # it is in use, or another user's, or somebody else removes it.
+        with suppress(OSError):  # it is in use, or another user's, or just being removed.
             opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

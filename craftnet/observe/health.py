@@ -1,11 +1,11 @@
-"""The rules of health: what a report says, and which news a change of reports is. Pure.
+"""The rules of health: what a report says, and which changes are news. Pure.
 
-A provider that fails is critical: sessions cannot be served. Another service that is not configured, or out of reach,
-only degrades this one; seen by itself, a service that is out of reach is critical.
+A failing provider is critical: sessions cannot be served. Another service that is not configured or unreachable only
+degrades this one; by itself, an unreachable service is critical.
 
-Health, readiness and liveness differ. Health is what this service and those next to it report. A process that is not
-ready should get no requests: it starts, drains, or has a fault that a restart does not mend. A process is live as long
-as it answers at all, so that nothing restarts it for a fault of something else.
+Health, readiness and liveness differ. Health is what this service and its neighbours report. A process that is not
+ready should receive no requests: it starts, drains, or has a fault that a restart does not mend. A process is live as
+long as it answers at all, so that nothing restarts it because of another component's fault.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _report_decoder = JsonDecoder(HealthResponse)
 
 
 class Unready(StrEnum):
-    """Why a process should get no requests."""
+    """Why a process should receive no requests."""
 
     STARTING = "starting"
     DRAINING = "draining"
@@ -56,7 +56,7 @@ def unready(own: HealthResponse, *, checked: bool, draining: bool) -> Unready | 
     Arguments:
         own: the newest report of this service.
         checked: whether the first round of checks is complete.
-        draining: whether the process stops.
+        draining: whether the process is stopping.
     """
     if draining:
         return Unready.DRAINING
@@ -66,12 +66,12 @@ def unready(own: HealthResponse, *, checked: bool, draining: bool) -> Unready | 
 
 
 def worst(statuses: Iterable[HealthStatus]) -> HealthStatus:
-    """The most alarming of them; ok when there are none."""
+    """The worst of the statuses; ok when there are none."""
     return max(statuses, key=_ALARM.__getitem__, default=HealthStatus.OK)
 
 
 def starting(service: Service, now: float) -> HealthResponse:
-    """The report before the first round of checks: nothing can be said for this service, nor against the others."""
+    """The report before the first round of checks: critical for this service, and neutral about the others."""
     own = service is Service.CRAFTING_NETWORK
     return HealthResponse(
         status=HealthStatus.CRITICAL if own else HealthStatus.DEGRADED,
@@ -81,16 +81,16 @@ def starting(service: Service, now: float) -> HealthResponse:
 
 
 def unconfigured(service: Service, now: float) -> HealthResponse:
-    """The report of a service whose address nobody gave."""
+    """The report of a service without a configured address."""
     return HealthResponse(
         status=HealthStatus.DEGRADED,
         timestamp=instant(now),
-        message=f"{service.value}: not configured, so nothing is known about it",
+        message=f"{service.value}: not configured, so its health is unknown",
     )
 
 
 def unreachable(service: Service, problem: str, now: float) -> HealthResponse:
-    """The report of a service that did not answer; `problem` says how."""
+    """The report of a service that did not answer for the reason `problem`."""
     return HealthResponse(
         status=HealthStatus.CRITICAL, timestamp=instant(now), message=f"{service.value}: unreachable ({problem})"
     )
@@ -108,7 +108,7 @@ def answered(service: Service, code: int, body: bytes, now: float) -> HealthResp
 
 
 def as_check(report: HealthResponse, response_time: int | None) -> Check:
-    """Another service's report as a check of this one, which it can degrade but not stop.
+    """Another service's report as a check of this one: it can degrade this service but not make it critical.
 
     Arguments:
         response_time: of the probe, in milliseconds.
@@ -121,7 +121,7 @@ def own_report(checks: Mapping[str, Check], *, version: str, uptime: float, now:
     """This service's report.
 
     Arguments:
-        checks: by their names.
+        checks: by name.
         uptime: seconds since the start.
     """
     ailing = [name for name, check in checks.items() if check.status is not HealthStatus.OK]
@@ -137,16 +137,16 @@ def own_report(checks: Mapping[str, Check], *, version: str, uptime: float, now:
 
 
 def batch(reports: Reports, services: Iterable[Service], now: float) -> HealthBatchResponse:
-    """The reports of these services, and the worst of their statuses; healthy when there are none."""
+    """The reports of these services and the worst of their statuses; healthy when there are none."""
     results = {service: reports[service] for service in services}
     overall = _OVERALL[worst(report.status for report in results.values())]
     return HealthBatchResponse(overall_status=overall, timestamp=instant(now), results=results)
 
 
 def news(before: Reports, after: Reports, service: Service) -> News | None:
-    """What those who watch `service` must be told at once; None when it can wait for the next regular update.
+    """What watchers of `service` must hear at once; None when it can wait for the next regular update.
 
-    The watchers of this service also hear of the others' breakdowns, because its checks include them.
+    Watchers of this service also hear of the others' failures, because its checks include them.
     """
     watched = Service if service is Service.CRAFTING_NETWORK else (service,)
     if any(_broke_down(before[one], after[one]) for one in watched):

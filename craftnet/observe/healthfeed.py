@@ -1,4 +1,4 @@
-"""The health feed: regular updates, and alerts as soon as a round of checks finds something changed."""
+"""The health feed: regular updates, and alerts as soon as a round of checks finds a change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from craftnet.updates import Update, health_update
 
 
 class HealthFeed(ApplicationService):
-    """Tells watchers how services are.
+    """Sends watchers the health of services.
 
     Arguments:
         interval: seconds between regular updates.
@@ -36,17 +36,17 @@ class HealthFeed(ApplicationService):
         monitor.subscribe(self._reports_changed)
 
     def startService(self) -> None:
-        """Begin with the regular updates."""
+        """Starts the regular updates."""
         super().startService()
         self._updates.start(self._interval, now=False)
 
     def stopService(self) -> None:
-        """End the regular updates; whoever owns the watchers' connections closes those."""
+        """Stops the regular updates; the owners of the watchers' connections close those."""
         super().stopService()
         self._updates.stop()
 
     def watch(self, services: frozenset[Service], watcher: IWatcher) -> Deferred[None]:
-        """From now on tell `watcher` about `services`, beginning with their current reports."""
+        """Adds a watcher of `services`, which receives their current reports first."""
         if watcher not in self._watchers:
             self._metrics.watching("health", 1)
         self._watchers[watcher] = services
@@ -54,12 +54,12 @@ class HealthFeed(ApplicationService):
         return succeed(None)
 
     def send_heartbeat(self, watcher: IWatcher) -> None:
-        """Tell `watcher` the current reports. One that is not known is told nothing."""
+        """Sends `watcher` the current reports. Unknown ones are ignored."""
         for service in sorted(self._watchers.get(watcher, ())):
             watcher.deliver(self._update("health_update", service))
 
     def unwatch(self, watcher: IWatcher) -> None:
-        """Tell `watcher` no more. One that is not known is no error."""
+        """Removes `watcher`. Unknown ones are ignored."""
         if self._watchers.pop(watcher, None) is not None:
             self._metrics.watching("health", -1)
 
@@ -72,7 +72,7 @@ class HealthFeed(ApplicationService):
     def _tell(self, kind: Callable[[Service], News | None]) -> None:
         @cache
         def update(service: Service) -> Update | None:
-            """Made once for everybody, so that it is encoded once."""
+            """Made once for all watchers, so that it is encoded once."""
             said = kind(service)
             return None if said is None else self._update(said, service)
 

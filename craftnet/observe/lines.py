@@ -1,4 +1,4 @@
-"""What the lines to UDP peers are like, as metrics: one observation of each figure at every heartbeat of a peer."""
+"""The paths to UDP clients as metrics: one observation of each measurement at every heartbeat of a client."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ TIMES = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 5.0)
 """Seconds: from one machine room to a satellite."""
 
 OFFSETS = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0)
-"""Seconds: from a clock that is kept right to one in another time zone."""
+"""Seconds: from a synchronised clock to one in another time zone."""
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 """Of datagrams."""
 
 RATES = (4_000, 6_250, 12_500, 25_000, 37_500, 50_000)
-"""Bytes per second: from the lowest, by halves, to the highest."""
+"""Bytes per second: from the lowest, doubling, to the highest."""
 
 
 class Lines:
-    """Histograms of all lines."""
+    """Histograms over all paths."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
@@ -48,7 +48,7 @@ class Lines:
         reordered: float,
         rate: float,
     ) -> None:
-        """A peer's line is like this: seconds, shares of 1, and bytes per second; None for what is not known yet."""
+        """Records a client's path: seconds, shares of 1, and bytes per second; None for what is not known yet."""
         if round_trip is not None:
             self._round_trip.observe(round_trip)
             self._variation.observe(variation)

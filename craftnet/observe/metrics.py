@@ -1,4 +1,4 @@
-"""What the service counts and measures, in a registry of its own."""
+"""The service's metrics, in a registry of their own."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from craftnet.observe.outcomes import OwnOutcomes, SharedOutcomes
 
 
 class Metrics:
-    """Every figure of one running service. Shells and the hub call it; nothing reads it back but `/metrics`.
+    """All metrics of one running service. Shells and the hub call it; only `/metrics` reads it.
 
     Arguments:
         divided: whether each process keeps sessions of its own; otherwise all of them count the same ones.
 
     Attributes:
-        lines: those of the lines to UDP peers.
+        lines: the metrics of the paths to UDP clients.
     """
 
     def __init__(self, *, divided: bool = False) -> None:
@@ -74,60 +74,60 @@ class Metrics:
         self.lines = Lines(self.registry)
 
     def connection_opened(self, transport: str) -> None:
-        """A connection (or UDP peer) is established."""
+        """Counts an established connection (or UDP client)."""
         self._connections.labels(transport).inc()
 
     def connection_closed(self, transport: str) -> None:
-        """It is gone."""
+        """Counts a closed connection."""
         self._connections.labels(transport).dec()
 
     def sessions(self, number: int) -> None:
-        """How many sessions are kept now."""
+        """Sets the number of sessions that are kept now."""
         self._sessions.set(number)
 
     def complete(self, what: str, complete: bool) -> None:
-        """Whether all nodes know of `what`: revocations or places."""
+        """Sets whether all nodes know of `what`: revocations or places."""
         self._complete.labels(what).set(complete)
 
     def came_back(self, feed: str, recovered: bool) -> None:
-        """A watcher came back with a position."""
+        """Counts a watcher that returned with a position."""
         self._returns.labels(feed, str(recovered).lower()).inc()
 
     def watching(self, feed: str, change: int) -> None:
-        """`change` more (or fewer) watchers of a feed: crafting, queue or health."""
+        """Adds `change` watchers (or removes them) of a feed: crafting, queue or health."""
         self._watchers.labels(feed).inc(change)
 
     def delivered(self, transport: str, messages: int, latency: float | None) -> None:
-        """Messages went to a transport; `latency` in seconds, None when no event was behind them."""
+        """Counts messages handed to a transport; `latency` in seconds, None when no event caused them."""
         self._deliveries[transport].count(messages, latency)
 
     def tally(self, transport: str) -> Tally:
-        """Where the deliveries of a transport are counted: for who counts many, and need not ask for it each time."""
+        """The tally of a transport's deliveries, for callers that count many."""
         return self._deliveries[transport]
 
     def refused(self, reason: str) -> None:
-        """A request or connection was refused; `reason` is the label of a `craftnet.errors.Refusal`."""
+        """Counts a refused request or connection; `reason` is the label of a `craftnet.errors.Refusal`."""
         self._refusals.labels(reason).inc()
 
     def datagram(self, outcome: str) -> None:
-        """A datagram came in."""
+        """Counts a received datagram by its outcome."""
         self._datagrams.count(outcome)
 
     def event(self, verdict: str, number: int = 1) -> None:
-        """Authority events came in."""
+        """Counts received authority events."""
         self._events.labels(verdict).inc(number)
 
     def claim(self, verdict: str) -> None:
-        """A player's claim was compared with the authority."""
+        """Counts a player's report by its comparison with the authority."""
         self._claims.labels(verdict).inc()
 
     def write(self) -> None:
-        """Write what is only counted here yet where other processes read it; to be called every second."""
+        """Writes the tallies to where other processes read them; called every second."""
         if isinstance(self._deliveries, SharedDeliveries):
             self._deliveries.write()
 
     def render(self) -> bytes:
-        """All of it in the Prometheus text format, version 0.0.4; of all processes where they share a folder."""
+        """All metrics in the Prometheus text format, version 0.0.4; of all processes that share a folder."""
         directory = os.environ.get(DIRECTORY)
         if directory is None:
             return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""Asks everybody at an interval and keeps the newest reports, so that whoever wants to know need not wait."""
+"""Runs all health checks at an interval and keeps the newest reports, so that requests need not wait."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Monitor(ApplicationService):
     """The newest report of every service.
 
     Arguments:
-        checks: of this service, by their names; one that raises is critical.
+        checks: of this service, by name; one that raises is critical.
         probes: of the other services; one that is missing is reported as not configured.
-        version: of this service.
+        version: the version of this service.
         interval: seconds from round to round.
-        timeout: seconds until an answer is no longer waited for.
+        timeout: seconds after which a check counts as failed.
 
     Attributes:
         reports: the newest ones.
-        draining: whether the process stops; set by whoever stops it.
+        draining: whether the process is stopping; set by its owner.
     """
 
     _log = Logger()
@@ -71,21 +71,21 @@ class Monitor(ApplicationService):
         self.reports: Reports = {service: starting(service, clock.wall()) for service in Service}
 
     def subscribe(self, listener: Listener) -> None:
-        """Call `listener` with the reports before and after every round."""
+        """Calls `listener` with the reports before and after every round."""
         self._listeners.append(listener)
 
     @property
     def unready(self) -> Unready | None:
-        """Why this process should get no requests; None when it is ready."""
+        """Why this process should receive no requests; None when it is ready."""
         return unready(self.reports[Service.CRAFTING_NETWORK], checked=self._checked, draining=self.draining)
 
     def startService(self) -> None:
-        """Ask for the first time at once."""
+        """Starts the first round at once."""
         super().startService()
         self._rounds.start(self._interval)
 
     def stopService(self) -> None:
-        """Ask no more; a round under way is given up."""
+        """Stops; cancels the current round."""
         super().stopService()
         self._rounds.stop()
         if self._round is not None:
@@ -93,7 +93,7 @@ class Monitor(ApplicationService):
 
     def _start_round(self) -> Deferred[None]:
         self._round = Deferred.fromCoroutine(self._ask_everybody())
-        # An error here is a bug of ours; the rounds must not stop for it.
+        # An error here is a bug; the rounds must go on.
         return self._round.addErrback(lambda failure: self._log.failure("a round of health checks failed", failure))
 
     async def _ask_everybody(self) -> None:
@@ -105,7 +105,7 @@ class Monitor(ApplicationService):
             after[service] = report
             checks[service.value] = as_check(report, duration)
         if not self.running:
-            return  # what was given up says nothing about anybody's health.
+            return  # a cancelled check says nothing about health.
         uptime, now = self._clock.seconds() - self._started, self._clock.wall()
         after[Service.CRAFTING_NETWORK] = own_report(checks, version=self._version, uptime=uptime, now=now)
         before, self.reports, self._checked = self.reports, after, True
@@ -129,12 +129,12 @@ class Monitor(ApplicationService):
             return unreachable(service, _problem(error), self._clock.wall()), None
 
     async def _timed(self, ask: Callable[[], Coroutine[Any, Any, Answer]]) -> tuple[Answer, int]:
-        """The answer, and how long it took, in milliseconds."""
+        """The answer, and its duration in milliseconds."""
         started = self._clock.seconds()
         answer = await Deferred.fromCoroutine(ask()).addTimeout(self._timeout, self._clock)
         return answer, int((self._clock.seconds() - started) * 1000)
 
 
 def _problem(error: Exception) -> str:
-    """What to tell everybody: our own errors' texts are made for that; of others, only the kind."""
+    """The public description of an error: the text of craftnet's own errors, of others only their kind."""
     return str(error) if isinstance(error, CraftnetError) else type(error).__name__

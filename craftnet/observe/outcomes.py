@@ -1,4 +1,4 @@
-"""What became of datagrams, counted where it is hot: plain numbers, as in `craftnet.observe.deliveries`."""
+"""Counts datagrams by outcome on the hot path: plain numbers, as in `craftnet.observe.deliveries`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ OUTCOMES = ("craftnet_datagrams", "Datagrams received, by what became of them.")
 
 
 class OwnOutcomes(Collector):
-    """Those of a process that is alone.
+    """The counts of a single process.
 
     Arguments:
-        registry: where they are collected.
+        registry: collects them.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -27,7 +27,7 @@ class OwnOutcomes(Collector):
         registry.register(self)
 
     def count(self, outcome: str) -> None:
-        """One more."""
+        """Counts one datagram."""
         self._counts[outcome] += 1
 
     def collect(self) -> Iterator[Metric]:
@@ -39,12 +39,12 @@ class OwnOutcomes(Collector):
 
 
 class SharedOutcomes:
-    """Those of one process of several, counted at once where the others can read them; as `OwnOutcomes`."""
+    """The counts of one process of several, written at once where the others read them; as `OwnOutcomes`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # To look a label up takes as long as to count.
+        # A look-up of a label takes as long as counting.
         self._counter = cache(Counter(*OUTCOMES, ["outcome"], registry=registry).labels)
 
     def count(self, outcome: str) -> None:
-        """One more."""
+        """Counts one datagram."""
         self._counter(outcome).inc()

@@ -1,6 +1,6 @@
-"""Asking: providers whether they answer, other services how they are.
+"""Health checks: whether providers answer, and how other services are.
 
-A probe or check may raise anything and take any time; `craftnet.observe.monitor` makes a report of that.
+A probe or check may raise anything and take any time; `craftnet.observe.monitor` turns that into a report.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ LONGEST_REPORT = 65536
 
 
 class ProviderCheck:
-    """Whether a provider answers.
+    """Checks whether a provider answers.
 
     Arguments:
-        ask: any cheap question, such as a source's `count`.
+        ask: any cheap request, such as a source's `count`.
     """
 
     def __init__(self, ask: Callable[[], Deferred[Any]]) -> None:
         self._ask = ask
 
     async def __call__(self) -> Check:
-        """Ask; fails as the provider does."""
+        """Runs the check; fails as the provider does."""
         await self._ask()
         return Check(status=HealthStatus.OK)
 
 
 class SharedCheck:
-    """Whether what nodes share is known to all of them. If it is not, that degrades the service, and does not stop it.
+    """Checks whether all nodes know what they share. If not, the service is degraded, but not stopped.
 
     Arguments:
-        name: of what is shared.
-        complete: whether it is.
-        problem: what that means, for people.
-        metrics: where that shows.
-        begun: answers when `complete` says something.
+        name: the name of what is shared.
+        complete: whether all nodes know it.
+        problem: the consequence, for people.
+        metrics: shows it as well.
+        begun: whether `complete` is meaningful yet.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SharedCheck:
         self._begun = begun
 
     async def __call__(self) -> Check:
-        """Look."""
+        """Runs the check."""
         if self._begun is not None:
             with suppress(Unavailable):
                 await self._begun()
@@ -77,14 +77,14 @@ class SharedCheck:
 
 
 class HttpProbe:
-    """How another service is, by its own account.
+    """Asks another service for its health.
 
     Arguments:
         service: named as the option that its URL comes from.
-        url: where it tells.
+        url: its health route.
 
     Raises:
-        ConfigurationError: nothing can be requested there.
+        ConfigurationError: the URL cannot be requested.
     """
 
     def __init__(self, service: Service, url: str, client: HTTPClient, clock: IClock) -> None:
@@ -95,10 +95,10 @@ class HttpProbe:
         self._clock = clock
 
     async def __call__(self) -> HealthResponse:
-        """Ask.
+        """Runs the probe.
 
         Raises:
-            craftnet.fetch.DocumentTooLong: what it says is no report of ours.
+            craftnet.fetch.DocumentTooLong: the answer is too long for a report.
             Exception: what `treq` raises when there is no answer.
         """
         answer = await fetch(self._client, self._url, LONGEST_REPORT, {"Accept": "application/json"})

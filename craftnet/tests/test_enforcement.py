@@ -77,7 +77,7 @@ class EnforcementTests(SynchronousTestCase):
         """It holds here, and whoever asked learns that it may not elsewhere."""
         self.cluster.gone = True
         failure = self.failureResultOf(self.revoke(TOKEN), Unavailable)
-        self.assertIn("holds on this node", failure.getErrorMessage())
+        self.assertIn("in force on this node", failure.getErrorMessage())
         self.assertTrue(self.revocations.covers(THEIRS))
         self.assertEqual((self.sockets.open, self.elsewhere.open), ([OTHERS], [THEIRS, OTHERS]))
         self.assertIn(None, [revocation.player_id for revocation in self.enforcement.in_force()])

@@ -236,4 +236,4 @@ class WorkersTests(SynchronousTestCase):
         error = self.assertRaises(
             ConfigurationError, check_workers, options, reactor, {SECRET_VARIABLE: "0123456789abcdef" * 4}
         )
-        self.assertRegex(str(error), "--workers needs a temporary folder.* Set TMPDIR to a folder that can be written")
+        self.assertRegex(str(error), "--workers needs a temporary folder.* Set TMPDIR to a writable folder")

@@ -193,7 +193,7 @@ class RevocationTests(ClusterTestCase):
         response = await self.revoke(jti="t-1")
         self.assertEqual(response.code, 503)
         self.assertEqual(response.headers.getRawHeaders("Retry-After"), ["1"])
-        self.assertIn("holds on this node", (await response.json())["message"])
+        self.assertIn("in force on this node", (await response.json())["message"])
         self.assertEqual(await self.closed(here), CloseCode.TOKEN_REVOKED)
         self.redis.start()
         self.assertEqual(await self.closed(there), CloseCode.TOKEN_REVOKED)

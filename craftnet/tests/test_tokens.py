@@ -120,12 +120,12 @@ class SignatureTests(AuthorityTestCase):
         self.refused(f"{header}.{payload}.{signature[:40]}", "signature")
 
     def test_unknown_key_id(self) -> None:
-        self.refused(sign(ec_key(), "ES256", "nobody"), "key that is known")
+        self.refused(sign(ec_key(), "ES256", "nobody"), "a known key")
         self.assertEqual(self.keys.asked, [("nobody", "ES256")])
 
     def test_key_of_another_kind(self) -> None:
         """The key it names exists, but is not for its algorithm."""
-        self.refused(sign(ec_key(), "ES256", "r"), "key that is known")
+        self.refused(sign(ec_key(), "ES256", "r"), "a known key")
 
     def test_none(self) -> None:
         for name in ("none", "None", "NONE", "nOnE", ""):
@@ -151,15 +151,15 @@ class SignatureTests(AuthorityTestCase):
                     token = unsigned(header, claims())
                     begun = token.rstrip(".")
                     mac = hmac.digest(secret, begun.encode(), hashlib.sha256)
-                    self.refused(unsigned(header, claims(), mac), "key that is known")
+                    self.refused(unsigned(header, claims(), mac), "a known key")
 
     def test_secret(self) -> None:
         """HS256 holds where, and only where, there is a secret."""
-        self.refused(sign(SECRET, "HS256"), "key that is known")
+        self.refused(sign(SECRET, "HS256"), "a known key")
         self.authority = JwtAuthority(OneKey(VerificationKey("HS256", SECRET)), self.clock)
         self.assertEqual(self.accepted(sign(SECRET, "HS256")).player_id, PLAYER)
         self.refused(sign(SECRET[::-1], "HS256"), "signature")
-        self.refused(sign(ec_key(), "ES256", "e"), "key that is known")
+        self.refused(sign(ec_key(), "ES256", "e"), "a known key")
 
     def test_critical_extension(self) -> None:
         """RFC 7515 section 4.1.11: one that is not understood is a reason to refuse."""

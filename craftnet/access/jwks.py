@@ -20,6 +20,7 @@ from twisted.web.http import OK
 from zope.interface import implementer
 
 from craftnet.access.keys import IKeySource, VerificationKey, from_jwks, select
+from craftnet.deferreds import Waiters
 from craftnet.errors import ConfigurationError, Unavailable
 from craftnet.fetch import fetch
 
@@ -133,7 +134,7 @@ class JwksUrl:
         self._tried: float | None = None
         self._failing = False
         self._fetching = False
-        self._waiting: list[Deferred[None]] = []
+        self._fetched_next: Waiters[None] = Waiters()
 
     @inlineCallbacks
     def find(self, key_id: str | None, algorithm: str) -> Generator[Deferred[None], None, VerificationKey | None]:
@@ -174,9 +175,7 @@ class JwksUrl:
 
     def _next_fetch(self) -> Deferred[None]:
         """Fires, without a failure, when the fetch that is under way, or begins now, has ended."""
-        # Each lookup waits on a Deferred of its own, so that cancelling one leaves the others their fetch.
-        waiter: Deferred[None] = Deferred()
-        self._waiting.append(waiter)
+        waiter = self._fetched_next.wait()
         self._start_fetch()
         return waiter
 
@@ -209,6 +208,4 @@ class JwksUrl:
 
     def _release(self, _: None) -> None:
         self._fetching = False
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
-            waiter.callback(None)
+        self._fetched_next.release(None)

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from craftnet.clocks import IClock, Moment, moment
 from craftnet.closecodes import CloseCode
+from craftnet.deferreds import Waiters
 from craftnet.epochs import Epochs
 from craftnet.errors import Unavailable
 from craftnet.feeds.returns import Missed, Past, missed
@@ -35,7 +36,7 @@ class Feed(ABC):
         epochs: the epochs of positions.
     """
 
-    __slots__ = ("_came_back", "_clock", "_closed", "_counted", "_epochs", "_key", "_past", "_waiting", "_watchers")
+    __slots__ = ("_came_back", "_clock", "_closed", "_counted", "_epochs", "_key", "_opening", "_past", "_watchers")
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class Feed(ABC):
         self._clock = clock
         # In the order of delivery; False until the watcher has its snapshot.
         self._watchers: dict[IWatcher, bool] = {}
-        self._waiting: tuple[Deferred[None], ...] = ()
+        self._opening: Waiters[None] | None = None  # while the sources are asked.
         self._past: Past | None = None  # set while the feed is open.
         self._closed = False
 
@@ -96,10 +97,10 @@ class Feed(ABC):
         self._counted(self._key, 1)
         if self._past is not None:
             return Deferred.fromCoroutine(self._greet(watcher, resume))
-        waiting: Deferred[None] = Deferred()
-        waiting.addCallback(lambda _: Deferred.fromCoroutine(self._greet(watcher, resume)))
-        self._waiting = (*self._waiting, waiting)
-        if len(self._waiting) == 1:
+        opening = self._opening or Waiters()
+        waiting = opening.wait().addCallback(lambda _: Deferred.fromCoroutine(self._greet(watcher, resume)))
+        if self._opening is None:
+            self._opening = opening
             Deferred.fromCoroutine(self.open()).addCallbacks(self._opened, self._failed)
         return waiting
 
@@ -148,9 +149,9 @@ class Feed(ABC):
         return watchers
 
     def _release(self, result: Failure | None) -> None:
-        waiting, self._waiting = self._waiting, ()
-        for deferred in waiting:
-            deferred.callback(result)
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.release(result)
 
     async def _greet(self, watcher: IWatcher, resume: Position | None) -> None:
         try:

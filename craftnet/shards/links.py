@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from craftnet.clocks import IClock
+from craftnet.deferreds import Waiters
 from craftnet.errors import ConfigurationError, Unavailable
 from craftnet.shards.calls import Answered, Asked, Caller, Handler, IncomingFactory, Operation, Outgoing
 from craftnet.shards.placement import Shards
@@ -66,8 +67,8 @@ class _Neighbour:
         self._trying: Deferred[Any] | None = None
         self._retry: IDelayedCall | None = None
         self._running = False
-        self._waiting: list[Deferred[None]] = []
-        self._first: Deferred[None] | None = Deferred()
+        self._contact: Waiters[None] = Waiters()
+        self._first: Waiters[None] | None = Waiters()  # until it was tried once.
         self.outgoing: Outgoing | None = None
         self.ready = False
 
@@ -88,13 +89,11 @@ class _Neighbour:
 
     def first_contact(self) -> Deferred[None]:
         """Fires when calls can be made, or when it is known that nobody listens."""
-        return succeed(None) if self._first is None else self._wait(self._first)
+        return succeed(None) if self._first is None else self._first.wait()
 
     def contact(self) -> Deferred[None]:
         """Fires when calls can be made; fails with Unavailable when that takes longer than `START_TIMEOUT`."""
-        waiting: Deferred[None] = Deferred()
-        self._waiting.append(waiting)
-        return waiting.addTimeout(START_TIMEOUT, self._clock).addErrback(self._not_there, waiting)
+        return self._contact.wait().addTimeout(START_TIMEOUT, self._clock).addErrback(self._not_there)
 
     def _connect(self) -> None:
         self._trying = self._endpoint.connect(self._factory)
@@ -111,9 +110,7 @@ class _Neighbour:
         if self.outgoing is None:
             return
         self.ready = True
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.callback(None)
+        self._contact.release(None)
         self._tried()
 
     def _failed(self, _: Failure) -> None:
@@ -132,19 +129,12 @@ class _Neighbour:
     def _tried(self) -> None:
         first, self._first = self._first, None
         if first is not None:
-            first.callback(None)
-
-    def _not_there(self, failure: Failure, waiting: Deferred[None]) -> None:
-        if waiting in self._waiting:
-            self._waiting.remove(waiting)
-        failure.trap(TimeoutError, CancelledError)
-        raise Unavailable("The worker that keeps this player's state is being started.")
+            first.release(None)
 
     @staticmethod
-    def _wait(what: Deferred[None]) -> Deferred[None]:
-        waiter: Deferred[None] = Deferred()
-        what.addCallback(lambda _: waiter.callback(None))
-        return waiter
+    def _not_there(failure: Failure) -> None:
+        failure.trap(TimeoutError, CancelledError)
+        raise Unavailable("The worker that keeps this player's state is being started.")
 
 
 class Links(Service):

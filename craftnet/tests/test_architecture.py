@@ -22,6 +22,7 @@ PLACES = {
     "craftnet": "core",  # the version, and nothing else.
     "craftnet.clocks": "clocks",
     "craftnet.interfaces": "interfaces",
+    "craftnet.deferreds": "deferreds",
     "craftnet.errors": "core",
     "craftnet.bodies": "core",
     "craftnet.closecodes": "core",
@@ -95,19 +96,20 @@ LAYERS: dict[str, set[str]] = {
     # layer: the other layers it may import.
     "clocks": set(),
     "interfaces": set(),
+    "deferreds": set(),
     "core": {"clocks"},
     "formats": {"clocks", "core"},
     "simulation": {"clocks", "core"},
     "sources": {"clocks", "core", "interfaces"},
-    "shards": {"clocks", "core", "interfaces", "sockets"},
+    "shards": {"clocks", "deferreds", "core", "interfaces", "sockets"},
     "divided sources": {"clocks", "core", "interfaces", "sources", "shards"},
     "fetch": set(),
     "sockets": set(),
-    "access": {"clocks", "core", "interfaces", "fetch"},
+    "access": {"clocks", "deferreds", "core", "interfaces", "fetch"},
     "observe": {"clocks", "core", "interfaces", "fetch"},
     "registry": {"clocks", "core", "interfaces"},
-    "providers": {"clocks", "core", "interfaces", "sources", "simulation"},
-    "feeds": {"clocks", "core", "interfaces", "sources", "observe"},
+    "providers": {"clocks", "deferreds", "core", "interfaces", "sources", "simulation"},
+    "feeds": {"clocks", "deferreds", "core", "interfaces", "sources", "observe"},
     "admittance": {"clocks", "core", "interfaces", "access", "observe", "feeds"},
     "http": {
         *("clocks", "core", "interfaces", "formats", "sources", "access", "observe", "feeds", "sockets"),
@@ -148,6 +150,7 @@ DEFERREDS = {"twisted.internet.defer", "twisted.internet.interfaces", "twisted.p
 PURE: dict[str, set[str]] = {
     # layers without I/O: what of `NETWORK` they may import.
     "clocks": {"twisted.internet.interfaces"},
+    "deferreds": {*DEFERREDS, "twisted.logger"},
     "interfaces": set(),
     "core": set(),
     "formats": set(),

@@ -14,6 +14,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from craftnet.deferreds import RestartedTask, Waiters
 from craftnet.errors import Unavailable
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.era import ask_data_set, ask_era
@@ -79,7 +80,7 @@ class Follower(Service):
         self._generation = 0
         self._client: int | None = None
         self._pruned = 0.0
-        self._reading: Deferred[None] | None = None
+        self._reading = RestartedTask(self._read_on, "reading changes from Redis", RETRY, reactor, self._forget_client)
         self._interrupting = False
         self._again: IDelayedCall | None = None
         self._looking = LoopingCall(self._look)
@@ -91,7 +92,7 @@ class Follower(Service):
         self._common = False
         # The connections over which the data set was asked for, and after which all that is watched was compared.
         self._compared: tuple[int, int] | None = None
-        self._settling: list[Deferred[None]] = []
+        self._settling: Waiters[None] = Waiters()
         self.epoch: str | None = None
 
     def startService(self) -> None:
@@ -99,20 +100,17 @@ class Follower(Service):
         super().startService()
         self._interrupting = False
         self._looking.start(LOOK, now=False)
-        self._begin()
+        self._reading.start()
 
     def stopService(self) -> None:
         """Read no more."""
         super().stopService()
         self._looking.stop()
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
+        self._reading.stop()
         if self._again is not None and self._again.active():
             self._again.cancel()
         self.lag.stop()
-        for waiting in tuple(self._settling):
-            waiting.cancel()
+        self._settling.cancel()
 
     def follow(self, key: UUID, mark: Mark) -> None:
         """Read the partition of `key` from `mark` on, if it is not read already."""
@@ -137,10 +135,8 @@ class Follower(Service):
             await self._asking.ask("PING")  # without Redis, nobody needs to wait.
             if self._is_settled:
                 return
-            waiting: Deferred[None] = Deferred(self._settling.remove)
-            self._settling.append(waiting)
             try:
-                await waiting.addTimeout(LIMIT, self._reactor)
+                await self._settling.wait().addTimeout(LIMIT, self._reactor)
             except (TimeoutError, CancelledError):
                 raise Unavailable("This node does not know yet what Redis has.") from None
 
@@ -190,9 +186,8 @@ class Follower(Service):
         self._interrupting = False
         self._interrupt()
 
-    def _begin(self) -> None:
-        self._reading = Deferred.fromCoroutine(self._read_on())
-        self._reading.addErrback(self._stopped)
+    def _forget_client(self) -> None:
+        self._client = None
 
     async def _read_on(self) -> None:
         while self.running:
@@ -240,9 +235,7 @@ class Follower(Service):
         self._compared, self._client = connections, client
         if not self._is_settled:
             return  # a connection was lost meanwhile, and another one may lead elsewhere.
-        settling, self._settling = self._settling, []
-        for waiting in settling:
-            waiting.callback(None)
+        self._settling.release(None)
         self.lag.read()
         self.lag.settled()
 
@@ -389,12 +382,3 @@ class Follower(Service):
         elif not topics.changed(key, version, change, entry) and self._common:
             self._begun_again = True
             self._unsettle()
-
-    def _stopped(self, failure: Failure) -> None:
-        """Only stopping ends it; anything else is a bug of ours, after which it goes on."""
-        if failure.check(CancelledError) and not self.running:
-            return
-        self._log.failure("reading changes from Redis failed", failure)
-        if self.running:
-            self._client = None
-            self._reactor.callLater(RETRY, self._begin)

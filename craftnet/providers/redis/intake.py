@@ -11,12 +11,12 @@ from typing import Any
 from uuid import uuid4
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from craftnet.clocks import Moment, moment
+from craftnet.deferreds import RestartedTask
 from craftnet.envelopes import decode
 from craftnet.errors import Unavailable
 from craftnet.events import Event, Outcome, Verdict, origin, rejected
@@ -69,25 +69,19 @@ class Intake(Service):
         self._reactor = reactor
         self.counted: Callable[[Sequence[Outcome]], None] = lambda outcomes: None
         self._name = uuid4().hex
-        self._taking: Deferred[None] | None = None
+        self._taking = RestartedTask(self._take_on, "taking events from Redis", RETRY, reactor)
 
     def startService(self) -> None:
         """Begin to take events, or to wait for the lease."""
         super().startService()
-        self._begin()
+        self._taking.start()
 
     def stopService(self) -> None:
         """Take no more, and let another node."""
         super().stopService()
-        if self._taking is not None:
-            self._taking.cancel()
-            self._taking = None
+        self._taking.stop()
         released = Deferred.fromCoroutine(self._asking.run(scripts.RELEASE, [self._keys.lease], [self._name]))
         released.addErrback(lambda failure: failure.trap(Unavailable) and None)  # it runs out by itself.
-
-    def _begin(self) -> None:
-        self._taking = Deferred.fromCoroutine(self._take_on())
-        self._taking.addErrback(self._stopped)
 
     async def _take_on(self) -> None:
         while self.running:
@@ -146,14 +140,6 @@ class Intake(Service):
             self._log.warn("{count} events from Redis were rejected: {reason}", count=len(reasons), reason=reasons[0])
         if entries:
             await self._asking.run(scripts.DONE, [self._keys.events], [GROUP, *(name for name, _ in entries)])
-
-    def _stopped(self, failure: Failure) -> None:
-        """Only stopping ends it; anything else is a bug of ours, after which it goes on."""
-        if failure.check(CancelledError) and not self.running:
-            return
-        self._log.failure("taking events from Redis failed", failure)
-        if self.running:
-            self._reactor.callLater(RETRY, self._begin)
 
 
 def _decoded(fields: Sequence[bytes], now: Moment) -> Event | Outcome:

@@ -20,6 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from craftnet.deferreds import Waiters
 from craftnet.errors import Unavailable
 
 Value = bytes | str | int | float
@@ -130,7 +131,7 @@ class Link(Service):
         self._keeping: Deferred[None] | None = None
         # Failed attempts since there was a connection; above 0, nobody needs to wait for the next to fail.
         self._failures = 0
-        self._waiting: list[Deferred[None]] = []
+        self._attempts: Waiters[None] = Waiters()
         self._said: set[str] = set()
         self._demoted = False  # whether the connection was given up because the server is no master any more.
 
@@ -151,7 +152,7 @@ class Link(Service):
             self._connection.transport.loseConnection()
         elif keeping is not None:
             keeping.cancel()
-        self._release()
+        self._attempts.release(None)
         return gone
 
     def renew(self) -> None:
@@ -162,7 +163,7 @@ class Link(Service):
     async def connected(self) -> None:
         """Wait for the connection, however long it takes."""
         while self._connection is None:
-            await self._attempt()
+            await self._attempts.wait()
 
     @property
     def up(self) -> bool:
@@ -204,23 +205,12 @@ class Link(Service):
     async def _usable(self) -> Any:
         if self._connection is None and self._failures == 0 and self.running:
             try:
-                await self._attempt().addTimeout(self._timeout, self._reactor)
+                await self._attempts.wait().addTimeout(self._timeout, self._reactor)
             except TimeoutError:
                 raise Unavailable("Redis does not answer in time.") from None
         if self._connection is None:
             raise Unavailable("Redis is out of reach.")
         return self._connection
-
-    def _attempt(self) -> Deferred[None]:
-        """Fires after the next attempt, whatever comes of it."""
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
-        return waiting
-
-    def _release(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for deferred in waiting:
-            deferred.callback(None)
 
     async def _keep(self) -> None:
         while self.running:
@@ -269,7 +259,7 @@ class Link(Service):
         # As long as each connection leads to a replica, that was said.
         self._said = {_READ_ONLY} if self._demoted else set()
         self._demoted = False
-        self._release()
+        self._attempts.release(None)
 
     def _failed(self, error: Exception) -> None:
         """Say why, once; attempts after the first are silent until one succeeds."""
@@ -281,7 +271,7 @@ class Link(Service):
                 reason=reason,
             )
         self._failures += 1
-        self._release()
+        self._attempts.release(None)
 
     def _unavailable(self, error: Exception, connection: Any) -> Unavailable:
         """What to tell whoever asked. The log hears of each kind of answer once in a connection."""

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from craftnet.deferreds import Waiters
 from craftnet.errors import Unavailable
 from craftnet.interfaces import ISharedPlaces
 from craftnet.providers.redis import clusterscripts as scripts
@@ -54,7 +55,7 @@ class RedisPlaces(TimerService):
         self._tally = Tally()
         self._generation = 0
         self._joining = False
-        self._waiting: list[Deferred[str]] = []
+        self._waiting: Waiters[str] = Waiters()
         self._telling: Deferred[None] | None = None
         self._former = ""  # the name of before, under which Redis may still have something.
         self.name: str | None = None
@@ -122,8 +123,7 @@ class RedisPlaces(TimerService):
         """The name of this node, once it has a lease. Fails as `Link.run` does."""
         if self.name is not None and self._generation == self._link.generation:
             return succeed(self.name)
-        waiting: Deferred[str] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
+        waiting = self._waiting.wait()
         if not self._joining:
             self._joining = True
             Deferred.fromCoroutine(self._join()).addCallbacks(self._has_joined, self._not_joined)
@@ -140,16 +140,12 @@ class RedisPlaces(TimerService):
 
     def _has_joined(self, name: str) -> None:
         self._joining = False
-        everybody, self._waiting = self._waiting, []
-        for waiting in everybody:
-            waiting.callback(name)
+        self._waiting.release(name)
         self._tell()
 
     def _not_joined(self, failure: Failure) -> None:
         self._joining = False
-        everybody, self._waiting = self._waiting, []
-        for waiting in everybody:
-            waiting.errback(failure)
+        self._waiting.release(failure)
 
     def _lapsed(self, name: str) -> None:
         if self.name == name:

@@ -12,13 +12,14 @@ from typing import Any
 from uuid import UUID
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
+from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from craftnet.access.revoked import Revocation
+from craftnet.deferreds import RestartedTask, Waiters
 from craftnet.errors import TooManyRequests, Unavailable
 from craftnet.interfaces import IRevocationListener, ISharedRevocations
 from craftnet.providers.redis import clusterscripts as scripts
@@ -88,8 +89,10 @@ class RedisRevocations(Service):
         self._capacity = capacity
         self._backlog = backlog
         self._listener: IRevocationListener | None = None
-        self._following: Deferred[None] | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._following = RestartedTask(
+            self._follow_on, "following the revocations in Redis", RETRY, reactor, self._incomplete
+        )
+        self._loading: Waiters[None] = Waiters()
         self.complete = False
         self.loads = 0
         self.position = 0
@@ -97,15 +100,13 @@ class RedisRevocations(Service):
     def startService(self) -> None:
         """Begin to follow."""
         super().startService()
-        self._begin()
+        self._following.start()
 
     def stopService(self) -> None:
         """Follow no more."""
         super().stopService()
         self.complete = False
-        if self._following is not None:
-            self._following.cancel()
-            self._following = None
+        self._following.stop()
 
     def follow(self, listener: IRevocationListener) -> None:
         """As in `ISharedRevocations`."""
@@ -135,16 +136,10 @@ class RedisRevocations(Service):
         await self._asking.ask("PING")  # without Redis, nobody needs to wait.
         if self.loads:
             return
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
         try:
-            await waiting.addTimeout(LOADING, self._reactor)
+            await self._loading.wait().addTimeout(LOADING, self._reactor)
         except TimeoutError:
             raise Unavailable("The revocations are not known yet.") from None
-
-    def _begin(self) -> None:
-        self._following = Deferred.fromCoroutine(self._follow_on())
-        self._following.addErrback(self._stopped)
 
     async def _follow_on(self) -> None:
         while self.running:
@@ -164,9 +159,7 @@ class RedisRevocations(Service):
         await self._tell_the_others(known)
         self.loads += 1
         self.complete = True
-        waiting, self._waiting = self._waiting, []
-        for deferred in waiting:
-            deferred.callback(None)
+        self._loading.release(None)
         while self.running:
             entries = await self._read(generation)
             if entries and _number(entries[0][0]) != self.position + 1:
@@ -231,19 +224,11 @@ class RedisRevocations(Service):
             self._listener.revoked(understood)
 
     def _interrupted(self, error: Unavailable) -> None:
-        self.complete = False
-        waiting, self._waiting = self._waiting, []
-        for deferred in waiting:
-            deferred.errback(error)
+        self._incomplete()
+        self._loading.release(Failure(error))
 
-    def _stopped(self, failure: Failure) -> None:
-        """Only stopping ends it; anything else is a bug of ours, after which it goes on."""
-        if failure.check(CancelledError) and not self.running:
-            return
-        self._log.failure("following the revocations in Redis failed", failure)
-        if self.running:
-            self.complete = False
-            self._reactor.callLater(RETRY, self._begin)
+    def _incomplete(self) -> None:
+        self.complete = False
 
 
 def _number(entry: bytes) -> int:

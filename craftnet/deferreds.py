@@ -1,0 +1,97 @@
+"""Deferreds that several callers wait on, and a coroutine that is started again after it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+Result = TypeVar("Result")
+
+
+class Waiters(Generic[Result]):
+    """Callers that wait for the same result, each on a Deferred of its own: cancelling one leaves the others theirs."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: list[Deferred[Result]] = []
+
+    def wait(self) -> Deferred[Result]:
+        """Return a Deferred that fires at the next `release`."""
+        waiter: Deferred[Result] = Deferred(self._forget)
+        self._waiting.append(waiter)
+        return waiter
+
+    def release(self, result: Result | Failure) -> None:
+        """Give `result` to everybody who waits now. A callback may wait again, or cancel another waiter."""
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.called:
+                waiter.callback(result)
+
+    def cancel(self) -> None:
+        """Cancel everybody who waits now."""
+        for waiter in tuple(self._waiting):
+            waiter.cancel()
+
+    def _forget(self, waiter: Deferred[Result]) -> None:
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+
+
+class RestartedTask:
+    """Runs a coroutine until it is stopped. A failure is logged as a bug, and the coroutine started again.
+
+    Arguments:
+        run: makes the coroutine, which ends by being cancelled only.
+        what: the subject of the log line, such as "reading changes from Redis".
+        retry: seconds from a failure to the next start.
+        failed: called after each failure, before the next start.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        run: Callable[[], Coroutine[Any, Any, None]],
+        what: str,
+        retry: float,
+        clock: IReactorTime,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._run = run
+        self._what = what
+        self._retry = retry
+        self._clock = clock
+        self._when_failed = failed
+        self._running: Deferred[None] | None = None
+        self._next: IDelayedCall | None = None
+
+    def start(self) -> None:
+        """Start the coroutine."""
+        self._next = None
+        self._running = Deferred.fromCoroutine(self._run())
+        self._running.addErrback(self._failed, self._running)
+
+    def stop(self) -> None:
+        """Cancel the coroutine, and do not start it again."""
+        running, self._running = self._running, None
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        if running is not None:
+            running.cancel()
+
+    def _failed(self, failure: Failure, run: Deferred[None]) -> None:
+        stopped = self._running is not run
+        if stopped and failure.check(CancelledError):
+            return
+        self._log.failure("{what} failed", failure, what=self._what)
+        if not stopped:
+            self._when_failed()
+            self._next = self._clock.callLater(self._retry, self.start)

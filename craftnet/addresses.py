@@ -1,4 +1,4 @@
-"""Where to listen, and what to tell clients: the texts of --http, --udp and --public-udp. Pure."""
+"""Addresses to listen on and to announce to clients: the values of --http, --udp and --public-udp. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HTTP_PORT = 8080
 UDP_PORT = 8082
 
 BACKLOG = 4096
-"""Connections that the kernel keeps until they are accepted: after an outage everybody comes back at once."""
+"""Connections that the kernel keeps until they are accepted: after an outage all clients reconnect at once."""
 
 _ENDPOINT_INTERFACE = re.compile(r"(?<!\\):interface=((?:[^:\\]|\\.)*)")
 
 _ARGUMENT = re.compile(r"(?:[^:\\]|\\.)*", re.DOTALL)
-"""What stands between two colons of an endpoint description, with its escapes."""
+"""The text between two colons of an endpoint description, with its escapes."""
 
 _SHAREABLE = re.compile(r"(?:tcp|tcp4|tcp6|ssl):(?:port=)?[1-9][0-9]*(?::|\Z)")
 
@@ -27,13 +27,13 @@ _TLS_ARGUMENTS = ("port", "privateKey", "certKey", "extraCertChain", "dhParamete
 
 
 class HostPort(Struct, frozen=True):
-    """An address; an empty host is every interface."""
+    """An address; an empty host means every interface."""
 
     host: str
     port: int
 
     def __add__(self, number: int) -> HostPort:
-        """The same host, `number` ports further; any free port stays that."""
+        """The same host with a port higher by `number`; port 0 (any free port) stays 0."""
         return HostPort(self.host, self.port and self.port + number)
 
     def __str__(self) -> str:
@@ -41,12 +41,12 @@ class HostPort(Struct, frozen=True):
 
 
 class TlsAddress(Struct, frozen=True):
-    """An `ssl:` endpoint, taken apart.
+    """The parts of an `ssl:` endpoint.
 
     Attributes:
         key: the file of the private key, PEM.
-        certificates: the files of the certificate chain, PEM: the server's own certificate comes first.
-        dh_parameters: a file with parameters for Diffie-Hellman, PEM; without it no cipher that needs them is offered.
+        certificates: the files of the certificate chain, PEM, the server's own certificate first.
+        dh_parameters: a file with Diffie-Hellman parameters, PEM; without it no cipher that needs them is offered.
     """
 
     port: int
@@ -58,10 +58,10 @@ class TlsAddress(Struct, frozen=True):
 
 
 def parse_port(text: str) -> int:
-    """A port number, 0 for any free one.
+    """A port number; 0 means any free one.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is no port number.
     """
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise ConfigurationError(f"{text!r} is not a port number")
@@ -69,10 +69,10 @@ def parse_port(text: str) -> int:
 
 
 def _environment_port(text: str) -> int:
-    """The port number in the environment's PORT.
+    """The port number in the environment variable PORT.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is no port number.
     """
     if not text:
         raise ConfigurationError("$PORT is empty: set it to the port to serve HTTP on, or unset it, or give --http")
@@ -83,19 +83,19 @@ def _environment_port(text: str) -> int:
 
 
 def parse_host_port(text: str) -> HostPort:
-    """`host:port`, `[ipv6]:port` or `port`.
+    """Parses `host:port`, `[ipv6]:port` or `port`.
 
     Raises:
-        ConfigurationError: it is none of them.
+        ConfigurationError: it has another form.
     """
     host, _, port = text.rpartition(":")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise ConfigurationError(f"{text!r}: an IPv6 address is written in brackets, as in [::1]:8082")
+        raise ConfigurationError(f"{text!r}: write an IPv6 address in brackets, as in [::1]:8082")
     return HostPort(host.strip("[]"), parse_port(port))
 
 
 def parse_public(text: str) -> HostPort:
-    """The address that clients are told; both parts are needed.
+    """The address that clients receive; it needs both parts.
 
     Raises:
         ConfigurationError: one is missing.
@@ -107,7 +107,7 @@ def parse_public(text: str) -> HostPort:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
+    """Whether only this machine can reach `host`."""
     if host == "localhost":
         return True
     try:
@@ -117,16 +117,16 @@ def is_loopback(host: str) -> bool:
 
 
 def http_endpoint(option: str | None, port: str | None, *, loopback_only: bool, reason: str) -> str:
-    """The Twisted endpoint description to serve HTTP and WebSocket on.
+    """The Twisted endpoint description for HTTP and WebSocket.
 
     Arguments:
         option: --http, if given.
-        port: the environment's PORT, if set: what a Procfile runner wants listened on.
-        loopback_only: nothing but loopback will do; the default becomes that.
+        port: the environment variable PORT, if set, as Procfile runners do.
+        loopback_only: only loopback addresses are allowed, and the default is one.
         reason: why, for the operator.
 
     Raises:
-        ConfigurationError: the option wants other machines served, and that may not be.
+        ConfigurationError: the option would serve other machines, which is not allowed.
     """
     if option is None:
         number = HTTP_PORT if port is None else _environment_port(port)
@@ -143,13 +143,13 @@ def http_endpoint(option: str | None, port: str | None, *, loopback_only: bool, 
 
 
 def parse_tls(description: str) -> TlsAddress | None:
-    """What an `ssl:` endpoint description says; None for a description of another kind.
+    """Parses an `ssl:` endpoint description; None for a description of another kind.
 
     Arguments:
         description: a Twisted endpoint, `ssl:443:privateKey=key.pem:certKey=fullchain.pem`.
 
     Raises:
-        ConfigurationError: an argument is unknown, or missing, or no number.
+        ConfigurationError: an argument is unknown, missing, or not a number.
     """
     kind, *parts = (part for part in _ARGUMENT.findall(description) if part)
     if kind != "ssl":
@@ -181,7 +181,7 @@ def parse_tls(description: str) -> TlsAddress | None:
 
 
 def check_shareable(endpoint: str) -> None:
-    """Whether several processes can listen on it together.
+    """Checks that several processes can listen on an endpoint together.
 
     Arguments:
         endpoint: a Twisted endpoint description.
@@ -190,14 +190,14 @@ def check_shareable(endpoint: str) -> None:
         ConfigurationError: they cannot.
     """
     if _SHAREABLE.match(endpoint) is None:
-        raise ConfigurationError(f"--workers needs a tcp: or ssl: endpoint with a fixed port, not {endpoint}")
+        raise ConfigurationError(f"--workers needs a tcp: or ssl: endpoint with a fixed port, got {endpoint}")
 
 
 def udp_address(option: str | None, *, loopback_only: bool, reason: str) -> HostPort | None:
-    """The address to serve UDP on; None when it is off.
+    """The address for UDP; None when UDP is off.
 
     Raises:
-        ConfigurationError: as for `http_endpoint`, or the option makes no sense.
+        ConfigurationError: as for `http_endpoint`, or the option is malformed.
     """
     if option == "off":
         return None

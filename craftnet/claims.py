@@ -1,6 +1,6 @@
-"""What a player's client says about its craft: a claim, held against what the authority said. It changes nothing.
+"""A player's report about a craft, compared with what the authority said. It changes nothing.
 
-From the authority's own hand the same record is an event. Pure.
+From the authority itself the same record is an event. Pure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.updates import progress_data
 
 LATENCY = 2.0
-"""Seconds by which a claim may be older than its arrival. Without a bound, any claim would be right at some time."""
+"""Seconds by which a report may be older than its arrival. Without a limit, any report would be right at some time."""
 
 _STATUSES = (
     (ProgressFlags.FAILED, Status.FAILED),
@@ -32,11 +32,11 @@ _STATUSES = (
 
 
 class Seen(Struct, frozen=True):
-    """What a player had before them when they made a claim.
+    """What a player had received when making a report.
 
     Attributes:
-        moment: when that was, on the steady clock.
-        state: what they had been told by then.
+        moment: the time of the report, on the steady clock.
+        state: the state received by then.
     """
 
     moment: float
@@ -44,12 +44,12 @@ class Seen(Struct, frozen=True):
 
 
 class ProgressVerdict(Struct, frozen=True):
-    """How a claim of progress compares.
+    """The comparison of a progress report.
 
     Attributes:
-        agreed: whether the client may go on extrapolating from what it holds.
-        deviation_percent: claimed minus true, in points of progress.
-        deviation_seconds: of the remaining time, claimed minus true; None when one of the two is unknown.
+        agreed: whether the client may continue to extrapolate from its state.
+        deviation_percent: reported minus true, in points of progress.
+        deviation_seconds: of the remaining time, reported minus true; None when one of the two is unknown.
         correction: the truth.
     """
 
@@ -68,10 +68,10 @@ class HeldMaterial(Struct, frozen=True, omit_defaults=True):
 
 
 class MaterialsVerdict(Struct, frozen=True):
-    """How claimed changes of materials compare.
+    """The comparison of a materials report.
 
     Attributes:
-        deviating: the materials that are not as claimed.
+        deviating: the materials that differ from the report.
         correction: the truth about all of the session's materials.
     """
 
@@ -81,18 +81,18 @@ class MaterialsVerdict(Struct, frozen=True):
 
 
 def status_of(flags: ProgressFlags) -> Status:
-    """What the flags of a record say a session is doing; the more final one counts."""
+    """The status that the flags of a record mean; the more final one counts."""
     return next((status for flag, status in _STATUSES if flag in flags), Status.ACTIVE)
 
 
 def what_was_seen(
     claim: ProgressRecord, sightings: Sequence[Sighting], conditions: Conditions, now: float
 ) -> Seen | None:
-    """What the player saw at the time of a claim, by what is known of the line to their UDP connection.
+    """What the player had received at the time of a report, according to the path to the UDP connection.
 
-    The claim's time is on the player's clock; before that is known, the claim is taken to have come as fast as a
-    datagram. What they saw then had been half a round trip under way. A claim from before `LATENCY` is taken for one
-    from then.
+    The report's time is on the player's clock; before its offset is known, the report counts as having travelled as
+    fast as a datagram. What the player saw had travelled half a round trip. A report older than `LATENCY` counts as
+    that old.
     """
     if not sightings or conditions.round_trip is None:
         return None
@@ -110,9 +110,9 @@ def compare_progress(
     tolerance: Tolerance | None = None,
     seen: Seen | None = None,
 ) -> ProgressVerdict:
-    """Hold a claim against what the player saw when it was made, else against the truth then, as far as credible.
+    """Compares a report with what the player had received at its time, else with the truth then, as far as credible.
 
-    Without a UDP connection, the player's clock is taken to agree with this system's.
+    Without a UDP connection, the player's clock is assumed to agree with this system's.
     """
     allowed = tolerance or Tolerance()
     if seen is None:
@@ -142,7 +142,7 @@ def _qualities_agree(claim: ProgressRecord, progress: Progress) -> bool:
 
 
 def compare_materials(claim: MaterialsRecord, truth: MaterialsState) -> MaterialsVerdict:
-    """Hold claimed changes against the truth. Of each material, the last quantity and quality claimed count."""
+    """Compares reported changes with the truth. For each material, the last reported quantity and quality count."""
     claimed: dict[UUID, tuple[int | None, int | None]] = {}
     for change in claim.changes:
         quantity, quality = claimed.get(change.material_id, (None, None))

@@ -1,6 +1,6 @@
-"""Every WebSocket close code this service sends, what a client should do about it, and when it should come back.
+"""Every WebSocket close code that this service sends, and whether and when a client should reconnect after it.
 
-1000–1011 are RFC 6455 section 7.4.1; 4000–4999 are ours (section 7.4.2: private use).
+1000 to 1011 are those of RFC 6455 section 7.4.1; 4000 to 4999 are for private use (section 7.4.2).
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ class CloseCode(IntEnum):
     """Why the server closed a feed."""
 
     NORMAL = 1000
-    """The watched session is over and forgotten. Do not reconnect."""
+    """The watched session ended and was removed. Do not reconnect."""
 
     GOING_AWAY = 1001
     """The server is shutting down. Reconnect at the time that the close reason names, see `retry_reason`."""
 
     POLICY_VIOLATION = 1008
-    """The client sent what it must not. Do not reconnect before it is mended."""
+    """The client sent an invalid frame or message. Do not reconnect before it is mended."""
 
     MESSAGE_TOO_BIG = 1009
-    """The client sent a message beyond the limit. As above."""
+    """The client sent a message above the limit. As above."""
 
     INTERNAL_ERROR = 1011
-    """The feed broke on our side. Reconnect with backoff."""
+    """The feed failed on the server's side. Reconnect with backoff."""
 
     TOKEN_EXPIRED = 4001
-    """The token expired, and no fresh one came before. Reconnect with a fresh one."""
+    """The token expired, and no fresh one arrived in time. Reconnect with a fresh one."""
 
     TOKEN_REVOKED = 4003
-    """The token, or all of the player's, were revoked. Do not reconnect before the player has logged in again."""
+    """The token, or all tokens of the player, were revoked. Do not reconnect before the player has logged in again."""
 
     SLOW_CONSUMER = 4008
     """The client did not read fast enough and its queue of notifications is full. Reconnect: a snapshot follows."""
 
     TOO_FAST = 4029
-    """The client went on sending messages or pings faster than it may. Do not reconnect before it is mended."""
+    """The client kept sending messages or pings faster than allowed. Do not reconnect before it is mended."""
 
     # A browser's handshake was refused, with the HTTP status that each names. See `of_refusal`.
 
@@ -47,19 +47,19 @@ class CloseCode(IntEnum):
     """400: an id or a parameter is malformed. Do not reconnect before it is mended."""
 
     UNAUTHORIZED = 4401
-    """401: the token does not hold. Reconnect with a fresh one."""
+    """401: the token is invalid. Reconnect with a fresh one."""
 
     FORBIDDEN = 4403
-    """403: the token holds, but not for this feed. Do not reconnect."""
+    """403: the token is valid, but not for this feed. Do not reconnect."""
 
     NOT_FOUND = 4404
     """404: no such route or session. Do not reconnect."""
 
     RATE_LIMITED = 4429
-    """429: a limit is reached. Reconnect at the time that the close reason names."""
+    """429: a limit is exceeded. Reconnect at the time that the close reason names."""
 
     UNAVAILABLE = 4453
-    """503: a back end is out of reach, or the server stops. Reconnect at the time that the close reason names."""
+    """503: a back end is unreachable, or the server stops. Reconnect at the time that the close reason names."""
 
 
 FINAL = frozenset(
@@ -77,7 +77,7 @@ FINAL = frozenset(
 """Codes after which a client does not reconnect by itself."""
 
 STALE = frozenset({CloseCode.TOKEN_EXPIRED, CloseCode.UNAUTHORIZED})
-"""Codes after which a client reconnects with a fresh token, if it can have one."""
+"""Codes after which a client reconnects with a fresh token, if it can obtain one."""
 
 MAX_REASON = 123
 """Bytes of a close reason (RFC 6455 section 5.5)."""
@@ -95,15 +95,15 @@ _RETRY = re.compile(r"retry in ([0-9]{1,6}(?:\.[0-9]{1,3})?) s")
 
 
 def retry_reason(seconds: float) -> str:
-    """The close reason that asks a client to come back after so many seconds: ``retry in 7.3 s``."""
+    """The close reason that asks a client to reconnect after so many seconds: ``retry in 7.3 s``."""
     return f"retry in {max(0.0, seconds):.1f} s"
 
 
 def of_refusal(refusal: Refusal) -> tuple[CloseCode, str] | None:
-    """The close code and reason that tell a browser of a refusal; None for one that has only an HTTP status.
+    """The close code and reason that a browser receives for a refusal; None for one that has only an HTTP status.
 
-    A page cannot see the status of a refused handshake: its JavaScript hears of 1006 and nothing else (WebSockets
-    Standard, section 6). The reason is the time to come back where the refusal names one, else its message.
+    A page cannot see the status of a refused handshake: its JavaScript receives 1006 and nothing else (WebSockets
+    Standard, section 6). The reason is the time to reconnect where the refusal names one, else its message.
     """
     code = _OF_STATUS.get(refusal.status)
     if code is None:
@@ -114,6 +114,6 @@ def of_refusal(refusal: Refusal) -> tuple[CloseCode, str] | None:
 
 
 def retry_after(reason: str | None) -> float | None:
-    """The seconds that a close reason asks to wait; None when it does not."""
+    """The seconds to wait according to a close reason; None when it names none."""
     match = _RETRY.fullmatch(reason or "")
     return None if match is None else float(match[1])

@@ -1,4 +1,4 @@
-"""Every error craftnet raises on purpose: one tree, so that a shell catches what it can answer and nothing else."""
+"""The errors that craftnet raises on purpose: one tree, so that a shell catches exactly what it can answer."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ class CraftnetError(Exception):
 
 
 class ConfigurationError(CraftnetError):
-    """The service cannot be built from the options given. The text is shown to the operator."""
+    """The service cannot be built from the given options. The operator reads the text."""
 
 
 class EventRejected(CraftnetError):
-    """An authority event contradicts what is known. The text says how; it goes back to the sender."""
+    """An authority event contradicts the present state. The text says how, and goes back to the sender."""
 
 
 class BadDatagram(CraftnetError):
-    """Octets that are no datagram or record of ours.
+    """Octets that are not a valid datagram or record.
 
     Arguments:
         outcome: a short label for metrics, such as ``truncated``.
@@ -32,7 +32,7 @@ class BadDatagram(CraftnetError):
 
 
 class Refusal(CraftnetError):
-    """A request is refused. Shells render it in the contract's error shape.
+    """A request is refused. Shells render it in the contract's error form.
 
     Arguments:
         message: one sentence for the caller; never contains a secret.
@@ -53,14 +53,14 @@ class Refusal(CraftnetError):
 
 
 class BadRequest(Refusal):
-    """The request itself is wrong: ids, types, ranges, framing."""
+    """The request itself is invalid: ids, types, ranges, framing."""
 
     status = 400
     label = "bad_request"
 
 
 class Unauthorized(Refusal):
-    """No token, or one that does not hold. ``problem`` is an RFC 6750 error code."""
+    """The token is missing or invalid. ``problem`` is an RFC 6750 error code."""
 
     status = 401
     label = "unauthorized"
@@ -71,39 +71,39 @@ class Unauthorized(Refusal):
 
 
 class Forbidden(Refusal):
-    """The token holds, but not for this."""
+    """The token is valid, but does not allow this."""
 
     status = 403
     label = "forbidden"
 
 
 class NotFound(Refusal):
-    """No such route or session."""
+    """There is no such route or session."""
 
     status = 404
     label = "not_found"
 
 
 class MethodNotAllowed(Refusal):
-    """The route exists, with other methods."""
+    """The route exists, but not for this method."""
 
     status = 405
     label = "method_not_allowed"
 
     def __init__(self, allowed: Sequence[str]) -> None:
         names = ", ".join(allowed)
-        super().__init__(f"Method not allowed; this route takes {names}.", headers={"Allow": names})
+        super().__init__(f"Method not allowed; this route allows {names}.", headers={"Allow": names})
 
 
 class PreconditionFailed(Refusal):
-    """What the request asks for is not in the state that it names."""
+    """The state that the request names is not the present one."""
 
     status = 412
     label = "precondition_failed"
 
 
 class BodyTooLarge(Refusal):
-    """The body is longer than the route takes."""
+    """The body is longer than the route allows."""
 
     status = 413
     label = "body_too_large"
@@ -113,14 +113,14 @@ class BodyTooLarge(Refusal):
 
 
 class UnsupportedMediaType(Refusal):
-    """The body is of a kind the route does not take."""
+    """The route does not accept this media type."""
 
     status = 415
     label = "unsupported_media_type"
 
 
 class TargetTooLong(Refusal):
-    """The request target is longer than the server reads, in bytes."""
+    """The request target is longer than the server accepts, in bytes."""
 
     status = 414
     label = "target_too_long"
@@ -130,19 +130,19 @@ class TargetTooLong(Refusal):
 
 
 class UpgradeRequired(Refusal):
-    """A WebSocket route was asked for without an Upgrade header, or for another version of the protocol."""
+    """A request to a WebSocket route without an Upgrade header, or for another version of the protocol."""
 
     status = 426
     label = "upgrade_required"
 
-    def __init__(self, message: str = "This route is a WebSocket: ask for it with an Upgrade header.") -> None:
+    def __init__(self, message: str = "This route is a WebSocket: send an Upgrade header.") -> None:
         super().__init__(
             message, headers={"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
         )
 
 
 class HeadersTooLarge(Refusal):
-    """The request head, or what comes with the chunks of a body, is longer than the server reads."""
+    """The request head, or the metadata of a chunked body, is longer than the server accepts."""
 
     status = 431
     label = "headers_too_large"
@@ -152,31 +152,31 @@ class HeadersTooLarge(Refusal):
 
 
 class CodingNotImplemented(Refusal):
-    """The request has a transfer coding that the server cannot undo."""
+    """The request has a transfer coding that the server does not support."""
 
     status = 501
     label = "coding_not_implemented"
 
     def __init__(self) -> None:
-        super().__init__("The only transfer coding that is taken is chunked.")
+        super().__init__("The only supported transfer coding is chunked.")
 
 
 class VersionNotSupported(Refusal):
-    """The request is of another major version of HTTP."""
+    """The request has another major version of HTTP."""
 
     status = 505
     label = "version_not_supported"
 
     def __init__(self) -> None:
-        super().__init__("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+        super().__init__("This server speaks HTTP/1.1 and HTTP/1.0 only.")
 
 
 class TooManyRequests(Refusal):
-    """A limit is reached.
+    """A limit is exceeded.
 
     Arguments:
-        retry_after: seconds until it makes sense to ask again.
-        limit: what the limit is.
+        retry_after: seconds until a retry makes sense.
+        limit: the limit.
     """
 
     status = 429
@@ -195,7 +195,7 @@ class TooManyRequests(Refusal):
 
 
 class Unavailable(Refusal):
-    """A back end is out of reach; nothing was changed."""
+    """A back end is unreachable; nothing was changed."""
 
     status = 503
     label = "unavailable"

@@ -1,4 +1,4 @@
-"""The text form of the contract's ids: RFC 9562 section 4, the 8-4-4-4-12 hexadecimal form and no other."""
+"""The text form of the contract's ids: RFC 9562 section 4, only in the 8-4-4-4-12 hexadecimal form."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from craftnet.errors import BadRequest
 
 
 def uuid_or_none(text: str) -> UUID | None:
-    """The UUID that `text` spells, in either case of letters; None when it is no UUID."""
+    """The UUID in `text`, in either case of letters; None when it is invalid."""
     try:
         found = UUID(text)
     except ValueError:
         return None
-    # uuid.UUID also takes braces, a urn: prefix, missing hyphens and digits of other scripts.
+    # uuid.UUID also accepts braces, a urn: prefix, missing hyphens and digits of other scripts.
     return found if str(found) == text.lower() else None
 
 
 def parse_uuid(text: str, name: str) -> UUID:
-    """The UUID that a request's parameter spells.
+    """The UUID in a request's parameter.
 
     Arguments:
-        text: what the client sent.
-        name: what the parameter is called, for the refusal.
+        text: the value.
+        name: the name of the parameter, for the refusal.
 
     Raises:
         BadRequest: it is no UUID.

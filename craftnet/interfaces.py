@@ -1,7 +1,7 @@
-"""The seams: what a provider gives, what a watcher takes. Keep this module tiny: any plugin look-up imports it.
+"""The interfaces of providers and watchers. Keep this module tiny: every plugin look-up imports it.
 
-Order and delivery, for every source: a listener hears every change after the state that its `watch` answered, once, in
-the order of the versions; changes of different sessions (or players) have no order among each other.
+Every source keeps this order: a listener receives every change after the state that its `watch` returned, once, in the
+order of the versions. Changes of different sessions (or players) have no order among each other.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
 
 
 class ISessionListener(Interface):
-    """Somebody who watches one session."""
+    """Watches one session."""
 
     def session_changed(state: SessionState | None) -> None:
-        """A newer `craftnet.state.SessionState`, or None: the session is over and forgotten."""
+        """A newer `craftnet.state.SessionState`, or None: the session ended and was removed."""
 
 
 class IMaterialListener(Interface):
-    """Somebody who watches one session's materials."""
+    """Watches one session's materials."""
 
     def materials_changed(change: MaterialsChange) -> None:
         """A `craftnet.state.MaterialsChange`."""
 
 
 class IQueueListener(Interface):
-    """Somebody who watches one player's queue entries."""
+    """Watches one player's queue entries."""
 
     def queue_changed(change: QueueChange) -> None:
         """A `craftnet.state.QueueChange`."""
 
     def queue_reset(state: QueueState) -> None:
-        """A `craftnet.state.QueueState` with the same entries as before, in a version that counts from now on.
+        """A `craftnet.state.QueueState` with the same entries as before and a version that replaces the previous ones.
 
-        Only a source that is `IShared` says so, after it lost something.
+        Only a source that is `IShared` calls it, after it lost something.
         """
 
 
 class _IEventApplier(Interface):
     def apply(events: Sequence[Event]) -> Deferred[list[Outcome]]:
-        """Take authority events, in order.
+        """Applies authority events, in order.
 
         Arguments:
-            events: a sequence of `craftnet.events.Event`; only of types this source is responsible for.
+            events: a sequence of `craftnet.events.Event`, only of types that this source is responsible for.
 
         Returns:
-            A Deferred of a list of `craftnet.events.Outcome`, one for each event. It fires when the events are kept.
+            A Deferred of a list of `craftnet.events.Outcome`, one for each event. It fires when the events are stored.
             An event_id that was accepted before is a duplicate and changes nothing.
 
         Fails:
@@ -73,96 +73,96 @@ class _IEventApplier(Interface):
 
 
 class ISessionSource(_IEventApplier):
-    """Where the state of sessions is kept. Responsible for `craftnet.events.SessionEvent`."""
+    """Stores the state of sessions. Responsible for `craftnet.events.SessionEvent`."""
 
     def get(session_id: UUID) -> Deferred[SessionState | None]:
         """A Deferred of the `craftnet.state.SessionState`, or of None when there is no such session."""
 
     def watch(session_id: UUID, listener: ISessionListener) -> Deferred[SessionState | None]:
-        """From now on tell `listener` (an `ISessionListener`) of changes. Answers as `get` does."""
+        """Adds `listener` (an `ISessionListener`). Returns as `get` does."""
 
     def unwatch(session_id: UUID, listener: ISessionListener) -> None:
-        """Tell `listener` no more. A listener that is not known is no error."""
+        """Removes `listener`. Unknown ones are ignored."""
 
     def count() -> Deferred[int]:
-        """A Deferred of the number of sessions kept, finished ones included."""
+        """A Deferred of the number of stored sessions, finished ones included."""
 
 
 class IWhole(Interface):
-    """What a source of sessions is, too, when it can keep the materials of a start in one step with the session."""
+    """Additional interface of a session source that stores the materials of a start together with the session."""
 
-    materials: IMaterialSource = Attribute("The `IMaterialSource` which keeps them.")
+    materials: IMaterialSource = Attribute("The `IMaterialSource` that stores them.")
 
     def apply_whole(events: Sequence[Event]) -> Deferred[list[Outcome]]:
-        """As `apply`; and those starts that are not rejected `materials` is given, too. No start is half applied."""
+        """As `apply`; accepted starts are also applied to `materials`. No start is half applied."""
 
 
 class IMaterialSource(_IEventApplier):
-    """Where the materials of sessions are kept.
+    """Stores the materials of sessions.
 
-    Responsible for `craftnet.events.MaterialsUpdate`, and for `SessionStart`, of which it keeps the materials.
+    Responsible for `craftnet.events.MaterialsUpdate`, and for the materials of `SessionStart`.
     """
 
     def get(session_id: UUID) -> Deferred[MaterialsState]:
-        """A Deferred of the `craftnet.state.MaterialsState`; an empty one of version 0 when nothing is known."""
+        """A Deferred of the `craftnet.state.MaterialsState`; an empty one of version 0 for an unknown session."""
 
     def watch(session_id: UUID, listener: IMaterialListener) -> Deferred[MaterialsState]:
-        """From now on tell `listener` (an `IMaterialListener`) of changes. Answers as `get` does."""
+        """Adds `listener` (an `IMaterialListener`). Returns as `get` does."""
 
     def unwatch(session_id: UUID, listener: IMaterialListener) -> None:
-        """Tell `listener` no more. A listener that is not known is no error."""
+        """Removes `listener`. Unknown ones are ignored."""
 
 
 class IQueueSource(_IEventApplier):
-    """Where the queues' entries are kept. Responsible for `craftnet.events.QueueUpdate`."""
+    """Stores queue entries. Responsible for `craftnet.events.QueueUpdate`."""
 
     def get(player_id: UUID) -> Deferred[QueueState]:
-        """A Deferred of the player's `craftnet.state.QueueState`; an empty one of version 0 when nothing is known.
+        """A Deferred of the player's `craftnet.state.QueueState`; an empty one of version 0 for an unknown player.
 
-        The version grows as long as anybody can remember an earlier one: a source that forgets a player goes on from
-        a version which that player has not had.
+        The version grows as long as anybody can remember an earlier one: a source that evicts a player continues with
+        a version that the player has not had.
         """
 
     def find(session_id: UUID) -> Deferred[QueueEntry | None]:
         """A Deferred of the `craftnet.state.QueueEntry` that names this session, or of None."""
 
     def watch(player_id: UUID, listener: IQueueListener) -> Deferred[QueueState]:
-        """From now on tell `listener` (an `IQueueListener`) of changes. Answers as `get` does."""
+        """Adds `listener` (an `IQueueListener`). Returns as `get` does."""
 
     def unwatch(player_id: UUID, listener: IQueueListener) -> None:
-        """Tell `listener` no more. A listener that is not known is no error."""
+        """Removes `listener`. Unknown ones are ignored."""
 
 
 class IShared(Interface):
-    """What a source is, too, when several nodes share what it keeps: a version means the same on all of them."""
+    """Additional interface of a source whose state several nodes share: a version means the same on all of them."""
 
     epoch: str | None = Attribute(
-        "What versions belong to now: a str that only nodes have for which they mean the same. Within it no version "
-        "shrinks: it is another one as soon as changes that were told may have been lost. None until one is known."
+        "The epoch of versions: a str shared by the nodes for which versions mean the same. Within an epoch no version "
+        "shrinks: it changes as soon as delivered changes may have been lost. None until it is known."
     )
-    stalled: str = Attribute("Why this node does not hear of changes now, for people; empty while it does.")
+    stalled: str = Attribute("Why this node receives no changes now, for people; empty while it receives them.")
 
     def caught_up(key: UUID) -> Deferred[None]:
-        """Wait until listeners of `key` on this node know all that any node's listeners were told before this call.
+        """Waits until listeners of `key` on this node know everything that any node's listeners knew before this call.
 
         Fails:
-            `craftnet.errors.Unavailable`: that takes too long, or the source is out of reach.
+            `craftnet.errors.Unavailable`: that takes too long, or the source is unreachable.
         """
 
 
 class IRecall(Interface):
-    """What a source of materials, or of queues, is, too, when it knows what changed before anybody here watched."""
+    """Additional interface of a source of materials or queues that remembers changes from before anybody watched."""
 
     def recall(key: UUID, version: int) -> Deferred[Sequence[Any]]:
-        """What followed a version.
+        """The changes after a version.
 
         Returns:
-            A Deferred of the changes, each as a listener hears it: in order, none left out, from that after `version`
-            on, as far as they are known. Listeners may not have heard the newest yet. Of none when that after
-            `version` is not known any more.
+            A Deferred of the changes as listeners receive them: in order and without a gap after `version`, as far as
+            they are known. Listeners may not have received the newest yet. Empty when the first one is not known any
+            more.
 
         Fails:
-            `craftnet.errors.Unavailable`: nobody knows now.
+            `craftnet.errors.Unavailable`: the changes cannot be read now.
         """
 
 
@@ -176,7 +176,7 @@ class IBackend(Interface):
 
 
 class IShowcase(Interface):
-    """A backend that can name something worth watching, for the text shown at start-up."""
+    """A back end that can name a session worth watching, for the text shown at start-up."""
 
     def featured() -> SessionState | None:
         """The `craftnet.state.SessionState` of a running craft, or None."""
@@ -186,142 +186,143 @@ class IShowcase(Interface):
 
 
 class ITaker(Interface):
-    """What a back end is, too, when it takes events in a way of its own, besides those that its sources are given."""
+    """Additional interface of a back end that takes events in a way of its own, besides those that its sources get."""
 
     def count_with(counted: Callable[[Sequence[Outcome]], None]) -> None:
-        """From now on tell `counted` what became of the events taken, each a `craftnet.events.Outcome`."""
+        """Calls `counted` with the outcomes of the events taken, each a `craftnet.events.Outcome`."""
 
 
 class IHealthChecks(Interface):
-    """A back end that knows more of its health than whether its sources answer."""
+    """A back end with health checks beyond those of its sources."""
 
     health_checks: Mapping[str, Callable[[], Check]] = Attribute(
-        "Checks by name, called at every round. Each answers a `craftnet.messages.Check` at once, from what is known. "
+        "Checks by name, called at every round. Each returns a `craftnet.messages.Check` at once, from what is known. "
         "`critical` is for faults that a restart of this process does not mend: /health and /ready answer 503."
     )
 
 
 class IRevocationListener(Interface):
-    """Who enforces revocations on one node."""
+    """Enforces revocations on one node."""
 
     def revoked(revocations: Sequence[Revocation]) -> None:
-        """Some that hold, each a `craftnet.access.revoked.Revocation`; they may be known already."""
+        """Revocations in force, each a `craftnet.access.revoked.Revocation`, possibly known already."""
 
     def in_force() -> Sequence[Revocation]:
-        """All that are known here and are not over."""
+        """All revocations in force that this node knows."""
 
 
 class ISharedRevocations(Interface):
     """The revocations of all nodes."""
 
-    complete: bool = Attribute("Whether the listener knows all that is in force; False while one may be missed.")
+    complete: bool = Attribute("Whether the listener knows all that are in force; False while some may be missed.")
 
     def follow(listener: IRevocationListener) -> None:
-        """Tell `listener` what is in force when the service starts and after every interruption, and what comes new.
+        """Calls `listener` with what is in force at the start and after every interruption, and with new revocations.
 
-        What it knows and the others do not, after an interruption, is told to them.
+        After an interruption, revocations that only this node knows are published to the others.
         """
 
     def loaded() -> Deferred[None]:
         """Fires once the listener knows what was in force at the start.
 
         Fails:
-            `craftnet.errors.Unavailable`: that cannot be had right now.
+            `craftnet.errors.Unavailable`: that cannot be read now.
         """
 
     def publish(revocation: Revocation) -> Deferred[None]:
-        """Keep a revocation until it is over, and tell every node. Fires when it is kept.
+        """Stores a revocation until it expires, and tells every node. Fires when it is stored.
 
         Fails:
-            `craftnet.errors.Unavailable`: nobody knows whether it is kept; it may be published again.
+            `craftnet.errors.Unavailable`: it may or may not be stored; it can be published again.
             `craftnet.errors.TooManyRequests`: there is no room for it.
         """
 
 
 class ISharedPlaces(Interface):
-    """How many connections each player has on all nodes together. A node that dies has none after a while."""
+    """Counts each player's connections on all nodes together. Those of a node that died expire after a while."""
 
-    complete: bool = Attribute("Whether the others know of this node's places; False while a limit may not hold.")
+    complete: bool = Attribute("Whether the other nodes know this node's slots; False while a limit may be exceeded.")
 
     def enter(player_id: UUID, limit: int) -> Deferred[bool]:
-        """Take one more place on this node, unless the player has `limit` on all nodes.
+        """Takes a slot on this node, unless the player has `limit` on all nodes.
 
         Returns:
-            A Deferred of whether it was taken. When the others cannot be asked it is. Cancelled: it is not.
+            A Deferred of whether the slot was taken. It is taken when the other nodes cannot be asked. Cancelled: it
+            is not.
         """
 
     def leave(player_id: UUID) -> None:
-        """Give back a place that was taken here. Waits for nobody."""
+        """Releases a slot that was taken here. Waits for nothing."""
 
 
 class ICluster(Interface):
-    """A back end through which the nodes that share it know of each other's clients."""
+    """A back end through which nodes share what concerns each other's clients."""
 
     revocations: ISharedRevocations = Attribute("An `ISharedRevocations`.")
     places: ISharedPlaces = Attribute("An `ISharedPlaces`.")
 
 
 class IBackendFactory(Interface):
-    """What makes a backend from the text behind its name: `--backend NAME:key=value:…`."""
+    """Builds a back end from the text after its name: `--backend NAME:key=value:…`."""
 
-    name: str = Attribute("How the option names it: lower-case letters, digits, '-'.")
+    name: str = Attribute("The name in the option: lower-case letters, digits, '-'.")
     summary: str = Attribute("One line for --help-backends.")
     arguments: Mapping[str, str] = Attribute("Its arguments: a mapping of each name to one line of help.")
-    shared: bool = Attribute("Whether several processes that name it with the same arguments see the same state.")
+    shared: bool = Attribute("Whether several processes with the same arguments share the same state.")
 
     def build(reactor: IClock, arguments: Mapping[str, str]) -> IBackend:
-        """Make the backend. No I/O before its service starts.
+        """Builds the back end. No I/O before its service starts.
 
         Arguments:
-            reactor: a `craftnet.clocks.IClock`, and `IReactorTCP` for a backend that connects.
+            reactor: a `craftnet.clocks.IClock`, and `IReactorTCP` for a back end that connects.
             arguments: a mapping of str to str; the names are among `arguments`.
 
         Returns:
             An `IBackend`.
 
         Raises:
-            craftnet.errors.ConfigurationError: the arguments do not make sense.
+            craftnet.errors.ConfigurationError: the arguments are invalid.
         """
 
 
 class IDividedFactory(Interface):
-    """What a factory of back ends is, too, when each of several processes may keep the state of some of the players."""
+    """Additional interface of a factory whose back ends can each keep a share of the players, in several processes."""
 
     def build_share(reactor: IClock, arguments: Mapping[str, str], shards: Shards) -> IBackend:
-        """Make the back end of one process. Answers and raises as `IBackendFactory.build`.
+        """Builds the back end of one process. Returns and raises as `IBackendFactory.build`.
 
         Arguments:
-            shards: a `craftnet.shards.placement.Shards`: which players are this process's.
+            shards: a `craftnet.shards.placement.Shards`: the players of this process.
         """
 
 
 class IBackendPlugin(Interface):
-    """What the plugin search looks for: the name of a back end, and where its factory is."""
+    """What the plugin search finds: the name of a back end, and its factory."""
 
-    name: str = Attribute("How options name it.")
-    factory: str = Attribute("The dotted name of a callable that makes an `IBackendFactory`.")
+    name: str = Attribute("The name in options.")
+    factory: str = Attribute("The dotted name of a callable that returns an `IBackendFactory`.")
 
 
 class IWatcher(Interface):
-    """A connection, of any transport, that is told what happens in one feed."""
+    """A connection, of any transport, that receives one feed."""
 
     def deliver(update: Update) -> None:
-        """Take a `craftnet.updates.Update`. Must not raise and must not block."""
+        """Delivers a `craftnet.updates.Update`. Must not raise and must not block."""
 
     def ended(code: CloseCode) -> None:
-        """The feed is over; `code` is a `craftnet.closecodes.CloseCode`. Nothing follows."""
+        """The feed has ended; `code` is a `craftnet.closecodes.CloseCode`. Nothing follows."""
 
 
 class IAuthority(Interface):
-    """Who decides whether a token holds."""
+    """Verifies tokens."""
 
     def authenticate(token: str) -> Deferred[Principal]:
-        """Check a bearer token.
+        """Verifies a bearer token.
 
         Returns:
             A Deferred of a `craftnet.access.principal.Principal`.
 
         Fails:
-            `craftnet.errors.Unauthorized`: the token does not hold.
-            `craftnet.errors.Unavailable`: the keys cannot be had right now.
+            `craftnet.errors.Unauthorized`: the token is invalid.
+            `craftnet.errors.Unavailable`: the keys are unavailable now.
         """

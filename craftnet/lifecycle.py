@@ -1,11 +1,11 @@
-"""The life of a session: which event may follow which state, and what comes of it.
+"""The life of a session: which event may follow which state, and the resulting state.
 
     (none) ─start─▶ active ⇄ paused, interrupted ─complete─▶ completed
                        └───────────────┴─────────fail, cancel─▶ failed
 
-Nothing follows completed and failed. Whether an event may follow is judged by the state alone, not by any clock, so
-that no start and no end is lost to one. Only progress must be in order, too, lest it move a bar back; but a report of
-the end is an end. Pure: shared by every provider that keeps sessions.
+Nothing follows completed and failed. The state alone decides whether an event may follow, not a clock, so that no start
+and no end is lost to one. Only progress must be in order as well, so that no bar moves back; but a report of the end is
+an end. Pure: shared by every provider that stores sessions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def advance(state: SessionState | None, event: Event) -> SessionState:
     """The state after `event`.
 
     Arguments:
-        state: what was known before; None when nothing was.
+        state: the state before; None when there is none.
 
     Raises:
         EventRejected: the event contradicts the state; nothing changes.
@@ -42,12 +42,12 @@ def advance(state: SessionState | None, event: Event) -> SessionState:
     if state is None:
         if isinstance(data, SessionStart):
             return _started(data, event)
-        raise EventRejected("no such session: it was never started, or it is over and forgotten")
+        raise EventRejected("no such session: it was never started, or it ended and was removed")
     if isinstance(data, SessionStart):
         raise EventRejected("the session was started before")
     progress = state.progress
     if progress.status.terminal:
-        raise EventRejected(f"the session is over: {progress.status.value}")
+        raise EventRejected(f"the session has ended: {progress.status.value}")
     stamps, accepted = noted(state.stamps, stamp(event)), event.accepted
     when = effective_time(event.occurred, accepted, progress.anchor)
     if isinstance(data, SessionProgress):  # most events are.
@@ -72,11 +72,11 @@ def _next(progress: Progress, event: Event, when: float) -> Progress:
     match data:
         case SessionPause():
             if progress.status is Status.PAUSED:
-                raise EventRejected("the session is paused already")
+                raise EventRejected("the session is already paused")
             return replace(rebase(progress, when), status=Status.PAUSED)
         case SessionResume():
             if progress.status is Status.ACTIVE:
-                raise EventRejected("the session is running already")
+                raise EventRejected("the session is already running")
             remaining = data.remaining_duration_seconds
             if remaining is None:
                 remaining = remaining_at(progress, when)
@@ -88,7 +88,7 @@ def _next(progress: Progress, event: Event, when: float) -> Progress:
         case SessionCancel():
             return _failed(progress, f"cancelled:{data.cancel_reason}", when)
         case _:
-            raise EventRejected(f"not an event of a session's life: {type(data).__name__}")
+            raise EventRejected(f"not a session event: {type(data).__name__}")
 
 
 def _failed(progress: Progress, reason: str, when: float) -> Progress:
@@ -103,7 +103,7 @@ def _failed(progress: Progress, reason: str, when: float) -> Progress:
 
 
 def _reported(progress: Progress, data: SessionProgress, when: float) -> Progress:
-    """A progress report replaces the model; what it leaves out stays as it was."""
+    """The model after a progress report; what the report leaves out stays as it was."""
     status, percent, remaining, reason = data.status, data.progress_percentage, data.remaining_time_seconds, None
     if status.terminal:
         remaining = 0.0

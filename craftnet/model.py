@@ -1,7 +1,7 @@
-"""The progress model: a craft is a function of time, so that a watcher can go on without being told.
+"""The progress model: a craft is a function of time, so that a watcher can extrapolate without updates.
 
-A running craft at *percent* p0, told at *anchor* t0 with *remaining* r0 seconds to go, is at
-p(t) = p0 + (100 − p0) · (t − t0) / r0. Everything else stands still. Completion is only ever told, never extrapolated.
+A running craft at *percent* p0, with *anchor* t0 and *remaining* r0 seconds, is at
+p(t) = p0 + (100 − p0) · (t − t0) / r0. Everything else stands still. Completion is never extrapolated.
 
 Pure: `now` is an argument, in seconds of the steady clock, as anchors are (`craftnet.clocks`).
 """
@@ -13,22 +13,22 @@ from msgspec import Struct
 from craftnet.messages import Status
 
 _ACTIVE, _COMPLETED = Status.ACTIVE, Status.COMPLETED
-"""Looking a member up in an enumeration takes longer than to extrapolate."""
+"""Looking up a member of an enumeration takes longer than an extrapolation."""
 
 CEILING = 99.99
-"""The highest percentage that extrapolation alone reaches."""
+"""The highest percentage that extrapolation reaches."""
 
 
 class Progress(Struct, frozen=True, gc=False):
     """What is known of a craft's progress.
 
     Attributes:
-        status: what the craft is doing.
-        percent: 0–100, at `anchor`.
-        anchor: when `percent` and `remaining` held, on the steady clock, seconds.
-        remaining: seconds to go at `anchor`; None when nobody knows.
-        quality, target_quality: 1–100, or None.
-        failure_reason: why, when `status` is failed.
+        status: the state of the craft.
+        percent: 0 to 100, at `anchor`.
+        anchor: when `percent` and `remaining` were true, on the steady clock, seconds.
+        remaining: seconds remaining at `anchor`; None when unknown.
+        quality, target_quality: 1 to 100, or None.
+        failure_reason: the reason, when `status` is failed.
     """
 
     status: Status
@@ -41,12 +41,12 @@ class Progress(Struct, frozen=True, gc=False):
 
     @property
     def moving(self) -> bool:
-        """Whether the percentage changes by itself."""
+        """Whether the percentage changes with time."""
         return self.status is Status.ACTIVE and self.remaining is not None
 
 
 class Tolerance(Struct, frozen=True):
-    """How wrong a watcher's copy may be before it is told again.
+    """How wrong a watcher's copy may be before it receives an update.
 
     Attributes:
         percent: points of progress.
@@ -60,7 +60,7 @@ class Tolerance(Struct, frozen=True):
 
 
 def extrapolate(progress: Progress, now: float) -> tuple[float, float | None]:
-    """The percentage at `now`, 0–100, and the seconds to go then; None when they are unknown."""
+    """The percentage at `now`, 0 to 100, and the seconds remaining then; None when they are unknown."""
     status, percent, remaining = progress.status, progress.percent, progress.remaining
     if status is _ACTIVE:
         elapsed = now - progress.anchor
@@ -76,17 +76,17 @@ def extrapolate(progress: Progress, now: float) -> tuple[float, float | None]:
 
 
 def percent_at(progress: Progress, now: float) -> float:
-    """The percentage at `now`, 0–100."""
+    """The percentage at `now`, 0 to 100."""
     return extrapolate(progress, now)[0]
 
 
 def remaining_at(progress: Progress, now: float) -> float | None:
-    """Seconds to go at `now`; None when unknown."""
+    """Seconds remaining at `now`; None when unknown."""
     return extrapolate(progress, now)[1]
 
 
 def rebase(progress: Progress, now: float) -> Progress:
-    """The same function of time, anchored at `now`; one that begins later stays as it is."""
+    """The same function of time, anchored at `now`; unchanged when it starts later."""
     if now < progress.anchor:
         return progress
     percent, remaining = extrapolate(progress, now)
@@ -102,7 +102,7 @@ def rebase(progress: Progress, now: float) -> Progress:
 
 
 def same_discrete(held: Progress, truth: Progress) -> bool:
-    """Whether the two differ in nothing that extrapolation cannot give."""
+    """Whether the two differ only in what extrapolation computes."""
     return (
         held.status is truth.status
         and held.quality == truth.quality
@@ -113,12 +113,12 @@ def same_discrete(held: Progress, truth: Progress) -> bool:
 
 
 def diverges(held: Progress, truth: Progress, now: float, tolerance: Tolerance) -> bool:
-    """Whether a watcher that extrapolates from `held` must be told `truth`."""
+    """Whether a watcher that extrapolates from `held` needs an update to `truth`."""
     return not same_discrete(held, truth) or _apart(held, truth, now, tolerance)
 
 
 def misleads(held: Progress, truth: Progress, now: float, until: float, tolerance: Tolerance) -> bool:
-    """Whether they diverge from `now` to `until`: both are linear in between, so that one of the ends is the worst."""
+    """Whether they diverge between `now` and `until`: both are linear there, so the worst case is one of the ends."""
     return (
         not same_discrete(held, truth) or _apart(held, truth, now, tolerance) or _apart(held, truth, until, tolerance)
     )

@@ -1,8 +1,8 @@
-"""Which of two events about the same thing is the newer, and when each counts as having become true.
+"""Decides which of two events about the same thing is newer, and when each counts as having become true.
 
-Order is a matter between the timestamps that one source states. Clocks of different sources, and our own, are not
-compared: one of them that is slow by a few seconds would cost events that are perfectly in order. Our own clock has a
-say only in which timestamps are believed as times. Pure: shared by the rules of sessions, materials and queues.
+Order is decided between the timestamps that one source states. Clocks of different sources, and our own, are not
+compared: one that is slow by a few seconds would cost events that are perfectly in order. Our own clock only decides
+which timestamps are credible. Pure: shared by the rules of sessions, materials and queues.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ CLOCK_SET = 60.0
 """Seconds by which a timestamp must be older than the newest for its source's clock to count as set back."""
 
 MAX_SOURCES = 4
-"""How many sources are remembered of one thing; those heard of most recently."""
+"""Sources remembered for one thing, the most recent ones."""
 
 MAX_SOURCE_LENGTH = 128
-"""How many characters tell one source from another."""
+"""Characters that distinguish sources."""
 
 
 def stamp(event: Event) -> Stamp:
-    """What the event's source states."""
+    """The timestamp that the event's source states."""
     return Stamp(intern(event.source[:MAX_SOURCE_LENGTH]), event.timestamp)
 
 
 def noted(stamps: Stamps, stated: Stamp) -> Stamps:
-    """The stamps when one more is known. Its source's is the last of them: the newer one, unless the clock was set."""
+    """The stamps with one more. The last stamp of its source is the newer one, unless the clock was set."""
     source, others = stated.source, stamps[:-1]
     known = stamps[-1] if stamps else None
-    if known is None or known.source != source:  # seldom: one source tells of a thing.
+    if known is None or known.source != source:  # rare: usually one source reports about a thing.
         known = next((each for each in stamps if each.source == source), None)
         others = tuple(each for each in stamps if each is not known)[1 - MAX_SOURCES :]
     if known is not None and known.timestamp - CLOCK_SET < stated.timestamp < known.timestamp:
@@ -41,29 +41,29 @@ def noted(stamps: Stamps, stated: Stamp) -> Stamps:
 
 
 def check_order(stamps: Stamps, event: Event) -> None:
-    """Refuses what its source stated before something that was applied already.
+    """Refuses what its source stated before something that was already applied.
 
     Arguments:
-        stamps: what is known of the same thing, as `noted` answers with the event's own.
+        stamps: the stamps of the same thing, including the event's own, as `noted` returns them.
 
     Raises:
         EventRejected: the event is older, and by less than `CLOCK_SET`: beyond that, its source's clock was set.
     """
     if event.timestamp < stamps[-1].timestamp:
-        raise EventRejected("out of order: an event that its source states as later was applied before")
+        raise EventRejected("out of order: a later event of the same source was applied before")
 
 
 def effective_time(stated: float, arrival: float, newest: float) -> float:
-    """When an event counts as having become true; never before what was applied already.
+    """When an event counts as having become true; never before what was already applied.
 
-    A time is not believed that is so old that the clock behind it must have been set; the event then counts as of its
-    arrival, as does one that is ahead of our clock (`Event.occurred`, `Event.when`).
+    A time so old that the clock behind it must have been set is not credible; the event then counts from its arrival,
+    as does one that is ahead of our clock (`Event.occurred`, `Event.when`).
 
     Arguments:
         stated: when it became true, in seconds on the clock of the other two.
         arrival: when it reached this service.
-        newest: the effective time of the newest event applied to the same thing; 0 when there is none. One that is far
-            ahead of the arrival, because the clock of whoever applied it was wrong, counts for nothing.
+        newest: the effective time of the newest event applied to the same thing; 0 when there is none. One far ahead of
+            the arrival, because the clock of the applying node was wrong, is ignored.
     """
     moment = stated if stated > newest - CLOCK_SET else arrival
     return newest if moment < newest < arrival + CLOCK_SET else moment

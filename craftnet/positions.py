@@ -1,7 +1,7 @@
-"""Where in a feed a watcher is, so that it can come back, to any node, and get what it missed. Pure.
+"""Positions: where in a feed a watcher is, so that it can continue at any node and receive what it missed. Pure.
 
-A feed tells of up to three things, each of which counts its own changes. Nodes hear of them in different orders, so a
-sum would not say which state is meant. A version therefore holds what a node needs to find all three counts again.
+A feed covers up to three things, each of which counts its own changes. Nodes learn of them in different orders, so a
+sum would not identify a state. A version therefore contains what a node needs to find all three counts again.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from msgspec import Struct
 from craftnet.errors import BadRequest
 
 KEPT = 64
-"""How many changes of a thing are kept for those who come back."""
+"""Changes of a thing that are kept for returning watchers."""
 
 REACH = 60.0
 """Seconds for which they are kept."""
 
 OVER_UDP = ":udp"
-"""What follows a position that was told over UDP."""
+"""The suffix of a position that was delivered over UDP."""
 
 _EPOCH = r"[0-9A-Za-z_-]{1,64}"
 _FORM = re.compile(rf"({_EPOCH}):(\d{{1,18}})({OVER_UDP})?", re.ASCII)
 
 _BITS = 11
-"""Of the counts of materials and queue. What is above them stays below 2**53, JavaScript's bound, for 2**31 changes."""
+"""Bits of the counts of materials and queue. The rest stays below 2**53, JavaScript's bound, for 2**31 changes."""
 
 _SUM_SHIFT = 2 * _BITS
 _CYCLE = 1 << _BITS
@@ -33,7 +33,7 @@ _HALF = _CYCLE // 2
 
 
 class Versions(Struct, frozen=True, gc=False):
-    """How often each thing that a feed tells of has changed; 0 for what it does not tell of."""
+    """How often each thing of a feed has changed; 0 for what the feed does not cover."""
 
     session: int = 0
     materials: int = 0
@@ -41,17 +41,17 @@ class Versions(Struct, frozen=True, gc=False):
 
     @property
     def total(self) -> int:
-        """How many changes there were of all three."""
+        """The number of changes of all three."""
         return self.session + self.materials + self.queue
 
     @property
     def packed(self) -> int:
-        """One number, which grows with every change: the sum of the counts, then the low bits of the last two."""
+        """One number that grows with every change: the sum of the counts, then the low bits of the last two."""
         materials, queue = self.materials, self.queue
         return self.session + materials + queue << _SUM_SHIFT | materials % _CYCLE << _BITS | queue % _CYCLE
 
     def reach(self, other: Versions) -> bool:
-        """Whether nothing is newer there than here."""
+        """Whether nothing in `other` is newer."""
         return self.session >= other.session and self.materials >= other.materials and self.queue >= other.queue
 
 
@@ -59,9 +59,9 @@ class Position(Struct, frozen=True, gc=False):
     """A position. As text: `epoch:version`, or `epoch:version:udp`.
 
     Attributes:
-        epoch: what the version belongs to; it says nothing in another one.
-        version: `Versions`, packed.
-        over_udp: whether it was told over UDP, where nothing is said of queues.
+        epoch: the epoch of the version, which has no meaning in another one.
+        version: packed `Versions`.
+        over_udp: whether it was delivered over UDP, which carries nothing about queues.
     """
 
     epoch: str
@@ -73,22 +73,22 @@ class Position(Struct, frozen=True, gc=False):
 
 
 def is_epoch(text: str) -> bool:
-    """Whether it has the form of one."""
+    """Whether the text has the form of an epoch."""
     return re.fullmatch(_EPOCH, text, re.ASCII) is not None
 
 
 def told_of_materials(version: int, materials: int) -> bool:
-    """Whether who holds the table of materials of this version knows what is counted of them in a packed `version`."""
+    """Whether the table of materials with this version includes the material changes counted in a packed `version`."""
     return (materials - (version >> _BITS)) % _CYCLE < _HALF
 
 
 def changes_in(version: int) -> int:
-    """How many changes there were until `version`."""
+    """The number of changes until `version`."""
     return version >> _SUM_SHIFT
 
 
 def unpacked(version: int, near: Versions) -> Versions | None:
-    """The counts that were packed into `version`, found by those of a feed of the same thing.
+    """The counts in a packed `version`, found with the help of a feed of the same thing.
 
     They are exact if no count differs by `_HALF` or more. None if all of them together do: that is too long ago.
     """
@@ -102,15 +102,15 @@ def unpacked(version: int, near: Versions) -> Versions | None:
 
 
 def _nearest(low: int, near: int) -> int:
-    """The number next to `near` that ends in the low bits of `low`."""
+    """The number closest to `near` with these low bits."""
     return near + (low - near + _HALF) % _CYCLE - _HALF
 
 
 def parse_position(text: str) -> Position:
-    """The reverse of `str(position)`.
+    """The inverse of `str(position)`.
 
     Raises:
-        BadRequest: it is no position.
+        BadRequest: it is not a position.
     """
     match = _FORM.fullmatch(text)
     if match is None:

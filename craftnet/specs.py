@@ -1,7 +1,7 @@
-"""The text by which an operator chooses and configures a part: `NAME:key=value:key=value…`. Pure.
+"""The syntax with which an operator chooses and configures a part: `NAME:key=value:key=value…`. Pure.
 
-A colon in a value needs no backslash unless a `key=` follows it, so that URLs can be typed as they are. `\\:` is a
-colon in any case, `\\\\` a backslash.
+A colon in a value needs no backslash unless a `key=` follows it, so URLs can be typed unchanged. `\\:` is always a
+colon, `\\\\` a backslash.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Spec(Struct, frozen=True):
 
 
 def parse_spec(text: str) -> Spec:
-    """Take the text apart.
+    """Parses the text.
 
     Raises:
-        ConfigurationError: it is not of the form above, or an argument is given twice. Values do not appear in the
-            message: somebody may have typed a secret.
+        ConfigurationError: it has another form, or repeats an argument. The message contains no values: one of them
+            may be a secret.
     """
     named = _NAME.match(text)
     if named is None:
@@ -40,7 +40,7 @@ def parse_spec(text: str) -> Spec:
     while position < len(text):
         match = _ARGUMENT.match(text, position)
         if match is None:
-            raise ConfigurationError(f"{name}: something behind it is not of the form :key=value")
+            raise ConfigurationError(f"{name}: an argument is not of the form :key=value")
         if match["key"] in arguments:
             raise ConfigurationError(f"{name}: {match['key']}= is given twice")
         arguments[match["key"]] = _ESCAPE.sub(r"\1", match["value"])

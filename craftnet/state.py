@@ -1,6 +1,6 @@
-"""What providers keep and hand to the hub: the state of one session, of its materials, of one player's queues.
+"""What providers store and pass to the hub: the state of one session, of its materials, of one player's queue entries.
 
-Frozen; a change is a new value with a higher version, so that a state can be shared by everybody who watches it.
+Values are frozen; a change is a new value with a higher version, so all watchers can share a state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Stamp(Struct, frozen=True, gc=False):
 
 
 Stamps = tuple[Stamp, ...]
-"""Of each source one, by which the order of its events is judged (`craftnet.ordering`)."""
+"""One for each source, to judge the order of its events (`craftnet.ordering`)."""
 
 
 class SessionState(Struct, frozen=True, gc=False):
@@ -29,10 +29,10 @@ class SessionState(Struct, frozen=True, gc=False):
 
     Attributes:
         version: grows by one with every change.
-        recipe_id: what is being crafted, if known.
-        progress: the model every watcher extrapolates from.
-        accepted: when the event that led here reached this service, on the steady clock, seconds.
-        stamps: what was stated last about the session.
+        recipe_id: the recipe, if known.
+        progress: the model from which watchers extrapolate.
+        accepted: when the event that led to this state reached the service, on the steady clock, seconds.
+        stamps: the newest timestamps stated about the session.
     """
 
     session_id: UUID
@@ -48,7 +48,7 @@ class Material(Struct, frozen=True, gc=False):
     """One material of a session.
 
     Attributes:
-        problem: the newest notification about it, unless that said it is fine again.
+        problem: the newest notification about it, unless that said it is resolved.
     """
 
     material_id: UUID
@@ -58,12 +58,12 @@ class Material(Struct, frozen=True, gc=False):
 
 
 class MaterialsState(Struct, frozen=True):
-    """All materials of one session, in the order they were first named.
+    """All materials of one session, in the order in which they were first named.
 
     Attributes:
         version: 0 while nothing is known; grows by one with every change.
         told: when the newest change became true, Unix seconds.
-        stamps: what was stated last about the materials.
+        stamps: the newest timestamps stated about the materials.
     """
 
     session_id: UUID
@@ -74,7 +74,7 @@ class MaterialsState(Struct, frozen=True):
 
 
 class MaterialsChange(Struct, frozen=True):
-    """A new state of a session's materials, and what led to it. `accepted` is as in `SessionState`."""
+    """A new state of a session's materials and the changes that led to it. `accepted` is as in `SessionState`."""
 
     state: MaterialsState
     changes: tuple[MaterialChange, ...] = ()
@@ -86,10 +86,10 @@ class QueueEntry(Struct, frozen=True, gc=False):
     """A player's place in the queue of one station (or of no particular one).
 
     Attributes:
-        session_id: the session that waits, when the authority names one.
-        version: that of the player's `QueueState` which brought this place.
+        session_id: the waiting session, when the authority names one.
+        version: the version of the player's `QueueState` that brought this place.
         told: when it became true, Unix seconds.
-        stamps: what was stated last about the place.
+        stamps: the newest timestamps stated about the place.
     """
 
     status: QueueStatusData
@@ -100,23 +100,24 @@ class QueueEntry(Struct, frozen=True, gc=False):
 
     @property
     def player_id(self) -> UUID:
-        """Who waits."""
+        """The waiting player."""
         return self.status.player_id
 
     @property
     def station(self) -> Station | None:
-        """What for."""
+        """The kind of station."""
         return self.status.station_type
 
 
 class QueueState(Struct, frozen=True):
-    """All of one player's places in queues.
+    """All of one player's queue entries.
 
     Attributes:
-        version: 0 while nothing is known; grows by one with every change, and never starts again: leaving is a change.
-        entries: where the player waits; empty after the last one left.
-        told: when an entry left for the last time, Unix seconds.
-        stamps: what was stated last about the entries that left.
+        version: 0 while nothing is known; grows by one with every change, also when an entry leaves, and never
+            restarts.
+        entries: the places where the player waits; empty after the last one left.
+        told: when the last entry left, Unix seconds.
+        stamps: the newest timestamps stated about entries that left.
     """
 
     player_id: UUID
@@ -127,10 +128,10 @@ class QueueState(Struct, frozen=True):
 
 
 class QueueChange(Struct, frozen=True):
-    """A new state of a player's places in queues, and the news of the one entry that led to it.
+    """A new state of a player's queue entries, and the update of the entry that led to it.
 
     Attributes:
-        waiting: false when the entry has left the queue with this news.
+        waiting: false when the entry left the queue with this update.
         accepted: as in `SessionState`.
     """
 

@@ -1,4 +1,4 @@
-"""A session's materials: what an authority's update makes of them. Pure: shared by every provider that keeps them."""
+"""A session's materials: the result of an authority's update. Pure: shared by every provider that stores them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ NEEDED_VALUES = {
     ChangeType.QUALITY_CHANGED: ("new_quality",),
     ChangeType.REMOVED: (),
 }
-"""The values without which a change says nothing."""
+"""The value without which a change of each type is meaningless."""
 
 MAX_MATERIALS = 200
-"""How many different materials one session may have."""
+"""Maximum number of different materials of one session."""
 
 
 def advance(state: MaterialsState, event: Event) -> MaterialsChange:
-    """The materials after `event`, with the changes and notifications that led there.
+    """The materials after `event`, with the changes and notifications that led to them.
 
     Raises:
-        EventRejected: the event is not about materials, says nothing about them, contradicts what is known, is older
-            than that, or makes too many of them; nothing changes.
+        EventRejected: the event is not about materials, is empty, contradicts the state, is older than it, or names too
+            many materials; nothing changes.
     """
     if state.version and isinstance(event.data, SessionStart):
         raise EventRejected("the session was started before")
     if not state.version and not isinstance(event.data, SessionStart):
-        raise EventRejected("no such session: it was never started, or it is over and forgotten")
+        raise EventRejected("no such session: it was never started, or it ended and was removed")
     stamps = noted(state.stamps, stamp(event))
     check_order(stamps, event)
     match event.data:
@@ -53,7 +53,7 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
         case MaterialsUpdate(changes=changes, notifications=notifications):
             _check_content(changes, notifications)
         case other:
-            raise EventRejected(f"not an event of a session's materials: {type(other).__name__}")
+            raise EventRejected(f"not a materials event: {type(other).__name__}")
     materials = _notified(_changed({item.material_id: item for item in state.materials}, changes), notifications)
     if len(materials) > MAX_MATERIALS:
         raise EventRejected(f"more than {MAX_MATERIALS} materials in one session")
@@ -68,7 +68,7 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
 
 
 def _check_content(changes: Sequence[MaterialChange], notifications: Sequence[MaterialNotification]) -> None:
-    """Refuses an update with nothing in it: behind that is a misspelt field, which would be lost in silence."""
+    """Refuses an empty update: it usually has a misspelt field, which would be lost silently."""
     if not changes and not notifications:
         raise EventRejected("data has neither changes nor notifications; send at least one of them")
     for index, change in enumerate(changes):

@@ -1,4 +1,4 @@
-"""Base paths, and what a WebSocket route names. Pure: path and query in, value out."""
+"""Base paths and the targets of WebSocket routes. Pure: path and query in, value out."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from craftnet.messages import Service
 from craftnet.positions import Position, parse_position
 
 BASE_PATHS = ("", "/api/v1/crafting-network", "/v1/crafting-network")
-"""Every route is served at the root and under these, whatever the options say."""
+"""Every route is served at the root and under these paths, whatever the options."""
 
 Query = Mapping[str, Sequence[str]]
 """Every value of every query parameter."""
 
 HEARTBEATS = (5, 300)
-"""The shortest and the longest interval between heartbeats that a client may ask for, seconds."""
+"""The shortest and the longest heartbeat interval that a client may request, seconds."""
 
 _SECONDS = re.compile(r"[0-9]{1,3}")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
 class BasePaths:
-    """What may stand in front of every route.
+    """The base paths that may precede every route.
 
     Arguments:
-        more: base paths besides `BASE_PATHS`, as operators write them: ``/crafting``, with or without a slash at the
-            end.
+        more: base paths besides `BASE_PATHS`, as operators write them: ``/crafting``, with or without a trailing slash.
 
     Raises:
-        ConfigurationError: one of them is no path of plain segments.
+        ConfigurationError: one of them is not a path of plain segments.
     """
 
     def __init__(self, more: Iterable[str] = ()) -> None:
@@ -43,7 +42,7 @@ class BasePaths:
         self._bases = [tuple(path.split("/")[1:]) for path in paths]
 
     def readings(self, segments: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        """What a path may mean: its segments behind each base path that it begins with, the shortest first."""
+        """The possible meanings of a path: its segments after each matching base path, the shortest base path first."""
         for base in self._bases:
             if segments[: len(base)] == base:
                 yield segments[len(base) :]
@@ -59,10 +58,10 @@ def _base_path(text: str) -> str:
 
 
 class CraftingTarget(Struct, frozen=True):
-    """`/ws/crafting/{session_id}?player_id=…`, and `&resume=…` for one who comes back.
+    """`/ws/crafting/{session_id}?player_id=…`, with `&resume=…` for a returning watcher.
 
     Attributes:
-        heartbeat: as of every target: seconds of silence after which the client wants to hear something; 0: never.
+        heartbeat: as of every target: seconds of silence after which the client expects a heartbeat; 0: never.
     """
 
     session_id: UUID
@@ -72,7 +71,7 @@ class CraftingTarget(Struct, frozen=True):
 
 
 class QueueTarget(Struct, frozen=True):
-    """`/ws/queue/{player_id}`, and `?resume=…` for one who comes back."""
+    """`/ws/queue/{player_id}`, with `?resume=…` for a returning watcher."""
 
     player_id: UUID
     resume: Position | None = None
@@ -90,14 +89,14 @@ Target = CraftingTarget | QueueTarget | HealthTarget
 
 
 def find_feed(path: str, bases: BasePaths) -> Callable[[Query], Target]:
-    """What reads the rest of a request to a WebSocket route: its ids and its query.
+    """The parser for the rest of a request to a WebSocket route: its ids and its query.
 
     Arguments:
         path: decoded, without the query.
 
     Returns:
-        A function that answers the target. It raises BadRequest when an id, a position, a service or an interval is not
-        well-formed, missing, or given twice.
+        A function that returns the target. It raises BadRequest when an id, a position, a service or an interval is
+        malformed, missing, or repeated.
 
     Raises:
         NotFound: no WebSocket route has this path.
@@ -134,7 +133,7 @@ def _health(query: Query) -> HealthTarget:
 def _single(query: Query, name: str) -> str:
     values = query.get(name, ())
     if len(values) != 1:
-        raise BadRequest(f"Exactly one {name} is needed in the query.")
+        raise BadRequest(f"The query needs exactly one {name}.")
     return values[0]
 
 
@@ -152,7 +151,7 @@ def _heartbeat(query: Query) -> int:
 
 
 def _services(values: Sequence[str]) -> frozenset[Service]:
-    """Repeated or comma-separated; all of them when none is named. An empty list may be written `services=`."""
+    """Parses services, repeated or comma-separated; all when none is named. `services=` is an empty list."""
     names = [] if list(values) == [""] else [name for value in values for name in value.split(",")]
     try:
         return frozenset(Service(name) for name in names) or frozenset(Service)

@@ -1,4 +1,4 @@
-"""What the hub tells watchers: a new state, and the contract's messages that say the same in JSON.
+"""What the hub delivers to watchers: a new state, and the contract's messages that say the same in JSON.
 
 An update is made once for all watchers of a feed and encoded at most once per encoding, when the first watcher asks.
 """
@@ -34,16 +34,16 @@ _COMPLETED = Status.COMPLETED
 
 
 class Update(Struct, eq=False, gc=False):
-    """One thing to tell.
+    """One update.
 
     Attributes:
         state: the new state, for transports that carry states (UDP).
         accepted: when the event behind it reached this service, on the steady clock; None for a snapshot or a refresh.
-        at: where the feed is with this; None where there are no positions.
+        at: the feed's position with this update; None where there are no positions.
         messages: the contract's messages, for transports that carry those; may be empty.
-        conflatable: a newer conflatable update of the same feed makes this one worthless.
+        conflatable: a newer conflatable update of the same feed replaces this one.
         terminal: nothing follows in this feed, and it must not be dropped.
-        ahead: seconds by which dates, which are what others read, are ahead of the clock that the state is on.
+        ahead: seconds by which the dates that others read are ahead of the state's clock.
     """
 
     state: State
@@ -57,7 +57,7 @@ class Update(Struct, eq=False, gc=False):
     _encoded: tuple[tuple[Encoding, bytes], ...] = ()
 
     def encoded(self, encoding: Encoding) -> bytes:
-        """What `encoding` makes of this update; it is called once."""
+        """This update in `encoding`, which is called once."""
         for known, octets in self._encoded:
             if known is encoding:
                 return octets
@@ -72,7 +72,7 @@ class Update(Struct, eq=False, gc=False):
 
 
 Encoding = Callable[[Update], bytes]
-"""Makes of an update the octets that a transport sends."""
+"""Encodes an update as the octets that a transport sends."""
 
 
 def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingProgressData:
@@ -92,7 +92,7 @@ def progress_data(session_id: UUID, progress: Progress, now: float) -> CraftingP
 def progress_update(
     state: SessionState, now: Moment, accepted: float | None = None, at: Position | None = None
 ) -> Update:
-    """A session is somewhere else than its watchers think, or is over. `at` is where the feed is with this."""
+    """An update of a session's progress or its end. `at` is the feed's position with it."""
     status = state.progress.status
     terminal = status.terminal
     message = WebSocketCraftingMessage(
@@ -117,7 +117,7 @@ def progress_update(
 def materials_update(
     change: MaterialsChange, now: Moment, accepted: float | None = None, at: Position | None = None
 ) -> Update:
-    """A session's materials changed; each notification is a message of its own, all of them at one position."""
+    """An update of a session's materials; each notification is a message of its own, all with one position."""
 
     def message(notification: MaterialNotification) -> WebSocketCraftingMessage:
         return WebSocketCraftingMessage(
@@ -135,7 +135,7 @@ def materials_update(
 
 
 def materials_snapshot(state: MaterialsState, now: Moment, at: Position | None = None) -> Update:
-    """All that is known of a session's materials; the problems that stand are its messages."""
+    """The whole state of a session's materials; its messages are the present problems."""
     problems = tuple(material.problem for material in state.materials if material.problem is not None)
     return materials_update(MaterialsChange(state, (), problems), now, None, at)
 
@@ -143,7 +143,7 @@ def materials_snapshot(state: MaterialsState, now: Moment, at: Position | None =
 def session_queue_update(
     session_id: UUID, change: QueueChange, now: Moment, accepted: float | None = None, at: Position | None = None
 ) -> Update:
-    """Where the player of a crafting feed stands."""
+    """A queue entry of the player of a crafting feed."""
     message = WebSocketCraftingMessage(
         type="queue_status",
         session_id=session_id,
@@ -156,7 +156,7 @@ def session_queue_update(
 
 
 def queue_update(change: QueueChange, now: Moment, accepted: float | None = None, at: Position | None = None) -> Update:
-    """News for a queue feed."""
+    """An update of a queue feed."""
     status = change.entry.status
     message = WebSocketQueueMessage(
         type=change.news,
@@ -172,7 +172,7 @@ def queue_update(change: QueueChange, now: Moment, accepted: float | None = None
 
 
 def session_return(session_id: UUID, recovered: bool, now: Moment, at: Position) -> Update:
-    """A watcher of a session came back: whether what it missed follows, or the whole state. It has no data."""
+    """Tells a returning watcher of a session whether what it missed follows, or the whole state. It has no data."""
     message = WebSocketCraftingMessage(
         type="queue_status",
         session_id=session_id,
@@ -185,7 +185,7 @@ def session_return(session_id: UUID, recovered: bool, now: Moment, at: Position)
 
 
 def queue_return(player_id: UUID, recovered: bool, now: Moment, at: Position) -> Update:
-    """The same for a watcher of a player's queues."""
+    """The same for a watcher of a player's queue entries."""
     message = WebSocketQueueMessage(
         type=QueueNews.QUEUE_POSITION,
         player_id=player_id,
@@ -198,7 +198,7 @@ def queue_return(player_id: UUID, recovered: bool, now: Moment, at: Position) ->
 
 
 def session_heartbeat(session_id: UUID, now: Moment, at: Position) -> Update:
-    """What a watcher of a quiet session is told, so that it knows that the server lives. It has no data."""
+    """A heartbeat for a watcher of a quiet session. It has no data."""
     message = WebSocketCraftingMessage(
         type="progress_update", session_id=session_id, timestamp=instant(now.wall), epoch=at.epoch, version=at.version
     )
@@ -206,7 +206,7 @@ def session_heartbeat(session_id: UUID, now: Moment, at: Position) -> Update:
 
 
 def queue_heartbeat(player_id: UUID, now: Moment, at: Position) -> Update:
-    """The same for a watcher of a player's queues."""
+    """The same for a watcher of a player's queue entries."""
     message = WebSocketQueueMessage(
         type=QueueNews.QUEUE_POSITION,
         player_id=player_id,

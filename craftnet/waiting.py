@@ -1,7 +1,7 @@
-"""A player's places in station queues: what an authority's update makes of them.
+"""A player's queue entries: the result of an authority's update.
 
-An entry is known by the session that waits, when the authority names one, and by its station otherwise. It leaves the
-queue when the station is available or the wait timed out. Pure: shared by every provider that keeps queues.
+An entry is identified by the waiting session, when the authority names one, and by its station otherwise. It leaves the
+queue when the station is available or the wait timed out. Pure: shared by every provider that stores queues.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from craftnet.ordering import check_order, effective_time, noted, stamp
 from craftnet.state import QueueChange, QueueEntry, QueueState
 
 MAX_ENTRIES = 64
-"""In how many queues one player may stand."""
+"""Maximum number of queues in which one player may wait."""
 
 LEAVING = frozenset({QueueNews.STATION_AVAILABLE, QueueNews.QUEUE_TIMEOUT})
-"""News with which an entry leaves its queue."""
+"""Updates with which an entry leaves its queue."""
 
 Key = UUID | Station | None
 
 
 def key(entry: QueueEntry) -> Key:
-    """What tells an entry from the player's other ones."""
+    """What distinguishes an entry from the player's other ones."""
     return _key(entry.session_id, entry.station)
 
 
@@ -35,7 +35,7 @@ def _key(session_id: UUID | None, station: Station | None) -> Key:
 
 
 def check_holder(holder: QueueEntry | None, event: Event) -> None:
-    """A session waits in the name of one player only.
+    """Refuses a session that already waits in another player's name.
 
     Arguments:
         holder: the entry, of any player, that names the session of `event`; None when there is none.
@@ -44,24 +44,24 @@ def check_holder(holder: QueueEntry | None, event: Event) -> None:
         EventRejected: another player's entry names it.
     """
     if holder is not None and isinstance(event.data, QueueUpdate) and holder.player_id != event.data.player_id:
-        raise EventRejected("the session waits in the name of another player")
+        raise EventRejected("the session already waits in another player's name")
 
 
 def advance(state: QueueState, event: Event) -> QueueChange:
-    """A player's places after `event`, and the news it brings.
+    """A player's entries after `event`, and the change that it brings.
 
-    An entry that left is not remembered. That it left is: nothing that the same source states as older than the
-    player's newest leave makes an entry anew. It may cost an entry that is told late its first news, and never brings
-    one back from the dead. No clock judges the leaving itself: a player whose turn was lost would wait for ever.
+    Entries that left are not remembered, but the time of leaving is: an update that the same source states as older
+    than the player's newest leave creates no entry. This may cost a late entry its first update, and never brings back
+    one that left. No clock decides about the leaving itself: a player whose turn was lost would wait for ever.
 
     Raises:
-        EventRejected: the event is not about queues, is older than what is known, or makes too many entries.
+        EventRejected: the event is not about queues, is older than the state, or makes too many entries.
     """
     data = event.data
     if not isinstance(data, QueueUpdate):
-        raise EventRejected(f"not an event of a queue: {type(data).__name__}")
+        raise EventRejected(f"not a queue event: {type(data).__name__}")
     if data.total_in_queue is not None and data.queue_position > data.total_in_queue:
-        raise EventRejected("queue_position is beyond total_in_queue")
+        raise EventRejected("queue_position is greater than total_in_queue")
     named = _key(event.session_id, data.station_type)
     before = next((known for known in state.entries if key(known) == named), None)
     stamps = noted((before or state).stamps, stamp(event))
@@ -73,7 +73,7 @@ def advance(state: QueueState, event: Event) -> QueueChange:
     others = tuple(known for known in state.entries if known is not before)
     entries = (*others, entry) if waiting else others
     if len(entries) > MAX_ENTRIES:
-        raise EventRejected(f"the player stands in {MAX_ENTRIES} queues already")
+        raise EventRejected(f"the player already waits in {MAX_ENTRIES} queues")
     if waiting:
         after = QueueState(state.player_id, entry.version, entries, state.told, state.stamps)
     else:

@@ -1,6 +1,6 @@
-"""A timing wheel: many things that each come round once in a period, spread evenly, on one timer.
+"""A timing wheel: many items, each due once in a period, spread evenly, on one timer.
 
-After G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels" (1987). Pure: whoever owns the wheel turns it.
+After G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels" (1987). Pure: its owner turns it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 class Wheel(Generic[Item]):
-    """`slots` slots; an item lies in the one that its hash says, so that adding needs no bookkeeping."""
+    """`slots` slots; an item's hash selects its slot, so adding needs no bookkeeping."""
 
     def __init__(self, slots: int) -> None:
         self._slots: list[dict[Item, None]] = [{} for _ in range(slots)]
@@ -22,15 +22,15 @@ class Wheel(Generic[Item]):
         return self._slots[hash(item) % len(self._slots)]
 
     def add(self, item: Item) -> None:
-        """Let it come round."""
+        """Adds an item."""
         self._slot(item)[item] = None
 
     def discard(self, item: Item) -> None:
-        """Let it come round no more."""
+        """Removes an item."""
         self._slot(item).pop(item, None)
 
     def turn(self) -> tuple[Item, ...]:
-        """Go on by one slot; answers what lies in it."""
+        """Advances by one slot and returns its items."""
         due = tuple(self._slots[self._position])
         self._position = (self._position + 1) % len(self._slots)
         return due

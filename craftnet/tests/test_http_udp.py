@@ -138,7 +138,7 @@ class RecordsTests(SiteTestCase):
         self.clock.advance(1)
         answer = self.post("progress", self.progress(50.0), "publisher")
         self.assert_error(answer, 400)
-        self.assertIn("the session is over", answer.json["message"])
+        self.assertIn("the session has ended", answer.json["message"])
 
     def test_players_materials_are_a_claim(self) -> None:
         right, wrong = (self.post("materials", self.materials(IRON, quantity), "player") for quantity in (10, 11))

@@ -92,8 +92,8 @@ class TableTests(SynchronousTestCase):
         cases: list[tuple[SessionState | None, EventData, str]] = [
             (None, fail(), "never started"),
             (state_of(A), start(), "started before"),
-            (state_of(P), pause(), "paused already"),
-            (state_of(A), RESUME, "running already"),
+            (state_of(P), pause(), "already paused"),
+            (state_of(A), RESUME, "already running"),
             (state_of(C), pause(), "completed"),
             (state_of(F), complete(), "failed"),
             (state_of(A), MaterialsUpdate(session_id=SESSION), "MaterialsUpdate"),

@@ -138,7 +138,7 @@ class IntakeTests(RedisTestCase):
             late = completed() | {"correlation_id": str(RECIPE), "trace_id": "4bf92f35"}
             self.add(late)
             await until(lambda: self.left() == b":0\r\n")
-        wanted = f"forgotten (event {late['event_id']}, correlation {RECIPE}, trace 4bf92f35)"
+        wanted = f"removed (event {late['event_id']}, correlation {RECIPE}, trace 4bf92f35)"
         self.assertIn(wanted, " ".join(formatEvent(one) for one in logged))
 
     async def test_counted(self) -> None:

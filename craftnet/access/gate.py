@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from craftnet.access.buckets import AddressLimit
+from craftnet.access.buckets import AddressLimit, bucket_of
 from craftnet.access.forwarding import Forwarding
 from craftnet.access.limits import Limits
 from craftnet.access.networks import source
@@ -43,6 +43,7 @@ class Gate:
         self._occupancy = Occupancy(limits)
         message = "There are too many WebSocket handshakes from this address."
         self._handshakes = AddressLimit(limits.handshakes, message, limits.unlimited)
+        self.messages = bucket_of(limits.messages)
 
     def enter(self, peer: str, headers: Mapping[str, str], now: float) -> Place:
         """Admits a handshake.

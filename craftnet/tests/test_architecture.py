@@ -48,6 +48,7 @@ PLACES = {
     "craftnet.access.principal": "core",  # the access rules themselves: a value and what it allows.
     "craftnet.access.revoked": "core",  # values too,
     "craftnet.access.limits": "core",
+    "craftnet.access.tokenbucket": "core",
     "craftnet.access.networks": "core",  # and a value that one of them is made of.
     "craftnet.claims": "formats",
     "craftnet.protocols": "formats",

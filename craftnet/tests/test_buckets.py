@@ -1,4 +1,4 @@
-"""Tests for `craftnet.access.buckets`."""
+"""Tests for `craftnet.access.tokenbucket` and `craftnet.access.buckets`."""
 
 from __future__ import annotations
 
@@ -6,47 +6,63 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.access.buckets import AddressLimit, Bucket, Buckets, RateLimit, Verdict
+from craftnet.access.buckets import AddressLimit, RateLimit
 from craftnet.access.networks import Networks
+from craftnet.access.tokenbucket import SLACK, TokenBucket
 from craftnet.errors import TooManyRequests
 from craftnet.tests.samples import NOW
 
 
-class BucketTests(SynchronousTestCase):
+class TokenBucketTests(SynchronousTestCase):
+    def assert_taken(self, bucket: TokenBucket, full_at: float, *events: tuple[float, bool]) -> float:
+        """Of these moments, at some a token is taken, and at some there is none; when the bucket is full again."""
+        for now, wanted in events:
+            after = bucket.take(full_at, now)
+            self.assertEqual(after is not None, wanted, now)
+            full_at = full_at if after is None else after
+        return full_at
+
     def test_burst_then_rate(self) -> None:
-        bucket = Bucket(3.0, 0.0)
-        self.assertEqual([bucket.take(2.0, 3.0, 0.0) for _ in range(5)], [0.0, 0.0, 0.0, 0.5, 0.5])
-        self.assertEqual(bucket.take(2.0, 3.0, 0.5), 0.0)
-        self.assertEqual(bucket.take(2.0, 3.0, 100.0), 0.0)
-        self.assertEqual([bucket.take(2.0, 3.0, 100.0) for _ in range(3)], [0.0, 0.0, 0.5])
+        bucket = TokenBucket(2.0, 3.0)
+        full_at = self.assert_taken(bucket, 0.0, *[(0.0, True)] * 3, (0.0, False))
+        self.assertAlmostEqual(bucket.wait(full_at, 0.0), 0.5, 1)
+        full_at = self.assert_taken(bucket, full_at, (0.4, False), (0.5, True), (0.5, False))
+        self.assert_taken(bucket, full_at, *[(100.0, True)] * 3, (100.0, False))
 
-    def test_clock_that_is_set_back(self) -> None:
-        bucket = Bucket(1.0, 100.0)
-        bucket.take(1.0, 1.0, 100.0)
-        self.assertEqual(bucket.take(1.0, 1.0, 50.0), 1.0)
-        self.assertEqual(bucket.take(1.0, 1.0, 51.0), 0.0)
+    def test_wait(self) -> None:
+        """After it there is a token, and before there was none."""
+        bucket = TokenBucket(5.0, 1.0)
+        full_at = bucket.charge(0.0, NOW)
+        wait = bucket.wait(full_at, NOW)
+        self.assert_taken(bucket, full_at, (NOW + wait * 0.99, False), (NOW + wait * 1.01, True))
+        self.assertEqual(bucket.wait(full_at, NOW + wait * 1.01), 0.0)
 
-    def test_first_ignored_then_closed(self) -> None:
-        bucket = Bucket(2.0, 0.0)
-        verdicts = [bucket.judge(1.0, 2.0, 0.0) for _ in range(9)]
-        wanted = [Verdict.HEED] * 2 + [Verdict.IGNORE] * 2 + [Verdict.CLOSE] * 5
-        self.assertEqual(verdicts, wanted)
-
-    def test_who_slows_down_is_heeded_again(self) -> None:
-        bucket = Bucket(2.0, 0.0)
-        for _ in range(4):
-            bucket.judge(1.0, 2.0, 0.0)
-        self.assertIs(bucket.judge(1.0, 2.0, 1.0), Verdict.IGNORE)
-        self.assertIs(bucket.judge(1.0, 2.0, 4.0), Verdict.HEED)
+    def test_debt(self) -> None:
+        """Charged in any case, up to the credit and one; and paid off by the rate."""
+        bucket, full_at, debts = TokenBucket(1.0, 2.0), 0.0, []
+        for _ in range(9):
+            full_at = bucket.charge(full_at, NOW, credit=2.0)
+            debts.append(round(bucket.debt(full_at, NOW)))
+        self.assertEqual(debts, [0, 0, 1, 2, 3, 3, 3, 3, 3])
+        self.assertGreater(bucket.debt(full_at, NOW + 2.9), 0.0)
+        self.assertEqual(bucket.debt(full_at, NOW + 3.0), 0.0)
 
     @settings(deadline=None, derandomize=True)
     @given(st.floats(0.1, 100), st.floats(1, 100), st.lists(st.floats(0, 10), max_size=100))
     def test_no_more_than_rate_and_burst(self, rate: float, burst: float, pauses: list[float]) -> None:
-        bucket, now, taken = Bucket(burst, 0.0), 0.0, 0
+        bucket, full_at, now, taken = TokenBucket(rate, burst), NOW, NOW, 0
         for pause in pauses:
             now += pause
-            taken += bucket.take(rate, burst, now) == 0.0
-        self.assertLessEqual(taken, burst + rate * now + 1e-6)
+            after = bucket.take(full_at, now)
+            if after is not None:
+                full_at, taken = after, taken + 1
+        self.assertLessEqual(taken, burst + rate * (now - NOW) + 2 * SLACK)
+
+    @settings(deadline=None, derandomize=True)
+    @given(st.floats(0.1, 100), st.integers(1, 200))
+    def test_no_less_than_the_burst(self, rate: float, burst: int) -> None:
+        """However times are rounded."""
+        self.assert_taken(TokenBucket(rate, burst), 0.0, *[(NOW, True)] * burst, (NOW, False))
 
 
 class RateLimitTests(SynchronousTestCase):
@@ -82,16 +98,18 @@ class RateLimitTests(SynchronousTestCase):
         limit.check("2001:db8:0:1::1", NOW)
 
 
-class BucketsTests(SynchronousTestCase):
+class RememberedTests(SynchronousTestCase):
     def test_each_key_has_its_own(self) -> None:
-        buckets: Buckets[str] = Buckets(1.0, 1.0)
-        self.assertEqual([buckets.take(key, 0.0) for key in "aabb"], [0.0, 1.0, 0.0, 1.0])
+        limit: RateLimit[str] = RateLimit(0.25, "Too many.")
+        for key in "ab":
+            limit.check(key, NOW)
+            self.assertRaises(TooManyRequests, limit.check, key, NOW)
 
     def test_memory_is_bounded(self) -> None:
         """The one not heard of for longest is forgotten: not one that is being limited."""
-        buckets: Buckets[int] = Buckets(1.0, 1.0, remembered=10)
-        buckets.take(-1, 0.0)
+        limit: RateLimit[int] = RateLimit(0.25, "Too many.", remembered=10)
+        limit.check(-1, NOW)
         for key in range(1000):
-            buckets.take(key, 0.0)
-            self.assertEqual(buckets.take(-1, 0.0), 1.0)
-        self.assertEqual(len(buckets), 10)
+            limit.check(key, NOW)
+            self.assertRaises(TooManyRequests, limit.check, -1, NOW)
+        self.assertEqual(len(limit), 10)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 
 from craftnet.access.networks import IPV6_PREFIX, parse
+from craftnet.access.tokenbucket import TokenBucket
 from craftnet.protocols.udp.cookies import Address
 
 FORGERIES = 20.0
@@ -16,6 +17,8 @@ FORGERIES = 20.0
 
 BURST = 100.0
 """… and as many at once."""
+
+_BUCKET = TokenBucket(FORGERIES, BURST)
 
 SOURCES = 4096
 """How many sources are remembered; beyond them the one charged longest ago is forgotten."""
@@ -26,29 +29,29 @@ _MAPPED = "::ffff:"
 
 
 class Sources:
-    """Every source that failed lately: a clock for each that runs ahead with every failure (GCRA)."""
+    """Every source that failed lately, with a token bucket for each."""
 
     def __init__(self) -> None:
-        self._paid_until: dict[str, float] = {}  # least lately charged first.
+        self._full_at: dict[str, float] = {}  # least lately charged first.
 
     def __len__(self) -> int:
-        return len(self._paid_until)
+        return len(self._full_at)
 
     def exhausted(self, address: Address, now: float) -> bool:
         """Whether a datagram from there is not worth its decryption."""
-        if not self._paid_until:  # the usual case.
+        if not self._full_at:  # the usual case.
             return False
-        return self._paid_until.get(_source(address), 0.0) - now > BURST / FORGERIES
+        return _BUCKET.debt(self._full_at.get(_source(address), 0.0), now) > 0
 
     def charge(self, address: Address, now: float) -> None:
         """A datagram from there was forged."""
         source = _source(address)
         # Who is exhausted is not charged on: what is decrypted all the same, because it names an established connection
         # and comes from its address, would close that address for hours to the player it belongs to.
-        paid = min(max(self._paid_until.pop(source, now), now), now + BURST / FORGERIES)
-        if len(self._paid_until) >= SOURCES:
-            del self._paid_until[next(iter(self._paid_until))]
-        self._paid_until[source] = paid + 1 / FORGERIES
+        full_at = _BUCKET.charge(self._full_at.pop(source, now), now)
+        if len(self._full_at) >= SOURCES:
+            del self._full_at[next(iter(self._full_at))]
+        self._full_at[source] = full_at
 
 
 def _source(address: Address) -> str:

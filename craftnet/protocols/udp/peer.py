@@ -15,6 +15,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from craftnet.access.tokenbucket import TokenBucket
 from craftnet.errors import BadDatagram
 from craftnet.positions import Position
 from craftnet.protocols import codec
@@ -46,8 +47,7 @@ BURST = 200
 """… and this many at once after a pause."""
 
 _NEVER = -inf
-_EACH = 1 / DATAGRAMS
-_AHEAD = BURST / DATAGRAMS
+_BUCKET = TokenBucket(DATAGRAMS, BURST + 1)
 
 _PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
 
@@ -94,6 +94,7 @@ class Peer:
     __slots__ = (
         "_alarm",
         "_channel",
+        "_datagrams_full_at",
         "_farewell",
         "_outbox",
         "_pace",
@@ -102,7 +103,6 @@ class Peer:
         "_resync_at",
         "_resync_from",
         "_sync_at",
-        "_taken_until",
         "_terms",
         "connection_id",
         "finished",
@@ -131,7 +131,7 @@ class Peer:
         self._pace = Pace()
         self._outbox = Outbox(ticket.agreement, self.pulse.round_trip, self._pace)
         self.sessions = Roster.of(ticket, self._outbox)
-        self._taken_until = self._resync_from = _NEVER
+        self._datagrams_full_at = self._resync_from = _NEVER
         self._sync_at = inf
         self._resync_at = inf
         self._farewell: Farewell | None = None
@@ -282,10 +282,10 @@ class Peer:
 
     def _charge(self, now: float) -> None:
         """Only what is authentic costs the client anything: nobody else can use up what it may send."""
-        paid = self._taken_until
-        if now < paid - _AHEAD:
+        full_at = _BUCKET.take(self._datagrams_full_at, now)
+        if full_at is None:
             raise BadDatagram("flooding", "more datagrams than a client has reason to send")
-        self._taken_until = (paid if paid > now else now) + _EACH
+        self._datagrams_full_at = full_at
 
     def _note_landed(self, incoming: Incoming, now: float) -> None:
         """Note what has arrived. With the CLOSE, the connection is finished."""

@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from craftnet.access.principal import Principal
+from craftnet.access.tokenbucket import TokenBucket
 from craftnet.errors import BadDatagram
 from craftnet.protocols.layouts import MAC_SIZE
 from craftnet.protocols.udp.agreement import Agreement
@@ -33,6 +34,8 @@ OPENINGS = 1.0
 
 OPENINGS_BURST = 5
 """… and this many at once: each is told everything, and has limits of its own."""
+
+_OPENINGS = TokenBucket(OPENINGS, OPENINGS_BURST)
 
 
 class _Credential(Struct, frozen=True, gc=False):
@@ -70,7 +73,7 @@ class Ticket:
     __slots__ = (
         "_current",
         "_offered",
-        "_opened_until",
+        "_openings_full_at",
         "_renewal",
         "agreement",
         "bearer",
@@ -95,7 +98,7 @@ class Ticket:
         self.connection_id = token.connection_id
         self._current = _Credential.of(token.secret, now)
         self._offered: _Credential | None = None
-        self._opened_until = 0.0
+        self._openings_full_at = 0.0
         self._renewal = renewal
         self.renew_at = now + renewal
         self.player_id = player_id
@@ -163,10 +166,10 @@ class Ticket:
         Raises:
             BadDatagram: there were too many lately.
         """
-        opened = max(self._opened_until, now)
-        if opened - now > (OPENINGS_BURST - 1) / OPENINGS:
+        full_at = _OPENINGS.take(self._openings_full_at, now)
+        if full_at is None:
             raise BadDatagram("flooding", "more connections than a client has reason to open")
-        self._opened_until = opened + 1 / OPENINGS
+        self._openings_full_at = full_at
         if self._offered is not None and secret == self._offered.secret:
             self.renewed()
 

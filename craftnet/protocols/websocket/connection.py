@@ -15,8 +15,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from craftnet.access.buckets import Bucket, Verdict
-from craftnet.access.limits import BURST
 from craftnet.access.networks import host
 from craftnet.access.occupancy import Place
 from craftnet.access.principal import Principal
@@ -53,7 +51,7 @@ EARLY_LIMIT = 16_384
 class FeedProtocol(ServerProtocol):
     """One WebSocket connection, which watches one feed."""
 
-    __slots__ = ("_bucket", "_encoding", "_place", "_subscription", "_unanswered", "principal")
+    __slots__ = ("_encoding", "_frames_full_at", "_place", "_subscription", "_unanswered", "principal")
 
     factory: FeedFactory
     principal: Principal
@@ -74,7 +72,7 @@ class FeedProtocol(ServerProtocol):
         super().__init__()
         self._subscription: Subscription | None = None
         self._place: Place | None = None
-        self._bucket: Bucket | None = None
+        self._frames_full_at = 0.0  # the state of a token bucket.
         self._encoding = encoding(None)
         self._unanswered = 0
 
@@ -267,19 +265,20 @@ class FeedProtocol(ServerProtocol):
 
     def onFrameBegin(self) -> None:
         """A frame comes, of whatever kind: see whether they come too fast."""
-        rate = self.factory.gate.limits.messages
-        if rate:
-            now, burst = self.factory.clock.seconds(), max(1.0, rate * BURST)
-            self._bucket = self._bucket or Bucket(burst, now)
-            self._judged(self._bucket.judge(rate, burst, now))
+        bucket = self.factory.gate.messages
+        if bucket is not None:
+            now = self.factory.clock.seconds()
+            self._frames_full_at = bucket.charge(self._frames_full_at, now, credit=bucket.burst)
+            self._judge(bucket.debt(self._frames_full_at, now), bucket.burst)
         super().onFrameBegin()
 
-    def _judged(self, verdict: Verdict) -> None:
-        if self._heeded is not (verdict is Verdict.HEED):
+    def _judge(self, debt: float, burst: float) -> None:
+        """Ignore frames that are beyond the rate; a client that owes more than a burst is closed."""
+        if self._heeded is (debt > 0):
             self._heeded = not self._heeded
-        if verdict is Verdict.CLOSE and self.state == self.STATE_OPEN:
+        if debt > burst and self.state == self.STATE_OPEN:
             self._turn_out(CloseCode.TOO_FAST, "too_fast", "more messages and pings than are taken")
-        elif verdict is Verdict.CLOSE:
+        elif debt > burst:
             self.dropConnection(abort=True)
 
     def onPing(self, payload: bytes) -> None:

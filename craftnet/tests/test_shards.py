@@ -344,6 +344,27 @@ class EventsTests(WorkersTestCase):
         again = await here.events.apply(batch)
         self.assertEqual(verdicts(again), [Verdict.REJECTED, Verdict.DUPLICATE])  # with its worker its state is lost.
 
+    async def test_the_others_first(self) -> None:
+        """They work while this worker applies its own."""
+        here, _ = await self.workers()
+        order: list[str] = []
+
+        class Recorder:
+            async def apply(self, events: Sequence[Event]) -> list[Outcome]:
+                order.append("applied here")
+                return [ACCEPTED for _ in events]
+
+        def call(number: int, *arguments: Any) -> Deferred[Any]:
+            order.append(f"sent to {number}")
+            return send(number, *arguments)
+
+        events = ShardedEvents(here.links, here.shards, here.directory, Recorder(), steady(reactor))  # type: ignore[arg-type]
+        batch = [start(uuid4(), player_of(number)) for number in (0, 1, 0)]
+        send = here.links.call
+        self.patch(here.links, "call", call)
+        await events.apply(batch)
+        self.assertEqual(order[-2:], ["sent to 1", "applied here"])
+
     async def test_every_kind_arrives_as_it_was(self) -> None:
         """But for when it was accepted, which each worker's own clock says."""
         here, there = await self.workers()

@@ -8,7 +8,7 @@ NODE_MODULES := clients/node-interop/node_modules/.package-lock.json
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test soak lint clean
+.PHONY: run test soak lint bench clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)

@@ -1,9 +1,13 @@
 """CPU per delivery of one worker against several that divide the players, and how evenly they share the load.
 
-Starts two servers on free ports of 127.0.0.1, with `--workers 1` and `--workers N`, both in memory. Each player watches
-a session of their own by WebSocket; each event is one frame. Batches are posted in turn over kept-alive connections,
-to one server and the other alternately, so that whatever else the machine does disturbs both alike. CPU is that of the
+Starts servers on free ports of 127.0.0.1, with `--workers 1` and `--workers N`, in memory. Each player watches a
+session of their own by WebSocket; each event is one frame. Batches are posted in turn over kept-alive connections, to
+one server and the other alternately, so that whatever else the machine does disturbs both alike. CPU is that of the
 workers, user and system; the watchers and the publisher are in this process and count for nothing. Ends by itself.
+
+The floor is N servers of one worker that know nothing of each other, each with its share of the players and of every
+batch: what it costs that batches are smaller, and caches cold when the next one comes. The rest is the way of events
+from worker to worker.
 
     python bench/workers.py --watchers 2000 --rounds 15
 """
@@ -46,17 +50,19 @@ class Server:
         self._token = mint(secret.encode(), None, [PUBLISH], 3600, time.time())
         self._publishers = [http.client.HTTPConnection("127.0.0.1", port) for _ in range(publishers)]
         players = [uuid4() for _ in range(watchers)]
-        self._post([_start(session, player) for session, player in zip(self._sessions, players, strict=True)])
+        for _ in self._posting([_start(*each) for each in zip(self._sessions, players, strict=True)]):
+            pass
         for session, player in zip(self._sessions, players, strict=True):
             self._watch(port, session, player, mint(secret.encode(), player, [], 3600, time.time()))
         self._read(watchers)
 
-    def round(self, number: int) -> list[float]:
-        """Tell every watcher something; answers each worker's seconds of CPU meanwhile."""
-        before = [_cpu(pid) for pid in self.pids]
-        self._post([_pause_or_resume(session, number) for session in self._sessions])
+    def publishing(self, number: int) -> Iterator[None]:
+        """Post something for every watcher; one step sends a batch, the next one reads its answer."""
+        return self._posting([_pause_or_resume(session, number) for session in self._sessions])
+
+    def read(self) -> None:
+        """Wait until every watcher has been told."""
         self._read(len(self._sessions))
-        return [_cpu(pid) - earlier for pid, earlier in zip(self.pids, before, strict=True)]
 
     def _watch(self, port: int, session: UUID, player: UUID, token: str) -> None:
         connection = socket.create_connection(("127.0.0.1", port))
@@ -67,14 +73,16 @@ class Server:
         )
         self._selector.register(connection, selectors.EVENT_READ)
 
-    def _post(self, events: Sequence[bytes]) -> None:
+    def _posting(self, events: Sequence[bytes]) -> Iterator[None]:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/x-ndjson"}
         batches = [events[index : index + self._batch] for index in range(0, len(events), self._batch)]
         for number, batch in enumerate(batches):
             publisher = self._publishers[number % len(self._publishers)]
             publisher.request("POST", "/events", b"\n".join(batch), headers)
+            yield
             answer = msgspec.json.decode(publisher.getresponse().read())
             assert answer["accepted"] == len(batch), answer
+            yield
 
     def _read(self, frames: int) -> None:
         """Until so many have come; refreshes have another type of status, and do not count."""
@@ -83,6 +91,17 @@ class Server:
                 octets = key.fileobj.recv(65536)  # type: ignore[union-attr]  # they are sockets.
                 assert octets, "the server hung up"
                 frames -= octets.count(b'"type"')
+
+
+def play(servers: Sequence[Server], number: int) -> list[float]:
+    """Tell every watcher of these servers something, at the same time; answers each worker's seconds of CPU."""
+    pids = [pid for each in servers for pid in each.pids]
+    before = [_cpu(pid) for pid in pids]
+    for _ in zip(*(each.publishing(number) for each in servers), strict=True):
+        pass
+    for each in servers:
+        each.read()
+    return [_cpu(pid) - earlier for pid, earlier in zip(pids, before, strict=True)]
 
 
 def _start(session: UUID, player: UUID) -> bytes:
@@ -148,28 +167,27 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100, help="events of one POST")
     parser.add_argument("--publishers", type=int, default=8, help="connections that post events, in turn")
     arguments = parser.parse_args()
-    room_for(2 * arguments.watchers)
-    secret = secrets.token_hex(32)
-    with ExitStack() as running:
-        servers = [
-            Server(
-                *running.enter_context(server(number, secret)),
-                secret,
-                arguments.watchers,
-                arguments.publishers,
-                arguments.batch,
-            )
-            for number in (1, arguments.workers)
-        ]
-        rounds = [[each.round(number) for each in servers] for number in range(arguments.rounds)]
-    alone, together = (median(sum(costs[index]) for costs in rounds) / arguments.watchers * 1e6 for index in range(2))
-    ratio = median(sum(several) / sum(one) for one, several in rounds)
-    used = [sum(costs[1][number] for costs in rounds) for number in range(arguments.workers)]
-    print(f"{arguments.watchers} watchers, {arguments.batch} events a batch")
+    room_for(3 * arguments.watchers)
+    secret, watchers, several = secrets.token_hex(32), arguments.watchers, arguments.workers
+
+    def started(workers: int, share: int) -> Server:
+        running = stack.enter_context(server(workers, secret))
+        return Server(*running, secret, watchers // share, arguments.publishers, arguments.batch // share)
+
+    with ExitStack() as stack:
+        lots = [[started(1, 1)], [started(several, 1)], [started(1, several) for _ in range(several)]]
+        rounds = [[play(servers, number) for servers in lots] for number in range(arguments.rounds)]
+    alone, together, apart = (median(sum(costs[index]) for costs in rounds) / watchers * 1e6 for index in range(3))
+    ratio, floor = (median(sum(costs[index]) / sum(costs[0]) for costs in rounds) for index in (1, 2))
+    to_floor = median(sum(costs[1]) / sum(costs[2]) for costs in rounds)
+    used = [sum(costs[1][number] for costs in rounds) for number in range(several)]
+    print(f"{watchers} watchers, {arguments.batch} events a batch")
     print(f"medians of {arguments.rounds} rounds, CPU of the workers")
-    print(f"  1 worker                {alone:6.1f} µs a delivery")
-    print(f"  {arguments.workers} workers               {together:6.1f} µs a delivery   {ratio:5.2f} of one worker's")
-    print(f"  shares of the load      {'  '.join(f'{each / sum(used):.1%}' for each in used)}")
+    print(f"  1 worker                   {alone:6.1f} µs a delivery")
+    print(f"  {several} servers apart (floor)    {apart:6.1f} µs a delivery   {floor:5.2f} of one worker's")
+    print(f"  {several} workers                  {together:6.1f} µs a delivery   {ratio:5.2f} of one worker's")
+    print(f"  {several} workers, to the floor      {to_floor:4.2f} of the floor")
+    print(f"  shares of the load         {'  '.join(f'{each / sum(used):.1%}' for each in used)}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
+import jwt
 import msgspec
 import treq
 from twisted.internet import reactor
@@ -148,3 +149,9 @@ class Peer:
 def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
     """Run something that blocks."""
     return deferToThread(function, *args, **kwargs)
+
+
+def dated(issued: float, token_id: str = "t-1", player_id: UUID = PLAYER) -> str:
+    """A token issued at some moment."""
+    claims = {"sub": str(player_id), "iat": int(issued), "exp": int(reactor.seconds() + 600), "jti": token_id}
+    return jwt.encode(claims, SECRET, "HS256")

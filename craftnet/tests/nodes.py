@@ -10,9 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -22,10 +23,16 @@ from twisted.internet.interfaces import IListeningPort, IProcessTransport, ITran
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol, ServerFactory, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
 
 from craftnet.access.development import SECRET_VARIABLE
+from craftnet.tests.authority import insist
+from craftnet.tests.eventually import together
 from craftnet.tests.live import SECRET
-from craftnet.tests.test_twistd import SCRIPTS, environment
+from craftnet.tests.load import Body
+from craftnet.tests.processes import SCRIPTS, environment
+from craftnet.tests.redis_server import RedisServer
+from craftnet.tests.watchers import Kind, Seen, Watching, give_up, watch
 
 CONNECT = 2.0
 """Seconds for a node to take a connection."""
@@ -261,3 +268,34 @@ def listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
+
+
+class NodesTestCase(TestCase):
+    """Redis, and two nodes behind a balancer."""
+
+    timeout = 60
+
+    async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it; unittest would not.
+        """Start it all."""
+        self.redis = RedisServer(durable=True)
+        self.addCleanup(self.redis.stop)
+        self.redis.start()
+        options = ["--http", "tcp:0:interface=127.0.0.1", "--udp", "127.0.0.1:0", "--udp-heartbeat", "1000"]
+        options += ["--drain-time", "0", "--backend", f"redis:port={self.redis.port}:timeout=1"]
+        self.nodes = [Node(options), Node(options)]
+        for node in self.nodes:
+            self.addCleanup(node.end)
+        await together([node.start for node in self.nodes])
+        self.balancer = Balancer(self.nodes)
+        self.balancer.start()
+        self.addCleanup(self.balancer.stop)
+
+    def watch(self, session: UUID, player: UUID, kind: Kind) -> tuple[Seen, Watching]:
+        """Begin to watch through the balancer."""
+        seen, watching = watch(self.balancer.port, session, player, kind)
+        self.addCleanup(give_up, watching)
+        return seen, watching
+
+    async def publish(self, body: Body, first: int = 0, refused: Callable[[], None] = lambda: None) -> None:
+        """Tell it to one node, or to the other when that one does not take it."""
+        await insist(lambda attempts: self.nodes[(first + attempts) % 2].url, body, refused)

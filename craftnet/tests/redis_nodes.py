@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,22 +13,19 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from craftnet.clocks import IClock, steady
+from craftnet.errors import Unavailable
+from craftnet.events import Event, Outcome
 from craftnet.interfaces import IRevocationListener
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.keys import partition_of
 from craftnet.providers.redis.settings import RedisSettings
-from craftnet.tests.contracts import MaterialRecorder
+from craftnet.tests.contracts import (
+    MaterialRecorder,
+)
+from craftnet.tests.eventually import until
 from craftnet.tests.faults.relay import Relay
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
-
-WAIT = 0.005
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait; the test's own timeout is the bound."""
-    while not condition():
-        await deferLater(reactor, WAIT)
 
 
 async def looked(relay: Relay, number: int = 3) -> None:
@@ -93,3 +90,12 @@ class RedisTestCase(TestCase):
             await node.materials.apply([event(start(marker))])
             await until(partial(bool, listener.heard))
             node.materials.unwatch(marker, listener)
+
+
+async def insist_on(node: RedisBackend, events: list[Event]) -> list[Outcome]:
+    """As the authority does: the same again until it is taken."""
+    while True:
+        try:
+            return await node.sessions.apply(events)
+        except Unavailable:
+            await deferLater(reactor, 0.02)

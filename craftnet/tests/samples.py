@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from itertools import count
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from craftnet.clocks import Moment
 from craftnet.events import Event, EventData, EventMaterial, SessionStart
-from craftnet.messages import Status
+from craftnet.messages import (
+    CraftingProgressData,
+    MaterialNotification,
+    MaterialProblem,
+    Status,
+    WebSocketCraftingMessage,
+    instant,
+    to_json,
+)
 from craftnet.model import Progress
+from craftnet.shards.placement import Shards
 from craftnet.state import SessionState
 
 NOW = 1_800_000_000.0
@@ -70,3 +79,28 @@ def start(session_id: UUID = SESSION, player_id: UUID = PLAYER, *, seconds: floa
 def running(session_id: UUID = SESSION, player_id: UUID = PLAYER, *, percent: float = 0.0) -> SessionState:
     """The state of a session that has 60 s to go at `NOW`."""
     return SessionState(session_id, player_id, 1, Progress(Status.ACTIVE, percent, NOW, 60.0), RECIPE, NOW)
+
+
+SHORT = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY)
+
+
+def message(type: str, **fields: object) -> WebSocketCraftingMessage:
+    """A message of the session's feed."""
+    return WebSocketCraftingMessage(type=type, session_id=SESSION, timestamp=instant(NOW), **fields)  # type: ignore[arg-type]  # each test gives what fits
+
+
+def progress(percent: int, status: Status = Status.ACTIVE, remaining: int | None = 30) -> CraftingProgressData:
+    """What a progress message says."""
+    return CraftingProgressData(
+        session_id=SESSION, progress_percentage=percent, status=status, remaining_time_seconds=remaining
+    )
+
+
+TOKEN = "header.payload.signature"
+PROGRESS = to_json(message("progress_update", progress_data=progress(40)))
+COMPLETE = to_json(message("crafting_complete", progress_data=progress(100, Status.COMPLETED, 0)))
+
+
+def player_of(number: int, count: int = 2) -> UUID:
+    """A player whose state worker `number` keeps."""
+    return next(player for player in iter(uuid4, None) if Shards(0, count).of(player) == number)

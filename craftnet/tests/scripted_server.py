@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from craftnet.protocols.websocket.subprotocols import JSON, LZ4
+from craftnet.tests.eventually import until
 
 
 class _Reactor(IReactorFDSet, IReactorTCP, IReactorTime):
@@ -131,17 +132,3 @@ class ScriptedServer(Resource):
     async def _stop(self) -> None:
         await maybeDeferred(self._port.stopListening)
         await until(lambda: not any(isinstance(reader, Connection) for reader in _reactor.getReaders()))
-
-
-def until(condition: Callable[[], object]) -> Deferred[None]:
-    """Fires when the condition holds, for what the other end of a real connection sees."""
-    done = Deferred[None]()
-
-    def look() -> None:
-        if condition():
-            done.callback(None)
-        else:
-            _reactor.callLater(0.001, look)
-
-    look()
-    return done

@@ -34,11 +34,10 @@ from craftnet.client.endings import Ending, Kind
 from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
 from craftnet.messages import Status, to_json
+from craftnet.tests.eventually import until
 from craftnet.tests.fakes import SteppedClock
-from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION
-from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
-from craftnet.tests.test_client_feed import message, progress
-from craftnet.tests.test_client_websocket import COMPLETE, PROGRESS
+from craftnet.tests.samples import COMPLETE, NOW, OTHER_SESSION, PLAYER, PROGRESS, SESSION, message, progress
+from craftnet.tests.scripted_server import Answer, Play, ScriptedServer
 
 TOKEN = "header.payload.signature"
 SECRET = "an-entirely-fixed-secret-of-48-octets-for-tests!"

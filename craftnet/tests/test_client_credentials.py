@@ -10,23 +10,19 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from craftnet.access.development import mint
 from craftnet.client.address import Address
 from craftnet.client.backoff import Backoff
 from craftnet.client.credentials import MARGIN, Credentials, Renew, expiry, from_file
-from craftnet.client.endings import Ending, Kind, closed, lost, refused
-from craftnet.client.feed import Feed
-from craftnet.client.interfaces import IObserver
-from craftnet.client.line import Line
+from craftnet.client.endings import Kind, closed, lost, refused
 from craftnet.client.watch import Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
 from craftnet.tests.live import LiveTestCase, envelope, started, token
+from craftnet.tests.observers import EndingRecorder
 from craftnet.tests.samples import IRON, NOW, PLAYER, SESSION
-from craftnet.updates import Update
 
 
 def ending_at(expires: float) -> str:
@@ -107,37 +103,11 @@ class CredentialsTests(SynchronousTestCase):
         self.assertIn("No such file", failure.getErrorMessage())
 
 
-@implementer(IObserver)
-class Recorder:
-    """Keeps how connections ended."""
-
-    def __init__(self) -> None:
-        self.endings: list[Ending] = []
-        self.delays: list[float] = []
-        self.heard: Deferred[None] = Deferred()
-
-    def connecting(self, transport: str) -> None:
-        """Not kept."""
-
-    def told(self, transport: str, update: Update, feed: Feed) -> None:
-        """Somebody may wait for it."""
-        if not self.heard.called:
-            self.heard.callback(None)
-
-    def measured(self, transport: str, line: Line) -> None:
-        """Nothing to keep."""
-
-    def waiting(self, delay: float, ending: Ending) -> None:
-        """Keep it."""
-        self.endings.append(ending)
-        self.delays.append(delay)
-
-
 class LongWatchTests(LiveTestCase):
     """`Watch` over WebSocket, against a whole service."""
 
-    def watch(self, credentials: Credentials) -> tuple[Watch, Recorder]:
-        recorder = Recorder()
+    def watch(self, credentials: Credentials) -> tuple[Watch, EndingRecorder]:
+        recorder = EndingRecorder()
         transport = WebSocketTransport(steady(reactor), Address(self.url), SESSION, PLAYER, credentials)
         return Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.05)), recorder
 

@@ -10,7 +10,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.client.feed import Feed, advance, heard
 from craftnet.clocks import Moment
 from craftnet.messages import (
-    CraftingProgressData,
     MaterialNotification,
     MaterialProblem,
     QueueNews,
@@ -21,24 +20,11 @@ from craftnet.messages import (
 )
 from craftnet.model import Progress
 from craftnet.state import Material, MaterialsState, QueueChange, QueueEntry, QueueState
-from craftnet.tests.samples import AT, COPPER, IRON, NOW, PLAYER, SESSION, running
+from craftnet.tests.samples import AT, COPPER, IRON, NOW, PLAYER, SESSION, SHORT, message, progress, running
 from craftnet.updates import materials_snapshot, progress_update, session_queue_update
 
-SHORT = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY)
 GONE = MaterialNotification(material_id=COPPER, notification_type=MaterialProblem.MATERIAL_UNAVAILABLE)
 PLACE = QueueStatusData(player_id=PLAYER, queue_position=3)
-
-
-def message(type: str, **fields: object) -> WebSocketCraftingMessage:
-    """A message of the session's feed."""
-    return WebSocketCraftingMessage(type=type, session_id=SESSION, timestamp=instant(NOW), **fields)  # type: ignore[arg-type]  # each test gives what fits
-
-
-def progress(percent: int, status: Status = Status.ACTIVE, remaining: int | None = 30) -> CraftingProgressData:
-    """What a progress message says."""
-    return CraftingProgressData(
-        session_id=SESSION, progress_percentage=percent, status=status, remaining_time_seconds=remaining
-    )
 
 
 def after(feed: Feed, *messages: WebSocketCraftingMessage) -> Feed:

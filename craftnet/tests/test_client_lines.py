@@ -17,8 +17,7 @@ from craftnet.client.line import Line
 from craftnet.client.lines import Lines
 from craftnet.messages import instant, to_json
 from craftnet.protocols.udp.conditions import Conditions
-from craftnet.tests.samples import AT, NOW, SESSION, running
-from craftnet.tests.test_client_feed import message, progress
+from craftnet.tests.samples import AT, NOW, SESSION, message, progress, running
 from craftnet.updates import progress_update
 
 

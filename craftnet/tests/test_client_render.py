@@ -20,8 +20,7 @@ from craftnet.model import Progress
 from craftnet.protocols.udp.conditions import Conditions
 from craftnet.state import SessionState
 from craftnet.tests.fakes import SteppedClock
-from craftnet.tests.samples import AT, NOW, PLAYER, SESSION, running
-from craftnet.tests.test_client_feed import SHORT
+from craftnet.tests.samples import AT, NOW, PLAYER, SESSION, SHORT, running
 from craftnet.updates import Update, progress_update
 
 ACTIVE = Progress(Status.ACTIVE, 40.0, NOW, 36.0, 60, 80)

@@ -18,11 +18,10 @@ from craftnet.client.endings import Kind
 from craftnet.client.interfaces import ILink
 from craftnet.clocks import steady
 from craftnet.protocols.udp.peer import Peer
+from craftnet.tests.eventually import until
 from craftnet.tests.live import LiveTestCase, envelope, started, token
+from craftnet.tests.observers import LinkRecorder, MessageTypes
 from craftnet.tests.samples import IRON, OTHER_PLAYER, PLAYER
-from craftnet.tests.scripted_server import until
-from craftnet.tests.test_client_websocket import Recorder
-from craftnet.tests.test_end_to_end import Recorder as Observer
 
 SESSIONS = [UUID(int=number << 96) for number in range(1, 5)]
 
@@ -37,13 +36,15 @@ class SharingTests(LiveTestCase):
         await self.publish(*(started(session_id) for session_id in SESSIONS))
         return UdpConnections(clock, Address(self.url), player_id, token(player_id))
 
-    def watch(self, connections: UdpConnections, session_id: UUID) -> tuple[ILink, Recorder]:
+    def watch(self, connections: UdpConnections, session_id: UUID) -> tuple[ILink, LinkRecorder]:
         """A link that is started."""
-        link, recorder = SharedUdpTransport(connections, session_id).link(), Recorder()
+        link, recorder = SharedUdpTransport(connections, session_id).link(), LinkRecorder()
         link.start(recorder)
         return link, recorder
 
-    async def watch_all(self, connections: UdpConnections, sessions: Sequence[UUID]) -> list[tuple[ILink, Recorder]]:
+    async def watch_all(
+        self, connections: UdpConnections, sessions: Sequence[UUID]
+    ) -> list[tuple[ILink, LinkRecorder]]:
         """Links that are started, and have brought a state each."""
         links = [self.watch(connections, session_id) for session_id in sessions]
         await until(lambda: all(recorder.events == ["opened", "progress_update"] for _, recorder in links))
@@ -63,7 +64,7 @@ class SharingTests(LiveTestCase):
     async def test_watches_share_a_connection(self) -> None:
         """However many begin at once; each hears of its own session, and the last one that ends closes it."""
         connections = await self.prepare()
-        observers = {session_id: Observer() for session_id in SESSIONS}
+        observers = {session_id: MessageTypes() for session_id in SESSIONS}
         outcomes = [
             Watch(clock, session_id, [SharedUdpTransport(connections, session_id)], observer, Backoff()).start()
             for session_id, observer in observers.items()

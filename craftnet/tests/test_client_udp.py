@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from random import Random
 from typing import cast
 from uuid import UUID
 
@@ -39,13 +39,12 @@ from craftnet.protocols.udp.port import DatagramPort
 from craftnet.protocols.udp.server import UdpServer
 from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsChange, MaterialsState
+from craftnet.tests.eventually import until
 from craftnet.tests.fakes import TableResolver
-from craftnet.tests.samples import AT, IRON, PLAYER, SESSION, running
-from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
-from craftnet.tests.test_client_feed import SHORT
-from craftnet.tests.test_client_watch import Recorder as Observer
-from craftnet.tests.test_client_websocket import COMPLETE, PROGRESS, TOKEN, Recorder
-from craftnet.tests.test_udp_messages import mixed
+from craftnet.tests.observers import EventRecorder, LinkRecorder
+from craftnet.tests.samples import AT, COMPLETE, IRON, PLAYER, PROGRESS, SESSION, SHORT, TOKEN, running
+from craftnet.tests.scripted_server import Answer, Play, ScriptedServer
+from craftnet.tests.udp_lab import mixed
 from craftnet.updates import materials_update, progress_update
 
 COMPLETED = replace(
@@ -104,10 +103,9 @@ class UdpTests(TestCase):
     ) -> UdpConnectResponse:
         """Run a UDP server whose hub tells this; the answer that leads there."""
         self.feeds = Feeds(script)
-        clock, metrics, tickets = steady(reactor), Metrics(), TicketStore(os.urandom)
-        endpoint = Endpoint(
-            tickets, secret=os.urandom(32), random=os.urandom, terms=Terms(20.0), count=lambda outcome: None
-        )
+        drawn = Random(1).randbytes
+        clock, metrics, tickets = steady(reactor), Metrics(), TicketStore(drawn)
+        endpoint = Endpoint(tickets, secret=drawn(32), random=drawn, terms=Terms(20.0), count=lambda outcome: None)
         server = UdpServer(endpoint, self.feeds, metrics, clock)
         port = DatagramPort(HostPort("127.0.0.1", 0), server, MAX_SIZE + 1, cast(IReactorFDSet, reactor))
         port.startListening()
@@ -141,7 +139,7 @@ class UdpTests(TestCase):
 
     async def ending(self, transport: UdpTransport) -> Ending:
         """How a link of the transport ends; what came before is in `recorder`."""
-        self.recorder = Recorder()
+        self.recorder = LinkRecorder()
         transport.link().start(self.recorder)
         return await self.recorder.done
 
@@ -237,14 +235,14 @@ class UdpTests(TestCase):
         link = self.transport(
             self.serve(self.welcome(lambda watcher: watcher.deliver(progress_update(running(), AT))))
         ).link()
-        recorder = Recorder(then=link.stop)
+        recorder = LinkRecorder(then=link.stop)
         link.start(recorder)
         await until(lambda: self.feeds.left)
         self.assertEqual(recorder.events, ["opened", "progress_update"])
 
     async def test_stop_while_asking(self) -> None:
         link = self.transport(self.serve(self.welcome())).link()
-        recorder = Recorder()
+        recorder = LinkRecorder()
         link.start(recorder)
         link.stop()
         link.stop()
@@ -254,7 +252,7 @@ class UdpTests(TestCase):
         address = self.serve(replace(self.welcome(), server_endpoint=self.mute()), Play([PROGRESS, COMPLETE]))
         clock = steady(reactor)
         websocket = WebSocketTransport(clock, address, SESSION, PLAYER, TOKEN)
-        observer = Observer()
+        observer = EventRecorder()
         watch = Watch(clock, SESSION, [self.transport(address, patience=0.05), websocket], observer, Backoff())
         outcome = await watch.start()
         self.assertEqual(outcome.verdict, Verdict.COMPLETED)

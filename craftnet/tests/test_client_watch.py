@@ -13,14 +13,13 @@ from zope.interface.verify import verifyObject
 
 from craftnet.client.backoff import Backoff
 from craftnet.client.endings import Ending, closed, lost, refused
-from craftnet.client.feed import Feed
 from craftnet.client.interfaces import ILink, ILinkListener, IObserver, ITransport
-from craftnet.client.line import Line
 from craftnet.client.watch import RETURN, Outcome, Verdict, Watch
 from craftnet.closecodes import CloseCode
 from craftnet.messages import Status
 from craftnet.positions import Position
 from craftnet.tests.fakes import SteppedClock
+from craftnet.tests.observers import EventRecorder
 from craftnet.tests.samples import AT, NOW, SESSION, running
 from craftnet.updates import Update, progress_update
 
@@ -73,34 +72,6 @@ class FakeTransport:
         return self.links[-1]
 
 
-@implementer(IObserver)
-class Recorder:
-    """Keeps what it is shown."""
-
-    def __init__(self) -> None:
-        self.events: list[object] = []
-        self.error: Exception | None = None
-
-    def connecting(self, transport: str) -> None:
-        """Keep it."""
-        self.events.append(("connecting", transport))
-
-    def told(self, transport: str, update: Update, feed: Feed) -> None:
-        """Keep it, or fail."""
-        if self.error is not None:
-            raise self.error
-        assert feed.progress is not None
-        self.events.append(("told", transport, feed.progress.percent))
-
-    def measured(self, transport: str, line: Line) -> None:
-        """Keep it."""
-        self.events.append(("measured", transport, line.bound))
-
-    def waiting(self, delay: float, ending: Ending) -> None:
-        """Keep it."""
-        self.events.append(("waiting", delay))
-
-
 def told(status: Status, reason: str | None = None) -> Update:
     """The session's status."""
     state = running(percent=10.0)
@@ -114,7 +85,7 @@ class WatchTests(SynchronousTestCase):
         self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.udp, self.ws = FakeTransport("udp"), FakeTransport("ws")
-        self.recorder = Recorder()
+        self.recorder = EventRecorder()
         self.outcomes: list[object] = []
 
     def watch(self, *transports: FakeTransport, patience: float = 60.0, session_id: UUID = SESSION) -> Watch:

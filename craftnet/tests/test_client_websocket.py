@@ -3,68 +3,42 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
 from hashlib import sha1
 from typing import cast
 
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
-from zope.interface import implementer, provider
+from zope.interface import provider
 from zope.interface.verify import verifyObject
 
 from craftnet.client.address import Address
 from craftnet.client.endings import Ending, Kind
 from craftnet.client.interfaces import ILink, ILinkListener, ITransport
-from craftnet.client.line import Line
 from craftnet.client.websocket import SILENCE, WELCOME, WebSocketTransport
 from craftnet.clocks import steady
-from craftnet.messages import Status, to_json
+from craftnet.messages import to_json
 from craftnet.positions import Position
 from craftnet.protocols.websocket.compression import NEWEST, dictionary, pack
 from craftnet.protocols.websocket.subprotocols import LZ4
+from craftnet.tests.eventually import until
 from craftnet.tests.fakes import SteppedReactor
-from craftnet.tests.samples import AT, OTHER_SESSION, PLAYER, SESSION, running
-from craftnet.tests.scripted_server import Answer, Play, ScriptedServer, until
-from craftnet.tests.test_client_feed import message, progress
-from craftnet.updates import Update, progress_update
-
-TOKEN = "header.payload.signature"
-PROGRESS = to_json(message("progress_update", progress_data=progress(40)))
-COMPLETE = to_json(message("crafting_complete", progress_data=progress(100, Status.COMPLETED, 0)))
-
-
-@implementer(ILinkListener)
-class Recorder:
-    """Keeps what a link brings."""
-
-    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
-        self.events: list[str] = []
-        self.positions: list[Position | None] = []
-        self.done = Deferred[Ending]()
-        self._then = then
-
-    def opened(self) -> None:
-        """Keep it."""
-        self.events.append("opened")
-
-    def told(self, update: Update) -> None:
-        """Keep it."""
-        self.events.extend(str(message.type) for message in update.messages)
-        self.positions.append(update.at)
-        self._then()
-
-    def measured(self, line: Line) -> None:
-        """No WebSocket measures."""
-
-    def ended(self, ending: Ending) -> None:
-        """Fire."""
-        self.events.append("ended")
-        self.done.callback(ending)
+from craftnet.tests.observers import LinkRecorder
+from craftnet.tests.samples import (
+    AT,
+    COMPLETE,
+    OTHER_SESSION,
+    PLAYER,
+    PROGRESS,
+    SESSION,
+    TOKEN,
+    running,
+)
+from craftnet.tests.scripted_server import Answer, Play, ScriptedServer
+from craftnet.updates import progress_update
 
 
 class LenientTransport(StringTransportWithDisconnection):
@@ -91,7 +65,7 @@ class WebSocketTests(TestCase):
 
     async def ending(self, transport: WebSocketTransport, resume: Position | None = None) -> Ending:
         """How a link of the transport ends; what came before is in `recorder`."""
-        self.recorder = Recorder()
+        self.recorder = LinkRecorder()
         transport.link(resume).start(self.recorder)
         return await self.recorder.done
 
@@ -198,7 +172,7 @@ class WebSocketTests(TestCase):
 
     async def test_stop(self) -> None:
         link = self.serve(Play([PROGRESS, PROGRESS])).link()
-        recorder = Recorder(then=link.stop)
+        recorder = LinkRecorder(then=link.stop)
         link.start(recorder)
         await until(lambda: self.server.close_codes)
         self.assertEqual(recorder.events, ["opened", "progress_update"])
@@ -206,7 +180,7 @@ class WebSocketTests(TestCase):
 
     async def test_stop_while_connecting(self) -> None:
         link = self.serve(Play()).link()
-        recorder = Recorder()
+        recorder = LinkRecorder()
         link.start(recorder)
         link.stop()
         link.stop()
@@ -227,10 +201,10 @@ class WebSocketTests(TestCase):
             await self.ending(transport)
         self.assertNotIn(TOKEN, "".join([*logged, repr(transport), repr(link)]))
 
-    def connected(self) -> tuple[SteppedReactor, Recorder, LenientTransport, Protocol]:
+    def connected(self) -> tuple[SteppedReactor, LinkRecorder, LenientTransport, Protocol]:
         """A link to a server that the test plays octet by octet."""
         clock = SteppedReactor()
-        recorder = Recorder()
+        recorder = LinkRecorder()
         WebSocketTransport(clock, Address("ws://127.0.0.1:8080"), SESSION, PLAYER, TOKEN).link().start(recorder)
         connection = cast(Protocol, clock.tcpClients[0][2].buildProtocol(IPv4Address("TCP", "127.0.0.1", 8080)))
         transport = LenientTransport()
@@ -281,4 +255,4 @@ class WebSocketTests(TestCase):
         transport = self.transport("wss://game.example")
         verifyObject(ITransport, transport)
         verifyObject(ILink, transport.link())
-        verifyObject(ILinkListener, Recorder())
+        verifyObject(ILinkListener, LinkRecorder())

@@ -13,8 +13,7 @@ from craftnet.messages import (
     Station,
     Status,
 )
-from craftnet.tests.samples import IRON, PLAYER, SESSION
-from craftnet.tests.test_client_feed import message, progress
+from craftnet.tests.samples import IRON, PLAYER, SESSION, message, progress
 
 
 class WordingTests(SynchronousTestCase):

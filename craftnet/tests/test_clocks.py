@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.base import ReactorBase
@@ -141,6 +141,7 @@ class SteppedClockTests(SynchronousTestCase):
 
 
 class MomentTests(SynchronousTestCase):
+    @settings(deadline=None, derandomize=True)
     @given(steady=st.floats(0, 4e9), wall=st.floats(0, 4e9), then=st.floats(0, 4e9))
     def test_dates_and_deadlines_are_each_others_inverse(self, steady: float, wall: float, then: float) -> None:
         now = Moment(steady, wall)
@@ -159,6 +160,7 @@ class OccurredTests(SynchronousTestCase):
     def occurred(self, date: float, now: Moment) -> float | None:
         return occurred(date, now.steady, now.ahead, self.TOLERANCE)
 
+    @settings(deadline=None, derandomize=True)
     @given(
         step=st.floats(-5 * HOUR, 5 * HOUR),
         age=st.floats(0.0, 1.0),
@@ -171,6 +173,7 @@ class OccurredTests(SynchronousTestCase):
         assert when is not None
         self.assertApproximates(when, NOW, 1.0 + 1e-6)
 
+    @settings(deadline=None, derandomize=True)
     @given(age=st.floats(-5.0, 5 * HOUR))
     def test_clocks_that_agree(self, age: float) -> None:
         self.assertEqual(self.occurred(NOW - age, Moment.agreed(NOW)), NOW - age)

@@ -9,9 +9,10 @@ from twisted.trial.unittest import TestCase
 from craftnet.interfaces import ICluster
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.tests.contracts_cluster import ClusterContract, RevocationRecorder
+from craftnet.tests.eventually import until
 from craftnet.tests.fake_cluster import LEASE, FakeCluster, FakeNode
 from craftnet.tests.fakes import SteppedClock
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_nodes import RedisTestCase
 
 
 class FakeContractTests(ClusterContract, TestCase):

@@ -35,15 +35,15 @@ from craftnet.service import Craftnet
 from craftnet.settings import Settings
 from craftnet.tap import Options
 from craftnet.tests.authority import insist
+from craftnet.tests.eventually import until, wait_for
 from craftnet.tests.live import envelope, started, token
 from craftnet.tests.nodes import Node, listens
 from craftnet.tests.ports import reserved_port
+from craftnet.tests.processes import PATIENCE, SCRIPTS
 from craftnet.tests.programs import output, program
-from craftnet.tests.redis_nodes import until
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import PLAYER, RECIPE, SESSION
 from craftnet.tests.signing import ec_key, public_pem
-from craftnet.tests.test_twistd import PATIENCE, SCRIPTS, wait_for
 from craftnet.tests.watchers import Kind, Seen, Watching, connections, give_up, watch
 
 REPOSITORY = Path(craftnet.__file__).parent.parent

@@ -31,10 +31,10 @@ from craftnet.shards import links
 from craftnet.shards.placement import Shards
 from craftnet.tests.calls import counted
 from craftnet.tests.certificates import issued
+from craftnet.tests.eventually import until
 from craftnet.tests.live import SECRET, LiveTestCase, Peer, envelope, in_thread, started, token
-from craftnet.tests.samples import SESSION
-from craftnet.tests.test_client_credentials import Recorder
-from craftnet.tests.test_shards import player_of, until
+from craftnet.tests.observers import EndingRecorder
+from craftnet.tests.samples import SESSION, player_of
 
 PAUSE = {"pause_reason": "player_afk"}
 
@@ -302,7 +302,7 @@ class RequestTests(DividedTestCase):
     async def test_udp_feed(self) -> None:
         """A client that asks the wrong worker is connected to its player's, and told there what the wrong one takes."""
         await self.publish(started(player_id=self.player))
-        recorder = Recorder()
+        recorder = EndingRecorder()
         transport = UdpTransport(steady(reactor), Address(self.url), SESSION, self.player, token(self.player))
         watching = Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.01)).start()
         await recorder.heard

@@ -13,24 +13,19 @@ from weakref import ref
 import msgspec
 from msgspec.structs import replace
 from twisted.internet import reactor
-from twisted.internet.defer import DeferredQueue
 from twisted.internet.task import deferLater
 from twisted.internet.tcp import Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
-from zope.interface import implementer
 
 from craftnet.access.limits import Limits
 from craftnet.access.principal import ADMIN
 from craftnet.bodies import ErrorBody
-from craftnet.client import Address, Backoff, IObserver, UdpTransport, Verdict, Watch, WebSocketTransport
-from craftnet.client.endings import Ending
-from craftnet.client.feed import Feed
-from craftnet.client.line import Line
+from craftnet.client import Address, Backoff, UdpTransport, Verdict, Watch, WebSocketTransport
 from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode
 from craftnet.collector import THRESHOLDS, Collector
-from craftnet.messages import WebSocketCraftingMessage, instant
+from craftnet.messages import instant
 from craftnet.positions import Versions
 from craftnet.protocols.codec import decode_progress
 from craftnet.protocols.records import ProgressFlags
@@ -41,9 +36,9 @@ from craftnet.settings import Settings
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.http_fuzz import LogWatch
 from craftnet.tests.live import LiveTestCase, Peer, envelope, in_thread, started, token
+from craftnet.tests.observers import MessageTypes
 from craftnet.tests.samples import COPPER, IRON, OTHER_PLAYER, OTHER_SESSION, PLAYER, RECIPE, SESSION
 from craftnet.tests.udp_relay import RelayedTestCase
-from craftnet.updates import Update
 
 CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 
@@ -151,38 +146,13 @@ class CraftingFeedTests(LiveTestCase):
         self.assertEqual({(await peer.receive())["progress_data"]["status"] for peer in peers}, {"paused"})
 
 
-@implementer(IObserver)
-class Recorder:
-    """Lets a test wait for what a `Watch` is told."""
-
-    def __init__(self) -> None:
-        self.told_types: DeferredQueue[tuple[str, str]] = DeferredQueue()
-        self.recovered: bool | None = None
-
-    def connecting(self, transport: str) -> None:
-        """Nothing to keep."""
-
-    def told(self, transport: str, update: Update, feed: Feed) -> None:
-        """Keep how it came, of which type each message is, and whether all that was missed follows."""
-        for message in update.messages:
-            if isinstance(message, WebSocketCraftingMessage) and message.recovered is not None:
-                self.recovered = message.recovered
-            self.told_types.put((transport, str(message.type)))
-
-    def measured(self, transport: str, line: Line) -> None:
-        """Nothing to keep."""
-
-    def waiting(self, delay: float, ending: Ending) -> None:
-        """Nothing to keep."""
-
-
 class UdpFeedTests(LiveTestCase):
     """The same session over UDP, with the client of this package; `test_node_udp` has another."""
 
     async def test_life_of_a_session(self) -> None:
         """Every change reaches the peer at once; the end of the session ends the watch."""
         await self.publish(started())
-        recorder = Recorder()
+        recorder = MessageTypes()
         transport = UdpTransport(steady(reactor), Address(self.url), SESSION, PLAYER, token())
         watching = Watch(reactor, SESSION, [transport], recorder, Backoff()).start()
         self.assertEqual(await recorder.told_types.get(), ("udp", "progress_update"))
@@ -205,7 +175,7 @@ class FallingBackTests(RelayedTestCase):
     async def test_without_a_gap(self) -> None:
         """The watch goes on over WebSocket from where it was: what it missed is told, and nothing twice."""
         await self.publish(started())
-        recorder, address = Recorder(), Address(self.url)
+        recorder, address = MessageTypes(), Address(self.url)
         transports = [
             UdpTransport(steady(reactor), address, SESSION, PLAYER, token(), patience=0.2),
             WebSocketTransport(steady(reactor), address, SESSION, PLAYER, token()),

@@ -15,7 +15,8 @@ from twisted.logger import capturedLogs, eventAsText
 from twisted.trial.unittest import TestCase
 
 from craftnet.http.listener import ACCEPT_PAUSE, LOG_INTERVAL, Listener
-from craftnet.tests.test_twistd import PATIENCE, SCRIPTS, running, wait_for
+from craftnet.tests.eventually import wait_for
+from craftnet.tests.processes import PATIENCE, SCRIPTS, running
 
 FULL = OSError(errno.EMFILE, "Too many open files")
 NOBODY = OSError(errno.EAGAIN, "Resource temporarily unavailable")

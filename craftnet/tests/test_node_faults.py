@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, FirstError, gatherResults
-from twisted.trial.unittest import TestCase
+from twisted.internet.defer import Deferred
 
 from craftnet.client.udp import UdpTransport
 from craftnet.client.watch import Verdict
@@ -26,16 +25,14 @@ from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.settings import RedisSettings
 from craftnet.sources import Sources
-from craftnet.tests.authority import insist
 from craftnet.tests.contracts import MaterialRecorder, QueueRecorder, SessionRecorder
+from craftnet.tests.eventually import together, until
 from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.live import envelope, started
-from craftnet.tests.load import BEGIN, Body, Fault, Load, Post, Round, Strike, load
-from craftnet.tests.nodes import Balancer, Node
-from craftnet.tests.redis_nodes import until
-from craftnet.tests.redis_server import RedisServer
+from craftnet.tests.load import BEGIN, Fault, Load, Post, Round, Strike, load
+from craftnet.tests.nodes import Node, NodesTestCase
 from craftnet.tests.samples import COPPER, IRON, PLAYER, SESSION
-from craftnet.tests.watchers import Kind, Seen, Watching, connections, give_up, watch
+from craftnet.tests.watchers import connections
 
 SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
 """What the history is made from; any number will do."""
@@ -50,37 +47,6 @@ REFUSED = 3
 VERDICTS = {Status.COMPLETED: Verdict.COMPLETED, Status.FAILED: Verdict.FAILED}
 
 Recorder = SessionRecorder | MaterialRecorder | QueueRecorder
-
-
-class NodesTestCase(TestCase):
-    """Redis, and two nodes behind a balancer."""
-
-    timeout = 60
-
-    async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it; unittest would not.
-        """Start it all."""
-        self.redis = RedisServer(durable=True)
-        self.addCleanup(self.redis.stop)
-        self.redis.start()
-        options = ["--http", "tcp:0:interface=127.0.0.1", "--udp", "127.0.0.1:0", "--udp-heartbeat", "1000"]
-        options += ["--drain-time", "0", "--backend", f"redis:port={self.redis.port}:timeout=1"]
-        self.nodes = [Node(options), Node(options)]
-        for node in self.nodes:
-            self.addCleanup(node.end)
-        await together([node.start for node in self.nodes])
-        self.balancer = Balancer(self.nodes)
-        self.balancer.start()
-        self.addCleanup(self.balancer.stop)
-
-    def watch(self, session: UUID, player: UUID, kind: Kind) -> tuple[Seen, Watching]:
-        """Begin to watch through the balancer."""
-        seen, watching = watch(self.balancer.port, session, player, kind)
-        self.addCleanup(give_up, watching)
-        return seen, watching
-
-    async def publish(self, body: Body, first: int = 0, refused: Callable[[], None] = lambda: None) -> None:
-        """Tell it to one node, or to the other when that one does not take it."""
-        await insist(lambda attempts: self.nodes[(first + attempts) % 2].url, body, refused)
 
 
 class LoadTests(NodesTestCase):
@@ -218,15 +184,6 @@ def restocked(material: UUID, quantity: int) -> dict[str, Any]:
     change = {"material_id": str(material), "change_type": "quantity_changed", "new_quantity": quantity}
     data = {"session_id": str(SESSION), "changes": [change]}
     return {**envelope("crafting.materials.update", data), "timestamp": instant(BEGIN)}
-
-
-async def together(tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
-    """All of them at once; raises what the first one raises that fails."""
-    running = [Deferred.fromCoroutine(task()) for task in tasks]
-    try:
-        await gatherResults(running, consumeErrors=True)
-    except FirstError as error:
-        error.subFailure.raiseException()
 
 
 async def recorders(sources: Sources, work: Load) -> dict[str, Recorder]:

@@ -17,11 +17,10 @@ from craftnet.client.watch import Verdict, Watch
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.clocks import steady
 from craftnet.messages import WebSocketCraftingMessage
+from craftnet.tests.eventually import until
 from craftnet.tests.live import envelope, started, token
-from craftnet.tests.nodes import Node
-from craftnet.tests.redis_nodes import until
+from craftnet.tests.nodes import Node, NodesTestCase
 from craftnet.tests.samples import IRON, PLAYER, SESSION
-from craftnet.tests.test_node_faults import NodesTestCase
 from craftnet.tests.watchers import Seen, give_up
 
 

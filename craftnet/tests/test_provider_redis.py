@@ -44,7 +44,8 @@ from craftnet.tests.contracts import (
     queued,
 )
 from craftnet.tests.contracts_shared import SharedBackendContract
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.eventually import until
+from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.samples import IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
 
 

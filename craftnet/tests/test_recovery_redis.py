@@ -16,7 +16,8 @@ from craftnet.messages import Status
 from craftnet.observe.metrics import Metrics
 from craftnet.sources import Sources
 from craftnet.tests.contracts import progress, queued
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.eventually import until
+from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.returning import Returning, short
 from craftnet.tests.samples import NOW, SESSION, event, start
 

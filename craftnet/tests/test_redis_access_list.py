@@ -13,8 +13,9 @@ import craftnet
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.tests.contracts import MaterialRecorder, SessionRecorder
 from craftnet.tests.contracts_cluster import LOGIN, RevocationRecorder
+from craftnet.tests.eventually import until
 from craftnet.tests.live import started
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.samples import OTHER_SESSION, PLAYER, SESSION, event, start
 
 DOCUMENT = Path(craftnet.__file__).parent.parent / "docs" / "redis.md"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.internet import reactor
@@ -20,7 +20,8 @@ from craftnet.providers.redis.servertime import DRIFT, GRAIN, TOLERANCE, Measure
 from craftnet.providers.redis.subjects import shifted
 from craftnet.state import QueueState
 from craftnet.tests.contracts import SessionRecorder, complete, progress
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.eventually import until
+from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.samples import NOW, OTHER_SESSION, PLAYER, SESSION, event, running, start
 
 HOUR = 3600.0
@@ -63,6 +64,7 @@ def heard_at(happening: Event, now: Moment) -> Event:
 
 
 class MeasuredTests(SynchronousTestCase):
+    @settings(deadline=None, derandomize=True)
     @given(
         believed=st.floats(-1e6, 1e6),
         ahead=st.floats(-1e6, 1e6),
@@ -84,6 +86,7 @@ class MeasuredTests(SynchronousTestCase):
             measured.take(NOW + shown, NOW + asked, NOW + asked + 0.5)
             self.assertEqual(measured.ahead, ahead)
 
+    @settings(deadline=None, derandomize=True)
     @given(parts=st.integers(-(10**7), 10**7), percent=st.floats(0, 100))
     def test_there_and_back_is_exact(self, parts: int, percent: float) -> None:
         state = running(percent=percent)

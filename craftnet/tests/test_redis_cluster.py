@@ -26,12 +26,11 @@ from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode
 from craftnet.providers.redis.places import RedisPlaces
 from craftnet.service import Craftnet
-from craftnet.tests.live import SECRET, LiveTestCase, Peer, in_thread, started, token
-from craftnet.tests.redis_nodes import until
+from craftnet.tests.eventually import until
+from craftnet.tests.live import SECRET, LiveTestCase, Peer, dated, in_thread, started, token
+from craftnet.tests.observers import EndingRecorder
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import PLAYER, SESSION
-from craftnet.tests.test_client_credentials import Recorder
-from craftnet.tests.test_websocket_access import dated
 
 QUEUE = f"/ws/queue/{PLAYER}"
 LIMIT = 4
@@ -126,7 +125,7 @@ class RevocationTests(ClusterTestCase):
         bearer = dated(reactor.seconds(), "t-1")
         self.turn_to(self.other)
         feed, bystander = await self.open(QUEUE, bearer), await self.open(QUEUE, dated(reactor.seconds(), "t-2"))
-        recorder = Recorder()
+        recorder = EndingRecorder()
         transport = UdpTransport(steady(reactor), Address(self.url), SESSION, PLAYER, bearer)
         watching = Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.01)).start()
         await recorder.heard

@@ -9,7 +9,8 @@ from functools import partial
 from craftnet.providers.redis import backend, follower
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.tests.contracts import SessionRecorder
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.eventually import until
+from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.samples import SESSION, event, start
 
 

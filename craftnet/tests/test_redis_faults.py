@@ -20,7 +20,7 @@ from twisted.python.filepath import FilePath
 
 from craftnet.clocks import steady
 from craftnet.errors import Unavailable
-from craftnet.events import Event, Outcome
+from craftnet.events import Event
 from craftnet.messages import HealthStatus
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.ledger import AT_ONCE
@@ -40,22 +40,14 @@ from craftnet.tests.contracts import (
     quantity,
     queued,
 )
+from craftnet.tests.eventually import until
 from craftnet.tests.faults.relay import Stall
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_nodes import RedisTestCase, insist_on
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 
 ROOM = 10
 """Clients that a crowded Redis takes."""
-
-
-async def insist(node: RedisBackend, events: list[Event]) -> list[Outcome]:
-    """As the authority does: the same again until it is taken."""
-    while True:
-        try:
-            return await node.sessions.apply(events)
-        except Unavailable:
-            await deferLater(reactor, 0.02)
 
 
 class GoneTests(RedisTestCase):
@@ -85,20 +77,20 @@ class GoneTests(RedisTestCase):
         self.assertIn(f"127.0.0.1:{self.server.port} is out of reach", lines[0])
         self.assertIn("refused", lines[0])
         self.server.start()
-        self.assertEqual([outcome.verdict for outcome in await insist(node, [event(start())])], [ACCEPTED])
+        self.assertEqual([outcome.verdict for outcome in await insist_on(node, [event(start())])], [ACCEPTED])
 
     async def test_while_running(self) -> None:
         """Who watched before hears everything after, exactly: the streams still have it."""
         node, other = self.backend(), self.backend()
         heard, stock, places = SessionRecorder(), MaterialRecorder(), QueueRecorder()
-        await insist(node, [event(start())])
+        await insist_on(node, [event(start())])
         await node.sessions.watch(SESSION, heard)
         await node.materials.watch(SESSION, stock)
         await node.queues.watch(PLAYER, places)
         self.server.kill()
         await self.unavailable(node)
         self.server.start()
-        await insist(other, [event(progress(50.0), NOW + 30), event(complete(), NOW + 60)])
+        await insist_on(other, [event(progress(50.0), NOW + 30), event(complete(), NOW + 60)])
         await other.materials.apply([event(start()), event(quantity(3), NOW + 1)])
         await other.queues.apply([event(queued(2))])
         await until(lambda: heard.versions == [2, 3] and places.heard and len(stock.heard) == 2)
@@ -112,7 +104,7 @@ class GoneTests(RedisTestCase):
         for answer in posted:
             await self.assertFailure(answer, Unavailable)
         self.server.start()
-        outcomes = await insist(node, events)
+        outcomes = await insist_on(node, events)
         self.assertNotIn(REJECTED, [outcome.verdict for outcome in outcomes])
         state = await node.sessions.get(SESSION)
         assert state is not None
@@ -124,7 +116,7 @@ class EmptyTests(RedisTestCase):
         """What was lost is over; what begins again is told, though its versions begin again, too."""
         node = self.backend()
         heard, places = SessionRecorder(), QueueRecorder()
-        await insist(node, [event(start()), event(progress(1.0), NOW + 1), event(progress(2.0), NOW + 2)])
+        await insist_on(node, [event(start()), event(progress(1.0), NOW + 1), event(progress(2.0), NOW + 2)])
         await node.queues.apply([event(queued(2)), event(queued(1), NOW + 1)])
         await node.sessions.watch(SESSION, heard)
         await node.queues.watch(PLAYER, places)
@@ -134,7 +126,7 @@ class EmptyTests(RedisTestCase):
         await until(lambda: heard.heard and places.heard)
         self.assertEqual(heard.heard, [None])
         self.assertEqual([(change.state.version, change.waiting) for change in places.heard], [(0, False)])
-        await insist(node, [event(start(), NOW + 3)])
+        await insist_on(node, [event(start(), NOW + 3)])
         await until(lambda: heard.versions == [1])
         await until(lambda: node.epoch not in (None, epoch))
 
@@ -144,7 +136,7 @@ class SlowTests(RedisTestCase):
         """Those that have to wait do so here, and not in Redis' queue, where the time runs until it counts as slow."""
         relay, port = self.relayed()
         node = self.backend(port=port)
-        await insist(node, [event(start())])
+        await insist_on(node, [event(start())])
         relay.hold(Stall())
 
         sessions = b"\r\ntest:session:"
@@ -160,13 +152,13 @@ class SlowTests(RedisTestCase):
     async def test_no_answer(self) -> None:
         node = self.backend(timeout=0.3)
         heard = SessionRecorder()
-        await insist(node, [event(start())])
+        await insist_on(node, [event(start())])
         await node.sessions.watch(SESSION, heard)
         self.server.signal(signal.SIGSTOP)
         await self.assertFailure(node.sessions.get(SESSION), Unavailable)
         await self.assertFailure(node.sessions.apply([event(complete(), NOW + 1)]), Unavailable)
         self.server.signal(signal.SIGCONT)
-        (outcome,) = await insist(node, [event(complete(), NOW + 2)])
+        (outcome,) = await insist_on(node, [event(complete(), NOW + 2)])
         # The first attempt may have been applied after all; then this one comes after the end.
         self.assertIn(outcome.verdict, (ACCEPTED, REJECTED))
         await until(lambda: heard.versions == [2])
@@ -177,7 +169,7 @@ class FullTests(RedisTestCase):
         """Nothing is half applied, and what is kept can be read."""
         node = self.backend()
         heard = SessionRecorder()
-        await insist(node, [event(start())])
+        await insist_on(node, [event(start())])
         await node.sessions.watch(SESSION, heard)
         self.server.command("CONFIG", "SET", "maxmemory", "1")
         finished = event(complete(), NOW + 1)
@@ -241,18 +233,20 @@ class ReplicaTests(RedisTestCase):
     async def test_read_only(self) -> None:
         """A master that became a replica takes no events; the connection is made anew, by name, to the next master."""
         node = self.backend()
-        await insist(node, [event(start())])
+        await insist_on(node, [event(start())])
         self.server.command("REPLICAOF", "127.0.0.1", "1")
         await self.assertFailure(node.sessions.apply([event(complete(), NOW + 1)]), Unavailable)
         self.server.command("REPLICAOF", "NO", "ONE")
-        self.assertEqual([outcome.verdict for outcome in await insist(node, [event(complete(), NOW + 1)])], [ACCEPTED])
+        self.assertEqual(
+            [outcome.verdict for outcome in await insist_on(node, [event(complete(), NOW + 1)])], [ACCEPTED]
+        )
 
     async def test_read_only_for_long(self) -> None:
         """Each link says so once, however many connections it makes meanwhile; and again when it comes again."""
         node = self.backend()
         link = node.sessions._ledger._link
         for turn in range(2):
-            await insist(node, [event(start(uuid4()))])
+            await insist_on(node, [event(start(uuid4()))])
             with capturedLogs() as logged:
                 self.server.command("REPLICAOF", "127.0.0.1", "1")
                 most = link.generation + 4
@@ -261,7 +255,7 @@ class ReplicaTests(RedisTestCase):
             lines = [line for one in logged if "READONLY" in (line := formatEvent(one))]
             self.assertTrue(1 <= len(lines) <= 2, (turn, lines))
             self.server.command("REPLICAOF", "NO", "ONE")
-            await insist(node, [event(start(uuid4()))])
+            await insist_on(node, [event(start(uuid4()))])
             before = link.generation
             link.renew()
             await until(partial(self.connected_since, link, before))
@@ -284,7 +278,7 @@ class FailOverTests(RedisTestCase):
         self.addCleanup(port.stopListening)
         node = self.backend(port=port.getHost().port)
         heard = SessionRecorder()
-        await insist(node, [event(start())])
+        await insist_on(node, [event(start())])
         await node.sessions.watch(SESSION, heard)
         while b"_link_status:up" not in replica.command("INFO", "replication"):
             await deferLater(reactor, 0.02)
@@ -294,7 +288,7 @@ class FailOverTests(RedisTestCase):
         proxy.port = replica.port
         await deferLater(reactor, 0.1)
         replica.command("REPLICAOF", "NO", "ONE")
-        await insist(node, [event(complete(), NOW + 1)])
+        await insist_on(node, [event(complete(), NOW + 1)])
         await until(lambda: heard.versions == [2])
         # The replica may have lacked what was told last.
         await until(lambda: node.epoch not in (None, epoch))
@@ -312,11 +306,11 @@ class FailOverTests(RedisTestCase):
             server.command("SET", "test:epoch", "one-data-set")
         node, other = self.backend(port=port.getHost().port), self.backend(port=heir.port)
         heard, begun = SessionRecorder(), event(start())
-        await insist(node, [begun])
+        await insist_on(node, [begun])
         await node.sessions.watch(SESSION, heard)
-        await insist(node, [event(progress(1.0), NOW + 1)])
+        await insist_on(node, [event(progress(1.0), NOW + 1)])
         await until(lambda: heard.versions == [2])
-        await insist(other, [begun, event(progress(50.0), NOW + 1)])
+        await insist_on(other, [begun, event(progress(50.0), NOW + 1)])
         proxy.port = heir.port
         self.server.kill()
         await until(lambda: len(heard.heard) > 1)

@@ -11,7 +11,8 @@ from craftnet.providers.redis import follower
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.link import Link
 from craftnet.tests.contracts import ACCEPTED, REJECTED, QueueRecorder, SessionRecorder, complete, queued
-from craftnet.tests.redis_nodes import RedisTestCase, looked, until
+from craftnet.tests.eventually import until
+from craftnet.tests.redis_nodes import RedisTestCase, looked
 from craftnet.tests.samples import NOW, event, start
 
 WAYS = ("another type", "another version", "no version", "no state")

@@ -16,9 +16,10 @@ from craftnet.interfaces import ITaker
 from craftnet.messages import Status
 from craftnet.providers.redis import intake
 from craftnet.tests.contracts import SessionRecorder
+from craftnet.tests.eventually import until
 from craftnet.tests.faults.relay import Stall
 from craftnet.tests.live import envelope, started
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.samples import GAME_SESSION, GAME_START, OTHER_SESSION, PLAYER, RECIPE, SESSION
 
 

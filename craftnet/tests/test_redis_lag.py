@@ -25,8 +25,9 @@ from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions
 from craftnet.targets import CraftingTarget, QueueTarget
 from craftnet.tests.contracts import SessionRecorder, complete, progress
+from craftnet.tests.eventually import until
 from craftnet.tests.faults.relay import Stall
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.returning import Returning, short
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 

@@ -21,8 +21,9 @@ from craftnet.providers.redis import follower
 from craftnet.providers.redis.keys import partition_of
 from craftnet.sources import Sources
 from craftnet.tests.contracts import QueueRecorder, SessionRecorder, progress, queued
+from craftnet.tests.eventually import until
 from craftnet.tests.fakes import RecordingWatcher
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.returning import Returning, short
 from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER, SESSION, event, start
 

@@ -12,7 +12,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
 from craftnet.providers.redis.backend import RedisBackend
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.eventually import until
+from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.samples import OTHER_PLAYER, PLAYER
 
 PLAYERS = (PLAYER, OTHER_PLAYER, UUID(int=7))

@@ -12,7 +12,8 @@ from craftnet.errors import TooManyRequests, Unavailable
 from craftnet.providers.redis import revocations
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.tests.contracts_cluster import END, LOGIN, TOKEN, RevocationRecorder
-from craftnet.tests.redis_nodes import RedisTestCase, until
+from craftnet.tests.eventually import until
+from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.samples import NOW, OTHER_PLAYER, PLAYER
 
 

@@ -30,12 +30,12 @@ from craftnet.specs import parse_spec
 from craftnet.tests.certificates import self_signed
 from craftnet.tests.contracts import SessionRecorder, complete
 from craftnet.tests.contracts_cluster import TOKEN, RevocationRecorder
+from craftnet.tests.eventually import until
 from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.ports import reserved_port
-from craftnet.tests.redis_nodes import WAIT, RedisTestCase, until
+from craftnet.tests.redis_nodes import RedisTestCase, insist_on
 from craftnet.tests.redis_server import RedisServer, Sentinel
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
-from craftnet.tests.test_redis_faults import insist
 
 
 class SettingsTests(SynchronousTestCase):
@@ -149,7 +149,7 @@ class FailOverTests(SentinelTestCase):
         self.sentinel = self.running(Sentinel(self.server.port))
         await until(lambda: b"num-slaves\r\n$1\r\n1" in self.sentinel.command("SENTINEL", "MASTER", "mymaster"))
         node, heard = self.node(reserved_port(self), self.sentinel.port), SessionRecorder()
-        await insist(node, [event(start())])
+        await insist_on(node, [event(start())])
         await node.sessions.watch(SESSION, heard)
         self.server.command("WAIT", "1", "1000")
         return node, heard
@@ -158,7 +158,7 @@ class FailOverTests(SentinelTestCase):
         """The sentinel makes the replica the master, and the node goes on there with what it had."""
         node, heard = await self.begin()
         self.server.kill()
-        await insist(node, [event(complete(), NOW + 1)])
+        await insist_on(node, [event(complete(), NOW + 1)])
         await until(lambda: heard.versions == [2])
         self.assertEqual(self.replica.command("HGET", f"test:session:{SESSION}", "version"), b"$1\r\n2\r\n")
 
@@ -174,7 +174,7 @@ class FailOverTests(SentinelTestCase):
         await until(lambda: node.revocations.loads == 2 and node.revocations.complete)
         while node.places.name in (None, former) or not node.places.settled:
             await node.places.renew()
-            await deferLater(reactor, WAIT)  # without a connection, renewing waits for nothing.
+            await deferLater(reactor, 0.005)  # without a connection, renewing waits for nothing.
         self.assertEqual(self.replica.command("ZCARD", "test:revoked"), b":1\r\n")
         taken = self.replica.command("HGET", f"test:places:{node.places.name}", str(PLAYER))
         self.assertEqual(taken, b"$1\r\n2\r\n")
@@ -190,7 +190,7 @@ class FailOverTests(SentinelTestCase):
         self.assertEqual(len(named), 1)
         self.assertIn(f"127.0.0.1:{self.replica.port}, before 127.0.0.1:{self.server.port}", named[0])
         self.assertTrue(self.server.shows(b"role:master", "INFO", "replication"))
-        await insist(node, [event(complete(), NOW + 1)])
+        await insist_on(node, [event(complete(), NOW + 1)])
         await until(lambda: heard.versions == [2])
         self.assertEqual(self.replica.command("HGET", f"test:session:{SESSION}", "version"), b"$1\r\n2\r\n")
 
@@ -228,10 +228,10 @@ class BadSentinelTests(SentinelTestCase):
         """One is gone, one silent, one has not heard of it, one is no sentinel; the last one knows."""
         useless = [self.pretender([answer]) for answer in (b"", b"*-1\r\n", b"-ERR unknown\r\n", b"*1\r\n$1\r\nx\r\n")]
         node = self.node(reserved_port(self), *useless, self.pretender([self.naming(self.server)]), timeout=0.3)
-        await insist(node, [event(start())])
+        await insist_on(node, [event(start())])
         # It is the first one from now on.
         self.server.command("CLIENT", "KILL", "TYPE", "normal")
-        await insist(node, [event(complete(), NOW + 1)])
+        await insist_on(node, [event(complete(), NOW + 1)])
 
     async def test_none(self) -> None:
         """The log says who was asked, and what came of it."""
@@ -252,7 +252,7 @@ class BadSentinelTests(SentinelTestCase):
             await self.assertFailure(node.sessions.count(), Unavailable)
         self.assertIn("is none", " ".join(map(formatEvent, logged)))
         said[0] = self.naming(self.server)
-        await insist(node, [event(start())])
+        await insist_on(node, [event(start())])
         self.assertEqual(await node.sessions.count(), 1)
 
 

@@ -15,8 +15,9 @@ from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.keys import PARTITIONS, partition_of
 from craftnet.providers.redis.marks import Mark, Marks
 from craftnet.tests.contracts import MaterialRecorder, SessionRecorder, complete, progress, quantity
+from craftnet.tests.eventually import until
 from craftnet.tests.faults.relay import Stall
-from craftnet.tests.redis_nodes import RedisTestCase, fellow, looked, until
+from craftnet.tests.redis_nodes import RedisTestCase, fellow, looked
 from craftnet.tests.samples import NOW, SESSION, event, start
 
 FLOOD = 500

@@ -12,13 +12,13 @@ from twisted.trial.unittest import TestCase
 from craftnet.client.udp import UdpTransport
 from craftnet.client.websocket import WebSocketTransport
 from craftnet.tests.authority import insist
+from craftnet.tests.eventually import until
 from craftnet.tests.live import envelope
 from craftnet.tests.nodes import Node, listens
 from craftnet.tests.ports import reserved_port
-from craftnet.tests.redis_nodes import until
+from craftnet.tests.processes import children
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import PLAYER, RECIPE, SESSION
-from craftnet.tests.test_workers import children
 from craftnet.tests.watchers import Seen, connections, give_up, watch
 
 WATCHERS = 20

@@ -35,10 +35,10 @@ from craftnet.interfaces import IAuthority
 from craftnet.protocols.websocket import drain
 from craftnet.protocols.websocket.subprotocols import BINARY, JSON, LZ4
 from craftnet.settings import Settings
+from craftnet.tests.eventually import until
 from craftnet.tests.feed_wire import SITE, FeedServer
 from craftnet.tests.live import LiveTestCase, in_thread, started, token
 from craftnet.tests.samples import OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION
-from craftnet.tests.scripted_server import until
 
 QUEUE = f"/ws/queue/{PLAYER}"
 CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"

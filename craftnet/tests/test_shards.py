@@ -6,14 +6,13 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
@@ -46,22 +45,12 @@ from craftnet.shards.links import Links, check_path, socket_path
 from craftnet.shards.placement import Shards
 from craftnet.sources import Sources
 from craftnet.tests.contracts_cluster import LOGIN, TOKEN, ClusterContract, RevocationRecorder
-from craftnet.tests.samples import IRON, PLAYER, RECIPE
+from craftnet.tests.eventually import until
+from craftnet.tests.samples import IRON, PLAYER, RECIPE, player_of
 
 WAIT = 0.005
 
 ECHO: Operation[Any, Any] = Operation("echo", Any, Any)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait; the test's own timeout is the bound."""
-    while not condition():
-        await deferLater(reactor, WAIT)
-
-
-def player_of(number: int, count: int = 2) -> UUID:
-    """A player whose state worker `number` keeps."""
-    return next(player for player in iter(uuid4, None) if Shards(0, count).of(player) == number)
 
 
 class PlacementTests(SynchronousTestCase):

@@ -36,13 +36,13 @@ from craftnet.client.websocket import WebSocketTransport
 from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode
 from craftnet.messages import instant
-from craftnet.tests.faults.world import pause
+from craftnet.tests.eventually import until
+from craftnet.tests.faults.world import sleep
 from craftnet.tests.live import SECRET, Peer, envelope, in_thread, started
 from craftnet.tests.nodes import FAKETIME, Node, SystemClock
-from craftnet.tests.redis_nodes import until
+from craftnet.tests.processes import SCRIPTS, environment
 from craftnet.tests.redis_server import RedisServer
 from craftnet.tests.samples import PLAYER, SESSION
-from craftnet.tests.test_twistd import SCRIPTS, environment
 from craftnet.tests.watchers import Kind, Seen, connections, give_up
 
 HOUR = 3600.0
@@ -156,12 +156,12 @@ class ClockTestCase(TestCase):
         """Wait until the node has taken so many more."""
         before = await self.datagrams()
         while await self.datagrams() < before + number:
-            await pause(GLANCE)
+            await sleep(GLANCE)
 
     async def until_health(self, wanted: int) -> None:
         """Wait until its status is that."""
         while (await self.health())[0] != wanted:
-            await pause(GLANCE)
+            await sleep(GLANCE)
 
 
 class FeedTests(ClockTestCase):
@@ -216,7 +216,7 @@ class FeedTests(ClockTestCase):
                 code, report = await self.health()
                 self.assertEqual(code, 200)
                 reports.add(report["timestamp"])
-                await pause(GLANCE)
+                await sleep(GLANCE)
             newest = max(map(datetime.fromisoformat, reports), key=lambda date: -abs(date.timestamp() - self.clock.now))
             self.assertApproximates(newest.timestamp(), self.clock.now, 15.0)
             self.assertLess(report["uptime"], self.timeout)

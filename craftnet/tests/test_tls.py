@@ -28,9 +28,9 @@ from craftnet.settings import Settings
 from craftnet.tests.certificates import Issued, issued
 from craftnet.tests.chromium import browser
 from craftnet.tests.live import LiveTestCase, envelope, in_thread, started, token
+from craftnet.tests.processes import running, twistd
 from craftnet.tests.programs import output, program
 from craftnet.tests.samples import PLAYER, SESSION
-from craftnet.tests.test_twistd import running, twistd
 
 HOST = "craft.example"
 

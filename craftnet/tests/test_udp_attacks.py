@@ -26,8 +26,7 @@ from craftnet.protocols.udp.peer import Send
 from craftnet.protocols.udp.replay import WINDOW
 from craftnet.protocols.udp.tickets import OPENINGS_BURST, RENEWAL, TOKEN_LIFETIME
 from craftnet.tests.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
-from craftnet.tests.test_udp_channel import SECRET
-from craftnet.tests.udp_lab import BEARER, CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, held, table
+from craftnet.tests.udp_lab import BEARER, CLIENT, ELSEWHERE, HEARTBEAT, SECRET, Lab, datagrams, held, table
 
 THIRD: Address = ("203.0.113.7", 5)
 

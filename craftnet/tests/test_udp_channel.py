@@ -5,17 +5,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.errors import BadDatagram
 from craftnet.protocols import codec
 from craftnet.protocols.records import Heartbeat, Kind
-from craftnet.protocols.udp.channel import OVERHEAD, Arrivals, Channel, Incoming
-from craftnet.protocols.udp.keys import client_key, server_key
-
-SECRET = bytes(range(32))
-CONNECTION = 0xDEADBEEF
-
-
-def channels(connection_id: int = CONNECTION) -> tuple[Channel, Channel]:
-    """The client's and the server's end."""
-    ours, theirs = (key(SECRET, b"c" * 16, b"s" * 16) for key in (client_key, server_key))
-    return Channel.of(connection_id, ours, theirs), Channel.of(connection_id, theirs, ours)
+from craftnet.protocols.udp.channel import OVERHEAD, Arrivals, Incoming
+from craftnet.tests.udp_lab import channels
 
 
 class ChannelTests(SynchronousTestCase):

@@ -6,38 +6,13 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadDatagram
-from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols import codec
 from craftnet.protocols.records import MaterialsDelta, MaterialsPart, RowChange
 from craftnet.protocols.udp.delta import LARGEST, RING, Tables, difference, patched
 from craftnet.protocols.udp.snapshots import MaterialsAssembler, materials_records
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.samples import COPPER, IRON, NOW, SESSION
-from craftnet.tests.udp_lab import Lab, datagrams, held, table
-
-
-def changed(state: MaterialsState, random: Random) -> MaterialsState:
-    """The next version, in which anything may be different but the materials themselves."""
-
-    def one(material: Material) -> Material:
-        match random.randrange(6):
-            case 0:
-                return replace(material, quantity=random.choice([0, 1, 900, LARGEST, LARGEST + 5]))
-            case 1:
-                return replace(material, quality=random.choice([None, 1, 100]))
-            case 2:
-                return replace(material, problem=None)
-            case 3:
-                problem = MaterialNotification(
-                    material_id=material.material_id,
-                    notification_type=random.choice(list(MaterialProblem)),
-                    required_quantity=random.choice([None, 1, 70_000]),
-                    available_quality=random.choice([None, 50]),
-                )
-                return replace(material, problem=problem)
-        return material
-
-    return replace(state, version=state.version + 1, materials=tuple(map(one, state.materials)))
+from craftnet.tests.udp_lab import Lab, changed, datagrams, held, table
 
 
 def travelled(state: MaterialsState) -> MaterialsState:

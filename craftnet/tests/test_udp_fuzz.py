@@ -1,6 +1,6 @@
 """Random changes of a corpus, before and after decryption: nothing but a refusal, or something that means itself.
 
-python -m craftnet.tests.test_udp_fuzz 60     # seconds; adds what is new to protocol/corpus.json
+python -m craftnet.tests.test_udp_fuzz 60 7   # seconds and a seed; adds what is new to protocol/corpus.json
 """
 
 from __future__ import annotations
@@ -328,10 +328,10 @@ class FuzzTests(SynchronousTestCase):
         self._fuzz("server")
 
 
-def main(seconds: float) -> None:
-    """Look for inputs that behave as none of the corpus does, and add them."""
+def main(seconds: float, seed: int) -> None:
+    """Look for inputs that behave as none of the corpus does, and add them; each seed looks elsewhere."""
     corpus = json.loads(CORPUS.read_text(encoding="utf-8"))
-    random = Random()
+    random = Random(seed)
     for name, target in targets().items():
         seen = {target(bytes.fromhex(octets)) for octets in corpus[name]}
         until = time.monotonic() + seconds / len(targets())
@@ -346,4 +346,4 @@ def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    main(float(sys.argv[1]), int(sys.argv[2]))

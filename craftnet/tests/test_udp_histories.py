@@ -23,9 +23,7 @@ from craftnet.protocols.udp.packing import PACKINGS
 from craftnet.protocols.udp.peer import Peer
 from craftnet.state import MaterialsState, SessionState
 from craftnet.tests.samples import NOW, PLAYER, SESSION, running
-from craftnet.tests.test_udp_delta import changed
-from craftnet.tests.test_udp_messages import MESSAGE, mixed
-from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, BadNetwork, Lab, held, table
+from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, MESSAGE, BadNetwork, Lab, changed, held, mixed, table
 from craftnet.updates import Update
 
 HISTORIES = 750
@@ -282,18 +280,16 @@ class History:
 
 
 class HistoryTests(SynchronousTestCase):
-    """Both sides end with the same."""
-
-    def test_histories_of_the_first_quarter(self) -> None:
+    def test_both_sides_end_with_the_same(self) -> None:
         self._play(0)
 
-    def test_histories_of_the_second_quarter(self) -> None:
+    def test_both_sides_end_with_the_same_in_the_second_quarter(self) -> None:
         self._play(1)
 
-    def test_histories_of_the_third_quarter(self) -> None:
+    def test_both_sides_end_with_the_same_in_the_third_quarter(self) -> None:
         self._play(2)
 
-    def test_histories_of_the_fourth_quarter(self) -> None:
+    def test_both_sides_end_with_the_same_in_the_fourth_quarter(self) -> None:
         self._play(3)
 
     def _play(self, quarter: int) -> None:

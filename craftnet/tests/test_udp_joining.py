@@ -23,8 +23,7 @@ from craftnet.protocols.udp.initiator import Closed, Event, Initiator
 from craftnet.protocols.udp.keys import SessionToken
 from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import AT, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
-from craftnet.tests.test_udp_server import FakeTransport
-from craftnet.tests.udp_lab import CLIENT, table
+from craftnet.tests.udp_lab import CLIENT, FakeTransport, table
 from craftnet.updates import Update, materials_snapshot, progress_update
 
 MISSING = UUID(int=404)

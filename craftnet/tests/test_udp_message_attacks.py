@@ -17,8 +17,7 @@ from craftnet.protocols.udp.channel import Channel
 from craftnet.protocols.udp.fragments import MOST_PARTS
 from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
 from craftnet.tests.samples import NOW, running
-from craftnet.tests.test_udp_messages import mixed
-from craftnet.tests.udp_lab import Lab, datagrams
+from craftnet.tests.udp_lab import Lab, datagrams, mixed
 
 AGREED = 4096
 """Octets of content at most."""

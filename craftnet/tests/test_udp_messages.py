@@ -22,9 +22,8 @@ from craftnet.protocols.udp.packing import PACKINGS
 from craftnet.protocols.udp.tickets import RENEWAL
 from craftnet.state import Material, MaterialsState, SessionState
 from craftnet.tests.samples import NOW, SESSION, running
-from craftnet.tests.udp_lab import Lab, datagrams
+from craftnet.tests.udp_lab import MESSAGE, Lab, datagrams, mixed
 
-MESSAGE = codec.first_byte(Kind.MESSAGE)
 STATE = codec.first_byte(Kind.STATE)
 
 quick = settings(deadline=None, max_examples=60, derandomize=True)
@@ -38,13 +37,6 @@ def kind(datagram: bytes) -> int:
 def dull(rows: int, version: int = 1) -> MaterialsState:
     """A table that is much shorter when packed."""
     return MaterialsState(SESSION, version, tuple(Material(UUID(int=row % 3), row % 5) for row in range(rows)))
-
-
-def mixed(rows: int, version: int = 1) -> MaterialsState:
-    """One that is about half as long."""
-    random = Random(rows)
-    ids = [UUID(int=random.getrandbits(128)) for _ in range(rows // 2 + 1)]
-    return MaterialsState(SESSION, version, tuple(Material(ids[row // 2], row % 5) for row in range(rows)))
 
 
 class MessageTests(SynchronousTestCase):

@@ -7,7 +7,7 @@ from craftnet.protocols.records import Kind
 from craftnet.protocols.udp.channel import Channel
 from craftnet.protocols.udp.rotation import DATAGRAMS, PERIOD
 from craftnet.tests.samples import NOW
-from craftnet.tests.test_udp_channel import channels
+from craftnet.tests.udp_lab import channels
 
 
 class RotationTests(SynchronousTestCase):

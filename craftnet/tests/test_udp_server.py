@@ -10,7 +10,6 @@ from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import DatagramProtocol
-from twisted.internet.testing import FakeDatagramTransport
 from twisted.internet.udp import Port as UdpPort
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -40,12 +39,11 @@ from craftnet.protocols.udp.initiator import (
     Output,
 )
 from craftnet.protocols.udp.keys import SessionToken
-from craftnet.protocols.udp.port import Sender
 from craftnet.protocols.udp.server import UdpServer
 from craftnet.state import Material, MaterialsState
 from craftnet.tests.fakes import SteppedClock
 from craftnet.tests.samples import AT, IRON, NOW, OTHER_SESSION, PLAYER, SESSION, running
-from craftnet.tests.udp_lab import CLIENT, HEARTBEAT, Lab, table
+from craftnet.tests.udp_lab import CLIENT, HEARTBEAT, FakeTransport, Lab, table
 from craftnet.updates import Update, materials_snapshot, progress_update
 
 reactor = cast("IReactor", installed)  # the module stands for the reactor.
@@ -71,28 +69,6 @@ class OneSession:
         """Unknown ones are no error."""
         if watcher in self.watchers:
             self.watchers.remove(watcher)
-
-
-class FakeTransport(FakeDatagramTransport):
-    """Keeps what is sent, or fails."""
-
-    error: Exception | None = None
-
-    def sender(self) -> Sender:
-        """What keeps it, or fails."""
-
-        def send(packet: bytes, address: Address) -> None:
-            if self.error is not None:
-                raise self.error
-            self.write(packet, address)
-
-        return send
-
-    def taken(self) -> list[bytes]:
-        """What was written since the last call."""
-        written = [packet for packet, _ in self.written]
-        self.written.clear()
-        return written
 
 
 class ShellTests(SynchronousTestCase):

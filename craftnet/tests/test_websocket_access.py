@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import socket
 from typing import Any
-from uuid import UUID
 
-import jwt
 import msgspec
 from treq.client import HTTPClient
 from twisted.internet import reactor
@@ -22,10 +20,10 @@ from craftnet.clocks import steady
 from craftnet.closecodes import CloseCode, retry_after
 from craftnet.protocols.websocket import drain
 from craftnet.settings import Settings
-from craftnet.tests.live import SECRET, LiveTestCase, Peer, envelope, in_thread, started, token
+from craftnet.tests.eventually import until
+from craftnet.tests.live import LiveTestCase, Peer, dated, envelope, in_thread, started, token
+from craftnet.tests.observers import EndingRecorder
 from craftnet.tests.samples import IRON, OTHER_PLAYER, PLAYER, SESSION
-from craftnet.tests.scripted_server import until
-from craftnet.tests.test_client_credentials import Recorder
 
 QUEUE = f"/ws/queue/{PLAYER}"
 CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
@@ -34,12 +32,6 @@ CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 def offer(text: str) -> str:
     """A token, in-band."""
     return msgspec.json.encode({"type": "token", "token": text}).decode()
-
-
-def dated(issued: float, token_id: str = "t-1", player_id: UUID = PLAYER) -> str:
-    """A token issued at some moment."""
-    claims = {"sub": str(player_id), "iat": int(issued), "exp": int(reactor.seconds() + 600), "jti": token_id}
-    return jwt.encode(claims, SECRET, "HS256")
 
 
 class AccessTestCase(LiveTestCase):
@@ -148,7 +140,7 @@ class RevocationTests(AccessTestCase):
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {bearer}"}
         path = f"/udp/sessions/{SESSION}/connect"
         self.assertEqual((await self.request("POST", path, headers=headers, data=body)).code, 200)
-        recorder = Recorder()
+        recorder = EndingRecorder()
         transport = UdpTransport(steady(reactor), Address(self.url), SESSION, PLAYER, bearer)
         watching = Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.01)).start()
         await recorder.heard

@@ -17,9 +17,9 @@ from craftnet.access.networks import NOWHERE, Networks
 from craftnet.access.principal import ADMIN
 from craftnet.closecodes import CloseCode
 from craftnet.settings import Settings
+from craftnet.tests.eventually import until
 from craftnet.tests.live import LiveTestCase, Peer, in_thread, started, token
 from craftnet.tests.samples import OTHER_PLAYER, PLAYER, SESSION
-from craftnet.tests.scripted_server import until
 
 QUEUE = f"/ws/queue/{PLAYER}"
 CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"

@@ -26,9 +26,9 @@ from craftnet.access.principal import PUBLISH
 from craftnet.tests.certificates import Issued, issued
 from craftnet.tests.live import SECRET, envelope, started, token
 from craftnet.tests.ports import reserved_port
+from craftnet.tests.processes import PATIENCE, SCRIPTS, Running, children, lives, running, twistd
 from craftnet.tests.samples import PLAYER
 from craftnet.tests.signing import ec_key, public_pem
-from craftnet.tests.test_twistd import PATIENCE, SCRIPTS, Running, running, twistd
 
 PLUGIN = """
 from craftnet.registry import BackendPlugin
@@ -312,17 +312,3 @@ class DividedTests(SynchronousTestCase):
             self.assertTrue(0 < found < len(crafts), found)
             self.assertEqual(self.publish(*(started(uuid4(), player_id) for _, player_id in crafts)), 202)
             self.assertEqual(server.finish(), 0, server.text)
-
-
-def lives(pid: int) -> bool:
-    """Whether there is such a process, which nobody only forgot to bury."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def children(pid: int) -> set[int]:
-    """The processes that `pid` started and that live."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return {int(child) for child in listed.split()}

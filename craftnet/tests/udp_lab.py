@@ -9,18 +9,30 @@ from itertools import count
 from random import Random
 from uuid import UUID
 
+from msgspec.structs import replace
+from twisted.internet.testing import FakeDatagramTransport
+
 from craftnet.access.principal import Principal
 from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols import codec
+from craftnet.protocols.records import (
+    Kind,
+)
 from craftnet.protocols.udp.agreement import PATH_SIZE, agree
+from craftnet.protocols.udp.channel import Channel
 from craftnet.protocols.udp.cookies import Address
 from craftnet.protocols.udp.copies import Copy
+from craftnet.protocols.udp.delta import LARGEST
 from craftnet.protocols.udp.endpoint import Effect, Endpoint, Gone, Joined, Opened
 from craftnet.protocols.udp.grants import Grant
 from craftnet.protocols.udp.initiator import Event as ClientEvent
-from craftnet.protocols.udp.initiator import Initiator, Output
-from craftnet.protocols.udp.keys import SessionToken
+from craftnet.protocols.udp.initiator import (
+    Initiator,
+    Output,
+)
+from craftnet.protocols.udp.keys import SessionToken, client_key, server_key
 from craftnet.protocols.udp.peer import Peer, Send, Terms
+from craftnet.protocols.udp.port import Sender
 from craftnet.protocols.udp.tickets import Ticket
 from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsState
@@ -229,3 +241,69 @@ class BadNetwork:
                 carried = bytes(mask)
             delay = self._latency + random.random() * self._jitter
             heappush(self._wire, (self.now + delay, next(self._order), to_server, carried))
+
+
+MESSAGE = codec.first_byte(Kind.MESSAGE)
+
+
+def mixed(rows: int, version: int = 1) -> MaterialsState:
+    """A table of materials that compresses to about half its length."""
+    random = Random(rows)
+    ids = [UUID(int=random.getrandbits(128)) for _ in range(rows // 2 + 1)]
+    return MaterialsState(SESSION, version, tuple(Material(ids[row // 2], row % 5) for row in range(rows)))
+
+
+def changed(state: MaterialsState, random: Random) -> MaterialsState:
+    """The next version of a table: the same materials, any of their fields changed."""
+
+    def one(material: Material) -> Material:
+        match random.randrange(6):
+            case 0:
+                return replace(material, quantity=random.choice([0, 1, 900, LARGEST, LARGEST + 5]))
+            case 1:
+                return replace(material, quality=random.choice([None, 1, 100]))
+            case 2:
+                return replace(material, problem=None)
+            case 3:
+                problem = MaterialNotification(
+                    material_id=material.material_id,
+                    notification_type=random.choice(list(MaterialProblem)),
+                    required_quantity=random.choice([None, 1, 70_000]),
+                    available_quality=random.choice([None, 50]),
+                )
+                return replace(material, problem=problem)
+        return material
+
+    return replace(state, version=state.version + 1, materials=tuple(map(one, state.materials)))
+
+
+SECRET = bytes(range(32))
+CONNECTION = 0xDEADBEEF
+
+
+def channels(connection_id: int = CONNECTION) -> tuple[Channel, Channel]:
+    """The client's and the server's end."""
+    ours, theirs = (key(SECRET, b"c" * 16, b"s" * 16) for key in (client_key, server_key))
+    return Channel.of(connection_id, ours, theirs), Channel.of(connection_id, theirs, ours)
+
+
+class FakeTransport(FakeDatagramTransport):
+    """Keeps what is sent, or fails."""
+
+    error: Exception | None = None
+
+    def sender(self) -> Sender:
+        """What keeps it, or fails."""
+
+        def send(packet: bytes, address: Address) -> None:
+            if self.error is not None:
+                raise self.error
+            self.write(packet, address)
+
+        return send
+
+    def taken(self) -> list[bytes]:
+        """What was written since the last call."""
+        written = [packet for packet, _ in self.written]
+        self.written.clear()
+        return written

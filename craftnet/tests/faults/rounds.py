@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from craftnet.tests.faults.craft import Authority, Craft
 from craftnet.tests.faults.faults import Fault
 from craftnet.tests.faults.players import Player
 from craftnet.tests.faults.records import describe, violations
-from craftnet.tests.faults.world import World, pause
+from craftnet.tests.faults.world import World, sleep
 
 SETTLE = 20.0
 """Seconds within which everybody must know what is true, once a fault is over."""
@@ -69,7 +69,7 @@ class Round:
         finally:
             for player in self._players:
                 player.stop()
-            await pause(0.1)
+            await sleep(0.1)
         for player in self._players:
             for one in violations(player.record, lossless=self._fault.lossless):
                 self._wrong.append(f"{one}\n    {describe(player.record)}")
@@ -111,7 +111,7 @@ class Round:
         drawn = self._random.random()
         if drawn < 0.15:
             await craft.end()
-            await pause(GLANCE)
+            await sleep(GLANCE)
             # Whoever has heard of the end where all is well is told no less elsewhere.
             for player in craft.players:
                 if player.record.ended:
@@ -124,16 +124,16 @@ class Round:
             await craft.step()
         for player in self._random.sample(self._players, 2):
             player.hop(forgetful=self._random.random() < 0.2)
-        await pause(self._random.uniform(0.0, 2 * GLANCE))
+        await sleep(self._random.uniform(0.0, 2 * GLANCE))
 
     async def _after(self) -> None:
         if not await self._world.ready():
             self._wrong.append("a node was not ready after the fault")
         if not self._fault.lossless:
-            await pause(1.5)  # until every node has noticed what is gone.
+            await sleep(1.5)  # until every node has noticed what is gone.
             for player in self._players:
                 player.hop()
-            await pause(0.5)
+            await self._wait(lambda: all(player.watching for player in self._players))
             await self._together([craft.tell_again() for craft in self._crafts])
         else:
             await self._together([craft.shortage() for craft in self._crafts if not craft.over])
@@ -144,11 +144,17 @@ class Round:
             player.hop()
         await self._settled("after everybody has come back")
 
-    async def _settled(self, when: str) -> None:
+    async def _wait(self, condition: Callable[[], bool]) -> bool:
+        """Wait until it holds; whether it does in time."""
         for _ in range(int(SETTLE / GLANCE)):
-            if all(craft.known for craft in self._crafts):
-                return
-            await pause(GLANCE)
+            if condition():
+                return True
+            await sleep(GLANCE)
+        return False
+
+    async def _settled(self, when: str) -> None:
+        if await self._wait(lambda: all(craft.known for craft in self._crafts)):
+            return
         for craft in self._crafts:
             for player in craft.unknowing:
                 truth = f"{craft.status}, shortage {craft.shortages}, place {craft.place}"

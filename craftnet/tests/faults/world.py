@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import treq
 from twisted.internet import reactor
@@ -125,12 +126,16 @@ class World:
 
     async def ready(self, seconds: float = 20.0) -> bool:
         """Wait until every node is; whether they were in time."""
+        return await self.becomes(200, 404, seconds=seconds)  # the first version has no such route.
+
+    async def becomes(self, *statuses: int, seconds: float = 20.0) -> bool:
+        """Wait until every node's readiness is one of these statuses; whether they were in time."""
         deadline = reactor.seconds() + seconds
         for node in range(len(self.nodes)):
-            while (await self.ask(node, "/ready"))[0] not in (200, 404):  # the first version has no such route.
+            while (await self.ask(node, "/ready"))[0] not in statuses:
                 if reactor.seconds() > deadline:
                     return False
-                await pause(0.1)
+                await sleep(0.1)
         return True
 
     async def upgrade(self) -> None:
@@ -147,7 +152,5 @@ class World:
         return int(found[1]) if found else 0, len(os.listdir(f"/proc/{pid}/fd"))
 
 
-async def pause(seconds: float) -> None:
-    """Let time pass."""
-    loop: Any = reactor
-    await deferLater(loop, seconds)
+sleep: Callable[[float], Deferred[None]] = partial(deferLater, cast(Any, reactor))
+"""Let so many seconds pass."""

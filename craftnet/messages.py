@@ -228,6 +228,12 @@ class QueueStatusData(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=
     """Price of moving forward, in the game's currency."""
 
 
+CraftingMessageType = Literal[
+    "progress_update", "material_notification", "queue_status", "crafting_complete", "crafting_failed"
+]
+"""What a message of a crafting feed says."""
+
+
 class WebSocketCraftingMessage(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """One message of a crafting feed.
 
@@ -235,7 +241,7 @@ class WebSocketCraftingMessage(Struct, frozen=True, omit_defaults=True, kw_only=
     data; a heartbeat has the type `progress_update` and no data.
     """
 
-    type: Literal["progress_update", "material_notification", "queue_status", "crafting_complete", "crafting_failed"]
+    type: CraftingMessageType
     """What the message says."""
     session_id: UUID
     """The session that the feed is about."""

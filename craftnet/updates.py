@@ -13,9 +13,11 @@ from msgspec import Struct
 
 from craftnet.clocks import Moment
 from craftnet.messages import (
+    CraftingMessageType,
     CraftingProgressData,
     MaterialNotification,
     QueueNews,
+    QueueStatusData,
     Status,
     WebSocketCraftingMessage,
     WebSocketHealthMessage,
@@ -95,13 +97,12 @@ def progress_update(
     """An update of a session's progress or its end. `at` is the feed's position with it."""
     status = state.progress.status
     terminal = status.terminal
-    message = WebSocketCraftingMessage(
-        type="progress_update" if not terminal else "crafting_complete" if status is _COMPLETED else "crafting_failed",
-        session_id=state.session_id,
-        timestamp=instant(now.wall),
+    message = _crafting_message(
+        "progress_update" if not terminal else "crafting_complete" if status is _COMPLETED else "crafting_failed",
+        state.session_id,
+        now,
+        at,
         progress_data=progress_data(state.session_id, state.progress, now.steady),
-        epoch=None if at is None else at.epoch,
-        version=None if at is None else at.version,
     )
     return Update(
         state,
@@ -118,20 +119,11 @@ def materials_update(
     change: MaterialsChange, now: Moment, accepted: float | None = None, at: Position | None = None
 ) -> Update:
     """An update of a session's materials; each notification is a message of its own, all with one position."""
-
-    def message(notification: MaterialNotification) -> WebSocketCraftingMessage:
-        return WebSocketCraftingMessage(
-            type="material_notification",
-            session_id=change.state.session_id,
-            timestamp=instant(now.wall),
-            material_data=notification,
-            epoch=None if at is None else at.epoch,
-            version=None if at is None else at.version,
-        )
-
-    return Update(
-        change, tuple(message(notification) for notification in change.notifications), accepted=accepted, at=at
+    messages = tuple(
+        _crafting_message("material_notification", change.state.session_id, now, at, material_data=notification)
+        for notification in change.notifications
     )
+    return Update(change, messages, accepted=accepted, at=at)
 
 
 def materials_snapshot(state: MaterialsState, now: Moment, at: Position | None = None) -> Update:
@@ -144,79 +136,85 @@ def session_queue_update(
     session_id: UUID, change: QueueChange, now: Moment, accepted: float | None = None, at: Position | None = None
 ) -> Update:
     """A queue entry of the player of a crafting feed."""
-    message = WebSocketCraftingMessage(
-        type="queue_status",
-        session_id=session_id,
-        timestamp=instant(now.wall),
-        queue_data=change.entry.status,
-        epoch=None if at is None else at.epoch,
-        version=None if at is None else at.version,
-    )
+    message = _crafting_message("queue_status", session_id, now, at, queue_data=change.entry.status)
     return Update(change, (message,), accepted=accepted, at=at)
 
 
 def queue_update(change: QueueChange, now: Moment, accepted: float | None = None, at: Position | None = None) -> Update:
     """An update of a queue feed."""
-    status = change.entry.status
-    message = WebSocketQueueMessage(
-        type=change.news,
-        player_id=status.player_id,
-        timestamp=instant(now.wall),
-        queue_position=status.queue_position,
-        estimated_wait_time=status.estimated_wait_seconds,
-        station_type=status.station_type,
-        epoch=None if at is None else at.epoch,
-        version=None if at is None else at.version,
-    )
+    message = _queue_message(change.news, change.entry.status.player_id, now, at, status=change.entry.status)
     return Update(change, (message,), accepted=accepted, at=at)
 
 
 def session_return(session_id: UUID, recovered: bool, now: Moment, at: Position) -> Update:
     """Tells a returning watcher of a session whether what it missed follows, or the whole state. It has no data."""
-    message = WebSocketCraftingMessage(
-        type="queue_status",
-        session_id=session_id,
-        timestamp=instant(now.wall),
-        epoch=at.epoch,
-        version=at.version,
-        recovered=recovered,
-    )
-    return Update(None, (message,), at=at)
+    return Update(None, (_crafting_message("queue_status", session_id, now, at, recovered=recovered),), at=at)
 
 
 def queue_return(player_id: UUID, recovered: bool, now: Moment, at: Position) -> Update:
     """The same for a watcher of a player's queue entries."""
-    message = WebSocketQueueMessage(
-        type=QueueNews.QUEUE_POSITION,
-        player_id=player_id,
-        timestamp=instant(now.wall),
-        epoch=at.epoch,
-        version=at.version,
-        recovered=recovered,
-    )
+    message = _queue_message(QueueNews.QUEUE_POSITION, player_id, now, at, recovered=recovered)
     return Update(None, (message,), at=at)
 
 
 def session_heartbeat(session_id: UUID, now: Moment, at: Position) -> Update:
     """A heartbeat for a watcher of a quiet session. It has no data."""
-    message = WebSocketCraftingMessage(
-        type="progress_update", session_id=session_id, timestamp=instant(now.wall), epoch=at.epoch, version=at.version
-    )
-    return Update(None, (message,), at=at)
+    return Update(None, (_crafting_message("progress_update", session_id, now, at),), at=at)
 
 
 def queue_heartbeat(player_id: UUID, now: Moment, at: Position) -> Update:
     """The same for a watcher of a player's queue entries."""
-    message = WebSocketQueueMessage(
-        type=QueueNews.QUEUE_POSITION,
-        player_id=player_id,
-        timestamp=instant(now.wall),
-        epoch=at.epoch,
-        version=at.version,
-    )
-    return Update(None, (message,), at=at)
+    return Update(None, (_queue_message(QueueNews.QUEUE_POSITION, player_id, now, at),), at=at)
 
 
 def health_update(message: WebSocketHealthMessage) -> Update:
     """A message of the health feed."""
     return Update(None, (message,))
+
+
+def _crafting_message(
+    kind: CraftingMessageType,
+    session_id: UUID,
+    now: Moment,
+    at: Position | None,
+    *,
+    progress_data: CraftingProgressData | None = None,
+    material_data: MaterialNotification | None = None,
+    queue_data: QueueStatusData | None = None,
+    recovered: bool | None = None,
+) -> WebSocketCraftingMessage:
+    """A message of a crafting feed, dated `now`, with the position that the feed has with it."""
+    return WebSocketCraftingMessage(
+        type=kind,
+        session_id=session_id,
+        timestamp=instant(now.wall),
+        progress_data=progress_data,
+        material_data=material_data,
+        queue_data=queue_data,
+        epoch=None if at is None else at.epoch,
+        version=None if at is None else at.version,
+        recovered=recovered,
+    )
+
+
+def _queue_message(
+    news: QueueNews,
+    player_id: UUID,
+    now: Moment,
+    at: Position | None,
+    *,
+    status: QueueStatusData | None = None,
+    recovered: bool | None = None,
+) -> WebSocketQueueMessage:
+    """A message of a queue feed, dated `now`, with the position that the feed has with it."""
+    return WebSocketQueueMessage(
+        type=news,
+        player_id=player_id,
+        timestamp=instant(now.wall),
+        queue_position=None if status is None else status.queue_position,
+        estimated_wait_time=None if status is None else status.estimated_wait_seconds,
+        station_type=None if status is None else status.station_type,
+        epoch=None if at is None else at.epoch,
+        version=None if at is None else at.version,
+        recovered=recovered,
+    )

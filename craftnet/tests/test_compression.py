@@ -33,7 +33,9 @@ class DictionaryTests(SynchronousTestCase):
     def test_unknown(self) -> None:
         for number in (0, 2, 255):
             error = self.assertRaises(UnknownDictionary, dictionary, number)
-            self.assertEqual((error.id, str(error)), (number, f"There is no dictionary {number}; there are: 1."))
+            self.assertEqual(
+                (error.id, str(error)), (number, f"There is no dictionary {number}; the dictionaries are: 1.")
+            )
 
 
 class PackingTests(SynchronousTestCase):

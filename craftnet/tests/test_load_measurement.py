@@ -151,7 +151,7 @@ class ReportTests(SynchronousTestCase):
         self.assertRegex(text, r"BROKEN +WebSocket watchers not admitted +3\.00 +\(promised: 0\)")
         self.assertRegex(text, r"kept +WebSocket traffic of a session +2\.00 +\(promised: < 50 KB/s\)")
         self.assertIn("refused, 3 times: 429 Too Many Requests: There are too many.", text)
-        self.assertIn("by the clock of the machine that the generator runs on", text)
+        self.assertIn("of the clock of the generator's machine", text)
 
     def test_json(self) -> None:
         found = decode(encode(Report(PLAN, [result(0.002)], None, 99.0).json()))

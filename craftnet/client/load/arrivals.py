@@ -1,4 +1,4 @@
-"""Reading sockets with the time at which the octets arrived, as the kernel saw it."""
+"""Reads sockets together with the time at which the octets arrived at the kernel."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import sys
 import time
 
 SIZE = 65_536
-"""Octets that are read at once."""
+"""Octets that one call reads."""
 
-_SO_TIMESTAMPNS = 35  # <asm-generic/socket.h>; Python's socket module does not have it.
+_SO_TIMESTAMPNS = 35  # <asm-generic/socket.h>; missing in Python's socket module.
 _TIMESPEC = struct.Struct("@ll")
 _SPACE = socket.CMSG_SPACE(_TIMESPEC.size)
 
 
 def stamp_arrivals(connection: socket.socket) -> None:
-    """Have the kernel note when octets arrive, so that a busy generator does not count as a slow server.
+    """Makes the kernel record arrival times, so that a busy generator does not look like a slow server.
 
-    Linux notes it for UDP and TCP; elsewhere, the time of reading counts.
+    Linux records them for UDP and TCP; elsewhere, the time of reading counts.
     """
     if sys.platform == "linux":
         connection.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
 
 def receive(connection: socket.socket) -> tuple[bytes, float]:
-    """What has arrived, and when, Unix seconds.
+    """The octets that arrived and their arrival time, Unix seconds.
 
     Raises:
-        OSError: as `socket.recv`; BlockingIOError where there is nothing.
+        OSError: as `socket.recv`; BlockingIOError when nothing arrived.
     """
     octets, notes, _, _ = connection.recvmsg(SIZE, _SPACE)
     for level, kind, content in notes:

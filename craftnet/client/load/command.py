@@ -1,4 +1,4 @@
-"""`craftnet load`: its options, and the processes that do it."""
+"""`craftnet load`: its options and its processes."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from craftnet.errors import ConfigurationError
 from craftnet.openfiles import raise_limit
 
 CONNECTING = 0.02
-"""Seconds that a watcher may take to connect, beyond the ramp, before the run gives up; all of them one by one."""
+"""Seconds that the watchers, one by one, may take to connect beyond the ramp before the run is given up."""
 
 SLACK = 60.0
-"""Seconds that the rest of a run may take beyond what it is to take."""
+"""Seconds by which the rest of a run may exceed its planned duration."""
 
 BEGIN = 0.5
 """Seconds between the last watcher's first state and the first update."""
@@ -67,62 +67,62 @@ exit codes:
 
 
 def add_options(load: argparse.ArgumentParser) -> None:
-    """The options of `craftnet load`, but for those that it has in common with `craftnet watch`."""
+    """Adds the options of `craftnet load`, without those that it shares with `craftnet watch`."""
     _add_traffic(load)
     load.add_argument(
         "--percentile",
         metavar="P",
         type=_percentile,
         default=99.0,
-        help="the percentile of latencies that must be as promised (default: %(default)s)",
+        help="percentile of the latencies that must keep the promise (default: %(default)s)",
     )
     load.add_argument(
         "--server-pid",
         metavar="PID",
         type=int,
-        help="the server's process on this machine: its CPU time and memory, and its children's, are measured, too",
+        help="process id of the server on this machine: also measures the CPU time and memory of it and its children",
     )
-    load.add_argument("--yes", action="store_true", help="yes, load a server that is not on this machine's loopback")
+    load.add_argument("--yes", action="store_true", help="confirm loading a server that is not on loopback")
     load.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
 def _add_traffic(load: argparse.ArgumentParser) -> None:
-    """The options that say what is sent, and by how many processes."""
+    """Adds the options about what is sent, and by how many processes."""
     load.add_argument("--watchers", metavar="N", type=_positive, default=100, help="sessions (default: %(default)s)")
     load.add_argument(
         "--rate",
         metavar="HZ",
         type=_rate,
         default=1.0,
-        help="updates a second of each session, 0.01 to 20 (default: %(default)s)",
+        help="updates per second of each session, 0.01 to 20 (default: %(default)s)",
     )
     load.add_argument(
         "--transport",
         choices=["ws", "udp", "both"],
         default="ws",
-        help="how to watch; both: half of the sessions each (default: %(default)s)",
+        help="transport of the watchers; both: half of the sessions each (default: %(default)s)",
     )
     load.add_argument(
         "--ramp",
         metavar="DURATION",
         type=duration,
         default="10s",
-        help="time over which the watchers connect (default: %(default)s)",
+        help="duration over which the watchers connect (default: %(default)s)",
     )
     load.add_argument(
         "--seconds",
         metavar="DURATION",
         type=duration,
         default="30s",
-        help="how long updates are posted, at most 1h (default: %(default)s)",
+        help="duration of the updates, at most 1h (default: %(default)s)",
     )
     load.add_argument(
         "--batch",
         metavar="DURATION",
         type=duration,
         default="0.005s",
-        help="events of this much time are posted in one body; longer ones cost the server less, and the first event "
-        "of a body waits for the last (default: %(default)s)",
+        help="duration of the events in one body; longer bodies cost the server less, but the first event of a body "
+        "waits for the last (default: %(default)s)",
     )
     load.add_argument(
         "--processes",
@@ -135,11 +135,11 @@ def _add_traffic(load: argparse.ArgumentParser) -> None:
 
 
 def begin_load(options: argparse.Namespace, token: str, out: TextIO, err: TextIO) -> int:
-    """Do it; answers the exit code.
+    """Runs the load test and returns the exit code.
 
     Raises:
-        ConfigurationError: the options do not make sense, or the target needs --yes.
-        LoadFailed: the server is out of reach, or refuses.
+        ConfigurationError: the options are invalid, or the target needs --yes.
+        LoadFailed: the server is unreachable, or refuses.
     """
     host = Address(options.url).host
     if not is_loopback(host) and not options.yes:
@@ -147,12 +147,12 @@ def begin_load(options: argparse.Namespace, token: str, out: TextIO, err: TextIO
             f"{host} is not this machine's loopback; a load test can take a server down. Give --yes if it is yours"
         )
     if not 0 < options.seconds <= 3600 or options.ramp > 3600:
-        raise ConfigurationError("--seconds must be more than 0 and at most 1h, --ramp at most 1h")
+        raise ConfigurationError("--seconds must be above 0 and at most 1h, --ramp at most 1h")
     if not 0.001 <= options.batch <= 1:
         raise ConfigurationError("--batch must be from 0.001s to 1s")
     if (fits := raise_limit(options.watchers)) is not None:
         raise ConfigurationError(
-            f"this process may open {fits:,} connections only; raise `ulimit -n`, or lower --watchers"
+            f"this process may open only {fits:,} connections; raise `ulimit -n`, or lower --watchers"
         )
     plan = Plan(
         url=options.url,
@@ -172,7 +172,7 @@ def begin_load(options: argparse.Namespace, token: str, out: TextIO, err: TextIO
 
 
 class _Run:
-    """The processes of a run, and what they say."""
+    """The processes of a run and their reports."""
 
     def __init__(self, plan: Plan, parts: list[Share], server: ServerProcesses | None, err: TextIO) -> None:
         self._plan = plan
@@ -183,7 +183,7 @@ class _Run:
         self._spoke = 0.0
 
     def run(self, percent: float) -> Report:
-        """All of it.
+        """Runs everything.
 
         Raises:
             LoadFailed: a process gave up.
@@ -196,7 +196,7 @@ class _Run:
             self._follow(selector, "ready")
             full = self._use()
             if not any(news.done for news in self._news):
-                # Nobody was admitted: there is nothing to measure, and every process knows why.
+                # No watcher was admitted: there is nothing to measure, and every process knows why.
                 raise LoadFailed(self._refusal())
             begin = time.time() + BEGIN
             for process in processes:
@@ -216,7 +216,7 @@ class _Run:
         return Report(self._plan, self._merged(), use, percent)
 
     def _follow(self, selector: selectors.BaseSelector, phase: str, until: float = inf) -> None:
-        """Read what the processes say until all have reached this phase, or until that moment (Unix seconds)."""
+        """Reads the processes' reports until all have reached this phase, or until that moment (Unix seconds)."""
         while any(PHASES.index(news.phase) < PHASES.index(phase) for news in self._news):
             now = time.time()
             if now >= until:
@@ -231,11 +231,11 @@ class _Run:
                 if news.failure is not None:
                     raise LoadFailed(news.failure)
                 if news.phase == "done":
-                    selector.unregister(key.fileobj)  # it ends now.
+                    selector.unregister(key.fileobj)  # the process is ending.
             self._tell()
 
     def _tell(self) -> None:
-        """Say how far the run is, about once a second."""
+        """Prints the progress of the run, about once a second."""
         now = time.time()
         if now < self._spoke + 1.0:
             return
@@ -277,7 +277,7 @@ class _Run:
 
 @contextmanager
 def _processes(parts: list[Share]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """A process for each part, which has been given it; they end with the context."""
+    """Starts a process for each part and passes it on; the processes end with the context."""
     running: list[subprocess.Popen[bytes]] = []
     try:
         for part in parts:
@@ -286,11 +286,11 @@ def _processes(parts: list[Share]) -> Iterator[list[subprocess.Popen[bytes]]]:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                bufsize=0,  # the selector does not know of lines that were read ahead.
+                bufsize=0,  # the selector does not see lines that were read ahead.
             )
             running.append(process)
             assert process.stdin is not None
-            # On its standard input: others on this machine can read what is on a command line.
+            # On its standard input: a command line is readable by other users of this machine.
             process.stdin.write(msgspec.json.encode(part) + b"\n")
             process.stdin.flush()
         yield running

@@ -1,4 +1,4 @@
-"""The watchers of a process of a load run, over UDP: all on one socket for each address of the server."""
+"""The UDP watchers of a process of a load run, all on one socket for each address of the server."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from craftnet.protocols.udp.initiator import Closed, Initiator, Output
 from craftnet.protocols.udp.keys import SessionToken
 
 BURST = 256
-"""Datagrams that are read before any is looked at; the kernel's buffer has room for more meanwhile."""
+"""Datagrams that are read before any is processed; the kernel's buffer has room for more meanwhile."""
 
 BUFFER = 8 << 20
-"""Octets that the kernel is asked to keep for us; it may keep less."""
+"""Octets that the kernel is asked to buffer; it may buffer less."""
 
 HEADERS = 28
-"""Octets of IPv4's and UDP's headers, which are counted with a datagram."""
+"""Octets of the IPv4 and UDP headers, counted with each datagram."""
 
 _decoder = JsonDecoder(UdpConnectResponse)
 
@@ -59,7 +59,7 @@ class DatagramWatchers:
     """See `Watchers`.
 
     Arguments:
-        poster: asks for the connections; nothing else uses it before all are there.
+        poster: requests the connections; unused otherwise until all are open.
     """
 
     def __init__(self, selector: BaseSelector, share: Share, observer: Observer, poster: Poster) -> None:
@@ -80,20 +80,20 @@ class DatagramWatchers:
         return inf if self._deadlines.earliest is None else self._deadlines.earliest
 
     def open(self, number: int) -> None:
-        """Ask for it; one request after the other."""
+        """Requests the connection; one request after another."""
         self.opening += 1
         self._waiting.append(number)
         self._ask()
 
     def tick(self, now: float) -> None:
-        """Acknowledge, send heartbeats, repeat handshakes."""
+        """Acknowledges, sends heartbeats, repeats handshakes."""
         for name in self._deadlines.due(now):
             watcher = self._watchers.get(name)
             if watcher is not None:
                 self._do(name, watcher, watcher.initiator.tick(now), now)
 
     def close(self) -> None:
-        """Say so to the server."""
+        """Sends CLOSE on all connections."""
         for watcher in self._watchers.values():
             for datagram in watcher.initiator.close().datagrams:
                 _send(watcher.socket, datagram)
@@ -125,7 +125,7 @@ class DatagramWatchers:
             answer = _decoder.decode(body)
             token = SessionToken.parse(answer.session_token)
         except (*MALFORMED, ValueError) as error:
-            raise LoadFailed(f"the answer to the request for a UDP connection is wrong: {error}") from error
+            raise LoadFailed(f"the answer to the UDP connect request is malformed: {error}") from error
         session, now = {answer.session_index: self._share.session(number)}, time.time()
         initiator = Initiator(token, session, heartbeat=answer.heartbeat_interval / 1000, agreement=agreed(answer))
         watcher = _Watcher(number, began, initiator, self._socket(answer.server_endpoint))
@@ -138,7 +138,7 @@ class DatagramWatchers:
             return found
         server = endpoint(name)
         if server is None:
-            raise LoadFailed(f"the server names no address for datagrams: {name!r}")
+            raise LoadFailed(f"the server's answer names no UDP endpoint: {name!r}")
         try:
             family, kind, _, _, address = socket.getaddrinfo(*server, type=socket.SOCK_DGRAM)[0]
             line = socket.socket(family, kind)
@@ -160,7 +160,7 @@ class DatagramWatchers:
         except BlockingIOError:
             pass
         except OSError as error:
-            raise LoadFailed(f"no datagram can be received: {error}") from error
+            raise LoadFailed(f"cannot receive datagrams: {error}") from error
         now = time.time()
         for datagram, when in arrivals:
             name = connection_id(datagram)
@@ -170,7 +170,7 @@ class DatagramWatchers:
                 self._do(name, watcher, watcher.initiator.receive(datagram, now), when)
 
     def _do(self, name: int, watcher: _Watcher, output: Output, when: float) -> None:
-        """Send, tell, and note when to look again. `when`: at which moment the cause arrived."""
+        """Sends, reports, and schedules the next call. `when`: the moment at which the cause arrived."""
         for datagram in output.datagrams:
             _send(watcher.socket, datagram)
         for event in output.events:
@@ -196,7 +196,7 @@ class DatagramWatchers:
 
 
 def _send(line: socket.socket, datagram: bytes) -> None:
-    """Send it if there is room; a datagram that is lost is sent again by its protocol."""
+    """Sends a datagram if there is room; the protocol repeats what is lost."""
     try:
         line.send(datagram)
     except OSError:

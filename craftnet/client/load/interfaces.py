@@ -1,4 +1,4 @@
-"""What the parts of a process of a load run know of each other."""
+"""The interfaces between the parts of a process of a load run."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Protocol
 
 
 class Observer(Protocol):
-    """Is told what happens to watchers."""
+    """Receives what happens to watchers."""
 
     def connected(self, seconds: float) -> None:
-        """A watcher has its first state, that long after its first octet."""
+        """A watcher has its first state, `seconds` after its first octet."""
 
     def refused(self, number: int, why: str) -> None:
-        """Watcher `number` will have none."""
+        """Watcher `number` was refused."""
 
     def ended(self, number: int, why: str) -> None:
-        """The connection of watcher `number` is lost."""
+        """The connection of watcher `number` was lost."""
 
     def received(self, number: int, octets: int) -> None:
-        """That many octets came for watcher `number`."""
+        """`octets` octets arrived for watcher `number`."""
 
     def arrived(self, number: int, quality: int, when: float) -> None:
         """A state with this quality reached watcher `number` at `when`, Unix seconds."""
@@ -28,7 +28,7 @@ class Watchers(Protocol):
     """One connection for each session.
 
     Attributes:
-        opening: how many are on their way.
+        opening: the number of connections being opened.
     """
 
     opening: int
@@ -38,10 +38,10 @@ class Watchers(Protocol):
         """When to call `tick`, Unix seconds; infinite when nothing is due."""
 
     def open(self, number: int) -> None:
-        """Begin to connect watcher `number`. Raises LoadFailed: the server is out of reach."""
+        """Starts connecting watcher `number`. Raises LoadFailed: the server is unreachable."""
 
     def tick(self, now: float) -> None:
-        """Do what is due."""
+        """Does what is due."""
 
     def close(self) -> None:
-        """Close all connections."""
+        """Closes all connections."""

@@ -1,4 +1,4 @@
-"""What a load run found: deliveries matched with their events, histograms, promises kept or broken. Pure."""
+"""The results of a load run: deliveries matched with their events, histograms, promises kept or broken. Pure."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ LATENCY = {WS: 0.005, UDP: 0.001}
 """Seconds that the service promises for an update to reach its watcher, by transport."""
 
 OCTETS = 50_000
-"""Bytes a second that the service promises not to exceed for an active session."""
+"""Bytes per second that the service promises for an active session."""
 
 MEMORY = 10_000
-"""Bytes of the server's memory that the service promises not to exceed for an active session."""
+"""Bytes of the server's memory that the service promises for an active session."""
 
 MEMORY_WATCHERS = 1000
-"""Fewer watchers than this say nothing about memory for each: what any first use allocates is more than theirs."""
+"""Minimum number of watchers for a statement about memory: with fewer, what any first use allocates dominates."""
 
 BUSY = 0.7
-"""The share of a core above which a process of the generator is taken for a bottleneck."""
+"""The share of a core above which a process of the generator counts as a bottleneck."""
 
 WAITED = 0.05
-"""The share of the time that a server waits for a processor above which latencies say more about the machine."""
+"""The share of the time that a server waits for a processor above which latencies describe the machine."""
 
 _STEP = log(1.01)
 
 
 class Histogram(Struct):
-    """Durations, kept to 1 %, in buckets of microseconds."""
+    """Durations with a precision of 1 %, in buckets of microseconds."""
 
     buckets: dict[int, int] = field(default_factory=dict)
 
     def add(self, seconds: float) -> None:
-        """Count one. What is below a microsecond counts as one."""
+        """Adds a duration. Those below a microsecond count as one microsecond."""
         index = ceil(log(seconds * 1e6) / _STEP) if seconds > 1e-6 else 0
         self.buckets[index] = self.buckets.get(index, 0) + 1
 
     def merge(self, other: Histogram) -> None:
-        """Count all of another's, too."""
+        """Adds all durations of another histogram."""
         for index, number in other.buckets.items():
             self.buckets[index] = self.buckets.get(index, 0) + number
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of durations."""
         return sum(self.buckets.values())
 
     def percentile(self, percent: float) -> float:
@@ -64,11 +64,11 @@ class Deliveries:
     """Matches what arrives at watchers with the events that caused it.
 
     Arguments:
-        watchers: how many there are.
+        watchers: their number.
 
     Attributes:
-        latencies: of all updates that arrived.
-        superseded: how many never arrived, because a newer one did; they count with the time of the newer one.
+        latencies: those of all updates that arrived.
+        superseded: updates that never arrived because a newer one did; they count with the time of the newer one.
     """
 
     def __init__(self, watchers: int) -> None:
@@ -78,16 +78,16 @@ class Deliveries:
 
     @property
     def pending(self) -> int:
-        """How many have not arrived."""
+        """The number of updates that have not arrived."""
         return self.posted - self.latencies.count
 
     def post(self, watcher: int, turn: int, when: float) -> None:
-        """Update `turn` of a watcher's session is posted at `when`, Unix seconds."""
+        """Records that update `turn` of a watcher's session is posted at `when`, Unix seconds."""
         self.posted += 1
         self._pending[watcher].append((tag(turn), when))
 
     def arrive(self, watcher: int, quality: int, when: float) -> None:
-        """A state with this quality reached the watcher. One that is known already is a refresh, and is not counted."""
+        """Records a state with this quality at the watcher. A known one is a refresh, and is not counted."""
         pending = self._pending[watcher]
         if not any(waiting == quality for waiting, _ in pending):
             return
@@ -100,19 +100,19 @@ class Deliveries:
 
 
 class Result(Struct, kw_only=True):
-    """What one process found, or several together.
+    """The results of one process, or of several together.
 
     Attributes:
-        connected, watchers: how many watchers got their first state, of how many.
-        refused, ended: why others did not, and why connections ended before the run did; how many each.
-        posted, lost, superseded: updates; those that no watcher got; those that a newer one overtook.
+        connected, watchers: watchers that received their first state, of how many.
+        refused, ended: why others did not, and why connections ended early; with counts.
+        posted, lost, superseded: updates; those that no watcher received; those that a newer one replaced.
         rejected: events that the server did not accept.
-        latencies: from the event's hand-over to the server, to its arrival.
+        latencies: from the posting of an event to its arrival.
         connects: from the first octet of a handshake to the first state.
         posts: from a body's first octet to its answer.
-        late: by how much bodies were sent later than due.
+        late: how much later than planned bodies were sent.
         octets, most_octets: received while measuring, by all watchers and by the one with the most.
-        seconds: how long was measured.
+        seconds: the duration of the measurement.
         busy: the share of a core that the busiest process of the generator used meanwhile.
     """
 
@@ -135,7 +135,7 @@ class Result(Struct, kw_only=True):
     busy: float = 0.0
 
     def merge(self, other: Result) -> None:
-        """Add another process's."""
+        """Adds the results of another process."""
         for name in ("watchers", "connected", "posted", "lost", "superseded", "rejected", "octets"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for reasons, more in ((self.refused, other.refused), (self.ended, other.ended)):
@@ -148,7 +148,7 @@ class Result(Struct, kw_only=True):
 
     @property
     def octets_per_session(self) -> float:
-        """Bytes a second that the watcher with the most got."""
+        """Bytes per second of the watcher that received most."""
         return self.most_octets / self.seconds if self.seconds else 0.0
 
 
@@ -157,8 +157,8 @@ class ServerUse(Struct, frozen=True):
 
     Attributes:
         cpu: seconds of processor time while updates were measured.
-        waited: seconds meanwhile in which a process could run, and no processor was free for it.
-        connect_cpu: seconds of it while watchers connected.
+        waited: seconds meanwhile in which a process was runnable without a free processor.
+        connect_cpu: seconds of processor time while watchers connected.
         empty, full: bytes of memory before the sessions were started, and with every watcher connected.
     """
 
@@ -174,7 +174,7 @@ class Promise(Struct, frozen=True):
 
     Attributes:
         name: what is promised.
-        limit, measured: in the same `unit`; `kept` says whether that is within this.
+        limit, measured: in the same `unit`; `kept` is the result of the comparison.
         timed: whether a busy machine, or a busy generator, can break it.
     """
 
@@ -187,10 +187,10 @@ class Promise(Struct, frozen=True):
 
 
 def promises(results: list[Result], server: ServerUse | None, percent: float) -> list[Promise]:
-    """Hold what was measured against what the service promises.
+    """Compares the measurements with the promises of the service.
 
     Arguments:
-        percent: the percentile of latencies that must be within their promise.
+        percent: the percentile of latencies that must keep the promise.
     """
     found = []
     for result in results:
@@ -216,7 +216,7 @@ def promises(results: list[Result], server: ServerUse | None, percent: float) ->
 
 
 def doubts(results: list[Result], server: ServerUse | None, percent: float) -> list[str]:
-    """Why latencies and losses may say more about the generator or the machine than about the server."""
+    """Reasons why latencies and losses may describe the generator or the machine rather than the server."""
     found = []
     for result in results:
         if result.busy > BUSY:

@@ -1,4 +1,4 @@
-"""What a load run does: how many watchers, which events, in which shares. Pure."""
+"""The plan of a load run: how many watchers, which events, in which shares. Pure."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ WS: Transport = "ws"
 UDP: Transport = "udp"
 
 DURATION = 3600
-"""Seconds that every session is said to take: the longest that the contract allows."""
+"""Estimated seconds of every session: the longest that the contract allows."""
 
 TAGS = 100
-"""How many values `current_quality` has: each update of a session carries the next."""
+"""The number of values of `current_quality`: each update of a session carries the next."""
 
 BATCH = 500
-"""Events in one body at most; the body stays below the server's limit of 1 MiB."""
+"""Maximum number of events in one body; the body stays below the server's limit of 1 MiB."""
 
 PROCESS_RATE: dict[Transport, float] = {WS: 12_000.0, UDP: 2500.0}
-"""Updates a second that one process receives without being the bottleneck."""
+"""Updates per second that one process receives without being the bottleneck."""
 
 _END = 2**29
-"""The number of a session's last event: more than updates have, and less than would reach a UUID's variant."""
+"""The number of a session's last event: above those of updates, and below what would reach a UUID's variant."""
 
 _RECIPE = UUID(int=0xC0FFEE, version=4)
 
@@ -40,11 +40,11 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     Attributes:
         url: the server's base URL.
-        run: a random number that tells this run's sessions from those of others, 64 bits.
-        watchers: sessions, each watched by one connection.
-        rate: updates a second of each session.
+        run: a random number that distinguishes this run's sessions from those of others, 64 bits.
+        watchers: the number of sessions, each watched over one connection.
+        rate: updates per second of each session.
         ramp: seconds over which the watchers connect.
-        seconds: how long updates are posted and measured.
+        seconds: the duration of the updates and of the measurement.
         batch: seconds of events in one body.
     """
 
@@ -58,7 +58,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Share(Struct, frozen=True, kw_only=True):
-    """What one process of a run does: the watchers from `first` on.
+    """The share of one process: the watchers from `first` on.
 
     Attributes:
         bound: Unix seconds at which the process gives up, whatever it waits for.
@@ -76,11 +76,11 @@ class Share(Struct, frozen=True, kw_only=True):
         return UUID(int=self.plan.run << 64 | (self.first + number), version=4)
 
     def player(self, number: int) -> UUID:
-        """The player whose session it is: each has one, so that no limit per player is met."""
+        """The owner of that session: a player of its own, so that no limit per player applies."""
         return UUID(int=self.plan.run << 64 | 1 << 32 | (self.first + number), version=4)
 
     def due(self, elapsed: float) -> int:
-        """How many updates are to be posted by then, in all: evenly spread, the watchers in turn.
+        """How many updates should have been posted by then: evenly spread, the watchers in turn.
 
         Arguments:
             elapsed: seconds since the updates began.
@@ -88,7 +88,7 @@ class Share(Struct, frozen=True, kw_only=True):
         return int(min(elapsed, self.plan.seconds) * self.watchers * self.plan.rate)
 
     def due_at(self, number: int) -> float:
-        """When update `number` (of all) is to be posted, seconds since the updates began: at the end of its batch."""
+        """When update `number` (of all) should be posted, seconds since the updates began: at the end of its batch."""
         batch = self.plan.batch
         return ceil((number + 1) / (self.watchers * self.plan.rate) / batch) * batch
 
@@ -99,7 +99,7 @@ class Share(Struct, frozen=True, kw_only=True):
         return self._event("session.start", number, 0, now, {**data, "estimated_duration_seconds": DURATION})
 
     def update(self, number: int, turn: int, elapsed: float, now: float) -> bytes:
-        """Update `turn` of a session: its quality changes, which every watcher must be told at once.
+        """Update `turn` of a session: its quality changes, so every watcher must receive it at once.
 
         Arguments:
             elapsed: seconds since the session was started.
@@ -127,16 +127,16 @@ class Share(Struct, frozen=True, kw_only=True):
 
 
 def tag(turn: int) -> int:
-    """The quality by which update `turn` of a session is recognised when it arrives, 1 to 100."""
+    """The quality, 1 to 100, that identifies update `turn` of a session on its arrival."""
     return turn % TAGS + 1
 
 
 def shares(plan: Plan, transport: str, processes: int, token: str, bound: float) -> list[Share]:
-    """Divide a run among processes.
+    """Divides a run among processes.
 
     Arguments:
         transport: "ws", "udp", or "both": half of the watchers each.
-        processes: how many; 0 for as many as the rate takes. A process without a watcher is left out.
+        processes: their number; 0: as many as the rate needs. Processes without a watcher are left out.
     """
     halves: dict[Transport, int] = {WS: plan.watchers - plan.watchers // 2, UDP: plan.watchers // 2}
     wanted = halves if transport == "both" else {name: plan.watchers for name in halves if name == transport}
@@ -154,7 +154,7 @@ def shares(plan: Plan, transport: str, processes: int, token: str, bound: float)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this machine, by its name alone: nothing is looked up."""
+    """Whether a URL's host is this machine, by its name alone, without a look-up."""
     if host.lower() == "localhost":
         return True
     try:

@@ -15,26 +15,26 @@ from craftnet import __version__
 from craftnet.errors import CraftnetError
 
 TIMEOUT = 10.0
-"""Seconds for a request to be sent, or for its answer."""
+"""Seconds to send a request, and to receive its answer."""
 
 Then = Callable[[bytes, float], None]
-"""Called with the body of a successful answer, and how long that took, seconds."""
+"""Called with the body of a successful answer and its duration in seconds."""
 
 
 class LoadFailed(CraftnetError):
-    """The run cannot go on. The text says why, for the user."""
+    """The run cannot continue. The text says why, for the user."""
 
 
 class Poster:
     """Posts bodies to the server.
 
     Arguments:
-        selector: tells when the answer is there, by calling the data that is registered with the socket.
+        selector: reports the answer, by calling the data that is registered with the socket.
         url: any of the server's.
         token: the bearer token.
 
     Attributes:
-        idle_since: when the last answer was read, Unix seconds; infinite while one is waited for.
+        idle_since: when the last answer was read, Unix seconds; infinite during a request.
     """
 
     def __init__(self, selector: BaseSelector, url: str, token: str) -> None:
@@ -50,18 +50,18 @@ class Poster:
 
     @property
     def idle(self) -> bool:
-        """Whether no answer is waited for."""
+        """Whether no request is pending."""
         return self._then is None
 
     def post(self, url: str, body: bytes, kind: str, then: Then) -> None:
-        """Send a body; `then` is called from the selector's loop. Only while `idle`.
+        """Sends a body; the selector's loop calls `then`. Only while `idle`.
 
         Raises:
-            LoadFailed: the server is out of reach.
+            LoadFailed: the server is unreachable.
         """
         self._began, self._what, self._then, self.idle_since = time.time(), urlsplit(url).path, then, inf
         if self._hung_up():
-            self._connection.close()  # it is opened again by the request.
+            self._connection.close()  # the next request opens it again.
         try:
             self._connection.request("POST", self._what, body, {**self._headers, "Content-Type": kind})
         except OSError as error:
@@ -69,15 +69,15 @@ class Poster:
         self._selector.register(self._connection.sock, EVENT_READ, (self._answered, None))
 
     def post_events(self, url: str, events: Sequence[bytes], then: Then) -> None:
-        """Post these events, of JSON each, in one body; else as `post`."""
+        """Posts these events, each one JSON, in one body; otherwise as `post`."""
         self.post(url, b"\n".join(events), "application/x-ndjson", then)
 
     def close(self) -> None:
-        """Hang up."""
+        """Closes the connection."""
         self._connection.close()
 
     def _hung_up(self) -> bool:
-        """Whether the server closed the connection while nothing was asked, as after its idle time-out."""
+        """Whether the server closed the idle connection, as after its idle time-out."""
         if self._connection.sock is None:
             return False
         poller = select.poll()
@@ -100,7 +100,7 @@ class Poster:
 
 
 def reason(body: bytes) -> str:
-    """What the body of a refusal says, for people."""
+    """The reason in the body of a refusal, for people."""
     try:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):

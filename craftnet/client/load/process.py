@@ -1,4 +1,4 @@
-"""What the processes of a server on this machine use, from Linux's /proc."""
+"""The CPU time and memory of a server's processes on this machine, from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _PROC = Path("/proc")
 
 
 class Use(NamedTuple):
-    """What processes have used since they were started, and use.
+    """What processes have used since their start, and use now.
 
     Attributes:
         cpu: seconds of processor time.
-        waited: seconds in which they could run, and no processor was free.
-        memory: bytes now, without the files that they map.
+        waited: seconds in which they were runnable without a free processor.
+        memory: bytes now, without mapped files.
     """
 
     cpu: float
@@ -27,7 +27,7 @@ class Use(NamedTuple):
 
 
 class ServerProcesses:
-    """A process and its children: a server's workers.
+    """A process and its children: a server and its workers.
 
     Arguments:
         pid: of the server.
@@ -58,11 +58,11 @@ class ServerProcesses:
 
 
 def _use(pid: int) -> Use:
-    # The name, in parentheses, may have anything in it (proc(5)); utime and stime are the 14th and 15th field.
+    # The name, in parentheses, may contain anything (proc(5)); utime and stime are the 14th and 15th field.
     fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     rollup = (_PROC / str(pid) / "smaps_rollup").read_text()
     sizes = {line.partition(":")[0]: int(line.split()[1]) for line in rollup.splitlines()[1:]}
-    # Not that of files: other processes that come and go, such as the generator's, change how much of it is shared.
+    # Without mapped files: other processes, such as the generator's, change how much of them is shared.
     memory = sizes.get("Pss_Anon", sizes["Pss"])
     waited = int((_PROC / str(pid) / "schedstat").read_text().split()[1]) / 1e9
     return Use((int(fields[11]) + int(fields[12])) / _TICK, waited, memory * 1024)

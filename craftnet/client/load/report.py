@@ -1,4 +1,4 @@
-"""A load run's report, for people and as JSON. Pure."""
+"""The report of a load run, for people and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from craftnet.client.load.plan import Plan
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 
 KEPT, BROKEN, UNCERTAIN = 0, 3, 4
-"""Exit codes: every promise was kept; one was broken; one was broken, but the generator or the machine may be why."""
+"""Exit codes: every promise was kept; one was broken; one was broken, possibly because of the generator or machine."""
 
-CLOCK = "latencies are between two times by the clock of the machine that the generator runs on"
+CLOCK = "latencies are between two times of the clock of the generator's machine"
 
 
 class Report(Struct, frozen=True):
-    """All that a run found.
+    """All results of a run.
 
     Attributes:
-        results: one of each transport.
-        server: None where no process was named.
-        percent: the percentile that is held against the promises about latency.
+        results: one for each transport.
+        server: None when no process was named.
+        percent: the percentile that is compared with the promises about latency.
     """
 
     plan: Plan
@@ -33,17 +33,17 @@ class Report(Struct, frozen=True):
 
     @property
     def promises(self) -> list[Promise]:
-        """What was promised, and whether it was kept."""
+        """The promises, and whether they were kept."""
         return promises(self.results, self.server, self.percent)
 
     @property
     def doubts(self) -> list[str]:
-        """Why latencies and losses may say more about the generator or the machine than about the server."""
+        """Reasons why latencies and losses may describe the generator or the machine rather than the server."""
         return doubts(self.results, self.server, self.percent)
 
     @property
     def exit_code(self) -> int:
-        """One of the three."""
+        """One of the three exit codes."""
         broken = [promise for promise in self.promises if not promise.kept]
         if not broken:
             return KEPT
@@ -51,7 +51,7 @@ class Report(Struct, frozen=True):
         return UNCERTAIN if timed and self.doubts else BROKEN
 
     def text(self) -> str:
-        """For people, on some lines."""
+        """The report for people, on several lines."""
         plan, lines = self.plan, []
         lines.append(
             f"{plan.watchers:,} watchers, {plan.rate:g} updates a second each, for {plan.seconds:g} s; events posted "
@@ -86,7 +86,7 @@ class Report(Struct, frozen=True):
         return lines
 
     def json(self) -> dict[str, Any]:
-        """As JSON-able values; durations are in milliseconds."""
+        """The report as JSON-able values; durations are in milliseconds."""
         plan = {name: value for name, value in to_builtins(self.plan).items() if name != "run"}
         return {
             **plan,

@@ -1,4 +1,4 @@
-"""The watchers of a process of a load run, over WebSockets."""
+"""The WebSocket watchers of a process of a load run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from craftnet.client.load.posting import TIMEOUT, LoadFailed, reason
 from craftnet.protocols.websocket import frames
 
 QUALITY = re.compile(rb'"current_quality":(\d+)')
-"""A message's quality, found without decoding: messages are JSON without blanks, written by the same encoder."""
+"""Finds a message's quality without decoding: messages are JSON without blanks, written by the same encoder."""
 
 _TEXT, _CLOSE, _PING = 0x1, 0x8, 0x9
 
@@ -56,7 +56,7 @@ class WebSocketWatchers:
         return inf
 
     def open(self, number: int) -> None:
-        """Send the handshake; the rest comes by the selector."""
+        """Sends the handshake; the selector does the rest."""
         address = self._address
         try:
             connection = socket.create_connection((address.host, address.port), TIMEOUT)
@@ -79,7 +79,7 @@ class WebSocketWatchers:
         """Nothing is ever due."""
 
     def close(self) -> None:
-        """Hang up."""
+        """Closes all connections."""
         for watcher in self._watchers:
             self._selector.unregister(watcher.connection)
             watcher.connection.close()
@@ -106,7 +106,7 @@ class WebSocketWatchers:
         self._take(watcher, octets, when)
 
     def _read(self, watcher: _Watcher) -> None:
-        """With TLS: all that OpenSSL has, because the selector does not know of it. The time is that of reading."""
+        """Reads; with TLS everything that OpenSSL has, since the selector does not see it. Uses the time of reading."""
         while True:
             try:
                 octets = watcher.connection.recv(SIZE)
@@ -121,7 +121,7 @@ class WebSocketWatchers:
 
     def _take(self, watcher: _Watcher, octets: bytes, when: float) -> None:
         if not octets:
-            self._over(watcher, "the server hung up")
+            self._over(watcher, "the server closed the connection")
             return
         self._observer.received(watcher.number, len(octets))
         if watcher.octets:
@@ -150,7 +150,7 @@ class WebSocketWatchers:
                 self.opening -= 1
                 self._observer.connected(when - watcher.began)
         elif opcode == _PING:
-            # Masked, as every client's frame must be, with a mask that changes nothing.
+            # Masked, as every frame of a client must be, with a mask that changes nothing.
             watcher.connection.send(bytes((0x8A, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
         elif opcode == _CLOSE:
             code = int.from_bytes(payload[:2], "big")

@@ -1,4 +1,4 @@
-"""One process of a load run: `python -m craftnet.client.load.worker`, spoken to in lines of JSON."""
+"""One process of a load run: `python -m craftnet.client.load.worker`, controlled with lines of JSON."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ GRACE = 5.0
 """Seconds for the last updates to arrive after the last one is posted."""
 
 SAYS = 0.5
-"""Seconds between two lines about how far a process is."""
+"""Seconds between two reports of a process's progress."""
 
 
 Phase = Literal["starting", "connecting", "ready", "posting", "ending", "done"]
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
-"""In their order."""
+"""The phases in their order."""
 
 
 class News(Struct, tag_field="news", omit_defaults=True):
-    """A line from a process.
+    """A report of a process, one line.
 
     Attributes:
         phase: what the process does: starting sessions, connecting, ready for the updates, posting, ending the sessions
-            when every update was posted and has arrived, or is lost; done.
-        done: how many of it.
+            when every update was posted and has arrived or is lost, done.
+        done: the progress within the phase.
         failure: why the process gave up.
     """
 
@@ -77,10 +77,10 @@ class Worker:
         )
 
     def prepare(self) -> None:
-        """Start the sessions and connect the watchers.
+        """Starts the sessions and connects the watchers.
 
         Raises:
-            LoadFailed: the server is out of reach, refuses, or is too slow.
+            LoadFailed: the server is unreachable, refuses, or is too slow.
         """
         share, now = self._share, time.time()
         self._started = now
@@ -98,7 +98,7 @@ class Worker:
             self._tell("connecting", self.result.connected)
 
     def measure(self, begin: float) -> None:
-        """Post the updates and wait for them.
+        """Posts the updates and waits for them.
 
         Arguments:
             begin: when, Unix seconds; the same for all processes.
@@ -122,7 +122,7 @@ class Worker:
         result.latencies, result.superseded = self._deliveries.latencies, self._deliveries.superseded
 
     def finish(self) -> None:
-        """Leave, and end the sessions."""
+        """Disconnects the watchers and ends the sessions."""
         share = self._share
         self._watchers.close()
         for first in range(0, share.watchers, BATCH):
@@ -154,12 +154,12 @@ class Worker:
         self._deliveries.arrive(number, quality, when)
 
     def _ramped(self, elapsed: float) -> int:
-        """How many watchers may have begun to connect."""
+        """How many watchers may have started to connect."""
         ramp, watchers = self._share.plan.ramp, self._share.watchers
         return watchers if elapsed >= ramp else int(watchers * elapsed / ramp) + 1
 
     def _post_due(self, begin: float) -> None:
-        """Post what is due, if the server has answered the last body; else wait, and note from when on."""
+        """Posts what is due, if the server has answered the last body; else waits, and records since when."""
         share, now = self._share, time.time()
         due = share.due(now - begin)
         at = begin + share.due_at(self._posted)
@@ -197,7 +197,7 @@ class Worker:
             raise LoadFailed(f"the server rejected {len(rejected)} of {len(events)} events, the first: {rejected[0]}")
 
     def _turn(self, timeout: float) -> None:
-        """Wait for something to happen, for that many seconds at most, and see to it."""
+        """Waits for an event, at most `timeout` seconds, and handles it."""
         now = time.time()
         if now > self._share.bound:
             raise LoadFailed("the run took longer than it may; the server or this machine is too slow for it")
@@ -216,7 +216,7 @@ class Worker:
 
 
 def main() -> None:
-    """Read the share from a line of the standard input, prepare, wait for a line with the time to begin, measure."""
+    """Reads the share from a line of standard input, prepares, waits for a line with the start time, measures."""
     share = msgspec.json.decode(sys.stdin.buffer.readline(), type=Share)
     encoder = msgspec.json.Encoder()
 
@@ -237,7 +237,7 @@ def main() -> None:
     except LoadFailed as error:
         say(News("done", result=worker.result, failure=str(error)))
     except BrokenPipeError:
-        os._exit(1)  # nobody listens any more: there is nothing left to tidy up for.
+        os._exit(1)  # nobody reads the reports any more, and there is nothing to clean up.
 
 
 if __name__ == "__main__":

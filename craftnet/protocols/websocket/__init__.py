@@ -1,1 +1,1 @@
-"""Feeds over WebSockets: one connection, all of them, and how updates are encoded for them."""
+"""Feeds over WebSocket: one connection, all connections, and the encodings of updates."""

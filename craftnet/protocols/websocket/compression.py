@@ -1,9 +1,9 @@
-"""Bounded LZ4 with preset dictionaries: what `craftnet.json.lz4.v1` puts into a binary message. Pure.
+"""Bounded LZ4 with preset dictionaries: the binary messages of `craftnet.json.lz4.v1`. Pure.
 
     dictionary id (u8) · declared size (u24, big-endian) · one LZ4 block
 
-The size is that of the message, decompressed. A dictionary holds what messages have in common; once published under an
-id it never changes, so that both ends may keep it for ever. Id 0 stands for no dictionary.
+The size is that of the decompressed message. A dictionary contains what messages have in common; once published under
+an id it never changes, so both ends may keep it for ever. Id 0 means no dictionary.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from msgspec import Struct
 from craftnet.errors import CraftnetError
 
 MAX_SIZE = 65_536
-"""Octets of the largest message that is packed, or unpacked, before room is made for it."""
+"""Octets of the largest message that is compressed or decompressed, checked before memory is allocated."""
 
 NEWEST = 1
-"""The id of the dictionary that messages are packed with."""
+"""The id of the dictionary with which messages are compressed."""
 
 KNOWN = (1,)
-"""The ids of all dictionaries there are."""
+"""The ids of all dictionaries."""
 
 _HEADER = 4
 
 
 class BadBlock(CraftnetError):
-    """Octets that are no packed message, or one that cannot be unpacked here. The text says which."""
+    """Octets that are not a compressed message, or that cannot be decompressed here. The text says which."""
 
 
 class UnknownDictionary(BadBlock):
-    """There is no dictionary of this id. Attributes: `id`."""
+    """There is no dictionary with this id. Attributes: `id`."""
 
     def __init__(self, dictionary_id: int) -> None:
         known = ", ".join(map(str, KNOWN))
-        super().__init__(f"There is no dictionary {dictionary_id}; there are: {known}.")
+        super().__init__(f"There is no dictionary {dictionary_id}; the dictionaries are: {known}.")
         self.id = dictionary_id
 
 
@@ -56,7 +56,7 @@ class Dictionary(Struct, frozen=True):
 
 @cache
 def dictionary(dictionary_id: int) -> Dictionary:
-    """The dictionary of this id, which is package data.
+    """The dictionary with this id, which is package data.
 
     Raises:
         UnknownDictionary: there is none.
@@ -80,22 +80,22 @@ def pack(message: bytes, preset: Dictionary) -> bytes:
 
 
 def unpack(octets: bytes) -> bytes:
-    """The message in `octets`.
+    """The decompressed message.
 
     Raises:
-        UnknownDictionary: it needs a dictionary that is not here.
-        BadBlock: it is no packed message, or one of more than `MAX_SIZE` octets.
+        UnknownDictionary: it needs a dictionary that is unknown here.
+        BadBlock: it is not a compressed message, or longer than `MAX_SIZE` octets.
     """
     if len(octets) < _HEADER:
-        raise BadBlock("The message is cut off.")
+        raise BadBlock("The message is truncated.")
     size = int.from_bytes(octets[1:_HEADER], "big")
     if size > MAX_SIZE:
-        raise BadBlock(f"The message says it has {size} octets; {MAX_SIZE} are taken.")
+        raise BadBlock(f"The message declares {size} octets; the maximum is {MAX_SIZE}.")
     preset = dictionary(octets[0]).octets if octets[0] else b""
     try:
         message: bytes = decompress(octets[_HEADER:], uncompressed_size=size, dict=preset)
     except LZ4BlockError:
-        raise BadBlock("The message is no LZ4 block of the size it says.") from None
+        raise BadBlock("The message is not an LZ4 block of the declared size.") from None
     if len(message) != size:
-        raise BadBlock("The message is shorter than it says.")
+        raise BadBlock("The message is shorter than it declares.")
     return message

@@ -1,7 +1,7 @@
-"""What waits for a watcher that does not read fast enough: the newest state, not a backlog.
+"""What waits for a slow consumer: the newest state instead of a backlog.
 
-Conflatable updates replace each other; the others queue up to a bound; terminal ones always find room. So the memory
-of one watcher is bounded. Pure.
+Conflatable updates replace each other; the others queue up to a bound; there is always room for terminal ones. This
+bounds the memory of a watcher. Pure.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from craftnet.errors import CraftnetError
 from craftnet.updates import Update
 
 CAPACITY = 256
-"""How many updates that cannot be conflated may wait."""
+"""Maximum number of waiting updates that cannot be conflated."""
 
 
 CAPACITY_OCTETS = 65_536
-"""How many octets of them may wait; one alone may be longer."""
+"""Maximum octets of them; a single one may be longer."""
 
 
 class TooSlow(CraftnetError):
-    """The watcher is too slow to be served any longer."""
+    """The watcher reads too slowly to be served."""
 
 
 class Conflation:
-    """The updates that wait, oldest first.
+    """The waiting updates, oldest first.
 
     Arguments:
-        capacity: how many that cannot be conflated may wait …
-        octets: … and how long they may be, encoded, all together.
+        capacity: maximum number of updates that cannot be conflated …
+        octets: … and their maximum encoded length, all together.
     """
 
     __slots__ = ("_capacity", "_octets", "_waiting")
@@ -42,11 +42,11 @@ class Conflation:
 
     @property
     def size(self) -> int:
-        """Octets that wait."""
+        """The waiting octets."""
         return sum(size for _, size in self._waiting or ())
 
     def put(self, update: Update, size: int) -> None:
-        """Keep one more, of `size` octets.
+        """Adds an update of `size` octets.
 
         Raises:
             TooSlow: there is no room.
@@ -63,6 +63,6 @@ class Conflation:
         self._waiting = waiting
 
     def take(self) -> list[Update]:
-        """All that waits; nothing waits then."""
+        """Returns and removes everything that waits."""
         waiting, self._waiting = self._waiting, None
         return [update for update, _ in waiting or ()]

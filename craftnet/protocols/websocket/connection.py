@@ -38,7 +38,7 @@ from craftnet.protocols.websocket.transmit import bound_buffers, transmit
 from craftnet.subscriptions import Subscription
 from craftnet.updates import Update
 
-if TYPE_CHECKING:  # the factory makes the protocols, so it is the one that imports.
+if TYPE_CHECKING:  # the factory imports this module at run time.
     from craftnet.protocols.websocket.factory import FeedFactory
 
 log = Logger()
@@ -49,7 +49,7 @@ EARLY_LIMIT = 16_384
 
 @implementer(IWatcher, IPushProducer, IHandshakeProtocol)
 class FeedProtocol(ServerProtocol):
-    """One WebSocket connection, which watches one feed."""
+    """One WebSocket connection that watches one feed."""
 
     __slots__ = ("_encoding", "_frames_full_at", "_place", "_subscription", "_unanswered", "principal")
 
@@ -57,10 +57,10 @@ class FeedProtocol(ServerProtocol):
     principal: Principal
     heartbeat_interval = 0
     sent_at = 0.0
-    # Autobahn warns of every connection that it drops. Whoever is refused must not fill the disk: metrics count them.
+    # Autobahn logs every connection that it drops. Refused clients must not fill the disk: metrics count them.
     log = txaio.make_logger("error")  # type: ignore[attr-defined]  # txaio has its functions from Autobahn, at run time.
 
-    # What few connections have, and few have for long.
+    # Attributes that few connections have, and few for long.
     _admitting: Deferred[str | None] | None = None
     _waiting: Conflation | None = None
     _paused = False
@@ -79,15 +79,15 @@ class FeedProtocol(ServerProtocol):
     # The handshake
 
     def processHandshake(self) -> None:
-        """Keep what follows a handshake that is not answered yet, up to `EARLY_LIMIT`."""
+        """Buffers what follows a handshake that is not answered yet, up to `EARLY_LIMIT`."""
         if len(self.data) > EARLY_LIMIT:
             self.dropConnection(abort=True)
 
     def handshake(self, head: Head) -> None:
-        """Decide about a handshake; frames may follow it before it is answered, but not many.
+        """Decides about a handshake; a limited number of octets may follow it before it is answered.
 
         Arguments:
-            head: complete and well-formed, and of a handshake by its Upgrade and Connection fields.
+            head: complete and well-formed, with the Upgrade and Connection fields of a handshake.
         """
         assert self.transport is not None
         try:
@@ -97,7 +97,7 @@ class FeedProtocol(ServerProtocol):
             return
         opening = Opening(request, host(self.transport.getPeer()), self.factory)
         admitting = self._admitting = Deferred.fromCoroutine(self._admit(opening))
-        if not admitting.called:  # most handshakes are answered at once, and need no timer.
+        if not admitting.called:  # most handshakes are answered at once and need no timer.
             admitting.addTimeout(self.factory.gate.limits.patience, self.factory.clock)
         admitting.addCallbacks(self._open, self._deny, callbackArgs=(opening,), errbackArgs=(opening,))
 
@@ -120,7 +120,7 @@ class FeedProtocol(ServerProtocol):
             self.consumeData()
 
     def _deny(self, failure: Failure, opening: Opening) -> None:
-        """Refuse: with an HTTP status, or a page by a close code."""
+        """Refuses the handshake: with an HTTP status or, for a page, with a close code."""
         self._admitting = None
         self._leave_place()
         if self.state == self.STATE_CLOSED:
@@ -141,13 +141,13 @@ class FeedProtocol(ServerProtocol):
             self.consumeData()
 
     def _told_in(self, refusal: Refusal, opening: Opening) -> str | None:
-        """The subprotocol in which this client learns of a refusal by a close code; None if by the HTTP status."""
+        """The subprotocol in which this client receives a refusal as a close code; None: it receives an HTTP status."""
         if of_refusal(refusal) is None or not self.factory.may_turn_away or not opening.from_page:
             return None
-        return spoken(opening.request.protocols)  # without the one selected, a browser fails the handshake.
+        return spoken(opening.request.protocols)  # without a selected subprotocol, a browser fails the handshake.
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer in the contract's error shape."""
+        """Answers in the contract's error form."""
         self.factory.metrics.refused(refusal.label)
         now = self.factory.clock.wall()
         self._linger(response_octets(refused(refusal, now), now, last=True))
@@ -155,9 +155,9 @@ class FeedProtocol(ServerProtocol):
     # The feed
 
     def onOpen(self) -> None:
-        """Start watching."""
+        """Starts watching."""
         assert self._subscription is not None
-        if self._subscription.heartbeat_interval:  # most want none, and keep nothing of it.
+        if self._subscription.heartbeat_interval:  # most clients want none, and keep no state for it.
             self.heartbeat_interval = self._subscription.heartbeat_interval
             self.sent_at = self.factory.clock.seconds()
         self.factory.opened(self)
@@ -175,7 +175,7 @@ class FeedProtocol(ServerProtocol):
     def _lost_feed(self, failure: Failure) -> None:
         if failure.check(NotFound):
             self.ended(CloseCode.NORMAL)
-        elif failure.check(Unavailable):  # metrics count them: many may come while a source is out of reach.
+        elif failure.check(Unavailable):  # counted by metrics: many may occur while a source is unreachable.
             self.factory.metrics.refused(Unavailable.label)
             self.ended(CloseCode.INTERNAL_ERROR)
         else:
@@ -194,7 +194,7 @@ class FeedProtocol(ServerProtocol):
         except TooSlow as error:
             self.factory.metrics.refused("slow_consumer")
             self._stop_watching()
-            self._waiting = None  # the close frame comes now; nothing may follow it.
+            self._waiting = None  # the close frame is sent now; nothing may follow it.
             self._close(CloseCode.SLOW_CONSUMER, str(error))
 
     def ended(self, code: CloseCode, reason: str = "") -> None:
@@ -218,9 +218,9 @@ class FeedProtocol(ServerProtocol):
         self.factory.deliveries.count(len(update.messages), None if accepted is None else now - accepted)
 
     def send_heartbeat(self) -> None:
-        """Nothing was sent for long, and the client wants to know that the server lives.
+        """Sends a heartbeat: nothing was sent for long, and the client wants to know that the server is alive.
 
-        A client that does not read is sent nothing: what waits for it comes when it reads again.
+        A client that does not read receives none: what waits for it follows when it reads again.
         """
         if self._subscription is not None and not self._paused:
             self._subscription.send_heartbeat(self)
@@ -231,13 +231,13 @@ class FeedProtocol(ServerProtocol):
             subscription.unwatch(self)
 
     def _close(self, code: CloseCode, reason: str = "") -> None:
-        # Not sendClose, which takes 1000 and private codes only.
+        # Not sendClose, which accepts 1000 and private codes only.
         self.sendCloseFrame(int(code), reason.encode() or None)
 
     # The socket
 
     def pauseProducing(self) -> None:
-        """The client does not read: keep what comes from now on."""
+        """The client does not read: queues updates from now on."""
         self._paused = True
 
     def resumeProducing(self) -> None:
@@ -249,9 +249,9 @@ class FeedProtocol(ServerProtocol):
         """The connection is lost; `onClose` follows."""
 
     def heartbeat(self) -> None:
-        """Ping; a peer that did not answer the last ones, or does not complete its close, is gone."""
+        """Pings; drops a peer that did not answer the last pings or does not complete its close."""
         if self.failedByMe:
-            return  # it is about to be gone.
+            return  # it is about to close.
         if self.state != self.STATE_OPEN:
             self.dropConnection(abort=True)
         elif self._unanswered >= self.factory.missed_pongs:
@@ -264,7 +264,7 @@ class FeedProtocol(ServerProtocol):
     # What the client says
 
     def onFrameBegin(self) -> None:
-        """A frame comes, of whatever kind: see whether they come too fast."""
+        """A frame of any kind arrives: checks the rate."""
         bucket = self.factory.gate.messages
         if bucket is not None:
             now = self.factory.clock.seconds()
@@ -273,16 +273,16 @@ class FeedProtocol(ServerProtocol):
         super().onFrameBegin()
 
     def _judge(self, debt: float, burst: float) -> None:
-        """Ignore frames that are beyond the rate; a client that owes more than a burst is closed."""
+        """Ignores frames beyond the rate, and closes a client that owes more than a burst."""
         if self._heeded is (debt > 0):
             self._heeded = not self._heeded
         if debt > burst and self.state == self.STATE_OPEN:
-            self._turn_out(CloseCode.TOO_FAST, "too_fast", "more messages and pings than are taken")
+            self._turn_out(CloseCode.TOO_FAST, "too_fast", "more messages and pings than allowed")
         elif debt > burst:
             self.dropConnection(abort=True)
 
     def onPing(self, payload: bytes) -> None:
-        """Answer, unless they come too fast, or the answers are not read."""
+        """Answers, unless pings come too fast or the answers are not read."""
         if self._heeded and not self._paused:
             super().onPing(payload)
 
@@ -291,12 +291,14 @@ class FeedProtocol(ServerProtocol):
         self._unanswered = 0
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Take a fresh token; nothing else is expected from the client, and nothing at all after our close frame."""
+        """Accepts a fresh token, and refuses anything else; ignores everything after our close frame."""
         if self.state != self.STATE_OPEN:
             return
         offer = None if isBinary else read_offer(payload)
         if offer is None:
-            self._turn_out(CloseCode.POLICY_VIOLATION, "unexpected_message", "this feed takes tokens and nothing else")
+            self._turn_out(
+                CloseCode.POLICY_VIOLATION, "unexpected_message", "this feed accepts tokens and nothing else"
+            )
         elif self._heeded and not self._renewing and self._subscription is not None:
             self._renewing = True
             Deferred.fromCoroutine(self._renew(offer.token)).addErrback(self._not_renewed)
@@ -315,7 +317,7 @@ class FeedProtocol(ServerProtocol):
     def _not_renewed(self, failure: Failure) -> None:
         refusal = failure.value
         if not isinstance(refusal, Refusal):
-            log.failure("a token could not be looked at", failure)
+            log.failure("verifying a token failed", failure)
             refusal = Refusal("The server failed to answer.")
         self.factory.metrics.refused(refusal.label)
         self._answer(TokenRefused(instant(self.factory.clock.wall()), refusal.status, refusal.message))
@@ -329,7 +331,7 @@ class FeedProtocol(ServerProtocol):
     # The end
 
     def expired(self) -> None:
-        """The token is over."""
+        """The token has expired."""
         self._turn_out(CloseCode.TOKEN_EXPIRED, "token_expired", "the token has expired")
 
     def revoked(self) -> None:
@@ -343,7 +345,7 @@ class FeedProtocol(ServerProtocol):
         self._close(code, reason)
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Send it, once. Where it fails the connection, nothing more is read, and TCP ends (RFC 6455 section 7.1.7)."""
+        """Sends one close frame. If it fails the connection, reading stops and TCP ends (RFC 6455 section 7.1.7)."""
         was_open = self.state == self.STATE_OPEN
         super().sendCloseFrame(code, reasonUtf8, isReply)
         if was_open and self.failedByMe:
@@ -352,7 +354,7 @@ class FeedProtocol(ServerProtocol):
             self._linger()
 
     def _linger(self, last: bytes = b"") -> None:
-        self.state = self.STATE_CLOSED  # for Autobahn, which then reads no further.
+        self.state = self.STATE_CLOSED  # makes Autobahn stop reading.
         linger(self.transport, last, self.factory.clock, self.connectionLost)
 
     def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
@@ -364,17 +366,17 @@ class FeedProtocol(ServerProtocol):
             self._hearing_close = False
 
     def dropConnection(self, abort: bool = False) -> None:
-        """End the TCP connection.
+        """Ends the TCP connection.
 
-        Autobahn takes a wrong close frame for the answer to the one with which it complains, and aborts before that is
-        sent: here it is sent. A peer that was dropped before and does not take what it is still sent is aborted.
+        Autobahn takes an invalid close frame for the answer to its own complaint and aborts before that is sent: here
+        it is sent. A peer that was dropped before and does not read the rest is aborted.
         """
         if abort and self.state == self.STATE_CLOSED:
             self._closeConnection(abort=True)
         super().dropConnection(abort and not self._hearing_close)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        """The connection is over."""
+        """The connection is closed."""
         admitting, self._admitting = self._admitting, None
         if admitting is not None:
             admitting.cancel()

@@ -1,4 +1,4 @@
-"""One transport's connections as a whole: whose heartbeat is due, whose token is over, who is to be closed. Pure."""
+"""All connections of one transport: whose heartbeat is due, whose token expired, which ones to close. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Connection(Hashable, Protocol):
 
     Attributes:
         heartbeat_interval: seconds of silence after which its client wants a heartbeat; 0: never.
-        sent_at: when it was sent something last; for those that want heartbeats.
+        sent_at: when something was last sent to it; for those that want heartbeats.
     """
 
     heartbeat_interval: int
@@ -22,14 +22,14 @@ class Connection(Hashable, Protocol):
 
     @property
     def principal(self) -> Principal:
-        """For whom it was opened; another one after a fresh token."""
+        """The bearer for whom it was opened; a fresh token replaces it."""
 
 
 AnyConnection = TypeVar("AnyConnection", bound=Connection)
 
 
 class Connections(Generic[AnyConnection]):
-    """Those that are open, in no order.
+    """The open connections, in no order.
 
     Arguments:
         period: turns from one heartbeat of a connection to its next.
@@ -58,7 +58,7 @@ class Connections(Generic[AnyConnection]):
         ]  # addresses alone are multiples of 16, and more often of 32.
 
     def add(self, connection: AnyConnection) -> None:
-        """It was opened."""
+        """Adds an opened connection."""
         key = id(connection)
         self._slot(key)[key] = connection
         self._expiries.set(key, connection.principal.expires)
@@ -66,24 +66,24 @@ class Connections(Generic[AnyConnection]):
             self._silences.set(key, connection.sent_at + connection.heartbeat_interval)
 
     def renewed(self, connection: AnyConnection) -> None:
-        """It has a fresh token."""
+        """Records a fresh token."""
         self._expiries.set(id(connection), connection.principal.expires)
 
     def discard(self, connection: AnyConnection) -> None:
-        """It is gone. An unknown one is no error."""
+        """Removes a connection. Unknown ones are ignored."""
         key = id(connection)
         self._slot(key).pop(key, None)
         self._expiries.discard(key)
         self._silences.discard(key)
 
     def heartbeats(self) -> tuple[AnyConnection, ...]:
-        """Turn the wheel; whose heartbeat is due then."""
+        """Advances the wheel; returns the connections whose heartbeat is due."""
         due = tuple(self._slots[self._position].values())
         self._position = (self._position + 1) % len(self._slots)
         return due
 
     def silent(self, now: float) -> list[AnyConnection]:
-        """Those that want a heartbeat and were sent nothing for as long as they say; each once in that time."""
+        """The connections that want a heartbeat and received nothing for their interval; each once per interval."""
         silent = []
         for key in self._silences.due(now):
             connection = self._slot(key)[key]
@@ -95,7 +95,7 @@ class Connections(Generic[AnyConnection]):
         return silent
 
     def expired(self, now: float) -> list[AnyConnection]:
-        """Whose token is over at `now` (Unix seconds); each is named once."""
+        """The connections whose token expired at `now` (Unix seconds); each is returned once."""
         over = []
         for key in self._expiries.due(now):
             connection = self._slot(key)[key]
@@ -106,5 +106,5 @@ class Connections(Generic[AnyConnection]):
         return over
 
     def of(self, covered: Callable[[Principal], bool]) -> list[AnyConnection]:
-        """Those whose principal is `covered`."""
+        """The connections whose principal is `covered`."""
         return [connection for connection in self if covered(connection.principal)]

@@ -1,7 +1,7 @@
-"""How watchers are sent away before a server stops: not all at once, and each told when to come back. Pure.
+"""Spreads the closing of watchers before a server stops, and tells each when to reconnect. Pure.
 
-If all were sent away at once they would all come back at once, to whoever takes over, and each of them costs it a
-handshake and a token to be checked.
+If all were closed at once, all would reconnect at once to another node, and each of them costs it a handshake and a
+verified token.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 PACE = 100.0
-"""Watchers a second that need no spreading: with fewer of them, closing takes less time than it may."""
+"""Watchers per second that need no spreading: closing fewer takes less time than allowed."""
 
 SPREAD = 5.0
-"""Seconds over which they come back, if closing them takes less."""
+"""Minimum seconds over which they reconnect."""
 
 
 class Closing(NamedTuple):
-    """When to close one watcher, seconds from the beginning, and after how many seconds it is to come back."""
+    """When to close one watcher, seconds from the beginning, and after how many seconds it should reconnect."""
 
     at: float
     retry_after: float
@@ -27,11 +27,11 @@ def schedule(watchers: int, duration: float, uniform: Callable[[float, float], f
     """A closing for each watcher, in order.
 
     Arguments:
-        watchers: how many there are.
+        watchers: their number.
         duration: seconds that closing them may take; 0: all at once.
         uniform: draws from [low, high].
 
-    Nobody is told to come back before the last one was closed.
+    No watcher is asked to reconnect before the last one was closed.
     """
     duration = min(duration, watchers / PACE)
     step = duration / max(1, watchers)

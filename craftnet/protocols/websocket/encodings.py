@@ -1,4 +1,4 @@
-"""What the subprotocols make of an update: its frames, made once for all watchers that speak the same one. Pure."""
+"""The encodings of an update for each subprotocol: frames, made once for all watchers that speak the same one. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FLAGS = {
     Status.PAUSED: ProgressFlags.PAUSED,
     Status.INTERRUPTED: ProgressFlags.INTERRUPTED,
 }
-"""An end has no record: its reason, and that it is the end, are told in JSON."""
+"""The end of a craft has no record: it and its reason are sent as JSON."""
 
 _preset = dictionary(NEWEST)
 
@@ -32,7 +32,7 @@ def _json(update: Update) -> bytes:
 
 
 def _lz4(update: Update) -> bytes:
-    """A binary frame for each message; a text frame for one that is too long to be packed."""
+    """A binary frame for each message; a text frame for one that is too long to be compressed."""
     return b"".join(
         [
             frames.binary(pack(message, _preset)) if len(message) <= MAX_SIZE else frames.text(message)
@@ -42,7 +42,7 @@ def _lz4(update: Update) -> bytes:
 
 
 def _binary(update: Update) -> bytes:
-    """A binary frame for each record that the update has, and a text frame for each message that no record says."""
+    """A binary frame for each record of the update, and a text frame for each message that no record covers."""
     sequence = _sequence(update.messages)
     try:
         match update.state:
@@ -52,12 +52,12 @@ def _binary(update: Update) -> bytes:
                 record = MaterialsRecord(sequence, int(materials.told * 1000), materials.session_id, changes)
                 return frames.binary(encode_materials(record)) + _json(update)
     except BadDatagram:
-        pass  # a value that no record has room for.
+        pass  # a value that no record can hold.
     return _json(update)
 
 
 def _progress_record(state: SessionState, ahead: float, sequence: int) -> ProgressRecord:
-    """The model itself: where the craft was at its anchor, the date of which is the record's time."""
+    """The model itself at its anchor, whose date becomes the time of the record."""
     progress = state.progress
     return ProgressRecord(
         sequence,
@@ -72,7 +72,7 @@ def _progress_record(state: SessionState, ahead: float, sequence: int) -> Progre
 
 
 def _sequence(messages: tuple[Message, ...]) -> int:
-    """How many changes there were until the position, in 32 bits."""
+    """The number of changes until the position, modulo 2³²."""
     for message in messages:
         if isinstance(message, WebSocketCraftingMessage) and message.version is not None:
             return changes_in(message.version) & 0xFFFFFFFF
@@ -83,5 +83,5 @@ _BY_SUBPROTOCOL: dict[str | None, Encoding] = {None: _json, JSON: _json, LZ4: _l
 
 
 def encoding(subprotocol: str | None) -> Encoding:
-    """How updates are encoded for a client that chose `subprotocol`, as `subprotocols.choose` answers."""
+    """The encoding for a client that chose `subprotocol`, as `subprotocols.choose` returns it."""
     return _BY_SUBPROTOCOL[subprotocol]

@@ -1,12 +1,12 @@
 """Autobahn's server protocol, reduced to the work that this server leaves to it: frames, and the closing handshake.
 
-A connection lives for hours and there are tens of thousands of them, and Autobahn sets some ninety attributes on each.
+A connection lives for hours, there are tens of thousands of them, and Autobahn sets some ninety attributes on each.
 Here options and usual values are read from the class, and the attributes that change are slots: an idle connection has
-an empty dictionary. Autobahn's own opening handshake is not run either: `craftnet.protocols.websocket.handshake` reads
+an empty dictionary. Autobahn's own opening handshake is not used either: `craftnet.protocols.websocket.handshake` reads
 requests, and `accept` answers them.
 
 This module is the only one that names internals of Autobahn. `craftnet/tests/test_engine.py` fails when a version of
-Autobahn has an attribute or a method that this module does not know of.
+Autobahn has an attribute or a method that this module does not know.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""What a server appends to the client's key (RFC 6455 section 4.2.2 item 5.4)."""
+"""The suffix that a server appends to the client's key (RFC 6455 section 4.2.2 item 5.4)."""
 
 ATTRIBUTES: dict[str, Any] = {
     **dict.fromkeys(
@@ -47,26 +47,26 @@ ATTRIBUTES: dict[str, Any] = {
     "autoPingPendingSeq": 0,
     "send_state": 0,
     "websocket_version": 13,
-    "trafficStats": TrafficStats(),  # which nobody reads.
+    "trafficStats": TrafficStats(),  # unused.
 }
-"""What Autobahn sets on a connection at its beginning, and what a connection finds in the class instead."""
+"""What Autobahn sets on a new connection, and what a connection finds in the class instead."""
 
 AnyProtocol = TypeVar("AnyProtocol", bound="ServerProtocol")
 
 
 class ServerProtocol(WebSocketServerProtocol):
-    """The server's end of a WebSocket connection, which keeps little.
+    """The server's end of a WebSocket connection, with little state.
 
     Attributes:
         state: one of Autobahn's ``STATE_…``.
-        data: octets that were received and not yet read.
+        data: octets received but not yet parsed.
         current_frame, current_frame_masker, control_frame_data: of the frame that is being read.
     """
 
     __slots__ = ("control_frame_data", "current_frame", "current_frame_masker", "data", "state", "transport")
 
     def __init__(self) -> None:
-        # Not Autobahn's, which makes two Deferreds and a description of the transport.
+        # Replaces Autobahn's, which makes two Deferreds and a description of the transport.
         self.data = b""
         self.state = self.STATE_CONNECTING
         self.transport = None
@@ -76,28 +76,28 @@ class ServerProtocol(WebSocketServerProtocol):
     # Between Twisted and Autobahn
 
     def makeConnection(self, transport: Any) -> None:
-        """Take the transport. (Any: setTcpNoDelay is in no interface that TLS transports share.)"""
+        """Takes the transport. (Any: setTcpNoDelay is in no interface that TLS transports share.)"""
         self.transport = transport
         with suppress(AttributeError, OSError):  # a UNIX socket has no such option.
             transport.setTcpNoDelay(True)
 
     def dataReceived(self, data: bytes) -> None:
-        """Read on. (Autobahn's own method formats each chunk for a debug log.)"""
+        """Parses received octets. (Autobahn's own method formats each chunk for a debug log.)"""
         self.data += data
         self.consumeData()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The TCP connection is lost. (No timer of Autobahn's runs that had to be stopped.)"""
+        """The TCP connection is lost. (No timer of Autobahn's needs to be stopped.)"""
         self.state = self.STATE_CLOSED
         self.onClose(self.wasClean, self.remoteCloseCode, self.remoteCloseReason)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Write `data`; in pieces or at once is never asked for."""
+        """Writes `data`; the other arguments are never used."""
         assert self.transport is not None
         self.transport.write(data)
 
     def dropConnection(self, abort: bool = False) -> None:
-        """End the TCP connection, unless it was ended before."""
+        """Ends the TCP connection, unless it has ended."""
         self.unregisterProducer()
         if self.state != self.STATE_CLOSED:
             self.state = self.STATE_CLOSED
@@ -107,14 +107,14 @@ class ServerProtocol(WebSocketServerProtocol):
 
     @property
     def utf8validator(self) -> Utf8Validator:  # type: ignore[override]  # Autobahn has an attribute.
-        """The validator of a text message; made for the first one, and hardly any client sends one."""
+        """The validator of a text message; created for the first one, since hardly any client sends one."""
         validator: Utf8Validator | None = self.__dict__.get("_utf8validator")
         if validator is None:
             validator = self.__dict__["_utf8validator"] = Utf8Validator()
         return validator
 
     def onFrameEnd(self) -> bool | None:
-        """A frame was read: forget how it was masked, too."""
+        """A frame was read: forgets its mask as well."""
         result = super().onFrameEnd()
         self.current_frame_masker = None
         return result
@@ -122,11 +122,11 @@ class ServerProtocol(WebSocketServerProtocol):
     # The opening handshake
 
     def accept(self, key: str, subprotocol: str | None) -> None:
-        """Answer a handshake with 101 (RFC 6455 section 4.2.2); frames may be sent from now on.
+        """Answers a handshake with 101 (RFC 6455 section 4.2.2); frames may be sent from now on.
 
         Arguments:
             key: the request's Sec-WebSocket-Key.
-            subprotocol: the one selected.
+            subprotocol: the selected one.
         """
         selected = b"" if subprotocol is None else b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode()
         proof = b64encode(sha1(key.encode("ascii") + ACCEPT_GUID, usedforsecurity=False).digest())
@@ -142,10 +142,9 @@ for _name, _value in ATTRIBUTES.items():
 
 
 def configured(protocol: type[AnyProtocol], factory: Any) -> type[AnyProtocol]:
-    """A subclass of `protocol` with the factory and its options as they are now.
+    """A subclass of `protocol` with the factory and its present options.
 
-    Autobahn copies some thirty options from the factory to every connection. Where the class has them, there is nothing
-    to copy.
+    Autobahn copies some thirty options from the factory to every connection. A class that has them needs no copies.
 
     Arguments:
         factory: an Autobahn factory; its options have no common interface.
@@ -155,5 +154,5 @@ def configured(protocol: type[AnyProtocol], factory: Any) -> type[AnyProtocol]:
 
 
 def _plain(option: Any) -> Any:
-    """An option that is a function must not become a method."""
+    """Keeps an option that is a function from becoming a method."""
     return staticmethod(option) if isfunction(option) else option

@@ -1,4 +1,4 @@
-"""All WebSocket connections of a server: takes them, sees to their heartbeats, and sends them away at the end."""
+"""All WebSocket connections of a server: accepts them, sends heartbeats, and closes them at the end."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ PING_INTERVAL = 30
 """Seconds between pings. A close handshake must be complete before the next one is due."""
 
 MISSED_PONGS = 2
-"""Pings in a row without an answer, after which a peer is taken for dead."""
+"""Consecutive pings without an answer after which a peer counts as dead."""
 
 SHUTDOWN_TIMEOUT = 5.0
-"""Seconds for the close handshakes when the server goes away."""
+"""Seconds for the close handshakes when the server stops."""
 
 TURN_AWAY_TIMEOUT = 1.5
-"""Seconds for a page that was refused to complete the close handshake."""
+"""Seconds for a refused page to complete the close handshake."""
 
 Result = TypeVar("Result")
 
 
 class FeedFactory(WebSocketServerFactory):
-    """Makes a `FeedProtocol` for every handshake that the door lets through.
+    """Builds a `FeedProtocol` for every handshake that is passed to it.
 
     Arguments:
-        gate: what handshakes must pass; knows the limits.
-        bases: what may stand in front of every route.
+        gate: the checks and limits of handshakes.
+        bases: the base paths that may precede every route.
         ping_interval: seconds between pings.
-        missed_pongs: pings in a row without an answer, after which a peer is taken for dead.
+        missed_pongs: consecutive pings without an answer after which a peer counts as dead.
 
     Attributes:
-        open: the connections that are open.
-        deliveries: where each update that is written is counted.
+        open: the open connections.
+        deliveries: counts each update that is written.
     """
 
     protocol: type[FeedProtocol]  # type: ignore[assignment]  # Twisted's factories may make any protocol.
@@ -87,8 +87,8 @@ class FeedFactory(WebSocketServerFactory):
             webStatus=False,
             failByDrop=False,
             echoCloseCodeReason=True,
-            openHandshakeTimeout=0,  # the door waits for the handshake, and has a limit of its own.
-            closeHandshakeTimeout=0,  # the heartbeat looks after it.
+            openHandshakeTimeout=0,  # the listener waits for the handshake, with a limit of its own.
+            closeHandshakeTimeout=0,  # the heartbeat enforces it.
             autoPingInterval=0,
             maxFramePayloadSize=gate.limits.message_size,
             maxMessagePayloadSize=gate.limits.message_size,
@@ -98,12 +98,12 @@ class FeedFactory(WebSocketServerFactory):
     def buildProtocol(  # type: ignore[override]  # as above.
         self, addr: IAddress | None
     ) -> FeedProtocol:
-        """A connection. (Its class knows the factory.)"""
+        """Returns a connection, whose class knows the factory."""
         return self.protocol()
 
     def check_staying(self) -> None:
         """Raises:
-        Unavailable: the server goes away, and takes no further connections.
+        Unavailable: the server is stopping, and accepts no further connections.
         """
         if self._leaving:
             raise Unavailable("The server is shutting down.", retry_after=round(SPREAD))
@@ -115,17 +115,17 @@ class FeedFactory(WebSocketServerFactory):
 
     @property
     def may_turn_away(self) -> bool:
-        """Whether one more refused page may be told why over a WebSocket."""
+        """Whether one more refused page may learn the reason over a WebSocket."""
         limit = self.gate.limits.refused_pages
         return not limit or len(self._turned_away) < limit
 
     def turned_away(self, protocol: FeedProtocol) -> None:
-        """A page was refused, and is told so: see that it is gone soon."""
+        """A page was refused over a WebSocket: makes sure that it is closed soon."""
         drop = partial(protocol.dropConnection, abort=True)
         self._turned_away[protocol] = self.clock.callLater(TURN_AWAY_TIMEOUT, drop)
 
     def closed(self, protocol: FeedProtocol) -> None:
-        """A connection is over; it need not have been opened."""
+        """A connection is closed; it may never have been opened."""
         deadline = self._turned_away.pop(protocol, None)
         if deadline is not None and deadline.active():
             deadline.cancel()
@@ -137,11 +137,11 @@ class FeedFactory(WebSocketServerFactory):
                 gone.callback(None)
 
     def gone(self, protocol: FeedProtocol) -> Deferred[None]:
-        """Answers when a connection is not open any more."""
+        """Fires when a connection is closed."""
         return self._gone.setdefault(protocol, Deferred()) if protocol in self.open else succeed(None)
 
     def turn(self) -> None:
-        """Send the heartbeats that are due, and close what has expired; to be called every second."""
+        """Sends the heartbeats that are due, and closes what has expired; called every second."""
         for protocol in self.open.heartbeats():
             protocol.heartbeat()
         for protocol in self.open.silent(self.clock.seconds()):
@@ -150,16 +150,16 @@ class FeedFactory(WebSocketServerFactory):
             protocol.expired()
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
-        """Close the feeds of principals whose tokens were revoked; answers how many."""
+        """Closes the feeds of principals whose tokens were revoked; returns how many."""
         over = self.open.of(covered)
         for protocol in over:
             protocol.revoked()
         return len(over)
 
     async def drain(self, duration: float) -> None:
-        """Take no further connections, and send away those that are open, over `duration` seconds.
+        """Accepts no further connections, and closes the open ones over `duration` seconds.
 
-        Feeds go on until each is closed. Done when the last is gone, `SHUTDOWN_TIMEOUT` later at the latest.
+        Feeds go on until each is closed. Returns when the last is closed, at the latest `SHUTDOWN_TIMEOUT` later.
         """
         self._leaving = True
         protocols, began = list(self.open), self.clock.seconds()
@@ -172,7 +172,7 @@ class FeedFactory(WebSocketServerFactory):
             protocol.dropConnection(abort=True)
 
     def hurry(self) -> None:
-        """Somebody does not want to wait: send everybody away now."""
+        """Ends a drain at once: closes everything now."""
         self._hurried = True
         if self._pause is not None:
             self._pause.cancel()
@@ -191,7 +191,7 @@ class FeedFactory(WebSocketServerFactory):
 
 
 def _cancelled(call: IDelayedCall, result: Result) -> Result:
-    """`result`, now that `call` is not needed any more."""
+    """`result`, after cancelling `call`."""
     if call.active():
         call.cancel()
     return result

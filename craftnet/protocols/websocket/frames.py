@@ -20,7 +20,7 @@ def binary(payload: bytes) -> bytes:
 
 @lru_cache(maxsize=2048)
 def _head(first: int, size: int) -> bytes:
-    """Kept, because most messages are of a few hundred lengths."""
+    """The head of a frame; cached, because most messages have one of a few hundred lengths."""
     if size < 126:
         return bytes((first, size))
     if size < 65536:
@@ -29,9 +29,9 @@ def _head(first: int, size: int) -> bytes:
 
 
 def split(octets: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The opcode and payload of every whole frame that a server sent, and the octets of the frame that is not whole.
+    """The opcode and payload of every complete frame that a server sent, and the octets of the incomplete rest.
 
-    For clients that know the server: fragments and reserved bits are not looked at.
+    For clients that trust the server: does not check fragments and reserved bits.
     """
     found, start, end = [], 0, len(octets)
     while end - start >= 2:

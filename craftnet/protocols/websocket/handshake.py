@@ -1,7 +1,7 @@
 """The opening handshake as a server reads it (RFC 6455 section 4.2.1). Pure.
 
-Autobahn's own reader is not used: it quotes in its refusals what it was sent, tokens included, refuses offers of
-extensions that it need only decline, and judges the Origin by rules of its own.
+Autobahn's own parser is not used: its refusals quote what was sent, tokens included, it refuses offers of extensions
+that it could decline, and it judges the Origin by rules of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from craftnet.errors import BadRequest, UpgradeRequired
 from craftnet.http.heads import QUOTED_STRING, TOKEN, Head, path_and_query
 
 VERSION = b"13"
-"""The one version of the protocol that is spoken."""
+"""The supported version of the protocol."""
 
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _TOKEN = re.compile(TOKEN)
@@ -29,10 +29,10 @@ class Handshake(Struct, frozen=True):
 
     Attributes:
         path: unquoted, without the query.
-        params: every value of each parameter of the query.
-        headers: every header field, names in lower case.
+        params: every value of each query parameter.
+        headers: every header field by lower-case name.
         key: the Sec-WebSocket-Key.
-        protocols: the entries of Sec-WebSocket-Protocol, a token among them.
+        protocols: the entries of Sec-WebSocket-Protocol, a token included.
     """
 
     path: str
@@ -43,10 +43,10 @@ class Handshake(Struct, frozen=True):
 
 
 def read_handshake(head: Head) -> Handshake:
-    """What a request asks for that is a handshake by its Upgrade and Connection fields.
+    """Parses a request with the Upgrade and Connection fields of a handshake.
 
     Raises:
-        UpgradeRequired: it is of a version that is not spoken here (section 4.4).
+        UpgradeRequired: its version is not supported (section 4.4).
         BadRequest: it is malformed. The text never repeats what was sent.
     """
     if head.values(b"sec-websocket-version") != [VERSION]:
@@ -58,7 +58,7 @@ def read_handshake(head: Head) -> Handshake:
     if not all(map(_TOKEN.fullmatch, offered)):
         raise BadRequest("An entry of Sec-WebSocket-Protocol is not a token.")
     if len(set(offered)) < len(offered):
-        raise BadRequest("Sec-WebSocket-Protocol has an entry twice.")
+        raise BadRequest("Sec-WebSocket-Protocol repeats an entry.")
     if len(head.values(b"origin")) > 1:
         raise BadRequest("The WebSocket handshake has more than one Origin.")
     extensions = head.values(b"sec-websocket-extensions")

@@ -1,7 +1,7 @@
-"""What a client may say on an open feed: here is a fresh token. And what it is answered. Pure.
+"""Messages of a client on an open feed: a fresh token, and its answers. Pure.
 
-Text messages of JSON on every subprotocol. Only who sent a token is answered, so that a client which knows the feed's
-messages alone never meets these.
+Text messages of JSON on every subprotocol. Only a client that sent a token receives an answer, so clients that know
+only the feed's messages never meet these.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from craftnet.messages import MALFORMED
 
 
 class TokenOffer(Struct, frozen=True, tag="token"):
-    """A fresh token for the feed that it is sent on."""
+    """A fresh token for the feed on which it is sent."""
 
     token: Annotated[str, Meta(min_length=1)]
 
@@ -24,10 +24,10 @@ class TokenOffer(Struct, frozen=True, tag="token"):
 
 
 class TokenAccepted(Struct, frozen=True, tag="token_accepted"):
-    """The feed goes on with it.
+    """The feed continues with the fresh token.
 
     Attributes:
-        expires_in: whole seconds that it holds from now on.
+        expires_in: whole seconds until it expires.
     """
 
     timestamp: str
@@ -35,7 +35,7 @@ class TokenAccepted(Struct, frozen=True, tag="token_accepted"):
 
 
 class TokenRefused(Struct, frozen=True, tag="token_refused"):
-    """The feed goes on with the one before, while that holds."""
+    """The feed continues with the previous token until that expires."""
 
     timestamp: str
     code: int
@@ -49,7 +49,7 @@ _answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 def read_offer(payload: bytes) -> TokenOffer | None:
-    """A client's message; None if it is nothing that a client may say."""
+    """Parses a client's message; None if it is nothing that a client may send."""
     try:
         return _offers.decode(payload)
     except MALFORMED:
@@ -57,7 +57,7 @@ def read_offer(payload: bytes) -> TokenOffer | None:
 
 
 def read_answer(payload: bytes) -> Answer | None:
-    """A server's message; None if it answers no offer."""
+    """Parses a server's message; None if it does not answer an offer."""
     try:
         return _answers.decode(payload)
     except MALFORMED:

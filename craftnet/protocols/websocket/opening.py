@@ -1,4 +1,4 @@
-"""A WebSocket handshake on its way through the checks: what it asks for, and what it gets."""
+"""A WebSocket handshake on its way through the checks: what it requests, and what it receives."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from craftnet.protocols.websocket.subprotocols import choose
 from craftnet.subscriptions import Subscription
 from craftnet.targets import Query, Target, find_feed
 
-if TYPE_CHECKING:  # the factory makes the protocols, which make these, so it is the one that imports.
+if TYPE_CHECKING:  # the factory imports these modules at run time.
     from craftnet.protocols.websocket.factory import FeedFactory
 
 
 class Wish(Struct, frozen=True):
-    """What a handshake asks for: a feed, and the subprotocol that comes of its offers."""
+    """What a handshake requests: a feed, and the subprotocol selected from its offers."""
 
     target: Target
     subprotocol: str | None
 
 
 class Opened(Struct, frozen=True):
-    """What it gets."""
+    """What an admitted handshake receives."""
 
     subscription: Subscription
     subprotocol: str | None
@@ -37,11 +37,11 @@ class Opening:
     """A `craftnet.access.admission.GuardedRequest`.
 
     Arguments:
-        peer: the address that the connection comes from.
+        peer: the address from which the connection comes.
 
     Attributes:
-        request: what was sent.
-        place: what the connection takes up, as soon as it does, whatever the end.
+        request: the parsed handshake.
+        place: the connection's slot, once it has one, whatever the outcome.
     """
 
     _target: Callable[[Query], Target]
@@ -59,7 +59,7 @@ class Opening:
         return self._factory.gate.is_page(self._peer, self.request.headers)
 
     def find_feed(self) -> None:
-        """Find the route; to be called first.
+        """Finds the route; called first.
 
         Raises:
             NotFound: no feed has this path.
@@ -67,10 +67,10 @@ class Opening:
         self._target = find_feed(self.request.path, self._factory.bases)
 
     def limit(self) -> None:
-        """The page's site, and then the limits of the address.
+        """Checks the page's origin, then the limits of the address.
 
         Raises:
-            Unavailable: the server stops.
+            Unavailable: the server is stopping.
             Forbidden: the page is of a site whose pages may not connect.
             TooManyRequests: see `craftnet.access.gate.Gate.enter`.
         """
@@ -78,21 +78,22 @@ class Opening:
         self.place = self._factory.gate.enter(self._peer, self.request.headers, self._factory.clock.seconds())
 
     def token(self) -> str | None:
-        """That of the Authorization header, or of Sec-WebSocket-Protocol."""
+        """The token in the Authorization header or in Sec-WebSocket-Protocol."""
         token, self._offered = token_from_handshake(self.request.headers.get("authorization"), self.request.protocols)
         return token
 
     def read(self) -> Wish:
-        """The ids, the query and the subprotocols."""
+        """Parses the ids, the query and the subprotocols."""
         token_offered = len(self._offered) < len(self.request.protocols)
         subprotocol = choose(self._offered, token_offered=token_offered, page="origin" in self.request.headers)
         return Wish(self._target(self.request.params), subprotocol)
 
     async def decide(self, principal: Principal, asked: Wish) -> Opened:
-        """A subscription, and a place that is the player's.
+        """Returns a subscription, and assigns the slot to the player.
 
         Raises:
-            Refusal: see `Subscriptions.admit` and `Gate.settle`, in this order; Unavailable when the server stops.
+            Refusal: see `Subscriptions.admit` and `Gate.settle`, in this order; Unavailable when the server is
+                stopping.
         """
         factory = self._factory
         assert self.place is not None

@@ -1,6 +1,6 @@
-"""Octets straight to the socket: one system call, without a buffer, the reactor and another of its turns.
+"""Writes octets directly to the socket: one system call, without a buffer, the reactor and another of its turns.
 
-And what may wait on the way when they cannot go there.
+Also bounds what waits on the way when the socket does not take it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from twisted.internet.unix import Client as UnixClient
 from twisted.internet.unix import Server as UnixServer
 
 WRITE_BUFFER = 16_384
-"""Octets that wait in the transport of a peer that does not read before it says so to its producer."""
+"""Octets that wait in the transport of a peer that does not read before its producer is paused."""
 
 SOCKET_BUFFER = 65_536
-"""Octets that wait in the kernel. Left to itself it takes megabytes for each peer that does not read."""
+"""Octets that wait in the kernel, which otherwise buffers megabytes for each peer that does not read."""
 
 
 def bound_buffers(transport: ITransport | None) -> None:
-    """Let no more than this wait for a peer that does not read. For TCP, and TLS over it."""
+    """Bounds what waits for a peer that does not read. For TCP, and TLS over it."""
     connection = transport if type(transport) is Server else getattr(transport, "transport", None)
     if type(connection) is Server:
         connection.bufferSize = WRITE_BUFFER
@@ -28,10 +28,10 @@ def bound_buffers(transport: ITransport | None) -> None:
 
 
 def transmit(transport: ITransport | None, octets: bytes) -> None:
-    """Send `octets` now if nothing waits before them; what the socket does not take waits in the transport.
+    """Sends `octets` now if nothing waits before them; what the socket does not take waits in the transport.
 
-    Only plain connections are written to directly: of TCP those that were accepted here, and those of UNIX sockets.
-    Everything else, TLS above all, buffers as it always does.
+    Only plain connections are written to directly: accepted TCP connections, and UNIX sockets. Everything else, TLS
+    above all, is buffered as usual.
     """
     if (
         (type(transport) is Server or type(transport) is UnixServer or type(transport) is UnixClient)
@@ -44,7 +44,7 @@ def transmit(transport: ITransport | None, octets: bytes) -> None:
         try:
             sent = transport.socket.send(octets)
         except OSError:
-            sent = 0  # the socket's buffer is full, or the connection lost, as the reactor is about to find out.
+            sent = 0  # the socket's buffer is full, or the connection is lost, as the reactor will notice.
         if sent == len(octets):
             return
         octets = octets[sent:]

@@ -8,7 +8,7 @@ NODE_MODULES := clients/node-interop/node_modules/.package-lock.json
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test soak lint bench clean
+.PHONY: run test test-cpp soak lint bench clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
@@ -23,6 +23,13 @@ SECONDS ?= 1800
 SEED ?=
 soak: $(VENV)/installed-test
 	SECONDS=$(SECONDS) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m craftnet.tests.faults.soak
+
+# The C++ client: build/cpp has its programs. It needs CMake, a compiler, OpenSSL and liblz4; on Debian: cmake g++ libssl-dev
+# liblz4-dev.
+test-cpp:
+	cmake -S clients/cpp -B build/cpp
+	cmake --build build/cpp
+	cd build/cpp && ctest --output-on-failure
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

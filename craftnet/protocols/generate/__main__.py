@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 import craftnet
+from craftnet.protocols.generate import cplusplus
 from craftnet.protocols.generate.description import bit_records, records
 from craftnet.protocols.generate.typescript import typescript
 
@@ -17,7 +18,10 @@ NOTICE = "Made by `python -m craftnet.protocols.generate` from the layouts of cr
 def generated() -> dict[Path, str]:
     """What each generated file has to contain."""
     described = records(), bit_records(), NOTICE
+    core = ROOT / "clients" / "cpp"
     return {
+        core / "include" / "craftnet" / "wire.h": cplusplus.header(*described),
+        core / "src" / "wire.cpp": cplusplus.source(*described),
         ROOT / "clients" / "js" / "src" / "wire.ts": typescript(*described),
     }
 

@@ -1,0 +1,93 @@
+// Views of bytes, big-endian integers, and bits.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "craftnet/outcome.h"
+
+namespace craftnet {
+
+template <std::size_t N>
+using Octets = std::array<std::uint8_t, N>;
+
+/// The 16 bytes of a uuid in the order of its text form.
+using Uuid = Octets<16>;
+
+/// Bytes that somebody else owns.
+struct Bytes {
+  const std::uint8_t* data = nullptr;
+  std::size_t size = 0;
+
+  constexpr Bytes() noexcept = default;
+  constexpr Bytes(const std::uint8_t* first, std::size_t count) noexcept : data(first), size(count) {}
+  template <std::size_t N>
+  constexpr Bytes(const Octets<N>& octets) noexcept : data(octets.data()), size(N) {}  // NOLINT: as a view, on purpose.
+
+  /// The bytes behind the first `count`, which are there.
+  [[nodiscard]] constexpr Bytes behind(std::size_t count) const noexcept { return {data + count, size - count}; }
+  /// The first `count` bytes, which are there.
+  [[nodiscard]] constexpr Bytes first(std::size_t count) const noexcept { return {data, count}; }
+};
+
+[[nodiscard]] constexpr std::uint8_t load_u8(const std::uint8_t* at) noexcept { return at[0]; }
+
+[[nodiscard]] constexpr std::uint16_t load_u16(const std::uint8_t* at) noexcept {
+  return static_cast<std::uint16_t>((static_cast<std::uint32_t>(at[0]) << 8) | at[1]);
+}
+
+[[nodiscard]] constexpr std::uint32_t load_u32(const std::uint8_t* at) noexcept {
+  return (static_cast<std::uint32_t>(at[0]) << 24) | (static_cast<std::uint32_t>(at[1]) << 16) |
+         (static_cast<std::uint32_t>(at[2]) << 8) | static_cast<std::uint32_t>(at[3]);
+}
+
+[[nodiscard]] constexpr std::uint64_t load_u64(const std::uint8_t* at) noexcept {
+  return (static_cast<std::uint64_t>(load_u32(at)) << 32) | load_u32(at + 4);
+}
+
+constexpr void store_u8(std::uint8_t* at, std::uint8_t value) noexcept { at[0] = value; }
+
+constexpr void store_u16(std::uint8_t* at, std::uint16_t value) noexcept {
+  at[0] = static_cast<std::uint8_t>(value >> 8);
+  at[1] = static_cast<std::uint8_t>(value & 0xFFU);
+}
+
+constexpr void store_u32(std::uint8_t* at, std::uint32_t value) noexcept {
+  store_u16(at, static_cast<std::uint16_t>(value >> 16));
+  store_u16(at + 2, static_cast<std::uint16_t>(value & 0xFFFFU));
+}
+
+constexpr void store_u64(std::uint8_t* at, std::uint64_t value) noexcept {
+  store_u32(at, static_cast<std::uint32_t>(value >> 32));
+  store_u32(at + 4, static_cast<std::uint32_t>(value & 0xFFFFFFFFU));
+}
+
+/// Reads bytes bit after bit, the highest first. Past the end it reads zeros, and says so.
+class BitReader {
+ public:
+  explicit BitReader(Bytes octets) noexcept : octets_(octets) {}
+
+  /// The next `count` bits, at most 32.
+  [[nodiscard]] std::uint32_t take(unsigned count) noexcept;
+
+  /// A quantity with its own length in front of it. False when it is not in its only form, or cut short, or unknown
+  /// where it must be known; `refusal` says which.
+  [[nodiscard]] bool number(bool may_be_unknown, std::uint32_t& value) noexcept;
+
+  /// Skips the rest of the byte. False when a bit of it is set, or when it was read past the end.
+  [[nodiscard]] bool finish() noexcept;
+
+  /// How many bytes were begun.
+  [[nodiscard]] std::size_t begun() const noexcept { return (at_ + 7) / 8; }
+
+  [[nodiscard]] bool truncated() const noexcept { return truncated_; }
+  [[nodiscard]] Outcome refusal() const noexcept { return truncated_ ? Outcome::kTruncated : Outcome::kOutOfRange; }
+
+ private:
+  Bytes octets_;
+  std::size_t at_ = 0;
+  bool truncated_ = false;
+};
+
+}  // namespace craftnet

@@ -1,0 +1,144 @@
+// A session's table of materials, from parts and from differences (PROTOCOL.md, records 3, 4 and 5).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "craftnet/bytes.h"
+#include "craftnet/state.h"
+#include "craftnet/wire.h"
+
+namespace craftnet {
+
+/// One row of the table.
+struct Material {
+  Uuid id{};
+  std::uint32_t quantity = 0;
+  std::uint32_t required_quantity = wire::kUnknown;  ///< of the problem, as the next three.
+  std::uint32_t available_quantity = wire::kUnknown;
+  std::uint8_t required_quality = 0;   ///< 1 to 100; 0: unknown.
+  std::uint8_t available_quality = 0;  ///< 1 to 100; 0: unknown.
+  std::uint8_t quality = 0;            ///< 1 to 100; 0: unknown.
+  bool has_problem = false;
+  wire::Problem problem = wire::Problem::kInsufficientQuantity;
+};
+
+[[nodiscard]] bool operator==(const Material& one, const Material& other) noexcept;
+
+using Table = std::vector<Material>;
+
+/// The last tables that were complete, told from the newest by how they differ from it: each row that a change touched
+/// takes some bytes, and a table with other materials takes all of its rows.
+class History {
+ public:
+  /// `table`, which has been the newest until now, is followed by another one.
+  void push(std::uint32_t version, bool usable, const Table& table, const Table& following) noexcept;
+
+  /// Rebuilds the table of a version in `table`, which holds the newest one. False when it is not kept.
+  [[nodiscard]] bool rebuild(std::uint32_t version, Table& table) const noexcept;
+
+  /// The table of this version is no baseline any more.
+  void forget(std::uint32_t version) noexcept;
+
+ private:
+  static constexpr std::size_t kKept = 31;       // and the newest.
+  static constexpr std::size_t kBudget = 65536;  // bytes; beyond it the oldest is dropped.
+
+  struct Entry {
+    std::uint32_t version = 0;
+    std::uint32_t size = 0;  // of its bytes in `octets_`.
+    std::uint16_t rows = 0;  // rows that it has, when it is whole; else rows that differ.
+    bool whole = false;
+    bool usable = false;
+  };
+
+  void drop_oldest() noexcept;
+
+  std::vector<std::uint8_t> octets_;  // of all entries, the oldest first.
+  std::vector<Entry> entries_;        // the oldest first.
+};
+
+/// Parts of a table that is not complete yet.
+class PartialTable {
+ public:
+  void begin(std::uint32_t version) noexcept;
+
+  [[nodiscard]] Outcome add(const wire::MaterialsPart& part, Bytes rows) noexcept;
+  [[nodiscard]] Outcome add(const wire::ProblemsPart& part, Bytes entries) noexcept;
+
+  [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
+
+  /// Whether all rows and problems are there.
+  [[nodiscard]] bool complete() const noexcept;
+
+  /// Hands out the complete table, and starts with nothing.
+  void take(Table& table) noexcept;
+
+ private:
+  struct Entry {
+    wire::ProblemRow problem;
+    bool there = false;
+  };
+
+  [[nodiscard]] Outcome add_problem(std::size_t number, const wire::ProblemRow& problem) noexcept;
+  [[nodiscard]] bool problems_fit() const noexcept;
+
+  std::uint32_t version_ = 0;
+  bool has_totals_ = false;
+  std::uint16_t rows_ = 0;
+  std::uint16_t problems_ = 0;
+  std::size_t rows_there_ = 0;
+  std::size_t problems_there_ = 0;
+  Table table_;
+  std::vector<bool> row_there_;
+  std::vector<bool> row_has_problem_;
+  std::vector<Entry> entries_;  // by their number in the list of problems.
+};
+
+class Materials {
+ public:
+  /// Takes a part that came with this sequence; `changed`: whether with it there is a new table. kContradictory: parts
+  /// of one table do not agree; none of them is held any more.
+  template <typename Part>
+  [[nodiscard]] Outcome take(const Part& part, Bytes rest, std::uint64_t sequence, bool& changed) noexcept {
+    changed = false;
+    if (sequence < newest_ && !(parts_open_ && parts_version_ == part.version)) return Outcome::kAccepted;
+    const bool known = begin_part(part.version);
+    const Outcome outcome = known ? agrees(part, rest) : parts_.add(part, rest);
+    return finish_part(outcome, known, sequence, changed);
+  }
+
+  /// Takes a difference that came with this sequence. kNoBaseline: the table that it changes is not held.
+  [[nodiscard]] Outcome take_delta(const wire::MaterialsDelta& delta, Bytes bits, std::uint64_t sequence,
+                                   bool& changed) noexcept;
+
+  /// The version to name in an ACK: of the newest complete table; 0: there is none, or it was contradicted.
+  [[nodiscard]] std::uint32_t version() const noexcept { return doubted_ || !has_table_ ? 0 : complete_; }
+
+  [[nodiscard]] bool has_table() const noexcept { return has_table_; }
+
+  /// The newest complete table.
+  [[nodiscard]] const Table& table() const noexcept { return table_; }
+
+ private:
+  [[nodiscard]] bool begin_part(std::uint32_t version) noexcept;
+  [[nodiscard]] Outcome finish_part(Outcome outcome, bool known, std::uint64_t sequence, bool& changed) noexcept;
+  [[nodiscard]] Outcome agrees(const wire::MaterialsPart& part, Bytes rows) const noexcept;
+  [[nodiscard]] Outcome agrees(const wire::ProblemsPart& part, Bytes entries) const noexcept;
+  [[nodiscard]] std::size_t problems() const noexcept;
+  void hold(std::uint32_t version, Table& following) noexcept;
+
+  PartialTable parts_;
+  History history_;
+  Table table_;
+  Table scratch_;             // the table that comes next, or came before: its memory is used in turn.
+  std::uint64_t newest_ = 0;  // the sequence of the newest datagram of which something was taken.
+  std::uint32_t parts_version_ = 0;
+  std::uint32_t complete_ = 0;
+  bool parts_open_ = false;
+  bool has_table_ = false;
+  bool doubted_ = false;  // parts contradicted the newest complete table.
+};
+
+}  // namespace craftnet

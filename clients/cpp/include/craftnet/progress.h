@@ -1,0 +1,58 @@
+// Progress as a function of time, and the bar that shows it (PROTOCOL.md, "In short" and "What a client must do", 9).
+#pragma once
+
+#include "craftnet/time.h"
+#include "craftnet/wire.h"
+
+namespace craftnet {
+
+/// A progress as it was told. Times are the server's.
+struct Progress {
+  wire::Status status = wire::Status::kActive;
+  double percent = 0.0;             ///< 0 to 100, at the anchor.
+  Time anchor = 0;                  ///< when percent and remaining held.
+  double remaining = -1.0;          ///< seconds to go at the anchor; negative: unknown.
+  std::uint8_t quality = 0;         ///< 1 to 100; 0: unknown.
+  std::uint8_t target_quality = 0;  ///< as quality.
+};
+
+[[nodiscard]] Progress progress_of(const wire::ProgressState& record) noexcept;
+
+[[nodiscard]] bool same_progress(const Progress& one, const Progress& other) noexcept;
+
+/// The percent reached at `now`, on the server's clock.
+[[nodiscard]] double percent_at(const Progress& progress, Time now) noexcept;
+
+/// Seconds to go at `now`, on the server's clock; negative: unknown.
+[[nodiscard]] double remaining_at(const Progress& progress, Time now) noexcept;
+
+/// Points by which `percent_at` may differ from the truth, when the server tells again what would be wrong by more than
+/// `tolerance` points and the server's clock is known to within `uncertainty`.
+[[nodiscard]] double error_bound(const Progress& progress, double tolerance, Time uncertainty) noexcept;
+
+/// What a player is shown: never backwards, unless the craft itself went back.
+class Bar {
+ public:
+  struct Shown {
+    double percent = 0.0;  ///< 0 to 100.
+    double error = 0.0;    ///< points by which the truth may differ from it.
+  };
+
+  /// `smoothing`: seconds within which the bar covers two thirds of a jump ahead; 0: it jumps.
+  explicit Bar(double smoothing = 0.0) noexcept : smoothing_(smoothing) {}
+
+  /// Another progress was told.
+  void told() noexcept { told_ = true; }
+
+  /// What to show at `now`, on the server's clock. `bound`: of `error_bound`.
+  [[nodiscard]] Shown at(const Progress& progress, Time now, double bound) noexcept;
+
+ private:
+  double smoothing_;
+  double shown_ = 0.0;
+  Time shown_at_ = 0;
+  bool told_ = false;
+  bool began_ = false;
+};
+
+}  // namespace craftnet

@@ -1,0 +1,188 @@
+// What a client holds of one session, and of all sessions of a connection.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "craftnet/materials.h"
+#include "craftnet/progress.h"
+#include "craftnet/state.h"
+#include "craftnet/time.h"
+
+namespace craftnet {
+
+/// Where a feed is: what `resume` names.
+struct Position {
+  char epoch[65] = {};  ///< 1 to 64 characters and a zero; empty: no position.
+  std::uint64_t version = 0;
+
+  [[nodiscard]] bool known() const noexcept { return epoch[0] != '\0'; }
+};
+
+/// Whether a client whose newest complete table has this version (0: none) is where the feed was at `position`.
+[[nodiscard]] bool has_reached(std::uint64_t position, std::uint32_t materials_version) noexcept;
+
+/// Puts the reason of a failure together from its parts.
+class Reason {
+ public:
+  /// `whole`: whether all of it is there. kContradictory: it and another part cannot both be right; none is held any
+  /// more.
+  [[nodiscard]] Outcome take(const wire::ReasonPart& part, Bytes text, std::uint64_t sequence, bool& whole) noexcept;
+
+  [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
+
+  /// The text, when it is whole; what is not UTF-8 in it is U+FFFD.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  [[nodiscard]] bool add(const wire::ReasonPart& part, Bytes text) noexcept;
+
+  std::uint64_t newest_ = 0;  // the sequence of the newest part taken.
+  std::uint32_t version_ = 0;
+  bool open_ = false;
+  std::size_t there_count_ = 0;
+  std::vector<std::uint8_t> octets_;
+  std::vector<bool> there_;
+};
+
+/// What has changed, as bits.
+enum News : std::uint8_t {
+  kProgressChanged = 1,
+  kMaterialsChanged = 2,
+  kPositionChanged = 4,
+  kSessionOver = 8,
+};
+
+class Session {
+ public:
+  explicit Session(std::uint8_t index) noexcept : index_(index) {}
+
+  /// Takes a record that came with, or counts as of, this sequence. The outcome is that of the record alone.
+  [[nodiscard]] Outcome take(const StateRecord& record, std::uint64_t sequence);
+
+  /// What has changed since the last time.
+  [[nodiscard]] std::uint8_t news() noexcept;
+
+  [[nodiscard]] std::uint8_t index() const noexcept { return index_; }
+
+  [[nodiscard]] bool has_progress() const noexcept { return has_progress_; }
+  [[nodiscard]] const Progress& progress() const noexcept { return progress_; }
+  [[nodiscard]] std::uint32_t progress_version() const noexcept { return progress_version_; }
+
+  /// Why the craft failed; empty while that is not known.
+  [[nodiscard]] const std::string& failure_reason() const noexcept { return failure_reason_; }
+
+  [[nodiscard]] const Materials& materials() const noexcept { return materials_; }
+
+  /// The newest position that the client has reached.
+  [[nodiscard]] const Position& position() const noexcept { return reached_; }
+
+  [[nodiscard]] bool over() const noexcept { return over_; }
+  [[nodiscard]] wire::Reason over_reason() const noexcept { return over_reason_; }
+
+  [[nodiscard]] Bar& bar() noexcept { return bar_; }
+  void smooth(double seconds) noexcept { bar_ = Bar(seconds); }
+
+ private:
+  friend class Sessions;
+
+  void take_progress(const wire::ProgressState& record, std::uint64_t sequence);
+  void take_position(const wire::FeedPosition& record, Bytes epoch, std::uint64_t sequence) noexcept;
+  void explain();
+  void locate() noexcept;
+
+  std::uint8_t index_;
+  std::uint8_t news_ = 0;
+  bool has_progress_ = false;
+  bool has_reason_ = false;
+  bool over_ = false;
+  bool located_ = true;  // whether `told_` was found to be reached, or replaced.
+  wire::Reason over_reason_ = wire::Reason::kEnded;
+  bool to_acknowledge_ = false;  // the next ACK names this session's table.
+  bool leaving_ = false;
+  Time unclaimed_until_ = kNever;  // when it is left, unless …/connect has named it.
+  std::uint32_t progress_version_ = 0;
+  std::uint64_t progress_sequence_ = 0;  // of the datagram that told the progress held.
+  Progress progress_;
+  Bar bar_;
+  Materials materials_;
+  std::unique_ptr<Reason> reason_;  // few crafts fail.
+  std::uint32_t whole_reason_version_ = 0;
+  std::string whole_reason_;
+  std::string failure_reason_;
+  std::uint64_t told_sequence_ = 0;
+  Position told_;
+  Position reached_;
+};
+
+/// Records of a STATE that were refused alone.
+struct Faults {
+  static constexpr std::size_t kKept = 8;
+  std::size_t count = 0;
+  Outcome outcomes[kKept] = {};  ///< of the first ones.
+
+  void add(Outcome outcome) noexcept {
+    if (count < kKept) outcomes[count] = outcome;
+    ++count;
+  }
+};
+
+/// The sessions of a connection by their index. Session 0 is there from the beginning.
+class Sessions {
+ public:
+  Sessions();
+
+  /// Takes all the records of a STATE's body, which `examine_state` has accepted. `sequence`: of the datagram that it
+  /// came with or counts as of.
+  void apply(Bytes body, std::uint64_t sequence, Time now, Faults& faults);
+
+  /// The session with this index; null when nothing is known of it.
+  [[nodiscard]] Session* find(std::uint8_t index) noexcept;
+
+  /// …/connect has said that this session is the connection's.
+  Session& claim(std::uint8_t index);
+
+  [[nodiscard]] std::size_t size() const noexcept { return sessions_.size(); }
+  [[nodiscard]] Session& at(std::size_t place) noexcept { return *sessions_[place]; }
+
+  /// Whether an ACK has a table to name.
+  [[nodiscard]] bool to_acknowledge() const noexcept;
+
+  /// Writes the body of the ACK to be sent, at most `room` bytes; what does not fit is named by the next.
+  [[nodiscard]] std::size_t write_ack(std::uint8_t* out, std::size_t room) noexcept;
+
+  /// Hears no more of this session; false when it is over or not known.
+  bool leave(std::uint8_t index) noexcept;
+
+  /// Whether a session is being left that is not over yet.
+  [[nodiscard]] bool leaving() const noexcept;
+
+  /// Whether every session is over, or being left.
+  [[nodiscard]] bool nothing_left() const noexcept;
+
+  /// Writes the body of a LEAVE.
+  [[nodiscard]] std::size_t write_leave(std::uint8_t* out, std::size_t room) const noexcept;
+
+  /// When a session that nobody has claimed is to be left.
+  [[nodiscard]] Time unclaimed_until() const noexcept;
+
+  /// Leaves the sessions that nobody has claimed in time; whether there is one.
+  bool leave_unclaimed(Time now) noexcept;
+
+  /// The newest secret that was told; null when there is none that is new.
+  [[nodiscard]] const Octets<32>* fresh_secret() noexcept;
+
+ private:
+  [[nodiscard]] Session& told(std::uint8_t index, Time now);
+
+  std::vector<std::unique_ptr<Session>> sessions_;  // by ascending index.
+  Octets<32> secret_{};
+  std::uint64_t secret_sequence_ = 0;
+  bool secret_is_new_ = false;
+};
+
+}  // namespace craftnet

@@ -1,0 +1,308 @@
+#include "craftnet/session.h"
+
+#include <cstring>
+
+namespace craftnet {
+
+namespace {
+
+constexpr Time kClaimPatience = 20 * kSecond;
+
+}  // namespace
+
+bool has_reached(std::uint64_t position, std::uint32_t materials_version) noexcept {
+  return ((materials_version - (position >> 11)) & 2047U) < 1024U;
+}
+
+Outcome Session::take(const StateRecord& record, std::uint64_t sequence) {
+  if (over_) return Outcome::kAccepted;
+  bool changed = false;
+  Outcome outcome = Outcome::kAccepted;
+  switch (record.tag) {
+    case wire::ProgressState::kTag:
+      take_progress(record.progress, sequence);
+      return outcome;
+    case wire::ReasonPart::kTag:
+      if (reason_ == nullptr) reason_ = std::make_unique<Reason>();
+      outcome = reason_->take(record.reason, record.rest, sequence, changed);
+      if (changed) {
+        has_reason_ = true;
+        whole_reason_version_ = reason_->version();
+        whole_reason_ = reason_->text();
+      }
+      explain();
+      return outcome;
+    case wire::MaterialsPart::kTag:
+      outcome = materials_.take(record.materials, record.rest, sequence, changed);
+      break;
+    case wire::ProblemsPart::kTag:
+      outcome = materials_.take(record.problems, record.rest, sequence, changed);
+      break;
+    case wire::MaterialsDelta::kTag:
+      outcome = materials_.take_delta(record.delta, record.rest, sequence, changed);
+      break;
+    case wire::FeedPosition::kTag:
+      take_position(record.position, record.rest, sequence);
+      return outcome;
+    case wire::SessionOver::kTag:
+      over_ = true;
+      over_reason_ = record.over.reason;
+      news_ |= kSessionOver;
+      return outcome;
+    default:
+      return outcome;
+  }
+  if (changed) news_ |= kMaterialsChanged;
+  return outcome;
+}
+
+std::uint8_t Session::news() noexcept {
+  locate();
+  const std::uint8_t news = news_;
+  news_ = 0;
+  return news;
+}
+
+void Session::take_progress(const wire::ProgressState& record, std::uint64_t sequence) {
+  if (sequence <= progress_sequence_) return;
+  progress_sequence_ = sequence;
+  const Progress progress = progress_of(record);
+  if (has_progress_ && record.version == progress_version_ && same_progress(progress, progress_)) return;
+  has_progress_ = true;
+  progress_version_ = record.version;
+  progress_ = progress;
+  failure_reason_.clear();
+  bar_.told();
+  news_ |= kProgressChanged;
+  explain();
+}
+
+/// Gives the progress its reason when both are there.
+void Session::explain() {
+  const bool both = has_progress_ && has_reason_ && whole_reason_version_ == progress_version_;
+  if (!both || !failure_reason_.empty()) return;
+  failure_reason_ = whole_reason_;
+  news_ |= kProgressChanged;
+}
+
+void Session::take_position(const wire::FeedPosition& record, Bytes epoch, std::uint64_t sequence) noexcept {
+  if (sequence <= told_sequence_) return;
+  told_sequence_ = sequence;
+  told_ = Position{};
+  std::memcpy(told_.epoch, epoch.data, epoch.size);
+  told_.version = record.version;
+  located_ = false;
+}
+
+/// A position is ours once the table of materials of then is here.
+void Session::locate() noexcept {
+  if (located_ || !has_reached(told_.version, materials_.version())) return;
+  located_ = true;
+  reached_ = told_;
+  news_ |= kPositionChanged;
+}
+
+// --- Reason
+// ------------------------------------------------------------------------------------------------------------
+
+Outcome Reason::take(const wire::ReasonPart& part, Bytes text, std::uint64_t sequence, bool& whole) noexcept {
+  whole = false;
+  const bool same = open_ && part.version == version_;
+  if (sequence < newest_ && !same) return Outcome::kAccepted;
+  if (!same) {
+    open_ = true;
+    version_ = part.version;
+    octets_.assign(part.total, 0);
+    there_.assign(part.total, false);
+    there_count_ = 0;
+  }
+  if (!add(part, text)) {
+    open_ = false;
+    return Outcome::kContradictory;
+  }
+  if (sequence > newest_) newest_ = sequence;
+  whole = there_count_ == octets_.size();
+  return Outcome::kAccepted;
+}
+
+bool Reason::add(const wire::ReasonPart& part, Bytes text) noexcept {
+  if (part.total != octets_.size()) return false;
+  for (std::size_t k = 0; k < text.size; ++k) {
+    const std::size_t at = part.offset + k;
+    if (there_[at] && octets_[at] != text.data[k]) return false;
+    if (!there_[at]) ++there_count_;
+    there_[at] = true;
+    octets_[at] = text.data[k];
+  }
+  return true;
+}
+
+namespace {
+
+/// Bytes of the UTF-8 character at `at`, of which `left` are there; 0: what is there is no character.
+[[nodiscard]] std::size_t character(const std::uint8_t* at, std::size_t left) noexcept {
+  const std::uint8_t first = at[0];
+  if (first < 0x80) return 1;
+  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || size > left) return 0;
+  for (std::size_t k = 1; k < size; ++k) {
+    if ((at[k] & 0xC0U) != 0x80U) return 0;
+  }
+  const std::uint8_t second = at[1];
+  const bool overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
+  const bool outside = (first == 0xED && second >= 0xA0) || (first == 0xF4 && second >= 0x90);
+  return overlong || outside ? 0 : size;
+}
+
+}  // namespace
+
+std::string Reason::text() const {
+  std::string text;
+  text.reserve(octets_.size());
+  for (std::size_t at = 0; at < octets_.size();) {
+    const std::size_t size = character(octets_.data() + at, octets_.size() - at);
+    if (size == 0) {
+      text += "\xEF\xBF\xBD";
+      ++at;
+      continue;
+    }
+    text.append(reinterpret_cast<const char*>(octets_.data() + at), size);
+    at += size;
+  }
+  return text;
+}
+
+// --- Sessions
+// ----------------------------------------------------------------------------------------------------------
+
+Sessions::Sessions() { claim(0); }
+
+void Sessions::apply(Bytes body, std::uint64_t sequence, Time now, Faults& faults) {
+  StateReader reader(body);
+  StateRecord record;
+  Session* session = find(0);
+  while (!reader.at_end() && reader.next(record) == Outcome::kAccepted) {
+    if (record.tag == wire::Selector::kTag) {
+      session = &told(record.selector.session, now);
+      continue;
+    }
+    if (record.tag == wire::FreshSecret::kTag) {
+      if (sequence <= secret_sequence_) continue;
+      secret_sequence_ = sequence;
+      secret_ = record.secret.secret;
+      secret_is_new_ = true;
+      continue;
+    }
+    const bool of_table = record.tag == wire::MaterialsPart::kTag || record.tag == wire::ProblemsPart::kTag ||
+                          record.tag == wire::MaterialsDelta::kTag;
+    if (of_table && !session->over_) session->to_acknowledge_ = true;
+    const Outcome outcome = session->take(record, sequence);
+    if (outcome != Outcome::kAccepted) faults.add(outcome);
+  }
+}
+
+Session* Sessions::find(std::uint8_t index) noexcept {
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (session->index_ == index) return session.get();
+  }
+  return nullptr;
+}
+
+Session& Sessions::told(std::uint8_t index, Time now) {
+  Session* known = find(index);
+  if (known != nullptr) return *known;
+  Session& made = claim(index);
+  made.unclaimed_until_ = now + kClaimPatience;
+  return made;
+}
+
+Session& Sessions::claim(std::uint8_t index) {
+  Session* known = find(index);
+  if (known != nullptr) {
+    known->unclaimed_until_ = kNever;
+    return *known;
+  }
+  auto place = sessions_.begin();
+  while (place != sessions_.end() && (*place)->index_ < index) ++place;
+  return **sessions_.insert(place, std::make_unique<Session>(index));
+}
+
+bool Sessions::to_acknowledge() const noexcept {
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (session->to_acknowledge_) return true;
+  }
+  return false;
+}
+
+std::size_t Sessions::write_ack(std::uint8_t* out, std::size_t room) noexcept {
+  wire::Held held;
+  held.version = sessions_.front()->materials_.version();
+  wire::encode(held, out);
+  sessions_.front()->to_acknowledge_ = false;
+  std::size_t size = wire::Held::kSize;
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (!session->to_acknowledge_ || size + wire::HeldToo::kSize > room) continue;
+    wire::HeldToo other;
+    other.session = session->index_;
+    other.version = session->materials_.version();
+    wire::encode(other, out + size);
+    size += wire::HeldToo::kSize;
+    session->to_acknowledge_ = false;
+  }
+  return size;
+}
+
+bool Sessions::leave(std::uint8_t index) noexcept {
+  Session* session = find(index);
+  if (session == nullptr || session->over_) return false;
+  session->leaving_ = true;
+  session->unclaimed_until_ = kNever;
+  return true;
+}
+
+bool Sessions::leaving() const noexcept {
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (session->leaving_ && !session->over_) return true;
+  }
+  return false;
+}
+
+bool Sessions::nothing_left() const noexcept {
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (!session->leaving_ && !session->over_) return false;
+  }
+  return true;
+}
+
+std::size_t Sessions::write_leave(std::uint8_t* out, std::size_t room) const noexcept {
+  std::size_t size = 0;
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (session->leaving_ && !session->over_ && size < room) out[size++] = session->index_;
+  }
+  return size;
+}
+
+Time Sessions::unclaimed_until() const noexcept {
+  Time soonest = kNever;
+  for (const std::unique_ptr<Session>& session : sessions_) soonest = earlier(soonest, session->unclaimed_until_);
+  return soonest;
+}
+
+bool Sessions::leave_unclaimed(Time now) noexcept {
+  bool any = false;
+  for (const std::unique_ptr<Session>& session : sessions_) {
+    if (now < session->unclaimed_until_) continue;
+    session->unclaimed_until_ = kNever;
+    session->leaving_ = !session->over_;
+    any = any || session->leaving_;
+  }
+  return any;
+}
+
+const Octets<32>* Sessions::fresh_secret() noexcept {
+  if (!secret_is_new_) return nullptr;
+  secret_is_new_ = false;
+  return &secret_;
+}
+
+}  // namespace craftnet

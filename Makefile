@@ -5,10 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What npm writes when it is done: the suite runs a watcher in Node.js, too.
 NODE_MODULES := clients/node-interop/node_modules/.package-lock.json
+# What draws the documentation's diagrams in a browser: one package of npm's, without what it depends on.
+MERMAID_VERSION := 11.17.2
+MERMAID := build/mermaid/mermaid.esm.min.mjs
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test test-cpp soak lint bench clean
+.PHONY: run test test-cpp soak lint bench reference docs clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
@@ -36,12 +39,21 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy craftnet
 
-# Every benchmark, one after the other: about ten minutes, and docs/figures.md.
+# Every benchmark, one after the other: about ten minutes, and docs/explanation/figures.md.
 bench: $(VENV)/installed-test
 	$(BIN)/python bench/run.py $(BENCH)
 
+# The parts of docs/reference that are read from the code.
+reference: $(VENV)/installed
+	$(BIN)/python docs/_tools/generate.py
+
+# The documentation as a site: build/docs/index.html. A warning, such as a link to nowhere, is an error.
+docs: $(VENV)/installed-docs $(MERMAID)
+	$(BIN)/python docs/_tools/generate.py --check
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs build/docs
+
 clean:
-	rm -rf $(VENV) build *.egg-info _trial_temp* clients/node-interop/node_modules
+	rm -rf $(VENV) build docs/project docs/clients docs/reference/protocol.md *.egg-info _trial_temp* clients/node-interop/node_modules
 
 # Debian keeps the module that makes virtual environments in a package of its own.
 $(BIN)/python:
@@ -59,6 +71,18 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-dev: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@
+
+$(MERMAID): Makefile
+	@command -v npm >/dev/null || { echo "The documentation needs npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
+	mkdir -p build/mermaid
+	cd build/mermaid && npm pack --silent mermaid@$(MERMAID_VERSION) && \
+		tar -xzf mermaid-$(MERMAID_VERSION).tgz --strip-components=2 --exclude='*.map' \
+			package/dist/mermaid.esm.min.mjs package/dist/chunks/mermaid.esm.min && rm mermaid-$(MERMAID_VERSION).tgz
 	touch $@
 
 $(NODE_MODULES): clients/node-interop/package.json clients/node-interop/package-lock.json

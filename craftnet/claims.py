@@ -44,40 +44,38 @@ class Seen(Struct, frozen=True):
 
 
 class ProgressVerdict(Struct, frozen=True):
-    """The comparison of a progress report.
-
-    Attributes:
-        agreed: whether the client may continue to extrapolate from its state.
-        deviation_percent: reported minus true, in points of progress.
-        deviation_seconds: of the remaining time, reported minus true; None when one of the two is unknown.
-        correction: the truth.
-    """
+    """Answer to a player's report of progress."""
 
     agreed: bool
+    """Whether the client may go on extrapolating from what it holds."""
     deviation_percent: float
+    """Reported minus true, in points of progress."""
     deviation_seconds: float | None
+    """Reported minus true remaining time, in seconds; null when one of the two is unknown."""
     correction: CraftingProgressData
+    """The true progress."""
 
 
 class HeldMaterial(Struct, frozen=True, omit_defaults=True):
     """A material as the authority has it."""
 
     material_id: UUID
+    """The material."""
     quantity: Natural
+    """Pieces."""
     quality: Quality | None = None
+    """Quality; absent when unknown."""
 
 
 class MaterialsVerdict(Struct, frozen=True):
-    """The comparison of a materials report.
-
-    Attributes:
-        deviating: the materials that differ from the report.
-        correction: the truth about all of the session's materials.
-    """
+    """Answer to a player's report of changes of materials."""
 
     agreed: bool
+    """Whether all materials are as reported."""
     deviating: list[UUID]
+    """The materials that are not as reported."""
     correction: list[HeldMaterial]
+    """All of the session's materials as the authority has them."""
 
 
 def status_of(flags: ProgressFlags) -> Status:

@@ -1,4 +1,4 @@
-"""What other servers' public bug reports are about, and no other test shows; and that docs/field-reports.md is true.
+"""What other servers' public bug reports are about, and no other test shows; and that the document is true.
 
 Each test names the report, as owner/repository#number, that it was written for.
 """
@@ -22,7 +22,7 @@ from craftnet.tests.feed_wire import FeedServer, FeedWire
 from craftnet.tests.live import LiveTestCase
 from craftnet.tests.samples import IRON, PLAYER, SESSION, start
 
-DOCUMENT = Path(craftnet.__file__).parent.parent / "docs" / "field-reports.md"
+DOCUMENT = Path(craftnet.__file__).parent.parent / "docs" / "explanation" / "field-reports.md"
 QUEUE = f"/ws/queue/{PLAYER}"
 CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 SWITCHED = "HTTP/1.1 101 Switching Protocols"
@@ -178,19 +178,19 @@ class MetricsTests(LiveTestCase):
 
 
 class DocumentTests(SynchronousTestCase):
-    """The document's last column."""
+    """What the document says about each report."""
 
-    def rows(self) -> list[list[str]]:
-        """The cells of each row of its tables."""
+    def items(self) -> list[str]:
+        """The text about each report; of several reports where they are about the same."""
         if not DOCUMENT.exists():
             raise SkipTest("not run from the repository")
-        lines = DOCUMENT.read_text(encoding="utf-8").splitlines()
-        return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| [")]
+        return re.split(r"^- ", DOCUMENT.read_text(encoding="utf-8"), flags=re.M)[1:]
 
     def test_names_tests_that_exist(self) -> None:
-        """Each row names one at least."""
-        for report, *_, shown in self.rows():
-            names = re.findall(r"`(test_\w+(?:\.\w+)+)`", shown)
+        """Each report names one at least."""
+        for text in self.items():
+            report = text.partition("]")[0]
+            names = re.findall(r"`(test_\w+(?:\.\w+)+)`", text)
             self.assertTrue(names, report)
             for name in names:
                 module, *parts = name.split(".")
@@ -201,6 +201,9 @@ class DocumentTests(SynchronousTestCase):
 
     def test_reports_are_named_once(self) -> None:
         """And there are as many as the text says."""
-        reports = [link for row in self.rows() for link in re.findall(r"\]\((https://\S+)\)", row[0])]
+        heads = [text.partition("\n  - ")[0] for text in self.items()]
+        reports = [link for head in heads for link in re.findall(r"\]\((https://\S+)\)", head)]
         self.assertEqual(len(reports), len(set(reports)))
-        self.assertIn(f"{len(reports)} reports", DOCUMENT.read_text(encoding="utf-8"))
+        said = re.search(r"(\d+)\s+reports", DOCUMENT.read_text(encoding="utf-8"))
+        assert said is not None
+        self.assertEqual(len(reports), int(said[1]))

@@ -1,4 +1,4 @@
-"""The user that docs/redis.md makes for a Redis with access lists: it may do what nodes do, and little else."""
+"""The Redis user of docs/reference/redis.md: it may do what nodes do, and little else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from craftnet.tests.live import started
 from craftnet.tests.redis_nodes import RedisTestCase
 from craftnet.tests.samples import OTHER_SESSION, PLAYER, SESSION, event, start
 
-DOCUMENT = Path(craftnet.__file__).parent.parent / "docs" / "redis.md"
+DOCUMENT = Path(craftnet.__file__).parent.parent / "docs" / "reference" / "redis.md"
 PASSWORD = "the-password"
 
 
@@ -27,7 +27,8 @@ class AccessListTests(RedisTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        found = re.search(r"^\$ redis-cli (ACL SETUSER .*)$", DOCUMENT.read_text(encoding="utf-8"), re.M)
+        text = DOCUMENT.read_text(encoding="utf-8").replace("\\\n", "")
+        found = re.search(r"^\$ redis-cli (ACL SETUSER .*)$", text, re.M)
         assert found is not None
         self.assertEqual(self.server.command(*shlex.split(found[1])), b"+OK\r\n")
 

@@ -18,28 +18,30 @@ class TokenOffer(Struct, frozen=True, tag="token"):
     """A fresh token for the feed on which it is sent."""
 
     token: Annotated[str, Meta(min_length=1)]
+    """A JWT of the same player that allows no less than the one before."""
 
     def __repr__(self) -> str:
         return "TokenOffer(…)"
 
 
 class TokenAccepted(Struct, frozen=True, tag="token_accepted"):
-    """The feed continues with the fresh token.
-
-    Attributes:
-        expires_in: whole seconds until it expires.
-    """
+    """The feed continues with the fresh token."""
 
     timestamp: str
+    """When the answer was made, RFC 3339."""
     expires_in: int
+    """Whole seconds until the fresh token expires."""
 
 
 class TokenRefused(Struct, frozen=True, tag="token_refused"):
     """The feed continues with the previous token until that expires."""
 
     timestamp: str
+    """When the answer was made, RFC 3339."""
     code: int
+    """The HTTP status that a request with this token would get."""
     message: str
+    """Why the token was refused, in English."""
 
 
 Answer = TokenAccepted | TokenRefused

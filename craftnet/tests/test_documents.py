@@ -1,0 +1,113 @@
+"""The documents: generated parts are what the code says, links lead somewhere, and lines are short."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+import craftnet
+
+REPOSITORY = Path(craftnet.__file__).resolve().parent.parent
+DOCS = REPOSITORY / "docs"
+
+WIDTH = 100
+"""Characters of the longest line of Markdown."""
+
+FENCE = re.compile(r"^\s*(```+|~~~+)")
+HEADING = re.compile(r"^#+ (.+)$")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+PROGRAM_OUTPUT = DOCS / "explanation" / "figures.md"
+"""Its blocks are what programs printed, as they printed it."""
+
+
+def pages() -> list[Path]:
+    """Every Markdown file of the repository."""
+    if not DOCS.exists():
+        raise SkipTest("not run from the repository")
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+    found = subprocess.run(listed, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise SkipTest("not a clone of the repository")
+    return [REPOSITORY / name for name in found.stdout.split() if (REPOSITORY / name).exists()]
+
+
+def lines(page: Path) -> Iterator[tuple[int, str, bool]]:
+    """The lines of a page, by number, and whether each is in a block of code."""
+    fence = ""
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        mark = FENCE.match(line)
+        if mark and not fence:
+            fence = mark[1]
+            yield number, line, True
+        else:
+            yield number, line, bool(fence)
+            if mark and line.strip() == fence:
+                fence = ""
+
+
+def anchors(page: Path) -> set[str]:
+    """What links to headings of a page name, by GitHub's rule."""
+    found: set[str] = set()
+    for _, line, in_code in lines(page):
+        heading = None if in_code else HEADING.match(line)
+        if heading:
+            text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading[1]).strip().lower()
+            slug = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+            found.add(next(name for name in numbered(slug) if name not in found))
+    return found
+
+
+def numbered(slug: str) -> Iterator[str]:
+    """A slug, and what its second and third heading of the same text are called."""
+    yield slug
+    yield from (f"{slug}-{number}" for number in range(1, 100))
+
+
+class GeneratedTests(SynchronousTestCase):
+    """Parts of the reference that come from the code."""
+
+    def test_up_to_date(self) -> None:
+        """`make reference` would change nothing; it fails, too, for a field, value or message type without its text."""
+        tool = DOCS / "_tools" / "generate.py"
+        if not tool.exists():
+            raise SkipTest("not run from the repository")
+        done = subprocess.run([sys.executable, str(tool), "--check"], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr[-2000:])
+
+
+class LinkTests(SynchronousTestCase):
+    """Links within the repository."""
+
+    def test_lead_somewhere(self) -> None:
+        dead = []
+        for page in pages():
+            for number, line, in_code in lines(page):
+                for link in () if in_code else LINK.findall(re.sub(r"`[^`]*`", "", line)):
+                    if re.match(r"[a-z]+:", link):
+                        continue
+                    name, _, anchor = link.partition("#")
+                    target = (page.parent / name).resolve() if name else page
+                    if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+                        dead.append(f"{page.relative_to(REPOSITORY)}:{number}: {link}")
+        self.assertEqual(dead, [])
+
+
+class WidthTests(SynchronousTestCase):
+    """How long lines are."""
+
+    def test_lines(self) -> None:
+        """At most 100 characters; but a link may be longer where it stands alone."""
+        long = []
+        for page in pages():
+            if page.name == "PROTOCOL.md":  # which is rewritten, and wrapped then.
+                continue
+            for number, line, in_code in lines(page):
+                alone = len(line.strip().removeprefix("- ").split()) == 1
+                if len(line) > WIDTH and not alone and not (in_code and page == PROGRAM_OUTPUT):
+                    long.append(f"{page.relative_to(REPOSITORY)}:{number}: {len(line)}")
+        self.assertEqual(long, [])

@@ -1,0 +1,283 @@
+"""Writes the generated parts of the reference from the code, in place.
+
+    python docs/_tools/generate.py            # or: make reference
+    python docs/_tools/generate.py --check    # exit code 1 when a page is not as the code has it
+
+A page holds a part between ``<!-- generated: NAME -->`` and ``<!-- end of generated -->``; `PARTS` has the names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from describe import (
+    attribute_texts,
+    console,
+    example,
+    fields_text,
+    item,
+    paragraph,
+    struct_fields,
+    values_text,
+)
+from msgspec import Struct
+from msgspec import inspect as types
+
+from craftnet import bodies, claims, envelopes, events, messages
+from craftnet.clocks import Moment
+from craftnet.closecodes import FINAL, STALE, CloseCode
+from craftnet.observe.metrics import Metrics
+from craftnet.protocols.websocket import inband
+from craftnet.registry import factory_of, installed
+from craftnet.tap import GROUPS, Options
+
+DOCS = Path(__file__).resolve().parent.parent
+MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end of generated -->)", re.S)
+
+
+def options() -> str:
+    """Every option of `twistd craftnet`, under its heading."""
+    parsed, lines = Options(), []
+    for heading, group in GROUPS.items():
+        lines += [f"## {heading}", ""]
+        for option in group:
+            name = option if isinstance(option, str) else option[0]
+            lines.append(item(f"`--{name}`: {code_words(parsed.describe(name))}"))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def code_words(text: str) -> str:
+    """Markdown of an option's text: options, variables and URLs in code."""
+    words = r"--[a-z-]+|\$[A-Z_]+|https?://[^\s,]+|(?:\w+:)+[\w-]+=[^\s,;]*|tcp:[$\w]+|:\w+=\w+…?|:\w+=…"
+    return re.sub(rf"(?<![`\w:])({words})", r"`\1`", text)
+
+
+def backends() -> str:
+    """The back ends and their arguments."""
+    lines = []
+    for name, plugin in sorted(installed().items()):
+        factory = factory_of(plugin)
+        lines += [f"### {name}", "", paragraph(f"`--backend {name}:…`: {factory.summary.rstrip('.')}."), ""]
+        lines += [item(f"`{argument}`: {text.rstrip('.')}.") for argument, text in factory.arguments.items()] + [""]
+    return "\n".join(lines)
+
+
+def struct_section(cls: type[Struct], level: int = 3) -> str:
+    """A heading, the docstring and the fields of a struct."""
+    summary = "\n\n".join(paragraph(each) for each in (cls.__doc__ or "").split("\n\n"))
+    return f"{'#' * level} {cls.__name__}\n\n{summary}\n\n{fields_text(cls)}\n"
+
+
+def feed(cls: type[Struct], examples: list[tuple[str, dict[str, object]]]) -> str:
+    """A message of a feed with an example of every type; raises AssertionError when a type has none."""
+    kind = next(field.type for field in struct_fields(cls) if field.name == "type")
+    known = {each.value for each in kind.cls} if isinstance(kind, types.EnumType) else set(kind.values)  # type: ignore[attr-defined]
+    shown = {str(message["type"]) for _, message in examples}
+    assert known == shown, f"{cls.__name__}: types without an example, or examples of no type: {known ^ shown}"
+    blocks = [f"{paragraph(title)}\n\n{console(message)}\n" for title, message in examples]
+    return struct_section(cls) + "\n" + "\n".join(blocks)
+
+
+def crafting_messages() -> str:
+    """Of the feed of a session."""
+    cls, no_data = messages.WebSocketCraftingMessage, ("progress_data", "material_data", "queue_data")
+    plain = (*no_data, "recovered")
+
+    def data(status: str, percent: int, remaining: int, **more: object) -> dict[str, object]:
+        without = () if "failure_reason" in more else ("failure_reason",)
+        given = {"status": status, "progress_percentage": percent, "remaining_time_seconds": remaining, **more}
+        return example(messages.CraftingProgressData, without, **given)
+
+    return feed(cls, [
+        ("`progress_update`: the state of the craft, which goes on evenly from there.",
+         example(cls, plain, type="progress_update", progress_data=data("active", 42, 174))),
+        ("`crafting_complete`: the craft is done. Nothing follows.",
+         example(cls, plain, type="crafting_complete", progress_data=data("completed", 100, 0))),
+        ("`crafting_failed`: the craft failed or was cancelled. Nothing follows.",
+         example(cls, plain, type="crafting_failed",
+                 progress_data=data("failed", 42, 0, failure_reason="cancelled:player_request"))),
+        ("`material_notification`: a problem with a material, or the end of one.",
+         example(cls, plain, type="material_notification", material_data=example(messages.MaterialNotification))),
+        ("`queue_status`: the player's place in a queue in which the session waits.",
+         example(cls, plain, type="queue_status", queue_data=example(messages.QueueStatusData))),
+        ("`queue_status` with `recovered` and without data: the answer to `?resume=`.",
+         example(cls, no_data, type="queue_status", recovered=True)),
+        ("`progress_update` without data: a heartbeat, sent only after `?heartbeat=`.",
+         example(cls, plain, type="progress_update")),
+    ])  # fmt: skip
+
+
+def queue_messages() -> str:
+    """Of the feed of a player's queues."""
+    cls, no_data = messages.WebSocketQueueMessage, ("queue_position", "estimated_wait_time", "station_type")
+    shown = [
+        (f"`{news.value}`: {attribute_texts(messages.QueueNews)[news.name]}",
+         example(cls, ("recovered",), type=news.value))
+        for news in messages.QueueNews
+    ]  # fmt: skip
+    return feed(cls, [
+        *shown,
+        ("`queue_position` with `recovered` and without data: the answer to `?resume=`.",
+         example(cls, no_data, type="queue_position", recovered=False)),
+        ("`queue_position` without data: a heartbeat, sent only after `?heartbeat=`.",
+         example(cls, (*no_data, "recovered"), type="queue_position")),
+    ])  # fmt: skip
+
+
+def health_messages() -> str:
+    """Of the health feed."""
+    cls = messages.WebSocketHealthMessage
+    redis = {"status": "critical", "message": "out of reach", "response_time": 2000}
+    well = example(messages.HealthResponse, ("message",), checks={"sessions": {"status": "ok", "response_time": 1}})
+    bad = example(messages.HealthResponse, status="critical", message="sessions: out of reach",
+                  checks={"sessions": redis})  # fmt: skip
+    return feed(cls, [
+        ("`health_update`: the report of a service, at every `--health-interval`.",
+         example(cls, type="health_update", health=well)),
+        ("`health_alert`: a check has another status than before.",
+         example(cls, type="health_alert", health={**bad, "status": "degraded"})),
+        ("`service_down`: a service has become critical.", example(cls, type="service_down", health=bad)),
+    ])  # fmt: skip
+
+
+def token_messages() -> str:
+    """What a client and the server say about a fresh token."""
+    shown = (inband.TokenOffer, inband.TokenAccepted, inband.TokenRefused)
+    return "\n".join(struct_section(cls) + "\n" + console(example(cls)) + "\n" for cls in shown)
+
+
+def shared_types() -> str:
+    """The types that messages and bodies consist of."""
+    structs = (messages.CraftingProgressData, messages.MaterialNotification, messages.QueueStatusData,
+               messages.HealthResponse, messages.Check)  # fmt: skip
+    enums = (messages.Status, messages.MaterialProblem, messages.QueueNews, messages.Station,
+             messages.HealthStatus, messages.Service)  # fmt: skip
+    values = [f"### {cls.__name__}\n\n{cls.__doc__}\n\n{values_text(cls)}\n" for cls in enums]
+    return "\n".join([*map(struct_section, structs), *values])
+
+
+def http_bodies() -> str:
+    """The JSON bodies of requests and answers."""
+    shown = [cls for cls in vars(bodies).values()
+             if isinstance(cls, type) and issubclass(cls, Struct) and cls.__module__ == bodies.__name__]  # fmt: skip
+    shown += [claims.ProgressVerdict, claims.MaterialsVerdict]
+    sections = []
+    for cls in shown:
+        sections.append(f"{struct_section(cls)}\n{console(example(cls, ('details',)))}\n")
+    held = struct_section(claims.HeldMaterial)
+    overall = f"### OverallStatus\n\n{bodies.OverallStatus.__doc__}\n\n{values_text(bodies.OverallStatus)}\n"
+    return "\n".join([*sections, held, overall])
+
+
+def event_envelope() -> str:
+    """The envelope of every event."""
+    return fields_text(envelopes._Unread)  # its fields are what the reader of an event's JSON meets.
+
+
+def event_types() -> str:
+    """Every type of event: its data, and a whole event that the server accepts."""
+    sections = []
+    for name, cls in events.EVENT_TYPES.items():
+        whole = {**example(envelopes._Envelope, ("session_id", "player_id", "metadata", "correlation_id", "trace_id"),
+                           version="1.0.0", source="crafting.session"), "event_type": name,
+                 "data": example(cls, _left_out(name))}  # fmt: skip
+        octets = messages._encoder.encode(whole)
+        decoded = envelopes.decode(octets, Moment(0.0, 0.0))
+        assert isinstance(decoded, events.Event), f"{name}: {decoded}"
+        summary = (cls.__doc__ or "").partition(": ")[2]
+        sections.append(
+            f"### {name}\n\n{paragraph(summary[:1].upper() + summary[1:])}\n\n{fields_text(cls)}\n\n{console(whole)}\n"
+        )
+    shown = (events.EventMaterial, messages.MaterialChange)
+    change = f"### ChangeType\n\n{messages.ChangeType.__doc__}\n\n{values_text(messages.ChangeType)}\n"
+    return "\n".join([*sections, *map(struct_section, shown), change])
+
+
+def _left_out(event_type: str) -> tuple[str, ...]:
+    return ("failure_reason",) if event_type == "crafting.session.progress" else ()
+
+
+def metrics() -> str:
+    """Every metric: its name, kind, labels and meaning."""
+    counted = Metrics()
+    counted.connection_opened("websocket")
+    counted.watching("crafting", 1)
+    counted.came_back("crafting", True)
+    counted.complete("places", True)
+    counted.refused("unavailable")
+    counted.event("accepted")
+    counted.claim("agreed")
+    counted.delivered("websocket", 1, 0.001)
+    counted.datagram("accepted")
+    lines = []
+    for family in sorted(counted.registry.collect(), key=lambda each: each.name):
+        labels = sorted({label for sample in family.samples for label in sample.labels} - {"le"})
+        name = family.name + ("_total" if family.type == "counter" else "")
+        kind = family.type + (f", labels {', '.join(f'`{label}`' for label in labels)}" if labels else "")
+        bounds = [sample.labels["le"] for sample in family.samples if "le" in sample.labels]
+        text = family.documentation.rstrip(".") + "."
+        if bounds:
+            text += f" Buckets: {', '.join(dict.fromkeys(bounds))}."
+        lines.append(item(f"`{name}` ({kind}): {text}"))
+    return "\n".join(lines)
+
+
+def close_codes() -> str:
+    """Every close code of ours: its meaning, and what a client does then."""
+    texts = attribute_texts(CloseCode)
+    lines = []
+    for code in CloseCode:
+        kind = "final" if code in FINAL else "reconnect with a fresh token" if code in STALE else "reconnect"
+        lines.append(item(f"`{code.value}` {code.name} ({kind}): {texts[code.name]}"))
+    return "\n".join(lines)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "options": options,
+    "backends": backends,
+    "crafting-messages": crafting_messages,
+    "queue-messages": queue_messages,
+    "health-messages": health_messages,
+    "token-messages": token_messages,
+    "shared-types": shared_types,
+    "http-bodies": http_bodies,
+    "event-envelope": event_envelope,
+    "event-types": event_types,
+    "metrics": metrics,
+    "close-codes": close_codes,
+}
+
+
+def filled(text: str) -> str:
+    """A page with all its parts as the code has them now."""
+    return MARKED.sub(lambda found: f"{found[1]}\n{PARTS[found[2]]().strip()}\n\n{found[4]}", text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when a page is out of date")
+    check = parser.parse_args().check
+    stale, used = [], set()
+    for page in sorted(DOCS.rglob("*.md")):
+        if {"node_modules", "_build"} & set(page.parts):
+            continue
+        text = page.read_text(encoding="utf-8")
+        used.update(found[1] for found in MARKED.findall(text))
+        if filled(text) != text:
+            stale.append(page)
+            if not check:
+                page.write_text(filled(text), encoding="utf-8")
+    for page in stale:
+        print(f"{page.relative_to(DOCS.parent)} {'is out of date: run make reference' if check else 'written'}")
+    for name in sorted(set(PARTS) - used):
+        print(f"no page holds the part {name}")
+    return 1 if (check and stale) or set(PARTS) - used else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,7 +4,7 @@ The steady clock never jumps. It starts at Unix time and then counts the time el
 is set. Every timer, age, deadline, rate and progress bar is measured on it. The wall clock is the system's: it dates
 what other machines and people read, and is compared with what they wrote.
 
-docs/clocks.md says which use of time is on which clock, and what a step of the system's clock does to it.
+docs/explanation/clocks.md says which use of time is on which clock, and what a step of the system's clock does to it.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ mermaid_fullscreen = False
 mermaid_height = "auto"
 
 copybutton_prompt_text = "$ "
-copybutton_only_copy_prompt_lines = True
+copybutton_only_copy_prompt_lines = False  # commands go on over several lines without a prompt.
 
 # Docstrings name things in single backticks; most of these are arguments, options and files, which are no targets.
 default_role = "code"

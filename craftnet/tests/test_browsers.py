@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from twisted.trial.unittest import SkipTest
 
 import craftnet
 from craftnet.access.limits import Limits
@@ -30,6 +32,8 @@ UNKNOWN = 1006
 """What JavaScript hears of a handshake that was refused with an HTTP status, and of much else."""
 
 FEED = Path(craftnet.__file__).parent.parent / "clients" / "browser" / "feed.js"
+
+TUTORIAL = Path(craftnet.__file__).parent.parent / "docs" / "tutorial" / "progress-bar.md"
 
 SCRIPT = """
 const told = [], asked = [];
@@ -264,3 +268,35 @@ class FeedTests(BrowserTestCase):
         self.assertEqual((await self.next("wait"))["reason"], "the server is silent")
         os.kill(node.pid, signal.SIGCONT)
         self.assertTrue((await self.message())["recovered"])
+
+
+class TutorialTests(BrowserTestCase):
+    """The page that the tutorial writes."""
+
+    settings = local(origins=(GAME,))
+
+    async def shown(self, condition: str) -> str:
+        """The text below the bar, as soon as it meets a condition in JavaScript."""
+        wait = f"""new Promise((done) => {{
+          const look = () => {{
+            const text = document.getElementById("text").textContent;
+            if ({condition}) done(text); else setTimeout(look, 20);
+          }};
+          look();
+        }})"""
+        return str(await in_thread(self.page.evaluate, wait))
+
+    async def test_progress_bar(self) -> None:
+        if not TUTORIAL.exists():
+            raise SkipTest("not run from the repository")
+        found = re.search(r"```html\n(.*?)```", TUTORIAL.read_text(encoding="utf-8"), re.S)
+        assert found is not None
+        document = found[1].replace("ws://127.0.0.1:8080", self.ws_url)
+        self.assertNotEqual(document, found[1])
+        await self.publish(started())
+        await in_thread(self.page.invent, document)
+        await in_thread(self.page.open, f"{GAME}#{SESSION},{PLAYER},{token()}")
+        self.assertRegex(await self.shown('text.startsWith("active")'), r"^active, \d+\.\d %$")
+        complete = {"session_id": str(SESSION), "result_item_id": str(OTHER_SESSION)}
+        await self.publish(envelope("crafting.session.complete", complete))
+        self.assertEqual(await self.shown('text.startsWith("completed")'), "completed, 100.0 %")

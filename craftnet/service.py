@@ -38,7 +38,7 @@ class Craftnet(MultiService):
         self._connections = connections
         self.listener = listener
         self.gateway = gateway
-        self._feeds = feeds
+        self.feeds = feeds
         self._monitor = monitor
         self._drain_time = drain_time
 
@@ -80,14 +80,14 @@ class Craftnet(MultiService):
     async def _stop(self) -> None:
         self._monitor.draining = True
         await maybeDeferred(self.listener.stopService)
-        watchers = len(self._feeds.open)
+        watchers = len(self.feeds.open)
         if watchers:
             self._log.info(
                 "Stopping: nobody new is let in, and {watchers} watchers are sent away within {seconds:g} seconds",
                 watchers=watchers,
                 seconds=self._drain_time,
             )
-        await self._feeds.drain(self._drain_time)
+        await self.feeds.drain(self._drain_time)
         if self.gateway is not None:
             await maybeDeferred(self.gateway.stopService)
         await super().stopService()
@@ -95,7 +95,7 @@ class Craftnet(MultiService):
 
     def hurry(self) -> None:
         """Stop without more ado, if it is stopping."""
-        self._feeds.hurry()
+        self.feeds.hurry()
 
     def reload(self) -> None:
         """Read the certificate again, if TLS is spoken."""

@@ -43,10 +43,20 @@ class Sources(Struct, frozen=True):
         if events and _ELSEWHERE.isdisjoint({type(event.data) for event in events}):  # nearly always.
             return await self._live(events)
         outcomes: list[Outcome] = []
-        for source, run in groupby(events, self._responsible):
+        for source, run in groupby(events, self.responsible):
             batch = list(run)
             outcomes += await (self._live(batch) if source is self.sessions else source.apply(batch))
         return outcomes
+
+    def responsible(self, event: Event) -> ISessionSource | IMaterialSource | IQueueSource:
+        """The source whose state an event changes first."""
+        match event.data:
+            case QueueUpdate():
+                return self.queues
+            case MaterialsUpdate():
+                return self.materials
+            case _:
+                return self.sessions
 
     async def _live(self, events: Sequence[Event]) -> list[Outcome]:
         """Applies session events; those that start a session concern its materials as well."""
@@ -91,15 +101,6 @@ class Sources(Struct, frozen=True):
     async def recall_queue(self, player_id: UUID, version: int) -> Sequence[QueueChange]:
         """As `IRecall` does; nothing when the source cannot."""
         return await _recall(self.queues, player_id, version)
-
-    def _responsible(self, event: Event) -> ISessionSource | IMaterialSource | IQueueSource:
-        match event.data:
-            case QueueUpdate():
-                return self.queues
-            case MaterialsUpdate():
-                return self.materials
-            case _:
-                return self.sessions
 
 
 def started(events: Sequence[Event], outcomes: Sequence[Outcome]) -> list[Event]:

@@ -27,6 +27,9 @@ class Gate:
         origins: the web sites whose pages may connect.
         forwarding: interprets what proxies report.
         shared: the players' slots on all nodes; None when there are no other nodes.
+
+    Attributes:
+        occupancy: the slots that are taken.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class Gate:
         self._origins = origins or Origins()
         self._forwarding = forwarding or Forwarding()
         self._shared = shared
-        self._occupancy = Occupancy(limits)
+        self.occupancy = Occupancy(limits)
         message = "There are too many WebSocket handshakes from this address."
         self._handshakes = AddressLimit(limits.handshakes, message, limits.unlimited)
         self.messages = bucket_of(limits.messages)
@@ -62,7 +65,7 @@ class Gate:
         self._check_page(peer, headers)
         address = self._forwarding.client(peer, headers.get)
         self._handshakes.check(address, now)
-        return self._occupancy.enter(None if address in self.limits.unlimited else source(address), now)
+        return self.occupancy.enter(None if address in self.limits.unlimited else source(address), now)
 
     async def settle(self, place: Place, player_id: UUID | None, session_id: UUID | None, now: float) -> None:
         """Assigns the slot to a player and a session. Called once.
@@ -71,7 +74,7 @@ class Gate:
             TooManyRequests: the player has too many, here or on all nodes, or the session has. The slot must still be
                 released, also when this is cancelled.
         """
-        self._occupancy.settle(place, player_id, session_id, now)
+        self.occupancy.settle(place, player_id, session_id, now)
         limit = self.limits.per_player
         if self._shared is not None and player_id is not None and limit:
             if not await self._shared.enter(player_id, limit):
@@ -88,7 +91,7 @@ class Gate:
 
     def leave(self, place: Place) -> None:
         """Releases the slot."""
-        self._occupancy.leave(place)
+        self.occupancy.leave(place)
         if place.shared and self._shared is not None and place.player_id is not None:
             self._shared.leave(place.player_id)
 

@@ -59,13 +59,22 @@ class RedisTestCase(TestCase):
         password: str | None = None,
         listener: IRevocationListener | None = None,
         clock: IClock | None = None,
+        sweeps: bool = True,
         **settings: Any,
     ) -> RedisBackend:
-        """A node, running; `clock` is a reactor, too, and the test's own reactor if there is none."""
+        """A node, running.
+
+        Arguments:
+            clock: is a reactor, too; the test's own reactor if there is none.
+            sweeps: whether it goes on sweeping; otherwise it sweeps at the start and when the test says so.
+            settings: of `RedisSettings`.
+        """
         wanted = RedisSettings(**{"port": self.server.port, "prefix": self.prefix, **settings})
         node = RedisBackend(clock or steady(reactor), wanted, password)
         if listener is not None:
             node.revocations.follow(listener)
+        if not sweeps:
+            node.sweeper.step = 3600.0  # beyond the end of the test.
         node.service.startService()
         self.addCleanup(self.stop, node)
         return node

@@ -102,7 +102,7 @@ class HandedOverTests(DividedTestCase):
         await self.publish(envelope("crafting.session.pause", {"session_id": str(SESSION), **PAUSE}))
         self.assertEqual((await peer.receive())["progress_data"]["status"], "paused")
         await peer.close()
-        await until(lambda: not self.other._feeds.open)
+        await until(lambda: not self.other.feeds.open)
 
     async def test_queue(self) -> None:
         peer = await self.open(f"/ws/queue/{self.player}", token(self.player))
@@ -217,13 +217,13 @@ class RelayedTests(DividedTestCase):
         """Both ways, and both ends: what is told arrives, who hangs up is gone, and so is who is sent away."""
         await self.publish(started(player_id=self.player))
         peer = await self.watch(ssl=self.context)
-        self.assertEqual((len(self.service._feeds.open), len(self.other._feeds.open)), (0, 1))
+        self.assertEqual((len(self.service.feeds.open), len(self.other.feeds.open)), (0, 1))
         await self.publish(envelope("crafting.session.pause", {"session_id": str(SESSION), **PAUSE}))
         self.assertEqual((await peer.receive())["progress_data"]["status"], "paused")
         pong = await in_thread(peer.connection.ping)
         self.assertTrue(await in_thread(pong.wait, 10))
         await peer.close()
-        await until(lambda: not self.other._feeds.open)
+        await until(lambda: not self.other.feeds.open)
         peer = await self.watch(ssl=self.context)
         await self.other.stopService()
         with self.assertRaises(ConnectionClosed) as caught:
@@ -235,7 +235,7 @@ class RelayedTests(DividedTestCase):
         await self.publish(started(player_id=self.player))
         peer = await self.watch(ssl=self.context)
         peer.connection.socket.shutdown(socket.SHUT_RDWR)
-        await until(lambda: not self.other._feeds.open)
+        await until(lambda: not self.other.feeds.open)
 
     async def test_tls_worker_gone(self) -> None:
         self.patch(links, "START_TIMEOUT", 0.05)
@@ -270,7 +270,7 @@ class RelayedTests(DividedTestCase):
         self.assertTrue(octets.startswith(b"HTTP/1.1 101"), octets)
         self.assertEqual(calls["craftnet.http.heads.parse"], 2, "one for each of the two requests")
         self.assertEqual(calls["craftnet.http.heads.Head.octets"], 0, "the head is handed over as it was parsed")
-        await until(lambda: not self.other._feeds.open)
+        await until(lambda: not self.other.feeds.open)
 
 
 class RequestTests(DividedTestCase):

@@ -131,9 +131,9 @@ class HeartbeatTests(SynchronousTestCase):
         wire = self.server.opened(CRAFTING)
         wire.protocol.pauseProducing()
         self.server.apply(SessionPause(session_id=SESSION, pause_reason="player_afk"), self.shortage())
-        waiting = len(wire.protocol._waiting)
+        waiting = wire.protocol.backlog
         self.server.turn(100)
-        self.assertEqual((wire.frames(), len(wire.protocol._waiting)), ([], waiting))
+        self.assertEqual((wire.frames(), wire.protocol.backlog), ([], waiting))
         wire.protocol.resumeProducing()
         told = wire.messages()
         self.assertEqual([message["type"] for message in told], ["progress_update", "material_notification"])

@@ -6,7 +6,7 @@ import os
 import socket
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from twisted.internet import reactor
@@ -26,9 +26,10 @@ from craftnet.registry import Registry
 from craftnet.settings import Settings
 from craftnet.shards.links import LINKS
 from craftnet.tap import GROUPS, Options
-from craftnet.tests.fakes import SteppedClock
+from craftnet.tests.fakes import SteppedClock, SteppedReactor
+from craftnet.tests.http_wire import Wire, request
 from craftnet.tests.live import LiveTestCase, started, token
-from craftnet.tests.samples import PLAYER, SESSION
+from craftnet.tests.samples import NOW, PLAYER, SESSION
 
 
 def settings(*arguments: str) -> Settings:
@@ -118,8 +119,15 @@ class IdleTests(SynchronousTestCase):
     def test_idle_timeout(self) -> None:
         """Longer than proxies keep their connections."""
         for arguments, seconds in (((), 75.0), (("--idle-timeout", "620"), 620.0)):
-            service = build(settings(*arguments), SteppedClock(), {})
-            self.assertEqual(service.listener._factory._site.idle, seconds)  # type: ignore[attr-defined]  # of DoorFactory.
+            reactor = SteppedReactor(NOW)
+            build(settings("--udp", "off", *arguments), reactor, {}).listener.privilegedStartService()
+            ((_, factory, *_),) = cast(Any, reactor.tcpServers)
+            wire = Wire(factory)
+            self.assertEqual(wire.ask(request("/health/live")).status, 200)
+            reactor.advance(seconds - 1)
+            self.assertFalse(wire.disconnecting)
+            reactor.advance(1)
+            self.assertTrue(wire.disconnecting)
 
 
 class PublicUrlTests(LiveTestCase):

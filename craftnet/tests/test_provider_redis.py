@@ -212,8 +212,7 @@ class KeepingTests(RedisTestCase):
     async def test_more_than_are_read_at_once(self) -> None:
         """All that is due is forgotten, and an id that is none is passed over."""
         self.patch(sweeper, "MOST", 2)
-        node = self.backend(idle=0.0)
-        node.sweeper._loop.stop()  # it sweeps when it is told to.
+        node = self.backend(idle=0.0, sweeps=False)
         await node.sessions.apply([event(start(uuid4())) for _ in range(7)])
         self.server.command("ZADD", "test:due:session", "1", "not-ours")
         with capturedLogs() as logged:

@@ -22,8 +22,9 @@ from craftnet.observe.metrics import Metrics
 from craftnet.positions import KEPT, REACH, Position
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
-from craftnet.tests.contracts import pause, progress, queued
+from craftnet.tests.contracts import complete, pause, progress, queued
 from craftnet.tests.fakes import RecordingWatcher, SteppedClock
+from craftnet.tests.late import LateSessions
 from craftnet.tests.returning import Returning, short
 from craftnet.tests.samples import NOW, PLAYER, SESSION, event, start
 
@@ -32,10 +33,14 @@ class _RecoveryTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = SteppedClock()
         self.clock.advance(NOW)
-        self.sources = Sources.of(MemoryBackend(self.clock, MemorySettings()))
+        self.sources = self.made()
         self.hub = self.restarted()
         self.told: list[int] = []
         self.happen(event(start()))
+
+    def made(self) -> Sources:
+        """In memory."""
+        return Sources.of(MemoryBackend(self.clock, MemorySettings()))
 
     def restarted(self) -> Hub:
         """A hub, as another process has it, that knows nothing of earlier ones."""
@@ -45,7 +50,7 @@ class _RecoveryTestCase(SynchronousTestCase):
     def happen(self, *events: Event) -> None:
         """Apply events."""
         for happening in events:
-            source = self.sources._responsible(happening)
+            source = self.sources.responsible(happening)
             (outcome,) = self.successResultOf(source.apply([happening]))
             self.assertEqual(outcome.reason, "")
             if happening.data == start():
@@ -259,9 +264,15 @@ class QueueRecoveryTests(_RecoveryTestCase):
 
 
 class LingeringTests(_RecoveryTestCase):
+    def made(self) -> Sources:
+        """Sources that know who listens, and have room for two sessions."""
+        backend = MemoryBackend(self.clock, MemorySettings(capacity=2))
+        self.watched = LateSessions(backend.sessions, lambda answer: answer())
+        return Sources(self.watched, backend.materials, backend.queues)
+
     def listening(self, session_id: UUID) -> int:
         """How many feeds the sources know of this session."""
-        return len(self.sources.sessions._listeners.of(session_id))  # type: ignore[attr-defined]  # of the memory back end.
+        return sum(key == session_id for key, _ in self.watched.listening)
 
     def test_closed_in_time(self) -> None:
         client = self.returning()
@@ -296,7 +307,7 @@ class LingeringTests(_RecoveryTestCase):
         """A session that is forgotten while nobody watches is not there for the next one."""
         client = self.returning()
         client.go()
-        self.sources.sessions._states.clear()  # type: ignore[attr-defined]  # of the memory back end.
-        for listener in self.sources.sessions._listeners.of(SESSION):  # type: ignore[attr-defined]  # as above.
-            listener.session_changed(None)
+        self.happen(event(complete(), NOW + 1))
+        self.assertEqual(self.listening(SESSION), 1)
+        self.happen(*(event(start(UUID(int=number))) for number in range(2)))
         self.assertEqual(self.listening(SESSION), 0)

@@ -159,7 +159,7 @@ class RevocationTests(ClusterTestCase):
         self.redis.signal(signal.SIGSTOP)
         bearer = dated(reactor.seconds(), "t-1")
         with self.knock(bearer) as connection:
-            await until(lambda: places(self.service)._tally[PLAYER])
+            await until(lambda: places(self.service).held(PLAYER))
             revoking = Deferred.fromCoroutine(self.revoke(jti="t-1"))
             headers = {"Content-Type": "application/json", "Authorization": f"Bearer {bearer}"}
             while (await self.request("POST", "/events", headers=headers, data=b"[]")).code != 401:
@@ -262,17 +262,17 @@ class PlacesTests(ClusterTestCase):
 
     async def test_hung_up_in_the_handshake(self) -> None:
         """Whoever goes while Redis is still asked takes no place: not here, and not in the cluster."""
-        node, occupancy = places(self.service), self.service._feeds.gate._occupancy
+        node, occupancy = places(self.service), self.service.feeds.gate.occupancy
         await node.renew()
         await self.health("revocations", "ok")
         self.redis.signal(signal.SIGSTOP)
         with contextlib.ExitStack() as stack:
             for _ in range(LIMIT):
                 stack.enter_context(self.knock(token()))
-            await until(lambda: node._tally[PLAYER] == LIMIT)
+            await until(lambda: node.held(PLAYER) == LIMIT)
         await until(lambda: not len(occupancy))
         self.redis.signal(signal.SIGCONT)
-        self.assertEqual(node._tally[PLAYER], 0)
+        self.assertEqual(node.held(PLAYER), 0)
         await self.fill()
 
     async def test_redis_gone_and_back(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import partial
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
 
 from craftnet.providers.redis import backend, follower
 from craftnet.providers.redis.backend import RedisBackend
@@ -65,21 +66,15 @@ class EraTests(RedisTestCase):
         await node.sessions.watch(SESSION, SessionRecorder())
         era = await self.era(node)
         self.assertEqual(await self.reconnected(node), [era])
-        await until(lambda: node.sessions._follower._is_settled)
+        await until(lambda: node.follower.is_settled)
 
     async def reconnected(self, node: RedisBackend) -> list[str | None]:
         """What the epoch is when the connection for everything else was given up, and there is another."""
-        seen: list[str | None] = []
-        asking = node.sessions._ledger._link
-        self.patch(asking, "_succeeded", partial(self.noted, node, seen, asking._succeeded))
-        asking.renew()
-        await until(lambda: seen)
-        return seen
-
-    def noted(self, node: RedisBackend, seen: list[str | None], then: Callable[[], None]) -> None:
-        """A connection is made; what the epoch is with it."""
-        then()
-        seen.append(node.epoch)
+        node.asking.renew()
+        while node.asking.up:
+            await deferLater(reactor, 0)  # the connection ends in another turn of the reactor.
+        await node.asking.connected()
+        return [node.epoch]
 
     def replication_id(self) -> bytes:
         """The server's."""

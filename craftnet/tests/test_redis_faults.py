@@ -198,18 +198,18 @@ class EvictionTests(RedisTestCase):
         with capturedLogs() as logged:
             node = self.backend()
             await until(lambda: node.health_checks["eviction"]().status is HealthStatus.DEGRADED)
-            await node._eviction.look()
+            await node.eviction.look()
         self.assertEqual(sum("allkeys-lru" in formatEvent(one) for one in logged), 1)
         self.assertIn("must be noeviction", str(node.health_checks["eviction"]().message))
         self.server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
-        await node._eviction.look()
+        await node.eviction.look()
         self.assertIs(node.health_checks["eviction"]().status, HealthStatus.OK)
 
     async def test_nobody_says(self) -> None:
         """What is not known is not held against it."""
         self.server.command("ACL", "SETUSER", "limited", "on", ">a-password-for-tests", "~*", "+@all", "-info")
         node = self.backend("a-password-for-tests", user="limited")
-        await node._eviction.look()
+        await node.eviction.look()
         self.assertIs(node.health_checks["eviction"]().status, HealthStatus.OK)
 
 
@@ -244,7 +244,7 @@ class ReplicaTests(RedisTestCase):
     async def test_read_only_for_long(self) -> None:
         """Each link says so once, however many connections it makes meanwhile; and again when it comes again."""
         node = self.backend()
-        link = node.sessions._ledger._link
+        link = node.asking
         for turn in range(2):
             await insist_on(node, [event(start(uuid4()))])
             with capturedLogs() as logged:

@@ -46,7 +46,7 @@ class ForeignTests(RedisTestCase):
         for link in links:
             link.renew()
         await until(lambda: all(link.generation > number for link, number in zip(links, before, strict=True)))
-        await node.sessions._follower.settled()
+        await node.follower.settled()
 
     async def test_what_is_watched(self) -> None:
         """After a reconnection the others are compared, and followed."""
@@ -80,8 +80,7 @@ class ForeignTests(RedisTestCase):
 
     async def test_what_is_due(self) -> None:
         """It is forgotten like anything else, and those who watch it are told."""
-        node = self.backend(idle=0.0)
-        node.sweeper._loop.stop()  # it sweeps when it is told to.
+        node = self.backend(idle=0.0, sweeps=False)
         spoilt = [await self.watched(node) for _ in WAYS]
         places: list[QueueRecorder] = []
         for (session, _), way in zip(spoilt, WAYS, strict=True):
@@ -99,8 +98,7 @@ class ForeignTests(RedisTestCase):
 
     async def test_what_is_due_of_one_kind(self) -> None:
         """Nobody knows; of the other kinds it is forgotten."""
-        node = self.backend(idle=0.0)
-        node.sweeper._loop.stop()
+        node = self.backend(idle=0.0, sweeps=False)
         await node.queues.apply([event(queued(1))])
         self.server.command("SET", "test:due:session", "a string")
         await node.sweeper.sweep()

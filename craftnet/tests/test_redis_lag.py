@@ -169,9 +169,9 @@ class StallTests(LagTestCase):
     async def test_it_stays_so(self) -> None:
         """Another connection that is stalled, too, mends nothing."""
         await self.stalled()
-        generation = self.behind.sessions._follower.connections()[0]
+        generation = self.behind.follower.connections()[0]
         seen = set()
-        while self.behind.sessions._follower.connections()[0] < generation + 3:
+        while self.behind.follower.connections()[0] < generation + 3:
             seen.add(self.check(self.behind))
             await deferLater(reactor, 0.01)
         self.assertEqual(seen, {HealthStatus.CRITICAL})

@@ -173,7 +173,7 @@ class RestartTests(LossTestCase):
         self.server.start()
         await until(lambda: heard.resets)
         self.assertEqual(([state.version for state in heard.resets], heard.heard), ([0], []))
-        await until(lambda: self.nodes[0].epoch not in (None, epoch) and self.nodes[0].sessions._follower._is_settled)
+        await until(lambda: self.nodes[0].epoch not in (None, epoch) and self.nodes[0].follower.is_settled)
         await self.happen(event(queued(4), NOW + 9, session_id=SESSION))
         await until(lambda: watcher.updates)
         (message,) = watcher.updates[-1].messages

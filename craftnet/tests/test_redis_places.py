@@ -11,6 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
+from craftnet.providers.redis import backend
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.tests.eventually import until
 from craftnet.tests.redis_nodes import RedisTestCase
@@ -21,11 +22,9 @@ LIMIT = 6
 
 
 class PlacesTestCase(RedisTestCase):
-    async def node(self, lease: float | None = None) -> RedisBackend:
+    async def node(self) -> RedisBackend:
         """One that has its lease."""
         node = self.backend(timeout=1)
-        if lease is not None:
-            node.places._lease = round(lease * 1000)
         await self.joined(node)
         return node
 
@@ -48,7 +47,7 @@ class PlacesTestCase(RedisTestCase):
 
 class PlacesTests(PlacesTestCase):
     async def test_given_back_when_stopped(self) -> None:
-        node, other = await self.node(lease=600), await self.node()
+        node, other = await self.node(), await self.node()
         await node.places.enter(PLAYER, LIMIT)
         name = node.places.name
         await node.service.stopService()
@@ -58,7 +57,10 @@ class PlacesTests(PlacesTestCase):
 
     async def test_a_lease_runs_out(self) -> None:
         """By Redis' own clock, and nothing of the dead stays."""
-        node, other = await self.node(lease=0.3), await self.node()
+        brief = self.patch(backend, "LEASE", 0.3)
+        node = await self.node()
+        brief.restore()
+        other = await self.node()
         await node.places.enter(PLAYER, LIMIT)
         name, node.places.name = node.places.name, None
         await node.places.stopService()
@@ -93,7 +95,7 @@ class PlacesTests(PlacesTestCase):
         asked = [node.places.enter(PLAYER, LIMIT) for _ in range(3)]
         self.cut()
         self.assertEqual([await taken for taken in asked], [True] * 3)
-        await until(lambda: node.places._link.generation > 1)
+        await until(lambda: node.asking.generation > 1)
         await self.joined(node)
         self.assertNotEqual(node.places.name, name)
         self.assertEqual(self.kept(node), {PLAYER: 4})

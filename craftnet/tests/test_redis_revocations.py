@@ -9,7 +9,7 @@ from twisted.logger import capturedLogs
 
 from craftnet.access.revoked import Revocation
 from craftnet.errors import TooManyRequests, Unavailable
-from craftnet.providers.redis import revocations
+from craftnet.providers.redis import backend, revocations
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.tests.contracts_cluster import END, LOGIN, TOKEN, RevocationRecorder
 from craftnet.tests.eventually import until
@@ -91,8 +91,8 @@ class RevocationsTests(RedisTestCase):
         self.assertEqual((self.number("ZCARD", "test:revoked"), self.number("HLEN", "test:revoked:players")), (2, 1))
 
     async def test_bounded(self) -> None:
+        self.patch(backend, "CAPACITY", 3)
         node = await self.node()
-        node.revocations._capacity = 3
         for one in tokens(3):
             await node.revocations.publish(one)
         with self.assertRaises(TooManyRequests) as caught:
@@ -103,8 +103,8 @@ class RevocationsTests(RedisTestCase):
         self.assertEqual(self.number("ZCARD", "test:revoked"), 3)
 
     async def test_the_stream_is_trimmed(self) -> None:
+        self.patch(backend, "BACKLOG", 100)
         node = await self.node(RevocationRecorder(*tokens(5000)))
-        node.revocations._backlog = 100
         await node.revocations.publish(LOGIN)
         self.assertLess(self.number("XLEN", "test:revocations"), 300)
 

@@ -103,9 +103,7 @@ class BehindTests(RedisTestCase):
 class AgeTests(RedisTestCase):
     async def test_old_changes_are_trimmed(self) -> None:
         """As far as Redis has whole nodes of them; and who reads hears what comes then."""
-        node, reader = self.backend(), self.backend()
-        node.sweeper._loop.stop()  # it sweeps when it is told to.
-        reader.sweeper._loop.stop()
+        node, reader = self.backend(sweeps=False), self.backend(sweeps=False)
         heard = SessionRecorder()
         await node.sessions.apply([event(start())])
         await reader.sessions.watch(SESSION, heard)

@@ -159,7 +159,7 @@ class WireTests(SynchronousTestCase):
             self.page(bearer="nonsense")
         self.page("/ws/queue/" + str(PLAYER), "other")
         self.server.wire(QUEUE, "other", Origin=SITE)  # it is still being closed.
-        self.assertEqual(len(self.server.factory.gate._occupancy), 0)
+        self.assertEqual(len(self.server.factory.gate.occupancy), 0)
         self.server.opened(QUEUE)
         self.assertEqual(len(self.server.factory.open), 1)
 
@@ -196,11 +196,11 @@ class WireTests(SynchronousTestCase):
         """Whoever has to decide does not answer: to come back is for the page to decide, and no slot is taken."""
         self.server = FeedServer(authority=SilentAuthority())
         wire = self.server.wire(QUEUE, Origin=SITE)
-        self.assertEqual((wire.value(), len(self.server.factory.gate._occupancy)), (b"", 1))
+        self.assertEqual((wire.value(), len(self.server.factory.gate.occupancy)), (b"", 1))
         self.server.clock.advance(Limits().patience)
         self.assertEqual(wire.head(), TAUGHT)
         self.assertEqual(wire.closing(), (CloseCode.UNAVAILABLE, "retry in 1.0 s"))
-        self.assertEqual(len(self.server.factory.gate._occupancy), 0)
+        self.assertEqual(len(self.server.factory.gate.occupancy), 0)
         self.assertEqual(self.server.refusals("unavailable"), 1)
 
     def test_an_origin_that_only_an_option_admits(self) -> None:

@@ -83,16 +83,12 @@ class SlowWatcherTests(LiveTestCase):
     @property
     def protocols(self) -> list[FeedProtocol]:
         """The server's ends of all connections."""
-        return list(self.service._feeds.open)
+        return list(self.service.feeds.open)
 
     def waiting(self, protocol: FeedProtocol) -> int:
         """Octets that the server keeps for a watcher."""
         transport: Any = protocol.transport
-        return (
-            len(transport.dataBuffer)
-            + int(transport._tempDataLen)
-            + (0 if protocol._waiting is None else protocol._waiting.size)
-        )
+        return len(transport.dataBuffer) + int(transport._tempDataLen) + protocol.backlog
 
     async def told(self, reader: Peer, kind: str) -> dict[str, Any]:
         """The next message but for progress, of which a busy machine has time to tell more; it is of this kind."""
@@ -128,7 +124,7 @@ class SlowWatcherTests(LiveTestCase):
         closing = [protocol.localCloseCode for protocol in self.protocols if protocol.localCloseCode is not None]
         self.assertEqual(closing, [CloseCode.SLOW_CONSUMER] * len(closing))
         self.assertLessEqual(len(self.protocols) - len(closing), 1)
-        refused = self.service._feeds.metrics.registry.get_sample_value(
+        refused = self.service.feeds.metrics.registry.get_sample_value(
             "craftnet_refusals_total", {"reason": "slow_consumer"}
         )
         self.assertEqual(refused, STALLED)
@@ -140,7 +136,7 @@ class SlowWatcherTests(LiveTestCase):
         self.addCleanup(connection.close)
         (protocol,) = self.protocols
         number = 0
-        while protocol._waiting is None:
+        while not protocol.backlog:
             await self.publish(shortages(number))
             number += 1
         await self.publish(
@@ -171,7 +167,7 @@ class SlowWatcherTests(LiveTestCase):
         self.addCleanup(connection.close)
         (protocol,) = self.protocols
         number = 0
-        while protocol._waiting is None:
+        while not protocol.backlog:
             await self.publish(shortages(number))
             number += 1
         connection.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
@@ -179,5 +175,5 @@ class SlowWatcherTests(LiveTestCase):
             await self.request("GET", "/health")
         self.assertEqual(self.protocols, [protocol])
         protocol.heartbeat()
-        await self.service._feeds.gone(protocol)
+        await self.service.feeds.gone(protocol)
         self.assertEqual(self.protocols, [])

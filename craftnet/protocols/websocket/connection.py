@@ -182,6 +182,11 @@ class FeedProtocol(ServerProtocol):
             log.failure("a feed could not be opened", failure)
             self.ended(CloseCode.INTERNAL_ERROR)
 
+    @property
+    def backlog(self) -> int:
+        """Octets of the updates that wait until the watcher reads."""
+        return 0 if self._waiting is None else self._waiting.size
+
     def deliver(self, update: Update) -> None:
         """As in `IWatcher`."""
         if not self._paused:

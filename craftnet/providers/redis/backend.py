@@ -22,8 +22,8 @@ from craftnet.providers.redis.keys import Keys
 from craftnet.providers.redis.ledger import Ledger
 from craftnet.providers.redis.link import Credentials, Link
 from craftnet.providers.redis.lookout import Lookout
-from craftnet.providers.redis.places import RedisPlaces
-from craftnet.providers.redis.revocations import RedisRevocations
+from craftnet.providers.redis.places import LEASE, RedisPlaces
+from craftnet.providers.redis.revocations import BACKLOG, CAPACITY, RedisRevocations
 from craftnet.providers.redis.sentinels import SentinelEndpoint
 from craftnet.providers.redis.servertime import ServerTime
 from craftnet.providers.redis.settings import (
@@ -48,6 +48,11 @@ class RedisBackend:
     Arguments:
         reactor: what connects, and both clocks.
         password, sentinel_password: of Redis, and of its sentinels; None when there is none.
+
+    Attributes:
+        asking: the connection for everything but reading streams.
+        follower: the reader of the streams of changes.
+        eviction: the watch on Redis' eviction policy.
     """
 
     def __init__(
@@ -64,23 +69,24 @@ class RedisBackend:
 
         asking, blocking, taking = (link(settings.timeout + wait) for wait in (0.0, BLOCK, BLOCK))
         revoking = link(settings.timeout + BLOCK)
+        self.asking = asking
         self.time = time = ServerTime(asking, reactor)
         sessions = Topics(SESSIONS), Ledger(SESSIONS, keys, asking, settings, time)
         materials = Topics(MATERIALS), Ledger(MATERIALS, keys, asking, settings, time)
         queues = Topics(QUEUES), Ledger(QUEUES, keys, asking, settings, time)
-        self._follower = Follower(blocking, asking, keys, (sessions, materials, queues), reactor)
-        self.materials = RedisMaterials(materials[1], materials[0], self._follower)
-        self.sessions = RedisSessions(sessions[1], sessions[0], self._follower, self.materials)
-        self.queues = RedisQueues(queues[1], queues[0], self._follower)
+        self.follower = Follower(blocking, asking, keys, (sessions, materials, queues), reactor)
+        self.materials = RedisMaterials(materials[1], materials[0], self.follower)
+        self.sessions = RedisSessions(sessions[1], sessions[0], self.follower, self.materials)
+        self.queues = RedisQueues(queues[1], queues[0], self.follower)
         self.sweeper = Sweeper([one.name for one in (SESSIONS, MATERIALS, QUEUES)], keys, asking, settings, time)
         self._intake = Intake(taking, asking, keys, Sources.of(self), reactor)
-        self.revocations = RedisRevocations(revoking, asking, keys, time, reactor)
-        self.places = RedisPlaces(asking, keys, reactor)
-        self._eviction = EvictionWatch(asking, reactor)
+        self.revocations = RedisRevocations(revoking, asking, keys, time, reactor, capacity=CAPACITY, backlog=BACKLOG)
+        self.places = RedisPlaces(asking, keys, reactor, lease=LEASE)
+        self.eviction = EvictionWatch(asking, reactor)
         self.service = MultiService()
         links = (asking, blocking, taking, revoking)
-        followers = (self._follower, self._intake, self.revocations)
-        for part in (*links, time, *followers, self.sweeper, self.places, self._eviction):
+        followers = (self.follower, self._intake, self.revocations)
+        for part in (*links, time, *followers, self.sweeper, self.places, self.eviction):
             part.setServiceParent(self.service)
         if sentinels is not None:
             Lookout(sentinels, links, reactor).setServiceParent(self.service)
@@ -88,7 +94,7 @@ class RedisBackend:
     @property
     def epoch(self) -> str | None:
         """As in `IShared`."""
-        return self._follower.epoch
+        return self.follower.epoch
 
     @property
     def health_checks(self) -> Mapping[str, Callable[[], Check]]:
@@ -97,14 +103,14 @@ class RedisBackend:
 
     def _check_changes(self) -> Check:
         """Whether this node hears of changes."""
-        stalled = self._follower.lag.stalled
+        stalled = self.follower.lag.stalled
         if not stalled:
             return Check(status=HealthStatus.OK)
         return Check(status=HealthStatus.CRITICAL, message=f"{stalled} Nobody new is let in.")
 
     def _check_eviction(self) -> Check:
         """Whether what is kept may vanish: nothing stops for that."""
-        problem = self._eviction.problem
+        problem = self.eviction.problem
         return Check(status=HealthStatus.DEGRADED if problem else HealthStatus.OK, message=problem or None)
 
     def count_with(self, counted: Callable[[Sequence[Outcome]], None]) -> None:

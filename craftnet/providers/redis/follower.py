@@ -131,9 +131,9 @@ class Follower(Service):
         Raises:
             Unavailable: that takes too long.
         """
-        while not self._is_settled:
+        while not self.is_settled:
             await self._asking.ask("PING")  # without Redis, nobody needs to wait.
-            if self._is_settled:
+            if self.is_settled:
                 return
             try:
                 await self._settling.wait().addTimeout(LIMIT, self._reactor)
@@ -150,7 +150,8 @@ class Follower(Service):
         return True
 
     @property
-    def _is_settled(self) -> bool:
+    def is_settled(self) -> bool:
+        """Whether it is known what Redis has, over the connections of now."""
         return self._compared is not None and self._compared == self.connections()
 
     def _unsettle(self) -> None:
@@ -168,7 +169,7 @@ class Follower(Service):
 
     def _interrupt(self) -> None:
         """Make Redis answer the question that it holds, if there is more to do by now."""
-        idle = self._asked >= self._marks.partitions and self._is_settled and not self._marks.gaps
+        idle = self._asked >= self._marks.partitions and self.is_settled and not self._marks.gaps
         if self._client is None or self._interrupting or idle:
             return
         self._interrupting = True
@@ -196,7 +197,7 @@ class Follower(Service):
             self._generation = self._blocking.generation
             try:
                 await self._catch_up()
-                while self.running and self._is_settled:
+                while self.running and self.is_settled:
                     await self._turn(BLOCK)
                     await self._mend()
                     self.lag.read()
@@ -233,7 +234,7 @@ class Follower(Service):
         await self._read((self._keys.nothing,), (b"$",), None)  # Redis answers this connection.
         self._data_set, self.epoch, self._common = data_set, epoch, True
         self._compared, self._client = connections, client
-        if not self._is_settled:
+        if not self.is_settled:
             return  # a connection was lost meanwhile, and another one may lead elsewhere.
         self._settling.release(None)
         self.lag.read()
@@ -241,7 +242,7 @@ class Follower(Service):
 
     async def _ends_known(self, partitions: Collection[int]) -> Mapping[int, Mark] | None:
         """Where partitions end, in the epoch of now; None while that is not settled."""
-        if not self._is_settled:
+        if not self.is_settled:
             return None
         connections = self.connections()
         data_set, ends = await self._ends(partitions)
@@ -352,7 +353,7 @@ class Follower(Service):
         data_set = fields.get(b"epoch")
         if self._data_set is not None and data_set not in (None, self._data_set.encode()):
             self._unsettle()
-        return self._is_settled
+        return self.is_settled
 
     def _prune(self) -> None:
         now = self._reactor.seconds()

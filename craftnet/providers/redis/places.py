@@ -80,6 +80,10 @@ class RedisPlaces(TimerService):
         """Whether the cluster was told everything."""
         return self._telling is None and not len(self._tally)
 
+    def held(self, player_id: UUID) -> int:
+        """How many places of the player this node holds."""
+        return self._tally[player_id]
+
     def enter(self, player_id: UUID, limit: int) -> Deferred[bool]:
         """As in `ISharedPlaces`."""
         return Deferred.fromCoroutine(self._enter(player_id, limit, self._tally.enter(player_id)))

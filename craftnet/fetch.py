@@ -1,4 +1,4 @@
-"""Requests to other services over HTTP: small documents, bounded in length, without redirects."""
+"""HTTP requests to other services: small documents of bounded length, without redirects."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from twisted.web.iweb import IResponse
 
 
 class DocumentTooLong(Exception):
-    """The document is longer than the caller takes."""
+    """The document exceeds the caller's limit."""
 
 
 class _RequestUrl(URL):
-    """A URL that treq can request, IPv6 literals included: hyperlink takes them for names when it encodes them."""
+    """A URL that treq can request, IPv6 literals included: hyperlink encodes them as names."""
 
     def to_uri(self) -> URL:
         """The same in ASCII."""
@@ -38,7 +38,7 @@ def request_url(text: str) -> URL:
 
 
 class Answer(NamedTuple):
-    """What a service answered. A redirect is an answer like any other: it could lead anywhere."""
+    """A service's answer. A redirect is an answer like any other, since it could lead anywhere."""
 
     code: int
     headers: Headers
@@ -54,15 +54,15 @@ async def fetch(
     method: str = "GET",
     body: bytes | None = None,
 ) -> Answer:
-    """Make a request and read the whole answer. Cancelling closes the connection.
+    """Sends a request and reads the whole answer. Cancelling closes the connection.
 
     Arguments:
-        client: decompresses what comes gzipped.
-        limit: bytes of the longest body that is taken, decompressed.
+        client: decompresses gzipped answers.
+        limit: maximum bytes of the decompressed body.
 
     Raises:
-        DocumentTooLong: the body is longer than `limit`.
-        Exception: whatever treq raises when there is no answer.
+        DocumentTooLong: the body exceeds `limit`.
+        Exception: as treq raises when there is no answer.
     """
     response = await client.request(
         method,
@@ -100,7 +100,7 @@ class _BoundedBody(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self.complete.called:
             return
-        # PotentialDataLoss: a body without a stated length ends with its connection. If it is cut short, it is no JSON.
+        # PotentialDataLoss: a body without a declared length ends with its connection. Truncated JSON is invalid.
         if reason.check(ResponseDone, PotentialDataLoss):
             self.complete.callback(bytes(self._received))
         else:

@@ -1,1 +1,1 @@
-"""HTTP: the routes of the public contract, and the door that tells a WebSocket handshake from a request."""
+"""HTTP: the routes of the public contract, and the separation of WebSocket handshakes from requests."""

@@ -1,8 +1,8 @@
-"""HTTP/1.1 connections (RFC 9112): requests are read strictly and one after the other, bodies and waits are bounded,
-refusals have the contract's shape, and a WebSocket handshake on a kept-alive connection has a way out.
+"""HTTP/1.1 connections (RFC 9112): requests are read strictly and one after another, bodies and waits are bounded,
+refusals have the contract's form, and a WebSocket handshake on a kept-alive connection is passed on.
 
-This is not twisted.web's server: heads and chunks are read by readers of our own in any case, every body is kept in
-memory and every response is written in one piece, so that nearly all of what twisted.web does was done twice.
+This replaces twisted.web's server: craftnet reads heads and chunks with its own parsers in any case, keeps every body
+in memory and writes every response in one piece, so that nearly everything twisted.web does was done twice.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from craftnet.observe.metrics import Metrics
 from craftnet.protocols.websocket.transmit import transmit
 
 AHEAD_LIMIT = 16_384
-"""Bytes that may be received while a request is answered; nothing further is read before the answer is written."""
+"""Bytes received during a request; nothing more is read before the answer is written."""
 
 ABORT_TIMEOUT = 15.0
-"""Seconds for a client that was idle for too long to take what it is still sent."""
+"""Seconds for an idle client that is being closed to read what was sent."""
 
 Upgrade = Callable[[ITransport, Head, bytes], None]
-"""Takes a connection with the head of a WebSocket handshake that came on it, and the bytes received after that head."""
+"""Takes a connection, the head of the WebSocket handshake that arrived on it, and the bytes received after the head."""
 
 
 @implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
@@ -51,10 +51,9 @@ class Channel:
     """One connection.
 
     Arguments:
-        site: whose routes answer.
-        lobby: where it waits for the next request.
-        upgrade: takes the transport, a handshake's head and what was received after it; None where there is no
-            WebSocket.
+        site: answers the requests.
+        lobby: keeps the connection while it waits for the next request.
+        upgrade: takes the transport, the head of a handshake and the octets after it; None where there is no WebSocket.
     """
 
     __slots__ = (
@@ -84,7 +83,7 @@ class Channel:
         self._busy = False  # a request is being answered.
         self._answering: Deferred[Response] | None = None
         self._reading = False  # `_go_on` runs.
-        self._stalled = False  # the client does not take what it was sent.
+        self._stalled = False  # the client does not read what was sent.
         self._paused = False
         self._half_closed = False
         self._deadline = 0.0
@@ -95,7 +94,7 @@ class Channel:
         self.transport: Any = None
 
     def makeConnection(self, transport: Any) -> None:
-        """Take the connection. (Any: abortConnection is in no interface that TLS transports share.)"""
+        """Takes the connection. (Any: abortConnection is in no interface that TLS transports share.)"""
         self._open = True
         self.transport = transport
         self._peer = host(transport.getPeer())
@@ -104,29 +103,29 @@ class Channel:
         self._await_request()
 
     def connectionMade(self) -> None:
-        """`makeConnection` did it all."""
+        """Does nothing: `makeConnection` did everything."""
 
     # What comes in
 
     def begin(self, head: Head, rest: bytes) -> None:
-        """Take the connection's first request.
+        """Takes the connection's first request.
 
         Arguments:
-            rest: what was received after its head.
+            rest: the octets received after its head.
         """
         self._reader.octets += rest
         self._go_on(head)
 
     def dataReceived(self, data: bytes) -> None:
-        """Read, or keep what comes while a request is answered."""
+        """Reads requests, or buffers octets while a request is answered."""
         if self._open:
             self._reader.octets += data
             self._go_on()
 
     def _go_on(self, head: Head | None = None) -> None:
-        """Read and answer requests until octets or an answer are missing."""
+        """Reads and answers requests until octets or an answer are missing."""
         if self._reading:
-            return  # a response was written at once; the caller further up goes on.
+            return  # a response was written at once; the outer call continues.
         self._reading = True
         try:
             if head is not None:
@@ -145,7 +144,7 @@ class Channel:
             self._bound_input()
 
     def _read(self) -> bool:
-        """Take one step; False when octets are missing."""
+        """Takes one step; False when octets are missing."""
         if self._head is None:
             head = self._reader.read()
             if head is not None:
@@ -158,7 +157,7 @@ class Channel:
         return body is not None
 
     def _begin(self, head: Head) -> None:
-        """Take a head: refuse a body that says it is too long before any of it is read."""
+        """Takes a head: refuses a body that is declared too long before any of it is read."""
         if head.handshake and self._upgrade is not None:
             transport, rest = self._release()
             self._upgrade(transport, head, rest)
@@ -171,7 +170,7 @@ class Channel:
             self.transport.write(CONTINUE)
 
     def _read_body(self, head: Head) -> bytes | None:
-        """The body of the request, taken away from what was received; None while it is not complete."""
+        """The body of the request, removed from the buffer; None while it is incomplete."""
         octets = self._reader.octets
         if self._chunks is None:
             length = head.length or 0
@@ -190,7 +189,7 @@ class Channel:
         return body
 
     def _check_length(self, head: Head, length: int) -> None:
-        """Raise why a body of this length is refused: from somebody without a token only short ones are taken."""
+        """Raises the refusal of a body of this length: without a token only short ones are allowed."""
         if length > self._site.anonymous_limit:
             token = bool(head.values(b"authorization"))
             limit = self._site.body_limit if token else self._site.anonymous_limit
@@ -198,7 +197,7 @@ class Channel:
                 raise self._site.routes.refusal_of_body(head, limit, token=token)
 
     def _bound_input(self) -> None:
-        """Read no further from a client that does not take its answers, or asks far ahead of them."""
+        """Stops reading from a client that does not read its answers, or sends requests far ahead of them."""
         pause = self._stalled or (self._busy and len(self._reader.octets) > AHEAD_LIMIT)
         if pause is not self._paused:
             self._paused = pause
@@ -220,10 +219,10 @@ class Channel:
     def _fail(self, failure: Failure, head: Head) -> None:
         if self._open:  # otherwise the client is gone, and the answer was cancelled.
             self._site.log.failure("a request could not be answered", failure)
-            self._send(self._site.routes.refuse(Refusal("Something went wrong on our side.")), head)
+            self._send(self._site.routes.refuse(Refusal("The server failed to answer.")), head)
 
     def _send(self, response: Response, head: Head) -> None:
-        """Write a response; wait for the next request, unless it is there already, or none can come."""
+        """Writes a response; waits for the next request, unless it is there already, or none can follow."""
         if not self._open:
             return
         self._busy, self._answering = False, None
@@ -238,7 +237,7 @@ class Channel:
             self._go_on()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer in the contract's shape, read no further, and close."""
+        """Answers in the contract's form, stops reading, and closes."""
         head = self._reader.begun if self._head is None else self._head.octets
         transport, _ = self._release()
         self._site.turn_away(transport, refusal, head)
@@ -246,13 +245,13 @@ class Channel:
     # The client's pace
 
     def pauseProducing(self) -> None:
-        """The client does not take what it was sent."""
+        """The client does not read what was sent."""
         self._stalled = True
         if self._open:
             self._bound_input()
 
     def resumeProducing(self) -> None:
-        """The client takes more."""
+        """The client reads again."""
         self._stalled = False
         if self._open:
             self._go_on()
@@ -261,9 +260,9 @@ class Channel:
         """The connection is lost; `connectionLost` follows."""
 
     def _await_request(self) -> None:
-        """The client has some time for its next request, from now on, however it drips.
+        """Starts the time limit for the client's next request, however slowly it arrives.
 
-        One timer serves many requests: it is not set again for each, but looks when it comes.
+        One timer serves many requests: instead of being reset for each, it checks the deadline when it fires.
         """
         self._deadline = self._site.clock.seconds() + self._site.idle
         if self._timer is None:
@@ -273,7 +272,7 @@ class Channel:
         self._timer = None
         left = self._deadline - self._site.clock.seconds()
         if self._busy:
-            return  # the limit is for the client's part; the answer sets the timer again.
+            return  # the limit applies to the client; the answer sets the timer again.
         if left > 0:
             self._timer = self._site.clock.callLater(left, self._look_at_deadline)
         else:
@@ -287,7 +286,7 @@ class Channel:
     # The end
 
     def _release(self) -> tuple[ITransport, bytes]:
-        """Let go of the connection for good; answers it, and what was received but not read."""
+        """Gives up the connection for good; returns it and the unread octets."""
         self._close()
         self._lobby.leave(self.transport)
         if self._paused:
@@ -295,13 +294,13 @@ class Channel:
         return self.transport, bytes(self._reader.octets)
 
     def _close(self) -> None:
-        """Read and answer nothing more."""
+        """Stops reading and answering."""
         self._open = False
         self.transport.unregisterProducer()
         self._stop_timer()
 
     def _hang_up(self) -> None:
-        """Close the connection once what was written is sent."""
+        """Closes the connection once everything written is sent."""
         self._close()
         self.transport.loseConnection()
 
@@ -311,7 +310,7 @@ class Channel:
             timer.cancel()
 
     def readConnectionLost(self) -> None:
-        """The client has closed its half (RFC 9112 section 9.6): what it asked before is answered."""
+        """The client closed its half (RFC 9112 section 9.6): earlier requests are still answered."""
         self._half_closed = True
         if self._open:
             self._go_on()
@@ -320,7 +319,7 @@ class Channel:
         """As in `IHalfCloseableProtocol`. This protocol never closes only its own half."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The client is gone: nobody waits for an answer any more."""
+        """The client is gone: cancels the pending answer."""
         self._open = False
         self._lobby.leave(self.transport)
         self._stop_timer()
@@ -329,16 +328,16 @@ class Channel:
 
 
 class LimitedSite(Factory):
-    """What all connections have in common.
+    """What all connections share.
 
     Arguments:
-        body_limit: the longest body taken, in bytes.
-        anonymous_limit: the longest without an Authorization header; None: as long as any.
-        idle: seconds a connection may wait for, or take over, its next request.
-        hsts: seconds for which browsers that came over TLS are to use nothing else (RFC 6797); 0 for no such policy.
+        body_limit: maximum body length, in bytes.
+        anonymous_limit: maximum without an Authorization header; None: the same.
+        idle: seconds a connection may wait for, or take to send, its next request.
+        hsts: seconds for which browsers that used TLS must use only TLS (RFC 6797); 0: no such policy.
 
     Attributes:
-        draining: whether the server stops, and asks clients to go elsewhere.
+        draining: whether the server is stopping and asks clients to connect elsewhere.
     """
 
     noisy = False
@@ -369,22 +368,21 @@ class LimitedSite(Factory):
         return Channel(self, lobby, upgrade)
 
     def octets(self, response: Response, secure: bool, *, last: bool, bodiless: bool) -> bytes:
-        """A response as it travels now. (Browsers that came over TLS are told how to come back: RFC 6797 forbids it
-        without.)"""
+        """A response as octets. (RFC 6797 forbids its header field without TLS.)"""
         policy = self._policy if secure else {}
         return response_octets(response, self.clock.wall(), last=last, bodiless=bodiless, policy=policy)
 
     def turn_away(self, transport: ITransport, refusal: Refusal, head: bytes) -> None:
-        """Refuse whoever is at the other end, and close; `head` is what was read of the request."""
+        """Refuses a client and closes its connection; `head` is what was read of the request."""
         self._metrics.refused(refusal.label)
         response = refused(refusal, self.clock.wall())
         secure, bodiless = ISSLTransport.providedBy(transport), head.startswith(b"HEAD ")
         linger(transport, self.octets(response, secure, last=True, bodiless=bodiless), self.clock)
 
     def startFactory(self) -> None:
-        """Connections are kept alive."""
+        """Keeps connections alive from now on."""
         self.draining = False
 
     def stopFactory(self) -> None:
-        """The port is closed: every response from now on is its connection's last."""
+        """The port is closed: from now on every response is the last of its connection."""
         self.draining = True

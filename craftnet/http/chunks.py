@@ -1,4 +1,4 @@
-"""A body in chunks (RFC 9112 section 7.1), read strictly. Pure: octets in, octets out."""
+"""Parses a chunked body (RFC 9112 section 7.1), strictly. Pure: octets in, octets out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from craftnet.errors import BadRequest, HeadersTooLarge
 from craftnet.http.heads import QUOTED_STRING, TOKEN, parse_field
 
 LINE_LIMIT = 4096
-"""Bytes of a line that gives a chunk's size, or of a trailer field."""
+"""Maximum bytes of a chunk-size line or of a trailer field."""
 
 OVERHEAD_LIMIT = 16384
-"""Bytes of all chunk extensions and trailer fields of a body (RFC 9112 section 7.1.1 asks for a limit)."""
+"""Maximum bytes of all chunk extensions and trailer fields of a body (RFC 9112 section 7.1.1 asks for a limit)."""
 
 _SPACE = rb"[ \t]*"
 _EXTENSION = (
@@ -21,25 +21,25 @@ _SIZE = re.compile(b"(?P<size>[0-9A-Fa-f]{1,16})(?P<extensions>(?:" + _EXTENSION
 
 
 class ChunkedBody:
-    """Reads one body, piece by piece.
+    """Parses one body, piece by piece.
 
     Attributes:
-        rest: what followed the body; None until it is complete.
+        rest: the octets after the body; None until it is complete.
     """
 
     def __init__(self) -> None:
         self.rest: bytes | None = None
         self._octets = bytearray()
-        self._left = 0  # bytes of the current chunk that are still to come, its line end included.
+        self._left = 0  # bytes of the current chunk still to come, its line end included.
         self._overhead = 0
         self._in_trailers = False
 
     def feed(self, octets: bytes) -> bytes:
-        """The part of the body that these octets bring. Not to be called when it is complete.
+        """The part of the body in these octets. Not to be called when the body is complete.
 
         Raises:
-            BadRequest: they are no chunks.
-            HeadersTooLarge: extensions or trailer fields are longer than the limits above.
+            BadRequest: they are not valid chunks.
+            HeadersTooLarge: extensions or trailer fields exceed the limits above.
         """
         self._octets += octets
         body = bytearray()
@@ -55,7 +55,7 @@ class ChunkedBody:
         return bytes(body)
 
     def _take_data(self, body: bytearray) -> bool:
-        """Move a part of the current chunk to the body; answers whether the chunk is complete."""
+        """Moves a part of the current chunk to the body; returns whether the chunk is complete."""
         size = min(len(self._octets), max(0, self._left - 2))
         body += self._octets[:size]
         del self._octets[:size]
@@ -63,7 +63,7 @@ class ChunkedBody:
         if self._left > 2 or len(self._octets) < 2:
             return False
         if not self._octets.startswith(b"\r\n"):
-            raise BadRequest("A chunk is longer than it says.")
+            raise BadRequest("A chunk is longer than it declares.")
         del self._octets[:2]
         self._left = 0
         return True
@@ -84,14 +84,14 @@ class ChunkedBody:
     def _read_line(self, line: bytes) -> None:
         if self._in_trailers:
             if line:
-                parse_field(line)  # nobody asks for trailer fields; but what is none is refused.
+                parse_field(line)  # trailer fields are ignored, but invalid ones are refused.
                 self._count(len(line))
             else:
                 self.rest = bytes(self._octets)
             return
         match = _SIZE.fullmatch(line)
         if match is None:
-            raise BadRequest("A chunk does not begin with its size.")
+            raise BadRequest("A chunk does not start with its size.")
         self._count(len(match["extensions"]))
         size = int(match["size"], 16)
         if size:

@@ -8,14 +8,14 @@ from craftnet.http.negotiation import matches
 from craftnet.protocols.websocket.compression import KNOWN, UnknownDictionary, dictionary
 
 FOREVER = 365 * 24 * 3600
-"""Seconds. A dictionary never changes; a better one has another id."""
+"""Seconds. A dictionary never changes; a better one gets another id."""
 
 
 class Dictionaries(Endpoint):
-    """Anybody may have them: they hold nothing but field names and typical values."""
+    """Public: dictionaries contain only field names and typical values."""
 
     async def respond(self, call: Call) -> Response:
-        """The octets of one, or 304."""
+        """The octets of a dictionary, or 304."""
         text = call.parameters["id"]
         try:
             found = dictionary(int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0)

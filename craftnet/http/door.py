@@ -1,8 +1,7 @@
-"""The door: one port for HTTP and WebSocket.
+"""One port for HTTP and WebSocket: reads the first request head and passes the connection to the right protocol.
 
-It reads a connection's first request head, gives the connection to the protocol that is asked for, and is gone. So an
-upgraded connection carries nothing of the HTTP machinery, which would cost it half as much memory again. Whoever comes
-next gets the head as the door understood it, not as it was sent.
+It is gone afterwards, so an upgraded connection carries nothing of the HTTP machinery, which would cost it half as much
+memory again. The next protocol receives the parsed head, not the octets.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ from craftnet.http.lobby import Lobby
 
 
 class Way(Enum):
-    """How a connection came to the door."""
+    """How a connection arrived."""
 
     NEW = "accepted here"
     REUSED = "accepted here, and an earlier request was answered on it"
-    HANDED = "accepted by another worker, which knows that this one is to answer"
+    HANDED = "accepted by another worker, which determined that this one must answer"
 
 
 @implementer(IAdmittingProtocol)
@@ -45,8 +44,8 @@ class Door:
     """Waits for one request head.
 
     Arguments:
-        factory: knows the limits, and who gets the connection next.
-        way: how the connection came here.
+        factory: knows the limits and the next protocols.
+        way: how the connection arrived.
     """
 
     __slots__ = ("_deadline", "_factory", "_reader", "_transport", "_way")
@@ -59,16 +58,16 @@ class Door:
         self._deadline: IDelayedCall | None = None
 
     def makeConnection(self, transport: Any) -> None:
-        """Start waiting. (Any: abortConnection is in no interface that TLS transports share.)"""
+        """Starts waiting. (Any: abortConnection is in no interface that TLS transports share.)"""
         self._transport = transport
         self._factory.lobby.enter(transport)
         self._deadline = self._factory.clock.callLater(self._factory.patience, transport.abortConnection)
 
     def connectionMade(self) -> None:
-        """`makeConnection` did it all."""
+        """Does nothing: `makeConnection` did everything."""
 
     def dataReceived(self, data: bytes) -> None:
-        """Collect until the head is there."""
+        """Collects octets until the head is complete."""
         self._reader.octets += data
         try:
             head = self._reader.read()
@@ -80,7 +79,7 @@ class Door:
             self.admit(head, bytes(self._reader.octets))
 
     def admit(self, head: Head, rest: bytes) -> None:
-        """Give the connection to the protocol that its first request asks for.
+        """Passes the connection to the protocol that its first request needs.
 
         Arguments:
             head: of that request.
@@ -90,7 +89,7 @@ class Door:
         self._factory.admit(self._transport, head, rest, self._way)
 
     def connectionLost(self, reason: Failure) -> None:
-        """Nobody came in."""
+        """The connection was lost before a request arrived."""
         self._leave()
         self._factory.lobby.lost(self._transport, reason)
 
@@ -101,17 +100,17 @@ class Door:
 
 @implementer(IProtocolNegotiationFactory)
 class DoorFactory(ServerFactory):
-    """Listens for both; to be given to an endpoint.
+    """Listens for both protocols; to be given to an endpoint.
 
     Arguments:
         site: serves HTTP.
-        websocket: builds the protocol of a connection that begins with a WebSocket handshake, an
+        websocket: builds the protocol of a connection that starts with a WebSocket handshake, an
             `IHandshakeProtocol`.
         clock: for the time limit.
-        lobby: where connections wait that have not sent a request yet.
-        head_limit: the longest request head, in bytes.
+        lobby: the connections that have not sent a request yet.
+        head_limit: maximum length of a request head, in bytes.
         patience: seconds for a connection's first head to arrive.
-        elsewhere: knows which handshakes another worker is to answer; None when this process answers all.
+        elsewhere: knows which handshakes another worker must answer; None when this process answers all.
     """
 
     noisy = False
@@ -139,30 +138,30 @@ class DoorFactory(ServerFactory):
             elsewhere.serve(lambda _: Door(self, Way.HANDED))
 
     def startFactory(self) -> None:
-        """Start what lies behind the door."""
+        """Starts the factories behind it."""
         self._site.doStart()
         self._websocket.doStart()
 
     def stopFactory(self) -> None:
-        """Stop what lies behind the door."""
+        """Stops the factories behind it."""
         self._site.doStop()
         self._websocket.doStop()
 
     def acceptableProtocols(self) -> list[bytes]:
-        """What is spoken over TLS, by its name in ALPN (RFC 7301 section 6)."""
+        """The protocols over TLS, by their names in ALPN (RFC 7301 section 6)."""
         return [b"http/1.1"]
 
     def buildProtocol(self, addr: IAddress | None) -> Door:  # type: ignore[override]  # any IProtocol will do.
-        """A door for a new connection."""
+        """The protocol of a new connection."""
         return Door(self, Way.NEW)
 
     def admit(self, transport: ITransport, head: Head, rest: bytes, way: Way) -> None:
-        """Give the connection to whom its first request asks for.
+        """Passes the connection to the protocol that its first request needs.
 
         Arguments:
             head: of that request.
-            rest: what was read after it.
-            way: how the connection came here.
+            rest: the octets read after it.
+            way: how the connection arrived.
         """
         if not head.handshake:
             channel = self._site.channel(self.lobby, self._readmit)
@@ -188,18 +187,18 @@ class DoorFactory(ServerFactory):
             protocol.dataReceived(rest)
 
     def turn_away(self, transport: ITransport, refusal: Refusal, head: bytes) -> None:
-        """Refuse, in the shape of HTTP; `head` is what was read of the request."""
+        """Refuses in HTTP's form; `head` is what was read of the request."""
         self.lobby.leave(transport)
         self._site.turn_away(transport, refusal, head)
 
     def _readmit(self, transport: ITransport, head: Head, rest: bytes) -> None:
-        """Admit a handshake that came on a connection which a proxy keeps alive for HTTP."""
+        """Passes on a handshake that arrived on a connection that a proxy keeps alive for HTTP."""
         self.admit(transport, head, rest, Way.REUSED)
 
     async def _hand_to(
         self, elsewhere: ConnectionForwarding, number: int, transport: ITransport, head: Head, rest: bytes, way: Way
     ) -> None:
-        """Give a handshake to another worker, which may be out of reach."""
+        """Hands a handshake over to another worker, which may be unreachable."""
         try:
             await elsewhere.hand_over(number, transport, head, rest, reused=way is Way.REUSED)
         except Refusal as refusal:

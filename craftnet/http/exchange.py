@@ -1,4 +1,4 @@
-"""One request and its response as values, and the errors of the contract in that shape."""
+"""A request and its response as values, and errors in the contract's form."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NDJSON = "application/x-ndjson"
 OCTETS = "application/octet-stream"
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""What a client that asked for it waits for before it goes on (RFC 9110 section 15.2.1)."""
+"""The interim response that a client may wait for (RFC 9110 section 15.2.1)."""
 
 EVERYWHERE = {"Server": "craftnet", "X-Content-Type-Options": "nosniff"}
 """Header fields of every response."""
@@ -42,15 +42,15 @@ Body = TypeVar("Body", bound=Struct)
 
 
 class Call(Struct, frozen=True):
-    """A request, read whole.
+    """A complete request.
 
     Attributes:
         path: unquoted, without the query.
-        headers: every header field, names in lower case.
-        parameters: what stands in the route's variable segments, by their names; unquoted, not validated.
+        headers: every header field by lower-case name.
+        parameters: the route's variable segments by name; unquoted, not validated.
         query: every value of each name.
         address: of the client, as far as trusted proxies vouch for it.
-        locate: answers `server`, which few endpoints ask for.
+        locate: returns `server`, which few endpoints need.
     """
 
     method: str
@@ -64,16 +64,16 @@ class Call(Struct, frozen=True):
 
     @property
     def server(self) -> ServerUrl:
-        """How the client reaches this server."""
+        """The URL by which the client reaches this server."""
         return self.locate()
 
     def header(self, name: str) -> str | None:
-        """The value of a header field; several are joined as RFC 9110 section 5.3 says; None without any."""
+        """The value of a header field; several are joined as in RFC 9110 section 5.3; None when there is none."""
         return self.headers.get(name.lower())
 
     @property
     def token(self) -> str | None:
-        """The bearer token, unchecked; None without one.
+        """The bearer token, unverified; None when there is none.
 
         Raises:
             Unauthorized: it is malformed.
@@ -84,17 +84,17 @@ class Call(Struct, frozen=True):
         """A variable segment of the path that is an id.
 
         Raises:
-            BadRequest: it is none.
+            BadRequest: it is no id.
         """
         return parse_uuid(self.parameters[name], name)
 
     @property
     def media_type(self) -> str:
-        """What the body is, in lower case and without parameters."""
+        """The media type of the body, in lower case and without parameters."""
         return (self.header("Content-Type") or OCTETS).partition(";")[0].strip().lower()
 
     def one(self, name: str) -> str:
-        """The value of a query parameter that must be there once.
+        """The value of a query parameter that must occur once.
 
         Raises:
             BadRequest: it is missing or repeated.
@@ -108,7 +108,7 @@ class Call(Struct, frozen=True):
         """The JSON body as a value.
 
         Raises:
-            BadRequest: it is not JSON, or a field of it is wrong; the text says which.
+            BadRequest: it is not JSON, or a field is invalid; the text names it.
         """
         try:
             return JsonDecoder(kind).decode(self.body)
@@ -117,7 +117,7 @@ class Call(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """What goes back. Without a Cache-Control of its own, no cache may keep it."""
+    """A response. Without a Cache-Control of its own, no cache may store it."""
 
     status: int = 200
     body: bytes = b""
@@ -136,13 +136,13 @@ class Response(Struct, frozen=True):
 
 
 class Endpoint(ABC):
-    """What stands at the end of a route.
+    """The handler of a route.
 
     Attributes:
-        methods: the methods it answers, HEAD and OPTIONS aside.
-        accepts: the media types its bodies may have; empty when it takes none.
-        decodes: the content codings its bodies may have, besides none.
-        limit: how often one address may ask; None: there is no limit.
+        methods: the methods it answers, besides HEAD and OPTIONS.
+        accepts: the accepted media types of bodies; empty when it takes no body.
+        decodes: the accepted content codings of bodies, besides none.
+        limit: the rate limit of one address; None: no limit.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("GET",)
@@ -152,11 +152,11 @@ class Endpoint(ABC):
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """The methods it answers, all of them."""
+        """All methods that it answers."""
         return (*self.methods, *(("HEAD",) if "GET" in self.methods else ()), "OPTIONS")
 
     async def answer(self, call: Call) -> Response:
-        """Answer a request whose method is allowed.
+        """Answers a request with an allowed method.
 
         Raises:
             Refusal: it is refused: first for the rate of its address, then for its media type.
@@ -167,7 +167,7 @@ class Endpoint(ABC):
 
     @abstractmethod
     async def respond(self, call: Call) -> Response:
-        """Answer a request that came through the checks of `answer`.
+        """Answers a request that passed the checks of `answer`.
 
         Raises:
             Refusal: it is refused.
@@ -182,30 +182,30 @@ class Endpoint(ABC):
 
     def check_media_type(self, call: Call) -> None:
         """Raises:
-        UnsupportedMediaType: the body is of a kind this endpoint does not take.
+        UnsupportedMediaType: this endpoint does not accept the media type of the body.
         """
         if self.accepts and call.media_type not in self.accepts:
             names = " or ".join(sorted(self.accepts))
-            raise UnsupportedMediaType(f"This route takes {names}.", details={"accepts": sorted(self.accepts)})
+            raise UnsupportedMediaType(f"This route accepts {names}.", details={"accepts": sorted(self.accepts)})
         codings = content_codings(call.header("Content-Encoding"))
         if self.accepts and (len(codings) > 1 or not self.decodes.issuperset(codings)):
             names = ", ".join(sorted(self.decodes)) or "identity"
             raise UnsupportedMediaType(
-                f"This route takes no Content-Encoding but {names}.",
+                f"This route accepts no Content-Encoding but {names}.",
                 details={"encodings": sorted(self.decodes)},
                 headers={"Accept-Encoding": names},  # RFC 9110 section 15.5.16.
             )
 
 
 class GuardedEndpoint(Endpoint, Generic[Asked]):
-    """One that needs a token."""
+    """An endpoint that needs a token."""
 
     def __init__(self, admission: Admission, limit: AddressCheck | None = None) -> None:
         self._admission = admission
         self.limit = limit
 
     async def answer(self, call: Call) -> Response:
-        """Answer, or refuse in the order of `Admission.judge`, which has the checks of every other endpoint, too."""
+        """Answers, or refuses in the order of `Admission.judge`, which includes the checks of every other endpoint."""
         return await self.respond(call)
 
     async def respond(self, call: Call) -> Response:
@@ -214,18 +214,18 @@ class GuardedEndpoint(Endpoint, Generic[Asked]):
 
     @abstractmethod
     def read(self, call: Call) -> Asked:
-        """What is asked for.
+        """The requested thing.
 
         Raises:
-            BadRequest: it is malformed.
+            BadRequest: the request is malformed.
         """
 
     @abstractmethod
     async def decide(self, call: Call, principal: Principal, asked: Asked) -> Response:
-        """Answer the bearer of a token that holds.
+        """Answers the bearer of a valid token.
 
         Raises:
-            Refusal: NotFound, then Forbidden, then whatever is left.
+            Refusal: NotFound, then Forbidden, then any other.
         """
 
 
@@ -237,20 +237,20 @@ class _GuardedCall(Generic[Asked]):
         self._call = call
 
     def limit(self) -> None:
-        """The rate of the address."""
+        """Checks the rate of the address."""
         self._endpoint.check_rate(self._call)
 
     def token(self) -> str | None:
-        """That of the Authorization header."""
+        """The token in the Authorization header."""
         return self._call.token
 
     def read(self) -> Asked:
-        """The path, the query and the body."""
+        """Parses the path, the query and the body."""
         self._endpoint.check_media_type(self._call)
         return self._endpoint.read(self._call)
 
     async def decide(self, principal: Principal, asked: Asked) -> Response:
-        """As the endpoint does."""
+        """Answers as the endpoint does."""
         return await self._endpoint.decide(self._call, principal, asked)
 
 
@@ -260,7 +260,7 @@ def json_response(message: Struct, *, status: int = 200, headers: Mapping[str, s
 
 
 def refused(refusal: Refusal, now: float) -> Response:
-    """A refusal in the contract's shape, at `now`, Unix seconds."""
+    """A refusal in the contract's form, at `now`, Unix seconds."""
     headers = refusal.headers
     if isinstance(refusal, TooManyRequests):
         headers = {**headers, "X-RateLimit-Reset": instant(now + refusal.retry_after)}
@@ -280,12 +280,12 @@ def reason_phrase(status: int) -> str:
 def response_octets(
     response: Response, now: float, *, last: bool = False, bodiless: bool = False, policy: Mapping[str, str] = {}
 ) -> bytes:
-    """A response as it travels.
+    """A response as octets.
 
     Arguments:
         now: Unix seconds.
         last: whether the connection ends with it.
-        bodiless: whether it answers HEAD, and so ends with its header fields (RFC 9110 section 9.3.2).
+        bodiless: whether it answers HEAD and therefore has no body (RFC 9110 section 9.3.2).
         policy: header fields besides those of the response.
     """
     lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]

@@ -1,4 +1,4 @@
-"""The WebSocket routes, asked without an Upgrade header. (With one, the door takes them to Autobahn.)"""
+"""The WebSocket routes without an Upgrade header. (With one, they go to Autobahn.)"""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from craftnet.targets import BasePaths, CraftingTarget, QueueTarget, Target, fin
 
 
 class FeedHint(GuardedEndpoint[Target]):
-    """`/ws/…`: refuses as the WebSocket would, and at last because it is none."""
+    """`/ws/…`: refuses as the WebSocket would and, when it would accept, asks for an upgrade."""
 
     def __init__(self, admission: Admission, bases: BasePaths) -> None:
         super().__init__(admission)
         self._bases = bases
 
     def read(self, call: Call) -> Target:
-        """The ids."""
+        """Parses the ids."""
         return find_feed(call.path, self._bases)(call.query)
 
     async def decide(self, call: Call, principal: Principal, asked: Target) -> NoReturn:
-        """Say that an upgrade is needed, to whom it would be granted."""
+        """Refuses with 426, only where an upgrade would be accepted."""
         match asked:
             case CraftingTarget(session_id=session_id, player_id=player_id):
                 await self._admission.crafting(principal, session_id, player_id)
@@ -39,7 +39,7 @@ class HealthFeedInfo(GuardedEndpoint[Target]):
     """`/health/ws`
 
     Arguments:
-        protocols: the WebSocket subprotocols that are spoken.
+        protocols: the supported WebSocket subprotocols.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class HealthFeedInfo(GuardedEndpoint[Target]):
         self._protocols = list(protocols)
 
     def read(self, call: Call) -> Target:
-        """The services."""
+        """Parses the services."""
         return find_feed(call.path, self._bases)(call.query)
 
     async def decide(self, call: Call, principal: Principal, asked: Target) -> Response:
-        """Where the feed is."""
+        """The URL of the feed."""
         administer(principal)
         url = call.server.websocket(call.path, "/health/ws")
         return json_response(HealthWebSocketInfo(websocket_url=url, supported_protocols=self._protocols))
@@ -64,7 +64,7 @@ class SessionsUnderWay(GuardedEndpoint[UUID]):
     """`/players/{player_id}/sessions`
 
     Arguments:
-        showcase: what knows them; None where the back end does not.
+        showcase: lists them; None where the back end cannot.
     """
 
     def __init__(self, admission: Admission, showcase: IShowcase | None) -> None:
@@ -72,11 +72,11 @@ class SessionsUnderWay(GuardedEndpoint[UUID]):
         self._showcase = showcase
 
     def read(self, call: Call) -> UUID:
-        """The player."""
+        """Parses the player's id."""
         return call.identifier("player_id")
 
     async def decide(self, call: Call, principal: Principal, asked: UUID) -> Response:
-        """List them."""
+        """Lists the player's current sessions."""
         if self._showcase is None:
             raise NotFound("The back end of this server does not list sessions by player: name a session.")
         observe(principal, asked)

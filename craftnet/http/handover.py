@@ -1,4 +1,4 @@
-"""Giving a connected transport to another protocol."""
+"""Gives a connected transport to another protocol."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from craftnet.http.heads import Head
 
 
 class IHandshakeProtocol(IProtocol):
-    """A protocol that is given the first request's head as a value, and then what followed it as octets."""
+    """A protocol that receives the parsed head of the first request, and then the following octets."""
 
     def handshake(head: Head) -> None:  # noqa: N805 - the methods of a zope interface have no self.
-        """Answer a handshake; called once, after `makeConnection`."""
+        """Answers a handshake; called once, after `makeConnection`."""
 
 
 class IAdmittingProtocol(IProtocol):
-    """A protocol that gives its connection away as soon as it knows the head of the first request."""
+    """A protocol that gives its connection away as soon as it has the head of the first request."""
 
     def admit(head: Head, rest: bytes) -> None:  # noqa: N805 - as above.
-        """Give the connection to the protocol that `head` asks for, and `rest`, which was received after it."""
+        """Gives the connection, and the octets `rest` received after the head, to the protocol that `head` needs."""
 
 
 def hand_over(transport: Any, protocol: IProtocol) -> None:
-    """From now on `protocol` has the connection; whoever had it hears of it no more.
+    """Gives the connection to `protocol`; the previous protocol receives nothing more.
 
     Arguments:
-        transport: an `ITransport`. (Which protocol it serves is in no interface of Twisted's, hence Any.)
+        transport: an `ITransport`. (Twisted has no interface for its protocol, hence Any.)
     """
     if isinstance(transport, ProtocolWrapper):  # TLS from the first octet: the wrapper is the transport.
         transport.wrappedProtocol = protocol

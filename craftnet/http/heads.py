@@ -1,7 +1,7 @@
-"""The head of an HTTP/1 request (RFC 9112 sections 2 to 6), read strictly and in one place.
+"""Parses the head of an HTTP/1 request (RFC 9112 sections 2 to 6), strictly and in one place.
 
-Pure. No other reader sees a head as it was sent: routes and the WebSocket handshake get what was understood here. So
-both ends of a connection agree on where each request ends.
+Pure. Nothing else reads the head as octets: routes and the WebSocket handshake receive the parsed head, so all parts
+agree on where each request ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct
 from craftnet.errors import BadRequest, CodingNotImplemented, HeadersTooLarge, TargetTooLong, VersionNotSupported
 
 END = b"\r\n\r\n"
-"""What ends a head."""
+"""The end of a head."""
 
 HEAD_LIMIT = 16384
 """Bytes of a request head."""
@@ -28,7 +28,7 @@ FIELD_LIMIT = 500
 """Header fields of a request."""
 
 BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
-"""A line end that is none (RFC 9112 section 2.2 lets a server take it for one; proxies disagree on that)."""
+"""An invalid line end (RFC 9112 section 2.2 lets a server accept it; proxies disagree about it)."""
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 """RFC 9110 section 5.6.2, as a regular expression."""
@@ -37,7 +37,7 @@ QUOTED_STRING = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 """RFC 9110 section 5.6.4, as a regular expression."""
 
 HUGE = 10**15
-"""Bytes. A Content-Length with more digits stands for this one: it is beyond every limit."""
+"""Bytes. Stands for a Content-Length with more digits, which is beyond every limit."""
 
 _TOKEN = re.compile(TOKEN)
 _VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
@@ -53,11 +53,11 @@ class Head(Struct, frozen=True):
     """A request line and header fields.
 
     Attributes:
-        target: the request target in origin form (a path, perhaps with a query), or ``*``.
+        target: the request target in origin form (a path, with or without a query), or ``*``.
         version: ``HTTP/1.1`` or ``HTTP/1.0``.
-        fields: (name, value) in the order sent, without those that say how long the body is; values have no space
-            around them. Host is what the target named, if it named one (RFC 9112 section 3.2.2).
-        length: bytes of the body; None for one that comes in chunks.
+        fields: (name, value) in the order sent, without those about the body's length; values are stripped. Host is
+            what the target named, if it named one (RFC 9112 section 3.2.2).
+        length: bytes of the body; None for a chunked one.
     """
 
     method: bytes
@@ -94,7 +94,7 @@ class Head(Struct, frozen=True):
 
     @property
     def handshake(self) -> bool:
-        """Whether this asks for a WebSocket. HTTP/1.0 knows no Upgrade, so there it is ignored."""
+        """Whether this requests a WebSocket. HTTP/1.0 has no Upgrade, so it is ignored there."""
         return (
             self.method == b"GET"
             and self.version == b"HTTP/1.1"
@@ -104,19 +104,19 @@ class Head(Struct, frozen=True):
 
     @property
     def expects_continue(self) -> bool:
-        """Whether the client waits for 100 (RFC 9110 section 10.1.1). In HTTP/1.0 that is ignored."""
+        """Whether the client waits for 100 (RFC 9110 section 10.1.1). Ignored in HTTP/1.0."""
         return self.version == b"HTTP/1.1" and b"100-continue" in self.tokens(b"expect")
 
     @property
     def lines(self) -> list[bytes]:
-        """The request line and the fields, without what says how long the body is."""
+        """The request line and the fields, without those about the body's length."""
         return [b" ".join((self.method, self.target, self.version))] + [
             name + b": " + value for name, value in self.fields
         ]
 
     @property
     def octets(self) -> bytes:
-        """The head as it travels, its end included. `parse` makes the same head of it."""
+        """The head as octets, its end included. `parse` turns them into the same head."""
         lines = self.lines
         if self.length is None:
             lines.append(b"Transfer-Encoding: chunked")
@@ -129,10 +129,10 @@ class HeadReader:
     """Collects the octets of a connection until a request head is complete.
 
     Arguments:
-        limit: the longest head, in bytes.
+        limit: maximum length of a head, in bytes.
 
     Attributes:
-        octets: what was received and is not read yet; to be added to.
+        octets: the unread octets; callers append to it.
     """
 
     __slots__ = ("_limit", "_seen", "octets")
@@ -140,21 +140,21 @@ class HeadReader:
     def __init__(self, limit: int = HEAD_LIMIT) -> None:
         self.octets = bytearray()
         self._limit = limit
-        self._seen = 0  # octets that hold no end of a head, nor a wrong end of a line.
+        self._seen = 0  # octets without the end of a head or an invalid line end.
 
     @property
     def begun(self) -> bytes:
-        """The head that is being read, as far as it was received."""
+        """The head that is being read, as received so far."""
         return bytes(self.octets).removeprefix(b"\r\n").partition(END)[0]
 
     def read(self) -> Head | None:
-        """Take the head at the beginning of `octets` away; None while it is not complete.
+        """Removes the head at the beginning of `octets`; None while it is incomplete.
 
         Raises:
-            Refusal: it is too long, or as `parse` says.
+            Refusal: it is too long, or as `parse` raises.
         """
         octets = self.octets
-        start = 2 if octets.startswith(b"\r\n") else 0  # RFC 9112 section 2.2: overlook an empty line.
+        start = 2 if octets.startswith(b"\r\n") else 0  # RFC 9112 section 2.2: ignore an empty line.
         end = octets.find(END, max(start, self._seen))
         stop = len(octets) if end < 0 else end
         if stop - start > self._limit:
@@ -171,16 +171,15 @@ class HeadReader:
 
 
 def parse(octets: bytes) -> Head:
-    """Read a head.
+    """Parses a head.
 
     Arguments:
-        octets: everything up to and without `END`.
+        octets: everything before `END`.
 
     Raises:
-        BadRequest: it is no head of a request, or does not say clearly where the request ends.
-        TargetTooLong, HeadersTooLarge: it is longer than `TARGET_LIMIT` or `FIELD_LIMIT` allows.
-        VersionNotSupported, CodingNotImplemented: it is of an HTTP version, or has a transfer coding, that is not
-            spoken here.
+        BadRequest: it is not the head of a request, or does not say clearly where the request ends.
+        TargetTooLong, HeadersTooLarge: it exceeds `TARGET_LIMIT` or `FIELD_LIMIT`.
+        VersionNotSupported, CodingNotImplemented: its HTTP version or transfer coding is not supported.
     """
     first, *lines = octets.split(b"\r\n")
     method, target, version = _request_line(first)
@@ -201,7 +200,7 @@ def parse(octets: bytes) -> Head:
     if len(hosts) > 1 or (not hosts and version == b"HTTP/1.1"):
         raise BadRequest("A request has exactly one Host header field.")
     if hosts and not _is_host(hosts[0]):
-        raise BadRequest("The Host header field names no host.")
+        raise BadRequest("The Host header field does not name a host.")
     if not target.startswith(b"/") and (method, target) != (b"OPTIONS", b"*"):
         authority, target = _taken_apart(target, method)
         fields = [(b"Host", authority), *(field for field in fields if field[0].lower() != b"host")]
@@ -225,19 +224,19 @@ def parse_field(line: bytes) -> tuple[bytes, bytes]:
     if not _TOKEN.fullmatch(name):
         raise BadRequest("The name of a header field is not a token.")
     if _CONTROL.search(value):
-        raise BadRequest("The value of a header field holds control characters.")
+        raise BadRequest("The value of a header field contains control characters.")
     return name, value.strip(b" \t")
 
 
 def too_long(octets: bytes, limit: int) -> TargetTooLong | HeadersTooLarge:
-    """The refusal of a head that is longer than `limit` bytes, of which `octets` were read."""
-    if b"\r\n" not in octets and octets.count(b" ") == 1:  # a method, and a target without an end.
+    """The refusal of a head longer than `limit` bytes, of which `octets` were read."""
+    if b"\r\n" not in octets and octets.count(b" ") == 1:  # a method, and an endless target.
         return TargetTooLong(TARGET_LIMIT)
     return HeadersTooLarge(f"The request head is longer than {limit} bytes.", limit)
 
 
 def path_and_query(target: bytes) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """The segments of a target's path, and every value of each parameter of its query; all unquoted.
+    """The segments of a target's path, and every value of each query parameter; all unquoted.
 
     Arguments:
         target: in origin form.
@@ -258,14 +257,14 @@ def path_and_query(target: bytes) -> tuple[tuple[str, ...], dict[str, tuple[str,
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """Method, target and version; a later HTTP/1.x is read as 1.1 (RFC 9110 section 6.2)."""
+    """Method, target and version; a later HTTP/1.x counts as 1.1 (RFC 9110 section 6.2)."""
     words = line.split(b" ")
     if len(words) != 3:
         raise BadRequest("The request line is not method, target and version.")
     method, target, version = words
     match = _VERSION.fullmatch(version)
     if match is None:
-        raise BadRequest("The request line ends in no HTTP version.")
+        raise BadRequest("The request line does not end with an HTTP version.")
     if match[1] != b"1":
         raise VersionNotSupported
     if not _TOKEN.fullmatch(method):
@@ -273,7 +272,7 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     if len(target) > TARGET_LIMIT:
         raise TargetTooLong(TARGET_LIMIT)
     if not _TARGET.fullmatch(target):
-        raise BadRequest("The request target holds characters that do not belong there.")
+        raise BadRequest("The request target contains invalid characters.")
     return method, target, b"HTTP/1.0" if match[2] == b"0" else b"HTTP/1.1"
 
 
@@ -284,7 +283,7 @@ def _taken_apart(target: bytes, method: bytes) -> tuple[bytes, bytes]:
         raise BadRequest("The request target is neither a path nor an HTTP URL.")
     authority, rest = match["authority"], match["rest"]
     if authority.startswith(b":") or not authority or not _is_host(authority):
-        raise BadRequest("The request target names no host.")
+        raise BadRequest("The request target does not name a host.")
     if method == b"OPTIONS" and not rest:
         return authority, b"*"  # RFC 9112 section 3.2.4.
     return authority, rest if rest.startswith(b"/") else b"/" + rest
@@ -304,15 +303,15 @@ def _is_host(value: bytes) -> bool:
 
 
 def _length(version: bytes, lengths: Sequence[bytes], codings: Sequence[bytes]) -> int | None:
-    """Bytes of the body, None for chunks (RFC 9112 section 6.3).
+    """Bytes of the body; None for chunks (RFC 9112 section 6.3).
 
-    What RFC 9112 lets a server accept at its own risk is refused: both fields, one of them twice.
+    Refuses what RFC 9112 lets a server accept at its own risk: both fields, or one of them twice.
     """
     if codings:
         if lengths:
             raise BadRequest("A request has either Content-Length or Transfer-Encoding.")
         if version == b"HTTP/1.0":
-            raise BadRequest("HTTP/1.0 knows no Transfer-Encoding.")
+            raise BadRequest("HTTP/1.0 has no Transfer-Encoding.")
         names = [name.strip(b" \t").lower() for value in codings for name in value.split(b",")]
         if names[-1] != b"chunked" or names.count(b"chunked") > 1:
             raise BadRequest("Transfer-Encoding must end in chunked, once.")
@@ -322,6 +321,6 @@ def _length(version: bytes, lengths: Sequence[bytes], codings: Sequence[bytes]) 
     if not lengths:
         return 0
     if len(lengths) > 1 or not lengths[0].isdigit():
-        raise BadRequest("Content-Length is not one number.")
+        raise BadRequest("Content-Length is not a single number.")
     digits = lengths[0].lstrip(b"0") or b"0"
     return int(digits) if len(digits) < len(str(HUGE)) else HUGE

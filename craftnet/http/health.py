@@ -1,4 +1,4 @@
-"""`/health`, `/health/batch`, readiness and liveness. All read what the monitor knows already."""
+"""`/health`, `/health/batch`, readiness and liveness. All read the monitor's newest reports."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class HealthBatch(Endpoint):
         self._now = now
 
     async def respond(self, call: Call) -> Response:
-        """The newest report of each service asked for, and the worst of their statuses."""
+        """The newest report of each requested service, and the worst of their statuses."""
         started = self._now()
         asked = call.decode(HealthBatchRequest).services
         answer = batch(self._monitor.reports, asked, started.wall)
@@ -76,12 +76,12 @@ class HealthBatch(Endpoint):
 
 
 class Ready(Endpoint):
-    """`/ready` and `/health/ready`: whether this process should get requests. Never limited: probes must not fail."""
+    """`/ready` and `/health/ready`: whether to send requests to this process. Never limited: probes must not fail."""
 
     messages: ClassVar[dict[Unready, str]] = {
-        Unready.STARTING: "The server starts: its first round of health checks is not complete.",
+        Unready.STARTING: "The server is starting: its first round of health checks is not complete.",
         Unready.DRAINING: "The server is shutting down.",
-        Unready.CRITICAL: "The server cannot do its work, and a restart would not help: GET /health says why.",
+        Unready.CRITICAL: "The server cannot work, and a restart would not help: GET /health says why.",
     }
 
     def __init__(self, monitor: Monitor) -> None:
@@ -97,7 +97,7 @@ class Ready(Endpoint):
 
 
 class Live(Endpoint):
-    """`/health/live`: whether this process serves. That it answers is the answer. Never limited, as `Ready`."""
+    """`/health/live`: an answer shows that this process serves. Never limited, as `Ready`."""
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall

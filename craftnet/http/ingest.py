@@ -1,4 +1,4 @@
-"""`/events`: where the crafting authority sends its events."""
+"""`/events`: receives the crafting authority's events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Events(GuardedEndpoint[Batch]):
     """`/events`
 
     Arguments:
-        body_limit: the longest body taken, in bytes, also once it is decoded.
+        body_limit: maximum length of a body in bytes, also after decoding.
     """
 
     methods = ("POST",)
@@ -33,12 +33,12 @@ class Events(GuardedEndpoint[Batch]):
         self._body_limit = body_limit
 
     def read(self, call: Call) -> Batch:
-        """The events."""
+        """Parses the events."""
         coded = content_codings(call.header("Content-Encoding"))
         body = gunzip(call.body, self._body_limit) if coded else call.body
         return self._ingest.read(body, newline_delimited=call.media_type == NDJSON, now=self._now())
 
     async def decide(self, call: Call, principal: Principal, asked: Batch) -> Response:
-        """202 with what became of each event."""
+        """202 with the outcome of each event."""
         publish(principal)
         return Response(202, msgspec.json.encode(summary(await self._ingest.apply(asked))))

@@ -1,7 +1,7 @@
-"""The end of a connection that the server ends before the client has stopped sending.
+"""Ends a connection whose client may still be sending.
 
-Closing a TCP connection while the client still sends makes the kernel reset it, and the client may never see what the
-server said last (RFC 9112 section 9.6). So only our half is closed, and what still comes is thrown away for a while.
+Closing a TCP connection while the client still sends makes the kernel reset it, and the client may never see the last
+octets (RFC 9112 section 9.6). So only our half is closed, and what still arrives is discarded for a while.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from zope.interface import implementer
 from craftnet.http.handover import hand_over
 
 PATIENCE = 2.0
-"""Seconds for the client to hang up."""
+"""Seconds for the client to close."""
 
 
 def linger(transport: Any, last: bytes, clock: IReactorTime, gone: Callable[[Failure], None] | None = None) -> None:
-    """Take a connection from its protocol, send the last of it, and end it within `PATIENCE`.
+    """Takes a connection from its protocol, sends the last octets, and ends it within `PATIENCE`.
 
     Arguments:
-        last: octets to be sent.
+        last: octets to send.
         gone: called when the connection is lost.
     """
     hand_over(transport, Lingering(last, clock, gone))
@@ -38,7 +38,7 @@ def linger(transport: Any, last: bytes, clock: IReactorTime, gone: Callable[[Fai
 
 @implementer(IProtocol, IHalfCloseableProtocol)
 class Lingering:
-    """Sends the last octets of a connection, and waits for the client to hang up. See `linger`."""
+    """Sends the last octets of a connection and waits for the client to close. See `linger`."""
 
     __slots__ = ("_clock", "_deadline", "_gone", "_last", "_transport")
 
@@ -50,7 +50,7 @@ class Lingering:
         self._transport: Any = None
 
     def makeConnection(self, transport: Any) -> None:
-        """Send, and close our half. (Any: abortConnection is in no interface that TLS transports share.)"""
+        """Sends, and closes our half. (Any: abortConnection is in no interface that TLS transports share.)"""
         self._transport = transport
         if self._last:
             transport.write(self._last)
@@ -61,20 +61,20 @@ class Lingering:
             transport.loseConnection()
 
     def connectionMade(self) -> None:
-        """Nothing is left to do."""
+        """Does nothing."""
 
     def dataReceived(self, data: bytes) -> None:
-        """Throw it away."""
+        """Discards it."""
 
     def readConnectionLost(self) -> None:
-        """The client has closed its half, perhaps before the answer went out: hang up after that."""
+        """The client closed its half, perhaps before the answer was sent: closes after that."""
         self._transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
-        """Our half is closed, as it was meant to be."""
+        """Our half is closed, as intended."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """The client has hung up."""
+        """The client closed the connection."""
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         if self._gone is not None:

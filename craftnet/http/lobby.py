@@ -1,7 +1,7 @@
-"""The lobby: every connection that owes us a request, the first one or the next, and has to go when there are too many.
+"""The connections that owe a request, the first or the next one, and are closed when there are too many.
 
-A connection is in it from its acceptance to its WebSocket handshake, or while it is idle between two HTTP requests, or
-takes its time to send one.
+A connection belongs to them from its acceptance to its WebSocket handshake, while it is idle between two HTTP requests,
+and while it sends one.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from craftnet.observe.metrics import Metrics
 
 
 class Lobby:
-    """Keeps the connections that wait few enough.
+    """Limits the number of waiting connections.
 
     Arguments:
-        proxies: all clients of a proxy share its address, so that it counts for nobody.
+        proxies: trusted proxies; their clients share an address, which is therefore not counted.
     """
 
     def __init__(self, metrics: Metrics, limits: Limits | None = None, proxies: Networks = NOWHERE) -> None:
@@ -37,7 +37,7 @@ class Lobby:
         return len(self._room)
 
     def enter(self, transport: Any) -> None:
-        """It waits for its client."""
+        """Adds a connection that waits for its client."""
         address = host(transport.getPeer())
         counted = None if address in self._unlimited or address in self._proxies else source(address)
         oldest = self._room.enter(transport, counted)
@@ -46,20 +46,20 @@ class Lobby:
             oldest.abortConnection()
 
     def idle(self, transport: Any) -> None:
-        """It had an answer, and waits for its next request.
+        """Adds a connection that was answered and waits for its next request.
 
-        A trusted proxy keeps connections ready for whichever client comes next. They do not count: the proxy would see
-        a connection that is dropped for others just as it sends a request as a failure of the server.
+        A trusted proxy keeps connections ready for any client. They are not counted: if one were dropped just as the
+        proxy sends a request, the proxy would report a failure of the server.
         """
         if host(transport.getPeer()) not in self._proxies:
             self.enter(transport)
 
     def leave(self, transport: Any) -> None:
-        """It waits no more, or is gone. One who is not in is no error."""
+        """Removes a connection. Unknown ones are ignored."""
         self._room.leave(transport)
 
     def lost(self, transport: Any, reason: Failure) -> None:
-        """Its connection ended before a request came; TLS that the two sides could not agree on counts as refused."""
+        """A connection ended before a request arrived; a failed TLS handshake counts as refused."""
         self.leave(transport)
         if reason.check(NoApplicationProtocol):
             self._metrics.refused("no_application_protocol")

@@ -15,5 +15,5 @@ class MetricsText(Endpoint):
         self._metrics = metrics
 
     async def respond(self, call: Call) -> Response:
-        """Every figure."""
+        """All metrics."""
         return Response(200, self._metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

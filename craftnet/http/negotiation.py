@@ -1,4 +1,4 @@
-"""Conditional requests and content codings: what header fields of a request mean (RFC 9110). Pure."""
+"""Conditional requests and content codings: the meaning of a request's header fields (RFC 9110). Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ GZIP = frozenset({"gzip", "x-gzip"})
 """Both names of the coding (RFC 9110 section 8.4.1.3)."""
 
 MAX_GZIP_MEMBERS = 64
-"""How many members one gzip-coded body may have; each costs time, however short it is."""
+"""Maximum number of members of one gzip-coded body; each costs time, however short it is."""
 
 _QVALUE = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
-"""A weight (RFC 9110 section 12.4.2); float() would also take 1_0 and nan."""
+"""A weight (RFC 9110 section 12.4.2); float() would also accept 1_0 and nan."""
 
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 """For zlib: gzip's header and trailer, and the longest window."""
@@ -24,10 +24,10 @@ _TAG = re.compile(r'(?:W/)?"[^"]*"')
 
 
 def matches(if_none_match: str | None, etags: frozenset[str]) -> bool:
-    """Whether the client has one of these already (RFC 9110 section 13.1.2, weak comparison).
+    """Whether the client already has one of these (RFC 9110 section 13.1.2, weak comparison).
 
     Arguments:
-        if_none_match: the header field's value, or None without one.
+        if_none_match: the header field's value, or None.
         etags: entity tags with their quotes.
     """
     if if_none_match is None:
@@ -38,17 +38,18 @@ def matches(if_none_match: str | None, etags: frozenset[str]) -> bool:
 
 
 def differs(if_match: str | None, etag: str | None) -> bool:
-    """Whether the client asked for something else than there is (RFC 9110 section 13.1.1, strong comparison).
+    """Whether the client requires another representation than the present one (RFC 9110 section 13.1.1, strong
+    comparison).
 
     Arguments:
-        if_match: the header field's value, or None without one.
-        etag: the entity tag of what there is, with its quotes; None when it has none.
+        if_match: the header field's value, or None.
+        etag: the present entity tag with its quotes; None when there is none.
     """
     return if_match is not None and if_match.strip() != "*" and etag not in _TAG.findall(if_match)
 
 
 def accepts_gzip(accept_encoding: str | None) -> bool:
-    """Whether a gzip-coded body is welcome (RFC 9110 section 12.5.3)."""
+    """Whether the client accepts a gzip-coded body (RFC 9110 section 12.5.3)."""
     weights: dict[str, float] = {}
     for member in (accept_encoding or "").split(","):
         coding, _, parameter = member.partition(";")
@@ -70,14 +71,14 @@ def content_codings(content_encoding: str | None) -> tuple[str, ...]:
 
 
 def gunzip(body: bytes, limit: int) -> bytes:
-    """A gzip-coded body as it was before.
+    """Decompresses a gzip-coded body.
 
     Arguments:
-        limit: how many bytes it may have had.
+        limit: maximum length of the result, in bytes.
 
     Raises:
-        BadRequest: it is not in the gzip format (RFC 1952), or not whole.
-        BodyTooLarge: it had more.
+        BadRequest: it is not in the gzip format (RFC 1952), or incomplete.
+        BodyTooLarge: the result is longer.
     """
     plain, rest = bytearray(), body
     for _ in range(MAX_GZIP_MEMBERS):
@@ -89,7 +90,7 @@ def gunzip(body: bytes, limit: int) -> bytes:
         if len(plain) > limit:
             raise BodyTooLarge(limit)
         if not member.eof:
-            raise BadRequest("The gzip-coded body is not whole.")
+            raise BadRequest("The gzip-coded body is incomplete.")
         rest = member.unused_data
         if not rest:
             return bytes(plain)

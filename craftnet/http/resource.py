@@ -1,4 +1,4 @@
-"""The routing table, and the way of a request through it: from its head and body to a response. Pure."""
+"""The routing table, and the way of a request from its head and body to a response. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from craftnet.targets import BasePaths
 
 
 class Table:
-    """Which endpoint answers which path.
+    """Maps paths to endpoints.
 
     Arguments:
-        bases: what may stand in front of every path.
-        routes: endpoints by their paths; a segment in braces is variable. A path without variable segments comes first.
+        bases: the base paths that may precede every path.
+        routes: endpoints by path; a segment in braces is variable. A path without variable segments takes precedence.
     """
 
     def __init__(self, bases: BasePaths, routes: Mapping[str, Endpoint]) -> None:
@@ -32,7 +32,7 @@ class Table:
         self._variable = [each for each in templates if each[0] not in self._fixed]
 
     def find(self, segments: tuple[str, ...]) -> tuple[Endpoint, dict[str, str]]:
-        """The endpoint of a path, and what stands in its variable segments.
+        """The endpoint of a path, and its variable segments.
 
         Raises:
             NotFound: there is none.
@@ -57,8 +57,8 @@ class Routes:
 
     Arguments:
         wall: the system's clock, Unix seconds.
-        forwarding: what proxies say of clients, and of the URL by which they reach this server.
-        elsewhere: answers for another process the requests that it is to answer, and None to all others.
+        forwarding: interprets what proxies report about clients and URLs.
+        elsewhere: answers the requests that belong to another process, and returns None for all others.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Routes:
         self._wall = wall
 
     async def answer(self, head: Head, body: bytes, peer: str, *, secure: bool) -> Response:
-        """Answer a request, also one that is refused.
+        """Answers a request, or refuses it.
 
         Arguments:
-            peer: where the connection comes from, as `craftnet.access.networks.host` gives it.
+            peer: the other end of the connection, as `craftnet.access.networks.host` returns it.
             secure: whether the connection is TLS.
         """
         try:
@@ -88,7 +88,7 @@ class Routes:
             return self.refuse(refusal)
 
     async def answer_forwarded(self, call: Call) -> Response:
-        """Answer a request that another process found to be this one's; its `parameters` are not known yet."""
+        """Answers a request that another process forwarded; its `parameters` are not known yet."""
         try:
             endpoint, parameters = self._find(call.method, tuple(call.path.removeprefix("/").split("/")))
             return await endpoint.answer(replace(call, parameters=parameters))
@@ -96,16 +96,16 @@ class Routes:
             return self.refuse(refusal)
 
     def refuse(self, refusal: Refusal) -> Response:
-        """The response to a request that is refused."""
+        """The response to a refused request."""
         self._metrics.refused(refusal.label)
         return refused(refusal, self._wall())
 
     def refusal_of_body(self, head: Head, limit: int, *, token: bool) -> Refusal:
-        """Why a request is refused whose body is longer than is read.
+        """The refusal of a request whose body exceeds the limit.
 
         Arguments:
-            limit: how many bytes would be read.
-            token: whether it has a token.
+            limit: maximum length in bytes.
+            token: whether the request has a token.
         """
         try:
             endpoint, _ = self._find(head.method.decode("ascii"), path_and_query(head.target)[0])

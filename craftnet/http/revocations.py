@@ -1,4 +1,4 @@
-"""`/revocations`: where the login service says that tokens hold no longer."""
+"""`/revocations`: the login service revokes tokens."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class RevocationList(GuardedEndpoint[RevocationRequest]):
         self._now = now
 
     def read(self, call: Call) -> RevocationRequest:
-        """Which tokens."""
+        """Parses which tokens."""
         request = call.decode(RevocationRequest)
         if request.jti is None and request.player_id is None:
             raise BadRequest("The body names neither jti nor player_id.")
         return request
 
     async def decide(self, call: Call, principal: Principal, asked: RevocationRequest) -> Response:
-        """Revoke, and close what is open."""
+        """Revokes, and closes the covered connections."""
         administer(principal)
         now = self._now()
         until = now + LIFETIME if asked.expires is None else asked.expires.timestamp()

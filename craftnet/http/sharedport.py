@@ -1,4 +1,4 @@
-"""One TCP port for several processes: the kernel spreads new connections over those that listen (SO_REUSEPORT)."""
+"""One TCP port for several processes: the kernel distributes new connections among the listeners (SO_REUSEPORT)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 
 class SharedPort(Port):
-    """A port that other processes of the same user may listen on, too."""
+    """A port on which other processes of the same user may listen as well."""
 
     def createInternetSocket(self) -> socket.socket:
-        """A socket that says so."""
+        """A socket with that option."""
         created: socket.socket = super().createInternetSocket()
         created.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         return created
 
 
 class SharingReactor:
-    """A reactor for endpoints, on which every port is a `SharedPort`.
+    """A reactor for endpoints on which every port is a `SharedPort`.
 
     Arguments:
         reactor: does everything else.
@@ -56,9 +56,9 @@ class SharingReactor:
 
 
 class TryingReactor(SharingReactor):
-    """A reactor for endpoints, which listens on nothing: it tells whether nobody else does.
+    """A reactor for endpoints that listens on nothing, but checks that no other process listens.
 
-    Those who share a port would not find out: the kernel lets two groups of processes share it, too.
+    Processes that share a port would not notice: the kernel lets two groups of processes share it as well.
     """
 
     def listenTCP(
@@ -67,7 +67,7 @@ class TryingReactor(SharingReactor):
         """A port that was not started.
 
         Raises:
-            CannotListenError: it could not be.
+            CannotListenError: it could not be opened.
         """
         trying = Port(port, factory, backlog, interface, self._reactor)
         family, kind = trying.addressFamily, trying.socketType

@@ -1,4 +1,4 @@
-"""The routing table: every path of the service, and what answers there."""
+"""The routing table: every path of the service and its endpoint."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from craftnet.sources import Sources
 from craftnet.targets import BasePaths
 
 BODY_LIMIT = 1024 * 1024
-"""Bytes of a request's body; some two thousand events."""
+"""Maximum bytes of a request's body; about two thousand events."""
 
 ANONYMOUS_BODY = 4096
-"""Bytes of the body of a request without a token; longer ones are refused before they are read."""
+"""Maximum bytes of the body of a request without a token; longer ones are refused before they are read."""
 
 IDLE = 75.0
-"""Seconds a kept-alive connection may wait for its next request, or take to send it: longer than proxies keep it."""
+"""Seconds a kept-alive connection may wait for, or take to send, its next request: longer than proxies keep it."""
 
 
 def site(
@@ -60,17 +60,17 @@ def site(
     hsts: int = 0,
     elsewhere: Callable[[Call], Awaitable[Response | None]] | None = None,
 ) -> LimitedSite:
-    """The whole of the HTTP interface.
+    """The whole HTTP interface.
 
     Arguments:
-        enforcement: what revokes.
-        gateway: the UDP server; None when it is switched off.
-        protocols: the WebSocket subprotocols that are spoken.
-        tolerance: how far a player's claim may be off and agree.
-        limits: how often what may be asked for.
-        bases: what may stand in front of every route.
+        enforcement: carries out revocations.
+        gateway: the UDP server; None when it is off.
+        protocols: the supported WebSocket subprotocols.
+        tolerance: how far a player's report may deviate and still agree.
+        limits: the rate limits.
+        bases: the base paths that may precede every route.
         forwarding: as for `Routes`.
-        showcase: what lists the sessions of a player; None where the back end does not.
+        showcase: lists the sessions of a player; None where the back end cannot.
         idle, hsts: as for `LimitedSite`.
         elsewhere: as for `Routes`.
     """
@@ -126,7 +126,7 @@ def _health(
 def _udp_connect(
     admission: Admission, sources: Sources, gateway: Gateway | None, clock: IClock, limits: Limits
 ) -> UdpConnect:
-    """The way in to UDP, limited for each address and for each player."""
+    """The connect route of UDP, limited for each address and for each player."""
     players: RateLimit[UUID] = RateLimit(
         limits.connects_per_player, "There are too many requests for UDP connections of this player."
     )
@@ -135,6 +135,6 @@ def _udp_connect(
 
 
 def _limit(rate: float, what: str, limits: Limits, clock: IClock) -> AddressCheck:
-    """A check that refuses `what` from an address that asks more often than `rate` times a second."""
+    """A check that refuses `what` from an address that exceeds `rate` per second."""
     limit = AddressLimit(rate, f"There are too many {what} from this address.", limits.unlimited)
     return lambda address: limit.check(address, clock.seconds())

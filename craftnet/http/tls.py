@@ -1,4 +1,4 @@
-"""TLS on the port that HTTP and WebSocket share: which certificate, which ciphers, which application protocol."""
+"""TLS on the shared port of HTTP and WebSocket: certificate, ciphers, application protocol."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ CIPHERS = (
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
     "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
 )
-"""Mozilla's intermediate list for TLS 1.2 (Server Side TLS 5.7). OpenSSL's own for TLS 1.3 is the same as Mozilla's."""
+"""Mozilla's intermediate list for TLS 1.2 (Server Side TLS 5.7). OpenSSL's own for TLS 1.3 equals Mozilla's."""
 
 CHECK_INTERVAL = 10.0
-"""Seconds between looks at whether the files have changed."""
+"""Seconds between checks of the files."""
 
 
 class NoApplicationProtocol(Error):
-    """The client's ALPN list has no protocol that is spoken here; it gets alert 120 (RFC 7301 section 3.2)."""
+    """The client's ALPN list has no supported protocol; it receives alert 120 (RFC 7301 section 3.2)."""
 
     def __init__(self) -> None:
         super().__init__([("SSL routines", "", "no application protocol")])  # in the form of OpenSSL's own.
 
 
 class Credentials(Struct, frozen=True):
-    """A private key, and the certificate chain that it belongs to.
+    """A private key and its certificate chain.
 
     Attributes:
-        chain: the server's own certificate comes first.
+        chain: the server's own certificate first.
     """
 
     key: Any
@@ -52,10 +52,10 @@ class Credentials(Struct, frozen=True):
 
 
 def load_credentials(address: TlsAddress) -> Credentials:
-    """Read the key and the whole chain.
+    """Reads the key and the whole chain.
 
     Raises:
-        ConfigurationError: a file cannot be read or holds something else, or the key does not fit the certificate.
+        ConfigurationError: a file cannot be read or has other content, or the key does not belong to the certificate.
     """
     key = _private_key(address.key)
     chain = [certificate for file in address.certificates for certificate in _certificates(file)]
@@ -75,9 +75,9 @@ def load_credentials(address: TlsAddress) -> Credentials:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
-    """Makes the TLS side of every connection; new ones use what the files held when they were last read.
+    """Creates the TLS side of every connection, with the files as last read.
 
-    A new context has new keys for session tickets: clients resume their sessions until the files change.
+    A new context has new keys for session tickets: clients can resume their sessions until the files change.
 
     Arguments:
         address: names the files.
@@ -99,14 +99,14 @@ class ServerTls:
         return Connection(self._context, None)
 
     def check_files(self) -> None:
-        """Read the files again if they have changed; to be called every `CHECK_INTERVAL` seconds."""
+        """Reads the files again if they have changed; called every `CHECK_INTERVAL` seconds."""
         if self._look() != self._stamps:
             self.reload()
 
     def reload(self) -> None:
-        """Use what the files hold now. What cannot be used is logged, and what was read before stays in use.
+        """Reads the files again. Unusable ones are logged, and the previous ones stay in use.
 
-        Connections that are open go on as they are.
+        Open connections are not affected.
         """
         # Before the files are read: one that changes at this moment is then read again.
         self._stamps = self._look()
@@ -117,7 +117,7 @@ class ServerTls:
                 return
             self._context = _context(credentials, self.address.dh_parameters)
         except ConfigurationError as error:
-            self._log.error("The old certificate stays in use. {error}", error=error)
+            self._log.error("The previous certificate stays in use. {error}", error=error)
             return
         self._credentials = credentials
         self._log.info(
@@ -132,7 +132,7 @@ class ServerTls:
 
 
 def server_tls(description: str) -> ServerTls | None:
-    """The TLS of an endpoint; None where it speaks none.
+    """The TLS of an endpoint; None for an endpoint without.
 
     Arguments:
         description: a Twisted endpoint.
@@ -159,18 +159,18 @@ def _context(credentials: Credentials, dh_parameters: str | None) -> Context:
         )
         context: Context = options.getContext()
     except (Error, TypeError, ValueError) as error:  # a kind or length of key, or parameters, that OpenSSL refuses.
-        raise ConfigurationError(f"OpenSSL does not take the certificate, its key or dhParameters: {error}") from None
+        raise ConfigurationError(f"OpenSSL refuses the certificate, its key or dhParameters: {error}") from None
     context.set_alpn_select_callback(_select)
     return context
 
 
 def _select(connection: Connection, offered: Sequence[bytes]) -> bytes:
-    """Choose the application protocol. (Twisted's own choice ends a connection without a common one by alert 80.)"""
+    """Selects the application protocol. (Twisted's own choice ends a connection without a common one with alert 80.)"""
     factory = connection.get_app_data().factory.wrappedFactory
     for protocol in IProtocolNegotiationFactory(factory).acceptableProtocols():
         if protocol in offered:
             return bytes(protocol)
-    raise NoApplicationProtocol  # what is raised here becomes alert 120.
+    raise NoApplicationProtocol  # becomes alert 120.
 
 
 def _read(file: str) -> bytes:
@@ -186,18 +186,18 @@ def _private_key(file: str) -> Any:
     except TypeError:
         raise ConfigurationError(f"The private key in {file} is encrypted: give one without a passphrase") from None
     except ValueError:
-        raise ConfigurationError(f"{file} holds no private key in PEM format") from None
+        raise ConfigurationError(f"{file} contains no private key in PEM format") from None
 
 
 def _certificates(file: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(_read(file))
     except ValueError:
-        raise ConfigurationError(f"{file} holds no certificate in PEM format, or a damaged one") from None
+        raise ConfigurationError(f"{file} contains no certificate in PEM format, or a damaged one") from None
 
 
 def _public(owner: Any) -> bytes:
-    """What a private key and its certificate have in common. (Keys have no common type, hence Any.)"""
+    """The public key of a private key or certificate. (They have no common type, hence Any.)"""
     public: bytes = owner.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return public
 

@@ -1,4 +1,4 @@
-"""`/udp/sessions/…`: how a client opens a UDP connection, and where it posts what it believes of its craft."""
+"""`/udp/sessions/…`: opens UDP connections, and receives players' reports about their crafts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Record = TypeVar("Record", ProgressRecord, MaterialsRecord)
 
 
 class Gateway(Protocol):
-    """What this needs of the UDP server."""
+    """The part of the UDP server that this module needs."""
 
     def connect(
         self,
@@ -51,20 +51,20 @@ class Gateway(Protocol):
         server: ServerUrl,
         bearer: Principal,
     ) -> UdpConnectResponse:
-        """Expect a connection.
+        """Prepares a connection.
 
         Arguments:
             expires, now: on the steady clock.
-            server: how the client reaches this server over HTTP.
-            bearer: whose token lets the player in.
+            server: the URL by which the client reaches this server.
+            bearer: whose token authorises the player.
         """
 
     def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> Seen | None:
-        """What the player had before them at the time of the claim; None when they have no UDP connection."""
+        """What the player had received at the time of the report; None without a UDP connection."""
 
 
 class Connecting(Struct, frozen=True):
-    """Who wants to connect: to which session, and how."""
+    """A connect request: the session and its options."""
 
     session_id: UUID
     request: UdpConnectRequest
@@ -74,8 +74,8 @@ class UdpConnect(GuardedEndpoint[Connecting]):
     """`/udp/sessions/{session_id}/connect`
 
     Arguments:
-        gateway: None when UDP is switched off.
-        players: how often one player may connect.
+        gateway: None when UDP is off.
+        players: the rate limit of one player.
     """
 
     methods = ("POST",)
@@ -97,7 +97,7 @@ class UdpConnect(GuardedEndpoint[Connecting]):
         self._now = now
 
     def read(self, call: Call) -> Connecting:
-        """The session's id and the body."""
+        """Parses the session's id and the body."""
         return Connecting(call.identifier("session_id"), call.decode(UdpConnectRequest))
 
     async def decide(self, call: Call, principal: Principal, asked: Connecting) -> Response:
@@ -115,7 +115,7 @@ class UdpConnect(GuardedEndpoint[Connecting]):
 
 
 class PostedRecords(GuardedEndpoint[Record]):
-    """A record posted about a session: truth from the authority, a claim from anybody else."""
+    """A record posted about a session: truth from the authority, a report from anybody else."""
 
     methods = ("POST",)
     accepts = frozenset({OCTETS})
@@ -137,18 +137,18 @@ class PostedRecords(GuardedEndpoint[Record]):
         self._now = now
 
     def read(self, call: Call) -> Record:
-        """The record."""
+        """Parses the record."""
         session_id = call.identifier("session_id")
         try:
             record = self._decode(call.body)
         except BadDatagram as error:
-            raise BadRequest(f"The body is no record of this kind: {error}.") from None
+            raise BadRequest(f"The body is not a valid record: {error}.") from None
         if record.session_id != session_id:
             raise BadRequest("The record is about another session than the path.")
         return record
 
     async def decide(self, call: Call, principal: Principal, asked: Record) -> Response:
-        """Apply it or compare it."""
+        """Applies the record or compares it."""
         owner = await self._admission.player(principal, asked.session_id)
         if principal.may_publish:
             return await self._apply(self._event(asked))
@@ -165,22 +165,22 @@ class PostedRecords(GuardedEndpoint[Record]):
 
     @abstractmethod
     def _decode(self, octets: bytes) -> Record:
-        """The body as a record; raises BadDatagram."""
+        """Decodes the body; raises BadDatagram."""
 
     @abstractmethod
     def _event(self, record: Record) -> Event:
-        """The record as truth."""
+        """The record as an event."""
 
     @abstractmethod
     async def _compare(self, record: Record, player_id: UUID) -> ProgressVerdict | MaterialsVerdict:
-        """The record as a claim."""
+        """The comparison of the record with the truth."""
 
 
 class PostedProgress(PostedRecords[ProgressRecord]):
     """`/udp/sessions/{session_id}/progress`
 
     Arguments:
-        tolerance: how far a claim may be off and agree.
+        tolerance: how far a report may deviate and still agree.
     """
 
     def __init__(

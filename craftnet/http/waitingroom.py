@@ -1,4 +1,4 @@
-"""Who may wait, when there are more than can: the newest. So connections that say nothing keep nobody out. Pure."""
+"""Limits who waits: the newest may stay, so silent connections keep nobody out. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Guest = TypeVar("Guest", bound=Hashable)
 
 
 class WaitingRoom(Generic[Guest]):
-    """Those who wait, in the order in which they came.
+    """Waiting connections in the order in which they came.
 
     Arguments:
-        capacity, per_address: how many, in all and from one address; 0 stands for no bound.
+        capacity, per_address: maximum number, in all and from one address; 0: no limit.
     """
 
     def __init__(self, capacity: int, per_address: int) -> None:
@@ -25,11 +25,11 @@ class WaitingRoom(Generic[Guest]):
         return len(self._guests)
 
     def enter(self, guest: Guest, address: str | None) -> Guest | None:
-        """Let one in; answers who has to go for it, and is in no more.
+        """Adds one; returns the one that must go for it and was removed.
 
         Arguments:
             guest: not in yet.
-            address: where it comes from; None where that does not count.
+            address: where it comes from; None where that is not counted.
         """
         self._guests[guest] = address
         oldest = None
@@ -45,7 +45,7 @@ class WaitingRoom(Generic[Guest]):
         return oldest
 
     def leave(self, guest: Guest) -> None:
-        """It waits no more. One who is not in is no error."""
+        """Removes one. Unknown ones are ignored."""
         address = self._guests.pop(guest, None)
         if address is not None:
             there = self._from[address]

@@ -219,8 +219,8 @@ class CertificateTests(TlsTestCase):
             self.service.listener.check_files()
         said = [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in events]
         self.assertEqual(len(said), 2, said)
-        self.assertRegex(said[0], "^The old certificate stays in use. The private key in .* does not belong to")
-        self.assertRegex(said[1], "^The old certificate stays in use. .*chain.pem cannot be read")
+        self.assertRegex(said[0], "^The previous certificate stays in use. The private key in .* does not belong to")
+        self.assertRegex(said[1], "^The previous certificate stays in use. .*chain.pem cannot be read")
         self.assertEqual(await self.serial(), renewed.serial)
 
         again = issued(HOST)
@@ -319,11 +319,11 @@ class FilesTests(SynchronousTestCase):
     def test_neither(self) -> None:
         for content in (b"", b"hello", self.certificate.key, b"\xff\x00"):
             self.files.chain.write_bytes(content)
-            self.assert_refused("chain.pem holds no certificate")
+            self.assert_refused("chain.pem contains no certificate")
         self.files.write(self.certificate)
         for content in (b"", b"hello", self.certificate.leaf, b"\xff\x00"):
             self.files.key.write_bytes(content)
-            self.assert_refused("key.pem holds no private key")
+            self.assert_refused("key.pem contains no private key")
         self.files.key.unlink()
         self.assert_refused("key.pem cannot be read: No such file")
 

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.runner.procmon import ProcessMonitor
 
+from craftnet.clocks import IClock
 from craftnet.liveness import INTERVAL, LIVENESS, Liveness
 from craftnet.observe.figures import DIRECTORY, Figures
 from craftnet.orphan import SUPERVISOR
@@ -76,6 +77,7 @@ class Supervisor(ProcessMonitor):
         divided: bool = False,
     ) -> None:
         super().__init__(reactor)
+        self._time: IClock = reactor
         self.killTime = patience  # type: ignore[assignment]  # callLater takes fractions, too.
         self._numbers = {f"worker-{number}": str(number) for number in range(workers)}
         self._line = list(line)
@@ -86,7 +88,7 @@ class Supervisor(ProcessMonitor):
         self._loss = "; the state of its players is lost" if divided else ""
         self._liveness: dict[str, Liveness] = {}
         self._looking = LoopingCall(self._replace_those_that_hang)
-        self._looking.clock = self._clock
+        self._looking.clock = self._time
 
     def startService(self) -> None:
         """Start them."""
@@ -108,9 +110,22 @@ class Supervisor(ProcessMonitor):
         self._looking.start(INTERVAL, now=False)
 
     def startProcess(self, name: str) -> None:
-        """As in `ProcessMonitor`."""
+        """Start a worker as `ProcessMonitor` does, and hear of its end, of which that tells nobody."""
         self._liveness[name].restart()
+        if name in self.protocols:
+            return
         super().startProcess(name)
+        protocol = self.protocols.get(name)
+        if protocol is None:
+            self._ended(name)
+            return
+        process_ended = protocol.processEnded
+
+        def ended(reason: Failure) -> None:
+            process_ended(reason)
+            self._ended(name, reason)
+
+        protocol.processEnded = ended  # type: ignore[method-assign]  # nothing else says which process has ended.
 
     def hurry(self) -> None:
         """Tell the workers, which are stopping, not to wait for their watchers."""
@@ -151,16 +166,15 @@ class Supervisor(ProcessMonitor):
                 ended.callback(None)
 
         looking = LoopingCall(look)
-        looking.clock = self._clock
+        looking.clock = self._time
         looking.start(LOOK)
         return ended
 
-    def _monitoredProcessExited(self, name: str, reason: Failure | None = None) -> None:
-        """As in `ProcessMonitor`, which has no other place to hear of it."""
-        super()._monitoredProcessExited(name, reason)
+    def _ended(self, name: str, reason: Failure | None = None) -> None:
+        """A worker has ended, or could not be started; `ProcessMonitor` has made the next start due by now."""
         self._figures.died(self._numbers[name])
         if self.running:
-            delay = round(self.restart[name].getTime() - self._clock.seconds())  # of whole seconds; time passes here.
+            delay = round(self.restart[name].getTime() - self._time.seconds())  # of whole seconds; time passes here.
             self._figures.restarted(self._numbers[name])
             self._log.warn(
                 "{name} {end}: started again in {delay:g} s{loss}",

@@ -177,6 +177,14 @@ GROUPS: dict[str, list[list[Any] | str]] = {
 }  # fmt: skip
 """Every option, under the heading that --help and the documentation give it."""
 
+COERCIONS: dict[str, Any] = {
+    option[0]: option[4]
+    for group in GROUPS.values()
+    for option in group
+    if isinstance(option, list) and len(option) > 4
+}
+"""What makes a value of the text after an option; those that are not here take the text."""
+
 
 class Options(UsageOptions):
     """The options of `twistd craftnet`."""
@@ -209,10 +217,10 @@ class Options(UsageOptions):
     def describe(self, name: str) -> str:
         """What an option means: its text, its default and its range."""
         text = " ".join(str(self.docs[name]).split()).rstrip(".")
-        default, coercion = self.defaults.get(name), self._dispatch[name]
+        default, coercion = self.defaults.get(name), COERCIONS.get(name)
         if default is not None:
             text += f" [default: {default}]"
-        limits = getattr(coercion, "doc", "")
+        limits = getattr(coercion, "coerceDoc", "")
         return f"{text}. {limits}" if limits else text + "."
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import Any
 from uuid import UUID
 
 from craftnet import __version__
@@ -11,9 +11,6 @@ from craftnet.access import development
 from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client.durations import duration
 from craftnet.client.load import command as load_command
-
-if TYPE_CHECKING:  # argparse has no public name for what add_subparsers makes.
-    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 TOKEN_VARIABLE = "CRAFTNET_TOKEN"
 """The environment variable with the bearer token."""
@@ -52,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def _add_watch(commands: _Commands) -> None:
+def _add_watch(commands: Any) -> None:  # argparse has no public name for what add_subparsers makes.
     watch = commands.add_parser(
         "watch",
         help="watch crafting sessions live",
@@ -95,7 +92,7 @@ def _add_watch(commands: _Commands) -> None:
     )
 
 
-def _add_token(commands: _Commands) -> None:
+def _add_token(commands: Any) -> None:
     token = commands.add_parser(
         "token",
         help="issue a token for development",
@@ -122,7 +119,7 @@ def _add_token(commands: _Commands) -> None:
     )
 
 
-def _add_load(commands: _Commands) -> None:
+def _add_load(commands: Any) -> None:
     load = commands.add_parser(
         "load",
         help="load a server and check the promises of the service",

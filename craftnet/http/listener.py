@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
 from craftnet.http.tls import ServerTls, server_tls
+from craftnet.protocols.websocket.transmit import observe_accepting
 
 LOG_INTERVAL = 10.0
 """Seconds between two lines in the log about connections that cannot be accepted."""
@@ -97,9 +98,7 @@ class Listener(Service):
 
     def _opened(self, port: Any) -> None:
         self.port = port
-        # By this private logger Twisted logs three lines for each connection that finds no file descriptor left. Should
-        # it be renamed, they are back, and a test says so.
-        port._logger = Logger("twisted.internet.tcp", observer=AcceptFailures(port, self._reactor, self._refused))
+        observe_accepting(port, AcceptFailures(port, self._reactor, self._refused))
 
 
 @implementer(ILogObserver)

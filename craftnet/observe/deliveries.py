@@ -14,9 +14,9 @@ from itertools import accumulate
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
+
+from craftnet.observe.figures import MetricsFile, bound_label, metric_key
 
 LATENCY_BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 """Seconds. They resolve the promises: 1 ms for UDP, 5 ms for WebSocket."""
@@ -25,7 +25,7 @@ MESSAGES = ("craftnet_deliveries", "Messages handed to a transport.")
 LATENCIES = ("craftnet_event_to_delivery_seconds", "From an event's acceptance to its hand-over to the transport.")
 """Names and descriptions."""
 
-BOUNDS = tuple(floatToGoString(bound) for bound in (*LATENCY_BUCKETS, float("inf")))
+BOUNDS = tuple(bound_label(bound) for bound in (*LATENCY_BUCKETS, float("inf")))
 """The upper bounds of the buckets, as labels."""
 
 
@@ -80,38 +80,34 @@ class SharedDeliveries(dict[str, Tally]):
 
     def __init__(self, file: Callable[[str], str]) -> None:
         super().__init__()
-        self._messages, self._latencies = MmapedDict(file("counter")), MmapedDict(file("histogram"))
+        self._messages, self._latencies = MetricsFile(file("counter")), MetricsFile(file("histogram"))
 
     def __missing__(self, transport: str) -> Tally:
         tally = Tally()
         messages, seconds, *buckets = _keys(transport)
-        tally.messages = int(self._messages.read_value(messages)[0])
-        tally.seconds = self._latencies.read_value(seconds)[0]
-        tally.buckets = [int(self._latencies.read_value(bucket)[0]) for bucket in buckets]
+        tally.messages = int(self._messages.read(messages))
+        tally.seconds = self._latencies.read(seconds)
+        tally.buckets = [int(self._latencies.read(bucket)) for bucket in buckets]
         return self.setdefault(transport, tally)
 
     def write(self) -> None:
         """Writes the tallies where the other processes read them."""
         for transport, tally in self.items():
             messages, seconds, *buckets = _keys(transport)
-            self._messages.write_value(messages, float(tally.messages), 0.0)
-            self._latencies.write_value(seconds, tally.seconds, 0.0)
+            self._messages.write(messages, float(tally.messages))
+            self._latencies.write(seconds, tally.seconds)
             for bucket, number in zip(buckets, tally.buckets, strict=True):
-                self._latencies.write_value(bucket, float(number), 0.0)
+                self._latencies.write(bucket, float(number))
 
 
 @cache
 def _keys(transport: str) -> Sequence[str]:
     """The keys of a transport's tally in prometheus-client's files: messages, seconds, and each bucket."""
-    (messages, messages_text), (latencies, latencies_text) = MESSAGES, LATENCIES
-    labels = [transport]
+    labels = {"transport": transport}
     return [
-        mmap_key(messages, f"{messages}_total", ["transport"], labels, messages_text),
-        mmap_key(latencies, f"{latencies}_sum", ["transport"], labels, latencies_text),
-        *(
-            mmap_key(latencies, f"{latencies}_bucket", ["transport", "le"], [*labels, bound], latencies_text)
-            for bound in BOUNDS
-        ),
+        metric_key(MESSAGES, "_total", labels),
+        metric_key(LATENCIES, "_sum", labels),
+        *(metric_key(LATENCIES, "_bucket", {**labels, "le": bound}) for bound in BOUNDS),
     ]
 
 

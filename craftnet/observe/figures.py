@@ -10,13 +10,14 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import mark_process_dead
+from prometheus_client.utils import floatToGoString
 
 from craftnet.errors import ConfigurationError
 
@@ -47,6 +48,45 @@ def check_folder() -> str:
         ) from None
 
 
+class MetricsFile:
+    """Numbers of this process in a file that other processes read, as prometheus-client keeps them.
+
+    This module is the only one that uses what prometheus-client does not document.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = MmapedDict(path)
+
+    def read(self, key: str) -> float:
+        """The number of `key`; 0.0 when there is none."""
+        number: float = self._file.read_value(key)[0]
+        return number
+
+    def write(self, key: str, number: float) -> None:
+        """Sets the number of `key`."""
+        self._file.write_value(key, number, 0.0)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def metric_key(metric: tuple[str, str], suffix: str, labels: Mapping[str, str]) -> str:
+    """The key of one number in a `MetricsFile`.
+
+    Arguments:
+        metric: name and description.
+        suffix: what the number's name has behind that of the metric, such as "_total".
+    """
+    name, description = metric
+    return mmap_key(name, f"{name}{suffix}", list(labels), list(labels.values()), description)
+
+
+def bound_label(bound: float) -> str:
+    """The label of a histogram's bucket with this upper bound, as prometheus-client writes it."""
+    return str(floatToGoString(bound))
+
+
 class Figures:
     """The metrics folder of some workers, as used by the process that starts them.
 
@@ -57,7 +97,7 @@ class Figures:
     def __init__(self, workers: Iterable[str]) -> None:
         _remove_abandoned()
         self._directory, self._hold = _folder()
-        self._restarts = MmapedDict(os.path.join(self._directory, "counter_supervisor.db"))
+        self._restarts = MetricsFile(os.path.join(self._directory, "counter_supervisor.db"))
         self._counts = dict.fromkeys(workers, 0)
         for worker in self._counts:
             self._write(worker)
@@ -82,9 +122,7 @@ class Figures:
         os.close(self._hold)
 
     def _write(self, worker: str) -> None:
-        name, description = RESTARTS
-        key = mmap_key(name, f"{name}_total", ["worker"], [worker], description)
-        self._restarts.write_value(key, float(self._counts[worker]), 0.0)
+        self._restarts.write(metric_key(RESTARTS, "_total", {"worker": worker}), float(self._counts[worker]))
 
 
 def join() -> bool:

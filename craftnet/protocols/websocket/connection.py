@@ -377,7 +377,7 @@ class FeedProtocol(ServerProtocol):
         it is sent. A peer that was dropped before and does not read the rest is aborted.
         """
         if abort and self.state == self.STATE_CLOSED:
-            self._closeConnection(abort=True)
+            self.abort()
         super().dropConnection(abort and not self._hearing_close)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:

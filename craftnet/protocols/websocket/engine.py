@@ -103,6 +103,10 @@ class ServerProtocol(WebSocketServerProtocol):
             self.state = self.STATE_CLOSED
             self._closeConnection(abort)
 
+    def abort(self) -> None:
+        """End the TCP connection now, whatever is still to be sent."""
+        self._closeConnection(abort=True)
+
     # Autobahn's reading of frames
 
     @property

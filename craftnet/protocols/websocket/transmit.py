@@ -1,16 +1,19 @@
 """Writes octets directly to the socket: one system call, without a buffer, the reactor and another of its turns.
 
-Also bounds what waits on the way when the socket does not take it.
+Also bounds what waits on the way when the socket does not take it. No other module uses private parts of Twisted;
+`craftnet/tests/test_private_parts.py` fails when a version of Twisted does not have them.
 """
 
 from __future__ import annotations
 
 from socket import SO_SNDBUF, SOL_SOCKET
+from typing import Any
 
 from twisted.internet.interfaces import ITransport
 from twisted.internet.tcp import Server
 from twisted.internet.unix import Client as UnixClient
 from twisted.internet.unix import Server as UnixServer
+from twisted.logger import ILogObserver, Logger
 
 WRITE_BUFFER = 16_384
 """Octets that wait in the transport of a peer that does not read before its producer is paused."""
@@ -50,3 +53,11 @@ def transmit(transport: ITransport | None, octets: bytes) -> None:
         octets = octets[sent:]
     if transport is not None:
         transport.write(octets)
+
+
+def observe_accepting(port: Any, observer: ILogObserver) -> None:
+    """Let `observer` have what Twisted logs when `port` cannot accept a connection, instead of the log.
+
+    By this logger Twisted logs three lines for each connection that finds no file descriptor left.
+    """
+    port._logger = Logger("twisted.internet.tcp", observer=observer)

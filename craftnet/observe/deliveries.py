@@ -22,7 +22,10 @@ LATENCY_BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.0
 """Seconds. They resolve the promises: 1 ms for UDP, 5 ms for WebSocket."""
 
 MESSAGES = ("craftnet_deliveries", "Messages handed to a transport.")
-LATENCIES = ("craftnet_event_to_delivery_seconds", "From an event's acceptance to its hand-over to the transport.")
+LATENCIES = (
+    "craftnet_event_to_delivery_seconds",
+    "Seconds from an event's acceptance to its hand-over to the transport.",
+)
 """Names and descriptions."""
 
 BOUNDS = tuple(bound_label(bound) for bound in (*LATENCY_BUCKETS, float("inf")))

@@ -22,19 +22,23 @@ class Lines:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            described = f"{text} At every heartbeat of a peer."
+            described = f"{text} Observed at every heartbeat."
             return Histogram(f"craftnet_udp_{name}", described, buckets=buckets, registry=registry)
 
-        self._round_trip = histogram("round_trip_seconds", "Smoothed round trip of UDP peers.", TIMES)
-        self._variation = histogram("round_trip_variation_seconds", "How much that round trip varies.", TIMES)
-        self._jitter = histogram("jitter_seconds", "Jitter of UDP peers.", TIMES)
-        self._offset = histogram("clock_offset_seconds", "How far the clocks of UDP peers are off.", OFFSETS)
-        self._loss_out = histogram("loss_ratio", "Share of the last datagrams to UDP peers that were lost.", SHARES)
-        self._loss_in = histogram("loss_in_ratio", "Share of the last datagrams from UDP peers that were lost.", SHARES)
-        self._reordered = histogram(
-            "reordering_ratio", "Share of the last datagrams from UDP peers that came late.", SHARES
+        self._round_trip = histogram("round_trip_seconds", "Smoothed round-trip time of UDP connections.", TIMES)
+        self._variation = histogram("round_trip_variation_seconds", "Variation of that round-trip time.", TIMES)
+        self._jitter = histogram("jitter_seconds", "Jitter of heartbeats on UDP connections.", TIMES)
+        self._offset = histogram(
+            "clock_offset_seconds", "Distance of UDP clients' clocks from the server's, fast or slow.", OFFSETS
         )
-        self._rate = histogram("rate_bytes_per_second", "How fast UDP peers may be told.", RATES)
+        self._loss_out = histogram("loss_ratio", "Share of the last datagrams to UDP clients that were lost.", SHARES)
+        self._loss_in = histogram(
+            "loss_in_ratio", "Share of the last datagrams from UDP clients that were lost.", SHARES
+        )
+        self._reordered = histogram(
+            "reordering_ratio", "Share of the last datagrams from UDP clients that came late.", SHARES
+        )
+        self._rate = histogram("rate_bytes_per_second", "Rate at which the server may send to a UDP client.", RATES)
 
     def measured(
         self,

@@ -36,38 +36,42 @@ class Metrics:
         )
         self._sessions = Gauge(
             "craftnet_sessions",
-            "Sessions kept, finished ones included.",
+            "Sessions that are kept, finished ones included.",
             registry=self.registry,
             multiprocess_mode="livesum" if divided else "livemax",
         )
         self._watchers = Gauge(
             "craftnet_watchers",
-            "Watchers, by feed.",
+            "Open subscriptions, by feed.",
             ["feed"],
             registry=self.registry,
             multiprocess_mode="livesum",
         )
         self._returns = Counter(
             "craftnet_returns",
-            "Watchers that came back with a position, by whether all that they missed was known.",
+            "Clients that resumed, by whether everything they had missed was known.",
             ["feed", "recovered"],
             registry=self.registry,
         )
         self._complete = Gauge(
             "craftnet_cluster_complete",
-            "1 where all nodes know what they share, 0 where something may be missed; absent without other nodes.",
+            "1 while all nodes know what they share, 0 while something may be missing; absent without other nodes.",
             ["what"],
             registry=self.registry,
             multiprocess_mode="livemin",
         )
         self._refusals = Counter(
-            "craftnet_refusals", "Requests and connections refused.", ["reason"], registry=self.registry
+            "craftnet_refusals",
+            "Requests and connections that were refused or cut off.",
+            ["reason"],
+            registry=self.registry,
         )
-        self._events = Counter(
-            "craftnet_events", "Authority events, by what became of them.", ["verdict"], registry=self.registry
-        )
+        self._events = Counter("craftnet_events", "Authority events, by verdict.", ["verdict"], registry=self.registry)
         self._claims = Counter(
-            "craftnet_claims", "Claims of players, by whether they agreed.", ["verdict"], registry=self.registry
+            "craftnet_claims",
+            "Players' reports, by whether they agreed with the authority.",
+            ["verdict"],
+            registry=self.registry,
         )
         self._deliveries = SharedDeliveries(own_file) if shared else OwnDeliveries(self.registry)
         self._datagrams = (SharedOutcomes if shared else OwnOutcomes)(self.registry)

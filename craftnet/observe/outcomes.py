@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-OUTCOMES = ("craftnet_datagrams", "Datagrams received, by what became of them.")
+OUTCOMES = ("craftnet_datagrams", "Received datagrams, by outcome.")
 """Name and description."""
 
 

@@ -70,23 +70,23 @@ class RedisSettings(Struct, frozen=True):
 _DEFAULTS = RedisSettings()
 
 ARGUMENTS: Mapping[str, str] = {
-    "host": f"where Redis is (default {_DEFAULTS.host})",
-    "port": f"its port (default {_DEFAULTS.port})",
-    "sentinel": "host:port of the sentinels that say where it is, separated by commas, instead of host and port; their "
-    f"own password, if any, is taken from {SENTINEL_PASSWORD_VARIABLE}",
-    "service": f"what the sentinels call it (default {_DEFAULTS.service})",
-    "db": f"the number of the database (default {_DEFAULTS.db})",
-    "prefix": f"what every key begins with (default {_DEFAULTS.prefix}); nodes with the same one share everything",
-    "user": f"the ACL user, if not the default one; the password is taken from {PASSWORD_VARIABLE}",
-    "timeout": f"seconds until Redis counts as out of reach (default {_DEFAULTS.timeout:g})",
-    "retention": f"seconds a finished session is kept (default {_DEFAULTS.retention:g})",
-    "idle": f"seconds without an event after which anything is forgotten (default {_DEFAULTS.idle:.0f})",
-    "remembered": f"event ids kept for each session, to tell duplicates (default {_DEFAULTS.remembered})",
-    "memory": f"seconds they are kept after the newest event (default {_DEFAULTS.memory:g})",
-    "backlog": f"changes kept in each of the streams for nodes that come back (default {_DEFAULTS.backlog})",
+    "host": f"host of Redis (default {_DEFAULTS.host})",
+    "port": f"port of Redis (default {_DEFAULTS.port})",
+    "sentinel": "host:port of the sentinels, separated by commas, instead of host and port; their password, if any, "
+    f"comes from {SENTINEL_PASSWORD_VARIABLE}",
+    "service": f"name of the master at the sentinels (default {_DEFAULTS.service})",
+    "db": f"number of the database (default {_DEFAULTS.db})",
+    "prefix": f"prefix of every key (default {_DEFAULTS.prefix}); nodes with the same one share everything",
+    "user": f"ACL user, if not the default one; the password comes from {PASSWORD_VARIABLE}",
+    "timeout": f"seconds after which Redis counts as unreachable (default {_DEFAULTS.timeout:g})",
+    "retention": f"seconds that a finished session is kept (default {_DEFAULTS.retention:g})",
+    "idle": f"seconds without an event after which any state is removed (default {_DEFAULTS.idle:.0f})",
+    "remembered": f"event ids kept per session, or player, to detect duplicates (default {_DEFAULTS.remembered})",
+    "memory": f"seconds that event ids are kept after the newest event (default {_DEFAULTS.memory:g})",
+    "backlog": f"changes kept in each stream for nodes that lag (default {_DEFAULTS.backlog})",
 }
 
-TLS_ARGUMENTS: Mapping[str, str] = {**ARGUMENTS, "ca": "a PEM file with the authorities to trust"}
+TLS_ARGUMENTS: Mapping[str, str] = {**ARGUMENTS, "ca": "PEM file with the certificate authorities to trust"}
 
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "timeout": (0.05, 60.0),

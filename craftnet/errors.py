@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+SHUTTING_DOWN = "The server is shutting down."
+"""What clients are told while the server stops."""
+
 
 class CraftnetError(Exception):
     """The root of the tree."""
@@ -203,3 +206,43 @@ class Unavailable(Refusal):
     def __init__(self, message: str, *, retry_after: int = 1, details: Mapping[str, object] | None = None) -> None:
         super().__init__(message, details=details, headers={"Retry-After": str(retry_after)})
         self.retry_after = retry_after
+
+
+def no_session() -> NotFound:
+    """Nobody knows the session that a request names."""
+    return NotFound("There is no such session.")
+
+
+def failed() -> Refusal:
+    """A request could not be answered because of a fault of the server, which is logged."""
+    return Refusal("The server failed to answer.")
+
+
+def shutting_down(retry_after: int = 1) -> Unavailable:
+    """The server stops, and takes nothing new."""
+    return Unavailable(SHUTTING_DOWN, retry_after=retry_after)
+
+
+def revocations_full(retry_after: int, limit: int) -> TooManyRequests:
+    """A revocation finds no room until another one is over."""
+    return TooManyRequests("The list of revocations is full.", retry_after=retry_after, limit=limit)
+
+
+def not_started() -> EventRejected:
+    """An event is about a session that is not known."""
+    return EventRejected("no such session: it was never started, or it ended and was removed")
+
+
+def started_before() -> EventRejected:
+    """A session is started that is known already."""
+    return EventRejected("the session was started before")
+
+
+def names_no_session() -> EventRejected:
+    """An event has no session_id, and needs one."""
+    return EventRejected("the event names no session")
+
+
+def misrouted(data: object, kind: str) -> EventRejected:
+    """An event is given to what takes events of another kind: "session" or "queue"."""
+    return EventRejected(f"not a {kind} event: {type(data).__name__}")

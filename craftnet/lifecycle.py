@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from craftnet.errors import EventRejected
+from craftnet.errors import EventRejected, misrouted, not_started, started_before
 from craftnet.events import (
     Event,
     SessionCancel,
@@ -42,9 +42,9 @@ def advance(state: SessionState | None, event: Event) -> SessionState:
     if state is None:
         if isinstance(data, SessionStart):
             return _started(data, event)
-        raise EventRejected("no such session: it was never started, or it ended and was removed")
+        raise not_started()
     if isinstance(data, SessionStart):
-        raise EventRejected("the session was started before")
+        raise started_before()
     progress = state.progress
     if progress.status.terminal:
         raise EventRejected(f"the session has ended: {progress.status.value}")
@@ -88,7 +88,7 @@ def _next(progress: Progress, event: Event, when: float) -> Progress:
         case SessionCancel():
             return _failed(progress, f"cancelled:{data.cancel_reason}", when)
         case _:
-            raise EventRejected(f"not a session event: {type(data).__name__}")
+            raise misrouted(data, "session")
 
 
 def _failed(progress: Progress, reason: str, when: float) -> Progress:

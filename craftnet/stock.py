@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from craftnet.errors import EventRejected
+from craftnet.errors import EventRejected, not_started, started_before
 from craftnet.events import Event, MaterialsUpdate, SessionStart
 from craftnet.messages import ChangeType, MaterialChange, MaterialNotification, MaterialProblem
 from craftnet.ordering import check_order, effective_time, noted, stamp
@@ -33,9 +33,9 @@ def advance(state: MaterialsState, event: Event) -> MaterialsChange:
             many materials; nothing changes.
     """
     if state.version and isinstance(event.data, SessionStart):
-        raise EventRejected("the session was started before")
+        raise started_before()
     if not state.version and not isinstance(event.data, SessionStart):
-        raise EventRejected("no such session: it was never started, or it ended and was removed")
+        raise not_started()
     stamps = noted(state.stamps, stamp(event))
     check_order(stamps, event)
     match event.data:

@@ -10,7 +10,7 @@ from functools import reduce
 from math import ceil
 from uuid import UUID
 
-from craftnet.errors import EventRejected
+from craftnet.errors import EventRejected, misrouted
 from craftnet.events import Event, QueueUpdate
 from craftnet.messages import QueueNews, QueueStatusData, Station
 from craftnet.ordering import check_order, effective_time, noted, stamp
@@ -59,7 +59,7 @@ def advance(state: QueueState, event: Event) -> QueueChange:
     """
     data = event.data
     if not isinstance(data, QueueUpdate):
-        raise EventRejected(f"not a queue event: {type(data).__name__}")
+        raise misrouted(data, "queue")
     if data.total_in_queue is not None and data.queue_position > data.total_in_queue:
         raise EventRejected("queue_position is greater than total_in_queue")
     named = _key(event.session_id, data.station_type)

@@ -12,7 +12,7 @@ from uuid import UUID
 from twisted.internet.defer import Deferred, fail
 
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
-from craftnet.errors import Forbidden, NotFound, Unauthorized
+from craftnet.errors import Forbidden, Unauthorized, no_session
 from craftnet.interfaces import IAuthority, IQueueSource, ISessionSource
 
 Asked = TypeVar("Asked")
@@ -100,9 +100,7 @@ class Admission:
     async def crafting(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
         """Authorises observing a session. Returns its owner, which a `player_id` of the request must equal."""
         owner = await self._owner(session_id)
-        if not principal.may_observe(owner):
-            raise Forbidden("The session is another player's.")
-        _check_owner(owner, player_id)
+        _check_owner(owner, player_id, allowed=principal.may_observe(owner))
         return owner
 
     async def player(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
@@ -112,9 +110,7 @@ class Admission:
         that `may_publish` is truth; anything else is a report.
         """
         owner = await self._owner(session_id)
-        if not (principal.may_observe(owner) or principal.may_publish):
-            raise Forbidden("The session is another player's.")
-        _check_owner(owner, player_id)
+        _check_owner(owner, player_id, allowed=principal.may_observe(owner) or principal.may_publish)
         return owner
 
     async def queue(self, principal: Principal, player_id: UUID) -> None:
@@ -139,11 +135,13 @@ class Admission:
             return entry.player_id
         owner = None if self._elsewhere is None else await self._elsewhere(session_id)
         if owner is None:
-            raise NotFound("There is no such session.")
+            raise no_session()
         return owner
 
 
-def _check_owner(owner: UUID, player_id: UUID | None) -> None:
+def _check_owner(owner: UUID, player_id: UUID | None, *, allowed: bool) -> None:
+    if not allowed:
+        raise Forbidden("The session is another player's.")
     if player_id is not None and player_id != owner:
         raise Forbidden("The session is not this player's.", details={"parameter": "player_id"})
 

@@ -101,15 +101,19 @@ class JwksFile:
         try:
             content = self._path.read_bytes()
         except OSError as error:
-            raise ConfigurationError(f"it cannot be read: {error.strerror}") from None
+            raise _unreadable(error) from None
         return stamp, from_jwks(content)
 
     def _stamp(self) -> tuple[int, int, int]:
         try:
             status = self._path.stat()
         except OSError as error:
-            raise ConfigurationError(f"it cannot be read: {error.strerror}") from None
+            raise _unreadable(error) from None
         return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _unreadable(error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"it cannot be read: {error.strerror}")
 
 
 @implementer(IKeySource)

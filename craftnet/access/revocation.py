@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from craftnet.access.principal import Principal
 from craftnet.access.revoked import Revocation
-from craftnet.errors import TooManyRequests, Unauthorized
+from craftnet.errors import Unauthorized, revocations_full
 from craftnet.interfaces import IAuthority
 
 CAPACITY = 100_000
@@ -87,11 +87,7 @@ class Revocations:
         self._players = {player_id: entry for player_id, entry in self._players.items() if entry[1] > now}
         if len(self) + number > self._capacity:
             soonest = min((*self._tokens.values(), *(until for _, until in self._players.values())), default=now + 1.0)
-            raise TooManyRequests(
-                "The list of revocations is full.",
-                retry_after=max(1, round(soonest - now)),
-                limit=self._capacity,
-            )
+            raise revocations_full(max(1, round(soonest - now)), self._capacity)
 
 
 @implementer(IAuthority)

@@ -112,6 +112,10 @@ def _check_times(claims: _Claims, now: float) -> None:
         raise _invalid("The token is not valid yet.")
 
 
+def _malformed() -> Unauthorized:
+    return _invalid("The token is not a JWT.")
+
+
 def _invalid(message: str) -> Unauthorized:
     return Unauthorized(message, problem="invalid_token")
 
@@ -133,7 +137,7 @@ class _Token(NamedTuple):
 
 def _take_apart(token: str) -> _Token:
     if not isinstance(token, str) or not token.isascii():
-        raise _invalid("The token is not a JWT.")
+        raise _malformed()
     if len(token) > MAX_TOKEN:
         raise _invalid(f"The token is longer than {MAX_TOKEN} characters.")
     signed, _, signature = token.encode("ascii").rpartition(b".")
@@ -144,9 +148,9 @@ def _take_apart(token: str) -> _Token:
             None if found.kid is UNSET else found.kid, found.alg, signed, _decoded(payload), _decoded(signature)
         )
     except (*MALFORMED, ValueError):
-        raise _invalid("The token is not a JWT.") from None
+        raise _malformed() from None
     if found.crit is not UNSET or found.b64 is False:  # extensions (RFC 7515 section 4.1.11, RFC 7797): none is known.
-        raise _invalid("The token is not a JWT.")
+        raise _malformed()
     if found.alg not in ALGORITHMS:
         raise _invalid("The token's algorithm is not accepted.")
     return parts

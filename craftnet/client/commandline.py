@@ -120,7 +120,7 @@ class Means:
         try:
             token = await self._token.current(self._reactor.wall())
         except Exception as error:  # the token source may raise anything, and may work again later.
-            return endings.lost(f"cannot obtain a fresh token: {error}")
+            return endings.without_token(error)
         found = await sessions_under_way(self._requests, self._address.sessions(self._options.player), token)
         return self._token.after(found) if isinstance(found, Ending) else found
 

@@ -18,6 +18,10 @@ MAX_ANSWER = 65_536
 """Bytes of a refusal that are read."""
 
 
+SILENT = "the server is silent"
+"""Nothing came on a connection for too long."""
+
+
 class Kind(Enum):
     """The consequence of an ending."""
 
@@ -75,9 +79,9 @@ def left(reason: CloseReason) -> Ending:
         case CloseReason.NOT_FOUND:
             return Ending(Kind.REFUSED, "the server closed the connection: there is no such session")
         case CloseReason.UNREACHABLE:
-            return lost("no datagram arrives", elsewhere=True)
+            return unreachable()
         case CloseReason.SILENT:
-            return lost("the server is silent")
+            return lost(SILENT)
         case CloseReason.REVOKED:
             return Ending(Kind.REFUSED, "the server closed the connection: the right to watch was revoked")
         case CloseReason.EXPIRED:
@@ -145,3 +149,13 @@ def unwelcome(octets: bytes, *, complete: bool) -> Ending | None:
     except (http.client.HTTPException, OSError, ValueError):
         return lost("the server does not speak HTTP")
     return refused(response.status, body, response.getheader("Retry-After"), location=response.getheader("Location"))
+
+
+def unreachable() -> Ending:
+    """No datagram arrives; another transport may work."""
+    return lost("no datagram arrives", elsewhere=True)
+
+
+def without_token(error: Exception) -> Ending:
+    """The token source fails, and may work again later."""
+    return lost(f"cannot obtain a fresh token: {error}")

@@ -99,7 +99,7 @@ class UdpConnections:
         try:
             token = await self._token()
         except Exception as error:  # the caller's token source may raise anything.
-            return endings.lost(f"cannot obtain a fresh token: {error}")
+            return endings.without_token(error)
         if self._with_room(session_id) is not None:
             return await self._ask(session_id, token)
         await self._opening.acquire()  # the first caller opens a connection; the others join it.

@@ -136,7 +136,7 @@ class UdpSocket(DatagramProtocol):
         self._perform(self._initiator.receive(datagram, self._reactor.seconds()))
 
     def _blocked(self) -> None:
-        self._end(endings.lost("no datagram arrives", elsewhere=True))
+        self._end(endings.unreachable())
         self._perform(self._initiator.close())
 
     def _look_at_route(self) -> None:

@@ -58,7 +58,7 @@ class _Connection(WebSocketClientProtocol):
 
     def connectionMade(self) -> None:
         """The TCP or TLS connection is open."""
-        self._silence = self._watch.reactor.callLater(WELCOME, self._fail, "the server is silent")
+        self._silence = self._watch.reactor.callLater(WELCOME, self._fail, endings.SILENT)
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
@@ -222,7 +222,7 @@ class _Link:
         try:
             self._shown = await self._credentials.current(self.reactor.wall())
         except Exception as error:  # the caller's token source may raise anything.
-            self.closed(endings.lost(f"cannot obtain a fresh token: {error}"))
+            self.closed(endings.without_token(error))
             return
         factory = _Factory(self, self._url, self._shown, self._transport.offered)
         connection: IProtocol = await self._transport.endpoint.connect(factory)

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from craftnet.clocks import IClock, Moment, moment
 from craftnet.closecodes import CloseCode
 from craftnet.epochs import Epochs
-from craftnet.errors import NotFound
+from craftnet.errors import no_session
 from craftnet.feeds.feed import Feed
 from craftnet.feeds.returns import Missed
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
@@ -76,7 +76,7 @@ class SessionFeed(Feed):
         elif entry is not None:
             self._owner = entry.player_id
         else:
-            raise NotFound("There is no such session.")
+            raise no_session()
         materials = await self._sources.materials.watch(self._key, self)
         if self._materials.version < materials.version:
             self._materials = materials

@@ -26,7 +26,7 @@ from zope.interface import implementer
 
 from craftnet.access.networks import host
 from craftnet.clocks import IClock
-from craftnet.errors import Refusal
+from craftnet.errors import Refusal, failed
 from craftnet.http.chunks import ChunkedBody
 from craftnet.http.exchange import CONTINUE, Response, refused, response_octets
 from craftnet.http.heads import Head, HeadReader
@@ -219,7 +219,7 @@ class Channel:
     def _fail(self, failure: Failure, head: Head) -> None:
         if self._open:  # otherwise the client is gone, and the answer was cancelled.
             self._site.log.failure("a request could not be answered", failure)
-            self._send(self._site.routes.refuse(Refusal("The server failed to answer.")), head)
+            self._send(self._site.routes.refuse(failed()), head)
 
     def _send(self, response: Response, head: Head) -> None:
         """Writes a response; waits for the next request, unless it is there already, or none can follow."""

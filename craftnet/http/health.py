@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from craftnet.bodies import HealthBatchRequest
 from craftnet.clocks import Moment
-from craftnet.errors import Unavailable
+from craftnet.errors import SHUTTING_DOWN, Unavailable
 from craftnet.http.exchange import JSON, AddressCheck, Call, Endpoint, Response, json_response
 from craftnet.http.negotiation import accepts_gzip, matches
 from craftnet.messages import HealthResponse, HealthStatus, Service, instant, to_json
@@ -80,7 +80,7 @@ class Ready(Endpoint):
 
     messages: ClassVar[dict[Unready, str]] = {
         Unready.STARTING: "The server is starting: its first round of health checks is not complete.",
-        Unready.DRAINING: "The server is shutting down.",
+        Unready.DRAINING: SHUTTING_DOWN,
         Unready.CRITICAL: "The server cannot work, and a restart would not help: GET /health says why.",
     }
 

@@ -18,7 +18,7 @@ from craftnet.access.principal import Principal
 from craftnet.addresses import HostPort
 from craftnet.bodies import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
 from craftnet.claims import Seen, what_was_seen
-from craftnet.errors import Unavailable
+from craftnet.errors import shutting_down
 from craftnet.model import Tolerance
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.records import ProgressRecord
@@ -129,7 +129,7 @@ class UdpGateway(Service):
             Unavailable: the service stops; a connection that HTTP kept alive may still ask.
         """
         if self._stopping:
-            raise Unavailable("The server is shutting down.")
+            raise shutting_down()
         token = _named(request)
         joined = None if token is None else self._server.join(token, session_id, player_id, expires, bearer)
         if joined is not None:

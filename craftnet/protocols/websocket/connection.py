@@ -20,7 +20,7 @@ from craftnet.access.occupancy import Place
 from craftnet.access.principal import Principal
 from craftnet.clocks import moment
 from craftnet.closecodes import CloseCode, of_refusal
-from craftnet.errors import NotFound, Refusal, Unavailable
+from craftnet.errors import NotFound, Refusal, Unavailable, failed
 from craftnet.http.exchange import refused, response_octets
 from craftnet.http.handover import IHandshakeProtocol
 from craftnet.http.heads import Head
@@ -130,7 +130,7 @@ class FeedProtocol(ServerProtocol):
             refusal = Unavailable("The handshake took too long.")
         elif not isinstance(refusal, Refusal):
             log.failure("a WebSocket handshake failed", failure)
-            refusal = Refusal("The server failed to answer.")
+            refusal = failed()
         subprotocol = self._told_in(refusal, opening)
         if subprotocol is None:
             self._refuse(refusal)
@@ -323,7 +323,7 @@ class FeedProtocol(ServerProtocol):
         refusal = failure.value
         if not isinstance(refusal, Refusal):
             log.failure("verifying a token failed", failure)
-            refusal = Refusal("The server failed to answer.")
+            refusal = failed()
         self.factory.metrics.refused(refusal.label)
         self._answer(TokenRefused(instant(self.factory.clock.wall()), refusal.status, refusal.message))
 

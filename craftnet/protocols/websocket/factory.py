@@ -17,7 +17,7 @@ from craftnet.access.gate import Gate
 from craftnet.access.principal import Principal
 from craftnet.clocks import IClock
 from craftnet.closecodes import CloseCode, retry_reason
-from craftnet.errors import Unavailable
+from craftnet.errors import shutting_down
 from craftnet.observe.metrics import Metrics
 from craftnet.protocols.websocket.connection import FeedProtocol
 from craftnet.protocols.websocket.connections import Connections
@@ -106,7 +106,7 @@ class FeedFactory(WebSocketServerFactory):
         Unavailable: the server is stopping, and accepts no further connections.
         """
         if self._leaving:
-            raise Unavailable("The server is shutting down.", retry_after=round(SPREAD))
+            raise shutting_down(round(SPREAD))
 
     def opened(self, protocol: FeedProtocol) -> None:
         """A handshake succeeded."""

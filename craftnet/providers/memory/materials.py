@@ -8,7 +8,7 @@ from uuid import UUID
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from craftnet.errors import EventRejected
+from craftnet.errors import EventRejected, names_no_session
 from craftnet.events import ACCEPTED, DUPLICATE, Event, Outcome, rejected
 from craftnet.interfaces import IMaterialListener, IMaterialSource
 from craftnet.providers.memory.listeners import Listeners
@@ -54,7 +54,7 @@ class MemoryMaterials:
             return DUPLICATE
         session_id = event.session_id
         if session_id is None:
-            return rejected("the event names no session")
+            return rejected(str(names_no_session()))
         try:
             change = advance(self._states.get(session_id.int) or MaterialsState(session_id), event)
         except EventRejected as error:

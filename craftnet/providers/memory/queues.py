@@ -8,7 +8,7 @@ from uuid import UUID
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from craftnet.errors import EventRejected
+from craftnet.errors import EventRejected, misrouted
 from craftnet.events import ACCEPTED, DUPLICATE, Event, Outcome, QueueUpdate, rejected
 from craftnet.interfaces import IQueueListener, IQueueSource
 from craftnet.providers.memory.listeners import Listeners
@@ -57,7 +57,7 @@ class MemoryQueues:
         if event.event_id in self._accepted:
             return DUPLICATE
         if not isinstance(event.data, QueueUpdate):
-            return rejected(f"not a queue event: {type(event.data).__name__}")
+            return rejected(str(misrouted(event.data, "queue")))
         player_id = event.data.player_id
         try:
             check_holder(self._by_session.get(event.session_id) if event.session_id else None, event)

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from craftnet.errors import EventRejected
+from craftnet.errors import EventRejected, misrouted
 from craftnet.events import ACCEPTED, DUPLICATE, Event, Outcome, SessionData, rejected
 from craftnet.interfaces import ISessionListener, ISessionSource
 from craftnet.lifecycle import advance
@@ -82,7 +82,7 @@ class MemorySessions:
             return DUPLICATE
         data = event.data
         if not isinstance(data, SessionData):
-            return rejected(f"not a session event: {type(data).__name__}")
+            return rejected(str(misrouted(data, "session")))
         session_id = data.session_id
         key = session_id.int
         before = self._states.get(key)

@@ -179,9 +179,7 @@ class Link(Service):
         Raises:
             Unavailable: no answer, or one that says it cannot be done now; or there is another connection by now.
         """
-        connection = await self._usable()
-        if generation not in (None, self.generation):
-            raise Unavailable("Redis was out of reach in between.")
+        connection = await self._usable(generation)
         try:
             return await connection.execute_command(*command)
         except txredisapi.RedisError as error:
@@ -191,9 +189,7 @@ class Link(Service):
         self, script: bytes, keys: Sequence[str], arguments: Sequence[Value], generation: int | None = None
     ) -> Any:
         """One script of `craftnet.providers.redis.scripts`; raises as `ask` does."""
-        connection = await self._usable()
-        if generation not in (None, self.generation):
-            raise Unavailable("Redis was out of reach in between.")
+        connection = await self._usable(generation)
         try:
             return await connection.eval(script, keys, arguments)
         except txredisapi.RedisError as error:
@@ -202,7 +198,7 @@ class Link(Service):
     def _protocol(self) -> Any:
         return _Connection(charset=None, replyTimeout=self._timeout, convertNumbers=False)
 
-    async def _usable(self) -> Any:
+    async def _usable(self, generation: int | None) -> Any:
         if self._connection is None and self._failures == 0 and self.running:
             try:
                 await self._attempts.wait().addTimeout(self._timeout, self._reactor)
@@ -210,6 +206,8 @@ class Link(Service):
                 raise Unavailable("Redis does not answer in time.") from None
         if self._connection is None:
             raise Unavailable("Redis is out of reach.")
+        if generation not in (None, self.generation):
+            raise Unavailable("Redis was out of reach in between.")
         return self._connection
 
     async def _keep(self) -> None:

@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from craftnet.access.revoked import Revocation
 from craftnet.deferreds import RestartedTask, Waiters
-from craftnet.errors import TooManyRequests, Unavailable
+from craftnet.errors import TooManyRequests, Unavailable, revocations_full
 from craftnet.interfaces import IRevocationListener, ISharedRevocations
 from craftnet.providers.redis import clusterscripts as scripts
 from craftnet.providers.redis.follower import BLOCK
@@ -126,11 +126,7 @@ class RedisRevocations(Service):
             player = "" if one.player_id is None else str(one.player_id)
             arguments += (one.token_id or "", player, repr(one.issued), repr(one.until))
         if await self._asking.run(scripts.REVOKE, self._names, arguments) < len(revocations):
-            raise TooManyRequests(
-                "The list of revocations is full.",
-                retry_after=RETRY_AFTER,
-                limit=self._capacity,
-            )
+            raise revocations_full(RETRY_AFTER, self._capacity)
 
     async def _load_awaited(self) -> None:
         await self._asking.ask("PING")  # without Redis, nobody needs to wait.

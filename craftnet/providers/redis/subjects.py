@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from craftnet import lifecycle, stock, waiting
-from craftnet.errors import EventRejected
+from craftnet.errors import misrouted, names_no_session
 from craftnet.events import Event, QueueUpdate, SessionData
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
 from craftnet.messages import ChangeType, MaterialChange, MaterialNotification, MaterialProblem, QueueNews
@@ -74,7 +74,7 @@ def shifted(value: Dated, seconds: float) -> Dated:
 
 def _session_of(event: Event) -> UUID:
     if not isinstance(event.data, SessionData):
-        raise EventRejected(f"not an event of a session's life: {type(event.data).__name__}")
+        raise misrouted(event.data, "session")
     return event.data.session_id
 
 
@@ -100,7 +100,7 @@ SESSIONS: Subject[SessionState | None, SessionState | None, ISessionListener] = 
 
 def _materials_of(event: Event) -> UUID:
     if event.session_id is None:
-        raise EventRejected("the event names no session")
+        raise names_no_session()
     return event.session_id
 
 
@@ -157,7 +157,7 @@ MATERIALS: Subject[MaterialsState, MaterialsChange, IMaterialListener] = Subject
 
 def _player_of(event: Event) -> UUID:
     if not isinstance(event.data, QueueUpdate):
-        raise EventRejected(f"not an event of a queue: {type(event.data).__name__}")
+        raise misrouted(event.data, "queue")
     return event.data.player_id
 
 

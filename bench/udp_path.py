@@ -184,7 +184,7 @@ async def service(host: str) -> tuple[float, list[float]]:
 
 async def _at_an_even_pace(gateway: UdpGateway, feeds: Feeds) -> list[float]:
     """How long the round trips take, seconds."""
-    server = gateway._server
+    server = gateway.server
     receive, begun, taken, numbers = server.datagramReceived, {}, [], count()
 
     def timed(datagram: bytes, addr: tuple[str, int]) -> None:
@@ -261,7 +261,7 @@ def players(port: int) -> None:
             for datagram in initiator.receive(line.recv(2048), time.time()).datagrams:
                 line.send(datagram)
     print("ready", flush=True)
-    channels = {name: initiator._channel for name, initiator in by_id.items()}
+    channels = {name: initiator.channel for name, initiator in by_id.items()}
     for _ in range(CLIENTS * ROUNDS):
         datagram = line.recv(2048)
         channel = channels[datagram[1:5]]

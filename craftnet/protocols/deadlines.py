@@ -24,6 +24,10 @@ class Deadlines(Generic[Key]):
         self._entries: dict[Key, float] = {}
         self.earliest: float | None = None
 
+    def __len__(self) -> int:
+        """How many deadlines are kept, those that are out of date included."""
+        return len(self._heap)
+
     def set(self, key: Key, when: float) -> None:
         """Name `key` at `when` (Unix seconds) or before."""
         entry = self._entries.get(key)

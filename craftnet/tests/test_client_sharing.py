@@ -54,7 +54,7 @@ class SharingTests(LiveTestCase):
     def peers(self) -> list[Peer]:
         """The server's ends."""
         assert self.service.gateway is not None
-        return list(self.service.gateway._endpoint._peers.values())
+        return list(self.service.gateway.endpoint.peers)
 
     async def complete(self, session_id: UUID) -> None:
         """The session ends."""

@@ -108,7 +108,7 @@ class UdpSocketTests(SynchronousTestCase):
 
     def tell(self, state: SessionState) -> None:
         """The server tells of it."""
-        (peer,) = self.lab.endpoint._peers.values()
+        (peer,) = self.lab.endpoint.peers
         self.arrive(self.lab.endpoint.tell(peer, state, self.now))
 
     @property
@@ -128,7 +128,7 @@ class UdpSocketTests(SynchronousTestCase):
         self.clock.advance(ROUTE_INTERVAL)
         (heartbeat,) = self.wire.sent
         self.assertEqual(heartbeat[0] & 31, Kind.HEARTBEAT)
-        (peer,) = self.lab.endpoint._peers.values()
+        (peer,) = self.lab.endpoint.peers
         (challenge,) = datagrams(self.lab.send(heartbeat, self.now, ELSEWHERE))
         self.socket.datagramReceived(challenge, None)
         self.lab.send(self.wire.sent[-1], self.now, ELSEWHERE)

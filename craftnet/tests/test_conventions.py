@@ -23,6 +23,11 @@ MAY_BE_LONG = {
     ("faults/rounds.py", "sleep(1.5)"): "nodes look once a second for what Redis has lost, and nothing shows it",
 }
 
+MAY_BE_REACHED = {
+    # module, and the private part: why.
+    ("test_slow_watchers.py", "_tempDataLen"): "Twisted's: octets that wait in a transport, which nothing else shows",
+}
+
 DRAWN = {"uniform": 1, "random": None}
 """Methods of `random.Random` that draw a number, each with the place of the largest one; None: it is 1."""
 
@@ -145,3 +150,24 @@ class SharingTests(SynchronousTestCase):
             and any(part.startswith("test_") for part in (node.module or "").split("."))
         ]
         self.assertEqual(imported, [])
+
+
+class PrivacyTests(SynchronousTestCase):
+    def test_private_parts_are_left_alone(self) -> None:
+        """A test uses what anybody may use: the private parts of an object are those that it calls its own."""
+        reached = []
+        for source in sources():
+            for node in source.nodes:
+                match node:
+                    case ast.Attribute(value=owner, attr=name) if private(name):
+                        own = isinstance(owner, ast.Name) and owner.id in ("self", "cls")
+                        if not own and (source.name, name) not in MAY_BE_REACHED:
+                            reached.append(source.at(node))
+                    case ast.ImportFrom(names=names) if any(private(each.name) for each in names):
+                        reached.append(source.at(node))
+        self.assertEqual(reached, [], "use what is public, or make a part public that others may want, too")
+
+
+def private(name: str) -> bool:
+    """Whether a name says that it is of no concern to others."""
+    return name.startswith("_") and not name.startswith("__")

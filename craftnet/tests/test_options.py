@@ -188,7 +188,7 @@ class TellingTests(LiveTestCase):
     def test_full_sync(self) -> None:
         gateway = self.service.gateway
         assert gateway is not None
-        self.assertEqual(gateway._endpoint._terms.full_sync, 3.5)
+        self.assertEqual(gateway.endpoint.terms.full_sync, 3.5)
 
 
 class UdpRenewalTests(SynchronousTestCase):
@@ -200,8 +200,8 @@ class UdpRenewalTests(SynchronousTestCase):
         self.assertEqual((settings().udp_key_rotation, settings().udp_token_renewal), (600.0, 1800.0))
         service = build(given, SteppedClock(), {})
         assert service.gateway is not None
-        self.assertEqual(service.gateway._endpoint._terms.key_rotation, 3.0)
-        self.assertEqual(service.gateway._tickets._renewal, 4.5)
+        self.assertEqual(service.gateway.endpoint.terms.key_rotation, 3.0)
+        self.assertEqual(service.gateway.tickets.renewal, 4.5)
 
     def test_longer_than_is_safe(self) -> None:
         for option in ("--udp-key-rotation", "--udp-token-renewal"):

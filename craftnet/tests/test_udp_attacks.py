@@ -65,7 +65,7 @@ class AttackCase(SynchronousTestCase):
         return self._channel(self.client).seal(kind, body)
 
     def _channel(self, client: Initiator) -> Channel:
-        channel = client._channel
+        channel = client.channel
         assert channel is not None
         return channel
 
@@ -149,7 +149,7 @@ class SequenceTests(AttackCase):
     def test_acknowledgement_of_a_state_that_was_never_sent(self) -> None:
         self.lab.endpoint.tell(self.peer, running(), NOW)
         channel = self._channel(self.client)
-        channel._window.newest += 5
+        channel.window.newest += 5
         self.assert_refused("out_of_range", self.forge(Kind.RESYNC, b""))
 
     def test_acknowledgement_of_a_table_that_was_never_told(self) -> None:
@@ -228,7 +228,7 @@ class MixTests(AttackCase):
         """To the client, which holds a table of two: row 2, and row 3 of three."""
         (full,) = datagrams(self.lab.endpoint.tell(self.peer, table(), NOW))
         self.client.receive(full, NOW)
-        server = self.peer._channel
+        server = self.peer.channel
         for delta in ("05 00000002 01 0003 01 a030", "05 00000002 01 0003 01 e030"):
             output = self.client.receive(server.seal(Kind.STATE, bytes.fromhex(delta)), NOW)
             self.assertEqual(output.events, [])
@@ -378,8 +378,8 @@ class SessionsTests(AttackCase):
         self.lab.endpoint.tell(self.peer, table(3), NOW, 1)
         self.assert_refused("out_of_range", self.forge(Kind.ACK, codec.encode_held({0: 3, 1: 3})))
         second = self.peer.sessions.get(1)
-        assert second is not None and second._tables is not None
-        self.assertIsNone(second._tables.baseline)
+        assert second is not None and second.tables is not None
+        self.assertIsNone(second.tables.baseline)
 
     def test_leaving_a_session_that_never_was(self) -> None:
         self.assert_refused("out_of_range", self.forge(Kind.LEAVE, bytes([1, 2])))
@@ -396,7 +396,7 @@ class SessionsTests(AttackCase):
 
     def test_a_selector_of_a_session_that_never_was(self) -> None:
         """The server may be ahead of its own answer over HTTP: it is kept apart, and is no news of any session."""
-        server = self.peer._channel
+        server = self.peer.channel
         body = codec.encode_state_record(Selector(200)) + codec.encode_state_record(SessionOver(CloseReason.ENDED))
         self.assertEqual(self.client.receive(server.seal(Kind.STATE, body), NOW).events, [])
         self.assertEqual(self.client.sessions, {0: SESSION, 1: OTHER_SESSION})
@@ -584,7 +584,7 @@ class StateTests(AttackCase):
         self.assertEqual(self.lab.counted["accepted"], 1)
 
     def test_a_client_without_the_baseline_asks_for_everything(self) -> None:
-        server = self.peer._channel
+        server = self.peer.channel
         output = self.client.receive(server.seal(Kind.STATE, bytes.fromhex("05 00000009 01 0002 01 4128")), NOW)
         self.assertEqual([datagram[0] & 0x1F for datagram in output.datagrams], [Kind.RESYNC])
 

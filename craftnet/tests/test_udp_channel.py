@@ -53,7 +53,7 @@ class ChannelTests(SynchronousTestCase):
         """Neither a newest beyond what was sent, nor bits of what would have been before the first."""
         for _ in range(3):
             self.client.seal(Kind.ACK)
-        window = self.server._window
+        window = self.server.window
         for newest, earlier, right in (
             (4, 0, False),
             (3, 0b011, True),
@@ -75,7 +75,7 @@ class ChannelTests(SynchronousTestCase):
         """Low bits of 0 are a sequence then, as any others."""
         self.client.sent = 2**32
         for newest in (2**32 - 1, 2**32):
-            self.server._window.newest, self.server._window.seen = newest, 0b11
+            self.server.window.newest, self.server.window.seen = newest, 0b11
             self.assertEqual(self.client.open(self.server.seal(Kind.ACK)).arrivals, Arrivals(newest, 0b11))
 
     def test_acknowledgement_of_all_that_it_can_speak_of(self) -> None:
@@ -84,7 +84,7 @@ class ChannelTests(SynchronousTestCase):
             client, server = channels()
             for _ in range(sent):
                 client.seal(Kind.ACK)
-            server._window.newest, server._window.seen = sent, 0x1FFFFFFFF
+            server.window.newest, server.window.seen = sent, 0x1FFFFFFFF
             datagram = server.seal(Kind.ACK)
             if right:
                 self.assertTrue(client.open(datagram).arrivals.covers(1))

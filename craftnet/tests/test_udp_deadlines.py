@@ -33,7 +33,7 @@ class DeadlinesTests(SynchronousTestCase):
         for key in range(10):
             for when in range(5000, 0, -1):
                 deadlines.set(key, when)
-        self.assertLess(len(deadlines._heap), 100)
+        self.assertLess(len(deadlines), 100)
         self.assertEqual(deadlines.due(1), list(range(10)))
         self.assertIsNone(deadlines.earliest)
 

@@ -79,8 +79,8 @@ class DueTests(SynchronousTestCase):
             case ("resync",):
                 self.up += self.client.resync(now).datagrams
             case ("nonsense",):
-                if self.client._channel is not None:
-                    self.up.append(self.client._channel.seal(Kind.ACK, codec.encode_held({0: 0xFFFFFF, 200: 0})))
+                if self.client.channel is not None:
+                    self.up.append(self.client.channel.seal(Kind.ACK, codec.encode_held({0: 0xFFFFFF, 200: 0})))
             case ("close",):
                 self.perform(endpoint.close(peer, CloseReason.GOING_AWAY, now))
             case "move", address:

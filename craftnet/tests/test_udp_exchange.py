@@ -28,7 +28,7 @@ class ExchangeTests(SynchronousTestCase):
     def _session(self, seed: int, loss: float, packet_size: int) -> None:
         lab = Lab()
         client, counted = lab.initiator(lab.ticket(packet_size=packet_size)), Counter[str]()
-        client._count = lambda outcome: counted.update([outcome])
+        client.count = lambda outcome: counted.update([outcome])
         network = BadNetwork(lab, client, seed=seed, loss=loss)
         random = Random(seed)
         network.start()

@@ -133,5 +133,5 @@ class ReassemblyTests(SynchronousTestCase):
                 self.assertIn(error.outcome, ("overlong", "stale", "contradictory", "replayed", "out_of_range"))
             else:
                 self.assertTrue(whole is None or len(whole.octets) < whole.size <= MOST)
-            self.assertLess(sum(map(len, reassembly._pieces.values())), MOST)
-            self.assertLess(len(reassembly._pieces), MOST_PARTS)
+            self.assertLess(reassembly.kept, MOST)
+            self.assertLess(len(reassembly), MOST_PARTS)

@@ -63,7 +63,7 @@ class FullSyncTests(SynchronousTestCase):
     def test_what_a_client_has_lost_it_gets_again(self) -> None:
         """It forgot what it said it holds, and does not know."""
         client = self._connect()
-        client._copies = Copies({0: SESSION})
+        client.copies = Copies({0: SESSION})
         self._live(1.5 * PERIOD)
         self.assertEqual(self.events, [ProgressChanged(SESSION, 1, running().progress), MaterialsChanged(table())])
 

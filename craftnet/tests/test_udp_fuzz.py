@@ -83,7 +83,7 @@ def _client_before_decryption() -> Target:
     counted: list[str] = []
     clients = [(client, client.token.connection_id.to_bytes(4, "big")) for client in (connected, knocking)]
     for client, _ in clients:
-        client._count = counted.append
+        client.count = counted.append
 
     def run(octets: bytes) -> str:
         counted.clear()
@@ -150,7 +150,7 @@ def _handshake_to_client() -> Target:
 
     def knocking() -> tuple[Initiator, bytes]:
         client = lab.initiator(ticket)
-        client._count = counted.append
+        client.count = counted.append
         (hello,) = client.start(NOW).datagrams
         (challenge,) = datagrams(lab.send(hello))
         return client, challenge[:-MAC_SIZE]
@@ -200,12 +200,12 @@ def _after_decryption(*, by_server: bool) -> Target:
         if peer.closing:  # the client has left every session.
             client, peer = _connected(lab, clock)
         kind = kinds[octets[0] % len(kinds)] if octets else Kind.STATE
-        channel = peer._channel if by_server else client._channel
+        channel = peer.channel if by_server else client.channel
         assert channel is not None
         datagram = channel.seal(kind, octets[1:])
         counted: list[str] = []
         if by_server:
-            client._count = counted.append
+            client.count = counted.append
             client.receive(datagram, clock)
             assert client.over is None, client.over
         else:
@@ -238,7 +238,7 @@ def _messages() -> Target:
                 outcomes.append("part" if packed is None else "whole")
             except BadDatagram as error:
                 outcomes.append(error.outcome)
-            assert sum(map(len, reassembly._pieces.values())) < MOST, "too much is kept"
+            assert reassembly.kept < MOST, "too much is kept"
         return ", ".join(outcomes[-2:])
 
     return run

@@ -307,7 +307,7 @@ class HistoryTests(SynchronousTestCase):
                 looks += story.watcher.looks
                 completed += story.session.progress.status is Status.COMPLETED
             messages += history.network.carried[MESSAGE]
-            in_parts += history.network.client._reassembly._first > 1
+            in_parts += history.network.client.reassembly.first > 1
             self.assertIn(history.network.client.over, (CloseReason.ENDED, CloseReason.LEFT), f"seed {seed}")
             self.assertEqual(len(history.lab.tickets), 0, f"seed {seed}: the ticket is left")
         self.assertGreater(played, HISTORIES * 0.85)
@@ -344,9 +344,9 @@ class HistoryTests(SynchronousTestCase):
         self.assertEqual(len(network.peers), 1)
         self.assertNotEqual(client.token.secret, first)
         self.assertEqual(client.token.secret, ticket.token.secret)
-        channel = client._channel
+        channel = client.channel
         assert channel is not None
-        self.assertGreater(channel._outgoing._began, 1)
+        self.assertGreater(channel.outgoing.began, 1)
         network.perform(lab.endpoint.tell(network.peers[0], running(percent=42.0), network.now))
         network.run(5.0)
         progress = held(client).progress.progress

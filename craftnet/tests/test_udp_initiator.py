@@ -131,7 +131,7 @@ class ConnectedTests(SynchronousTestCase):
         """Behind a selector, too: it is the connection's."""
         told: tuple[list[StateRecord], ...] = ([FreshSecret(b"o" * 32)], [Selector(3), FreshSecret(b"n" * 32)])
         sealed = [
-            self.peer._channel.seal(Kind.STATE, b"".join(map(codec.encode_state_record, records))) for records in told
+            self.peer.channel.seal(Kind.STATE, b"".join(map(codec.encode_state_record, records))) for records in told
         ]
         for datagram in sealed[::-1]:
             self.client.receive(datagram, NOW)

@@ -75,7 +75,7 @@ class JoiningTests(SynchronousTestCase):
             self.clock,  # type: ignore[arg-type]  # enough of a reactor: no socket is opened.
         )
         self.transport = FakeTransport()
-        self.gateway._server.makeConnection(self.transport)
+        self.gateway.server.makeConnection(self.transport)
         answer = self.connect(SESSION)
         self.token, self.agreement = answer.session_token, agreed(answer)
         self.client = self.initiator({0: SESSION})
@@ -98,7 +98,7 @@ class JoiningTests(SynchronousTestCase):
         events: list[Event] = []
         while True:
             for datagram in outbox:
-                self.gateway._server.datagramReceived(datagram, CLIENT)
+                self.gateway.server.datagramReceived(datagram, CLIENT)
             self.clock.advance(0)
             outbox = []
             for told in self.transport.taken():
@@ -203,8 +203,8 @@ class JoiningTests(SynchronousTestCase):
 
         def watch(session_id: UUID, watcher: IWatcher) -> Deferred[None]:
             if session_id == SESSION:
-                (peer,) = self.gateway._endpoint._peers.values()
-                self.gateway._server.end(peer, 1, CloseReason.NOT_FOUND)
+                (peer,) = self.gateway.endpoint.peers
+                self.gateway.server.end(peer, 1, CloseReason.NOT_FOUND)
             return Sessions.watch_session(self.feeds, session_id, watcher)
 
         self.feeds.watch_session = watch  # type: ignore[method-assign]  # a feed with a mind of its own.

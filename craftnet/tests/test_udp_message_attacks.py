@@ -37,13 +37,13 @@ class MessageAttackCase(SynchronousTestCase):
         ticket = self.lab.ticket(packet_size=AGREED, compression=self.compression)
         self.client, self.peer = self.lab.connect(ticket)
         self.counted: Counter[str] = Counter()
-        self.client._count = lambda outcome: self.counted.update([outcome])
+        self.client.count = lambda outcome: self.counted.update([outcome])
         self.lab.counted.clear()
 
     @property
     def server(self) -> Channel:
         """With its keys one may seal anything."""
-        return self.peer._channel
+        return self.peer.channel
 
     def part(self, part: int, last: int, size: int, octets: bytes) -> bytes:
         """A MESSAGE."""
@@ -155,7 +155,7 @@ class FragmentAbuseTests(MessageAttackCase):
 
     def kept(self) -> int:
         """Octets that the client keeps of messages that are not whole."""
-        return sum(map(len, self.client._reassembly._pieces.values()))
+        return self.client.reassembly.kept
 
     def test_messages_that_are_never_finished(self) -> None:
         for _ in range(500):
@@ -227,7 +227,7 @@ class FragmentAbuseTests(MessageAttackCase):
 
     def test_messages_to_the_server(self) -> None:
         """No client may send one: refused by the first byte, before anything is decrypted."""
-        channel = self.client._channel
+        channel = self.client.channel
         assert channel is not None
         body = codec.encode_fragment(Fragment(0, 1, AGREED, bytes(1000)))
         for _ in range(100):

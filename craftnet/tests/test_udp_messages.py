@@ -128,9 +128,9 @@ class MessageTests(SynchronousTestCase):
     def test_who_agreed_on_nothing_takes_no_message(self) -> None:
         counted: list[str] = []
         self.connect("none")
-        self.client._count = counted.append
+        self.client.count = counted.append
         body = bytes.fromhex("000003") + PACKINGS["lz4"].pack(b"\1" * 4)
-        self.take([self.peer._channel.seal(Kind.MESSAGE, body)])
+        self.take([self.peer.channel.seal(Kind.MESSAGE, body)])
         self.assertEqual(counted, ["type", "accepted"])
 
     @quick
@@ -163,7 +163,7 @@ class MessageTests(SynchronousTestCase):
             self.assertLessEqual(max(map(len, sent)), longest)
             self.take(sent, now)
             now += 2.0
-        self.assertEqual(self.client._copies.sessions, {0: SESSION})
-        copy = self.client._copies.get(0)
+        self.assertEqual(self.client.copies.sessions, {0: SESSION})
+        copy = self.client.copies.get(0)
         assert copy is not None
         self.assertEqual(copy.materials.materials, table(sizes[-1], len(sizes)))

@@ -323,7 +323,7 @@ class OpenGatewayTests(SynchronousTestCase):
             SessionToken.parse(self.answer.session_token), {0: SESSION}, heartbeat=5.0, agreement=agreed(self.answer)
         )
         self.transport = FakeTransport()
-        gateway._server.makeConnection(self.transport)
+        gateway.server.makeConnection(self.transport)
         self._carry(self.client.start(self._player_time).datagrams)
 
     def test_keys_and_tokens_are_renewed_as_often_as_configured(self) -> None:
@@ -345,7 +345,7 @@ class OpenGatewayTests(SynchronousTestCase):
             for datagram in outbox:
                 self.sent += 1
                 if not self.loses or self.sent % 5:
-                    self.gateway._server.datagramReceived(datagram, CLIENT)
+                    self.gateway.server.datagramReceived(datagram, CLIENT)
             outbox = self._answers()
 
     def _answers(self) -> list[bytes]:
@@ -423,7 +423,7 @@ class OpenGatewayTests(SynchronousTestCase):
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         for _ in range(5000):
-            self.gateway._server.datagramReceived(b"junk", CLIENT)
+            self.gateway.server.datagramReceived(b"junk", CLIENT)
         told = [event["line"] for event in events if "line" in event]
         self.assertEqual(told, ["datagrams refused: 1 truncated"])
 

@@ -178,7 +178,7 @@ class TellingTests(SessionsCase):
             sessions[index] = UUID(int=index + 100)
             self.lab.join(self.ticket, sessions[index])
             self.client.watch(index, sessions[index])
-        self.peer._pace.rate = 4000.0
+        self.peer.pace.rate = 4000.0
         heard = dict.fromkeys(sessions.values(), 0)
         for step in range(100):
             for index, session_id in sessions.items():
@@ -264,7 +264,7 @@ class LeaveTests(SessionsCase):
     """The client wants to hear no more of one."""
 
     def _leave(self, *indexes: int) -> bytes:
-        channel = self.client._channel
+        channel = self.client.channel
         assert channel is not None
         return channel.seal(Kind.LEAVE, codec.encode_leave(indexes))
 
@@ -309,7 +309,7 @@ class LeaveTests(SessionsCase):
         self.carry(effects, 1.0)
         self.lab.endpoint.end(self.peer, 3, CloseReason.ENDED, self.now)
         self.carry([], CLAIM + 1)
-        self.assertFalse(self.client._departures.pending)
+        self.assertFalse(self.client.departures.pending)
         self.assertEqual(self.client.watch(3, UUID(int=4)).events[-1], SessionEnded(UUID(int=4), CloseReason.ENDED))
 
     def test_one_that_is_claimed_in_time_is_not(self) -> None:

@@ -116,7 +116,7 @@ class Lab:
 
 def held(client: Initiator, index: int = 0) -> Copy:
     """A client's copy of a session."""
-    copy = client._copies.get(index)
+    copy = client.copies.get(index)
     assert copy is not None
     return copy
 

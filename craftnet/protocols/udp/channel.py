@@ -51,13 +51,15 @@ class Channel(Struct, eq=False, gc=False):
     """Numbers and seals what goes out; checks and opens what comes in.
 
     Attributes:
+        outgoing: the keys of what goes out.
+        window: the sequences that came in.
         sent: the newest sequence used; the first is 1.
     """
 
     _connection_id: int
-    _outgoing: SealingKeys
+    outgoing: SealingKeys
     _incoming: OpeningKeys
-    _window: ReplayWindow
+    window: ReplayWindow
     _acknowledged: Acknowledged
     sent: int = 0
 
@@ -69,12 +71,12 @@ class Channel(Struct, eq=False, gc=False):
     @property
     def newest(self) -> int:
         """The newest sequence received."""
-        return self._window.newest
+        return self.window.newest
 
     def seal(self, kind: Kind, body: bytes = b"") -> bytes:
         """The next datagram. It acknowledges all that was opened."""
         self.sent = sequence = self.sent + 1
-        keys, window = self._outgoing, self._window
+        keys, window = self.outgoing, self.window
         header = codec.encode_sealed_header(keys.phase, kind, self._connection_id, sequence)
         acknowledgement = codec.encode_acknowledgement(window.newest, window.seen >> 1)
         return header + keys.key.seal(sequence, header, acknowledgement + body)
@@ -91,7 +93,7 @@ class Channel(Struct, eq=False, gc=False):
         phase, kind, connection_id, low = codec.decode_sealed_header(datagram)
         if connection_id != self._connection_id:
             raise BadDatagram("unknown_connection")
-        window = self._window
+        window = self.window
         sequence = expand(low, _LOW_BITS, window.newest)
         window.check(sequence)
         content = self._incoming.open(phase, sequence, datagram[:_HEADER], datagram[_HEADER:])
@@ -101,8 +103,8 @@ class Channel(Struct, eq=False, gc=False):
 
     def renew(self, now: float, period: float = PERIOD) -> None:
         """A heartbeat is due: rotate the keys of what goes out, if that is due, too: every `period` seconds."""
-        self._outgoing.renew(self.sent + 1, self._acknowledged.newest, now, period)
-        self._outgoing.key.rest()
+        self.outgoing.renew(self.sent + 1, self._acknowledged.newest, now, period)
+        self.outgoing.key.rest()
         self._incoming.rest()
 
     def conditions(self, pulse: Pulse) -> Conditions:
@@ -114,8 +116,8 @@ class Channel(Struct, eq=False, gc=False):
             pulse.offset,
             pulse.uncertainty,
             self._acknowledged.loss,
-            missing(self._window.seen, self._window.newest),
-            self._window.reordered,
+            missing(self.window.seen, self.window.newest),
+            self.window.reordered,
         )
 
     def _noted(self, newest: int, earlier: int) -> Arrivals:

@@ -7,7 +7,7 @@ nothing is remembered of it and it is sent less than it sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 from uuid import UUID
 
@@ -95,7 +95,7 @@ class Endpoint:
         self._tickets = tickets
         self._oven = CookieOven(secret)
         self._random = random
-        self._terms = terms
+        self.terms = terms
         self._count = count
         self._measured = measured
         self._sources = Sources()
@@ -109,6 +109,11 @@ class Endpoint:
 
     def __len__(self) -> int:
         return len(self._peers)
+
+    @property
+    def peers(self) -> Collection[Peer]:
+        """All of them."""
+        return self._peers.values()
 
     @property
     def deadline(self) -> float | None:
@@ -271,7 +276,7 @@ class Endpoint:
             outgoing=server_key(secret, response.client_nonce, cookie.server_nonce),
             incoming=client_key(secret, response.client_nonce, cookie.server_nonce),
         )
-        peer = Peer(ticket, address, channel, self._terms, self._random, now)
+        peer = Peer(ticket, address, channel, self.terms, self._random, now)
         delay = now - cookie.issued_us / 1_000_000
         if delay < HANDSHAKE_RETRY:  # later, it may be a repetition: that measures nothing (RFC 6298 section 3).
             peer.pulse.round_trip.measured(delay)

@@ -50,16 +50,23 @@ class Reassembly:
 
     Arguments:
         most: octets of the longest content taken; no more than these are ever kept.
+
+    Attributes:
+        first: the sequence of the first part of what is being put together, or of what may be next.
+        kept: octets of the parts that are there.
     """
 
-    __slots__ = ("_first", "_kept", "_last", "_most", "_pieces", "_size")
+    __slots__ = ("_last", "_most", "_pieces", "_size", "first", "kept")
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._pieces: dict[int, bytes] = {}
-        self._kept = 0  # octets of them.
-        self._first = 1  # the sequence of the first part of what is being put together, or of what may be next.
+        self.kept = 0
+        self.first = 1
         self._last = self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._pieces)
 
     def take(self, fragment: Fragment, sequence: int) -> Packed | None:
         """Add what came with datagram `sequence`; the message, if that makes it whole.
@@ -75,18 +82,18 @@ class Reassembly:
             self._check_saving(len(fragment.octets), fragment.size)
             return Packed(fragment.octets, fragment.size, sequence)
         first = sequence - fragment.part
-        if first < self._first:
+        if first < self.first:
             raise BadDatagram("stale", "a part of a message that is not waited for any more")
-        if first > self._first or not self._pieces:
-            self._first, self._last, self._size = first, fragment.last, fragment.size
-            self._pieces, self._kept = {}, 0
+        if first > self.first or not self._pieces:
+            self.first, self._last, self._size = first, fragment.last, fragment.size
+            self._pieces, self.kept = {}, 0
         if (fragment.last, fragment.size) != (self._last, self._size):
             raise BadDatagram("contradictory", "the parts of a message do not agree")
         if fragment.part in self._pieces:
             raise BadDatagram("replayed", "a part that is there")
-        self._kept += len(fragment.octets)
+        self.kept += len(fragment.octets)
         try:
-            self._check_saving(self._kept, self._size)
+            self._check_saving(self.kept, self._size)
         except BadDatagram:
             self._end()
             raise
@@ -99,8 +106,8 @@ class Reassembly:
 
     def _end(self) -> None:
         """What else there is of this message is stale."""
-        self._first += self._last + 1
-        self._pieces, self._kept = {}, 0
+        self.first += self._last + 1
+        self._pieces, self.kept = {}, 0
 
     @staticmethod
     def _check_saving(octets: int, size: int) -> None:

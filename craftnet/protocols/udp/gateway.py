@@ -79,18 +79,18 @@ class UdpGateway(Service):
         self._path_size = path_size
         # msgspec leaves out what is the default itself, and not what is equal to it.
         self._tolerance = USUAL_TOLERANCE if tolerance == USUAL_TOLERANCE else tolerance
-        self._tickets = TicketStore(os.urandom, renewal=token_renewal)
+        self.tickets = TicketStore(os.urandom, renewal=token_renewal)
         self._metrics = metrics
         self._refusals = Refusals()
-        self._endpoint = Endpoint(
-            self._tickets,
+        self.endpoint = Endpoint(
+            self.tickets,
             secret=os.urandom(32),
             random=os.urandom,
             terms=Terms(heartbeat_ms / 1000, full_sync, key_rotation),
             count=self._count,
             measured=self._measured,
         )
-        self._server = UdpServer(self._endpoint, feeds, metrics, reactor)
+        self.server = UdpServer(self.endpoint, feeds, metrics, reactor)
         self._listening: DatagramPort | None = None
         self._stopping = False
 
@@ -131,12 +131,12 @@ class UdpGateway(Service):
         if self._stopping:
             raise shutting_down()
         token = _named(request)
-        joined = None if token is None else self._server.join(token, session_id, player_id, expires, bearer)
+        joined = None if token is None else self.server.join(token, session_id, player_id, expires, bearer)
         if joined is not None:
             ticket, grant = joined
             return self._answer(ticket, request.session_token or "", grant.index, server)
         agreement = agree(request.supported_compression, request.max_packet_size, self._path_size)
-        ticket = self._tickets.issue(session_id, player_id, agreement, expires, now, bearer)
+        ticket = self.tickets.issue(session_id, player_id, agreement, expires, now, bearer)
         return self._answer(ticket, ticket.token.text, 0, server)
 
     def _answer(self, ticket: Ticket, token: str, index: int, server: ServerUrl | None) -> UdpConnectResponse:
@@ -154,7 +154,7 @@ class UdpGateway(Service):
 
     def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> Seen | None:
         """What the player had before them at the time of the claim; None when they have no UDP connection."""
-        found = self._endpoint.replica_of(claim.session_id, player_id)
+        found = self.endpoint.replica_of(claim.session_id, player_id)
         if found is None:
             return None
         peer, replica = found
@@ -162,7 +162,7 @@ class UdpGateway(Service):
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """As `UdpServer.enforce`."""
-        return self._server.enforce(covered)
+        return self.server.enforce(covered)
 
     def _count(self, outcome: str) -> None:
         self._metrics.datagram(outcome)
@@ -199,7 +199,7 @@ class UdpGateway(Service):
     def privilegedStartService(self) -> None:
         """Open the socket. Raises CannotListenError."""
         # One byte more than is accepted: a longer datagram is seen to be longer, instead of being cut to size.
-        self._listening = DatagramPort(self._listen, self._server, MAX_SIZE + 1, self._reactor)
+        self._listening = DatagramPort(self._listen, self.server, MAX_SIZE + 1, self._reactor)
         self._listening.startListening()
 
     def stopService(self) -> Deferred[None] | None:
@@ -208,7 +208,7 @@ class UdpGateway(Service):
         self._stopping = True
         if self._listening is None:
             return None
-        self._server.shut_down()
+        self.server.shut_down()
         listening, self._listening = self._listening, None
         return cast("Deferred[None] | None", listening.stopListening())
 

@@ -73,6 +73,10 @@ class Initiator:
 
     Attributes:
         pulse: round trip and clock offset.
+        count: as given; may be replaced.
+        copies: what was heard of each session.
+        departures: the sessions that are being left.
+        reassembly: the parts of a message that has not come whole.
         token: the session_token to open the next connection with; the server renews it now and then.
         over: why the connection is over; None while it is not.
     """
@@ -92,16 +96,16 @@ class Initiator:
         self.over: CloseReason | None = None
         self.token = token
         self._handshake = Handshake(token, random, servers, self.pulse)
-        self._count = count
+        self.count = count
         self._connected = False
         self._ack_at = inf
         self._unacknowledged = 0
         self._resync_from = -inf
         self._secret_from = 0  # the datagram that the newest secret came with.
         self._packing = agreement.packing
-        self._reassembly = Reassembly(agreement.content)
-        self._copies = Copies(sessions)
-        self._departures = Departures()
+        self.reassembly = Reassembly(agreement.content)
+        self.copies = Copies(sessions)
+        self.departures = Departures()
 
     @property
     def server(self) -> int:
@@ -109,7 +113,7 @@ class Initiator:
         return self._handshake.server
 
     @property
-    def _channel(self) -> Channel | None:
+    def channel(self) -> Channel | None:
         return self._handshake.channel
 
     @property
@@ -119,18 +123,18 @@ class Initiator:
             return inf
         if not self._connected:
             return self._handshake.deadline
-        return min(self.pulse.deadline, self._ack_at, self._departures.deadline)
+        return min(self.pulse.deadline, self._ack_at, self.departures.deadline)
 
     @property
     def sessions(self) -> dict[int, UUID]:
         """What is watched: what the next connection with the same token will bring back."""
-        sessions = self._copies.sessions
-        return {index: sessions[index] for index in sessions if index not in self._departures.indexes}
+        sessions = self.copies.sessions
+        return {index: sessions[index] for index in sessions if index not in self.departures.indexes}
 
     @property
     def conditions(self) -> Conditions:
         """What the line is like."""
-        return Conditions() if self._channel is None else self._channel.conditions(self.pulse)
+        return Conditions() if self.channel is None else self.channel.conditions(self.pulse)
 
     def server_time(self, now: float) -> float:
         """The server's clock when ours shows `now`, both Unix seconds; until it was measured, it is taken for ours."""
@@ -154,14 +158,14 @@ class Initiator:
             if datagram[0] == _CHALLENGE:
                 self._handshake.challenged(datagram, now)
                 output = self.tick(now)
-            elif self._channel is not None:
-                output = self._opened(self._channel, self._channel.open(datagram), now)
+            elif self.channel is not None:
+                output = self._opened(self.channel, self.channel.open(datagram), now)
             else:
                 raise BadDatagram("unknown_connection", "there are no keys yet")
         except BadDatagram as error:
-            self._count(error.outcome)
+            self.count(error.outcome)
             return output
-        self._count("accepted")
+        self.count("accepted")
         return output
 
     def tick(self, now: float) -> Output:
@@ -173,17 +177,17 @@ class Initiator:
                 return self._end(CloseReason.UNREACHABLE, [])
             datagram = self._handshake.send(now)
             return Output([] if datagram is None else [datagram], [])
-        assert self._channel is not None
+        assert self.channel is not None
         if self.pulse.dead(now):
             return self._end(CloseReason.SILENT, [])
         if self.pulse.due(now):
-            self._channel.renew(now)
+            self.channel.renew(now)
             body = codec.encode_heartbeat(self.pulse.beat(now, now))
-            return Output([self._seal(self._channel, Kind.HEARTBEAT, body)], [])
-        if self._departures.due(now):
-            return Output([self._depart(self._channel, now)], [])
+            return Output([self._seal(self.channel, Kind.HEARTBEAT, body)], [])
+        if self.departures.due(now):
+            return Output([self._depart(self.channel, now)], [])
         if now >= self._ack_at:
-            return Output([self._acknowledge(self._channel)], [])
+            return Output([self._acknowledge(self.channel)], [])
         return Output([], [])
 
     def watch(self, index: int, session_id: UUID) -> Output:
@@ -191,8 +195,8 @@ class Initiator:
 
         The server may have told of it already.
         """
-        self._departures.claimed(index)
-        return Output([], list[Event](self._copies.name(index, session_id)))
+        self.departures.claimed(index)
+        return Output([], list[Event](self.copies.name(index, session_id)))
 
     def leave(self, index: int, now: float) -> Output:
         """Watch this session no more. Leaving the last one is `close`."""
@@ -200,17 +204,17 @@ class Initiator:
             return Output([], [])
         if len(self.sessions) == 1:
             return self.close()
-        self._departures.leave(index, now)
-        if not self._connected or self._channel is None:
+        self.departures.leave(index, now)
+        if not self._connected or self.channel is None:
             return Output([], [])  # it goes out once there is a connection.
-        return Output([self._depart(self._channel, now)], [])
+        return Output([self._depart(self.channel, now)], [])
 
     def resync(self, now: float) -> Output:
         """Ask for the full state. Asking again within `RESYNC_SPACING` does nothing."""
-        if self.over is not None or not self._connected or self._channel is None or now < self._resync_from:
+        if self.over is not None or not self._connected or self.channel is None or now < self._resync_from:
             return Output([], [])
         self._resync_from = now + RESYNC_SPACING
-        return Output([self._seal(self._channel, Kind.RESYNC)], [])
+        return Output([self._seal(self.channel, Kind.RESYNC)], [])
 
     def moved(self, now: float) -> Output:
         """Our own address has changed: the server finds the new one by a heartbeat, and at once."""
@@ -224,8 +228,8 @@ class Initiator:
         if self.over is not None:
             return Output([], [])
         farewell = []
-        if self._channel is not None:
-            farewell.append(self._channel.seal(Kind.CLOSE, codec.encode_close(CloseReason.LEFT)))
+        if self.channel is not None:
+            farewell.append(self.channel.seal(Kind.CLOSE, codec.encode_close(CloseReason.LEFT)))
         return self._end(CloseReason.LEFT, farewell)
 
     def _opened(self, channel: Channel, incoming: Incoming, now: float) -> Output:
@@ -238,7 +242,7 @@ class Initiator:
         try:
             self._take(channel, incoming, output, now)
         except BadDatagram as error:
-            self._count(error.outcome)
+            self.count(error.outcome)
         if self.over is None:
             due = self.tick(now)
             output.datagrams.extend(due.datagrams)
@@ -251,7 +255,7 @@ class Initiator:
                 self._apply(codec.decode_state(incoming.body), incoming.sequence, output, now)
             case Kind.MESSAGE if self._packing is not None:
                 self._owe(now)
-                packed = self._reassembly.take(codec.decode_fragment(incoming.body), incoming.sequence)
+                packed = self.reassembly.take(codec.decode_fragment(incoming.body), incoming.sequence)
                 if packed is not None:
                     content = self._packing.unpack(packed.octets, packed.size)
                     records = codec.decode_state(content)
@@ -282,24 +286,24 @@ class Initiator:
             if isinstance(record, FreshSecret) and sequence > self._secret_from:
                 self._secret_from = sequence
                 self.token = SessionToken(self.token.connection_id, record.secret)
-        news, faults = self._copies.apply(records, sequence)
+        news, faults = self.copies.apply(records, sequence)
         for fault in faults:
-            self._count(fault.outcome)
+            self.count(fault.outcome)
             output.datagrams.extend(self.resync(now).datagrams)
-        if self._departures.pending or self._copies.nameless:
-            self._departures.heard(self._copies.nameless, self._copies.over, now)
+        if self.departures.pending or self.copies.nameless:
+            self.departures.heard(self.copies.nameless, self.copies.over, now)
         output.events.extend(news)
 
     def _depart(self, channel: Channel, now: float) -> bytes:
-        self._departures.sent(now, self.pulse.round_trip.timeout)
-        return self._seal(channel, Kind.LEAVE, codec.encode_leave(self._departures.indexes))
+        self.departures.sent(now, self.pulse.round_trip.timeout)
+        return self._seal(channel, Kind.LEAVE, codec.encode_leave(self.departures.indexes))
 
     def _acknowledge(self, channel: Channel) -> bytes:
-        return self._seal(channel, Kind.ACK, codec.encode_held(self._copies.report()))
+        return self._seal(channel, Kind.ACK, codec.encode_held(self.copies.report()))
 
     def _seal(self, channel: Channel, kind: Kind, body: bytes = b"") -> bytes:
         """A datagram; whatever its kind, it acknowledges. Which tables are complete, an ACK alone tells."""
-        if self._copies.reported:
+        if self.copies.reported:
             self._ack_at, self._unacknowledged = inf, 0
         return channel.seal(kind, body)
 

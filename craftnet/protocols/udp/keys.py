@@ -128,6 +128,11 @@ class TrafficKey(Struct, eq=False, gc=False):
         """As in `traffic_material`."""
         return cls(b"".join(traffic_material(secret, salt, label)), label)
 
+    @property
+    def kept(self) -> bool:
+        """Whether the AEAD object is kept."""
+        return self._kept is not None
+
     def successor(self) -> TrafficKey:
         """The next generation. From it nobody gets back to this one."""
         return TrafficKey.of(self._secrets[_KEY_SIZE + _IV_SIZE :], b"", self._label)

@@ -85,7 +85,9 @@ class Peer:
 
     Attributes:
         connection_id: how its datagrams name it.
+        channel: what seals, opens and numbers the datagrams.
         finished: why the connection is over; None while it is not.
+        pace: how much may be sent.
         pulse: round trip and clock offset.
         sessions: what the client is told of.
         ticket: what it came in with.
@@ -93,19 +95,19 @@ class Peer:
 
     __slots__ = (
         "_alarm",
-        "_channel",
         "_datagrams_full_at",
         "_farewell",
         "_outbox",
-        "_pace",
         "_path",
         "_random",
         "_resync_at",
         "_resync_from",
         "_sync_at",
         "_terms",
+        "channel",
         "connection_id",
         "finished",
+        "pace",
         "pulse",
         "sessions",
         "ticket",
@@ -125,11 +127,11 @@ class Peer:
         self.ticket = ticket
         self.connection_id = ticket.connection_id
         self._path = Path(address)
-        self._channel = channel
+        self.channel = channel
         self._terms = terms
         self._random = random
-        self._pace = Pace()
-        self._outbox = Outbox(ticket.agreement, self.pulse.round_trip, self._pace)
+        self.pace = Pace()
+        self._outbox = Outbox(ticket.agreement, self.pulse.round_trip, self.pace)
         self.sessions = Roster.of(ticket, self._outbox)
         self._datagrams_full_at = self._resync_from = _NEVER
         self._sync_at = inf
@@ -150,12 +152,12 @@ class Peer:
     @property
     def conditions(self) -> Conditions:
         """What the line to it is like."""
-        return self._channel.conditions(self.pulse)
+        return self.channel.conditions(self.pulse)
 
     @property
     def rate(self) -> float:
         """Bytes per second that it may be told at most, as the line is."""
-        return self._pace.rate
+        return self.pace.rate
 
     @property
     def closing(self) -> bool:
@@ -174,10 +176,10 @@ class Peer:
         Raises:
             BadDatagram: it is not from the client, or not of use; nothing is sent.
         """
-        incoming = self._channel.open(datagram)
+        incoming = self.channel.open(datagram)
         self._charge(now)
         self.pulse.alive(now)
-        if address != self._path.address and incoming.sequence == self._channel.newest:
+        if address != self._path.address and incoming.sequence == self.channel.newest:
             self._path.heard(address, len(datagram))
         self._note_landed(incoming, now)
         if self.finished is None:
@@ -249,7 +251,7 @@ class Peer:
             self._end(self.sessions.lapsed(now), CloseReason.EXPIRED, now)
         sends = []
         if self.pulse.due(now):
-            self._channel.renew(now, self._terms.key_rotation)
+            self.channel.renew(now, self._terms.key_rotation)
             sends.append(self._send(Kind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now, now))))
         if now >= self._resync_at:
             self._resync_at, self._resync_from = inf, now + RESYNC_SPACING
@@ -307,7 +309,7 @@ class Peer:
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)
                 if not measured:
                     self._outbox.hasten(now)
-                self._pace.adapt(self.conditions, now)
+                self.pace.adapt(self.conditions, now)
             case Kind.RESYNC:
                 codec.decode_nothing(incoming.body)
                 self._resync_at = max(now, self._resync_from)
@@ -317,7 +319,7 @@ class Peer:
                 delay = self._path.answered(codec.decode_probe(incoming.body), address, now)
                 self.pulse.forget_line()
                 self.pulse.round_trip.measured(delay)
-                self._pace.forget_line()
+                self.pace.forget_line()
                 self._resync_at = max(now, self._resync_from)
             case Kind.CLOSE:
                 codec.decode_close(incoming.body)
@@ -330,7 +332,7 @@ class Peer:
             return []
         data = self._random(codec.PROBE_SIZE)
         address = self._path.challenge(data, _PROBE_SIZE, now)
-        return [Send(self._channel.seal(Kind.PATH_CHALLENGE, codec.encode_probe(data)), address)]
+        return [Send(self.channel.seal(Kind.PATH_CHALLENGE, codec.encode_probe(data)), address)]
 
     def _plan_sync(self, now: float) -> None:
         """Some time from now, different for every peer and every time, so that they never come all at once."""
@@ -347,11 +349,11 @@ class Peer:
         return [Send(datagram, self._path.address) for datagram in datagrams] if datagrams else []
 
     def _number(self, kind: Kind, body: bytes) -> tuple[int, bytes]:
-        datagram = self._channel.seal(kind, body)
-        return self._channel.sent, datagram
+        datagram = self.channel.seal(kind, body)
+        return self.channel.sent, datagram
 
     def _send(self, kind: Kind, body: bytes) -> Send:
-        return Send(self._channel.seal(kind, body), self._path.address)
+        return Send(self.channel.seal(kind, body), self._path.address)
 
     def _end(self, replicas: list[Replica], reason: CloseReason, now: float) -> None:
         if replicas and self._farewell is None and self.sessions.end(replicas, reason):
@@ -373,5 +375,5 @@ class Peer:
             self.finished = farewell.reason
             return []
         close = self._send(Kind.CLOSE, codec.encode_close(farewell.reason))
-        farewell.sent(self._channel.sent, now, self.pulse.round_trip.timeout)
+        farewell.sent(self.channel.sent, now, self.pulse.round_trip.timeout)
         return [close]

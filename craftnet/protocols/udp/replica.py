@@ -48,6 +48,7 @@ class Replica(Struct, eq=False, gc=False):
     Attributes:
         grant: which session it is, and how long the client may watch it.
         sightings: the last models told, newest last.
+        tables: of the materials, what was told and acknowledged; None before anything was told.
     """
 
     grant: Grant
@@ -55,7 +56,7 @@ class Replica(Struct, eq=False, gc=False):
     sightings: tuple[Sighting, ...] = ()
     _progress: SessionState | None = None
     _materials: MaterialsState | None = None
-    _tables: Tables | None = None
+    tables: Tables | None = None
     _at: Position | None = None
 
     @property
@@ -118,22 +119,22 @@ class Replica(Struct, eq=False, gc=False):
 
     def holds(self, version: int) -> None:
         """The client has the table of that version, which was told: differences from it will do."""
-        if version and self._tables is not None:
-            self._tables.acknowledged(version)
+        if version and self.tables is not None:
+            self.tables.acknowledged(version)
 
     def _advance_materials(self, state: MaterialsState) -> News:
         """By the differences from what the client is known to hold, where that is shorter and fits."""
         records = encoded(materials_records(state, self._room))
-        if self._tables is None:
-            self._tables = Tables()
-        base = self._tables.baseline
+        if self.tables is None:
+            self.tables = Tables()
+        base = self.tables.baseline
         delta = None if base is None else difference(base, state)
         if delta is not None:
             (octets,) = encoded([delta])
             if len(octets) <= min(self._room, sum(map(len, records))):
                 records = [octets]
         self._materials = state
-        self._tables.add(state)
+        self.tables.add(state)
         return News("materials", records)
 
 

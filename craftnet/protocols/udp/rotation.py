@@ -24,11 +24,12 @@ class SealingKeys(Struct, eq=False, gc=False):
     Attributes:
         key: of the generation that is used now.
         phase: its lowest bit.
+        began: the first sequence under this generation.
     """
 
     key: TrafficKey
     phase: int = 0
-    _began: int = 1  # the first sequence under this generation.
+    began: int = 1
     _until: float = inf
 
     def renew(self, upcoming: int, acknowledged: int, now: float, period: float) -> None:
@@ -40,10 +41,10 @@ class SealingKeys(Struct, eq=False, gc=False):
         """
         if self._until == inf:
             self._until = now + period
-        if acknowledged >= self._began and (now >= self._until or upcoming - self._began >= DATAGRAMS):
+        if acknowledged >= self.began and (now >= self._until or upcoming - self.began >= DATAGRAMS):
             self.key = self.key.successor()
             self.phase ^= 1
-            self._began, self._until = upcoming, now + period
+            self.began, self._until = upcoming, now + period
 
 
 class OpeningKeys(Struct, eq=False, gc=False):

@@ -45,7 +45,7 @@ class TicketStore:
         self._random = random
         self._capacity = capacity
         self._per_player = per_player
-        self._renewal = renewal
+        self.renewal = renewal
         self._tickets: dict[int, Ticket] = {}
         self._of_session: dict[UUID, tuple[Ticket, ...]] = {}  # nearly always one.
         self._grants = 0
@@ -69,7 +69,7 @@ class TicketStore:
             TooManyRequests: a bound is reached.
         """
         self._make_room(session_id, player_id, now)
-        ticket = Ticket(self._new_token(), player_id, agreement, bearer, now, self._renewal)
+        ticket = Ticket(self._new_token(), player_id, agreement, bearer, now, self.renewal)
         self._tickets[ticket.connection_id] = ticket
         self._grant(ticket, session_id, expires, bearer)
         self._deadlines.set(ticket.connection_id, ticket.lapses)

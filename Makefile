@@ -11,7 +11,7 @@ MERMAID := build/mermaid/mermaid.esm.min.mjs
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test test-cpp soak lint bench reference docs clean
+.PHONY: run test test-cpp test-js soak lint bench reference docs clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
@@ -34,6 +34,10 @@ test-cpp:
 	cmake --build build/cpp
 	cd build/cpp && ctest --output-on-failure
 
+# The JavaScript client: its tests run a server of .venv, and Chromium where that is installed.
+test-js: $(VENV)/installed clients/js/node_modules/.package-lock.json
+	cd clients/js && npm run check
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -53,7 +57,7 @@ docs: $(VENV)/installed-docs $(MERMAID)
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs build/docs
 
 clean:
-	rm -rf $(VENV) build docs/project docs/clients docs/reference/protocol.md *.egg-info _trial_temp* clients/node-interop/node_modules
+	rm -rf $(VENV) build docs/project docs/clients docs/reference/protocol.md *.egg-info _trial_temp* clients/*/node_modules clients/js/dist
 
 # Debian keeps the module that makes virtual environments in a package of its own.
 $(BIN)/python:
@@ -85,8 +89,8 @@ $(MERMAID): Makefile
 			package/dist/mermaid.esm.min.mjs package/dist/chunks/mermaid.esm.min && rm mermaid-$(MERMAID_VERSION).tgz
 	touch $@
 
-$(NODE_MODULES): clients/node-interop/package.json clients/node-interop/package-lock.json
+clients/%/node_modules/.package-lock.json: clients/%/package.json clients/%/package-lock.json
 	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && apt-get update && apt-get install -y nodejs npm; } || \
-		{ echo "The tests need Node.js 18 or later with npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
-	cd clients/node-interop && npm ci --no-audit --no-fund
+		{ echo "The tests need Node.js 20 or later with npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
+	cd clients/$* && npm ci --no-audit --no-fund
 	touch $@

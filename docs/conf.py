@@ -69,6 +69,7 @@ ROOT_PAGES = {
     "CHANGELOG.md": "project/changelog.md",
     "clients/browser/README.md": "clients/browser.md",
     "clients/go-tls/README.md": "clients/go-tls.md",
+    "clients/js/README.md": "clients/js.md",
     "clients/node-interop/README.md": "clients/node-interop.md",
     "clients/node-udp/README.md": "clients/node-udp.md",
 }

@@ -1,0 +1,11 @@
+module.exports = [
+  {
+    name: "@craftnet/client",
+    path: "dist/index.js",
+    import: "{ Craftnet, UnauthorizedError }",
+    gzip: true,
+    limit: "6 kB",
+    // Fetched when they are used: the readers of binary messages, of packed ones, and of server-sent events.
+    modifyEsbuildConfig: (config) => ({ ...config, format: "esm", external: [...(config.external ?? []), "./bin.js", "./lz4.js", "./sse.js"] }),
+  },
+];

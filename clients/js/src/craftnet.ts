@@ -1,0 +1,114 @@
+import { Emitter } from "./emitter.js";
+import { Craft, Health, Queue } from "./feeds.js";
+import type { Options, Shared } from "./options.js";
+import { Plan } from "./plan.js";
+import { Tokens } from "./tokens.js";
+import type { WebSocketConstructor } from "./transports/transport.js";
+
+type AnyFeed = Craft | Queue | Health;
+
+export interface CraftnetEvents {
+  /** A feed was made. */
+  feed: Craft | Queue | Health;
+}
+
+/** A client of one server for one player. Its feeds share the token and what they learn about the network. */
+export class Craftnet extends Emitter<CraftnetEvents> {
+  #shared: Shared;
+  #feeds = new Set<AnyFeed>();
+  #suspended = false;
+  #unlisten: (() => void) | undefined;
+
+  /** `url` is the server's, with any base path: `https://craft.example`. */
+  constructor(url: string, options: Options) {
+    super();
+    const platform = globalThis as { WebSocket?: unknown };
+    this.#shared = {
+      url: url.replace(/\/+$/, ""),
+      tokens: new Tokens(options.getToken, {
+        renewed: (token) => this.#each((feed) => feed.renew(token)),
+        unauthorized: (reason) => this.#each((feed) => feed.finish("unauthorized", reason)),
+      }),
+      plan: new Plan(options.transports ?? ["bin", "lz4", "json", "sse"]),
+      reconnect: { min: 500, max: 20_000, ...options.reconnect },
+      staleAfter: options.staleAfter ?? 65_000,
+      storage: options.storage,
+      WebSocket: options.WebSocket ?? (platform.WebSocket as WebSocketConstructor | undefined),
+      fetch: options.fetch ?? ((...request) => fetch(...request)),
+      ended: (feed) => this.#forget(feed as AnyFeed),
+    };
+  }
+
+  /** Watches one craft of a player, from `resume`, the position of an earlier feed, where it is given. */
+  crafting(sessionId: string, { playerId, resume }: { playerId: string; resume?: string }): Craft {
+    return this.#begin(new Craft(this.#shared, sessionId, playerId, resume));
+  }
+
+  /** Watches a player's places in queues. */
+  queue(playerId: string, { resume }: { resume?: string } = {}): Queue {
+    return this.#begin(new Queue(this.#shared, playerId, resume));
+  }
+
+  /** Watches the health of services, of all when none is named. */
+  health({ services = [] }: { services?: readonly string[] } = {}): Health {
+    return this.#begin(new Health(this.#shared, services));
+  }
+
+  /** Lets go of all connections: for an app that goes to the background. Feeds become idle. */
+  suspend(): void {
+    this.#suspended = true;
+    this.#each((feed) => feed.suspend());
+    this.#shared.tokens.rest();
+  }
+
+  /** Connects again what `suspend` let go of. */
+  resume(): void {
+    this.#suspended = false;
+    this.#each((feed) => feed.start());
+  }
+
+  /** Ends all feeds. */
+  close(): void {
+    this.#each((feed) => feed.close());
+  }
+
+  #each(act: (feed: AnyFeed) => void): void {
+    for (const feed of [...this.#feeds]) act(feed);
+  }
+
+  #begin<F extends AnyFeed>(feed: F): F {
+    this.#feeds.add(feed);
+    this.#unlisten ??= this.#listen();
+    this.emit("feed", feed);
+    // Not before its maker listens to it.
+    queueMicrotask(() => {
+      if (!this.#suspended) feed.start();
+    });
+    return feed;
+  }
+
+  #forget(feed: AnyFeed): void {
+    this.#feeds.delete(feed);
+    if (this.#feeds.size) return;
+    this.#shared.tokens.rest();
+    this.#unlisten?.();
+    this.#unlisten = undefined;
+  }
+
+  /** Listens to what a page is told of its network and its visibility, where there is a page. */
+  #listen(): () => void {
+    const page = globalThis as unknown as Partial<Window>;
+    const wake = () => this.#each((feed) => feed.wake());
+    const save = () => this.#each((feed) => feed.save());
+    const handlers = Object.entries<(event: any) => void>({
+      online: () => (this.#shared.plan.reset(), wake()),
+      pagehide: ({ persisted }) => (persisted ? this.#each((feed) => feed.suspend()) : save()),
+      pageshow: () => (this.#suspended || this.resume(), wake()),
+      visibilitychange: () => (page.document?.hidden ? save() : wake()),
+    });
+    for (const each of handlers) page.addEventListener?.(...each);
+    return () => {
+      for (const each of handlers) page.removeEventListener?.(...each);
+    };
+  }
+}

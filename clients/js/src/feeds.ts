@@ -1,0 +1,102 @@
+/** The feeds of the three kinds. */
+
+import { crafting, health, queue } from "./core/reduce.js";
+import type { CraftChange, CraftState, HealthChange, HealthState, QueueChange, QueueState } from "./core/reduce.js";
+import { Shown, type Material, type QueuePlace } from "./core/model.js";
+import type { HealthNews, HealthReport, QueueNews } from "./core/messages.js";
+import { Feed, type Ended, type FeedEvents } from "./feed.js";
+import type { Shared } from "./options.js";
+import { Progress } from "./progress.js";
+
+/** A craft as far as it is known. A new object after each change. */
+export interface CraftSnapshot {
+  readonly progress: Progress | null;
+  readonly materials: readonly Material[];
+  /** Where the craft's player waits. */
+  readonly queues: readonly QueuePlace[];
+}
+
+export interface CraftEvents extends FeedEvents {
+  progress: Progress;
+  /** All materials, and those that are new, different or gone. */
+  materials: { readonly materials: readonly Material[]; readonly changed: readonly Material[] };
+  queue: { readonly place: QueuePlace };
+}
+
+/** One craft. It ends when the craft does. */
+export class Craft extends Feed<CraftState, CraftChange, CraftEvents, CraftChange<Progress>> {
+  #shown = new Shown();
+  #snapshot: CraftSnapshot | undefined;
+  #of: CraftState | undefined;
+  #progress: Progress | null = null;
+
+  constructor(shared: Shared, sessionId: string, playerId: string, resume?: string) {
+    super(shared, { kind: "crafting", sessionId, playerId }, crafting, resume);
+  }
+
+  protected get complete(): boolean {
+    return !!this.data.progress || !!Object.keys(this.data.queues)[0];
+  }
+
+  get snapshot(): CraftSnapshot {
+    const { progress, materials, queues } = this.data;
+    const before = this.#of;
+    if (before?.progress !== progress) this.#progress = progress && new Progress(progress, this.#shown, () => this.serverTime);
+    else if (before.materials === materials && before.queues === queues) return this.#snapshot!;
+    this.#of = this.data;
+    return (this.#snapshot = {
+      progress: this.#progress,
+      materials: Object.values(materials),
+      queues: Object.values(queues),
+    });
+  }
+
+  protected override get over(): Ended | undefined {
+    const { status, failureReason } = this.data.progress ?? {};
+    return status === "completed" || status === "failed" ? { result: status, reason: failureReason ?? "" } : undefined;
+  }
+
+  protected override present(change: CraftChange): CraftChange<Progress> {
+    return change.type === "progress" ? { ...change, progress: this.snapshot.progress! } : change;
+  }
+}
+
+export interface QueueEvents extends FeedEvents {
+  queue: { readonly news: QueueNews; readonly place: QueuePlace };
+}
+
+/** A player's places in the queues of all stations. */
+export class Queue extends Feed<QueueState, QueueChange, QueueEvents> {
+  constructor(shared: Shared, playerId: string, resume?: string) {
+    super(shared, { kind: "queue", playerId }, queue, resume);
+  }
+
+  protected get complete(): boolean {
+    return true;
+  }
+
+  /** By station; "" stands for a queue without one. A new object after each change. */
+  get snapshot(): Readonly<Record<string, QueuePlace>> {
+    return this.data.places;
+  }
+}
+
+export interface HealthEvents extends FeedEvents {
+  health: { readonly news: HealthNews; readonly health: HealthReport };
+}
+
+/** Health reports; needs a token with the scope crafting:admin. */
+export class Health extends Feed<HealthState, HealthChange, HealthEvents> {
+  constructor(shared: Shared, services: readonly string[]) {
+    super(shared, { kind: "health", services }, health);
+  }
+
+  protected get complete(): boolean {
+    return !!this.data.health;
+  }
+
+  /** The newest report. */
+  get snapshot(): HealthReport | null {
+    return this.data.health;
+  }
+}

@@ -1,0 +1,71 @@
+/** Feeds as server-sent events, read with fetch: an EventSource cannot send a bearer token. */
+
+import { codeOfStatus, LOST } from "../core/endings.js";
+import { route, type Listener, type Request } from "./transport.js";
+
+/** A field of the event stream, one after the other. */
+export interface Field {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Reads an event stream (HTML Living Standard, section 9.2.6) from text in pieces of any length. Pure. */
+export class EventStream {
+  #rest = "";
+  #data: string[] = [];
+
+  /** The events and `retry:` fields that this piece completes. */
+  push(piece: string): Field[] {
+    const found: Field[] = [];
+    const lines = (this.#rest + piece).split(/\r\n|\n|\r(?!$)/);
+    this.#rest = lines.pop()!;
+    for (const line of lines) {
+      if (line === "") {
+        if (this.#data.length) found.push({ name: "data", value: this.#data.join("\n") });
+        this.#data = [];
+        continue;
+      }
+      const [, name = "", value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line)!;
+      if (name === "data") this.#data.push(value);
+      else if (name === "retry") found.push({ name, value });
+    }
+    return found;
+  }
+}
+
+/** Reads one stream until it ends, or `signal` says that nobody wants it any more. */
+export async function watch(request: Request, listener: Listener, signal: AbortSignal): Promise<void> {
+  let retry: number | undefined;
+  let reason = "";
+  let code = LOST;
+  try {
+    const headers: Record<string, string> = { Accept: "text/event-stream", Authorization: `Bearer ${request.token}` };
+    if (request.resume) headers["Last-Event-ID"] = request.resume;
+    const response = await request.fetch(request.url + route(request, "sse"), { headers, signal, cache: "no-store" });
+    if (!response.ok || !response.body) return listener.ended(await refusal(response));
+    const reader = response.body.getReader();
+    const [decoder, stream] = [new TextDecoder(), new EventStream()];
+    for (let read = await reader.read(); !read.done && !signal.aborted; read = await reader.read()) {
+      listener.alive();
+      for (const { name, value } of stream.push(decoder.decode(read.value, { stream: true }))) {
+        if (name === "data") listener.arrived(value);
+        else retry = Number(value) || undefined;
+      }
+    }
+    if (retry !== undefined) code = 1001;
+  } catch (error) {
+    reason = String(error);
+  }
+  if (!signal.aborted) listener.ended({ code, reason, retryAfter: retry });
+}
+
+async function refusal(response: Response): Promise<{ code: number; reason: string; retryAfter?: number }> {
+  const seconds = Number(response.headers.get("Retry-After"));
+  const reason = await response.json().then(
+    (body) => String(body.message),
+    () => `the server answered ${response.status}`,
+  );
+  // A server without these routes is not one without the session.
+  const code = response.status === 404 && reason.includes("route") ? LOST : codeOfStatus(response.status);
+  return { code, reason, retryAfter: seconds ? seconds * 1000 : undefined };
+}

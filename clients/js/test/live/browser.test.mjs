@@ -1,0 +1,136 @@
+/** The built package in Chromium, against a real server; skipped where Chromium is not installed. */
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { Crafted, Server } from "./server.mjs";
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const skip = existsSync(CHROMIUM) ? false : "Chromium is not installed (Debian: apt-get install chromium)";
+// Else a page whose document the test made up waits for a user who allows it to connect to this machine.
+const ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-features=LocalNetworkAccessChecks"];
+const server = new Server("--refresh", "1");
+const faults = [];
+let browser;
+
+before(async () => {
+  if (skip) return;
+  await server.start();
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
+});
+after(async () => {
+  await browser?.close();
+  await server.stop();
+});
+
+const DOCUMENT = `<!doctype html><title>test</title><script type="module">
+  import * as library from "/client/index.js";
+  const told = (self.told = []);
+  self.library = library;
+  self.watch = (url, session, player, token, options = {}) => {
+    const storage = () => sessionStorage;
+    self.craftnet = new library.Craftnet(url, { getToken: () => token, storage, ...options });
+    self.craft = craftnet.crafting(session, { playerId: player });
+    for (const type of ["state", "recovered", "ended"]) craft.on(type, (event) => told.push({ type, ...event }));
+    return craft.ready({ timeout: 20000 });
+  };
+  self.loaded = true;
+</script>`;
+
+/** A page of the server's own site that has the package. */
+async function visited(url = server.url) {
+  const page = await browser.newPage();
+  page.on("pageerror", (error) => faults.push(String(error)));
+  await page.route(`${url}/page`, (route) => route.fulfill({ contentType: "text/html", body: DOCUMENT }));
+  await page.route(`${url}/client/*`, (route) => {
+    const file = new URL(`../../dist/${route.request().url().split("/").at(-1)}`, import.meta.url);
+    return route.fulfill({ contentType: "text/javascript", body: readFileSync(file, "utf8") });
+  });
+  await page.goto(`${url}/page`);
+  await page.waitForFunction("self.loaded");
+  return page;
+}
+
+const watch = (page, craft, options = {}, token = craft.token()) =>
+  page.evaluate(([url, ...rest]) => watch(url, ...rest), [server.url, craft.session, craft.player, token, options]);
+
+test("a bar moves by itself and ends at 100", { skip }, async () => {
+  const craft = new Crafted();
+  await server.publish(craft.start(20));
+  const page = await visited();
+  await watch(page, craft);
+  const seen = await page.evaluate(async () => {
+    const values = [];
+    for (let frame = 0; frame < 60; frame += 1) {
+      await new Promise(requestAnimationFrame);
+      values.push(craft.snapshot.progress.percentAt());
+    }
+    return values;
+  });
+  assert.ok(seen.every((value, k) => k === 0 || value >= seen[k - 1]), "it never runs backwards");
+  assert.ok(new Set(seen).size > 30, "it moves with the frames");
+  await server.publish(craft.complete());
+  await page.waitForFunction(() => craft.result?.result === "completed" && craft.snapshot.progress.percentAt() === 100);
+  await page.close();
+});
+
+for (const transports of [["bin"], ["lz4"], ["json"]]) {
+  test(`${transports} is read`, { skip }, async () => {
+    const craft = new Crafted();
+    await server.publish(craft.start(), craft.pause());
+    const page = await visited();
+    await watch(page, craft, { transports });
+    assert.equal(await page.evaluate(() => craft.snapshot.progress.status), "paused");
+    await page.close();
+  });
+}
+
+test("a page that is loaded again goes on where it was", { skip }, async () => {
+  const craft = new Crafted();
+  await server.publish(craft.start());
+  const page = await visited();
+  await watch(page, craft);
+  await server.publish(craft.short(7));
+  await page.waitForFunction(() => craft.snapshot.materials[0]?.problem);
+  await page.reload();
+  await page.waitForFunction("self.loaded");
+  await watch(page, craft);
+  assert.deepEqual(await page.evaluate(() => told.filter(({ type }) => type === "recovered")), [{ type: "recovered", recovered: true }]);
+  assert.equal(await page.evaluate(() => craft.snapshot.materials[0].problem.availableQuantity), 7);
+  await page.close();
+});
+
+test("a feed that waits connects when the browser is online again", { skip }, async () => {
+  const other = await new Server().start();
+  const craft = new Crafted();
+  await other.publish(craft.start());
+  const page = await visited(other.url);
+  const options = { reconnect: { min: 600_000, max: 600_000 } };
+  await page.evaluate(([url, ...rest]) => watch(url, ...rest), [other.url, craft.session, craft.player, craft.token(), options]);
+  await other.stop("SIGKILL");
+  await page.waitForFunction(() => craft.state === "waiting");
+  await other.start();
+  await other.publish(craft.start());
+  await page.context().setOffline(true);
+  await page.context().setOffline(false);
+  await page.waitForFunction(() => craft.state === "live", undefined, { timeout: 20_000 });
+  await page.close();
+  await other.stop();
+});
+
+test("a page learns why it is refused", { skip }, async () => {
+  const [craft, other] = [new Crafted(), new Crafted()];
+  await server.publish(craft.start());
+  const page = await visited();
+  const refused = (session, token) =>
+    page.evaluate(([url, ...rest]) => watch(url, ...rest).catch(() => craft.result), [server.url, session, craft.player, token]);
+  assert.equal((await refused(other.session, craft.token())).result, "not_found");
+  assert.equal((await refused(craft.session, other.token())).result, "forbidden");
+  assert.equal((await refused(craft.session, craft.token({ seconds: -5 }))).result, "unauthorized");
+  await page.close();
+});
+
+test("no page had an error that nobody caught", { skip }, () => assert.deepEqual(faults, []));

@@ -1,0 +1,444 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { FeedEndedError, UnauthorizedError, type Craft, type StateChange } from "../../src/index.js";
+import {
+  client,
+  FakeTransport,
+  heartbeat,
+  IRON,
+  jwt,
+  notification,
+  PLAYER,
+  progress,
+  queued,
+  returned,
+  SESSION,
+  settle,
+  timestamp,
+} from "./fake-server.js";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+/** Every state that a feed enters, with what led there. */
+function statesOf(craft: Craft): StateChange[] {
+  const states: StateChange[] = [];
+  craft.on("state", (change) => states.push(change));
+  return states;
+}
+
+async function begun(options: Parameters<typeof client>[0] = {}, transports?: FakeTransport[]) {
+  const { craftnet, server } = client(options, transports);
+  const craft = craftnet.crafting(SESSION, { playerId: PLAYER });
+  const states = statesOf(craft);
+  await settle();
+  return { craftnet, server, craft, states, to: () => states.map(({ to }) => to) };
+}
+
+async function live(options: Parameters<typeof client>[0] = {}, transports?: FakeTransport[]) {
+  const all = await begun(options, transports);
+  all.server.newest.tell(returned(1, false), progress(2, 20, 40));
+  return all;
+}
+
+describe("a craft's life", () => {
+  test("connects once its maker listens, is live with the first message, and ends with the craft", async () => {
+    const { craftnet, server } = client();
+    const craft = craftnet.crafting(SESSION, { playerId: PLAYER });
+    const states = statesOf(craft);
+    const ended = vi.fn();
+    craft.on("ended", ended);
+    expect(craft.state).toBe("idle");
+    await settle();
+    expect(server.newest.request).toMatchObject({ url: "https://craft.example", token: "token", resume: null, heartbeat: 30 });
+    expect(craft.state).toBe("connecting");
+    server.newest.tell(returned(1, false), progress(2, 20, 40), progress(3, 0, undefined, "completed"));
+    expect(states.map(({ to }) => to)).toEqual(["connecting", "live", "ended"]);
+    expect(ended).toHaveBeenCalledExactlyOnceWith({ result: "completed", reason: "" });
+    expect([craft.snapshot.progress?.percentAt(), server.newest.closed]).toEqual([100, true]);
+  });
+
+  test("tells why a craft failed", async () => {
+    const { server, craft } = await live();
+    server.newest.tell(progress(3, 50, undefined, "failed", { failure_reason: "recipe_error" }));
+    expect(craft.result).toEqual({ result: "failed", reason: "recipe_error" });
+  });
+
+  test("close() ends it, once", async () => {
+    const { server, craft, to } = await live();
+    craft.close();
+    craft.close();
+    server.newest.tell(progress(3, 30, 30));
+    server.newest.end(1006);
+    expect(to()).toEqual(["connecting", "live", "ended"]);
+    expect([craft.result, vi.getTimerCount()]).toEqual([{ result: "closed", reason: "" }, 0]);
+  });
+
+  test("a handler that throws hurts nobody else", async () => {
+    const thrown = new Promise((resolve) => process.once("uncaughtException", resolve));
+    const { server, craft } = await begun();
+    const after = vi.fn();
+    craft.on("progress", () => {
+      throw new Error("a fault of the application");
+    });
+    craft.on("progress", after);
+    server.newest.tell(progress(2, 20, 40));
+    vi.useRealTimers();
+    expect(String(await thrown)).toContain("a fault of the application");
+    expect(after).toHaveBeenCalledOnce();
+  });
+
+  test("a handler that closes the feed hears nothing more", async () => {
+    const { server, craft } = await begun();
+    const materials = vi.fn();
+    craft.on("progress", () => craft.close());
+    craft.on("materials", materials);
+    server.newest.tell(progress(2, 20, 40), notification(3, "quality_too_low"));
+    expect(materials).not.toHaveBeenCalled();
+  });
+});
+
+describe("what a craft tells", () => {
+  test("a bar goes on between two messages on the server's clock, and never back", async () => {
+    const { server, craft } = await begun();
+    let bar = craft.snapshot.progress;
+    craft.on("progress", (told) => (bar = told));
+    server.newest.tell({ ...progress(2, 20, 40), timestamp: timestamp(60_000) });
+    expect(craft.serverTime - Date.now()).toBeCloseTo(60_000, 0);
+    expect(bar!.percentAt()).toBeCloseTo(20, 1);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect([bar!.percentAt(), bar!.remainingAt()].map((each) => Math.round(each!))).toEqual([60, 20]);
+    server.newest.tell({ ...progress(3, 58, 21), timestamp: timestamp(60_000) });
+    expect(bar!.percentAt()).toBeCloseTo(60, 1);
+    server.newest.tell({ ...progress(4, 30, 35), timestamp: timestamp(60_000) });
+    expect(bar!.percentAt()).toBeCloseTo(30, 1);
+  });
+
+  test("materials by their problems, until they are restored", async () => {
+    const { server, craft } = await live();
+    const told = vi.fn();
+    craft.on("materials", told);
+    server.newest.tell(notification(3, "insufficient_quantity", { required_quantity: 5, available_quantity: 2 }));
+    const problem = { type: "insufficient_quantity", requiredQuantity: 5, availableQuantity: 2 };
+    const iron = { id: IRON, quantity: null, quality: null, problem };
+    expect(told).toHaveBeenLastCalledWith({ type: "materials", materials: [iron], changed: [iron] });
+    server.newest.tell(notification(4, "material_restored"));
+    expect(craft.snapshot.materials).toEqual([{ ...iron, problem: null }]);
+  });
+
+  test("places in queues", async () => {
+    const { server, craft } = await live();
+    const place = { playerId: PLAYER, queuePosition: 3, stationType: "laboratory", estimatedWaitSeconds: 9 };
+    const told = vi.fn();
+    craft.on("queue", told);
+    server.newest.tell(queued(3, 3));
+    expect(told).toHaveBeenCalledExactlyOnceWith({ type: "queue", place });
+    expect(craft.snapshot.queues).toEqual([place]);
+  });
+
+  test("a snapshot is the same object until something changes", async () => {
+    const { server, craft } = await live();
+    const before = craft.snapshot;
+    server.newest.tell(heartbeat(3));
+    expect(craft.snapshot).toBe(before);
+    server.newest.tell(queued(4, 2));
+    expect([craft.snapshot === before, craft.snapshot.progress === before.progress]).toEqual([false, true]);
+    expect(craft.position).toBe("e:4");
+  });
+
+  test("its changes can be iterated over; a newer progress replaces one that nobody has read", async () => {
+    const { server, craft } = await live();
+    const found: string[] = [];
+    const reading = (async () => {
+      for await (const change of craft) {
+        found.push(change.type === "progress" ? `${change.progress.status} ${change.progress.percentAt().toFixed()}` : change.type);
+      }
+    })();
+    await settle();
+    server.newest.tell(progress(3, 30, 40), notification(4, "quality_too_low"), progress(5, 40, 30));
+    await settle();
+    server.newest.tell(progress(6, 0, undefined, "completed"));
+    await reading;
+    expect(found).toEqual(["materials", "active 40", "completed 100"]);
+  });
+});
+
+describe("ready", () => {
+  test("waits for the whole state", async () => {
+    const { server, craft } = await begun();
+    const ready = vi.fn();
+    void craft.ready().then(ready);
+    server.newest.tell(returned(1, false));
+    await settle();
+    expect(ready).not.toHaveBeenCalled();
+    server.newest.tell(progress(2, 20, 40));
+    await settle();
+    expect(ready).toHaveBeenCalledOnce();
+    await craft.ready();
+  });
+
+  test("rejects when the feed ends, the time is over, or the signal says so", async () => {
+    const { craft } = await begun();
+    const controller = new AbortController();
+    const aborted = expect(craft.ready({ signal: controller.signal })).rejects.toThrow("enough");
+    controller.abort(new Error("enough"));
+    await aborted;
+    await expect(craft.ready({ signal: controller.signal })).rejects.toThrow("enough");
+    const late = expect(craft.ready({ timeout: 1000 })).rejects.toThrow("not ready within 1000 ms");
+    await vi.advanceTimersByTimeAsync(1000);
+    await late;
+    const ended = expect(craft.ready()).rejects.toThrow(FeedEndedError);
+    craft.close();
+    await ended;
+    await expect(craft.ready()).rejects.toThrow(FeedEndedError);
+  });
+});
+
+describe("coming back", () => {
+  test("with a bound that doubles, to its position, and says how that went", async () => {
+    const { server, craft, states } = await live();
+    const recovered = vi.fn();
+    craft.on("recovered", recovered);
+    server.newest.tell(notification(3, "quality_too_low"));
+    for (const wait of [500, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000]) {
+      server.newest.end(1006);
+      expect(states.at(-1)).toEqual({ from: expect.any(String), to: "waiting", code: 1006, reason: "", retryIn: wait });
+      await vi.advanceTimersByTimeAsync(wait - 1);
+      expect(craft.state).toBe("waiting");
+      await vi.advanceTimersByTimeAsync(1);
+      expect(craft.state).toBe("connecting");
+    }
+    expect(server.newest.request.resume).toBe("e:3");
+    server.newest.tell(returned(3, true));
+    expect(recovered).toHaveBeenLastCalledWith({ type: "recovered", recovered: true });
+    expect(craft.snapshot.materials).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(10_000);
+    server.newest.end(1006);
+    expect(states.at(-1)!.retryIn).toBe(500); // that connection has held
+    await vi.advanceTimersByTimeAsync(500);
+    server.newest.tell(returned(9, false), progress(9, 50, 20));
+    expect(recovered).toHaveBeenLastCalledWith({ type: "recovered", recovered: false });
+    expect([craft.snapshot.materials, craft.position]).toEqual([[], "e:9"]);
+  });
+
+  test("each wait is a random part of its bound", async () => {
+    const { server, states } = await live();
+    vi.spyOn(Math, "random").mockReturnValue(0.25);
+    server.newest.end(1011);
+    expect(states.at(-1)!.retryIn).toBe(125);
+  });
+
+  test("not before the time that a server which drains has named, whatever wakes the feed", async () => {
+    const { server, craft, states } = await live();
+    server.newest.end(1001, "retry in 7.3 s", 7300);
+    expect(states.at(-1)!.retryIn).toBe(8300);
+    craft.wake();
+    await vi.advanceTimersByTimeAsync(8299);
+    expect(craft.state).toBe("waiting");
+    await vi.advanceTimersByTimeAsync(1);
+    expect(craft.state).toBe("connecting");
+  });
+
+  test.each([
+    [1000, "over"],
+    [1008, "rejected"],
+    [4003, "revoked"],
+    [4029, "rejected"],
+    [4400, "rejected"],
+    [4403, "forbidden"],
+    [4404, "not_found"],
+  ] as const)("never after %i", async (code, result) => {
+    const { server, craft } = await live();
+    server.newest.end(code, "why");
+    expect(craft.result).toEqual({ result, reason: "why" });
+    await vi.runAllTimersAsync();
+    expect(server.connections).toHaveLength(1);
+  });
+
+  test("from a position of before", async () => {
+    const { craftnet, server } = client();
+    const craft = craftnet.crafting(SESSION, { playerId: PLAYER, resume: "e:41:udp" });
+    const recovered = vi.fn();
+    craft.on("recovered", recovered);
+    await settle();
+    expect(server.newest.request.resume).toBe("e:41:udp");
+    server.newest.tell(returned(42, true));
+    expect(recovered).toHaveBeenCalledOnce();
+  });
+
+  test("after what no server sends", async () => {
+    const { server, states } = await live();
+    server.newest.tell("{");
+    expect([states.at(-1)!.to, server.newest.closed]).toEqual(["waiting", true]);
+  });
+});
+
+describe("a server that is silent", () => {
+  test("is given up after staleAfter", async () => {
+    const { server, states } = await live({ staleAfter: 20_000 });
+    expect(server.newest.request.heartbeat).toBe(7);
+    await vi.advanceTimersByTimeAsync(15_000);
+    server.newest.listener.alive();
+    await vi.advanceTimersByTimeAsync(19_999);
+    expect(states.at(-1)!.to).toBe("live");
+    await vi.advanceTimersByTimeAsync(1);
+    expect(states.at(-1)).toMatchObject({ to: "waiting", reason: "the server is silent" });
+  });
+
+  test("is given a chance when the timer itself was late, as in a page that was frozen", async () => {
+    const { server, craft } = await live({ staleAfter: 20_000 });
+    const start = performance.now();
+    vi.spyOn(performance, "now").mockImplementation(() => start + 600_000);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(craft.state).toBe("live");
+    server.newest.tell(heartbeat(3));
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(craft.state).toBe("live");
+  });
+
+  test("does not keep a feed connecting for ever", async () => {
+    const { states } = await begun();
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(states.at(-1)).toMatchObject({ to: "waiting", reason: "no answer" });
+  });
+});
+
+describe("tokens", () => {
+  test("are asked for once by all feeds, with the reason", async () => {
+    const getToken = vi.fn(() => "one");
+    const { craftnet, server } = client({ getToken });
+    craftnet.crafting(SESSION, { playerId: PLAYER });
+    craftnet.queue(PLAYER);
+    await settle();
+    expect(getToken).toHaveBeenCalledExactlyOnceWith({ reason: "missing", signal: expect.any(AbortSignal) });
+    expect(server.connections.map(({ request }) => request.token)).toEqual(["one", "one"]);
+  });
+
+  test("are replaced in-band at 80 % of their life, on the server's clock", async () => {
+    const start = Math.round(Date.now() / 1000) + 3600; // this machine's clock is an hour behind
+    const tokens = [jwt(start - 100, start + 900), jwt(start + 700, start + 1700)];
+    const getToken = vi.fn((_: object) => tokens.shift()!);
+    const [first, second] = tokens;
+    const { server } = await begun({ getToken, staleAfter: 1e9 });
+    server.newest.tell({ ...returned(1, false), timestamp: new Date(start * 1000).toISOString() });
+    await vi.advanceTimersByTimeAsync(698_000);
+    expect(getToken).toHaveBeenCalledOnce();
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(getToken).toHaveBeenLastCalledWith(expect.objectContaining({ reason: "expiring" }));
+    expect([server.newest.request.token, server.newest.offered]).toEqual([first, [second]]);
+    expect(server.connections).toHaveLength(1);
+  });
+
+  test("that are expiring reach a transport without messages by a new connection", async () => {
+    const seconds = Date.now() / 1000;
+    const getToken = vi.fn(({ reason }: { reason: string }) => jwt(seconds, seconds + (reason === "missing" ? 100 : 9999)));
+    const { server, craft } = await live({ getToken, staleAfter: 1e9 }, [new FakeTransport("sse", false)]);
+    await vi.advanceTimersByTimeAsync(81_000);
+    expect(getToken).toHaveBeenCalledTimes(2);
+    expect([server.connections.length, craft.state]).toEqual([2, "connecting"]);
+    expect(server.newest.request.resume).toBe("e:2");
+  });
+
+  test("that none is to be had of are asked for again", async () => {
+    const getToken = vi.fn(() => {
+      if (getToken.mock.calls.length === 1) throw new Error("the login service is away");
+      return "two";
+    });
+    const { server, states } = await begun({ getToken });
+    expect(states.at(-1)).toMatchObject({ to: "waiting", reason: "no token: Error: the login service is away" });
+    await vi.advanceTimersByTimeAsync(500);
+    expect(server.newest.request.token).toBe("two");
+  });
+
+  test("that a player has no right to end every feed", async () => {
+    const { craft } = await begun({
+      getToken: async () => {
+        throw new UnauthorizedError("banned");
+      },
+    });
+    expect(craft.result).toEqual({ result: "unauthorized", reason: "banned" });
+  });
+
+  test("that are refused at once by an application leave nothing behind", async () => {
+    const { craft } = await begun({
+      getToken: () => {
+        throw new UnauthorizedError("banned");
+      },
+    });
+    expect([craft.result?.result, vi.getTimerCount()]).toEqual(["unauthorized", 0]);
+    await settle(); // an unhandled rejection would fail the run
+  });
+
+  test("that never come are not waited for", async () => {
+    let signal: AbortSignal | undefined;
+    const { states } = await begun({
+      getToken: (request) => {
+        signal = request.signal;
+        return new Promise(() => {});
+      },
+    });
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect([signal!.aborted, states.at(-1)!.to]).toEqual([true, "waiting"]);
+  });
+
+  test("are asked for again with the reason, when the server refuses or ends them; a second refusal is the end", async () => {
+    const getToken = vi.fn((_: { reason: string }) => `token ${getToken.mock.calls.length}`);
+    const { server, craft } = await live({ getToken });
+    const reasons = () => getToken.mock.calls.map(([{ reason }]) => reason);
+    server.newest.end(4001, "the token expired");
+    await vi.advanceTimersByTimeAsync(1000);
+    expect([reasons(), server.newest.request.token]).toEqual([["missing", "expired"], "token 2"]);
+    server.newest.end(4401);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(reasons().at(-1)).toBe("refused");
+    server.newest.end(4401, "the signature does not hold");
+    expect(craft.result).toEqual({ result: "unauthorized", reason: "the signature does not hold" });
+  });
+
+  test("that an open feed does not take are replaced by others", async () => {
+    const getToken = vi.fn((_: { reason: string }) => `token ${getToken.mock.calls.length}`);
+    const { server } = await live({ getToken });
+    server.newest.listener.tokenRefused();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(getToken).toHaveBeenLastCalledWith(expect.objectContaining({ reason: "refused" }));
+    expect(server.newest.offered).toEqual(["token 2"]);
+  });
+});
+
+describe("which transport", () => {
+  test("the next one after two failures that nobody explains, and the first again on another network", async () => {
+    const [first, second] = [new FakeTransport("first"), new FakeTransport("second")];
+    const { craft } = await begun({ staleAfter: 1e9 }, [first, second]);
+    first.newest.end(1006);
+    await vi.advanceTimersByTimeAsync(500);
+    first.newest.end(1006);
+    await vi.advanceTimersByTimeAsync(1000);
+    second.newest.tell(returned(1, false));
+    second.newest.end(1006);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect([first.connections.length, second.connections.length, craft.state]).toEqual([2, 2, "connecting"]);
+    second.newest.tell(returned(1, false));
+    await vi.advanceTimersByTimeAsync(600_001);
+    second.newest.end(1006);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(first.connections).toHaveLength(3);
+  });
+
+  test("the same one after a refusal", async () => {
+    const [first, second] = [new FakeTransport("first"), new FakeTransport("second")];
+    await begun({}, [first, second]);
+    for (let count = 0; count < 4; count += 1) {
+      first.newest.end(4429, "", 100);
+      await vi.advanceTimersByTimeAsync(1100);
+    }
+    expect([first.connections.length, second.connections.length]).toEqual([5, 0]);
+  });
+
+  test("none, where none works", async () => {
+    const { states } = await begun({ transports: ["json"], WebSocket: undefined });
+    expect(states.at(-1)).toMatchObject({ to: "waiting", reason: expect.stringContaining("give a WebSocket") });
+  });
+});

@@ -1,0 +1,256 @@
+#include "craftnet/watch.h"
+
+#include "craftnet/text.h"
+
+namespace craftnet {
+
+namespace {
+
+constexpr Time kLongestReturn = 300 * kSecond;
+constexpr Time kReasonPatience = 2 * kSecond;
+constexpr Time kRenewalMargin = 30 * kSecond;  // before a token expires.
+constexpr Time kRenewalPause = 5 * kSecond;
+constexpr Time kWebSocketUncertainty = 250 * kMillisecond;
+constexpr std::size_t kMostEvents = 1024;  // that nobody has polled; beyond it, the newest are dropped.
+
+}  // namespace
+
+Watch::Watch(Crypto& crypto, Lz4& lz4, const WatchSettings& settings, Time now)
+    : crypto_(crypto),
+      lz4_(lz4),
+      settings_(settings),
+      decoder_(lz4),
+      backoff_(crypto),
+      using_(settings.udp ? Transport::kUdp : Transport::kWebSocket),
+      contact_at_(now),
+      bar_(settings.smoothing) {
+  attempt(using_, now);
+}
+
+bool Watch::next_request(WatchRequest& request) {
+  if (requested_ == requests_.size()) {
+    requests_.clear();
+    requested_ = 0;
+    return false;
+  }
+  request = std::move(requests_[requested_++]);
+  return true;
+}
+
+bool Watch::poll(WatchEvent& event) {
+  if (told_ == events_.size()) {
+    events_.clear();
+    told_ = 0;
+    return false;
+  }
+  event = std::move(events_[told_++]);
+  return true;
+}
+
+Time Watch::deadline() const noexcept {
+  if (result_ != Result::kNone) return udp_ == nullptr ? kNever : udp_->deadline();
+  const Time connection = udp_ == nullptr ? kNever : udp_->deadline();
+  const Time attempts = earlier(attempt_at_, earlier(udp_give_up_at_, return_at_));
+  return earlier(earlier(connection, attempts), earlier(renew_at_, earlier(silence_at_, finish_at_)));
+}
+
+void Watch::tick(Time now) {
+  if (result_ != Result::kNone) return;
+  if (now >= finish_at_) {
+    finish(Result::kFailed);
+    return;
+  }
+  if (now >= attempt_at_) {
+    attempt_at_ = kNever;
+    attempt(using_, now);
+  }
+  if (now >= return_at_) {
+    return_at_ = kNever;
+    scouting_ = true;
+    attempt(Transport::kUdp, now);
+  }
+  if (now >= udp_give_up_at_) {
+    udp_give_up_at_ = kNever;
+    drop_udp();
+    lose(Transport::kUdp, {}, true, now);
+  }
+  if (now >= silence_at_) {
+    drop_websocket();
+    lose(Transport::kWebSocket, {}, false, now);
+  }
+  if (now >= renew_at_) {
+    renew_at_ = now + kRenewalPause;
+    renew_token(now);
+  }
+}
+
+/// Starts over a transport, as soon as there is a token.
+void Watch::attempt(Transport transport, Time now) {
+  Stage& stage = transport == Transport::kUdp ? udp_stage_ : websocket_stage_;
+  stage = Stage::kAsking;
+  if (!scouting_) tell(WatchEvent::Kind::kConnecting, transport);
+  if (!token_.empty() && !token_stale_ && token_expiry_ > now) {
+    proceed(now);
+    return;
+  }
+  if (token_asked_) return;
+  token_asked_ = true;
+  request(WatchRequest::Kind::kToken);
+  requests_.back().fresh = token_stale_ || !token_.empty();
+}
+
+/// There is a token: goes on with what waits for it.
+void Watch::proceed(Time now) {
+  (void)now;
+  if (udp_stage_ == Stage::kAsking) ask_to_connect();
+  if (websocket_stage_ == Stage::kAsking) open_websocket();
+}
+
+void Watch::token(std::string_view token, Time now) {
+  token_asked_ = false;
+  if (result_ != Result::kNone) return;
+  const bool another = token != token_;
+  token_.assign(token);
+  token_expiry_ = token_expiry(token);
+  token_stale_ = false;
+  if (token_expiry_ != kNever) {
+    const Time left = token_expiry_ - now;
+    renew_at_ = later(now + kSecond, token_expiry_ - earlier(kRenewalMargin, left / 4));
+  }
+  if (another && websocket_stage_ == Stage::kOpen) {
+    request(WatchRequest::Kind::kSendText, {}, "{\"type\":\"token\",\"token\":\"" + token_ + "\"}");
+  }
+  const bool prolongs = another && udp_stage_ == Stage::kOpen && udp_ != nullptr && udp_->connected();
+  if (prolongs) ask_to_connect();  // shown the session_token, so that the session lasts as long as the new token.
+  proceed(now);
+}
+
+void Watch::no_token(Time now) {
+  token_asked_ = false;
+  if (result_ != Result::kNone) return;
+  if (udp_stage_ == Stage::kAsking) lose(Transport::kUdp, {}, false, now);
+  if (websocket_stage_ == Stage::kAsking) lose(Transport::kWebSocket, {}, false, now);
+}
+
+void Watch::renew_token(Time now) {
+  (void)now;
+  if (token_asked_) return;
+  token_asked_ = true;
+  request(WatchRequest::Kind::kToken);
+  requests_.back().fresh = true;
+}
+
+/// A transport cannot be had, or has broken. `elsewhere`: the other may do better at once.
+void Watch::lose(Transport transport, const Verdict& verdict, bool elsewhere, Time now) {
+  (transport == Transport::kUdp ? udp_stage_ : websocket_stage_) = Stage::kIdle;
+  if (result_ != Result::kNone) return;
+  if (verdict.kind == Verdict::Kind::kStale) token_stale_ = true;
+  if (transport != using_) {  // UDP, tried next to a WebSocket that goes on.
+    scouting_ = false;
+    lost_preferred(now);
+    return;
+  }
+  backoff_.ended(now);
+  if (transport == Transport::kUdp && elsewhere && settings_.websocket) {
+    using_ = Transport::kWebSocket;
+    lost_preferred(now);
+    tell(WatchEvent::Kind::kLost, transport);
+    attempt(using_, now);
+    return;
+  }
+  const bool refused =
+      verdict.kind == Verdict::Kind::kRefused || (verdict.kind == Verdict::Kind::kStale && was_refused_);
+  if (verdict.kind == Verdict::Kind::kOver || refused) {
+    finish(refused ? Result::kRefused : Result::kOver);
+    return;
+  }
+  was_refused_ = verdict.kind == Verdict::Kind::kStale;
+  const Time wait = verdict.after + backoff_.next();
+  if (now + wait - contact_at_ > settings_.patience) {
+    finish(Result::kUnreachable);
+    return;
+  }
+  tell(WatchEvent::Kind::kLost, transport, wait);
+  attempt_at_ = now + wait;
+}
+
+/// Plans when UDP is tried again next to the WebSocket: less and less often.
+void Watch::lost_preferred(Time now) {
+  return_at_ = now + return_pause_;
+  return_pause_ = earlier(2 * return_pause_, kLongestReturn);
+}
+
+void Watch::stop(Time now) {
+  (void)now;
+  finish(Result::kStopped);
+}
+
+void Watch::finish(Result result) {
+  if (result_ != Result::kNone) return;
+  result_ = result;
+  if (udp_ != nullptr) udp_->close();
+  drop_websocket();
+  tell(WatchEvent::Kind::kEnded, using_);
+}
+
+void Watch::request(WatchRequest::Kind kind, std::string target, std::string body) {
+  WatchRequest made;
+  made.kind = kind;
+  made.target = std::move(target);
+  made.body = std::move(body);
+  requests_.push_back(std::move(made));
+}
+
+void Watch::tell(WatchEvent::Kind kind, Transport transport, Time wait) {
+  if (events_.size() >= kMostEvents && kind != WatchEvent::Kind::kEnded) return;
+  WatchEvent event;
+  event.kind = kind;
+  event.transport = transport;
+  event.wait = wait;
+  events_.push_back(std::move(event));
+}
+
+void Watch::take_progress(const Progress& progress, const std::string& reason, double rounding) {
+  has_progress_ = true;
+  progress_ = progress;
+  rounding_ = rounding;
+  failure_reason_ = reason;
+  bar_.told();
+  tell(WatchEvent::Kind::kProgress, using_);
+}
+
+/// A craft that is over ends the watch: at once, or when the reason of its failure has had time to come.
+void Watch::end_with(const Progress& progress, Time now) {
+  if (progress.status == wire::Status::kCompleted) finish(Result::kCompleted);
+  if (progress.status != wire::Status::kFailed) return;
+  if (!failure_reason_.empty()) {
+    finish(Result::kFailed);
+  } else if (finish_at_ == kNever) {
+    finish_at_ = now + kReasonPatience;
+  }
+}
+
+const Table* Watch::materials() noexcept {
+  if (udp_ == nullptr) return nullptr;
+  const Session* session = udp_->session(0);
+  return session != nullptr && session->materials().has_table() ? &session->materials().table() : nullptr;
+}
+
+Time Watch::offset() const noexcept {
+  if (using_ == Transport::kUdp && udp_ != nullptr && udp_->pulse().knows_offset()) return udp_->pulse().offset();
+  return websocket_offset_;
+}
+
+Time Watch::uncertainty() const noexcept {
+  if (using_ == Transport::kUdp && udp_ != nullptr && udp_->pulse().knows_offset()) return udp_->pulse().uncertainty();
+  return kWebSocketUncertainty;
+}
+
+bool Watch::shown(Time now, Bar::Shown& shown) noexcept {
+  if (!has_progress_) return false;
+  const double bound = error_bound(progress_, agreement_.progress_tolerance + rounding_, uncertainty());
+  shown = bar_.at(progress_, server_time(now), bound);
+  return true;
+}
+
+}  // namespace craftnet

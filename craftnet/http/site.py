@@ -21,7 +21,7 @@ from craftnet.http.ingest import Events
 from craftnet.http.metrics import MetricsText
 from craftnet.http.resource import Routes, Table
 from craftnet.http.revocations import RevocationList
-from craftnet.http.udp import Gateway, PostedMaterials, PostedProgress, UdpConnect
+from craftnet.http.udp import Gateway, PostedMaterials, PostedProgress, Posting, UdpConnect
 from craftnet.ingest import Ingest
 from craftnet.interfaces import IShowcase
 from craftnet.model import Tolerance
@@ -76,6 +76,7 @@ def site(
     """
     both = partial(moment, clock)
     hint = FeedHint(admission, bases)
+    posting = Posting(sources, ingest, metrics, both, tolerance, gateway)
     endpoints: dict[str, Endpoint] = {
         **_health(admission, monitor, clock, limits, bases, protocols),
         "/metrics": MetricsText(metrics),
@@ -86,10 +87,8 @@ def site(
         "/ws/queue/{player_id}": hint,
         "/ws/dictionaries/{id}": Dictionaries(),
         "/udp/sessions/{session_id}/connect": _udp_connect(admission, sources, gateway, clock, limits),
-        "/udp/sessions/{session_id}/progress": PostedProgress(
-            admission, sources, ingest, gateway, metrics, both, tolerance
-        ),
-        "/udp/sessions/{session_id}/materials": PostedMaterials(admission, sources, ingest, gateway, metrics, both),
+        "/udp/sessions/{session_id}/progress": PostedProgress(admission, posting),
+        "/udp/sessions/{session_id}/materials": PostedMaterials(admission, posting),
     }
     return LimitedSite(
         Routes(Table(bases, endpoints), metrics, clock.wall, forwarding, elsewhere),

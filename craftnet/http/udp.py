@@ -114,27 +114,31 @@ class UdpConnect(GuardedEndpoint[Connecting]):
         )
 
 
+class Posting(Struct, frozen=True):
+    """What both kinds of posted records are applied to or compared with.
+
+    Attributes:
+        tolerance: how far a report of progress may deviate and still agree.
+        gateway: None when UDP is off.
+    """
+
+    sources: Sources
+    ingest: Ingest
+    metrics: Metrics
+    now: Callable[[], Moment]
+    tolerance: Tolerance
+    gateway: Gateway | None
+
+
 class PostedRecords(GuardedEndpoint[Record]):
     """A record posted about a session: truth from the authority, a report from anybody else."""
 
     methods = ("POST",)
     accepts = frozenset({OCTETS})
 
-    def __init__(
-        self,
-        admission: Admission,
-        sources: Sources,
-        ingest: Ingest,
-        gateway: Gateway | None,
-        metrics: Metrics,
-        now: Callable[[], Moment],
-    ) -> None:
+    def __init__(self, admission: Admission, posting: Posting) -> None:
         super().__init__(admission)
-        self._gateway = gateway
-        self._sources = sources
-        self._ingest = ingest
-        self._metrics = metrics
-        self._now = now
+        self._posting = posting
 
     def read(self, call: Call) -> Record:
         """Parses the record."""
@@ -153,11 +157,11 @@ class PostedRecords(GuardedEndpoint[Record]):
         if principal.may_publish:
             return await self._apply(self._event(asked))
         verdict = await self._compare(asked, owner)
-        self._metrics.claim("agreed" if verdict.agreed else "deviating")
+        self._posting.metrics.claim("agreed" if verdict.agreed else "deviating")
         return json_response(verdict)
 
     async def _apply(self, event: Event) -> Response:
-        outcomes = await self._ingest.submit([event])
+        outcomes = await self._posting.ingest.submit([event])
         for outcome in outcomes:
             if outcome.verdict is Verdict.REJECTED:
                 raise BadRequest(f"The record is rejected: {outcome.reason}.")
@@ -177,38 +181,22 @@ class PostedRecords(GuardedEndpoint[Record]):
 
 
 class PostedProgress(PostedRecords[ProgressRecord]):
-    """`/udp/sessions/{session_id}/progress`
-
-    Arguments:
-        tolerance: how far a report may deviate and still agree.
-    """
-
-    def __init__(
-        self,
-        admission: Admission,
-        sources: Sources,
-        ingest: Ingest,
-        gateway: Gateway | None,
-        metrics: Metrics,
-        now: Callable[[], Moment],
-        tolerance: Tolerance,
-    ) -> None:
-        super().__init__(admission, sources, ingest, gateway, metrics, now)
-        self._tolerance = tolerance
+    """`/udp/sessions/{session_id}/progress`"""
 
     def _decode(self, octets: bytes) -> ProgressRecord:
         return decode_progress(octets)
 
     def _event(self, record: ProgressRecord) -> Event:
-        return progress_event(record, uuid4(), self._now())
+        return progress_event(record, uuid4(), self._posting.now())
 
     async def _compare(self, record: ProgressRecord, player_id: UUID) -> ProgressVerdict:
-        truth = await self._sources.sessions.get(record.session_id)
+        truth = await self._posting.sources.sessions.get(record.session_id)
         if truth is None:
             raise NotFound("The session has not started yet.")
-        now = self._now()
-        seen = None if self._gateway is None else self._gateway.seen(record, player_id, now.steady)
-        return compare_progress(record, truth, now, self._tolerance, seen)
+        now = self._posting.now()
+        gateway = self._posting.gateway
+        seen = None if gateway is None else gateway.seen(record, player_id, now.steady)
+        return compare_progress(record, truth, now, self._posting.tolerance, seen)
 
 
 class PostedMaterials(PostedRecords[MaterialsRecord]):
@@ -218,7 +206,7 @@ class PostedMaterials(PostedRecords[MaterialsRecord]):
         return decode_materials(octets)
 
     def _event(self, record: MaterialsRecord) -> Event:
-        return materials_event(record, uuid4(), self._now())
+        return materials_event(record, uuid4(), self._posting.now())
 
     async def _compare(self, record: MaterialsRecord, player_id: UUID) -> MaterialsVerdict:
-        return compare_materials(record, await self._sources.materials.get(record.session_id))
+        return compare_materials(record, await self._posting.sources.materials.get(record.session_id))

@@ -7,8 +7,22 @@ from collections.abc import Iterator, Sequence
 from craftnet.protocols.generate.description import NUMBER, BitField, BitRecord, Field, Place, Record, camel, words
 
 _PROLOGUE = """\
-/** The outcomes that PROTOCOL.md names, of octets that a decoder here refuses. */
-export type Outcome = "truncated" | "reserved" | "type" | "out_of_range";
+/** Why octets are refused, in the words of PROTOCOL.md. The decoders here use the first four. */
+export type Outcome =
+  | "truncated"
+  | "reserved"
+  | "type"
+  | "out_of_range"
+  | "trailing"
+  | "contradictory"
+  | "unknown_connection"
+  | "stale"
+  | "replayed"
+  | "forged"
+  | "repeated"
+  | "no_baseline"
+  | "overlong"
+  | "garbled";
 
 /** What came in is not as the layouts say; `outcome` says why, in the words of PROTOCOL.md. */
 export class Refused extends Error {
@@ -18,7 +32,8 @@ export class Refused extends Error {
   }
 }
 
-function refuseUnless(holds: boolean, outcome: Outcome): void {
+/** Throws Refused with this outcome unless `holds`. */
+export function refuseUnless(holds: boolean, outcome: Outcome): asserts holds {
   if (!holds) throw new Refused(outcome);
 }
 

@@ -25,6 +25,11 @@ from craftnet.access.tokens import JwtAuthority
 from craftnet.clocks import steady
 from craftnet.collector import Collector
 from craftnet.events import Event, SessionPause, SessionResume, SessionStart
+from craftnet.http.channel import LimitedSite
+from craftnet.http.door import DoorFactory
+from craftnet.http.lobby import Lobby
+from craftnet.http.resource import Routes, Table
+from craftnet.http.site import IDLE
 from craftnet.hub import Hub
 from craftnet.observe.healthfeed import HealthFeed
 from craftnet.observe.metrics import Metrics
@@ -35,6 +40,7 @@ from craftnet.protocols.websocket.factory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.sources import Sources
 from craftnet.subscriptions import Subscriptions
+from craftnet.targets import BasePaths
 
 PLAYER = UUID(int=1)
 
@@ -102,7 +108,13 @@ async def lab(connections: int, passing: int = 0) -> Lab:
                 opened.append(self)
 
     factory.protocol = configured(Protocol, factory)
-    port = reactor.listenTCP(0, factory, interface="127.0.0.1", backlog=1000)
+    door = DoorFactory(
+        LimitedSite(Routes(Table(BasePaths(), {}), metrics, time.time), reactor, metrics, body_limit=0, idle=IDLE),
+        factory,
+        reactor,
+        Lobby(metrics, limits),
+    )
+    port = reactor.listenTCP(0, door, interface="127.0.0.1", backlog=1000)
     sessions = [uuid4() for _ in range(connections)]
     others = [uuid4() for _ in range(passing)]
     await sources.apply(
@@ -115,6 +127,8 @@ async def lab(connections: int, passing: int = 0) -> Lab:
     number = port.getHost().port
     watchers = process("watch", number, token, sessions)
     while len(opened) < connections:
+        if watchers.poll() is not None:
+            raise SystemExit("the watchers ended while they connected")
         await deferLater(reactor, 0.1, lambda: None)
     if not passing:
         port.stopListening()
@@ -142,7 +156,10 @@ def connect(port: int, token: str, session: str) -> socket.socket:
     )
     octets = b""
     while b'"type"' not in octets:
-        octets += connection.recv(65536)
+        more = connection.recv(65536)
+        if not more:
+            raise SystemExit(f"the server hung up after {octets!r}")
+        octets += more
     return connection
 
 

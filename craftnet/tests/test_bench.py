@@ -123,6 +123,12 @@ class ProgramTests(SynchronousTestCase):
         self.assertIn("$ python bench/udp_craft.py\nJSON, 10 Hz", text)
         self.assertIn("| python | CPython", text)
 
+    def test_server_and_watchers(self) -> None:
+        """What the benchmarks of WebSockets have in common serves watchers."""
+        done = self.run_bench("latency", "--watchers", "20", "--seconds", "1", "--connects", "5")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("5 more connections came and went each second", done.stdout)
+
     def test_compare(self) -> None:
         done = self.run_bench("compare", ".", ".", "--only", "udp_craft", "--rounds", "1")
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 NODE_MODULES := clients/node-interop/node_modules/.package-lock.json
 # What draws the documentation's diagrams in a browser: one package of npm's, without what it depends on.
 MERMAID_VERSION := 11.17.2
-MERMAID := build/mermaid/mermaid.esm.min.mjs
+MERMAID := build/mermaid/.version-$(MERMAID_VERSION)
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
@@ -81,7 +81,7 @@ $(VENV)/installed-docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
-$(MERMAID): Makefile
+$(MERMAID):
 	@command -v npm >/dev/null || { echo "The documentation needs npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
 	mkdir -p build/mermaid
 	cd build/mermaid && npm pack --silent mermaid@$(MERMAID_VERSION) && \

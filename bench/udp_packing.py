@@ -19,9 +19,8 @@ from lz4.block import compress  # type: ignore[import-untyped]  # lz4 ships no a
 
 from craftnet.messages import Status
 from craftnet.model import Progress
-from craftnet.protocols.records import Kind
 from craftnet.protocols.udp.agreement import PATH_SIZE, Agreement
-from craftnet.protocols.udp.channel import OVERHEAD, Channel
+from craftnet.protocols.udp.channel import OVERHEAD, Arrivals, Channel
 from craftnet.protocols.udp.keys import client_key, server_key
 from craftnet.protocols.udp.outbox import Outbox
 from craftnet.protocols.udp.pacing import Pace
@@ -66,21 +65,16 @@ def tell(states: list[State], agreement: Agreement) -> tuple[list[bytes], float]
     """The datagrams of all of them, each acknowledged before the next, and the microseconds they take."""
     nonce = bytes(16)
     channel = Channel.of(1, server_key(bytes(32), nonce, nonce), client_key(bytes(32), nonce, nonce))
-    outbox = Outbox(agreement, RoundTrip(), Pace())
+    outbox = Outbox(agreement, channel, RoundTrip(), Pace())
     datagrams: list[bytes] = []
-
-    def send(kind: Kind, body: bytes) -> tuple[int, bytes]:
-        datagrams.append(channel.seal(kind, body))
-        return channel.sent, datagrams[-1]
-
     for index, topic, records in states:
         outbox.put(index, topic, records)
     now, spent = 0.0, 0.0
     while not outbox.empty:
         begun = process_time()
-        outbox.flush(now, send)
+        datagrams += outbox.flush(now)
         spent += process_time() - begun
-        outbox.acknowledged(lambda sequence: True, now)
+        outbox.acknowledged(Arrivals(channel.sent, (1 << channel.sent) - 1))
         now += 1.0
     return datagrams, spent * 1e6
 

@@ -23,11 +23,26 @@ from craftnet.protocols.udp.packing import PACKINGS
 from craftnet.protocols.udp.peer import Peer
 from craftnet.state import MaterialsState, SessionState
 from craftnet.tests.samples import NOW, PLAYER, SESSION, running
-from craftnet.tests.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, MESSAGE, BadNetwork, Lab, changed, held, mixed, table
+from craftnet.tests.udp_lab import (
+    CLIENT,
+    ELSEWHERE,
+    HEARTBEAT,
+    MESSAGE,
+    BadNetwork,
+    Lab,
+    changed,
+    general_path_only,
+    held,
+    mixed,
+    table,
+)
 from craftnet.updates import Update
 
 HISTORIES = 750
 """Of each of four tests, which may run at the same time. Each history is some 30 datagrams long."""
+
+COMPARED = 300
+"""How many of them are played a second time, without the short path."""
 
 TOLERANCE = 0.0
 """Every change is told here."""
@@ -330,6 +345,18 @@ class HistoryTests(SynchronousTestCase):
         self.assertAlmostEqual(progress.percent, over.percent, places=1, msg=name)
         wanted = [replace(row, quantity=min(row.quantity, 2**32 - 2)) for row in story.materials.materials]
         self.assertEqual(list(materials.materials), wanted, name)
+
+    def test_the_short_path_says_the_same(self) -> None:
+        for seed in range(COMPARED):
+            shortly = self._overheard(seed)
+            with general_path_only(self):
+                self.assertEqual(self._overheard(seed), shortly, f"seed {seed}")
+
+    def _overheard(self, seed: int) -> list[tuple[float, bool, bytes]]:
+        """Every datagram of a history, and when it was sent."""
+        history = History(seed)
+        history.play()
+        return history.network.overheard
 
     def test_a_long_session_with_rotating_keys_and_tokens(self) -> None:
         """Two hours on a bad line: keys rotate every ten minutes, the session_token every half hour."""

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.protocols import codec
 from craftnet.protocols.records import Kind
 from craftnet.protocols.udp.agreement import Agreement
-from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.channel import OVERHEAD, Arrivals
 from craftnet.protocols.udp.conditions import Conditions
 from craftnet.protocols.udp.initiator import ACK_DELAY
 from craftnet.protocols.udp.outbox import Outbox
@@ -19,19 +19,36 @@ from craftnet.protocols.udp.parcels import NO_SESSION, Key
 from craftnet.protocols.udp.timing import ACK_PATIENCE, MAX_TIMEOUT, RoundTrip
 
 
+class Unprotected:
+    """Numbers datagrams, which are their bodies."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.kinds: list[Kind] = []
+        self.bodies: list[bytes] = []
+
+    def seal(self, kind: Kind, body: bytes = b"") -> bytes:
+        """As in `Channel`."""
+        self.sent += 1
+        self.kinds.append(kind)
+        self.bodies.append(body)
+        return body
+
+
+def arrived(*sequences: int) -> Arrivals:
+    """An acknowledgement of these."""
+    newest = max(sequences)
+    return Arrivals(newest, sum(1 << newest - sequence for sequence in sequences))
+
+
 class OutboxTests(SynchronousTestCase):
     """What is sent when, with 100 bytes for records in a datagram, and the initial timeout of 1 s."""
 
     def setUp(self) -> None:
-        self.outbox = Outbox(Agreement(100 + OVERHEAD, 100 + OVERHEAD), RoundTrip(), Pace())
-        self.sequence = 0
-
-    def _send(self, kind: Kind, body: bytes) -> tuple[int, bytes]:
-        self.sequence += 1
-        return self.sequence, body
+        self.outbox = Outbox(Agreement(100 + OVERHEAD, 100 + OVERHEAD), Unprotected(), RoundTrip(), Pace())
 
     def _flush(self, now: float) -> list[bytes]:
-        return self.outbox.flush(now, self._send)
+        return self.outbox.flush(now)
 
     def test_records_share_datagrams_and_are_never_cut(self) -> None:
         self.outbox.put(0, "a", [b"1" * 60, b"2" * 30, b"3" * 20])
@@ -44,9 +61,9 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual(self._flush(0.0), [b"newother"])
         self.outbox.put(0, "a", [b"newest"])
         self.assertEqual(self._flush(0.0), [b"newest"])
-        self.outbox.acknowledged(lambda sequence: sequence == 1, 0.1)
+        self.outbox.acknowledged(arrived(1))
         self.assertFalse(self.outbox.empty)
-        self.outbox.acknowledged(lambda sequence: sequence == 2, 0.1)
+        self.outbox.acknowledged(arrived(2))
         self.assertTrue(self.outbox.empty)
 
     def test_sessions_stand_together_behind_their_selectors(self) -> None:
@@ -100,7 +117,7 @@ class OutboxTests(SynchronousTestCase):
             now = step / 10
             self.outbox.put(0, "often", [b"often"])
             repeated += [now for body in self._flush(now) if b"lost" in body]
-            self.outbox.acknowledged(lambda sequence: sequence > 1, now + 0.05)
+            self.outbox.acknowledged(arrived(*range(2, 100)))
             if repeated:
                 break
         self.assertEqual(repeated, [1.1])
@@ -126,15 +143,15 @@ class OutboxTests(SynchronousTestCase):
         trip = RoundTrip()
         for _ in range(50):
             trip.measured(0.2)
-        outbox = Outbox(Agreement(100 + OVERHEAD, 100 + OVERHEAD), trip, Pace())
+        outbox = Outbox(Agreement(100 + OVERHEAD, 100 + OVERHEAD), Unprotected(), trip, Pace())
         outbox.put(0, "a", [b"x"])
-        outbox.flush(0.0, self._send)
+        outbox.flush(0.0)
         self.assertGreater(outbox.deadline, 0.2 + ACK_DELAY + 0.01)
 
     def test_only_the_missing_part_is_repeated(self) -> None:
         self.outbox.put(0, "a", [b"1" * 90, b"2" * 90, b"3" * 90])
         self._flush(0.0)
-        self.outbox.acknowledged(lambda sequence: sequence != 2, 0.1)
+        self.outbox.acknowledged(arrived(1, 3))
         self.assertEqual(self._flush(self.outbox.deadline), [b"2" * 90])
 
     def test_repeating_goes_on_at_the_slowest_pace(self) -> None:
@@ -155,7 +172,7 @@ class OutboxTests(SynchronousTestCase):
         sent, now = len(first), 0.0
         while sent < 200:
             now = self.outbox.deadline
-            self.outbox.acknowledged(lambda sequence: True, now)
+            self.outbox.acknowledged(arrived(*range(1, 1000)))
             sent += len(self._flush(now))
         self.assertAlmostEqual(now, 200 * 148 / RATE - BURST, places=2)
 
@@ -193,21 +210,17 @@ class PackedOutboxTests(SynchronousTestCase):
     def setUp(self) -> None:
         agreement = Agreement(100 + OVERHEAD, 4096, PACKINGS["lz4"])
         self.pace = Pace()
-        self.outbox = Outbox(agreement, RoundTrip(), self.pace)
-        self.sent: list[tuple[Kind, bytes]] = []
-
-    def _send(self, kind: Kind, body: bytes) -> tuple[int, bytes]:
-        self.sent.append((kind, body))
-        return len(self.sent), body
+        self.protection = Unprotected()
+        self.outbox = Outbox(agreement, self.protection, RoundTrip(), self.pace)
 
     def _flush(self, now: float) -> list[Kind]:
         """What kinds of datagrams go out."""
-        before = len(self.sent)
-        self.outbox.flush(now, self._send)
-        return [kind for kind, _ in self.sent[before:]]
+        before = self.protection.sent
+        self.outbox.flush(now)
+        return self.protection.kinds[before:]
 
     def _arrived(self, *sequences: int) -> list[Key]:
-        return self.outbox.acknowledged(lambda sequence: sequence in sequences, 0.1)
+        return self.outbox.acknowledged(arrived(*sequences))
 
     def _several(self, session: int = 0) -> None:
         """Something that takes more than one datagram, packed."""
@@ -252,7 +265,7 @@ class PackedOutboxTests(SynchronousTestCase):
         self.pace.adapt(Conditions(loss_out=0.06), 0.0)
         self._several()
         self.assertEqual(self._flush(0.0), [Kind.MESSAGE] * 2)
-        self.assertEqual([codec.decode_fragment(body).last for _, body in self.sent], [0, 0])
+        self.assertEqual([codec.decode_fragment(body).last for body in self.protection.bodies], [0, 0])
 
     def test_a_message_that_nobody_needs_any_more_stands_in_no_ones_way(self) -> None:
         self._several(0)
@@ -265,32 +278,32 @@ class PackedOutboxTests(SynchronousTestCase):
         self.outbox.put(0, "table", [b"s" * 90] * 10)
         self.outbox.put(NO_SESSION, "secret", [secret])
         self.assertEqual(self._flush(0.0), [Kind.MESSAGE, Kind.STATE])
-        self.assertEqual(self.sent[1][1], secret)
+        self.assertEqual(self.protection.bodies[1], secret)
         self.outbox.put(NO_SESSION, "secret", [secret * 4])
         self.assertEqual(self._flush(0.0), [Kind.STATE])
 
     def test_what_cannot_be_packed_is_tried_once(self) -> None:
         """And again when something has arrived: a longer message may go then."""
         packing = Counted()
-        outbox = Outbox(Agreement(100 + OVERHEAD, 4096, packing), RoundTrip(), Pace())
+        outbox = Outbox(Agreement(100 + OVERHEAD, 4096, packing), self.protection, RoundTrip(), Pace())
         outbox.put(0, "table", [b"x" * 90] * 100)
         while outbox.deadline < 0.1:
-            outbox.flush(max(0.0, outbox.deadline), self._send)
+            outbox.flush(max(0.0, outbox.deadline))
         self.assertEqual(packing.tries, 1)
-        outbox.acknowledged(lambda sequence: True, 0.1)
+        outbox.acknowledged(arrived(*range(1, 1000)))
         while outbox.deadline < 0.5:
-            outbox.flush(outbox.deadline, self._send)
+            outbox.flush(outbox.deadline)
         self.assertEqual(packing.tries, 2)
 
     def test_behind_a_message_of_several_parts_it_is_tried_once(self) -> None:
         packing = Counted()
-        outbox = Outbox(Agreement(100 + OVERHEAD, 4096, packing), RoundTrip(), Pace())
+        outbox = Outbox(Agreement(100 + OVERHEAD, 4096, packing), self.protection, RoundTrip(), Pace())
         packing.keep = 150
         outbox.put(0, "table", [b"x" * 90] * 4)
-        outbox.flush(0.0, self._send)
-        self.assertEqual([kind for kind, _ in self.sent], [Kind.MESSAGE] * 2)
+        outbox.flush(0.0)
+        self.assertEqual(self.protection.kinds, [Kind.MESSAGE] * 2)
         packing.keep = 10_000
         outbox.put(1, "table", [b"x" * 90] * 100)
         while outbox.deadline < 0.5:
-            outbox.flush(outbox.deadline, self._send)
+            outbox.flush(outbox.deadline)
         self.assertEqual(packing.tries, 2)

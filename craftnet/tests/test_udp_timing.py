@@ -156,7 +156,7 @@ class FirstExchangeTests(SynchronousTestCase):
     def test_until_one_knows_it_asks_every_second(self) -> None:
         side = Side()
         side.beat(NOW)
-        side.pulse.alive(NOW + 0.5)
+        side.pulse.last_heard = NOW + 0.5
         self.assertEqual(side.pulse.deadline, NOW + 1)
 
     def test_who_has_moved_says_so_at_once(self) -> None:

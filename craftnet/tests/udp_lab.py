@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
@@ -11,28 +12,31 @@ from uuid import UUID
 
 from msgspec.structs import replace
 from twisted.internet.testing import FakeDatagramTransport
+from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.principal import Principal
+from craftnet.errors import BadDatagram
 from craftnet.messages import MaterialNotification, MaterialProblem
 from craftnet.protocols import codec
 from craftnet.protocols.records import (
     Kind,
 )
+from craftnet.protocols.udp import endpoint
 from craftnet.protocols.udp.agreement import PATH_SIZE, agree
-from craftnet.protocols.udp.channel import Channel
+from craftnet.protocols.udp.channel import OVERHEAD, Channel, Incoming
 from craftnet.protocols.udp.cookies import Address
 from craftnet.protocols.udp.copies import Copy
 from craftnet.protocols.udp.delta import LARGEST
 from craftnet.protocols.udp.endpoint import Effect, Endpoint, Gone, Joined, Opened
 from craftnet.protocols.udp.grants import Grant
 from craftnet.protocols.udp.initiator import Event as ClientEvent
-from craftnet.protocols.udp.initiator import (
-    Initiator,
-    Output,
-)
+from craftnet.protocols.udp.initiator import Initiator, Output
 from craftnet.protocols.udp.keys import SessionToken, client_key, server_key
+from craftnet.protocols.udp.outbox import Outbox
 from craftnet.protocols.udp.peer import Peer, Send, Terms
 from craftnet.protocols.udp.port import Sender
+from craftnet.protocols.udp.replay import expand
+from craftnet.protocols.udp.rotation import PERIOD
 from craftnet.protocols.udp.tickets import Ticket
 from craftnet.protocols.udp.ticketstore import TicketStore
 from craftnet.state import Material, MaterialsState
@@ -58,7 +62,7 @@ def table(version: int = 1, *, iron: int = 10) -> MaterialsState:
 class Lab:
     """A server, its tickets, and clients of it."""
 
-    def __init__(self, *, seed: int = 1, full_sync: float = 10.0) -> None:
+    def __init__(self, *, seed: int = 1, full_sync: float = 10.0, key_rotation: float = PERIOD) -> None:
         self.random = Random(seed)
         self.counted: Counter[str] = Counter()
         self.tickets = TicketStore(self.random.randbytes)
@@ -66,7 +70,7 @@ class Lab:
             self.tickets,
             secret=self.random.randbytes(32),
             random=self.random.randbytes,
-            terms=Terms(HEARTBEAT, full_sync),
+            terms=Terms(HEARTBEAT, full_sync, key_rotation),
             count=lambda outcome: self.counted.update([outcome]),
         )
 
@@ -126,6 +130,40 @@ def datagrams(effects: list[Effect]) -> list[bytes]:
     return [effect.datagram for effect in effects if isinstance(effect, Send)]
 
 
+class GeneralChannel(Channel):
+    """Packet protection that asks the replay window and all the keys about every datagram."""
+
+    def open(self, datagram: bytes) -> Incoming:
+        """As in `Channel`."""
+        if len(datagram) < OVERHEAD:
+            raise BadDatagram("truncated")
+        phase, kind, connection_id, low = codec.decode_sealed_header(datagram)
+        if connection_id != self._connection_id:
+            raise BadDatagram("unknown_connection")
+        window, size = self.window, codec.SEALED_HEADER_SIZE
+        sequence = expand(low, 16, window.newest)
+        window.check(sequence)
+        content = self._incoming.open(phase, sequence, datagram[:size], datagram[size:])
+        window.advance(sequence)
+        arrivals = self._noted(*codec.decode_acknowledgement(content))
+        return Incoming(kind, sequence, arrivals, content[codec.ACKNOWLEDGEMENT_SIZE :])
+
+
+@contextmanager
+def general_path_only(case: SynchronousTestCase) -> Iterator[None]:
+    """Meanwhile nothing takes a short path."""
+    patches = [
+        case.patch(Outbox, "_can_go_alone", lambda *arguments: False),
+        case.patch(Peer, "_only_acknowledges", lambda *arguments: False),
+        case.patch(endpoint, "Channel", GeneralChannel),
+    ]
+    try:
+        yield
+    finally:
+        for patch in patches:
+            patch.restore()
+
+
 class BadNetwork:
     """One client and the server, with delay, loss, duplication, reordering and flipped bits in between.
 
@@ -151,6 +189,7 @@ class BadNetwork:
         self.peers: list[Peer] = []
         self.gone: list[Peer] = []
         self.address = CLIENT
+        self.overheard: list[tuple[float, bool, bytes]] = []  # when each datagram was sent, and whether to the server.
         self.carried: Counter[int] = Counter()  # to the client, by their first bytes in key phase 0.
         # what the hub would tell a peer of a session that it has just begun to watch.
         self.snapshot: Callable[[Peer, int], list[Effect]] = lambda peer, index: []
@@ -229,6 +268,7 @@ class BadNetwork:
 
     def _carry(self, datagram: bytes, *, to_server: bool) -> None:
         random = self._random
+        self.overheard.append((self.now, to_server, datagram))
         copies = 2 if random.random() < self._noise else 1
         for _ in range(copies):
             if random.random() < self._loss:

@@ -27,6 +27,7 @@ from craftnet.protocols.codec.posted import (
 )
 from craftnet.protocols.codec.sealed import (
     ACKNOWLEDGEMENT_SIZE,
+    CONNECTION_ID,
     PHASE,
     PROBE_SIZE,
     SEALED_HEADER_SIZE,
@@ -58,11 +59,13 @@ from craftnet.protocols.codec.states import (
     REASON_PART_SIZE,
     SELECTOR_SIZE,
     decode_state,
+    encode_progress_state,
     encode_state_record,
 )
 
 __all__ = [
     "ACKNOWLEDGEMENT_SIZE",
+    "CONNECTION_ID",
     "FRAGMENT_SIZE",
     "MATERIALS_PART_SIZE",
     "MATERIALS_TYPE",
@@ -104,6 +107,7 @@ __all__ = [
     "encode_materials",
     "encode_probe",
     "encode_progress",
+    "encode_progress_state",
     "encode_response",
     "encode_sealed_header",
     "encode_state_record",

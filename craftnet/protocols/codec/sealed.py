@@ -39,6 +39,9 @@ SEALED_HEADER_SIZE = _sealed_header.size
 ACKNOWLEDGEMENT_SIZE = _acknowledgement.size
 PROBE_SIZE = _probe.size
 
+CONNECTION_ID = slice(1, 5)
+"""Where in any datagram the connection id stands: four bytes, big-endian."""
+
 PHASE = 0x20
 """The bit of a first byte that says which generation of keys sealed the datagram."""
 

@@ -85,6 +85,10 @@ PROBLEM_ROW_SIZE = _problem_row.size
 SELECTOR_SIZE = _selector.size
 
 
+encode_progress_state: Callable[[ProgressState], bytes] = _progress_state.pack
+"""`encode_state_record` of what nearly every record is."""
+
+
 def encode_state_record(record: StateRecord) -> bytes:
     """One record of the body of a STATE."""
     match record:

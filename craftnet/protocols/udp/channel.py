@@ -22,18 +22,19 @@ ACKNOWLEDGED = 32
 
 _HEADER = codec.SEALED_HEADER_SIZE
 _LOW_BITS = 16
+_LOW_MASK = (1 << _LOW_BITS) - 1
 _ACKNOWLEDGED_BITS = 32
 _LOW_BITS_OF_NEWEST = (1 << _ACKNOWLEDGED_BITS) - 1
 
 
 class Arrivals(Struct, frozen=True, gc=False):
-    """Which datagrams of ours the other side says it has: `newest`, and newest − i for each bit i."""
+    """Which datagrams of ours the other side has acknowledged: `newest`, and newest − i for each bit i."""
 
     newest: int = 0
     bits: int = 0
 
     def covers(self, sequence: int) -> bool:
-        """Whether what we sent as `sequence` is among them."""
+        """Whether `sequence` is acknowledged."""
         behind = self.newest - sequence
         return behind >= 0 and bool(self.bits >> behind & 1)
 
@@ -84,6 +85,8 @@ class Channel(Struct, eq=False, gc=False):
     def open(self, datagram: bytes) -> Incoming:
         """Take a datagram with our connection id apart. The cheapest checks come first.
 
+        What comes in order, under the keys in use, needs neither a look into the replay window nor at other keys.
+
         Raises:
             BadDatagram: stale, replayed, forged or truncated, and the channel is as it was; or it acknowledges what was
                 never sent.
@@ -93,12 +96,24 @@ class Channel(Struct, eq=False, gc=False):
         phase, kind, connection_id, low = codec.decode_sealed_header(datagram)
         if connection_id != self._connection_id:
             raise BadDatagram("unknown_connection")
-        window = self.window
-        sequence = expand(low, _LOW_BITS, window.newest)
-        window.check(sequence)
-        content = self._incoming.open(phase, sequence, datagram[:_HEADER], datagram[_HEADER:])
-        window.advance(sequence)
-        arrivals = self._noted(*codec.decode_acknowledgement(content))
+        window, keys = self.window, self._incoming
+        sequence = window.newest + 1
+        if low == sequence & _LOW_MASK and phase == keys.phase and sequence >= keys.began:
+            content = keys.key.open(sequence, datagram[:_HEADER], datagram[_HEADER:])
+            window.follow()
+        else:
+            sequence = expand(low, _LOW_BITS, window.newest)
+            window.check(sequence)
+            content = keys.open(phase, sequence, datagram[:_HEADER], datagram[_HEADER:])
+            window.advance(sequence)
+        newest, earlier = codec.decode_acknowledgement(content)
+        if ACKNOWLEDGED < newest <= self.sent < _LOW_BITS_OF_NEWEST >> 1 or (
+            newest and newest <= self.sent <= ACKNOWLEDGED and not earlier >> newest - 1
+        ):  # nothing to complete or to refuse.
+            arrivals = Arrivals(newest, earlier << 1 | 1)
+            self._acknowledged.take(newest, arrivals.bits)
+        else:
+            arrivals = self._noted(newest, earlier)
         return Incoming(kind, sequence, arrivals, content[codec.ACKNOWLEDGEMENT_SIZE :])
 
     def renew(self, now: float, period: float = PERIOD) -> None:

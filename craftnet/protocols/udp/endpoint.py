@@ -80,6 +80,9 @@ class Endpoint:
         terms: how to treat peers.
         count: is told in one word what became of each datagram.
         measured: is told what the line to a peer is like, and its rate in bytes per second, once a heartbeat.
+
+    Attributes:
+        deadlines: when `tick` has something to do.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class Endpoint:
         self._measured = measured
         self._sources = Sources()
         self._peers: dict[int, Peer] = {}
-        self._deadlines: Deadlines[int] = Deadlines()
+        self.deadlines: Deadlines[int] = Deadlines()
         handlers = {codec.first_byte(Kind.HELLO): self._hello, codec.first_byte(Kind.RESPONSE): self._response}
         for kind in (Kind.ACK, Kind.HEARTBEAT, Kind.RESYNC, Kind.CLOSE, Kind.PATH_RESPONSE, Kind.LEAVE):
             handler = self._heartbeat if kind is Kind.HEARTBEAT else self._sealed
@@ -118,7 +121,7 @@ class Endpoint:
     @property
     def deadline(self) -> float | None:
         """When to call `tick` next, Unix seconds; None when nothing is due."""
-        return self._deadlines.earliest
+        return self.deadlines.earliest
 
     def receive(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
         """Take whatever came in from `address`. Never raises."""
@@ -189,7 +192,11 @@ class Endpoint:
         at: Position | None = None,
     ) -> list[Effect]:
         """The peer's session of that index is now like this, and its feed at that position."""
-        return self._settle(peer, peer.tell(index, state, now, at), now) if peer.finished is None else []
+        if peer.finished is not None:
+            return []
+        sends = peer.tell(state, now, index, at)
+        self.deadlines.set(peer.connection_id, peer.deadline)
+        return sends  # type: ignore[return-value]  # nobody else has this list.
 
     def end(self, peer: Peer, index: int, reason: CloseReason, now: float) -> list[Effect]:
         """The feed of the peer's session of that index is over."""
@@ -202,11 +209,11 @@ class Endpoint:
     def tick(self, now: float) -> list[Effect]:
         """Do what is due at `now`."""
         effects: list[Effect] = []
-        for connection_id in self._deadlines.due(now):
+        for connection_id in self.deadlines.due(now):
             peer = self._peers[connection_id]
             deadline = peer.deadline
             if deadline > now:  # put off since it was set.
-                self._deadlines.set(connection_id, deadline)
+                self.deadlines.set(connection_id, deadline)
             else:
                 effects += self._settle(peer, peer.tick(now), now)
         return effects
@@ -300,19 +307,19 @@ class Endpoint:
         return ticket, *ticket.authenticate(datagram, now)
 
     def _sealed(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
-        peer = self._peers.get(codec.connection_id(datagram))
+        peer = self._peers.get(int.from_bytes(datagram[codec.CONNECTION_ID], "big"))
         if peer is None:
             raise BadDatagram("unknown_connection")
-        if address != peer.address and self._sources.exhausted(address, now):
+        if address != peer.path.address and self._sources.exhausted(address, now):
             raise BadDatagram("throttled")
         try:
             sends = peer.receive(datagram, address, now)
         except BadDatagram:
-            self._deadlines.set(
+            self.deadlines.set(
                 peer.connection_id, peer.deadline
             )  # what is authentic but of no use may have changed it, too.
             raise
-        return self._settle(peer, sends, now)
+        return [] if sends is None else self._settle(peer, sends, now)
 
     def _heartbeat(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
         effects = self._sealed(datagram, address, now)
@@ -325,7 +332,7 @@ class Endpoint:
         """What a peer sends, what became of its sessions, and its next deadline, or its end."""
         sessions = peer.sessions
         if peer.finished is None:
-            self._deadlines.set(peer.connection_id, peer.deadline)
+            self.deadlines.set(peer.connection_id, peer.deadline)
             if not sessions.ended and not sessions.departed:  # nearly always.
                 return sends  # type: ignore[return-value]  # nobody else has this list.
         effects: list[Effect] = [*sends]
@@ -339,7 +346,7 @@ class Endpoint:
         if peer.finished is None:
             return effects
         ticket = self._peers.pop(peer.connection_id).ticket
-        self._deadlines.discard(peer.connection_id)
+        self.deadlines.discard(peer.connection_id)
         self._tickets.release(ticket, now)
         # Who has left session after session has no use for the ticket; who has left the connection may come back.
         if peer.finished in _FINAL or (peer.finished is CloseReason.LEFT and peer.closing):

@@ -233,7 +233,7 @@ class Initiator:
         return self._end(CloseReason.LEFT, farewell)
 
     def _opened(self, channel: Channel, incoming: Incoming, now: float) -> Output:
-        self.pulse.alive(now)
+        self.pulse.last_heard = now
         output = Output([], [])
         if not self._connected:
             self._connected = True

@@ -8,21 +8,31 @@ flood a line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import filterfalse, islice
 from math import inf
+from typing import Protocol
 
 from msgspec import Struct
 
 from craftnet.protocols.records import Kind
 from craftnet.protocols.udp.agreement import Agreement
-from craftnet.protocols.udp.channel import OVERHEAD
+from craftnet.protocols.udp.channel import OVERHEAD, Arrivals
 from craftnet.protocols.udp.pacing import Pace
 from craftnet.protocols.udp.parcels import LEAST, Key, Parcel, alone, packed, plain
 from craftnet.protocols.udp.timing import ACK_PATIENCE, DOUBLINGS, MAX_TIMEOUT, RoundTrip
 
 AT_ONCE = 128
 """Records that are looked at to choose from for the next datagrams, however many wait."""
+
+
+class PacketProtection(Protocol):
+    """What is needed of a `Channel`."""
+
+    sent: int
+
+    def seal(self, kind: Kind, body: bytes = b"") -> bytes:
+        """The next datagram; `sent` is its sequence then."""
 
 
 class _Flight(Struct, eq=False, gc=False):
@@ -38,9 +48,9 @@ class _Flight(Struct, eq=False, gc=False):
     several: bool
     until: float
 
-    def landed(self, arrived: Callable[[int], bool]) -> bool:
-        """Note what has arrived; whether that is all of it."""
-        self.missing = list(filterfalse(arrived, self.missing))
+    def landed(self, arrivals: Arrivals) -> bool:
+        """Note what is acknowledged; whether that is all of it."""
+        self.missing = list(filterfalse(arrivals.covers, self.missing))
         return not self.missing
 
 
@@ -49,15 +59,23 @@ class _Record(Struct, eq=False, gc=False):
     flight: _Flight | None = None
 
 
+NEVER = -inf
+"""A time long ago; each `-inf` that is written is a float of its own."""
+
 # Of most peers, most of the time, and never written to: a dictionary takes room, and keeps what it once had.
 _NOTHING: dict[Key, _Record] = {}
 
 
 class Outbox:
-    """Records of one peer.
+    """The send queue of one peer.
+
+    Nearly always one short record is all that is under way. Then it is in flight by itself: `_single` and what follows
+    it say all there is to say of it, and no dictionary is needed. Whatever else happens turns it into what `_flying`
+    holds, and goes on from there.
 
     Arguments:
-        agreement: how long datagrams are, and what may be packed.
+        agreement: how long datagrams are, and what may be compressed.
+        protection: makes datagrams.
         round_trip: says how long an acknowledgement may take.
         pace: says when bytes may go.
     """
@@ -69,20 +87,53 @@ class Outbox:
         "_flying",
         "_pace",
         "_packable",
+        "_protection",
         "_retry_at",
         "_round_trip",
+        "_single",
+        "_single_octets",
+        "_single_sequence",
         "_waiting",
     )
 
-    def __init__(self, agreement: Agreement, round_trip: RoundTrip, pace: Pace) -> None:
+    def __init__(self, agreement: Agreement, protection: PacketProtection, round_trip: RoundTrip, pace: Pace) -> None:
         self._agreement = agreement
-        self._packable = False  # whether packing what waits may be worth a try.
+        self._protection = protection
+        self._packable = False  # whether compressing what waits may be worth a try.
         self._round_trip = round_trip
         self._waiting = self._flying = _NOTHING
         self._pace = pace
-        self._retry_at = inf  # when the first of what is flying is to be sent again, or before.
+        self._retry_at = inf  # when the first of what is in flight is to be sent again, or before.
         self._attempts = 0
-        self._doubles_at = -inf  # once for all that was lost in the same while.
+        self._doubles_at = NEVER  # once for all that was lost in the same while.
+        self._single: Key | None = None  # the only record in flight.
+        self._single_octets = b""
+        self._single_sequence = 0
+
+    def send(self, session: int, topic: str, records: Sequence[bytes], now: float) -> list[bytes]:
+        """`put`, then `flush`."""
+        if not self._can_go_alone(session, topic, records, now):
+            self.put(session, topic, records)
+            return self.flush(now)
+        octets = records[0]
+        datagram = self._protection.seal(Kind.STATE, alone(session, octets))
+        self._pace.sent(len(datagram), now)
+        self._single, self._single_octets = (session, topic, 0), octets
+        self._single_sequence = self._protection.sent
+        self._retry_at = now + self._timeout
+        self._packable = True
+        return [datagram]
+
+    def _can_go_alone(self, session: int, topic: str, records: Sequence[bytes], now: float) -> bool:
+        """Whether one short record goes out now, and nothing but what it replaces is under way."""
+        return (
+            len(records) == 1
+            and len(records[0]) < LEAST
+            and not self._waiting
+            and not self._flying
+            and (self._single is None or self._single == (session, topic, 0))
+            and now >= self._pace.opens
+        )
 
     def put(self, session: int, topic: str, records: Sequence[bytes]) -> None:
         """Tell the peer these records instead of all earlier ones of the topic.
@@ -92,6 +143,7 @@ class Outbox:
         Arguments:
             session: the index of the session they are of.
         """
+        self._spread()
         self._packable = True
         if self._flying:
             for key in [key for key in self._flying if key[1] == topic and key[0] == session]:
@@ -108,46 +160,49 @@ class Outbox:
 
     def clear(self) -> None:
         """Tell the peer nothing of what is left."""
+        self._single, self._single_octets = None, b""
         self._waiting = self._flying = _NOTHING
 
     def drop(self, session: int) -> None:
         """Tell the peer nothing of what is left of that session."""
+        self._spread()
         self._waiting = {key: record for key, record in self._waiting.items() if key[0] != session}
         self._flying = {key: record for key, record in self._flying.items() if key[0] != session}
 
     def keeps(self, session: int) -> bool:
         """Whether anything of that session is not acknowledged."""
+        if self._single is not None:
+            return self._single[0] == session
         return any(key[0] == session for held in (self._waiting, self._flying) for key in held)
 
     @property
     def empty(self) -> bool:
         """Whether everything was acknowledged."""
-        return not (self._waiting or self._flying)
+        return not (self._waiting or self._flying) and self._single is None
 
     @property
     def deadline(self) -> float:
         """When `flush` has something to do; infinite when it has not."""
-        retry = self._retry_at if self._flying else inf
+        retry = self._retry_at if self._single is not None or self._flying else inf
         return min(self._pace.opens, retry) if self._waiting else retry
 
-    def flush(self, now: float, send: Callable[[Kind, bytes], tuple[int, bytes]]) -> list[bytes]:
-        """The datagrams to send now.
-
-        Arguments:
-            send: makes a datagram of a kind and a body; gives its sequence and its bytes.
-        """
+    def flush(self, now: float) -> list[bytes]:
+        """The datagrams to send now."""
+        if self._single is not None and now >= self._retry_at:
+            self._spread()
         if self._flying and now >= self._retry_at:
             self._repeat(now)
         if not self._waiting:
             return []
+        self._spread()
         datagrams = []
         until = now + self._timeout
         while self._waiting and now >= self._pace.opens:
             parcel = self._parcel()
             sequences = []
             for body in parcel.bodies:  # at once: nothing may come in between.
-                sequence, datagram = send(parcel.kind, body)
-                sequences.append(sequence)
+                datagram = self._protection.seal(parcel.kind, body)
+                sequences.append(self._protection.sent)
                 datagrams.append(datagram)
                 self._pace.sent(len(datagram), now)
             flight = _Flight(sequences, len(sequences) > 1, until)
@@ -162,26 +217,42 @@ class Outbox:
             self._waiting = _NOTHING
         return datagrams
 
-    def acknowledged(self, arrived: Callable[[int], bool], now: float) -> list[Key]:
-        """Drop what has arrived, and say what that is; `arrived` says so of a sequence."""
+    def acknowledged(self, arrivals: Arrivals) -> list[Key]:
+        """Drop what has arrived, and say what that is; but for what was sent by `send` alone, as nearly everything."""
+        if self._single is not None:
+            behind = arrivals.newest - self._single_sequence
+            if behind < 0 or not arrivals.bits >> behind & 1:
+                return []
+            self._single, self._single_octets = None, b""
+            self._attempts, self._doubles_at = 0, NEVER
+            self._packable = True
+            return []
         if not self._flying:
             return []
-        landed = [key for key, record in self._flying.items() if record.flight and record.flight.landed(arrived)]
+        landed = [key for key, record in self._flying.items() if record.flight and record.flight.landed(arrivals)]
         if landed:
             for key in landed:
                 del self._flying[key]
-            self._attempts, self._doubles_at = 0, -inf
+            self._attempts, self._doubles_at = 0, NEVER
             self._packable = True
             self._note_flying()
         return landed
 
     def hasten(self, now: float) -> None:
         """A round trip was measured for the first time: what is under way need not wait as long as without one."""
+        self._spread()
         until = now + self._timeout
         for record in self._flying.values():
             if record.flight is not None and record.flight.until > until:
                 record.flight.until = until
         self._note_flying()
+
+    def _spread(self) -> None:
+        """What is in flight by itself becomes one of any number that are."""
+        if self._single is not None:
+            flight = _Flight([self._single_sequence], False, self._retry_at)
+            self._flying = {self._single: _Record(self._single_octets, flight)}
+            self._single, self._single_octets = None, b""
 
     def _repeat(self, now: float) -> None:
         late = {key: record for key, record in self._flying.items() if record.flight and now >= record.flight.until}
@@ -212,7 +283,7 @@ class Outbox:
         if len(self._waiting) == 1:
             ((key, record),) = self._waiting.items()
             if len(record.octets) < LEAST:
-                return alone(key, record.octets)
+                return Parcel([key], Kind.STATE, [alone(key[0], record.octets)])
         records = [(key, record.octets) for key, record in islice(self._waiting.items(), AT_ONCE)]
         if self._packable and self._agreement.packing is not None:
             whole = self._pace.hindered or any(

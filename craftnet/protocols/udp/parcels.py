@@ -58,9 +58,9 @@ def plain(records: Records, room: int) -> Parcel:
     return Parcel([key for key, _ in fitting], Kind.STATE, [_joined(fitting)])
 
 
-def alone(key: Key, octets: bytes) -> Parcel:
-    """One record, and too little of it to be packed: what nearly everything is."""
-    return Parcel([key], Kind.STATE, [octets if key[0] <= 0 else _SELECTORS[key[0]] + octets])
+def alone(session: int, octets: bytes) -> bytes:
+    """The body of a STATE with one record, which is too short to be compressed: what nearly every datagram is."""
+    return octets if session <= 0 else _SELECTORS[session] + octets
 
 
 def packed(records: Records, agreement: Agreement, *, whole: bool) -> Parcel | None:

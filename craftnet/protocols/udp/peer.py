@@ -25,9 +25,9 @@ from craftnet.protocols.udp.conditions import Conditions
 from craftnet.protocols.udp.cookies import Address
 from craftnet.protocols.udp.farewell import Farewell
 from craftnet.protocols.udp.grants import Grant
-from craftnet.protocols.udp.outbox import Outbox
+from craftnet.protocols.udp.outbox import NEVER, Outbox
 from craftnet.protocols.udp.pacing import Pace
-from craftnet.protocols.udp.parcels import NO_SESSION
+from craftnet.protocols.udp.parcels import NO_SESSION, Key
 from craftnet.protocols.udp.path import Path
 from craftnet.protocols.udp.replica import Replica
 from craftnet.protocols.udp.roster import Roster
@@ -46,10 +46,12 @@ DATAGRAMS = 100
 BURST = 200
 """… and this many at once after a pause."""
 
-_NEVER = -inf
 _BUCKET = TokenBucket(DATAGRAMS, BURST + 1)
 
 _PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
+
+_NO_TABLES = codec.encode_held({})
+"""The body of an ACK of a client that has no table of materials to speak of."""
 
 _SECRET = "secret"
 """The topic of a new session_token."""
@@ -88,6 +90,7 @@ class Peer:
         channel: what seals, opens and numbers the datagrams.
         finished: why the connection is over; None while it is not.
         pace: how much may be sent.
+        path: where it is, and where it may have moved to.
         pulse: round trip and clock offset.
         sessions: what the client is told of.
         ticket: what it came in with.
@@ -98,7 +101,6 @@ class Peer:
         "_datagrams_full_at",
         "_farewell",
         "_outbox",
-        "_path",
         "_random",
         "_resync_at",
         "_resync_from",
@@ -108,6 +110,7 @@ class Peer:
         "connection_id",
         "finished",
         "pace",
+        "path",
         "pulse",
         "sessions",
         "ticket",
@@ -126,14 +129,14 @@ class Peer:
         self.pulse = Pulse(terms.heartbeat, now)
         self.ticket = ticket
         self.connection_id = ticket.connection_id
-        self._path = Path(address)
+        self.path = Path(address)
         self.channel = channel
         self._terms = terms
         self._random = random
         self.pace = Pace()
-        self._outbox = Outbox(ticket.agreement, self.pulse.round_trip, self.pace)
+        self._outbox = Outbox(ticket.agreement, channel, self.pulse.round_trip, self.pace)
         self.sessions = Roster.of(ticket, self._outbox)
-        self._datagrams_full_at = self._resync_from = _NEVER
+        self._datagrams_full_at = self._resync_from = NEVER
         self._sync_at = inf
         self._resync_at = inf
         self._farewell: Farewell | None = None
@@ -147,7 +150,7 @@ class Peer:
     @property
     def address(self) -> Address:
         """Where it is sent to."""
-        return self._path.address
+        return self.path.address
 
     @property
     def conditions(self) -> Conditions:
@@ -170,19 +173,31 @@ class Peer:
         alarm, told = self._alarm, self._outbox.deadline
         return alarm if alarm < told else told
 
-    def receive(self, datagram: bytes, address: Address, now: float) -> list[Send]:
+    def receive(self, datagram: bytes, address: Address, now: float) -> list[Send] | None:
         """Take a datagram that carries our connection id.
+
+        Returns:
+            What to send; None when it only acknowledged something: then `deadline` is no earlier than it was.
 
         Raises:
             BadDatagram: it is not from the client, or not of use; nothing is sent.
         """
         incoming = self.channel.open(datagram)
-        self._charge(now)
-        self.pulse.alive(now)
-        if address != self._path.address and incoming.sequence == self.channel.newest:
-            self._path.heard(address, len(datagram))
-        self._note_landed(incoming, now)
-        if self.finished is None:
+        # Only what is authentic costs the client anything: nobody else can use up what it may send.
+        full_at = _BUCKET.take(self._datagrams_full_at, now)
+        if full_at is None:
+            raise BadDatagram("flooding", "more datagrams than a client has reason to send")
+        self._datagrams_full_at = full_at
+        self.pulse.last_heard = now
+        if self._only_acknowledges(incoming, address):
+            self._note_landed(self._outbox.acknowledged(incoming.arrivals))
+            return None
+        if address != self.path.address and incoming.sequence == self.channel.newest:
+            self.path.heard(address, len(datagram))
+        self._note_landed(self._outbox.acknowledged(incoming.arrivals))
+        if self._farewell is not None and self._farewell.landed(incoming.arrivals.covers):
+            self.finished = self._farewell.reason
+        else:
             try:
                 self._take(incoming, address, now)
             except BadDatagram:
@@ -201,7 +216,7 @@ class Peer:
         return replica
 
     def tell(
-        self, index: int, state: SessionState | MaterialsState, now: float, at: Position | None = None
+        self, state: SessionState | MaterialsState, now: float, index: int = 0, at: Position | None = None
     ) -> list[Send]:
         """The session of that index, or its materials, are now like this. Of what is over nothing more is told.
 
@@ -211,12 +226,28 @@ class Peer:
         Arguments:
             at: where the feed is with this.
         """
-        if self._farewell is not None or not self.sessions.tell(index, state, now, at):
+        if self._farewell is not None:
             return []
+        replica = self.sessions.get(index)
+        if replica is None or replica.grant.over is not None:
+            return []
+        news = replica.advance(state, now)
+        if news is None:
+            return []
+        place = None if at is None else replica.reached(at, state)
         if self._sync_at == inf:
             self._plan_sync(now)
             self._alarm = min(self._alarm, self._next)
-        return self._flush(now) if len(self.sessions.replicas) == 1 else []
+        queue = self._outbox
+        if place is None and len(self.sessions.replicas) == 1:
+            datagrams = queue.send(index, news.topic, news.records, now)
+        else:
+            queue.put(index, news.topic, news.records)
+            if place is not None:
+                queue.put(index, place.topic, place.records)
+            datagrams = queue.flush(now) if len(self.sessions.replicas) == 1 else []
+        address = self.path.address
+        return [Send(datagram, address) for datagram in datagrams]
 
     def end(self, index: int, reason: CloseReason, now: float) -> list[Send]:
         """The feed of that session is over. With the last one the connection is.
@@ -263,7 +294,7 @@ class Peer:
             self._outbox.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
         if len(self.sessions.replicas) > 1 and not (self._farewell is not None and self._farewell.at_once):
             self.sessions.tell_ends()
-        sends += self._flush(now)
+        sends += [Send(datagram, self.path.address) for datagram in self._outbox.flush(now)]
         sends += self._say_farewell(now)
         self._alarm = self._next
         return sends
@@ -280,25 +311,22 @@ class Peer:
     @property
     def _waits_for_acknowledgements(self) -> bool:
         """Whether more may be to do once something has arrived: an end to be told, or a move to be proved."""
-        return self._farewell is not None or len(self.sessions.replicas) > 1 or self._path.candidate is not None
+        return self._farewell is not None or len(self.sessions.replicas) > 1 or self.path.candidate is not None
 
-    def _charge(self, now: float) -> None:
-        """Only what is authentic costs the client anything: nobody else can use up what it may send."""
-        full_at = _BUCKET.take(self._datagrams_full_at, now)
-        if full_at is None:
-            raise BadDatagram("flooding", "more datagrams than a client has reason to send")
-        self._datagrams_full_at = full_at
+    def _only_acknowledges(self, incoming: Incoming, address: Address) -> bool:
+        """Whether nothing but what has arrived follows from it: so it is with nearly every datagram."""
+        return (
+            incoming.kind is Kind.ACK
+            and incoming.body == _NO_TABLES
+            and address == self.path.address
+            and not self._waits_for_acknowledgements
+        )
 
-    def _note_landed(self, incoming: Incoming, now: float) -> None:
-        """Note what has arrived. With the CLOSE, the connection is finished."""
-        arrived = incoming.arrivals.covers
-        landed = self._outbox.acknowledged(arrived, now)
+    def _note_landed(self, landed: list[Key]) -> None:
         if landed:
             if (NO_SESSION, _SECRET, 0) in landed:
                 self.ticket.renewed()
             self.sessions.landed(landed)
-        if self._farewell is not None and self._farewell.landed(arrived):
-            self.finished = self._farewell.reason
 
     def _take(self, incoming: Incoming, address: Address, now: float) -> None:
         match incoming.kind:
@@ -316,7 +344,7 @@ class Peer:
             case Kind.LEAVE:
                 self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT, now)
             case Kind.PATH_RESPONSE:
-                delay = self._path.answered(codec.decode_probe(incoming.body), address, now)
+                delay = self.path.answered(codec.decode_probe(incoming.body), address, now)
                 self.pulse.forget_line()
                 self.pulse.round_trip.measured(delay)
                 self.pace.forget_line()
@@ -328,10 +356,10 @@ class Peer:
                 raise codec.misplaced(incoming.kind)
 
     def _challenge(self, now: float) -> list[Send]:
-        if not self._path.may_challenge(_PROBE_SIZE, now):
+        if not self.path.may_challenge(_PROBE_SIZE, now):
             return []
         data = self._random(codec.PROBE_SIZE)
-        address = self._path.challenge(data, _PROBE_SIZE, now)
+        address = self.path.challenge(data, _PROBE_SIZE, now)
         return [Send(self.channel.seal(Kind.PATH_CHALLENGE, codec.encode_probe(data)), address)]
 
     def _plan_sync(self, now: float) -> None:
@@ -344,16 +372,8 @@ class Peer:
             self.sessions.tell_everything()
             self._plan_sync(now)
 
-    def _flush(self, now: float) -> list[Send]:
-        datagrams = self._outbox.flush(now, self._number)
-        return [Send(datagram, self._path.address) for datagram in datagrams] if datagrams else []
-
-    def _number(self, kind: Kind, body: bytes) -> tuple[int, bytes]:
-        datagram = self.channel.seal(kind, body)
-        return self.channel.sent, datagram
-
     def _send(self, kind: Kind, body: bytes) -> Send:
-        return Send(self.channel.seal(kind, body), self._path.address)
+        return Send(self.channel.seal(kind, body), self.path.address)
 
     def _end(self, replicas: list[Replica], reason: CloseReason, now: float) -> None:
         if replicas and self._farewell is None and self.sessions.end(replicas, reason):

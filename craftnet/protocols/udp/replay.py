@@ -48,6 +48,12 @@ class ReplayWindow(Struct, eq=False, gc=False):
         if self.seen >> behind & 1:
             raise BadDatagram("replayed")
 
+    def follow(self) -> None:
+        """As `advance` to the next sequence."""
+        self.newest += 1
+        self.seen = self.seen << 1 & _MASK | 1
+        self.reordered -= self.reordered / _SMOOTHING
+
     def advance(self, sequence: int) -> None:
         """An authentic datagram with this sequence came in."""
         ahead = sequence - self.newest

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from craftnet.model import Tolerance, diverges
+from craftnet.model import Tolerance, misleads
 from craftnet.positions import Position
 from craftnet.protocols.udp.delta import Tables, difference
 from craftnet.protocols.udp.grants import Grant
-from craftnet.protocols.udp.snapshots import encoded, materials_records, progress_records
+from craftnet.protocols.udp.snapshots import encoded, encoded_progress, materials_records
 from craftnet.state import MaterialsState, SessionState
 
 SIGHTINGS = 4
@@ -82,9 +82,11 @@ class Replica(Struct, eq=False, gc=False):
         """
         if isinstance(state, MaterialsState):
             return self._advance_materials(state)
-        if self._progress is not None and _same(self._progress, state, now):
+        held, truth = self._progress, state.progress
+        # A client that goes on from what it holds shows what it would from this, now and to the end.
+        if held is not None and not misleads(held.progress, truth, now, now + (truth.remaining or 0.0), SAME):
             return None
-        news = News("progress", encoded(progress_records(state, self._room)))
+        news = News("progress", encoded_progress(state, self._room))
         self._progress = state
         kept = self.sightings[1 - SIGHTINGS :]
         while len(kept) > 1 and kept[1].when <= now - SIGHT:
@@ -106,7 +108,7 @@ class Replica(Struct, eq=False, gc=False):
     def everything(self) -> Iterator[News]:
         """All of it, whatever the client may hold."""
         if self._progress is not None:
-            yield News("progress", encoded(progress_records(self._progress, self._room)))
+            yield News("progress", encoded_progress(self._progress, self._room))
         if self._materials is not None:
             yield News("materials", encoded(materials_records(self._materials, self._room)))
         if self._at is not None:
@@ -136,10 +138,3 @@ class Replica(Struct, eq=False, gc=False):
         self._materials = state
         self.tables.add(state)
         return News("materials", records)
-
-
-def _same(held: SessionState, truth: SessionState, now: float) -> bool:
-    """Whether a client that goes on from `held` shows what it would from `truth`, now and to the end."""
-    until = now + (truth.progress.remaining or 0.0)
-    one, other = held.progress, truth.progress
-    return not (diverges(one, other, now, SAME) or diverges(one, other, until, SAME))

@@ -11,7 +11,6 @@ from math import inf
 from msgspec import Struct
 
 from craftnet.errors import BadDatagram
-from craftnet.positions import Position
 from craftnet.protocols import codec
 from craftnet.protocols.records import CloseReason, SessionOver
 from craftnet.protocols.udp.channel import OVERHEAD
@@ -21,7 +20,6 @@ from craftnet.protocols.udp.parcels import Key
 from craftnet.protocols.udp.replica import Replica
 from craftnet.protocols.udp.snapshots import encoded
 from craftnet.protocols.udp.tickets import Ticket
-from craftnet.state import MaterialsState, SessionState
 
 AT_ONCE = frozenset({CloseReason.REVOKED, CloseReason.LEFT})
 """Ends after which the client is told nothing more of what it does not know yet."""
@@ -83,20 +81,6 @@ class Roster(Struct, eq=False, gc=False):
             self.replicas = (*self.replicas, new)
         self._note_expiry()
         return new
-
-    def tell(self, index: int, state: SessionState | MaterialsState, now: float, at: Position | None) -> bool:
-        """The session, or its materials, are now like this; whether there is anything to send."""
-        replica = self.get(index)
-        if replica is None or replica.over:
-            return False
-        news = replica.advance(state, now)
-        if news is None:
-            return False
-        self._outbox.put(index, news.topic, news.records)
-        place = None if at is None else replica.reached(at, state)
-        if place is not None:
-            self._outbox.put(index, place.topic, place.records)
-        return True
 
     def tell_everything(self) -> None:
         """Whatever the client may hold."""

@@ -48,17 +48,23 @@ class SealingKeys(Struct, eq=False, gc=False):
 
 
 class OpeningKeys(Struct, eq=False, gc=False):
-    """The keys of what comes in: those of now, those just before, and, once somebody claims to use them, the next."""
+    """The keys of what comes in: those of now, those just before, and, once somebody claims to use them, the next.
 
-    _key: TrafficKey
-    _phase: int = 0
+    Attributes:
+        key: of the generation that is used now.
+        phase: its lowest bit.
+        began: the lowest sequence seen under this generation.
+    """
+
+    key: TrafficKey
+    phase: int = 0
+    began: int = 1
     _previous: TrafficKey | None = None
     _following: TrafficKey | None = None
-    _began: int = 1  # the lowest sequence seen under this generation.
 
     def rest(self) -> None:
         """As in `TrafficKey`."""
-        self._key.rest()
+        self.key.rest()
 
     def open(self, phase: int, sequence: int, header: bytes, sealed: bytes) -> bytes:
         """As in `TrafficKey`. Only what is authentic moves anything on.
@@ -66,16 +72,16 @@ class OpeningKeys(Struct, eq=False, gc=False):
         Raises:
             BadDatagram: it is not.
         """
-        if phase == self._phase:
-            content = self._key.open(sequence, header, sealed)
-            if sequence < self._began:
-                self._began = sequence
+        if phase == self.phase:
+            content = self.key.open(sequence, header, sealed)
+            if sequence < self.began:
+                self.began = sequence
             return content
-        if sequence < self._began and self._previous is not None:
+        if sequence < self.began and self._previous is not None:
             return self._previous.open(sequence, header, sealed)
         if self._following is None:  # made once, however many claim it.
-            self._following = self._key.successor()
+            self._following = self.key.successor()
         content = self._following.open(sequence, header, sealed)
-        self._previous, self._key, self._following = self._key, self._following, None
-        self._phase, self._began = phase, sequence
+        self._previous, self.key, self._following = self.key, self._following, None
+        self.phase, self.began = phase, sequence
         return content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import inf
 from typing import Protocol, cast
 from uuid import UUID
@@ -62,9 +62,9 @@ class PeerWatcher:
         """Tell the peer of sessions and materials; a UDP feed carries nothing else."""
         state = update.state
         if isinstance(state, SessionState):
-            self._server.tell(self._peer, self._index, state, update)
+            self._server.tell(self._peer, state, self._index, update)
         elif isinstance(state, MaterialsChange):
-            self._server.tell(self._peer, self._index, state.state, update)
+            self._server.tell(self._peer, state.state, self._index, update)
 
     def ended(self, code: CloseCode) -> None:
         """The peer hears no more of the session."""
@@ -84,7 +84,9 @@ class UdpServer(DatagramProtocol):
         self._endpoint = endpoint
         self._feeds = feeds
         self._metrics = metrics
+        self._tally = metrics.tally(TRANSPORT)
         self._clock = clock
+        self._deadlines = endpoint.deadlines
         self._watchers: dict[Replica, PeerWatcher] = {}
         # What is being done, and what came of it meanwhile: it is done in that order.
         self._effects: deque[Effect] = deque()
@@ -118,7 +120,7 @@ class UdpServer(DatagramProtocol):
             if self._faults & (self._faults - 1) == 0:
                 self._log.failure("a datagram could not be handled ({number} so far)", number=self._faults)
 
-    def tell(self, peer: Peer, index: int, state: SessionState | MaterialsState, update: Update) -> None:
+    def tell(self, peer: Peer, state: SessionState | MaterialsState, index: int, update: Update) -> None:
         """A peer's session of that index, or its materials, are now like this, as the update says."""
         now, accepted = self._clock.seconds(), update.accepted
         try:
@@ -129,7 +131,7 @@ class UdpServer(DatagramProtocol):
             return
         self._perform(effects)
         if effects:
-            self._metrics.delivered(TRANSPORT, len(effects), None if accepted is None else now - accepted)
+            self._tally.count(len(effects), None if accepted is None else now - accepted)
         elif peer.deadline <= now:
             self._put_off.append(accepted)
 
@@ -167,7 +169,18 @@ class UdpServer(DatagramProtocol):
         """Say goodbye to everybody."""
         self._perform(self._endpoint.shut_down(self._clock.seconds()))
 
-    def _perform(self, effects: Iterable[Effect]) -> None:
+    def _perform(self, effects: list[Effect]) -> None:
+        if len(effects) == 1 and type(effects[0]) is Send and not self._performing:  # nearly always.
+            self._write(effects[0].datagram, effects[0].address)
+        elif effects:
+            self._perform_in_turn(effects)
+        # One timer, for the earliest deadline. One that is armed too early is left: it re-arms itself.
+        earliest = self._deadlines.earliest
+        if earliest is not None and earliest < self._timer_at:
+            self._arm(earliest)
+
+    def _perform_in_turn(self, effects: list[Effect]) -> None:
+        """What comes of an effect meanwhile is performed after all that is there already."""
         waiting = self._effects
         waiting.extend(effects)
         if self._performing:
@@ -176,13 +189,12 @@ class UdpServer(DatagramProtocol):
         try:
             while waiting:
                 effect = waiting.popleft()
-                if isinstance(effect, Send):  # nearly always; and a pattern takes three times as long.
+                if isinstance(effect, Send):
                     self._write(effect.datagram, effect.address)
                 else:
                     self._heed(effect)
         finally:
             self._performing = False
-        self._arm()
 
     def _heed(self, effect: Opened | Joined | Left | Gone) -> None:
         match effect:
@@ -224,11 +236,7 @@ class UdpServer(DatagramProtocol):
             self._log.failure("a session cannot be watched", failure)
         self.end(peer, session.index, CloseReason.NOT_FOUND if missing else CloseReason.INTERNAL_ERROR)
 
-    def _arm(self) -> None:
-        """One timer, for the earliest deadline. One that is armed too early is left: it re-arms itself."""
-        deadline = self._endpoint.deadline
-        if deadline is None or deadline >= self._timer_at:
-            return
+    def _arm(self, deadline: float) -> None:
         delay = max(0.0, deadline - self._clock.seconds())
         if self._timer is not None and self._timer.active():
             self._timer.reset(delay)
@@ -242,7 +250,7 @@ class UdpServer(DatagramProtocol):
         self._perform(self._endpoint.tick(now))
         put_off, self._put_off = self._put_off, []
         for accepted in put_off:
-            self._metrics.delivered(TRANSPORT, 1, None if accepted is None else now - accepted)
+            self._tally.count(1, None if accepted is None else now - accepted)
 
 
 class _Port(Protocol):

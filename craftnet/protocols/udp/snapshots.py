@@ -287,6 +287,13 @@ class MaterialsAssembler:
         self._tables.add(self.materials)
 
 
+def encoded_progress(state: SessionState, room: int) -> Sequence[bytes]:
+    """The bytes of each of `progress_records`: nearly always of one."""
+    if state.progress.failure_reason:
+        return encoded(progress_records(state, room))
+    return [codec.encode_progress_state(ProgressState(state.version & _U32, _fitting(state.progress)))]
+
+
 def encoded(records: Iterable[StateRecord]) -> Sequence[bytes]:
     """The bytes of each record."""
     return list(map(codec.encode_state_record, records))

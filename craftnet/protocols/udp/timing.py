@@ -97,19 +97,20 @@ class Pulse:
         offset: seconds to add to our clock to get the other side's: of the last samples, the one with the least delay;
             None before the first.
         uncertainty: seconds by which that may be wrong: half that delay.
+        last_heard: when something authentic came in last; the owner sets it.
         jitter: the smoothed difference between the times two heartbeats take, seconds (RFC 3550 section 6.4.1).
     """
 
     __slots__ = (
         "_arrived",
         "_beat_at",
-        "_heard",
         "_interval",
         "_newest",
         "_newest_us",
         "_samples",
         "_sent",
         "jitter",
+        "last_heard",
         "offset",
         "round_trip",
         "uncertainty",
@@ -117,7 +118,7 @@ class Pulse:
 
     def __init__(self, interval: float = 5.0, now: float = 0.0) -> None:
         self._interval = interval
-        self._heard = self._beat_at = now
+        self.last_heard = self._beat_at = now
         self.round_trip = RoundTrip()
         self.offset: float | None = None
         self.uncertainty = 0.0
@@ -130,11 +131,7 @@ class Pulse:
 
     def begin(self, now: float) -> None:
         """The connection begins only now."""
-        self._heard = self._beat_at = now
-
-    def alive(self, now: float) -> None:
-        """Something authentic came in."""
-        self._heard = now
+        self.last_heard = self._beat_at = now
 
     def hurry(self, now: float) -> None:
         """Another heartbeat is due at once: our address has changed, and the other side is to find us."""
@@ -143,11 +140,11 @@ class Pulse:
     @property
     def deadline(self) -> float:
         """When a heartbeat is due, or the other side is to be taken for dead."""
-        return min(self._beat_at, self._heard + PATIENCE * self._interval)
+        return min(self._beat_at, self.last_heard + PATIENCE * self._interval)
 
     def dead(self, now: float) -> bool:
         """Whether the silence has lasted too long."""
-        return now >= self._heard + PATIENCE * self._interval
+        return now >= self.last_heard + PATIENCE * self._interval
 
     def due(self, now: float) -> bool:
         """Whether to send a heartbeat."""
@@ -155,7 +152,7 @@ class Pulse:
 
     def beat(self, now: float, clock: float) -> Heartbeat:
         """The heartbeat to send."""
-        well = self.offset is not None and now < self._heard + self._interval
+        well = self.offset is not None and now < self.last_heard + self._interval
         self._beat_at = now + (self._interval if well else PROBING)
         sent_us = _microseconds(clock)
         self._sent = self._sent[(1 - SAMPLES) * _BEAT.size :] + _BEAT.pack(sent_us, now)

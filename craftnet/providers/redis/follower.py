@@ -71,12 +71,14 @@ class Follower(Service):
         self._asking = asking
         self._keys = keys
         self._watched = watched
-        self._kinds = {topics.subject.name: (topics, ledger) for topics, ledger in watched}
+        self._kinds = {topics.subject.name.encode(): (topics, ledger) for topics, ledger in watched}
         self._reactor = reactor
         self._marks = Marks()
         self.lag = Lag(self._marks, self._ends_known, lambda: asking.up, blocking.renew, reactor)
         # Which partitions the question that Redis holds now is about.
         self._asked: frozenset[int] = frozenset()
+        # Their streams: the names, and whose they are.
+        self._streams: dict[Value, int] = {}
         self._generation = 0
         self._client: int | None = None
         self._pruned = 0.0
@@ -330,16 +332,16 @@ class Follower(Service):
             anything: whether changes of other data sets are told, too, because all is compared afterwards.
         """
         self._prune()
-        self._asked = frozenset(self._marks.partitions)
-        if not self._asked:
+        if self._asked != self._marks.partitions:  # which they seldom are from one turn to the next.
+            self._asked = frozenset(self._marks.partitions)
+            self._streams = {self._keys.changes(each).encode(): each for each in sorted(self._asked)}
+        streams = self._streams
+        if not streams:
             # Something must be asked, so that it can be interrupted, and a dead connection shows.
             await self._read((self._keys.nothing,), (b"$",), wait)
             return set()
-        partitions = sorted(self._asked)
-        names = [self._keys.changes(partition) for partition in partitions]
-        by_name = {name.encode(): partition for name, partition in zip(names, partitions, strict=True)}
-        answer = await self._read(names, [self._marks.entry(partition) for partition in partitions], wait)
-        told = {by_name[name]: entries for name, entries in answer or ()}
+        answer = await self._read(streams, [self._marks.entry(each) for each in streams.values()], wait)
+        told = {streams[name]: entries for name, entries in answer or ()}
         for partition, entries in told.items():
             for name, values in entries:
                 fields = dict(zip(values[::2], values[1::2], strict=False))
@@ -361,16 +363,16 @@ class Follower(Service):
             self._pruned = now
             self._marks.keep({partition_of(key) for topics, _ in self._watched for key in topics.watched()})
 
-    async def _read(self, names: Iterable[str], positions: Iterable[bytes], wait: float | None) -> Any:
+    async def _read(self, names: Iterable[Value], positions: Iterable[bytes], wait: float | None) -> Any:
         blocked: tuple[Value, ...] = () if wait is None else ("BLOCK", round(wait * 1000))
         question = ("XREAD", "COUNT", BATCH, *blocked, "STREAMS", *names, *positions)
         return await self._blocking.ask(*question, generation=self._generation)
 
     def _dispatch(self, fields: Mapping[bytes, bytes], entry: Mark) -> None:
         try:
-            topics, ledger = self._kinds[fields[b"kind"].decode()]
-            key, version = UUID(fields[b"id"].decode()), int(fields[b"version"])
-            if key not in topics:
+            topics, ledger = self._kinds[fields[b"kind"]]
+            key, version = topics.key(fields[b"id"]), int(fields[b"version"])
+            if key is None:
                 return
             change = ledger.read_change(fields[b"change"]) if version else None
         except (KeyError, ValueError, msgspec.DecodeError) as error:

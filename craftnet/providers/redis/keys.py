@@ -50,11 +50,13 @@ class Keys:
         """A stream that nobody writes to."""
         return f"{self._prefix}:nothing"
 
-    def state(self, subject: str, key: UUID) -> str:
+    # Keys may be given as text: to write a UUID out takes longer than all the rest of a name.
+
+    def state(self, subject: str, key: UUID | str) -> str:
         """A hash: the version and the state of one thing."""
         return f"{self._prefix}:{subject}:{key}"
 
-    def seen(self, subject: str, key: UUID) -> str:
+    def seen(self, subject: str, key: UUID | str) -> str:
         """A sorted set: the ids of the events that were accepted, by the versions they led to."""
         return f"{self._prefix}:seen:{subject}:{key}"
 
@@ -66,7 +68,7 @@ class Keys:
         """The highest version of anything that was forgotten."""
         return f"{self._prefix}:floor:{subject}"
 
-    def recent(self, subject: str, key: UUID) -> str:
+    def recent(self, subject: str, key: UUID | str) -> str:
         """A list: where in the stream the newest changes of one thing are, each behind its version."""
         return f"{self._prefix}:recent:{subject}:{key}"
 

@@ -205,8 +205,9 @@ class Ledger(Generic[State, Change, Listener]):
         names = [self._keys.floor(name), self._keys.waiters, self._keys.due(name)]
         arguments: list[Value] = []
         for key, events in runs.items():
-            names += (self._keys.state(name, key), self._keys.seen(name, key))
-            arguments += (str(key), len(events), *[event.event_id.bytes for event in events])
+            text = str(key)
+            names += (self._keys.state(name, text), self._keys.seen(name, text))
+            arguments += (text, len(events), *[event.event_id.bytes for event in events])
             sessions = [] if name != "queue" else [str(event.session_id) for event in events]
             arguments += (len(sessions), *sessions)
         plans = {}
@@ -224,21 +225,21 @@ class Ledger(Generic[State, Change, Listener]):
         """What is to be written, if anything is."""
         if not planned.steps:
             return []
-        name, settings = self._subject.name, self._settings
+        name, text, settings = self._subject.name, str(key), self._settings
         names = [
-            self._keys.state(name, key),
+            self._keys.state(name, text),
             self._keys.floor(name),
-            self._keys.seen(name, key),
+            self._keys.seen(name, text),
             self._keys.due(name),
             self._keys.changes(partition_of(key)),
-            self._keys.recent(name, key),
+            self._keys.recent(name, text),
         ]
         claims = _sessions(planned.after)
         arguments: list[Value] = [
             self._subject.version(planned.before),
             self._subject.version(planned.after),
             self._encode(planned.after),
-            str(key),
+            text,
             f"{self._time.now().wall + self._keep(planned.after):.3f}",
             max(1, round(settings.memory)),
             settings.remembered,
@@ -252,7 +253,7 @@ class Ledger(Generic[State, Change, Listener]):
             arguments += (step.event_id.bytes, step.version, self._encode(step.change))
         arguments.append(len(claims))
         for session_id, entry in claims.items():
-            arguments += (session_id, f"{key}{_encode(entry).decode()}")
+            arguments += (session_id, f"{text}{_encode(entry).decode()}")
         arguments += sorted(_sessions(planned.before).keys() - claims.keys())
         return [_Part(names, [len(arguments), *arguments])]
 

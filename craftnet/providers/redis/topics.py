@@ -32,6 +32,7 @@ class Topics(Generic[State, Change, Listener]):
     def __init__(self, subject: Subject[State, Change, Listener]) -> None:
         self.subject = subject
         self._topics: dict[UUID, _Topic[State, Listener]] = {}
+        self._ids: dict[bytes, UUID] = {}  # of the watched things, as streams name them.
 
     def __contains__(self, key: UUID) -> bool:
         return key in self._topics
@@ -40,11 +41,16 @@ class Topics(Generic[State, Change, Listener]):
         """The ids."""
         return tuple(self._topics)
 
+    def key(self, text: bytes) -> UUID | None:
+        """The id of a watched thing, as streams name it; None for what nobody watches."""
+        return self._ids.get(text)
+
     def add(self, key: UUID, listener: Listener) -> None:
         """Somebody waits for an answer, and then for changes."""
         topic = self._topics.get(key)
         if topic is None:
             topic = self._topics[key] = _Topic(self.subject.blank(key, 0))
+            self._ids[str(key).encode()] = key
         topic.listeners.setdefault(listener, False)
 
     def remove(self, key: UUID, listener: Listener) -> None:
@@ -52,6 +58,7 @@ class Topics(Generic[State, Change, Listener]):
         topic = self._topics.get(key)
         if topic is not None and topic.listeners.pop(listener, None) is not None and not topic.listeners:
             del self._topics[key]
+            del self._ids[str(key).encode()]
 
     def answered(self, key: UUID, listener: Listener, state: State, end: Mark | None = None) -> State:
         """The answer for `listener`, where Redis said `state`: what the others were told, if there are others.

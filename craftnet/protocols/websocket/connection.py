@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import txaio
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,8 +32,7 @@ from craftnet.protocols.websocket.encodings import encoding
 from craftnet.protocols.websocket.engine import ServerProtocol
 from craftnet.protocols.websocket.handshake import read_handshake
 from craftnet.protocols.websocket.inband import Answer, TokenAccepted, TokenRefused, read_offer
-from craftnet.protocols.websocket.opening import Opening
-from craftnet.protocols.websocket.subprotocols import spoken
+from craftnet.protocols.websocket.opening import Opening, refusal_of
 from craftnet.protocols.websocket.transmit import bound_buffers, transmit
 from craftnet.subscriptions import Subscription
 from craftnet.updates import Update
@@ -125,13 +124,8 @@ class FeedProtocol(ServerProtocol):
         self._leave_place()
         if self.state == self.STATE_CLOSED:
             return  # the client did not wait for the answer.
-        refusal = failure.value
-        if isinstance(refusal, (TimeoutError, CancelledError)):
-            refusal = Unavailable("The handshake took too long.")
-        elif not isinstance(refusal, Refusal):
-            log.failure("a WebSocket handshake failed", failure)
-            refusal = failed()
-        subprotocol = self._told_in(refusal, opening)
+        refusal = refusal_of(failure)
+        subprotocol = opening.closes_with(refusal)
         if subprotocol is None:
             self._refuse(refusal)
             return
@@ -139,12 +133,6 @@ class FeedProtocol(ServerProtocol):
         self._turn_away(refusal)
         if self.data:
             self.consumeData()
-
-    def _told_in(self, refusal: Refusal, opening: Opening) -> str | None:
-        """The subprotocol in which this client receives a refusal as a close code; None: it receives an HTTP status."""
-        if of_refusal(refusal) is None or not self.factory.may_turn_away or not opening.from_page:
-            return None
-        return spoken(opening.request.protocols)  # without a selected subprotocol, a browser fails the handshake.
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answers in the contract's error form."""

@@ -6,17 +6,24 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from twisted.internet.defer import CancelledError, TimeoutError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from craftnet.access.bearer import token_from_handshake
 from craftnet.access.occupancy import Place
 from craftnet.access.principal import Principal
+from craftnet.closecodes import of_refusal
+from craftnet.errors import Refusal, Unavailable, failed
 from craftnet.protocols.websocket.handshake import Handshake
-from craftnet.protocols.websocket.subprotocols import choose
+from craftnet.protocols.websocket.subprotocols import choose, spoken
 from craftnet.subscriptions import Subscription
 from craftnet.targets import Query, Target, find_feed
 
 if TYPE_CHECKING:  # the factory imports these modules at run time.
     from craftnet.protocols.websocket.factory import FeedFactory
+
+log = Logger()
 
 
 class Wish(Struct, frozen=True):
@@ -101,3 +108,20 @@ class Opening:
         await factory.gate.settle(self.place, principal.player_id, subscription.session_id, factory.clock.seconds())
         factory.check_staying()
         return Opened(subscription, asked.subprotocol)
+
+    def closes_with(self, refusal: Refusal) -> str | None:
+        """The subprotocol in which the client gets a refusal as a close code; None if as the HTTP status."""
+        if of_refusal(refusal) is None or not self._factory.may_turn_away or not self.from_page:
+            return None
+        return spoken(self.request.protocols)  # without a selected one, a browser fails the handshake.
+
+
+def refusal_of(failure: Failure) -> Refusal:
+    """The refusal of a handshake that failed in this way; anything unexpected is logged."""
+    error = failure.value
+    if isinstance(error, (TimeoutError, CancelledError)):
+        return Unavailable("The handshake took too long.")
+    if not isinstance(error, Refusal):
+        log.failure("a WebSocket handshake failed", failure)
+        return failed()
+    return error

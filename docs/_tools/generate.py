@@ -12,9 +12,13 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
 
 from describe import (
+    PAGES,
     attribute_texts,
     console,
     example,
@@ -34,6 +38,8 @@ from craftnet.observe.metrics import Metrics
 from craftnet.protocols.websocket import inband
 from craftnet.registry import factory_of, installed
 from craftnet.tap import GROUPS, Options
+
+T = TypeVar("T")
 
 DOCS = Path(__file__).resolve().parent.parent
 MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end of generated -->)", re.S)
@@ -151,27 +157,30 @@ def token_messages() -> str:
     return "\n".join(struct_section(cls) + "\n" + console(example(cls)) + "\n" for cls in shown)
 
 
+def own(module: ModuleType, kind: type[T]) -> list[type[T]]:
+    """The classes of this kind that a module defines, in its order."""
+    found = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__]
+    return [each for each in found if issubclass(each, kind)]
+
+
+def values_section(cls: type[Enum]) -> str:
+    """A heading, the docstring and the values of an enum."""
+    return f"### {cls.__name__}\n\n{cls.__doc__}\n\n{values_text(cls)}\n"
+
+
 def shared_types() -> str:
-    """The types that messages and bodies consist of."""
-    structs = (messages.CraftingProgressData, messages.MaterialNotification, messages.QueueStatusData,
-               messages.HealthResponse, messages.Check)  # fmt: skip
-    enums = (messages.Status, messages.MaterialProblem, messages.QueueNews, messages.Station,
-             messages.HealthStatus, messages.Service)  # fmt: skip
-    values = [f"### {cls.__name__}\n\n{cls.__doc__}\n\n{values_text(cls)}\n" for cls in enums]
-    return "\n".join([*map(struct_section, structs), *values])
+    """The types that messages consist of: everything that is neither a message itself nor shown with the events."""
+    elsewhere = {"WebSocketCraftingMessage", "WebSocketQueueMessage", "WebSocketHealthMessage", *PAGES}
+    structs = [cls for cls in own(messages, Struct) if cls.__name__ not in elsewhere]
+    enums = [cls for cls in own(messages, Enum) if cls.__name__ not in elsewhere]
+    return "\n".join([*map(struct_section, structs), *map(values_section, enums)])
 
 
 def http_bodies() -> str:
     """The JSON bodies of requests and answers."""
-    shown = [cls for cls in vars(bodies).values()
-             if isinstance(cls, type) and issubclass(cls, Struct) and cls.__module__ == bodies.__name__]  # fmt: skip
-    shown += [claims.ProgressVerdict, claims.MaterialsVerdict]
-    sections = []
-    for cls in shown:
-        sections.append(f"{struct_section(cls)}\n{console(example(cls, ('details',)))}\n")
-    held = struct_section(claims.HeldMaterial)
-    overall = f"### OverallStatus\n\n{bodies.OverallStatus.__doc__}\n\n{values_text(bodies.OverallStatus)}\n"
-    return "\n".join([*sections, held, overall])
+    shown = [*own(bodies, Struct), claims.ProgressVerdict, claims.MaterialsVerdict]
+    sections = [f"{struct_section(cls)}\n{console(example(cls, ('details',)))}\n" for cls in shown]
+    return "\n".join([*sections, struct_section(claims.HeldMaterial), *map(values_section, own(bodies, Enum))])
 
 
 def event_envelope() -> str:
@@ -194,8 +203,7 @@ def event_types() -> str:
             f"### {name}\n\n{paragraph(summary[:1].upper() + summary[1:])}\n\n{fields_text(cls)}\n\n{console(whole)}\n"
         )
     shown = (events.EventMaterial, messages.MaterialChange)
-    change = f"### ChangeType\n\n{messages.ChangeType.__doc__}\n\n{values_text(messages.ChangeType)}\n"
-    return "\n".join([*sections, *map(struct_section, shown), change])
+    return "\n".join([*sections, *map(struct_section, shown), values_section(messages.ChangeType)])
 
 
 def _left_out(event_type: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Tells the operator, at start-up, what is being served."""
+"""Tells the operator, at start-up, what is served."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from craftnet.banner import watch_hint
 from craftnet.interfaces import IBackend, IShowcase
 
 HINT_TTL = 30 * 86400
-"""Seconds for which the token in the start-up text holds: for as long as a demonstration runs."""
+"""Seconds until the token in the start-up text expires: the length of a demonstration."""
 
 
 class Announcer(Service):
-    """Logs what is served, and shows what may not be logged.
+    """Logs what is served, and prints what must not be logged.
 
     Arguments:
-        lines: what is served; asked once everything listens.
-        hint: a text for the terminal only, because it holds a token; None when there is none (yet).
+        lines: what is served; called once everything listens.
+        hint: a text for the terminal only, because it contains a token; None when there is none (yet).
     """
 
     _log = Logger()
@@ -36,12 +36,12 @@ class Announcer(Service):
         self._call: IDelayedCall | None = None
 
     def startService(self) -> None:
-        """Speak when the reactor runs, and so everything that starts has started."""
+        """Announces once the reactor runs, that is, once everything has started."""
         super().startService()
         self._call = self._clock.callLater(0, self._speak)
 
     def stopService(self) -> None:
-        """Be quiet."""
+        """Stops."""
         super().stopService()
         if self._call is not None and self._call.active():
             self._call.cancel()
@@ -50,7 +50,7 @@ class Announcer(Service):
         for line in self._lines():
             self._log.info("{line}", line=line)
         text = self._hint()
-        # Not sys.stdout: twistd puts that into the log.
+        # Not sys.stdout: twistd redirects it to the log.
         if text is not None and sys.__stdout__ is not None:
             print(text, file=sys.__stdout__, flush=True)
 

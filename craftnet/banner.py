@@ -1,4 +1,4 @@
-"""What an operator sees at start-up. Pure."""
+"""The start-up text for an operator. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from craftnet.state import SessionState
 
 
 class Served(Struct, frozen=True):
-    """What is being served.
+    """What is served.
 
     Attributes:
         url: the base URL of HTTP and WebSocket.
         udp: the address, or "off".
-        backend: as the operator named it.
-        access: how callers prove who they are.
-        caution: why only loopback is served; empty when it is not so.
+        backend: the operator's option.
+        access: how callers authenticate.
+        caution: why only loopback is served; empty otherwise.
     """
 
     url: str
@@ -28,7 +28,7 @@ class Served(Struct, frozen=True):
 
     @property
     def lines(self) -> list[str]:
-        """One for each thing."""
+        """The lines of the text."""
         lines = [
             f"HTTP and WebSocket: {self.url}",
             f"UDP: {self.udp}",
@@ -44,10 +44,10 @@ def watch_hint(session: SessionState, token: str, url: str, command: str) -> str
     """A command to paste, and the address of a feed for other clients.
 
     Arguments:
-        session: a running craft of the player whose crafts the command watches.
-        token: lets its bearer watch; this text is for a terminal, not for a log.
+        session: a running craft of the player whom the command watches.
+        token: authorises watching; this text is for a terminal, not for a log.
         url: the base URL.
-        command: how the `craftnet` command is called here.
+        command: the name of the `craftnet` command here.
     """
     return f"""
 Watch a player's crafts live in another terminal:

@@ -1,4 +1,4 @@
-"""The composition root: builds the parts of the service and wires them. No other module knows them all."""
+"""The composition root: builds the parts of the service and connects them. No other module knows all of them."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ from craftnet.targets import BasePaths
 
 
 class _Addresses(Struct, frozen=True):
-    """Where the service listens, and where clients find it.
+    """Where the service listens, and the addresses that clients receive.
 
     Attributes:
         http: the endpoint of HTTP and WebSocket.
-        udp: None when UDP is switched off.
-        public_udp: what clients are told; None: the host by which they reach HTTP, and the port of `udp`.
-        forwarding: what proxies may say, and the URL by which clients reach this server.
+        udp: None when UDP is off.
+        public_udp: the address that clients receive; None: the host by which they reach HTTP, and the port of `udp`.
+        forwarding: interprets what proxies report, and knows the URL by which clients reach this server.
     """
 
     http: str
@@ -75,12 +75,12 @@ class _Addresses(Struct, frozen=True):
 
 
 class _State(Struct, frozen=True):
-    """Where sessions, queues and materials are kept, and which other processes keep them, too.
+    """Where sessions, queues and materials are kept, and which other processes share them.
 
     Attributes:
-        backend: that of --backend.
+        backend: the back end of --backend.
         built: every back end in use.
-        cluster: what nodes or workers know of each other's clients; None when this process is alone.
+        cluster: what nodes or workers share about their clients; None when this process is alone.
     """
 
     backend: IBackend
@@ -95,7 +95,7 @@ class _Base(Struct, frozen=True):
 
     Attributes:
         reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
-        bases: what may stand in front of every route.
+        bases: the base paths that may precede every route.
     """
 
     settings: Settings
@@ -107,20 +107,20 @@ class _Base(Struct, frozen=True):
 
 
 class _Transports(Struct, frozen=True):
-    """What players are served by; the gateway is None when UDP is switched off."""
+    """The transports to players; the gateway is None when UDP is off."""
 
     feeds: FeedFactory
     gateway: UdpGateway | None
 
 
 def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craftnet:
-    """Build the service that `settings` describe; nothing listens yet.
+    """Builds the service that `settings` describe; nothing listens yet.
 
     Arguments:
         reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
 
     Raises:
-        ConfigurationError: the settings make no sense.
+        ConfigurationError: the settings are invalid.
     """
     access = access_from_option(settings.auth, environ, reactor)
     addresses = _addresses(settings, access)
@@ -154,7 +154,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
 
 
 def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> bool:
-    """Whether the service that `settings` describe can be run as several processes.
+    """Checks that the service that `settings` describe can run as several processes.
 
     Returns:
         Whether each of them keeps the state of some of the players, which is lost with it.
@@ -165,7 +165,7 @@ def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) 
     access = access_from_option(settings.auth, environ, reactor)
     if access.loopback_only:
         raise ConfigurationError(
-            "--workers needs --auth or CRAFTNET_JWT_SECRET: every worker must take the same tokens"
+            "--workers needs --auth or CRAFTNET_JWT_SECRET: every worker must accept the same tokens"
         )
     http = http_endpoint(settings.http, settings.port, loopback_only=False, reason="")
     check_shareable(http)
@@ -190,7 +190,7 @@ def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) 
 
 
 def _addresses(settings: Settings, access: Access) -> _Addresses:
-    """Where to listen. Each worker has a UDP port of its own, from that of --udp on."""
+    """Where to listen. Each worker has a UDP port of its own, counted from that of --udp."""
     http = http_endpoint(settings.http, settings.port, loopback_only=access.loopback_only, reason=access.reason)
     udp = udp_address(settings.udp, loopback_only=access.loopback_only, reason=access.reason)
     public_udp = None if settings.public_udp is None else parse_public(settings.public_udp)
@@ -292,7 +292,7 @@ def _routes(
     monitor: Monitor,
     forwarding: Forwarding,
 ) -> LimitedSite:
-    """The HTTP interface, which other workers may ask, too."""
+    """The HTTP interface, which other workers may use as well."""
     settings, state = base.settings, base.state
     ingest = Ingest(state.division.events, base.metrics)
     for made in state.built:
@@ -322,10 +322,10 @@ def _routes(
 
 
 def _listener(base: _Base, endpoint: str, routes: LimitedSite, feeds: FeedFactory) -> Listener:
-    """What opens the port of HTTP and WebSocket.
+    """Opens the port of HTTP and WebSocket.
 
     Raises:
-        ConfigurationError: the endpoint makes no sense, or --hsts is given without TLS.
+        ConfigurationError: the endpoint is invalid, or --hsts is given without TLS.
     """
     settings, reactor = base.settings, base.reactor
     door = DoorFactory(
@@ -362,7 +362,7 @@ def _turns(
 
 
 def _announcer(base: _Base, access: Access, listener: Listener, gateway: UdpGateway | None) -> Announcer:
-    """What tells the operator, once everything listens, what is served where."""
+    """Tells the operator, once everything listens, what is served where."""
 
     def served() -> list[str]:
         udp = "off" if gateway is None else gateway.address

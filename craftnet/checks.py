@@ -1,4 +1,4 @@
-"""What the health of this service is made of: checks of its own parts, and probes of the services next to it."""
+"""The health checks of this service: of its own parts, and probes of the services next to it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from craftnet.observe.probes import HttpProbe, ProviderCheck, SharedCheck
 from craftnet.sources import Sources
 
 NOBODY = UUID(int=0)
-"""Whose state is asked for to see whether a provider answers."""
+"""The id that is looked up to see whether a provider answers."""
 
 
 def own_checks(
     sources: Sources, backends: Iterable[IBackend], cluster: ICluster | None, metrics: Metrics
 ) -> dict[str, AsyncCheck]:
-    """Of the sources, of what nodes share where there is a cluster, and what back ends say of themselves."""
+    """The checks of the sources, of what nodes share where there is a cluster, and of the back ends themselves."""
     checks: dict[str, AsyncCheck] = {
         "sessions": ProviderCheck(sources.sessions.count),
         "materials": ProviderCheck(partial(sources.materials.get, NOBODY)),
@@ -35,14 +35,14 @@ def own_checks(
         checks["revocations"] = SharedCheck(
             "revocations",
             lambda: revocations.complete,
-            "a token that is revoked on another node may be believed here",
+            "a token that is revoked on another node may be accepted here",
             metrics,
             revocations.loaded,
         )
         checks["places"] = SharedCheck(
             "places",
             lambda: places.complete,
-            "the limit of connections per player may not hold over all nodes",
+            "the limit of connections per player may be exceeded over all nodes",
             metrics,
         )
     for backend in backends:
@@ -57,7 +57,7 @@ async def _asked(check: Callable[[], Check]) -> Check:
 
 
 def _free(name: str, taken: Mapping[str, AsyncCheck]) -> str:
-    """`name`, with a number behind it where two back ends have checks of that name."""
+    """`name`, with a number appended where two back ends have checks of that name."""
     number = 1
     while (numbered := name if number == 1 else f"{name}-{number}") in taken:
         number += 1

@@ -1,4 +1,4 @@
-"""What makes several workers, each with the state of some of the players, act as one server."""
+"""Makes several workers, each with the state of some of the players, act as one server."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from craftnet.targets import BasePaths
 
 
 class Division(Struct, frozen=True):
-    """The parts that know of the other workers; None in a process that keeps, or shares, the state of all players.
+    """The parts that know the other workers; None in a process that keeps, or shares, the state of all players.
 
     Attributes:
-        events: takes events.
-        cluster: what workers know of each other's clients.
-        owner: answers whose a session is that another worker keeps.
-        calls: the way of HTTP requests to other workers.
-        connections: the way of WebSocket connections to other workers.
-        links: the service by which they are reached.
+        events: applies events.
+        cluster: what workers share about their clients.
+        owner: returns the owner of a session that another worker keeps.
+        calls: forwards HTTP requests to other workers.
+        connections: forwards WebSocket connections to other workers.
+        links: the service of the connections between workers.
     """
 
     events: Applier
@@ -40,7 +40,7 @@ class Division(Struct, frozen=True):
     links: Links | None = None
 
     def serve(self, site: LimitedSite) -> None:
-        """Answer what other workers forward."""
+        """Answers what other workers forward."""
         if self.calls is not None:
             self.calls.serve(site.routes)
 
@@ -50,9 +50,9 @@ def divided(reactor: Any, folder: str, shards: Shards, sources: Sources, bases: 
 
     Arguments:
         reactor: IReactorUNIX, IReactorSocket, and the clock.
-        folder: where the workers' sockets are.
+        folder: the folder of the workers' sockets.
         sources: those of this worker's players.
-        bases: what may stand in front of every route.
+        bases: the base paths that may precede every route.
     """
     links = Links(reactor, folder, shards)
     directory = Directory(links, shards, sources)

@@ -1,4 +1,4 @@
-"""Where authority events come in: taken apart, and each given to the sources that are responsible for it."""
+"""Receives authority events: parses bodies, and gives each event to the sources that are responsible for it."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from craftnet.events import Event, Outcome, Verdict, verdicts
 from craftnet.observe.metrics import Metrics
 
 MAX_EVENTS = 10_000
-"""How many events one body may hold."""
+"""Maximum number of events in one body."""
 
 
 Batch = Sequence[Event | Outcome]
-"""The events of one body, in order; in place of one that is wrong, the outcome that says so."""
+"""The events of one body, in order; for an invalid one, the outcome that says why."""
 
 
 class Applier(Protocol):
-    """What events are given to: `Sources`, or what finds the process whose sources are responsible."""
+    """Applies events: `Sources`, or what finds the process whose sources are responsible."""
 
     async def apply(self, events: Sequence[Event]) -> list[Outcome]:
         """As `Sources.apply`."""
 
 
 class Ingest:
-    """The way in for events."""
+    """The entry point of events."""
 
     def __init__(self, sources: Applier, metrics: Metrics) -> None:
         self._sources = sources
         self._metrics = metrics
 
     async def publish(self, body: bytes, *, newline_delimited: bool, now: Moment) -> list[Outcome]:
-        """Take a body of events that arrived at `now`: `read`, and then `apply`."""
+        """Handles a body of events that arrived at `now`: `read`, and then `apply`."""
         return await self.apply(self.read(body, newline_delimited=newline_delimited, now=now))
 
     def read(self, body: bytes, *, newline_delimited: bool, now: Moment) -> Batch:
-        """Take apart a body of events that arrived at `now`.
+        """Parses a body of events that arrived at `now`.
 
         Raises:
             BadRequest: the body as a whole is not events.
@@ -65,7 +65,7 @@ class Ingest:
         return raws
 
     async def apply(self, batch: Batch) -> list[Outcome]:
-        """Take events.
+        """Applies events.
 
         Returns:
             One outcome for each, in order.
@@ -79,11 +79,11 @@ class Ingest:
         return outcomes
 
     async def submit(self, events: Sequence[Event]) -> list[Outcome]:
-        """Take events that were not posted as such; answers and raises as `apply` does."""
+        """Applies events that were not posted as such; returns and raises as `apply` does."""
         return await self.apply(events)
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
-        """What became of events, also of those that came in another way."""
+        """Counts the outcomes of events, also of those that arrived in another way."""
         accepted, duplicates, rejected = verdicts(outcomes)
         for verdict, number in (
             (Verdict.ACCEPTED, accepted),

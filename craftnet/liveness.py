@@ -1,8 +1,8 @@
-"""Signs of life: a worker gives them, and its supervisor replaces a worker that gives none.
+"""Signs of life of workers: the supervisor replaces a worker that gives none.
 
-A worker that hangs keeps its ports and its connections, and takes its share of new ones. Its reactor therefore touches
-a file each second. What counts is that the file's time changes, not what it says, so that a system's clock may be set.
-Both sides keep the file open: they do not depend on its name, should somebody clean up temporary folders.
+A worker that hangs keeps its ports and its connections, and receives its share of new ones. Its reactor therefore
+touches a file every second. Only a change of the file's time counts, not its value, so that the system's clock may be
+set. Both sides keep the file open, so they do not depend on its name if somebody cleans up temporary folders.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any
 from twisted.application.internet import TimerService
 
 LIVENESS = "CRAFTNET_LIVENESS"
-"""The environment variable that names the file a worker touches."""
+"""The environment variable with the file that a worker touches."""
 
 INTERVAL = 1.0
-"""Seconds between signs of life, and between looks for them."""
+"""Seconds between signs of life, and between checks."""
 
 START_TIMEOUT = 60.0
-"""Seconds that a worker may take to start: until its first sign of life, where the time limit is not longer anyway."""
+"""Seconds for a worker's start: until its first sign of life, where the time limit is not longer anyway."""
 
 
 class Heartbeat(TimerService):
-    """A worker's side: touches the file for as long as the reactor turns.
+    """A worker's side: touches the file as long as the reactor runs.
 
     Arguments:
         reactor: the clock.
-        path: the file, which the supervisor has made.
+        path: the file, which the supervisor created.
     """
 
     def __init__(self, reactor: Any, path: str) -> None:
@@ -37,18 +37,18 @@ class Heartbeat(TimerService):
         self.clock = reactor
 
     def _touch(self) -> None:
-        now = time.time_ns()  # the system's own idea of now may be the same for some milliseconds.
+        now = time.time_ns()  # the time that the system would set may be the same for some milliseconds.
         os.utime(self._file, ns=(now, now))
 
 
 class Liveness:
     """The supervisor's side, for one worker.
 
-    Silence is measured in looks, not by a clock: where all processes were suspended for a while, as a virtual machine
-    is, the supervisor may be the first to go on.
+    Silence is measured in checks, not by a clock: after all processes were suspended, as with a virtual machine, the
+    supervisor may be the first to run again.
 
     Arguments:
-        path: the file; it is made.
+        path: the file, which is created.
         timeout: seconds of silence that are too long.
     """
 
@@ -68,7 +68,7 @@ class Liveness:
         return self._touched != self._first
 
     def look(self) -> bool:
-        """Whether the worker has been silent for too long; to be called every `INTERVAL` seconds."""
+        """Whether the worker has been silent for too long; called every `INTERVAL` seconds."""
         touched = self._touched
         if touched != self._seen:
             self._seen, self._silent = touched, 0.0
@@ -77,7 +77,7 @@ class Liveness:
         return self._silent > (self._timeout if self.heard else max(self._timeout, START_TIMEOUT))
 
     def close(self) -> None:
-        """Look no more."""
+        """Closes the file."""
         os.close(self._file)
 
     @property

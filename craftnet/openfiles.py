@@ -1,21 +1,21 @@
-"""How many files this process may have open: each connection is one, and what a shell starts with is seldom enough."""
+"""The limit of open files of this process: each connection is one, and a shell's default is rarely enough."""
 
 from __future__ import annotations
 
 import resource
 
 SPARE = 200
-"""Files that are no WebSockets: requests under way, the back end's connections, what the process itself reads."""
+"""Files besides WebSockets: requests, the back end's connections, what the process itself reads."""
 
 
 def raise_limit(connections: int) -> int | None:
-    """Raise the limit for as many WebSockets as are taken, as far as the system allows.
+    """Raises the limit for as many WebSockets as are allowed, as far as the system permits.
 
     Arguments:
-        connections: how many; 0 for as many as possible.
+        connections: their number; 0: as many as possible.
 
     Returns:
-        How many fit, where that is fewer than asked for; None where they fit.
+        The number that fits, where that is lower than `connections`; else None.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + SPARE if connections else hard

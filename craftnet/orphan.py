@@ -1,4 +1,4 @@
-"""What a worker does when its supervisor has died: it stops, too. Nobody would stop it later, or start it again."""
+"""Stops a worker whose supervisor has died: nobody would stop it later, or restart it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SUPERVISOR = "CRAFTNET_SUPERVISOR"
 """The environment variable with the id of the process that started this one."""
 
 LOOK = 1.0
-"""Seconds between looks."""
+"""Seconds between checks."""
 
 
 class OrphanWatch(TimerService):
-    """Looks whether the process that started this one is still there.
+    """Checks whether the process that started this one is still there.
 
     Arguments:
-        reactor: is stopped when it is not; and the clock.
+        reactor: stopped when it is not; and the clock.
         supervisor: the id of that process, which may have died before this one could ask for it.
-        parent: answers the id of this process's parent, which becomes another one when that dies.
+        parent: returns the id of this process's parent, which changes when that dies.
     """
 
     _log = Logger()
@@ -42,5 +42,5 @@ class OrphanWatch(TimerService):
         if not self._gone:
             self._gone = True
             self._log.warn("The supervisor is gone: stopping")
-        with suppress(ReactorNotRunning):  # it does not run yet, so this is not the last look; or it stops already.
+        with suppress(ReactorNotRunning):  # not running yet, so another check follows; or already stopping.
             self._reactor.stop()

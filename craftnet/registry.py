@@ -1,4 +1,4 @@
-"""Back ends by name: from `redis:host=…` to a provider, through Twisted's plugins.
+"""Finds back ends by name, from `redis:host=…` to a provider, through Twisted's plugins.
 
 A third party ships a back end as a module in a folder `twisted/plugins` (without an `__init__.py`) of its own:
 
@@ -46,12 +46,12 @@ class BackendPlugin:
 
 
 def installed() -> dict[str, IBackendPlugin]:
-    """Every back end found, by name."""
+    """Every installed back end, by name."""
     return {plugin.name: plugin for plugin in getPlugins(IBackendPlugin)}
 
 
 def factory_of(plugin: IBackendPlugin) -> IBackendFactory:
-    """Import a back end's factory.
+    """Imports a back end's factory.
 
     Raises:
         ConfigurationError: it cannot be imported, or is not a factory.
@@ -59,17 +59,17 @@ def factory_of(plugin: IBackendPlugin) -> IBackendFactory:
     try:
         factory = namedAny(plugin.factory)()
         verifyObject(IBackendFactory, factory)
-    except (Exception, Invalid) as error:  # whatever a third party's module does when it is imported
+    except (Exception, Invalid) as error:  # a third party's module may raise anything when it is imported
         raise ConfigurationError(f"back end {plugin.name}: {plugin.factory} does not work: {error}") from error
     found: IBackendFactory = factory
     return found
 
 
 class Registry:
-    """Makes back ends; the same text gives the same back end, so that options can share one.
+    """Builds back ends; the same text gives the same back end, so that options can share one.
 
     Arguments:
-        shards: which players this process keeps the state of; None where it keeps that of all.
+        shards: the players whose state this process keeps; None: all players.
     """
 
     def __init__(self, reactor: IClock, shards: Shards | None = None) -> None:
@@ -81,14 +81,14 @@ class Registry:
         """The back end that `text` names.
 
         Raises:
-            ConfigurationError: there is none of that name, or its arguments do not make sense.
+            ConfigurationError: there is none of that name, or its arguments are invalid.
         """
         if text not in self._backends:
             self._backends[text] = self._build(parse_spec(text))
         return self._backends[text]
 
     def is_shared(self, text: str) -> bool:
-        """Whether several processes with this back end see the same state; raises as `backend` does."""
+        """Whether several processes with this back end share the same state; raises as `backend` does."""
         return self._factory(parse_spec(text)).shared
 
     def is_divisible(self, text: str) -> bool:
@@ -97,7 +97,7 @@ class Registry:
 
     @property
     def built(self) -> Iterable[IBackend]:
-        """Every back end made so far."""
+        """Every back end built so far."""
         return self._backends.values()
 
     def _factory(self, spec: Spec) -> IBackendFactory:
@@ -139,5 +139,5 @@ def help_text() -> str:
             continue
         lines.append(f"  {name}: {factory.summary}")
         lines.extend(f"      {argument}=…  {text}" for argument, text in factory.arguments.items())
-    lines += ["", "In a value, a backslash is escaped with a backslash, and so is a colon that some name= follows."]
+    lines += ["", "In a value, escape a backslash with a backslash, and also a colon that some name= follows."]
     return "\n".join(lines)

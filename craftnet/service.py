@@ -1,4 +1,4 @@
-"""The whole service as Twisted sees it: what is started and stopped, and in which order."""
+"""The whole service for Twisted: what is started and stopped, and in which order."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from craftnet.protocols.websocket.factory import FeedFactory
 class Craftnet(MultiService):
     """The whole service.
 
-    It stops in this order: the listener, so that nobody new comes; the watchers, who are told, over `drain_time`
-    seconds, to come back later, and hear what happens until then; everything else.
+    It stops in this order: the listener, so that no new connections arrive; the watchers, which are closed over
+    `drain_time` seconds with a time to reconnect, and receive updates until then; everything else.
     """
 
     _log = Logger()
@@ -47,7 +47,7 @@ class Craftnet(MultiService):
         return (self.listener,) if self.gateway is None else (self.listener, self.gateway)
 
     def privilegedStartService(self) -> None:
-        """Open the ports, while there may still be the rights for low ones.
+        """Opens the ports, while the process may still have the rights for low ones.
 
         Raises:
             SystemExit: a port cannot be opened.
@@ -56,7 +56,7 @@ class Craftnet(MultiService):
         fitting = raise_limit(self._connections)
         if fitting is not None:
             self._log.warn(
-                "The system lets this process have some {fitting} of --max-connections {connections} connections:"
+                "The system allows this process only {fitting} of --max-connections {connections} connections:"
                 " raise the hard limit of open files (ulimit -Hn)",
                 fitting=fitting,
                 connections=self._connections,
@@ -68,13 +68,13 @@ class Craftnet(MultiService):
             raise SystemExit(f"craftnet: {error}") from None
 
     def startService(self) -> None:
-        """Start everything."""
+        """Starts everything."""
         super().startService()
         for port in self._ports:
             port.startService()
 
     def stopService(self) -> Deferred[None]:
-        """Stop everything; answers when the last watcher is gone."""
+        """Stops everything; the Deferred fires when the last watcher is closed."""
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -83,7 +83,7 @@ class Craftnet(MultiService):
         watchers = len(self.feeds.open)
         if watchers:
             self._log.info(
-                "Stopping: nobody new is let in, and {watchers} watchers are sent away within {seconds:g} seconds",
+                "Stopping: no new connections, and {watchers} watchers are closed within {seconds:g} seconds",
                 watchers=watchers,
                 seconds=self._drain_time,
             )
@@ -91,12 +91,12 @@ class Craftnet(MultiService):
         if self.gateway is not None:
             await maybeDeferred(self.gateway.stopService)
         await super().stopService()
-        self._log.info("Stopped: every watcher was told")
+        self._log.info("Stopped: every watcher is closed")
 
     def hurry(self) -> None:
-        """Stop without more ado, if it is stopping."""
+        """Stops at once, if it is stopping."""
         self.feeds.hurry()
 
     def reload(self) -> None:
-        """Read the certificate again, if TLS is spoken."""
+        """Reads the certificate again, if the port uses TLS."""
         self.listener.reload()

@@ -1,4 +1,4 @@
-"""The operator's options and their defaults: what `twistd craftnet` was asked for, as one value."""
+"""The operator's options and their defaults as one value."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The operator's options, as `craftnet.tap` reads them; None where one is not given.
 
     Attributes:
-        worker: which of several processes this is, from 0; None when it is the only one.
-        workers: how many there are.
-        links: the folder of the sockets by which they reach each other; None where there is none.
+        worker: the number of this process, from 0; None when it is the only one.
+        workers: the number of processes.
+        links: the folder of the sockets between them; None where there is none.
     """
 
     backend: str = "memory"
@@ -62,10 +62,10 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def shards(self) -> Shards | None:
-        """Which players this process keeps the state of, where processes that do not share a back end divide them."""
+        """The players whose state this process keeps, where processes without a shared back end divide them."""
         return None if self.worker is None or self.links is None else Shards(self.worker, self.workers)
 
     @property
     def backends(self) -> set[str]:
-        """The texts of all back ends."""
+        """The options of all back ends."""
         return {self.sessions or self.backend, self.materials or self.backend, self.queues or self.backend}

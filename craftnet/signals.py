@@ -1,11 +1,11 @@
-"""What signals do to a server, to the supervisor of several workers, and to a worker.
+"""The signals of a server, of the supervisor of several workers, and of a worker.
 
 | signal | server, supervisor | worker |
 |---|---|---|
 | SIGTERM | stops, with exit code 0; again: without waiting for watchers | stops |
 | SIGINT | the same | ignored: a terminal sends it to the supervisor as well |
 | SIGUSR2 | - | while it stops: no longer waits for watchers |
-| SIGHUP | reads certificates again; the supervisor tells the workers | reads certificates again |
+| SIGHUP | reads certificates again; the supervisor forwards it | reads certificates again |
 | SIGUSR1 | rotates the log where twistd writes one, else ignored | ignored |
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from twisted.internet.error import ReactorNotRunning
 
 HURRY = signal.SIGUSR2
-"""Tells a worker that stops not to wait for its watchers."""
+"""Tells a stopping worker not to wait for its watchers."""
 
 RELOAD = signal.SIGHUP
 """Tells a server to read its certificates again."""
@@ -29,14 +29,14 @@ class Controlled(Protocol):
     """A service that signals control."""
 
     def hurry(self) -> None:
-        """Stop without waiting any longer, if it is stopping."""
+        """Stops without waiting any longer, if it is stopping."""
 
     def reload(self) -> None:
-        """Read again what may have changed on the disk."""
+        """Reads changed files again."""
 
 
 def obey(reactor: Any, service: Controlled) -> None:
-    """Make this process obey its operator's signals."""
+    """Makes this process obey its operator's signals."""
     _on(reactor, RELOAD, service.reload)
     reactor.callWhenRunning(_stop_on, reactor, signal.SIGTERM, signal.SIGINT)
     reactor.callWhenRunning(_survive_log_rotation)
@@ -44,10 +44,10 @@ def obey(reactor: Any, service: Controlled) -> None:
 
 
 def obey_supervisor(reactor: Any, service: Controlled) -> None:
-    """Make this process, a worker, obey its supervisor's signals.
+    """Makes this process, a worker, obey its supervisor's signals.
 
-    A terminal or systemd sends a signal to the supervisor and the workers, and then the supervisor sends its own. So a
-    repeated SIGTERM does not mean that anybody is in a hurry.
+    A terminal or systemd sends a signal to the supervisor and the workers, and then the supervisor sends its own. A
+    repeated SIGTERM therefore does not mean that the operator is in a hurry.
     """
     _on(reactor, RELOAD, service.reload)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -65,7 +65,7 @@ def _on(reactor: Any, number: int, function: Callable[[], None]) -> None:
 
 
 def _stop_on(reactor: Any, *numbers: int) -> None:
-    """A server that was asked to stop, and did, has succeeded: exit 0. (twistd would end with the signal itself.)"""
+    """Stops with exit code 0, since stopping on request is success. (twistd would exit with the signal itself.)"""
     for number in numbers:
         _on(reactor, number, lambda: _stop(reactor))
 
@@ -76,11 +76,11 @@ def _hurry_on(reactor: Any, service: Controlled, *numbers: int) -> None:
 
 
 def _survive_log_rotation() -> None:
-    """Ignore SIGUSR1 where nobody handles it; twistd does, with a handler that it has installed by now, or not."""
+    """Ignores SIGUSR1 unless twistd has installed its handler."""
     if signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 def _stop(reactor: Any) -> None:
-    with suppress(ReactorNotRunning):  # it stops already.
+    with suppress(ReactorNotRunning):  # it is already stopping.
         reactor.stop()

@@ -1,7 +1,7 @@
-"""Several worker processes behind one port: starts them, replaces those that die or hang, and ends them together.
+"""Several worker processes behind one port: starts them, replaces those that die or hang, and stops them together.
 
 Each worker is a whole `twistd craftnet`. They share the HTTP port (`craftnet.http.sharedport`), have a UDP port each,
-and keep what they count where each of them can read all (`craftnet.observe.figures`).
+and keep their metrics where each of them can read all (`craftnet.observe.figures`).
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ from craftnet.shards.links import LINKS
 from craftnet.signals import HURRY, RELOAD
 
 LOOK = 0.1
-"""Seconds between looks at whether all workers have ended."""
+"""Seconds between checks whether all workers have ended."""
 
 
 def command(options: Sequence[str], twistd: Mapping[str, Any]) -> list[str]:
-    """How a worker is started.
+    """The command line of a worker.
 
     Arguments:
-        options: those that were given to `twistd craftnet`.
-        twistd: its own options. Workers log what they have to say here, and are where they were started, so that
-            `--reactor` is the only one they need.
+        options: those of `twistd craftnet`.
+        twistd: twistd's own options. Workers log to the supervisor and run in its folder, so they need only
+            `--reactor`.
     """
     reactor = [f"--reactor={twistd['reactor']}"] if "reactor" in twistd else []
     return [sys.executable, sys.argv[0], *reactor, "--nodaemon", "--pidfile=", "craftnet", *options]
 
 
 class Supervisor(ProcessMonitor):
-    """Runs the workers, in the folder that it is made in: twistd goes elsewhere later, and options may name files.
+    """Runs the workers in the folder in which it is created: twistd changes folders later, and options may name files.
 
     Arguments:
         reactor: IReactorProcess and IReactorTime.
-        workers: how many.
+        workers: their number.
         line: the command that starts one.
-        variable: the environment variable that tells a worker which one it is, from 0.
-        environ: what the workers' environment is made from.
-        patience: seconds in which a worker must have stopped after SIGTERM.
-        timeout: seconds without a sign of life after which a worker is killed and started again.
+        variable: the environment variable with a worker's number, from 0.
+        environ: the basis of the workers' environment.
+        patience: seconds in which a worker must stop after SIGTERM.
+        timeout: seconds without a sign of life after which a worker is killed and restarted.
         divided: whether each worker keeps the state of some of the players, which is lost when it dies.
     """
 

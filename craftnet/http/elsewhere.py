@@ -1,8 +1,8 @@
-"""Requests and connections that another worker must answer, because it keeps the state of their player.
+"""Forwards requests and connections to the worker that keeps the state of their player.
 
-A plain connection whose first request is a WebSocket handshake is handed over as a whole. Where that cannot be, because
-this process has the keys of its TLS or an answer on its way to the client, one end of a socket pair is handed over, and
-what comes in here goes out there. An HTTP request is answered by the other worker, and the answer sent from here.
+A plain connection whose first request is a WebSocket handshake is handed over as a whole. Where that is impossible,
+because this process has the keys of its TLS or an answer on its way to the client, one end of a socket pair is handed
+over, and the connection is relayed. An HTTP request is answered by the other worker, and the answer sent from here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from craftnet.shards.placement import Shards
 from craftnet.targets import BasePaths, HealthTarget, find_feed
 
 LINGER = 5.0
-"""Seconds in which the client of a relayed connection must have read what the other worker sent at the end."""
+"""Seconds for the client of a relayed connection to read what the other worker sent at the end."""
 
 
 class Handed(Struct, frozen=True, array_like=True):
@@ -44,9 +44,9 @@ class Handed(Struct, frozen=True, array_like=True):
     Attributes:
         family: of the socket.
         inode: of the socket.
-        head: of the WebSocket handshake that came on it.
+        head: of the WebSocket handshake that arrived on it.
         rest: bytes received after the head.
-        relayed: the client's address where the socket is a pair's; None where it is the client's connection itself.
+        relayed: the client's address where the socket is one of a pair; None where it is the client's connection.
     """
 
     family: int
@@ -73,7 +73,7 @@ REQUEST: Operation[ForwardedCall, Response] = Operation("request", ForwardedCall
 
 
 class CallForwarding:
-    """HTTP requests that name a session or a player whose state another worker keeps."""
+    """Forwards HTTP requests that name a session or a player whose state another worker keeps."""
 
     def __init__(self, links: Links, shards: Shards, directory: Directory) -> None:
         self._links = links
@@ -81,7 +81,7 @@ class CallForwarding:
         self._directory = directory
 
     def serve(self, routes: Routes) -> None:
-        """Answer, by `routes`, what other workers forward."""
+        """Answers with `routes` what other workers forward."""
 
         async def answer(_: Caller, sent: ForwardedCall) -> Response:
             return await routes.answer_forwarded(
@@ -99,10 +99,10 @@ class CallForwarding:
         self._links.handle(REQUEST, answer)
 
     async def answer(self, call: Call) -> Response | None:
-        """The other worker's answer; None when this one is to answer.
+        """The other worker's answer; None when this one must answer.
 
         Raises:
-            Unavailable: the other worker is out of reach.
+            Unavailable: the other worker is unreachable.
         """
         number = await self._worker(call)
         if number is None or number == self._shards.number:
@@ -125,16 +125,16 @@ class CallForwarding:
             if "player_id" in call.parameters:
                 return self._shards.of(call.identifier("player_id"))
         except BadRequest:
-            return None  # which is refused here as it would be there.
+            return None  # refused here as it would be there.
         return None
 
 
 class ConnectionForwarding:
-    """WebSocket handshakes of players whose state another worker keeps.
+    """Forwards WebSocket handshakes of players whose state another worker keeps.
 
     Arguments:
         reactor: IReactorSocket, and the clock.
-        bases: what may stand in front of every route.
+        bases: the base paths that may precede every route.
     """
 
     def __init__(self, reactor: Any, links: Links, shards: Shards, bases: BasePaths) -> None:
@@ -144,30 +144,30 @@ class ConnectionForwarding:
         self._bases = bases
 
     def serve(self, build: Callable[[IAddress], IAdmittingProtocol]) -> None:
-        """Give connections that other workers hand over to the protocols that `build` makes."""
+        """Gives connections that other workers hand over to the protocols that `build` returns."""
         self._links.handle(CONNECTION, lambda caller, handed: self._take(caller, handed, build))
 
     def worker(self, head: Head) -> int | None:
-        """The number of the other worker that a handshake is for; None when this one is to answer it."""
+        """The number of the other worker for a handshake; None when this one must answer it."""
         try:
             segments, query = path_and_query(head.target)
             target = find_feed("/" + "/".join(segments), self._bases)(query)
         except Refusal:
-            return None  # which is refused here as it would be there.
+            return None  # refused here as it would be there.
         if isinstance(target, HealthTarget) or self._shards.owns(target.player_id):
             return None
         return self._shards.of(target.player_id)
 
     async def hand_over(self, number: int, transport: Any, head: Head, rest: bytes, *, reused: bool) -> None:
-        """Give a connection to worker `number`.
+        """Gives a connection to worker `number`.
 
         Arguments:
-            head: of the handshake that came on it.
+            head: of the handshake that arrived on it.
             rest: bytes received after the head.
             reused: whether an earlier request was answered on it.
 
         Raises:
-            Unavailable: the worker is out of reach; the connection is still here.
+            Unavailable: the worker is unreachable; the connection is still here.
         """
         transport.pauseProducing()
         try:
@@ -183,7 +183,7 @@ class ConnectionForwarding:
         handle = transport.getHandle()
         handed = Handed(handle.family, os.fstat(handle.fileno()).st_ino, head, rest)
         await self._links.call(number, CONNECTION, handed, handle.fileno())
-        # The other worker has it: it must not be shut down, as it would be by way of its transport.
+        # The other worker has it: it must not be shut down, as its transport would do.
         os.close(handle.detach())
 
     async def _relay(self, number: int, transport: Any, head: Head, rest: bytes) -> None:
@@ -201,12 +201,12 @@ class ConnectionForwarding:
         transport.resumeProducing()
 
     def _take(self, caller: Caller, handed: Handed, build: Callable[[IAddress], IAdmittingProtocol]) -> bool:
-        """A connection that another worker handed over. Its client may be gone by now."""
+        """Takes a connection that another worker handed over. Its client may be gone by now."""
         descriptor = caller.take(handed.inode)
         if descriptor is None:
             raise OSError("the file descriptor of a connection did not arrive: are there too many open files?")
         try:
-            os.set_blocking(descriptor, False)  # which one end of a socket pair is not yet.
+            os.set_blocking(descriptor, False)  # one end of a socket pair is still blocking.
             factory = _Adopting(build, handed)
             self._reactor.adoptStreamConnection(descriptor, socket.AddressFamily(handed.family), factory)
         except OSError:
@@ -218,7 +218,7 @@ class ConnectionForwarding:
 
 
 class _Adopting(Factory):
-    """Makes the protocol of one connection that was handed over."""
+    """Builds the protocol of one connection that was handed over."""
 
     noisy = False
 
@@ -236,21 +236,21 @@ class _Adopting(Factory):
 
 
 class _Relayed(ProtocolWrapper):
-    """A connection whose client is at another worker: its transport, as protocols see it."""
+    """The transport of a connection whose client is at another worker."""
 
     def __init__(self, factory: WrappingFactory[Any], protocol: IProtocol, handed: Handed) -> None:
         super().__init__(factory, protocol)
         self._peer = handed.relayed or ""
 
     def getPeer(self) -> IPv4Address | IPv6Address:
-        """The client's address. Its port is not known here, and nobody asks for it."""
+        """The client's address. Its port is unknown here and unused."""
         return (IPv6Address if ":" in self._peer else IPv4Address)("TCP", self._peer, 0)
 
 
 class _Relay(Protocol):
-    """One end of a relayed connection: what it reads, the other end writes, which it waits for."""
+    """One end of a relayed connection: passes what it reads to the other end, with flow control."""
 
-    transport: Any  # a consumer, which ITransport is not.
+    transport: Any  # a consumer, unlike ITransport.
 
     def __init__(self, clock: IClock) -> None:
         self._clock = clock
@@ -260,7 +260,7 @@ class _Relay(Protocol):
         self._deadline: IDelayedCall | None = None
 
     def join(self, other: _Relay) -> None:
-        """From now on pass on what this end reads, and has read, to `other`."""
+        """Passes what this end reads, and has read, to `other`."""
         self._other = other
         if self._lost:
             other.finish()
@@ -270,14 +270,14 @@ class _Relay(Protocol):
         other.transport.registerProducer(self.transport, True)
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass it on."""
+        """Passes it on."""
         if self._other is None:
             self._read += data
         else:
             self._other.transport.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """This end is gone, and soon the other one is."""
+        """This end is gone, and soon the other one."""
         self._lost = True
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
@@ -285,7 +285,7 @@ class _Relay(Protocol):
             self._other.finish()
 
     def finish(self) -> None:
-        """The other end is gone: close this one once everything is sent, or after `LINGER` seconds."""
+        """The other end is gone: closes this one once everything is sent, or after `LINGER` seconds."""
         if self._lost or self._deadline is not None:
             return
         self._deadline = self._clock.callLater(LINGER, self.transport.abortConnection)

@@ -1,4 +1,4 @@
-"""Test vectors of datagrams as a network brings them: across key rotations, late, twice, too late."""
+"""Test vectors of datagrams as a network delivers them: across key updates, late, repeated, too late."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Arrival(NamedTuple):
-    """A HEARTBEAT of the server's, sealed with the keys of `generation`, and what becomes of it."""
+    """A HEARTBEAT of the server, sealed with the keys of `generation`, and its outcome."""
 
     name: str
     sequence: int
@@ -32,4 +32,4 @@ ARRIVALS = (
     Arrival("beyond 16 bits", 65_790, 2),
     Arrival("from before the 16 bits were over, late", 65_535, 2),
 )
-"""As a client receives them, from the first sealed datagram on."""
+"""In the order in which a client receives them, from the first sealed datagram on."""

@@ -1,4 +1,4 @@
-"""Test vectors of behaviour: not what datagrams say, but what comes of them, with the time, or one after the other."""
+"""Test vectors of behaviour: the results of datagrams over time, or of several in a row."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _RUNNING = Progress(Status.ACTIVE, 20.0, _T, 40.0)
 _IRON, _COPPER, _GOLD = (UUID(int=number) for number in (0x11, 0x22, 0x33))
 
 PROGRESS: dict[str, tuple[Progress, float]] = {
-    # name: what was told, and when it is looked at.
+    # name: the model, and the time at which it is evaluated.
     "a quarter of the time has passed": (_RUNNING, _T + 10),
     "before the anchor": (_RUNNING, _T - 10),
     "at the end, which nobody has told": (_RUNNING, _T + 40),
@@ -61,13 +61,13 @@ PROGRESS: dict[str, tuple[Progress, float]] = {
 
 
 class Sent(NamedTuple):
-    """A heartbeat that goes out."""
+    """A heartbeat that is sent."""
 
     at: float
 
 
 class Heard(NamedTuple):
-    """One that comes in; seconds after 1,800,000,000 s, None: 0."""
+    """A heartbeat that is received; seconds after 1,800,000,000 s, None: 0."""
 
     at: float
     sequence: int
@@ -111,7 +111,7 @@ HEARTBEATS: dict[str, Sequence[Sent | Heard]] = {
 
 
 class Rotation(NamedTuple):
-    """The sender of `seconds` after its first heartbeat is about to send one, as the datagram of that sequence."""
+    """A sender, `seconds` after its first heartbeat, is about to send one as the datagram of that sequence."""
 
     seconds: float
     sequence: int
@@ -135,7 +135,7 @@ ROTATIONS: dict[str, Sequence[Rotation]] = {
 
 
 class Step(NamedTuple):
-    """The records of a STATE, the sequence that it came with, and what is refused of it alone."""
+    """The records of a STATE, the sequence with which it arrived, and the records that are refused alone."""
 
     sequence: int
     records: Sequence[StateRecord]
@@ -291,7 +291,7 @@ COMPLETIONS = [
 ]
 
 POSITIONS = [
-    # the version of a feed's position, that of the table held, and whether the client is there.
+    # the version of a feed's position, that of the table held, and whether the client has reached the position.
     (Versions(7, 4, 1).packed, 4, True),
     (Versions(7, 4, 1).packed, 5, True),
     (Versions(7, 4, 1).packed, 3, False),
@@ -304,7 +304,7 @@ POSITIONS = [
 
 
 def document() -> Json:
-    """All of it, for the file."""
+    """The whole document."""
     return {
         "progress_at": [
             {"name": name, "progress": progress, "at": at, "percent": round(percent_at(progress, at), 4)}
@@ -327,7 +327,7 @@ def _us(seconds: float | None) -> int:
 
 
 def _heartbeats(steps: Sequence[Sent | Heard]) -> Iterable[Json]:
-    """Each heartbeat, and what is known after it."""
+    """Each heartbeat, and the measurements after it."""
     pulse = Pulse(now=_T)
     for step in steps:
         now = _T + step.at
@@ -375,7 +375,7 @@ def _receptions(steps: Sequence[Step]) -> Iterable[Json]:
 
 
 def _row(material: Material) -> Json:
-    """A row of a table, its problem as records write it."""
+    """A row of a table, with its problem as records encode it."""
     problem = told_problem(0, material.problem)
     fields = {} if problem is None else asdict(problem)
     fields.pop("row", None)

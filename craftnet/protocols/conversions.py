@@ -1,4 +1,4 @@
-"""How a value becomes the unsigned integer (or the bytes) that travels, and back: expressions that code is made of."""
+"""Conversions of values to the unsigned integers (or bytes) on the wire and back: expressions for generated code."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from craftnet.errors import BadDatagram
 
 
 class Conversion(NamedTuple):
-    """One way to travel. In its expressions `{}` stands for a variable: with the value, or with the number.
+    """One conversion. In its expressions `{}` stands for a variable with the value, or with the number.
 
     Attributes:
-        none: the number that stands for None; None when a value is always there.
-        fits: what must hold of a value; empty when everything travels that its field has room for.
-        number: what it becomes.
-        most: the largest number there is; None when all that the field has room for mean something.
-        means: what else must hold of a number that came in; empty when nothing must.
-        value: what a number means.
-        fault: what is wrong when one of these does not hold …
-        outcome: … in a word of `craftnet.errors.BadDatagram`.
-        names: what the expressions use beside `{}`.
+        none: the number for None; None when there is always a value.
+        fits: the condition on a value; empty when every value that the field has room for is valid.
+        number: the number of a value.
+        most: the largest valid number; None when every number that the field has room for is valid.
+        means: a further condition on a received number; empty when there is none.
+        value: the value of a number.
+        fault: the text for a violation of these conditions …
+        outcome: … and its outcome in `craftnet.errors.BadDatagram`.
+        names: the names that the expressions use besides `{}`.
     """
 
     none: int | None = None
@@ -35,7 +35,7 @@ class Conversion(NamedTuple):
     names: Mapping[str, object] = MappingProxyType({})
 
     def writing(self, variable: str) -> list[str]:
-        """The lines that make the number of the value in a variable."""
+        """The lines that convert the value in a variable to its number."""
         written = f"{variable} = {_of(self.number, variable)}"
         if self.none is None:
             refusing = self._refusing([self.fits] if self.fits else [], variable)
@@ -50,19 +50,19 @@ class Conversion(NamedTuple):
         ]
 
     def checking(self, variable: str, width: int) -> list[str]:
-        """The lines that refuse what means nothing in a variable with a number of `width` bits."""
+        """The lines that refuse an invalid number of `width` bits in a variable."""
         conditions = [self.means] if self.means else []
         if self.most is not None and self.most < (1 << width) - 1:
             conditions.append(f"{{}} <= {self.most}")
         return self._refusing(conditions, variable)
 
     def reading(self, variable: str) -> str:
-        """The expression for the value of the number in a variable."""
+        """The expression that converts the number in a variable to its value."""
         value = _of(self.value, variable)
         return value if self.none is None else f"None if {variable} == {self.none} else {value}"
 
     def may_exceed(self, width: int) -> bool:
-        """Whether a number that is made here may have more than `width` bits."""
+        """Whether a converted number may have more than `width` bits."""
         return self.most is None or self.most >> width > 0
 
     @property
@@ -76,7 +76,7 @@ class Conversion(NamedTuple):
 
 
 PLAIN = Conversion()
-"""A number that travels as it is."""
+"""A number that is sent unchanged."""
 
 
 def low(bits: int) -> Conversion:
@@ -85,7 +85,7 @@ def low(bits: int) -> Conversion:
 
 
 def one_of(name: str, members: Sequence[object]) -> Conversion:
-    """One of a few values, by its place among them; `name` is what the expressions call them."""
+    """One of a few values, as its index; `name` is the name of the tuple in the expressions."""
     return Conversion(
         number=f"{name}.index({{}})",
         most=len(members) - 1,
@@ -96,12 +96,12 @@ def one_of(name: str, members: Sequence[object]) -> Conversion:
 
 
 def writer(conversion: Conversion) -> Callable[[Any], int]:
-    """The function that makes a number of a value. Raises BadDatagram when it does not travel."""
+    """The function that converts a value to a number. Raises BadDatagram for an invalid value."""
     return function("write", ["value"], [*conversion.writing("value"), "return value"], conversion.names)
 
 
 def reader(conversion: Conversion, width: int) -> Callable[[int], Any]:
-    """The function that makes a value of a number of `width` bits. Raises BadDatagram when that means nothing."""
+    """The function that converts a number of `width` bits to a value. Raises BadDatagram for an invalid number."""
     lines = [*conversion.checking("number", width), f"return {conversion.reading('number')}"]
     return function("read", ["number"], lines, conversion.names)
 
@@ -111,7 +111,7 @@ def function(
 ) -> Callable[..., Any]:
     """The function with these lines, which may use `names` and BadDatagram.
 
-    Generated once, at import, the way `collections.namedtuple` and `dataclasses` generate theirs.
+    Generated once, at import, as `collections.namedtuple` and `dataclasses` do.
     """
     scope: dict[str, Any] = {**names, "BadDatagram": BadDatagram}
     exec(

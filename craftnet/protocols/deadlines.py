@@ -1,4 +1,4 @@
-"""The earliest of many deadlines that change all the time: a heap in which putting one off costs nothing."""
+"""The earliest of many changing deadlines: a heap in which postponing one costs nothing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _SLACK = 64
 
 
 class Deadlines(Generic[Key]):
-    """Says whose deadline may have come.
+    """Finds the keys whose deadline may have passed.
 
-    A deadline that moves back is not moved here: its owner is named at the old time, looks, and sets the new one.
+    A deadline that is postponed stays where it is: its key is returned at the old time, and its owner sets the new one.
 
     Attributes:
-        earliest: when to ask `due` next; None when there is nothing to wait for.
+        earliest: when to call `due` next; None when there is no deadline.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Deadlines(Generic[Key]):
         return len(self._heap)
 
     def set(self, key: Key, when: float) -> None:
-        """Name `key` at `when` (Unix seconds) or before."""
+        """Returns `key` from `due` at `when` (Unix seconds) or before."""
         entry = self._entries.get(key)
         if entry is None or when < entry:
             self._entries[key] = when
@@ -40,16 +40,16 @@ class Deadlines(Generic[Key]):
                 self._sweep()
 
     def discard(self, key: Key) -> None:
-        """Name `key` no more."""
+        """Removes `key`."""
         self._entries.pop(key, None)
 
     def _sweep(self) -> None:
-        """Drop what is out of date: as rarely as that is cheap, as often as keeps the heap small."""
+        """Drops outdated entries, often enough to keep the heap small, rarely enough to be cheap."""
         self._heap = [(when, key) for key, when in self._entries.items()]
         heapify(self._heap)
 
     def due(self, now: float) -> list[Key]:
-        """Everybody who wanted to be named by `now`; each must be set again to be named again."""
+        """The keys whose deadline is at or before `now`; each must be set again to be returned again."""
         named, heap, entries = [], self._heap, self._entries
         while heap:
             when, key = heap[0]

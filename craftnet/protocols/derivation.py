@@ -1,6 +1,6 @@
-"""From a construct declaration of fixed size to code that packs and unpacks it with one `struct.Struct` and shifts.
+"""Compiles a construct declaration of fixed size to code that packs and unpacks it with one `struct.Struct` and shifts.
 
-construct takes some 20 µs for what this does in less than one.
+construct needs about 20 µs for what this does in less than one.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Value = TypeVar("Value", bound=msgspec.Struct)
 
 
 class Derived(NamedTuple):
-    """The fast form of a declaration: its fields by themselves.
+    """The compiled form of a declaration, with its fields as separate values.
 
     Attributes:
         size: in bytes.
-        fields: the names of what is not constant, nested names flattened, in the order of the bytes.
-        pack: takes the fields' values (int, or bytes of the declared size, where nothing else is said) in that order,
-            gives the bytes. Raises BadDatagram when a value does not fit.
-        unpack: takes bytes and an offset (0 when it is left out), gives a tuple of the fields' values. Raises
-            BadDatagram when the bytes end too early or something constant is different.
+        fields: the names of the variable fields, nested names flattened, in the order of the bytes.
+        pack: takes the fields' values (int, or bytes of the declared size, unless converted) in that order, returns the
+            bytes. Raises BadDatagram when a value does not fit.
+        unpack: takes bytes and an offset (default 0), returns a tuple of the fields' values. Raises BadDatagram when
+            the bytes end too early or a constant differs.
         parse: the same from exactly these bytes; raises BadDatagram also when there are more.
         layout: the declaration.
         conversions: of the fields, by name.
@@ -45,7 +45,7 @@ class Derived(NamedTuple):
 
 
 class Formed(NamedTuple, Generic[Value]):
-    """The fast form of a declaration: values of a class. Its attributes are as in `Derived`."""
+    """The compiled form of a declaration, with values of a class. Its attributes are as in `Derived`."""
 
     size: int
     pack: Callable[[Value], bytes]
@@ -56,24 +56,24 @@ class Formed(NamedTuple, Generic[Value]):
 
 
 class Part(NamedTuple):
-    """What one attribute of a value is in a declaration: which field, and how it is converted."""
+    """One attribute of a value in a declaration: its field and its conversion."""
 
     field: str
     conversion: Conversion = PLAIN
 
 
 class Made(NamedTuple):
-    """What an attribute is that has attributes itself: its class, and what the first of these are, in their order."""
+    """An attribute that has attributes itself: its class, and the parts of its first attributes, in order."""
 
     kind: type[msgspec.Struct]
     parts: tuple[Part | Made, ...]
 
 
 def derive(layout: Construct, **conversions: Conversion) -> Derived:
-    """Make fast code of `layout`: a Struct of integers, Bytes(n), BitStructs, constants, and Structs of such.
+    """Compiles `layout`: a Struct of integers, Bytes(n), BitStructs, constants, and Structs of such.
 
     Arguments:
-        conversions: of fields that do not travel as they are.
+        conversions: of the fields that are not sent unchanged.
 
     Raises:
         TypeError: the layout contains anything else.
@@ -90,10 +90,10 @@ def derive(layout: Construct, **conversions: Conversion) -> Derived:
 
 
 def form(layout: Construct, kind: type[Value], *parts: Part | Made) -> Formed[Value]:
-    """Make fast code of `layout` that takes and makes values of a class, whose first attributes are `parts`.
+    """Compiles `layout` for values of a class whose first attributes are `parts`.
 
     Raises:
-        TypeError: as in `derive`; or the layout has other fields than the parts say.
+        TypeError: as in `derive`; or the layout has other fields than the parts name.
     """
     plan = _Plan(layout)
     made = Made(kind, parts)
@@ -107,7 +107,7 @@ def form(layout: Construct, kind: type[Value], *parts: Part | Made) -> Formed[Va
 
 
 class _Plan:
-    """The lines that are the same whatever the fields become."""
+    """The lines that do not depend on the form of the values."""
 
     def __init__(self, layout: Construct) -> None:
         self._slots = list(slots(layout))
@@ -134,9 +134,9 @@ class _Plan:
 
         Arguments:
             arguments: those of packing.
-            taking: the lines that make, of these, variables named as the fields.
-            making: the expression for what such variables become.
-            names: what these use.
+            taking: the lines that assign these to variables named like the fields.
+            making: the expression that builds the result from such variables.
+            names: the names that these use.
         """
         scope = {**self._names, **names}
         for conversion in conversions.values():
@@ -150,7 +150,7 @@ class _Plan:
         )
 
     def _fitting(self, conversions: Mapping[str, Conversion]) -> list[str]:
-        """Refuse what would reach its neighbours, be cut or padded; struct itself refuses integers that do not fit."""
+        """Refuses values that would overflow, be cut or padded; struct itself refuses integers that do not fit."""
         misfits = []
         for slot in self._slots:
             for field in slot.fields:
@@ -161,7 +161,7 @@ class _Plan:
         return [f"if {' or '.join(misfits)}:", "    raise BadDatagram('out_of_range')"] if misfits else []
 
     def _packing(self) -> list[str]:
-        """From variables named as the fields to bytes."""
+        """From variables named like the fields to bytes."""
         return [
             "try:",
             f"    return compiled_pack({', '.join(slot.packed for slot in self._slots)})",
@@ -179,7 +179,7 @@ class _Plan:
         return self._taking_apart("unpack_all(octets)", f"'truncated' if len(octets) < {size} else 'trailing'")
 
     def _taking_apart(self, call: str, fault: str) -> list[str]:
-        # What is a slot of its own needs no second variable.
+        # A slot with one field needs no second variable.
         variables = [slot.whole or f"slot{number}" for number, slot in enumerate(self._slots)]
         pairs = list(zip(variables, self._slots, strict=True))
         checks = [check.format(variable) for variable, slot in pairs for check in slot.checks]
@@ -214,7 +214,7 @@ def _kinds(made: Made) -> Iterator[type[msgspec.Struct]]:
 
 
 def _taking(made: Made, variable: str) -> Iterator[str]:
-    """The lines that take a value apart, each attribute into the variable of its field."""
+    """The lines that assign each attribute of a value to the variable of its field."""
     for attribute, part in zip(made.kind.__struct_fields__, made.parts, strict=False):
         if isinstance(part, Made):
             yield f"{variable}_{attribute} = {variable}.{attribute}"
@@ -225,7 +225,7 @@ def _taking(made: Made, variable: str) -> Iterator[str]:
 
 
 def _making(made: Made) -> str:
-    """The expression that makes a value of such variables."""
+    """The expression that builds a value from such variables."""
     arguments = []
     for argument, part in zip(signature(made.kind).parameters.values(), made.parts, strict=False):
         value = _making(part) if isinstance(part, Made) else part.conversion.reading(part.field)

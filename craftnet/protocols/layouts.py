@@ -1,4 +1,4 @@
-"""Every byte that travels, declared. None of it runs per datagram: `craftnet.protocols.derivation` makes code of it.
+"""Every byte on the wire, declared. Nothing here runs per datagram: `craftnet.protocols.derivation` compiles it.
 
 Integers are unsigned and big-endian. `Const` marks what a reader must find unchanged: reserved bits, padding, tags.
 Two families share the file: the records of the HTTP interface (32-byte header), and the datagrams of the UDP protocol
@@ -28,10 +28,10 @@ from construct import (  # type: ignore[import-untyped]  # construct ships no an
 )
 
 NONE_U32 = 0xFFFFFFFF
-"""A quantity or a time that is not there. A quality that is not there is 0."""
+"""An unknown quantity or time. An unknown quality is 0."""
 
 MAC_SIZE = 16
-"""Bytes of a handshake's authentication code and of the AEAD's tag."""
+"""Bytes of a handshake's MAC and of the AEAD's tag."""
 
 # --- The records of the HTTP interface ------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ MaterialsUpdate = Struct(
 DATAGRAM_VERSION = 1
 
 HANDSHAKE_SIZE = 512
-"""Bytes of a HELLO and of a RESPONSE: more than the answer, so that nobody gains by forging a sender's address."""
+"""Bytes of a HELLO and of a RESPONSE: more than the answer, so that forging a sender's address gains nothing."""
 
 
 def _first(kind: int) -> Construct:

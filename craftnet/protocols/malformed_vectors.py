@@ -1,4 +1,4 @@
-"""Test vectors of what is not as the tables say, and the outcome that it is refused with."""
+"""Test vectors of invalid data, with the outcome of the refusal."""
 
 from __future__ import annotations
 
@@ -115,10 +115,10 @@ POSTED = {
 
 
 def _challenges(challenge: bytes, sign: Sequence[bytes]) -> Iterable[tuple[str, bytes, str]]:
-    """What is not the CHALLENGE that a client waits for.
+    """Datagrams that are not the CHALLENGE for which a client waits.
 
     Arguments:
-        challenge: the one that it does.
+        challenge: the valid one.
         sign: other contents, with their MACs: another connection, another nonce, key phase 1, and version 2.
     """
     connection, nonce, phase, version = sign
@@ -140,7 +140,7 @@ def _flipped(datagram: bytes, at: int) -> bytes:
 
 
 def challenges(challenge: bytes, others: Sequence[bytes]) -> list[Json]:
-    """As `_challenges`, for the file; and the same twice."""
+    """As `_challenges`, for the document; then the valid one, twice."""
     found: list[Json] = [
         {"name": name, "datagram": datagram.hex(), "outcome": outcome}
         for name, datagram, outcome in _challenges(challenge, others)

@@ -1,5 +1,7 @@
-"""Test vectors of messages: parts as they arrive, and what comes of them. What is packed stands here as it is, since
-other libraries, and other releases of the same, may pack the same content otherwise and be right as well.
+"""Test vectors of messages: parts as they arrive, and the results.
+
+The compressed content is stored here: other libraries, and other releases, may compress the same content differently
+and be right as well.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ PACKED = {
         "4e9b6d012b48"
     ),
 }
-"""`CONTENT`, packed."""
+"""`CONTENT`, compressed."""
 
 ZEROS = {
     "lz4": bytes.fromhex("1f000100ffffffd2500000000000"),
@@ -47,7 +49,7 @@ ZEROS = {
 """A thousand zeros."""
 
 WIDE = bytes.fromhex("28b52ffd003845000010000001003f012c")
-"""A hundred zeros in a frame that wants a window of 128 KiB."""
+"""A hundred zeros in a frame that declares a window of 128 KiB."""
 
 MOST = 4096
 
@@ -60,7 +62,7 @@ class Part(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """Parts in the order of their arrival, at a client that has agreed on this."""
+    """Parts in the order of their arrival, at a client that negotiated this."""
 
     compression: str
     most: int
@@ -72,7 +74,7 @@ def _part(sequence: int, part: int, last: int, size: int, octets: bytes) -> Part
 
 
 def _cut(compression: str, sequence: int, room: int) -> list[Part]:
-    """`CONTENT` in parts of so many octets, the first of them in that datagram."""
+    """`CONTENT` in parts of `room` octets, the first of them in that datagram."""
     fragments = split(PACKED[compression], len(CONTENT), room)
     return [Part(sequence + fragment.part, codec.encode_fragment(fragment)) for fragment in fragments]
 
@@ -87,10 +89,10 @@ MESSAGES: dict[str, Arrival] = {
     "exactly as much content as was agreed on": Arrival("lz4", len(CONTENT), _cut("lz4", 5, 1000)),
     "a newer message after one of which a part was lost": Arrival("lz4", MOST, [_OLD[0], *_NEW]),
 }
-"""All of them say `CONTENT`, with the last part."""
+"""All of them result in `CONTENT`, with the last part."""
 
 MALFORMED: dict[str, tuple[Arrival, str]] = {
-    # the last part is refused, the others are taken.
+    # the last part is refused, the others are accepted.
     "more content than was agreed on": (Arrival("lz4", len(CONTENT) - 1, _cut("lz4", 5, 1000)), "overlong"),
     "as long packed as not": (Arrival("lz4", MOST, [_part(5, 0, 0, 4, b"abcd")]), "out_of_range"),
     "two parts as long together": (
@@ -118,10 +120,10 @@ MALFORMED: dict[str, tuple[Arrival, str]] = {
 
 
 def received(arrival: Arrival) -> Iterator[Packed | None]:
-    """What a client has after each part: the message, unpacked, when it is whole.
+    """What a client has after each part: the decompressed message, when it is complete.
 
     Raises:
-        BadDatagram: a part, or what it makes whole, is refused.
+        BadDatagram: a part, or the message that it completes, is refused.
     """
     reassembly, packing = Reassembly(arrival.most), PACKINGS[arrival.compression]
     for sequence, body in arrival.parts:
@@ -130,7 +132,7 @@ def received(arrival: Arrival) -> Iterator[Packed | None]:
 
 
 def document() -> dict[str, object]:
-    """All of it, for the file."""
+    """The whole document."""
     return {
         "messages": [
             {"name": name, **_described(arrival), "content": CONTENT.hex(), "counts_as": _first(arrival)}
@@ -143,7 +145,7 @@ def document() -> dict[str, object]:
 
 
 def _first(arrival: Arrival) -> int:
-    """The sequence of the first part of the message that becomes whole."""
+    """The sequence of the first part of the message that becomes complete."""
     sequence, body = arrival.parts[-1]
     return sequence - codec.decode_fragment(body).part
 

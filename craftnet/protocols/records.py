@@ -1,4 +1,4 @@
-"""The values that datagrams and the HTTP interface's binary bodies carry."""
+"""The values in datagrams and in the HTTP interface's binary bodies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from craftnet.state import Material
 
 
 class ProgressFlags(IntFlag):
-    """What a progress record says beside its numbers; none of them: active."""
+    """The flags of a progress record; none of them: active."""
 
     PAUSED = 1
     INTERRUPTED = 2
@@ -24,14 +24,14 @@ class ProgressFlags(IntFlag):
 
 
 class ProgressRecord(Struct, frozen=True, gc=False):
-    """UdpProgressUpdate: what a client believes.
+    """UdpProgressUpdate: a client's report.
 
     Attributes:
-        sequence: 0 … 2³²−1.
+        sequence: 0 to 2³²−1.
         timestamp_ms: Unix milliseconds.
-        percent: 0–100, carried in hundredths.
-        remaining: seconds, carried in milliseconds; None when unknown.
-        quality, target_quality: 1–100, or None.
+        percent: 0 to 100, sent in hundredths.
+        remaining: seconds, sent in milliseconds; None when unknown.
+        quality, target_quality: 1 to 100, or None.
     """
 
     sequence: int
@@ -45,7 +45,7 @@ class ProgressRecord(Struct, frozen=True, gc=False):
 
 
 class MaterialsRecord(Struct, frozen=True):
-    """UdpMaterialUpdate: changes a client believes have happened. At most 200 of them."""
+    """UdpMaterialUpdate: the changes that a client reports, at most 200."""
 
     sequence: int
     timestamp_ms: int
@@ -54,7 +54,7 @@ class MaterialsRecord(Struct, frozen=True):
 
 
 class Kind(IntEnum):
-    """What a datagram is."""
+    """The kind of a datagram."""
 
     HELLO = 1
     CHALLENGE = 2
@@ -71,51 +71,51 @@ class Kind(IntEnum):
 
 
 class CloseReason(IntEnum):
-    """Why a connection, or one of its sessions, ended. Those from 128 on are local and never travel."""
+    """Why a connection, or one of its sessions, ended. Reasons from 128 on are local and never sent."""
 
     ENDED = 1
-    """The session is over and forgotten. Do not reconnect."""
+    """The session ended and was removed. Do not reconnect."""
 
     GOING_AWAY = 2
     """The server is shutting down. Connect again, over HTTP, with backoff."""
 
     INTERNAL_ERROR = 3
-    """The feed broke on the server's side. Connect again with backoff."""
+    """The feed failed on the server's side. Connect again with backoff."""
 
     EXPIRED = 4
-    """The bearer token behind the connection ran out. Connect again, over HTTP, with a fresh one."""
+    """The bearer token behind the connection expired. Connect again, over HTTP, with a fresh one."""
 
     NOT_FOUND = 5
-    """There is no such session any more. Do not reconnect."""
+    """The session no longer exists. Do not reconnect."""
 
     LEFT = 6
     """The client leaves, or has left."""
 
     REVOKED = 7
-    """The right to watch was taken away. Do not reconnect with the same bearer token."""
+    """The right to watch was revoked. Do not reconnect with the same bearer token."""
 
     SILENT = 128
-    """Nothing was heard for three heartbeat intervals. The same session_token may be tried again."""
+    """Nothing arrived for three heartbeat intervals. The same session_token may be tried again."""
 
     UNREACHABLE = 129
-    """The handshake was never answered. Connect again over HTTP."""
+    """The handshake was not answered. Connect again over HTTP."""
 
     REPLACED = 130
-    """The client came back with the same session_token and has a new connection."""
+    """The client opened a new connection with the same session_token."""
 
     @classmethod
     def of(cls, code: CloseCode) -> CloseReason:
-        """What a feed's close code means here."""
+        """The reason for a feed's close code."""
         return {CloseCode.NORMAL: cls.ENDED, CloseCode.GOING_AWAY: cls.GOING_AWAY}.get(code, cls.INTERNAL_ERROR)
 
 
 class Cookie(Struct, frozen=True, gc=False):
-    """What the server gives out in a challenge instead of remembering it.
+    """What the server sends in a challenge instead of remembering it.
 
     Attributes:
         issued_us: Unix microseconds.
         server_nonce: 16 bytes.
-        seal: 16 bytes only the server can make.
+        seal: 16 bytes that only the server can compute.
     """
 
     issued_us: int
@@ -124,14 +124,14 @@ class Cookie(Struct, frozen=True, gc=False):
 
 
 class Hello(Struct, frozen=True, gc=False):
-    """A client knocks. `client_nonce` is 16 bytes, new for every attempt."""
+    """The first datagram of a client. `client_nonce` is 16 bytes, new for every attempt."""
 
     connection_id: int
     client_nonce: bytes
 
 
 class Challenge(Struct, frozen=True, gc=False):
-    """The server asks for proof of the address."""
+    """The server asks for a proof of the address."""
 
     connection_id: int
     client_nonce: bytes
@@ -139,7 +139,7 @@ class Challenge(Struct, frozen=True, gc=False):
 
 
 class Response(Struct, frozen=True, gc=False):
-    """The client brings the cookie back."""
+    """The client returns the cookie."""
 
     connection_id: int
     client_nonce: bytes
@@ -147,12 +147,12 @@ class Response(Struct, frozen=True, gc=False):
 
 
 class Heartbeat(Struct, frozen=True, gc=False):
-    """A sign of life. All three are Unix microseconds.
+    """A heartbeat. All times are Unix microseconds.
 
     Attributes:
         sent_us: by the sender's clock.
-        echoed_us: `sent_us` of the newest heartbeat the sender has received; 0 when there was none.
-        received_us: when that one came in, by the sender's clock.
+        echoed_us: `sent_us` of the newest heartbeat that the sender received; 0 when there was none.
+        received_us: when that one arrived, by the sender's clock.
     """
 
     sent_us: int
@@ -161,11 +161,11 @@ class Heartbeat(Struct, frozen=True, gc=False):
 
 
 class Fragment(Struct, frozen=True, gc=False):
-    """Part of a MESSAGE: records, packed, and cut into at most four.
+    """A part of a MESSAGE: records, compressed, and split into at most four.
 
     Attributes:
-        part, last: which one this is, and which one is the last, from 0.
-        size: of what was packed, 1–65536 bytes.
+        part, last: the number of this part, and that of the last one, from 0.
+        size: of the uncompressed content, 1 to 65536 bytes.
         octets: at least one.
     """
 
@@ -176,14 +176,14 @@ class Fragment(Struct, frozen=True, gc=False):
 
 
 class ProgressState(Struct, frozen=True, gc=False):
-    """The model of a session's progress. A failure's reason travels as `ReasonPart`."""
+    """The model of a session's progress. `ReasonPart` carries the reason of a failure."""
 
     version: int
     progress: Progress
 
 
 class ReasonPart(Struct, frozen=True, gc=False):
-    """`octets` at `offset` of the `total` bytes of UTF-8 that say why progress `version` is failed."""
+    """`octets` at `offset` of the `total` bytes of UTF-8 of the reason why progress `version` failed."""
 
     version: int
     total: int
@@ -192,12 +192,12 @@ class ReasonPart(Struct, frozen=True, gc=False):
 
 
 class MaterialsPart(Struct, frozen=True):
-    """Rows `first` and on of a table of materials.
+    """Rows of a table of materials, from `first` on.
 
     Attributes:
         version: parts of the same version make up one table.
-        rows: how many the whole table has.
-        problems: how many of its materials have one; those travel as `ProblemsPart`.
+        rows: the number of rows of the whole table.
+        problems: the number of its materials with a problem; those are in `ProblemsPart`.
         materials: without their problems.
     """
 
@@ -209,7 +209,7 @@ class MaterialsPart(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True, gc=False):
-    """What is wrong with the material in `row` of the table."""
+    """The problem of the material in `row` of the table."""
 
     row: int
     problem: MaterialProblem
@@ -220,7 +220,7 @@ class Problem(Struct, frozen=True, gc=False):
 
 
 class ProblemsPart(Struct, frozen=True):
-    """Entries `first` and on of the list of problems of the table of the same version."""
+    """Entries of the list of problems of the table with the same version, from `first` on."""
 
     version: int
     first: int
@@ -228,12 +228,12 @@ class ProblemsPart(Struct, frozen=True):
 
 
 class RowChange(Struct, frozen=True, gc=False):
-    """What is new in one row of a table.
+    """The change of one row of a table.
 
     Attributes:
-        quantity: None when it is as before.
-        quality: None when it is as before; 0 when it is unknown now.
-        problem: UNSET when it is as before; None when there is none now. Its own `row` is that of the change.
+        quantity: None when unchanged.
+        quality: None when unchanged; 0 when it is unknown now.
+        problem: UNSET when unchanged; None when there is none now. Its own `row` is that of the change.
     """
 
     row: int
@@ -243,12 +243,12 @@ class RowChange(Struct, frozen=True, gc=False):
 
 
 class MaterialsDelta(Struct, frozen=True):
-    """A table, told by how it differs from an earlier one.
+    """A table as a delta against an earlier one.
 
     Attributes:
-        back: how many versions earlier that one is, 1–255.
-        rows: how many it has; the new one has the same.
-        changes: by ascending row; 1–255 of them.
+        back: how many versions earlier the baseline is, 1 to 255.
+        rows: the number of its rows; the new table has the same.
+        changes: by ascending row; 1 to 255 of them.
     """
 
     version: int
@@ -267,13 +267,13 @@ class FreshSecret(Struct, frozen=True, gc=False):
 
 
 class Selector(Struct, frozen=True, gc=False):
-    """The records behind it are of the connection's session number `session`, 0–255."""
+    """The following records belong to the connection's session number `session`, 0 to 255."""
 
     session: int
 
 
 class SessionOver(Struct, frozen=True, gc=False):
-    """The session is over: nothing more is told of it over this connection."""
+    """The session ended: the connection carries nothing more of it."""
 
     reason: CloseReason
 

@@ -20,10 +20,10 @@ from construct import (  # type: ignore[import-untyped]  # construct ships no an
 
 
 class Field(NamedTuple):
-    """What has a value of its own.
+    """A field with a value of its own.
 
     Attributes:
-        shift: how many bits of the slot are below it.
+        shift: the number of bits of the slot below it.
         width: in bits.
     """
 
@@ -33,7 +33,7 @@ class Field(NamedTuple):
 
 
 class Constant(NamedTuple):
-    """What is always the same. `value` is an integer, or bytes that are the whole slot."""
+    """A constant. `value` is an integer, or bytes that fill the whole slot."""
 
     name: str
     shift: int
@@ -42,12 +42,12 @@ class Constant(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """One item of a struct format, which is a big-endian integer or a string of bytes.
+    """One item of a struct format: a big-endian integer or a string of bytes.
 
     Attributes:
-        code: how the format names it.
+        code: its code in the format.
         size: in bytes.
-        fields, constants: what is in it, from the highest bit on.
+        fields, constants: its content, from the highest bit on.
     """
 
     code: str
@@ -57,13 +57,13 @@ class Slot(NamedTuple):
 
     @property
     def whole(self) -> str | None:
-        """The name of the field that has it for itself."""
+        """The name of its only field; None when there are more."""
         alone = self.fields and self.fields[0].width == 8 * self.size
         return self.fields[0].name if alone else None
 
     @property
     def packed(self) -> str:
-        """The expression that makes it of variables named as the fields."""
+        """The expression that packs it from variables named like the fields."""
         if self.code[-1] == "s":
             return self.whole or repr(self.constants[0].value)
         parts = [
@@ -78,11 +78,11 @@ class Slot(NamedTuple):
 
     @property
     def checks(self) -> tuple[str, ...]:
-        """What must not hold of it; `{}` is its variable."""
+        """Conditions that must be false; `{}` is its variable."""
         return tuple(f"{self._part(each.shift, each.width)} != {each.value!r}" for each in self.constants)
 
     def read(self, field: Field) -> str:
-        """The expression for a field of it; `{}` is its variable."""
+        """The expression for one of its fields; `{}` is its variable."""
         return self._part(field.shift, field.width)
 
     def _part(self, shift: int, width: int) -> str:
@@ -91,10 +91,10 @@ class Slot(NamedTuple):
 
 
 def slots(layout: Construct) -> Iterator[Slot]:
-    """The items of a declaration, in their order.
+    """The items of a declaration, in order.
 
     Raises:
-        TypeError: there is anything in it but integers, Bytes(n), BitStructs, constants, and Structs of such.
+        TypeError: it contains anything but integers, Bytes(n), BitStructs, constants, and Structs of such.
     """
     for member in layout.subcons:
         inner = member.subcon
@@ -107,7 +107,7 @@ def slots(layout: Construct) -> Iterator[Slot]:
 
 
 def _whole(name: str, kind: Construct) -> Slot:
-    """A field that is an item of the struct format by itself."""
+    """A field that is a whole item of the struct format."""
     code = _code(kind.subcon if isinstance(kind, Const) else kind)
     size = struct.calcsize(">" + code)
     if isinstance(kind, Const):
@@ -125,7 +125,7 @@ def _code(kind: Construct) -> str:
 
 
 def _bits(layout: Construct) -> Slot:
-    """A BitStruct: one integer of the struct format, taken apart by shifts."""
+    """A BitStruct: one integer of the struct format, split by shifts."""
     members: list[tuple[str, int, int | None]] = []
     for member in layout.subcons:
         inner = member.subcon

@@ -1,4 +1,4 @@
-"""Test vectors for whoever writes another implementation.
+"""Test vectors for other implementations of the protocol.
 
 python -m craftnet.protocols.vectors > protocol/vectors.json
 """
@@ -60,7 +60,7 @@ CLIENT_NONCE = b"c" * 16
 SERVER_NONCE = b"s" * 16
 COOKIE = Cookie(1_800_000_000_000_000, SERVER_NONCE, b"k" * 16)
 GENERATIONS = 3
-"""How many of each direction have their keys in the file."""
+"""Generations of each direction whose keys are in the document."""
 
 _SESSION = UUID("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa")
 _IRON, _COPPER = UUID(int=0x11), UUID(int=0x22)
@@ -166,7 +166,7 @@ _RECORDS = (ProgressState, ReasonPart, MaterialsPart, ProblemsPart, MaterialsDel
 
 
 def described(value: object) -> object:
-    """A decoded value as JSON has it: bytes in hexadecimal, what is left as it was left out."""
+    """A decoded value as JSON: bytes in hexadecimal, UNSET fields left out."""
     match value:
         case FreshSecret():
             return {"record": "FreshSecret", "secret": value.secret.hex()}
@@ -189,7 +189,7 @@ def described(value: object) -> object:
 
 
 def generations(direction: str) -> list[tuple[bytes, bytes]]:
-    """The keys and IVs of a direction, `client` or `server`, generation by generation."""
+    """The keys and IVs of a direction, `client` or `server`, by generation."""
     found, secret, salt = [], SECRET, CLIENT_NONCE + SERVER_NONCE
     for _ in range(GENERATIONS):
         key, iv, secret = traffic_material(secret, salt, direction.encode())
@@ -199,7 +199,7 @@ def generations(direction: str) -> list[tuple[bytes, bytes]]:
 
 
 def traffic_key(direction: str, generation: int) -> TrafficKey:
-    """What seals the datagrams of a direction and generation."""
+    """The key that seals the datagrams of a direction and generation."""
     key = (client_key if direction == "client" else server_key)(SECRET, CLIENT_NONCE, SERVER_NONCE)
     for _ in range(generation):
         key = key.successor()
@@ -207,7 +207,7 @@ def traffic_key(direction: str, generation: int) -> TrafficKey:
 
 
 def document() -> Json:
-    """All of it."""
+    """The whole document."""
     return {
         "version": 1,
         "secret": SECRET.hex(),
@@ -271,7 +271,7 @@ def _behaviour() -> Json:
 
 
 def _challenges() -> Iterable[Json]:
-    """What a client that has sent the HELLO gets instead of the CHALLENGE; then that, twice."""
+    """What a client that has sent the HELLO receives instead of the CHALLENGE; then that, twice."""
     key = HandshakeKey.of(SECRET)
     content = codec.encode_challenge(Challenge(CONNECTION_ID, CLIENT_NONCE, COOKIE))
     others = (
@@ -328,7 +328,7 @@ def _sealed() -> Iterable[Json]:
 
 
 def _malformed_datagrams() -> Iterable[Json]:
-    """What a client refuses that has sealed fewer than 9 datagrams, and opened one: the server's first."""
+    """What a client refuses that has sealed fewer than 9 datagrams and opened one: the server's first."""
     body = SEALED[1][5]
     _, _, good = sealed("server", 0, 2, Kind.HEARTBEAT, body)
     _, _, first = sealed("server", 0, 1, Kind.HEARTBEAT, body)

@@ -26,7 +26,7 @@ from craftnet.errors import Unavailable
 from craftnet.protocols.websocket.transmit import transmit
 
 LONGEST_FRAME = 64 * 1024 * 1024
-"""Bytes. The longest calls are batches of events, of 1 MB at most before they are decoded."""
+"""Bytes. The longest calls are batches of events, at most 1 MB before decoding."""
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
@@ -39,10 +39,10 @@ _text_decoder = msgspec.msgpack.Decoder(str)
 
 
 class Operation(Generic[Asked, Answered]):
-    """Something that one worker can ask of another.
+    """An operation that workers call on each other.
 
     Arguments:
-        name: tells it from the others.
+        name: its unique name.
         asked, answered: the types of the argument and of the result, which msgspec can decode.
     """
 
@@ -53,12 +53,12 @@ class Operation(Generic[Asked, Answered]):
 
 
 class Caller(Struct, frozen=True):
-    """Who calls.
+    """The worker that calls.
 
     Attributes:
         number: of the worker.
-        take: the file descriptor that came with the call and has this inode; None when none did. The caller of `take`
-            closes it.
+        take: the file descriptor that arrived with the call and has this inode; None when none did. The caller of
+            `take` closes it.
     """
 
     number: int
@@ -71,7 +71,7 @@ Handler = Callable[[Caller, Any], Any]
 
 @implementer(IFileDescriptorReceiver)
 class Incoming(Int32StringReceiver):
-    """Another worker's connection: takes its calls."""
+    """Another worker's connection: answers its calls."""
 
     _log = Logger()
 
@@ -83,11 +83,11 @@ class Incoming(Int32StringReceiver):
         self.number: int | None = None
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
-        """Keep it until the call that it belongs to is there as a whole. As in `IFileDescriptorReceiver`."""
+        """Keeps it until its call is complete. As in `IFileDescriptorReceiver`."""
         self._descriptors.append(descriptor)
 
     def stringReceived(self, string: bytes) -> None:
-        """The caller's number, or a call."""
+        """Handles the caller's number, or a call."""
         if self.number is None:
             self.number = _number_decoder.decode(string)
             return
@@ -97,11 +97,11 @@ class Incoming(Int32StringReceiver):
         answering.addCallbacks(partial(self._send, identifier), partial(self._failed, identifier))
 
     def connectionMade(self) -> None:
-        """Somebody is going to call."""
+        """Another worker connected."""
         self.factory.open.add(self)
 
     def close(self) -> None:
-        """Take no further calls."""
+        """Accepts no further calls."""
         transport: Any = self.transport
         transport.abortConnection()
 
@@ -114,11 +114,11 @@ class Incoming(Int32StringReceiver):
             self.factory.lost(self.number)
 
     def _take(self, inode: int) -> int | None:
-        # One may be missing, when this process had no room for it: another one must not be taken for it.
+        # One may be missing because this process had no room for it: another must not be used in its place.
         for descriptor in self._descriptors:
             if os.fstat(descriptor).st_ino == inode:
                 while (first := self._descriptors.popleft()) != descriptor:
-                    os.close(first)  # whose call did not take it.
+                    os.close(first)  # its call did not take it.
                 return descriptor
         return None
 
@@ -132,11 +132,11 @@ class Incoming(Int32StringReceiver):
 
 
 class IncomingFactory(Factory):
-    """Makes `Incoming`s.
+    """Builds `Incoming`s.
 
     Arguments:
         answer: answers a call, named by its operation, at once or later.
-        lost: called with the number of each worker that calls no more.
+        lost: called with the number of each worker that disconnected.
     """
 
     noisy = False
@@ -147,7 +147,7 @@ class IncomingFactory(Factory):
         self.open: set[Incoming] = set()
 
     def close(self) -> None:
-        """Take no further calls."""
+        """Accepts no further calls."""
         for each in tuple(self.open):
             each.close()
 
@@ -177,16 +177,16 @@ class Outgoing(Int32StringReceiver):
         self._waiting: dict[int, Deferred[Raw]] = {}
 
     def connectionMade(self) -> None:
-        """Say who calls."""
+        """Sends this worker's number."""
         _send(self.transport, self._number)
 
     def close(self) -> None:
-        """Make no further calls."""
+        """Makes no further calls."""
         transport: Any = self.transport
         transport.abortConnection()
 
     def call(self, name: str, argument: object, descriptor: int | None) -> Deferred[Raw]:
-        """Make a call; fails with `Unavailable`."""
+        """Makes a call; fails with `Unavailable`."""
         identifier, self._next = self._next, self._next + 1
 
         def cancelled(_: object) -> None:
@@ -196,14 +196,14 @@ class Outgoing(Int32StringReceiver):
         self._waiting[identifier] = answer
         transport: Any = self.transport
         if descriptor is not None:
-            transport.sendFileDescriptor(descriptor)  # which goes with the first octets that are written.
+            transport.sendFileDescriptor(descriptor)  # sent with the first octets that are written.
             self.sendString(_encode((identifier, name, argument)))
         else:
             _send(transport, (identifier, name, argument))
         return answer
 
     def stringReceived(self, string: bytes) -> None:
-        """An answer. Nobody may wait for it any more."""
+        """Handles an answer, which may come too late."""
         identifier, succeeded, result = _answer_decoder.decode(string)
         waiting = self._waiting.pop(identifier, None)
         if waiting is not None and succeeded:
@@ -213,7 +213,7 @@ class Outgoing(Int32StringReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The other worker is gone."""
-        self.gone.callback(None)  # first: whoever waits may call again at once.
+        self.gone.callback(None)  # first: waiting callers may call again at once.
         waiting, self._waiting = self._waiting, {}
         for each in waiting.values():
             each.errback(Unavailable("The worker that keeps this player's state has ended."))

@@ -1,4 +1,4 @@
-"""What workers must know of each other's clients: revocations, and how many connections each player has."""
+"""What workers share about their clients: revocations, and each player's number of connections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLACES: Operation[dict[UUID, int], None] = Operation("places", dict[UUID, int], 
 
 @implementer(ISharedRevocations)
 class ShardRevocations:
-    """Every worker has all revocations. One that starts learns them from the others, which tell it theirs."""
+    """Every worker has all revocations. A starting worker exchanges them with the others."""
 
     def __init__(self, links: Links) -> None:
         self._links = links
@@ -46,11 +46,11 @@ class ShardRevocations:
         self._listener = listener
 
     def loaded(self) -> Deferred[None]:
-        """As in `ISharedRevocations`. A worker that does not listen yet knows nothing that others do not."""
+        """As in `ISharedRevocations`. A worker that is not listening yet knows nothing that others do not."""
         return Deferred.fromCoroutine(self._links.first_contacts())
 
     def publish(self, revocation: Revocation) -> Deferred[None]:
-        """As in `ISharedRevocations`. A worker that has ended has no connections, and learns of it when it starts."""
+        """As in `ISharedRevocations`. A worker that ended has no connections, and learns of it when it starts."""
         return Deferred.fromCoroutine(self._publish(revocation))
 
     async def _publish(self, revocation: Revocation) -> None:
@@ -80,13 +80,13 @@ class ShardRevocations:
 
 @implementer(ISharedPlaces)
 class ShardPlaces:
-    """The worker that keeps a player's state counts the player's places on all workers; nearly all are its own."""
+    """The worker that keeps a player's state counts the player's slots on all workers; nearly all are its own."""
 
     def __init__(self, links: Links, shards: Shards) -> None:
         self._links = links
         self._shards = shards
         self._taken: dict[int, Counter[UUID]] = {number: Counter() for number in range(shards.count)}  # by worker.
-        self._elsewhere: Counter[UUID] = Counter()  # places here of players whom other workers count.
+        self._elsewhere: Counter[UUID] = Counter()  # slots here of players whom other workers count.
         links.handle(ENTER, lambda caller, asked: self._enter(caller.number, *asked))
         links.handle(LEAVE, lambda caller, player_id: _less(self._taken[caller.number], player_id))
         links.handle(PLACES, self._restate)
@@ -103,7 +103,7 @@ class ShardPlaces:
         if self._shards.owns(player_id):
             return succeed(self._enter(self._shards.number, player_id, limit))
         asked = Deferred.fromCoroutine(self._ask(player_id, limit))
-        answered: Deferred[bool] = Deferred()  # of its own: a place that is not wanted any more is given back.
+        answered: Deferred[bool] = Deferred()  # separate: a slot that is no longer wanted is released.
 
         def tell(taken: bool) -> None:
             if not answered.called:
@@ -121,7 +121,7 @@ class ShardPlaces:
             return
         _less(self._elsewhere, player_id)
         counts = self._shards.of(player_id)
-        if counts in self._links.connected:  # else it hears all that there are when it is connected again.
+        if counts in self._links.connected:  # else it receives all of them when it is connected again.
             self._links.call(counts, LEAVE, player_id).addErrback(lambda failure: failure.trap(Unavailable))
 
     def _enter(self, number: int, player_id: UUID, limit: int) -> bool:

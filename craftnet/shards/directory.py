@@ -1,7 +1,7 @@
-"""Which worker owns which session, and events given to the workers whose players they are about.
+"""Finds the worker that owns a session, and gives events to the workers of their players.
 
-A session is kept by the worker of its owner, who is named by its start, and by the queue update of a craft that waits.
-Other events name the session only. A worker that does not know a session asks the others, and remembers the answer.
+A session is kept by the worker of its owner, who is named by its start, and by the queue update of a waiting craft.
+Other events name only the session. A worker that does not know a session asks the others, and remembers the answer.
 
 Events that contradict each other are rejected as one process would reject them, with one exception: a worker remembers
 for which player a craft waited first, also when it then waits for, or is started by, a player of another worker.
@@ -26,7 +26,7 @@ from craftnet.shards.placement import Shards
 from craftnet.sources import Sources
 
 REMEMBERED = 200_000
-"""Sessions of which a worker remembers the owner's worker."""
+"""Sessions whose worker is remembered."""
 
 Data = TypeVar("Data")
 
@@ -36,7 +36,7 @@ _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 
 
 class Ownership(Struct, frozen=True, array_like=True):
-    """Whose a session is, as the worker that keeps it knows.
+    """The players of a session, as the worker that keeps it knows them.
 
     Attributes:
         owner: the player of the session, once it has started.
@@ -48,7 +48,7 @@ class Ownership(Struct, frozen=True, array_like=True):
 
 
 NOBODY = Ownership(None, None)
-"""Whose a session is that a worker does not know."""
+"""The ownership of an unknown session."""
 
 
 class _Sent(Struct, Generic[Data], frozen=True, array_like=True):
@@ -74,7 +74,7 @@ APPLY: Operation[Any, list[Outcome]] = Operation("apply", list[tuple[int, Raw]],
 
 
 class Directory:
-    """Knows which worker owns a session, or asks.
+    """Finds the worker that owns a session.
 
     Arguments:
         sources: those of this worker.
@@ -90,7 +90,7 @@ class Directory:
         links.handle(OWNERSHIP, self._answer)
 
     async def owner(self, session_id: UUID) -> UUID | None:
-        """Whose a session is that is kept by another worker.
+        """The owner of a session that another worker keeps.
 
         Raises:
             Unavailable: a worker cannot be asked.
@@ -112,16 +112,16 @@ class Directory:
         return self._known.get(session_id.int)
 
     async def place(self, events: Sequence[Event]) -> list[int | None]:
-        """The number of the worker that each event is for; None where nobody knows the session.
+        """The number of the worker for each event; None where the session is unknown to all.
 
-        There are fewer numbers than events when a later event contradicts an earlier one on whose a session is: what
-        follows is to be asked for again, once the earlier ones are applied.
+        There are fewer numbers than events when a later event contradicts an earlier one about the owner of a session:
+        the caller asks again for the rest once the earlier ones are applied.
 
         Raises:
             Unavailable: a worker cannot be asked.
         """
         places: list[int | None] = []
-        named: dict[UUID, UUID] = {}  # the player that these events say a session is of.
+        named: dict[UUID, UUID] = {}  # the owners that these events name.
         unsure: dict[UUID, None] = {}
         for event in events:
             data, session_id = event.data, event.session_id
@@ -137,7 +137,7 @@ class Directory:
             elif known is None and session_id is not None:
                 unsure[session_id] = None
             places.append(known)
-        if not unsure:  # nearly always: each session was heard of before.
+        if not unsure:  # nearly always: each session is known already.
             return places
         asked = await self._ask(list(unsure))
         return [self._place(event, asked) for event in events[: len(places)]]
@@ -150,7 +150,7 @@ class Directory:
         own = self._shards.of(data.player_id)
         if session_id is None:
             return own
-        # What contradicts another worker's state is given to that worker, which rejects it as one process would.
+        # An event that contradicts another worker's state goes to that worker, which rejects it as one process would.
         other = found.holder if isinstance(data, QueueUpdate) else found.owner
         place = own if other is None else self._shards.of(other)
         if found.owner is None or isinstance(data, SessionStart):
@@ -172,7 +172,7 @@ class Directory:
         return number
 
     async def _ask(self, session_ids: list[UUID]) -> dict[UUID, Ownership]:
-        """What all workers know of sessions that somebody owns."""
+        """What all workers know of sessions with an owner."""
         await self._links.first_contacts()
         told = [await self._answer(None, session_ids)]
         asked = {number: self._links.call(number, OWNERSHIP, session_ids) for number in self._links.connected}
@@ -182,7 +182,7 @@ class Directory:
             except Unavailable:
                 if number in self._links.connected:
                     raise
-                # Else it has ended, and with it what it knew.
+                # Otherwise it has ended, and its state with it.
         found: dict[UUID, Ownership] = {}
         for answers in told:
             for session_id, one in zip(session_ids, answers, strict=True):
@@ -222,7 +222,7 @@ class ShardedEvents:
         """As `Sources.apply`.
 
         Raises:
-            Unavailable: a worker is out of reach. The events of the others are applied, and known by their event_ids.
+            Unavailable: a worker is unreachable. The events of the others are applied, and known by their event_ids.
         """
         outcomes: list[Outcome] = []
         while len(outcomes) < len(events):
@@ -235,7 +235,7 @@ class ShardedEvents:
         own = self._shards.number
         parts: dict[int, list[int]] = {}
         for index, place in enumerate(places):
-            parts.setdefault(own if place is None else place, []).append(index)  # unknown sessions: it rejects them.
+            parts.setdefault(own if place is None else place, []).append(index)  # rejects events of unknown sessions.
         here = parts.pop(own, None)
         if not parts:
             return await self._sources.apply(events)

@@ -1,7 +1,7 @@
 """UNIX sockets between the workers of one server: calls with an answer, and file descriptors.
 
-Every worker listens on a socket of its own in a folder that only its user can enter, and has a connection to that of
-every other worker, over which it calls.
+Every worker listens on a socket of its own in a folder that only its user can enter, and connects to every other worker
+to call it.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from craftnet.shards.calls import Answered, Asked, Caller, Handler, IncomingFact
 from craftnet.shards.placement import Shards
 
 LINKS = "CRAFTNET_LINKS"
-"""The environment variable that names the folder of the workers' sockets."""
+"""The environment variable with the folder of the workers' sockets."""
 
 LONGEST_PATH = 100
-"""Bytes of a UNIX socket's path, a little less than every system takes."""
+"""Bytes of a UNIX socket's path, a little less than every system accepts."""
 
 RETRY = 0.1
 """Seconds between attempts to connect to a worker."""
 
 TIMEOUT = 10.0
-"""Seconds that a worker has for an answer."""
+"""Seconds for an answer of a worker."""
 
 START_TIMEOUT = 3.0
-"""Seconds for which a call waits for a worker that is being started."""
+"""Seconds for which a call waits for a worker that is starting."""
 
 
 class _Neighbour:
-    """The connection to one other worker, which is made again as long as this worker runs.
+    """The connection to one other worker, restored as long as this worker runs.
 
     Arguments:
         endpoint: where the other worker listens.
@@ -68,17 +68,17 @@ class _Neighbour:
         self._retry: IDelayedCall | None = None
         self._running = False
         self._contact: Waiters[None] = Waiters()
-        self._first: Waiters[None] | None = Waiters()  # until it was tried once.
+        self._first: Waiters[None] | None = Waiters()  # until the first attempt.
         self.outgoing: Outgoing | None = None
         self.ready = False
 
     def start(self) -> None:
-        """Connect."""
+        """Connects."""
         self._running = True
         self._connect()
 
     def stop(self) -> None:
-        """Disconnect."""
+        """Disconnects."""
         self._running = False
         if self._retry is not None and self._retry.active():
             self._retry.cancel()
@@ -88,11 +88,11 @@ class _Neighbour:
             self.outgoing.close()
 
     def first_contact(self) -> Deferred[None]:
-        """Fires when calls can be made, or when it is known that nobody listens."""
+        """Fires when calls are possible, or when nobody listens."""
         return succeed(None) if self._first is None else self._first.wait()
 
     def contact(self) -> Deferred[None]:
-        """Fires when calls can be made; fails with Unavailable when that takes longer than `START_TIMEOUT`."""
+        """Fires when calls are possible; fails with Unavailable when that takes longer than `START_TIMEOUT`."""
         return self._contact.wait().addTimeout(START_TIMEOUT, self._clock).addErrback(self._not_there)
 
     def _connect(self) -> None:
@@ -134,7 +134,7 @@ class _Neighbour:
     @staticmethod
     def _not_there(failure: Failure) -> None:
         failure.trap(TimeoutError, CancelledError)
-        raise Unavailable("The worker that keeps this player's state is being started.")
+        raise Unavailable("The worker that keeps this player's state is starting.")
 
 
 class Links(Service):
@@ -142,7 +142,7 @@ class Links(Service):
 
     Arguments:
         reactor: IReactorUNIX, and the clock.
-        folder: where the sockets are.
+        folder: the folder of the sockets.
     """
 
     log = Logger()
@@ -177,29 +177,29 @@ class Links(Service):
         return [number for number, neighbour in self._neighbours.items() if neighbour.ready]
 
     def handle(self, operation: Operation[Asked, Answered], handler: Callable[[Caller, Asked], Any]) -> None:
-        """From now on answer calls of `operation` by `handler`, at once or later."""
+        """Answers calls of `operation` with `handler`, at once or later."""
         self._handlers[operation.name] = operation, handler
 
     def on_connected(self, function: Callable[[int], Coroutine[Any, Any, None]]) -> None:
-        """Call `function` with the number of each worker that is connected, before anybody else calls that worker."""
+        """Calls `function` with the number of each connected worker, before anybody else calls that worker."""
         self._connected.append(function)
 
     def on_lost(self, function: Callable[[int], None]) -> None:
-        """Call `function` with the number of each worker that calls no more: it has ended."""
+        """Calls `function` with the number of each worker that has ended."""
         self._lost.append(function)
 
     async def first_contacts(self) -> None:
-        """Wait until each other worker can be called, or it is known that it does not listen."""
+        """Waits until each other worker can be called, or is known not to listen."""
         for neighbour in self._neighbours.values():
             await neighbour.first_contact()
 
     def call(
         self, number: int, operation: Operation[Asked, Answered], argument: Asked, descriptor: int | None = None
     ) -> Deferred[Answered]:
-        """Ask a worker; answers a Deferred of the result.
+        """Calls a worker; returns a Deferred of the result.
 
         Arguments:
-            descriptor: a file descriptor that the worker gets a duplicate of; it must stay open until the answer.
+            descriptor: a file descriptor of which the worker receives a duplicate; it must stay open until the answer.
 
         Fails:
             Unavailable: the worker is not there, does not answer in time, or failed.
@@ -211,30 +211,30 @@ class Links(Service):
         return answer.addCallbacks(operation.answered.decode, _silent)
 
     def answer(self, name: str, caller: Caller, argument: Raw) -> Any:
-        """Answer a call of another worker."""
+        """Answers a call of another worker."""
         operation, handler = self._handlers[name]
         result = handler(caller, operation.asked.decode(argument))
         return Deferred.fromCoroutine(result) if isinstance(result, Coroutine) else result
 
     def lost(self, number: int) -> None:
-        """Another worker calls no more."""
+        """Another worker disconnected."""
         for function in self._lost:
             function(number)
 
     def privilegedStartService(self) -> None:
-        """Listen."""
+        """Listens."""
         with suppress(FileNotFoundError):
-            os.unlink(self._path)  # which the process left there that was this worker, if it was killed.
+            os.unlink(self._path)  # left behind by an earlier process of this worker that was killed.
         self._port = self._reactor.listenUNIX(self._path, self._incoming, mode=0o600)
 
     def startService(self) -> None:
-        """Connect."""
+        """Connects."""
         super().startService()
         for neighbour in self._neighbours.values():
             neighbour.start()
 
     def stopService(self) -> Deferred[Any]:
-        """Disconnect; answers when nobody can call any more."""
+        """Disconnects; the Deferred fires when nobody can call any more."""
         super().stopService()
         for neighbour in self._neighbours.values():
             neighbour.stop()
@@ -253,17 +253,17 @@ def _silent(failure: Failure) -> NoReturn:
 
 
 def socket_path(folder: str, number: int) -> str:
-    """Where worker `number` listens."""
+    """The path of the socket of worker `number`."""
     return os.path.join(folder, f"link-{number}")
 
 
 def check_path(folder: str) -> None:
-    """Whether sockets can be in a folder.
+    """Checks that sockets can be created in a folder.
 
     Raises:
         ConfigurationError: its path is too long.
     """
     if len(os.fsencode(socket_path(folder, 255))) > LONGEST_PATH:
         raise ConfigurationError(
-            f"--workers needs a temporary folder whose path is short enough for UNIX sockets, not {folder}: set TMPDIR"
+            f"--workers needs a temporary folder whose path is short enough for UNIX sockets, got {folder}: set TMPDIR"
         )

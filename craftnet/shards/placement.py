@@ -13,8 +13,8 @@ class Shards(Struct, frozen=True):
     """The workers among which players are divided, as one of them sees them.
 
     Attributes:
-        number: which of them this process is, from 0.
-        count: how many there are.
+        number: the number of this process, from 0.
+        count: the number of workers.
     """
 
     number: int
@@ -34,5 +34,5 @@ class Shards(Struct, frozen=True):
         return [number for number in range(self.count) if number != self.number]
 
     def share(self, total: int) -> int:
-        """How many of `total` things this process has when they are dealt out evenly."""
+        """This process's number of things when `total` of them are divided evenly."""
         return total // self.count + (self.number < total % self.count)

@@ -170,7 +170,7 @@ class PlatformTests(SynchronousTestCase):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         said = log.read_text()
-        self.assertIn("Stopped: every watcher was told", said)
+        self.assertIn("Stopped: every watcher is closed", said)
         self.assertRegex(said, r"web\.1 stopped \(rc=0\)")
 
 

@@ -195,7 +195,7 @@ class LinksTests(WorkersTestCase):
     async def test_nobody_there(self) -> None:
         self.patch(links, "START_TIMEOUT", 0.05)
         here = self.worker(0)
-        with self.assertRaisesRegex(Unavailable, "being started"):
+        with self.assertRaisesRegex(Unavailable, "is starting"):
             await here.links.call(1, ECHO, 1)
 
     async def test_a_worker_that_hangs(self) -> None:

@@ -1,4 +1,4 @@
-"""Values to bytes and back. Strict: what is not exactly as `craftnet.protocols.layouts` declares it is refused.
+"""Encodes and decodes values. Strict: refuses what is not exactly as `craftnet.protocols.layouts` declares it.
 
 Every function raises `craftnet.errors.BadDatagram`; its outcome is one of: truncated, overlong, trailing, version,
 type, reserved, out_of_range, nil_session.

@@ -1,4 +1,4 @@
-"""Values of any number of bits, one after the other, the highest bit first; zeros fill the last byte up."""
+"""Values of any number of bits in a row, the highest bit first; zeros fill the last byte."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class BitWriter:
         self._bits = 0
 
     def put(self, value: int, width: int) -> None:
-        """Append the lowest `width` bits of `value`. Raises BadDatagram when it has more, or is negative."""
+        """Appends the lowest `width` bits of `value`. Raises BadDatagram when it has more, or is negative."""
         if value >> width:
             raise BadDatagram("out_of_range")
         self._value = self._value << width | value
@@ -23,13 +23,13 @@ class BitWriter:
 
     @property
     def octets(self) -> bytes:
-        """All of it."""
+        """All bits, filled to whole bytes."""
         size = (self._bits + 7) // 8
         return (self._value << size * 8 - self._bits).to_bytes(size, "big")
 
 
 class BitReader:
-    """Takes bits from the front of `octets`."""
+    """Reads bits from the front of `octets`."""
 
     __slots__ = ("_left", "_size", "_value")
 
@@ -45,7 +45,7 @@ class BitReader:
         return self._value >> self._left & (1 << width) - 1
 
     def finish(self) -> int:
-        """How many bytes were taken, the last one filled up with zeros. Raises BadDatagram when it is with others."""
+        """The number of bytes read. Raises BadDatagram when anything but zeros fills the last one."""
         used = (self._size - self._left + 7) // 8
         fill = used * 8 - (self._size - self._left)
         if self.take(fill):

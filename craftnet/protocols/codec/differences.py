@@ -1,4 +1,4 @@
-"""The record that tells a table of materials by its differences from an earlier one."""
+"""The record with the delta of a table of materials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUALITY_BITS = 7
 
 
 def encode_materials_delta(delta: MaterialsDelta) -> bytes:
-    """The record."""
+    """Encodes the record."""
     writer = BitWriter()
     row_bits = _row_bits(delta.rows)
     for change in delta.changes:
@@ -47,12 +47,12 @@ def encode_materials_delta(delta: MaterialsDelta) -> bytes:
 
 
 def decode_materials_delta(body: bytes, offset: int) -> tuple[MaterialsDelta, int]:
-    """The record that starts at `offset`, and where it ends."""
+    """The record at `offset`, and the offset of its end."""
     version, back, rows, count = _head.unpack(body, offset)
     if not (back and rows and count):
-        raise BadDatagram("out_of_range", "a difference of nothing, or from nothing")
+        raise BadDatagram("out_of_range", "a delta without entries, or against itself")
     offset += _head.size
-    # No entry is longer than 34 bytes: more of a long body need not become a number.
+    # No entry is longer than 34 bytes: the rest of a long body need not become a number.
     reader = BitReader(body[offset : offset + 34 * count])
     row_bits = _row_bits(rows)
     changes = []
@@ -70,7 +70,7 @@ def _take_change(reader: BitReader, row_bits: int) -> RowChange:
     row = reader.take(row_bits)
     has_quantity, has_quality, has_problem = reader.take(1), reader.take(1), reader.take(1)
     if not (has_quantity or has_quality or has_problem):
-        raise BadDatagram("out_of_range", "a change of nothing")
+        raise BadDatagram("out_of_range", "a change without a value")
     quantity = _take_number(reader) if has_quantity else None
     if has_quantity and quantity is None:
         raise BadDatagram("out_of_range", "a material without a quantity")
@@ -107,7 +107,7 @@ def _take_number(reader: BitReader) -> int | None:
     if bits == _UNKNOWN:
         return None
     value = reader.take(bits) if bits <= _LONGEST else NONE_U32
-    # One number, one form: without leading zeros, so that equal states are equal bytes.
+    # One encoding for each number, without leading zeros, so that equal states are equal bytes.
     if value == NONE_U32 or value.bit_length() != bits:
-        raise BadDatagram("out_of_range", "a quantity that does not fit, or is written longer than it is")
+        raise BadDatagram("out_of_range", "a quantity that does not fit, or has leading zeros")
     return value

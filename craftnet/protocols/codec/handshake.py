@@ -1,4 +1,4 @@
-"""The datagrams of the handshake. The MAC that ends each is no part of what is here."""
+"""The datagrams of the handshake, without the MAC at their end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def encode_hello(hello: Hello) -> bytes:
 
 
 def decode_hello(octets: bytes) -> Hello:
-    """A HELLO from all before its MAC."""
+    """A HELLO from everything before its MAC."""
     return _hello.parse(octets)
 
 
@@ -29,7 +29,7 @@ def encode_challenge(challenge: Challenge) -> bytes:
 
 
 def decode_challenge(octets: bytes) -> Challenge:
-    """A CHALLENGE from all before its MAC."""
+    """A CHALLENGE from everything before its MAC."""
     return _challenge.parse(octets)
 
 
@@ -39,5 +39,5 @@ def encode_response(response: Response) -> bytes:
 
 
 def decode_response(octets: bytes) -> Response:
-    """A RESPONSE from all before its MAC."""
+    """A RESPONSE from everything before its MAC."""
     return _response.parse(octets)

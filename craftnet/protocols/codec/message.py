@@ -18,11 +18,11 @@ def encode_fragment(fragment: Fragment) -> bytes:
 
 
 def decode_fragment(body: bytes) -> Fragment:
-    """From exactly the body of a MESSAGE."""
+    """Decodes the body of a MESSAGE."""
     part, last, most = _fragment.unpack(body)
     if part > last:
-        raise BadDatagram("out_of_range", "a part behind the last")
+        raise BadDatagram("out_of_range", "a part after the last")
     octets = body[_fragment.size :]
     if not octets:
-        raise BadDatagram("truncated", "a part of nothing")
+        raise BadDatagram("truncated", "an empty part")
     return Fragment(part, last, most + 1, octets)

@@ -1,4 +1,4 @@
-"""How numbers travel: hundredths, milliseconds, and what stands for a value that is not there."""
+"""Conversions of numbers: hundredths, milliseconds, and the codes of unknown values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Member = TypeVar("Member")
 MAX_QUALITY = 100
 
 MAX_TIME_MS = 253_402_300_799_999
-"""The end of the year 9999: what RFC 3339, and Python's datetime, can say."""
+"""The end of the year 9999, the limit of RFC 3339 and of Python's datetime."""
 
 TIME = Conversion(
     fits=f"0 <= {{}} <= {MAX_TIME_MS}",
@@ -55,7 +55,7 @@ QUANTITY = Conversion(none=NONE_U32, fits=f"0 <= {{}} < {NONE_U32}", fault="a qu
 STOCK = QUANTITY._replace(
     none=None, most=NONE_U32 - 1, fault="a material without a quantity, or with one that does not fit"
 )
-"""The quantity of a material, which is known."""
+"""The quantity of a material, which is always known."""
 
 REQUIRED = QUANTITY._replace(means="{}", fault="a required quantity of 0, or one that does not fit")
 

@@ -1,4 +1,4 @@
-"""The records of the HTTP interface: what a client posts about its craft."""
+"""The records of the HTTP interface: a client's reports about its craft."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MATERIALS_TYPE = 2
 """Packet types."""
 
 MAX_CHANGES = 200
-"""As many as an authority's event may carry."""
+"""The maximum in an authority's event."""
 
 _header = derive(layouts.Header, timestamp_ms=TIME, session_id=IDENTIFIER)
 _progress_body = derive(
@@ -59,9 +59,9 @@ def decode_progress(octets: bytes) -> ProgressRecord:
         raise BadDatagram("truncated" if len(octets) < _header.size + _progress_body.size else "overlong")
     percent, quality, target, remaining, flags = _progress_body.unpack(octets, _header.size)
     if flags & ~_ALL_FLAGS:
-        raise BadDatagram("reserved", "flags that mean nothing")
+        raise BadDatagram("reserved", "unknown flags")
     if flags & _TERMINAL and flags & flags - 1:
-        raise BadDatagram("contradictory", "a craft that is over, and something else besides")
+        raise BadDatagram("contradictory", "a craft that has ended, and another flag")
     return ProgressRecord(
         sequence,
         timestamp,
@@ -114,7 +114,7 @@ def _encode_header(packet_type: int, record: ProgressRecord | MaterialsRecord, b
 def _decode_header(wanted: int, octets: bytes) -> tuple[int, int, UUID]:
     packet_type, version, length, sequence, timestamp, session = _header.unpack(octets, 0)
     if version != RECORD_VERSION:
-        raise BadDatagram("reserved", f"version {version} is not understood")
+        raise BadDatagram("reserved", f"version {version} is not supported")
     if packet_type != wanted:
         raise BadDatagram("type", f"packet type {packet_type} is not {wanted}")
     if length != len(octets):

@@ -11,4 +11,4 @@ REASON = Conversion(
     fault="no reason that travels",
     names={"TRAVELLING": {int(reason): reason for reason in CloseReason if reason < CloseReason.SILENT}},
 )
-"""Those that are local are refused."""
+"""Local reasons are refused."""

@@ -1,4 +1,4 @@
-"""Sealed datagrams: the readable header, and what opens and fills the encrypted content."""
+"""Sealed datagrams: the readable header, and the parts of the encrypted content."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ CONNECTION_ID = slice(1, 5)
 """Where in any datagram the connection id stands: four bytes, big-endian."""
 
 PHASE = 0x20
-"""The bit of a first byte that says which generation of keys sealed the datagram."""
+"""The key phase bit of a first byte."""
 
 
 encode_sealed_header: Callable[[int, Kind, int, int], bytes] = _sealed_header.pack
-"""The readable part of a datagram: key phase, kind, connection id, sequence, of which the low 16 bits travel."""
+"""The readable part of a datagram: key phase, kind, connection id, sequence (its low 16 bits are sent)."""
 
 decode_sealed_header: Callable[[bytes], tuple[int, Kind, int, int]] = _sealed_header.unpack
-"""Key phase, kind, connection id, the sequence's low 16 bits; what follows the header is not looked at."""
+"""Key phase, kind, connection id, the sequence's low 16 bits; ignores what follows the header."""
 
 encode_acknowledgement: Callable[[int, int], bytes] = _acknowledgement.pack
-"""What opens the content of every sealed datagram: the newest sequence that has arrived (0: nothing yet), and in bit i,
-newest − 1 − i. The low 32 bits of each travel."""
+"""The acknowledgement at the start of every content: the newest sequence received (0: none yet), and in bit i,
+newest − 1 − i. The low 32 bits of each are sent."""
 
 decode_acknowledgement: Callable[[bytes], tuple[int, int]] = _acknowledgement.unpack
-"""The same two from the content of a sealed datagram; what follows them is not looked at."""
+"""The same two from the content of a sealed datagram; ignores what follows them."""
 
 encode_heartbeat = _heartbeat.pack
 """The body of a HEARTBEAT."""
 
 
 def decode_heartbeat(body: bytes) -> Heartbeat:
-    """From exactly the body of a HEARTBEAT."""
+    """Decodes the body of a HEARTBEAT."""
     heartbeat: Heartbeat = _heartbeat.parse(body)
     if (heartbeat.echoed_us == 0) != (heartbeat.received_us == 0):
-        raise BadDatagram("contradictory", "a heartbeat that was received and not echoed, or the other way round")
+        raise BadDatagram("contradictory", "a heartbeat with only one of echoed and received")
     return heartbeat
 
 
@@ -77,7 +77,7 @@ def encode_close(reason: CloseReason) -> bytes:
 
 
 def decode_close(body: bytes) -> CloseReason:
-    """From exactly the body of a CLOSE."""
+    """Decodes the body of a CLOSE."""
     (reason,) = _close.parse(body)
     return CloseReason(reason)
 
@@ -85,14 +85,14 @@ def decode_close(body: bytes) -> CloseReason:
 def encode_held(held: Mapping[int, int]) -> bytes:
     """The body of an ACK: by session, the low 32 bits of the version of the newest complete table of materials.
 
-    Session 0 is always there; 0 says that there is no such table.
+    Session 0 is always included; 0 means that there is no such table.
     """
     others = [_held_too.pack(session, held[session]) for session in sorted(held) if session]
     return b"".join((_held.pack(held.get(0, 0)), *others))
 
 
 def decode_held(body: bytes) -> dict[int, int]:
-    """From exactly the body of an ACK."""
+    """Decodes the body of an ACK."""
     (version,) = _held.unpack(body)
     held = {0: version}
     if len(body) > _held.size:
@@ -114,7 +114,7 @@ def encode_leave(sessions: Sequence[int]) -> bytes:
 
 
 def decode_leave(body: bytes) -> list[int]:
-    """From exactly the body of a LEAVE."""
+    """Decodes the body of a LEAVE."""
     if not body:
         raise BadDatagram("truncated")
     sessions = [session for offset in range(len(body)) for session in _left.unpack(body, offset)]
@@ -129,23 +129,23 @@ def encode_probe(data: bytes) -> bytes:
 
 
 def decode_probe(body: bytes) -> bytes:
-    """From exactly the body of a PATH_CHALLENGE or a PATH_RESPONSE."""
+    """Decodes the body of a PATH_CHALLENGE or a PATH_RESPONSE."""
     (data,) = _probe.parse(body)
     return bytes(data)
 
 
 def misplaced(kind: Kind) -> BadDatagram:
-    """The error of an authentic datagram whose kind only the other side may send."""
-    return BadDatagram("type", f"{kind.name} does not go this way")
+    """The error for an authentic datagram of a kind that only the other side may send."""
+    return BadDatagram("type", f"{kind.name} has the wrong direction")
 
 
 def decode_nothing(body: bytes) -> None:
-    """The body of a RESYNC: there is none."""
+    """Decodes the body of a RESYNC, which is empty."""
     exactly(body, 0)
 
 
 def first_byte(kind: Kind) -> int:
-    """How a datagram of this kind begins in key phase 0; `PHASE` set, it is phase 1."""
+    """The first byte of a datagram of this kind in key phase 0; with `PHASE` set, in phase 1."""
     return _sealed_header.pack(0, kind, 0, 0)[0]
 
 
@@ -155,5 +155,5 @@ def speaks(datagram: bytes) -> bool:
 
 
 def connection_id(datagram: bytes) -> int:
-    """The connection id, which every datagram has in the same place; five bytes are enough."""
+    """The connection id, which is at the same offset of every datagram; five bytes are enough."""
     return int.from_bytes(datagram[1:5], "big")

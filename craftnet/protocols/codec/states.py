@@ -43,7 +43,7 @@ _progress_state = form(
     ProgressState,
     Part("version"),
     Made(
-        Progress,  # but for the reason of a failure.
+        Progress,  # without the reason of a failure.
         (
             Part("status", one_of("STATUSES", tuple(Status))),
             Part("percent", HUNDREDTHS),
@@ -56,7 +56,7 @@ _progress_state = form(
 )
 _reason_part = derive(layouts.ReasonPart)
 _materials_part = derive(layouts.MaterialsPart)
-_material_row = form(  # but for its problem.
+_material_row = form(  # without its problem.
     layouts.MaterialRow, Material, Part("material_id", IDENTIFIER), Part("quantity", STOCK), Part("quality", QUALITY)
 )
 _problems_part = derive(layouts.ProblemsPart)
@@ -119,7 +119,7 @@ def encode_state_record(record: StateRecord) -> bytes:
 
 
 def decode_state(body: bytes) -> list[StateRecord]:
-    """All the records of the body of a STATE; at least one."""
+    """All records in the body of a STATE; at least one."""
     records: list[StateRecord] = []
     offset = 0
     while not records or offset < len(body):
@@ -134,7 +134,7 @@ def decode_state(body: bytes) -> list[StateRecord]:
 
 
 def _check_agreement(records: list[StateRecord]) -> None:
-    """Whether all the records can be of one moment. A state has one progress, one end, one table of each session."""
+    """Checks that all records can describe one moment: one progress, one end, one table for each session."""
     session = 0
     told: dict[tuple[int, str], int] = {}  # versions, of each session's topics.
     for record in records:
@@ -173,7 +173,7 @@ def _same(told: dict[tuple[int, str], int], session: int, topic: str, version: i
 def _decode_progress_state(body: bytes, offset: int) -> tuple[StateRecord, int]:
     record = _progress_state.unpack(body, offset)
     if record.progress.status is Status.COMPLETED and record.progress.percent != _WHOLE:
-        raise BadDatagram("contradictory", "a craft that is completed, and not at 100 %")
+        raise BadDatagram("contradictory", "a completed craft that is not at 100 %")
     return record, offset + _progress_state.size
 
 
@@ -234,7 +234,7 @@ def _decode_position(body: bytes, offset: int) -> tuple[StateRecord, int]:
         raise BadDatagram("truncated")
     epoch = body[offset:end].decode("ascii", "replace")
     if not is_epoch(epoch):
-        raise BadDatagram("out_of_range", "what is no epoch")
+        raise BadDatagram("out_of_range", "an invalid epoch")
     return Position(epoch, version, over_udp=True), end
 
 

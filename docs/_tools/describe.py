@@ -23,15 +23,8 @@ WIDTH = 100
 UNKNOWN = 2**32 - 1
 """The upper bound of what is stored in 32 bits, which says nothing to a reader."""
 
-PAGES = {
-    # A module, or a type that is on another page than its module's.
-    "messages": "messages.md",
-    "bodies": "http.md",
-    "claims": "http.md",
-    "events": "events.md",
-    "ChangeType": "events.md",
-    "MaterialChange": "events.md",
-}
+PAGES = {"ChangeType": "events.md", "MaterialChange": "events.md"}
+"""The page of each module, by its full name, and of types that are on another page than their module's."""
 
 ID = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 SAMPLES: dict[str, Any] = {
@@ -139,8 +132,8 @@ def console(text: object) -> str:
 
 
 def reference(cls: type) -> str:
-    """A link to the section about a type, which is on the page of its module, unless `PAGES` says otherwise."""
-    page = PAGES.get(cls.__name__) or PAGES[cls.__module__.rpartition(".")[2]]
+    """A link to the section about a type."""
+    page = PAGES.get(cls.__name__) or PAGES[cls.__module__]
     return f"[{cls.__name__}]({page}#{cls.__name__.lower()})"
 
 

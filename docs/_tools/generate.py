@@ -42,6 +42,9 @@ from craftnet.tap import GROUPS, Options
 T = TypeVar("T")
 
 DOCS = Path(__file__).resolve().parent.parent
+PAGES[messages.__name__] = "messages.md"
+PAGES[events.__name__] = "events.md"
+PAGES[bodies.__name__] = PAGES[claims.__name__] = "http.md"
 MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end of generated -->)", re.S)
 
 

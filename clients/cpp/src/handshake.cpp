@@ -23,13 +23,14 @@ Handshake::Handshake(Crypto& crypto, const SessionToken& token, std::size_t serv
     : crypto_(crypto), token_(token), pulse_(pulse), give_up_at_(now + kPatience), servers_(servers) {
   if (servers_ < 1) servers_ = 1;
   if (servers_ > kMaxServers) servers_ = kMaxServers;
-  broken_ = !derive_handshake_key(crypto, token.secret, key_);
-  start(now);
+  attempt_.reset(new (std::nothrow) Attempt);
+  broken_ = attempt_ == nullptr || !derive_handshake_key(crypto, token.secret, key_);
+  if (!broken_) start(now);
 }
 
 void Handshake::start(Time now) noexcept {
   for (std::size_t k = 0; k < servers_; ++k) {
-    if (!crypto_.random(nonces_[k].data(), nonces_[k].size())) broken_ = true;
+    if (!crypto_.random(attempt_->nonces[k].data(), attempt_->nonces[k].size())) broken_ = true;
   }
   sealer_.reset();
   opener_.reset();
@@ -38,19 +39,19 @@ void Handshake::start(Time now) noexcept {
 }
 
 bool Handshake::transmit(Time now, std::uint8_t* datagram) noexcept {
-  if (broken_ || now < due_) return false;
+  if (broken_ || attempt_ == nullptr || now < due_) return false;
   if (sealer_ != nullptr && sends_ == kResponses) {
     first_ = (server_ + 1) % servers_;
     start(now);
   }
   if (sealer_ != nullptr) {
-    wire::encode(response_, datagram);
+    wire::encode(attempt_->response, datagram);
     due_ = now + pause(sends_);
   } else {
     server_ = (first_ + sends_) % servers_;
     wire::Hello hello;
     hello.connection_id = token_.connection_id;
-    hello.client_nonce = nonces_[server_];
+    hello.client_nonce = attempt_->nonces[server_];
     wire::encode(hello, datagram);
     due_ = now + pause(sends_ / servers_);
   }
@@ -76,9 +77,10 @@ Outcome Handshake::challenged(Bytes datagram, Time now) noexcept {
   if (!handshake_mac(crypto_, key_, datagram.first(kCovered), mac) || !same_bytes(mac, datagram.behind(kCovered))) {
     return Outcome::kForged;
   }
+  if (sealer_ != nullptr) return Outcome::kRepeated;
   std::size_t server = 0;
-  while (server < servers_ && nonces_[server] != challenge.client_nonce) ++server;
-  if (sealer_ != nullptr || server == servers_) return Outcome::kRepeated;
+  while (server < servers_ && attempt_->nonces[server] != challenge.client_nonce) ++server;
+  if (server == servers_) return Outcome::kRepeated;
   Generation client;
   Generation server_keys;
   if (!derive_first(crypto_, token_.secret, challenge.client_nonce, challenge.server_nonce, Sender::kClient, client) ||
@@ -95,11 +97,11 @@ Outcome Handshake::challenged(Bytes datagram, Time now) noexcept {
   sealer_.reset(new (std::nothrow) Sealer(crypto_, token_.connection_id, client));
   opener_.reset(new (std::nothrow) Opener(crypto_, token_.connection_id, server_keys));
   broken_ = sealer_ == nullptr || opener_ == nullptr || !sealer_->usable() || !opener_->usable();
-  response_.connection_id = challenge.connection_id;
-  response_.client_nonce = challenge.client_nonce;
-  response_.issued_us = challenge.issued_us;
-  response_.server_nonce = challenge.server_nonce;
-  response_.cookie = challenge.cookie;
+  attempt_->response.connection_id = challenge.connection_id;
+  attempt_->response.client_nonce = challenge.client_nonce;
+  attempt_->response.issued_us = challenge.issued_us;
+  attempt_->response.server_nonce = challenge.server_nonce;
+  attempt_->response.cookie = challenge.cookie;
   sends_ = 0;
   due_ = now;
   return Outcome::kAccepted;

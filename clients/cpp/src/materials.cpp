@@ -16,8 +16,7 @@ namespace {
 
 template <typename Problem>
 void give_problem(Material& material, const Problem& problem) noexcept {
-  material.has_problem = true;
-  material.problem = problem.problem;
+  material.problem_number = static_cast<std::uint8_t>(static_cast<unsigned>(problem.problem) + 1U);
   material.required_quantity = problem.required_quantity;
   material.available_quantity = problem.available_quantity;
   material.required_quality = problem.required_quality;
@@ -26,8 +25,7 @@ void give_problem(Material& material, const Problem& problem) noexcept {
 
 void take_problem(Material& material) noexcept {
   const Material clean;
-  material.has_problem = false;
-  material.problem = clean.problem;
+  material.problem_number = 0;
   material.required_quantity = clean.required_quantity;
   material.available_quantity = clean.available_quantity;
   material.required_quality = clean.required_quality;
@@ -35,7 +33,7 @@ void take_problem(Material& material) noexcept {
 }
 
 [[nodiscard]] bool same_problem(const Material& material, const wire::ProblemRow& problem) noexcept {
-  return material.has_problem && material.problem == problem.problem &&
+  return material.has_problem() && material.problem() == problem.problem &&
          material.required_quantity == problem.required_quantity &&
          material.available_quantity == problem.available_quantity &&
          material.required_quality == problem.required_quality &&
@@ -76,7 +74,7 @@ bool operator==(const Material& one, const Material& other) noexcept {
   return one.id == other.id && one.quantity == other.quantity && one.required_quantity == other.required_quantity &&
          one.available_quantity == other.available_quantity && one.required_quality == other.required_quality &&
          one.available_quality == other.available_quality && one.quality == other.quality &&
-         one.has_problem == other.has_problem && one.problem == other.problem;
+         one.problem_number == other.problem_number;
 }
 
 // --- PartialTable
@@ -147,46 +145,66 @@ bool PartialTable::complete() const noexcept {
 void PartialTable::take(Table& table) noexcept {
   for (const Entry& entry : entries_) give_problem(table_[entry.problem.row], entry.problem);
   table.swap(table_);
-  begin(version_);
+  const std::uint32_t version = version_;
+  *this = PartialTable();  // and its memory with it: most tables that follow are told by differences.
+  version_ = version;
 }
 
 // --- History
 // -----------------------------------------------------------------------------------------------------------
 
 void History::push(std::uint32_t version, bool usable, const Table& table, const Table& following) noexcept {
-  Entry entry;
-  entry.version = version;
-  entry.usable = usable;
   std::size_t differ = 0;
   bool same_materials = table.size() == following.size();
   for (std::size_t row = 0; same_materials && row < table.size(); ++row) {
     same_materials = table[row].id == following[row].id;
     if (!(table[row] == following[row])) ++differ;
   }
-  entry.whole = !same_materials;
-  constexpr std::size_t kChange = 2 + sizeof(Material);
-  const std::size_t size = entry.whole ? table.size() * sizeof(Material) : differ * kChange;
-  entry.rows = static_cast<std::uint16_t>(entry.whole ? table.size() : differ);
-  entry.size = static_cast<std::uint32_t>(size);
-  while (!entries_.empty() && (entries_.size() >= kKept || octets_.size() + size > kBudget)) drop_oldest();
-  if (size > kBudget) return;  // and nothing older can be told from what follows.
-  std::size_t at = octets_.size();
-  octets_.resize(at + size);
-  for (std::size_t row = 0; row < table.size(); ++row) {
-    if (!entry.whole) {
-      if (table[row] == following[row]) continue;
-      store_u16(octets_.data() + at, static_cast<std::uint16_t>(row));
-      at += 2;
+  if (same_materials) {
+    push_changes(version, usable, differ);
+    for (std::size_t row = 0; row < table.size(); ++row) {
+      if (!(table[row] == following[row])) put_row(row, table[row]);
     }
-    std::memcpy(octets_.data() + at, &table[row], sizeof(Material));
-    at += sizeof(Material);
+    return;
   }
+  Entry entry;
+  entry.version = version;
+  entry.rows = static_cast<std::uint16_t>(table.size());
+  entry.whole = true;
+  entry.usable = usable;
+  if (!add(entry) || table.empty()) return;
+  const std::size_t at = octets_.size();
+  octets_.resize(at + entry.size());
+  std::memcpy(octets_.data() + at, table.data(), entry.size());
+}
+
+void History::push_changes(std::uint32_t version, bool usable, std::size_t rows) noexcept {
+  Entry entry;
+  entry.version = version;
+  entry.rows = static_cast<std::uint16_t>(rows);
+  entry.usable = usable;
+  (void)add(entry);
+}
+
+void History::put_row(std::size_t number, const Material& material) noexcept {
+  if (entries_.empty()) return;  // it was too large.
+  const std::size_t at = octets_.size();
+  octets_.resize(at + kChangeSize);
+  store_u16(octets_.data() + at, static_cast<std::uint16_t>(number));
+  std::memcpy(octets_.data() + at + 2, reinterpret_cast<const std::uint8_t*>(&material) + kIdSize, kChangeSize - 2);
+}
+
+bool History::add(const Entry& entry) noexcept {
+  const std::size_t size = entry.size();
+  while (!entries_.empty() && (entries_.size() >= kKept || octets_.size() + size > kBudget)) drop_oldest();
+  if (size > kBudget) return false;
   entries_.push_back(entry);
+  return true;
 }
 
 void History::drop_oldest() noexcept {
-  const std::size_t size = entries_.front().size;
-  octets_.erase(octets_.begin(), octets_.begin() + static_cast<std::ptrdiff_t>(size));
+  const auto size = static_cast<std::ptrdiff_t>(entries_.front().size());
+  octets_.erase(octets_.begin(), octets_.begin() + size);
   entries_.erase(entries_.begin());
 }
 
@@ -197,17 +215,15 @@ bool History::rebuild(std::uint32_t version, Table& table) const noexcept {
   std::size_t end = octets_.size();
   for (std::size_t k = entries_.size(); k >= wanted; --k) {
     const Entry& entry = entries_[k - 1];
-    const std::uint8_t* at = octets_.data() + (end - entry.size);
-    end -= entry.size;
-    if (entry.whole) table.resize(entry.rows);
-    for (std::size_t row = 0; row < entry.rows; ++row) {
-      std::size_t into = row;
-      if (!entry.whole) {
-        into = load_u16(at);
-        at += 2;
-      }
-      std::memcpy(&table[into], at, sizeof(Material));
-      at += sizeof(Material);
+    end -= entry.size();
+    const std::uint8_t* at = octets_.data() + end;
+    if (entry.whole) {
+      table.resize(entry.rows);
+      if (entry.rows > 0) std::memcpy(table.data(), at, entry.size());
+      continue;
+    }
+    for (std::size_t row = 0; row < entry.rows; ++row, at += kChangeSize) {
+      std::memcpy(reinterpret_cast<std::uint8_t*>(&table[load_u16(at)]) + kIdSize, at + 2, kChangeSize - 2);
     }
   }
   return true;
@@ -241,8 +257,9 @@ Outcome Materials::finish_part(Outcome outcome, bool known, std::uint64_t sequen
   }
   if (sequence > newest_) newest_ = sequence;
   if (known || !parts_.complete()) return Outcome::kAccepted;
-  parts_.take(scratch_);
-  hold(parts_version_, scratch_);
+  Table whole;
+  parts_.take(whole);
+  hold(parts_version_, whole);
   changed = true;
   return Outcome::kAccepted;
 }
@@ -259,7 +276,7 @@ Outcome Materials::agrees(const wire::ProblemsPart& part, Bytes entries) const n
   std::size_t number = 0;  // in the list of problems, which is in the order of the rows.
   std::size_t equal = 0;
   for (std::size_t row = 0; row < table_.size(); ++row) {
-    if (!table_[row].has_problem) continue;
+    if (!table_[row].has_problem()) continue;
     if (number >= part.first && number < static_cast<std::size_t>(part.first) + part.count) {
       const auto entry = row_at<wire::ProblemRow>(entries, number - part.first);
       if (entry.row == row && same_problem(table_[row], entry)) ++equal;
@@ -271,7 +288,7 @@ Outcome Materials::agrees(const wire::ProblemsPart& part, Bytes entries) const n
 
 std::size_t Materials::problems() const noexcept {
   std::size_t count = 0;
-  for (const Material& material : table_) count += material.has_problem ? 1U : 0U;
+  for (const Material& material : table_) count += material.has_problem() ? 1U : 0U;
   return count;
 }
 
@@ -285,19 +302,32 @@ Outcome Materials::take_delta(const wire::MaterialsDelta& delta, Bytes bits, std
   }
   const std::uint32_t baseline = delta.version - delta.back;
   if (!has_table_ || baseline == 0) return Outcome::kNoBaseline;
-  scratch_ = table_;
-  const bool current = baseline == complete_ && !doubted_;
-  if (!current && !history_.rebuild(baseline, scratch_)) return Outcome::kNoBaseline;
-  if (scratch_.size() != delta.rows) return Outcome::kNoBaseline;
-  ChangeReader changes(delta, bits);
-  wire::RowChange change;
-  Outcome outcome = Outcome::kAccepted;
-  while (changes.next(change, outcome)) apply(scratch_[change.row], change);
+  if (baseline == complete_ && !doubted_) {
+    if (table_.size() != delta.rows) return Outcome::kNoBaseline;
+  } else {
+    Table before = table_;
+    if (!history_.rebuild(baseline, before) || before.size() != delta.rows) return Outcome::kNoBaseline;
+    hold(baseline, before);  // and back to it: what follows is one more change.
+  }
+  change(delta, bits);
   parts_open_ = false;
-  hold(delta.version, scratch_);
   newest_ = sequence;
   changed = true;
   return Outcome::kAccepted;
+}
+
+/// Changes the newest table, which the difference is from.
+void Materials::change(const wire::MaterialsDelta& delta, Bytes bits) noexcept {
+  history_.forget(delta.version);
+  history_.push_changes(complete_, complete_ != delta.version, delta.count);
+  ChangeReader changes(delta, bits);
+  wire::RowChange change;
+  Outcome outcome = Outcome::kAccepted;
+  while (changes.next(change, outcome)) {
+    history_.put_row(change.row, table_[change.row]);
+    apply(table_[change.row], change);
+  }
+  complete_ = delta.version;
 }
 
 void Materials::hold(std::uint32_t version, Table& following) noexcept {

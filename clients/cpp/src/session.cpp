@@ -25,11 +25,6 @@ Outcome Session::take(const StateRecord& record, std::uint64_t sequence) {
     case wire::ReasonPart::kTag:
       if (reason_ == nullptr) reason_ = std::make_unique<Reason>();
       outcome = reason_->take(record.reason, record.rest, sequence, changed);
-      if (changed) {
-        has_reason_ = true;
-        whole_reason_version_ = reason_->version();
-        whole_reason_ = reason_->text();
-      }
       explain();
       return outcome;
     case wire::MaterialsPart::kTag:
@@ -71,7 +66,7 @@ void Session::take_progress(const wire::ProgressState& record, std::uint64_t seq
   has_progress_ = true;
   progress_version_ = record.version;
   progress_ = progress;
-  failure_reason_.clear();
+  explained_ = false;
   bar_.told();
   news_ |= kProgressChanged;
   explain();
@@ -79,9 +74,9 @@ void Session::take_progress(const wire::ProgressState& record, std::uint64_t seq
 
 /// Gives the progress its reason when both are there.
 void Session::explain() {
-  const bool both = has_progress_ && has_reason_ && whole_reason_version_ == progress_version_;
-  if (!both || !failure_reason_.empty()) return;
-  failure_reason_ = whole_reason_;
+  const bool whole = reason_ != nullptr && !reason_->whole_text().empty();
+  if (explained_ || !has_progress_ || !whole || reason_->whole_version() != progress_version_) return;
+  explained_ = true;
   news_ |= kProgressChanged;
 }
 
@@ -122,6 +117,10 @@ Outcome Reason::take(const wire::ReasonPart& part, Bytes text, std::uint64_t seq
   }
   if (sequence > newest_) newest_ = sequence;
   whole = there_count_ == octets_.size();
+  if (whole) {
+    whole_version_ = version_;
+    whole_text_ = decoded();
+  }
   return Outcome::kAccepted;
 }
 
@@ -156,7 +155,7 @@ namespace {
 
 }  // namespace
 
-std::string Reason::text() const {
+std::string Reason::decoded() const {
   std::string text;
   text.reserve(octets_.size());
   for (std::size_t at = 0; at < octets_.size();) {

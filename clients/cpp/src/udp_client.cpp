@@ -20,10 +20,11 @@ constexpr std::size_t kBodyRoom = UdpClient::kRoom - kSealedOverhead;
 UdpClient::UdpClient(Crypto& crypto, Lz4& lz4, const Agreement& agreement, Time now)
     : token_(agreement.token),
       tolerance_(agreement.progress_tolerance),
-      lz4_(agreement.lz4),
+      packs_(agreement.lz4),
       pulse_(agreement.heartbeat_interval),
       handshake_(crypto, agreement.token, agreement.servers, pulse_, now),
-      reassembly_(lz4, agreement.packet_size) {}
+      lz4_(lz4),
+      packet_size_(agreement.packet_size) {}
 
 // --- What comes in
 // -----------------------------------------------------------------------------------------------------
@@ -49,6 +50,7 @@ Outcome UdpClient::open(std::uint8_t* datagram, std::size_t size, Time now) {
   if (!connected_) {
     connected_ = tells_connected_ = true;
     pulse_.begin(now);
+    handshake_.done();
     if (sessions_.leaving()) leave_at_ = now;
   }
   return take(opened, now);
@@ -68,10 +70,11 @@ Outcome UdpClient::take_body(wire::Kind kind, std::uint64_t sequence, Bytes body
     case wire::Kind::kState:
       return apply(body, sequence, false, now);
     case wire::Kind::kMessage: {
-      if (!lz4_) return Outcome::kType;
+      if (!packs_) return Outcome::kType;
+      if (reassembly_ == nullptr) reassembly_ = std::make_unique<Reassembly>(lz4_, packet_size_);
       Bytes content;
       std::uint64_t counts_as = 0;
-      const Outcome outcome = reassembly_.take(body, sequence, content, counts_as);
+      const Outcome outcome = reassembly_->take(body, sequence, content, counts_as);
       if (outcome != Outcome::kAccepted || content.size == 0) return outcome;
       return apply(content, counts_as, true, now);
     }

@@ -147,7 +147,7 @@ void Watch::read_udp(Time now) {
         break;
       case UdpEvent::Kind::kProgress:
         contact(now);
-        take_progress(session->progress(), session->failure_reason(), 0.0);
+        take_progress(session->progress(), std::string(session->failure_reason()), 0.0);
         end_with(session->progress(), now);
         break;
       case UdpEvent::Kind::kMaterials:

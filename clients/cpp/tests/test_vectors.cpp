@@ -88,7 +88,7 @@ bool same_number(std::uint32_t found, std::uint32_t absent, const Json& wanted) 
 bool same_quality(std::uint8_t found, const Json& wanted) { return same_number(found, 0, wanted); }
 bool same_quantity(std::uint32_t found, const Json& wanted) { return same_number(found, wire::kUnknown, wanted); }
 
-bool same_progress(const Progress& found, const std::string& reason, const Json& wanted) {
+bool same_progress(const Progress& found, std::string_view reason, const Json& wanted) {
   const bool remaining = found.remaining < 0
                              ? wanted["remaining"].null()
                              : !wanted["remaining"].null() && near(found.remaining, wanted["remaining"]);
@@ -98,9 +98,15 @@ bool same_progress(const Progress& found, const std::string& reason, const Json&
          same_quality(found.quality, wanted["quality"]) && same_quality(found.target_quality, wanted["target_quality"]);
 }
 
+wire::Problem problem_of(const Material& material) { return material.problem(); }
+template <typename Row>
+wire::Problem problem_of(const Row& row) {
+  return row.problem;
+}
+
 template <typename Found>
 bool same_problem(const Found& found, const Json& wanted) {
-  return wanted["problem"].text == kProblems[static_cast<int>(found.problem)] &&
+  return wanted["problem"].text == kProblems[static_cast<int>(problem_of(found))] &&
          same_quantity(found.required_quantity, wanted["required_quantity"]) &&
          same_quantity(found.available_quantity, wanted["available_quantity"]) &&
          same_quality(found.required_quality, wanted["required_quality"]) &&
@@ -507,7 +513,7 @@ bool same_table(const Materials& found, const Json& wanted) {
     const Json& said = wanted.items[row];
     same = said["material_id"].text == to_text(material.id).data() && said["quantity"].number == material.quantity &&
            same_quality(material.quality, said["quality"]) &&
-           (material.has_problem ? same_problem(material, said["problem"]) : said["problem"].null());
+           (material.has_problem() ? same_problem(material, said["problem"]) : said["problem"].null());
   }
   return same;
 }

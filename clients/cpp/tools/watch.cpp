@@ -74,8 +74,8 @@ const char* kTransports[] = {"udp", "ws"};
 const char* kResults[] = {"none", "completed", "failed", "over", "refused", "unreachable", "stopped"};
 
 template <typename Problem>
-std::string describe_problem(const Problem& problem) {
-  return std::string("{\"problem\":\"") + kProblems[static_cast<int>(problem.problem)] +
+std::string describe_problem(const Problem& problem, craftnet::wire::Problem what) {
+  return std::string("{\"problem\":\"") + kProblems[static_cast<int>(what)] +
          "\",\"required_quantity\":" + number(problem.required_quantity) +
          ",\"available_quantity\":" + number(problem.available_quantity) +
          ",\"required_quality\":" + quality(problem.required_quality) +
@@ -87,7 +87,7 @@ std::string describe_table(const craftnet::Table& table) {
   for (const craftnet::Material& material : table) {
     out += std::string(out.empty() ? "" : ",") + "{\"material_id\":\"" + craftnet::to_text(material.id).data() +
            "\",\"quantity\":" + std::to_string(material.quantity) + ",\"quality\":" + quality(material.quality) +
-           ",\"problem\":" + (material.has_problem ? describe_problem(material) : "null") + "}";
+           ",\"problem\":" + (material.has_problem() ? describe_problem(material, material.problem()) : "null") + "}";
   }
   return "[" + out + "]";
 }
@@ -337,7 +337,7 @@ class Program {
   static void tell_message(const craftnet::FeedMessage& message, const std::string& over) {
     if (message.has_material) {
       print("material", over + ",\"material_id\":\"" + craftnet::to_text(message.material.material_id).data() +
-                            "\",\"problem\":" + describe_problem(message.material));
+                            "\",\"problem\":" + describe_problem(message.material, message.material.problem));
     }
     if (message.has_queue) {
       print("queue", over + ",\"position\":" + number(message.queue.position) +

@@ -38,6 +38,9 @@ class Handshake {
   /// Which of the server's addresses the newest datagram goes to, from 0.
   [[nodiscard]] std::size_t server() const noexcept { return server_; }
 
+  /// The connection is there: gives up what only the handshake needs.
+  void done() noexcept { attempt_.reset(); }
+
   /// Null until a CHALLENGE came.
   [[nodiscard]] Sealer* sealer() noexcept { return sealer_.get(); }
   [[nodiscard]] Opener* opener() noexcept { return opener_.get(); }
@@ -49,8 +52,13 @@ class Handshake {
   SessionToken token_;
   Pulse& pulse_;
   Octets<32> key_{};
-  Octets<16> nonces_[kMaxServers] = {};
-  wire::Response response_;
+
+  struct Attempt {
+    Octets<16> nonces[kMaxServers] = {};
+    wire::Response response;
+  };
+
+  std::unique_ptr<Attempt> attempt_;
   std::unique_ptr<Sealer> sealer_;
   std::unique_ptr<Opener> opener_;
   Time give_up_at_;

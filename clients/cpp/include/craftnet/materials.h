@@ -20,20 +20,31 @@ struct Material {
   std::uint8_t required_quality = 0;   ///< 1 to 100; 0: unknown.
   std::uint8_t available_quality = 0;  ///< 1 to 100; 0: unknown.
   std::uint8_t quality = 0;            ///< 1 to 100; 0: unknown.
-  bool has_problem = false;
-  wire::Problem problem = wire::Problem::kInsufficientQuantity;
+  std::uint8_t problem_number = 0;     ///< of the problem, plus 1; 0: there is none.
+
+  [[nodiscard]] bool has_problem() const noexcept { return problem_number != 0; }
+
+  /// What is wrong with it, where something is.
+  [[nodiscard]] wire::Problem problem() const noexcept { return static_cast<wire::Problem>(problem_number - 1); }
 };
+static_assert(sizeof(Material) == 32, "each session keeps one for each row, and more than half of it for each change");
 
 [[nodiscard]] bool operator==(const Material& one, const Material& other) noexcept;
 
 using Table = std::vector<Material>;
 
 /// The last tables that were complete, told from the newest by how they differ from it: each row that a change touched
-/// takes some bytes, and a table with other materials takes all of its rows.
+/// takes 18 bytes, and a table with other materials takes all of its rows.
 class History {
  public:
   /// `table`, which has been the newest until now, is followed by another one.
   void push(std::uint32_t version, bool usable, const Table& table, const Table& following) noexcept;
+
+  /// The same, where only these rows of `table` are about to change; `put_row` follows for each of them.
+  void push_changes(std::uint32_t version, bool usable, std::size_t rows) noexcept;
+
+  /// A row of the table that `push_changes` was called for, as it has been until now.
+  void put_row(std::size_t number, const Material& material) noexcept;
 
   /// Rebuilds the table of a version in `table`, which holds the newest one. False when it is not kept.
   [[nodiscard]] bool rebuild(std::uint32_t version, Table& table) const noexcept;
@@ -45,14 +56,21 @@ class History {
   static constexpr std::size_t kKept = 31;       // and the newest.
   static constexpr std::size_t kBudget = 65536;  // bytes; beyond it the oldest is dropped.
 
+  // A change: the number of a row, and all of the row but its id.
+  static constexpr std::size_t kIdSize = sizeof(Uuid);
+  static constexpr std::size_t kChangeSize = 2 + sizeof(Material) - kIdSize;
+
   struct Entry {
     std::uint32_t version = 0;
-    std::uint32_t size = 0;  // of its bytes in `octets_`.
     std::uint16_t rows = 0;  // rows that it has, when it is whole; else rows that differ.
     bool whole = false;
     bool usable = false;
+
+    [[nodiscard]] std::size_t size() const noexcept { return rows * (whole ? sizeof(Material) : kChangeSize); }
   };
 
+  /// Makes room for an entry. False when it is too large; nothing older is kept then.
+  [[nodiscard]] bool add(const Entry& entry) noexcept;
   void drop_oldest() noexcept;
 
   std::vector<std::uint8_t> octets_;  // of all entries, the oldest first.
@@ -128,11 +146,12 @@ class Materials {
   [[nodiscard]] Outcome agrees(const wire::ProblemsPart& part, Bytes entries) const noexcept;
   [[nodiscard]] std::size_t problems() const noexcept;
   void hold(std::uint32_t version, Table& following) noexcept;
+  void change(const wire::MaterialsDelta& delta, Bytes bits) noexcept;
 
   PartialTable parts_;
   History history_;
   Table table_;
-  Table scratch_;             // the table that comes next, or came before: its memory is used in turn.
+
   std::uint64_t newest_ = 0;  // the sequence of the newest datagram of which something was taken.
   std::uint32_t parts_version_ = 0;
   std::uint32_t complete_ = 0;

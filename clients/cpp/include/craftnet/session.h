@@ -33,12 +33,12 @@ class Reason {
   /// more.
   [[nodiscard]] Outcome take(const wire::ReasonPart& part, Bytes text, std::uint64_t sequence, bool& whole) noexcept;
 
-  [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
-
-  /// The text, when it is whole; what is not UTF-8 in it is U+FFFD.
-  [[nodiscard]] std::string text() const;
+  /// The newest text that was whole; what is not UTF-8 in it is U+FFFD. Empty: there was none.
+  [[nodiscard]] const std::string& whole_text() const noexcept { return whole_text_; }
+  [[nodiscard]] std::uint32_t whole_version() const noexcept { return whole_version_; }
 
  private:
+  [[nodiscard]] std::string decoded() const;
   [[nodiscard]] bool add(const wire::ReasonPart& part, Bytes text) noexcept;
 
   std::uint64_t newest_ = 0;  // the sequence of the newest part taken.
@@ -47,6 +47,8 @@ class Reason {
   std::size_t there_count_ = 0;
   std::vector<std::uint8_t> octets_;
   std::vector<bool> there_;
+  std::uint32_t whole_version_ = 0;
+  std::string whole_text_;
 };
 
 /// What has changed, as bits.
@@ -74,7 +76,9 @@ class Session {
   [[nodiscard]] std::uint32_t progress_version() const noexcept { return progress_version_; }
 
   /// Why the craft failed; empty while that is not known.
-  [[nodiscard]] const std::string& failure_reason() const noexcept { return failure_reason_; }
+  [[nodiscard]] std::string_view failure_reason() const noexcept {
+    return reason_ == nullptr || !explained_ ? std::string_view() : std::string_view(reason_->whole_text());
+  }
 
   [[nodiscard]] const Materials& materials() const noexcept { return materials_; }
 
@@ -98,7 +102,7 @@ class Session {
   std::uint8_t index_;
   std::uint8_t news_ = 0;
   bool has_progress_ = false;
-  bool has_reason_ = false;
+  bool explained_ = false;  // whether the reason that is whole is that of the progress held.
   bool over_ = false;
   bool located_ = true;  // whether `told_` was found to be reached, or replaced.
   wire::Reason over_reason_ = wire::Reason::kEnded;
@@ -111,9 +115,6 @@ class Session {
   Bar bar_;
   Materials materials_;
   std::unique_ptr<Reason> reason_;  // few crafts fail.
-  std::uint32_t whole_reason_version_ = 0;
-  std::string whole_reason_;
-  std::string failure_reason_;
   std::uint64_t told_sequence_ = 0;
   Position told_;
   Position reached_;

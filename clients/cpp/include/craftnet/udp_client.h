@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "craftnet/compression.h"
 #include "craftnet/crypto.h"
@@ -135,11 +136,13 @@ class UdpClient {
 
   SessionToken token_;
   double tolerance_;
-  bool lz4_;
+  bool packs_;
   Pulse pulse_;
   Handshake handshake_;
   Acknowledgements arrived_;
-  Reassembly reassembly_;
+  Lz4& lz4_;
+  std::size_t packet_size_;
+  std::unique_ptr<Reassembly> reassembly_;  // from the first MESSAGE on.
   Sessions sessions_;
   std::uint32_t counts_[kOutcomes] = {};
   Time ack_at_ = kNever;

@@ -36,19 +36,19 @@ from typing import NamedTuple, Protocol
 import jwt
 from lab import room_for
 
-from craftnet.access.development import SECRET_VARIABLE, mint
+from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import PUBLISH
 from craftnet.client.load.arrivals import receive, stamp_arrivals
 from craftnet.client.load.measurement import Deliveries, Histogram
-from craftnet.client.load.plan import BATCH, Plan, Share, tag
+from craftnet.client.load.plan import BATCH, LoadPlan, Share, tag
 from craftnet.client.load.process import ServerProcesses, Use
 from craftnet.client.load.websockets import QUALITY
 from craftnet.clocks import Moment
-from craftnet.messages import Status
-from craftnet.model import Progress
-from craftnet.protocols.websocket import frames
-from craftnet.state import SessionState
-from craftnet.updates import progress_update
+from craftnet.contract.messages import Status
+from craftnet.crafting.progress import Progress
+from craftnet.crafting.state import SessionState
+from craftnet.crafting.updates import progress_update
+from craftnet.protocols.websocket.core import frames
 
 VERSION = "v6.9.1"
 BUILT = Path(__file__).parents[1] / "build" / "bin"
@@ -99,12 +99,12 @@ class Craftnet:
 
     def __init__(self, watchers: int) -> None:
         self._secret = secrets.token_hex(32)
-        plan = Plan(
+        plan = LoadPlan(
             url="", run=secrets.randbits(64), watchers=watchers, rate=1.0, ramp=0.0, seconds=PATIENCE, batch=TICK
         )
         self._share = Share(plan=plan, transport="ws", first=0, watchers=watchers, token="", bound=0.0)
         self._started = time.time()
-        token = mint(self._secret.encode(), None, [PUBLISH], 3600, time.time())
+        token = sign_token(self._secret.encode(), None, [PUBLISH], 3600, time.time())
         self.post = ("/events", {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"})
 
     def command(self, port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -121,7 +121,7 @@ class Craftnet:
     def handshake(self, number: int) -> str:
         """See `Server`."""
         share, player = self._share, self._share.player(number)
-        token = mint(self._secret.encode(), player, (), 3600, time.time())
+        token = sign_token(self._secret.encode(), player, (), 3600, time.time())
         path = f"/ws/crafting/{share.session(number)}?player_id={player}"
         return f"GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n"
 
@@ -143,7 +143,7 @@ class Centrifugo:
         self._program = program
         self._secret, key = secrets.token_hex(32), secrets.token_hex(16)
         # craftnet's own message is what it is to deliver.
-        plan = Plan(
+        plan = LoadPlan(
             url="", run=secrets.randbits(64), watchers=watchers, rate=1.0, ramp=0.0, seconds=PATIENCE, batch=TICK
         )
         self._share = Share(plan=plan, transport="ws", first=0, watchers=watchers, token="", bound=0.0)

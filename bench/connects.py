@@ -32,29 +32,29 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater, react
 
-from craftnet.access.admission import Admission
-from craftnet.access.enforcement import Enforcement
-from craftnet.access.gate import Gate
-from craftnet.access.keys import OneKey, from_pem
-from craftnet.access.limits import Limits
-from craftnet.access.revocation import RevocableAuthority, Revocations
-from craftnet.access.tokens import JwtAuthority
+from craftnet.access.authorization import Authorization
+from craftnet.access.jwt import JwtVerifier
+from craftnet.access.revocation.enforcement import Enforcement
+from craftnet.access.revocation.revocations import RevocationCheckingVerifier, Revocations
+from craftnet.access.verification_keys import SingleKey, key_from_pem
 from craftnet.clocks import moment, steady
-from craftnet.events import Event, SessionStart
-from craftnet.http.door import DoorFactory
-from craftnet.http.lobby import Lobby
-from craftnet.http.site import site
-from craftnet.hub import Hub
-from craftnet.ingest import Ingest
-from craftnet.interfaces import IBackend, ISharedPlaces
-from craftnet.model import Tolerance
-from craftnet.observe.healthfeed import HealthFeed
-from craftnet.observe.metrics import Metrics
-from craftnet.observe.monitor import Monitor
-from craftnet.protocols.websocket.factory import FeedFactory
+from craftnet.contract.events import Event, SessionStart
+from craftnet.crafting.progress import Tolerance
+from craftnet.feeds.hub import Hub
+from craftnet.feeds.ingest import Ingest
+from craftnet.feeds.subscriptions import Subscriptions
+from craftnet.http.connection.half_open import HalfOpenConnections
+from craftnet.http.connection.sniffer import SnifferFactory
+from craftnet.http.routes.site import site
+from craftnet.interfaces import IBackend, ISharedConnectionSlots
+from craftnet.limits.connection_limits import Limits
+from craftnet.limits.handshake_guard import HandshakeGuard
+from craftnet.observe.health.feed import HealthFeed
+from craftnet.observe.health.monitor import Monitor
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.websocket.server.factory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
-from craftnet.sources import Sources
-from craftnet.subscriptions import Subscriptions
+from craftnet.providers.sources import Sources
 
 if TYPE_CHECKING:
     from craftnet.providers.redis.backend import RedisBackend
@@ -95,18 +95,18 @@ def bare() -> Factory:
     return factory
 
 
-async def craftnet(pem: bytes, backend: IBackend, places: ISharedPlaces | None = None) -> Factory:
+async def craftnet(pem: bytes, backend: IBackend, places: ISharedConnectionSlots | None = None) -> Factory:
     """All that stands behind craftnet's port, with one session to watch; with `places`, of a player who is counted."""
     metrics = Metrics()
     sources = Sources.of(backend)
     steady(reactor)
     monitor = Monitor({}, {}, reactor, version="bench")
     revocations = Revocations()
-    authority = RevocableAuthority(JwtAuthority(OneKey(from_pem(pem)), reactor), revocations)
-    admission = Admission(authority, sources.sessions, sources.queues)
+    authority = RevocationCheckingVerifier(JwtVerifier(SingleKey(key_from_pem(pem)), reactor), revocations)
+    admission = Authorization(authority, sources.sessions, sources.queues)
     subscriptions = Subscriptions(admission, Hub(sources, reactor, metrics), HealthFeed(monitor, reactor, metrics))
     limits = Limits(per_player=0 if places is None else 1_000_000, per_session=0)
-    feeds = FeedFactory(subscriptions, metrics, reactor, Gate(limits, shared=places))
+    feeds = FeedFactory(subscriptions, metrics, reactor, HandshakeGuard(limits, shared=places))
     now = time.time()
     start = SessionStart(session_id=SESSION, recipe_id=SESSION, player_id=PLAYER, estimated_duration_seconds=3600)
     await sources.apply([Event(uuid4(), now, now, start, SESSION)])
@@ -122,7 +122,7 @@ async def craftnet(pem: bytes, backend: IBackend, places: ISharedPlaces | None =
         protocols=(),
         tolerance=Tolerance(),
     )
-    return DoorFactory(routes, feeds, reactor, Lobby(metrics, limits))
+    return SnifferFactory(routes, feeds, reactor, HalfOpenConnections(metrics, limits))
 
 
 async def cost(port: int, token: str, number: int) -> float:
@@ -150,7 +150,7 @@ async def redis_backend(port: int) -> RedisBackend:
     steady(reactor)
     backend = RedisBackend(reactor, RedisSettings(port=port), None)
     backend.service.startService()
-    await backend.places.renew()
+    await backend.connection_slots.renew()
     return backend
 
 
@@ -177,7 +177,7 @@ async def measure(number: int, rounds: int, redis: int | None) -> None:
             taken.append(await cost(port.getHost().port, token, number))
     for port in ports:
         await port.stopListening()
-    authority = JwtAuthority(OneKey(from_pem(pem)), reactor)
+    authority = JwtVerifier(SingleKey(key_from_pem(pem)), reactor)
     checks: list[float] = []
     for _ in range(rounds):
         before = time.process_time()

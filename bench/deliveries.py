@@ -20,11 +20,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
 from craftnet.clocks import Moment
-from craftnet.messages import Status
-from craftnet.model import Progress
-from craftnet.protocols.websocket import frames
-from craftnet.state import SessionState
-from craftnet.updates import Update, progress_update
+from craftnet.contract.messages import Status
+from craftnet.crafting.progress import Progress
+from craftnet.crafting.state import SessionState
+from craftnet.crafting.updates import Update, progress_update
+from craftnet.protocols.websocket.core import frames
 
 PAUSE = 0.2
 """Seconds between rounds, for the other process to read."""

@@ -1,7 +1,7 @@
 """Makes a preset dictionary for `craftnet.json.lz4.v1`: what the feeds' messages have in common, the commonest last.
 
 A dictionary that was published never changes. To publish a better one, write it under the next id and add that to
-craftnet/protocols/websocket/compression.py.
+craftnet/protocols/websocket/core/compression.py.
 
     python bench/dictionary.py craftnet/protocols/websocket/dictionaries/2.lz4dict
 """
@@ -15,14 +15,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from craftnet.messages import (
+from craftnet.contract.messages import (
     Check,
     CraftingProgressData,
     HealthResponse,
     HealthStatus,
     MaterialNotification,
     MaterialProblem,
-    QueueNews,
+    QueueMessageType,
     QueueStatusData,
     Station,
     Status,
@@ -52,10 +52,10 @@ def queue() -> Iterator[Struct]:
     """News of a queue feed, each kind of station once."""
     for news, station in zip(
         (
-            QueueNews.QUEUE_TIMEOUT,
-            QueueNews.PRIORITY_BOOST,
-            QueueNews.STATION_AVAILABLE,
-            *[QueueNews.QUEUE_POSITION] * 2,
+            QueueMessageType.QUEUE_TIMEOUT,
+            QueueMessageType.PRIORITY_BOOST,
+            QueueMessageType.STATION_AVAILABLE,
+            *[QueueMessageType.QUEUE_POSITION] * 2,
         ),
         Station,
         strict=True,

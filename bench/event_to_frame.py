@@ -26,25 +26,25 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from zope.interface import implementer
 
-from craftnet.access.admission import Admission
-from craftnet.access.gate import Gate
-from craftnet.access.limits import Limits
+from craftnet.access.authorization import Authorization
 from craftnet.access.principal import ADMIN, Principal
 from craftnet.clocks import IClock, moment
-from craftnet.closecodes import CloseCode
-from craftnet.hub import Hub
-from craftnet.ingest import Ingest
-from craftnet.interfaces import IAuthority, IWatcher
-from craftnet.messages import instant
-from craftnet.observe.healthfeed import HealthFeed
-from craftnet.observe.metrics import Metrics
-from craftnet.observe.monitor import Monitor
-from craftnet.protocols.websocket.encodings import encoding
-from craftnet.protocols.websocket.factory import FeedFactory
+from craftnet.contract.close_codes import CloseCode
+from craftnet.contract.messages import rfc3339
+from craftnet.crafting.updates import Update
+from craftnet.feeds.hub import Hub
+from craftnet.feeds.ingest import Ingest
+from craftnet.feeds.subscriptions import Subscriptions
+from craftnet.interfaces import ISubscriber, ITokenVerifier
+from craftnet.limits.connection_limits import Limits
+from craftnet.limits.handshake_guard import HandshakeGuard
+from craftnet.observe.health.feed import HealthFeed
+from craftnet.observe.health.monitor import Monitor
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.websocket.core.encodings import encoding
+from craftnet.protocols.websocket.server.factory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
-from craftnet.sources import Sources
-from craftnet.subscriptions import Subscriptions
-from craftnet.updates import Update
+from craftnet.providers.sources import Sources
 
 START = 1_800_000_000.0
 PERIOD = 1.0
@@ -62,33 +62,33 @@ class StandingClock(Clock):
         return self.rightNow
 
 
-@implementer(IAuthority)
+@implementer(ITokenVerifier)
 class AnybodyIsAdmin:
     """Takes every token."""
 
     def authenticate(self, token: str) -> Deferred[Principal]:
-        """As in `IAuthority`."""
+        """As in `ITokenVerifier`."""
         answered: Deferred[Principal] = Deferred()
         answered.callback(Principal(None, frozenset({ADMIN}), START * 2))
         return answered
 
 
-@implementer(IWatcher)
+@implementer(ISubscriber)
 class Deaf:
     """Watches, and does nothing with what it is told."""
 
     def deliver(self, update: Update) -> None:
-        """As in `IWatcher`."""
+        """As in `ISubscriber`."""
 
     def ended(self, code: CloseCode) -> None:
-        """As in `IWatcher`."""
+        """As in `ISubscriber`."""
 
 
 class Encoder(Deaf):
     """Makes a frame of what it is told, and drops it."""
 
     def deliver(self, update: Update) -> None:
-        """As in `IWatcher`."""
+        """As in `ISubscriber`."""
         update.encoded(_json)
 
 
@@ -117,12 +117,12 @@ class Stage:
         self.hub = Hub(self.sources, self.clock, self.metrics)
         self.ingest = Ingest(self.sources, self.metrics)
         monitor = Monitor({}, {}, self.clock, version="bench")
-        admission = Admission(AnybodyIsAdmin(), self.sources.sessions, self.sources.queues)
+        admission = Authorization(AnybodyIsAdmin(), self.sources.sessions, self.sources.queues)
         self.factory = FeedFactory(
             Subscriptions(admission, self.hub, HealthFeed(monitor, self.clock, self.metrics)),
             self.metrics,
             self.clock,
-            Gate(Limits(connections=0, per_player=0, per_session=0)),
+            HandshakeGuard(Limits(connections=0, per_player=0, per_session=0)),
         )
         self.sinks: list[Sink] = []
         self.sessions = [uuid4() for _ in range(sessions)]
@@ -147,7 +147,7 @@ def watch_by(kind: type[Deaf]) -> Callable[[Stage, UUID], None]:
     """Let a watcher of this kind watch each session."""
 
     def watch(stage: Stage, session: UUID) -> None:
-        stage.hub.watch_session(session, kind())
+        stage.hub.subscribe_session(session, kind())
 
     return watch
 
@@ -170,7 +170,7 @@ def watch_by_websocket(stage: Stage, session: UUID) -> None:
 
 def envelope(event_type: str, data: dict[str, object], at: float) -> bytes:
     """One event as JSON."""
-    event = {"event_id": uuid4(), "event_type": event_type, "timestamp": instant(at), "version": "1.0.0"}
+    event = {"event_id": uuid4(), "event_type": event_type, "timestamp": rfc3339(at), "version": "1.0.0"}
     return msgspec.json.encode({**event, "source": "crafting.session", "data": data})
 
 

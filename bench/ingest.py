@@ -23,9 +23,9 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from craftnet.access.development import SECRET_VARIABLE, mint
+from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import PUBLISH
-from craftnet.messages import instant
+from craftnet.contract.messages import rfc3339
 
 WARM_UP = 20
 """Bodies before anything is measured."""
@@ -33,7 +33,7 @@ WARM_UP = 20
 
 def envelope(event_type: str, data: dict[str, object]) -> bytes:
     """One event as JSON."""
-    event = {"event_id": uuid4(), "event_type": event_type, "timestamp": instant(time.time()), "version": "1.0.0"}
+    event = {"event_id": uuid4(), "event_type": event_type, "timestamp": rfc3339(time.time()), "version": "1.0.0"}
     return msgspec.json.encode({**event, "source": "bench", "data": data})
 
 
@@ -84,7 +84,7 @@ def main() -> None:
         )
         connection = http.client.HTTPConnection("127.0.0.1", port)
         headers = {
-            "Authorization": f"Bearer {mint(secret.encode(), None, [PUBLISH], 3600, time.time())}",
+            "Authorization": f"Bearer {sign_token(secret.encode(), None, [PUBLISH], 3600, time.time())}",
             "Content-Type": "application/x-ndjson",
         }
 

@@ -17,30 +17,30 @@ from uuid import UUID, uuid4
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from craftnet.access.admission import Admission
-from craftnet.access.development import key_source, mint, random_secret
-from craftnet.access.gate import Gate
-from craftnet.access.limits import Limits
-from craftnet.access.tokens import JwtAuthority
+from craftnet.access.authorization import Authorization
+from craftnet.access.development import key_source, random_secret, sign_token
+from craftnet.access.jwt import JwtVerifier
 from craftnet.clocks import steady
-from craftnet.collector import Collector
-from craftnet.events import Event, SessionPause, SessionResume, SessionStart
-from craftnet.http.channel import LimitedSite
-from craftnet.http.door import DoorFactory
-from craftnet.http.lobby import Lobby
-from craftnet.http.resource import Routes, Table
-from craftnet.http.site import IDLE
-from craftnet.hub import Hub
-from craftnet.observe.healthfeed import HealthFeed
-from craftnet.observe.metrics import Metrics
-from craftnet.observe.monitor import Monitor
-from craftnet.protocols.websocket.connection import FeedProtocol
-from craftnet.protocols.websocket.engine import configured
-from craftnet.protocols.websocket.factory import FeedFactory
+from craftnet.contract.events import Event, SessionPause, SessionResume, SessionStart
+from craftnet.contract.routes import BasePaths
+from craftnet.feeds.hub import Hub
+from craftnet.feeds.subscriptions import Subscriptions
+from craftnet.http.connection.channel import HttpSite
+from craftnet.http.connection.half_open import HalfOpenConnections
+from craftnet.http.connection.sniffer import SnifferFactory
+from craftnet.http.resource import Router, RouteTable
+from craftnet.http.routes.site import IDLE_TIMEOUT
+from craftnet.limits.connection_limits import Limits
+from craftnet.limits.handshake_guard import HandshakeGuard
+from craftnet.observe.health.feed import HealthFeed
+from craftnet.observe.health.monitor import Monitor
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.websocket.server.autobahn_base import configured
+from craftnet.protocols.websocket.server.connection import FeedProtocol
+from craftnet.protocols.websocket.server.factory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
-from craftnet.sources import Sources
-from craftnet.subscriptions import Subscriptions
-from craftnet.targets import BasePaths
+from craftnet.providers.sources import Sources
+from craftnet.server.gc_tuning import GcTuner
 
 PLAYER = UUID(int=1)
 
@@ -90,15 +90,15 @@ async def lab(connections: int, passing: int = 0) -> Lab:
     """
     room_for(connections + 2 * passing)
     secret = random_secret()
-    Collector(steady(reactor)).startService()  # as the service does.
+    GcTuner(steady(reactor)).startService()  # as the service does.
     metrics, backend = Metrics(), MemoryBackend(reactor, MemorySettings())
     sources = Sources.of(backend)
     monitor = Monitor({}, {}, reactor, version="bench")
-    admission = Admission(JwtAuthority(key_source(secret), reactor), sources.sessions, sources.queues)
+    admission = Authorization(JwtVerifier(key_source(secret), reactor), sources.sessions, sources.queues)
     hub = Hub(sources, reactor, metrics)
     subscriptions = Subscriptions(admission, hub, HealthFeed(monitor, reactor, metrics))
     limits = Limits(connections=connections + 2 * passing, per_player=0, per_session=0)
-    factory = FeedFactory(subscriptions, metrics, reactor, Gate(limits))
+    factory = FeedFactory(subscriptions, metrics, reactor, HandshakeGuard(limits))
     opened: list[FeedProtocol] = []
 
     class Protocol(FeedProtocol):
@@ -108,11 +108,13 @@ async def lab(connections: int, passing: int = 0) -> Lab:
                 opened.append(self)
 
     factory.protocol = configured(Protocol, factory)
-    door = DoorFactory(
-        LimitedSite(Routes(Table(BasePaths(), {}), metrics, time.time), reactor, metrics, body_limit=0, idle=IDLE),
+    door = SnifferFactory(
+        HttpSite(
+            Router(RouteTable(BasePaths(), {}), metrics, time.time), reactor, metrics, body_limit=0, idle=IDLE_TIMEOUT
+        ),
         factory,
         reactor,
-        Lobby(metrics, limits),
+        HalfOpenConnections(metrics, limits),
     )
     port = reactor.listenTCP(0, door, interface="127.0.0.1", backlog=1000)
     sessions = [uuid4() for _ in range(connections)]
@@ -123,7 +125,7 @@ async def lab(connections: int, passing: int = 0) -> Lab:
             for each in (*sessions, *others)
         ]
     )
-    token = mint(secret, PLAYER, (), 3600, time.time())
+    token = sign_token(secret, PLAYER, (), 3600, time.time())
     number = port.getHost().port
     watchers = process("watch", number, token, sessions)
     while len(opened) < connections:

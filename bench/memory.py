@@ -26,11 +26,11 @@ import urllib.request
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from craftnet.access.development import SECRET_VARIABLE, mint
+from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import ADMIN, PUBLISH
-from craftnet.protocols.udp.copies import ProgressChanged
-from craftnet.protocols.udp.initiator import ACK_DELAY, Initiator
-from craftnet.protocols.udp.keys import SessionToken
+from craftnet.protocols.udp.client.connection import ACK_DELAY, ClientConnection
+from craftnet.protocols.udp.client.received_state import ProgressChanged
+from craftnet.protocols.udp.core.keys import SessionToken
 
 SECRET = "only for this measurement, of no value to anybody"
 PLAYER = UUID(int=1)
@@ -54,7 +54,7 @@ def pss(pid: int) -> int:
 
 def token(*scopes: str) -> str:
     """One that the service takes."""
-    return mint(SECRET.encode(), None if scopes else PLAYER, scopes, 3600, time.time())
+    return sign_token(SECRET.encode(), None if scopes else PLAYER, scopes, 3600, time.time())
 
 
 def start(connections: int, tls: Path | None, udp: bool) -> tuple[subprocess.Popen[str], int]:
@@ -134,7 +134,7 @@ def watch_over_udp(port: int, sessions: list[str], bearer: str) -> None:
     line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     line.settimeout(5.0)
     headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
-    clients: dict[bytes, Initiator] = {}
+    clients: dict[bytes, ClientConnection] = {}
     for session in sessions:
         body = json.dumps({"player_id": str(PLAYER), "client_version": "1.0.0"})
         api.request("POST", f"/udp/sessions/{session}/connect", body, headers)
@@ -142,7 +142,7 @@ def watch_over_udp(port: int, sessions: list[str], bearer: str) -> None:
         token = SessionToken.parse(answer["session_token"])
         host, _, udp_port = answer["server_endpoint"].rpartition(":")
         line.connect((host, int(udp_port)))
-        client = Initiator(token, {0: UUID(session)}, heartbeat=HEARTBEAT)
+        client = ClientConnection(token, {0: UUID(session)}, heartbeat=HEARTBEAT)
         clients[token.connection_id.to_bytes(4, "big")] = client
         output = client.start(time.time())
         while not any(isinstance(event, ProgressChanged) for event in output.events):

@@ -18,24 +18,24 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from craftnet.clocks import steady
-from craftnet.closecodes import CloseCode
-from craftnet.events import Event, SessionStart
-from craftnet.hub import Hub
-from craftnet.interfaces import IWatcher
-from craftnet.observe.metrics import Metrics
-from craftnet.protocols.websocket.encodings import encoding
-from craftnet.protocols.websocket.subprotocols import SUPPORTED
+from craftnet.contract.close_codes import CloseCode
+from craftnet.contract.events import Event, SessionStart
+from craftnet.crafting.updates import Update
+from craftnet.feeds.hub import Hub
+from craftnet.interfaces import ISubscriber
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.websocket.core.encodings import encoding
+from craftnet.protocols.websocket.core.subprotocols import SUPPORTED
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
-from craftnet.providers.workshop.settings import Settings
-from craftnet.providers.workshop.simulation import Simulation
-from craftnet.sources import Sources
-from craftnet.updates import Update
+from craftnet.providers.sources import Sources
+from craftnet.providers.workshop.simulation.settings import WorkshopSettings
+from craftnet.providers.workshop.simulation.simulation import Simulation
 
 BEGIN = 1_795_000_000.0
 """When the simulation begins, Unix seconds."""
 
 
-@implementer(IWatcher)
+@implementer(ISubscriber)
 class Scales:
     """Weighs every update: `octets` by kind and subprotocol, `updates` by kind."""
 
@@ -44,7 +44,7 @@ class Scales:
         self.octets: Counter[tuple[str, str]] = Counter()
 
     def deliver(self, update: Update) -> None:
-        """As in `IWatcher`."""
+        """As in `ISubscriber`."""
         kinds = {str(message.type) for message in update.messages}
         for kind in (*sorted(kinds), "all"):
             self.updates[kind] += 1
@@ -52,7 +52,7 @@ class Scales:
                 self.octets[kind, subprotocol] += len(update.encoded(encoding(subprotocol)))
 
     def ended(self, code: CloseCode) -> None:
-        """As in `IWatcher`."""
+        """As in `ISubscriber`."""
 
 
 def play(players: int, minutes: float) -> Scales:
@@ -62,13 +62,13 @@ def play(players: int, minutes: float) -> Scales:
     steady(clock, clock.seconds, clock.seconds)
     scales, sources = Scales(), Sources.of(MemoryBackend(clock, MemorySettings()))
     hub = Hub(sources, clock, Metrics())
-    simulation = Simulation(Settings(players=players), Random(0), BEGIN)
+    simulation = Simulation(WorkshopSettings(players=players), Random(0), BEGIN)
 
     def apply(events: list[Event]) -> None:
         for happening in events:
             Deferred.fromCoroutine(sources.apply([happening]))
             if isinstance(happening.data, SessionStart):
-                hub.watch_session(happening.data.session_id, scales)
+                hub.subscribe_session(happening.data.session_id, scales)
 
     step: Callable[[], None] = partial(clock.advance, hub.turn_interval)
     while clock.seconds() < BEGIN + minutes * 60:

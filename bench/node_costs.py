@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from lab import room_for
 from redis_floor import command, redis_server
 
-from craftnet.access.development import SECRET_VARIABLE, mint
+from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client.load.process import ServerProcesses
 
@@ -107,11 +107,11 @@ def service(case: Case, redis: int | None, secret: str) -> Iterator[tuple[int, i
 
 def load(case: Case, port: int, pid: int, secret: str, watchers: int, seconds: int) -> dict[str, Any]:
     """The report of `craftnet load`."""
-    token = mint(secret.encode(), None, [PUBLISH, ADMIN], 3600, time.time())
+    token = sign_token(secret.encode(), None, [PUBLISH, ADMIN], 3600, time.time())
     options = ["--url", f"http://127.0.0.1:{port}", "--watchers", str(watchers), "--seconds", str(seconds)]
     options += ["--transport", case.transport, "--ramp", "2s", "--server-pid", str(pid), "--json"]
     run = subprocess.run(
-        [sys.executable, "-m", "craftnet.client.commandline", "load", *options],
+        [sys.executable, "-m", "craftnet.client.cli", "load", *options],
         capture_output=True,
         text=True,
         env={**os.environ, "CRAFTNET_TOKEN": token},

@@ -33,9 +33,9 @@ import msgspec
 from ingest import cpu_of
 from redis_floor import BODY, add, answers, bare, command, redis_benchmark, redis_server
 
-from craftnet.access.development import SECRET_VARIABLE, mint
+from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import PUBLISH
-from craftnet.messages import instant
+from craftnet.contract.messages import rfc3339
 
 SMALL_BODY = 40
 """Events of a POST of an authority that does not wait for many: what a POST costs is shared by fewer."""
@@ -55,7 +55,7 @@ class Node(NamedTuple):
 def event(player: UUID, position: int) -> bytes:
     """A player's place, as the authority tells it."""
     data = {"player_id": player, "queue_position": position, "station_type": "laboratory"}
-    envelope = {"event_id": uuid4(), "event_type": "crafting.queue.update", "timestamp": instant(time.time())}
+    envelope = {"event_id": uuid4(), "event_type": "crafting.queue.update", "timestamp": rfc3339(time.time())}
     return msgspec.json.encode({**envelope, "version": "1.0.0", "source": "bench", "data": data})
 
 
@@ -92,7 +92,7 @@ class Watcher:
         self.frames = 0
         self._data = b""
         self.socket = socket.create_connection(("127.0.0.1", port))
-        token = mint(secret.encode(), player, [], 3600, time.time())
+        token = sign_token(secret.encode(), player, [], 3600, time.time())
         self.socket.sendall(
             f"GET /ws/queue/{player} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
@@ -129,7 +129,7 @@ def wait(watchers: Sequence[Watcher], frames: int) -> None:
 
 def post(ports: Sequence[int], secret: str, events: Sequence[bytes], body: int = BODY) -> None:
     """Each player's to one node, one connection to each node: between connections there is no order."""
-    token = mint(secret.encode(), None, [PUBLISH], 3600, time.time())
+    token = sign_token(secret.encode(), None, [PUBLISH], 3600, time.time())
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
     connections = [http.client.HTTPConnection("127.0.0.1", port) for port in ports]
     shares = [events[index :: len(ports)] for index in range(len(ports))]

@@ -20,8 +20,8 @@ from uuid import UUID, uuid4
 import msgspec
 from redis_path import node, post, redis_server
 
-from craftnet.access.development import mint
-from craftnet.messages import instant
+from craftnet.access.development import sign_token
+from craftnet.contract.messages import rfc3339
 
 MATERIAL = uuid4()
 
@@ -31,7 +31,7 @@ AT_ONCE = 50
 
 def event(kind: str, data: dict[str, Any]) -> bytes:
     """As the authority tells it."""
-    envelope = {"event_id": uuid4(), "event_type": f"crafting.{kind}", "timestamp": instant(time.time())}
+    envelope = {"event_id": uuid4(), "event_type": f"crafting.{kind}", "timestamp": rfc3339(time.time())}
     return msgspec.json.encode({**envelope, "version": "1.0.0", "source": "bench", "data": data})
 
 
@@ -53,7 +53,7 @@ class Watcher:
     def __init__(self, session: UUID, secret: str) -> None:
         self.session = session
         self.position = ""
-        self._token = mint(secret.encode(), session, [], 3600, time.time())
+        self._token = sign_token(secret.encode(), session, [], 3600, time.time())
         self._socket = socket.socket()
         self._data = b""
 

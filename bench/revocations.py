@@ -16,8 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from zope.interface import implementer
 
-from craftnet.access.revocation import CAPACITY
-from craftnet.access.revoked import Revocation
+from craftnet.access.revocation.revocations import MAX_REVOCATIONS, Revocation
 from craftnet.clocks import steady
 from craftnet.errors import Unavailable
 from craftnet.interfaces import IRevocationListener
@@ -84,7 +83,7 @@ async def measure(port: int, number: int) -> None:
     print(f"{number} revocations, one after the other, two nodes in one process")
     line("published → kept", kept)
     line("published → heard", heard)
-    full = await node(port, Listener(revocations(CAPACITY)))
+    full = await node(port, Listener(revocations(MAX_REVOCATIONS)))
     late = Listener()
     began = time.perf_counter()
     last = await node(port, late)

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from time import process_time
 from timeit import Timer
 
-from craftnet.messages import Status
-from craftnet.model import Progress
-from craftnet.protocols import codec, layouts
-from craftnet.protocols.derivation import derive
-from craftnet.protocols.records import Heartbeat, Kind, ProgressState
+from craftnet.contract.messages import Status
+from craftnet.crafting.progress import Progress
+from craftnet.protocols.wire import codec, layouts
+from craftnet.protocols.wire.compiler.compiled_layouts import compile_layout
+from craftnet.protocols.wire.records import DatagramKind, HeartbeatBody, ProgressState
 
 VALUES = (7, 1_800_000_000_000, 4_567, 1, 40, 90, 60_000)
 NESTED = {
@@ -28,7 +28,7 @@ NESTED = {
     "remaining_ms": 60_000,
 }
 RECORD = ProgressState(7, Progress(Status.PAUSED, 45.67, 1_800_000_000.0, 60.0, 40, 90))
-HEARTBEAT = Heartbeat(1_800_000_000_000_000, 1_800_000_000_000_000, 1_800_000_000_000_000)
+HEARTBEAT = HeartbeatBody(1_800_000_000_000_000, 1_800_000_000_000_000, 1_800_000_000_000_000)
 PHASE, CONNECTION, SEQUENCE, NEWEST, EARLIER = 1, 0xDEADBEEF, 70_000, 80_000, 0xFFFFFFFF
 LONGEST = (layouts.NONE_U32 - 1) / 1000
 
@@ -111,7 +111,7 @@ def read_state_by_hand(header: bytes, content: bytes) -> Opened:
     return first >> 5 & 1, first & 31, connection, sequence, newest, earlier, ProgressState(version, progress)
 
 
-def heartbeat_by_hand(beat: Heartbeat) -> Datagram:
+def heartbeat_by_hand(beat: HeartbeatBody) -> Datagram:
     """A HEARTBEAT, from values. What does not fit must not reach its neighbours."""
     if PHASE >> 1:
         raise ValueError
@@ -128,12 +128,12 @@ def read_heartbeat_by_hand(header: bytes, content: bytes) -> Opened:
     if len(content) != _beat.size:
         raise ValueError
     newest, earlier, sent, echoed, received = _beat.unpack(content)
-    return first >> 5 & 1, first & 31, connection, sequence, newest, earlier, Heartbeat(sent, echoed, received)
+    return first >> 5 & 1, first & 31, connection, sequence, newest, earlier, HeartbeatBody(sent, echoed, received)
 
 
 def state(record: ProgressState) -> Datagram:
     """The same by the codec."""
-    header = codec.encode_sealed_header(PHASE, Kind.STATE, CONNECTION, SEQUENCE)
+    header = codec.encode_sealed_header(PHASE, DatagramKind.STATE, CONNECTION, SEQUENCE)
     return header, codec.encode_acknowledgement(NEWEST, EARLIER) + codec.encode_state_record(record)
 
 
@@ -144,9 +144,9 @@ def read_state(header: bytes, content: bytes) -> tuple[object, ...]:
     return phase, kind, connection, sequence, newest, earlier, codec.decode_state(content[codec.ACKNOWLEDGEMENT_SIZE :])
 
 
-def heartbeat(beat: Heartbeat) -> Datagram:
+def heartbeat(beat: HeartbeatBody) -> Datagram:
     """The same by the codec."""
-    header = codec.encode_sealed_header(PHASE, Kind.HEARTBEAT, CONNECTION, SEQUENCE)
+    header = codec.encode_sealed_header(PHASE, DatagramKind.HEARTBEAT, CONNECTION, SEQUENCE)
     return header, codec.encode_acknowledgement(NEWEST, EARLIER) + codec.encode_heartbeat(beat)
 
 
@@ -182,11 +182,11 @@ def table(title: str, rows: dict[str, tuple[Callable[[], object], Callable[[], o
 
 def main() -> None:
     """Measure and print."""
-    fast = derive(layouts.ProgressState)
-    octets = fast.pack(*VALUES)
+    fast = compile_layout(layouts.ProgressState)
+    octets = fast.encode(*VALUES)
     assert octets == layouts.ProgressState.build(NESTED) == pack_by_hand(*VALUES)
     assert octets == codec.encode_state_record(RECORD)
-    assert fast.unpack(octets, 0) == unpack_by_hand(octets) == VALUES
+    assert fast.decode(octets, 0) == unpack_by_hand(octets) == VALUES
     told, beat = state(RECORD), heartbeat(HEARTBEAT)
     assert told == state_by_hand(RECORD) and beat == heartbeat_by_hand(HEARTBEAT)
     assert read_state_by_hand(*told)[-1] == RECORD and read_heartbeat_by_hand(*beat)[-1] == HEARTBEAT
@@ -196,7 +196,7 @@ def main() -> None:
         {
             "construct": (lambda: layouts.ProgressState.build(NESTED), lambda: layouts.ProgressState.parse(octets)),
             "construct, compiled": (lambda: compiled.build(NESTED), lambda: compiled.parse(octets)),
-            "generated": (lambda: fast.pack(*VALUES), lambda: fast.unpack(octets, 0)),
+            "generated": (lambda: fast.encode(*VALUES), lambda: fast.decode(octets, 0)),
             "written by hand": (lambda: pack_by_hand(*VALUES), lambda: unpack_by_hand(octets)),
         },
     )

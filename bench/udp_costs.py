@@ -20,15 +20,15 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from craftnet.collector import collect_seldom
-from craftnet.messages import Status
-from craftnet.model import Progress
-from craftnet.protocols.udp.agreement import PATH_SIZE, agree
-from craftnet.protocols.udp.endpoint import Endpoint, Opened
-from craftnet.protocols.udp.initiator import ACK_DELAY, Initiator
-from craftnet.protocols.udp.peer import Peer, Send, Terms
-from craftnet.protocols.udp.ticketstore import TicketStore
-from craftnet.state import SessionState
+from craftnet.contract.messages import Status
+from craftnet.crafting.progress import Progress
+from craftnet.crafting.state import SessionState
+from craftnet.protocols.udp.client.connection import ACK_DELAY, ClientConnection
+from craftnet.protocols.udp.core.negotiation import PATH_SIZE, agree
+from craftnet.protocols.udp.server.connection import Send, ServerConnection, Terms
+from craftnet.protocols.udp.server.dispatcher import ConnectionOpened, Dispatcher
+from craftnet.protocols.udp.server.ticket_store import TicketStore
+from craftnet.server.gc_tuning import collect_seldom
 
 PEERS = 500
 ROUNDS = 40
@@ -67,15 +67,15 @@ class Costs:
             print(f"{step:44}{took:8.2f} µs")
 
 
-def connect(endpoint: Endpoint, tickets: TicketStore, now: float) -> tuple[Initiator, Peer]:
+def connect(endpoint: Dispatcher, tickets: TicketStore, now: float) -> tuple[ClientConnection, ServerConnection]:
     """A client through the handshake."""
     ticket = tickets.issue(SESSION, PLAYER, AGREEMENT, now + 3600, now)
-    client = Initiator(ticket.token, {0: SESSION}, heartbeat=HEARTBEAT)
-    peers: list[Peer] = []
+    client = ClientConnection(ticket.token, {0: SESSION}, heartbeat=HEARTBEAT)
+    peers: list[ServerConnection] = []
     waiting = client.start(now).datagrams
     while waiting:
         for effect in endpoint.receive(waiting.pop(0), CLIENT, now):
-            if isinstance(effect, Opened):
+            if isinstance(effect, ConnectionOpened):
                 peers.append(effect.peer)
             elif isinstance(effect, Send):
                 waiting += client.receive(effect.datagram, now).datagrams
@@ -88,7 +88,7 @@ def main() -> None:
     profile = cProfile.Profile() if "--profile" in sys.argv else None
     costs = Costs(profile)
     tickets = TicketStore(os.urandom, per_player=PEERS)
-    endpoint = Endpoint(
+    endpoint = Dispatcher(
         tickets, secret=bytes(32), random=os.urandom, terms=Terms(HEARTBEAT, HEARTBEAT), count=lambda outcome: None
     )
     clients, peers = zip(*(connect(endpoint, tickets, NOW) for _ in range(PEERS)), strict=True)
@@ -96,7 +96,7 @@ def main() -> None:
     for number in range(ROUNDS):
         now = NOW + number
         state = SessionState(SESSION, PLAYER, number, Progress(Status.ACTIVE, number / 2, NOW, 60.0))
-        told = costs.of("a state is told: a datagram out", endpoint.tell, peers, repeat(state), repeat(now))
+        told = costs.of("a state is told: a datagram out", endpoint.update, peers, repeat(state), repeat(now))
         answers = []
         for client, (effect,) in zip(clients, told, strict=True):
             assert isinstance(effect, Send)

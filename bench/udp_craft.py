@@ -16,17 +16,17 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from craftnet.clocks import Moment
-from craftnet.messages import Status
-from craftnet.model import Progress, rebase
-from craftnet.positions import Position, Versions
-from craftnet.protocols.records import CloseReason
-from craftnet.protocols.udp.agreement import PLAIN
-from craftnet.protocols.udp.endpoint import Effect, Endpoint, Opened
-from craftnet.protocols.udp.initiator import Initiator
-from craftnet.protocols.udp.peer import Peer, Send, Terms
-from craftnet.protocols.udp.ticketstore import TicketStore
-from craftnet.state import Material, MaterialsState, SessionState
-from craftnet.updates import progress_update
+from craftnet.contract.messages import Status
+from craftnet.contract.position import Position, Versions
+from craftnet.crafting.progress import Progress, rebase
+from craftnet.crafting.state import Material, MaterialsState, SessionState
+from craftnet.crafting.updates import progress_update
+from craftnet.protocols.udp.client.connection import ClientConnection
+from craftnet.protocols.udp.core.negotiation import PLAIN
+from craftnet.protocols.udp.server.connection import Send, ServerConnection, Terms
+from craftnet.protocols.udp.server.dispatcher import ConnectionOpened, Dispatcher, Effect
+from craftnet.protocols.udp.server.ticket_store import TicketStore
+from craftnet.protocols.wire.records import CloseReason
 
 NOW = 1.8e9
 SESSION, PLAYER = UUID(int=1), UUID(int=2)
@@ -48,37 +48,39 @@ class Craft:
         random = Random(1)
         self.random = random
         self.tickets = TicketStore(random.randbytes)
-        self.endpoint = Endpoint(
+        self.endpoint = Dispatcher(
             self.tickets, secret=bytes(32), random=random.randbytes, terms=Terms(), count=lambda outcome: None
         )
         self.counts = Versions()
         self.down = self.up = self.down_count = self.up_count = 0
 
-    def connect(self, now: float) -> tuple[Initiator, Peer]:
+    def connect(self, now: float) -> tuple[ClientConnection, ServerConnection]:
         """A client through the handshake."""
         ticket = self.tickets.issue(SESSION, PLAYER, PLAIN, now + 3600, now)
-        client = Initiator(ticket.token, {0: SESSION}, heartbeat=5.0, random=self.random.randbytes)
-        peers: list[Peer] = []
+        client = ClientConnection(ticket.token, {0: SESSION}, heartbeat=5.0, random=self.random.randbytes)
+        peers: list[ServerConnection] = []
         outbox = client.start(now).datagrams
         while outbox:
             effects = self.endpoint.receive(outbox.pop(0), CLIENT, now)
-            peers += [effect.peer for effect in effects if isinstance(effect, Opened)]
+            peers += [effect.peer for effect in effects if isinstance(effect, ConnectionOpened)]
             for effect in effects:
                 if isinstance(effect, Send):
                     outbox += client.receive(effect.datagram, now).datagrams
         return client, peers[0]
 
-    def tell(self, client: Initiator, peer: Peer, told: SessionState | MaterialsState, now: float) -> None:
+    def tell(
+        self, client: ClientConnection, peer: ServerConnection, told: SessionState | MaterialsState, now: float
+    ) -> None:
         """The hub tells of a change, and where the feed is with it."""
         counts = self.counts = (
             replace(self.counts, materials=told.version)
             if isinstance(told, MaterialsState)
             else replace(self.counts, session=told.version)
         )
-        at = Position("6c0ffee01234", counts.packed)
-        self.deliver(client, self.endpoint.tell(peer, told, now, at=at), now)
+        at = Position("6c0ffee01234", counts.encoded)
+        self.deliver(client, self.endpoint.update(peer, told, now, at=at), now)
 
-    def deliver(self, client: Initiator, effects: list[Effect], now: float) -> None:
+    def deliver(self, client: ClientConnection, effects: list[Effect], now: float) -> None:
         """To the client, and what it answers back."""
         for effect in effects:
             if isinstance(effect, Send):
@@ -86,7 +88,7 @@ class Craft:
                 self.down_count += 1
                 self.answer(client, client.receive(effect.datagram, now).datagrams, now)
 
-    def answer(self, client: Initiator, datagrams: list[bytes], now: float) -> None:
+    def answer(self, client: ClientConnection, datagrams: list[bytes], now: float) -> None:
         """To the server."""
         for datagram in datagrams:
             self.up += len(datagram) + UDP_IP

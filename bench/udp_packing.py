@@ -17,17 +17,17 @@ from uuid import UUID
 
 from lz4.block import compress  # type: ignore[import-untyped]  # lz4 ships no annotations.
 
-from craftnet.messages import Status
-from craftnet.model import Progress
-from craftnet.protocols.udp.agreement import PATH_SIZE, Agreement
-from craftnet.protocols.udp.channel import OVERHEAD, Arrivals, Channel
-from craftnet.protocols.udp.keys import client_key, server_key
-from craftnet.protocols.udp.outbox import Outbox
-from craftnet.protocols.udp.pacing import Pace
-from craftnet.protocols.udp.packing import MAX_CONTENT, PACKINGS
-from craftnet.protocols.udp.snapshots import encoded, materials_records, progress_records
-from craftnet.protocols.udp.timing import RoundTrip
-from craftnet.state import Material, MaterialsState, SessionState
+from craftnet.contract.messages import Status
+from craftnet.crafting.progress import Progress
+from craftnet.crafting.state import Material, MaterialsState, SessionState
+from craftnet.protocols.udp.core.compression import COMPRESSIONS, MAX_CONTENT
+from craftnet.protocols.udp.core.heartbeat import RoundTrip
+from craftnet.protocols.udp.core.keys import client_key, server_key
+from craftnet.protocols.udp.core.negotiation import PATH_SIZE, Agreement
+from craftnet.protocols.udp.core.pacing import Pacer
+from craftnet.protocols.udp.core.packet_protection import OVERHEAD, AcknowledgedDatagrams, PacketProtection
+from craftnet.protocols.udp.core.state_records import encoded, materials_records, progress_records
+from craftnet.protocols.udp.server.send_queue import SendQueue
 
 UDP_IP = 28
 RUNS = 200
@@ -64,8 +64,8 @@ def states(sessions: list[list[UUID]]) -> list[State]:
 def tell(states: list[State], agreement: Agreement) -> tuple[list[bytes], float]:
     """The datagrams of all of them, each acknowledged before the next, and the microseconds they take."""
     nonce = bytes(16)
-    channel = Channel.of(1, server_key(bytes(32), nonce, nonce), client_key(bytes(32), nonce, nonce))
-    outbox = Outbox(agreement, channel, RoundTrip(), Pace())
+    channel = PacketProtection.of(1, server_key(bytes(32), nonce, nonce), client_key(bytes(32), nonce, nonce))
+    outbox = SendQueue(agreement, channel, RoundTrip(), Pacer())
     datagrams: list[bytes] = []
     for index, topic, records in states:
         outbox.put(index, topic, records)
@@ -74,7 +74,7 @@ def tell(states: list[State], agreement: Agreement) -> tuple[list[bytes], float]
         begun = process_time()
         datagrams += outbox.flush(now)
         spent += process_time() - begun
-        outbox.acknowledged(Arrivals(channel.sent, (1 << channel.sent) - 1))
+        outbox.acknowledged(AcknowledgedDatagrams(channel.sent, (1 << channel.sent) - 1))
         now += 1.0
     return datagrams, spent * 1e6
 
@@ -96,7 +96,7 @@ def main() -> None:
         told = states(sessions)
         content = _all(told)
         print(f"{name}: {len(content):,} bytes of records")
-        for packing in (None, *PACKINGS.values()):
+        for packing in (None, *COMPRESSIONS.values()):
             agreement = Agreement(PATH_SIZE, MAX_CONTENT, packing)
             datagrams, _ = tell(told, agreement)
             size = sum(map(len, datagrams)) + UDP_IP * len(datagrams)
@@ -105,7 +105,8 @@ def main() -> None:
             print(f"  {named:5} {size:7,} bytes {len(datagrams):3} datagrams {spent:6.0f} µs")
         with_dictionary = len(compress(content, store_size=False, dict=others))
         print(
-            f"  lz4 of all of it: {len(PACKINGS['lz4'].pack(content)):,} bytes, with a dictionary {with_dictionary:,}"
+            f"  lz4 of all of it: {len(COMPRESSIONS['lz4'].compress(content)):,} bytes, with a dictionary "
+            f"{with_dictionary:,}"
         )
 
 

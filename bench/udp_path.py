@@ -30,22 +30,22 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import LoopingCall, deferLater
 
-from craftnet.addresses import HostPort
-from craftnet.bodies import UdpConnectRequest
 from craftnet.clocks import steady
-from craftnet.collector import collect_seldom
-from craftnet.interfaces import IWatcher
-from craftnet.messages import Status
-from craftnet.model import Progress
-from craftnet.observe.metrics import Metrics
-from craftnet.protocols import codec
-from craftnet.protocols.records import Kind
-from craftnet.protocols.udp.copies import MaterialsChanged, ProgressChanged
-from craftnet.protocols.udp.gateway import UdpGateway
-from craftnet.protocols.udp.initiator import ACK_DELAY, Initiator
-from craftnet.protocols.udp.keys import SessionToken
-from craftnet.state import SessionState
-from craftnet.updates import Update
+from craftnet.contract.http_bodies import UdpConnectRequest
+from craftnet.contract.messages import Status
+from craftnet.crafting.progress import Progress
+from craftnet.crafting.state import SessionState
+from craftnet.crafting.updates import Update
+from craftnet.interfaces import ISubscriber
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.udp.client.connection import ACK_DELAY, ClientConnection
+from craftnet.protocols.udp.client.received_state import MaterialsChanged, ProgressChanged
+from craftnet.protocols.udp.core.keys import SessionToken
+from craftnet.protocols.udp.server.service import UdpService
+from craftnet.protocols.wire import codec
+from craftnet.protocols.wire.records import DatagramKind
+from craftnet.runtime.addresses import HostPort
+from craftnet.server.gc_tuning import collect_seldom
 
 HOST = "127.0.0.1"
 CLIENTS = 500
@@ -83,14 +83,14 @@ class Feeds:
     """Remembers watchers, and lets the benchmark be the hub."""
 
     def __init__(self) -> None:
-        self.watchers: list[IWatcher] = []
+        self.watchers: list[ISubscriber] = []
 
-    def watch_session(self, session_id: UUID, watcher: IWatcher) -> Deferred[None]:
+    def watch_session(self, session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
         """Keep it."""
         self.watchers.append(watcher)
         return succeed(None)
 
-    def unwatch_session(self, session_id: UUID, watcher: IWatcher) -> None:
+    def unwatch_session(self, session_id: UUID, watcher: ISubscriber) -> None:
         """Nothing is told after the end."""
 
 
@@ -158,7 +158,7 @@ async def service(host: str) -> tuple[float, list[float]]:
     feeds = Feeds()
     metrics = Measured(feeds, done)
     steady(reactor)
-    gateway = UdpGateway(HostPort(host, 0), None, feeds, metrics, reactor, heartbeat_ms=int(HEARTBEAT * 1000))
+    gateway = UdpService(HostPort(host, 0), None, feeds, metrics, reactor, heartbeat_ms=int(HEARTBEAT * 1000))
     gateway.privilegedStartService()
     gateway.startService()
     clients = _clients("players", int(gateway.address.rpartition(":")[2]))
@@ -182,7 +182,7 @@ async def service(host: str) -> tuple[float, list[float]]:
     return spent / (CLIENTS * ROUNDS) * 1e6, sorted(taken)
 
 
-async def _at_an_even_pace(gateway: UdpGateway, feeds: Feeds) -> list[float]:
+async def _at_an_even_pace(gateway: UdpService, feeds: Feeds) -> list[float]:
     """How long the round trips take, seconds."""
     server = gateway.server
     receive, begun, taken, numbers = server.datagramReceived, {}, [], count()
@@ -250,10 +250,10 @@ def players(port: int) -> None:
     client takes them.
     """
     line = _socket(port)
-    by_id: dict[bytes, Initiator] = {}
+    by_id: dict[bytes, ClientConnection] = {}
     for _ in range(CLIENTS):
         token = SessionToken.parse(sys.stdin.readline().strip())
-        initiator = Initiator(token, {0: UUID(int=1)}, heartbeat=HEARTBEAT)
+        initiator = ClientConnection(token, {0: UUID(int=1)}, heartbeat=HEARTBEAT)
         by_id[token.connection_id.to_bytes(4, "big")] = initiator
         for datagram in initiator.start(time.time()).datagrams:
             line.send(datagram)
@@ -266,7 +266,7 @@ def players(port: int) -> None:
         datagram = line.recv(2048)
         channel = channels[datagram[1:5]]
         channel.open(datagram)
-        line.send(channel.seal(Kind.ACK, NOTHING_HELD))
+        line.send(channel.seal(DatagramKind.ACK, NOTHING_HELD))
     line.settimeout(2.0)
     try:
         while True:

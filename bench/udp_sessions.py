@@ -17,17 +17,17 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from craftnet.access.principal import Principal
-from craftnet.messages import Status
-from craftnet.model import Progress, rebase
-from craftnet.protocols.records import CloseReason
-from craftnet.protocols.udp.agreement import PATH_SIZE, PLAIN, Agreement, agree
-from craftnet.protocols.udp.endpoint import Effect, Endpoint, Opened
-from craftnet.protocols.udp.initiator import Initiator
-from craftnet.protocols.udp.packing import PACKINGS
-from craftnet.protocols.udp.peer import Peer, Send, Terms
-from craftnet.protocols.udp.tickets import Ticket
-from craftnet.protocols.udp.ticketstore import TicketStore
-from craftnet.state import Material, MaterialsState, SessionState
+from craftnet.contract.messages import Status
+from craftnet.crafting.progress import Progress, rebase
+from craftnet.crafting.state import Material, MaterialsState, SessionState
+from craftnet.protocols.udp.client.connection import ClientConnection
+from craftnet.protocols.udp.core.compression import COMPRESSIONS
+from craftnet.protocols.udp.core.negotiation import PATH_SIZE, PLAIN, Agreement, agree
+from craftnet.protocols.udp.server.connection import Send, ServerConnection, Terms
+from craftnet.protocols.udp.server.dispatcher import ConnectionOpened, Dispatcher, Effect
+from craftnet.protocols.udp.server.ticket_store import TicketStore
+from craftnet.protocols.udp.server.tickets import Ticket
+from craftnet.protocols.wire.records import CloseReason
 
 NOW = 1.8e9
 PLAYER = UUID(int=2)
@@ -75,7 +75,7 @@ class Craft:
 class Line:
     """A connection, and the crafts that are told over it, by their indexes."""
 
-    def __init__(self, crafts: list[Craft], client: Initiator, peer: Peer) -> None:
+    def __init__(self, crafts: list[Craft], client: ClientConnection, peer: ServerConnection) -> None:
         self.crafts = dict(enumerate(crafts))
         self.client = client
         self.peer = peer
@@ -87,7 +87,7 @@ class World:
     def __init__(self, connections: list[list[Craft]], agreement: Agreement) -> None:
         self.random = Random(1)
         self.tickets = TicketStore(self.random.randbytes)
-        self.endpoint = Endpoint(
+        self.endpoint = Dispatcher(
             self.tickets, secret=bytes(32), random=self.random.randbytes, terms=Terms(), count=lambda outcome: None
         )
         self.down = self.up = self.down_count = self.up_count = 0
@@ -103,14 +103,18 @@ class World:
         client, peer = self._shake_hands(ticket, crafts, agreement)
         return Line(crafts, client, peer)
 
-    def _shake_hands(self, ticket: Ticket, crafts: list[Craft], agreement: Agreement) -> tuple[Initiator, Peer]:
+    def _shake_hands(
+        self, ticket: Ticket, crafts: list[Craft], agreement: Agreement
+    ) -> tuple[ClientConnection, ServerConnection]:
         sessions = {index: craft.session_id for index, craft in enumerate(crafts)}
-        client = Initiator(ticket.token, sessions, heartbeat=5.0, agreement=agreement, random=self.random.randbytes)
-        peers: list[Peer] = []
+        client = ClientConnection(
+            ticket.token, sessions, heartbeat=5.0, agreement=agreement, random=self.random.randbytes
+        )
+        peers: list[ServerConnection] = []
         outbox = client.start(NOW).datagrams
         while outbox:
             for effect in self.endpoint.receive(outbox.pop(0), CLIENT, NOW):
-                if isinstance(effect, Opened):
+                if isinstance(effect, ConnectionOpened):
                     peers.append(effect.peer)
                 elif isinstance(effect, Send):
                     outbox += client.receive(effect.datagram, NOW).datagrams
@@ -137,8 +141,8 @@ class World:
         now = NOW
         for line in self.lines:
             for index, craft in line.crafts.items():
-                self.deliver(self.endpoint.tell(line.peer, craft.session, now, index), now)
-                self.deliver(self.endpoint.tell(line.peer, craft.materials, now, index), now)
+                self.deliver(self.endpoint.update(line.peer, craft.session, now, index), now)
+                self.deliver(self.endpoint.update(line.peer, craft.materials, now, index), now)
         while len(self.endpoint):
             due = [line.client.deadline for line in self.lines]
             due += [craft.events[0][0] for line in self.lines for craft in line.crafts.values() if craft.events]
@@ -154,7 +158,7 @@ class World:
         for line in self.lines:
             for index, craft in line.crafts.items():
                 while craft.events and craft.events[0][0] <= now:
-                    self.deliver(self.endpoint.tell(line.peer, craft.advance(), now, index), now)
+                    self.deliver(self.endpoint.update(line.peer, craft.advance(), now, index), now)
                     if not craft.events:
                         self.deliver(self.endpoint.end(line.peer, index, CloseReason.ENDED, now), now)
 
@@ -162,7 +166,7 @@ class World:
 def main() -> None:
     """Print a table."""
     print(f"{SESSIONS} crafts, 60 s each        bytes down  datagrams   bytes up  datagrams")
-    packed = [(f", {name}", agree([name], 65_536, PATH_SIZE)) for name in PACKINGS]
+    packed = [(f", {name}", agree([name], 65_536, PATH_SIZE)) for name in COMPRESSIONS]
     for how, agreement in [("", PLAIN), *packed]:
         for when, apart in (("apart", APART), ("together", 0.0)):
             totals = []

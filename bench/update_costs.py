@@ -13,17 +13,17 @@ from timeit import repeat
 from uuid import UUID
 
 from craftnet.clocks import Moment
-from craftnet.events import Event, SessionPause
-from craftnet.lifecycle import advance
-from craftnet.messages import Status, to_json
-from craftnet.model import Progress, Tolerance, misleads, rebase
-from craftnet.observe.deliveries import Tally
-from craftnet.positions import Position
-from craftnet.protocols.websocket import frames
-from craftnet.protocols.websocket.encodings import encoding
-from craftnet.protocols.websocket.subprotocols import SUPPORTED
-from craftnet.state import SessionState
-from craftnet.updates import progress_update
+from craftnet.contract.events import Event, SessionPause
+from craftnet.contract.messages import Status, to_json
+from craftnet.contract.position import Position
+from craftnet.crafting.progress import Progress, Tolerance, misleads, rebase
+from craftnet.crafting.session_rules import advance_session
+from craftnet.crafting.state import SessionState
+from craftnet.crafting.updates import progress_update
+from craftnet.observe.metrics.hot_counters import DeliveryCounts
+from craftnet.protocols.websocket.core import frames
+from craftnet.protocols.websocket.core.encodings import encoding
+from craftnet.protocols.websocket.core.subprotocols import SUPPORTED
 
 NUMBER = 50_000
 ID = UUID(int=1)
@@ -31,14 +31,14 @@ ID = UUID(int=1)
 
 def main() -> None:
     """Measure and print."""
-    now, tolerance, here, tally = time.time(), Tolerance(), Position("6c0ffee", 42), Tally()
+    now, tolerance, here, tally = time.time(), Tolerance(), Position("6c0ffee", 42), DeliveryCounts()
     state = SessionState(ID, ID, 1, Progress(Status.ACTIVE, 10.0, now, 3600.0), ID, now)
     event = Event(ID, now, now, SessionPause(session_id=ID, pause_reason="player_afk"), ID)
     update = progress_update(state, Moment.agreed(now), now, here)
     (message,) = update.messages
     octets = to_json(message)
     steps: dict[str, Callable[[], object]] = {
-        "life cycle: the next state": lambda: advance(state, event),
+        "life cycle: the next state": lambda: advance_session(state, event),
         "is a copy misleading": lambda: misleads(state.progress, state.progress, now, now + 5.0, tolerance),
         "anchor the model anew": lambda: rebase(state.progress, now),
         "build the update": lambda: progress_update(state, Moment.agreed(now), now, here),

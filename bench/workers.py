@@ -34,9 +34,9 @@ from uuid import UUID, uuid4
 import msgspec
 from lab import room_for
 
-from craftnet.access.development import SECRET_VARIABLE, mint
+from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import PUBLISH
-from craftnet.messages import instant
+from craftnet.contract.messages import rfc3339
 
 
 class Server:
@@ -47,13 +47,13 @@ class Server:
         self.pids = pids
         self._selector = selectors.DefaultSelector()
         self._sessions = [uuid4() for _ in range(watchers)]
-        self._token = mint(secret.encode(), None, [PUBLISH], 3600, time.time())
+        self._token = sign_token(secret.encode(), None, [PUBLISH], 3600, time.time())
         self._publishers = [http.client.HTTPConnection("127.0.0.1", port) for _ in range(publishers)]
         players = [uuid4() for _ in range(watchers)]
         for _ in self._posting([_start(*each) for each in zip(self._sessions, players, strict=True)]):
             pass
         for session, player in zip(self._sessions, players, strict=True):
-            self._watch(port, session, player, mint(secret.encode(), player, [], 3600, time.time()))
+            self._watch(port, session, player, sign_token(secret.encode(), player, [], 3600, time.time()))
         self._read(watchers)
 
     def publishing(self, number: int) -> Iterator[None]:
@@ -116,7 +116,7 @@ def _pause_or_resume(session: UUID, number: int) -> bytes:
 
 
 def _event(kind: str, data: dict[str, object]) -> bytes:
-    envelope = {"event_id": uuid4(), "event_type": kind, "timestamp": instant(time.time()), "version": "1.0.0"}
+    envelope = {"event_id": uuid4(), "event_type": kind, "timestamp": rfc3339(time.time()), "version": "1.0.0"}
     return msgspec.json.encode({**envelope, "source": "bench", "data": data})
 
 

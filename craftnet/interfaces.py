@@ -19,52 +19,61 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
     from twisted.internet.defer import Deferred
 
     from craftnet.access.principal import Principal
-    from craftnet.access.revoked import Revocation
+    from craftnet.access.revocation.revocations import Revocation
     from craftnet.clocks import IClock
-    from craftnet.closecodes import CloseCode
-    from craftnet.events import Event, Outcome
-    from craftnet.messages import Check
-    from craftnet.shards.placement import Shards
-    from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
-    from craftnet.updates import Update
+    from craftnet.contract.close_codes import CloseCode
+    from craftnet.contract.events import Event, EventOutcome
+    from craftnet.contract.messages import Check
+    from craftnet.crafting.state import (
+        MaterialsChange,
+        MaterialsState,
+        QueueChange,
+        QueueEntry,
+        QueueState,
+        SessionState,
+    )
+    from craftnet.crafting.updates import Update
+    from craftnet.providers.shards import Shards
 
 
 class ISessionListener(Interface):
     """Watches one session."""
 
     def session_changed(state: SessionState | None) -> None:
-        """A newer `craftnet.state.SessionState`, or None: the session ended and was removed."""
+        """A newer `craftnet.crafting.state.SessionState`, or None: the session ended and was removed."""
 
 
 class IMaterialListener(Interface):
     """Watches one session's materials."""
 
     def materials_changed(change: MaterialsChange) -> None:
-        """A `craftnet.state.MaterialsChange`."""
+        """A `craftnet.crafting.state.MaterialsChange`."""
 
 
 class IQueueListener(Interface):
     """Watches one player's queue entries."""
 
     def queue_changed(change: QueueChange) -> None:
-        """A `craftnet.state.QueueChange`."""
+        """A `craftnet.crafting.state.QueueChange`."""
 
     def queue_reset(state: QueueState) -> None:
-        """A `craftnet.state.QueueState` with the same entries as before and a version that replaces the previous ones.
+        """A `craftnet.crafting.state.QueueState` with the same entries as before and a version that replaces the
+        previous ones.
 
-        Only a source that is `IShared` calls it, after it lost something.
+        Only a source that is `ISharedSource` calls it, after it lost something.
         """
 
 
 class _IEventApplier(Interface):
-    def apply(events: Sequence[Event]) -> Deferred[list[Outcome]]:
+    def apply(events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """Applies authority events, in order.
 
         Arguments:
-            events: a sequence of `craftnet.events.Event`, only of types that this source is responsible for.
+            events: a sequence of `craftnet.contract.events.Event`, only of types that this source is responsible for.
 
         Returns:
-            A Deferred of a list of `craftnet.events.Outcome`, one for each event. It fires when the events are stored.
+            A Deferred of a list of `craftnet.contract.events.EventOutcome`, one for each event. It fires when the
+            events are stored.
             An event_id that was accepted before is a duplicate and changes nothing.
 
         Fails:
@@ -73,10 +82,10 @@ class _IEventApplier(Interface):
 
 
 class ISessionSource(_IEventApplier):
-    """Stores the state of sessions. Responsible for `craftnet.events.SessionEvent`."""
+    """Stores the state of sessions. Responsible for `craftnet.contract.events.SessionEvent`."""
 
     def get(session_id: UUID) -> Deferred[SessionState | None]:
-        """A Deferred of the `craftnet.state.SessionState`, or of None when there is no such session."""
+        """A Deferred of the `craftnet.crafting.state.SessionState`, or of None when there is no such session."""
 
     def watch(session_id: UUID, listener: ISessionListener) -> Deferred[SessionState | None]:
         """Adds `listener` (an `ISessionListener`). Returns as `get` does."""
@@ -88,23 +97,25 @@ class ISessionSource(_IEventApplier):
         """A Deferred of the number of stored sessions, finished ones included."""
 
 
-class IWhole(Interface):
+class IAtomicStart(Interface):
     """Additional interface of a session source that stores the materials of a start together with the session."""
 
     materials: IMaterialSource = Attribute("The `IMaterialSource` that stores them.")
 
-    def apply_whole(events: Sequence[Event]) -> Deferred[list[Outcome]]:
+    def apply_with_materials(events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As `apply`; accepted starts are also applied to `materials`. No start is half applied."""
 
 
 class IMaterialSource(_IEventApplier):
     """Stores the materials of sessions.
 
-    Responsible for `craftnet.events.MaterialsUpdate`, and for the materials of `SessionStart`.
+    Responsible for `craftnet.contract.events.MaterialsUpdate`, and for the materials of `SessionStart`.
     """
 
     def get(session_id: UUID) -> Deferred[MaterialsState]:
-        """A Deferred of the `craftnet.state.MaterialsState`; an empty one of version 0 for an unknown session."""
+        """A Deferred of the `craftnet.crafting.state.MaterialsState`; an empty one of version 0 for an unknown
+        session.
+        """
 
     def watch(session_id: UUID, listener: IMaterialListener) -> Deferred[MaterialsState]:
         """Adds `listener` (an `IMaterialListener`). Returns as `get` does."""
@@ -114,17 +125,18 @@ class IMaterialSource(_IEventApplier):
 
 
 class IQueueSource(_IEventApplier):
-    """Stores queue entries. Responsible for `craftnet.events.QueueUpdate`."""
+    """Stores queue entries. Responsible for `craftnet.contract.events.QueueUpdate`."""
 
     def get(player_id: UUID) -> Deferred[QueueState]:
-        """A Deferred of the player's `craftnet.state.QueueState`; an empty one of version 0 for an unknown player.
+        """A Deferred of the player's `craftnet.crafting.state.QueueState`; an empty one of version 0 for an unknown
+        player.
 
         The version grows as long as anybody can remember an earlier one: a source that evicts a player continues with
         a version that the player has not had.
         """
 
     def find(session_id: UUID) -> Deferred[QueueEntry | None]:
-        """A Deferred of the `craftnet.state.QueueEntry` that names this session, or of None."""
+        """A Deferred of the `craftnet.crafting.state.QueueEntry` that names this session, or of None."""
 
     def watch(player_id: UUID, listener: IQueueListener) -> Deferred[QueueState]:
         """Adds `listener` (an `IQueueListener`). Returns as `get` does."""
@@ -133,7 +145,7 @@ class IQueueSource(_IEventApplier):
         """Removes `listener`. Unknown ones are ignored."""
 
 
-class IShared(Interface):
+class ISharedSource(Interface):
     """Additional interface of a source whose state several nodes share: a version means the same on all of them."""
 
     epoch: str | None = Attribute(
@@ -150,7 +162,7 @@ class IShared(Interface):
         """
 
 
-class IRecall(Interface):
+class IRecallingSource(Interface):
     """Additional interface of a source of materials or queues that remembers changes from before anybody watched."""
 
     def recall(key: UUID, version: int) -> Deferred[Sequence[Any]]:
@@ -175,28 +187,29 @@ class IBackend(Interface):
     service: IService | None = Attribute("A `twisted.application.service.IService` to run with the server, or None.")
 
 
-class IShowcase(Interface):
+class IDemonstration(Interface):
     """A back end that can name a session worth watching, for the text shown at start-up."""
 
     def featured() -> SessionState | None:
-        """The `craftnet.state.SessionState` of a running craft, or None."""
+        """The `craftnet.crafting.state.SessionState` of a running craft, or None."""
 
     def under_way(player_id: UUID) -> Sequence[UUID]:
         """The sessions of a player that have started and not ended, oldest first."""
 
 
-class ITaker(Interface):
+class IEventConsumer(Interface):
     """Additional interface of a back end that takes events in a way of its own, besides those that its sources get."""
 
-    def count_with(counted: Callable[[Sequence[Outcome]], None]) -> None:
-        """Calls `counted` with the outcomes of the events taken, each a `craftnet.events.Outcome`."""
+    def report_outcomes_to(counted: Callable[[Sequence[EventOutcome]], None]) -> None:
+        """Calls `counted` with the outcomes of the events taken, each a `craftnet.contract.events.EventOutcome`."""
 
 
 class IHealthChecks(Interface):
     """A back end with health checks beyond those of its sources."""
 
     health_checks: Mapping[str, Callable[[], Check]] = Attribute(
-        "Checks by name, called at every round. Each returns a `craftnet.messages.Check` at once, from what is known. "
+        "Checks by name, called at every round. Each returns a `craftnet.contract.messages.Check` at once, from "
+        "what is known. "
         "`critical` is for faults that a restart of this process does not mend: /health and /ready answer 503."
     )
 
@@ -205,7 +218,9 @@ class IRevocationListener(Interface):
     """Enforces revocations on one node."""
 
     def revoked(revocations: Sequence[Revocation]) -> None:
-        """Revocations in force, each a `craftnet.access.revoked.Revocation`, possibly known already."""
+        """Revocations in force, each a `craftnet.access.revocation.revocations.revocations.Revocation`, possibly
+        known already.
+        """
 
     def in_force() -> Sequence[Revocation]:
         """All revocations in force that this node knows."""
@@ -238,7 +253,7 @@ class ISharedRevocations(Interface):
         """
 
 
-class ISharedPlaces(Interface):
+class ISharedConnectionSlots(Interface):
     """Counts each player's connections on all nodes together. Those of a node that died expire after a while."""
 
     complete: bool = Attribute("Whether the other nodes know this node's slots; False while a limit may be exceeded.")
@@ -259,7 +274,7 @@ class ICluster(Interface):
     """A back end through which nodes share what concerns each other's clients."""
 
     revocations: ISharedRevocations = Attribute("An `ISharedRevocations`.")
-    places: ISharedPlaces = Attribute("An `ISharedPlaces`.")
+    connection_slots: ISharedConnectionSlots = Attribute("An `ISharedConnectionSlots`.")
 
 
 class IBackendFactory(Interface):
@@ -285,14 +300,14 @@ class IBackendFactory(Interface):
         """
 
 
-class IDividedFactory(Interface):
+class IShardedBackendFactory(Interface):
     """Additional interface of a factory whose back ends can each keep a share of the players, in several processes."""
 
-    def build_share(reactor: IClock, arguments: Mapping[str, str], shards: Shards) -> IBackend:
+    def build_shard(reactor: IClock, arguments: Mapping[str, str], shards: Shards) -> IBackend:
         """Builds the back end of one process. Returns and raises as `IBackendFactory.build`.
 
         Arguments:
-            shards: a `craftnet.shards.placement.Shards`: the players of this process.
+            shards: a `craftnet.providers.shards.Shards`: the players of this process.
         """
 
 
@@ -303,17 +318,17 @@ class IBackendPlugin(Interface):
     factory: str = Attribute("The dotted name of a callable that returns an `IBackendFactory`.")
 
 
-class IWatcher(Interface):
+class ISubscriber(Interface):
     """A connection, of any transport, that receives one feed."""
 
     def deliver(update: Update) -> None:
-        """Delivers a `craftnet.updates.Update`. Must not raise and must not block."""
+        """Delivers a `craftnet.crafting.updates.Update`. Must not raise and must not block."""
 
     def ended(code: CloseCode) -> None:
-        """The feed has ended; `code` is a `craftnet.closecodes.CloseCode`. Nothing follows."""
+        """The feed has ended; `code` is a `craftnet.contract.close_codes.CloseCode`. Nothing follows."""
 
 
-class IAuthority(Interface):
+class ITokenVerifier(Interface):
     """Verifies tokens."""
 
     def authenticate(token: str) -> Deferred[Principal]:

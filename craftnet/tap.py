@@ -11,21 +11,20 @@ from twisted.application.service import IService
 from twisted.python.usage import Options as UsageOptions
 
 from craftnet import __version__
-from craftnet.access.limits import BURST, Limits
-from craftnet.access.networks import Networks
-from craftnet.build import build, check_workers
 from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
-from craftnet.liveness import LIVENESS, Heartbeat
-from craftnet.orphan import SUPERVISOR, OrphanWatch
-from craftnet.registry import help_text
-from craftnet.service import Craftnet
-from craftnet.settings import Settings
-from craftnet.shards.links import LINKS
-from craftnet.signals import obey, obey_supervisor
+from craftnet.limits.client_address import Networks
+from craftnet.limits.connection_limits import BURST_SECONDS, Limits
+from craftnet.providers.registry import help_text
+from craftnet.server.build import build, check_workers
+from craftnet.server.service import Craftnet
+from craftnet.server.settings import Settings
+from craftnet.server.signals import obey, obey_supervisor
+from craftnet.server.workers import LIVENESS_VARIABLE, SUPERVISOR_VARIABLE, LivenessSignal, OrphanWatch
+from craftnet.sharding.links import LINKS_VARIABLE
 
 if TYPE_CHECKING:  # for annotations only; see `_service`.
-    from craftnet.supervisor import Supervisor
+    from craftnet.server.workers import Supervisor
 
 KILL_AFTER = 30.0
 """Seconds that a worker may take to stop, beyond the time it drains."""
@@ -59,7 +58,9 @@ class Number:
 
 NUMBER_OF = Number(int, 0, 1_000_000)
 RATE = Number(float, 0, 1e6)
-BURST_TEXT = f"Up to {BURST:g} seconds' worth may come at once; further ones are refused with 429 (0 = unlimited)"
+BURST_TEXT = (
+    f"Up to {BURST_SECONDS:g} seconds' worth may come at once; further ones are refused with 429 (0 = unlimited)"
+)
 
 GROUPS: dict[str, list[list[Any] | str]] = {
     # Each option as Twisted's optParameters have it, or the name of one that a method of `Options` handles.
@@ -127,7 +128,8 @@ GROUPS: dict[str, list[list[Any] | str]] = {
          RATE],
         ["unlimited-from", None, "127.0.0.0/8,::1", "Networks that are exempt from every limit per address, such as "
          "those of monitoring and of load tests"],
-        ["handshake-timeout", None, DEFAULTS.limits.patience, "Seconds for the head of a request to arrive, and again "
+        ["handshake-timeout", None, DEFAULTS.limits.handshake_timeout, "Seconds for the head of a request to "
+        "arrive, and again "
          "for the answer to a WebSocket handshake", Number(float, 0.1, 600)],
         ["idle-timeout", None, DEFAULTS.idle_timeout, "Seconds that a kept-alive HTTP connection may wait for its next "
          "request. It must be longer than the proxy in front keeps its own connections: the default suits AWS's ALB "
@@ -295,7 +297,7 @@ class Options(UsageOptions):
             health_interval=float(self["health-interval"]),
             worker=int(os.environ[WORKER]) if WORKER in os.environ else None,
             workers=int(self["workers"]),
-            links=os.environ.get(LINKS),
+            links=os.environ.get(LINKS_VARIABLE),
         )
 
     @property
@@ -315,7 +317,7 @@ class Options(UsageOptions):
             half_open=int(self["max-half-open"]),
             half_open_per_address=int(self["max-half-open-per-address"]),
             refused_pages=int(self["max-refused-pages"]),
-            patience=float(self["handshake-timeout"]),
+            handshake_timeout=float(self["handshake-timeout"]),
             unlimited=Networks.parse(self["unlimited-from"], "--unlimited-from"),
         )
 
@@ -338,22 +340,32 @@ def _service(options: Options, settings: Settings, reactor: Any) -> Craftnet | S
     workers = int(options["workers"])
     if settings.worker is not None:
         worker = build(settings, reactor, os.environ)
-        supervisor = int(os.environ.get(SUPERVISOR, os.getppid()))
+        supervisor = int(os.environ.get(SUPERVISOR_VARIABLE, os.getppid()))
         OrphanWatch(reactor, supervisor).setServiceParent(worker)
-        if LIVENESS in os.environ:
-            Heartbeat(reactor, os.environ[LIVENESS]).setServiceParent(worker)
+        if LIVENESS_VARIABLE in os.environ:
+            LivenessSignal(reactor, os.environ[LIVENESS_VARIABLE]).setServiceParent(worker)
         obey_supervisor(reactor, worker)
         return worker
     if workers == 1:
         service: Craftnet | Supervisor = build(settings, reactor, os.environ)
     else:
         divided = check_workers(settings, reactor, os.environ)
-        from craftnet.supervisor import Supervisor, command  # not above: Twisted's process monitor imports the reactor.
+        from craftnet.server.workers import (  # not above: Twisted's process monitor imports the reactor.
+            Supervisor,
+            command,
+        )
 
-        line = command(options.given, options.parent or {})
-        patience, timeout = settings.drain_time + KILL_AFTER, float(options["worker-timeout"])
+        command_line = command(options.given, options.parent or {})
+        stop_timeout, timeout = settings.drain_time + KILL_AFTER, float(options["worker-timeout"])
         service = Supervisor(
-            reactor, workers, line, WORKER, os.environ, patience=patience, timeout=timeout, divided=divided
+            reactor,
+            workers,
+            command_line,
+            WORKER,
+            os.environ,
+            stop_timeout=stop_timeout,
+            timeout=timeout,
+            divided=divided,
         )
     obey(reactor, service)
     return service

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import jwt
 
-from craftnet.access.keys import OneKey, VerificationKey
+from craftnet.access.verification_keys import SingleKey, VerificationKey
 from craftnet.errors import ConfigurationError
 
 SECRET_VARIABLE = "CRAFTNET_JWT_SECRET"
@@ -34,7 +34,7 @@ def secret_from(environ: Mapping[str, str]) -> bytes | None:
     if len(secret) < MINIMUM_SECRET:
         raise ConfigurationError(f"{SECRET_VARIABLE} is too short: it needs at least {MINIMUM_SECRET} bytes")
     try:
-        mint(secret, None, (), ttl=1.0, now=0.0)
+        sign_token(secret, None, (), ttl=1.0, now=0.0)
     except jwt.InvalidKeyError:
         raise ConfigurationError(f"{SECRET_VARIABLE} contains a key file; it takes random text") from None
     return secret
@@ -45,12 +45,12 @@ def random_secret() -> bytes:
     return secrets.token_bytes(MINIMUM_SECRET)
 
 
-def key_source(secret: bytes) -> OneKey:
-    """The key source that verifies what `mint` signs with this secret."""
-    return OneKey(VerificationKey(ALGORITHM, secret))
+def key_source(secret: bytes) -> SingleKey:
+    """The key source that verifies what `sign_token` signs with this secret."""
+    return SingleKey(VerificationKey(ALGORITHM, secret))
 
 
-def mint(secret: bytes, player_id: UUID | None, scopes: Iterable[str], ttl: float, now: float) -> str:
+def sign_token(secret: bytes, player_id: UUID | None, scopes: Iterable[str], ttl: float, now: float) -> str:
     """A development token.
 
     Arguments:

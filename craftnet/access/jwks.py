@@ -19,10 +19,10 @@ from twisted.python.failure import Failure
 from twisted.web.http import OK
 from zope.interface import implementer
 
-from craftnet.access.keys import IKeySource, VerificationKey, from_jwks, select
-from craftnet.deferreds import Waiters
+from craftnet.access.verification_keys import IKeySource, VerificationKey, keys_from_jwks, select_key
 from craftnet.errors import ConfigurationError, Unavailable
-from craftnet.fetch import fetch
+from craftnet.runtime.deferreds import Waiters
+from craftnet.runtime.http_client import fetch
 
 FILE_INTERVAL = 5.0
 """Seconds between two looks at a file."""
@@ -33,7 +33,7 @@ FETCH_INTERVAL = 10.0
 FETCH_TIMEOUT = 5.0
 """Seconds a fetch may take, from the connection to the last octet."""
 
-LIFETIME = 300.0
+REFRESH_AFTER = 300.0
 """Seconds after which the next lookup fetches the set again, in the background: the keys at hand are still used."""
 
 MAX_STALENESS = 900.0
@@ -44,7 +44,7 @@ MAX_DOCUMENT = 256 * 1024
 """Bytes of a fetched set, decompressed."""
 
 
-def shown(url: str) -> str:
+def without_query(url: str) -> str:
     """A URL for people: without its query, which may hold what they need not know."""
     return urlsplit(url)._replace(query="").geturl()
 
@@ -59,7 +59,7 @@ class JwksFile:
     """The keys in a file, read again when it has changed, or when a token names a key that is not in it.
 
     Arguments:
-        unnamed: see `craftnet.access.keys.select`.
+        unnamed: see `craftnet.access.verification_keys.select_key`.
 
     Raises:
         craftnet.errors.ConfigurationError: it cannot be read, or holds no usable key.
@@ -85,7 +85,7 @@ class JwksFile:
         return succeed(key)
 
     def _select(self, key_id: str | None, algorithm: str) -> VerificationKey | None:
-        return select(self._keys, key_id, algorithm, unnamed=self._unnamed)
+        return select_key(self._keys, key_id, algorithm, unnamed=self._unnamed)
 
     def _look_again(self, *, reread: bool) -> None:
         """Read the file if it has changed, or in any case."""
@@ -102,7 +102,7 @@ class JwksFile:
             content = self._path.read_bytes()
         except OSError as error:
             raise _unreadable(error) from None
-        return stamp, from_jwks(content)
+        return stamp, keys_from_jwks(content)
 
     def _stamp(self) -> tuple[int, int, int]:
         try:
@@ -123,7 +123,7 @@ class JwksUrl:
     Arguments:
         url: http or https, ASCII.
         client: what fetches; it follows no redirects.
-        unnamed: see `craftnet.access.keys.select`.
+        unnamed: see `craftnet.access.verification_keys.select_key`.
     """
 
     _log = Logger()
@@ -146,7 +146,7 @@ class JwksUrl:
         key = self._select(key_id, algorithm)
         pause = self._wait_before_fetch()
         if key is not None and (self._failing or not self._is_older_than(MAX_STALENESS)):
-            if self._is_older_than(LIFETIME) and pause == 0.0:
+            if self._is_older_than(REFRESH_AFTER) and pause == 0.0:
                 self._start_fetch()
             return key
         if pause == 0.0:
@@ -165,7 +165,7 @@ class JwksUrl:
         return key
 
     def _select(self, key_id: str | None, algorithm: str) -> VerificationKey | None:
-        return select(self._keys, key_id, algorithm, unnamed=self._unnamed)
+        return select_key(self._keys, key_id, algorithm, unnamed=self._unnamed)
 
     def _is_older_than(self, age: float) -> bool:
         return _elapsed(self._fetched, self._clock.seconds(), age)
@@ -196,7 +196,7 @@ class JwksUrl:
         answer = await fetch(self._client, self._url, MAX_DOCUMENT, headers)
         if answer.code != OK:
             raise Unavailable(f"the answer is {answer.code}")
-        self._keys = from_jwks(answer.body)
+        self._keys = keys_from_jwks(answer.body)
         self._fetched = self._clock.seconds()
         self._failing = False
 
@@ -204,7 +204,7 @@ class JwksUrl:
         self._failing = True
         self._log.warn(
             "The keys at {url} cannot be fetched; {consequence}. {kind}: {reason}",
-            url=shown(self._url),
+            url=without_query(self._url),
             consequence="those fetched before are still used" if self._keys else "no token can be checked",
             kind=failure.type.__name__ if failure.type else "",
             reason=failure.getErrorMessage(),

@@ -3,13 +3,13 @@
 A `Watch` follows one session over the transports that it is given, reconnects, and reports to an `IObserver`.
 """
 
-from craftnet.client.address import Address
-from craftnet.client.backoff import Backoff
-from craftnet.client.credentials import Credentials
-from craftnet.client.interfaces import IObserver
-from craftnet.client.udp import SharedUdpTransport, UdpConnections, UdpTransport
-from craftnet.client.watch import Outcome, Verdict, Watch
-from craftnet.client.websocket import WebSocketTransport
+from craftnet.client.core.address import Address
+from craftnet.client.core.backoff import Backoff
+from craftnet.client.core.credentials import Credentials
+from craftnet.client.core.interfaces import IObserver
+from craftnet.client.core.watch import Watch, WatchOutcome, WatchVerdict
+from craftnet.client.transports.udp import SharedUdpTransport, UdpConnections, UdpTransport
+from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import steady
 
 __all__ = [
@@ -17,12 +17,12 @@ __all__ = [
     "Backoff",
     "Credentials",
     "IObserver",
-    "Outcome",
     "SharedUdpTransport",
     "UdpConnections",
     "UdpTransport",
-    "Verdict",
     "Watch",
+    "WatchOutcome",
+    "WatchVerdict",
     "WebSocketTransport",
     "steady",
 ]

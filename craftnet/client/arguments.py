@@ -9,7 +9,7 @@ from uuid import UUID
 from craftnet import __version__
 from craftnet.access import development
 from craftnet.access.principal import ADMIN, PUBLISH
-from craftnet.client.durations import duration
+from craftnet.client.core.durations import duration
 from craftnet.client.load import command as load_command
 
 TOKEN_VARIABLE = "CRAFTNET_TOKEN"

@@ -15,15 +15,15 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from craftnet.clocks import IClock, Moment, moment
-from craftnet.closecodes import CloseCode
-from craftnet.deferreds import Waiters
-from craftnet.epochs import Epochs
+from craftnet.contract.close_codes import CloseCode
+from craftnet.contract.position import Position, Versions
+from craftnet.crafting.state import MaterialsChange, QueueChange
+from craftnet.crafting.updates import Update
 from craftnet.errors import Unavailable
-from craftnet.feeds.returns import Missed, Past, missed
-from craftnet.interfaces import IWatcher
-from craftnet.positions import Position, Versions
-from craftnet.state import MaterialsChange, QueueChange
-from craftnet.updates import Update
+from craftnet.feeds.epoch import FeedEpochs
+from craftnet.feeds.recovery import MissedChanges, RecentChanges, missed_changes
+from craftnet.interfaces import ISubscriber
+from craftnet.runtime.deferreds import Waiters
 
 
 class Feed(ABC):
@@ -36,14 +36,14 @@ class Feed(ABC):
         epochs: the epochs of positions.
     """
 
-    __slots__ = ("_came_back", "_clock", "_closed", "_counted", "_epochs", "_key", "_opening", "_past", "_watchers")
+    __slots__ = ("_came_back", "_clock", "_closed", "_counted", "_epochs", "_key", "_opening", "_past", "_subscribers")
 
     def __init__(
         self,
         key: UUID,
         counted: Callable[[UUID, int], None],
         came_back: Callable[[bool], None],
-        epochs: Epochs,
+        epochs: FeedEpochs,
         clock: IClock,
     ) -> None:
         self._key = key
@@ -52,21 +52,21 @@ class Feed(ABC):
         self._epochs = epochs
         self._clock = clock
         # In the order of delivery; False until the watcher has its snapshot.
-        self._watchers: dict[IWatcher, bool] = {}
+        self._subscribers: dict[ISubscriber, bool] = {}
         self._opening: Waiters[None] | None = None  # while the sources are asked.
-        self._past: Past | None = None  # set while the feed is open.
+        self._past: RecentChanges | None = None  # set while the feed is open.
         self._closed = False
 
     @property
     def position(self) -> Position:
         """The present position of the feed."""
-        return Position(self._epochs.now(), self.versions().packed)
+        return Position(self._epochs.now(), self.versions().encoded)
 
     @property
-    def past(self) -> Past | None:
+    def past(self) -> RecentChanges | None:
         """The recent changes in the present epoch; None while the feed is not open."""
         if self._past is not None and self._past.epoch != self._epochs.now():
-            self._past = Past(self._epochs.now(), self.versions())
+            self._past = RecentChanges(self._epochs.now(), self.versions())
         return self._past
 
     @property
@@ -75,12 +75,12 @@ class Feed(ABC):
         return self._past is not None
 
     @property
-    def watched(self) -> bool:
+    def subscribed(self) -> bool:
         """Whether there are watchers, or some are about to be added."""
-        return bool(self._watchers)
+        return bool(self._subscribers)
 
-    def join(self, watcher: IWatcher, resume: Position | None = None) -> Deferred[None]:
-        """Gives `watcher` the current state and every change from then on.
+    def subscribe(self, subscriber: ISubscriber, resume: Position | None = None) -> Deferred[None]:
+        """Gives `subscriber` the current state and every change from then on.
 
         Arguments:
             resume: the watcher's last position, from this node or another. The watcher learns whether the changes since
@@ -93,34 +93,34 @@ class Feed(ABC):
             NotFound: there is nothing to watch.
             Unavailable: a source is unreachable, or this node lags behind what others may have delivered.
         """
-        self._watchers[watcher] = False
+        self._subscribers[subscriber] = False
         self._counted(self._key, 1)
         if self._past is not None:
-            return Deferred.fromCoroutine(self._greet(watcher, resume))
+            return Deferred.fromCoroutine(self._greet(subscriber, resume))
         opening = self._opening or Waiters()
-        waiting = opening.wait().addCallback(lambda _: Deferred.fromCoroutine(self._greet(watcher, resume)))
+        waiting = opening.wait().addCallback(lambda _: Deferred.fromCoroutine(self._greet(subscriber, resume)))
         if self._opening is None:
             self._opening = opening
             Deferred.fromCoroutine(self.open()).addCallbacks(self._opened, self._failed)
         return waiting
 
-    def leave(self, watcher: IWatcher) -> None:
-        """Removes `watcher`. Unknown ones are ignored."""
-        if self._watchers.pop(watcher, None) is not None:
+    def unsubscribe(self, subscriber: ISubscriber) -> None:
+        """Removes `subscriber`. Unknown ones are ignored."""
+        if self._subscribers.pop(subscriber, None) is not None:
             self._counted(self._key, -1)
 
-    def send_heartbeat(self, watcher: IWatcher) -> None:
-        """Sends `watcher` the feed's position. Does nothing when it is unknown or has no snapshot yet."""
-        if self._watchers.get(watcher):
-            watcher.deliver(self.heartbeat())
+    def send_heartbeat(self, subscriber: ISubscriber) -> None:
+        """Sends `subscriber` the feed's position. Does nothing when it is unknown or has no snapshot yet."""
+        if self._subscribers.get(subscriber):
+            subscriber.deliver(self.heartbeat())
 
-    def tell(self, update: Update) -> None:
+    def broadcast(self, update: Update) -> None:
         """Delivers an update to every watcher that has its snapshot."""
-        for watcher in tuple(self._watchers):
-            if self._watchers.get(watcher):  # delivering to one may remove another.
-                watcher.deliver(update)
+        for subscriber in tuple(self._subscribers):
+            if self._subscribers.get(subscriber):  # delivering to one may remove another.
+                subscriber.deliver(update)
 
-    def told_at(self, change: MaterialsChange | QueueChange) -> Moment:
+    def position_of(self, change: MaterialsChange | QueueChange) -> Moment:
         """When the watchers of that time received the change; now, if unknown."""
         now = moment(self._clock)
         return Moment(change.accepted, now.date(change.accepted)) if change.accepted else now
@@ -128,14 +128,14 @@ class Feed(ABC):
     def end(self, code: CloseCode) -> None:
         """Ends the feed: closes and removes every watcher."""
         self._past = None
-        for watcher in self._dismiss():
-            watcher.ended(code)
+        for subscriber in self._dismiss():
+            subscriber.ended(code)
 
     def _opened(self, _: None) -> None:
         if self._closed:
             self.unlisten()  # all watchers left meanwhile, and parts of `open` ran after `close`.
         else:
-            self._past = Past(self._epochs.now(), self.versions())
+            self._past = RecentChanges(self._epochs.now(), self.versions())
         self._release(None)
 
     def _failed(self, failure: Failure) -> None:
@@ -143,45 +143,45 @@ class Feed(ABC):
         self.unlisten()  # parts of `open` may have run after the first `close`.
         self._release(failure)
 
-    def _dismiss(self) -> Iterable[IWatcher]:
-        watchers, self._watchers = self._watchers, {}
-        self._counted(self._key, -len(watchers))
-        return watchers
+    def _dismiss(self) -> Iterable[ISubscriber]:
+        subscribers, self._subscribers = self._subscribers, {}
+        self._counted(self._key, -len(subscribers))
+        return subscribers
 
     def _release(self, result: Failure | None) -> None:
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.release(result)
 
-    async def _greet(self, watcher: IWatcher, resume: Position | None) -> None:
+    async def _greet(self, subscriber: ISubscriber, resume: Position | None) -> None:
         try:
             await self.caught_up()
         except Unavailable:
-            if watcher not in self._watchers:
+            if subscriber not in self._subscribers:
                 return
-            self.leave(watcher)
+            self.unsubscribe(subscriber)
             raise
-        lost = None if resume is None else await missed(self, resume, self._epochs, self._clock)
-        if watcher not in self._watchers:
+        lost = None if resume is None else await missed_changes(self, resume, self._epochs, self._clock)
+        if subscriber not in self._subscribers:
             return
         if resume is None:
-            self._hand_over(watcher, self.snapshot())
+            self._hand_over(subscriber, self.snapshot())
             return
         self._came_back(lost is not None)
         if lost is None:
-            self._hand_over(watcher, chain([self.returned(False, self.position)], self.snapshot()))
+            self._hand_over(subscriber, chain([self.returned(False, self.position)], self.snapshot()))
         else:
             first = [self.returned(True, resume)]
-            self._hand_over(watcher, chain(first, self.again(lost), self.newest(), self.unheard(resume)))
+            self._hand_over(subscriber, chain(first, self.again(lost), self.newest(), self.unheard(resume)))
 
-    def _hand_over(self, watcher: IWatcher, updates: Iterable[Update]) -> None:
+    def _hand_over(self, subscriber: ISubscriber, updates: Iterable[Update]) -> None:
         """Delivers the first updates; from then on the watcher receives every change."""
         for update in updates:
-            if watcher not in self._watchers:  # a delivery may remove it.
+            if subscriber not in self._subscribers:  # a delivery may remove it.
                 return
-            watcher.deliver(update)
-        if watcher in self._watchers:
-            self._watchers[watcher] = True
+            subscriber.deliver(update)
+        if subscriber in self._subscribers:
+            self._subscribers[subscriber] = True
 
     def close(self) -> None:
         """Stops listening and accepts no more watchers. May be called twice."""
@@ -191,7 +191,7 @@ class Feed(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Listens to the sources and reads the current state; raises as `join` fails."""
+        """Listens to the sources and reads the current state; raises as `subscribe` fails."""
 
     @abstractmethod
     def unlisten(self) -> None:
@@ -206,7 +206,7 @@ class Feed(ABC):
         """Waits until the feed has everything that watchers may have received elsewhere; raises `Unavailable`."""
 
     @abstractmethod
-    async def recall(self, since: Versions) -> Missed:
+    async def recall(self, since: Versions) -> MissedChanges:
         """The changes since then that the sources remember; raises `Unavailable`."""
 
     @abstractmethod
@@ -222,7 +222,7 @@ class Feed(ABC):
         return iter(())
 
     @abstractmethod
-    def again(self, lost: Missed) -> Iterator[Update]:
+    def again(self, lost: MissedChanges) -> Iterator[Update]:
         """Everything that was missed, each change with the position that it leads to."""
 
     @abstractmethod

@@ -12,24 +12,24 @@ from uuid import UUID
 from msgspec import Struct
 from twisted.web.http import NO_BODY_CODES, datetimeToString
 
-from craftnet.access.admission import Admission, Asked
+from craftnet.access.authorization import Asked, Authorization
 from craftnet.access.bearer import token_from_header
-from craftnet.access.forwarding import ServerUrl
 from craftnet.access.principal import Principal
-from craftnet.bodies import ErrorBody
+from craftnet.contract.http_bodies import ErrorBody
+from craftnet.contract.identifiers import parse_uuid
+from craftnet.contract.messages import MALFORMED, JsonDecoder, rfc3339, to_json
 from craftnet.errors import BadRequest, Refusal, TooManyRequests, UnsupportedMediaType
 from craftnet.http.negotiation import content_codings
-from craftnet.identifiers import parse_uuid
-from craftnet.messages import MALFORMED, JsonDecoder, instant, to_json
+from craftnet.limits.client_address import ServerUrl
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 OCTETS = "application/octet-stream"
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CONTINUE_RESPONSE = b"HTTP/1.1 100 Continue\r\n\r\n"
 """The interim response that a client may wait for (RFC 9110 section 15.2.1)."""
 
-EVERYWHERE = {"Server": "craftnet", "X-Content-Type-Options": "nosniff"}
+COMMON_HEADERS = {"Server": "craftnet", "X-Content-Type-Options": "nosniff"}
 """Header fields of every response."""
 
 # Python before 3.13 has the names of RFC 7231.
@@ -127,7 +127,7 @@ class Response(Struct, frozen=True):
     @property
     def fields(self) -> dict[str, str]:
         """Every header field."""
-        fields = {**EVERYWHERE, "Cache-Control": "no-store", **self.headers}
+        fields = {**COMMON_HEADERS, "Cache-Control": "no-store", **self.headers}
         if self.status not in NO_BODY_CODES:
             fields["Content-Length"] = str(len(self.body))
             if self.media_type is not None:
@@ -200,17 +200,19 @@ class Endpoint(ABC):
 class GuardedEndpoint(Endpoint, Generic[Asked]):
     """An endpoint that needs a token."""
 
-    def __init__(self, admission: Admission, limit: AddressCheck | None = None) -> None:
+    def __init__(self, admission: Authorization, limit: AddressCheck | None = None) -> None:
         self._admission = admission
         self.limit = limit
 
     async def answer(self, call: Call) -> Response:
-        """Answers, or refuses in the order of `Admission.judge`, which includes the checks of every other endpoint."""
+        """Answers, or refuses in the order of `Authorization.authorize`, which includes the checks of every other
+        endpoint.
+        """
         return await self.respond(call)
 
     async def respond(self, call: Call) -> Response:
         """As `answer`."""
-        return await self._admission.judge(_GuardedCall(self, call))
+        return await self._admission.authorize(_GuardedCall(self, call))
 
     @abstractmethod
     def read(self, call: Call) -> Asked:
@@ -230,7 +232,7 @@ class GuardedEndpoint(Endpoint, Generic[Asked]):
 
 
 class _GuardedCall(Generic[Asked]):
-    """As `craftnet.access.admission.GuardedRequest`."""
+    """As `craftnet.access.authorization.GuardedRequest`."""
 
     def __init__(self, endpoint: GuardedEndpoint[Asked], call: Call) -> None:
         self._endpoint = endpoint
@@ -259,11 +261,11 @@ def json_response(message: Struct, *, status: int = 200, headers: Mapping[str, s
     return Response(status, to_json(message), headers or {})
 
 
-def refused(refusal: Refusal, now: float) -> Response:
+def refusal_response(refusal: Refusal, now: float) -> Response:
     """A refusal in the contract's form, at `now`, Unix seconds."""
     headers = refusal.headers
     if isinstance(refusal, TooManyRequests):
-        headers = {**headers, "X-RateLimit-Reset": instant(now + refusal.retry_after)}
+        headers = {**headers, "X-RateLimit-Reset": rfc3339(now + refusal.retry_after)}
     details = None if refusal.details is None else dict(refusal.details)
     body = ErrorBody(code=refusal.status, message=refusal.message, details=details)
     return json_response(body, status=refusal.status, headers=headers)

@@ -7,17 +7,17 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from craftnet.access.admission import no_token
-from craftnet.access.forwarding import Forwarding
+from craftnet.access.authorization import missing_token
+from craftnet.contract.routes import BasePaths
 from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, PreconditionFailed, Refusal
-from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, refused
-from craftnet.http.heads import Head, path_and_query
+from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, refusal_response
 from craftnet.http.negotiation import differs
-from craftnet.observe.metrics import Metrics
-from craftnet.targets import BasePaths
+from craftnet.http.request_head import Head, path_and_query
+from craftnet.limits.client_address import Forwarding
+from craftnet.observe.metrics.registry import Metrics
 
 
-class Table:
+class RouteTable:
     """Maps paths to endpoints.
 
     Arguments:
@@ -52,24 +52,24 @@ def _is_variable(segment: str) -> bool:
     return segment.startswith("{")
 
 
-class Routes:
+class Router:
     """Answers every request.
 
     Arguments:
         wall: the system's clock, Unix seconds.
         forwarding: interprets what proxies report about clients and URLs.
-        elsewhere: answers the requests that belong to another process, and returns None for all others.
+        forward_call: answers the requests that belong to another process, and returns None for all others.
     """
 
     def __init__(
         self,
-        table: Table,
+        table: RouteTable,
         metrics: Metrics,
         wall: Callable[[], float],
         forwarding: Forwarding | None = None,
-        elsewhere: Callable[[Call], Awaitable[Response | None]] | None = None,
+        forward_call: Callable[[Call], Awaitable[Response | None]] | None = None,
     ) -> None:
-        self._elsewhere = elsewhere
+        self._forward_call = forward_call
         self._forwarding = forwarding or Forwarding()
         self._table = table
         self._metrics = metrics
@@ -79,7 +79,7 @@ class Routes:
         """Answers a request, or refuses it.
 
         Arguments:
-            peer: the other end of the connection, as `craftnet.access.networks.host` returns it.
+            peer: the other end of the connection, as `craftnet.limits.client_address.host` returns it.
             secure: whether the connection is TLS.
         """
         try:
@@ -98,7 +98,7 @@ class Routes:
     def refuse(self, refusal: Refusal) -> Response:
         """The response to a refused request."""
         self._metrics.refused(refusal.label)
-        return refused(refusal, self._wall())
+        return refusal_response(refusal, self._wall())
 
     def refusal_of_body(self, head: Head, limit: int, *, token: bool) -> Refusal:
         """The refusal of a request whose body exceeds the limit.
@@ -111,7 +111,7 @@ class Routes:
             endpoint, _ = self._find(head.method.decode("ascii"), path_and_query(head.target)[0])
         except Refusal as refusal:
             return refusal
-        return BodyTooLarge(limit) if token or not isinstance(endpoint, GuardedEndpoint) else no_token()
+        return BodyTooLarge(limit) if token or not isinstance(endpoint, GuardedEndpoint) else missing_token()
 
     def _find(self, method: str, segments: tuple[str, ...]) -> tuple[Endpoint, dict[str, str]]:
         endpoint, parameters = self._table.find(segments)
@@ -138,7 +138,7 @@ class Routes:
             address=self._forwarding.client(peer, headers.get),
             locate=partial(self._forwarding.server, peer, headers.get, secure=secure),
         )
-        response = None if self._elsewhere is None else await self._elsewhere(call)
+        response = None if self._forward_call is None else await self._forward_call(call)
         if response is None:
             response = await endpoint.answer(call)
         if method in ("GET", "HEAD") and response.status < 400:

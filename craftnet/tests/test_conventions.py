@@ -26,7 +26,10 @@ MAY_BE_LONG = {
 MAY_BE_REACHED = {
     # module, and the private part: why.
     ("test_private_parts.py", "_closeConnection"): "Autobahn's: the test is that it has it",
-    ("test_slow_watchers.py", "_tempDataLen"): "Twisted's: octets that wait in a transport, which nothing else shows",
+    (
+        "protocols/websocket/test_slow_consumers.py",
+        "_tempDataLen",
+    ): "Twisted's: octets that wait in a transport, which nothing else shows",
 }
 
 DRAWN = {"uniform": 1, "random": None}

@@ -1,6 +1,7 @@
 """Private parts of libraries: that each is used in one module only, and is still there in the installed version.
 
-Autobahn's, of which there are many, have tests of their own in `craftnet/tests/test_engine.py`.
+Autobahn's, of which there are many, have tests of their own in
+`craftnet/tests/protocols/websocket/server/test_autobahn_base.py`.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 REACTOR: Any = object()
 """Given to transports, so that they do not install one."""
 
-TRANSMIT = "craftnet.protocols.websocket.transmit"
-FIGURES = "craftnet.observe.figures"
-ENGINE = "craftnet.protocols.websocket.engine"
-LINK = "craftnet.providers.redis.link"
+TRANSMIT = "craftnet.runtime.direct_write"
+FIGURES = "craftnet.observe.metrics.process_files"
+ENGINE = "craftnet.protocols.websocket.server.autobahn_base"
+LINK = "craftnet.providers.redis.connection"
 
 PARTS = (
     *(
@@ -216,7 +217,7 @@ class OneModuleTests(SynchronousTestCase):
 
 def layouts(touched: tuple[str, str]) -> bool:
     """Whether it is construct's way of writing an expression: `this._`."""
-    return touched[0] == "craftnet.protocols.layouts"
+    return touched[0] == "craftnet.protocols.wire.layouts"
 
 
 def modules() -> Iterator[ModuleType]:

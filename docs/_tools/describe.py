@@ -15,7 +15,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec import inspect as types
 
-from craftnet.messages import Time
+from craftnet.contract.messages import Time
 
 WIDTH = 100
 """Characters of the longest line of Markdown."""

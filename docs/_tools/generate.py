@@ -31,12 +31,14 @@ from describe import (
 from msgspec import Struct
 from msgspec import inspect as types
 
-from craftnet import bodies, claims, envelopes, events, messages
 from craftnet.clocks import Moment
-from craftnet.closecodes import FINAL, STALE, CloseCode
-from craftnet.observe.metrics import Metrics
-from craftnet.protocols.websocket import inband
-from craftnet.registry import factory_of, installed
+from craftnet.contract import envelopes, events, messages
+from craftnet.contract import http_bodies as bodies
+from craftnet.contract.close_codes import NO_RETRY_CODES, STALE_TOKEN_CODES, CloseCode
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.udp.server import player_reports
+from craftnet.protocols.websocket.core import token_renewal
+from craftnet.providers.registry import factory_of, installed
 from craftnet.tap import GROUPS, Options
 
 T = TypeVar("T")
@@ -44,7 +46,7 @@ T = TypeVar("T")
 DOCS = Path(__file__).resolve().parent.parent
 PAGES[messages.__name__] = "messages.md"
 PAGES[events.__name__] = "events.md"
-PAGES[bodies.__name__] = PAGES[claims.__name__] = "http.md"
+PAGES[bodies.__name__] = PAGES[player_reports.__name__] = "http.md"
 MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end of generated -->)", re.S)
 
 
@@ -125,9 +127,9 @@ def queue_messages() -> str:
     """Of the feed of a player's queues."""
     cls, no_data = messages.WebSocketQueueMessage, ("queue_position", "estimated_wait_time", "station_type")
     shown = [
-        (f"`{news.value}`: {attribute_texts(messages.QueueNews)[news.name]}",
+        (f"`{news.value}`: {attribute_texts(messages.QueueMessageType)[news.name]}",
          example(cls, ("recovered",), type=news.value))
-        for news in messages.QueueNews
+        for news in messages.QueueMessageType
     ]  # fmt: skip
     return feed(cls, [
         *shown,
@@ -156,7 +158,7 @@ def health_messages() -> str:
 
 def token_messages() -> str:
     """What a client and the server say about a fresh token."""
-    shown = (inband.TokenOffer, inband.TokenAccepted, inband.TokenRefused)
+    shown = (token_renewal.TokenOffer, token_renewal.TokenAccepted, token_renewal.TokenRefused)
     return "\n".join(struct_section(cls) + "\n" + console(example(cls)) + "\n" for cls in shown)
 
 
@@ -181,9 +183,9 @@ def shared_types() -> str:
 
 def http_bodies() -> str:
     """The JSON bodies of requests and answers."""
-    shown = [*own(bodies, Struct), claims.ProgressVerdict, claims.MaterialsVerdict]
+    shown = [*own(bodies, Struct), player_reports.ProgressComparison, player_reports.MaterialsComparison]
     sections = [f"{struct_section(cls)}\n{console(example(cls, ('details',)))}\n" for cls in shown]
-    return "\n".join([*sections, struct_section(claims.HeldMaterial), *map(values_section, own(bodies, Enum))])
+    return "\n".join([*sections, struct_section(player_reports.HeldMaterial), *map(values_section, own(bodies, Enum))])
 
 
 def event_envelope() -> str:
@@ -222,7 +224,7 @@ def metrics() -> str:
     counted.complete("places", True)
     counted.refused("unavailable")
     counted.event("accepted")
-    counted.claim("agreed")
+    counted.player_report("agreed")
     counted.delivered("websocket", 1, 0.001)
     counted.datagram("accepted")
     lines = []
@@ -243,7 +245,13 @@ def close_codes() -> str:
     texts = attribute_texts(CloseCode)
     lines = []
     for code in CloseCode:
-        kind = "final" if code in FINAL else "reconnect with a fresh token" if code in STALE else "reconnect"
+        kind = (
+            "final"
+            if code in NO_RETRY_CODES
+            else "reconnect with a fresh token"
+            if code in STALE_TOKEN_CODES
+            else "reconnect"
+        )
         lines.append(item(f"`{code.value}` {code.name} ({kind}): {texts[code.name]}"))
     return "\n".join(lines)
 

@@ -1,6 +1,6 @@
 """The back ends this project ships; nothing of them is imported before it is chosen."""
 
-from craftnet.registry import BackendPlugin
+from craftnet.providers.registry import BackendPlugin
 
 memory = BackendPlugin("memory", "craftnet.providers.memory.backend.MemoryFactory")
 workshop = BackendPlugin("workshop", "craftnet.providers.workshop.backend.WorkshopFactory")

@@ -16,16 +16,16 @@ from typing import IO, TextIO, cast
 
 import msgspec
 
-from craftnet.client.address import Address
-from craftnet.client.durations import duration
+from craftnet.client.core.address import Address
+from craftnet.client.core.durations import duration
 from craftnet.client.load.measurement import Result, ServerUse
-from craftnet.client.load.plan import Plan, Share, is_loopback, shares
+from craftnet.client.load.plan import LoadPlan, Share, is_loopback, shares
 from craftnet.client.load.posting import LoadFailed
 from craftnet.client.load.process import ServerProcesses, Use
 from craftnet.client.load.report import Report
-from craftnet.client.load.worker import GRACE, PHASES, SAYS, News
+from craftnet.client.load.worker import DELIVERY_GRACE, PHASES, REPORT_INTERVAL, WorkerReport
 from craftnet.errors import ConfigurationError
-from craftnet.openfiles import raise_limit
+from craftnet.runtime.rlimits import raise_open_files_limit
 
 CONNECTING = 0.02
 """Seconds that the watchers, one by one, may take to connect beyond the ramp before the run is given up."""
@@ -150,11 +150,11 @@ def begin_load(options: argparse.Namespace, token: str, out: TextIO, err: TextIO
         raise ConfigurationError("--seconds must be above 0 and at most 1h, --ramp at most 1h")
     if not 0.001 <= options.batch <= 1:
         raise ConfigurationError("--batch must be from 0.001s to 1s")
-    if (fits := raise_limit(options.watchers)) is not None:
+    if (fits := raise_open_files_limit(options.watchers)) is not None:
         raise ConfigurationError(
             f"this process may open only {fits:,} connections; raise `ulimit -n`, or lower --watchers"
         )
-    plan = Plan(
+    plan = LoadPlan(
         url=options.url,
         run=secrets.randbits(64),
         watchers=options.watchers,
@@ -163,7 +163,7 @@ def begin_load(options: argparse.Namespace, token: str, out: TextIO, err: TextIO
         seconds=options.seconds,
         batch=options.batch,
     )
-    longest = plan.ramp + plan.watchers * CONNECTING + plan.seconds + GRACE + SLACK
+    longest = plan.ramp + plan.watchers * CONNECTING + plan.seconds + DELIVERY_GRACE + SLACK
     parts = shares(plan, options.transport, options.processes, token, time.time() + longest)
     server = None if options.server_pid is None else ServerProcesses(options.server_pid)
     report = _Run(plan, parts, server, err).run(options.percentile)
@@ -174,12 +174,12 @@ def begin_load(options: argparse.Namespace, token: str, out: TextIO, err: TextIO
 class _Run:
     """The processes of a run and their reports."""
 
-    def __init__(self, plan: Plan, parts: list[Share], server: ServerProcesses | None, err: TextIO) -> None:
+    def __init__(self, plan: LoadPlan, parts: list[Share], server: ServerProcesses | None, err: TextIO) -> None:
         self._plan = plan
         self._parts = parts
         self._server = server
         self._err = err
-        self._news: list[News] = [News("starting") for _ in parts]
+        self._news: list[WorkerReport] = [WorkerReport("starting") for _ in parts]
         self._spoke = 0.0
 
     def run(self, percent: float) -> Report:
@@ -221,20 +221,20 @@ class _Run:
             now = time.time()
             if now >= until:
                 return
-            if now > self._parts[0].bound + SAYS:
+            if now > self._parts[0].bound + REPORT_INTERVAL:
                 raise LoadFailed("a process of the generator hangs")
             for key, _ in selector.select(min(1.0, until - now)):
                 line = cast("IO[bytes]", key.fileobj).readline()
                 if not line:
                     raise LoadFailed("a process of the generator died; its error is above")
-                news = self._news[key.data] = msgspec.json.decode(line, type=News)
+                news = self._news[key.data] = msgspec.json.decode(line, type=WorkerReport)
                 if news.failure is not None:
                     raise LoadFailed(news.failure)
                 if news.phase == "done":
                     selector.unregister(key.fileobj)  # the process is ending.
-            self._tell()
+            self._show()
 
-    def _tell(self) -> None:
+    def _show(self) -> None:
         """Prints the progress of the run, about once a second."""
         now = time.time()
         if now < self._spoke + 1.0:

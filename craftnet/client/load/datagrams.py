@@ -10,20 +10,20 @@ from math import inf
 from selectors import EVENT_READ, BaseSelector
 from typing import NamedTuple
 
-from craftnet.bodies import UdpConnectResponse
-from craftnet.client.address import Address
+from craftnet.client.core.address import Address
 from craftnet.client.load.arrivals import receive, stamp_arrivals
 from craftnet.client.load.interfaces import Observer
 from craftnet.client.load.plan import Share
 from craftnet.client.load.posting import LoadFailed, Poster
-from craftnet.client.resolve import endpoint
-from craftnet.messages import MALFORMED, JsonDecoder
-from craftnet.protocols.codec import connection_id
-from craftnet.protocols.deadlines import Deadlines
-from craftnet.protocols.udp.agreement import agreed
-from craftnet.protocols.udp.copies import ProgressChanged
-from craftnet.protocols.udp.initiator import Closed, Initiator, Output
-from craftnet.protocols.udp.keys import SessionToken
+from craftnet.client.transports.address_resolution import endpoint
+from craftnet.contract.http_bodies import UdpConnectResponse
+from craftnet.contract.messages import MALFORMED, JsonDecoder
+from craftnet.protocols.udp.client.connection import ClientConnection, Closed, Output
+from craftnet.protocols.udp.client.received_state import ProgressChanged
+from craftnet.protocols.udp.core.keys import SessionToken
+from craftnet.protocols.udp.core.negotiation import agreed
+from craftnet.protocols.wire.codec import connection_id
+from craftnet.runtime.timers import Deadlines
 
 BURST = 256
 """Datagrams that are read before any is processed; the kernel's buffer has room for more meanwhile."""
@@ -37,15 +37,15 @@ HEADERS = 28
 _decoder = JsonDecoder(UdpConnectResponse)
 
 
-class _Watcher:
+class _UdpWatcher:
     """One connection."""
 
-    __slots__ = ("began", "initiator", "number", "open", "socket")
+    __slots__ = ("began", "connection", "number", "open", "socket")
 
-    def __init__(self, number: int, began: float, initiator: Initiator, line: socket.socket) -> None:
+    def __init__(self, number: int, began: float, connection: ClientConnection, line: socket.socket) -> None:
         self.number = number
         self.began = began
-        self.initiator = initiator
+        self.connection = connection
         self.socket = line
         self.open = False
 
@@ -70,7 +70,7 @@ class DatagramWatchers:
         self._address = Address(share.plan.url)
         self._waiting: deque[int] = deque()
         self._sockets: dict[str, socket.socket] = {}
-        self._watchers: dict[int, _Watcher] = {}
+        self._watchers: dict[int, _UdpWatcher] = {}
         self._deadlines: Deadlines[int] = Deadlines()
         self.opening = 0
 
@@ -90,12 +90,12 @@ class DatagramWatchers:
         for name in self._deadlines.due(now):
             watcher = self._watchers.get(name)
             if watcher is not None:
-                self._do(name, watcher, watcher.initiator.tick(now), now)
+                self._do(name, watcher, watcher.connection.tick(now), now)
 
     def close(self) -> None:
         """Sends CLOSE on all connections."""
         for watcher in self._watchers.values():
-            for datagram in watcher.initiator.close().datagrams:
+            for datagram in watcher.connection.close().datagrams:
                 _send(watcher.socket, datagram)
         self._watchers.clear()
         for line in self._sockets.values():
@@ -127,10 +127,12 @@ class DatagramWatchers:
         except (*MALFORMED, ValueError) as error:
             raise LoadFailed(f"the answer to the UDP connect request is malformed: {error}") from error
         session, now = {answer.session_index: self._share.session(number)}, time.time()
-        initiator = Initiator(token, session, heartbeat=answer.heartbeat_interval / 1000, agreement=agreed(answer))
-        watcher = _Watcher(number, began, initiator, self._socket(answer.server_endpoint))
+        connection = ClientConnection(
+            token, session, heartbeat=answer.heartbeat_interval / 1000, agreement=agreed(answer)
+        )
+        watcher = _UdpWatcher(number, began, connection, self._socket(answer.server_endpoint))
         self._watchers[token.connection_id] = watcher
-        self._do(token.connection_id, watcher, initiator.start(now), now)
+        self._do(token.connection_id, watcher, connection.start(now), now)
 
     def _socket(self, name: str) -> socket.socket:
         found = self._sockets.get(name)
@@ -167,9 +169,9 @@ class DatagramWatchers:
             watcher = self._watchers.get(name)
             if watcher is not None:
                 self._observer.received(watcher.number, len(datagram) + HEADERS)
-                self._do(name, watcher, watcher.initiator.receive(datagram, now), when)
+                self._do(name, watcher, watcher.connection.receive(datagram, now), when)
 
-    def _do(self, name: int, watcher: _Watcher, output: Output, when: float) -> None:
+    def _do(self, name: int, watcher: _UdpWatcher, output: Output, when: float) -> None:
         """Sends, reports, and schedules the next call. `when`: the moment at which the cause arrived."""
         for datagram in output.datagrams:
             _send(watcher.socket, datagram)
@@ -184,9 +186,9 @@ class DatagramWatchers:
             elif isinstance(event, Closed):
                 self._over(name, watcher, event.reason.name.lower())
                 return
-        self._deadlines.set(name, watcher.initiator.deadline)
+        self._deadlines.set(name, watcher.connection.deadline)
 
-    def _over(self, name: int, watcher: _Watcher, why: str) -> None:
+    def _over(self, name: int, watcher: _UdpWatcher, why: str) -> None:
         del self._watchers[name]
         if watcher.open:
             self._observer.ended(watcher.number, why)

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from craftnet.messages import instant
+from craftnet.contract.messages import rfc3339
 
 Transport = Literal["ws", "udp"]
 
@@ -35,7 +35,7 @@ _END = 2**29
 _RECIPE = UUID(int=0xC0FFEE, version=4)
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class LoadPlan(Struct, frozen=True, kw_only=True):
     """What all processes of a run do together.
 
     Attributes:
@@ -64,7 +64,7 @@ class Share(Struct, frozen=True, kw_only=True):
         bound: Unix seconds at which the process gives up, whatever it waits for.
     """
 
-    plan: Plan
+    plan: LoadPlan
     transport: Transport
     first: int
     watchers: int
@@ -118,7 +118,7 @@ class Share(Struct, frozen=True, kw_only=True):
             {
                 "event_id": UUID(int=self.plan.run << 64 | (turn + 1) << 32 | (self.first + number), version=4),
                 "event_type": f"crafting.{kind}",
-                "timestamp": instant(now),
+                "timestamp": rfc3339(now),
                 "version": "1.0.0",
                 "source": "craftnet-load",
                 "data": data,
@@ -131,7 +131,7 @@ def tag(turn: int) -> int:
     return turn % TAGS + 1
 
 
-def shares(plan: Plan, transport: str, processes: int, token: str, bound: float) -> list[Share]:
+def shares(plan: LoadPlan, transport: str, processes: int, token: str, bound: float) -> list[Share]:
     """Divides a run among processes.
 
     Arguments:

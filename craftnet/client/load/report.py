@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from craftnet.client.load.measurement import Histogram, Promise, Result, ServerUse, doubts, promises
-from craftnet.client.load.plan import Plan
+from craftnet.client.load.plan import LoadPlan
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 
@@ -26,7 +26,7 @@ class Report(Struct, frozen=True):
         percent: the percentile that is compared with the promises about latency.
     """
 
-    plan: Plan
+    plan: LoadPlan
     results: list[Result]
     server: ServerUse | None
     percent: float

@@ -12,12 +12,12 @@ from math import inf
 from selectors import EVENT_READ, BaseSelector
 from urllib.parse import urlsplit
 
-from craftnet.client.address import Address
+from craftnet.client.core.address import Address
 from craftnet.client.load.arrivals import SIZE, receive, stamp_arrivals
 from craftnet.client.load.interfaces import Observer
 from craftnet.client.load.plan import Share
 from craftnet.client.load.posting import TIMEOUT, LoadFailed, reason
-from craftnet.protocols.websocket import frames
+from craftnet.protocols.websocket.core import frames
 
 QUALITY = re.compile(rb'"current_quality":(\d+)')
 """Finds a message's quality without decoding: messages are JSON without blanks, written by the same encoder."""
@@ -25,17 +25,17 @@ QUALITY = re.compile(rb'"current_quality":(\d+)')
 _TEXT, _CLOSE, _PING = 0x1, 0x8, 0x9
 
 
-class _Watcher:
+class _WebSocketWatcher:
     """One connection."""
 
-    __slots__ = ("began", "connection", "number", "octets", "open", "welcomed")
+    __slots__ = ("accepted", "began", "connection", "number", "octets", "open")
 
     def __init__(self, number: int, connection: socket.socket) -> None:
         self.number = number
         self.connection = connection
         self.began = time.time()
         self.octets = b""
-        self.welcomed = self.open = False
+        self.accepted = self.open = False
 
 
 class WebSocketWatchers:
@@ -47,7 +47,7 @@ class WebSocketWatchers:
         self._observer = observer
         self._address = Address(share.plan.url)
         self._tls = ssl.create_default_context() if self._address.secure else None
-        self._watchers: set[_Watcher] = set()
+        self._watchers: set[_WebSocketWatcher] = set()
         self.opening = 0
 
     @property
@@ -66,7 +66,7 @@ class WebSocketWatchers:
             raise LoadFailed(f"cannot connect to {address.host}:{address.port}: {error}") from error
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stamp_arrivals(connection)
-        watcher = _Watcher(number, connection)
+        watcher = _WebSocketWatcher(number, connection)
         self._watchers.add(watcher)
         self.opening += 1
         connection.sendall(self._handshake(number))
@@ -95,7 +95,7 @@ class WebSocketWatchers:
             f"Authorization: Bearer {share.token}\r\n\r\n"
         ).encode()
 
-    def _read_plain(self, watcher: _Watcher) -> None:
+    def _read_plain(self, watcher: _WebSocketWatcher) -> None:
         try:
             octets, when = receive(watcher.connection)
         except BlockingIOError:
@@ -105,7 +105,7 @@ class WebSocketWatchers:
             return
         self._take(watcher, octets, when)
 
-    def _read(self, watcher: _Watcher) -> None:
+    def _read(self, watcher: _WebSocketWatcher) -> None:
         """Reads; with TLS everything that OpenSSL has, since the selector does not see it. Uses the time of reading."""
         while True:
             try:
@@ -119,14 +119,14 @@ class WebSocketWatchers:
             if not octets:
                 return
 
-    def _take(self, watcher: _Watcher, octets: bytes, when: float) -> None:
+    def _take(self, watcher: _WebSocketWatcher, octets: bytes, when: float) -> None:
         if not octets:
             self._over(watcher, "the server closed the connection")
             return
         self._observer.received(watcher.number, len(octets))
         if watcher.octets:
             octets = watcher.octets + octets
-        if not watcher.welcomed:
+        if not watcher.accepted:
             head, found, octets = octets.partition(b"\r\n\r\n")
             if not found:
                 watcher.octets = head
@@ -135,12 +135,12 @@ class WebSocketWatchers:
                 status = head.partition(b"\r\n")[0].decode(errors="replace").removeprefix("HTTP/1.1 ")
                 self._over(watcher, f"{status}: {reason(octets)}")
                 return
-            watcher.welcomed = True
+            watcher.accepted = True
         found_frames, watcher.octets = frames.split(octets)
         for opcode, payload in found_frames:
             self._frame(watcher, opcode, payload, when)
 
-    def _frame(self, watcher: _Watcher, opcode: int, payload: bytes, when: float) -> None:
+    def _frame(self, watcher: _WebSocketWatcher, opcode: int, payload: bytes, when: float) -> None:
         if opcode == _TEXT:
             found = QUALITY.search(payload)
             if found is not None:
@@ -156,7 +156,7 @@ class WebSocketWatchers:
             code = int.from_bytes(payload[:2], "big")
             self._over(watcher, f"close code {code}: {payload[2:].decode(errors='replace')}")
 
-    def _over(self, watcher: _Watcher, why: str) -> None:
+    def _over(self, watcher: _WebSocketWatcher, why: str) -> None:
         if watcher not in self._watchers:
             return
         self._watchers.remove(watcher)

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import msgspec
 from msgspec import Struct
 
-from craftnet.client.address import Address
+from craftnet.client.core.address import Address
 from craftnet.client.load.datagrams import DatagramWatchers
 from craftnet.client.load.interfaces import Watchers
 from craftnet.client.load.measurement import Deliveries, Result
@@ -25,10 +25,10 @@ from craftnet.client.load.websockets import WebSocketWatchers
 AT_ONCE = 50
 """Watchers that connect at the same time."""
 
-GRACE = 5.0
+DELIVERY_GRACE = 5.0
 """Seconds for the last updates to arrive after the last one is posted."""
 
-SAYS = 0.5
+REPORT_INTERVAL = 0.5
 """Seconds between two reports of a process's progress."""
 
 
@@ -38,7 +38,7 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 """The phases in their order."""
 
 
-class News(Struct, tag_field="news", omit_defaults=True):
+class WorkerReport(Struct, tag_field="news", omit_defaults=True):
     """A report of a process, one line.
 
     Attributes:
@@ -57,7 +57,7 @@ class News(Struct, tag_field="news", omit_defaults=True):
 class Worker:
     """A share of the run. It is the `Observer` of its watchers."""
 
-    def __init__(self, share: Share, say: Callable[[News], None]) -> None:
+    def __init__(self, share: Share, say: Callable[[WorkerReport], None]) -> None:
         self._share = share
         self._say = say
         self._selector = selectors.DefaultSelector()
@@ -87,7 +87,7 @@ class Worker:
         for first in range(0, share.watchers, BATCH):
             numbers = range(first, min(first + BATCH, share.watchers))
             self._post_and_wait([share.start(number, now) for number in numbers])
-            self._tell("starting", first)
+            self._report("starting", first)
         begin, opened = time.time(), 0
         while opened < share.watchers or self._watchers.opening:
             due = self._ramped(time.time() - begin)
@@ -95,7 +95,7 @@ class Worker:
                 self._watchers.open(opened)
                 opened += 1
             self._turn(0.01 if opened < share.watchers else 0.1)
-            self._tell("connecting", self.result.connected)
+            self._report("connecting", self.result.connected)
 
     def measure(self, begin: float) -> None:
         """Posts the updates and waits for them.
@@ -111,12 +111,12 @@ class Worker:
         total = int(self._share.plan.seconds * self._share.watchers * self._share.plan.rate)
         while self._posted < total:
             self._post_due(begin)
-            self._tell("posting", self._posted)
+            self._report("posting", self._posted)
         result, now = self.result, time.time()
         result.seconds, result.busy = now - begin, (time.process_time() - cpu) / (now - begin)
         octets = [after - earlier for after, earlier in zip(self._octets, before, strict=True)]
         result.octets, result.most_octets = sum(octets), max(octets)
-        while (self._deliveries.pending or not self._poster.idle) and time.time() < now + GRACE:
+        while (self._deliveries.pending or not self._poster.idle) and time.time() < now + DELIVERY_GRACE:
             self._turn(0.05)
         result.posted, result.lost = self._deliveries.posted, self._deliveries.pending
         result.latencies, result.superseded = self._deliveries.latencies, self._deliveries.superseded
@@ -208,11 +208,11 @@ class Worker:
         if deadline < inf:
             self._watchers.tick(time.time())
 
-    def _tell(self, phase: Phase, done: int) -> None:
+    def _report(self, phase: Phase, done: int) -> None:
         now = time.time()
-        if now >= self._spoke + SAYS:
+        if now >= self._spoke + REPORT_INTERVAL:
             self._spoke = now
-            self._say(News(phase, done))
+            self._say(WorkerReport(phase, done))
 
 
 def main() -> None:
@@ -220,22 +220,22 @@ def main() -> None:
     share = msgspec.json.decode(sys.stdin.buffer.readline(), type=Share)
     encoder = msgspec.json.Encoder()
 
-    def say(news: News) -> None:
+    def say(news: WorkerReport) -> None:
         sys.stdout.buffer.write(encoder.encode(news) + b"\n")
         sys.stdout.buffer.flush()
 
     worker = Worker(share, say)
     try:
         worker.prepare()
-        say(News("ready", worker.result.connected, worker.result))
+        say(WorkerReport("ready", worker.result.connected, worker.result))
         begin = sys.stdin.buffer.readline()
         if begin:
             worker.measure(float(begin))
-            say(News("ending"))
+            say(WorkerReport("ending"))
             worker.finish()
-            say(News("done", result=worker.result))
+            say(WorkerReport("done", result=worker.result))
     except LoadFailed as error:
-        say(News("done", result=worker.result, failure=str(error)))
+        say(WorkerReport("done", result=worker.result, failure=str(error)))
     except BrokenPipeError:
         os._exit(1)  # nobody reads the reports any more, and there is nothing to clean up.
 

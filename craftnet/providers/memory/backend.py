@@ -10,13 +10,11 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
-from craftnet.interfaces import IBackend, IBackendFactory, IDividedFactory
-from craftnet.providers.memory.materials import MemoryMaterials
-from craftnet.providers.memory.queues import MemoryQueues
-from craftnet.providers.memory.sessions import MemorySessions
-from craftnet.shards.placement import Shards
+from craftnet.interfaces import IBackend, IBackendFactory, IShardedBackendFactory
+from craftnet.providers.memory.sources import MemoryMaterials, MemoryQueues, MemorySessions
+from craftnet.providers.shards import Shards
 
-SWEEP = 1.0
+SWEEP_INTERVAL = 1.0
 """Seconds between removals of finished sessions."""
 
 
@@ -48,11 +46,11 @@ class MemoryBackend:
             remembered_events=settings.remembered,
             forgotten=self.materials.forget,
         )
-        self.service = TimerService(SWEEP, self.sessions.expire)
+        self.service = TimerService(SWEEP_INTERVAL, self.sessions.expire)
         self.service.clock = clock
 
 
-@implementer(IBackendFactory, IDividedFactory)
+@implementer(IBackendFactory, IShardedBackendFactory)
 class MemoryFactory:
     """Builds `MemoryBackend`s."""
 
@@ -69,8 +67,8 @@ class MemoryFactory:
         """As in `IBackendFactory`."""
         return MemoryBackend(reactor, _settings(arguments))
 
-    def build_share(self, reactor: IReactorTime, arguments: Mapping[str, str], shards: Shards) -> MemoryBackend:
-        """As in `IDividedFactory`. Players are divided unevenly, so each process has room for all of them."""
+    def build_shard(self, reactor: IReactorTime, arguments: Mapping[str, str], shards: Shards) -> MemoryBackend:
+        """As in `IShardedBackendFactory`. Players are divided unevenly, so each process has room for all of them."""
         return self.build(reactor, arguments)
 
 

@@ -10,38 +10,36 @@ from twisted.application.service import MultiService
 from zope.interface import implementer
 
 from craftnet.clocks import IClock
+from craftnet.contract.events import EventOutcome
+from craftnet.contract.messages import Check, HealthStatus
 from craftnet.errors import ConfigurationError
-from craftnet.events import Outcome
-from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IHealthChecks, ITaker
-from craftnet.messages import Check, HealthStatus
-from craftnet.providers.redis.endpoints import endpoint
-from craftnet.providers.redis.eviction import EvictionWatch
-from craftnet.providers.redis.follower import BLOCK, Follower
-from craftnet.providers.redis.intake import Intake
-from craftnet.providers.redis.keys import Keys
-from craftnet.providers.redis.ledger import Ledger
-from craftnet.providers.redis.link import Credentials, Link
-from craftnet.providers.redis.lookout import Lookout
-from craftnet.providers.redis.places import LEASE, RedisPlaces
-from craftnet.providers.redis.revocations import BACKLOG, CAPACITY, RedisRevocations
-from craftnet.providers.redis.sentinels import SentinelEndpoint
-from craftnet.providers.redis.servertime import ServerTime
+from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IEventConsumer, IHealthChecks
+from craftnet.providers.redis.aggregates import MATERIALS, QUEUES, SESSIONS
+from craftnet.providers.redis.change_reader import BLOCK_SECONDS, ChangeReader
+from craftnet.providers.redis.connection import RedisConnection, RedisCredentials
+from craftnet.providers.redis.connection_slots import LEASE_SECONDS, RedisConnectionSlots
+from craftnet.providers.redis.endpoints import MasterWatch, SentinelEndpoint, endpoint
+from craftnet.providers.redis.event_stream import EventStreamConsumer
+from craftnet.providers.redis.key_names import KeyNames
+from craftnet.providers.redis.revocations import BACKLOG, MAX_REVOCATIONS, RedisRevocations
+from craftnet.providers.redis.server_clock import ServerClock
+from craftnet.providers.redis.server_info import EvictionWatch
 from craftnet.providers.redis.settings import (
     ARGUMENTS,
     PASSWORD_VARIABLE,
     SENTINEL_PASSWORD_VARIABLE,
     TLS_ARGUMENTS,
     RedisSettings,
-    parse,
+    parse_redis_settings,
 )
 from craftnet.providers.redis.sources import RedisMaterials, RedisQueues, RedisSessions
-from craftnet.providers.redis.subjects import MATERIALS, QUEUES, SESSIONS
+from craftnet.providers.redis.store import Store
 from craftnet.providers.redis.sweeper import Sweeper
 from craftnet.providers.redis.topics import Topics
-from craftnet.sources import Sources
+from craftnet.providers.sources import Sources
 
 
-@implementer(IBackend, ICluster, IHealthChecks, ITaker)
+@implementer(IBackend, ICluster, IHealthChecks, IEventConsumer)
 class RedisBackend:
     """Everything in one Redis.
 
@@ -58,42 +56,44 @@ class RedisBackend:
     def __init__(
         self, reactor: Any, settings: RedisSettings, password: str | None, sentinel_password: str | None = None
     ) -> None:
-        keys = Keys(settings.prefix)
+        keys = KeyNames(settings.prefix)
 
-        way, credentials = endpoint(reactor, settings, sentinel_password), Credentials(settings.user, password)
+        way, credentials = endpoint(reactor, settings, sentinel_password), RedisCredentials(settings.user, password)
         sentinels = way if isinstance(way, SentinelEndpoint) else None
 
-        def link(timeout: float) -> Link:
+        def link(timeout: float) -> RedisConnection:
             master = sentinels is not None
-            return Link(way, settings.described, credentials, settings.db, reactor, timeout, master=master)
+            return RedisConnection(way, settings.described, credentials, settings.db, reactor, timeout, master=master)
 
-        asking, blocking, taking = (link(settings.timeout + wait) for wait in (0.0, BLOCK, BLOCK))
-        revoking = link(settings.timeout + BLOCK)
+        asking, blocking, taking = (link(settings.timeout + wait) for wait in (0.0, BLOCK_SECONDS, BLOCK_SECONDS))
+        revoking = link(settings.timeout + BLOCK_SECONDS)
         self.asking = asking
-        self.time = time = ServerTime(asking, reactor)
-        sessions = Topics(SESSIONS), Ledger(SESSIONS, keys, asking, settings, time)
-        materials = Topics(MATERIALS), Ledger(MATERIALS, keys, asking, settings, time)
-        queues = Topics(QUEUES), Ledger(QUEUES, keys, asking, settings, time)
-        self.follower = Follower(blocking, asking, keys, (sessions, materials, queues), reactor)
+        self.time = time = ServerClock(asking, reactor)
+        sessions = Topics(SESSIONS), Store(SESSIONS, keys, asking, settings, time)
+        materials = Topics(MATERIALS), Store(MATERIALS, keys, asking, settings, time)
+        queues = Topics(QUEUES), Store(QUEUES, keys, asking, settings, time)
+        self.follower = ChangeReader(blocking, asking, keys, (sessions, materials, queues), reactor)
         self.materials = RedisMaterials(materials[1], materials[0], self.follower)
         self.sessions = RedisSessions(sessions[1], sessions[0], self.follower, self.materials)
         self.queues = RedisQueues(queues[1], queues[0], self.follower)
         self.sweeper = Sweeper([one.name for one in (SESSIONS, MATERIALS, QUEUES)], keys, asking, settings, time)
-        self._intake = Intake(taking, asking, keys, Sources.of(self), reactor)
-        self.revocations = RedisRevocations(revoking, asking, keys, time, reactor, capacity=CAPACITY, backlog=BACKLOG)
-        self.places = RedisPlaces(asking, keys, reactor, lease=LEASE)
+        self._event_stream = EventStreamConsumer(taking, asking, keys, Sources.of(self), reactor)
+        self.revocations = RedisRevocations(
+            revoking, asking, keys, time, reactor, capacity=MAX_REVOCATIONS, backlog=BACKLOG
+        )
+        self.connection_slots = RedisConnectionSlots(asking, keys, reactor, lease=LEASE_SECONDS)
         self.eviction = EvictionWatch(asking, reactor)
         self.service = MultiService()
         links = (asking, blocking, taking, revoking)
-        followers = (self.follower, self._intake, self.revocations)
-        for part in (*links, time, *followers, self.sweeper, self.places, self.eviction):
+        followers = (self.follower, self._event_stream, self.revocations)
+        for part in (*links, time, *followers, self.sweeper, self.connection_slots, self.eviction):
             part.setServiceParent(self.service)
         if sentinels is not None:
-            Lookout(sentinels, links, reactor).setServiceParent(self.service)
+            MasterWatch(sentinels, links, reactor).setServiceParent(self.service)
 
     @property
     def epoch(self) -> str | None:
-        """As in `IShared`."""
+        """As in `ISharedSource`."""
         return self.follower.epoch
 
     @property
@@ -113,12 +113,12 @@ class RedisBackend:
         problem = self.eviction.problem
         return Check(status=HealthStatus.DEGRADED if problem else HealthStatus.OK, message=problem or None)
 
-    def count_with(self, counted: Callable[[Sequence[Outcome]], None]) -> None:
-        """As in `ITaker`."""
-        self._intake.counted = counted
+    def report_outcomes_to(self, counted: Callable[[Sequence[EventOutcome]], None]) -> None:
+        """As in `IEventConsumer`."""
+        self._event_stream.counted = counted
 
 
-class _Factory:
+class _BackendFactory:
     """What the two factories share."""
 
     name: str
@@ -129,7 +129,7 @@ class _Factory:
 
     def build(self, reactor: IClock, arguments: Mapping[str, str]) -> RedisBackend:
         """As in `IBackendFactory`."""
-        settings = parse(arguments, tls=self.tls)
+        settings = parse_redis_settings(arguments, tls=self.tls)
         password = self._environ.get(PASSWORD_VARIABLE) or None
         if settings.user is not None and password is None:
             raise ConfigurationError(f"{self.name}: user= needs a password in {PASSWORD_VARIABLE}")
@@ -137,7 +137,7 @@ class _Factory:
 
 
 @implementer(IBackendFactory)
-class RedisFactory(_Factory):
+class RedisFactory(_BackendFactory):
     """Makes `RedisBackend`s."""
 
     name = "redis"
@@ -148,7 +148,7 @@ class RedisFactory(_Factory):
 
 
 @implementer(IBackendFactory)
-class RedissFactory(_Factory):
+class RedissFactory(_BackendFactory):
     """Makes `RedisBackend`s that speak TLS."""
 
     name = "rediss"

@@ -1,22 +1,175 @@
-"""The way to Redis: straight or by way of its sentinels, with TLS or without."""
+"""The way to Redis: straight or through its sentinels, with TLS or without, and to the master of the moment."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import txredisapi  # type: ignore[import-untyped]  # it ships no annotations. As for `link`: it installs a reactor.
 from cryptography.x509 import load_pem_x509_certificates
 from OpenSSL.crypto import X509
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
 from twisted.internet.ssl import Certificate, optionsForClientTLS, platformTrust, trustRootFromCertificates
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from craftnet.addresses import HostPort
-from craftnet.errors import ConfigurationError
-from craftnet.providers.redis.link import Credentials
-from craftnet.providers.redis.sentinels import SentinelEndpoint
+from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.providers.redis.connection import RedisConnection, RedisCredentials
 from craftnet.providers.redis.settings import RedisSettings
+from craftnet.runtime.addresses import HostPort
+
+Reach = Callable[[HostPort], IStreamClientEndpoint]
+
+
+@implementer(IStreamClientEndpoint)
+class SentinelEndpoint:
+    """Leads to whichever server is the master now, as the first sentinel says that knows.
+
+    Whether it is the master indeed, is for whoever connects to ask it: sentinels may be late.
+
+    Arguments:
+        reach: makes the endpoint of an address; sentinels and servers are reached alike.
+        sentinels: asked in this order, beginning with the one that knew last.
+        service: what the sentinels call the master.
+        credentials: of the sentinels, which have others than the servers.
+        timeout: seconds for a sentinel to answer.
+    """
+
+    def __init__(
+        self, reach: Reach, sentinels: Sequence[HostPort], service: str, credentials: RedisCredentials, timeout: float
+    ) -> None:
+        self._reach = reach
+        self._sentinels = list(sentinels)
+        self._service = service
+        self._credentials = credentials
+        self._factory = Factory.forProtocol(
+            lambda: txredisapi.RedisProtocol(charset=None, replyTimeout=timeout, convertNumbers=False)
+        )
+        self._factory.noisy = False
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """As in `IStreamClientEndpoint`.
+
+        Fails:
+            Unavailable: no sentinel says where the master is.
+        """
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        return await self._reach(await self.master()).connect(factory)
+
+    async def master(self) -> HostPort:
+        """Where the master is.
+
+        Raises:
+            Unavailable: no sentinel says it.
+        """
+        reasons = []
+        for sentinel in tuple(self._sentinels):
+            try:
+                master = await self._ask(sentinel)
+            except CancelledError:
+                raise  # whoever asked stops; the others need not be asked.
+            except Exception as error:  # whatever an endpoint fails with, or a sentinel answers; the next may know.
+                reasons.append(f"{sentinel}: {error}")
+                continue
+            self._sentinels.remove(sentinel)
+            self._sentinels.insert(0, sentinel)
+            return master
+        raise Unavailable(f"no sentinel says where {self._service} is ({'; '.join(reasons)})")
+
+    async def _ask(self, sentinel: HostPort) -> HostPort:
+        connection: Any = await _cancellable(self._reach(sentinel).connect(self._factory))
+        try:
+            if self._credentials.password is not None:
+                await connection.auth(self._credentials.password, self._credentials.user)
+            answer = await connection.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
+        finally:
+            connection.transport.loseConnection()
+        if answer is None:
+            raise Unavailable("does not know it")
+        host, port = answer
+        return HostPort(host.decode(), int(port))
+
+
+def _cancellable(connecting: Deferred[IProtocol]) -> Deferred[IProtocol]:
+    """The same, but cancelled it fails with CancelledError.
+
+    Twisted's endpoints fail with errors of connecting then, and those that are looking up a name as if there were none.
+    """
+
+    def cancel(waiting: Deferred[IProtocol]) -> None:
+        waiting.errback(CancelledError())
+        connecting.cancel()
+
+    def ended(result: IProtocol | Failure) -> None:
+        if not waiting.called:
+            waiting.callback(result)  # a Failure fails it.
+
+    waiting = Deferred[IProtocol](cancel)
+    connecting.addBoth(ended)
+    return waiting
+
+
+MASTER_CHECK_INTERVAL = 1.0
+"""Seconds between looks."""
+
+
+class MasterWatch(Service):
+    """Has connections made anew when the master is another one.
+
+    Arguments:
+        links: all that lead to the master.
+    """
+
+    _log = Logger()
+
+    def __init__(self, sentinels: SentinelEndpoint, links: Sequence[RedisConnection], reactor: Any) -> None:
+        self._sentinels = sentinels
+        self._links = links
+        self._master: HostPort | None = None
+        self._asked: Deferred[None] | None = None
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
+
+    def startService(self) -> None:
+        """Begin to look."""
+        super().startService()
+        self._looking.start(MASTER_CHECK_INTERVAL)
+
+    def stopService(self) -> None:
+        """Look no more."""
+        super().stopService()
+        self._looking.stop()
+        if self._asked is not None:
+            self._asked.cancel()
+
+    def _look(self) -> Deferred[None]:
+        self._asked = Deferred.fromCoroutine(self._compare())
+        return self._asked
+
+    async def _compare(self) -> None:
+        try:
+            master = await self._sentinels.master()
+        except (CancelledError, Unavailable):
+            return  # it is over, or whoever needs to connect says so.
+        if self._master not in (None, master):
+            self._log.warn(
+                "The sentinels name another master: {master}, before {former}. All connections are made anew.",
+                master=str(master),
+                former=str(self._master),
+            )
+            for link in self._links:
+                link.renew()
+        self._master = master
 
 
 def endpoint(reactor: Any, settings: RedisSettings, sentinel_password: str | None) -> IStreamClientEndpoint:
@@ -28,7 +181,7 @@ def endpoint(reactor: Any, settings: RedisSettings, sentinel_password: str | Non
     reach = partial(_reach, reactor, settings, _trust(settings) if settings.tls else None)
     if not settings.sentinels:
         return reach(settings.address)
-    credentials = Credentials(None, sentinel_password)
+    credentials = RedisCredentials(None, sentinel_password)
     return SentinelEndpoint(reach, settings.sentinels, settings.service, credentials, settings.timeout)
 
 

@@ -15,9 +15,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from craftnet.errors import Unavailable
-from craftnet.providers.redis.marks import Mark, Marks
+from craftnet.providers.redis.stream_positions import StreamPosition, StreamPositions
 
-LIMIT = 2.0
+CATCH_UP_TIMEOUT = 2.0
 """Seconds for which somebody waits until this node has caught up."""
 
 STALLED = 5
@@ -26,7 +26,7 @@ STALLED = 5
 Looks and not seconds: a process that was stopped for a while has not looked meanwhile.
 """
 
-Ask = Callable[[Collection[int]], Coroutine[Any, Any, Mapping[int, Mark] | None]]
+Ask = Callable[[Collection[int]], Coroutine[Any, Any, Mapping[int, StreamPosition] | None]]
 
 
 class _Goal:
@@ -36,7 +36,7 @@ class _Goal:
         self.partitions = partitions
         self.reached = reached
         self.probe = probe
-        self.ends: Mapping[int, Mark] | None = None  # None until Redis has answered.
+        self.ends: Mapping[int, StreamPosition] | None = None  # None until Redis has answered.
         # What the numbers of the changes were before that; None once they were compared.
         self.numbers: Mapping[int, int] | None = None
 
@@ -45,7 +45,7 @@ class Lag:
     """Compares.
 
     Arguments:
-        marks: how far each partition is read.
+        positions: how far each partition is read.
         ask: answers where partitions end now; None when nobody can say before `settled` is called.
             Raises `Unavailable`.
         reachable: whether Redis is, for other questions. If it is not, other checks report that.
@@ -58,9 +58,14 @@ class Lag:
     _log = Logger()
 
     def __init__(
-        self, marks: Marks, ask: Ask, reachable: Callable[[], bool], renew: Callable[[], None], reactor: IReactorTime
+        self,
+        positions: StreamPositions,
+        ask: Ask,
+        reachable: Callable[[], bool],
+        renew: Callable[[], None],
+        reactor: IReactorTime,
     ) -> None:
-        self._marks = marks
+        self._positions = positions
         self._ask = ask
         self._reachable = reachable
         self._renew = renew
@@ -74,16 +79,18 @@ class Lag:
         self.stalled = ""
 
     def caught_up(self, partition: int) -> Deferred[None]:
-        """Fires when `partition` is read as far as it goes now; fails with `Unavailable` after `LIMIT` seconds."""
+        """Fires when `partition` is read as far as it goes now; fails with `Unavailable` after `CATCH_UP_TIMEOUT`
+        seconds.
+        """
         if self.stalled:
             return fail(Unavailable(self.stalled))
-        return self._wait((partition,)).addTimeout(LIMIT, self._reactor).addErrback(_late)
+        return self._wait((partition,)).addTimeout(CATCH_UP_TIMEOUT, self._reactor).addErrback(_late)
 
     def look(self) -> None:
         """See whether this node keeps up; to be called once a second."""
         if not self._probing:
             self._probing, self._looks = True, 0
-            self._wait(tuple(self._marks.partitions), probe=True).addCallbacks(self._kept_up, self._unknown)
+            self._wait(tuple(self._positions.partitions), probe=True).addCallbacks(self._kept_up, self._unknown)
         elif self._reachable():
             self._looks += 1
             if self._looks % STALLED == 0:
@@ -125,10 +132,10 @@ class Lag:
         if not asking or self._asking:
             return
         self._asking = True
-        partitions = sorted({one for goal in asking for one in goal.partitions} & self._marks.partitions)
-        numbers, settlements = self._marks.numbers(), self._settlements
+        partitions = sorted({one for goal in asking for one in goal.partitions} & self._positions.partitions)
+        numbers, settlements = self._positions.numbers(), self._settlements
 
-        def answered(ends: Mapping[int, Mark] | None) -> None:
+        def answered(ends: Mapping[int, StreamPosition] | None) -> None:
             self._asking = False
             if ends is not None and settlements == self._settlements:
                 for goal in asking:
@@ -152,12 +159,12 @@ class Lag:
     def _compare(self) -> None:
         """Who has waited long enough goes on, but for those who would miss what was trimmed before it was read."""
         for goal in tuple(self._goals):
-            if goal.ends is None or self._marks.behind(goal.ends):
+            if goal.ends is None or self._positions.behind(goal.ends):
                 continue
             if goal.numbers is not None:
-                self._marks.counted(goal.numbers, goal.ends)
+                self._positions.counted(goal.numbers, goal.ends)
                 goal.numbers = None
-            if self._marks.complete(goal.ends.keys()) and goal in self._goals:
+            if self._positions.complete(goal.ends.keys()) and goal in self._goals:
                 self._goals.remove(goal)
                 goal.reached.callback(None)
 

@@ -18,35 +18,35 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from craftnet.access.revoked import Revocation
-from craftnet.deferreds import RestartedTask, Waiters
+from craftnet.access.revocation.revocations import Revocation
 from craftnet.errors import TooManyRequests, Unavailable, revocations_full
 from craftnet.interfaces import IRevocationListener, ISharedRevocations
-from craftnet.providers.redis import clusterscripts as scripts
-from craftnet.providers.redis.follower import BLOCK
-from craftnet.providers.redis.keys import Keys
-from craftnet.providers.redis.link import Link, Value
-from craftnet.providers.redis.servertime import ServerTime
+from craftnet.providers.redis import cluster_scripts as scripts
+from craftnet.providers.redis.change_reader import BLOCK_SECONDS
+from craftnet.providers.redis.connection import RedisConnection, Value
+from craftnet.providers.redis.key_names import KeyNames
+from craftnet.providers.redis.server_clock import ServerClock
+from craftnet.runtime.deferreds import RestartedTask, Waiters
 
-CAPACITY = 100_000
+MAX_REVOCATIONS = 100_000
 """Entries that are kept at most: as many as a node has room for."""
 
 BACKLOG = 10_000
 """Entries of the stream. A node that is further behind loads everything again."""
 
-BATCH = 1000
+ENTRIES_PER_READ = 1000
 """Entries that are read at once."""
 
-AT_ONCE = 200
+ENTRIES_PER_CALL = 200
 """Entries that are told to the others at once."""
 
-RETRY = 0.2
+RETRY_DELAY = 0.2
 """Seconds until Redis is asked again."""
 
-LOADING = 5.0
+LOAD_TIMEOUT = 5.0
 """Seconds for which somebody waits for the list to be loaded."""
 
-LEEWAY = 60.0
+CLOCK_LEEWAY = 60.0
 """Seconds for which an entry is kept after its end: clocks differ."""
 
 RETRY_AFTER = 60
@@ -58,10 +58,10 @@ class RedisRevocations(Service):
     """A node's part.
 
     Arguments:
-        blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK`.
+        blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK_SECONDS`.
         asking: the connection for everything else.
         time: Redis' clock, by which entries are over.
-        capacity: see `CAPACITY`.
+        capacity: see `MAX_REVOCATIONS`.
 
     Attributes:
         loads: how often everything was loaded.
@@ -72,13 +72,13 @@ class RedisRevocations(Service):
 
     def __init__(
         self,
-        blocking: Link,
-        asking: Link,
-        keys: Keys,
-        time: ServerTime,
+        blocking: RedisConnection,
+        asking: RedisConnection,
+        keys: KeyNames,
+        time: ServerClock,
         reactor: Any,
         *,
-        capacity: int = CAPACITY,
+        capacity: int = MAX_REVOCATIONS,
         backlog: int = BACKLOG,
     ) -> None:
         self._blocking = blocking
@@ -90,7 +90,7 @@ class RedisRevocations(Service):
         self._backlog = backlog
         self._listener: IRevocationListener | None = None
         self._following = RestartedTask(
-            self._follow_on, "following the revocations in Redis", RETRY, reactor, self._incomplete
+            self._follow_on, "following the revocations in Redis", RETRY_DELAY, reactor, self._incomplete
         )
         self._loading: Waiters[None] = Waiters()
         self.complete = False
@@ -121,7 +121,7 @@ class RedisRevocations(Service):
         return Deferred.fromCoroutine(self._publish([revocation]))
 
     async def _publish(self, revocations: Sequence[Revocation]) -> None:
-        arguments: list[Value] = [repr(self._time.now().wall - LEEWAY), self._capacity, self._backlog]
+        arguments: list[Value] = [repr(self._time.now().wall - CLOCK_LEEWAY), self._capacity, self._backlog]
         for one in revocations:
             player = "" if one.player_id is None else str(one.player_id)
             arguments += (one.token_id or "", player, repr(one.issued), repr(one.until))
@@ -133,7 +133,7 @@ class RedisRevocations(Service):
         if self.loads:
             return
         try:
-            await self._loading.wait().addTimeout(LOADING, self._reactor)
+            await self._loading.wait().addTimeout(LOAD_TIMEOUT, self._reactor)
         except TimeoutError:
             raise Unavailable("The revocations are not known yet.") from None
 
@@ -146,13 +146,13 @@ class RedisRevocations(Service):
                     await self._follow_gapless(generation)
             except Unavailable as error:
                 self._interrupted(error)
-                await deferLater(self._reactor, RETRY)
+                await deferLater(self._reactor, RETRY_DELAY)
 
     async def _follow_gapless(self, generation: int) -> None:
         """Load, and read on until something was missed."""
         self.position = await self._newest(generation)
         known = await self._load(generation)
-        await self._tell_the_others(known)
+        await self._publish_missing(known)
         self.loads += 1
         self.complete = True
         self._loading.release(None)
@@ -163,7 +163,7 @@ class RedisRevocations(Service):
                 self.complete = False
                 return
             if entries:
-                self._hear([_told(fields) for _, fields in entries])
+                self._hear([_from_stream(fields) for _, fields in entries])
                 self.position = _number(entries[-1][0])
             else:
                 await self._publish(())  # forgets what is over.
@@ -183,32 +183,32 @@ class RedisRevocations(Service):
         cursor = b"0"
         while True:
             cursor, page = await self._blocking.ask(
-                "ZSCAN", self._names[0], cursor, "COUNT", BATCH, generation=generation
+                "ZSCAN", self._names[0], cursor, "COUNT", ENTRIES_PER_READ, generation=generation
             )
             entries = list(zip(page[::2], page[1::2], strict=True))
             players = [member[1:] for member, _ in entries if member.startswith(b"p")]
             # There is always one question: HMGET without fields is none.
             answer = await self._blocking.ask("HMGET", self._names[1], b"", *players, generation=generation)
             issued = dict(zip(players, answer[1:], strict=True))
-            revocations = [_kept(member, until, issued.get(member[1:])) for member, until in entries]
+            revocations = [_from_set(member, until, issued.get(member[1:])) for member, until in entries]
             self._hear(revocations)
             known.update(revocation for revocation in revocations if revocation is not None)
             if cursor == b"0":
                 return known
 
-    async def _tell_the_others(self, known: set[Revocation]) -> None:
+    async def _publish_missing(self, known: set[Revocation]) -> None:
         """What this node was told while Redis was away, or what Redis has lost."""
         if self._listener is None:
             return
         missing = (revocation for revocation in self._listener.in_force() if revocation not in known)
         try:
-            while some := list(islice(missing, AT_ONCE)):
+            while some := list(islice(missing, ENTRIES_PER_CALL)):
                 await self._publish(some)
         except TooManyRequests:
             self._log.error("there is no room in Redis for all revocations that this node knows")
 
     async def _read(self, generation: int) -> Sequence[Any]:
-        question = ("XREAD", "COUNT", BATCH, "BLOCK", round(BLOCK * 1000), "STREAMS", self._names[2])
+        question = ("XREAD", "COUNT", ENTRIES_PER_READ, "BLOCK", round(BLOCK_SECONDS * 1000), "STREAMS", self._names[2])
         answer = await self._blocking.ask(*question, f"{self.position}-0", generation=generation)
         return answer[0][1] if answer else ()
 
@@ -232,7 +232,7 @@ def _number(entry: bytes) -> int:
     return int(entry.partition(b"-")[0])
 
 
-def _told(fields: Sequence[bytes]) -> Revocation | None:
+def _from_stream(fields: Sequence[bytes]) -> Revocation | None:
     """An entry of the stream; None when it is not ours."""
     entry = dict(zip(fields[::2], fields[1::2], strict=False))
     try:
@@ -243,7 +243,7 @@ def _told(fields: Sequence[bytes]) -> Revocation | None:
         return None
 
 
-def _kept(member: bytes, until: bytes, issued: bytes | None) -> Revocation | None:
+def _from_set(member: bytes, until: bytes, issued: bytes | None) -> Revocation | None:
     """An entry of the sorted set, with that of the players; None when it is not ours, or just forgotten."""
     try:
         if member.startswith(b"t"):

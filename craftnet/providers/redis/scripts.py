@@ -199,7 +199,7 @@ return 1
 It begins with commands that are taken when memory is out: whatever follows them in a script is then taken, too.
 """
 
-ERA = b"""
+EPOCH = b"""
 -- key: era. Answers: the era's name; nothing where this is no master.
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local replication = redis.call('INFO', 'replication')

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from craftnet.addresses import HostPort, parse_port, parse_public
 from craftnet.errors import ConfigurationError
+from craftnet.runtime.addresses import HostPort, parse_port, parse_public
 
 PASSWORD_VARIABLE = "CRAFTNET_REDIS_PASSWORD"
 """The environment variable with the password: on a command line, everybody on the machine could read it."""
@@ -97,10 +97,10 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "remembered": (1, 100_000),
     "backlog": (100, 10_000_000),
 }
-_WHOLE = frozenset({"db", "remembered", "backlog"})
+_INTEGERS = frozenset({"db", "remembered", "backlog"})
 
 
-def parse(arguments: Mapping[str, str], *, tls: bool) -> RedisSettings:
+def parse_redis_settings(arguments: Mapping[str, str], *, tls: bool) -> RedisSettings:
     """Read the arguments.
 
     Raises:
@@ -140,7 +140,7 @@ def _sentinel(name: str, text: str) -> HostPort:
 def _number(name: str, argument: str, text: str) -> float:
     least, most = _BOUNDS[argument]
     try:
-        value = int(text) if argument in _WHOLE else float(text)
+        value = int(text) if argument in _INTEGERS else float(text)
     except ValueError:
         raise ConfigurationError(f"{name}: {argument} must be a number, not {text!r}") from None
     if not least <= value <= most:

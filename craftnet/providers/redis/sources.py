@@ -9,24 +9,24 @@ from uuid import UUID
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from craftnet.events import Event, Outcome
+from craftnet.contract.events import Event, EventOutcome
+from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
 from craftnet.interfaces import (
+    IAtomicStart,
     IMaterialListener,
     IMaterialSource,
     IQueueListener,
     IQueueSource,
-    IRecall,
+    IRecallingSource,
     ISessionListener,
     ISessionSource,
-    IShared,
-    IWhole,
+    ISharedSource,
 )
-from craftnet.providers.redis.follower import Follower
-from craftnet.providers.redis.keys import partition_of
-from craftnet.providers.redis.ledger import Ledger
-from craftnet.providers.redis.subjects import Change, Listener, State
+from craftnet.providers.redis.aggregates import Change, Listener, State
+from craftnet.providers.redis.change_reader import ChangeReader
+from craftnet.providers.redis.key_names import partition_of
+from craftnet.providers.redis.store import Store
 from craftnet.providers.redis.topics import Topics
-from craftnet.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
 
 
 class _RedisSource(Generic[State, Change, Listener]):
@@ -34,31 +34,31 @@ class _RedisSource(Generic[State, Change, Listener]):
 
     def __init__(
         self,
-        ledger: Ledger[State, Change, Listener],
+        store: Store[State, Change, Listener],
         topics: Topics[State, Change, Listener],
-        follower: Follower,
+        reader: ChangeReader,
     ) -> None:
-        self._ledger = ledger
+        self._store = store
         self._topics = topics
-        self._follower = follower
+        self._reader = reader
 
     @property
     def epoch(self) -> str | None:
-        """As in `IShared`."""
-        return self._follower.epoch
+        """As in `ISharedSource`."""
+        return self._reader.epoch
 
     @property
     def stalled(self) -> str:
-        """As in `IShared`."""
-        return self._follower.lag.stalled
+        """As in `ISharedSource`."""
+        return self._reader.lag.stalled
 
     def caught_up(self, key: UUID) -> Deferred[None]:
-        """As in `IShared`."""
-        return self._follower.lag.caught_up(partition_of(key))
+        """As in `ISharedSource`."""
+        return self._reader.lag.caught_up(partition_of(key))
 
-    def apply(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
+    def apply(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As in the interfaces."""
-        return Deferred.fromCoroutine(self._ledger.apply(events))
+        return Deferred.fromCoroutine(self._store.apply(events))
 
     def get(self, key: UUID) -> Deferred[State]:
         """As in the interfaces."""
@@ -74,61 +74,61 @@ class _RedisSource(Generic[State, Change, Listener]):
         self._topics.remove(key, listener)
 
     def recall(self, key: UUID, version: int) -> Deferred[Sequence[Change]]:
-        """As in `IRecall`, where that is provided."""
+        """As in `IRecallingSource`, where that is provided."""
         return Deferred.fromCoroutine(self._recall(key, version))
 
     async def _recall(self, key: UUID, version: int) -> Sequence[Change]:
-        await self._follower.settled()
-        connections = self._follower.connections()
-        data_set, changes = await self._ledger.recall(key, version)
-        return changes if self._follower.holds(connections, data_set) else []
+        await self._reader.settled()
+        connections = self._reader.connections()
+        data_set, changes = await self._store.recall(key, version)
+        return changes if self._reader.holds(connections, data_set) else []
 
     async def _get(self, key: UUID) -> State:
-        return (await self._ledger.look(key)).state
+        return (await self._store.look(key)).state
 
     async def _watch(self, key: UUID, listener: Listener) -> State:
         try:
-            kept = await self._follower.look(self._ledger, key)
+            kept = await self._reader.look(self._store, key)
         except BaseException:
             self._topics.remove(key, listener)
             raise
         if key in self._topics:
-            self._follower.follow(key, kept.end)
+            self._reader.follow(key, kept.end)
         return self._topics.answered(key, listener, kept.state, kept.end)
 
 
-@implementer(ISessionSource, IShared, IWhole)
+@implementer(ISessionSource, ISharedSource, IAtomicStart)
 class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISessionListener]):
     """Sessions."""
 
     def __init__(
         self,
-        ledger: Ledger[SessionState | None, SessionState | None, ISessionListener],
+        store: Store[SessionState | None, SessionState | None, ISessionListener],
         topics: Topics[SessionState | None, SessionState | None, ISessionListener],
-        follower: Follower,
+        reader: ChangeReader,
         materials: RedisMaterials,
     ) -> None:
-        super().__init__(ledger, topics, follower)
+        super().__init__(store, topics, reader)
         self.materials = materials
 
-    def apply_whole(self, events: Sequence[Event]) -> Deferred[list[Outcome]]:
-        """As in `IWhole`."""
-        return Deferred.fromCoroutine(self._ledger.apply(events, self.materials._ledger))
+    def apply_with_materials(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
+        """As in `IAtomicStart`."""
+        return Deferred.fromCoroutine(self._store.apply(events, self.materials._store))
 
     def count(self) -> Deferred[int]:
         """As in `ISessionSource`."""
-        return Deferred.fromCoroutine(self._ledger.count())
+        return Deferred.fromCoroutine(self._store.count())
 
 
-@implementer(IMaterialSource, IShared, IRecall)
+@implementer(IMaterialSource, ISharedSource, IRecallingSource)
 class RedisMaterials(_RedisSource[MaterialsState, MaterialsChange, IMaterialListener]):
     """Materials."""
 
 
-@implementer(IQueueSource, IShared, IRecall)
+@implementer(IQueueSource, ISharedSource, IRecallingSource)
 class RedisQueues(_RedisSource[QueueState, QueueChange, IQueueListener]):
     """Queue entries."""
 
     def find(self, session_id: UUID) -> Deferred[QueueEntry | None]:
         """As in `IQueueSource`."""
-        return Deferred.fromCoroutine(self._ledger.place(session_id))
+        return Deferred.fromCoroutine(self._store.place(session_id))

@@ -12,18 +12,18 @@ from twisted.logger import Logger
 
 from craftnet.errors import Unavailable
 from craftnet.providers.redis import scripts
-from craftnet.providers.redis.keys import PARTITIONS, Keys, partition_of
-from craftnet.providers.redis.link import Link, Unreadable
-from craftnet.providers.redis.servertime import ServerTime
+from craftnet.providers.redis.connection import RedisConnection, Unreadable
+from craftnet.providers.redis.key_names import PARTITIONS, KeyNames, partition_of
+from craftnet.providers.redis.server_clock import ServerClock
 from craftnet.providers.redis.settings import RedisSettings
 
-INTERVAL = 1.0
+SWEEP_INTERVAL = 1.0
 """Seconds between sweeps."""
 
-MOST = 1000
+MAX_PER_SWEEP = 1000
 """Things of one kind that are read at once."""
 
-AGE = 900.0
+MAX_CHANGE_AGE = 900.0
 """Seconds after which a change is trimmed; a node that was away for longer compares states instead."""
 
 
@@ -38,9 +38,9 @@ class Sweeper(TimerService):
     _log = Logger()
 
     def __init__(
-        self, subjects: Sequence[str], keys: Keys, link: Link, settings: RedisSettings, time: ServerTime
+        self, subjects: Sequence[str], keys: KeyNames, link: RedisConnection, settings: RedisSettings, time: ServerClock
     ) -> None:
-        super().__init__(INTERVAL, self._sweep)
+        super().__init__(SWEEP_INTERVAL, self._sweep)
         self.clock = time.clock
         self._time = time
         self._subjects = subjects
@@ -60,19 +60,19 @@ class Sweeper(TimerService):
         try:
             for subject in self._subjects:
                 with suppress(Unreadable):  # the log says so.
-                    while await self._forget(subject, now) == MOST and self.running:
+                    while await self._forget(subject, now) == MAX_PER_SWEEP and self.running:
                         pass
             # One partition a turn is often enough.
             self._turns += 1
-            oldest = max(0, int((now - AGE) * 1000))
+            oldest = max(0, int((now - MAX_CHANGE_AGE) * 1000))
             await self._link.ask("XTRIM", self._keys.changes(self._turns % PARTITIONS), "MINID", "~", oldest)
         except Unavailable:
             pass  # health says so.
 
     async def _forget(self, subject: str, now: float) -> int:
-        """How many were due, `MOST` at most."""
+        """How many were due, `MAX_PER_SWEEP` at most."""
         due = self._keys.due(subject)
-        found = await self._link.ask("ZRANGEBYSCORE", due, "-inf", f"{now:.3f}", "LIMIT", 0, MOST)
+        found = await self._link.ask("ZRANGEBYSCORE", due, "-inf", f"{now:.3f}", "LIMIT", 0, MAX_PER_SWEEP)
         for text in found:
             try:
                 key = UUID(text.decode())

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Generic
 from uuid import UUID
 
-from craftnet.providers.redis.marks import Mark
-from craftnet.providers.redis.subjects import Change, Listener, State, Subject
+from craftnet.providers.redis.aggregates import Aggregate, Change, Listener, State
+from craftnet.providers.redis.stream_positions import StreamPosition
 
 
 class _Topic(Generic[State, Listener]):
@@ -22,14 +22,14 @@ class _Topic(Generic[State, Listener]):
     def __init__(self, state: State) -> None:
         self.state = state
         self.known = False
-        self.end: Mark | None = None
+        self.end: StreamPosition | None = None
         self.listeners: dict[Listener, bool] = {}
 
 
 class Topics(Generic[State, Change, Listener]):
     """The watched things of one kind. Every listener of a thing is told the same, in the order of the versions."""
 
-    def __init__(self, subject: Subject[State, Change, Listener]) -> None:
+    def __init__(self, subject: Aggregate[State, Change, Listener]) -> None:
         self.subject = subject
         self._topics: dict[UUID, _Topic[State, Listener]] = {}
         self._ids: dict[bytes, UUID] = {}  # of the watched things, as streams name them.
@@ -60,7 +60,7 @@ class Topics(Generic[State, Change, Listener]):
             del self._topics[key]
             del self._ids[str(key).encode()]
 
-    def answered(self, key: UUID, listener: Listener, state: State, end: Mark | None = None) -> State:
+    def answered(self, key: UUID, listener: Listener, state: State, end: StreamPosition | None = None) -> State:
         """The answer for `listener`, where Redis said `state`: what the others were told, if there are others.
 
         Arguments:
@@ -76,7 +76,7 @@ class Topics(Generic[State, Change, Listener]):
         topic.listeners[listener] = True
         return topic.state
 
-    def changed(self, key: UUID, version: int, change: Change, entry: Mark | None = None) -> bool:
+    def changed(self, key: UUID, version: int, change: Change, entry: StreamPosition | None = None) -> bool:
         """A change came. One that is known already is dropped; one that comes without those before it is made whole.
 
         Arguments:
@@ -95,12 +95,12 @@ class Topics(Generic[State, Change, Listener]):
         topic.end = entry
         if not topic.known or missing == 0:
             topic.state, topic.known = self.subject.after(change), True
-            self._tell(topic, change)
+            self._notify(topic, change)
         else:
             self._replace(topic, self.subject.after(change))
         return True
 
-    def forgotten(self, key: UUID, entry: Mark | None = None) -> None:
+    def forgotten(self, key: UUID, entry: StreamPosition | None = None) -> None:
         """The thing is over and forgotten; it may begin anew, a queue with the next version."""
         topic = self._topics.get(key)
         if topic is not None:
@@ -112,14 +112,14 @@ class Topics(Generic[State, Change, Listener]):
         topic = self._topics.get(key)
         return topic is not None and topic.known and topic.state != state
 
-    def replaced(self, key: UUID, state: State, end: Mark | None = None) -> None:
+    def replaced(self, key: UUID, state: State, end: StreamPosition | None = None) -> None:
         """What Redis keeps now, in other versions than those that were told."""
         topic = self._topics.get(key)
         if topic is not None and topic.known:
             topic.end = end
             self._replace(topic, state)
 
-    def reached(self, key: UUID, state: State, end: Mark | None = None) -> None:
+    def reached(self, key: UUID, state: State, end: StreamPosition | None = None) -> None:
         """What Redis keeps; told only if it is newer than what was heard of."""
         topic = self._topics.get(key)
         if topic is not None and topic.known and self._version(topic.state) < self._version(state):
@@ -139,14 +139,14 @@ class Topics(Generic[State, Change, Listener]):
         changes = self.subject.between(topic.state, state) if different else ()
         topic.state, topic.known = state, True
         for change in changes:
-            self._tell(topic, change)
+            self._notify(topic, change)
         if different and not changes:
             for listener in self._answered(topic):
                 self.subject.reset(listener, state)
 
-    def _tell(self, topic: _Topic[State, Listener], change: Change) -> None:
+    def _notify(self, topic: _Topic[State, Listener], change: Change) -> None:
         for listener in self._answered(topic):
-            self.subject.tell(listener, change)
+            self.subject.notify(listener, change)
 
     def _answered(self, topic: _Topic[State, Listener]) -> Iterator[Listener]:
         """Those who are told changes."""

@@ -9,13 +9,13 @@ from twisted.application.service import MultiService
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from craftnet.interfaces import IBackend, IBackendFactory, IDividedFactory, IShowcase
+from craftnet.crafting.state import SessionState
+from craftnet.interfaces import IBackend, IBackendFactory, IDemonstration, IShardedBackendFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
-from craftnet.providers.workshop import settings
+from craftnet.providers.shards import Shards
+from craftnet.providers.sources import Sources
 from craftnet.providers.workshop.driver import Driver
-from craftnet.shards.placement import Shards
-from craftnet.sources import Sources
-from craftnet.state import SessionState
+from craftnet.providers.workshop.simulation import settings
 
 RETENTION = 60.0
 """Seconds that a finished session is kept: long enough to look at, short enough for fast simulations."""
@@ -24,7 +24,7 @@ REMEMBERED = 10_000
 """Event ids that are remembered; the workshop never repeats an event."""
 
 
-@implementer(IBackend, IShowcase)
+@implementer(IBackend, IDemonstration)
 class WorkshopBackend:
     """Keeps everything in this process and always has something to show.
 
@@ -32,7 +32,7 @@ class WorkshopBackend:
         shards: the shard of the players to simulate here; None: all players.
     """
 
-    def __init__(self, clock: IReactorTime, wanted: settings.Settings, shards: Shards | None = None) -> None:
+    def __init__(self, clock: IReactorTime, wanted: settings.WorkshopSettings, shards: Shards | None = None) -> None:
         capacity = max(MemorySettings().capacity, 2 * wanted.players)
         memory = MemoryBackend(clock, MemorySettings(capacity=capacity, retention=RETENTION, remembered=REMEMBERED))
         self.sessions = memory.sessions
@@ -44,7 +44,7 @@ class WorkshopBackend:
             service.setServiceParent(self.service)
 
     def featured(self) -> SessionState | None:
-        """As in `IShowcase`; never None once the service has started."""
+        """As in `IDemonstration`; never None once the service has started."""
         session_id = self._driver.featured()
         found: list[SessionState | None] = [None]
         if session_id is not None:
@@ -53,11 +53,11 @@ class WorkshopBackend:
         return found[-1]
 
     def under_way(self, player_id: UUID) -> Sequence[UUID]:
-        """As in `IShowcase`."""
+        """As in `IDemonstration`."""
         return self._driver.under_way(player_id)
 
 
-@implementer(IBackendFactory, IDividedFactory)
+@implementer(IBackendFactory, IShardedBackendFactory)
 class WorkshopFactory:
     """Builds `WorkshopBackend`s."""
 
@@ -68,8 +68,8 @@ class WorkshopFactory:
 
     def build(self, reactor: IReactorTime, arguments: Mapping[str, str]) -> WorkshopBackend:
         """As in `IBackendFactory`."""
-        return WorkshopBackend(reactor, settings.parse(arguments))
+        return WorkshopBackend(reactor, settings.parse_workshop_settings(arguments))
 
-    def build_share(self, reactor: IReactorTime, arguments: Mapping[str, str], shards: Shards) -> WorkshopBackend:
-        """As in `IDividedFactory`: each process simulates its own players, who meet only one another."""
-        return WorkshopBackend(reactor, settings.parse(arguments), shards)
+    def build_shard(self, reactor: IReactorTime, arguments: Mapping[str, str], shards: Shards) -> WorkshopBackend:
+        """As in `IShardedBackendFactory`: each process simulates its own players, who meet only one another."""
+        return WorkshopBackend(reactor, settings.parse_workshop_settings(arguments), shards)

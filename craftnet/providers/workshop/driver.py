@@ -13,11 +13,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from craftnet.events import Outcome, Verdict
-from craftnet.providers.workshop.settings import Settings
-from craftnet.providers.workshop.simulation import Simulation
-from craftnet.shards.placement import Shards
-from craftnet.sources import Sources
+from craftnet.contract.events import EventOutcome, EventVerdict
+from craftnet.providers.shards import Shards
+from craftnet.providers.sources import Sources
+from craftnet.providers.workshop.simulation.settings import WorkshopSettings
+from craftnet.providers.workshop.simulation.simulation import Simulation
 
 EVENTS_A_TURN = 100
 """Events that are passed on before the reactor gets its turn."""
@@ -35,7 +35,9 @@ class Driver(Service):
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, sources: Sources, settings: Settings, shards: Shards | None = None) -> None:
+    def __init__(
+        self, clock: IReactorTime, sources: Sources, settings: WorkshopSettings, shards: Shards | None = None
+    ) -> None:
         self._shards = shards
         self._clock = clock
         self._sources = sources
@@ -69,13 +71,13 @@ class Driver(Service):
 
     def _turn(self, simulation: Simulation) -> None:
         self._call = None
-        told = self._sources.apply(simulation.run_until(self._clock.seconds(), EVENTS_A_TURN))
-        kept = Deferred.fromCoroutine(told).addCallbacks(self._check, self._lost)
+        applied = self._sources.apply(simulation.run_until(self._clock.seconds(), EVENTS_A_TURN))
+        kept = Deferred.fromCoroutine(applied).addCallbacks(self._check, self._lost)
         kept.addCallback(lambda _: self._rest(simulation))
 
-    def _check(self, outcomes: Sequence[Outcome]) -> None:
+    def _check(self, outcomes: Sequence[EventOutcome]) -> None:
         """The memory back end rejects no event; if it does, logs one line a turn."""
-        reasons = [outcome.reason for outcome in outcomes if outcome.verdict is Verdict.REJECTED]
+        reasons = [outcome.reason for outcome in outcomes if outcome.verdict is EventVerdict.REJECTED]
         if reasons:
             self._log.error(
                 "{count} of the workshop's events were rejected: {reason}", count=len(reasons), reason=reasons[0]

@@ -15,8 +15,8 @@ from twisted.web.http_headers import Headers
 
 from craftnet.access.principal import PUBLISH
 from craftnet.tests.faults.players import Player, bearer
-from craftnet.tests.live import envelope
-from craftnet.tests.samples import IRON, RECIPE
+from craftnet.tests.support.live import envelope
+from craftnet.tests.support.samples import IRON, RECIPE
 
 AGAIN = 0.05
 """Seconds until what was not taken is sent again."""

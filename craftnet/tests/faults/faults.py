@@ -13,7 +13,7 @@ from msgspec import Struct
 from craftnet.tests.faults.players import handshake
 from craftnet.tests.faults.relay import Stall
 from craftnet.tests.faults.world import World, sleep
-from craftnet.tests.nodes import FAKETIME
+from craftnet.tests.support.nodes import FAKETIME
 
 NOTICED = 15.0
 """Seconds within which a node must notice that it does not hear of changes."""

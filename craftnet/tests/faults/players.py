@@ -18,9 +18,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 
-from craftnet.access.development import mint
+from craftnet.access.development import sign_token
 from craftnet.tests.faults.records import Closed, Opened, Record, Told
-from craftnet.tests.live import SECRET
+from craftnet.tests.support.live import SECRET
 
 SUBPROTOCOL = "craftnet.json.v1"
 
@@ -37,7 +37,7 @@ CONNECT = 3.0
 def bearer(player: UUID | None, *scopes: str) -> str:
     """A token that every node takes, whatever its clock shows."""
     begun = cast(Any, reactor).seconds() - TOKEN
-    return mint(SECRET.encode(), player, scopes, 2 * TOKEN, begun)
+    return sign_token(SECRET.encode(), player, scopes, 2 * TOKEN, begun)
 
 
 class _Connection(WebSocketClientProtocol):

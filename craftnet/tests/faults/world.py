@@ -18,8 +18,8 @@ from twisted.internet.task import deferLater
 from twisted.web.http_headers import Headers
 
 from craftnet.tests.faults.relay import Relay
-from craftnet.tests.nodes import Node, SystemClock
-from craftnet.tests.redis_server import RedisServer, Sentinel
+from craftnet.tests.support.nodes import Node, SystemClock
+from craftnet.tests.support.redis_server import RedisServer, Sentinel
 
 OPTIONS = (
     *("--http", "tcp:0:interface=127.0.0.1", "--udp", "off", "--drain-time", "0", "--health-interval", "1"),

@@ -1,4 +1,4 @@
-// Made by `python -m craftnet.protocols.generate` from the layouts of craftnet.protocols. Do not edit.
+// Made by `python -m craftnet.protocols.wire.generate` from the layouts of craftnet.protocols. Do not edit.
 #pragma once
 
 #include <cstddef>

@@ -1,0 +1,181 @@
+"""Decides whether a request that needs a token may proceed: one order of refusals for HTTP and WebSocket.
+
+The rules about what a principal may do are in `craftnet.access.principal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from twisted.internet.defer import Deferred, fail
+
+from craftnet.access.principal import ADMIN, PUBLISH, Principal
+from craftnet.errors import Forbidden, Unauthorized, no_session
+from craftnet.interfaces import IQueueSource, ISessionSource, ITokenVerifier
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer", covariant=True)
+
+
+class GuardedRequest(Protocol[Asked, Answer]):
+    """A request to a route that needs a token. Its route (404) and method (405) were checked before."""
+
+    def limit(self) -> None:
+        """Counts the request against the limits of its address.
+
+        Raises:
+            TooManyRequests: one of them is exceeded.
+        """
+
+    def token(self) -> str | None:
+        """The bearer token, unverified; None when there is none.
+
+        Raises:
+            Unauthorized: it is malformed, or there is more than one.
+        """
+
+    def read(self) -> Asked:
+        """The requested thing.
+
+        Raises:
+            UnsupportedMediaType, BadRequest: the request is malformed.
+        """
+
+    async def decide(self, principal: Principal, asked: Asked) -> Answer:
+        """The answer.
+
+        Raises:
+            Refusal: NotFound, then Forbidden, then any other.
+        """
+
+
+class Authorization:
+    """Decides about requests.
+
+    Arguments:
+        owner_in_other_process: returns the owner of a session that another process keeps; None where there is no such
+            process.
+
+    Its methods raise, or the Deferreds that they return fail with
+
+    - `craftnet.errors.Unauthorized`: no token, or an invalid one;
+    - `craftnet.errors.Forbidden`: the token is valid, but not for this;
+    - `craftnet.errors.NotFound`: there is no such session;
+    - `craftnet.errors.Unavailable`: keys or sessions are unreachable.
+    """
+
+    def __init__(
+        self,
+        authority: ITokenVerifier,
+        sessions: ISessionSource,
+        queues: IQueueSource,
+        owner_in_other_process: Callable[[UUID], Awaitable[UUID | None]] | None = None,
+    ) -> None:
+        self._owner_in_other_process = owner_in_other_process
+        self._authority = authority
+        self._sessions = sessions
+        self._queues = queues
+
+    async def authorize(self, request: GuardedRequest[Asked, Answer]) -> Answer:
+        """Answers a request, or refuses it for the first reason that applies: 429 of its address, 401, 415 or 400,
+        404 of a session, 403.
+
+        Without a valid token, nobody learns what is wrong with a request or which sessions exist; and no address can
+        have tokens verified faster than its rate.
+
+        Raises:
+            Refusal: as the parts of the request raise it; Unauthorized also for an invalid token.
+        """
+        request.limit()
+        principal = await self.authenticate(request.token())
+        return await request.decide(principal, request.read())
+
+    def authenticate(self, token: str | None) -> Deferred[Principal]:
+        """The principal of a valid token."""
+        if token is None:
+            return fail(missing_token())
+        return self._authority.authenticate(token)
+
+    async def crafting(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
+        """Authorises observing a session. Returns its owner, which a `player_id` of the request must equal."""
+        owner = await self._owner(session_id)
+        _check_owner(owner, player_id, allowed=principal.may_observe(owner))
+        return owner
+
+    async def player(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
+        """Authorises reports about a session and UDP connections for it: to its observers and to the authority.
+
+        Returns the session's owner, which a `player_id` of the request must equal. Only what comes from a principal
+        that `may_publish` is truth; anything else is a report.
+        """
+        owner = await self._owner(session_id)
+        _check_owner(owner, player_id, allowed=principal.may_observe(owner) or principal.may_publish)
+        return owner
+
+    async def queue(self, principal: Principal, player_id: UUID) -> None:
+        """Authorises observing a player's queue entries."""
+        check_may_observe(principal, player_id)
+        await self._queues.get(player_id)  # a watcher that cannot be served now should retry later.
+
+    async def renew(self, token: str | None, former: Principal) -> Principal:
+        """Authorises continuing what `former` was admitted to."""
+        principal = await self.authenticate(token)
+        if not principal.succeeds(former):
+            raise Forbidden("The token is another player's, or allows less than the previous one.")
+        return principal
+
+    async def _owner(self, session_id: UUID) -> UUID:
+        """The owner of a session that runs, has run, or still waits for a station."""
+        session = await self._sessions.get(session_id)
+        if session is not None:
+            return session.player_id
+        entry = await self._queues.find(session_id)
+        if entry is not None:
+            return entry.player_id
+        owner = None if self._owner_in_other_process is None else await self._owner_in_other_process(session_id)
+        if owner is None:
+            raise no_session()
+        return owner
+
+
+def _check_owner(owner: UUID, player_id: UUID | None, *, allowed: bool) -> None:
+    if not allowed:
+        raise Forbidden("The session is another player's.")
+    if player_id is not None and player_id != owner:
+        raise Forbidden("The session is not this player's.", details={"parameter": "player_id"})
+
+
+def missing_token() -> Unauthorized:
+    """No error code: the caller may not have known that a token is needed (RFC 6750 section 3.1)."""
+    return Unauthorized("This request needs a bearer token.")
+
+
+def check_may_observe(principal: Principal, player_id: UUID) -> None:
+    """Authorises observing a player, whichever sessions and queues that concerns.
+
+    Raises:
+        Forbidden: the principal may not.
+    """
+    if not principal.may_observe(player_id):
+        raise Forbidden("The token is another player's.")
+
+
+def check_may_administer(principal: Principal) -> None:
+    """Authorises operators' actions and observing the health feeds.
+
+    Raises:
+        Forbidden: the principal may not.
+    """
+    _check_scope(principal.may_administer, ADMIN)
+
+
+def check_may_publish(principal: Principal) -> None:
+    """Authorises sending the crafting authority's events; raises as `check_may_administer` does."""
+    _check_scope(principal.may_publish, PUBLISH)
+
+
+def _check_scope(allowed: bool, scope: str) -> None:
+    if not allowed:
+        raise Forbidden(f"This request needs a token with the scope {scope}.", details={"scope": scope})

@@ -1,0 +1,183 @@
+"""Verifies bearer tokens that are signed JWTs (RFC 7519)."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any, NamedTuple
+
+import jwt
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+from twisted.internet.defer import Deferred, fail
+from zope.interface import implementer
+
+from craftnet.access.principal import Principal
+from craftnet.access.verification_keys import IKeySource, VerificationKey
+from craftnet.clocks import IClock, moment
+from craftnet.contract.identifiers import uuid_or_none
+from craftnet.contract.messages import MALFORMED
+from craftnet.errors import Unauthorized
+from craftnet.interfaces import ITokenVerifier
+
+ALGORITHMS = ("RS256", "ES256", "EdDSA", "HS256")
+"""Every `alg` that any key may have. The keys decide which one a token may use: see
+`craftnet.access.verification_keys`.
+"""
+
+MAX_TOKEN_LENGTH = 8192
+"""Characters. Longer tokens are not decoded."""
+
+CLOCK_LEEWAY = 10.0
+"""Seconds by which the issuer's clock may be ahead of ours."""
+
+_VERIFIERS = {name: jwt.get_algorithm_by_name(name) for name in ALGORITHMS}
+
+
+class _JwtClaims(Struct, frozen=True):
+    exp: float
+    nbf: float | None = None
+    iat: float | None = None
+    sub: str | None = None
+    scope: str | list[str] = ""
+    jti: str | None = None
+    aud: str | list[str] | None = None
+    iss: str | None = None
+
+
+class _Header(Struct, frozen=True):
+    alg: Any = None
+    kid: str | UnsetType = UNSET
+    crit: Any = UNSET
+    b64: Any = UNSET
+
+
+_NO_SCOPES = frozenset[str]()  # shared by most tokens.
+
+_header_decoder = msgspec.json.Decoder(_Header)
+_claims_decoder = msgspec.json.Decoder(_JwtClaims)
+
+
+@implementer(ITokenVerifier)
+class JwtVerifier:
+    """Accepts a token that is signed with one of its keys, has not expired, and is meant for this service.
+
+    Arguments:
+        keys: an `IKeySource`.
+        clock: its wall clock decides about the token's times.
+        audience: must be among the token's `aud`; None: not checked.
+        issuer: must be the token's `iss`; None: not checked.
+    """
+
+    def __init__(
+        self, keys: IKeySource, clock: IClock, *, audience: str | None = None, issuer: str | None = None
+    ) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._audience = audience
+        self._issuer = issuer
+
+    def authenticate(self, token: str) -> Deferred[Principal]:
+        """See `ITokenVerifier`."""
+        try:
+            parts = _take_apart(token)
+        except Unauthorized:
+            return fail()
+        return self._keys.find(parts.key_id, parts.algorithm).addCallback(self._verify, parts)
+
+    def _verify(self, key: VerificationKey | None, token: _Token) -> Principal:
+        if key is None:
+            raise _invalid("The token is not signed with a known key.")
+        claims = _verified(token, key)
+        now = moment(self._clock)
+        _check_times(claims, now.wall)
+        self._check_parties(claims)
+        player_id = None if claims.sub is None else uuid_or_none(claims.sub)
+        return Principal(player_id, _scopes(claims.scope), now.deadline(claims.exp), claims.jti, claims.iat)
+
+    def _check_parties(self, claims: _JwtClaims) -> None:
+        audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud or []
+        if self._audience is not None and self._audience not in audiences:
+            raise _invalid("The token is for another audience.")
+        if self._issuer is not None and self._issuer != claims.iss:
+            raise _invalid("The token is from another issuer.")
+
+
+def _scopes(scope: str | list[str]) -> frozenset[str]:
+    """The scopes in a claim: the words of a text (RFC 8693 section 4.2), or an array, as some issuers write it."""
+    return frozenset(scope.split() if isinstance(scope, str) else scope) or _NO_SCOPES
+
+
+def _check_times(claims: _JwtClaims, now: float) -> None:
+    if claims.exp <= now:
+        raise _invalid("The token has expired.")
+    if max(claims.nbf or 0.0, claims.iat or 0.0) > now + CLOCK_LEEWAY:
+        raise _invalid("The token is not valid yet.")
+
+
+def _malformed() -> Unauthorized:
+    return _invalid("The token is not a JWT.")
+
+
+def _invalid(message: str) -> Unauthorized:
+    return Unauthorized(message, problem="invalid_token")
+
+
+class _Token(NamedTuple):
+    """The parts of a compact JWS (RFC 7515 section 7.1), untrusted until its signature is verified.
+
+    Attributes:
+        key_id, algorithm: the `kid` and `alg` of its header, which select a key.
+        signed: the signed octets.
+    """
+
+    key_id: str | None
+    algorithm: str
+    signed: bytes
+    payload: bytes
+    signature: bytes
+
+
+def _take_apart(token: str) -> _Token:
+    if not isinstance(token, str) or not token.isascii():
+        raise _malformed()
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise _invalid(f"The token is longer than {MAX_TOKEN_LENGTH} characters.")
+    signed, _, signature = token.encode("ascii").rpartition(b".")
+    try:
+        header, payload = signed.split(b".")
+        found = _header_decoder.decode(_decoded(header))
+        parts = _Token(
+            None if found.kid is UNSET else found.kid, found.alg, signed, _decoded(payload), _decoded(signature)
+        )
+    except (*MALFORMED, ValueError):
+        raise _malformed() from None
+    if found.crit is not UNSET or found.b64 is False:  # extensions (RFC 7515 section 4.1.11, RFC 7797): none is known.
+        raise _malformed()
+    if found.alg not in ALGORITHMS:
+        raise _invalid("The token's algorithm is not accepted.")
+    return parts
+
+
+def _decoded(segment: bytes) -> bytes:
+    """Decodes base64url in its canonical form (RFC 7515 section 2), or padded, as some issuers write it.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    octets = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+    canonical = urlsafe_b64encode(octets)
+    if segment not in (canonical, canonical.rstrip(b"=")):  # the decoder ignores characters outside the alphabet.
+        raise ValueError("not base64url")
+    return octets
+
+
+def _verified(token: _Token, key: VerificationKey) -> _JwtClaims:
+    """The claims, after verifying the signature. The algorithm is the key's, whatever the token says."""
+    if token.algorithm != key.algorithm or not _VERIFIERS[key.algorithm].verify(
+        token.signed, key.material, token.signature
+    ):
+        raise _invalid("The token's signature is invalid.")
+    try:
+        return _claims_decoder.decode(token.payload)
+    except MALFORMED as error:
+        raise _invalid(f"The token's claims are invalid: {error}.") from None

@@ -1,0 +1,1 @@
+"""Revoked tokens: which they are, and how their connections are closed."""

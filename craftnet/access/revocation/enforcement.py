@@ -1,0 +1,99 @@
+"""Carries out revocations: records them, closes the connections they cover, and tells the other nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from craftnet.access.principal import Principal
+from craftnet.access.revocation.revocations import Revocation, Revocations
+from craftnet.clocks import Moment
+from craftnet.errors import TooManyRequests, Unavailable
+from craftnet.interfaces import IRevocationListener, ISharedRevocations
+
+Enforcer = Callable[[Callable[[Principal], bool]], int]
+"""Closes the connections of the covered principals and returns their number."""
+
+HANDSHAKE_GRACE = 10.0
+"""Seconds that an admitted connection may take to open."""
+
+
+@implementer(IRevocationListener)
+class Enforcement:
+    """Revokes on this node, on request and when other nodes revoke.
+
+    Arguments:
+        enforcers: one for each transport.
+        now: both clocks: revocations have dates, connections that are opening have a deadline.
+        shared: tells the other nodes; None when there are none.
+        handshake_grace: seconds that a connection may take to open after its token was verified.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        revocations: Revocations,
+        enforcers: Sequence[Enforcer],
+        now: Callable[[], Moment],
+        shared: ISharedRevocations | None = None,
+        *,
+        handshake_grace: float = HANDSHAKE_GRACE,
+    ) -> None:
+        self._revocations = revocations
+        self._enforcers = enforcers
+        self._now = now
+        self._shared = shared
+        self._handshake_grace = handshake_grace
+        self._look_until = 0.0
+        if shared is not None:
+            shared.follow(self)
+
+    async def revoke(self, revocation: Revocation) -> int:
+        """Revokes on every node; returns how many connections were closed on this one.
+
+        Raises:
+            TooManyRequests: the list is full.
+            Unavailable: it is in force on this node, but other nodes may not know.
+        """
+        self._revocations.add(revocation, self._now().wall)
+        closed = self._enforce()
+        if self._shared is not None:
+            try:
+                await self._shared.publish(revocation)
+            except Unavailable as error:
+                raise Unavailable(
+                    f"It is in force on this node, but other nodes may not know: {error.message}"
+                ) from None
+        return closed
+
+    def revoked(self, revocations: Sequence[Revocation]) -> None:
+        """As in `IRevocationListener`."""
+        now, news, full = self._now().wall, False, False
+        for revocation in revocations:
+            try:
+                news = self._revocations.add(revocation, now) or news
+            except TooManyRequests:
+                full = True
+        if full:
+            self._log.error("the list of revocations is full: some that other nodes know are not in force on this one")
+        if news:
+            self._enforce()
+
+    def in_force(self) -> Sequence[Revocation]:
+        """As in `IRevocationListener`."""
+        return self._revocations.in_force(self._now().wall)
+
+    def turn(self) -> None:
+        """Closes connections that were opening when something was revoked; called every second."""
+        if self._now().steady < self._look_until:
+            self._close_covered()
+
+    def _enforce(self) -> int:
+        self._look_until = self._now().steady + self._handshake_grace
+        return self._close_covered()
+
+    def _close_covered(self) -> int:
+        return sum(enforce(self._revocations.covers) for enforce in self._enforcers)

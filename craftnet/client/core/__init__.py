@@ -1,0 +1,1 @@
+"""A watch and what it is made of, whatever transport it uses."""

@@ -1,0 +1,1 @@
+"""Ways to watch a session: WebSocket and UDP."""

@@ -1,0 +1,368 @@
+"""Sessions watched over UDP, several of them over one connection, and the renewal of their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, cast
+from uuid import UUID
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.error import CannotListenError, ConnectingCancelledError, DNSLookupError
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorSocket, IReactorTime, IReactorUDP
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from craftnet.client.core import endings
+from craftnet.client.core.address import Address
+from craftnet.client.core.api_requests import Requests, connect
+from craftnet.client.core.connection_quality import ConnectionQuality
+from craftnet.client.core.credentials import RENEWAL_RETRY, Credentials, credentials
+from craftnet.client.core.endings import Ending, EndingKind
+from craftnet.client.core.interfaces import ILink, ILinkListener, ITransport
+from craftnet.client.transports.address_resolution import endpoint, on_both_families, on_ipv6, resolve
+from craftnet.client.transports.udp_socket import UdpSocket
+from craftnet.clocks import IClock
+from craftnet.contract.http_bodies import UdpConnectResponse
+from craftnet.contract.position import Position
+from craftnet.crafting.updates import Update
+from craftnet.protocols.udp.client.connection import ClientConnection
+from craftnet.protocols.udp.core.keys import SessionToken
+from craftnet.protocols.udp.core.negotiation import MAX_DATAGRAM, MAX_SESSIONS, agreed
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorPluggableNameResolver
+
+    class _Reactor(IClock, IReactorUDP, IReactorSocket, IReactorPluggableNameResolver):
+        """The parts of the reactor that UDP needs."""
+
+
+AskAgain = Callable[[str], Coroutine[Deferred[object], object, tuple[str, float | None]]]
+"""Sends the server a fresh bearer token in place of the given one. Returns the token now in force and the seconds
+until the next renewal; None: never. May raise."""
+
+
+class TokenRenewal:
+    """Renews the authorisation repeatedly until it is stopped.
+
+    Arguments:
+        shown: the bearer token that the server has.
+        delay: seconds until the first renewal; None: never.
+    """
+
+    def __init__(self, reactor: IReactorTime, ask: AskAgain, shown: str, delay: float | None) -> None:
+        self._reactor = reactor
+        self._ask = ask
+        self._shown = shown
+        self._call: IDelayedCall | None = None
+        self._asking: Deferred[None] | None = None
+        self._stopped = False
+        self._wait(delay)
+
+    def stop(self) -> None:
+        """Stops: the session is no longer watched."""
+        self._stopped = True
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def _wait(self, delay: float | None) -> None:
+        if delay is not None and not self._stopped:
+            self._call = self._reactor.callLater(delay, self._go)
+
+    def _go(self) -> None:
+        self._asking = Deferred.fromCoroutine(self._renew())
+        self._asking.addErrback(
+            lambda _: self._wait(RENEWAL_RETRY)
+        )  # whatever failed, there is time for another attempt.
+
+    async def _renew(self) -> None:
+        self._shown, delay = await self._ask(self._shown)
+        self._asking = None
+        self._wait(delay)
+
+
+_EXPECTED = (DNSLookupError, CannotListenError, OSError, ValueError, CancelledError, ConnectingCancelledError)
+"""Reasons for a session not to be watched, the last two also for a watched one; anything else is a bug."""
+
+ANSWER_TIMEOUT = 3.0
+"""Seconds within which the server must answer with datagrams; after that, UDP counts as blocked."""
+
+
+class UdpSubscription(NamedTuple):
+    """Where a session is delivered: the connection, the index, and the bearer token that authorises it."""
+
+    socket: UdpSocket
+    session_index: int
+    token: str
+
+
+class UdpConnections:
+    """A player's UDP connections to a service: as few as hold the watched sessions.
+
+    Arguments:
+        reactor: a real one, with TCP, UDP and name resolution.
+        address: the service.
+        player_id: the owner of the sessions.
+        token: the bearer token, or a source of fresh ones. Sent in the header of HTTP requests, and in no datagram.
+        answer_timeout: seconds within which the server must answer with datagrams.
+    """
+
+    def __init__(
+        self,
+        reactor: IClock,
+        address: Address,
+        player_id: UUID,
+        token: str | Credentials,
+        answer_timeout: float = ANSWER_TIMEOUT,
+    ) -> None:
+        self.credentials = credentials(token)
+        self.reactor = cast("_Reactor", reactor)
+        self._address = address
+        self.player_id = player_id
+        self._answer_timeout = answer_timeout
+        self._requests = Requests(reactor)
+        self._sockets: dict[UdpSocket, IListeningPort] = {}
+        self._opening = DeferredLock()
+        self._renewing = DeferredLock()
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    async def subscribe(self, session_id: UUID) -> UdpSubscription | Ending:
+        """A connection that carries this session, existing or new; `UdpSocket.watch` must follow at once.
+
+        Returns:
+            Its place, or the ending that prevents it.
+
+        Raises:
+            DNSLookupError, CannotListenError, OSError, ValueError: the host is unknown, no socket is available, or the
+                server's answer is invalid.
+        """
+        try:
+            token = await self._token()
+        except Exception as error:  # the caller's token source may raise anything.
+            return endings.without_token(error)
+        if self._with_room(session_id) is not None:
+            return await self._ask(session_id, token)
+        await self._opening.acquire()  # the first caller opens a connection; the others join it.
+        try:
+            return await self._ask(session_id, token)
+        finally:
+            self._opening.release()
+
+    async def renew(self, socket: UdpSocket, session_id: UUID, shown: str) -> tuple[str, float | None]:
+        """Extends a session to the expiry of a fresh bearer token.
+
+        Arguments:
+            shown: the bearer token with which it was requested.
+
+        Returns:
+            The token that authorises it now, and the seconds until the next renewal; None: it can only expire.
+
+        Raises:
+            Exception: no fresh token is available.
+        """
+        token, named = await self._token(), socket.session_token
+        if token == shown:
+            return shown, RENEWAL_RETRY
+        answer = await connect(self._requests, self._address.connect(session_id), self.player_id, token, named)
+        if isinstance(answer, Ending):
+            return shown, RENEWAL_RETRY if answer.kind is EndingKind.LOST else None
+        return (token, self.due) if answer.session_token == named else (shown, None)
+
+    @property
+    def due(self) -> float | None:
+        """Seconds until the bearer token should be renewed; None: never."""
+        now = self.reactor.wall()
+        due = self.credentials.due(now)
+        return None if due is None else max(1.0, due - now)
+
+    async def _token(self) -> str:
+        """The token to use; only one caller at a time asks for a fresh one."""
+        await self._renewing.acquire()
+        try:
+            return await self.credentials.current(self.reactor.wall())
+        finally:
+            self._renewing.release()
+
+    def _with_room(self, session_id: UUID) -> UdpSocket | None:
+        for socket in reversed(self._sockets):
+            if not socket.over and len(socket.sessions) < MAX_SESSIONS and session_id not in socket.sessions:
+                return socket
+        return None
+
+    async def _ask(self, session_id: UUID, token: str) -> UdpSubscription | Ending:
+        url, socket = self._address.connect(session_id), self._with_room(session_id)
+        if socket is None:
+            answer = await connect(self._requests, url, self.player_id, token)
+            return answer if isinstance(answer, Ending) else await self._open(session_id, answer, token)
+        named, joined = socket.session_token, False
+        socket.expect(session_id)
+        try:
+            answer = await connect(self._requests, url, self.player_id, token, named)
+            if isinstance(answer, Ending):
+                return answer
+            if answer.session_token != named:
+                return await self._open(session_id, answer, token)
+            if socket.over:
+                return endings.connection_lost("the connection was lost just before the session could join it")
+            joined = True
+            return UdpSubscription(socket, answer.session_index, token)
+        finally:
+            if not joined:
+                socket.dismiss(session_id)
+
+    async def _open(self, session_id: UUID, answer: UdpConnectResponse, token: str) -> UdpSubscription | Ending:
+        named = endpoint(answer.server_endpoint)
+        if named is None:
+            return endings.connection_lost("the server's answer names no UDP endpoint", try_another_transport=True)
+        servers = await resolve(self.reactor.nameResolver, *named)
+        both = any(":" in server[0] for server in servers)
+        if both:  # one dual-stack socket serves all of them.
+            servers = list(map(on_ipv6, servers))
+        connection = ClientConnection(
+            SessionToken.parse(answer.session_token),
+            {},
+            heartbeat=answer.heartbeat_interval / 1000,
+            agreement=agreed(answer),
+            servers=len(servers),
+        )
+        socket = UdpSocket(
+            self.reactor, servers, connection, answer.progress_tolerance, self._answer_timeout, self._closed
+        )
+        socket.expect(session_id)
+        # The protocol itself refuses datagrams that are too long.
+        if both:
+            with on_both_families() as made:  # the port duplicates it.
+                port = self.reactor.adoptDatagramPort(made.fileno(), made.family, socket, MAX_DATAGRAM)
+        else:
+            port = self.reactor.listenUDP(0, socket, "", MAX_DATAGRAM)
+        self._sockets[socket] = port
+        return UdpSubscription(socket, answer.session_index, token)
+
+    def _closed(self, socket: UdpSocket) -> None:
+        port = self._sockets.pop(socket, None)
+        if port is not None:
+            port.stopListening()
+
+
+@implementer(ILink, ILinkListener)
+class _UdpLink:
+    """See `ILink`."""
+
+    _log = Logger()
+
+    def __init__(self, connections: UdpConnections, session_id: UUID) -> None:
+        self._connections = connections
+        self._session_id = session_id
+        self._listener: ILinkListener | None = None
+        self._opening: Deferred[None] | None = None
+        self._socket: UdpSocket | None = None
+        self._renewal: TokenRenewal | None = None
+
+    def start(self, listener: ILinkListener) -> None:
+        """See `ILink`."""
+        self._listener = listener
+        self._opening = Deferred.fromCoroutine(self._open())
+        self._opening.addErrback(self._failed)
+
+    def stop(self) -> None:
+        """See `ILink`."""
+        self._listener = None
+        if self._opening is not None:
+            self._opening.cancel()
+        socket = self._release()
+        if socket is not None:
+            socket.leave(self._session_id)
+
+    def opened(self) -> None:
+        """The socket's connection is open."""
+        if self._listener is not None:
+            self._listener.opened()
+
+    def updated(self, update: Update) -> None:
+        """The socket received an update."""
+        if self._listener is not None:
+            self._listener.updated(update)
+
+    def measured(self, quality: ConnectionQuality) -> None:
+        """The socket measured the connection."""
+        if self._listener is not None:
+            self._listener.measured(quality)
+
+    def ended(self, ending: Ending) -> None:
+        """The connection ended or could not be opened."""
+        listener, self._listener = self._listener, None
+        self._release()
+        if listener is not None:
+            listener.ended(self._connections.credentials.after(ending))
+
+    async def _open(self) -> None:
+        place = await self._connections.subscribe(self._session_id)
+        self._opening = None
+        if isinstance(place, Ending):
+            self.ended(place)
+            return
+        self._socket = place.socket
+        ask = partial(self._connections.renew, place.socket, self._session_id)
+        self._renewal = TokenRenewal(self._connections.reactor, ask, place.token, self._connections.due)
+        self._socket.watch(place.session_index, self._session_id, self._connections.player_id, self)
+
+    def _release(self) -> UdpSocket | None:
+        socket, self._socket = self._socket, None
+        if self._renewal is not None:
+            self._renewal.stop()
+        return socket
+
+    def _failed(self, failure: Failure) -> None:
+        """An unexpected failure of `place`. The watch goes on over another transport, even after a bug."""
+        if not failure.check(*_EXPECTED):
+            self._log.failure("watching over UDP failed", failure)
+        if self._listener is None:
+            return
+        socket = self._release()
+        if socket is not None:
+            socket.leave(self._session_id)
+        self.ended(
+            endings.connection_lost(
+                f"cannot use UDP: {failure.getErrorMessage().rstrip('.')}", try_another_transport=True
+            )
+        )
+
+
+@implementer(ITransport)
+class SharedUdpTransport:
+    """Watches one session over connections that it shares with other sessions."""
+
+    name = "udp"
+
+    def __init__(self, connections: UdpConnections, session_id: UUID) -> None:
+        self._connections = connections
+        self._session_id = session_id
+
+    def link(self, resume: Position | None = None) -> ILink:
+        """See `ITransport`. A new connection starts with the full state, whatever the watch's position."""
+        return _UdpLink(self._connections, self._session_id)
+
+
+class UdpTransport(SharedUdpTransport):
+    """Watches one session over a connection of its own.
+
+    Arguments:
+        session_id: the session to watch.
+        reactor, address, player_id, token, answer_timeout: as in `UdpConnections`.
+    """
+
+    def __init__(
+        self,
+        reactor: IClock,
+        address: Address,
+        session_id: UUID,
+        player_id: UUID,
+        token: str | Credentials,
+        answer_timeout: float = ANSWER_TIMEOUT,
+    ) -> None:
+        super().__init__(UdpConnections(reactor, address, player_id, token, answer_timeout), session_id)

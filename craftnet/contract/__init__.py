@@ -1,0 +1,1 @@
+"""The public contract: what is exchanged as JSON and in URLs. Pure."""

@@ -1,0 +1,131 @@
+"""Bodies of HTTP requests and answers. `craftnet.contract.messages` has the messages of the WebSocket feeds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import Meta, Struct, field
+
+from craftnet.contract.messages import HealthResponse, Natural, Service, Time
+
+ClientVersion = Annotated[str, Meta(pattern=r"\A[0-9]+\.[0-9]+\.[0-9]+\Z", max_length=64)]
+r"""The game's ``^[0-9]+\.[0-9]+\.[0-9]+$`` as ECMA-262 reads it: Python's ``$`` lets a line feed follow."""
+
+
+class HealthBatchRequest(Struct, frozen=True, kw_only=True):
+    """Body of `POST /health/batch`."""
+
+    services: Annotated[list[Service], Meta(max_length=10)]
+    """The services to report on."""
+
+
+class OverallStatus(StrEnum):
+    """Health of several services together."""
+
+    HEALTHY = "healthy"
+    """All of them are `ok`."""
+    DEGRADED = "degraded"
+    """At least one is `degraded`, and none is `critical`."""
+    CRITICAL = "critical"
+    """At least one is `critical`."""
+
+
+class HealthBatchResponse(Struct, frozen=True, kw_only=True):
+    """Answer of `POST /health/batch`."""
+
+    overall_status: OverallStatus
+    """The worst status of the services asked for."""
+    timestamp: Time
+    """When the answer was made."""
+    results: dict[Service, HealthResponse]
+    """The report of every service asked for, by its name."""
+
+
+class HealthWebSocketInfo(Struct, frozen=True, kw_only=True):
+    """Answer of `GET /health/ws` without an upgrade."""
+
+    websocket_url: str
+    """URL of the health feed, as the client reaches it."""
+    supported_protocols: list[str]
+    """The WebSocket subprotocols that the server speaks."""
+
+
+class UdpConnectRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Body of `POST /udp/sessions/{session_id}/connect`."""
+
+    player_id: UUID
+    """The owner of the session."""
+    client_version: ClientVersion
+    """Version of the client: three numbers, at most 64 characters."""
+    supported_compression: list[Literal["lz4", "zstd", "none"]] = field(default_factory=lambda: ["lz4"])
+    """Compression algorithms that the client has, in order of preference."""
+    max_packet_size: Annotated[int, Meta(ge=64, le=65536)] = 4096
+    """Bytes of the longest datagram (with compression: message content) that the client accepts."""
+    session_token: Annotated[str, Meta(max_length=64)] | None = None
+    """Token of a UDP connection that the client has and that shall carry this session, too."""
+
+
+USUAL_TOLERANCE = 0.5
+"""Points of progress that UDP clients assume when an answer does not name a tolerance."""
+
+
+class UdpConnectResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Answer of `POST /udp/sessions/{session_id}/connect`."""
+
+    session_token: str
+    """Secret of the UDP connection, base64url."""
+    server_endpoint: str
+    """`host:port` to send datagrams to; an IPv6 address stands in brackets."""
+    compression_enabled: bool
+    """Whether the server may compress what it sends."""
+    negotiated_packet_size: Annotated[int, Meta(ge=64, le=65536)]
+    """Bytes of the longest message content with compression, else of the longest datagram."""
+    heartbeat_interval: Annotated[int, Meta(ge=1000, le=30000)]
+    """Milliseconds between two heartbeats of either side."""
+    progress_tolerance: Annotated[float, Meta(ge=0, le=100)] = USUAL_TOLERANCE
+    """Points of progress by which a client's copy may be off before the server sends a new one."""
+    session_index: Annotated[int, Meta(ge=0, le=255)] = 0
+    """Number by which the connection's datagrams name the session."""
+    compression: Literal["lz4", "zstd", "none"] = "none"
+    """The algorithm that the server compresses with, where `compression_enabled`."""
+
+
+class RevocationRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Body of `POST /revocations`: at least one of `jti` and `player_id`."""
+
+    jti: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    """Revokes the token with this `jti`."""
+    player_id: UUID | None = None
+    """Revokes every token of this player that was issued (`iat`) by now."""
+    expires: Annotated[datetime, Meta(tz=True)] | None = None
+    """When the last revoked token would expire; the entry is forgotten then. In 7 days when absent."""
+
+
+class RevocationResponse(Struct, frozen=True, kw_only=True):
+    """Answer of `POST /revocations`."""
+
+    closed: Natural
+    """Feeds that were closed on the node that was asked."""
+    expires: Time
+    """When the revocation is forgotten."""
+
+
+class PlayerSessions(Struct, frozen=True, kw_only=True):
+    """Answer of `GET /players/{player_id}/sessions`."""
+
+    sessions: tuple[UUID, ...]
+    """The player's sessions that have started and not ended, oldest first."""
+
+
+class ErrorBody(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Body of every failure."""
+
+    code: Annotated[int, Meta(ge=100, le=599)]
+    """The HTTP status."""
+    message: str
+    """What was wrong and what is expected, in English."""
+    details: dict[str, object] | None = None
+    """Facts for programs, where there are any."""

@@ -1,0 +1,160 @@
+"""Base paths and the targets of WebSocket routes. Pure: path and query in, value out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from uuid import UUID
+
+from msgspec import Struct
+
+from craftnet.contract.identifiers import parse_uuid
+from craftnet.contract.messages import Service
+from craftnet.contract.position import Position, parse_position
+from craftnet.errors import BadRequest, ConfigurationError, NotFound
+
+BASE_PATHS = ("", "/api/v1/crafting-network", "/v1/crafting-network")
+"""Every route is served at the root and under these paths, whatever the options."""
+
+Query = Mapping[str, Sequence[str]]
+"""Every value of every query parameter."""
+
+HEARTBEATS = (5, 300)
+"""The shortest and the longest heartbeat interval that a client may request, seconds."""
+
+_SECONDS = re.compile(r"[0-9]{1,3}")
+_BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+
+
+class BasePaths:
+    """The base paths that may precede every route.
+
+    Arguments:
+        more: base paths besides `BASE_PATHS`, as operators write them: ``/crafting``, with or without a trailing slash.
+
+    Raises:
+        ConfigurationError: one of them is not a path of plain segments.
+    """
+
+    def __init__(self, more: Iterable[str] = ()) -> None:
+        paths = dict.fromkeys((*BASE_PATHS, *map(_base_path, more)))
+        self._bases = [tuple(path.split("/")[1:]) for path in paths]
+
+    def readings(self, segments: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        """The possible meanings of a path: its segments after each matching base path, the shortest base path first."""
+        for base in self._bases:
+            if segments[: len(base)] == base:
+                yield segments[len(base) :]
+
+
+def _base_path(text: str) -> str:
+    path = text.removesuffix("/")
+    if not _BASE_PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise ConfigurationError(
+            f"--prefix {text}: it takes a path of letters, digits, '.', '_', '~' and '-', such as /crafting"
+        )
+    return path
+
+
+class CraftingTarget(Struct, frozen=True):
+    """`/ws/crafting/{session_id}?player_id=…`, with `&resume=…` for a returning watcher.
+
+    Attributes:
+        heartbeat: as of every target: seconds of silence after which the client expects a heartbeat; 0: never.
+    """
+
+    session_id: UUID
+    player_id: UUID
+    resume: Position | None = None
+    heartbeat: int = 0
+
+
+class QueueTarget(Struct, frozen=True):
+    """`/ws/queue/{player_id}`, with `?resume=…` for a returning watcher."""
+
+    player_id: UUID
+    resume: Position | None = None
+    heartbeat: int = 0
+
+
+class HealthTarget(Struct, frozen=True):
+    """`/health/ws?services=…`"""
+
+    services: frozenset[Service]
+    heartbeat: int = 0
+
+
+Target = CraftingTarget | QueueTarget | HealthTarget
+
+
+def find_feed(path: str, bases: BasePaths) -> Callable[[Query], Target]:
+    """The parser for the rest of a request to a WebSocket route: its ids and its query.
+
+    Arguments:
+        path: decoded, without the query.
+
+    Returns:
+        A function that returns the target. It raises BadRequest when an id, a position, a service or an interval is
+        malformed, missing, or repeated.
+
+    Raises:
+        NotFound: no WebSocket route has this path.
+    """
+    root, *segments = path.split("/")
+    for route in bases.readings(tuple(segments)) if not root else ():
+        match route:
+            case ("ws", "crafting", session_id):
+                return partial(_crafting, session_id)
+            case ("ws", "queue", player_id):
+                return partial(_queue, player_id)
+            case ("health", "ws"):
+                return _health
+    raise NotFound("There is no such WebSocket route.")
+
+
+def _crafting(session_id: str, query: Query) -> CraftingTarget:
+    return CraftingTarget(
+        parse_uuid(session_id, "session_id"),
+        parse_uuid(_single(query, "player_id"), "player_id"),
+        _resume(query),
+        _heartbeat(query),
+    )
+
+
+def _queue(player_id: str, query: Query) -> QueueTarget:
+    return QueueTarget(parse_uuid(player_id, "player_id"), _resume(query), _heartbeat(query))
+
+
+def _health(query: Query) -> HealthTarget:
+    return HealthTarget(_services(query.get("services", ())), _heartbeat(query))
+
+
+def _single(query: Query, name: str) -> str:
+    values = query.get(name, ())
+    if len(values) != 1:
+        raise BadRequest(f"The query needs exactly one {name}.")
+    return values[0]
+
+
+def _resume(query: Query) -> Position | None:
+    return parse_position(_single(query, "resume")) if "resume" in query else None
+
+
+def _heartbeat(query: Query) -> int:
+    if "heartbeat" not in query:
+        return 0
+    text, (least, most) = _single(query, "heartbeat"), HEARTBEATS
+    if not _SECONDS.fullmatch(text) or not least <= int(text) <= most:
+        raise BadRequest(f"heartbeat takes whole seconds from {least} to {most}, as in heartbeat=25.")
+    return int(text)
+
+
+def _services(values: Sequence[str]) -> frozenset[Service]:
+    """Parses services, repeated or comma-separated; all when none is named. `services=` is an empty list."""
+    names = [] if list(values) == [""] else [name for value in values for name in value.split(",")]
+    try:
+        return frozenset(Service(name) for name in names) or frozenset(Service)
+    except ValueError:
+        known = ", ".join(service.value for service in Service)
+        raise BadRequest(f"services takes any of {known}.") from None

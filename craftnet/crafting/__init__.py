@@ -1,0 +1,1 @@
+"""The domain: the progress model, the states, and the rules by which events change them. Pure."""

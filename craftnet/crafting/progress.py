@@ -1,0 +1,137 @@
+"""The progress model: a craft is a function of time, so that a watcher can extrapolate without updates.
+
+A running craft at *percent* p0, with *anchor* t0 and *remaining* r0 seconds, is at
+p(t) = p0 + (100 − p0) · (t − t0) / r0. Everything else stands still. Completion is never extrapolated.
+
+Pure: `now` is an argument, in seconds of the steady clock, as anchors are (`craftnet.clocks`).
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from craftnet.contract.messages import Status
+
+_ACTIVE, _COMPLETED = Status.ACTIVE, Status.COMPLETED
+"""Looking up a member of an enumeration takes longer than an extrapolation."""
+
+MAX_RUNNING_PERCENT = 99.99
+"""The highest percentage that extrapolation reaches."""
+
+
+class Progress(Struct, frozen=True, gc=False):
+    """What is known of a craft's progress.
+
+    Attributes:
+        status: the state of the craft.
+        percent: 0 to 100, at `anchor`.
+        anchor: when `percent` and `remaining` were true, on the steady clock, seconds.
+        remaining: seconds remaining at `anchor`; None when unknown.
+        quality, target_quality: 1 to 100, or None.
+        failure_reason: the reason, when `status` is failed.
+    """
+
+    status: Status
+    percent: float
+    anchor: float
+    remaining: float | None = None
+    quality: int | None = None
+    target_quality: int | None = None
+    failure_reason: str | None = None
+
+    @property
+    def moving(self) -> bool:
+        """Whether the percentage changes with time."""
+        return self.status is Status.ACTIVE and self.remaining is not None
+
+
+class Tolerance(Struct, frozen=True):
+    """How wrong a watcher's copy may be before it receives an update.
+
+    Attributes:
+        percent: points of progress.
+        seconds: of remaining time …
+        fraction: … or this share of the remaining time, whichever is more.
+    """
+
+    percent: float = 0.5
+    seconds: float = 0.25
+    fraction: float = 0.01
+
+
+def extrapolate(progress: Progress, now: float) -> tuple[float, float | None]:
+    """The percentage at `now`, 0 to 100, and the seconds remaining then; None when they are unknown."""
+    status, percent, remaining = progress.status, progress.percent, progress.remaining
+    if status is _ACTIVE:
+        elapsed = now - progress.anchor
+        if remaining is not None and elapsed > 0.0:
+            if elapsed >= remaining:
+                return MAX_RUNNING_PERCENT, 0.0
+            percent, remaining = percent + (100.0 - percent) * elapsed / remaining, remaining - elapsed
+    elif status is _COMPLETED:
+        return 100.0, 0.0
+    elif status.terminal:
+        remaining = 0.0
+    return percent if percent < MAX_RUNNING_PERCENT else MAX_RUNNING_PERCENT, remaining
+
+
+def percent_at(progress: Progress, now: float) -> float:
+    """The percentage at `now`, 0 to 100."""
+    return extrapolate(progress, now)[0]
+
+
+def remaining_at(progress: Progress, now: float) -> float | None:
+    """Seconds remaining at `now`; None when unknown."""
+    return extrapolate(progress, now)[1]
+
+
+def rebase(progress: Progress, now: float) -> Progress:
+    """The same function of time, anchored at `now`; unchanged when it starts later."""
+    if now < progress.anchor:
+        return progress
+    percent, remaining = extrapolate(progress, now)
+    return Progress(
+        progress.status,
+        percent,
+        now,
+        remaining,
+        progress.quality,
+        progress.target_quality,
+        progress.failure_reason,
+    )
+
+
+def same_discrete(held: Progress, truth: Progress) -> bool:
+    """Whether the two differ only in what extrapolation computes."""
+    return (
+        held.status is truth.status
+        and held.quality == truth.quality
+        and held.target_quality == truth.target_quality
+        and held.failure_reason == truth.failure_reason
+        and (held.remaining is None) == (truth.remaining is None)
+    )
+
+
+def diverges(held: Progress, truth: Progress, now: float, tolerance: Tolerance) -> bool:
+    """Whether a watcher that extrapolates from `held` needs an update to `truth`."""
+    return not same_discrete(held, truth) or _differs(held, truth, now, tolerance)
+
+
+def misleads(held: Progress, truth: Progress, now: float, until: float, tolerance: Tolerance) -> bool:
+    """Whether they diverge between `now` and `until`: both are linear there, so the worst case is one of the ends."""
+    return (
+        not same_discrete(held, truth)
+        or _differs(held, truth, now, tolerance)
+        or _differs(held, truth, until, tolerance)
+    )
+
+
+def _differs(held: Progress, truth: Progress, now: float, tolerance: Tolerance) -> bool:
+    shown, shown_remaining = extrapolate(held, now)
+    percent, remaining = extrapolate(truth, now)
+    if abs(shown - percent) > tolerance.percent:
+        return True
+    if remaining is None or shown_remaining is None:
+        return False
+    off = abs(remaining - shown_remaining)
+    return off > tolerance.seconds and off > tolerance.fraction * remaining

@@ -1,0 +1,208 @@
+"""The feed of one crafting session: its progress, its materials, and its queue entry while it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
+from uuid import UUID
+
+from msgspec.structs import replace
+from zope.interface import implementer
+
+from craftnet.clocks import IClock, Moment, moment
+from craftnet.contract.close_codes import CloseCode
+from craftnet.contract.messages import QueueMessageType
+from craftnet.contract.position import Position, Versions
+from craftnet.crafting.progress import Tolerance, misleads, rebase
+from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
+from craftnet.crafting.updates import (
+    Update,
+    materials_snapshot,
+    materials_update,
+    progress_update,
+    session_heartbeat,
+    session_queue_update,
+    session_return,
+)
+from craftnet.errors import no_session
+from craftnet.feeds.epoch import FeedEpochs
+from craftnet.feeds.feed import Feed
+from craftnet.feeds.recovery import MissedChanges
+from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
+from craftnet.providers.sources import Sources
+
+
+@implementer(ISessionListener, IMaterialListener, IQueueListener)
+class SessionFeed(Feed):
+    """The feed of one session.
+
+    Arguments:
+        tolerance: how wrong the watchers' copy of the progress may be.
+        horizon: seconds for which the copy must stay within it; the session is refreshed after that anyway.
+    """
+
+    __slots__ = ("_held", "_horizon", "_materials", "_owner", "_queue", "_sources", "_tolerance", "_truth")
+
+    def __init__(
+        self,
+        session_id: UUID,
+        counted: Callable[[UUID, int], None],
+        came_back: Callable[[bool], None],
+        epochs: FeedEpochs,
+        sources: Sources,
+        clock: IClock,
+        tolerance: Tolerance,
+        horizon: float,
+    ) -> None:
+        super().__init__(session_id, counted, came_back, epochs, clock)
+        self._sources = sources
+        self._tolerance = tolerance
+        self._horizon = horizon
+        self._owner: UUID | None = None
+        self._truth: SessionState | None = None
+        # The model from which the watchers extrapolate; may differ from the truth within the tolerance.
+        self._held: SessionState | None = None
+        self._materials = MaterialsState(session_id)
+        self._queue: QueueState | None = None
+
+    async def open(self) -> None:
+        """As in `Feed`. A session that only waits in a queue is one as well."""
+        state = await self._sources.sessions.watch(self._key, self)
+        if state is not None and (self._truth is None or self._truth.version < state.version):
+            self._truth = state
+        entry = None if self._truth else await self._sources.queues.find(self._key)
+        if self._truth is not None:  # it may have started during the look-up of its entry.
+            self._owner = self._truth.player_id
+        elif entry is not None:
+            self._owner = entry.player_id
+        else:
+            raise no_session()
+        materials = await self._sources.materials.watch(self._key, self)
+        if self._materials.version < materials.version:
+            self._materials = materials
+        queue = await self._sources.queues.watch(self._owner, self)
+        if self._queue is None or self._queue.version < queue.version:
+            self._queue = queue
+
+    def unlisten(self) -> None:
+        """As in `Feed`."""
+        self._sources.sessions.unwatch(self._key, self)
+        self._sources.materials.unwatch(self._key, self)
+        if self._owner is not None:
+            self._sources.queues.unwatch(self._owner, self)
+
+    def versions(self) -> Versions:
+        """As in `Feed`."""
+        session = 0 if self._truth is None else self._truth.version
+        return Versions(session, self._materials.version, 0 if self._queue is None else self._queue.version)
+
+    async def caught_up(self) -> None:
+        """As in `Feed`."""
+        await self._sources.caught_up(self._key, self._owner)
+
+    async def recall(self, since: Versions) -> MissedChanges:
+        """As in `Feed`: the newer changes of each part for which the feed's own history has a gap."""
+        materials: Sequence[MaterialsChange] = ()
+        queue: Sequence[QueueChange] = ()
+        if since.materials < self._materials.version:
+            materials = await self._sources.recall_materials(self._key, since.materials)
+        if self._owner is not None and since.queue < self.versions().queue:
+            queue = await self._sources.recall_queue(self._owner, since.queue)
+        return MissedChanges(since, materials, queue)
+
+    def snapshot(self) -> Iterator[Update]:
+        """As in `Feed`: progress, then the queue, then the materials."""
+        now, at = moment(self._clock), self.position
+        yield from self.newest()
+        yield from self._queue_entries()
+        if self._materials.version:
+            yield materials_snapshot(self._materials, now, at)
+
+    def newest(self) -> Iterator[Update]:
+        """As in `Feed`: the progress."""
+        if self._held is None:
+            self._held = self._truth
+        if self._held is not None:
+            yield progress_update(self._held, moment(self._clock), None, self.position)
+
+    def unheard(self, resume: Position) -> Iterator[Update]:
+        """As in `Feed`: UDP delivers nothing about queues."""
+        if resume.over_udp:
+            yield from self._queue_entries()
+
+    def again(self, lost: MissedChanges) -> Iterator[Update]:
+        """As in `Feed`: the materials, then the queue."""
+        epoch, at = self.position.epoch, lost.since
+        for change in lost.materials:
+            at = replace(at, materials=change.state.version)
+            yield materials_update(change, self.position_of(change), None, Position(epoch, at.encoded))
+        for place in lost.queue:
+            at = replace(at, queue=place.state.version)
+            if self._concerns(place.entry):
+                yield session_queue_update(self._key, place, self.position_of(place), None, Position(epoch, at.encoded))
+
+    def heartbeat(self) -> Update:
+        """As in `Feed`."""
+        return session_heartbeat(self._key, moment(self._clock), self.position)
+
+    def returned(self, recovered: bool, at: Position) -> Update:
+        """As in `Feed`."""
+        return session_return(self._key, recovered, moment(self._clock), at)
+
+    def refresh(self, sent_before: float = inf) -> None:
+        """Sends the watchers the truth again if it moves, whether they need it or not.
+
+        Arguments:
+            sent_before: unless they received an update at or after this moment of the steady clock, seconds.
+        """
+        truth, held = self._truth, self._held
+        if truth is None or not self.subscribed or not truth.progress.moving:
+            return
+        if held is None or held.progress.anchor < sent_before:
+            self._broadcast_progress(truth, self._clock.seconds(), None)
+
+    def session_changed(self, state: SessionState | None) -> None:
+        """As in `ISessionListener`."""
+        if state is None:
+            self.end(CloseCode.NORMAL)
+            return
+        self._truth, held, now = state, self._held, self._clock.seconds()
+        if held is None or misleads(held.progress, state.progress, now, now + self._horizon, self._tolerance):
+            self._broadcast_progress(state, now, state.accepted)
+
+    def materials_changed(self, change: MaterialsChange) -> None:
+        """As in `IMaterialListener`."""
+        self._materials, now = change.state, moment(self._clock)
+        past = self.past
+        if past is not None:
+            past.materials.keep(change, now.steady)
+        self.broadcast(materials_update(change, now, change.accepted, self.position))
+
+    def queue_changed(self, change: QueueChange) -> None:
+        """As in `IQueueListener`."""
+        self._queue, now = change.state, moment(self._clock)
+        past = self.past
+        if past is not None:
+            past.queue.keep(change, now.steady)
+        if self._concerns(change.entry):
+            self.broadcast(session_queue_update(self._key, change, now, change.accepted, self.position))
+
+    def queue_reset(self, state: QueueState) -> None:
+        """As in `IQueueListener`."""
+        self._queue = state
+
+    def _queue_entries(self) -> Iterator[Update]:
+        """The session's queue entries, each as if it were news."""
+        if self._queue is not None:
+            now, at = moment(self._clock), self.position
+            for entry in filter(self._concerns, self._queue.entries):
+                change = QueueChange(self._queue, entry, QueueMessageType.QUEUE_POSITION, True)
+                yield session_queue_update(self._key, change, now, None, at)
+
+    def _concerns(self, entry: QueueEntry) -> bool:
+        """Whether an entry concerns this session: one without a session concerns all of the player's."""
+        return entry.session_id is None or entry.session_id == self._key
+
+    def _broadcast_progress(self, state: SessionState, now: float, accepted: float | None) -> None:
+        self._held = held = replace(state, progress=rebase(state.progress, now))
+        self.broadcast(progress_update(held, Moment(now, self._clock.wall()), accepted, self.position))

@@ -1,0 +1,135 @@
+"""Authorises a principal to watch a target and creates the subscription: the same for every transport."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from uuid import UUID
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from craftnet.access.authorization import Answer, Asked, Authorization, GuardedRequest, check_may_administer
+from craftnet.access.principal import Principal
+from craftnet.contract.messages import Service
+from craftnet.contract.position import Position
+from craftnet.contract.routes import CraftingTarget, HealthTarget, QueueTarget, Target
+from craftnet.feeds.hub import Hub
+from craftnet.interfaces import ISubscriber
+from craftnet.observe.health.feed import HealthFeed
+
+
+class Subscription(Struct, frozen=True):
+    """The right to watch one feed. Each open connection keeps one, so it is small.
+
+    Attributes:
+        principal: the holder.
+        heartbeat_interval: seconds of silence after which the connection wants a heartbeat; 0: never.
+    """
+
+    principal: Principal
+    heartbeat_interval: int
+
+    @property
+    def session_id(self) -> UUID | None:
+        """The crafting session of the feed, if it is one of a session."""
+        return None
+
+    @abstractmethod
+    def start(self, subscriber: ISubscriber) -> Deferred[None]:
+        """Starts; the Deferred fires when the current state was delivered."""
+
+    @abstractmethod
+    def stop(self, subscriber: ISubscriber) -> None:
+        """Stops."""
+
+    @abstractmethod
+    def send_heartbeat(self, subscriber: ISubscriber) -> None:
+        """Sends the watcher the feed's position."""
+
+
+class _SessionSubscription(Subscription, frozen=True):
+    hub: Hub
+    key: UUID
+    resume: Position | None
+
+    @property
+    def session_id(self) -> UUID | None:
+        return self.key
+
+    def start(self, subscriber: ISubscriber) -> Deferred[None]:
+        return self.hub.subscribe_session(self.key, subscriber, self.resume)
+
+    def stop(self, subscriber: ISubscriber) -> None:
+        self.hub.unsubscribe_session(self.key, subscriber)
+
+    def send_heartbeat(self, subscriber: ISubscriber) -> None:
+        self.hub.session_heartbeat(self.key, subscriber)
+
+
+class _QueueSubscription(Subscription, frozen=True):
+    hub: Hub
+    key: UUID
+    resume: Position | None
+
+    def start(self, subscriber: ISubscriber) -> Deferred[None]:
+        return self.hub.subscribe_queue(self.key, subscriber, self.resume)
+
+    def stop(self, subscriber: ISubscriber) -> None:
+        self.hub.unsubscribe_queue(self.key, subscriber)
+
+    def send_heartbeat(self, subscriber: ISubscriber) -> None:
+        self.hub.queue_heartbeat(self.key, subscriber)
+
+
+class _HealthSubscription(Subscription, frozen=True):
+    feed: HealthFeed
+    services: frozenset[Service]
+
+    def start(self, subscriber: ISubscriber) -> Deferred[None]:
+        return self.feed.subscribe(self.services, subscriber)
+
+    def stop(self, subscriber: ISubscriber) -> None:
+        self.feed.unsubscribe(subscriber)
+
+    def send_heartbeat(self, subscriber: ISubscriber) -> None:
+        self.feed.send_heartbeat(subscriber)
+
+
+class Subscriptions:
+    """Authorises watch requests and creates subscriptions."""
+
+    def __init__(self, admission: Authorization, hub: Hub, health: HealthFeed) -> None:
+        self._admission = admission
+        self._hub = hub
+        self._health = health
+
+    async def authorize(self, request: GuardedRequest[Asked, Answer]) -> Answer:
+        """As `Authorization.authorize`."""
+        return await self._admission.authorize(request)
+
+    async def subscribe(self, target: Target, principal: Principal) -> Subscription:
+        """The subscription to `target`, if `principal` may watch it.
+
+        Raises:
+            Refusal: NotFound, Forbidden or Unavailable.
+        """
+        match target:
+            case CraftingTarget(session_id=session_id, player_id=player_id, resume=resume):
+                await self._admission.crafting(principal, session_id, player_id)
+                self._hub.check_hearing()
+                return _SessionSubscription(principal, target.heartbeat, self._hub, session_id, resume)
+            case QueueTarget(player_id=player_id, resume=resume):
+                await self._admission.queue(principal, player_id)
+                self._hub.check_hearing()
+                return _QueueSubscription(principal, target.heartbeat, self._hub, player_id, resume)
+            case HealthTarget(services=services):
+                check_may_administer(principal)
+                return _HealthSubscription(principal, target.heartbeat, self._health, services)
+
+    async def renew(self, token: str, former: Principal) -> Principal:
+        """The principal of `token`, if it may continue the feed to which `former` was admitted.
+
+        Raises:
+            Refusal: Unauthorized, Forbidden or Unavailable.
+        """
+        return await self._admission.renew(token, former)

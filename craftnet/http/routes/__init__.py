@@ -1,0 +1,1 @@
+"""The endpoints of the HTTP interface, and the table of their paths."""

@@ -1,0 +1,135 @@
+"""`/health`, `/health/batch`, readiness, liveness and `/metrics`. All read what is known already."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import ClassVar
+
+from msgspec import Struct
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from craftnet.clocks import Moment
+from craftnet.contract.http_bodies import HealthBatchRequest
+from craftnet.contract.messages import HealthResponse, HealthStatus, Service, rfc3339, to_json
+from craftnet.errors import SHUTTING_DOWN, Unavailable
+from craftnet.http.exchange import JSON, AddressCheck, Call, Endpoint, Response, json_response
+from craftnet.http.negotiation import accepts_gzip, matches
+from craftnet.observe.health.monitor import Monitor
+from craftnet.observe.health.report import Unready, health_batch
+from craftnet.observe.metrics.registry import Metrics
+
+MAX_AGE = 30
+"""Seconds for which a report may be cached."""
+
+
+class Rendition(Struct, frozen=True):
+    """A report as it is sent. Each coding has an entity tag of its own, as strong ones must."""
+
+    report: HealthResponse
+    plain: Response
+    packed: Response
+    etags: frozenset[str]
+
+
+class Health(Endpoint):
+    """`/health`: rendered once per report."""
+
+    def __init__(self, monitor: Monitor, limit: AddressCheck | None = None) -> None:
+        self._monitor = monitor
+        self.limit = limit
+        self._rendition: Rendition | None = None
+
+    async def respond(self, call: Call) -> Response:
+        """The newest report, or 304; 503 when it is critical."""
+        report = self._monitor.reports[Service.CRAFTING_NETWORK]
+        if self._rendition is None or self._rendition.report is not report:
+            self._rendition = _render(report)
+        rendition = self._rendition
+        response = rendition.packed if accepts_gzip(call.header("Accept-Encoding")) else rendition.plain
+        if response.status == 200 and matches(call.header("If-None-Match"), rendition.etags):
+            kept = {name: response.headers[name] for name in ("Cache-Control", "ETag", "Vary")}
+            return Response(304, headers=kept)
+        return response
+
+
+class HealthBatch(Endpoint):
+    """`/health/batch`."""
+
+    methods = ("POST",)
+    accepts = frozenset({JSON})
+
+    def __init__(self, monitor: Monitor, now: Callable[[], Moment], limit: AddressCheck | None = None) -> None:
+        self._monitor = monitor
+        self.limit = limit
+        self._now = now
+
+    async def respond(self, call: Call) -> Response:
+        """The newest report of each requested service, and the worst of their statuses."""
+        started = self._now()
+        asked = call.decode(HealthBatchRequest).services
+        answer = health_batch(self._monitor.reports, asked, started.wall)
+        duration = int((self._now().steady - started.steady) * 1000)
+        return json_response(
+            answer,
+            headers={"Cache-Control": "no-cache", "X-Processing-Time": str(duration)},
+        )
+
+
+class Ready(Endpoint):
+    """`/ready` and `/health/ready`: whether to send requests to this process. Never limited: probes must not fail."""
+
+    messages: ClassVar[dict[Unready, str]] = {
+        Unready.STARTING: "The server is starting: its first round of health checks is not complete.",
+        Unready.DRAINING: SHUTTING_DOWN,
+        Unready.CRITICAL: "The server cannot work, and a restart would not help: GET /health says why.",
+    }
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    async def respond(self, call: Call) -> Response:
+        """The status and time of the newest report; 503 when the process is not ready."""
+        reason = self._monitor.unready
+        if reason is not None:
+            raise Unavailable(self.messages[reason], details={"reason": reason.value})
+        report = self._monitor.reports[Service.CRAFTING_NETWORK]
+        return json_response(HealthResponse(status=report.status, timestamp=report.timestamp))
+
+
+class Live(Endpoint):
+    """`/health/live`: an answer shows that this process serves. Never limited, as `Ready`."""
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+
+    async def respond(self, call: Call) -> Response:
+        """Always ok."""
+        return json_response(HealthResponse(status=HealthStatus.OK, timestamp=rfc3339(self._wall())))
+
+
+def _render(report: HealthResponse) -> Rendition:
+    body = to_json(report)
+    digest = blake2b(body, digest_size=12).hexdigest()
+    plain, packed = f'"{digest}"', f'"{digest}-gzip"'
+    status = 503 if report.status is HealthStatus.CRITICAL else 200
+    kept = "no-store" if status == 503 else f"public, max-age={MAX_AGE}"
+    caching = {"Cache-Control": kept, "Vary": "Accept-Encoding"}
+    return Rendition(
+        report,
+        Response(status, body, {**caching, "ETag": plain}),
+        Response(status, gzip.compress(body, mtime=0), {**caching, "ETag": packed, "Content-Encoding": "gzip"}),
+        frozenset({plain, packed}),
+    )
+
+
+class MetricsText(Endpoint):
+    """`/metrics`"""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def respond(self, call: Call) -> Response:
+        """All metrics."""
+        return Response(200, self._metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,0 +1,137 @@
+"""The routing table: every path of the service and its endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from uuid import UUID
+
+from craftnet.access.authorization import Authorization
+from craftnet.access.revocation.enforcement import Enforcement
+from craftnet.clocks import IClock, moment
+from craftnet.contract.routes import BasePaths
+from craftnet.crafting.progress import Tolerance
+from craftnet.feeds.ingest import Ingest
+from craftnet.http.connection.channel import HttpSite
+from craftnet.http.exchange import AddressCheck, Call, Endpoint, Response
+from craftnet.http.resource import Router, RouteTable
+from craftnet.http.routes.events import Events
+from craftnet.http.routes.feeds import Dictionaries, FeedHint, HealthFeedInfo, SessionsUnderWay
+from craftnet.http.routes.health import Health, HealthBatch, Live, MetricsText, Ready
+from craftnet.http.routes.revocations import RevocationList
+from craftnet.http.routes.udp_sessions import MaterialsReports, Posting, ProgressReports, UdpConnect, UdpSessions
+from craftnet.interfaces import IDemonstration
+from craftnet.limits.client_address import Forwarding
+from craftnet.limits.connection_limits import Limits
+from craftnet.limits.token_bucket import AddressLimit, RateLimit
+from craftnet.observe.health.monitor import Monitor
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.providers.sources import Sources
+
+BODY_LIMIT = 1024 * 1024
+"""Maximum bytes of a request's body; about two thousand events."""
+
+ANONYMOUS_BODY_LIMIT = 4096
+"""Maximum bytes of the body of a request without a token; longer ones are refused before they are read."""
+
+IDLE_TIMEOUT = 75.0
+"""Seconds a kept-alive connection may wait for, or take to send, its next request: longer than proxies keep it."""
+
+
+def site(
+    *,
+    admission: Authorization,
+    sources: Sources,
+    ingest: Ingest,
+    enforcement: Enforcement,
+    gateway: UdpSessions | None,
+    monitor: Monitor,
+    metrics: Metrics,
+    clock: IClock,
+    protocols: tuple[str, ...],
+    tolerance: Tolerance,
+    limits: Limits,
+    bases: BasePaths,
+    forwarding: Forwarding | None = None,
+    showcase: IDemonstration | None = None,
+    idle: float = IDLE_TIMEOUT,
+    hsts: int = 0,
+    forward_call: Callable[[Call], Awaitable[Response | None]] | None = None,
+) -> HttpSite:
+    """The whole HTTP interface.
+
+    Arguments:
+        enforcement: carries out revocations.
+        gateway: the UDP server; None when it is off.
+        protocols: the supported WebSocket subprotocols.
+        tolerance: how far a player's report may deviate and still agree.
+        limits: the rate limits.
+        bases: the base paths that may precede every route.
+        forwarding: as for `Router`.
+        showcase: lists the sessions of a player; None where the back end cannot.
+        idle, hsts: as for `HttpSite`.
+        elsewhere: as for `Router`.
+    """
+    both = partial(moment, clock)
+    hint = FeedHint(admission, bases)
+    posting = Posting(sources, ingest, metrics, both, tolerance, gateway)
+    endpoints: dict[str, Endpoint] = {
+        **_health(admission, monitor, clock, limits, bases, protocols),
+        "/metrics": MetricsText(metrics),
+        "/events": Events(admission, ingest, both, BODY_LIMIT),
+        "/revocations": RevocationList(admission, enforcement, clock.wall),
+        "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
+        "/ws/crafting/{session_id}": hint,
+        "/ws/queue/{player_id}": hint,
+        "/ws/dictionaries/{id}": Dictionaries(),
+        "/udp/sessions/{session_id}/connect": _udp_connect(admission, sources, gateway, clock, limits),
+        "/udp/sessions/{session_id}/progress": ProgressReports(admission, posting),
+        "/udp/sessions/{session_id}/materials": MaterialsReports(admission, posting),
+    }
+    return HttpSite(
+        Router(RouteTable(bases, endpoints), metrics, clock.wall, forwarding, forward_call),
+        clock,
+        metrics,
+        body_limit=BODY_LIMIT,
+        idle=idle,
+        anonymous_limit=ANONYMOUS_BODY_LIMIT,
+        hsts=hsts,
+    )
+
+
+def _health(
+    admission: Authorization,
+    monitor: Monitor,
+    clock: IClock,
+    limits: Limits,
+    bases: BasePaths,
+    protocols: tuple[str, ...],
+) -> dict[str, Endpoint]:
+    """The health routes. GET /health and GET /health/ws share a limit per address."""
+    requests = _limit(limits.health, "health requests", limits, clock)
+    batches = _limit(limits.health_batches, "batches of health requests", limits, clock)
+    return {
+        "/health": Health(monitor, requests),
+        "/health/batch": HealthBatch(monitor, partial(moment, clock), batches),
+        "/ready": Ready(monitor),
+        "/health/ready": Ready(monitor),
+        "/health/live": Live(clock.wall),
+        "/health/ws": HealthFeedInfo(admission, bases, protocols, requests),
+    }
+
+
+def _udp_connect(
+    admission: Authorization, sources: Sources, gateway: UdpSessions | None, clock: IClock, limits: Limits
+) -> UdpConnect:
+    """The connect route of UDP, limited for each address and for each player."""
+    players: RateLimit[UUID] = RateLimit(
+        limits.connects_per_player, "There are too many requests for UDP connections of this player."
+    )
+    addresses = _limit(limits.connects, "requests for UDP connections", limits, clock)
+    return UdpConnect(admission, sources, gateway, clock.seconds, players, addresses)
+
+
+def _limit(rate: float, what: str, limits: Limits, clock: IClock) -> AddressCheck:
+    """A check that refuses `what` from an address that exceeds `rate` per second."""
+    limit = AddressLimit(rate, f"There are too many {what} from this address.", limits.unlimited)
+    return lambda address: limit.check(address, clock.seconds())

@@ -1,0 +1,1 @@
+"""How many connections and requests, how often, and from where."""

@@ -1,0 +1,1 @@
+"""Health: checks, probes, reports and the health feed."""

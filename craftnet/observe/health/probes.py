@@ -1,0 +1,117 @@
+"""Health checks: whether providers answer, and how other services are.
+
+A probe or check may raise anything and take any time; `craftnet.observe.health.report.monitor` turns that into a
+report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from treq.client import HTTPClient
+from twisted.internet.defer import Deferred
+
+from craftnet.clocks import IClock
+from craftnet.contract.messages import Check, HealthResponse, HealthStatus, Service
+from craftnet.errors import ConfigurationError, Unavailable
+from craftnet.observe.health.report import report_from_answer
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.runtime.http_client import fetch, request_url
+
+LONGEST_REPORT = 65536
+"""Bytes of another service's report that are read."""
+
+
+class SourceCheck:
+    """Checks whether a provider answers.
+
+    Arguments:
+        ask: any cheap request, such as a source's `count`.
+    """
+
+    def __init__(self, ask: Callable[[], Deferred[Any]]) -> None:
+        self._ask = ask
+
+    async def __call__(self) -> Check:
+        """Runs the check; fails as the provider does."""
+        await self._ask()
+        return Check(status=HealthStatus.OK)
+
+
+class SharedCheck:
+    """Checks whether all nodes know what they share. If not, the service is degraded, but not stopped.
+
+    Arguments:
+        name: the name of what is shared.
+        complete: whether all nodes know it.
+        problem: the consequence, for people.
+        metrics: shows it as well.
+        begun: whether `complete` is meaningful yet.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        complete: Callable[[], bool],
+        problem: str,
+        metrics: Metrics,
+        begun: Callable[[], Deferred[None]] | None = None,
+    ) -> None:
+        self._name = name
+        self._complete = complete
+        self._problem = problem
+        self._metrics = metrics
+        self._begun = begun
+
+    async def __call__(self) -> Check:
+        """Runs the check."""
+        if self._begun is not None:
+            with suppress(Unavailable):
+                await self._begun()
+        complete = self._complete()
+        self._metrics.complete(self._name, complete)
+        if complete:
+            return Check(status=HealthStatus.OK)
+        return Check(status=HealthStatus.DEGRADED, message=self._problem)
+
+
+class HttpProbe:
+    """Asks another service for its health.
+
+    Arguments:
+        service: named as the option that its URL comes from.
+        url: its health route.
+
+    Raises:
+        ConfigurationError: the URL cannot be requested.
+    """
+
+    def __init__(self, service: Service, url: str, client: HTTPClient, clock: IClock) -> None:
+        _check_url(f"--{service.value}", url)
+        self._service = service
+        self._url = url
+        self._client = client
+        self._clock = clock
+
+    async def __call__(self) -> HealthResponse:
+        """Runs the probe.
+
+        Raises:
+            craftnet.runtime.http_client.DocumentTooLong: the answer is too long for a report.
+            Exception: what `treq` raises when there is no answer.
+        """
+        answer = await fetch(self._client, self._url, LONGEST_REPORT, {"Accept": "application/json"})
+        return report_from_answer(self._service, answer.code, answer.body, self._clock.wall())
+
+
+def _check_url(option: str, text: str) -> None:
+    try:
+        url = request_url(text)
+    except ValueError:  # URLParseError is one.
+        url = None
+    if url is None or url.scheme.lower() not in ("http", "https") or not url.host:
+        raise ConfigurationError(
+            f"{option} {text}: expected a URL of http or https, such as http://127.0.0.1:9000/health"
+        )

@@ -1,1 +1,0 @@
-"""Makes the codecs of other languages from the layouts of the server's own: `python -m craftnet.protocols.generate`."""

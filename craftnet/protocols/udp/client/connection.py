@@ -1,0 +1,329 @@
+"""The client's end of the UDP protocol. Sans-I/O: datagrams and `now` in, datagrams and events out.
+
+    start() ─▶ HELLO… ─CHALLENGE─▶ RESPONSE… ─first sealed datagram─▶ connected ─CLOSE, silence, close()─▶ over
+                  ▲──────────────────┘ not answered
+
+Make a new one to connect again; the same session_token may be used as long as it is good.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+
+from craftnet.errors import BadDatagram
+from craftnet.protocols.udp.client.handshake import ClientHandshake
+from craftnet.protocols.udp.client.pending_leaves import PendingLeaves
+from craftnet.protocols.udp.client.received_state import ReceivedState, SessionNews
+from craftnet.protocols.udp.core.heartbeat import Heartbeats
+from craftnet.protocols.udp.core.keys import SessionToken
+from craftnet.protocols.udp.core.negotiation import PLAIN, Agreement
+from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection, ReceivedDatagram
+from craftnet.protocols.udp.core.path_stats import PathStats
+from craftnet.protocols.udp.core.reassembly import Reassembly
+from craftnet.protocols.wire import codec
+from craftnet.protocols.wire.records import CloseReason, DatagramKind, FreshSecret, StateRecord
+
+ACK_DELAY = 0.02
+"""Seconds within which a state is acknowledged."""
+
+ACK_EVERY = 16
+"""… or sooner, once this many have come in: an acknowledgement speaks of 33."""
+
+RESYNC_SPACING = 1.0
+"""Seconds between two requests for the full state."""
+
+
+class Connected(Struct, frozen=True):
+    """The handshake is done."""
+
+
+class Closed(Struct, frozen=True):
+    """The connection is over; nothing follows."""
+
+    reason: CloseReason
+
+
+Event = Connected | SessionNews | Closed
+
+
+class Output(NamedTuple):
+    """What to send to the server, and what to tell the owner."""
+
+    datagrams: list[bytes]
+    events: list[Event]
+
+
+class ClientConnection:
+    """One connection.
+
+    Arguments:
+        token: from POST …/connect.
+        sessions: what is watched, by the session_index of the same answer.
+        heartbeat: seconds between heartbeats, from the same answer.
+        agreement: on what may come packed, from the same answer.
+        servers: how many addresses the server may be at; HELLO goes to each in turn.
+        random: gives that many random bytes.
+        count: is told in one word what became of each datagram received.
+
+    Attributes:
+        pulse: round trip and clock offset.
+        count: as given; may be replaced.
+        copies: what was heard of each session.
+        pending_leaves: the sessions that are being left.
+        reassembly: the parts of a message that has not come whole.
+        token: the session_token to open the next connection with; the server renews it now and then.
+        over: why the connection is over; None while it is not.
+    """
+
+    def __init__(
+        self,
+        token: SessionToken,
+        sessions: Mapping[int, UUID],
+        *,
+        heartbeat: float,
+        agreement: Agreement = PLAIN,
+        servers: int = 1,
+        random: Callable[[int], bytes] = os.urandom,
+        count: Callable[[str], None] = lambda outcome: None,
+    ) -> None:
+        self.pulse = Heartbeats(heartbeat)
+        self.over: CloseReason | None = None
+        self.token = token
+        self._handshake = ClientHandshake(token, random, servers, self.pulse)
+        self.count = count
+        self._connected = False
+        self._ack_at = inf
+        self._unacknowledged = 0
+        self._resync_from = -inf
+        self._secret_from = 0  # the datagram that the newest secret came with.
+        self._compression = agreement.compression
+        self.reassembly = Reassembly(agreement.content)
+        self.copies = ReceivedState(sessions)
+        self.pending_leaves = PendingLeaves()
+
+    @property
+    def server(self) -> int:
+        """Which of the server's addresses the datagrams of the last call go to, from 0."""
+        return self._handshake.server
+
+    @property
+    def channel(self) -> PacketProtection | None:
+        return self._handshake.channel
+
+    @property
+    def deadline(self) -> float:
+        """When to call `tick` next, Unix seconds; infinite when there is nothing to wait for."""
+        if self.over is not None:
+            return inf
+        if not self._connected:
+            return self._handshake.deadline
+        return min(self.pulse.deadline, self._ack_at, self.pending_leaves.deadline)
+
+    @property
+    def sessions(self) -> dict[int, UUID]:
+        """What is watched: what the next connection with the same token will bring back."""
+        sessions = self.copies.sessions
+        return {index: sessions[index] for index in sessions if index not in self.pending_leaves.indexes}
+
+    @property
+    def conditions(self) -> PathStats:
+        """What the line is like."""
+        return PathStats() if self.channel is None else self.channel.conditions(self.pulse)
+
+    def server_time(self, now: float) -> float:
+        """The server's clock when ours shows `now`, both Unix seconds; until it was measured, it is taken for ours."""
+        return now + (self.pulse.offset or 0.0)
+
+    def start(self, now: float) -> Output:
+        """Knock."""
+        self._handshake.begin(now)
+        return self.tick(now)
+
+    def receive(self, datagram: bytes, now: float) -> Output:
+        """Take whatever came in. Never raises; what is not from the server is counted and ignored."""
+        output = Output([], [])
+        if self.over is not None:
+            return output
+        try:
+            if len(datagram) < OVERHEAD:
+                raise BadDatagram("truncated")
+            if datagram[0] not in _FROM_SERVER:
+                raise BadDatagram("type" if codec.speaks(datagram) else "reserved")
+            if datagram[0] == _CHALLENGE:
+                self._handshake.challenged(datagram, now)
+                output = self.tick(now)
+            elif self.channel is not None:
+                output = self._opened(self.channel, self.channel.open(datagram), now)
+            else:
+                raise BadDatagram("unknown_connection", "there are no keys yet")
+        except BadDatagram as error:
+            self.count(error.outcome)
+            return output
+        self.count("accepted")
+        return output
+
+    def tick(self, now: float) -> Output:
+        """Do what is due at `now`."""
+        if self.over is not None:
+            return Output([], [])
+        if not self._connected:
+            if self._handshake.failed(now):
+                return self._end(CloseReason.UNREACHABLE, [])
+            datagram = self._handshake.send(now)
+            return Output([] if datagram is None else [datagram], [])
+        assert self.channel is not None
+        if self.pulse.dead(now):
+            return self._end(CloseReason.SILENT, [])
+        if self.pulse.due(now):
+            self.channel.renew(now)
+            body = codec.encode_heartbeat(self.pulse.beat(now, now))
+            return Output([self._seal(self.channel, DatagramKind.HEARTBEAT, body)], [])
+        if self.pending_leaves.due(now):
+            return Output([self._depart(self.channel, now)], [])
+        if now >= self._ack_at:
+            return Output([self._acknowledge(self.channel)], [])
+        return Output([], [])
+
+    def watch(self, index: int, session_id: UUID) -> Output:
+        """…/connect has answered that this session is the connection's, too, under this session_index.
+
+        The server may have told of it already.
+        """
+        self.pending_leaves.joined(index)
+        return Output([], list[Event](self.copies.name(index, session_id)))
+
+    def leave(self, index: int, now: float) -> Output:
+        """Watch this session no more. Leaving the last one is `close`."""
+        if self.over is not None or index not in self.sessions:
+            return Output([], [])
+        if len(self.sessions) == 1:
+            return self.close()
+        self.pending_leaves.leave(index, now)
+        if not self._connected or self.channel is None:
+            return Output([], [])  # it goes out once there is a connection.
+        return Output([self._depart(self.channel, now)], [])
+
+    def resync(self, now: float) -> Output:
+        """Ask for the full state. Asking again within `RESYNC_SPACING` does nothing."""
+        if self.over is not None or not self._connected or self.channel is None or now < self._resync_from:
+            return Output([], [])
+        self._resync_from = now + RESYNC_SPACING
+        return Output([self._seal(self.channel, DatagramKind.RESYNC)], [])
+
+    def moved(self, now: float) -> Output:
+        """Our own address has changed: the server finds the new one by a heartbeat, and at once."""
+        if self.over is not None or not self._connected:
+            return Output([], [])
+        self.pulse.hurry(now)
+        return self.tick(now)
+
+    def close(self) -> Output:
+        """Leave."""
+        if self.over is not None:
+            return Output([], [])
+        closes = []
+        if self.channel is not None:
+            closes.append(self.channel.seal(DatagramKind.CLOSE, codec.encode_close(CloseReason.LEFT)))
+        return self._end(CloseReason.LEFT, closes)
+
+    def _opened(self, channel: PacketProtection, incoming: ReceivedDatagram, now: float) -> Output:
+        self.pulse.last_heard = now
+        output = Output([], [])
+        if not self._connected:
+            self._connected = True
+            self.pulse.begin(now)
+            output.events.append(Connected())
+        try:
+            self._take(channel, incoming, output, now)
+        except BadDatagram as error:
+            self.count(error.outcome)
+        if self.over is None:
+            due = self.tick(now)
+            output.datagrams.extend(due.datagrams)
+        return output
+
+    def _take(self, channel: PacketProtection, incoming: ReceivedDatagram, output: Output, now: float) -> None:
+        match incoming.kind:
+            case DatagramKind.STATE:
+                self._owe(now)
+                self._apply(codec.decode_state(incoming.body), incoming.sequence, output, now)
+            case DatagramKind.MESSAGE if self._compression is not None:
+                self._owe(now)
+                packed = self.reassembly.take(codec.decode_fragment(incoming.body), incoming.sequence)
+                if packed is not None:
+                    content = self._compression.decompress(packed.octets, packed.size)
+                    records = codec.decode_state(content)
+                    if any(isinstance(record, FreshSecret) for record in records):
+                        raise BadDatagram("type", "a secret in a message")
+                    self._apply(records, packed.sequence, output, now)
+            case DatagramKind.HEARTBEAT:
+                self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)
+            case DatagramKind.CLOSE:
+                reason = codec.decode_close(incoming.body)
+                end = self._end(reason, [self._acknowledge(channel)])
+                output.datagrams.extend(end.datagrams)
+                output.events.extend(end.events)
+            case DatagramKind.PATH_CHALLENGE:
+                answer = codec.encode_probe(codec.decode_probe(incoming.body))
+                output.datagrams.append(self._seal(channel, DatagramKind.PATH_RESPONSE, answer))
+            case _:
+                raise BadDatagram("type", "packed records, where nothing was agreed on")
+
+    def _owe(self, now: float) -> None:
+        """An ACK is due, soon."""
+        self._unacknowledged += 1
+        self._ack_at = min(self._ack_at, now if self._unacknowledged >= ACK_EVERY else now + ACK_DELAY)
+
+    def _apply(self, records: list[StateRecord], sequence: int, output: Output, now: float) -> None:
+        """All the records of a state first, then what has changed by them."""
+        for record in records:
+            if isinstance(record, FreshSecret) and sequence > self._secret_from:
+                self._secret_from = sequence
+                self.token = SessionToken(self.token.connection_id, record.secret)
+        news, faults = self.copies.apply(records, sequence)
+        for fault in faults:
+            self.count(fault.outcome)
+            output.datagrams.extend(self.resync(now).datagrams)
+        if self.pending_leaves.pending or self.copies.nameless:
+            self.pending_leaves.heard(self.copies.nameless, self.copies.over, now)
+        output.events.extend(news)
+
+    def _depart(self, channel: PacketProtection, now: float) -> bytes:
+        self.pending_leaves.sent(now, self.pulse.round_trip.timeout)
+        return self._seal(channel, DatagramKind.LEAVE, codec.encode_leave(self.pending_leaves.indexes))
+
+    def _acknowledge(self, channel: PacketProtection) -> bytes:
+        return self._seal(channel, DatagramKind.ACK, codec.encode_held(self.copies.report()))
+
+    def _seal(self, channel: PacketProtection, kind: DatagramKind, body: bytes = b"") -> bytes:
+        """A datagram; whatever its kind, it acknowledges. Which tables are complete, an ACK alone tells."""
+        if self.copies.reported:
+            self._ack_at, self._unacknowledged = inf, 0
+        return channel.seal(kind, body)
+
+    def _end(self, reason: CloseReason, closes: list[bytes]) -> Output:
+        self.over = reason
+        return Output(closes, [Closed(reason)])
+
+
+_CHALLENGE = codec.first_byte(DatagramKind.CHALLENGE)
+_FROM_SERVER = {
+    _CHALLENGE,
+    *(
+        codec.first_byte(kind) | phase
+        for kind in (
+            DatagramKind.STATE,
+            DatagramKind.MESSAGE,
+            DatagramKind.HEARTBEAT,
+            DatagramKind.CLOSE,
+            DatagramKind.PATH_CHALLENGE,
+        )
+        for phase in (0, codec.PHASE)
+    ),
+}

@@ -1,0 +1,212 @@
+"""The client's copies of the sessions of one connection: what STATEs say is put together here. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from craftnet.contract.position import Position, covers_materials
+from craftnet.crafting.progress import Progress
+from craftnet.crafting.state import MaterialsState
+from craftnet.errors import BadDatagram
+from craftnet.protocols.udp.core.state_records import MaterialsAssembler, ProgressAssembler
+from craftnet.protocols.wire.records import (
+    CloseReason,
+    FreshSecret,
+    MaterialsDelta,
+    MaterialsPart,
+    ProblemsPart,
+    ProgressState,
+    ReasonPart,
+    Selector,
+    SessionOver,
+    StateRecord,
+)
+
+_NAMELESS = UUID(int=0)
+
+
+class ProgressChanged(Struct, frozen=True):
+    """A session's progress. Its anchor is by the server's clock: see `ClientConnection.server_time`.
+
+    Attributes:
+        at: where the feed was with all that is held; None when that is not known.
+    """
+
+    session_id: UUID
+    version: int
+    progress: Progress
+    at: Position | None = None
+
+
+class MaterialsChanged(Struct, frozen=True):
+    """All of a session's materials; `at` as in `ProgressChanged`."""
+
+    materials: MaterialsState
+    at: Position | None = None
+
+
+class SessionEnded(Struct, frozen=True):
+    """Nothing more will be told of this session; the connection goes on with others."""
+
+    session_id: UUID
+    reason: CloseReason
+
+
+SessionNews = ProgressChanged | MaterialsChanged | SessionEnded
+
+
+class ReceivedSession:
+    """One session.
+
+    Attributes:
+        session_id: None while the server tells of it already, and …/connect has not answered yet which it is.
+        over: why it is over; None while it is not.
+        progress, materials: what puts the records together.
+    """
+
+    __slots__ = ("_at", "_at_sequence", "_reported", "materials", "over", "progress", "session_id")
+
+    def __init__(self, session_id: UUID | None) -> None:
+        self.session_id = session_id
+        self.over: CloseReason | None = None
+        self.progress = ProgressAssembler()
+        self.materials = MaterialsAssembler(session_id or _NAMELESS)
+        self._at: Position | None = None
+        self._at_sequence = 0
+        self._reported: tuple[ProgressChanged | None, MaterialsState | None, CloseReason | None] = (None, None, None)
+
+    def apply(self, record: StateRecord, sequence: int) -> None:
+        """Take a record of this session that came with datagram `sequence`.
+
+        Raises:
+            BadDatagram: a difference from a table that is not held; only a full one helps now.
+        """
+        if self.over is not None:
+            return
+        match record:
+            case ProgressState() | ReasonPart():
+                self.progress.apply(record, sequence)
+            case MaterialsPart() | ProblemsPart() | MaterialsDelta():
+                self.materials.apply(record, sequence)
+            case Position():
+                if sequence > self._at_sequence:
+                    self._at_sequence, self._at = sequence, record
+            case SessionOver(reason):
+                self.over = reason
+            case _:
+                pass  # of no session.
+
+    @property
+    def position(self) -> Position | None:
+        """Where the feed was with what is held; None while the table of materials of then is not there."""
+        if self._at is None or not covers_materials(self._at.version, self.materials.version):
+            return None
+        return self._at
+
+    def news(self) -> list[SessionNews]:
+        """What has changed since the last call. Nothing while nobody knows of which session."""
+        if self.session_id is None:
+            return []
+        news: list[SessionNews] = []
+        reported_progress, reported_materials, reported_over = self._reported
+        progress, materials = self.progress.progress, self.materials.materials
+        if progress is not None:
+            changed = ProgressChanged(self.session_id, self.progress.version, progress)
+            if changed != reported_progress:
+                news.append(replace(changed, at=self.position))
+                reported_progress = changed
+        if materials is not None and materials != reported_materials:
+            reported_materials = materials
+            if materials.session_id != self.session_id:  # it was nameless then.
+                materials = replace(materials, session_id=self.session_id)
+            news.append(MaterialsChanged(materials, self.position))
+        if self.over is not reported_over and self.over is not None:
+            news.append(SessionEnded(self.session_id, self.over))
+            reported_over = self.over
+        self._reported = (reported_progress, reported_materials, reported_over)
+        return news
+
+
+class ReceivedState:
+    """All of a connection's.
+
+    Arguments:
+        sessions: which they are, by their indexes, as far as that is known.
+    """
+
+    def __init__(self, sessions: Mapping[int, UUID]) -> None:
+        self._copies = {index: ReceivedSession(session_id) for index, session_id in sessions.items()}
+        self._unreported: set[int] = set()
+        self._nameless: set[int] = set()
+
+    @property
+    def nameless(self) -> list[int]:
+        """Those that the server tells of, and nobody knows."""
+        return [index for index in self._nameless if self._copies[index].over is None]
+
+    @property
+    def over(self) -> list[int]:
+        """Those of which nothing more will be told."""
+        return [index for index, copy in self._copies.items() if copy.over is not None]
+
+    @property
+    def sessions(self) -> dict[int, UUID]:
+        """Those that are not over and whose names are known."""
+        return {
+            index: copy.session_id
+            for index, copy in self._copies.items()
+            if copy.session_id is not None and copy.over is None
+        }
+
+    def get(self, index: int) -> ReceivedSession | None:
+        """The session of that index, if it was ever heard of."""
+        return self._copies.get(index)
+
+    def name(self, index: int, session_id: UUID) -> list[SessionNews]:
+        """The session of that index is this one. What was told of it already is news now."""
+        self._nameless.discard(index)
+        copy = self._copies.setdefault(index, ReceivedSession(session_id))
+        copy.session_id = session_id
+        return copy.news()
+
+    def apply(self, records: Sequence[StateRecord], sequence: int) -> tuple[list[SessionNews], list[BadDatagram]]:
+        """Take all the records of a STATE first; then say what has changed by them, and what was of no use.
+
+        Returns:
+            The news, and the faults: differences from tables that are not held.
+        """
+        touched, faults = dict[int, ReceivedSession](), list[BadDatagram]()
+        index = 0
+        for record in records:
+            if isinstance(record, Selector):
+                index = record.session
+                continue
+            if isinstance(record, FreshSecret):
+                continue
+            copy = self._copies.get(index)
+            if copy is None:
+                copy = self._copies[index] = ReceivedSession(None)
+                self._nameless.add(index)
+            touched[index] = copy
+            try:
+                copy.apply(record, sequence)
+            except BadDatagram as error:
+                faults.append(error)
+            if isinstance(record, MaterialsPart | ProblemsPart | MaterialsDelta) and copy.over is None:
+                self._unreported.add(index)
+        return [news for copy in touched.values() for news in copy.news()], faults
+
+    @property
+    def reported(self) -> bool:
+        """Whether the server was told of every table that it has told us lately."""
+        return not self._unreported
+
+    def report(self) -> dict[int, int]:
+        """What to tell the server that we hold: by session, the version of its table."""
+        held = {index: copy.materials.version for index in (0, *self._unreported) if (copy := self._copies.get(index))}
+        self._unreported = set()
+        return held

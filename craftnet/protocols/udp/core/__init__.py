@@ -1,0 +1,1 @@
+"""What both ends of the UDP protocol share. Sans-I/O."""

@@ -1,0 +1,87 @@
+"""Which generation of keys seals, and which opens, a datagram; its key phase is the lowest bit of the generation. Pure.
+
+Each side rotates its own direction, and only once the other side has shown that it follows, as in RFC 9001 section 6.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from msgspec import Struct
+
+from craftnet.protocols.udp.core.keys import TrafficKey
+
+KEY_UPDATE_PERIOD = 600.0
+"""Seconds after which a generation is replaced, unless a server is told to do so sooner …"""
+
+MAX_DATAGRAMS_PER_KEY = 1 << 20
+"""… or after this many datagrams: far below what AES-GCM allows under one key (NIST SP 800-38D section 8.3)."""
+
+
+class SealingKeys(Struct, eq=False, gc=False):
+    """The keys of what goes out.
+
+    Attributes:
+        key: of the generation that is used now.
+        phase: its lowest bit.
+        began: the first sequence under this generation.
+    """
+
+    key: TrafficKey
+    phase: int = 0
+    began: int = 1
+    _until: float = inf
+
+    def renew(self, upcoming: int, acknowledged: int, now: float, period: float) -> None:
+        """Go on to the next generation with the sequence `upcoming`, if that is due.
+
+        Arguments:
+            acknowledged: the newest sequence that the other side has received.
+            period: seconds after which a generation is replaced.
+        """
+        if self._until == inf:
+            self._until = now + period
+        if acknowledged >= self.began and (now >= self._until or upcoming - self.began >= MAX_DATAGRAMS_PER_KEY):
+            self.key = self.key.successor()
+            self.phase ^= 1
+            self.began, self._until = upcoming, now + period
+
+
+class OpeningKeys(Struct, eq=False, gc=False):
+    """The keys of what comes in: those of now, those just before, and, once somebody claims to use them, the next.
+
+    Attributes:
+        key: of the generation that is used now.
+        phase: its lowest bit.
+        began: the lowest sequence seen under this generation.
+    """
+
+    key: TrafficKey
+    phase: int = 0
+    began: int = 1
+    _previous: TrafficKey | None = None
+    _following: TrafficKey | None = None
+
+    def rest(self) -> None:
+        """As in `TrafficKey`."""
+        self.key.rest()
+
+    def open(self, phase: int, sequence: int, header: bytes, sealed: bytes) -> bytes:
+        """As in `TrafficKey`. Only what is authentic moves anything on.
+
+        Raises:
+            BadDatagram: it is not.
+        """
+        if phase == self.phase:
+            content = self.key.open(sequence, header, sealed)
+            if sequence < self.began:
+                self.began = sequence
+            return content
+        if sequence < self.began and self._previous is not None:
+            return self._previous.open(sequence, header, sealed)
+        if self._following is None:  # made once, however many claim it.
+            self._following = self.key.successor()
+        content = self._following.open(sequence, header, sealed)
+        self._previous, self.key, self._following = self.key, self._following, None
+        self.phase, self.began = phase, sequence
+        return content

@@ -1,0 +1,152 @@
+"""An established connection's datagrams, the same at both ends: sealed, numbered, acknowledged. Sans-I/O."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from craftnet.errors import BadDatagram
+from craftnet.protocols.udp.core.heartbeat import Heartbeats
+from craftnet.protocols.udp.core.key_update import KEY_UPDATE_PERIOD, OpeningKeys, SealingKeys
+from craftnet.protocols.udp.core.keys import TrafficKey
+from craftnet.protocols.udp.core.path_stats import DeliveryRecord, PathStats, missing_share
+from craftnet.protocols.udp.core.replay_window import ReplayWindow, expand
+from craftnet.protocols.wire import codec
+from craftnet.protocols.wire.layouts import MAC_SIZE
+from craftnet.protocols.wire.records import DatagramKind
+
+OVERHEAD = codec.SEALED_HEADER_SIZE + codec.ACKNOWLEDGEMENT_SIZE + MAC_SIZE
+"""Bytes of a datagram that are not its body."""
+
+ACKNOWLEDGED = 32
+"""How many sequences before the newest an acknowledgement speaks of."""
+
+_HEADER = codec.SEALED_HEADER_SIZE
+_LOW_BITS = 16
+_LOW_MASK = (1 << _LOW_BITS) - 1
+_ACKNOWLEDGED_BITS = 32
+_LOW_BITS_OF_NEWEST = (1 << _ACKNOWLEDGED_BITS) - 1
+
+
+class AcknowledgedDatagrams(Struct, frozen=True, gc=False):
+    """Which datagrams of ours the other side has acknowledged: `newest`, and newest − i for each bit i."""
+
+    newest: int = 0
+    bits: int = 0
+
+    def covers(self, sequence: int) -> bool:
+        """Whether `sequence` is acknowledged."""
+        behind = self.newest - sequence
+        return behind >= 0 and bool(self.bits >> behind & 1)
+
+
+class ReceivedDatagram(Struct, frozen=True, gc=False):
+    """An authentic datagram, opened."""
+
+    kind: DatagramKind
+    sequence: int
+    arrivals: AcknowledgedDatagrams
+    body: bytes
+
+
+class PacketProtection(Struct, eq=False, gc=False):
+    """Numbers and seals what goes out; checks and opens what comes in.
+
+    Attributes:
+        outgoing: the keys of what goes out.
+        window: the sequences that came in.
+        sent: the newest sequence used; the first is 1.
+    """
+
+    _connection_id: int
+    outgoing: SealingKeys
+    _incoming: OpeningKeys
+    window: ReplayWindow
+    _acknowledged: DeliveryRecord
+    sent: int = 0
+
+    @classmethod
+    def of(cls, connection_id: int, outgoing: TrafficKey, incoming: TrafficKey) -> PacketProtection:
+        """A new one, with the keys of both directions."""
+        return cls(connection_id, SealingKeys(outgoing), OpeningKeys(incoming), ReplayWindow(), DeliveryRecord())
+
+    @property
+    def newest(self) -> int:
+        """The newest sequence received."""
+        return self.window.newest
+
+    def seal(self, kind: DatagramKind, body: bytes = b"") -> bytes:
+        """The next datagram. It acknowledges all that was opened."""
+        self.sent = sequence = self.sent + 1
+        keys, window = self.outgoing, self.window
+        header = codec.encode_sealed_header(keys.phase, kind, self._connection_id, sequence)
+        acknowledgement = codec.encode_acknowledgement(window.newest, window.seen >> 1)
+        return header + keys.key.seal(sequence, header, acknowledgement + body)
+
+    def open(self, datagram: bytes) -> ReceivedDatagram:
+        """Take a datagram with our connection id apart. The cheapest checks come first.
+
+        What comes in order, under the keys in use, needs neither a look into the replay window nor at other keys.
+
+        Raises:
+            BadDatagram: stale, replayed, forged or truncated, and the channel is as it was; or it acknowledges what was
+                never sent.
+        """
+        if len(datagram) < OVERHEAD:
+            raise BadDatagram("truncated")
+        phase, kind, connection_id, low = codec.decode_sealed_header(datagram)
+        if connection_id != self._connection_id:
+            raise BadDatagram("unknown_connection")
+        window, keys = self.window, self._incoming
+        sequence = window.newest + 1
+        if low == sequence & _LOW_MASK and phase == keys.phase and sequence >= keys.began:
+            content = keys.key.open(sequence, datagram[:_HEADER], datagram[_HEADER:])
+            window.follow()
+        else:
+            sequence = expand(low, _LOW_BITS, window.newest)
+            window.check(sequence)
+            content = keys.open(phase, sequence, datagram[:_HEADER], datagram[_HEADER:])
+            window.advance(sequence)
+        newest, earlier = codec.decode_acknowledgement(content)
+        if ACKNOWLEDGED < newest <= self.sent < _LOW_BITS_OF_NEWEST >> 1 or (
+            newest and newest <= self.sent <= ACKNOWLEDGED and not earlier >> newest - 1
+        ):  # nothing to complete or to refuse.
+            arrivals = AcknowledgedDatagrams(newest, earlier << 1 | 1)
+            self._acknowledged.take(newest, arrivals.bits)
+        else:
+            arrivals = self._noted(newest, earlier)
+        return ReceivedDatagram(kind, sequence, arrivals, content[codec.ACKNOWLEDGEMENT_SIZE :])
+
+    def renew(self, now: float, period: float = KEY_UPDATE_PERIOD) -> None:
+        """A heartbeat is due: rotate the keys of what goes out, if that is due, too: every `period` seconds."""
+        self.outgoing.renew(self.sent + 1, self._acknowledged.newest, now, period)
+        self.outgoing.key.rest()
+        self._incoming.rest()
+
+    def conditions(self, pulse: Heartbeats) -> PathStats:
+        """What the line is like, its times by `pulse`."""
+        return PathStats(
+            pulse.round_trip.smoothed,
+            pulse.round_trip.variation,
+            pulse.jitter,
+            pulse.offset,
+            pulse.uncertainty,
+            self._acknowledged.loss,
+            missing_share(self.window.seen, self.window.newest),
+            self.window.reordered,
+        )
+
+    def _noted(self, newest: int, earlier: int) -> AcknowledgedDatagrams:
+        """What an acknowledgement says, its numbers completed."""
+        if not newest and self.sent <= _LOW_BITS_OF_NEWEST:
+            if earlier:
+                raise BadDatagram("out_of_range", "an acknowledgement of what was before the first")
+            return _NOTHING
+        newest = expand(newest, _ACKNOWLEDGED_BITS, self.sent)
+        if newest > self.sent or (newest <= ACKNOWLEDGED and earlier >> newest - 1):
+            raise BadDatagram("out_of_range", "an acknowledgement of what was never sent")
+        arrivals = AcknowledgedDatagrams(newest, earlier << 1 | 1)
+        self._acknowledged.take(arrivals.newest, arrivals.bits)
+        return arrivals
+
+
+_NOTHING = AcknowledgedDatagrams()

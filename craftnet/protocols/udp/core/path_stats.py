@@ -1,0 +1,74 @@
+"""What a line is like, as one side of a connection sees it. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+SETTLED_DATAGRAMS = 8
+"""How far behind the newest a datagram that is not there counts as lost, and not merely as late."""
+
+OBSERVED_DATAGRAMS = 64
+"""Over how many datagrams loss is counted."""
+
+_MASK = (1 << OBSERVED_DATAGRAMS) - 1
+
+
+class PathStats(Struct, frozen=True, gc=False):
+    """One moment's figures.
+
+    Attributes:
+        round_trip: smoothed, seconds; None before the first was measured.
+        variation: of the round trip, seconds (RFC 6298).
+        jitter: of the time heartbeats take to come in, seconds (RFC 3550).
+        offset: seconds by which the other side's clock is ahead; None before the first heartbeat that told.
+        uncertainty: seconds by which the offset may be wrong: half the round trip it was measured with.
+        loss_out, loss_in: share of the last datagrams sent, and received, that were lost, 0–1.
+        reordered: share of the datagrams received that came after a later one, 0–1.
+    """
+
+    round_trip: float | None = None
+    variation: float = 0.0
+    jitter: float = 0.0
+    offset: float | None = None
+    uncertainty: float = 0.0
+    loss_out: float = 0.0
+    loss_in: float = 0.0
+    reordered: float = 0.0
+
+
+def missing_share(arrived: int, newest: int) -> float:
+    """The share of the last datagrams that is not there.
+
+    Arguments:
+        arrived: bit i: sequence newest − i arrived.
+        newest: the newest sequence; the first is 1.
+    """
+    counted = min(OBSERVED_DATAGRAMS, newest) - SETTLED_DATAGRAMS
+    if counted <= 0:
+        return 0.0
+    return 1.0 - (arrived >> SETTLED_DATAGRAMS & (1 << counted) - 1).bit_count() / counted
+
+
+class DeliveryRecord(Struct, eq=False, gc=False):
+    """Which of the datagrams we sent last are known to have arrived.
+
+    Attributes:
+        newest: the newest sequence acknowledged; 0 before the first.
+    """
+
+    newest: int = 0
+    _arrived: int = 0
+
+    def take(self, newest: int, bits: int) -> None:
+        """An acknowledgement came in: of newest − i for each bit i, the lowest of which is set."""
+        ahead = newest - self.newest
+        if ahead >= 0:
+            self._arrived = (self._arrived << min(ahead, OBSERVED_DATAGRAMS) | bits) & _MASK
+            self.newest = newest
+        elif ahead > -OBSERVED_DATAGRAMS:
+            self._arrived |= bits << -ahead & _MASK
+
+    @property
+    def loss(self) -> float:
+        """The share of the last ones that never arrived."""
+        return missing_share(self._arrived, self.newest)

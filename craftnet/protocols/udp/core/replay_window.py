@@ -1,0 +1,71 @@
+"""Which sequences have been seen: the sliding window of RFC 4303 section 3.4.3, and how a cut sequence is completed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from craftnet.errors import BadDatagram
+
+WINDOW_SIZE = 256
+"""How far behind the newest a datagram may come in."""
+
+
+def expand(low: int, bits: int, newest: int) -> int:
+    """The whole sequence of which the low `bits` travelled: the one closest to what is expected after `newest`.
+
+    The method of RFC 9000 appendix A.3.
+    """
+    half = 1 << bits - 1
+    expected = newest + 1
+    candidate = expected + (low - expected + half - 1 & 2 * half - 1) - half + 1
+    return candidate if candidate >= 0 else candidate + 2 * half
+
+
+class ReplayWindow(Struct, eq=False, gc=False):
+    """Remembers the sequences of the last `WINDOW_SIZE` received. Sequences start at 1.
+
+    Attributes:
+        newest: the highest; 0 before the first.
+        seen: bit i: newest − i was received.
+        reordered: the share of what came in after a later one, 0–1, smoothed over some 64 datagrams.
+    """
+
+    newest: int = 0
+    seen: int = 0
+    reordered: float = 0.0
+
+    def check(self, sequence: int) -> None:
+        """Whether a datagram may be new. Changes nothing: before the AEAD has spoken anybody may have sent it.
+
+        Raises:
+            BadDatagram: it was received before, or is too old to tell.
+        """
+        behind = self.newest - sequence
+        if behind < 0:
+            return
+        if behind >= WINDOW_SIZE or sequence < 1:
+            raise BadDatagram("stale")
+        if self.seen >> behind & 1:
+            raise BadDatagram("replayed")
+
+    def follow(self) -> None:
+        """As `advance` to the next sequence."""
+        self.newest += 1
+        self.seen = self.seen << 1 & _MASK | 1
+        self.reordered -= self.reordered / _SMOOTHING
+
+    def advance(self, sequence: int) -> None:
+        """An authentic datagram with this sequence came in."""
+        ahead = sequence - self.newest
+        if ahead > 0:
+            # Beyond the window nothing is left to remember; shifting that far would only cost memory.
+            self.seen = ((self.seen << ahead) & _MASK) | 1 if ahead < WINDOW_SIZE else 1
+            self.newest = sequence
+            self.reordered -= self.reordered / _SMOOTHING
+        else:
+            self.seen |= 1 << -ahead
+            self.reordered += (1.0 - self.reordered) / _SMOOTHING
+
+
+_SMOOTHING = 64
+_MASK = (1 << WINDOW_SIZE) - 1

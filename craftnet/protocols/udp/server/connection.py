@@ -1,0 +1,398 @@
+"""The server's end of one UDP connection, after the handshake. Sans-I/O: datagrams and states in, datagrams out.
+
+    open ─close()─▶ closing: what is unacknowledged, then CLOSE, repeated ─acknowledged, or often enough─▶ finished
+      └──CLOSE from the client, or silence────────────────────────────────────────────────────────────────▲
+
+States are conflated (`outbox`); the newest is kept, so that all of it can be told again: on request, after a move of
+the client, and every now and then. What is told of which session, `roster` knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from uuid import UUID
+
+from msgspec import Struct
+
+from craftnet.contract.position import Position
+from craftnet.crafting.state import MaterialsState, SessionState
+from craftnet.errors import BadDatagram
+from craftnet.limits.token_bucket import TokenBucket
+from craftnet.protocols.udp.core.cookie import Address
+from craftnet.protocols.udp.core.heartbeat import Heartbeats
+from craftnet.protocols.udp.core.key_update import KEY_UPDATE_PERIOD
+from craftnet.protocols.udp.core.pacing import Pacer
+from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection, ReceivedDatagram
+from craftnet.protocols.udp.core.path_stats import PathStats
+from craftnet.protocols.udp.core.state_records import encoded
+from craftnet.protocols.udp.server.closing import Closing
+from craftnet.protocols.udp.server.packetizer import NO_SESSION, Key
+from craftnet.protocols.udp.server.path_validation import ValidatedPath
+from craftnet.protocols.udp.server.send_queue import NEVER, SendQueue
+from craftnet.protocols.udp.server.sent_state import SentState
+from craftnet.protocols.udp.server.sessions import ConnectionSessions
+from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
+from craftnet.protocols.wire import codec
+from craftnet.protocols.wire.records import CloseReason, DatagramKind, FreshSecret
+
+RESYNC_SPACING = 1.0
+"""Seconds between two full states sent on request."""
+
+DATAGRAMS_PER_SECOND = 100
+"""Datagrams per second taken from one client; a client that is in order sends some 50 on its busiest second …"""
+
+DATAGRAM_BURST = 200
+"""… and this many at once after a pause."""
+
+_BUCKET = TokenBucket(DATAGRAMS_PER_SECOND, DATAGRAM_BURST + 1)
+
+_PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
+
+_NO_TABLES = codec.encode_held({})
+"""The body of an ACK of a client that has no table of materials to speak of."""
+
+_SECRET = "secret"
+"""The topic of a new session_token."""
+
+
+class Terms(Struct, frozen=True):
+    """How a server treats its peers.
+
+    Attributes:
+        heartbeat: seconds between heartbeats.
+        full_sync: seconds after which all is told again, on average: each time is between half of it and half more.
+        key_rotation: seconds after which the keys of what the server sends are replaced.
+    """
+
+    heartbeat: float = 5.0
+    full_sync: float = 10.0
+    key_rotation: float = KEY_UPDATE_PERIOD
+
+
+class Send(Struct, frozen=True, gc=False):
+    """Send this datagram there."""
+
+    datagram: bytes
+    address: Address
+
+
+class ServerConnection:
+    """One client.
+
+    Arguments:
+        ticket: what it came in with.
+        random: gives that many random bytes.
+
+    Attributes:
+        connection_id: how its datagrams name it.
+        channel: what seals, opens and numbers the datagrams.
+        finished: why the connection is over; None while it is not.
+        pace: how much may be sent.
+        path: where it is, and where it may have moved to.
+        pulse: round trip and clock offset.
+        sessions: what the client is told of.
+        ticket: what it came in with.
+    """
+
+    __slots__ = (
+        "_alarm",
+        "_closing",
+        "_datagrams_full_at",
+        "_random",
+        "_resync_at",
+        "_resync_from",
+        "_send_queue",
+        "_sync_at",
+        "_terms",
+        "channel",
+        "connection_id",
+        "finished",
+        "pace",
+        "path",
+        "pulse",
+        "sessions",
+        "ticket",
+    )
+
+    def __init__(
+        self,
+        ticket: Ticket,
+        address: Address,
+        channel: PacketProtection,
+        terms: Terms,
+        random: Callable[[int], bytes],
+        now: float,
+    ) -> None:
+        self.finished: CloseReason | None = None
+        self.pulse = Heartbeats(terms.heartbeat, now)
+        self.ticket = ticket
+        self.connection_id = ticket.connection_id
+        self.path = ValidatedPath(address)
+        self.channel = channel
+        self._terms = terms
+        self._random = random
+        self.pace = Pacer()
+        self._send_queue = SendQueue(ticket.agreement, channel, self.pulse.round_trip, self.pace)
+        self.sessions = ConnectionSessions.of(ticket, self._send_queue)
+        self._datagrams_full_at = self._resync_from = NEVER
+        self._sync_at = inf
+        self._resync_at = inf
+        self._closing: Closing | None = None
+        self._alarm = now  # when there is something to do but to empty the outbox.
+
+    @property
+    def player_id(self) -> UUID:
+        """Who watches."""
+        return self.ticket.player_id
+
+    @property
+    def address(self) -> Address:
+        """Where it is sent to."""
+        return self.path.address
+
+    @property
+    def conditions(self) -> PathStats:
+        """What the line to it is like."""
+        return self.channel.conditions(self.pulse)
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second that it may be told at most, as the line is."""
+        return self.pace.rate
+
+    @property
+    def closing(self) -> bool:
+        """Whether its end has begun: nothing new is told, and no session can join."""
+        return self._closing is not None
+
+    @property
+    def deadline(self) -> float:
+        """When to call `tick` next, Unix seconds."""
+        alarm, send_deadline = self._alarm, self._send_queue.deadline
+        return alarm if alarm < send_deadline else send_deadline
+
+    def receive(self, datagram: bytes, address: Address, now: float) -> list[Send] | None:
+        """Take a datagram that carries our connection id.
+
+        Returns:
+            What to send; None when it only acknowledged something: then `deadline` is no earlier than it was.
+
+        Raises:
+            BadDatagram: it is not from the client, or not of use; nothing is sent.
+        """
+        incoming = self.channel.open(datagram)
+        # Only what is authentic costs the client anything: nobody else can use up what it may send.
+        full_at = _BUCKET.take(self._datagrams_full_at, now)
+        if full_at is None:
+            raise BadDatagram("flooding", "more datagrams than a client has reason to send")
+        self._datagrams_full_at = full_at
+        self.pulse.last_heard = now
+        if self._only_acknowledges(incoming, address):
+            self._note_landed(self._send_queue.acknowledged(incoming.arrivals))
+            return None
+        if address != self.path.address and incoming.sequence == self.channel.newest:
+            self.path.heard(address, len(datagram))
+        self._note_landed(self._send_queue.acknowledged(incoming.arrivals))
+        if self._closing is not None and self._closing.landed(incoming.arrivals.covers):
+            self.finished = self._closing.reason
+        else:
+            try:
+                self._take(incoming, address, now)
+            except BadDatagram:
+                self._alarm = now  # it is not answered, but what it acknowledges may have been waited for.
+                raise
+        if self.finished is not None:
+            return []
+        if incoming.kind is DatagramKind.ACK and not self._waits_for_acknowledgements:
+            return []
+        return self._challenge(now) + self.tick(now)
+
+    def join(self, permit: SessionPermit) -> SentState | None:
+        """As `ConnectionSessions.join`; call it with each change of the ticket's grants."""
+        sent_state = self.sessions.join(permit)
+        self._alarm = min(self._alarm, self._next)
+        return sent_state
+
+    def update(
+        self, state: SessionState | MaterialsState, now: float, index: int = 0, at: Position | None = None
+    ) -> list[Send]:
+        """The session of that index, or its materials, are now like this. Of what is over nothing more is told.
+
+        With several sessions, nothing is sent before the next `tick`, which is due at once: whatever becomes of them in
+        one moment goes together.
+
+        Arguments:
+            at: where the feed is with this.
+        """
+        if self._closing is not None:
+            return []
+        sent_state = self.sessions.get(index)
+        if sent_state is None or sent_state.permit.over is not None:
+            return []
+        news = sent_state.advance(state, now)
+        if news is None:
+            return []
+        place = None if at is None else sent_state.reached(at, state)
+        if self._sync_at == inf:
+            self._plan_sync(now)
+            self._alarm = min(self._alarm, self._next)
+        queue = self._send_queue
+        if place is None and len(self.sessions.sent_states) == 1:
+            datagrams = queue.send(index, news.topic, news.records, now)
+        else:
+            queue.put(index, news.topic, news.records)
+            if place is not None:
+                queue.put(index, place.topic, place.records)
+            datagrams = queue.flush(now) if len(self.sessions.sent_states) == 1 else []
+        address = self.path.address
+        return [Send(datagram, address) for datagram in datagrams]
+
+    def end(self, index: int, reason: CloseReason, now: float) -> list[Send]:
+        """The feed of that session is over. With the last one the connection is.
+
+        What is unacknowledged is still told first, but to who has lost the right to watch.
+        """
+        sent_state = self.sessions.get(index)
+        if sent_state is not None:
+            self._end([sent_state], reason, now)
+        return self.tick(now)
+
+    def close(self, reason: CloseReason, now: float) -> list[Send]:
+        """All is over: what is unacknowledged, with the same exception, then CLOSE, until it is acknowledged."""
+        self._begin_closing(reason, now)
+        return self.tick(now)
+
+    def abandon(self, reason: CloseReason) -> list[Send]:
+        """The connection is over at once: one CLOSE, and nothing after it."""
+        self.finished = reason
+        return [self._send(DatagramKind.CLOSE, codec.encode_close(reason))]
+
+    def replace(self) -> None:
+        """The client has a new connection; this one hears nothing more."""
+        self.finished = CloseReason.REPLACED
+
+    def tick(self, now: float) -> list[Send]:
+        """Do what is due at `now`."""
+        if self.pulse.dead(now):
+            self.finished = CloseReason.SILENT
+            return []
+        if now >= self.sessions.expires:
+            self._end(self.sessions.lapsed(now), CloseReason.EXPIRED, now)
+        sends = []
+        if self.pulse.due(now):
+            self.channel.renew(now, self._terms.key_rotation)
+            sends.append(self._send(DatagramKind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now, now))))
+        if now >= self._resync_at:
+            self._resync_at, self._resync_from = inf, now + RESYNC_SPACING
+            self._send_full_state(now)
+        if now >= self._sync_at:
+            self._send_full_state(now)
+        if now >= self.ticket.renew_at and self._closing is None:
+            secret = self.ticket.offer(self._random, now)
+            self._send_queue.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
+        if len(self.sessions.sent_states) > 1 and not (self._closing is not None and self._closing.at_once):
+            self.sessions.send_ends()
+        sends += [Send(datagram, self.path.address) for datagram in self._send_queue.flush(now)]
+        sends += self._send_close(now)
+        self._alarm = self._next
+        return sends
+
+    @property
+    def _next(self) -> float:
+        """When there is something to do but to empty the outbox. When that may be earlier now, the alarm is moved."""
+        if self._closing is None:
+            until = min(self.sessions.expires, self.ticket.renew_at, self._sync_at)
+        else:
+            until = self._closing.deadline
+        return min(self.pulse.deadline, until, self._resync_at)
+
+    @property
+    def _waits_for_acknowledgements(self) -> bool:
+        """Whether more may be to do once something has arrived: an end to be told, or a move to be proved."""
+        return self._closing is not None or len(self.sessions.sent_states) > 1 or self.path.candidate is not None
+
+    def _only_acknowledges(self, incoming: ReceivedDatagram, address: Address) -> bool:
+        """Whether nothing but what has arrived follows from it: so it is with nearly every datagram."""
+        return (
+            incoming.kind is DatagramKind.ACK
+            and incoming.body == _NO_TABLES
+            and address == self.path.address
+            and not self._waits_for_acknowledgements
+        )
+
+    def _note_landed(self, landed: list[Key]) -> None:
+        if landed:
+            if (NO_SESSION, _SECRET, 0) in landed:
+                self.ticket.renewed()
+            self.sessions.landed(landed)
+
+    def _take(self, incoming: ReceivedDatagram, address: Address, now: float) -> None:
+        match incoming.kind:
+            case DatagramKind.ACK:
+                self.sessions.hold(codec.decode_held(incoming.body))
+            case DatagramKind.HEARTBEAT:
+                measured = self.pulse.round_trip.smoothed is not None
+                self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)
+                if not measured:
+                    self._send_queue.hasten(now)
+                self.pace.adapt(self.conditions, now)
+            case DatagramKind.RESYNC:
+                codec.decode_nothing(incoming.body)
+                self._resync_at = max(now, self._resync_from)
+            case DatagramKind.LEAVE:
+                self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT, now)
+            case DatagramKind.PATH_RESPONSE:
+                delay = self.path.answered(codec.decode_probe(incoming.body), address, now)
+                self.pulse.forget_path()
+                self.pulse.round_trip.measured(delay)
+                self.pace.forget_path()
+                self._resync_at = max(now, self._resync_from)
+            case DatagramKind.CLOSE:
+                codec.decode_close(incoming.body)
+                self.finished = CloseReason.LEFT
+            case _:
+                raise codec.misplaced(incoming.kind)
+
+    def _challenge(self, now: float) -> list[Send]:
+        if not self.path.may_challenge(_PROBE_SIZE, now):
+            return []
+        data = self._random(codec.PROBE_SIZE)
+        address = self.path.challenge(data, _PROBE_SIZE, now)
+        return [Send(self.channel.seal(DatagramKind.PATH_CHALLENGE, codec.encode_probe(data)), address)]
+
+    def _plan_sync(self, now: float) -> None:
+        """Some time from now, different for every peer and every time, so that they never come all at once."""
+        jitter = int.from_bytes(self._random(2), "big") / 0x10000
+        self._sync_at = now + self._terms.full_sync * (0.5 + jitter)
+
+    def _send_full_state(self, now: float) -> None:
+        if self._closing is None:
+            self.sessions.send_full_state()
+            self._plan_sync(now)
+
+    def _send(self, kind: DatagramKind, body: bytes) -> Send:
+        return Send(self.channel.seal(kind, body), self.path.address)
+
+    def _end(self, replicas: list[SentState], reason: CloseReason, now: float) -> None:
+        if replicas and self._closing is None and self.sessions.end(replicas, reason):
+            self._begin_closing(reason, now)
+
+    def _begin_closing(self, reason: CloseReason, now: float) -> None:
+        # A right that is taken away ends what is being ended already.
+        if self._closing is None or (reason is CloseReason.REVOKED and not self._closing.at_once):
+            self._closing = Closing(reason, now)
+        if self._closing.at_once:
+            self._send_queue.clear()
+
+    def _send_close(self, now: float) -> list[Send]:
+        """The CLOSE, when there is nothing else left to tell."""
+        closing = self._closing
+        if closing is None or not closing.due(now, self._send_queue.empty):
+            return []
+        if closing.exhausted:
+            self.finished = closing.reason
+            return []
+        close = self._send(DatagramKind.CLOSE, codec.encode_close(closing.reason))
+        closing.sent(self.channel.sent, now, self.pulse.round_trip.timeout)
+        return [close]

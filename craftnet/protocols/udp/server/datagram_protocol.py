@@ -1,0 +1,265 @@
+"""The Twisted shell of the UDP protocol's server: reads, calls `endpoint`, writes. No rules here."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from typing import Protocol, cast
+from uuid import UUID
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from craftnet.access.principal import Principal
+from craftnet.contract.close_codes import CloseCode
+from craftnet.crafting.state import MaterialsChange, MaterialsState, SessionState
+from craftnet.crafting.updates import Update
+from craftnet.errors import BadDatagram, NotFound, Unavailable
+from craftnet.interfaces import ISubscriber
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.udp.core.cookie import Address
+from craftnet.protocols.udp.core.keys import SessionToken
+from craftnet.protocols.udp.server.connection import Send, ServerConnection
+from craftnet.protocols.udp.server.datagram_port import Sender
+from craftnet.protocols.udp.server.dispatcher import (
+    ConnectionGone,
+    ConnectionOpened,
+    Dispatcher,
+    Effect,
+    SessionJoined,
+    SessionLeft,
+)
+from craftnet.protocols.udp.server.sent_state import SentState
+from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
+from craftnet.protocols.wire import codec
+from craftnet.protocols.wire.records import CloseReason, DatagramKind
+
+TRANSPORT = "udp"
+"""How metrics name it."""
+
+
+class SessionFeeds(Protocol):
+    """What is needed of the hub."""
+
+    def subscribe_session(self, session_id: UUID, subscriber: ISubscriber) -> Deferred[None]:
+        """Tell `subscriber` what is known of the session, then what changes. Fails with NotFound."""
+
+    def unsubscribe_session(self, session_id: UUID, subscriber: ISubscriber) -> None:
+        """Tell it no more."""
+
+
+@implementer(ISubscriber)
+class SessionSubscriber:
+    """Hands what the hub says of a session to one peer."""
+
+    __slots__ = ("_index", "_peer", "_server")
+
+    def __init__(self, server: UdpServer, peer: ServerConnection, index: int) -> None:
+        self._server = server
+        self._peer = peer
+        self._index = index
+
+    def deliver(self, update: Update) -> None:
+        """Tell the peer of sessions and materials; a UDP feed carries nothing else."""
+        state = update.state
+        if isinstance(state, SessionState):
+            self._server.update(self._peer, state, self._index, update)
+        elif isinstance(state, MaterialsChange):
+            self._server.update(self._peer, state.state, self._index, update)
+
+    def ended(self, code: CloseCode) -> None:
+        """The peer hears no more of the session."""
+        self._server.end(self._peer, self._index, CloseReason.of(code))
+
+
+_MESSAGES = frozenset({codec.first_byte(DatagramKind.MESSAGE), codec.first_byte(DatagramKind.MESSAGE) | codec.PHASE})
+"""First bytes of what is packed."""
+
+
+class UdpServer(DatagramProtocol):
+    """The socket's protocol."""
+
+    _log = Logger()
+
+    def __init__(self, endpoint: Dispatcher, feeds: SessionFeeds, metrics: Metrics, clock: IReactorTime) -> None:
+        self._endpoint = endpoint
+        self._feeds = feeds
+        self._metrics = metrics
+        self._counts = metrics.delivery_counts(TRANSPORT)
+        self._clock = clock
+        self._deadlines = endpoint.deadlines
+        self._watchers: dict[SentState, SessionSubscriber] = {}
+        # What is being done, and what came of it meanwhile: it is done in that order.
+        self._effects: deque[Effect] = deque()
+        self._performing = False
+        self._put_off: list[float | None] = []  # when what goes out with the next tick was accepted.
+        self._timer: IDelayedCall | None = None
+        self._timer_at = inf
+        self._send: Sender | None = None
+        self._faults = 0
+
+    def startProtocol(self) -> None:
+        """The socket is open."""
+        self._send = cast("_Port", self.transport).sender()
+
+    def stopProtocol(self) -> None:
+        """The socket is closed."""
+        self._send = None
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer, self._timer_at = None, inf
+
+    def datagramReceived(self, datagram: bytes, addr: Address) -> None:
+        """Take one datagram."""
+        try:
+            self._perform(self._endpoint.receive(datagram, addr, self._clock.seconds()))
+        except Exception:
+            # A fault of ours. Whoever finds a datagram that triggers it must not be able to flood the log with it:
+            # the first, second, fourth, eighth … time is logged.
+            self._metrics.datagram("failed")
+            self._faults += 1
+            if self._faults & (self._faults - 1) == 0:
+                self._log.failure("a datagram could not be handled ({number} so far)", number=self._faults)
+
+    def update(self, peer: ServerConnection, state: SessionState | MaterialsState, index: int, update: Update) -> None:
+        """A peer's session of that index, or its materials, are now like this, as the update says."""
+        now, accepted = self._clock.seconds(), update.accepted
+        try:
+            effects = self._endpoint.update(peer, state, now, index, update.at)
+        except BadDatagram as error:
+            self._log.error("the state of a session does not fit the protocol: {error}", error=error)
+            self.end(peer, index, CloseReason.INTERNAL_ERROR)
+            return
+        self._perform(effects)
+        if effects:
+            self._counts.count(len(effects), None if accepted is None else now - accepted)
+        elif peer.deadline <= now:
+            self._put_off.append(accepted)
+
+    def end(self, peer: ServerConnection, index: int, reason: CloseReason) -> None:
+        """The feed of a peer's session of that index is over."""
+        self._perform(self._endpoint.end(peer, index, reason, self._clock.seconds()))
+
+    def join(
+        self, token: SessionToken, session_id: UUID, player_id: UUID, expires: float, bearer: Principal | None
+    ) -> tuple[Ticket, SessionPermit] | None:
+        """Let the connection with this session_token watch this session, too, until `expires`.
+
+        Returns:
+            None when it cannot: another connection can.
+
+        Raises:
+            TooManyRequests: there are too many.
+        """
+        now = self._clock.seconds()
+        ticket = self._endpoint.connection(token, player_id, bearer, now)
+        joined = None if ticket is None else self._endpoint.join(ticket, session_id, expires, bearer, now)
+        if ticket is None or joined is None:
+            return None
+        permit, effects = joined
+        self._perform(effects)
+        return ticket, permit
+
+    def enforce(self, covered: Callable[[Principal], bool]) -> int:
+        """Close the connections of principals whose tokens were revoked; answers how many."""
+        peers, effects = self._endpoint.revoke(covered, self._clock.seconds())
+        self._perform(effects)
+        return peers
+
+    def shut_down(self) -> None:
+        """Say goodbye to everybody."""
+        self._perform(self._endpoint.shut_down(self._clock.seconds()))
+
+    def _perform(self, effects: list[Effect]) -> None:
+        if len(effects) == 1 and type(effects[0]) is Send and not self._performing:  # nearly always.
+            self._write(effects[0].datagram, effects[0].address)
+        elif effects:
+            self._perform_in_turn(effects)
+        # One timer, for the earliest deadline. One that is armed too early is left: it re-arms itself.
+        earliest = self._deadlines.earliest
+        if earliest is not None and earliest < self._timer_at:
+            self._arm(earliest)
+
+    def _perform_in_turn(self, effects: list[Effect]) -> None:
+        """What comes of an effect meanwhile is performed after all that is there already."""
+        waiting = self._effects
+        waiting.extend(effects)
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while waiting:
+                effect = waiting.popleft()
+                if isinstance(effect, Send):
+                    self._write(effect.datagram, effect.address)
+                else:
+                    self._apply_effect(effect)
+        finally:
+            self._performing = False
+
+    def _apply_effect(self, effect: ConnectionOpened | SessionJoined | SessionLeft | ConnectionGone) -> None:
+        match effect:
+            case ConnectionOpened():
+                self._metrics.connection_opened(TRANSPORT)
+            case SessionJoined(peer, session):
+                self._joined(peer, session)
+            case SessionLeft(_, session):
+                self._feeds.unsubscribe_session(session.session_id, self._watchers.pop(session))
+            case ConnectionGone():
+                self._metrics.connection_closed(TRANSPORT)
+
+    def _write(self, datagram: bytes, address: Address) -> None:
+        try:
+            if self._send is not None:
+                self._send(datagram, address)
+                if datagram[0] in _MESSAGES:
+                    self._metrics.datagram("packed")
+        except OSError:
+            # EAGAIN, ENOBUFS, an unreachable network: to the protocol a lost datagram like any other.
+            self._metrics.datagram("unsent")
+
+    def _joined(self, peer: ServerConnection, session: SentState) -> None:
+        subscriber = self._watchers[session] = SessionSubscriber(self, peer, session.index)
+        watching = self._feeds.subscribe_session(session.session_id, subscriber)
+        watching.addCallbacks(
+            self._watched, self._not_watched, callbackArgs=(session, subscriber), errbackArgs=(peer, session)
+        )
+
+    def _watched(self, _: None, session: SentState, subscriber: SessionSubscriber) -> None:
+        if session not in self._watchers:  # gone in the meantime.
+            self._feeds.unsubscribe_session(session.session_id, subscriber)
+
+    def _not_watched(self, failure: Failure, peer: ServerConnection, session: SentState) -> None:
+        missing = failure.check(NotFound) is not None
+        if failure.check(Unavailable):  # metrics count them: many may come while a source is out of reach.
+            self._metrics.refused(Unavailable.label)
+        elif not missing:
+            self._log.failure("a session cannot be watched", failure)
+        self.end(peer, session.index, CloseReason.NOT_FOUND if missing else CloseReason.INTERNAL_ERROR)
+
+    def _arm(self, deadline: float) -> None:
+        delay = max(0.0, deadline - self._clock.seconds())
+        if self._timer is not None and self._timer.active():
+            self._timer.reset(delay)
+        else:
+            self._timer = self._clock.callLater(delay, self._tick)
+        self._timer_at = deadline
+
+    def _tick(self) -> None:
+        self._timer, self._timer_at = None, inf
+        now = self._clock.seconds()
+        self._perform(self._endpoint.tick(now))
+        put_off, self._put_off = self._put_off, []
+        for accepted in put_off:
+            self._counts.count(1, None if accepted is None else now - accepted)
+
+
+class _Port(Protocol):
+    """What is needed of `DatagramPort`."""
+
+    def sender(self) -> Sender: ...

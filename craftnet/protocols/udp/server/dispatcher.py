@@ -1,0 +1,369 @@
+"""The server's end of the UDP protocol: every peer of one socket, and the handshake that makes them. Sans-I/O.
+
+A datagram passes the cheapest checks first: length, first byte, connection id, source, replay, AEAD (or MAC), content.
+What fails one of them is counted and never answered. Until an address has proved itself by bringing a cookie back,
+nothing is remembered of it and it is sent less than it sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+from uuid import UUID
+
+from craftnet.access.principal import Principal
+from craftnet.contract.position import Position
+from craftnet.crafting.state import MaterialsState, SessionState
+from craftnet.errors import BadDatagram
+from craftnet.protocols.udp.core.cookie import Address, CookieFactory
+from craftnet.protocols.udp.core.heartbeat import HANDSHAKE_RETRY
+from craftnet.protocols.udp.core.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
+from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection
+from craftnet.protocols.udp.core.path_stats import PathStats
+from craftnet.protocols.udp.server.connection import Send, ServerConnection, Terms
+from craftnet.protocols.udp.server.forgery_limiter import ForgeryLimiter
+from craftnet.protocols.udp.server.sent_state import SentState
+from craftnet.protocols.udp.server.ticket_store import TicketStore
+from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
+from craftnet.protocols.wire import codec
+from craftnet.protocols.wire.layouts import HANDSHAKE_SIZE
+from craftnet.protocols.wire.records import Challenge, CloseReason, DatagramKind
+from craftnet.runtime.timers import Deadlines
+
+MAX_RECEIVED_SIZE = 1200
+"""The longest datagram taken; no client has reason to send one half as long."""
+
+SHARED_SIZE = OVERHEAD + codec.SELECTOR_SIZE + codec.MATERIALS_PART_SIZE + codec.MATERIAL_ROW_SIZE
+"""How long datagrams must be for several sessions: what a row of a table takes behind a selector."""
+
+# No coming back after these.
+_FINAL = frozenset({CloseReason.ENDED, CloseReason.EXPIRED, CloseReason.NOT_FOUND, CloseReason.REVOKED})
+
+
+class ConnectionOpened(NamedTuple):
+    """A client has proved itself."""
+
+    peer: ServerConnection
+
+
+class SessionJoined(NamedTuple):
+    """Let this peer hear of that session."""
+
+    peer: ServerConnection
+    session: SentState
+
+
+class SessionLeft(NamedTuple):
+    """Let this peer hear no more of that session."""
+
+    peer: ServerConnection
+    session: SentState
+
+
+class ConnectionGone(NamedTuple):
+    """This peer is over, and has left every session; `peer.finished` says why."""
+
+    peer: ServerConnection
+
+
+Effect = Send | ConnectionOpened | SessionJoined | SessionLeft | ConnectionGone
+
+
+class Dispatcher:
+    """All peers of one socket.
+
+    Arguments:
+        tickets: who may connect.
+        secret: 32 random bytes for the cookies.
+        random: gives that many random bytes.
+        terms: how to treat peers.
+        count: is told in one word what became of each datagram.
+        measured: is told what the line to a peer is like, and its rate in bytes per second, once a heartbeat.
+
+    Attributes:
+        deadlines: when `tick` has something to do.
+    """
+
+    def __init__(
+        self,
+        tickets: TicketStore,
+        *,
+        secret: bytes,
+        random: Callable[[int], bytes],
+        terms: Terms,
+        count: Callable[[str], None],
+        measured: Callable[[PathStats, float], None] = lambda conditions, rate: None,
+    ) -> None:
+        self._tickets = tickets
+        self._cookies = CookieFactory(secret)
+        self._random = random
+        self.terms = terms
+        self._count = count
+        self._measured = measured
+        self._sources = ForgeryLimiter()
+        self._peers: dict[int, ServerConnection] = {}
+        self.deadlines: Deadlines[int] = Deadlines()
+        handlers = {
+            codec.first_byte(DatagramKind.HELLO): self._hello,
+            codec.first_byte(DatagramKind.RESPONSE): self._response,
+        }
+        for kind in (
+            DatagramKind.ACK,
+            DatagramKind.HEARTBEAT,
+            DatagramKind.RESYNC,
+            DatagramKind.CLOSE,
+            DatagramKind.PATH_RESPONSE,
+            DatagramKind.LEAVE,
+        ):
+            handler = self._heartbeat if kind is DatagramKind.HEARTBEAT else self._sealed
+            handlers[codec.first_byte(kind)] = handlers[codec.first_byte(kind) | codec.PHASE] = handler
+        self._handlers = handlers
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    @property
+    def peers(self) -> Collection[ServerConnection]:
+        """All of them."""
+        return self._peers.values()
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `tick` next, Unix seconds; None when nothing is due."""
+        return self.deadlines.earliest
+
+    def receive(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
+        """Take whatever came in from `address`. Never raises."""
+        size = len(datagram)
+        try:
+            if size < OVERHEAD:
+                raise BadDatagram("truncated")
+            if size > MAX_RECEIVED_SIZE:
+                raise BadDatagram("overlong")
+            handler = self._handlers.get(datagram[0])
+            if handler is None:
+                raise BadDatagram("type" if codec.speaks(datagram) else "reserved")
+            effects = handler(datagram, address, now)
+        except BadDatagram as error:
+            if error.outcome == "forged":
+                self._sources.charge(address, now)
+            self._count(error.outcome)
+            return []
+        self._count("accepted")
+        return effects
+
+    def connection(self, token: SessionToken, player_id: UUID, bearer: Principal | None, now: float) -> Ticket | None:
+        """What `join` can add a session to.
+
+        Arguments:
+            token: shows that whoever asks has the connection.
+            player_id: whose session it is.
+            bearer: whose bearer token lets them watch it.
+
+        Returns:
+            None when there is no such connection, or it is somebody else's, or is about to be over.
+        """
+        ticket = self._tickets.holder(token, now)
+        if ticket is None or ticket.player_id != player_id or not _same_bearer(ticket.bearer, bearer):
+            return None
+        found = self._peers.get(ticket.connection_id)
+        return None if found is not None and found.closing else ticket
+
+    def join(
+        self, ticket: Ticket, session_id: UUID, expires: float, bearer: Principal | None, now: float
+    ) -> tuple[SessionPermit, list[Effect]] | None:
+        """Let a ticket's holder watch this session, too; or, when they do already, for as long as this.
+
+        Returns:
+            None when the ticket has had too many, or its datagrams are too short for several.
+
+        Raises:
+            TooManyRequests: there are too many.
+        """
+        if ticket.agreement.datagram < SHARED_SIZE and ticket.permit_for(session_id) is None:
+            return None
+        permit = self._tickets.extend(ticket, session_id, expires, now, bearer)
+        if permit is None:
+            return None
+        peer = self._peers.get(ticket.connection_id)
+        if peer is None:
+            return permit, []
+        new = peer.join(permit)
+        effects: list[Effect] = [] if new is None else [SessionJoined(peer, new)]
+        return permit, effects + self._settle(peer, [], now)
+
+    def update(
+        self,
+        peer: ServerConnection,
+        state: SessionState | MaterialsState,
+        now: float,
+        index: int = 0,
+        at: Position | None = None,
+    ) -> list[Effect]:
+        """The peer's session of that index is now like this, and its feed at that position."""
+        if peer.finished is not None:
+            return []
+        sends = peer.update(state, now, index, at)
+        self.deadlines.set(peer.connection_id, peer.deadline)
+        return sends  # type: ignore[return-value]  # nobody else has this list.
+
+    def end(self, peer: ServerConnection, index: int, reason: CloseReason, now: float) -> list[Effect]:
+        """The feed of the peer's session of that index is over."""
+        return self._settle(peer, peer.end(index, reason, now), now) if peer.finished is None else []
+
+    def close(self, peer: ServerConnection, reason: CloseReason, now: float) -> list[Effect]:
+        """The feeds of `peer` are over."""
+        return self._settle(peer, peer.close(reason, now), now) if peer.finished is None else []
+
+    def tick(self, now: float) -> list[Effect]:
+        """Do what is due at `now`."""
+        effects: list[Effect] = []
+        for connection_id in self.deadlines.due(now):
+            peer = self._peers[connection_id]
+            deadline = peer.deadline
+            if deadline > now:  # put off since it was set.
+                self.deadlines.set(connection_id, deadline)
+            else:
+                effects += self._settle(peer, peer.tick(now), now)
+        return effects
+
+    def shut_down(self, now: float) -> list[Effect]:
+        """Say goodbye to everybody; there are no peers after it."""
+        effects: list[Effect] = []
+        for peer in list(self._peers.values()):
+            effects += self._settle(peer, peer.abandon(CloseReason.GOING_AWAY), now)
+        return effects
+
+    def revoke(self, covered: Callable[[Principal], bool], now: float) -> tuple[int, list[Effect]]:
+        """End what connections tell by leave of bearers that are `covered`, and let nothing be opened by it.
+
+        Returns:
+            How many feeds there were, and what to do.
+        """
+        feeds, effects = 0, list[Effect]()
+        for ticket, permits in self._tickets.of_bearers(covered):
+            peer = self._peers.get(ticket.connection_id)
+            feeds += len(permits) if peer is not None else 0
+            if all(permit in permits or permit.over is not None for permit in ticket.permits):
+                if peer is not None:
+                    effects += self.close(peer, CloseReason.REVOKED, now)
+                self._tickets.revoke(ticket)
+                continue
+            for permit in permits:
+                if peer is None:
+                    permit.over = CloseReason.REVOKED  # the client hears of it when it comes back.
+                else:
+                    effects += self.end(peer, permit.index, CloseReason.REVOKED, now)
+        return feeds, effects
+
+    def sent_state_of(self, session_id: UUID, player_id: UUID) -> tuple[ServerConnection, SentState] | None:
+        """What the player's newest connection that tells of this session told of it."""
+        for ticket in reversed(self._tickets.for_session(session_id, player_id)):
+            peer, permit = self._peers.get(ticket.connection_id), ticket.permit_for(session_id)
+            sent_state = None if peer is None or permit is None else peer.sessions.get(permit.index)
+            if peer is not None and sent_state is not None:
+                return peer, sent_state
+        return None
+
+    def _hello(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
+        _, key, _, content = self._authenticated(datagram, address, now)
+        hello = codec.decode_hello(content)
+        cookie = self._cookies.make(address, hello.connection_id, hello.client_nonce, self._random(NONCE_SIZE), now)
+        challenge = Challenge(hello.connection_id, hello.client_nonce, cookie)
+        return [Send(key.sign(codec.encode_challenge(challenge)), address)]
+
+    def _response(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
+        ticket, _, secret, content = self._authenticated(datagram, address, now)
+        response = codec.decode_response(content)
+        cookie = response.cookie
+        self._cookies.verify(cookie, address, response.connection_id, response.client_nonce, now)
+        # Each cookie opens one connection, and only in the order they were issued: with a handshake that is
+        # replayed, the keys would come back, and their nonces with them.
+        if cookie.issued_us <= ticket.last_cookie_us:
+            raise BadDatagram("repeated")
+        ticket.open(secret, now)
+        effects: list[Effect] = []
+        replaced = self._peers.get(response.connection_id)
+        if replaced is not None:
+            replaced.replace()
+            effects += self._settle(replaced, [], now)
+        channel = PacketProtection.of(
+            ticket.connection_id,
+            outgoing=server_key(secret, response.client_nonce, cookie.server_nonce),
+            incoming=client_key(secret, response.client_nonce, cookie.server_nonce),
+        )
+        peer = ServerConnection(ticket, address, channel, self.terms, self._random, now)
+        delay = now - cookie.issued_us / 1_000_000
+        if delay < HANDSHAKE_RETRY:  # later, it may be a repetition: that measures nothing (RFC 6298 section 3).
+            peer.pulse.round_trip.measured(delay)
+        self._tickets.occupy(ticket, cookie.issued_us)
+        self._peers[ticket.connection_id] = peer
+        effects.append(ConnectionOpened(peer))
+        effects += [SessionJoined(peer, session) for session in peer.sessions.sent_states if not session.over]
+        return effects + self._settle(peer, peer.tick(now), now)
+
+    def _authenticated(
+        self, datagram: bytes, address: Address, now: float
+    ) -> tuple[Ticket, HandshakeKey, bytes, bytes]:
+        """Whose handshake datagram this is; then as `Ticket.authenticate`."""
+        if len(datagram) != HANDSHAKE_SIZE:
+            raise BadDatagram("truncated" if len(datagram) < HANDSHAKE_SIZE else "trailing")
+        ticket = self._tickets.find(codec.connection_id(datagram), now)
+        if ticket is None:
+            raise BadDatagram("unknown_connection")
+        if self._sources.exhausted(address, now):
+            raise BadDatagram("throttled")
+        return ticket, *ticket.authenticate(datagram, now)
+
+    def _sealed(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
+        peer = self._peers.get(int.from_bytes(datagram[codec.CONNECTION_ID], "big"))
+        if peer is None:
+            raise BadDatagram("unknown_connection")
+        if address != peer.path.address and self._sources.exhausted(address, now):
+            raise BadDatagram("throttled")
+        try:
+            sends = peer.receive(datagram, address, now)
+        except BadDatagram:
+            self.deadlines.set(
+                peer.connection_id, peer.deadline
+            )  # what is authentic but of no use may have changed it, too.
+            raise
+        return [] if sends is None else self._settle(peer, sends, now)
+
+    def _heartbeat(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
+        effects = self._sealed(datagram, address, now)
+        peer = self._peers.get(codec.connection_id(datagram))
+        if peer is not None:
+            self._measured(peer.conditions, peer.rate)
+        return effects
+
+    def _settle(self, peer: ServerConnection, sends: list[Send], now: float) -> list[Effect]:
+        """What a peer sends, what became of its sessions, and its next deadline, or its end."""
+        sessions = peer.sessions
+        if peer.finished is None:
+            self.deadlines.set(peer.connection_id, peer.deadline)
+            if not sessions.ended and not sessions.departed:  # nearly always.
+                return sends  # type: ignore[return-value]  # nobody else has this list.
+        effects: list[Effect] = [*sends]
+        if sessions.ended:
+            effects += [SessionLeft(peer, session) for session in sessions.ended]
+            sessions.ended = ()
+        if sessions.departed:
+            for session in sessions.departed:
+                self._tickets.withdraw(peer.ticket, session.permit)
+            sessions.departed = ()
+        if peer.finished is None:
+            return effects
+        ticket = self._peers.pop(peer.connection_id).ticket
+        self.deadlines.discard(peer.connection_id)
+        self._tickets.release(ticket, now)
+        # Who has left session after session has no use for the ticket; who has left the connection may come back.
+        if peer.finished in _FINAL or (peer.finished is CloseReason.LEFT and peer.closing):
+            self._tickets.revoke(ticket)
+        effects += [SessionLeft(peer, session) for session in sessions.sent_states if not session.over]
+        return [*effects, ConnectionGone(peer)]
+
+
+def _same_bearer(one: Principal | None, other: Principal | None) -> bool:
+    """Whether two bearer tokens speak for the same one."""
+    return one is not None and other is not None and one.player_id == other.player_id

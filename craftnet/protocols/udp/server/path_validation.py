@@ -1,0 +1,70 @@
+"""Where a client is, and how it moves: an address is used once it has proved that the client is there. Pure.
+
+After RFC 9000 sections 8.2 and 9. A datagram that anybody may have copied and sent from elsewhere proves nothing: only
+an answer to a challenge that was sent to the new address does.
+"""
+
+from __future__ import annotations
+
+import hmac
+from math import inf
+
+from msgspec import Struct
+
+from craftnet.errors import BadDatagram
+from craftnet.protocols.udp.core.cookie import Address
+
+CHALLENGE_INTERVAL = 1.0
+"""Seconds between two challenges of one connection, and from one move to the next challenge."""
+
+CHALLENGE_LIFETIME = 5.0
+"""Seconds within which a challenge must be answered."""
+
+
+class ValidatedPath(Struct, eq=False, gc=False):
+    """The address of one client, and the one it may have moved to.
+
+    Attributes:
+        address: where to send.
+        candidate: where datagrams came from lately, when that was elsewhere and nothing has come of it yet.
+    """
+
+    address: Address
+    candidate: Address | None = None
+    _credit: int = 0  # bytes received from the candidate and not yet sent there.
+    _challenge: bytes = b""
+    _challenged: float = -inf
+
+    def heard(self, address: Address, size: int) -> None:
+        """The newest authentic datagram came from this other address, `size` bytes of it."""
+        if address != self.candidate:
+            self.candidate, self._credit, self._challenge = address, 0, b""
+        self._credit += size
+
+    def may_challenge(self, size: int, now: float) -> bool:
+        """Whether a challenge of `size` bytes may be sent to the candidate: no more than it sent, and not too often."""
+        return self.candidate is not None and self._credit >= size and now >= self._challenged + CHALLENGE_INTERVAL
+
+    def challenge(self, data: bytes, size: int, now: float) -> Address:
+        """A challenge of `size` bytes is sent; says where to."""
+        assert self.candidate is not None
+        self._credit -= size
+        self._challenge, self._challenged = data, now
+        return self.candidate
+
+    def answered(self, data: bytes, address: Address, now: float) -> float:
+        """An answer came from `address`: the client is there.
+
+        Returns:
+            Seconds since the challenge was sent.
+
+        Raises:
+            BadDatagram: it answers no challenge that was sent there lately.
+        """
+        asked = bool(self._challenge) and address == self.candidate and now < self._challenged + CHALLENGE_LIFETIME
+        if not asked or not hmac.compare_digest(data, self._challenge):
+            raise BadDatagram("path_wrong", "an answer to no challenge of ours")
+        delay = now - self._challenged
+        self.address = address
+        self.candidate, self._challenge, self._challenged = None, b"", now
+        return delay

@@ -1,0 +1,250 @@
+"""The UDP side of the service: answers …/connect, runs the socket, and reports refused datagrams. No rules here."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from math import inf
+from typing import cast
+from uuid import UUID
+
+from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFDSet, IReactorTime
+from twisted.logger import Logger
+
+from craftnet.access.principal import Principal
+from craftnet.contract.http_bodies import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
+from craftnet.crafting.progress import Tolerance
+from craftnet.errors import shutting_down
+from craftnet.limits.client_address import ServerUrl
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.udp.core.keys import SessionToken
+from craftnet.protocols.udp.core.negotiation import PATH_SIZE, agree
+from craftnet.protocols.udp.core.path_stats import PathStats
+from craftnet.protocols.udp.server.connection import Terms
+from craftnet.protocols.udp.server.datagram_port import DatagramPort
+from craftnet.protocols.udp.server.datagram_protocol import SessionFeeds, UdpServer
+from craftnet.protocols.udp.server.dispatcher import MAX_RECEIVED_SIZE, Dispatcher
+from craftnet.protocols.udp.server.player_reports import SeenState, what_was_seen
+from craftnet.protocols.udp.server.ticket_store import TicketStore
+from craftnet.protocols.udp.server.tickets import RENEWAL, Ticket
+from craftnet.protocols.wire.records import ProgressRecord
+from craftnet.runtime.addresses import HostPort
+
+REFUSAL_LOG_INTERVAL = 10.0
+"""Seconds between two lines."""
+
+HARMLESS = frozenset({"accepted", "unsent"})
+"""Outcomes that are no refusals."""
+
+
+class RefusalLog:
+    """Counts what becomes of datagrams, and says so now and then."""
+
+    def __init__(self) -> None:
+        self._counted: Counter[str] = Counter()
+        self._next = -inf
+
+    def count(self, outcome: str, now: float) -> str | None:
+        """One more of this outcome; the line to write, when it is time for one."""
+        if outcome in HARMLESS:
+            return None
+        self._counted[outcome] += 1
+        if now < self._next:
+            return None
+        self._next = now + REFUSAL_LOG_INTERVAL
+        counts = ", ".join(f"{number} {name}" for name, number in self._counted.most_common())
+        self._counted.clear()
+        return f"datagrams refused: {counts}"
+
+
+class IReactor(IReactorTime, IReactorFDSet):
+    """What the gateway needs of the reactor."""
+
+
+class UdpService(Service):
+    """The UDP side of the service: lets players in, and runs the socket.
+
+    Arguments:
+        listen: as in `DatagramPort`.
+        public: what clients are told to send to; None: the interface listened on, or where they sent their request.
+        feeds: the hub.
+        reactor: IReactorTime and IReactorFDSet.
+        heartbeat_ms: 1000–30000.
+        full_sync: seconds, as in `craftnet.protocols.udp.server.datagram_protocol.connection.Terms`.
+        key_rotation: seconds, as in `craftnet.protocols.udp.server.datagram_protocol.connection.Terms`.
+        token_renewal: seconds after which a session_token is replaced.
+        path_size: octets of the longest datagram that the network carries to every client.
+        tolerance: points of progress by which the hub lets a watcher's copy be wrong; clients are told.
+    """
+
+    name = "udp"
+    _log = Logger()
+
+    def __init__(
+        self,
+        listen: HostPort,
+        public: HostPort | None,
+        feeds: SessionFeeds,
+        metrics: Metrics,
+        reactor: IReactor,
+        *,
+        heartbeat_ms: int = round(Terms().heartbeat * 1000),
+        full_sync: float = Terms().full_sync,
+        key_rotation: float = Terms().key_rotation,
+        token_renewal: float = RENEWAL,
+        path_size: int = PATH_SIZE,
+        tolerance: float = Tolerance().percent,
+    ) -> None:
+        self._listen = listen
+        self._public = public
+        self._reactor = reactor
+        self._heartbeat_ms = heartbeat_ms
+        self._path_size = path_size
+        # msgspec leaves out what is the default itself, and not what is equal to it.
+        self._tolerance = USUAL_TOLERANCE if tolerance == USUAL_TOLERANCE else tolerance
+        self.tickets = TicketStore(os.urandom, renewal=token_renewal)
+        self._metrics = metrics
+        self._refusals = RefusalLog()
+        self.endpoint = Dispatcher(
+            self.tickets,
+            secret=os.urandom(32),
+            random=os.urandom,
+            terms=Terms(heartbeat_ms / 1000, full_sync, key_rotation),
+            count=self._count,
+            measured=self._measured,
+        )
+        self.server = UdpServer(self.endpoint, feeds, metrics, reactor)
+        self._listening: DatagramPort | None = None
+        self._stopping = False
+
+    @property
+    def address(self) -> str:
+        """What is listened on: "host:port"."""
+        return str(self._bound)
+
+    @property
+    def _bound(self) -> HostPort:
+        if self._listening is None:
+            return self._listen
+        bound = cast("IPv4Address | IPv6Address", self._listening.getHost())  # of a UDP port it is one of them.
+        return HostPort(self._listen.host, bound.port)
+
+    def connect(
+        self,
+        session_id: UUID,
+        player_id: UUID,
+        request: UdpConnectRequest,
+        expires: float,
+        now: float,
+        server: ServerUrl | None = None,
+        bearer: Principal | None = None,
+    ) -> UdpConnectResponse:
+        """Let a player in, who may watch this session until `expires` (Unix seconds).
+
+        Over the connection that the request names, if that can be; else over a new one.
+
+        Arguments:
+            server: how the player reaches this server over HTTP; what to name when nothing public is configured.
+            bearer: whose token it is, so that it can be revoked.
+
+        Raises:
+            TooManyRequests: there are too many already.
+            Unavailable: the service stops; a connection that HTTP kept alive may still ask.
+        """
+        if self._stopping:
+            raise shutting_down()
+        token = _named(request)
+        joined = None if token is None else self.server.join(token, session_id, player_id, expires, bearer)
+        if joined is not None:
+            ticket, permit = joined
+            return self._answer(ticket, request.session_token or "", permit.index, server)
+        agreement = agree(request.supported_compression, request.max_packet_size, self._path_size)
+        ticket = self.tickets.issue(session_id, player_id, agreement, expires, now, bearer)
+        return self._answer(ticket, ticket.token.text, 0, server)
+
+    def _answer(self, ticket: Ticket, token: str, index: int, server: ServerUrl | None) -> UdpConnectResponse:
+        agreement = ticket.agreement
+        return UdpConnectResponse(
+            session_token=token,
+            session_index=index,
+            server_endpoint=str(self._public or HostPort(self._name(server), self._bound.port)),
+            compression_enabled=agreement.compression is not None,
+            compression="none" if agreement.compression is None else agreement.compression.name,
+            negotiated_packet_size=agreement.content,
+            heartbeat_interval=self._heartbeat_ms,
+            progress_tolerance=self._tolerance,
+        )
+
+    def seen(self, report: ProgressRecord, player_id: UUID, now: float) -> SeenState | None:
+        """What the player had before them at the time of the claim; None when they have no UDP connection."""
+        found = self.endpoint.sent_state_of(report.session_id, player_id)
+        if found is None:
+            return None
+        peer, sent_state = found
+        return what_was_seen(report, sent_state.sightings, peer.conditions, now)
+
+    def enforce(self, covered: Callable[[Principal], bool]) -> int:
+        """As `UdpServer.enforce`."""
+        return self.server.enforce(covered)
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.datagram(outcome)
+        if outcome in HARMLESS:
+            return
+        line = self._refusals.count(outcome, self._reactor.seconds())
+        if line is not None:
+            self._log.info("{line}", line=line)
+
+    def _measured(self, conditions: PathStats, rate: float) -> None:
+        self._metrics.paths.measured(
+            round_trip=conditions.round_trip,
+            variation=conditions.variation,
+            jitter=conditions.jitter,
+            offset=conditions.offset,
+            loss_out=conditions.loss_out,
+            loss_in=conditions.loss_in,
+            reordered=conditions.reordered,
+            rate=rate,
+        )
+
+    def _name(self, server: ServerUrl | None) -> str:
+        """The host that clients are told without --public-udp.
+
+        That of --public-url, or what a trusted proxy says; otherwise the one interface that is listened on, or else the
+        host that the client asked.
+        """
+        if server is not None and server.stated:
+            return server.host
+        if self._listen.host not in ("", "0.0.0.0", "::"):
+            return self._listen.host.partition("%")[0]  # our zones mean nothing to clients.
+        return "localhost" if server is None else server.host
+
+    def privilegedStartService(self) -> None:
+        """Open the socket. Raises CannotListenError."""
+        # One byte more than is accepted: a longer datagram is seen to be longer, instead of being cut to size.
+        self._listening = DatagramPort(self._listen, self.server, MAX_RECEIVED_SIZE + 1, self._reactor)
+        self._listening.startListening()
+
+    def stopService(self) -> Deferred[None] | None:
+        """Say goodbye to everybody and close the socket."""
+        super().stopService()
+        self._stopping = True
+        if self._listening is None:
+            return None
+        self.server.shut_down()
+        listening, self._listening = self._listening, None
+        return cast("Deferred[None] | None", listening.stopListening())
+
+
+def _named(request: UdpConnectRequest) -> SessionToken | None:
+    """The connection that the client has, as far as it says; what is no session_token names nothing."""
+    if request.session_token is None:
+        return None
+    try:
+        return SessionToken.parse(request.session_token)
+    except ValueError:
+        return None

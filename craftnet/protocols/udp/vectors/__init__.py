@@ -1,0 +1,1 @@
+"""Test vectors for other implementations: `python -m craftnet.protocols.udp.vectors`."""

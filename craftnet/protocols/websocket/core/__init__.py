@@ -1,0 +1,1 @@
+"""The rules of the WebSocket feeds: handshake, subprotocols, frames, encodings, conflation, drain. Pure."""

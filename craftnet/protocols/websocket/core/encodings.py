@@ -1,0 +1,92 @@
+"""The encodings of an update for each subprotocol: frames, made once for all watchers that speak the same one. Pure."""
+
+from __future__ import annotations
+
+from craftnet.contract.messages import Status, WebSocketCraftingMessage, to_json
+from craftnet.contract.position import changes_in
+from craftnet.crafting.state import MaterialsChange, SessionState
+from craftnet.crafting.updates import Encoding, Message, Update
+from craftnet.errors import BadDatagram
+from craftnet.protocols.websocket.core import frames
+from craftnet.protocols.websocket.core.compression import MAX_SIZE, NEWEST, compress_message, dictionary
+from craftnet.protocols.websocket.core.subprotocols import BINARY, JSON, LZ4
+from craftnet.protocols.wire.codec import encode_materials, encode_progress
+from craftnet.protocols.wire.records import MaterialsRecord, ProgressFlags, ProgressRecord
+
+_FLAGS = {
+    Status.ACTIVE: ProgressFlags(0),
+    Status.PAUSED: ProgressFlags.PAUSED,
+    Status.INTERRUPTED: ProgressFlags.INTERRUPTED,
+}
+"""The end of a craft has no record: it and its reason are sent as JSON."""
+
+_preset = dictionary(NEWEST)
+
+
+def _json_frames(update: Update) -> bytes:
+    """A text frame for each message."""
+    messages = update.messages
+    if len(messages) == 1:  # nearly always.
+        return frames.text(to_json(messages[0]))
+    return b"".join([frames.text(to_json(message)) for message in messages])
+
+
+def _lz4_frames(update: Update) -> bytes:
+    """A binary frame for each message; a text frame for one that is too long to be compressed."""
+    return b"".join(
+        [
+            frames.binary(compress_message(message, _preset)) if len(message) <= MAX_SIZE else frames.text(message)
+            for message in update.json
+        ]
+    )
+
+
+def _binary_frames(update: Update) -> bytes:
+    """A binary frame for each record of the update, and a text frame for each message that no record covers."""
+    sequence = _sequence(update.messages)
+    try:
+        match update.state:
+            case SessionState() as state if state.progress.status in _FLAGS:
+                return frames.binary(encode_progress(_progress_record(state, update.ahead, sequence)))
+            case MaterialsChange(state=materials, changes=changes) if changes:
+                record = MaterialsRecord(sequence, int(materials.since * 1000), materials.session_id, changes)
+                return frames.binary(encode_materials(record)) + _json_frames(update)
+    except BadDatagram:
+        pass  # a value that no record can hold.
+    return _json_frames(update)
+
+
+def _progress_record(state: SessionState, ahead: float, sequence: int) -> ProgressRecord:
+    """The model itself at its anchor, whose date becomes the time of the record."""
+    progress = state.progress
+    return ProgressRecord(
+        sequence,
+        int((progress.anchor + ahead) * 1000),
+        state.session_id,
+        progress.percent,
+        progress.remaining,
+        progress.quality,
+        progress.target_quality,
+        _FLAGS[progress.status],
+    )
+
+
+def _sequence(messages: tuple[Message, ...]) -> int:
+    """The number of changes until the position, modulo 2³²."""
+    for message in messages:
+        if isinstance(message, WebSocketCraftingMessage) and message.version is not None:
+            return changes_in(message.version) & 0xFFFFFFFF
+    return 0
+
+
+_BY_SUBPROTOCOL: dict[str | None, Encoding] = {
+    None: _json_frames,
+    JSON: _json_frames,
+    LZ4: _lz4_frames,
+    BINARY: _binary_frames,
+}
+
+
+def encoding(subprotocol: str | None) -> Encoding:
+    """The encoding for a client that chose `subprotocol`, as `subprotocols.choose` returns it."""
+    return _BY_SUBPROTOCOL[subprotocol]

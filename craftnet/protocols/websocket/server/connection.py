@@ -1,0 +1,383 @@
+"""One WebSocket connection: Autobahn on one side, a subscription on the other. Reads, calls and writes; has no rules.
+
+A feed runs one way, from server to client: the contract's messages as JSON text, and pings. A client may send a fresh
+token (`craftnet.protocols.websocket.core.token_renewal`); any other data message is a violation of the protocol.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import txaio
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from craftnet.access.principal import Principal
+from craftnet.clocks import moment
+from craftnet.contract.close_codes import CloseCode, close_for_refusal
+from craftnet.contract.messages import rfc3339, to_json
+from craftnet.crafting.updates import Update
+from craftnet.errors import NotFound, Refusal, Unavailable, failed
+from craftnet.feeds.subscriptions import Subscription
+from craftnet.http.connection.handover import IHandshakeProtocol
+from craftnet.http.connection.lingering_close import linger
+from craftnet.http.exchange import refusal_response, response_octets
+from craftnet.http.request_head import Head
+from craftnet.interfaces import ISubscriber
+from craftnet.limits.client_address import host
+from craftnet.limits.connection_limits import ConnectionSlot
+from craftnet.protocols.websocket.core.conflation import Conflation, SlowConsumer
+from craftnet.protocols.websocket.core.encodings import encoding
+from craftnet.protocols.websocket.core.handshake import read_handshake
+from craftnet.protocols.websocket.core.token_renewal import Answer, TokenAccepted, TokenRefused, read_offer
+from craftnet.protocols.websocket.server.autobahn_base import ServerProtocol
+from craftnet.protocols.websocket.server.guarded_handshake import GuardedHandshake, refusal_of
+from craftnet.runtime.direct_write import bound_buffers, transmit
+
+if TYPE_CHECKING:  # the factory imports this module at run time.
+    from craftnet.protocols.websocket.server.factory import FeedFactory
+
+log = Logger()
+
+EARLY_LIMIT = 16_384
+"""Bytes that may follow a handshake before it is answered."""
+
+
+@implementer(ISubscriber, IPushProducer, IHandshakeProtocol)
+class FeedProtocol(ServerProtocol):
+    """One WebSocket connection that watches one feed."""
+
+    __slots__ = ("_encoding", "_frames_full_at", "_slot", "_subscription", "_unanswered", "principal")
+
+    factory: FeedFactory
+    principal: Principal
+    heartbeat_interval = 0
+    sent_at = 0.0
+    # Autobahn logs every connection that it drops. Refused clients must not fill the disk: metrics count them.
+    log = txaio.make_logger("error")  # type: ignore[attr-defined]  # txaio has its functions from Autobahn, at run time.
+
+    # Attributes that few connections have, and few for long.
+    _admitting: Deferred[str | None] | None = None
+    _waiting: Conflation | None = None
+    _paused = False
+    _received = True
+    _renewing = False
+    _hearing_close = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._subscription: Subscription | None = None
+        self._slot: ConnectionSlot | None = None
+        self._frames_full_at = 0.0  # the state of a token bucket.
+        self._encoding = encoding(None)
+        self._unanswered = 0
+
+    # The handshake
+
+    def processHandshake(self) -> None:
+        """Buffers what follows a handshake that is not answered yet, up to `EARLY_LIMIT`."""
+        if len(self.data) > EARLY_LIMIT:
+            self.dropConnection(abort=True)
+
+    def handshake(self, head: Head) -> None:
+        """Decides about a handshake; a limited number of octets may follow it before it is answered.
+
+        Arguments:
+            head: complete and well-formed, with the Upgrade and Connection fields of a handshake.
+        """
+        assert self.transport is not None
+        try:
+            request = read_handshake(head)
+        except Refusal as refusal:
+            self._refuse(refusal)
+            return
+        opening = GuardedHandshake(request, host(self.transport.getPeer()), self.factory)
+        admitting = self._admitting = Deferred.fromCoroutine(self._admit(opening))
+        if not admitting.called:  # most handshakes are answered at once and need no timer.
+            admitting.addTimeout(self.factory.gate.limits.handshake_timeout, self.factory.clock)
+        admitting.addCallbacks(self._open, self._deny, callbackArgs=(opening,), errbackArgs=(opening,))
+
+    async def _admit(self, opening: GuardedHandshake) -> str | None:
+        opening.find_feed()
+        try:
+            opened = await self.factory.subscriptions.authorize(opening)
+        finally:
+            self._slot = opening.slot
+        self._subscription = opened.subscription
+        self.principal = opened.subscription.principal
+        self._encoding = encoding(opened.subprotocol)
+        return opened.subprotocol
+
+    def _open(self, subprotocol: str | None, opening: GuardedHandshake) -> None:
+        self._admitting = None
+        self.accept(opening.request.key, subprotocol)
+        self.onOpen()
+        if self.data:
+            self.consumeData()
+
+    def _deny(self, failure: Failure, opening: GuardedHandshake) -> None:
+        """Refuses the handshake: with an HTTP status or, for a page, with a close code."""
+        self._admitting = None
+        self._release_slot()
+        if self.state == self.STATE_CLOSED:
+            return  # the client did not wait for the answer.
+        refusal = refusal_of(failure)
+        subprotocol = opening.closes_with(refusal)
+        if subprotocol is None:
+            self._refuse(refusal)
+            return
+        self.accept(opening.request.key, subprotocol)
+        self._turn_away(refusal)
+        if self.data:
+            self.consumeData()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answers in the contract's error form."""
+        self.factory.metrics.refused(refusal.label)
+        now = self.factory.clock.wall()
+        self._linger(response_octets(refusal_response(refusal, now), now, last=True))
+
+    # The feed
+
+    def onOpen(self) -> None:
+        """Starts watching."""
+        assert self._subscription is not None
+        if self._subscription.heartbeat_interval:  # most clients want none, and keep no state for it.
+            self.heartbeat_interval = self._subscription.heartbeat_interval
+            self.sent_at = self.factory.clock.seconds()
+        self.factory.opened(self)
+        bound_buffers(self.transport)
+        self.registerProducer(self, True)
+        self._subscription.start(self).addErrback(self._lost_feed)
+
+    def _turn_away(self, refusal: Refusal) -> None:
+        closing = close_for_refusal(refusal)
+        assert closing is not None
+        self.factory.metrics.refused(refusal.label)
+        self.factory.turned_away(self)
+        self._close(*closing)
+
+    def _lost_feed(self, failure: Failure) -> None:
+        if failure.check(NotFound):
+            self.ended(CloseCode.NORMAL)
+        elif failure.check(Unavailable):  # counted by metrics: many may occur while a source is unreachable.
+            self.factory.metrics.refused(Unavailable.label)
+            self.ended(CloseCode.INTERNAL_ERROR)
+        else:
+            log.failure("a feed could not be opened", failure)
+            self.ended(CloseCode.INTERNAL_ERROR)
+
+    @property
+    def backlog(self) -> int:
+        """Octets of the updates that wait until the watcher reads."""
+        return 0 if self._waiting is None else self._waiting.size
+
+    def deliver(self, update: Update) -> None:
+        """As in `ISubscriber`."""
+        if not self._paused:
+            self._write(update)
+            return
+        if self._waiting is None:
+            self._waiting = Conflation()
+        try:
+            self._waiting.put(update, len(update.encoded(self._encoding)))
+        except SlowConsumer as error:
+            self.factory.metrics.refused("slow_consumer")
+            self._stop_watching()
+            self._waiting = None  # the close frame is sent now; nothing may follow it.
+            self._close(CloseCode.SLOW_CONSUMER, str(error))
+
+    def ended(self, code: CloseCode, reason: str = "") -> None:
+        """As in `ISubscriber`."""
+        self._stop_watching()
+        self._write_waiting()
+        self._close(code, reason)
+
+    def _write_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        for update in () if waiting is None else waiting.take():
+            self._write(update)
+
+    def _write(self, update: Update) -> None:
+        if self.state != self.STATE_OPEN:
+            return  # nothing may follow a close frame (RFC 6455 section 5.5.1).
+        transmit(self.transport, update.encoded(self._encoding))
+        now, accepted = self.factory.clock.seconds(), update.accepted
+        if self.heartbeat_interval:
+            self.sent_at = now
+        self.factory.deliveries.count(len(update.messages), None if accepted is None else now - accepted)
+
+    def send_heartbeat(self) -> None:
+        """Sends a heartbeat: nothing was sent for long, and the client wants to know that the server is alive.
+
+        A client that does not read receives none: what waits for it follows when it reads again.
+        """
+        if self._subscription is not None and not self._paused:
+            self._subscription.send_heartbeat(self)
+
+    def _stop_watching(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            subscription.stop(self)
+
+    def _close(self, code: CloseCode, reason: str = "") -> None:
+        # Not sendClose, which accepts 1000 and private codes only.
+        self.sendCloseFrame(int(code), reason.encode() or None)
+
+    # The socket
+
+    def pauseProducing(self) -> None:
+        """The client does not read: queues updates from now on."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """The client reads again."""
+        self._paused = False
+        self._write_waiting()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; `onClose` follows."""
+
+    def heartbeat(self) -> None:
+        """Pings; drops a peer that did not answer the last pings or does not complete its close."""
+        if self.failedByMe:
+            return  # it is about to close.
+        if self.state != self.STATE_OPEN:
+            self.dropConnection(abort=True)
+        elif self._unanswered >= self.factory.missed_pongs:
+            self.factory.metrics.refused("missed_pongs")
+            self.dropConnection(abort=True)
+        else:
+            self._unanswered += 1
+            self.sendPing()
+
+    # What the client says
+
+    def onFrameBegin(self) -> None:
+        """A frame of any kind arrives: checks the rate."""
+        bucket = self.factory.gate.messages
+        if bucket is not None:
+            now = self.factory.clock.seconds()
+            self._frames_full_at = bucket.charge(self._frames_full_at, now, credit=bucket.burst)
+            self._judge(bucket.debt(self._frames_full_at, now), bucket.burst)
+        super().onFrameBegin()
+
+    def _judge(self, debt: float, burst: float) -> None:
+        """Ignores frames beyond the rate, and closes a client that owes more than a burst."""
+        if self._received is (debt > 0):
+            self._received = not self._received
+        if debt > burst and self.state == self.STATE_OPEN:
+            self._close_for(CloseCode.TOO_FAST, "too_fast", "more messages and pings than allowed")
+        elif debt > burst:
+            self.dropConnection(abort=True)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answers, unless pings come too fast or the answers are not read."""
+        if self._received and not self._paused:
+            super().onPing(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """The peer is alive."""
+        self._unanswered = 0
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Accepts a fresh token, and refuses anything else; ignores everything after our close frame."""
+        if self.state != self.STATE_OPEN:
+            return
+        offer = None if isBinary else read_offer(payload)
+        if offer is None:
+            self._close_for(
+                CloseCode.POLICY_VIOLATION, "unexpected_message", "this feed accepts tokens and nothing else"
+            )
+        elif self._received and not self._renewing and self._subscription is not None:
+            self._renewing = True
+            Deferred.fromCoroutine(self._renew(offer.token)).addErrback(self._not_renewed)
+
+    async def _renew(self, token: str) -> None:
+        try:
+            principal = await self.factory.subscriptions.renew(token, self.principal)
+        finally:
+            self._renewing = False
+        now = moment(self.factory.clock)
+        if self._subscription is not None:
+            self.principal = principal
+            self.factory.open.renewed(self)
+            self._answer(TokenAccepted(rfc3339(now.wall), int(principal.expires - now.steady)))
+
+    def _not_renewed(self, failure: Failure) -> None:
+        refusal = failure.value
+        if not isinstance(refusal, Refusal):
+            log.failure("verifying a token failed", failure)
+            refusal = failed()
+        self.factory.metrics.refused(refusal.label)
+        self._answer(TokenRefused(rfc3339(self.factory.clock.wall()), refusal.status, refusal.message))
+
+    def _answer(self, answer: Answer) -> None:
+        if self._subscription is not None and not self._paused:
+            self.sendMessage(to_json(answer))
+            if self.heartbeat_interval:
+                self.sent_at = self.factory.clock.seconds()
+
+    # The end
+
+    def expired(self) -> None:
+        """The token has expired."""
+        self._close_for(CloseCode.TOKEN_EXPIRED, "token_expired", "the token has expired")
+
+    def revoked(self) -> None:
+        """The token was revoked."""
+        self._close_for(CloseCode.TOKEN_REVOKED, "token_revoked", "the token was revoked")
+
+    def _close_for(self, code: CloseCode, label: str, reason: str) -> None:
+        self.factory.metrics.refused(label)
+        self._stop_watching()
+        self.failedByMe = True
+        self._close(code, reason)
+
+    def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
+        """Sends one close frame. If it fails the connection, reading stops and TCP ends (RFC 6455 section 7.1.7)."""
+        was_open = self.state == self.STATE_OPEN
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+        if was_open and self.failedByMe:
+            self._stop_watching()
+            self.unregisterProducer()
+            self._linger()
+
+    def _linger(self, last: bytes = b"") -> None:
+        self.state = self.STATE_CLOSED  # makes Autobahn stop reading.
+        linger(self.transport, last, self.factory.clock, self.connectionLost)
+
+    def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
+        """The peer closes, or completes our close."""
+        self._hearing_close = True
+        try:
+            return super().onCloseFrame(code, reasonRaw)
+        finally:
+            self._hearing_close = False
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Ends the TCP connection.
+
+        Autobahn takes an invalid close frame for the answer to its own complaint and aborts before that is sent: here
+        it is sent. A peer that was dropped before and does not read the rest is aborted.
+        """
+        if abort and self.state == self.STATE_CLOSED:
+            self.abort()
+        super().dropConnection(abort and not self._hearing_close)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is closed."""
+        admitting, self._admitting = self._admitting, None
+        if admitting is not None:
+            admitting.cancel()
+        self._stop_watching()
+        self._release_slot()
+        self.factory.closed(self)
+
+    def _release_slot(self) -> None:
+        place, self._slot = self._slot, None
+        if place is not None:
+            self.factory.gate.release(place)

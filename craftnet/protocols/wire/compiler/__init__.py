@@ -1,0 +1,1 @@
+"""Makes fast encoding and decoding functions of the declared layouts. Pure."""

@@ -1,0 +1,251 @@
+"""The three kinds of aggregates that Redis keeps, each with its rules, and what a run of events makes of one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from craftnet.contract.events import ACCEPTED, DUPLICATE, Event, EventOutcome, QueueUpdate, SessionData, rejected
+from craftnet.contract.messages import (
+    ChangeType,
+    MaterialChange,
+    MaterialNotification,
+    MaterialProblem,
+    QueueMessageType,
+)
+from craftnet.crafting import material_rules, queue_rules, session_rules
+from craftnet.crafting.queue_rules import check_holder
+from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
+from craftnet.errors import EventRejected, misrouted, names_no_session
+from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
+
+State = TypeVar("State")
+Change = TypeVar("Change")
+Listener = TypeVar("Listener")
+Dated = TypeVar("Dated")
+
+
+class Aggregate(Struct, Generic[State, Change, Listener], frozen=True):
+    """One kind.
+
+    Attributes:
+        name: in the names of keys, and in the streams.
+        recalled: whether those who come back are told what they missed, and not only the newest.
+        key: which thing an event is about.
+            Raises `EventRejected` for an event that is about none.
+        blank: the state of a thing that nothing is known of, from a version on.
+        version: of a state.
+        advance: the rule.
+            Raises `EventRejected`.
+        after: the state that a change led to.
+        between: changes that lead from one state to another, where the true ones were not heard. A session's change is
+            its state; that of a session which was forgotten is None.
+        notify: give a listener a change.
+        reset: give a listener a state that differs from the one before in its version only, so that no change leads to
+            it.
+        read_state, read_change: from JSON.
+            Raise `msgspec.DecodeError`.
+    """
+
+    name: str
+    recalled: bool
+    key: Callable[[Event], UUID]
+    blank: Callable[[UUID, int], State]
+    version: Callable[[State], int]
+    advance: Callable[[State, Event], Change]
+    after: Callable[[Change], State]
+    between: Callable[[State, State], Sequence[Change]]
+    notify: Callable[[Listener, Change], None]
+    reset: Callable[[Listener, State], None]
+    read_state: Callable[[bytes], State]
+    read_change: Callable[[bytes], Change]
+
+
+def shifted(value: Dated, seconds: float) -> Dated:
+    """A state or a change as a clock has it that is ahead by so many seconds. Dates that others stated stay."""
+    if isinstance(value, SessionState):
+        progress = replace(value.progress, anchor=value.progress.anchor + seconds)
+        return replace(value, progress=progress, accepted=value.accepted and value.accepted + seconds)
+    if isinstance(value, MaterialsChange | QueueChange):
+        return replace(value, accepted=value.accepted and value.accepted + seconds)
+    return value
+
+
+def _session_of(event: Event) -> UUID:
+    if not isinstance(event.data, SessionData):
+        raise misrouted(event.data, "session")
+    return event.data.session_id
+
+
+def _notify_session(listener: ISessionListener, state: SessionState | None) -> None:
+    listener.session_changed(state)
+
+
+SESSIONS: Aggregate[SessionState | None, SessionState | None, ISessionListener] = Aggregate(
+    name="session",
+    recalled=False,
+    key=_session_of,
+    blank=lambda key, version: None,
+    version=lambda state: 0 if state is None else state.version,
+    advance=session_rules.advance_session,
+    after=lambda change: change,
+    between=lambda old, new: (new,),
+    notify=_notify_session,
+    reset=_notify_session,
+    read_state=msgspec.json.Decoder(SessionState).decode,
+    read_change=msgspec.json.Decoder(SessionState).decode,
+)
+
+
+def _materials_of(event: Event) -> UUID:
+    if event.session_id is None:
+        raise names_no_session()
+    return event.session_id
+
+
+def _notify_materials(listener: IMaterialListener, change: MaterialsChange) -> None:
+    listener.materials_changed(change)
+
+
+def _materials_between(old: MaterialsState, new: MaterialsState) -> tuple[MaterialsChange]:
+    """Everything in one change."""
+    before = {material.material_id: material for material in old.materials}
+    changes: list[MaterialChange] = []
+    notifications: list[MaterialNotification] = []
+    for material in new.materials:
+        known = before.pop(material.material_id, None)
+        if known is None or (known.quantity, known.quality) != (material.quantity, material.quality):
+            changes.append(
+                MaterialChange(
+                    material_id=material.material_id,
+                    change_type=ChangeType.ADDED if known is None else ChangeType.QUANTITY_CHANGED,
+                    new_quantity=material.quantity,
+                    new_quality=material.quality,
+                )
+            )
+        problem = known.problem if known is not None else None
+        if material.problem is not None and material.problem != problem:
+            notifications.append(material.problem)
+        elif material.problem is None and problem is not None:
+            notifications.append(
+                MaterialNotification(
+                    material_id=material.material_id,
+                    notification_type=MaterialProblem.MATERIAL_RESTORED,
+                    available_quantity=material.quantity,
+                )
+            )
+    changes.extend(MaterialChange(material_id=gone, change_type=ChangeType.REMOVED) for gone in before)
+    return (MaterialsChange(new, tuple(changes), tuple(notifications)),)
+
+
+MATERIALS: Aggregate[MaterialsState, MaterialsChange, IMaterialListener] = Aggregate(
+    name="materials",
+    recalled=True,
+    key=_materials_of,
+    blank=lambda key, version: MaterialsState(key),
+    version=lambda state: state.version,
+    advance=material_rules.advance_materials,
+    after=lambda change: change.state,
+    between=_materials_between,
+    notify=_notify_materials,
+    reset=lambda listener, state: _notify_materials(listener, MaterialsChange(state)),
+    read_state=msgspec.json.Decoder(MaterialsState).decode,
+    read_change=msgspec.json.Decoder(MaterialsChange).decode,
+)
+
+
+def _player_of(event: Event) -> UUID:
+    if not isinstance(event.data, QueueUpdate):
+        raise misrouted(event.data, "queue")
+    return event.data.player_id
+
+
+def _notify_queue(listener: IQueueListener, change: QueueChange) -> None:
+    listener.queue_changed(change)
+
+
+def _queue_between(old: QueueState, new: QueueState) -> list[QueueChange]:
+    """A place that is gone, nobody knows why any more, timed out: the player will look for it."""
+    before: dict[queue_rules.Key, QueueEntry] = {queue_rules.entry_key(entry): entry for entry in old.entries}
+    changes = []
+    for entry in new.entries:
+        if before.pop(queue_rules.entry_key(entry), None) != entry:
+            changes.append(QueueChange(new, entry, QueueMessageType.QUEUE_POSITION, True))
+    changes.extend(QueueChange(new, gone, QueueMessageType.QUEUE_TIMEOUT, False) for gone in before.values())
+    return changes
+
+
+QUEUES: Aggregate[QueueState, QueueChange, IQueueListener] = Aggregate(
+    name="queue",
+    recalled=True,
+    key=_player_of,
+    blank=QueueState,
+    version=lambda state: state.version,
+    advance=queue_rules.advance_queue,
+    after=lambda change: change.state,
+    between=_queue_between,
+    notify=_notify_queue,
+    reset=lambda listener, state: listener.queue_reset(state),
+    read_state=msgspec.json.Decoder(QueueState).decode,
+    read_change=msgspec.json.Decoder(QueueChange).decode,
+)
+
+
+class AppliedEvent(Struct, Generic[Change], frozen=True):
+    """An event that was accepted, and what came of it."""
+
+    event_id: UUID
+    version: int
+    change: Change
+
+
+class AggregatePlan(Struct, Generic[State, Change], frozen=True):
+    """The whole run.
+
+    Attributes:
+        steps: of the events that were accepted; there is nothing to keep without them.
+        outcomes: one for each event.
+    """
+
+    before: State
+    after: State
+    steps: Sequence[AppliedEvent[Change]]
+    outcomes: Sequence[EventOutcome]
+
+
+def plan_events(
+    subject: Aggregate[State, Change, Listener],
+    before: State,
+    events: Sequence[Event],
+    seen: Iterable[UUID],
+    places: Iterable[QueueEntry | None],
+) -> AggregatePlan[State, Change]:
+    """What comes of `events`.
+
+    Arguments:
+        seen: the ids of those that were accepted before.
+        places: for each event, what its session waits as.
+    """
+    state, known = before, set(seen)
+    steps: list[AppliedEvent[Change]] = []
+    outcomes: list[EventOutcome] = []
+    for event, place in zip(events, places, strict=True):
+        if event.event_id in known:
+            outcomes.append(DUPLICATE)
+            continue
+        try:
+            check_holder(place, event)
+            change = subject.advance(state, event)
+        except EventRejected as error:
+            outcomes.append(rejected(str(error)))
+            continue
+        state = subject.after(change)
+        known.add(event.event_id)
+        steps.append(AppliedEvent(event.event_id, subject.version(state), change))
+        outcomes.append(ACCEPTED)
+    return AggregatePlan(before, state, steps, outcomes)

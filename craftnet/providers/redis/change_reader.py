@@ -1,0 +1,395 @@
+"""Reads the streams of changes that this node has watchers for, and tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, FirstError, TimeoutError, gatherResults
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from craftnet.errors import Unavailable
+from craftnet.providers.redis import scripts
+from craftnet.providers.redis.connection import RedisConnection, Unanswered, Unreadable, Value
+from craftnet.providers.redis.key_names import KeyNames, partition_of
+from craftnet.providers.redis.lag import CATCH_UP_TIMEOUT, Lag
+from craftnet.providers.redis.server_info import ask_data_set, ask_epoch
+from craftnet.providers.redis.store import Store, StoredState
+from craftnet.providers.redis.stream_positions import StreamPosition, StreamPositions
+from craftnet.providers.redis.topics import Topics
+from craftnet.runtime.deferreds import RestartedTask, Waiters
+
+BLOCK_SECONDS = 5.0
+"""Seconds for which Redis holds a question that nothing has happened for. A dead connection shows after them."""
+
+CHANGES_PER_READ = 100
+"""Changes of each stream that are read at once: the reactor has other things to do, too."""
+
+PRUNE_INTERVAL = 1.0
+"""Seconds after which a look is due for partitions that nobody watches any more."""
+
+CHECK_INTERVAL = 1.0
+"""Seconds after which is looked whether this node keeps up, and whether the question that Redis holds is a wrong one:
+another connection may have made it that."""
+
+RETRY_DELAY = 0.2
+"""Seconds until Redis is asked again."""
+
+STATES_PER_READ = 200
+"""States that are read at once after a reconnection."""
+
+AnyTopics = Topics[Any, Any, Any]
+AnyStore = Store[Any, Any, Any]
+
+
+class ChangeReader(Service):
+    """The one reader of a node.
+
+    Arguments:
+        blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK_SECONDS`.
+        asking: the connection for everything else.
+        watched: the topics of every kind, each with its ledger.
+
+    Attributes:
+        epoch: as in `ISharedSource`: the data set's name and the era's. While losses are compared, a name that no other
+            node
+            has, and another one for each thing whose versions begin again.
+        lag: how far this node is behind.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        blocking: RedisConnection,
+        asking: RedisConnection,
+        keys: KeyNames,
+        watched: Sequence[tuple[AnyTopics, AnyStore]],
+        reactor: Any,
+    ) -> None:
+        self._blocking = blocking
+        self._asking = asking
+        self._keys = keys
+        self._watched = watched
+        self._kinds = {topics.subject.name.encode(): (topics, store) for topics, store in watched}
+        self._reactor = reactor
+        self._positions = StreamPositions()
+        self.lag = Lag(self._positions, self._ends_known, lambda: asking.up, blocking.renew, reactor)
+        # Which partitions the question that Redis holds now is about.
+        self._asked: frozenset[int] = frozenset()
+        # Their streams: the names, and whose they are.
+        self._streams: dict[Value, int] = {}
+        self._generation = 0
+        self._client: int | None = None
+        self._pruned = 0.0
+        self._reading = RestartedTask(
+            self._read_on, "reading changes from Redis", RETRY_DELAY, reactor, self._forget_client
+        )
+        self._interrupting = False
+        self._again: IDelayedCall | None = None
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
+        self._data_set: str | None = None
+        # Whether versions began again, although the data set is called as before.
+        self._begun_again = False
+        # Whether the epoch is one that other nodes have, too, in which no version shrinks.
+        self._common = False
+        # The connections over which the data set was asked for, and after which all that is watched was compared.
+        self._compared: tuple[int, int] | None = None
+        self._settling: Waiters[None] = Waiters()
+        self.epoch: str | None = None
+
+    def startService(self) -> None:
+        """Begin to read."""
+        super().startService()
+        self._interrupting = False
+        self._looking.start(CHECK_INTERVAL, now=False)
+        self._reading.start()
+
+    def stopService(self) -> None:
+        """Read no more."""
+        super().stopService()
+        self._looking.stop()
+        self._reading.stop()
+        if self._again is not None and self._again.active():
+            self._again.cancel()
+        self.lag.stop()
+        self._settling.cancel()
+
+    def follow(self, key: UUID, position: StreamPosition) -> None:
+        """Read the partition of `key` from `position` on, if it is not read already."""
+        self._positions.follow(partition_of(key), position)
+        self._interrupt()
+
+    async def look(self, store: AnyStore, key: UUID) -> StoredState[Any]:
+        """What Redis keeps of a thing, in the epoch of now; raises as `Store.look` does."""
+        while True:
+            await self.settled()
+            connections, kept = self.connections(), await store.look(key)
+            if self.holds(connections, kept.data_set):
+                return kept
+
+    async def settled(self) -> None:
+        """Wait until it is known what Redis has.
+
+        Raises:
+            Unavailable: that takes too long.
+        """
+        while not self.is_settled:
+            await self._asking.ask("PING")  # without Redis, nobody needs to wait.
+            if self.is_settled:
+                return
+            try:
+                await self._settling.wait().addTimeout(CATCH_UP_TIMEOUT, self._reactor)
+            except (TimeoutError, CancelledError):
+                raise Unavailable("This node does not know yet what Redis has.") from None
+
+    def holds(self, connections: tuple[int, int], data_set: str) -> bool:
+        """Whether what was read over these connections, from this data set, belongs to the epoch of now."""
+        if connections != self._compared or connections != self.connections():
+            return False
+        if data_set != self._data_set:
+            self._unsettle()
+            return False
+        return True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known what Redis has, over the connections of now."""
+        return self._compared is not None and self._compared == self.connections()
+
+    def _unsettle(self) -> None:
+        """All is to be compared again."""
+        self._compared = None
+        self._interrupt()
+
+    def connections(self) -> tuple[int, int]:
+        """Which ones there are now."""
+        return self._blocking.generation, self._asking.generation
+
+    def _look(self) -> None:
+        self._interrupt()
+        self.lag.look()
+
+    def _interrupt(self) -> None:
+        """Make Redis answer the question that it holds, if there is more to do by now."""
+        idle = self._asked >= self._positions.partitions and self.is_settled and not self._positions.gaps
+        if self._client is None or self._interrupting or idle:
+            return
+        self._interrupting = True
+        asked = Deferred.fromCoroutine(self._asking.ask("CLIENT", "UNBLOCK", self._client))
+        asked.addBoth(self._interrupted)
+
+    def _interrupted(self, answer: int | Failure) -> None:
+        """It may not have held the question yet, or there is more to ask since: look again."""
+        if self.running:
+            self._again = self._reactor.callLater(0.01, self._look_again)
+        if isinstance(answer, Failure):
+            answer.trap(Unavailable)
+
+    def _look_again(self) -> None:
+        self._interrupting = False
+        self._interrupt()
+
+    def _forget_client(self) -> None:
+        self._client = None
+
+    async def _read_on(self) -> None:
+        while self.running:
+            await self._blocking.connected()
+            # Whoever is behind another connection may keep something else: then all is compared again.
+            self._generation = self._blocking.generation
+            try:
+                await self._catch_up()
+                while self.running and self.is_settled:
+                    await self._turn(BLOCK_SECONDS)
+                    await self._mend()
+                    self.lag.read()
+            except Unavailable as error:
+                self._client = None
+                if isinstance(error, Unanswered):
+                    self.lag.unanswered()
+                await deferLater(self._reactor, RETRY_DELAY)
+
+    async def _catch_up(self) -> None:
+        """After a connection, or a loss: read what the streams still have, then compare with what they have lost."""
+        client = await self._blocking.ask("CLIENT", "ID", generation=self._generation)
+        connections = self._generation, self._asking.generation
+        data_set = await ask_data_set(self._asking, self._keys)
+        if self._begun_again and data_set == self._data_set:
+            arguments = (data_set, uuid4().hex)
+            data_set = (await self._asking.run(scripts.RENAME, [self._keys.data_set], arguments)).decode()
+        epoch = f"{data_set} {await ask_epoch(self._asking, self._keys)}"
+        anew, same = self._data_set not in (None, data_set), epoch == self.epoch
+        if anew:
+            self._log.warn("Redis has another data set than before: {name}", name=data_set)
+        self._begun_again = False
+        if not same:  # changes are told before all is compared, and belong to neither.
+            self._common = False
+            self.epoch = None if self.epoch is None else uuid4().hex
+        _, ends = await self._ends(self._positions.partitions)
+        self._positions.replaced(ends)
+        await self._read_to(ends, anything=True)
+        self._positions.gaps.clear()  # all that is watched is compared.
+        for topics, store in self._watched:
+            await self._compare(topics, store, topics.watched(), anew)
+        if self._begun_again or await ask_data_set(self._asking, self._keys) != data_set:
+            return  # something was lost meanwhile.
+        await self._read((self._keys.nothing,), (b"$",), None)  # Redis answers this connection.
+        self._data_set, self.epoch, self._common = data_set, epoch, True
+        self._compared, self._client = connections, client
+        if not self.is_settled:
+            return  # a connection was lost meanwhile, and another one may lead elsewhere.
+        self._settling.release(None)
+        self.lag.read()
+        self.lag.settled()
+
+    async def _ends_known(self, partitions: Collection[int]) -> Mapping[int, StreamPosition] | None:
+        """Where partitions end, in the epoch of now; None while that is not settled."""
+        if not self.is_settled:
+            return None
+        connections = self.connections()
+        data_set, ends = await self._ends(partitions)
+        return ends if self.holds(connections, data_set) else None
+
+    async def _ends(self, wanted: Collection[int]) -> tuple[str, dict[int, StreamPosition]]:
+        """The data set's name, and where its streams end."""
+        names = {partition: self._keys.changes(partition) for partition in wanted}
+        keys = [self._keys.data_set, self._keys.numbers, *names.values()]
+        data_set, *answers = await self._asking.run(scripts.ENDS, keys, ())
+        ends = (StreamPosition(entry, int(number)) for entry, number in answers)
+        return data_set.decode(), dict(zip(names, ends, strict=True))
+
+    async def _read_to(self, ends: Mapping[int, StreamPosition], *, anything: bool = False) -> None:
+        """Read on until there, as far as there is anything; `anything` as for `_turn`."""
+        behind = self._positions.behind(ends)
+        while behind:
+            read = await self._turn(None, anything=anything)
+            behind = self._positions.behind({partition: ends[partition] for partition in behind & read})
+
+    async def _mend(self) -> None:
+        """Compare what is watched in the partitions with gaps."""
+        while self._positions.gaps:
+            partitions, self._positions.gaps = self._positions.gaps, set()
+            self._positions.mending = partitions
+            self._log.warn("changes of {count} partitions were trimmed before they were read", count=len(partitions))
+            try:
+                for topics, store in self._watched:
+                    keys = [key for key in topics.watched() if partition_of(key) in partitions]
+                    await self._compare(topics, store, keys, False)
+            finally:
+                self._positions.mending = set()
+
+    async def _compare(self, topics: AnyTopics, store: AnyStore, wanted: Iterable[UUID], anew: bool) -> None:
+        """Tell what changed while nobody could hear it."""
+        keys = list(wanted)
+        while keys:
+            some, keys = keys[:STATES_PER_READ], keys[STATES_PER_READ:]
+            held = {key: topics.version(key) for key in some}
+            asked = [Deferred.fromCoroutine(self._kept(store, key)) for key in some]
+            try:
+                answers = await gatherResults(asked, consumeErrors=True)
+            except FirstError as error:
+                error.subFailure.raiseException()
+            ahead = []
+            ends: dict[int, StreamPosition] = {}
+            for key, kept in answers:
+                if kept is None:
+                    continue
+                state = kept.state
+                found = topics.subject.version(state)
+                if 0 < found < held[key] and self._common:
+                    self._begun_again = True
+                    self._unsettle()
+                # Versions began again, or a replica that is the master now missed the newest ones; it may have other
+                # ones in their place, too.
+                elif anew or found < held[key] or found == held[key] == topics.version(key):
+                    self._replace(topics, key, kept)
+                elif found > held[key]:
+                    ahead.append((key, kept))
+                    ends[partition_of(key)] = kept.end  # of what was asked last, so that none is further.
+            # What is only new, and not lost, is in the streams by now, and is told in full.
+            await self._read_to(ends, anything=True)
+            for key, kept in ahead:
+                topics.reached(key, kept.state, kept.end)
+
+    def _replace(self, topics: AnyTopics, key: UUID, kept: StoredState[Any]) -> None:
+        """Tell something else than before, perhaps in a lower version: it belongs to no epoch of before."""
+        if topics.differs(key, kept.state) and not self._common:
+            self.epoch = uuid4().hex
+        topics.replaced(key, kept.state, kept.end)
+
+    async def _kept(self, store: AnyStore, key: UUID) -> tuple[UUID, StoredState[Any] | None]:
+        """Nothing where what is kept is not ours: those who watch it know what they knew."""
+        try:
+            return key, await store.look(key)
+        except Unreadable:
+            return key, None
+
+    async def _turn(self, wait: float | None, *, anything: bool = False) -> set[int]:
+        """Read once; the partitions in which anything was there.
+
+        Arguments:
+            wait: seconds for which Redis may hold the question.
+            anything: whether changes of other data sets are told, too, because all is compared afterwards.
+        """
+        self._prune()
+        if self._asked != self._positions.partitions:  # which they seldom are from one turn to the next.
+            self._asked = frozenset(self._positions.partitions)
+            self._streams = {self._keys.changes(each).encode(): each for each in sorted(self._asked)}
+        streams = self._streams
+        if not streams:
+            # Something must be asked, so that it can be interrupted, and a dead connection shows.
+            await self._read((self._keys.nothing,), (b"$",), wait)
+            return set()
+        answer = await self._read(streams, [self._positions.entry(each) for each in streams.values()], wait)
+        read = {streams[name]: entries for name, entries in answer or ()}
+        for partition, entries in read.items():
+            for name, values in entries:
+                fields = dict(zip(values[::2], values[1::2], strict=False))
+                if not anything and not self._is_of_now(fields):
+                    return set(read)
+                self._dispatch(fields, self._positions.heard(partition, name, fields))
+        return set(read)
+
+    def _is_of_now(self, fields: Mapping[bytes, bytes]) -> bool:
+        """Whether a change is of the epoch of now. Earlier versions of craftnet did not say to what it belongs."""
+        data_set = fields.get(b"epoch")
+        if self._data_set is not None and data_set not in (None, self._data_set.encode()):
+            self._unsettle()
+        return self.is_settled
+
+    def _prune(self) -> None:
+        now = self._reactor.seconds()
+        if now - self._pruned >= PRUNE_INTERVAL:
+            self._pruned = now
+            self._positions.keep({partition_of(key) for topics, _ in self._watched for key in topics.watched()})
+
+    async def _read(self, names: Iterable[Value], positions: Iterable[bytes], wait: float | None) -> Any:
+        blocked: tuple[Value, ...] = () if wait is None else ("BLOCK", round(wait * 1000))
+        question = ("XREAD", "COUNT", CHANGES_PER_READ, *blocked, "STREAMS", *names, *positions)
+        return await self._blocking.ask(*question, generation=self._generation)
+
+    def _dispatch(self, fields: Mapping[bytes, bytes], entry: StreamPosition) -> None:
+        try:
+            topics, store = self._kinds[fields[b"kind"]]
+            key, version = topics.key(fields[b"id"]), int(fields[b"version"])
+            if key is None:
+                return
+            change = store.read_change(fields[b"change"]) if version else None
+        except (KeyError, ValueError, msgspec.DecodeError) as error:
+            self._log.error("a change in Redis is not ours: {error}", error=error)
+            return
+        if not version:
+            if not self._common:
+                self.epoch = uuid4().hex
+            topics.forgotten(key, entry)
+        elif not topics.changed(key, version, change, entry) and self._common:
+            self._begun_again = True
+            self._unsettle()

@@ -1,0 +1,149 @@
+"""Takes the events that the authority adds to a stream. One node at a time does, so that they stay in order.
+
+A node takes them under a lease; when it dies, the lease runs out, and the next one begins with what the dead one had
+taken and not finished. An event that was applied twice is a duplicate the second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from craftnet.clocks import Moment, moment
+from craftnet.contract.envelopes import decode
+from craftnet.contract.events import Event, EventOutcome, EventVerdict, event_origin, rejected
+from craftnet.errors import Unavailable
+from craftnet.providers.redis import scripts
+from craftnet.providers.redis.connection import RedisConnection
+from craftnet.providers.redis.key_names import KeyNames
+from craftnet.providers.sources import Sources
+from craftnet.runtime.deferreds import RestartedTask
+
+GROUP = "craftnet"
+"""The consumer group."""
+
+CONSUMER = "taker"
+"""Its one consumer, whichever node that is: Redis never forgets one, and the lease lets only one node take."""
+
+FIELD = b"event"
+"""The field of an entry that holds an event as JSON."""
+
+LEASE_SECONDS = 5.0
+"""Seconds that a node's lease holds."""
+
+BLOCK_SECONDS = 1.0
+"""Seconds for which Redis holds a question; then the lease is renewed."""
+
+EVENTS_PER_READ = 500
+"""Events that are taken at once."""
+
+RETRY_DELAY = 0.5
+"""Seconds until a node without the lease asks for it again."""
+
+
+class EventStreamConsumer(Service):
+    """A node's part in taking events.
+
+    Arguments:
+        blocking: a connection that nothing else uses.
+        asking: the connection for everything else.
+        sources: what the events are given to.
+
+    Attributes:
+        counted: told what became of them.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, blocking: RedisConnection, asking: RedisConnection, keys: KeyNames, sources: Sources, reactor: Any
+    ) -> None:
+        self._blocking = blocking
+        self._asking = asking
+        self._keys = keys
+        self._sources = sources
+        self._reactor = reactor
+        self.counted: Callable[[Sequence[EventOutcome]], None] = lambda outcomes: None
+        self._name = uuid4().hex
+        self._taking = RestartedTask(self._take_on, "taking events from Redis", RETRY_DELAY, reactor)
+
+    def startService(self) -> None:
+        """Begin to take events, or to wait for the lease."""
+        super().startService()
+        self._taking.start()
+
+    def stopService(self) -> None:
+        """Take no more, and let another node."""
+        super().stopService()
+        self._taking.stop()
+        released = Deferred.fromCoroutine(self._asking.run(scripts.RELEASE, [self._keys.lease], [self._name]))
+        released.addErrback(lambda failure: failure.trap(Unavailable) and None)  # it runs out by itself.
+
+    async def _take_on(self) -> None:
+        while self.running:
+            await self._blocking.connected()
+            try:
+                if await self._leased():
+                    await self._join()
+                    await self._finish()
+                    while await self._leased():
+                        await self._take()
+            except Unavailable:
+                pass  # health says so; what was taken is still pending.
+            await deferLater(self._reactor, RETRY_DELAY)
+
+    async def _leased(self) -> bool:
+        """Whether this node has the lease for another while."""
+        return bool(await self._asking.run(scripts.LEASE, [self._keys.lease], [self._name, int(LEASE_SECONDS * 1000)]))
+
+    async def _join(self) -> None:
+        """Make the stream and the group, unless they are there."""
+        await self._asking.run(scripts.JOIN, [self._keys.events], [GROUP])
+
+    async def _finish(self) -> None:
+        """What was taken, by this node or a dead one, and not finished."""
+        position = b"0-0"
+        while True:
+            command = ("XAUTOCLAIM", self._keys.events, GROUP, CONSUMER, 0, position, "COUNT", EVENTS_PER_READ)
+            position, entries, *_ = await self._blocking.ask(*command)
+            await self._apply(entries)
+            if position == b"0-0" or not await self._leased():
+                return
+
+    async def _take(self) -> None:
+        answer = await self._blocking.ask(
+            *("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", EVENTS_PER_READ, "BLOCK", int(BLOCK_SECONDS * 1000)),
+            *("STREAMS", self._keys.events, ">"),
+        )
+        for _, entries in answer or ():
+            await self._apply(entries)
+
+    async def _apply(self, found: Sequence[Sequence[Any] | None]) -> None:
+        entries = [entry for entry in found if entry]  # of one that was deleted meanwhile, Redis 6.2 says nothing.
+        now = moment(self._reactor)
+        decoded = [_decoded(fields or (), now) for _, fields in entries]
+        events = [one for one in decoded if isinstance(one, Event)]
+        malformed = [one for one in decoded if isinstance(one, EventOutcome)]
+        applied = await self._sources.apply(events)
+        self.counted([*malformed, *applied])
+        reasons = [outcome.reason for outcome in malformed]
+        reasons += [
+            f"{outcome.reason} ({event_origin(event)})"
+            for event, outcome in zip(events, applied, strict=True)
+            if outcome.verdict is EventVerdict.REJECTED
+        ]
+        if reasons:
+            self._log.warn("{count} events from Redis were rejected: {reason}", count=len(reasons), reason=reasons[0])
+        if entries:
+            await self._asking.run(scripts.DONE, [self._keys.events], [GROUP, *(name for name, _ in entries)])
+
+
+def _decoded(fields: Sequence[bytes], now: Moment) -> Event | EventOutcome:
+    event = dict(zip(fields[::2], fields[1::2], strict=False)).get(FIELD)
+    return rejected("the entry has no field 'event'") if event is None else decode(event, now)

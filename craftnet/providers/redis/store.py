@@ -1,0 +1,337 @@
+"""What an event makes of what is kept: read, apply the rule here, and write if nobody else did meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Generic
+from uuid import UUID, uuid4
+
+import msgspec
+from msgspec import Struct
+from twisted.internet.defer import DeferredSemaphore
+from twisted.logger import Logger
+
+from craftnet.contract.events import ACCEPTED, Event, EventOutcome, rejected
+from craftnet.contract.position import HISTORY_LENGTH, HISTORY_SECONDS
+from craftnet.crafting.state import QueueEntry, QueueState, SessionState
+from craftnet.errors import EventRejected, Unavailable
+from craftnet.providers.redis import scripts
+from craftnet.providers.redis.aggregates import Aggregate, AggregatePlan, Change, Listener, State, plan_events, shifted
+from craftnet.providers.redis.connection import RedisConnection, Unreadable, Value
+from craftnet.providers.redis.key_names import KeyNames, partition_of
+from craftnet.providers.redis.server_clock import ServerClock
+from craftnet.providers.redis.settings import RedisSettings
+from craftnet.providers.redis.stream_positions import StreamPosition
+from craftnet.providers.sources import started
+
+MAX_ATTEMPTS = 50
+"""How often something is tried again because another node was faster."""
+
+MAX_PER_SCRIPT = 64
+"""How many things one script reads or writes: meanwhile Redis answers nobody else, for some milliseconds."""
+
+CONCURRENT_SCRIPTS = 32
+"""How many scripts of one kind are under way at the same time.
+
+Redis does one after the other anyway; what waits in its queue for longer than the timeout would count as lost.
+"""
+
+_encode = msgspec.json.Encoder().encode
+_read_entry = msgspec.json.Decoder(QueueEntry).decode
+_log = Logger()
+
+Runs = Mapping[UUID, Sequence[Event]]
+"""The events of each of several things, in order."""
+
+Applied = dict[UUID, Sequence[EventOutcome]]
+"""What became of them: one outcome for each."""
+
+
+class StoredState(Struct, Generic[State], frozen=True):
+    """What Redis keeps of one thing.
+
+    Attributes:
+        end: where the stream of its partition ended at that moment.
+        data_set: the name of the data set that Redis had then; empty when it had none.
+    """
+
+    state: State
+    end: StreamPosition
+    data_set: str
+
+
+class _Part(Struct, frozen=True):
+    """What is to be kept of one thing, as the script takes it."""
+
+    names: Sequence[str]
+    arguments: Sequence[Value]
+
+
+class Store(Generic[State, Change, Listener]):
+    """All things of one kind.
+
+    Arguments:
+        time: Redis' clock. What is kept in Redis is dated by it, and is on the steady clock again when it was read.
+    """
+
+    def __init__(
+        self,
+        subject: Aggregate[State, Change, Listener],
+        keys: KeyNames,
+        link: RedisConnection,
+        settings: RedisSettings,
+        time: ServerClock,
+    ) -> None:
+        self._subject = subject
+        self._keys = keys
+        self._link = link
+        self._settings = settings
+        self._time = time
+        self._room = DeferredSemaphore(CONCURRENT_SCRIPTS)
+
+    async def look(self, key: UUID) -> StoredState[State]:
+        """What is known of one thing.
+
+        Raises:
+            Unavailable: nobody knows.
+        """
+        names = [
+            self._keys.state(self._subject.name, key),
+            self._keys.floor(self._subject.name),
+            self._keys.changes(partition_of(key)),
+            self._keys.numbers,
+            self._keys.data_set,
+            self._keys.due(self._subject.name),
+        ]
+        while True:
+            answer = await self._run((key,), scripts.LOOK, names, (str(key),))
+            version, state, entry, number, data_set, lost = answer
+            if not lost:
+                return StoredState(
+                    self._state(key, version, state), StreamPosition(entry, int(number)), data_set.decode()
+                )
+            await self._forget_lost(key)
+
+    async def place(self, session_id: UUID) -> QueueEntry | None:
+        """What a session waits as; raises as `look` does."""
+        return self._place(session_id, await self._link.ask("HGET", self._keys.waiters, str(session_id)))
+
+    async def recall(self, key: UUID, version: int) -> tuple[str, Sequence[Change]]:
+        """The data set's name, and what followed `version` of one thing, as far as it is known; raises as `look`."""
+        names = [self._keys.recent(self._subject.name, key), self._keys.changes(partition_of(key)), self._keys.data_set]
+        data_set, *changes = await self._run((key,), scripts.RECALL, names, (version,))
+        try:
+            return data_set.decode(), [self.read_change(one) for one in changes]
+        except msgspec.DecodeError as error:
+            raise self._unreadable(key, error) from None
+
+    def read_change(self, octets: bytes) -> Change:
+        """A change as it stands in a stream; raises `msgspec.DecodeError`."""
+        return shifted(self._subject.read_change(octets), -self._time.ahead)
+
+    async def count(self) -> int:
+        """How many things are kept; raises as `look` does."""
+        number: int = await self._link.ask("ZCARD", self._keys.due(self._subject.name))
+        return number
+
+    async def apply(self, events: Sequence[Event], materials: Store[Any, Any, Any] | None = None) -> list[EventOutcome]:
+        """As in the interfaces. Things are independent of each other; of each, the events stay in order.
+
+        Arguments:
+            materials: where those are kept that a session starts with, in one step with the session, if they are.
+        """
+        outcomes: list[EventOutcome] = [ACCEPTED] * len(events)
+        runs: dict[UUID, list[int]] = {}
+        for index, event in enumerate(events):
+            try:
+                runs.setdefault(self._subject.key(event), []).append(index)
+            except EventRejected as error:
+                outcomes[index] = rejected(str(error))
+
+        keys = list(runs)
+        for first in range(0, len(keys), MAX_PER_SCRIPT):
+            together = {key: [events[index] for index in runs[key]] for key in keys[first : first + MAX_PER_SCRIPT]}
+            async with self._room:
+                applied = await self._apply(together, materials)
+            for key, some in applied.items():
+                for index, outcome in zip(runs[key], some, strict=True):
+                    outcomes[index] = outcome
+        return outcomes
+
+    async def _apply(self, runs: Runs, materials: Store[Any, Any, Any] | None) -> Applied:
+        """All at once. What that does not settle is tried again by itself, so that nothing else waits for it."""
+        try:
+            applied = await self._attempt(runs, materials) if len(runs) > 1 else {}
+        except Unreadable:  # nothing was written.
+            applied = {}
+        for key in [key for key in runs if key not in applied]:
+            applied[key] = await self._apply_alone(key, runs[key], materials)
+        return applied
+
+    async def _apply_alone(
+        self, key: UUID, events: Sequence[Event], materials: Store[Any, Any, Any] | None
+    ) -> Sequence[EventOutcome]:
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                applied = await self._attempt({key: events}, materials)
+            except Unreadable as error:  # that does not pass: events of other things must not wait for these.
+                return [rejected(error.message)] * len(events)
+            if key in applied:
+                return applied[key]
+        raise Unavailable("Too many nodes change the same thing at the same time.")
+
+    async def _attempt(self, runs: Runs, materials: Store[Any, Any, Any] | None) -> Applied:
+        """One reading and one writing. Leaves out the things that somebody else changed meanwhile, and the lost ones.
+
+        Raises:
+            Unreadable: what is kept of one of them is not ours. Nothing was written.
+        """
+        plans = await self._plan(runs)
+        begun, stocks = {}, {}
+        if materials is not None:
+            begun = {key: some for key, one in plans.items() if (some := started(runs[key], one.outcomes))}
+            stocks = await materials._plan(begun) if begun else {}
+        parts = {}
+        for key, planned in plans.items():
+            if key not in begun:
+                parts[key] = self._parts(key, planned)
+            elif materials is not None and key in stocks:
+                parts[key] = self._parts(key, planned) + materials._parts(key, stocks[key])
+        failed = await self._commit({key: own for key, own in parts.items() if own})
+        return {key: plans[key].outcomes for key in parts if key not in failed}
+
+    async def _plan(self, runs: Runs) -> dict[UUID, AggregatePlan[State, Change]]:
+        """What comes of events, as far as what they are about is not lost."""
+        name = self._subject.name
+        names = [self._keys.floor(name), self._keys.waiters, self._keys.due(name)]
+        arguments: list[Value] = []
+        for key, events in runs.items():
+            text = str(key)
+            names += (self._keys.state(name, text), self._keys.seen(name, text))
+            arguments += (text, len(events), *[event.event_id.bytes for event in events])
+            sessions = [] if name != "queue" else [str(event.session_id) for event in events]
+            arguments += (len(sessions), *sessions)
+        plans = {}
+        answers = await self._run(runs, scripts.READ, names, arguments)
+        for (key, events), (version, state, known, holders, lost) in zip(runs.items(), answers, strict=True):
+            if lost:
+                await self._forget_lost(key)
+                continue
+            seen = [event.event_id for event, flag in zip(events, known, strict=True) if flag]
+            places = [self._place(key, holder) for holder in holders] or [None] * len(events)
+            plans[key] = plan_events(self._subject, self._state(key, version, state), events, seen, places)
+        return plans
+
+    def _parts(self, key: UUID, planned: AggregatePlan[State, Change]) -> list[_Part]:
+        """What is to be written, if anything is."""
+        if not planned.steps:
+            return []
+        name, text, settings = self._subject.name, str(key), self._settings
+        names = [
+            self._keys.state(name, text),
+            self._keys.floor(name),
+            self._keys.seen(name, text),
+            self._keys.due(name),
+            self._keys.changes(partition_of(key)),
+            self._keys.recent(name, text),
+        ]
+        claims = _sessions(planned.after)
+        arguments: list[Value] = [
+            self._subject.version(planned.before),
+            self._subject.version(planned.after),
+            self._encode(planned.after),
+            text,
+            f"{self._time.now().wall + self._keep(planned.after):.3f}",
+            max(1, round(settings.memory)),
+            settings.remembered,
+            settings.backlog,
+            name,
+            round(HISTORY_SECONDS),
+            HISTORY_LENGTH if self._subject.recalled else 0,
+            len(planned.steps),
+        ]
+        for step in planned.steps:
+            arguments += (step.event_id.bytes, step.version, self._encode(step.change))
+        arguments.append(len(claims))
+        for session_id, entry in claims.items():
+            arguments += (session_id, f"{text}{_encode(entry).decode()}")
+        arguments += sorted(_sessions(planned.before).keys() - claims.keys())
+        return [_Part(names, [len(arguments), *arguments])]
+
+    async def _commit(self, parts: Mapping[UUID, Sequence[_Part]]) -> set[UUID]:
+        """Write of each thing all its parts, or none when somebody else was faster: those are answered."""
+        if not parts:
+            return set()
+        names = [self._keys.data_set, self._keys.numbers, self._keys.waiters]
+        arguments: list[Value] = [uuid4().hex]
+        for own in parts.values():
+            arguments.append(len(own))
+            for part in own:
+                names += part.names
+                arguments += part.arguments
+        written = await self._run(parts, scripts.COMMIT, names, arguments)
+        return {key for key, one in zip(parts, written, strict=True) if not one}
+
+    async def _forget_lost(self, key: UUID) -> None:
+        """Redis evicted it, or somebody deleted it: those who watch it are told, and its versions may begin again."""
+        name = self._subject.name
+        names = [
+            self._keys.state(name, key),
+            self._keys.due(name),
+            self._keys.changes(partition_of(key)),
+            self._keys.recent(name, key),
+            self._keys.numbers,
+            self._keys.data_set,
+        ]
+        if await self._run((key,), scripts.LOST, names, (str(key), name, self._settings.backlog, uuid4().hex)):
+            _log.error("Redis has lost {kind} {id}: does it evict keys?", kind=name, id=key)
+
+    async def _run(
+        self, keys: Collection[UUID], script: bytes, names: Sequence[str], arguments: Sequence[Value]
+    ) -> Any:
+        try:
+            return await self._link.run(script, names, arguments)
+        except Unreadable as error:
+            if len(keys) > 1:
+                raise  # one of them, nobody knows which. It is logged when each is tried by itself.
+            (key,) = keys
+            raise self._unreadable(key, error) from None
+
+    def _read_state(self, octets: bytes) -> State:
+        return shifted(self._subject.read_state(octets), -self._time.ahead)
+
+    def _encode(self, value: State | Change) -> bytes:
+        return _encode(shifted(value, self._time.ahead))
+
+    def _keep(self, state: State) -> float:
+        """Seconds."""
+        over = isinstance(state, SessionState) and state.progress.status.terminal
+        return self._settings.retention if over else self._settings.idle
+
+    def _state(self, key: UUID, version: bytes, state: bytes | None) -> State:
+        try:
+            number = int(version)
+            found = self._subject.blank(key, number) if state is None else self._read_state(state)
+        except (ValueError, msgspec.DecodeError) as error:
+            raise self._unreadable(key, error) from None
+        if self._subject.version(found) != number:
+            raise self._unreadable(key, ValueError(f"its version is not {number}"))
+        return found
+
+    def _unreadable(self, key: UUID, error: Exception) -> Unreadable:
+        _log.error("what Redis keeps of {kind} {id} is not ours: {error}", kind=self._subject.name, id=key, error=error)
+        return Unreadable("What Redis keeps of it cannot be read.")
+
+    def _place(self, key: UUID, holder: bytes | None) -> QueueEntry | None:
+        """Of what is behind the player's id."""
+        try:
+            return None if holder is None else _read_entry(holder[36:])
+        except msgspec.DecodeError as error:
+            raise self._unreadable(key, error) from None
+
+
+def _sessions(state: object) -> dict[str, QueueEntry]:
+    """The sessions that wait, where the state is a queue's."""
+    if not isinstance(state, QueueState):
+        return {}
+    return {str(entry.session_id): entry for entry in state.entries if entry.session_id is not None}

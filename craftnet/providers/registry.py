@@ -1,0 +1,143 @@
+"""Finds back ends by name, from `redis:host=…` to a provider, through Twisted's plugins.
+
+A third party ships a back end as a module in a folder `twisted/plugins` (without an `__init__.py`) of its own:
+
+    from craftnet.providers.registry import BackendPlugin
+    thing = BackendPlugin("thing", "thing_package.backend.ThingFactory")
+
+where `ThingFactory()` provides `craftnet.interfaces.IBackendFactory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.plugin import IPlugin, getPlugins
+from twisted.python.reflect import namedAny
+from zope.interface import implementer
+from zope.interface.exceptions import Invalid
+from zope.interface.verify import verifyObject
+
+from craftnet.clocks import IClock
+from craftnet.errors import ConfigurationError
+from craftnet.interfaces import (
+    IBackend,
+    IBackendFactory,
+    IBackendPlugin,
+    ICluster,
+    IShardedBackendFactory,
+    ISharedConnectionSlots,
+    ISharedRevocations,
+)
+from craftnet.providers.shards import Shards
+from craftnet.runtime.component_spec import ComponentSpec, parse_component_spec
+
+
+@implementer(IPlugin, IBackendPlugin)
+class BackendPlugin:
+    """A back end that is imported only when it is chosen.
+
+    Importing some client libraries installs a reactor, which a plugin search must not do.
+    """
+
+    def __init__(self, name: str, factory: str) -> None:
+        self.name = name
+        self.factory = factory
+
+
+def installed() -> dict[str, IBackendPlugin]:
+    """Every installed back end, by name."""
+    return {plugin.name: plugin for plugin in getPlugins(IBackendPlugin)}
+
+
+def factory_of(plugin: IBackendPlugin) -> IBackendFactory:
+    """Imports a back end's factory.
+
+    Raises:
+        ConfigurationError: it cannot be imported, or is not a factory.
+    """
+    try:
+        factory = namedAny(plugin.factory)()
+        verifyObject(IBackendFactory, factory)
+    except (Exception, Invalid) as error:  # a third party's module may raise anything when it is imported
+        raise ConfigurationError(f"back end {plugin.name}: {plugin.factory} does not work: {error}") from error
+    found: IBackendFactory = factory
+    return found
+
+
+class Registry:
+    """Builds back ends; the same text gives the same back end, so that options can share one.
+
+    Arguments:
+        shards: the players whose state this process keeps; None: all players.
+    """
+
+    def __init__(self, reactor: IClock, shards: Shards | None = None) -> None:
+        self._reactor = reactor
+        self._shards = shards
+        self._backends: dict[str, IBackend] = {}
+
+    def backend(self, text: str) -> IBackend:
+        """The back end that `text` names.
+
+        Raises:
+            ConfigurationError: there is none of that name, or its arguments are invalid.
+        """
+        if text not in self._backends:
+            self._backends[text] = self._build(parse_component_spec(text))
+        return self._backends[text]
+
+    def is_shared(self, text: str) -> bool:
+        """Whether several processes with this back end share the same state; raises as `backend` does."""
+        return self._factory(parse_component_spec(text)).shared
+
+    def is_divisible(self, text: str) -> bool:
+        """Whether each of several processes may keep the state of some players; raises as `backend` does."""
+        return bool(IShardedBackendFactory.providedBy(self._factory(parse_component_spec(text))))
+
+    @property
+    def built(self) -> Iterable[IBackend]:
+        """Every back end built so far."""
+        return self._backends.values()
+
+    def _factory(self, spec: ComponentSpec) -> IBackendFactory:
+        plugins = installed()
+        if spec.name not in plugins:
+            known = ", ".join(sorted(plugins)) or "none"
+            raise ConfigurationError(f"there is no back end {spec.name!r}; installed: {known} (see --help-backends)")
+        return factory_of(plugins[spec.name])
+
+    def _build(self, spec: ComponentSpec) -> IBackend:
+        factory = self._factory(spec)
+        for argument in spec.arguments:
+            if argument not in factory.arguments:
+                known = ", ".join(factory.arguments) or "none"
+                raise ConfigurationError(f"{spec.name} has no argument {argument!r}; it takes: {known}")
+        if self._shards is not None and not factory.shared and IShardedBackendFactory.providedBy(factory):
+            backend = factory.build_shard(self._reactor, spec.arguments, self._shards)
+        else:
+            backend = factory.build(self._reactor, spec.arguments)
+        try:
+            verifyObject(IBackend, backend)
+            if ICluster.providedBy(backend):
+                verifyObject(ICluster, backend)
+                verifyObject(ISharedRevocations, backend.revocations)
+                verifyObject(ISharedConnectionSlots, backend.connection_slots)
+        except Invalid as error:
+            raise ConfigurationError(f"back end {spec.name} is broken: {error}") from error
+        return backend
+
+
+def help_text() -> str:
+    """What --help-backends prints."""
+    lines = ["Back ends, for --backend, --sessions, --queues and --materials: NAME or NAME:key=value:key=value…", ""]
+    for name, plugin in sorted(installed().items()):
+        try:
+            factory = factory_of(plugin)
+        except ConfigurationError as error:
+            lines.append(f"  {name}: not usable: {error}")
+            continue
+        lines.append(f"  {name}: {factory.summary}")
+        lines.extend(f"      {argument}=…  {text}" for argument, text in factory.arguments.items())
+    lines += ["", "In a value, escape a backslash with a backslash, and also a colon that some name= follows."]
+    return "\n".join(lines)

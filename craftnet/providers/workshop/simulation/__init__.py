@@ -1,0 +1,1 @@
+"""The simulated crafting authority itself. Pure."""

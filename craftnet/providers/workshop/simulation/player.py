@@ -1,0 +1,125 @@
+"""One player: chooses, queues, crafts, rests, and starts again. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from uuid import UUID
+
+from craftnet.contract.messages import QueueMessageType
+from craftnet.providers.workshop.simulation.catalogue import RECIPES, Recipe
+from craftnet.providers.workshop.simulation.craft import SHORTEST, Craft, estimate
+from craftnet.providers.workshop.simulation.stations import District, QueueTicket, Workbench
+from craftnet.providers.workshop.simulation.world import Life, World
+
+SHOWPIECE = 180.0
+"""Approximate duration of the craft that is shown to visitors, seconds of real time …"""
+
+SHOWPIECE_AT_LEAST = 120.0
+"""… and its minimum, however fast simulated time runs."""
+
+_WANTED = tuple(accumulate(recipe.popularity for recipe in RECIPES))
+"""Cumulative probability of each recipe among choices."""
+
+_SEEN = tuple(accumulate(recipe.popularity * recipe.seconds for recipe in RECIPES))
+"""Cumulative probability of each recipe at a random moment: long crafts are met more often than they are chosen."""
+
+
+class Player:
+    """A simulated player.
+
+    Arguments:
+        running: all current crafts by session; the player adds and removes its own.
+    """
+
+    def __init__(self, world: World, district: District, running: dict[UUID, Craft]) -> None:
+        self.player_id = world.new_player_id()
+        self._world = world
+        self._district = district
+        self._running = running
+
+    def live(self, *, head_start: float = 0.0, shown: bool = False) -> Life:
+        """The player's life.
+
+        Arguments:
+            head_start: the fraction of the first craft already done when the simulation begins, 0 to 1.
+            shown: the first craft is for visitors: long enough, and successful.
+        """
+        world = self._world
+        recipe = _showpiece(world.settings.speed) if shown else self._choice(_SEEN if head_start else _WANTED)
+        while True:
+            bench = self._district.benches[recipe.station]
+            seconds = estimate(recipe, world.settings.speed)
+            ticket = QueueTicket(self.player_id, world.new_id(), seconds, world.schedule.current)
+            if not bench.enter(ticket, world.now):
+                head_start = 0.0
+                yield from self._wait(bench, ticket)
+            if ticket.workstation_id is not None:
+                yield from self._craft(recipe, ticket.session_id, ticket.workstation_id, head_start, shown)
+                self._release(bench, ticket.workstation_id)
+            head_start, shown = 0.0, False
+            yield world.dice.expovariate(world.settings.speed / 40.0)
+            recipe = self._choice(_WANTED)
+
+    def _choice(self, weights: Sequence[float]) -> Recipe:
+        return self._world.dice.choices(RECIPES, cum_weights=weights)[0]
+
+    def _wait(self, bench: Workbench, ticket: QueueTicket) -> Life:
+        """Queues until a place is free or patience runs out; some players pay to move ahead."""
+        world = self._world
+        self._news(bench, ticket, QueueMessageType.QUEUE_POSITION)
+        give_up_after = world.some(20, 150) if world.strikes(0.3) else math.inf
+        boost = world.some(3, 20) if world.dice.random() < 0.15 else math.inf
+        if boost < give_up_after:
+            yield boost
+            give_up_after -= boost
+            if ticket.workstation_id is None:
+                self._boost(bench, ticket)
+        if ticket.workstation_id is None:
+            yield give_up_after
+        if ticket.workstation_id is None:
+            self._news(bench, ticket, QueueMessageType.QUEUE_TIMEOUT)
+            self._moved(bench, bench.leave(ticket))
+            return
+        # The walk to the station. Some players get lost or find something better to do.
+        yield world.some(0.5, 3)
+        if world.strikes(0.03):
+            self._release(bench, ticket.workstation_id)
+            ticket.workstation_id = None
+
+    def _craft(self, recipe: Recipe, session_id: UUID, workstation_id: UUID, head_start: float, shown: bool) -> Life:
+        least = SHOWPIECE_AT_LEAST if shown else SHORTEST
+        craft = Craft(self._world, recipe, self.player_id, session_id, least=least, blessed=shown)
+        self._district.benches[recipe.station].expect(
+            workstation_id, self._world.now + craft.estimate * (1.0 - head_start)
+        )
+        self._running[session_id] = craft
+        yield from craft.live(self._district.zone_id, workstation_id, head_start)
+        del self._running[session_id]
+
+    def _boost(self, bench: Workbench, ticket: QueueTicket) -> None:
+        position = bench.position(ticket)
+        if position > 1:
+            passed = bench.boost(ticket, self._world.dice.randrange(1, position))
+            self._news(bench, ticket, QueueMessageType.PRIORITY_BOOST)
+            self._moved(bench, passed)
+
+    def _release(self, bench: Workbench, workstation_id: UUID) -> None:
+        """Frees the place for the first player in the queue."""
+        first = bench.release(workstation_id, self._world.now)
+        if first is not None:
+            self._news(bench, first, QueueMessageType.STATION_AVAILABLE)
+            self._moved(bench, bench.leave(first))
+            self._world.schedule.wake(first.owner)
+
+    def _moved(self, bench: Workbench, tickets: Iterable[QueueTicket]) -> None:
+        for ticket in tickets:
+            self._news(bench, ticket, QueueMessageType.QUEUE_POSITION)
+
+    def _news(self, bench: Workbench, ticket: QueueTicket, kind: QueueMessageType) -> None:
+        self._world.publish(bench.news(ticket, kind, self._world.now), ticket.session_id)
+
+
+def _showpiece(speed: float) -> Recipe:
+    return min(RECIPES, key=lambda recipe: abs(recipe.seconds / speed - SHOWPIECE))

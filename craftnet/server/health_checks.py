@@ -1,0 +1,74 @@
+"""The health checks of this service: of its own parts, and probes of the services next to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from treq.client import HTTPClient
+from twisted.web.client import Agent
+
+from craftnet.contract.messages import Check, Service
+from craftnet.interfaces import IBackend, ICluster, IHealthChecks
+from craftnet.observe.health.monitor import AsyncCheck
+from craftnet.observe.health.probes import HttpProbe, SharedCheck, SourceCheck
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.providers.sources import Sources
+
+NO_PLAYER = UUID(int=0)
+"""The id that is looked up to see whether a provider answers."""
+
+
+def own_checks(
+    sources: Sources, backends: Iterable[IBackend], cluster: ICluster | None, metrics: Metrics
+) -> dict[str, AsyncCheck]:
+    """The checks of the sources, of what nodes share where there is a cluster, and of the back ends themselves."""
+    checks: dict[str, AsyncCheck] = {
+        "sessions": SourceCheck(sources.sessions.count),
+        "materials": SourceCheck(partial(sources.materials.get, NO_PLAYER)),
+        "queues": SourceCheck(partial(sources.queues.get, NO_PLAYER)),
+    }
+    if cluster is not None:
+        revocations, places = cluster.revocations, cluster.connection_slots
+        checks["revocations"] = SharedCheck(
+            "revocations",
+            lambda: revocations.complete,
+            "a token that is revoked on another node may be accepted here",
+            metrics,
+            revocations.loaded,
+        )
+        checks["places"] = SharedCheck(
+            "places",
+            lambda: places.complete,
+            "the limit of connections per player may be exceeded over all nodes",
+            metrics,
+        )
+    for backend in backends:
+        if IHealthChecks.providedBy(backend):
+            for name, check in backend.health_checks.items():
+                checks[_free(name, checks)] = partial(_asked, check)
+    return checks
+
+
+async def _asked(check: Callable[[], Check]) -> Check:
+    return check()
+
+
+def _free(name: str, taken: Mapping[str, AsyncCheck]) -> str:
+    """`name`, with a number appended where two back ends have checks of that name."""
+    number = 1
+    while (numbered := name if number == 1 else f"{name}-{number}") in taken:
+        number += 1
+    return numbered
+
+
+def probes(urls: Mapping[Service, str | None], reactor: Any) -> dict[Service, HttpProbe]:
+    """A probe of each service whose URL was given.
+
+    Raises:
+        ConfigurationError: a URL cannot be requested.
+    """
+    client = HTTPClient(Agent(reactor))
+    return {service: HttpProbe(service, url, client, reactor) for service, url in urls.items() if url is not None}

@@ -1,0 +1,102 @@
+"""The whole service for Twisted: what is started and stopped, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from craftnet.observe.health.monitor import Monitor
+from craftnet.protocols.udp.server.service import UdpService
+from craftnet.protocols.websocket.server.factory import FeedFactory
+from craftnet.runtime.rlimits import raise_open_files_limit
+from craftnet.server.listener import Listener
+
+
+class Craftnet(MultiService):
+    """The whole service.
+
+    It stops in this order: the listener, so that no new connections arrive; the watchers, which are closed over
+    `drain_time` seconds with a time to reconnect, and receive updates until then; everything else.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        listener: Listener,
+        udp_service: UdpService | None,
+        feeds: FeedFactory,
+        monitor: Monitor,
+        drain_time: float,
+        connections: int,
+    ) -> None:
+        super().__init__()
+        self._connections = connections
+        self.listener = listener
+        self.udp_service = udp_service
+        self.feeds = feeds
+        self._monitor = monitor
+        self._drain_time = drain_time
+
+    @property
+    def _ports(self) -> Iterable[IService]:
+        return (self.listener,) if self.udp_service is None else (self.listener, self.udp_service)
+
+    def privilegedStartService(self) -> None:
+        """Opens the ports, while the process may still have the rights for low ones.
+
+        Raises:
+            SystemExit: a port cannot be opened.
+        """
+        super().privilegedStartService()
+        fitting = raise_open_files_limit(self._connections)
+        if fitting is not None:
+            self._log.warn(
+                "The system allows this process only {fitting} of --max-connections {connections} connections:"
+                " raise the hard limit of open files (ulimit -Hn)",
+                fitting=fitting,
+                connections=self._connections,
+            )
+        try:
+            for port in self._ports:
+                port.privilegedStartService()
+        except CannotListenError as error:
+            raise SystemExit(f"craftnet: {error}") from None
+
+    def startService(self) -> None:
+        """Starts everything."""
+        super().startService()
+        for port in self._ports:
+            port.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stops everything; the Deferred fires when the last watcher is closed."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._monitor.draining = True
+        await maybeDeferred(self.listener.stopService)
+        watchers = len(self.feeds.open)
+        if watchers:
+            self._log.info(
+                "Stopping: no new connections, and {watchers} watchers are closed within {seconds:g} seconds",
+                watchers=watchers,
+                seconds=self._drain_time,
+            )
+        await self.feeds.drain(self._drain_time)
+        if self.udp_service is not None:
+            await maybeDeferred(self.udp_service.stopService)
+        await super().stopService()
+        self._log.info("Stopped: every watcher is closed")
+
+    def hurry(self) -> None:
+        """Stops at once, if it is stopping."""
+        self.feeds.hurry()
+
+    def reload(self) -> None:
+        """Reads the certificate again, if the port uses TLS."""
+        self.listener.reload()

@@ -1,0 +1,382 @@
+"""Which tokens hold, and what they say."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from typing import Any
+from uuid import UUID
+
+import jwt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from craftnet.access.jwt import CLOCK_LEEWAY, MAX_TOKEN_LENGTH, JwtVerifier
+from craftnet.access.principal import ADMIN, PUBLISH, Principal
+from craftnet.access.verification_keys import (
+    IKeySource,
+    SingleKey,
+    VerificationKey,
+    key_from_pem,
+    keys_from_jwks,
+    select_key,
+)
+from craftnet.errors import Unauthorized, Unavailable
+from craftnet.interfaces import ITokenVerifier
+from craftnet.tests.support.fakes import SteppedClock
+from craftnet.tests.support.samples import NOW, PLAYER
+from craftnet.tests.support.signing import claims, ec_key, ed_key, jwk, jwks, public_pem, rsa_key, sign
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+KEYS = jwks(jwk(rsa_key(), "r"), jwk(ec_key(), "e"), jwk(ed_key(), "d"))
+
+
+@implementer(IKeySource)
+class SetOfKeys:
+    """Keys that do not change. It keeps what was asked for."""
+
+    def __init__(self, document: bytes) -> None:
+        self.keys = keys_from_jwks(document)
+        self.asked: list[tuple[str | None, str]] = []
+
+    def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
+        """Look among them."""
+        self.asked.append((key_id, algorithm))
+        return succeed(select_key(self.keys, key_id, algorithm))
+
+
+@implementer(IKeySource)
+class NoKeys:
+    """Cannot have its keys right now."""
+
+    def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
+        """Fail."""
+        return fail(Unavailable("The keys cannot be had."))
+
+
+@implementer(IKeySource)
+class CarelessKeys:
+    """Has one key for everything, against its interface."""
+
+    def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
+        """Give it."""
+        return succeed(key_from_pem(public_pem(rsa_key())))
+
+
+def unsigned(header: object, payload: object, signature: bytes = b"") -> str:
+    """A token of these parts, whatever they are."""
+    parts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload)]
+    return ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, signature))
+
+
+class AuthorityTestCase(SynchronousTestCase):
+    """Has an authority with one key of each kind, at `NOW`."""
+
+    def setUp(self) -> None:
+        self.clock = SteppedClock()
+        self.clock.advance(NOW)
+        self.keys = SetOfKeys(KEYS)
+        self.authority = JwtVerifier(self.keys, self.clock)
+
+    def accepted(self, token: str) -> Principal:
+        principal: Principal = self.successResultOf(self.authority.authenticate(token))
+        return principal
+
+    def refused(self, token: Any, reason: str) -> None:
+        """It is refused for `reason`, without being repeated."""
+        error = self.failureResultOf(self.authority.authenticate(token), Unauthorized).value
+        self.assertIn(reason, error.message)
+        self.assertEqual(error.headers["WWW-Authenticate"], 'Bearer realm="craftnet", error="invalid_token"')
+        # What is told in any case may happen to contain a short text.
+        if isinstance(token, str) and len(token) > 8 and token not in error.headers["WWW-Authenticate"]:
+            self.assertNotIn(token, f"{error!r} {error.message} {error.details} {error.headers}")
+
+    def say(self, **others: Any) -> str:
+        """A token whose signature holds."""
+        return sign(ec_key(), "ES256", "e", claims(**others))
+
+
+class SignatureTests(AuthorityTestCase):
+    """Keys and algorithms."""
+
+    def test_interface(self) -> None:
+        verifyObject(ITokenVerifier, self.authority)
+
+    def test_each_kind(self) -> None:
+        for token in (sign(rsa_key(), "RS256", "r"), sign(ec_key(), "ES256", "e"), sign(ed_key(), "EdDSA", "d")):
+            self.assertEqual(self.accepted(token).player_id, PLAYER)
+
+    def test_without_key_id(self) -> None:
+        self.assertEqual(self.accepted(sign(ec_key(), "ES256")).player_id, PLAYER)
+
+    def test_forged(self) -> None:
+        self.refused(sign(ec_key(1), "ES256", "e"), "signature")
+
+    def test_changed(self) -> None:
+        """Another payload under the same signature, a cut one, one of another kind."""
+        header, payload, signature = sign(ec_key(), "ES256", "e").split(".")
+        _, other, _ = sign(ec_key(), "ES256", "e", claims(scope=ADMIN)).split(".")
+        self.refused(f"{header}.{other}.{signature}", "signature")
+        self.refused(f"{header}.{payload}.", "signature")
+        self.refused(f"{header}.{payload}.{signature[:40]}", "signature")
+
+    def test_unknown_key_id(self) -> None:
+        self.refused(sign(ec_key(), "ES256", "nobody"), "a known key")
+        self.assertEqual(self.keys.asked, [("nobody", "ES256")])
+
+    def test_key_of_another_kind(self) -> None:
+        """The key it names exists, but is not for its algorithm."""
+        self.refused(sign(ec_key(), "ES256", "r"), "a known key")
+
+    def test_none(self) -> None:
+        for name in ("none", "None", "NONE", "nOnE", ""):
+            self.refused(unsigned({"alg": name, "kid": "e"}, claims()), "algorithm")
+        self.assertEqual(self.keys.asked, [])
+
+    def test_other_algorithms(self) -> None:
+        """Even where the key would do."""
+        for name in ("RS512", "PS256"):
+            self.refused(sign(rsa_key(), name, "r"), "algorithm")
+
+    def test_algorithm_of_another_type(self) -> None:
+        for value in (None, 1, ["ES256"], {"ES256": 1}):
+            self.refused(unsigned({"alg": value, "kid": "e"}, claims()), "algorithm")
+        self.refused(unsigned({"kid": "e"}, claims()), "algorithm")
+
+    def test_public_key_as_secret(self) -> None:
+        """HS256 with what everybody knows of an RSA key."""
+        for authority in (self.authority, JwtVerifier(SingleKey(key_from_pem(public_pem(rsa_key()))), self.clock)):
+            self.authority = authority
+            for secret in (public_pem(rsa_key()), public_pem(rsa_key()).strip()):
+                for header in ({"alg": "HS256", "kid": "r"}, {"alg": "HS256"}):
+                    token = unsigned(header, claims())
+                    begun = token.rstrip(".")
+                    mac = hmac.digest(secret, begun.encode(), hashlib.sha256)
+                    self.refused(unsigned(header, claims(), mac), "a known key")
+
+    def test_secret(self) -> None:
+        """HS256 holds where, and only where, there is a secret."""
+        self.refused(sign(SECRET, "HS256"), "a known key")
+        self.authority = JwtVerifier(SingleKey(VerificationKey("HS256", SECRET)), self.clock)
+        self.assertEqual(self.accepted(sign(SECRET, "HS256")).player_id, PLAYER)
+        self.refused(sign(SECRET[::-1], "HS256"), "signature")
+        self.refused(sign(ec_key(), "ES256", "e"), "a known key")
+
+    def test_critical_extension(self) -> None:
+        """RFC 7515 section 4.1.11: one that is not understood is a reason to refuse."""
+        self.refused(unsigned({"alg": "ES256", "kid": "e", "crit": ["x"], "x": 1}, claims()), "not a JWT")
+
+    def test_algorithm_is_the_keys(self) -> None:
+        """A source that gives a key of another algorithm does not make it usable with that."""
+        self.authority = JwtVerifier(CarelessKeys(), self.clock)
+        for token in (sign(ec_key(), "ES256"), sign(SECRET, "HS256")):
+            self.refused(token, "signature")
+
+    def test_no_keys(self) -> None:
+        self.authority = JwtVerifier(NoKeys(), self.clock)
+        self.failureResultOf(self.authority.authenticate(sign(ec_key(), "ES256", "e")), Unavailable)
+
+
+class ClaimTests(AuthorityTestCase):
+    """What a token says, once its signature holds."""
+
+    def test_principal(self) -> None:
+        token = self.say(scope=f"{PUBLISH} {ADMIN}", jti="t-1", aud="whoever")
+        self.assertEqual(
+            self.accepted(token), Principal(PLAYER, frozenset({PUBLISH, ADMIN}), NOW + 60, "t-1", NOW - 60)
+        )
+
+    def test_bare(self) -> None:
+        self.assertEqual(self.accepted(self.say(sub=None, iat=None)), Principal(None, frozenset(), NOW + 60, None))
+
+    def test_expiry(self) -> None:
+        """By the clock it was given, to the moment."""
+        token = self.say()
+        self.clock.advance(59)
+        self.accepted(token)
+        self.clock.advance(1)
+        self.refused(token, "expired")
+
+    def test_a_token_is_checked_by_the_clock_as_it_is_set(self) -> None:
+        """Which was an hour fast when the process started, or an hour slow, and was set right."""
+        for step in (-3600.0, 3600.0):
+            self.clock.step(step)
+            now = self.clock.wall()
+            self.refused(self.say(iat=now, exp=now), "expired")
+            self.refused(self.say(iat=now + CLOCK_LEEWAY + 1, exp=now + 60), "not valid yet")
+            self.assertEqual(self.accepted(self.say(iat=now, exp=now + 60)).expires, self.clock.seconds() + 60)
+
+    def test_how_long_a_token_holds_is_settled_when_it_is_checked(self) -> None:
+        """The clock is set later: who was let in for a minute stays for a minute."""
+        accepted = self.accepted(self.say())
+        for step in (-3600.0, 7200.0):
+            self.clock.step(step)
+            self.assertEqual(accepted.expires - self.clock.seconds(), 60)
+
+    def test_missing_expiry(self) -> None:
+        self.refused(self.say(exp=None), "exp")
+
+    def test_senseless_expiry(self) -> None:
+        for value in ("9999999999", True, [1], float("inf"), float("nan"), 10**400):
+            self.refused(self.say(exp=value), "claims")
+        self.refused(self.say(exp=-1), "expired")
+
+    def test_not_yet(self) -> None:
+        """A little ahead is the issuer's clock, more is not."""
+        for name in ("nbf", "iat"):
+            self.accepted(self.say(**{name: NOW + CLOCK_LEEWAY}))
+            self.refused(self.say(**{name: NOW + CLOCK_LEEWAY + 1}), "not valid yet")
+            self.refused(self.say(**{name: "soon"}), "claims")
+
+    def test_subject_that_is_no_player(self) -> None:
+        for subject in ("crafting-service", "", PLAYER.hex, f"{{{PLAYER}}}", f"urn:uuid:{PLAYER}"):
+            self.assertIsNone(self.accepted(self.say(sub=subject)).player_id)
+        self.assertEqual(self.accepted(self.say(sub=str(PLAYER).upper())).player_id, UUID(str(PLAYER)))
+
+    def test_wrong_types(self) -> None:
+        for name, value in (
+            ("sub", 7),
+            ("scope", 1),
+            ("scope", [1]),
+            ("jti", 1),
+            ("aud", 1),
+            ("aud", [1]),
+            ("iss", []),
+        ):
+            self.refused(self.say(**{name: value}), "claims")
+
+    def test_scopes_are_whole_words(self) -> None:
+        principal = self.accepted(self.say(scope=f"x{ADMIN} {PUBLISH}x  a"))
+        self.assertEqual(principal.scopes, {f"x{ADMIN}", f"{PUBLISH}x", "a"})
+        self.assertFalse(principal.may_administer or principal.may_publish)
+
+    def test_scopes_as_an_array(self) -> None:
+        """… as some issuers write them."""
+        self.assertEqual(self.accepted(self.say(scope=[PUBLISH, ADMIN])).scopes, {PUBLISH, ADMIN})
+        self.assertEqual(self.accepted(self.say(scope=[])).scopes, frozenset())
+
+    def test_audience(self) -> None:
+        self.authority = JwtVerifier(self.keys, self.clock, audience="craftnet")
+        for right in ("craftnet", ["shop", "craftnet"]):
+            self.accepted(self.say(aud=right))
+        for wrong in (None, "shop", "craftnet2", [], ["shop"]):
+            self.refused(self.say(aud=wrong), "audience")
+
+    def test_issuer(self) -> None:
+        self.authority = JwtVerifier(self.keys, self.clock, issuer="https://login.example")
+        self.accepted(self.say(iss="https://login.example"))
+        for wrong in (None, "https://login.example/", "elsewhere"):
+            self.refused(self.say(iss=wrong), "issuer")
+
+
+class GarbageTests(AuthorityTestCase):
+    """What is no token."""
+
+    def test_not_a_string(self) -> None:
+        for value in (None, 1, b"a.b.c", ["a"]):
+            self.refused(value, "not a JWT")
+
+    def test_oversized(self) -> None:
+        fitting = self.say(jti="j" * (MAX_TOKEN_LENGTH // 2))
+        self.assertLess(len(fitting), MAX_TOKEN_LENGTH)
+        self.accepted(fitting)
+        self.refused(self.say(jti="j" * MAX_TOKEN_LENGTH), "longer")
+        self.assertEqual(len(self.keys.asked), 1)
+
+    def test_malformed(self) -> None:
+        good = self.say()
+        for text in (
+            "",
+            ".",
+            "..",
+            "a.b",
+            "a.b.c",
+            "\ud800",
+            "täken",
+            good + "é",
+            good.replace(".", "", 1),
+            f"{good}.x",
+        ):
+            self.refused(text, "")
+
+    def test_nested(self) -> None:
+        """Deeply, where a decoder recurses."""
+        self.refused(unsigned(b"[" * 3000, claims()), "not a JWT")
+        key = SingleKey(VerificationKey("HS256", SECRET))
+        self.authority = JwtVerifier(key, self.clock)
+        payload = b'{"exp":9999999999,"x":' + b"[" * 3000 + b"]" * 1000
+        begun = unsigned({"alg": "HS256"}, payload).rstrip(".")
+        self.refused(unsigned({"alg": "HS256"}, payload, hmac.digest(SECRET, begun.encode(), hashlib.sha256)), "claims")
+
+    @settings(deadline=None, derandomize=True, max_examples=150)
+    @given(
+        st.text(max_size=80)
+        | st.lists(st.text("abcXYZ019-_=. ", max_size=20), max_size=5).map(".".join)
+        | st.builds(
+            unsigned,
+            st.dictionaries(
+                st.sampled_from(["alg", "kid", "typ", "crit", "b64"]),
+                st.sampled_from(["ES256", "RS256", "EdDSA", "e", "r", "d", False, None, ["b64"], 1]),
+            ),
+            st.dictionaries(st.sampled_from(["exp", "sub", "scope"]), st.integers() | st.text(max_size=5)),
+            st.binary(max_size=80),
+        )
+    )
+    def test_any_text(self, text: str) -> None:
+        """Nothing but Unauthorized comes of it."""
+        self.clock = SteppedClock()
+        self.authority = JwtVerifier(SetOfKeys(KEYS), self.clock)
+        self.refused(text, "")
+
+    @settings(deadline=None, derandomize=True, max_examples=100)
+    @given(st.data())
+    def test_any_change(self, data: st.DataObject) -> None:
+        """One character of a good token is another: it does not hold any more."""
+        good = sign(ed_key(), "EdDSA", "d")
+        at = data.draw(st.integers(0, len(good) - 1))
+        other = data.draw(st.characters(max_codepoint=0x17F).filter(lambda character: character != good[at]))
+        self.authority = JwtVerifier(SetOfKeys(KEYS), self.clock)
+        self.refused(good[:at] + other + good[at + 1 :], "")
+
+    @settings(deadline=None, derandomize=True, max_examples=200)
+    @given(
+        header=st.fixed_dictionaries(
+            {},
+            optional={
+                "alg": st.sampled_from(["HS256", "RS256", "none", None, 1, ["HS256"]]) | st.just("HS256"),
+                "kid": st.sampled_from(["", "k", None, 1]),
+                "crit": st.sampled_from([[], ["b64"], ["x"], None]),
+                "b64": st.sampled_from([True, False, None, 0]),
+                "typ": st.just("JWT"),
+            },
+        ),
+        change=st.sampled_from(["", "padded", "=", ".", "+", "\n", " "]),
+        at=st.integers(0, 200),
+    )
+    def test_as_pyjwt_takes_tokens_apart(self, header: dict[str, Any], change: str, at: int) -> None:
+        """A token holds when, and only when, PyJWT says so; only extensions are never believed."""
+        begun = unsigned(header, claims()).rstrip(".")
+        if change == "padded":
+            begun = ".".join(part + "=" * (-len(part) % 4) for part in begun.split("."))
+        token = (
+            f"{begun}.{urlsafe_b64encode(hmac.digest(SECRET, begun.encode(), hashlib.sha256)).rstrip(b'=').decode()}"
+        )
+        if change != "padded":
+            token = token[:at] + change + token[at:]
+        try:
+            jwt.PyJWS(algorithms=["HS256"]).decode(token, SECRET, ["HS256"])
+            expected = "crit" not in header
+        except jwt.PyJWTError:
+            expected = False
+        self.clock = SteppedClock()
+        self.clock.advance(NOW)
+        self.authority = JwtVerifier(SingleKey(VerificationKey("HS256", SECRET)), self.clock)
+        held: list[Any] = []
+        self.authority.authenticate(token).addCallbacks(held.append, lambda failure: failure.trap(Unauthorized))
+        self.assertEqual(bool(held), expected, token)

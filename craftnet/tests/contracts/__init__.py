@@ -1,0 +1,1 @@
+"""Suites that every provider passes; third parties run them on theirs."""

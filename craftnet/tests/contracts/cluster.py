@@ -1,0 +1,150 @@
+"""What every cluster must do: one suite for its two halves, to be mixed into a `twisted.trial.unittest.TestCase`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from craftnet.access.revocation.revocations import Revocation
+from craftnet.interfaces import ICluster, IRevocationListener, ISharedConnectionSlots, ISharedRevocations
+from craftnet.tests.support.samples import NOW, OTHER_PLAYER, PLAYER
+
+if TYPE_CHECKING:
+    from twisted.trial.unittest import TestCase
+
+    _Suite = TestCase
+else:
+    _Suite = object  # a suite that were a TestCase itself would be run without a cluster.
+
+END = NOW + 1e9
+"""When no test runs any more."""
+
+TOKEN = Revocation("t-1", None, 0.0, END)
+"""A token that is revoked."""
+
+LOGIN = Revocation(None, PLAYER, NOW, END)
+"""A player's tokens that are revoked."""
+
+
+@implementer(IRevocationListener)
+class RevocationRecorder:
+    """Keeps what it is told; knows some from elsewhere."""
+
+    def __init__(self, *known: Revocation) -> None:
+        self.heard: set[Revocation] = set()
+        self.known = known
+
+    def revoked(self, revocations: Sequence[Revocation]) -> None:
+        """Keep them."""
+        self.heard.update(revocations)
+
+    def in_force(self) -> Sequence[Revocation]:
+        """What it knew before, and what it heard."""
+        return (*self.known, *self.heard)
+
+
+class ClusterContract(_Suite):
+    """To be provided: `node`, `settle`, `die`, `lapse` and `come_back`."""
+
+    async def node(self, listener: RevocationRecorder) -> ICluster:
+        """Start another node."""
+        raise NotImplementedError
+
+    async def settle(self) -> None:
+        """Wait until everybody has heard everything."""
+        raise NotImplementedError
+
+    async def die(self, node: ICluster) -> None:
+        """The node is gone without a word, and its lease is over."""
+        raise NotImplementedError
+
+    async def lapse(self, node: ICluster) -> None:
+        """The node's lease is over, though it is alive, and knows nothing of that."""
+        raise NotImplementedError
+
+    async def come_back(self, node: ICluster) -> None:
+        """The node renews its lease after it lapsed."""
+        raise NotImplementedError
+
+    async def two(self) -> tuple[ICluster, ICluster]:
+        """Nodes."""
+        return await self.node(RevocationRecorder()), await self.node(RevocationRecorder())
+
+    async def enter(self, node: ICluster, times: int = 1, player: UUID = PLAYER, limit: int = 5) -> int:
+        """How many of so many got in."""
+        taken = 0
+        for _ in range(times):
+            taken += await node.connection_slots.enter(player, limit)
+        return taken
+
+    async def test_interfaces(self) -> None:
+        node, _ = await self.two()
+        verifyObject(ICluster, node)
+        verifyObject(ISharedRevocations, node.revocations)
+        verifyObject(ISharedConnectionSlots, node.connection_slots)
+        await node.revocations.loaded()
+        self.assertTrue(node.revocations.complete)
+        self.assertTrue(node.connection_slots.complete)
+
+    async def test_all_nodes_hear(self) -> None:
+        here, there = RevocationRecorder(), RevocationRecorder()
+        node = await self.node(here)
+        await self.node(there)
+        await node.revocations.publish(TOKEN)
+        await node.revocations.publish(LOGIN)
+        await self.settle()
+        self.assertLessEqual({TOKEN, LOGIN}, there.heard)
+
+    async def test_who_starts_hears_what_is_in_force(self) -> None:
+        node = await self.node(RevocationRecorder())
+        await node.revocations.publish(TOKEN)
+        await node.revocations.publish(LOGIN)
+        await self.die(node)
+        late = RevocationRecorder()
+        await (await self.node(late)).revocations.loaded()
+        self.assertEqual(late.heard, {TOKEN, LOGIN})
+
+    async def test_one_limit_for_all_nodes(self) -> None:
+        node, other = await self.two()
+        self.assertEqual(await self.enter(node, 3), 3)
+        self.assertEqual(await self.enter(other, 3), 2)
+        self.assertEqual(await self.enter(node), 0)
+        self.assertEqual(await self.enter(other, player=OTHER_PLAYER), 1)
+        node.connection_slots.leave(PLAYER)
+        await self.settle()
+        self.assertEqual(await self.enter(other, 2), 1)
+
+    async def test_who_is_refused_leaves_nothing(self) -> None:
+        node, other = await self.two()
+        await self.enter(node, 5)
+        self.assertEqual(await self.enter(other, 20), 0)
+        for _ in range(5):
+            node.connection_slots.leave(PLAYER)
+        await self.settle()
+        self.assertEqual(await self.enter(other, 6), 5)
+
+    async def test_all_at_once(self) -> None:
+        """However their questions mix, the limit holds, and not one less gets in."""
+        nodes = await self.two()
+        asked = [nodes[number % 2].connection_slots.enter(PLAYER, 5) for number in range(20)]
+        self.assertEqual(sum([await taken for taken in asked]), 5)
+
+    async def test_the_dead_have_no_places(self) -> None:
+        node, other = await self.two()
+        await self.enter(node, 5)
+        await self.die(node)
+        self.assertEqual(await self.enter(other, 6), 5)
+
+    async def test_who_lapsed_and_comes_back_has(self) -> None:
+        node, other = await self.two()
+        await self.enter(node, 4)
+        await self.lapse(node)
+        self.assertEqual(await self.enter(other), 1)
+        node.connection_slots.leave(PLAYER)
+        await self.come_back(node)
+        await self.settle()
+        self.assertEqual(await self.enter(other, 5), 1)

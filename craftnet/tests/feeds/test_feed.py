@@ -1,0 +1,595 @@
+"""Feeds: the snapshot, the changes, and what is not worth telling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from craftnet.contract.close_codes import CloseCode
+from craftnet.contract.events import Event, EventVerdict, MaterialsUpdate, SessionProgress
+from craftnet.contract.messages import (
+    MaterialNotification,
+    MaterialProblem,
+    QueueMessageType,
+    Station,
+    Status,
+    WebSocketCraftingMessage,
+    WebSocketQueueMessage,
+    rfc3339,
+)
+from craftnet.crafting.progress import Tolerance
+from craftnet.crafting.state import SessionState
+from craftnet.crafting.updates import Update
+from craftnet.errors import NotFound, Unavailable
+from craftnet.feeds.epoch import FeedEpochs
+from craftnet.feeds.feed import Feed
+from craftnet.feeds.queue_feed import QueueFeed
+from craftnet.feeds.session_feed import SessionFeed
+from craftnet.interfaces import ISubscriber
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.providers.sources import Sources
+from craftnet.tests.contracts.backend import complete, pause, quantity, queued
+from craftnet.tests.support.fakes import RecordingWatcher, SteppedClock
+from craftnet.tests.support.late import LateMaterials, LateQueues, LateSessions
+from craftnet.tests.support.samples import IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
+
+HORIZON = 5.0
+
+
+def report(percent: float, remaining: float, status: Status = Status.ACTIVE) -> SessionProgress:
+    """The data of a report with the time to go."""
+    return SessionProgress(
+        session_id=SESSION, progress_percentage=percent, status=status, remaining_time_seconds=remaining
+    )
+
+
+@implementer(ISubscriber)
+class Reacting(RecordingWatcher):
+    """Does something each time it keeps so many updates."""
+
+    def __init__(self, number: int, react: Callable[[], None]) -> None:
+        super().__init__()
+        self._number = number
+        self._react = react
+
+    def deliver(self, update: Update) -> None:
+        super().deliver(update)
+        if len(self.updates) == self._number:
+            self._react()
+
+
+class _FeedTestCase(SynchronousTestCase):
+    """Sources in memory, each behind one that answers when `answer` is called, if it is `late`."""
+
+    def setUp(self) -> None:
+        self.clock = SteppedClock()
+        self.clock.advance(NOW)
+        self.late = False
+        self.pending: list[Callable[[], None]] = []
+        self.memory = MemoryBackend(self.clock, MemorySettings(retention=30.0))
+        self.sessions = LateSessions(self.memory.sessions, self._later)
+        self.materials = LateMaterials(self.memory.materials, self._later)
+        self.queues = LateQueues(self.memory.queues, self._later)
+        self.sources = Sources(self.sessions, self.materials, self.queues)
+        self.counts: list[int] = []
+        self.returns: list[bool] = []
+
+    def _later(self, act: Callable[[], None]) -> None:
+        if self.late:
+            self.pending.append(act)
+        else:
+            act()
+
+    def answer(self, number: int | None = None) -> None:
+        """Let so many pending answers arrive, or all, and those they lead to."""
+        while self.pending and number != 0:
+            self.pending.pop(0)()
+            number = None if number is None else number - 1
+
+    def happen(self, *events: Event) -> None:
+        """Apply events to the memory, without delay."""
+        for happening in events:
+            name = type(happening.data).__name__
+            source = {"QueueUpdate": self.memory.queues, "MaterialsUpdate": self.memory.materials}.get(
+                name, self.memory.sessions
+            )
+            (outcome,) = self.successResultOf(source.apply([happening]))
+            self.assertIs(outcome.verdict, EventVerdict.ACCEPTED, outcome.reason)
+            if name == "SessionStart":
+                self.memory.materials.apply([happening])
+
+    def joined(self, feed: Feed) -> RecordingWatcher:
+        """A watcher that has its snapshot."""
+        watcher = RecordingWatcher()
+        self.assertIsNone(self.successResultOf(feed.subscribe(watcher)))
+        return watcher
+
+    def assert_nobody_listens(self) -> None:
+        self.assertEqual([source.listening for source in (self.sessions, self.materials, self.queues)], [set()] * 3)
+
+
+def progress_of(update: Update) -> tuple[int, int | None]:
+    """Percentage and remaining time, as a client reads them."""
+    (message,) = update.messages
+    assert isinstance(message, WebSocketCraftingMessage)
+    assert message.progress_data is not None
+    return message.progress_data.progress_percentage, message.progress_data.remaining_time_seconds
+
+
+def positions(updates: Sequence[Update]) -> list[int | None]:
+    """The queue positions told."""
+    told: list[int | None] = []
+    for update in updates:
+        for message in update.messages:
+            if isinstance(message, WebSocketQueueMessage):
+                told.append(message.queue_position)
+            elif isinstance(message, WebSocketCraftingMessage) and message.queue_data is not None:
+                told.append(message.queue_data.queue_position)
+    return told
+
+
+class SessionFeedTestCase(_FeedTestCase):
+    def feed(self, session_id: UUID = SESSION) -> SessionFeed:
+        """A feed that is closed with its last watcher, as the hub does it."""
+
+        def counted(_: UUID, change: int) -> None:
+            self.counts.append(change)
+            if not feed.subscribed:
+                feed.close()
+
+        feed = SessionFeed(
+            session_id,
+            counted,
+            self.returns.append,
+            FeedEpochs(self.sources),
+            self.sources,
+            self.clock,
+            Tolerance(),
+            HORIZON,
+        )
+        return feed
+
+
+class SnapshotTests(SessionFeedTestCase):
+    def test_progress_and_materials(self) -> None:
+        self.happen(event(start()))
+        self.clock.advance(15.0)
+        watcher = self.joined(self.feed())
+        told, materials = watcher.updates
+        self.assertEqual(progress_of(told), (25, 45))
+        self.assertIsInstance(told.state, SessionState)
+        self.assertIsNone(told.accepted)
+        self.assertEqual(materials.messages, ())
+
+    def test_problems_that_stand(self) -> None:
+        short = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY)
+        self.happen(event(start()), event(MaterialsUpdate(session_id=SESSION, notifications=(short,))))
+        self.assertEqual(self.joined(self.feed()).types, ["progress_update", "material_notification"])
+
+    def test_places_in_queues(self) -> None:
+        """Those of the session, and those of its player that name no session."""
+        self.happen(event(start()))
+        self.happen(event(queued(3), session_id=SESSION), event(queued(7), session_id=OTHER_SESSION))
+        self.happen(event(queued(5, station=Station.VEHICLE_BAY)))
+        watcher = self.joined(self.feed())
+        self.assertEqual(positions(watcher.updates), [3, 5])
+        self.assertEqual(watcher.types, ["progress_update", "queue_status", "queue_status"])
+
+    def test_finished_session(self) -> None:
+        self.happen(event(start()), event(complete(), NOW + 1))
+        watcher = self.joined(self.feed())
+        self.assertEqual(watcher.types, ["crafting_complete"])
+        self.assertTrue(watcher.updates[0].terminal)
+        self.assertEqual(watcher.codes, [])
+
+    def test_no_such_session(self) -> None:
+        feed = self.feed()
+        watcher = RecordingWatcher()
+        self.failureResultOf(feed.subscribe(watcher), NotFound)
+        self.assertEqual((watcher.updates, watcher.codes, feed.subscribed), ([], [], False))
+        self.assertEqual(self.counts, [1, -1])
+        self.assert_nobody_listens()
+
+    def test_second_watcher_holds_what_the_first_holds(self) -> None:
+        """Not the newest truth, from which the first differs within the tolerance."""
+        self.happen(event(start()))
+        feed = self.feed()
+        first = self.joined(feed)
+        self.clock.advance(10.0)
+        self.happen(event(report(16.9, 50.2), NOW + 10))
+        second = self.joined(feed)
+        self.assertEqual(len(first.updates), 2)
+        held, shown = first.updates[0].state, second.updates[0].state
+        assert isinstance(held, SessionState)
+        assert isinstance(shown, SessionState)
+        self.assertEqual(held, shown)
+
+
+class ChangeTests(SessionFeedTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.happen(event(start()))
+        self.watched = self.feed()
+        self.watcher = self.joined(self.watched)
+        self.watcher.updates.clear()
+
+    def after(self, seconds: float, *data: SessionProgress) -> list[Update]:
+        """What is told of reports that come so many seconds after the start."""
+        self.clock.advance(seconds)
+        self.happen(*(event(item, NOW + seconds) for item in data))
+        return self.watcher.updates
+
+    def test_agreement_is_not_told(self) -> None:
+        self.assertEqual(self.after(30.0, report(50.0, 30.0)), [])
+
+    def test_agreement_within_the_tolerance_is_not_told(self) -> None:
+        self.assertEqual(self.after(30.0, report(50.4, 29.8)), [])
+
+    def test_divergence_is_told(self) -> None:
+        (update,) = self.after(30.0, report(51.0, 30.0))
+        self.assertEqual((progress_of(update), update.accepted), ((51, 30), NOW + 30))
+        self.assertTrue(update.conflatable)
+
+    def test_divergence_of_remaining_time_is_told(self) -> None:
+        (update,) = self.after(30.0, report(50.0, 31.0))
+        self.assertEqual(progress_of(update), (50, 31))
+
+    def test_divergence_within_the_horizon_is_told(self) -> None:
+        """The two agree now, and would be 1.4 points apart before the next refresh."""
+        self.happen(event(report(50.0, 6.0), NOW))
+        self.watcher.updates.clear()
+        self.assertEqual(len(self.after(0.0, report(50.0, 5.8))), 1)
+
+    def test_divergence_beyond_the_horizon_is_not_told(self) -> None:
+        """As above, but a slow craft does not come that far until the refresh."""
+        self.happen(event(report(50.0, 30.0), NOW))
+        self.watcher.updates.clear()
+        self.assertEqual(self.after(0.0, report(50.0, 29.8)), [])
+
+    def test_slow_drift_adds_up(self) -> None:
+        """What is compared is what watchers hold, not the report before."""
+        told = []
+        for step in range(1, 11):
+            self.clock.advance(1.0)
+            self.happen(event(report(step * 100 / 60 + step * 0.1, 60.0 - step - step * 0.06), NOW + step))
+            told.append(len(self.watcher.updates))
+        self.assertEqual(told[0], 0)
+        self.assertGreaterEqual(told[-1], 1)
+
+    def test_every_discrete_change_is_told(self) -> None:
+        self.happen(event(pause(), NOW))
+        self.happen(event(replace(report(0.0, 60.0, Status.PAUSED), current_quality=5), NOW))
+        self.happen(event(replace(report(0.0, 60.0, Status.PAUSED), target_quality=9), NOW))
+        self.happen(event(report(0.0, 60.0), NOW))
+        statuses = [
+            update.state.progress.status for update in self.watcher.updates if isinstance(update.state, SessionState)
+        ]
+        self.assertEqual(statuses, [Status.PAUSED] * 3 + [Status.ACTIVE])
+
+    def test_end_is_told_and_is_terminal(self) -> None:
+        self.happen(event(complete(), NOW + 1))
+        (update,) = self.watcher.updates
+        self.assertEqual((self.watcher.types, update.terminal), (["crafting_complete"], True))
+        self.assertEqual(self.watcher.codes, [])
+
+    def test_forgotten_session_ends_the_feed(self) -> None:
+        other = self.joined(self.watched)
+        self.happen(event(complete(), NOW + 1))
+        self.clock.advance(30.0)
+        self.memory.sessions.expire()
+        self.assertEqual((self.watcher.codes, other.codes), ([CloseCode.NORMAL], [CloseCode.NORMAL]))
+        self.assertFalse(self.watched.subscribed)
+        self.assertEqual(sum(self.counts), 0)
+        self.assert_nobody_listens()
+
+    def test_materials(self) -> None:
+        self.happen(event(quantity(3), NOW + 1))
+        short = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY)
+        self.happen(event(MaterialsUpdate(session_id=SESSION, notifications=(short,)), NOW + 2))
+        self.assertEqual(self.watcher.types, ["material_notification"])
+        self.assertEqual([update.accepted for update in self.watcher.updates], [NOW + 1, NOW + 2])
+        self.assertEqual(self.joined(self.watched).types, ["progress_update", "material_notification"])
+
+    def test_queue(self) -> None:
+        self.happen(event(queued(3), session_id=SESSION), event(queued(9), session_id=OTHER_SESSION))
+        self.happen(event(queued(5, station=Station.VEHICLE_BAY)))
+        self.happen(event(queued(1, QueueMessageType.STATION_AVAILABLE), NOW + 1, session_id=SESSION))
+        self.assertEqual(positions(self.watcher.updates), [3, 5, 1])
+        self.assertEqual(positions(self.joined(self.watched).updates), [5])
+
+    def test_refresh_tells_what_moves(self) -> None:
+        self.clock.advance(15.0)
+        self.watched.refresh()
+        (update,) = self.watcher.updates
+        self.assertEqual((progress_of(update), update.accepted), ((25, 45), None))
+
+    def test_refresh_tells_the_truth(self) -> None:
+        """Not what watchers hold, from which it may differ within the tolerance."""
+        self.after(30.0, report(50.4, 29.8))
+        self.watched.refresh()
+        (update,) = self.watcher.updates
+        assert isinstance(update.state, SessionState)
+        self.assertEqual((update.state.version, update.state.progress.percent), (2, 50.4))
+
+    def test_a_clock_that_is_set_moves_no_bar(self) -> None:
+        """Of those who watch, and of those who come; messages are dated by the clock as it is set."""
+        for step in (-3600.0, 7200.0):
+            self.clock.step(step)
+            self.clock.advance(15.0)
+            self.watched.refresh()
+            newcomer = self.joined(self.watched)
+            for update in (self.watcher.updates[-1], newcomer.updates[0]):
+                self.assertEqual(progress_of(update)[0], round((self.clock.seconds() - NOW) / 0.6))
+                self.assertEqual(update.messages[0].timestamp, rfc3339(self.clock.wall()))
+
+    def test_refresh_leaves_alone_what_stands(self) -> None:
+        self.happen(event(pause(), NOW))
+        self.watched.refresh()
+        self.happen(event(complete(), NOW + 1))
+        self.watched.refresh()
+        self.assertEqual(len(self.watcher.updates), 2)
+
+    def test_left_watchers_hear_nothing(self) -> None:
+        other = self.joined(self.watched)
+        other.updates.clear()
+        self.watched.unsubscribe(self.watcher)
+        self.watched.unsubscribe(self.watcher)
+        self.happen(event(pause(), NOW))
+        self.assertEqual((len(self.watcher.updates), len(other.updates)), (0, 1))
+        self.assertEqual(sum(self.counts), 1)
+        self.watched.unsubscribe(other)
+        self.assert_nobody_listens()
+
+    def test_watcher_that_leaves_while_it_is_greeted(self) -> None:
+        leaver = Reacting(1, lambda: self.watched.unsubscribe(leaver))
+        self.successResultOf(self.watched.subscribe(leaver))
+        self.happen(event(pause(), NOW))
+        self.assertEqual((len(leaver.updates), len(self.watcher.updates)), (1, 1))
+        self.assertEqual(sum(self.counts), 1)
+
+    def test_watcher_that_another_makes_leave(self) -> None:
+        """It hears no more from then on, though it was to be told, too."""
+        feed = self.feed()
+        victim = RecordingWatcher()
+        killer = Reacting(2, lambda: feed.unsubscribe(victim))
+        for watcher in (killer, victim):
+            self.successResultOf(feed.subscribe(watcher))
+        killer.updates.clear()
+        victim.updates.clear()
+        for version in (1, 2):
+            self.happen(event(pause() if version == 1 else complete(), NOW + version))
+        self.assertEqual((len(killer.updates), len(victim.updates)), (2, 1))
+
+
+class WaitingSessionTests(SessionFeedTestCase):
+    """A session that has a place in a queue and has not started."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.happen(event(queued(2), session_id=SESSION))
+
+    def test_snapshot(self) -> None:
+        self.assertEqual(self.joined(self.feed()).types, ["queue_status"])
+
+    def test_then_it_starts(self) -> None:
+        feed = self.feed()
+        watcher = self.joined(feed)
+        self.happen(
+            event(queued(1, QueueMessageType.STATION_AVAILABLE), NOW + 1, session_id=SESSION), event(start(), NOW + 2)
+        )
+        self.assertEqual(watcher.types, ["queue_status", "queue_status", "progress_update"])
+        self.assertEqual(self.joined(feed).types, ["progress_update"])
+
+    def test_entry_of_another_player(self) -> None:
+        """Whose queue is listened to is who waits."""
+        watcher = self.joined(self.feed())
+        self.happen(event(queued(1, player_id=OTHER_PLAYER)))
+        self.assertEqual(len(watcher.updates), 1)
+
+
+class LateOpeningTests(SessionFeedTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.happen(event(start()))
+        self.late = True
+
+    def test_watchers_that_join_meanwhile(self) -> None:
+        """Each gets its snapshot, once, and the sources are asked once."""
+        feed = self.feed()
+        watchers = [RecordingWatcher() for _ in range(3)]
+        waiting = [feed.subscribe(watchers[0])]
+        self.answer(1)
+        waiting += [feed.subscribe(watcher) for watcher in watchers[1:]]
+        for deferred in waiting:
+            self.assertNoResult(deferred)
+        self.answer()
+        for deferred in waiting:
+            self.successResultOf(deferred)
+        self.assertEqual([watcher.types for watcher in watchers], [["progress_update"]] * 3)
+        self.assertEqual(len(self.sessions.listening), 1)
+        self.assertEqual(self.counts, [1, 1, 1])
+
+    def test_changes_meanwhile_are_in_the_snapshot(self) -> None:
+        for answered in range(4):
+            self.pending.clear()
+            session_id = UUID(int=100 + answered)
+            self.happen(event(start(session_id)))
+            feed = self.feed(session_id)
+            watcher = RecordingWatcher()
+            waiting = feed.subscribe(watcher)
+            self.answer(answered)
+            paused = pause(session_id)
+            self.happen(event(paused, NOW + 1))
+            self.answer()
+            self.successResultOf(waiting)
+            states = [update.state for update in watcher.updates if isinstance(update.state, SessionState)]
+            self.assertIs(states[-1].progress.status, Status.PAUSED, answered)
+            self.assertEqual(states[-1].version, 2)
+
+    def test_leaving_meanwhile_leaves_no_listener(self) -> None:
+        for answered in range(4):
+            feed = self.feed()
+            watcher = RecordingWatcher()
+            waiting = feed.subscribe(watcher)
+            self.answer(answered)
+            feed.unsubscribe(watcher)
+            self.answer()
+            self.successResultOf(waiting)
+            self.assert_nobody_listens()
+            self.assertEqual((sum(self.counts), bool(watcher.updates)), (0, answered > 2))
+
+    def test_leaving_before_a_failure_leaves_no_listener(self) -> None:
+        feed = self.feed()
+        watcher = RecordingWatcher()
+        waiting = feed.subscribe(watcher)
+        feed.unsubscribe(watcher)
+        self.queues.failure = Unavailable("The queues do not answer.")
+        self.answer()
+        self.failureResultOf(waiting, Unavailable)
+        self.assert_nobody_listens()
+
+    def test_one_leaves_and_one_stays(self) -> None:
+        feed = self.feed()
+        leaver, stayer = RecordingWatcher(), RecordingWatcher()
+        feed.subscribe(leaver)
+        waiting = feed.subscribe(stayer)
+        feed.unsubscribe(leaver)
+        self.answer()
+        self.successResultOf(waiting)
+        self.assertEqual((leaver.types, stayer.types), ([], ["progress_update"]))
+
+    def test_source_out_of_reach(self) -> None:
+        for source in (self.sessions, self.materials, self.queues):
+            feed = self.feed()
+            watchers = [RecordingWatcher(), RecordingWatcher()]
+            waiting = [feed.subscribe(watcher) for watcher in watchers]
+            source.failure = Unavailable("It does not answer.")
+            self.answer()
+            for deferred in waiting:
+                self.failureResultOf(deferred, Unavailable)
+            self.assertEqual([watcher.updates for watcher in watchers], [[], []])
+            self.assertEqual(sum(self.counts), 0)
+            self.assert_nobody_listens()
+            source.failure = None
+
+    def test_forgotten_meanwhile(self) -> None:
+        self.happen(event(complete(), NOW + 1))
+        feed = self.feed()
+        watcher = RecordingWatcher()
+        waiting = feed.subscribe(watcher)
+        self.answer(1)
+        self.clock.advance(30.0)
+        self.memory.sessions.expire()
+        self.answer()
+        self.successResultOf(waiting)
+        self.assertEqual((watcher.updates, watcher.codes), ([], [CloseCode.NORMAL]))
+        self.assert_nobody_listens()
+
+    def test_started_while_its_entry_is_looked_for(self) -> None:
+        feed = self.feed(OTHER_SESSION)
+        watcher = RecordingWatcher()
+        waiting = feed.subscribe(watcher)
+        self.answer(1)
+        self.happen(event(start(OTHER_SESSION)))
+        self.answer()
+        self.successResultOf(waiting)
+        self.assertEqual(watcher.types, ["progress_update"])
+
+    def test_entry_that_ends_meanwhile(self) -> None:
+        """The older answer does not bring it back."""
+        self.happen(event(queued(2), session_id=SESSION))
+        feed = self.feed()
+        watcher = RecordingWatcher()
+        feed.subscribe(watcher)
+        self.answer(2)
+        self.happen(event(queued(1, QueueMessageType.QUEUE_TIMEOUT), NOW + 1, session_id=SESSION))
+        self.answer()
+        self.assertEqual(watcher.types, ["progress_update"])
+
+    def test_materials_meanwhile(self) -> None:
+        feed = self.feed()
+        watcher = RecordingWatcher()
+        feed.subscribe(watcher)
+        self.answer(1)
+        self.happen(event(quantity(3), NOW + 1))
+        self.answer()
+        materials = watcher.updates[-1].state
+        assert materials is not None
+        self.assertEqual(getattr(materials, "state", None), self.successResultOf(self.memory.materials.get(SESSION)))
+
+
+class QueueFeedTests(_FeedTestCase):
+    def feed(self) -> QueueFeed:
+        def counted(_: UUID, change: int) -> None:
+            self.counts.append(change)
+            if not feed.subscribed:
+                feed.close()
+
+        feed = QueueFeed(PLAYER, counted, self.returns.append, FeedEpochs(self.sources), self.sources, self.clock)
+        return feed
+
+    def test_empty_snapshot(self) -> None:
+        self.assertEqual(self.joined(self.feed()).updates, [])
+
+    def test_snapshot_of_all_stations(self) -> None:
+        self.happen(event(queued(2)), event(queued(4, QueueMessageType.PRIORITY_BOOST, station=Station.VEHICLE_BAY)))
+        watcher = self.joined(self.feed())
+        self.assertEqual(positions(watcher.updates), [2, 4])
+        self.assertEqual(watcher.types, ["queue_position", "queue_position"])
+        self.assertEqual([update.accepted for update in watcher.updates], [None, None])
+
+    def test_changes(self) -> None:
+        feed = self.feed()
+        watcher = self.joined(feed)
+        self.happen(event(queued(3)), event(queued(2, QueueMessageType.PRIORITY_BOOST), NOW + 1))
+        self.happen(event(queued(1, player_id=OTHER_PLAYER)))
+        self.assertEqual(positions(self.joined(feed).updates), [2])
+        self.happen(event(queued(1, QueueMessageType.STATION_AVAILABLE), NOW + 2))
+        self.assertEqual(watcher.types, ["queue_position", "priority_boost", "station_available"])
+        self.assertEqual([update.accepted for update in watcher.updates], [NOW, NOW + 1, NOW + 2])
+        self.assertEqual(self.joined(feed).updates, [])
+
+    def test_last_one_closes(self) -> None:
+        feed = self.feed()
+        first, second = self.joined(feed), self.joined(feed)
+        feed.unsubscribe(first)
+        self.assertEqual(len(self.queues.listening), 1)
+        feed.unsubscribe(second)
+        self.assert_nobody_listens()
+
+    def test_joining_while_it_opens(self) -> None:
+        self.happen(event(queued(2)))
+        self.late = True
+        feed = self.feed()
+        watchers = [RecordingWatcher(), RecordingWatcher()]
+        waiting = [feed.subscribe(watcher) for watcher in watchers]
+        self.happen(event(queued(1), NOW + 1))
+        self.answer()
+        for deferred in waiting:
+            self.successResultOf(deferred)
+        self.assertEqual([positions(watcher.updates) for watcher in watchers], [[1], [1]])
+
+    def test_leaving_while_it_opens(self) -> None:
+        self.late = True
+        feed = self.feed()
+        watcher = RecordingWatcher()
+        waiting = feed.subscribe(watcher)
+        feed.unsubscribe(watcher)
+        self.answer()
+        self.successResultOf(waiting)
+        self.assert_nobody_listens()
+
+    def test_entry_that_ends_while_it_opens(self) -> None:
+        """The older answer does not bring it back."""
+        self.happen(event(queued(2)), event(queued(4, station=Station.VEHICLE_BAY)))
+        self.late = True
+        feed = self.feed()
+        watcher = RecordingWatcher()
+        feed.subscribe(watcher)
+        self.happen(event(queued(1, QueueMessageType.STATION_AVAILABLE), NOW + 1))
+        self.answer()
+        self.assertEqual(positions(watcher.updates), [4])

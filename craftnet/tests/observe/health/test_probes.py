@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from treq.client import HTTPClient
+from treq.testing import RequestTraversalAgent
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from craftnet.contract.messages import Check, HealthResponse, HealthStatus, Service, rfc3339, to_json
+from craftnet.errors import Unavailable
+from craftnet.observe.health.probes import LONGEST_REPORT, HttpProbe, SharedCheck, SourceCheck
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.runtime.http_client import DocumentTooLong
+from craftnet.tests.support.fakes import SteppedClock
+from craftnet.tests.support.samples import NOW
+
+
+class Told(Resource):
+    """Says what it was made with, anywhere."""
+
+    isLeaf = True
+
+    def __init__(self, code: int, body: bytes) -> None:
+        super().__init__()
+        self.code = code
+        self.body = body
+        self.paths: list[bytes] = []
+
+    def render_GET(self, request: Request) -> bytes:
+        """Say it."""
+        self.paths.append(request.uri)
+        request.setResponseCode(self.code)
+        request.setHeader("Location", "/elsewhere")
+        return self.body
+
+
+class SharedCheckTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.metrics = Metrics()
+        self.complete = False
+
+    def look(self, begun: Callable[[], Deferred[None]] | None = None) -> tuple[Check, float | None]:
+        check = SharedCheck("places", lambda: self.complete, "they may be too many", self.metrics, begun)
+        answer = self.successResultOf(Deferred.fromCoroutine(check()))
+        return answer, self.metrics.registry.get_sample_value("craftnet_cluster_complete", {"what": "places"})
+
+    def test_degrades(self) -> None:
+        self.assertEqual(self.look(), (Check(status=HealthStatus.DEGRADED, message="they may be too many"), 0.0))
+        self.complete = True
+        self.assertEqual(self.look(), (Check(status=HealthStatus.OK), 1.0))
+
+    def test_out_of_reach_is_no_more_than_that(self) -> None:
+        """Providers have checks of their own."""
+        self.assertEqual(self.look(lambda: fail(Unavailable("gone")))[0].status, HealthStatus.DEGRADED)
+
+    def test_waits_for_the_beginning(self) -> None:
+        def begun() -> Deferred[None]:
+            self.complete = True
+            return succeed(None)
+
+        self.assertEqual(self.look(begun)[0].status, HealthStatus.OK)
+
+
+class HttpProbeTests(SynchronousTestCase):
+    def ask(self, told: Told) -> Deferred[HealthResponse]:
+        clock = SteppedClock()
+        clock.advance(NOW)
+        client = HTTPClient(RequestTraversalAgent(told))
+        probe = HttpProbe(Service.CRAFTING_SERVICE, "http://crafting.example/health?x=y", client, clock)
+        return Deferred.fromCoroutine(probe())
+
+    def test_report(self) -> None:
+        theirs = HealthResponse(status=HealthStatus.DEGRADED, timestamp=rfc3339(0), message="tired")
+        told = Told(200, to_json(theirs))
+        seen = self.successResultOf(self.ask(told))
+        self.assertEqual((seen.status, seen.message), (HealthStatus.DEGRADED, "crafting-service: tired"))
+        self.assertEqual(seen.timestamp, rfc3339(NOW))
+        self.assertEqual(told.paths, [b"/health?x=y"])
+
+    def test_error(self) -> None:
+        seen = self.successResultOf(self.ask(Told(500, b"<html>")))
+        self.assertEqual((seen.status, seen.message), (HealthStatus.CRITICAL, "crafting-service: answered 500"))
+
+    def test_goes_nowhere_else(self) -> None:
+        """A redirect is no answer: it could lead anywhere."""
+        told = Told(302, b"")
+        self.assertIs(self.successResultOf(self.ask(told)).status, HealthStatus.CRITICAL)
+        self.assertEqual(len(told.paths), 1)
+
+    def test_too_long(self) -> None:
+        self.failureResultOf(self.ask(Told(200, b"x" * (LONGEST_REPORT + 1))), DocumentTooLong)
+
+
+class ProviderCheckTests(SynchronousTestCase):
+    def test_answers(self) -> None:
+        check = SourceCheck(lambda: succeed(5))
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(check())), Check(status=HealthStatus.OK))
+
+    def test_fails(self) -> None:
+        check = SourceCheck(lambda: fail(Unavailable("gone")))
+        self.failureResultOf(Deferred.fromCoroutine(check()), Unavailable)

@@ -1,0 +1,232 @@
+"""The protocols as clients/cpp speaks them: a core in C++17 for game clients."""
+
+from __future__ import annotations
+
+import os
+from uuid import UUID
+
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from craftnet.server.settings import Settings
+from craftnet.tests.support.cpp import ROOT, CppClient, Event, built
+from craftnet.tests.support.live import LiveTestCase, envelope
+from craftnet.tests.support.samples import COPPER, IRON, PLAYER, RECIPE, SESSION
+from craftnet.tests.support.udp_relay import RelayedTestCase
+
+
+def stocked(materials: int = 2) -> Event:
+    """A session's start, with so many materials; the first are iron and copper."""
+    names = [IRON, COPPER, *(UUID(int=number) for number in range(3, materials + 1))][:materials]
+    return envelope(
+        "crafting.session.start",
+        {
+            "session_id": str(SESSION),
+            "recipe_id": str(RECIPE),
+            "player_id": str(PLAYER),
+            "estimated_duration_seconds": 60,
+            "materials": [{"material_id": str(name), "quantity": 10, "quality": 50} for name in names],
+        },
+    )
+
+
+def changed(quantity: int, **more: object) -> Event:
+    """There is so much iron now."""
+    change = {"material_id": str(IRON), "change_type": "quantity_changed", "new_quantity": quantity}
+    return envelope("crafting.materials.update", {"session_id": str(SESSION), "changes": [change], **more})
+
+
+def short(available: int) -> dict[str, object]:
+    """A complaint about the iron."""
+    return {
+        "material_id": str(IRON),
+        "notification_type": "insufficient_quantity",
+        "required_quantity": 1000,
+        "available_quantity": available,
+    }
+
+
+def happened(name: str, **data: object) -> Event:
+    """Something became of the session."""
+    return envelope(f"crafting.session.{name}", {"session_id": str(SESSION), **data})
+
+
+class CoreTests(TestCase):
+    """What needs no server."""
+
+    timeout = 600
+
+    async def test_core(self) -> None:
+        """The core's own tests, and all of vectors.json."""
+        environment = {**os.environ, "CRAFTNET_VECTORS": str(ROOT / "protocol" / "vectors.json")}
+        output, errors, status = await getProcessOutputAndValue(str(built() / "craftnet-tests"), [], environment)
+        self.assertEqual(status, 0, (output + errors).decode())
+
+
+class CppClientTestCase(LiveTestCase):
+    """A service, and what watches it."""
+
+    settings = Settings(
+        http="tcp:0:interface=127.0.0.1", udp="127.0.0.1:0", backend="memory:retention=0.2", drain_time=0.0
+    )
+    timeout = 300
+
+    def setUp(self) -> None:
+        """Build first: the service would wait."""
+        built()
+        super().setUp()
+
+    def watch(self, *options: str) -> CppClient:
+        """A client, started."""
+        client = CppClient(self.url, *options)
+        self.addCleanup(client.stop)
+        return client
+
+    async def post(self, *events: Event) -> None:
+        """Events that the service takes."""
+        answer = await self.publish(*events)
+        self.assertEqual(answer["rejected"], [])
+
+
+class UdpTests(CppClientTestCase):
+    """Over UDP, on a good line."""
+
+    async def test_life_of_a_session(self) -> None:
+        """A table by parts and by differences; progress up to completion."""
+        await self.post(stocked())
+        client = self.watch("--transport", "udp", "--show", "0.05")
+        await client.until("connected", transport="udp")
+        table = (await client.until("materials"))["materials"]
+        self.assertEqual(table[0], {"material_id": str(IRON), "quantity": 10, "quality": 50, "problem": None})
+        for quantity in range(11, 15):
+            await self.post(changed(quantity, notifications=[short(quantity)]))
+            iron, copper = (await client.until("materials"))["materials"]
+            self.assertEqual((iron["quantity"], copper["quantity"]), (quantity, 10))
+            self.assertEqual(iron["problem"]["available_quantity"], quantity)
+        await self.post(happened("pause", pause_reason="player_afk"))
+        while (await client.until("progress"))["progress"]["status"] != "paused":
+            pass
+        shown = await client.until("shown")
+        self.assertLess(shown["error"], 1.0)
+        await self.post(happened("complete", result_item_id=str(IRON), duration_seconds=60))
+        await client.until("ended", result="completed")
+        self.assertEqual(await client.end(), 0)
+
+    async def test_failure(self) -> None:
+        """The reason is put together from its parts."""
+        await self.post(stocked())
+        client = self.watch("--transport", "udp")
+        await client.until("materials")
+        reason = 200 * "ü"
+        await self.post(happened("progress", progress_percentage=12.5, status="failed", failure_reason=reason))
+        await client.until("ended", result="failed")
+        told = [event["progress"] for event in client.passed if event["event"] == "progress"]
+        self.assertEqual((told[-1]["status"], told[-1]["failure_reason"]), ("failed", reason))
+
+    async def test_long_table(self) -> None:
+        """It comes packed, or in parts."""
+        await self.post(stocked(materials=50))
+        for compression in ("lz4", "none"):
+            client = self.watch("--transport", "udp", "--compression", compression)
+            materials = (await client.until("materials"))["materials"]
+            self.assertEqual(len({row["material_id"] for row in materials}), 50)
+            client.interrupt()
+            await client.until("ended", result="stopped")
+
+    async def test_refused(self) -> None:
+        client = self.watch("--transport", "udp")
+        await client.until("ended", result="refused")
+        self.assertEqual(await client.end(), 1)
+
+
+class LossyTests(CppClientTestCase, RelayedTestCase):
+    """A bad line: the first datagram of each direction is lost, too."""
+
+    loses = 4
+
+    async def test_life_of_a_session(self) -> None:
+        await self.post(stocked())
+        client = self.watch()
+        materials = await client.until("materials")
+        for quantity in (9, 8, 7, 6, 5):
+            await self.post(changed(quantity))
+            while materials["materials"][0]["quantity"] != quantity:
+                materials = await client.until("materials")
+        await self.post(happened("complete", result_item_id=str(IRON), duration_seconds=60))
+        await client.until("ended", result="completed")
+        self.assertGreater(self.relay.lost, 3)
+
+
+class BlockedTests(CppClientTestCase, RelayedTestCase):
+    """No datagram comes through."""
+
+    loses = 1
+
+    async def test_websocket_takes_over(self) -> None:
+        await self.post(stocked())
+        client = self.watch()
+        await client.until("lost", transport="udp")
+        await client.until("connected", transport="ws")
+        progress = (await client.until("progress", transport="ws"))["progress"]
+        self.assertEqual(progress["status"], "active")
+        await self.post(happened("complete", result_item_id=str(IRON), duration_seconds=60))
+        await client.until("ended", result="completed")
+
+
+class CutTests(CppClientTestCase, RelayedTestCase):
+    """A line that is cut while it is in use."""
+
+    settings = Settings(
+        http="tcp:0:interface=127.0.0.1",
+        udp="127.0.0.1:0",
+        backend="memory:retention=0.2",
+        drain_time=0.0,
+        udp_heartbeat=1000,
+    )
+
+    async def test_position_is_kept(self) -> None:
+        """What happened between the two transports is told over the second, and nothing is forgotten."""
+        await self.post(stocked())
+        client = self.watch()
+        await client.until("connected", transport="udp")
+        await client.until("materials")
+        self.relay.loses = 1
+        await self.post(changed(7, notifications=[short(7)]))
+        await client.until("connected", transport="ws")
+        told = await client.until("material", transport="ws")
+        self.assertEqual(told["problem"]["available_quantity"], 7)
+        self.assertEqual([event for event in client.passed if event["event"] == "reset"], [])
+
+
+class WebSocketTests(CppClientTestCase):
+    """Over WebSocket, in each subprotocol."""
+
+    async def follow(self, subprotocol: str) -> None:
+        """From the first progress to completion."""
+        await self.post(stocked())
+        client = self.watch("--transport", "ws", "--subprotocol", subprotocol)
+        await client.until("connected", transport="ws")
+        self.assertEqual((await client.until("progress"))["progress"]["status"], "active")
+        await self.post(changed(7, notifications=[short(7)]))
+        told = await client.until("material")
+        self.assertEqual((told["material_id"], told["problem"]["available_quantity"]), (str(IRON), 7))
+        self.assertTrue([event for event in client.passed if event["event"] == "position"])
+        await self.post(happened("pause", pause_reason="player_afk"))
+        while (await client.until("progress"))["progress"]["status"] != "paused":
+            pass
+        await self.post(happened("complete", result_item_id=str(IRON), duration_seconds=60))
+        await client.until("ended", result="completed")
+
+    async def test_json(self) -> None:
+        await self.follow("json")
+
+    async def test_lz4(self) -> None:
+        """Without the dictionary at first: it is downloaded."""
+        await self.follow("lz4")
+
+    async def test_binary(self) -> None:
+        await self.follow("bin")
+
+    async def test_refused(self) -> None:
+        client = self.watch("--transport", "ws")
+        await client.until("ended", result="refused")

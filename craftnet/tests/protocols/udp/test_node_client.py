@@ -1,0 +1,229 @@
+"""The UDP protocol as clients/node-udp speaks it: a second implementation, in JavaScript, made from PROTOCOL.md."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from uuid import UUID
+
+import msgspec
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from craftnet.server.settings import Settings
+from craftnet.tests.support.live import LiveTestCase, envelope, started
+from craftnet.tests.support.node_udp import DIRECTORY, ROOT, Event, NodeClient
+from craftnet.tests.support.samples import COPPER, IRON, OTHER_SESSION, PLAYER, RECIPE, SESSION
+from craftnet.tests.support.udp_relay import RelayedTestCase
+
+
+def stocked(session_id: UUID = SESSION, materials: int = 2) -> Event:
+    """A session's start, with so many materials; the first are iron and copper."""
+    names = [IRON, COPPER, *(UUID(int=number) for number in range(3, materials + 1))][:materials]
+    return envelope(
+        "crafting.session.start",
+        {
+            "session_id": str(session_id),
+            "recipe_id": str(RECIPE),
+            "player_id": str(PLAYER),
+            "estimated_duration_seconds": 60,
+            "materials": [{"material_id": str(name), "quantity": 10, "quality": 50} for name in names],
+        },
+    )
+
+
+def changed(quantity: int, session_id: UUID = SESSION, **more: object) -> Event:
+    """There is so much iron now."""
+    change = {"material_id": str(IRON), "change_type": "quantity_changed", "new_quantity": quantity}
+    return envelope("crafting.materials.update", {"session_id": str(session_id), "changes": [change], **more})
+
+
+def short(available: int) -> dict[str, object]:
+    """A complaint about the iron."""
+    return {
+        "material_id": str(IRON),
+        "notification_type": "insufficient_quantity",
+        "required_quantity": 1000,
+        "available_quantity": available,
+    }
+
+
+def happened(name: str, session_id: UUID = SESSION, **data: object) -> Event:
+    """Something became of a session."""
+    return envelope(f"crafting.session.{name}", {"session_id": str(session_id), **data})
+
+
+class CoreTests(TestCase):
+    """What needs no server."""
+
+    async def test_vectors(self) -> None:
+        """Right ones both ways, wrong ones by their outcome; none of zstd, which the client declines."""
+        output, errors, status = await getProcessOutputAndValue(
+            "node", [str(DIRECTORY / "check-vectors.mjs")], os.environ
+        )
+        self.assertEqual(status, 0, (output + errors).decode())
+        counts = msgspec.json.decode(output.splitlines()[-1])
+        self.assertGreater(counts["passed"], 0)
+        file = msgspec.json.decode((ROOT / "protocol" / "vectors.json").read_bytes())
+        messages = [*file["messages"], *file["malformed_messages"]]
+        self.assertEqual(counts["declined"], sum(entry["compression"] == "zstd" for entry in messages))
+
+    async def test_core(self) -> None:
+        """The client's own tests."""
+        files = sorted(map(str, (DIRECTORY / "test").glob("*.test.mjs")))
+        self.assertTrue(files)
+        output, errors, status = await getProcessOutputAndValue("node", ["--test", *files], os.environ)
+        self.assertEqual(status, 0, (output + errors).decode())
+
+
+class NodeClientTestCase(LiveTestCase):
+    """A service, and what watches it."""
+
+    settings = Settings(
+        http="tcp:0:interface=127.0.0.1", udp="127.0.0.1:0", backend="memory:retention=0.2", drain_time=0.0
+    )
+
+    def watch(self, *sessions: UUID, options: tuple[str, ...] = ()) -> NodeClient:
+        """A client, started."""
+        client = NodeClient(self.url, *(sessions or (SESSION,)), options=options)
+        self.addCleanup(client.stop)
+        return client
+
+    async def post(self, *events: Event) -> None:
+        """Events that the service takes."""
+        answer = await self.publish(*events)
+        self.assertEqual(answer["rejected"], [])
+
+    async def counted(self, outcome: str) -> float:
+        """How many datagrams the server says this became of."""
+        metrics = await (await self.request("GET", "/metrics")).text()
+        for line in metrics.splitlines():
+            if line.startswith(f'craftnet_datagrams_total{{outcome="{outcome}"}}'):
+                return float(line.split()[-1])
+        return 0.0
+
+
+class NodeUdpTests(NodeClientTestCase):
+    """A good line."""
+
+    async def test_life_of_a_session(self) -> None:
+        """A table by parts and by differences; progress up to completion; CLOSE when the session is forgotten."""
+        await self.post(stocked())
+        client = self.watch()
+        self.assertEqual(await client.read(), {"event": "connected"})
+        progress = await client.until("progress")
+        self.assertEqual((progress["session"], progress["progress"]["status"]), (str(SESSION), "active"))
+        materials = await client.until("materials")
+        self.assertEqual(materials["by"], "parts")
+        self.assertEqual(
+            materials["materials"][0], {"material_id": str(IRON), "quantity": 10, "quality": 50, "problem": None}
+        )
+
+        await self.until_held(client)
+        await self.post(happened("pause", pause_reason="player_afk"))
+        self.assertEqual((await client.until("progress"))["progress"]["status"], "paused")
+        await self.post(happened("complete", result_item_id=str(IRON), duration_seconds=60))
+        progress = (await client.until("progress"))["progress"]
+        self.assertEqual((progress["status"], progress["percent"]), ("completed", 100))
+        self.assertEqual(await client.until("closed"), {"event": "closed", "reason": 1})
+        self.assertEqual((client.passed, await client.end()), ([], 0))
+
+    async def until_held(self, client: NodeClient) -> None:
+        """Change the table until the server knows that the client holds one: then it tells the differences."""
+        for quantity in count(11):
+            await self.post(changed(quantity, notifications=[short(quantity)]))
+            materials = await client.until("materials")
+            iron, copper = materials["materials"]
+            self.assertEqual((iron["quantity"], copper["quantity"]), (quantity, 10))
+            self.assertEqual(iron["problem"]["problem"], "insufficient_quantity")
+            self.assertEqual(
+                (iron["problem"]["required_quantity"], iron["problem"]["available_quantity"]), (1000, quantity)
+            )
+            if materials["by"] == "differences":
+                break
+
+    async def test_failure(self) -> None:
+        """The reason is put together from its parts."""
+        await self.post(started())
+        client = self.watch()
+        await client.until("materials")
+        reason = 200 * "ü"
+        await self.post(happened("progress", progress_percentage=12.5, status="failed", failure_reason=reason))
+        while (progress := (await client.until("progress"))["progress"])["failure_reason"] is None:
+            self.assertEqual(progress["status"], "failed")
+        self.assertEqual(progress["failure_reason"], reason)
+
+    async def test_long_table(self) -> None:
+        """It takes several datagrams, each of which is a STATE of its own."""
+        await self.post(stocked(materials=50))
+        client = self.watch(options=("--compression", "none", "--packet-size", "300"))
+        materials = (await client.until("materials"))["materials"]
+        self.assertEqual(len({row["material_id"] for row in materials}), 50)
+
+    async def test_two_sessions(self) -> None:
+        """They share a connection; one is left, the other goes on until it is left, too."""
+        await self.post(stocked(), stocked(OTHER_SESSION))
+        client = self.watch(SESSION, OTHER_SESSION)
+        await client.until("materials", OTHER_SESSION)
+        await self.post(changed(7, OTHER_SESSION), changed(6))
+        quantities: dict[str, int] = {}
+        while len(quantities) < 2:
+            told = await client.until("materials")
+            if told["materials"][0]["quantity"] != 10:
+                quantities[told["session"]] = told["materials"][0]["quantity"]
+        self.assertEqual(quantities, {str(OTHER_SESSION): 7, str(SESSION): 6})
+        client.leave(OTHER_SESSION)
+        over = await client.until("session_over")
+        self.assertEqual(over, {"event": "session_over", "session": str(OTHER_SESSION), "reason": 6})
+        await self.post(happened("pause", pause_reason="player_afk"))
+        self.assertEqual((await client.until("progress", SESSION))["progress"]["status"], "paused")
+        client.leave(SESSION)
+        self.assertEqual(await client.until("closed"), {"event": "closed", "reason": 6})
+        self.assertEqual(await client.end(), 0)
+
+    async def test_packed(self) -> None:
+        """What becomes of several sessions in one moment comes packed, and is the same."""
+        sessions = [UUID(int=number) for number in range(1, 6)]
+        await self.post(*(stocked(session, 20) for session in sessions))
+        client = self.watch(*sessions)
+        await client.until("materials", sessions[-1])
+        while not await self.counted("packed"):
+            await self.post(*(happened("pause", session, pause_reason="player_afk") for session in sessions))
+            for session in sessions:
+                self.assertEqual((await client.until("progress", session))["progress"]["status"], "paused")
+            await self.post(*(happened("resume", session) for session in sessions))
+            for session in sessions:
+                self.assertEqual((await client.until("progress", session))["progress"]["status"], "active")
+
+    async def test_shut_down(self) -> None:
+        """The client asks for another connection, over HTTP."""
+        await self.post(stocked())
+        client = self.watch()
+        await client.until("materials")
+        await self.service.stopService()
+        self.assertEqual(await client.until("closed"), {"event": "closed", "reason": 2})
+        self.assertIsNone((await client.until("not_connected"))["status"])
+
+    async def test_refused(self) -> None:
+        client = self.watch()
+        self.assertEqual((await client.until("not_connected"))["status"], 404)
+        self.assertEqual(await client.end(), 0)
+
+
+class LossyTests(NodeClientTestCase, RelayedTestCase):
+    """A bad line: the first datagram of each direction is lost, too."""
+
+    loses = 4
+
+    async def test_life_of_a_session(self) -> None:
+        await self.post(stocked())
+        client = self.watch()
+        materials = await client.until("materials")
+        self.assertNotIn({"event": "unreachable"}, client.passed)
+        for quantity in (9, 8, 7, 6, 5):
+            await self.post(changed(quantity))
+            while materials["materials"][0]["quantity"] != quantity:
+                materials = await client.until("materials")
+        await self.post(happened("complete", result_item_id=str(IRON), duration_seconds=60))
+        self.assertEqual((await client.until("progress"))["progress"]["status"], "completed")
+        self.assertGreater(self.relay.lost, 3)

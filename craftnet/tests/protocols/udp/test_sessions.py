@@ -1,0 +1,480 @@
+"""Several sessions over one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.access.principal import Principal
+from craftnet.contract.messages import Status
+from craftnet.crafting.state import MaterialsState, SessionState
+from craftnet.errors import TooManyRequests
+from craftnet.protocols.udp.client.connection import ACK_DELAY, Closed, Event
+from craftnet.protocols.udp.client.pending_leaves import CONNECT_ANSWER_TIMEOUT
+from craftnet.protocols.udp.client.received_state import MaterialsChanged, ProgressChanged, SessionEnded
+from craftnet.protocols.udp.core.keys import SessionToken
+from craftnet.protocols.udp.core.negotiation import MAX_INDEXES, MAX_SESSIONS
+from craftnet.protocols.udp.core.packet_protection import OVERHEAD
+from craftnet.protocols.udp.server.dispatcher import (
+    SHARED_SIZE,
+    ConnectionGone,
+    ConnectionOpened,
+    Effect,
+    SessionJoined,
+    SessionLeft,
+)
+from craftnet.protocols.wire import codec
+from craftnet.protocols.wire.records import CloseReason, DatagramKind
+from craftnet.tests.support.samples import NOW, OTHER_SESSION, PLAYER, SESSION, running
+from craftnet.tests.support.udp_lab import BEARER, CLIENT, ELSEWHERE, Lab, datagrams, table
+
+THIRD = UUID(int=3)
+
+
+def over(session_id: UUID) -> SessionState:
+    """The last that is told of a session."""
+    state = running(session_id)
+    return replace(state, version=9, progress=replace(state.progress, status=Status.COMPLETED, percent=100.0))
+
+
+def of(session_id: UUID, state: MaterialsState) -> MaterialsState:
+    """The same materials, of that session."""
+    return replace(state, session_id=session_id)
+
+
+def joined(effects: Sequence[Effect]) -> list[int]:
+    """The indexes of the sessions to be watched."""
+    return [effect.session.index for effect in effects if isinstance(effect, SessionJoined)]
+
+
+def left(effects: Sequence[Effect]) -> list[int]:
+    """The indexes of the sessions to be watched no more."""
+    return [effect.session.index for effect in effects if isinstance(effect, SessionLeft)]
+
+
+class SessionsCase(SynchronousTestCase):
+    """A connection with three sessions, on a line that is perfect while `carry` is called."""
+
+    packet_size = 1200
+
+    def setUp(self) -> None:
+        self.lab = Lab()
+        self.ticket = self.lab.ticket(packet_size=self.packet_size)
+        self.client, self.peer = self.lab.connect(self.ticket)
+        self.effects: list[Effect] = []
+        self.now = NOW
+        for index, session_id in enumerate((OTHER_SESSION, THIRD), 1):
+            grant, effects = self.lab.join(self.ticket, session_id)
+            self.assertEqual((grant.index, joined(effects)), (index, [index]))
+            self.client.watch(index, session_id)
+
+    def tell(self, index: int, *states: SessionState | MaterialsState) -> list[Effect]:
+        """The hub tells of a session."""
+        return [effect for state in states for effect in self.lab.endpoint.update(self.peer, state, self.now, index)]
+
+    def carry(self, effects: list[Effect], seconds: float = 0.0) -> list[Event]:
+        """What the client makes of it, and of what follows until `seconds` later; the effects are kept."""
+        self.effects = []
+        events: list[Event] = []
+        until = self.now + seconds
+
+        def take(effects: list[Effect]) -> None:
+            self.effects += effects
+            for datagram in datagrams(effects):
+                output = self.client.receive(datagram, self.now)
+                events.extend(output.events)
+                for answer in output.datagrams:
+                    take(self.lab.send(answer, self.now))
+
+        take(effects)
+        while True:
+            due = self.lab.endpoint.deadline
+            upcoming = min(self.client.deadline, until + 1 if due is None else due)
+            if upcoming > until:
+                self.now = until
+                return events
+            self.now = max(self.now, upcoming)
+            if due is not None and due <= self.now:
+                take(self.lab.endpoint.tick(self.now))
+            else:
+                output = self.client.tick(self.now)
+                events.extend(output.events)
+                for datagram in output.datagrams:
+                    take(self.lab.send(datagram, self.now))
+
+
+class TellingTests(SessionsCase):
+    """States."""
+
+    def test_each_is_told(self) -> None:
+        self.tell(0, running())
+        self.tell(1, running(OTHER_SESSION, percent=20.0), of(OTHER_SESSION, table()))
+        self.tell(2, running(THIRD, percent=30.0))
+        self.assertEqual(
+            self.carry([]),
+            [
+                ProgressChanged(SESSION, 1, running().progress),
+                ProgressChanged(OTHER_SESSION, 1, running(percent=20.0).progress),
+                MaterialsChanged(of(OTHER_SESSION, table())),
+                ProgressChanged(THIRD, 1, running(percent=30.0).progress),
+            ],
+        )
+
+    def test_what_changes_together_travels_together(self) -> None:
+        """In as few datagrams as hold it, however many sessions there are."""
+        sessions = {0: SESSION, 1: OTHER_SESSION, 2: THIRD}
+        for index in range(3, MAX_SESSIONS):
+            sessions[index] = UUID(int=index + 100)
+            self.lab.join(self.ticket, sessions[index])
+            self.client.watch(index, sessions[index])
+        effects = [effect for index in sessions for effect in self.tell(index, running(sessions[index]))]
+        self.assertEqual(effects, [])
+        self.assertLessEqual(self.peer.deadline, self.now)
+        sent = datagrams(self.lab.endpoint.tick(self.now))
+        size = MAX_SESSIONS * 21 + (MAX_SESSIONS - 1) * 2
+        self.assertEqual(len(sent), -(-size // (self.packet_size - OVERHEAD)))
+        self.assertEqual(sum(map(len, sent)), size + OVERHEAD * len(sent))
+        events = [event for datagram in sent for event in self.client.receive(datagram, self.now).events]
+        self.assertEqual(
+            [event.session_id for event in events if isinstance(event, ProgressChanged)], [*sessions.values()]
+        )
+
+    def test_a_single_session_pays_nothing(self) -> None:
+        lab = Lab()
+        _, peer = lab.connect(lab.ticket())
+        (datagram,) = datagrams(lab.endpoint.update(peer, running(), NOW))
+        self.assertEqual(len(datagram), OVERHEAD + 21)
+
+    def test_tables_are_acknowledged_by_session(self) -> None:
+        """Then changes of each are short."""
+        for index, session_id in enumerate((SESSION, OTHER_SESSION, THIRD)):
+            self.tell(index, of(session_id, table(index + 5)))
+        self.carry([], ACK_DELAY)
+        for index, session_id in enumerate((SESSION, OTHER_SESSION, THIRD)):
+            self.tell(index, of(session_id, table(index + 6, iron=11)))
+        (sent,) = datagrams(self.lab.endpoint.tick(self.now))
+        self.assertLess(len(sent), OVERHEAD + 3 * (2 + 14))
+        events = self.client.receive(sent, self.now).events
+        self.assertEqual(len(events), 3)
+        self.assertEqual(events[2], MaterialsChanged(of(THIRD, table(8, iron=11))))
+
+    def test_the_server_is_faster_than_the_answer_over_http(self) -> None:
+        _, effects = self.lab.join(self.ticket, UUID(int=4))
+        self.tell(3, running(UUID(int=4), percent=40.0))
+        self.assertEqual(self.carry(effects), [])
+        self.assertEqual(
+            self.client.watch(3, UUID(int=4)).events,
+            [ProgressChanged(UUID(int=4), 1, running(percent=40.0).progress)],
+        )
+
+    def test_everything_on_request(self) -> None:
+        self.tell(0, running())
+        self.tell(2, running(THIRD))
+        self.carry([], 1.0)
+        (request,) = self.client.resync(self.now).datagrams
+        (answer,) = datagrams(self.lab.send(request, self.now))
+        self.assertEqual(len(answer), OVERHEAD + 2 * 21 + 2)
+
+    def test_nobody_starves_while_the_line_is_slow(self) -> None:
+        """Though all of them change all the time, and no more than some fit through."""
+        sessions = {0: SESSION, 1: OTHER_SESSION, 2: THIRD}
+        for index in range(3, MAX_SESSIONS):
+            sessions[index] = UUID(int=index + 100)
+            self.lab.join(self.ticket, sessions[index])
+            self.client.watch(index, sessions[index])
+        self.peer.pace.rate = 4000.0
+        heard = dict.fromkeys(sessions.values(), 0)
+        for step in range(100):
+            for index, session_id in sessions.items():
+                self.tell(index, running(session_id, percent=step / 2))
+            for event in self.carry([], 0.05):
+                if isinstance(event, ProgressChanged):
+                    heard[event.session_id] += 1
+        self.assertGreater(min(heard.values()), max(heard.values()) / 2)
+
+
+class EndTests(SessionsCase):
+    """One session ends, the others go on."""
+
+    def test_an_end_is_told_last_and_then_forgotten(self) -> None:
+        self.tell(1, over(OTHER_SESSION))
+        self.assertEqual(left(self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)), [1])
+        events = self.carry([], 1.0)
+        self.assertEqual(
+            events,
+            [
+                ProgressChanged(OTHER_SESSION, 9, over(OTHER_SESSION).progress),
+                SessionEnded(OTHER_SESSION, CloseReason.ENDED),
+            ],
+        )
+        self.assertEqual([grant.index for grant in self.ticket.permits], [0, 2])
+        self.assertEqual(self.client.sessions, {0: SESSION, 2: THIRD})
+        self.assertEqual(self.lab.tickets.for_session(OTHER_SESSION, PLAYER), [])
+        self.assertEqual(self.tell(1, running(OTHER_SESSION)), [])
+        self.tell(2, running(THIRD))
+        self.assertEqual(len(self.carry([])), 1)
+
+    def test_the_end_of_the_last_one_is_the_end_of_the_connection(self) -> None:
+        for index in (0, 1):
+            self.lab.endpoint.end(self.peer, index, CloseReason.ENDED, self.now)
+        self.carry([], 1.0)
+        self.tell(2, over(THIRD))
+        self.lab.endpoint.end(self.peer, 2, CloseReason.NOT_FOUND, self.now)
+        events = self.carry([], 1.0)
+        self.assertEqual(events[-1], Closed(CloseReason.NOT_FOUND))
+        self.assertEqual(left(self.effects), [2])
+        self.assertIsNone(self.lab.tickets.find(self.ticket.connection_id, self.now))
+
+    def test_all_of_them_at_once(self) -> None:
+        for index in range(3):
+            self.lab.endpoint.end(self.peer, index, CloseReason.ENDED, self.now)
+        self.assertEqual(
+            self.carry([], 1.0),
+            [
+                SessionEnded(SESSION, CloseReason.ENDED),
+                SessionEnded(OTHER_SESSION, CloseReason.ENDED),
+                Closed(CloseReason.ENDED),
+            ],
+        )
+
+    def test_an_index_is_never_used_twice(self) -> None:
+        self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
+        self.carry([], 1.0)
+        grant, _ = self.lab.join(self.ticket, OTHER_SESSION, now=self.now)
+        self.assertEqual(grant.index, 3)
+        self.ticket.unused = MAX_INDEXES
+        refused = self.lab.endpoint.join(self.ticket, UUID(int=99), NOW + 3600, BEARER, self.now)
+        self.assertIsNone(refused)
+
+    def test_each_bearer_token_runs_out_for_itself(self) -> None:
+        grant, _ = self.lab.join(self.ticket, UUID(int=4), expires=NOW + 3)
+        self.client.watch(grant.index, UUID(int=4))
+        self.assertEqual(self.carry([], 4.0), [SessionEnded(UUID(int=4), CloseReason.EXPIRED)])
+        self.assertIsNone(self.peer.finished)
+
+    def test_a_fresh_bearer_token_makes_it_last(self) -> None:
+        grant, _ = self.lab.join(self.ticket, UUID(int=4), expires=NOW + 3)
+        self.client.watch(grant.index, UUID(int=4))
+        again, effects = self.lab.join(self.ticket, UUID(int=4), expires=NOW + 100)
+        self.assertEqual((again.index, joined(effects)), (grant.index, []))
+        self.assertEqual(self.carry([], 4.0), [])
+
+    def test_when_the_last_bearer_token_runs_out_the_connection_does(self) -> None:
+        events = self.carry([], 3700.0)
+        self.assertEqual(events[-1], Closed(CloseReason.EXPIRED))
+
+
+class LeaveTests(SessionsCase):
+    """The client wants to hear no more of one."""
+
+    def _leave(self, *indexes: int) -> bytes:
+        channel = self.client.channel
+        assert channel is not None
+        return channel.seal(DatagramKind.LEAVE, codec.encode_leave(indexes))
+
+    def test_leaving(self) -> None:
+        self.tell(1, running(OTHER_SESSION))  # which need not be told any more.
+        (request,) = self.client.leave(1, self.now).datagrams
+        self.assertEqual(self.client.sessions, {0: SESSION, 2: THIRD})
+        effects = self.lab.send(request, self.now)
+        self.assertEqual(left(effects), [1])
+        self.assertEqual(self.carry(effects, 1.0), [SessionEnded(OTHER_SESSION, CloseReason.LEFT)])
+        self.assertEqual([grant.index for grant in self.ticket.permits], [0, 2])
+        self.assertGreater(self.client.deadline, self.now + 1)
+
+    def test_it_is_repeated_until_the_server_has_said_so(self) -> None:
+        """Whatever gets lost, and however often it arrives."""
+        self.client.leave(1, self.now)
+        requests = []
+        while self.client.deadline < NOW + 3:
+            self.now = self.client.deadline
+            requests += self.client.tick(self.now).datagrams
+        self.assertGreater(len(requests), 2)
+        answers = [self.lab.send(request, self.now) for request in requests]
+        self.assertEqual([left(answer) for answer in answers], [[1], *[[]] * (len(requests) - 1)])
+        self.assertEqual(self.carry(answers[0], 1.0), [SessionEnded(OTHER_SESSION, CloseReason.LEFT)])
+        self.assertEqual(left(self.lab.send(self._leave(1), self.now)), [])
+        self.assertIsNone(self.peer.finished)
+
+    def test_a_session_that_nobody_claims_is_left(self) -> None:
+        """The answer over HTTP, which would have said what it is, is lost."""
+        _, effects = self.lab.join(self.ticket, UUID(int=4))
+        self.tell(3, running(UUID(int=4)))
+        self.tell(0, running())
+        self.assertEqual(len(self.carry(effects, CONNECT_ANSWER_TIMEOUT - 1)), 1)
+        self.assertEqual(len(self.peer.sessions.sent_states), 4)
+        self.assertEqual(self.carry([], 2.0), [])
+        self.assertEqual([session.index for session in self.peer.sessions.sent_states], [0, 1, 2])
+        self.assertEqual(self.client.watch(3, UUID(int=4)).events[-1], SessionEnded(UUID(int=4), CloseReason.LEFT))
+
+    def test_one_that_ends_before_anybody_claims_it_is_not(self) -> None:
+        _, effects = self.lab.join(self.ticket, UUID(int=4))
+        self.tell(3, running(UUID(int=4)))
+        self.carry(effects, 1.0)
+        self.lab.endpoint.end(self.peer, 3, CloseReason.ENDED, self.now)
+        self.carry([], CONNECT_ANSWER_TIMEOUT + 1)
+        self.assertFalse(self.client.pending_leaves.pending)
+        self.assertEqual(self.client.watch(3, UUID(int=4)).events[-1], SessionEnded(UUID(int=4), CloseReason.ENDED))
+
+    def test_one_that_is_claimed_in_time_is_not(self) -> None:
+        _, effects = self.lab.join(self.ticket, UUID(int=4))
+        self.tell(3, running(UUID(int=4)))
+        self.carry(effects, CONNECT_ANSWER_TIMEOUT - 1)
+        self.client.watch(3, UUID(int=4))
+        self.carry([], CONNECT_ANSWER_TIMEOUT)
+        self.assertEqual(len(self.peer.sessions.sent_states), 4)
+
+    def test_leaving_all_of_them(self) -> None:
+        for index in (0, 1, 2):
+            output = self.client.leave(index, self.now)
+        self.assertEqual(output.events, [Closed(CloseReason.LEFT)])
+        effects = self.lab.send(output.datagrams[0], self.now)
+        self.assertTrue(any(isinstance(effect, ConnectionGone) for effect in effects))
+        self.assertEqual(left(effects), [0, 1, 2])
+
+    def test_a_client_that_leaves_the_last_one_by_itself(self) -> None:
+        """The server answers with the end of the connection."""
+        effects = self.lab.send(self._leave(0, 1, 2), self.now)
+        self.assertEqual(self.carry(effects, 1.0), [Closed(CloseReason.LEFT)])
+        self.assertIsNone(self.lab.tickets.find(self.ticket.connection_id, self.now))
+
+
+class ReturnTests(SessionsCase):
+    """The client connects again with the same token."""
+
+    def test_all_sessions_are_back(self) -> None:
+        self.client, self.peer = self.lab.connect(self.ticket, NOW + 1, ELSEWHERE)
+        self.assertEqual([session.index for session in self.peer.sessions.sent_states], [0, 1, 2])
+        self.tell(2, running(THIRD))
+        (event,) = self.carry([])
+        self.assertEqual(event, ProgressChanged(THIRD, 1, running().progress))
+
+    def test_the_hub_is_asked_for_each(self) -> None:
+        client = self.lab.initiator(self.ticket)
+        (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
+        effects = self.lab.send(client.receive(challenge, NOW + 1).datagrams[0], NOW + 1)
+        self.assertEqual((left(effects), joined(effects)), ([0, 1, 2], [0, 1, 2]))
+
+    def test_sessions_before_the_first_connection(self) -> None:
+        lab = Lab()
+        ticket = lab.ticket()
+        self.assertEqual(lab.join(ticket, OTHER_SESSION)[1], [])
+        _, peer = lab.connect(ticket)
+        self.assertEqual([session.session_id for session in peer.sessions.sent_states], [SESSION, OTHER_SESSION])
+
+    def test_an_end_that_was_not_heard_is_told_again(self) -> None:
+        """What the hub ended, the hub is asked for again: its last state may not have been heard either."""
+        self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
+        self.lab.send(self.client.leave(2, self.now).datagrams[0], self.now)
+        client = self.lab.initiator(self.ticket)
+        for index, session_id in enumerate((SESSION, OTHER_SESSION, THIRD)):
+            client.watch(index, session_id)
+        self.client, (challenge,) = client, datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
+        self.now = NOW + 1
+        effects = self.lab.send(client.receive(challenge, NOW + 1).datagrams[0], NOW + 1)
+        self.assertEqual(joined(effects), [0, 1])
+        (self.peer,) = (effect.peer for effect in effects if isinstance(effect, ConnectionOpened))
+        self.tell(1, over(OTHER_SESSION))
+        effects += self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
+        events = self.carry(effects, 1.0)
+        self.assertIn(SessionEnded(THIRD, CloseReason.LEFT), events)
+        self.assertIn(SessionEnded(OTHER_SESSION, CloseReason.ENDED), events)
+        self.assertIn(ProgressChanged(OTHER_SESSION, 9, over(OTHER_SESSION).progress), events)
+        self.assertEqual(len(self.ticket.permits), 1)
+
+
+class AdmissionTests(SessionsCase):
+    """Who may add a session, and how many."""
+
+    def test_whoever_shows_the_token(self) -> None:
+        self.assertIs(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW), self.ticket)
+
+    def test_the_token_that_was_renewed_counts_too(self) -> None:
+        offered = SessionToken(self.ticket.connection_id, self.ticket.offer(self.lab.random.randbytes, NOW))
+        for token in (self.client.token, offered):
+            self.assertIs(self.lab.endpoint.connection(token, PLAYER, BEARER, NOW), self.ticket)
+        self.ticket.renewed()
+        self.assertIsNone(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW))
+
+    def test_the_smallest_packets_carry_one_session(self) -> None:
+        """Which may be asked for again."""
+        for size, shared in ((64, False), (SHARED_SIZE - 1, False), (SHARED_SIZE, True)):
+            ticket = self.lab.ticket(packet_size=size)
+            for session_id, granted in ((SESSION, True), (OTHER_SESSION, shared)):
+                joining = self.lab.endpoint.join(ticket, session_id, NOW + 3600, BEARER, NOW)
+                self.assertEqual(joining is not None, granted)
+
+    def test_not_when_it_is_about_to_be_over(self) -> None:
+        self.tell(0, running())
+        self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW)
+        self.assertIsNone(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW))
+
+    def test_bounds(self) -> None:
+        for number in range(3, MAX_SESSIONS):
+            self.lab.join(self.ticket, UUID(int=number + 100))
+        self.assertRaises(TooManyRequests, self.lab.join, self.ticket, UUID(int=999))
+        self.lab.join(self.ticket, OTHER_SESSION)  # one that is there already.
+        self.assertEqual(len(self.ticket.permits), MAX_SESSIONS)
+
+    def test_revocation_of_one_bearer_token(self) -> None:
+        """The session that it let in ends at once, with nothing more told of it."""
+        bearer = Principal(PLAYER, frozenset(), NOW + 3600, token_id="second")
+        joining = self.lab.endpoint.join(self.ticket, UUID(int=4), NOW + 3600, bearer, NOW)
+        assert joining is not None
+        self.client.watch(3, UUID(int=4))
+        self.tell(3, running(UUID(int=4)))
+        feeds, effects = self.lab.endpoint.revoke(lambda each: each.token_id == "second", NOW)
+        self.assertEqual((feeds, left(effects)), (1, [3]))
+        self.assertEqual(self.carry(effects, 1.0), [SessionEnded(UUID(int=4), CloseReason.REVOKED)])
+        self.assertIsNone(self.peer.finished)
+
+    def test_revocation_of_the_bearer_token_that_the_connection_was_opened_with(self) -> None:
+        """Whoever has that may have the session_token: everything ends."""
+        bearer = Principal(PLAYER, frozenset(), NOW + 3600, token_id="second")
+        self.lab.endpoint.join(self.ticket, UUID(int=4), NOW + 3600, bearer, NOW)
+        feeds, effects = self.lab.endpoint.revoke(lambda each: each.token_id is None, NOW)
+        self.assertEqual(feeds, 4)
+        self.assertEqual(self.carry(effects, 1.0), [Closed(CloseReason.REVOKED)])
+        self.assertIsNone(self.lab.tickets.find(self.ticket.connection_id, NOW))
+
+    def test_revocation_while_an_end_is_told(self) -> None:
+        """The connection closes at once, and what is acknowledged later of what was told before does no harm."""
+        self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, NOW)
+        over = self.lab.endpoint.tick(NOW)
+        _, effects = self.lab.endpoint.revoke(lambda bearer: bearer == BEARER, NOW + 0.5)
+        self.assertEqual([datagram[0] & 31 for datagram in datagrams(effects)], [DatagramKind.CLOSE])
+        for datagram in datagrams(over):  # late: on its way when the CLOSE was sent.
+            self.client.receive(datagram, NOW + 0.6)
+        for answer in self.client.tick(NOW + 0.7).datagrams:
+            self.lab.send(answer, NOW + 0.7)
+        self.carry(effects)
+        self.assertIs(self.peer.finished, CloseReason.REVOKED)
+        self.assertEqual((len(self.lab.endpoint), len(self.lab.tickets)), (0, 0))
+
+    def test_revocation_while_the_connection_ends(self) -> None:
+        """What it still waited for is not told any more."""
+        self.tell(0, running())
+        self.lab.endpoint.close(self.peer, CloseReason.EXPIRED, NOW)
+        _, effects = self.lab.endpoint.revoke(lambda bearer: bearer == BEARER, NOW)
+        self.assertEqual([datagram[0] & 31 for datagram in datagrams(effects)], [DatagramKind.CLOSE])
+        self.carry(effects)
+        self.assertIs(self.client.over, CloseReason.REVOKED)
+
+    def test_revocation_while_there_is_no_connection(self) -> None:
+        bearer = Principal(PLAYER, frozenset(), NOW + 3600, token_id="second")
+        ticket = self.lab.ticket()
+        self.lab.endpoint.join(ticket, UUID(int=4), NOW + 3600, bearer, NOW)
+        self.assertEqual(self.lab.endpoint.revoke(lambda each: each.token_id == "second", NOW), (0, []))
+        self.client, peer = self.lab.connect(ticket, address=CLIENT)
+        self.assertEqual(self.carry([], 1.0), [])  # told in the handshake's wake already:
+        self.assertEqual([session.index for session in peer.sessions.sent_states], [0])
+
+    def test_claims_find_the_session(self) -> None:
+        self.tell(2, running(THIRD, percent=7.0))
+        found = self.lab.endpoint.sent_state_of(THIRD, PLAYER)
+        assert found is not None
+        self.assertEqual(found[1].sightings[-1].state.progress.percent, 7.0)
+        self.assertIsNone(self.lab.endpoint.sent_state_of(UUID(int=77), PLAYER))

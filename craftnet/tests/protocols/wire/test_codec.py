@@ -1,0 +1,677 @@
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Callable
+from uuid import UUID
+
+from construct import (  # type: ignore[import-untyped]  # construct ships no annotations.
+    BitsInteger,
+    BitStruct,
+    Bytes,
+    Const,
+    ConstructError,
+    CString,
+    Int8ub,
+    Struct,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import UNSET
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.contract.messages import ChangeType, MaterialChange, MaterialProblem, Status
+from craftnet.contract.position import Position
+from craftnet.crafting.progress import Progress
+from craftnet.crafting.state import Material
+from craftnet.errors import BadDatagram
+from craftnet.protocols.wire import codec, layouts
+from craftnet.protocols.wire.compiler.compiled_layouts import FieldPart, NestedParts, compile_layout, compile_record
+from craftnet.protocols.wire.compiler.conversions import Conversion, low, one_of, reader, writer
+from craftnet.protocols.wire.records import (
+    Challenge,
+    ChallengeResponse,
+    CloseReason,
+    Cookie,
+    DatagramKind,
+    Fragment,
+    FreshSecret,
+    HeartbeatBody,
+    Hello,
+    MaterialsDelta,
+    MaterialsPart,
+    MaterialsRecord,
+    Problem,
+    ProblemsPart,
+    ProgressFlags,
+    ProgressRecord,
+    ProgressState,
+    ReasonPart,
+    RowChange,
+    Selector,
+    SessionOver,
+    StateRecord,
+)
+from craftnet.tests.support.samples import COPPER, IRON, SESSION
+
+FIXED = {
+    name: getattr(layouts, name)
+    for name in (
+        "Header",
+        "ProgressBody",
+        "ChangeRow",
+        "Hello",
+        "Challenge",
+        "Response",
+        "SealedHeader",
+        "Acknowledgement",
+        "Heartbeat",
+        "Close",
+        "Held",
+        "HeldToo",
+        "Left",
+        "Probe",
+        "Fragment",
+        "ProgressState",
+        "ReasonPart",
+        "MaterialsPart",
+        "MaterialRow",
+        "ProblemsPart",
+        "ProblemRow",
+        "MaterialsDelta",
+        "FreshSecret",
+        "Selector",
+        "SessionOver",
+        "FeedPosition",
+    )
+}
+
+quick = settings(deadline=None, max_examples=60, derandomize=True)
+
+u32 = st.integers(0, 2**32 - 1)
+sessions = st.uuids().filter(lambda value: value.int != 0)
+qualities = st.none() | st.integers(1, 100)
+quantities = st.none() | st.integers(0, 2**32 - 2)
+hundredths = st.integers(0, 10_000).map(lambda value: value / 100)
+times = st.none() | st.integers(0, 2**32 - 2).map(lambda value: value / 1000)
+
+progress_records = st.builds(
+    ProgressRecord,
+    u32,
+    st.integers(0, codec.MAX_TIME_MS),
+    sessions,
+    hundredths,
+    times,
+    qualities,
+    qualities,
+    st.sampled_from([0, 1, 2, 3, 4, 8]).map(ProgressFlags),
+)
+changes = st.builds(
+    MaterialChange,
+    material_id=st.uuids(),
+    change_type=st.sampled_from(ChangeType),
+    new_quantity=quantities,
+    new_quality=qualities,
+)
+materials_records = st.builds(
+    MaterialsRecord, u32, st.integers(0, codec.MAX_TIME_MS), sessions, st.lists(changes, max_size=5).map(tuple)
+)
+
+progress_states = st.builds(
+    ProgressState,
+    u32,
+    st.builds(
+        Progress,
+        st.sampled_from(Status),
+        hundredths,
+        st.integers(0, 2**44).map(lambda value: value / 1000),
+        times,
+        qualities,
+        qualities,
+    ).map(lambda told: replace(told, percent=100.0) if told.status is Status.COMPLETED else told),
+)
+materials = st.builds(Material, st.uuids(), st.integers(0, 2**32 - 2), qualities)
+problems = st.builds(
+    Problem,
+    st.integers(0, 65535),
+    st.sampled_from(MaterialProblem),
+    st.none() | st.integers(1, 2**32 - 2),
+    quantities,
+    qualities,
+    qualities,
+)
+
+
+@st.composite
+def deltas(draw: st.DrawFn) -> MaterialsDelta:
+    """Differences of tables of any size."""
+    rows = draw(st.integers(1, 65535))
+    wanted = draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=6, unique=True).map(sorted))
+    changes = []
+    for row in wanted:
+        problem = draw(st.none() | problems)
+        quantity, quality = draw(quantities), draw(st.none() | st.integers(0, 100))
+        nothing = quantity is None and quality is None
+        told = problem and replace(problem, row=row)
+        changes.append(RowChange(row, quantity, quality, told if nothing or draw(st.booleans()) else UNSET))
+    return MaterialsDelta(draw(u32), draw(st.integers(1, 255)), rows, tuple(changes))
+
+
+state_records: st.SearchStrategy[StateRecord] = st.one_of(
+    deltas(),
+    st.builds(FreshSecret, st.binary(min_size=32, max_size=32)),
+    st.builds(Selector, st.integers(0, 255)),
+    st.builds(
+        Position, st.from_regex(r"[0-9A-Za-z_-]{1,64}", fullmatch=True), st.integers(0, 2**53 - 1), st.just(True)
+    ),
+    st.builds(SessionOver, st.sampled_from([reason for reason in CloseReason if reason < CloseReason.SILENT])),
+    progress_states,
+    st.builds(ReasonPart, u32, st.just(400), st.integers(0, 100), st.binary(min_size=1, max_size=255)),
+    st.builds(
+        MaterialsPart,
+        u32,
+        st.integers(20, 60000),
+        st.integers(0, 20),
+        st.integers(0, 10),
+        st.lists(materials, min_size=1, max_size=5).map(tuple),
+    ),
+    st.builds(
+        ProblemsPart,
+        u32,
+        st.integers(0, 65535),
+        st.lists(problems, min_size=1, max_size=5, unique_by=lambda problem: problem.row).map(tuple),
+    ),
+)
+
+
+def flat(container: dict[str, object]) -> dict[str, object]:
+    """A parsed container's fields without nesting, as the derived code names them."""
+    fields: dict[str, object] = {}
+    for name, value in container.items():
+        if isinstance(value, dict):
+            fields.update(flat(value))
+        elif name != "_io":
+            fields[name] = value
+    return fields
+
+
+class DerivationTests(SynchronousTestCase):
+    """The fast code says what the declarations say."""
+
+    @quick
+    @given(st.sampled_from(sorted(FIXED)), st.data())
+    def test_random_bytes(self, name: str, data: st.DataObject) -> None:
+        layout, fast = FIXED[name], compile_layout(FIXED[name])
+        # mostly bytes that pass the constants: those of a valid record with a few of them changed.
+        octets = bytearray(fast.encode(*(_some(field) for field in fast.fields)))
+        for place in data.draw(st.lists(st.integers(0, len(octets) - 1), max_size=8)):
+            octets[place] = data.draw(st.integers(0, 255))
+        try:
+            expected = flat(layout.parse(bytes(octets)))
+        except ConstructError:
+            self.assertRaises(BadDatagram, fast.decode, bytes(octets), 0)
+            return
+        found = dict(zip(fast.fields, fast.decode(bytes(octets), 0), strict=True))
+        self.assertEqual(found, {field: expected[field] for field in fast.fields})
+        self.assertEqual(fast.encode(*found.values()), layout.build(layout.parse(bytes(octets))))
+
+    def test_sizes(self) -> None:
+        for name, layout in FIXED.items():
+            self.assertEqual(compile_layout(layout).size, layout.sizeof(), name)
+
+    def test_any_truncation_is_refused(self) -> None:
+        for layout in FIXED.values():
+            fast = compile_layout(layout)
+            self.assertRaises(BadDatagram, fast.decode, bytes(fast.size - 1), 0)
+
+    def test_values_that_do_not_fit_are_refused_and_do_not_reach_their_neighbours(self) -> None:
+        fast = compile_layout(layouts.ProgressState)
+        for field, value in (("percent", 1 << 14), ("status", 8), ("quality", 128), ("percent", -1), ("version", -1)):
+            values = dict.fromkeys(fast.fields, 0) | {field: value}
+            self.assertRaises(BadDatagram, fast.encode, *values.values())
+        self.assertRaises(BadDatagram, compile_layout(layouts.MaterialRow).encode, b"short", 1, 1)
+
+    def test_what_cannot_be_derived_is_refused(self) -> None:
+        for layout in (
+            Struct("text" / CString("ascii")),
+            Struct("bits" / BitStruct("three" / BitsInteger(24))),
+            Struct("twice" / Int8ub, "inner" / Struct("twice" / Int8ub)),
+        ):
+            self.assertRaises(TypeError, compile_layout, layout)
+
+    def test_constants_are_written_and_checked(self) -> None:
+        fast = compile_layout(Struct("tag" / Const(b"ab"), "rest" / Bytes(1)))
+        self.assertEqual(fast.encode(b"c"), b"abc")
+        error = self.assertRaises(BadDatagram, fast.decode, b"axc", 0)
+        self.assertEqual(error.outcome, "reserved")
+
+    def test_parsing_takes_exactly_the_bytes(self) -> None:
+        for layout in FIXED.values():
+            fast = compile_layout(layout)
+            octets = fast.encode(*(_some(field) for field in fast.fields))
+            self.assertEqual(fast.parse(octets), fast.decode(octets))
+            self.assertEqual(self.assertRaises(BadDatagram, fast.parse, octets[:-1]).outcome, "truncated")
+            self.assertEqual(self.assertRaises(BadDatagram, fast.parse, octets + b"\0").outcome, "trailing")
+
+    def test_a_field_that_fills_its_item_but_for_constants(self) -> None:
+        fast = compile_layout(Struct("bits" / BitStruct("zero" / Const(0, BitsInteger(4)), "low" / BitsInteger(4))))
+        self.assertEqual(fast.encode(15), b"\x0f")
+        self.assertRaises(BadDatagram, fast.encode, 16)
+        self.assertEqual(self.assertRaises(BadDatagram, fast.decode, b"\x1f").outcome, "reserved")
+
+
+class ConversionTests(SynchronousTestCase):
+    """What becomes a number, and what numbers mean."""
+
+    layout = Struct("kind" / Int8ub, "bits" / BitStruct("high" / BitsInteger(6), "rest" / BitsInteger(2)))
+    percent = Conversion(none=63, fits="0 <= {} <= 1", number="round({} * 50)", value="{} / 50", fault="no share")
+
+    @quick
+    @given(st.sampled_from("abc"), st.none() | st.integers(0, 50), st.integers(0, 1000))
+    def test_there_and_back(self, letter: str, high: int | None, rest: int) -> None:
+        fast = compile_layout(self.layout, kind=one_of("LETTERS", "abc"), high=self.percent, rest=low(2))
+        share = None if high is None else high / 50
+        octets = fast.encode(letter, share, rest)
+        parsed = self.layout.parse(octets)
+        self.assertEqual(parsed.kind, "abc".index(letter))
+        self.assertEqual((parsed.bits.high, parsed.bits.rest), (63 if high is None else high, rest % 4))
+        self.assertEqual(fast.decode(octets), (letter, share, rest % 4))
+
+    def test_refusals(self) -> None:
+        odd = Conversion(most=5, means="{} % 2", fault="it is even", outcome="type")
+        fast = compile_layout(self.layout, kind=one_of("LETTERS", "abc"), high=odd, rest=self.percent)
+        self.assertEqual(fast.decode(b"\x02\x14"), ("c", 5, 0.0))
+        self.assertEqual(self.assertRaises(BadDatagram, fast.decode, b"\x03\x14").outcome, "out_of_range")
+        self.assertEqual(self.assertRaises(BadDatagram, fast.decode, b"\x02\x10").outcome, "type")
+        self.assertEqual(self.assertRaises(BadDatagram, fast.decode, b"\x02\x1c").outcome, "type")
+        self.assertEqual(self.assertRaises(BadDatagram, fast.encode, "c", 5, 1.5).outcome, "out_of_range")
+        self.assertRaises(BadDatagram, fast.encode, "c", 5, 1.0)  # 50 has no room in two bits.
+        self.assertRaises(TypeError, compile_layout, self.layout, kidn=odd)
+
+    def test_by_themselves(self) -> None:
+        write, read = writer(self.percent), reader(self.percent, 6)
+        self.assertEqual([write(None), write(1.0), read(63), read(25)], [63, 50, None, 0.5])
+        self.assertRaises(BadDatagram, write, -0.1)
+        self.assertRaises(BadDatagram, reader(one_of("LETTERS", "abc"), 8), 3)
+
+    def test_a_form_must_name_every_field_once(self) -> None:
+        for parts in ((FieldPart("reason"), FieldPart("reason")), (FieldPart("raeson"),), ()):
+            self.assertRaises(TypeError, compile_record, layouts.Close, HeartbeatBody, *parts)
+        nested = NestedParts(Cookie, (FieldPart("issued_us"), FieldPart("server_nonce"), FieldPart("data")))
+        self.assertRaises(TypeError, compile_record, layouts.Challenge, Challenge, FieldPart("connection_id"), nested)
+
+
+def _some(field: str) -> object:
+    """A value that fits the field, by name."""
+    return {
+        "session_id": bytes(16),
+        "client_nonce": bytes(16),
+        "server_nonce": bytes(16),
+        "cookie": bytes(16),
+        "material_id": bytes(16),
+        "data": bytes(8),
+        "secret": bytes(32),
+    }.get(field, 1)
+
+
+class ProgressRecordTests(SynchronousTestCase):
+    """UdpProgressUpdate."""
+
+    record = ProgressRecord(7, 1_800_000_000_123, SESSION, 33.33, 12.5, 40, 90, ProgressFlags.PAUSED)
+
+    def test_bytes(self) -> None:
+        """The specification's example."""
+        octets = codec.encode_progress(self.record)
+        self.assertEqual(
+            octets.hex(),
+            "01100030"
+            + "00000007"
+            + "000001a3185c507b"
+            + "aa" * 6
+            + "4aaa"
+            + "8aaa"
+            + "aa" * 6
+            # the body:
+            + "0d05"
+            + "28"
+            + "5a"
+            + "000030d4"
+            + "01"
+            + "00" * 7,
+        )
+
+    @quick
+    @given(progress_records)
+    def test_round_trip(self, record: ProgressRecord) -> None:
+        self.assertEqual(codec.decode_progress(codec.encode_progress(record)), record)
+
+    @quick
+    @given(progress_records)
+    def test_the_declaration_reads_it_too(self, record: ProgressRecord) -> None:
+        parsed = layouts.ProgressUpdate.parse(codec.encode_progress(record))
+        self.assertEqual(parsed.header.sequence, record.sequence)
+        self.assertEqual(parsed.header.session_id, record.session_id.bytes)
+        self.assertEqual(parsed.body.percent, round(record.percent * 100))
+        self.assertEqual(parsed.body.flags, record.flags)
+
+    @quick
+    @given(st.binary(max_size=80))
+    def test_random_bytes_are_refused(self, octets: bytes) -> None:
+        self.assertRaises(BadDatagram, codec.decode_progress, octets)
+
+    @quick
+    @given(st.integers(0, 47), st.integers(0, 255))
+    def test_what_is_taken_is_written_the_same(self, place: int, value: int) -> None:
+        octets = bytearray(codec.encode_progress(self.record))
+        octets[place] = value
+        try:
+            record = codec.decode_progress(bytes(octets))
+        except BadDatagram:
+            return
+        self.assertEqual(codec.encode_progress(record), bytes(octets))
+
+    def _refused(self, outcome: str, octets: bytes) -> None:
+        error = self.assertRaises(BadDatagram, codec.decode_progress, octets)
+        self.assertEqual(error.outcome, outcome)
+
+    def test_refusals(self) -> None:
+        good = codec.encode_progress(self.record)
+        for size in range(len(good)):
+            self._refused("truncated", good[:size])
+        self._refused("trailing", good + b"\0")
+        self._refused("type", b"\x02" + good[1:])
+        self._refused("reserved", good[:1] + b"\x20" + good[2:])
+        self._refused("reserved", good[:1] + b"\x11" + good[2:])
+        self._refused("reserved", good[:-1] + b"\x01")
+        self._refused("reserved", good[:40] + b"\x10" + good[41:])
+        self._refused("out_of_range", good[:8] + b"\x01" + good[9:])
+        self._refused("nil_session", good[:16] + bytes(16) + good[32:])
+        self._refused("out_of_range", good[:32] + struct.pack(">H", 10_001) + good[34:])
+        self._refused("out_of_range", good[:34] + b"\x65" + good[35:])
+        longer = good[:2] + struct.pack(">H", 49) + good[4:] + b"\0"
+        self._refused("overlong", longer)
+
+    def test_what_does_not_fit_is_not_written(self) -> None:
+        for record in (
+            ProgressRecord(-1, 0, SESSION, 0.0),
+            ProgressRecord(2**32, 0, SESSION, 0.0),
+            ProgressRecord(0, codec.MAX_TIME_MS + 1, SESSION, 0.0),
+            ProgressRecord(0, 0, SESSION, 100.01),
+            ProgressRecord(0, 0, SESSION, float("nan")),
+            ProgressRecord(0, 0, SESSION, 0.0, float("inf")),
+            ProgressRecord(0, 0, SESSION, 0.0, -1.0),
+            ProgressRecord(0, 0, SESSION, 0.0, None, 0),
+            ProgressRecord(0, 0, UUID(int=0), 0.0),
+        ):
+            self.assertRaises(BadDatagram, codec.encode_progress, record)
+
+
+class MaterialsRecordTests(SynchronousTestCase):
+    """UdpMaterialUpdate."""
+
+    record = MaterialsRecord(
+        1, 2, SESSION, (MaterialChange(material_id=IRON, change_type=ChangeType.QUALITY_CHANGED, new_quality=60),)
+    )
+
+    def test_bytes(self) -> None:
+        octets = codec.encode_materials(self.record)
+        self.assertEqual(octets[:4].hex(), "02100038")
+        self.assertEqual(octets[32:].hex(), IRON.hex + "ffffffff" + "03" + "3c" + "0000")
+
+    @quick
+    @given(materials_records)
+    def test_round_trip(self, record: MaterialsRecord) -> None:
+        octets = codec.encode_materials(record)
+        self.assertEqual(codec.decode_materials(octets), record)
+        self.assertEqual(len(layouts.MaterialsUpdate.parse(octets).changes), len(record.changes))
+
+    @quick
+    @given(st.binary(max_size=120))
+    def test_random_bytes_are_refused(self, octets: bytes) -> None:
+        self.assertRaises(BadDatagram, codec.decode_materials, octets)
+
+    def test_refusals(self) -> None:
+        good = codec.encode_materials(self.record)
+        for size in range(len(good)):
+            self.assertRaises(BadDatagram, codec.decode_materials, good[:size])
+        self.assertRaises(BadDatagram, codec.decode_materials, good[:52] + b"\x04" + good[53:])
+        part_of_a_row = good[:2] + struct.pack(">H", 57) + good[4:] + b"\0"
+        self.assertEqual(self.assertRaises(BadDatagram, codec.decode_materials, part_of_a_row).outcome, "trailing")
+
+    def test_bound(self) -> None:
+        change = self.record.changes[0]
+        most = MaterialsRecord(1, 2, SESSION, (change,) * 200)
+        octets = codec.encode_materials(most)
+        self.assertEqual(codec.decode_materials(octets), most)
+        self.assertRaises(BadDatagram, codec.encode_materials, MaterialsRecord(1, 2, SESSION, (change,) * 201))
+        longer = octets + octets[-24:]
+        longer = longer[:2] + struct.pack(">H", len(longer)) + longer[4:]
+        self.assertEqual(self.assertRaises(BadDatagram, codec.decode_materials, longer).outcome, "overlong")
+
+
+class HandshakeTests(SynchronousTestCase):
+    """HELLO, CHALLENGE, RESPONSE."""
+
+    cookie = Cookie(5, b"s" * 16, b"c" * 16)
+
+    def test_round_trips(self) -> None:
+        hello = Hello(9, b"n" * 16)
+        self.assertEqual(codec.decode_hello(codec.encode_hello(hello)), hello)
+        challenge = Challenge(9, b"n" * 16, self.cookie)
+        self.assertEqual(codec.decode_challenge(codec.encode_challenge(challenge)), challenge)
+        response = ChallengeResponse(9, b"n" * 16, self.cookie)
+        self.assertEqual(codec.decode_response(codec.encode_response(response)), response)
+
+    def test_beginnings(self) -> None:
+        """Version 1, key phase 0, the kind; then the connection id."""
+        octets = codec.encode_hello(Hello(0x01020304, bytes(16)))
+        self.assertEqual(octets[:5].hex(), "4101020304")
+        self.assertEqual(codec.connection_id(octets), 0x01020304)
+        self.assertEqual(codec.first_byte(DatagramKind.CLOSE), 0x48)
+
+    def test_padding_must_be_zero_and_whole(self) -> None:
+        octets = codec.encode_hello(Hello(9, b"n" * 16))
+        self.assertRaises(BadDatagram, codec.decode_hello, octets[:-1] + b"\1")
+        self.assertRaises(BadDatagram, codec.decode_hello, octets[:-1])
+        self.assertRaises(BadDatagram, codec.decode_hello, octets + b"\0")
+
+
+class SealedContentTests(SynchronousTestCase):
+    """What travels encrypted."""
+
+    @quick
+    @given(st.lists(state_records, min_size=1, max_size=4, unique_by=type))
+    def test_states_round_trip(self, told: list[StateRecord]) -> None:
+        """Each record of a session of its own: so none contradicts another."""
+        records = [each for number, record in enumerate(told) for each in (Selector(number), record)]
+        body = b"".join(map(codec.encode_state_record, records))
+        self.assertEqual(codec.decode_state(body), records)
+        for size in range(1, len(body), 7):
+            try:
+                shorter = codec.decode_state(body[:size])
+            except BadDatagram:
+                continue
+            self.assertEqual(shorter, records[: len(shorter)])
+
+    @quick
+    @given(st.binary(max_size=120))
+    def test_random_bytes_are_refused_or_mean_themselves(self, body: bytes) -> None:
+        for start in (b"", b"\1", b"\2", b"\3", b"\4", b"\5", b"\6", b"\7", b"\x08"):
+            try:
+                records = codec.decode_state(start + body)
+            except BadDatagram:
+                continue
+            self.assertEqual(b"".join(map(codec.encode_state_record, records)), start + body)
+
+    def test_states_that_contradict_themselves(self) -> None:
+        """All the records are of one moment; so what one says of a session, no other says otherwise."""
+        progress = ProgressState(7, Progress(Status.FAILED, 50.0, 1.8e9))
+        reason, part = ReasonPart(7, 3, 0, b"abc"), MaterialsPart(3, 1, 0, 0, (Material(IRON, 1, None),))
+        delta, at = MaterialsDelta(3, 1, 1, (RowChange(0, 5),)), Position("6c0ffee", 1, over_udp=True)
+        problems = ProblemsPart(3, 0, (Problem(0, MaterialProblem.QUALITY_TOO_LOW),))
+        over, secret = SessionOver(CloseReason.ENDED), FreshSecret(bytes(32))
+        for one, other, agree in (
+            (progress, progress, False),
+            (progress, reason, True),
+            (progress, replace(reason, version=8), False),
+            (reason, replace(reason, version=8), False),
+            (part, problems, True),
+            (part, replace(problems, version=4), False),
+            (part, replace(part, version=4), False),
+            (part, replace(delta, version=4), False),
+            (part, delta, True),
+            (delta, delta, False),
+            (over, over, False),
+            (at, at, False),
+            (secret, secret, False),
+        ):
+            body = b"".join(map(codec.encode_state_record, (one, other)))
+            if agree:
+                self.assertEqual(codec.decode_state(body), [one, other])
+            else:
+                self._contradicts(codec.decode_state, body)
+            if not isinstance(one, FreshSecret):
+                self.assertEqual(len(codec.decode_state(self._of_two_sessions(one, other))), 3)
+
+    def _of_two_sessions(self, *records: StateRecord) -> bytes:
+        one, other = map(codec.encode_state_record, records)
+        return one + codec.encode_state_record(Selector(1)) + other
+
+    def _contradicts(self, decode: Callable[[bytes], object], body: bytes) -> None:
+        self.assertEqual(self.assertRaises(BadDatagram, decode, body).outcome, "contradictory", body.hex())
+
+    def test_records_that_contradict_themselves(self) -> None:
+        short = Problem(4, MaterialProblem.QUALITY_TOO_LOW)
+        for record in (
+            ProgressState(7, Progress(Status.COMPLETED, 99.99, 1.8e9)),
+            ProblemsPart(3, 0, (short, replace(short, problem=MaterialProblem.MATERIAL_RESTORED))),
+        ):
+            self._contradicts(codec.decode_state, codec.encode_state_record(record))
+        for heartbeat in (HeartbeatBody(1, 0, 5), HeartbeatBody(1, 5, 0)):
+            self._contradicts(codec.decode_heartbeat, codec.encode_heartbeat(heartbeat))
+        for flags in (5, 6, 9, 10, 12, 15):
+            posted = ProgressRecord(1, 2, SESSION, 50.0, flags=ProgressFlags(flags))
+            self._contradicts(codec.decode_progress, codec.encode_progress(posted))
+
+    def test_refused_states(self) -> None:
+        row = Material(IRON, 1, None)
+        for record in (
+            ReasonPart(1, 3, 1, b"abc"),
+            ReasonPart(1, 3, 1, b""),
+            MaterialsPart(1, 1, 0, 1, (row,)),
+            MaterialsPart(1, 1, 2, 0, (row,)),
+            MaterialsPart(1, 1, 0, 0, ()),
+            ProblemsPart(1, 0, ()),
+            ProblemsPart(1, 0, (Problem(0, MaterialProblem.QUALITY_TOO_LOW, 0),)),
+        ):
+            self.assertRaises(BadDatagram, codec.decode_state, codec.encode_state_record(record))
+        self.assertRaises(BadDatagram, codec.decode_state, b"")
+        self.assertRaises(BadDatagram, codec.decode_state, b"\x09")
+
+    def test_a_row_needs_its_quantity(self) -> None:
+        octets = codec.encode_state_record(MaterialsPart(1, 1, 0, 0, (Material(COPPER, 1, None),)))
+        self.assertRaises(BadDatagram, codec.decode_state, octets[:-5] + b"\xff" * 4 + b"\0")
+
+    def test_heartbeats_and_closes(self) -> None:
+        heartbeat = HeartbeatBody(1, 2, 3)
+        self.assertEqual(codec.decode_heartbeat(codec.encode_heartbeat(heartbeat)), heartbeat)
+        self.assertEqual(codec.decode_close(codec.encode_close(CloseReason.EXPIRED)), CloseReason.EXPIRED)
+        for body in (b"", b"\0", b"\x80", b"\1\0"):
+            self.assertRaises(BadDatagram, codec.decode_close, body)
+
+    @quick
+    @given(st.dictionaries(st.integers(0, 255), u32, max_size=40))
+    def test_held_tables_round_trip(self, held: dict[int, int]) -> None:
+        body = codec.encode_held(held)
+        self.assertEqual(codec.decode_held(body), {0: 0, **held})
+        self.assertEqual(len(body), 4 + 5 * len(held.keys() - {0}))
+
+    @quick
+    @given(st.sets(st.integers(0, 255), min_size=1))
+    def test_sessions_left_round_trip(self, sessions: set[int]) -> None:
+        body = codec.encode_leave(sorted(sessions))
+        self.assertEqual(codec.decode_leave(body), sorted(sessions))
+
+    @quick
+    @given(st.binary(max_size=40))
+    def test_bodies_have_one_form(self, body: bytes) -> None:
+        with contextlib.suppress(BadDatagram):
+            self.assertEqual(codec.encode_held(codec.decode_held(body)), body)
+        with contextlib.suppress(BadDatagram):
+            self.assertEqual(codec.encode_leave(codec.decode_leave(body)), body)
+
+    @quick
+    @given(st.integers(0, 3), st.integers(0, 3), st.integers(1, 65_536), st.binary(min_size=1, max_size=40))
+    def test_fragments_round_trip(self, part: int, more: int, size: int, octets: bytes) -> None:
+        fragment = Fragment(part, min(3, part + more), size, octets)
+        body = codec.encode_fragment(fragment)
+        self.assertEqual(codec.decode_fragment(body), fragment)
+        parsed = layouts.Fragment.parse(body)
+        self.assertEqual((parsed.place.part, parsed.place.last, parsed.most + 1), (part, fragment.last, size))
+
+    @quick
+    @given(st.binary(max_size=8))
+    def test_random_fragments_are_refused_or_mean_themselves(self, body: bytes) -> None:
+        try:
+            fragment = codec.decode_fragment(body)
+        except BadDatagram:
+            return
+        self.assertEqual(codec.encode_fragment(fragment), body)
+
+    def test_refused_fragments(self) -> None:
+        for body, outcome in (
+            ("", "truncated"),
+            ("1000", "truncated"),
+            ("1000ff", "truncated"),
+            ("1100ff00", "reserved"),
+            ("4000ff00", "out_of_range"),
+        ):
+            error = self.assertRaises(BadDatagram, codec.decode_fragment, bytes.fromhex(body))
+            self.assertEqual(error.outcome, outcome, body)
+        for wrong in (Fragment(4, 4, 1, b"x"), Fragment(0, 0, 0, b"x"), Fragment(0, 0, 65_537, b"x")):
+            self.assertRaises(BadDatagram, codec.encode_fragment, wrong)
+
+    def test_the_handshake_kinds_are_not_sealed(self) -> None:
+        self.assertRaises(
+            BadDatagram, codec.decode_sealed_header, codec.encode_sealed_header(0, DatagramKind.HELLO, 1, 1)
+        )
+        self.assertEqual(
+            codec.decode_sealed_header(codec.encode_sealed_header(1, DatagramKind.ACK, 1, 0x1FFFF)),
+            (1, DatagramKind.ACK, 1, 0xFFFF),
+        )
+
+    @quick
+    @given(deltas())
+    def test_the_declaration_reads_differences_too(self, delta: MaterialsDelta) -> None:
+        octets = codec.encode_state_record(delta)[compile_layout(layouts.MaterialsDelta).size :]
+        row_bits = max(1, (delta.rows - 1).bit_length())
+        parsed = layouts.RowChanges.parse(octets, count=len(delta.changes), row_bits=row_bits)
+        for change, found in zip(delta.changes, parsed.changes, strict=True):
+            self.assertEqual(found.row, change.row)
+            self.assertEqual(found.quality, change.quality)
+            self.assertEqual(found.quantity and (found.quantity.value or 0), change.quantity)
+            if isinstance(change.problem, Problem):
+                wanted = change.problem.available_quality or 0
+                self.assertEqual(found.problem.available_quality, wanted)
+        self.assertEqual(layouts.RowChanges.build(parsed, count=len(delta.changes), row_bits=row_bits), octets)
+
+    def test_a_typical_change_takes_three_bytes(self) -> None:
+        delta = MaterialsDelta(7, 1, 10, (RowChange(3, 900),))
+        self.assertEqual(codec.encode_state_record(delta).hex(), "05" + "00000007" + "01" + "000a" + "01" + "385708")
+
+    def test_differences_have_one_form(self) -> None:
+        for wrong in ("05 00000007 00 000a 01 385708", "05 00000007 01 0000 01 385708", "05 00000007 01 000a 00"):
+            self.assertRaises(BadDatagram, codec.decode_state, bytes.fromhex(wrong))
+        good = bytes.fromhex("05 00000007 01 000a 01")
+        for bits in (
+            "0011 000 00000000 0",  # a change of nothing.
+            "1010 100 000001 1 00",  # row 10 of 10.
+            "0011 100 000010 01 0",  # a leading zero.
+            "0011 100 111111 000",  # no quantity.
+            "0011 010 1100101 00",  # a quality of 101.
+            "0011 100 000001 1 1",  # a bit that fills up.
+        ):
+            text = bits.replace(" ", "").ljust(16, "0")
+            octets = int(text, 2).to_bytes(len(text) // 8, "big")
+            self.assertRaises(BadDatagram, codec.decode_state, good + octets)

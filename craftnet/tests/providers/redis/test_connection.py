@@ -1,0 +1,192 @@
+"""One connection to Redis, octet by octet: what goes over it, and what must not go over the next one."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import Protocol
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from craftnet.errors import Unavailable
+from craftnet.providers.redis.connection import RedisConnection, RedisCredentials
+from craftnet.tests.support.fakes import SteppedClock
+
+PING = b"*1\r\n$4\r\nPING\r\n"
+ROLE = b"*1\r\n$4\r\nROLE\r\n"
+TIME = b"*1\r\n$4\r\nTIME\r\n"
+
+PAUSE, LONGEST_PAUSE = 0.5, 10.0
+"""Seconds: longer than the pause before the first attempt, and before any."""
+
+TIMEOUT = 1.0
+
+
+class Wire(StringTransport):
+    """The other end of one connection."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        super().__init__()
+        self._protocol: Any = protocol
+        self.open = True
+
+    def welcome(self) -> None:
+        """Answer the question that is asked first."""
+        self.answer(PING, b"+PONG\r\n")
+
+    def answer(self, wanted: bytes, octets: bytes) -> None:
+        """Answer `wanted`, which must be all that was asked."""
+        if self.value() != wanted:
+            raise AssertionError(self.value())
+        self.clear()
+        self._protocol.dataReceived(octets)
+
+    def lose(self) -> None:
+        """Hang up."""
+        self.open = False
+        self._protocol.connectionLost(Failure(ConnectionLost()))
+
+    def abortConnection(self) -> None:
+        """The link hangs up."""
+        if self.open:
+            self.lose()
+
+
+@implementer(IStreamClientEndpoint)
+class Door:
+    """Where the link knocks. `wires` are the connections that it got."""
+
+    def __init__(self) -> None:
+        self.wires: list[Wire] = []
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+        """As in `IStreamClientEndpoint`."""
+        protocol: Any = protocolFactory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 6379))
+        self.wires.append(Wire(protocol))
+        protocol.makeConnection(self.wires[-1])
+        return succeed(protocol)
+
+
+class LinkTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock, self.door = SteppedClock(), Door()
+
+    def link(self, *, master: bool = False) -> RedisConnection:
+        """One that has been started."""
+        link = RedisConnection(self.door, "here", RedisCredentials(None, None), 0, self.clock, TIMEOUT, master=master)
+        link.startService()
+        self.addCleanup(self.stop, link)
+        return link
+
+    def stop(self, link: RedisConnection) -> None:
+        """In the end."""
+        link.stopService()
+        for wire in self.door.wires:
+            wire.abortConnection()
+
+    def ask(self, link: RedisConnection, generation: int | None = None) -> Deferred[Any]:
+        """For the time."""
+        return Deferred.fromCoroutine(link.ask("TIME", generation=generation))
+
+    def again(self) -> Wire:
+        """The next connection."""
+        self.clock.advance(LONGEST_PAUSE)
+        return self.door.wires[-1]
+
+    def test_counted(self) -> None:
+        """Only those that can be used."""
+        link = self.link()
+        self.assertEqual(link.generation, 0)
+        self.door.wires[0].welcome()
+        self.assertEqual(link.generation, 1)
+        self.door.wires[0].lose()
+        self.assertEqual(link.generation, 1)
+        self.again().lose()
+        self.assertEqual(link.generation, 1)
+        self.again().welcome()
+        self.assertEqual((link.generation, len(self.door.wires)), (2, 3))
+
+    def test_pauses_grow(self) -> None:
+        """From tenths of a second to some three, and from the beginning again after a success."""
+        self.link()
+        for _ in range(2):
+            pauses = [self.pause() for _ in range(14)]
+            self.assertTrue(all(before < after + 0.2 for before, after in pairwise(pauses)), pauses)
+            self.assertTrue(pauses[0] < 0.4 and pauses[5] > 0.7 and 2.9 < pauses[-1] < 3.3, pauses)
+            self.again().welcome()
+
+    def pause(self) -> float:
+        """Lose the connection; seconds until the next attempt."""
+        self.door.wires[-1].lose()
+        tried, before = len(self.door.wires), self.clock.seconds()
+        while len(self.door.wires) == tried:
+            self.clock.advance(0.01)
+        return self.clock.seconds() - before
+
+    def test_asked_in_time(self) -> None:
+        link = self.link()
+        (wire,) = self.door.wires
+        wire.welcome()
+        asked = self.ask(link, generation=1)
+        wire.answer(TIME, b"+now\r\n")
+        self.assertEqual(self.successResultOf(asked), b"now")
+
+    def test_asked_of_the_next(self) -> None:
+        """What belongs to one connection never goes over another; what belongs to none does."""
+        link = self.link()
+        self.door.wires[0].welcome()
+        self.door.wires[0].lose()
+        wire = self.again()
+        wire.welcome()
+        self.failureResultOf(self.ask(link, generation=1), Unavailable)
+        self.failureResultOf(Deferred.fromCoroutine(link.run(b"return 1", [], [], generation=1)), Unavailable)
+        self.assertEqual(wire.value(), b"")
+        asked = self.ask(link)
+        wire.answer(TIME, b"+now\r\n")
+        self.assertEqual(self.successResultOf(asked), b"now")
+
+    def test_asked_between(self) -> None:
+        """Who asks while there is no connection waits for one; but it is another one then."""
+        link = self.link()
+        self.door.wires[0].welcome()
+        self.door.wires[0].lose()
+        bound, free = self.ask(link, generation=1), self.ask(link)
+        self.clock.advance(PAUSE)
+        wire = self.door.wires[-1]
+        self.assertNoResult(bound)
+        wire.welcome()
+        self.failureResultOf(bound, Unavailable)
+        wire.answer(TIME, b"+now\r\n")
+        self.assertEqual(self.successResultOf(free), b"now")
+
+    def test_renewed(self) -> None:
+        """What waits for an answer fails, and the endpoint is asked again."""
+        link = self.link()
+        link.renew()  # there is none yet.
+        self.door.wires[0].welcome()
+        asked = self.ask(link)
+        link.renew()
+        self.failureResultOf(asked, Unavailable)
+        self.assertFalse(self.door.wires[0].open)
+        self.again().welcome()
+        self.assertEqual(link.generation, 2)
+
+    def test_no_master(self) -> None:
+        """Whoever turns out to be a replica is asked nothing else, and counts as out of reach."""
+        link = self.link(master=True)
+        (wire,) = self.door.wires
+        wire.welcome()
+        wire.answer(ROLE, b"*1\r\n$5\r\nslave\r\n")
+        self.assertEqual((wire.open, link.generation), (False, 0))
+        self.failureResultOf(self.ask(link), Unavailable)
+        wire = self.again()
+        wire.welcome()
+        wire.answer(ROLE, b"*1\r\n$6\r\nmaster\r\n")
+        self.assertEqual(link.generation, 1)

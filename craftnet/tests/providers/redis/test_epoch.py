@@ -1,0 +1,83 @@
+"""What the versions that Redis counts belong to: one server, as long as it runs and is the master."""
+
+from __future__ import annotations
+
+import re
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from craftnet.providers.redis import backend, change_reader
+from craftnet.providers.redis.backend import RedisBackend
+from craftnet.tests.contracts.backend import SessionRecorder
+from craftnet.tests.support.eventually import until
+from craftnet.tests.support.redis_nodes import RedisTestCase
+from craftnet.tests.support.samples import SESSION, event, start
+
+
+class EraTests(RedisTestCase):
+    async def era(self, node: RedisBackend) -> str:
+        """As a node calls it."""
+        await until(lambda: node.epoch)
+        return str(node.epoch)
+
+    async def test_of_a_full_server(self) -> None:
+        """It is known, although it cannot be kept."""
+        era = await self.era(self.backend())
+        self.server.command("SET", "test:era", "another-server another-name")
+        self.server.command("CONFIG", "SET", "maxmemory", "1")
+        self.assertEqual([await self.era(self.backend()) for _ in range(2)], [era, era])
+
+    async def test_of_a_server_that_keeps_running(self) -> None:
+        """It may get another replication id when it has lost its replica; the era is the same."""
+        era = await self.era(self.backend())
+        before = self.replication_id()
+        self.server.command("DEBUG", "CHANGE-REPL-ID")
+        self.assertNotEqual(self.replication_id(), before)
+        self.assertEqual(await self.era(self.backend()), era)
+
+    async def test_not_told(self) -> None:
+        """Everything works, but positions hold on one node only."""
+        self.server.command("ACL", "SETUSER", "limited", "on", ">a-password-for-tests", "~*", "+@all", "-info")
+        node, heard = self.backend("a-password-for-tests", user="limited"), SessionRecorder()
+        await node.sessions.watch(SESSION, heard)
+        other = self.backend()
+        await other.sessions.apply([event(start())])
+        await until(lambda: heard.versions == [1])
+        self.assertNotEqual(await self.era(node), await self.era(other))
+
+    async def test_another_connection(self) -> None:
+        """What was told is in the epoch of before; who comes to watch waits until it is known, which takes not long."""
+        for module in (backend, change_reader):
+            self.patch(module, "BLOCK_SECONDS", 1000.0)
+        node = self.backend()
+        await node.sessions.watch(SESSION, SessionRecorder())
+        era = await self.era(node)
+        seen = await self.reconnected(node)
+        await node.sessions.watch(SESSION, SessionRecorder())
+        self.assertEqual((seen, await self.era(node)), ([era], era))
+
+    async def test_another_connection_and_nobody_comes_to_watch(self) -> None:
+        """It is known soon all the same: somebody who watched before may come back."""
+        for module in (backend, change_reader):
+            self.patch(module, "BLOCK_SECONDS", 1000.0)
+        self.patch(change_reader, "CHECK_INTERVAL", 0.05)
+        node = self.backend()
+        await node.sessions.watch(SESSION, SessionRecorder())
+        era = await self.era(node)
+        self.assertEqual(await self.reconnected(node), [era])
+        await until(lambda: node.follower.is_settled)
+
+    async def reconnected(self, node: RedisBackend) -> list[str | None]:
+        """What the epoch is when the connection for everything else was given up, and there is another."""
+        node.asking.renew()
+        while node.asking.up:
+            await deferLater(reactor, 0)  # the connection ends in another turn of the reactor.
+        await node.asking.connected()
+        return [node.epoch]
+
+    def replication_id(self) -> bytes:
+        """The server's."""
+        found = re.search(rb"master_replid:(\w+)", self.server.command("INFO", "replication"))
+        assert found is not None
+        return found[1]

@@ -1,0 +1,109 @@
+"""Watchers that hop between nodes on a real Redis, while it is killed and started again: each thing once, in order."""
+
+from __future__ import annotations
+
+import os
+from random import Random
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from craftnet.clocks import steady
+from craftnet.contract.events import Event
+from craftnet.contract.messages import Status
+from craftnet.errors import Unavailable
+from craftnet.feeds.hub import Hub
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.providers.sources import Sources
+from craftnet.tests.contracts.backend import progress, queued
+from craftnet.tests.support.eventually import until
+from craftnet.tests.support.redis_nodes import RedisTestCase
+from craftnet.tests.support.returning import Returning, short
+from craftnet.tests.support.samples import NOW, SESSION, event, start
+
+SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
+"""What the history is made from; any number will do."""
+
+STEPS = 300
+WATCHERS = 6
+
+
+class HoppingTests(RedisTestCase):
+    durable = True
+    timeout = 60
+
+    async def test_seed(self) -> None:
+        random = Random(SEED)
+        sources = [Sources.of(self.backend()) for _ in range(2)]
+        hubs = [Hub(each, steady(reactor), Metrics()) for each in sources]
+        await self.tell(sources[0], event(start()))
+        clients = [Returning(random.choice(hubs)) for _ in range(WATCHERS)]
+        for client in clients:
+            await self.come(client)
+        told: dict[str, list[int]] = {"shortages": [], "places": []}
+        status = Status.ACTIVE
+        kills = set(random.sample(range(50, STEPS - 50), 2))
+        for step in range(STEPS):
+            now, node = NOW + step, random.choice(sources)
+            match random.randrange(10):
+                case 0 | 1 | 2:
+                    told["shortages"].append(step)
+                    await self.tell(node, event(short(step + 1), now))
+                case 3 | 4:
+                    told["places"].append(step + 1)
+                    await self.tell(node, event(queued(step + 1), now, session_id=SESSION))
+                case 5:
+                    status = random.choice([Status.ACTIVE, Status.PAUSED])
+                    await self.tell(node, event(progress(10.0, status), now))
+                case 6:
+                    await deferLater(reactor, 0.002)
+                case _:
+                    await self.move(random.choice(clients), random.choice(hubs))
+            if step in kills:
+                self.server.kill()
+                await deferLater(reactor, 0.02)
+                self.server.start()
+        shortages = [number + 1 for number in told["shortages"]]
+        for client in clients:
+            await self.move(client, random.choice(hubs))
+            await until(lambda client=client: self.knows(client, shortages, told["places"], status))  # type: ignore[misc]
+            # Since it was last told the whole state, everything once and in order.
+            self.assertEqual(client.shortages, shortages[len(shortages) - len(client.shortages) :])
+            self.assertEqual(client.places, told["places"][len(told["places"]) - len(client.places) :])
+        returns = [recovered for client in clients for recovered in client.recoveries]
+        self.assertGreater(returns.count(True), returns.count(False))
+
+    def knows(self, client: Returning, shortages: list[int], places: list[int], status: Status) -> bool:
+        """Whether it has heard the last of everything."""
+        client.read()
+        heard = client.shortages[-1:], client.places[-1:], client.status
+        return heard == (shortages[-1:], places[-1:], status)
+
+    async def tell(self, sources: Sources, happening: Event) -> None:
+        """As the authority does: the same again until it is taken."""
+        while True:
+            try:
+                (outcome,) = await sources.apply([happening])
+            except Unavailable:
+                await deferLater(reactor, 0.01)
+            else:
+                self.assertEqual(outcome.reason, "")
+                return
+
+    async def move(self, client: Returning, hub: Hub) -> None:
+        """It loses its connection, and finds one of the nodes."""
+        client.read()
+        client.go()
+        client.hub = hub
+        await self.come(client)
+        client.read()
+
+    async def come(self, client: Returning) -> None:
+        """As clients do: again until it is let in."""
+        while True:
+            try:
+                await client.come()
+            except Unavailable:
+                await deferLater(reactor, 0.01)
+            else:
+                return

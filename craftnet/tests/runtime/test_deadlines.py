@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.runtime.timers import Deadlines
+
+
+class DeadlinesTests(SynchronousTestCase):
+    """Who is named when."""
+
+    def test_in_order(self) -> None:
+        deadlines: Deadlines[str] = Deadlines()
+        self.assertIsNone(deadlines.earliest)
+        deadlines.set("b", 2.0)
+        deadlines.set("a", 1.0)
+        self.assertEqual(deadlines.earliest, 1.0)
+        self.assertEqual(deadlines.due(0.5), [])
+        self.assertEqual(deadlines.due(2.0), ["a", "b"])
+        self.assertIsNone(deadlines.earliest)
+
+    def test_sooner_counts_at_once_later_when_named(self) -> None:
+        deadlines: Deadlines[str] = Deadlines()
+        deadlines.set("a", 5.0)
+        deadlines.set("a", 3.0)
+        deadlines.set("a", 9.0)
+        self.assertEqual(deadlines.due(3.0), ["a"])
+        self.assertEqual(deadlines.due(9.0), [])
+
+    def test_what_is_out_of_date_does_not_pile_up(self) -> None:
+        deadlines: Deadlines[int] = Deadlines()
+        for key in range(10):
+            for when in range(5000, 0, -1):
+                deadlines.set(key, when)
+        self.assertLess(len(deadlines), 100)
+        self.assertEqual(deadlines.due(1), list(range(10)))
+        self.assertIsNone(deadlines.earliest)
+
+    @settings(deadline=None, max_examples=60, derandomize=True)
+    @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20) | st.none()), max_size=30))
+    def test_nobody_is_named_late_or_twice(self, moves: list[tuple[str, int | None]]) -> None:
+        deadlines: Deadlines[str] = Deadlines()
+        wanted: dict[str, int] = {}
+        for key, when in moves:
+            if when is None:
+                deadlines.discard(key)
+                wanted.pop(key, None)
+            else:
+                deadlines.set(key, when)
+                wanted[key] = min(when, wanted.get(key, when))
+        for now in range(21):
+            named = deadlines.due(now)
+            self.assertEqual(sorted(named), sorted(key for key, when in wanted.items() if when == now))

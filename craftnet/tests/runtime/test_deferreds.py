@@ -1,0 +1,121 @@
+"""Tests for `craftnet.runtime.deferreds`."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.runtime.deferreds import RestartedTask, Waiters
+
+
+class WaitersTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.waiters: Waiters[str] = Waiters()
+
+    def test_released_together(self) -> None:
+        waiting = [self.waiters.wait() for _ in range(3)]
+        self.waiters.release("done")
+        self.assertEqual([self.successResultOf(each) for each in waiting], ["done"] * 3)
+        self.assertNoResult(self.waiters.wait())
+
+    def test_failure(self) -> None:
+        waiting = [self.waiters.wait() for _ in range(2)]
+        self.waiters.release(Failure(KeyError("lost")))
+        for each in waiting:
+            self.failureResultOf(each, KeyError)
+
+    def test_cancelled_alone(self) -> None:
+        first, second = self.waiters.wait(), self.waiters.wait()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.waiters.release("done")
+        self.assertEqual(self.successResultOf(second), "done")
+
+    def test_a_callback_waits_again(self) -> None:
+        """It waits for the next release, and not for the one that is going on."""
+        waiting = self.waiters.wait().addCallback(lambda _: self.waiters.wait())
+        self.waiters.release("first")
+        self.assertNoResult(waiting)
+        self.waiters.release("second")
+        self.assertEqual(self.successResultOf(waiting), "second")
+
+    def test_a_callback_cancels_others(self) -> None:
+        """Nobody is skipped, and nobody gets a second result."""
+        first, second, third = (self.waiters.wait() for _ in range(3))
+        first.addCallback(lambda _: second.cancel())
+        self.waiters.release("done")
+        self.failureResultOf(second, CancelledError)
+        self.assertEqual(self.successResultOf(third), "done")
+
+    def test_all_cancelled(self) -> None:
+        waiting = [self.waiters.wait() for _ in range(3)]
+        self.waiters.cancel()
+        for each in waiting:
+            self.failureResultOf(each, CancelledError)
+
+
+class RestartedTaskTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.runs: list[Deferred[None]] = []
+        self.failures = 0
+        self.task = RestartedTask(self.run_once, "counting", 0.5, self.clock, self.failed)
+
+    async def run_once(self) -> None:
+        self.runs.append(Deferred())
+        await self.runs[-1]
+
+    def failed(self) -> None:
+        self.failures += 1
+
+    def test_restarted_after_a_failure(self) -> None:
+        self.task.start()
+        self.runs[0].errback(KeyError("a bug"))
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.assertEqual((len(self.runs), self.failures), (1, 1))
+        self.clock.advance(0.5)
+        self.assertEqual(len(self.runs), 2)
+
+    def test_stopped(self) -> None:
+        """It is cancelled, which is no failure, and is not started again."""
+        self.task.start()
+        self.task.stop()
+        self.assertEqual((self.failures, self.clock.getDelayedCalls()), (0, []))
+
+    def test_stopped_after_a_failure(self) -> None:
+        self.task.start()
+        self.runs[0].errback(KeyError("a bug"))
+        self.flushLoggedErrors(KeyError)
+        self.task.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelled_by_itself(self) -> None:
+        """A cancellation that nobody asked the task for is a failure like any other."""
+        self.task.start()
+        self.runs[0].cancel()
+        self.flushLoggedErrors(CancelledError)
+        self.clock.advance(0.5)
+        self.assertEqual(len(self.runs), 2)
+
+    def test_fails_while_it_is_stopped(self) -> None:
+        """That is logged, and it is not started again."""
+
+        async def fails_late() -> None:
+            try:
+                await Deferred()
+            except CancelledError:
+                raise KeyError("a bug") from None
+
+        task = RestartedTask(fails_late, "stopping", 0.5, self.clock, self.failed)
+        task.start()
+        task.stop()
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.assertEqual((self.failures, self.clock.getDelayedCalls()), (0, []))
+
+    def test_started_again(self) -> None:
+        self.task.start()
+        self.task.stop()
+        self.task.start()
+        self.assertEqual(len(self.runs), 2)

@@ -1,0 +1,59 @@
+"""Tests for `craftnet.server.health_checks`."""
+
+from __future__ import annotations
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from craftnet.contract.messages import Check, HealthStatus, Service
+from craftnet.errors import ConfigurationError
+from craftnet.interfaces import IHealthChecks
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
+from craftnet.providers.sources import Sources
+from craftnet.server.health_checks import own_checks, probes
+from craftnet.tests.support.fakes import SteppedClock
+
+
+@implementer(IHealthChecks)
+class SelfAware(MemoryBackend):
+    """A back end with a check of its own."""
+
+    def __init__(self, clock: SteppedClock, status: HealthStatus) -> None:
+        super().__init__(clock, MemorySettings())
+        self.status = status
+        self.health_checks = {"stream": lambda: Check(status=self.status, message="stands still")}
+
+
+class OwnCheckTests(SynchronousTestCase):
+    def test_what_back_ends_say_of_themselves(self) -> None:
+        """Two of one name are both there; what changes is seen at the next round."""
+        clock = SteppedClock()
+        backends = [SelfAware(clock, HealthStatus.OK), SelfAware(clock, HealthStatus.CRITICAL)]
+        verifyObject(IHealthChecks, backends[0])
+        checks = own_checks(
+            Sources.of(backends[0]), [*backends, MemoryBackend(clock, MemorySettings())], None, Metrics()
+        )
+        self.assertEqual(set(checks), {"sessions", "materials", "queues", "stream", "stream-2"})
+
+        def status(name: str) -> HealthStatus:
+            check: Check = self.successResultOf(Deferred.fromCoroutine(checks[name]()))
+            return check.status
+
+        self.assertEqual([status("stream"), status("stream-2")], [HealthStatus.OK, HealthStatus.CRITICAL])
+        backends[0].status = HealthStatus.DEGRADED
+        self.assertIs(status("stream"), HealthStatus.DEGRADED)
+
+
+class ProbeTests(SynchronousTestCase):
+    def test_urls(self) -> None:
+        """What cannot be requested is refused at the start, not reported as a service that is unreachable."""
+        for text in ("http://127.0.0.1:9000/health", "HTTPS://combat.example", "http://[::1]:9000/health"):
+            self.assertEqual(set(probes({Service.REAL_TIME_COMBAT: text}, reactor)), {Service.REAL_TIME_COMBAT})
+        self.assertEqual(probes({Service.REAL_TIME_COMBAT: None}, reactor), {})
+        for text in ("", "::1", "127.0.0.1:9000", "http://", "http://[::1", "http://x:port", "ws://x/health"):
+            with self.assertRaisesRegex(ConfigurationError, "--real-time-combat .*expected a URL of http or https"):
+                probes({Service.REAL_TIME_COMBAT: text}, reactor)

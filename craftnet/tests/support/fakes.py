@@ -1,0 +1,130 @@
+"""Fakes that implement the project's interfaces, for tests of one module at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactor
+from zope.interface import implementer
+
+from craftnet.access.principal import Principal
+from craftnet.clocks import IClock
+from craftnet.contract.close_codes import CloseCode
+from craftnet.crafting.updates import Update
+from craftnet.errors import Unauthorized
+from craftnet.interfaces import IDemonstration, ISubscriber, ITokenVerifier
+
+
+@implementer(IClock)
+class SteppedClock(Clock):
+    """A clock that tests advance, and whose wall clock they can set apart from it.
+
+    Arguments:
+        now: what both clocks show at first.
+    """
+
+    def __init__(self, now: float = 0.0) -> None:
+        super().__init__()
+        self.rightNow = now
+        self._ahead = 0.0
+
+    def wall(self) -> float:
+        """See `IClock`."""
+        return self.seconds() + self._ahead
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward, or, by a negative number of seconds, back."""
+        self._ahead += seconds
+
+
+class SteppedReactor(MemoryReactor, SteppedClock):
+    """A reactor in memory with such a clock."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        MemoryReactor.__init__(self)
+        SteppedClock.__init__(self, now)
+
+
+@implementer(ISubscriber)
+class RecordingWatcher:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.updates: list[Update] = []
+        self.codes: list[CloseCode] = []
+
+    def deliver(self, update: Update) -> None:
+        """Keep it."""
+        self.updates.append(update)
+
+    def ended(self, code: CloseCode) -> None:
+        """Keep it."""
+        self.codes.append(code)
+
+    @property
+    def types(self) -> list[str]:
+        """The types of the messages told so far."""
+        return [str(message.type) for update in self.updates for message in update.messages]
+
+
+@implementer(ITokenVerifier)
+class TableAuthority:
+    """Knows the tokens in a table, and no others."""
+
+    def __init__(self, principals: dict[str, Principal]) -> None:
+        self.principals = principals
+
+    def authenticate(self, token: str) -> Deferred[Principal]:
+        """Look it up."""
+        if token in self.principals:
+            return succeed(self.principals[token])
+        return fail(Unauthorized("The token is not valid.", problem="invalid_token"))
+
+
+@implementer(IDemonstration)
+class FakeShowcase:
+    """Shows nothing, and lists what the test says."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[UUID, Sequence[UUID]] = {}
+
+    def featured(self) -> None:
+        """Nothing."""
+
+    def under_way(self, player_id: UUID) -> Sequence[UUID]:
+        """As the test says."""
+        return self.sessions.get(player_id, ())
+
+
+@implementer(IHostnameResolver, IHostResolution)
+class TableResolver:
+    """Knows these addresses of any host."""
+
+    name = "any"
+
+    def __init__(self, *hosts: str) -> None:
+        self.hosts = hosts
+
+    def cancel(self) -> None:
+        """Too late."""
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: object = None,
+        transportSemantics: str = "TCP",
+    ) -> IHostResolution:
+        """Tell them."""
+        resolutionReceiver.resolutionBegan(self)
+        for host in self.hosts:
+            kind = IPv6Address if ":" in host else IPv4Address
+            resolutionReceiver.addressResolved(kind("TCP", host, portNumber))
+        resolutionReceiver.resolutionComplete()
+        return self

@@ -1,0 +1,77 @@
+"""A client that comes back, and news that it can tell apart."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from craftnet.contract.events import MaterialsUpdate
+from craftnet.contract.messages import MaterialNotification, MaterialProblem, Status, WebSocketCraftingMessage
+from craftnet.contract.position import Position
+from craftnet.feeds.hub import Hub
+from craftnet.tests.support.fakes import RecordingWatcher
+from craftnet.tests.support.samples import IRON, SESSION
+
+
+def short(number: int) -> MaterialsUpdate:
+    """News of a shortage that no other test's step brings: so many are needed."""
+    notification = MaterialNotification(
+        material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY, required_quantity=number
+    )
+    return MaterialsUpdate(session_id=SESSION, notifications=(notification,))
+
+
+class Returning:
+    """A client of a crafting feed that keeps what it was told over its connections.
+
+    Attributes:
+        shortages: every shortage told, since the state was last told as a whole.
+        status: of the craft.
+        places: every place in a queue told, likewise.
+        recoveries: how each return went.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.position: Position | None = None
+        self.shortages: list[int] = []
+        self.status: Status | None = None
+        self.places: list[int] = []
+        self.recoveries: list[bool] = []
+        self._watcher: RecordingWatcher | None = None
+        self._read = 0
+
+    def come(self) -> Deferred[None]:
+        """Connect. Fires when it was greeted; fails as `Hub.subscribe_session` does."""
+        self._watcher, self._read = RecordingWatcher(), 0
+        return self.hub.subscribe_session(SESSION, self._watcher, self.position)
+
+    def go(self) -> None:
+        """Lose the connection."""
+        if self._watcher is not None:
+            self.hub.unsubscribe_session(SESSION, self._watcher)
+        self._watcher = None
+
+    def read(self) -> None:
+        """Take in what was told since."""
+        updates = [] if self._watcher is None else self._watcher.updates[self._read :]
+        self._read += len(updates)
+        for update in updates:
+            for message in update.messages:
+                assert isinstance(message, WebSocketCraftingMessage)
+                self._heard(message)
+
+    def _heard(self, message: WebSocketCraftingMessage) -> None:
+        assert message.epoch is not None and message.version is not None
+        if self.position is not None and message.epoch == self.position.epoch and message.recovered is not False:
+            assert message.version >= self.position.version, "older after newer"
+        self.position = Position(message.epoch, message.version)
+        if message.recovered is not None:
+            self.recoveries.append(message.recovered)
+            if not message.recovered:
+                self.shortages, self.status, self.places = [], None, []
+        if message.material_data is not None and message.material_data.required_quantity is not None:
+            self.shortages.append(message.material_data.required_quantity)
+        if message.progress_data is not None:
+            self.status = message.progress_data.status
+        if message.queue_data is not None:
+            self.places.append(message.queue_data.queue_position)

@@ -1,0 +1,1 @@
+"""Tests of the whole service, of several processes and nodes, and of the benchmarks."""

@@ -1,0 +1,100 @@
+"""The way of an event to the frames of its watchers: how much it calls, so that it stays short."""
+
+from __future__ import annotations
+
+from collections import Counter
+from uuid import UUID
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from craftnet.clocks import moment
+from craftnet.contract.events import Event, EventOutcome
+from craftnet.contract.messages import rfc3339
+from craftnet.feeds.ingest import Ingest
+from craftnet.tests.support.call_counts import counted
+from craftnet.tests.support.feed_wire import FeedServer
+from craftnet.tests.support.samples import PLAYER, start
+
+MOST_CALLS = 50
+"""Calls of Python functions for one event and its one watcher, from the body to the transport."""
+
+MOST_CALLS_UNTOLD = 30
+"""The same when the watcher's copy is still good enough."""
+
+
+class HotPathTests(SynchronousTestCase):
+    COUNT = 50
+
+    def setUp(self) -> None:
+        self.server = FeedServer()
+        self.ingest = Ingest(self.server.sources, self.server.metrics)
+        self.sessions = [UUID(int=number + 1) for number in range(self.COUNT)]
+        self.server.apply(*(start(session, seconds=3600.0) for session in self.sessions))
+        targets = [f"/ws/crafting/{session}?player_id={PLAYER}" for session in self.sessions]
+        self.wires = [self.server.opened(target) for target in targets]
+        for percent in (10.0, 30.0):  # what is kept for the next time is made.
+            self.publish(self.body(percent))
+
+    def body(self, percent: float) -> bytes:
+        """Every session's progress, as the authority posts it."""
+        self.server.clock.advance(1.0)
+        now = rfc3339(self.server.clock.wall())
+        return b"\n".join(
+            msgspec.json.encode(
+                {
+                    "event_id": UUID(int=int(percent * 1000) * 1000 + session.int),
+                    "event_type": "crafting.session.progress",
+                    "timestamp": now,
+                    "version": "1.0.0",
+                    "source": "crafting.session",
+                    "data": {
+                        "session_id": session,
+                        "progress_percentage": percent,
+                        "status": "active",
+                        "remaining_time_seconds": 3600 - 36 * percent,
+                    },
+                }
+            )
+            for session in self.sessions
+        )
+
+    def publish(self, body: bytes) -> None:
+        """Post it, and see that each event is accepted."""
+        published: Deferred[list[EventOutcome]] = Deferred.fromCoroutine(
+            self.ingest.publish(body, newline_delimited=True, now=moment(self.server.clock))
+        )
+        self.assertEqual(len(self.successResultOf(published)), self.COUNT)
+
+    def calls(self, body: bytes) -> Counter[str]:
+        """What is called while a body is taken, by name, for one event."""
+        with counted() as called:
+            self.publish(body)
+        return called
+
+    def assert_calls(self, called: Counter[str], most: int) -> None:
+        usual = {name: number / self.COUNT for name, number in called.items() if number >= self.COUNT}
+        self.assertLessEqual(called.total() / self.COUNT, most, usual)
+
+    def frames(self) -> list[int]:
+        """How many each watcher was sent since the last time."""
+        return [len(wire.frames()) for wire in self.wires]
+
+    def test_told(self) -> None:
+        self.frames()
+        called = self.calls(self.body(50.0))
+        self.assertEqual(self.frames(), [1] * self.COUNT)
+        self.assert_calls(called, MOST_CALLS)
+
+    def test_not_worth_telling(self) -> None:
+        self.frames()
+        called = self.calls(self.body(30.03))
+        self.assertEqual(self.frames(), [0] * self.COUNT)
+        self.assert_calls(called, MOST_CALLS_UNTOLD)
+
+    def test_each_of_them_is_counted(self) -> None:
+        """The test sees what it is about."""
+        called = self.calls(self.body(50.0))
+        self.assertEqual(called["craftnet.crafting.session_rules.advance_session"], self.COUNT)
+        self.assertIn(Event.__module__ + ".Event.occurred", called)

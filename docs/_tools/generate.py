@@ -28,6 +28,7 @@ from describe import (
     struct_fields,
     values_text,
 )
+from imports import picture
 from msgspec import Struct
 from msgspec import inspect as types
 
@@ -268,6 +269,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "event-envelope": event_envelope,
     "event-types": event_types,
     "metrics": metrics,
+    "layers": lambda: picture() + "\n",
     "close-codes": close_codes,
 }
 

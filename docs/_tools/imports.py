@@ -10,9 +10,10 @@ from pathlib import Path
 import craftnet
 
 PACKAGE = Path(craftnet.__file__).parent
-SPLIT = {"protocols", "protocols.udp"}
+SPLIT = {"protocols", "protocols.udp", "protocols.websocket", "http"}
 """Packages that are drawn as their parts, which are layers of their own."""
-LEFT_OUT = {"tests", "__init__"}
+LEFT_OUT = {"tests", "__init__", "errors", "clocks", "interfaces", "runtime", *SPLIT - {"http"}}
+"""The tests, what every part imports, and folders that only hold others."""
 
 
 def part(module: str) -> str:
@@ -20,7 +21,7 @@ def part(module: str) -> str:
     names = module.split(".")[1:]
     box = names[0] if names else "__init__"
     for name in names[1:]:
-        if box not in SPLIT:
+        if box not in SPLIT or not PACKAGE.joinpath(*box.split("."), name).is_dir():
             break
         box = f"{box}.{name}"
     return box

@@ -1,1 +1,1 @@
-"""The Redis back end: state and changes in one Redis, shared by any number of nodes."""
+"""The Redis back end: state and changes in one Redis that any number of nodes share."""

@@ -1,4 +1,4 @@
-"""The three kinds of aggregates that Redis keeps, each with its rules, and what a run of events makes of one. Pure."""
+"""The three kinds of aggregates in Redis, each with its rules, and the plan for a run of events of one. Pure."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class Aggregate(Struct, Generic[State, Change, Listener], frozen=True):
     """One kind.
 
     Attributes:
-        name: in the names of keys, and in the streams.
-        recalled: whether those who come back are told what they missed, and not only the newest.
-        key: which thing an event is about.
+        name: its name in keys and streams.
+        recalled: whether returning watchers receive what they missed, and not only the newest state.
+        key: the id of the thing that an event is about.
             Raises `EventRejected` for an event that is about none.
-        blank: the state of a thing that nothing is known of, from a version on.
+        blank: the state of an unknown thing, from a version on.
         version: of a state.
         advance: the rule.
             Raises `EventRejected`.
         after: the state that a change led to.
-        between: changes that lead from one state to another, where the true ones were not heard. A session's change is
-            its state; that of a session which was forgotten is None.
-        notify: give a listener a change.
-        reset: give a listener a state that differs from the one before in its version only, so that no change leads to
-            it.
+        between: changes that lead from one state to another, where the true ones were missed. A session's change is its
+            state; None for a removed session.
+        notify: gives a change to a listener.
+        reset: gives a listener a state that differs from the previous one in its version only, so that no change leads
+            to it.
         read_state, read_change: from JSON.
             Raise `msgspec.DecodeError`.
     """
@@ -67,7 +67,7 @@ class Aggregate(Struct, Generic[State, Change, Listener], frozen=True):
 
 
 def shifted(value: Dated, seconds: float) -> Dated:
-    """A state or a change as a clock has it that is ahead by so many seconds. Dates that others stated stay."""
+    """A state or a change on a clock that is ahead by `seconds`. Dates that others stated stay."""
     if isinstance(value, SessionState):
         progress = replace(value.progress, anchor=value.progress.anchor + seconds)
         return replace(value, progress=progress, accepted=value.accepted and value.accepted + seconds)
@@ -113,7 +113,7 @@ def _notify_materials(listener: IMaterialListener, change: MaterialsChange) -> N
 
 
 def _materials_between(old: MaterialsState, new: MaterialsState) -> tuple[MaterialsChange]:
-    """Everything in one change."""
+    """Everything as one change."""
     before = {material.material_id: material for material in old.materials}
     changes: list[MaterialChange] = []
     notifications: list[MaterialNotification] = []
@@ -170,7 +170,7 @@ def _notify_queue(listener: IQueueListener, change: QueueChange) -> None:
 
 
 def _queue_between(old: QueueState, new: QueueState) -> list[QueueChange]:
-    """A place that is gone, nobody knows why any more, timed out: the player will look for it."""
+    """A removed entry whose reason is unknown counts as timed out: the player will look for it."""
     before: dict[queue_rules.Key, QueueEntry] = {queue_rules.entry_key(entry): entry for entry in old.entries}
     changes = []
     for entry in new.entries:
@@ -197,7 +197,7 @@ QUEUES: Aggregate[QueueState, QueueChange, IQueueListener] = Aggregate(
 
 
 class AppliedEvent(Struct, Generic[Change], frozen=True):
-    """An event that was accepted, and what came of it."""
+    """An accepted event and the change that it led to."""
 
     event_id: UUID
     version: int
@@ -205,10 +205,10 @@ class AppliedEvent(Struct, Generic[Change], frozen=True):
 
 
 class AggregatePlan(Struct, Generic[State, Change], frozen=True):
-    """The whole run.
+    """The plan for a run of events of one thing.
 
     Attributes:
-        steps: of the events that were accepted; there is nothing to keep without them.
+        steps: of the accepted events; without them there is nothing to store.
         outcomes: one for each event.
     """
 
@@ -225,11 +225,11 @@ def plan_events(
     seen: Iterable[UUID],
     places: Iterable[QueueEntry | None],
 ) -> AggregatePlan[State, Change]:
-    """What comes of `events`.
+    """The result of `events`.
 
     Arguments:
-        seen: the ids of those that were accepted before.
-        places: for each event, what its session waits as.
+        seen: the ids of events that were accepted before.
+        places: for each event, the queue entry of its session.
     """
     state, known = before, set(seen)
     steps: list[AppliedEvent[Change]] = []

@@ -1,4 +1,4 @@
-"""The three sources together, and the factories behind `--backend redis:…` and `--backend rediss:…`."""
+"""The three sources in Redis, and the factories behind `--backend redis:…` and `--backend rediss:…`."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ from craftnet.providers.sources import Sources
 
 @implementer(IBackend, ICluster, IHealthChecks, IEventConsumer)
 class RedisBackend:
-    """Everything in one Redis.
+    """Keeps everything in one Redis.
 
     Arguments:
-        reactor: what connects, and both clocks.
+        reactor: connects, and has both clocks.
         password, sentinel_password: of Redis, and of its sentinels; None when there is none.
 
     Attributes:
         asking: the connection for everything but reading streams.
-        follower: the reader of the streams of changes.
-        eviction: the watch on Redis' eviction policy.
+        follower: reads the streams of changes.
+        eviction: checks Redis' eviction policy.
     """
 
     def __init__(
@@ -102,14 +102,14 @@ class RedisBackend:
         return {"changes": self._check_changes, "eviction": self._check_eviction}
 
     def _check_changes(self) -> Check:
-        """Whether this node hears of changes."""
+        """Checks that this node receives changes."""
         stalled = self.follower.lag.stalled
         if not stalled:
             return Check(status=HealthStatus.OK)
-        return Check(status=HealthStatus.CRITICAL, message=f"{stalled} Nobody new is let in.")
+        return Check(status=HealthStatus.CRITICAL, message=f"{stalled} No new watchers are accepted.")
 
     def _check_eviction(self) -> Check:
-        """Whether what is kept may vanish: nothing stops for that."""
+        """Checks that Redis does not evict keys; a wrong policy only degrades the service."""
         problem = self.eviction.problem
         return Check(status=HealthStatus.DEGRADED if problem else HealthStatus.OK, message=problem or None)
 
@@ -119,7 +119,7 @@ class RedisBackend:
 
 
 class _BackendFactory:
-    """What the two factories share."""
+    """The common part of the two factories."""
 
     name: str
     tls: bool
@@ -138,7 +138,7 @@ class _BackendFactory:
 
 @implementer(IBackendFactory)
 class RedisFactory(_BackendFactory):
-    """Makes `RedisBackend`s."""
+    """Builds `RedisBackend`s."""
 
     name = "redis"
     shared = True
@@ -149,10 +149,10 @@ class RedisFactory(_BackendFactory):
 
 @implementer(IBackendFactory)
 class RedissFactory(_BackendFactory):
-    """Makes `RedisBackend`s that speak TLS."""
+    """Builds `RedisBackend`s that use TLS."""
 
     name = "rediss"
     shared = True
-    summary = "as redis, with TLS; the server's certificate is checked"
+    summary = "as redis, with TLS; verifies the server's certificate"
     arguments = TLS_ARGUMENTS
     tls = True

@@ -1,4 +1,4 @@
-"""Reads the streams of changes that this node has watchers for, and tells them."""
+"""Reads the streams of changes for which this node has watchers, and passes the changes on."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from craftnet.providers.redis.topics import Topics
 from craftnet.runtime.deferreds import RestartedTask, Waiters
 
 BLOCK_SECONDS = 5.0
-"""Seconds for which Redis holds a question that nothing has happened for. A dead connection shows after them."""
+"""Seconds for which Redis holds a blocking read without changes. A dead connection shows after them."""
 
 CHANGES_PER_READ = 100
-"""Changes of each stream that are read at once: the reactor has other things to do, too."""
+"""Changes of each stream that one read returns, so that the reactor gets its turn."""
 
 PRUNE_INTERVAL = 1.0
-"""Seconds after which a look is due for partitions that nobody watches any more."""
+"""Seconds after which partitions without watchers are dropped."""
 
 CHECK_INTERVAL = 1.0
-"""Seconds after which is looked whether this node keeps up, and whether the question that Redis holds is a wrong one:
-another connection may have made it that."""
+"""Seconds between checks whether this node keeps up, and whether the blocking read covers the right streams: another
+connection may have changed that."""
 
 RETRY_DELAY = 0.2
 """Seconds until Redis is asked again."""
@@ -49,18 +49,17 @@ AnyStore = Store[Any, Any, Any]
 
 
 class ChangeReader(Service):
-    """The one reader of a node.
+    """The only reader of a node.
 
     Arguments:
         blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK_SECONDS`.
         asking: the connection for everything else.
-        watched: the topics of every kind, each with its ledger.
+        watched: the topics of every kind, each with its store.
 
     Attributes:
-        epoch: as in `ISharedSource`: the data set's name and the era's. While losses are compared, a name that no other
-            node
-            has, and another one for each thing whose versions begin again.
-        lag: how far this node is behind.
+        epoch: as in `ISharedSource`: the data set's name and the server's epoch. While losses are being compared, a
+            name that no other node has; a new one whenever versions restart.
+        lag: how far this node lags.
     """
 
     _log = Logger()
@@ -81,9 +80,9 @@ class ChangeReader(Service):
         self._reactor = reactor
         self._positions = StreamPositions()
         self.lag = Lag(self._positions, self._ends_known, lambda: asking.up, blocking.renew, reactor)
-        # Which partitions the question that Redis holds now is about.
+        # The partitions that the present blocking read covers.
         self._asked: frozenset[int] = frozenset()
-        # Their streams: the names, and whose they are.
+        # Their streams: the names, and their partitions.
         self._streams: dict[Value, int] = {}
         self._generation = 0
         self._client: int | None = None
@@ -96,24 +95,24 @@ class ChangeReader(Service):
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
         self._data_set: str | None = None
-        # Whether versions began again, although the data set is called as before.
+        # Whether versions restarted although the data set has the same name.
         self._begun_again = False
-        # Whether the epoch is one that other nodes have, too, in which no version shrinks.
+        # Whether other nodes have the same epoch, within which no version shrinks.
         self._common = False
-        # The connections over which the data set was asked for, and after which all that is watched was compared.
+        # The connections over which the data set's name was read, and after which all watched things were compared.
         self._compared: tuple[int, int] | None = None
         self._settling: Waiters[None] = Waiters()
         self.epoch: str | None = None
 
     def startService(self) -> None:
-        """Begin to read."""
+        """Starts reading."""
         super().startService()
         self._interrupting = False
         self._looking.start(CHECK_INTERVAL, now=False)
         self._reading.start()
 
     def stopService(self) -> None:
-        """Read no more."""
+        """Stops reading."""
         super().stopService()
         self._looking.stop()
         self._reading.stop()
@@ -123,12 +122,12 @@ class ChangeReader(Service):
         self._settling.cancel()
 
     def follow(self, key: UUID, position: StreamPosition) -> None:
-        """Read the partition of `key` from `position` on, if it is not read already."""
+        """Reads the partition of `key` from `position` on, unless it is already read."""
         self._positions.follow(partition_of(key), position)
         self._interrupt()
 
     async def look(self, store: AnyStore, key: UUID) -> StoredState[Any]:
-        """What Redis keeps of a thing, in the epoch of now; raises as `Store.look` does."""
+        """The state of a thing in Redis, in the present epoch; raises as `Store.look` does."""
         while True:
             await self.settled()
             connections, kept = self.connections(), await store.look(key)
@@ -136,13 +135,13 @@ class ChangeReader(Service):
                 return kept
 
     async def settled(self) -> None:
-        """Wait until it is known what Redis has.
+        """Waits until the contents of Redis are known.
 
         Raises:
             Unavailable: that takes too long.
         """
         while not self.is_settled:
-            await self._asking.ask("PING")  # without Redis, nobody needs to wait.
+            await self._asking.ask("PING")  # without Redis, waiting is pointless.
             if self.is_settled:
                 return
             try:
@@ -151,7 +150,7 @@ class ChangeReader(Service):
                 raise Unavailable("This node does not know yet what Redis has.") from None
 
     def holds(self, connections: tuple[int, int], data_set: str) -> bool:
-        """Whether what was read over these connections, from this data set, belongs to the epoch of now."""
+        """Whether what was read over these connections, from this data set, belongs to the present epoch."""
         if connections != self._compared or connections != self.connections():
             return False
         if data_set != self._data_set:
@@ -161,16 +160,16 @@ class ChangeReader(Service):
 
     @property
     def is_settled(self) -> bool:
-        """Whether it is known what Redis has, over the connections of now."""
+        """Whether the contents of Redis are known over the present connections."""
         return self._compared is not None and self._compared == self.connections()
 
     def _unsettle(self) -> None:
-        """All is to be compared again."""
+        """Requires everything to be compared again."""
         self._compared = None
         self._interrupt()
 
     def connections(self) -> tuple[int, int]:
-        """Which ones there are now."""
+        """The present connections."""
         return self._blocking.generation, self._asking.generation
 
     def _look(self) -> None:
@@ -178,7 +177,7 @@ class ChangeReader(Service):
         self.lag.look()
 
     def _interrupt(self) -> None:
-        """Make Redis answer the question that it holds, if there is more to do by now."""
+        """Makes Redis answer the blocking read, if it should cover more by now."""
         idle = self._asked >= self._positions.partitions and self.is_settled and not self._positions.gaps
         if self._client is None or self._interrupting or idle:
             return
@@ -187,7 +186,7 @@ class ChangeReader(Service):
         asked.addBoth(self._interrupted)
 
     def _interrupted(self, answer: int | Failure) -> None:
-        """It may not have held the question yet, or there is more to ask since: look again."""
+        """Redis may not have held the read yet, or it should cover more since: checks again."""
         if self.running:
             self._again = self._reactor.callLater(0.01, self._look_again)
         if isinstance(answer, Failure):
@@ -203,7 +202,7 @@ class ChangeReader(Service):
     async def _read_on(self) -> None:
         while self.running:
             await self._blocking.connected()
-            # Whoever is behind another connection may keep something else: then all is compared again.
+            # Another connection may lead to another server: then everything is compared again.
             self._generation = self._blocking.generation
             try:
                 await self._catch_up()
@@ -218,7 +217,7 @@ class ChangeReader(Service):
                 await deferLater(self._reactor, RETRY_DELAY)
 
     async def _catch_up(self) -> None:
-        """After a connection, or a loss: read what the streams still have, then compare with what they have lost."""
+        """After a connection or a loss: reads what the streams still have, then compares with what they have lost."""
         client = await self._blocking.ask("CLIENT", "ID", generation=self._generation)
         connections = self._generation, self._asking.generation
         data_set = await ask_data_set(self._asking, self._keys)
@@ -230,13 +229,13 @@ class ChangeReader(Service):
         if anew:
             self._log.warn("Redis has another data set than before: {name}", name=data_set)
         self._begun_again = False
-        if not same:  # changes are told before all is compared, and belong to neither.
+        if not same:  # changes delivered before everything is compared belong to neither.
             self._common = False
             self.epoch = None if self.epoch is None else uuid4().hex
         _, ends = await self._ends(self._positions.partitions)
         self._positions.replaced(ends)
         await self._read_to(ends, anything=True)
-        self._positions.gaps.clear()  # all that is watched is compared.
+        self._positions.gaps.clear()  # everything watched is compared.
         for topics, store in self._watched:
             await self._compare(topics, store, topics.watched(), anew)
         if self._begun_again or await ask_data_set(self._asking, self._keys) != data_set:
@@ -245,13 +244,13 @@ class ChangeReader(Service):
         self._data_set, self.epoch, self._common = data_set, epoch, True
         self._compared, self._client = connections, client
         if not self.is_settled:
-            return  # a connection was lost meanwhile, and another one may lead elsewhere.
+            return  # a connection was lost meanwhile, and the next may lead to another server.
         self._settling.release(None)
         self.lag.read()
         self.lag.settled()
 
     async def _ends_known(self, partitions: Collection[int]) -> Mapping[int, StreamPosition] | None:
-        """Where partitions end, in the epoch of now; None while that is not settled."""
+        """The ends of partitions in the present epoch; None while that is not settled."""
         if not self.is_settled:
             return None
         connections = self.connections()
@@ -259,7 +258,7 @@ class ChangeReader(Service):
         return ends if self.holds(connections, data_set) else None
 
     async def _ends(self, wanted: Collection[int]) -> tuple[str, dict[int, StreamPosition]]:
-        """The data set's name, and where its streams end."""
+        """The data set's name, and the ends of its streams."""
         names = {partition: self._keys.changes(partition) for partition in wanted}
         keys = [self._keys.data_set, self._keys.numbers, *names.values()]
         data_set, *answers = await self._asking.run(scripts.ENDS, keys, ())
@@ -267,14 +266,14 @@ class ChangeReader(Service):
         return data_set.decode(), dict(zip(names, ends, strict=True))
 
     async def _read_to(self, ends: Mapping[int, StreamPosition], *, anything: bool = False) -> None:
-        """Read on until there, as far as there is anything; `anything` as for `_turn`."""
+        """Reads up to `ends`, as far as there is anything; `anything` as for `_turn`."""
         behind = self._positions.behind(ends)
         while behind:
             read = await self._turn(None, anything=anything)
             behind = self._positions.behind({partition: ends[partition] for partition in behind & read})
 
     async def _mend(self) -> None:
-        """Compare what is watched in the partitions with gaps."""
+        """Compares the watched things in the partitions with gaps."""
         while self._positions.gaps:
             partitions, self._positions.gaps = self._positions.gaps, set()
             self._positions.mending = partitions
@@ -287,7 +286,7 @@ class ChangeReader(Service):
                 self._positions.mending = set()
 
     async def _compare(self, topics: AnyTopics, store: AnyStore, wanted: Iterable[UUID], anew: bool) -> None:
-        """Tell what changed while nobody could hear it."""
+        """Delivers what changed while this node could not receive it."""
         keys = list(wanted)
         while keys:
             some, keys = keys[:STATES_PER_READ], keys[STATES_PER_READ:]
@@ -307,45 +306,45 @@ class ChangeReader(Service):
                 if 0 < found < held[key] and self._common:
                     self._begun_again = True
                     self._unsettle()
-                # Versions began again, or a replica that is the master now missed the newest ones; it may have other
-                # ones in their place, too.
+                # Versions restarted, or a replica that is the master now misses the newest ones, or has
+                # other ones in their place.
                 elif anew or found < held[key] or found == held[key] == topics.version(key):
                     self._replace(topics, key, kept)
                 elif found > held[key]:
                     ahead.append((key, kept))
-                    ends[partition_of(key)] = kept.end  # of what was asked last, so that none is further.
-            # What is only new, and not lost, is in the streams by now, and is told in full.
+                    ends[partition_of(key)] = kept.end  # that of the last state read, so that none is further.
+            # What is only new, and not lost, is in the streams by now, and is delivered in full.
             await self._read_to(ends, anything=True)
             for key, kept in ahead:
                 topics.reached(key, kept.state, kept.end)
 
     def _replace(self, topics: AnyTopics, key: UUID, kept: StoredState[Any]) -> None:
-        """Tell something else than before, perhaps in a lower version: it belongs to no epoch of before."""
+        """Delivers another state than before, perhaps with a lower version: it belongs to a new epoch."""
         if topics.differs(key, kept.state) and not self._common:
             self.epoch = uuid4().hex
         topics.replaced(key, kept.state, kept.end)
 
     async def _kept(self, store: AnyStore, key: UUID) -> tuple[UUID, StoredState[Any] | None]:
-        """Nothing where what is kept is not ours: those who watch it know what they knew."""
+        """None where the stored value is not craftnet's: its watchers keep what they have."""
         try:
             return key, await store.look(key)
         except Unreadable:
             return key, None
 
     async def _turn(self, wait: float | None, *, anything: bool = False) -> set[int]:
-        """Read once; the partitions in which anything was there.
+        """Reads once; returns the partitions with entries.
 
         Arguments:
-            wait: seconds for which Redis may hold the question.
-            anything: whether changes of other data sets are told, too, because all is compared afterwards.
+            wait: seconds for which Redis may hold the read.
+            anything: also delivers changes of other data sets, because everything is compared afterwards.
         """
         self._prune()
-        if self._asked != self._positions.partitions:  # which they seldom are from one turn to the next.
+        if self._asked != self._positions.partitions:  # rarely different from one turn to the next.
             self._asked = frozenset(self._positions.partitions)
             self._streams = {self._keys.changes(each).encode(): each for each in sorted(self._asked)}
         streams = self._streams
         if not streams:
-            # Something must be asked, so that it can be interrupted, and a dead connection shows.
+            # A read is needed, so that it can be interrupted, and a dead connection shows.
             await self._read((self._keys.nothing,), (b"$",), wait)
             return set()
         answer = await self._read(streams, [self._positions.entry(each) for each in streams.values()], wait)
@@ -359,7 +358,7 @@ class ChangeReader(Service):
         return set(read)
 
     def _is_of_now(self, fields: Mapping[bytes, bytes]) -> bool:
-        """Whether a change is of the epoch of now. Earlier versions of craftnet did not say to what it belongs."""
+        """Whether a change belongs to the present epoch. Earlier versions of craftnet did not store that."""
         data_set = fields.get(b"epoch")
         if self._data_set is not None and data_set not in (None, self._data_set.encode()):
             self._unsettle()

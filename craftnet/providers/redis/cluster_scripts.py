@@ -1,4 +1,4 @@
-"""What Redis does in one step for the nodes as a cluster, in Lua, as in `craftnet.providers.redis.scripts`."""
+"""Atomic steps in Redis for the nodes as a cluster, in Lua, as in `craftnet.providers.redis.scripts`."""
 
 REVOKE = b"""
 -- keys: revoked, players, stream. arguments: what ended until then is forgotten, most there may be, backlog, then
@@ -36,7 +36,7 @@ for i = 4, #ARGV, 4 do
 end
 return (#ARGV - 3) / 4
 """
-"""Entries of the stream are numbered without gaps, so that whoever reads it sees when some were trimmed before."""
+"""Entries of the stream are numbered without gaps, so that a reader notices when some were trimmed."""
 
 _LEASED = b"""
 local time = redis.call('TIME')
@@ -44,7 +44,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not lease or tonumber(lease) <= now then return -1 end
 """
-"""All nodes go by Redis' clock. A name that lapsed once means nothing any more, whatever still arrives under it."""
+"""All nodes use Redis' clock. An expired name means nothing any more, whatever still arrives under it."""
 
 _BURY = b"""
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))) do
@@ -112,4 +112,4 @@ redis.call('PEXPIRE', ARGV[2] .. ARGV[1], 2 * ARGV[3])
 return 1
 """
 )
-"""Numbers are absolute: what is told twice, or was told already when an answer was lost, does no harm."""
+"""Numbers are absolute: repeating them, also after a lost answer, does no harm."""

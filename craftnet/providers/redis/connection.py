@@ -1,4 +1,4 @@
-"""One connection to Redis, made again whenever it is lost. Whatever goes wrong with it is `Unavailable`."""
+"""One connection to Redis, restored whenever it is lost. Every failure of it is `Unavailable`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from random import uniform
 from typing import Any
 
-# txredisapi ships no annotations. Importing it installs a reactor, so that nothing may import this module before the
-# back end is chosen.
+# txredisapi ships no annotations. Importing it installs a reactor, so nothing may import this module before the back
+# end is chosen.
 import hiredis
 import txredisapi  # type: ignore[import-untyped]
 from twisted.application.internet import backoffPolicy
@@ -26,7 +26,7 @@ from craftnet.runtime.deferreds import Waiters
 Value = bytes | str | int | float
 
 _retry_delay = backoffPolicy(initialDelay=0.1, maxDelay=3.0, jitter=lambda: uniform(0.0, 0.2))
-"""Seconds; random in part, so that many nodes do not come back all at once."""
+"""Seconds; partly random, so that many nodes do not return at once."""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that a connection may take to close."""
@@ -34,36 +34,36 @@ CLOSE_TIMEOUT = 1.0
 _READ_ONLY = "READONLY"
 _WRONG_TYPE = "WRONGTYPE"
 _SILENCE = "no answer"
-"""Beside what Redis says, what the log hears once in a connection."""
+"""The reasons for the log, each logged once per connection."""
 
 _REASONS = {
-    _WRONG_TYPE: "Another type of value is kept there.",
+    _WRONG_TYPE: "The key has another type of value.",
     "OOM": "Redis is out of memory.",
     "LOADING": "Redis is loading its data.",
     _READ_ONLY: "Redis is a read-only replica.",
-    "MISCONF": "Redis cannot save its data and takes no changes.",
-    "NOAUTH": "Redis wants a password.",
-    "WRONGPASS": "Redis does not take the user name or password.",
-    "NOPERM": "Redis does not give this user the rights that are needed.",
+    "MISCONF": "Redis cannot save its data and accepts no changes.",
+    "NOAUTH": "Redis requires a password.",
+    "WRONGPASS": "Redis refuses the user name or password.",
+    "NOPERM": "Redis does not give this user the necessary rights.",
     "BUSY": "Redis is busy with a script.",
     "MASTERDOWN": "Redis has lost its master.",
-    "UNBLOCKED": "Redis is no master any more.",
-    "NOREPLICAS": "Redis has too few replicas to take changes.",
+    "UNBLOCKED": "Redis is no longer a master.",
+    "NOREPLICAS": "Redis has too few replicas to accept changes.",
     "max number of clients reached": "Redis has as many clients as its maxclients allows.",
 }
 _CODE = re.compile(rf"(?:^|[ -])({'|'.join(_REASONS)})\b")
 
 
 class Unreadable(Unavailable):
-    """What Redis keeps there is not ours. Waiting does not help."""
+    """The stored value is not craftnet's. Waiting does not help."""
 
 
 class Unanswered(Unavailable):
-    """Redis has not answered in time. It may have done what it was asked, or not."""
+    """Redis did not answer in time. It may or may not have done what it was asked."""
 
 
 class RedisCredentials:
-    """What Redis is told at the start of a connection. A class of its own, so that no repr shows the password."""
+    """The credentials for a connection. A class of its own, so that no repr shows the password."""
 
     def __init__(self, user: str | None, password: str | None) -> None:
         self.user = user
@@ -81,11 +81,11 @@ class _RedisProtocol(txredisapi.RedisProtocol):  # type: ignore[misc]  # it has 
         return packed
 
     def tryConvertData(self, data: object) -> object:
-        """A reply as hiredis read it: Link asks for neither numbers nor text instead of bytes."""
+        """A reply as hiredis parsed it, without conversions to numbers or text."""
         return data
 
     def connectionLost(self, reason: Failure) -> None:
-        """Everything that waits for an answer fails."""
+        """Fails everything that waits for an answer."""
         self.why = reason.getErrorMessage() or reason.type.__name__  # type: ignore[union-attr]  # it has a type.
         super().connectionLost(reason)
 
@@ -93,15 +93,15 @@ class _RedisProtocol(txredisapi.RedisProtocol):  # type: ignore[misc]  # it has 
 class RedisConnection(Service):
     """One connection.
 
-    Twisted's ClientService is no help: it breaks when a connection is lost while it is being prepared.
+    Twisted's ClientService does not fit: it breaks when a connection is lost while it is being prepared.
 
     Arguments:
-        described: where Redis is, for logs.
-        timeout: seconds until an answer is no longer waited for; the connection is given up then.
-        master: whether to make sure that it is one. Needs the right to the command ROLE.
+        described: the address of Redis, for logs.
+        timeout: seconds after which an answer counts as missing and the connection is given up.
+        master: whether to verify that the server is a master. Needs the right to the command ROLE.
 
     Attributes:
-        generation: how many connections there were.
+        generation: the number of connections so far.
     """
 
     _log = Logger()
@@ -129,24 +129,24 @@ class RedisConnection(Service):
         self.generation = 0
         self._connection: Any = None
         self._keeping: Deferred[None] | None = None
-        # Failed attempts since there was a connection; above 0, nobody needs to wait for the next to fail.
+        # Failed attempts since the last connection; above 0, callers need not wait for the next one to fail.
         self._failures = 0
         self._attempts: Waiters[None] = Waiters()
         self._said: set[str] = set()
-        self._demoted = False  # whether the connection was given up because the server is no master any more.
+        self._demoted = False  # whether the connection was given up because the server is no longer a master.
 
     def startService(self) -> None:
-        """Connect."""
+        """Connects."""
         super().startService()
         self._keeping = Deferred.fromCoroutine(self._keep())
 
     def stopService(self) -> Deferred[None]:
-        """Disconnect."""
+        """Disconnects."""
         super().stopService()
         keeping, self._keeping = self._keeping, None
         gone: Deferred[None] = succeed(None)
         if self._connection is not None:
-            # What was sent last is still to go out; but nobody waits for a Redis that hangs.
+            # What was sent last must still go out; but nothing waits for a Redis that hangs.
             deadline = self._reactor.callLater(CLOSE_TIMEOUT, self._connection.transport.abortConnection)
             gone = self._connection.whenDisconnected().addCallback(lambda _: deadline.active() and deadline.cancel())
             self._connection.transport.loseConnection()
@@ -156,12 +156,12 @@ class RedisConnection(Service):
         return gone
 
     def renew(self) -> None:
-        """Give the connection up, and make another: the endpoint may lead elsewhere by now."""
+        """Replaces the connection: the endpoint may lead to another server by now."""
         if self._connection is not None:
             self._connection.transport.abortConnection()
 
     async def connected(self) -> None:
-        """Wait for the connection, however long it takes."""
+        """Waits for the connection, however long it takes."""
         while self._connection is None:
             await self._attempts.wait()
 
@@ -171,13 +171,13 @@ class RedisConnection(Service):
         return self._connection is not None
 
     async def ask(self, *command: Value, generation: int | None = None) -> Any:
-        """One command.
+        """Sends one command.
 
         Arguments:
-            generation: the connection that it must go over, if it must be a certain one.
+            generation: the connection to use, if it must be a certain one.
 
         Raises:
-            Unavailable: no answer, or one that says it cannot be done now; or there is another connection by now.
+            Unavailable: no answer, or a temporary refusal; or the connection is another one by now.
         """
         connection = await self._usable(generation)
         try:
@@ -188,7 +188,7 @@ class RedisConnection(Service):
     async def run(
         self, script: bytes, keys: Sequence[str], arguments: Sequence[Value], generation: int | None = None
     ) -> Any:
-        """One script of `craftnet.providers.redis.scripts`; raises as `ask` does."""
+        """Runs one script of `craftnet.providers.redis.scripts`; raises as `ask` does."""
         connection = await self._usable(generation)
         try:
             return await connection.eval(script, keys, arguments)
@@ -205,16 +205,16 @@ class RedisConnection(Service):
             except TimeoutError:
                 raise Unavailable("Redis does not answer in time.") from None
         if self._connection is None:
-            raise Unavailable("Redis is out of reach.")
+            raise Unavailable("Redis is unreachable.")
         if generation not in (None, self.generation):
-            raise Unavailable("Redis was out of reach in between.")
+            raise Unavailable("Redis was unreachable in between.")
         return self._connection
 
     async def _keep(self) -> None:
         while self.running:
             try:
                 self._connection = await self._connect()
-            except Exception as error:  # whatever an endpoint fails with
+            except Exception as error:  # an endpoint may raise anything
                 if not self.running:
                     return
                 self._failed(error)
@@ -246,7 +246,7 @@ class RedisConnection(Service):
             raise
         if role != b"master":
             connection.transport.abortConnection()
-            raise Unavailable("who is called the master is none (yet, or any more)")
+            raise Unavailable("the announced master is not a master (yet, or any more)")
         return connection
 
     def _succeeded(self) -> None:
@@ -254,17 +254,17 @@ class RedisConnection(Service):
             self._log.info("Redis at {address} is back", address=self._described)
         self._failures = 0
         self.generation += 1
-        # As long as each connection leads to a replica, that was said.
+        # As long as each connection leads to a replica, this is not logged again.
         self._said = {_READ_ONLY} if self._demoted else set()
         self._demoted = False
         self._attempts.release(None)
 
     def _failed(self, error: Exception) -> None:
-        """Say why, once; attempts after the first are silent until one succeeds."""
+        """Logs the reason, once; attempts after the first are silent until one succeeds."""
         if not self._failures:
             reason = str(error) or type(error).__name__
             self._log.warn(
-                "Redis at {address} is out of reach, trying again every few seconds: {reason}",
+                "Redis at {address} is unreachable; retrying every few seconds: {reason}",
                 address=self._described,
                 reason=reason,
             )
@@ -272,7 +272,7 @@ class RedisConnection(Service):
         self._attempts.release(None)
 
     def _unavailable(self, error: Exception, connection: Any) -> Unavailable:
-        """What to tell whoever asked. The log hears of each kind of answer once in a connection."""
+        """The error for callers. Logs each kind of answer once per connection."""
         code = _code(error)
         if code == _READ_ONLY:
             # It was the master before; the name may lead to the new one by now.
@@ -281,7 +281,7 @@ class RedisConnection(Service):
         if isinstance(error, txredisapi.TimeoutError) and connection is self._connection and _SILENCE not in self._said:
             self._said.add(_SILENCE)
             self._log.warn(
-                "Redis at {address} has not answered within {timeout:g} seconds: another connection is made",
+                "Redis at {address} did not answer within {timeout:g} seconds: reconnecting",
                 address=self._described,
                 timeout=self._timeout,
             )
@@ -294,15 +294,15 @@ class RedisConnection(Service):
 
 
 def _code(error: Exception) -> str:
-    """The word with which Redis begins what it says; empty when it is none that is known."""
+    """The first word of an error of Redis; empty when it is unknown."""
     found = _CODE.search(str(error))
     return "" if found is None else found[1]
 
 
 def _reason(error: Exception) -> str:
-    """For those who ask: without the text of the error, which may quote what was sent."""
+    """The reason for callers: without the text of the error, which may quote what was sent."""
     if isinstance(error, txredisapi.TimeoutError):
         return "Redis does not answer in time."
     if not isinstance(error, txredisapi.ResponseError):
-        return "Redis is out of reach."
-    return _REASONS.get(_code(error), "Redis answers with an error.")
+        return "Redis is unreachable."
+    return _REASONS.get(_code(error), "Redis answered with an error.")

@@ -22,7 +22,7 @@ from craftnet.runtime.deferreds import Waiters
 
 
 class SlotCounts:
-    """This node's numbers."""
+    """The slots of this node."""
 
     def __init__(self) -> None:
         self._slots: Counter[UUID] = Counter()
@@ -32,36 +32,36 @@ class SlotCounts:
         return self._slots[player_id]
 
     def __len__(self) -> int:
-        """How many players the cluster has to be told about."""
+        """The number of players whose slots must be reported to the cluster."""
         return len(self._unconfirmed)
 
     def take(self, player_id: UUID) -> int:
-        """One more; how many there are now. The cluster is asked about it, not told."""
+        """Adds a slot; returns the player's number of slots. The cluster is asked about it separately."""
         self._slots[player_id] += 1
         return self._slots[player_id]
 
     def release(self, player_id: UUID) -> None:
-        """One fewer."""
+        """Removes a slot."""
         self._slots[player_id] -= 1
         if not self._slots[player_id]:
             del self._slots[player_id]
         self.doubt(player_id)
 
     def doubt(self, player_id: UUID) -> None:
-        """What the cluster was told of this player, nobody knows."""
+        """Marks a player whose reported number is uncertain."""
         self._unconfirmed[player_id] = None
 
     def confirmed(self, player_id: UUID, number: int) -> None:
-        """The cluster has taken this number."""
+        """Records that the cluster has this number."""
         if self._slots[player_id] != number:
             self.doubt(player_id)
 
     def forgotten(self) -> None:
-        """The cluster knows nothing of this node any more."""
+        """Records that the cluster has lost everything of this node."""
         self._unconfirmed = dict.fromkeys(self._slots)
 
     def unconfirmed(self, most: int) -> list[tuple[UUID, int]]:
-        """What is to be told next: players and their numbers, at most so many. They count as told."""
+        """Up to `most` unreported players with their numbers, which count as reported from now on."""
         some = list(islice(self._unconfirmed, most))
         for player_id in some:
             del self._unconfirmed[player_id]
@@ -69,18 +69,18 @@ class SlotCounts:
 
 
 LEASE_SECONDS = 15.0
-"""Seconds after which the places of a node that is not heard of are free."""
+"""Seconds after which the slots of a silent node are released."""
 
 RENEWALS_PER_LEASE = 3
-"""How often the lease is renewed before it would run out."""
+"""Renewals of the lease within its duration."""
 
 PLAYERS_PER_REPORT = 500
-"""Players about whom the cluster is told at once."""
+"""Players in one report to the cluster."""
 
 
 @implementer(ISharedConnectionSlots)
 class RedisConnectionSlots(TimerService):
-    """A node's part.
+    """One node's side.
 
     Arguments:
         lease: seconds.
@@ -102,31 +102,31 @@ class RedisConnectionSlots(TimerService):
         self._joining = False
         self._waiting: Waiters[str] = Waiters()
         self._reporting: Deferred[None] | None = None
-        self._former = ""  # the name of before, under which Redis may still have something.
+        self._former = ""  # the previous name, under which Redis may still keep slots.
         self.name: str | None = None
         self.complete = True  # there are none yet.
 
     def stopService(self) -> Deferred[None]:
-        """Give all places back."""
+        """Releases all slots."""
         name, self.name = self.name, None
         self.complete = False
         if self._reporting is not None:
             self._reporting.cancel()
         if name is not None and self._link.generation == self._generation:
-            # No script: one that Redis has forgotten would need a second question.
+            # No script: one that Redis has forgotten would need a second request.
             for command in (("ZREM", self._keys.nodes, name), ("DEL", self._keys.slots(name))):
                 asked = Deferred.fromCoroutine(self._link.ask(*command, generation=self._generation))
-                asked.addErrback(lambda failure: failure.trap(Unavailable) and None)  # the lease runs out by itself.
+                asked.addErrback(lambda failure: failure.trap(Unavailable) and None)  # the lease expires by itself.
         stopped: Deferred[None] = super().stopService()
         return stopped
 
     @property
     def settled(self) -> bool:
-        """Whether the cluster was told everything."""
+        """Whether everything was reported to the cluster."""
         return self._reporting is None and not len(self._counts)
 
     def held(self, player_id: UUID) -> int:
-        """How many places of the player this node holds."""
+        """The number of the player's slots on this node."""
         return self._counts[player_id]
 
     def enter(self, player_id: UUID, limit: int) -> Deferred[bool]:
@@ -149,9 +149,9 @@ class RedisConnectionSlots(TimerService):
         return taken
 
     async def _ask(self, player_id: UUID, limit: int, number: int) -> bool:
-        """Whether there is room; also when nobody can say."""
+        """Whether there is room; also when the cluster cannot be asked."""
         try:
-            for _ in range(2):  # a lease that lapsed is taken anew once.
+            for _ in range(2):  # an expired lease is replaced once.
                 name = await self._joined()
                 number = min(number, self._counts[player_id])
                 answer = await self._run(scripts.ENTER, name, str(player_id), number, limit)
@@ -181,7 +181,7 @@ class RedisConnectionSlots(TimerService):
     async def _join(self) -> str:
         await self._link.ask("PING")  # so that there is a connection, and it is known which.
         name, self._generation = uuid4().hex, self._link.generation
-        self.name = None  # nothing more is said under it.
+        self.name = None  # nothing more is reported under it.
         await self._run(scripts.JOIN, name, self._former)
         self.name = self._former = name
         self._counts.forgotten()
@@ -198,16 +198,16 @@ class RedisConnectionSlots(TimerService):
 
     def _lapsed(self, name: str) -> None:
         if self.name == name:
-            self._log.warn("the lease of this node ran out: its connections are counted anew")
+            self._log.warn("the lease of this node expired: its connections are reported again")
             self.name = None
 
     def _turn(self) -> Deferred[None]:
         renewed = Deferred.fromCoroutine(self.renew())
-        # An error here is a bug of ours; the renewals must not stop for it.
+        # An error here is a bug; the renewals must go on.
         return renewed.addErrback(lambda failure: self._log.failure("a lease could not be renewed", failure))
 
     async def renew(self) -> None:
-        """Renew the lease, or take a new one, and tell what is untold."""
+        """Renews the lease, or takes a new one, and reports what is unreported."""
         try:
             name = await self._joined()
             if await self._run(scripts.RENEW, name) < 0:
@@ -215,12 +215,12 @@ class RedisConnectionSlots(TimerService):
                 await self._joined()
             self.complete = True
         except Unavailable:
-            self.complete = False  # health says so.
+            self.complete = False  # shown by the health check.
             return
         self._report()
 
     def _report(self) -> None:
-        """Tell what is untold, one question at a time."""
+        """Reports what is unreported, one request at a time."""
         if self._reporting is None and self.name is not None and self.running:
             self._reporting = Deferred.fromCoroutine(self._report_all(self.name))
             self._reporting.addErrback(self._not_reported)

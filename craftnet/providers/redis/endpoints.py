@@ -1,4 +1,4 @@
-"""The way to Redis: straight or through its sentinels, with TLS or without, and to the master of the moment."""
+"""The way to Redis: direct or through sentinels, with TLS or without, always to the present master."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ Reach = Callable[[HostPort], IStreamClientEndpoint]
 
 @implementer(IStreamClientEndpoint)
 class SentinelEndpoint:
-    """Leads to whichever server is the master now, as the first sentinel says that knows.
+    """Leads to the present master, according to the first sentinel that knows it.
 
-    Whether it is the master indeed, is for whoever connects to ask it: sentinels may be late.
+    The connection itself verifies that the server is a master: sentinels may be late.
 
     Arguments:
-        reach: makes the endpoint of an address; sentinels and servers are reached alike.
-        sentinels: asked in this order, beginning with the one that knew last.
-        service: what the sentinels call the master.
-        credentials: of the sentinels, which have others than the servers.
+        reach: returns the endpoint of an address; sentinels and servers are reached alike.
+        sentinels: asked in this order, starting with the one that last answered.
+        service: the master's name at the sentinels.
+        credentials: of the sentinels, which have their own.
         timeout: seconds for a sentinel to answer.
     """
 
@@ -59,7 +59,7 @@ class SentinelEndpoint:
         """As in `IStreamClientEndpoint`.
 
         Fails:
-            Unavailable: no sentinel says where the master is.
+            Unavailable: no sentinel knows the master.
         """
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
@@ -67,24 +67,24 @@ class SentinelEndpoint:
         return await self._reach(await self.master()).connect(factory)
 
     async def master(self) -> HostPort:
-        """Where the master is.
+        """The address of the master.
 
         Raises:
-            Unavailable: no sentinel says it.
+            Unavailable: no sentinel knows it.
         """
         reasons = []
         for sentinel in tuple(self._sentinels):
             try:
                 master = await self._ask(sentinel)
             except CancelledError:
-                raise  # whoever asked stops; the others need not be asked.
-            except Exception as error:  # whatever an endpoint fails with, or a sentinel answers; the next may know.
+                raise  # the caller stops; the other sentinels need not be asked.
+            except Exception as error:  # an endpoint or a sentinel's answer may raise anything; the next one may know.
                 reasons.append(f"{sentinel}: {error}")
                 continue
             self._sentinels.remove(sentinel)
             self._sentinels.insert(0, sentinel)
             return master
-        raise Unavailable(f"no sentinel says where {self._service} is ({'; '.join(reasons)})")
+        raise Unavailable(f"no sentinel knows the address of {self._service} ({'; '.join(reasons)})")
 
     async def _ask(self, sentinel: HostPort) -> HostPort:
         connection: Any = await _cancellable(self._reach(sentinel).connect(self._factory))
@@ -101,9 +101,9 @@ class SentinelEndpoint:
 
 
 def _cancellable(connecting: Deferred[IProtocol]) -> Deferred[IProtocol]:
-    """The same, but cancelled it fails with CancelledError.
+    """The same, but it fails with CancelledError when cancelled.
 
-    Twisted's endpoints fail with errors of connecting then, and those that are looking up a name as if there were none.
+    Twisted's endpoints then fail with connection errors, and while resolving a name as if the name did not exist.
     """
 
     def cancel(waiting: Deferred[IProtocol]) -> None:
@@ -120,14 +120,14 @@ def _cancellable(connecting: Deferred[IProtocol]) -> Deferred[IProtocol]:
 
 
 MASTER_CHECK_INTERVAL = 1.0
-"""Seconds between looks."""
+"""Seconds between checks."""
 
 
 class MasterWatch(Service):
-    """Has connections made anew when the master is another one.
+    """Replaces connections when the master changes.
 
     Arguments:
-        links: all that lead to the master.
+        links: all connections that lead to the master.
     """
 
     _log = Logger()
@@ -141,12 +141,12 @@ class MasterWatch(Service):
         self._looking.clock = reactor
 
     def startService(self) -> None:
-        """Begin to look."""
+        """Starts checking."""
         super().startService()
         self._looking.start(MASTER_CHECK_INTERVAL)
 
     def stopService(self) -> None:
-        """Look no more."""
+        """Stops checking."""
         super().stopService()
         self._looking.stop()
         if self._asked is not None:
@@ -160,10 +160,10 @@ class MasterWatch(Service):
         try:
             master = await self._sentinels.master()
         except (CancelledError, Unavailable):
-            return  # it is over, or whoever needs to connect says so.
+            return  # stopped, or a connection attempt will report it.
         if self._master not in (None, master):
             self._log.warn(
-                "The sentinels name another master: {master}, before {former}. All connections are made anew.",
+                "The sentinels name another master: {master}, before {former}. All connections are replaced.",
                 master=str(master),
                 former=str(self._master),
             )
@@ -173,10 +173,10 @@ class MasterWatch(Service):
 
 
 def endpoint(reactor: Any, settings: RedisSettings, sentinel_password: str | None) -> IStreamClientEndpoint:
-    """Where `settings` lead.
+    """The endpoint for `settings`.
 
     Raises:
-        ConfigurationError: the file with the authorities to trust cannot be used.
+        ConfigurationError: the file with trusted authorities cannot be used.
     """
     reach = partial(_reach, reactor, settings, _trust(settings) if settings.tls else None)
     if not settings.sentinels:
@@ -186,7 +186,7 @@ def endpoint(reactor: Any, settings: RedisSettings, sentinel_password: str | Non
 
 
 def _reach(reactor: Any, settings: RedisSettings, trust: Any, address: HostPort) -> IStreamClientEndpoint:
-    """One server; with TLS, if there is somebody to trust."""
+    """The endpoint of one server; with TLS if `trust` is given."""
     way: IStreamClientEndpoint = HostnameEndpoint(reactor, address.host, address.port, timeout=settings.timeout)
     if trust is not None:
         way = wrapClientTLS(optionsForClientTLS(address.host, trustRoot=trust), way)
@@ -194,15 +194,15 @@ def _reach(reactor: Any, settings: RedisSettings, trust: Any, address: HostPort)
 
 
 def _trust(settings: RedisSettings) -> Any:
-    """Who says that a certificate is right.
+    """The trusted certificate authorities.
 
     Raises:
-        ConfigurationError: the file that was named does not.
+        ConfigurationError: the named file contains none.
     """
     if settings.ca is None:
         return platformTrust()
     try:
         found = load_pem_x509_certificates(Path(settings.ca).read_bytes())
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"rediss: ca names {settings.ca}, which holds no certificates: {error}") from None
+        raise ConfigurationError(f"rediss: ca names {settings.ca}, which contains no certificates: {error}") from None
     return trustRootFromCertificates([Certificate(X509.from_cryptography(one)) for one in found])

@@ -1,7 +1,7 @@
-"""Takes the events that the authority adds to a stream. One node at a time does, so that they stay in order.
+"""Consumes the events that the authority adds to a stream. One node at a time does, so that they stay in order.
 
-A node takes them under a lease; when it dies, the lease runs out, and the next one begins with what the dead one had
-taken and not finished. An event that was applied twice is a duplicate the second time.
+A node consumes them under a lease. When it dies, the lease expires, and the next node starts with what the dead one had
+taken and not finished. An event that is applied twice is a duplicate the second time.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ GROUP = "craftnet"
 """The consumer group."""
 
 CONSUMER = "taker"
-"""Its one consumer, whichever node that is: Redis never forgets one, and the lease lets only one node take."""
+"""Its only consumer, whichever node that is: Redis never forgets consumers, and the lease lets only one node read."""
 
 FIELD = b"event"
-"""The field of an entry that holds an event as JSON."""
+"""The field of an entry with the event as JSON."""
 
 LEASE_SECONDS = 5.0
-"""Seconds that a node's lease holds."""
+"""Seconds of a node's lease."""
 
 BLOCK_SECONDS = 1.0
-"""Seconds for which Redis holds a question; then the lease is renewed."""
+"""Seconds for which Redis holds a read; then the lease is renewed."""
 
 EVENTS_PER_READ = 500
-"""Events that are taken at once."""
+"""Events that one read returns."""
 
 RETRY_DELAY = 0.5
 """Seconds until a node without the lease asks for it again."""
 
 
 class EventStreamConsumer(Service):
-    """A node's part in taking events.
+    """One node's side.
 
     Arguments:
         blocking: a connection that nothing else uses.
         asking: the connection for everything else.
-        sources: what the events are given to.
+        sources: apply the events.
 
     Attributes:
-        counted: told what became of them.
+        counted: called with the outcomes.
     """
 
     _log = Logger()
@@ -74,16 +74,16 @@ class EventStreamConsumer(Service):
         self._taking = RestartedTask(self._take_on, "taking events from Redis", RETRY_DELAY, reactor)
 
     def startService(self) -> None:
-        """Begin to take events, or to wait for the lease."""
+        """Starts consuming events, or waiting for the lease."""
         super().startService()
         self._taking.start()
 
     def stopService(self) -> None:
-        """Take no more, and let another node."""
+        """Stops, and lets another node consume."""
         super().stopService()
         self._taking.stop()
         released = Deferred.fromCoroutine(self._asking.run(scripts.RELEASE, [self._keys.lease], [self._name]))
-        released.addErrback(lambda failure: failure.trap(Unavailable) and None)  # it runs out by itself.
+        released.addErrback(lambda failure: failure.trap(Unavailable) and None)  # it expires by itself.
 
     async def _take_on(self) -> None:
         while self.running:
@@ -95,19 +95,19 @@ class EventStreamConsumer(Service):
                     while await self._leased():
                         await self._take()
             except Unavailable:
-                pass  # health says so; what was taken is still pending.
+                pass  # shown by the health checks; what was taken is still pending.
             await deferLater(self._reactor, RETRY_DELAY)
 
     async def _leased(self) -> bool:
-        """Whether this node has the lease for another while."""
+        """Takes or renews the lease; returns whether this node has it."""
         return bool(await self._asking.run(scripts.LEASE, [self._keys.lease], [self._name, int(LEASE_SECONDS * 1000)]))
 
     async def _join(self) -> None:
-        """Make the stream and the group, unless they are there."""
+        """Creates the stream and the group, unless they exist."""
         await self._asking.run(scripts.JOIN, [self._keys.events], [GROUP])
 
     async def _finish(self) -> None:
-        """What was taken, by this node or a dead one, and not finished."""
+        """Applies what was taken, by this node or a dead one, and not finished."""
         position = b"0-0"
         while True:
             command = ("XAUTOCLAIM", self._keys.events, GROUP, CONSUMER, 0, position, "COUNT", EVENTS_PER_READ)
@@ -125,7 +125,7 @@ class EventStreamConsumer(Service):
             await self._apply(entries)
 
     async def _apply(self, found: Sequence[Sequence[Any] | None]) -> None:
-        entries = [entry for entry in found if entry]  # of one that was deleted meanwhile, Redis 6.2 says nothing.
+        entries = [entry for entry in found if entry]  # Redis 6.2 returns nil for an entry that was deleted meanwhile.
         now = moment(self._reactor)
         decoded = [_decoded(fields or (), now) for _, fields in entries]
         events = [one for one in decoded if isinstance(one, Event)]

@@ -1,4 +1,4 @@
-"""What the keys in Redis are called, and which partition a thing belongs to. Pure."""
+"""The names of keys in Redis, and the partition of a thing. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from uuid import UUID
 from zlib import crc32
 
 PARTITIONS = 16
-"""Into how many streams changes are spread. Every node must agree, so it is no option."""
+"""The number of streams of changes. Every node must agree, so it is not an option."""
 
 
 def partition_of(key: UUID) -> int:
-    """Where the changes of a session, or of a player's queues, go."""
+    """The partition for the changes of a session, or of a player's queue entries."""
     return crc32(key.bytes) % PARTITIONS
 
 
 class KeyNames:
-    """The names below one prefix."""
+    """The names with one prefix."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -27,12 +27,12 @@ class KeyNames:
 
     @property
     def epoch(self) -> str:
-        """Which server is the master, and the name of what it has kept since it is."""
+        """The replication id of the master, and the name of its epoch."""
         return f"{self._prefix}:era"
 
     @property
     def waiters(self) -> str:
-        """A hash: of each session that waits in a queue, its player and its place."""
+        """A hash: the player and the entry of each session that waits in a queue."""
         return f"{self._prefix}:waiters"
 
     @property
@@ -42,34 +42,34 @@ class KeyNames:
 
     @property
     def lease(self) -> str:
-        """Which node takes events from that stream now."""
+        """The node that consumes that stream now."""
         return f"{self._prefix}:lease"
 
     @property
     def nothing(self) -> str:
-        """A stream that nobody writes to."""
+        """A stream to which nothing is ever added."""
         return f"{self._prefix}:nothing"
 
-    # Keys may be given as text: to write a UUID out takes longer than all the rest of a name.
+    # Keys may be given as text: formatting a UUID takes longer than all the rest of a name.
 
     def state(self, subject: str, key: UUID | str) -> str:
         """A hash: the version and the state of one thing."""
         return f"{self._prefix}:{subject}:{key}"
 
     def seen(self, subject: str, key: UUID | str) -> str:
-        """A sorted set: the ids of the events that were accepted, by the versions they led to."""
+        """A sorted set: the ids of accepted events, by the versions that they led to."""
         return f"{self._prefix}:seen:{subject}:{key}"
 
     def due(self, subject: str) -> str:
-        """A sorted set: everything of one kind, by when it is to be forgotten."""
+        """A sorted set: everything of one kind, by the time of its removal."""
         return f"{self._prefix}:due:{subject}"
 
     def floor(self, subject: str) -> str:
-        """The highest version of anything that was forgotten."""
+        """The highest version of anything that was removed."""
         return f"{self._prefix}:floor:{subject}"
 
     def recent(self, subject: str, key: UUID | str) -> str:
-        """A list: where in the stream the newest changes of one thing are, each behind its version."""
+        """A list: the positions of one thing's newest changes in the stream, each after its version."""
         return f"{self._prefix}:recent:{subject}:{key}"
 
     def changes(self, partition: int) -> str:
@@ -78,17 +78,17 @@ class KeyNames:
 
     @property
     def numbers(self) -> str:
-        """A hash: of each of these streams, the number of the newest change. They have no gaps: a reader counts."""
+        """A hash: the number of the newest change of each of these streams. Numbers have no gaps."""
         return f"{self._prefix}:numbers"
 
     @property
     def revoked(self) -> str:
-        """A sorted set: the tokens (t…) and players (p…) that are revoked, by when that is over."""
+        """A sorted set: the revoked tokens (t…) and players (p…), by the end of the revocation."""
         return f"{self._prefix}:revoked"
 
     @property
     def revoked_players(self) -> str:
-        """A hash: of each of these players, when the newest of the revoked tokens may have been issued."""
+        """A hash: for each of these players, the latest issue time of the revoked tokens."""
         return f"{self._prefix}:revoked:players"
 
     @property
@@ -98,9 +98,9 @@ class KeyNames:
 
     @property
     def nodes(self) -> str:
-        """A sorted set: the nodes, by when their leases run out (milliseconds, on Redis' clock)."""
+        """A sorted set: the nodes, by the expiry of their leases (milliseconds, on Redis' clock)."""
         return f"{self._prefix}:nodes"
 
     def slots(self, node: str) -> str:
-        """A hash: of each player with connections to this node, how many."""
+        """A hash: the number of connections of each player on this node."""
         return f"{self._prefix}:places:{node}"

@@ -1,7 +1,7 @@
-"""How far this node's reading of the changes is behind what Redis is known to have.
+"""How far this node's reading of changes lags behind the known contents of Redis.
 
-That nothing comes does not say that nothing happened: the connection may stand still. So Redis is asked on another
-connection where the streams end, and what was read is compared with that.
+Silence does not mean that nothing happened: the connection may stand still. So the ends of the streams are read over
+another connection and compared with what was received.
 """
 
 from __future__ import annotations
@@ -18,41 +18,41 @@ from craftnet.errors import Unavailable
 from craftnet.providers.redis.stream_positions import StreamPosition, StreamPositions
 
 CATCH_UP_TIMEOUT = 2.0
-"""Seconds for which somebody waits until this node has caught up."""
+"""Seconds to wait until this node has caught up."""
 
 STALLED = 5
-"""Looks, one a second, after which a node that has not caught up with the first of them counts as stalled.
+"""Checks, one a second, after which a node that has not caught up with the first of them counts as stalled.
 
-Looks and not seconds: a process that was stopped for a while has not looked meanwhile.
+Checks and not seconds: a process that was suspended does not check meanwhile.
 """
 
 Ask = Callable[[Collection[int]], Coroutine[Any, Any, Mapping[int, StreamPosition] | None]]
 
 
 class _Goal:
-    """What somebody waits for: some partitions read as far as they went when Redis was asked."""
+    """What a caller waits for: some partitions, read up to their ends at the time of the call."""
 
     def __init__(self, partitions: Collection[int], reached: Deferred[None], probe: bool) -> None:
         self.partitions = partitions
         self.reached = reached
         self.probe = probe
         self.ends: Mapping[int, StreamPosition] | None = None  # None until Redis has answered.
-        # What the numbers of the changes were before that; None once they were compared.
+        # The numbers of the changes before that; None once they were compared.
         self.numbers: Mapping[int, int] | None = None
 
 
 class Lag:
-    """Compares.
+    """Compares positions with the ends of streams.
 
     Arguments:
         positions: how far each partition is read.
-        ask: answers where partitions end now; None when nobody can say before `settled` is called.
+        ask: returns the present ends of partitions; None when they are unknown until `settled` is called.
             Raises `Unavailable`.
-        reachable: whether Redis is, for other questions. If it is not, other checks report that.
+        reachable: whether Redis is reachable for other requests. If not, other checks report that.
         renew: called when reading seems to stand still.
 
     Attributes:
-        stalled: why changes are not heard; empty while they are.
+        stalled: why changes are not received; empty while they are.
     """
 
     _log = Logger()
@@ -79,7 +79,7 @@ class Lag:
         self.stalled = ""
 
     def caught_up(self, partition: int) -> Deferred[None]:
-        """Fires when `partition` is read as far as it goes now; fails with `Unavailable` after `CATCH_UP_TIMEOUT`
+        """Fires when `partition` is read up to its present end; fails with `Unavailable` after `CATCH_UP_TIMEOUT`
         seconds.
         """
         if self.stalled:
@@ -87,18 +87,18 @@ class Lag:
         return self._wait((partition,)).addTimeout(CATCH_UP_TIMEOUT, self._reactor).addErrback(_late)
 
     def look(self) -> None:
-        """See whether this node keeps up; to be called once a second."""
+        """Checks whether this node keeps up; called once a second."""
         if not self._probing:
             self._probing, self._looks = True, 0
             self._wait(tuple(self._positions.partitions), probe=True).addCallbacks(self._kept_up, self._unknown)
         elif self._reachable():
             self._looks += 1
             if self._looks % STALLED == 0:
-                self._stall(f"This node has heard of no changes for {self._looks} seconds.")
+                self._stall(f"This node has received no changes for {self._looks} seconds.")
                 self._renew()
 
     def settled(self) -> None:
-        """It is known again what Redis has; what was asked before may have been about something else."""
+        """The contents of Redis are known again; earlier requests may have been about another server."""
         self._settlements += 1
         for goal in self._goals:
             goal.ends = None
@@ -110,12 +110,12 @@ class Lag:
         self._compare()
 
     def unanswered(self) -> None:
-        """Redis did not answer the reader, which it does after some seconds even when nothing has happened."""
+        """Redis did not answer the reader, which it should do after some seconds even without changes."""
         self._unanswered = True
         self._stall("Redis does not answer this node's XREAD.")
 
     def stop(self) -> None:
-        """Nobody reads any more."""
+        """The reader stopped."""
         for goal in tuple(self._goals):
             self._fail(goal, Failure(Unavailable("This node stops.")))
 
@@ -127,7 +127,7 @@ class Lag:
         return reached
 
     def _begin(self) -> None:
-        """Ask for all who came since the last question was put: its answer may be older than they are."""
+        """Asks for all callers since the last request: its answer may be older than they are."""
         asking = [goal for goal in self._goals if goal.ends is None]
         if not asking or self._asking:
             return
@@ -157,7 +157,7 @@ class Lag:
         asked.addErrback(lambda failure: self._log.failure("the ends of the streams are not known", failure))
 
     def _compare(self) -> None:
-        """Who has waited long enough goes on, but for those who would miss what was trimmed before it was read."""
+        """Fires for those who waited long enough, except for those who would miss trimmed changes."""
         for goal in tuple(self._goals):
             if goal.ends is None or self._positions.behind(goal.ends):
                 continue
@@ -176,7 +176,7 @@ class Lag:
     def _kept_up(self, _: None) -> None:
         self._probing = False
         if self.stalled and not self._unanswered:
-            self._log.info("changes in Redis are heard again")
+            self._log.info("changes in Redis are received again")
             self.stalled = ""
 
     def _unknown(self, failure: Failure) -> None:
@@ -185,14 +185,16 @@ class Lag:
 
     def _stall(self, reason: str) -> None:
         if not self.stalled:
-            self._log.error("changes in Redis are not heard, and nobody new is let in: {reason}", reason=reason)
+            self._log.error(
+                "changes in Redis are not received, and no new watchers are accepted: {reason}", reason=reason
+            )
         self.stalled = reason
         for goal in [goal for goal in self._goals if not goal.probe]:
             self._fail(goal, Failure(Unavailable(reason)))
 
 
 def _late(failure: Failure) -> None:
-    """What is told to whoever waited in vain."""
+    """The error for those who waited in vain."""
     if failure.check(TimeoutError):
-        raise Unavailable("This node is behind what other nodes may have told already.") from None
+        raise Unavailable("This node lags behind what other nodes may have delivered.") from None
     failure.raiseException()

@@ -1,7 +1,7 @@
-"""The revocations of all nodes: kept in a sorted set by when they end, and told in a stream that every node follows.
+"""The revocations of all nodes: stored in a sorted set by their end, and announced in a stream that every node follows.
 
-A node first notes where the stream ends, then loads what is kept, then reads the stream from there: nothing falls
-between. It does so again after every interruption.
+A node first notes the end of the stream, then loads the set, then reads the stream from there, so that it misses
+nothing. It does so again after every interruption.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from craftnet.providers.redis.server_clock import ServerClock
 from craftnet.runtime.deferreds import RestartedTask, Waiters
 
 MAX_REVOCATIONS = 100_000
-"""Entries that are kept at most: as many as a node has room for."""
+"""Maximum number of stored entries: as many as a node has room for."""
 
 BACKLOG = 10_000
-"""Entries of the stream. A node that is further behind loads everything again."""
+"""Entries of the stream. A node that lags further loads everything again."""
 
 ENTRIES_PER_READ = 1000
-"""Entries that are read at once."""
+"""Entries that one read returns."""
 
 ENTRIES_PER_CALL = 200
-"""Entries that are told to the others at once."""
+"""Entries that are published at once."""
 
 RETRY_DELAY = 0.2
 """Seconds until Redis is asked again."""
 
 LOAD_TIMEOUT = 5.0
-"""Seconds for which somebody waits for the list to be loaded."""
+"""Seconds to wait for the list to be loaded."""
 
 CLOCK_LEEWAY = 60.0
-"""Seconds for which an entry is kept after its end: clocks differ."""
+"""Seconds for which an entry is kept after its end, since clocks differ."""
 
 RETRY_AFTER = 60
 """Seconds after which there may be room again."""
@@ -55,17 +55,17 @@ RETRY_AFTER = 60
 
 @implementer(ISharedRevocations)
 class RedisRevocations(Service):
-    """A node's part.
+    """One node's side.
 
     Arguments:
         blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK_SECONDS`.
         asking: the connection for everything else.
-        time: Redis' clock, by which entries are over.
+        time: Redis' clock, which decides when entries end.
         capacity: see `MAX_REVOCATIONS`.
 
     Attributes:
         loads: how often everything was loaded.
-        position: the number of the newest entry of the stream that was heard.
+        position: the number of the newest entry of the stream that was received.
     """
 
     _log = Logger()
@@ -98,12 +98,12 @@ class RedisRevocations(Service):
         self.position = 0
 
     def startService(self) -> None:
-        """Begin to follow."""
+        """Starts following."""
         super().startService()
         self._following.start()
 
     def stopService(self) -> None:
-        """Follow no more."""
+        """Stops following."""
         super().stopService()
         self.complete = False
         self._following.stop()
@@ -129,7 +129,7 @@ class RedisRevocations(Service):
             raise revocations_full(RETRY_AFTER, self._capacity)
 
     async def _load_awaited(self) -> None:
-        await self._asking.ask("PING")  # without Redis, nobody needs to wait.
+        await self._asking.ask("PING")  # without Redis, waiting is pointless.
         if self.loads:
             return
         try:
@@ -149,7 +149,7 @@ class RedisRevocations(Service):
                 await deferLater(self._reactor, RETRY_DELAY)
 
     async def _follow_gapless(self, generation: int) -> None:
-        """Load, and read on until something was missed."""
+        """Loads, and reads on until something was missed."""
         self.position = await self._newest(generation)
         known = await self._load(generation)
         await self._publish_missing(known)
@@ -166,7 +166,7 @@ class RedisRevocations(Service):
                 self._hear([_from_stream(fields) for _, fields in entries])
                 self.position = _number(entries[-1][0])
             else:
-                await self._publish(())  # forgets what is over.
+                await self._publish(())  # removes what has ended.
                 if await self._newest(generation) < self.position:
                     self._log.warn("Redis has lost the stream of revocations; all are loaded again")
                     self.complete = False
@@ -178,7 +178,7 @@ class RedisRevocations(Service):
         return _number(newest[0][0]) if newest else 0
 
     async def _load(self, generation: int) -> set[Revocation]:
-        """Everything that is kept."""
+        """Loads the whole set."""
         known: set[Revocation] = set()
         cursor = b"0"
         while True:
@@ -187,7 +187,7 @@ class RedisRevocations(Service):
             )
             entries = list(zip(page[::2], page[1::2], strict=True))
             players = [member[1:] for member, _ in entries if member.startswith(b"p")]
-            # There is always one question: HMGET without fields is none.
+            # There is always one field: HMGET without fields is an error.
             answer = await self._blocking.ask("HMGET", self._names[1], b"", *players, generation=generation)
             issued = dict(zip(players, answer[1:], strict=True))
             revocations = [_from_set(member, until, issued.get(member[1:])) for member, until in entries]
@@ -197,7 +197,7 @@ class RedisRevocations(Service):
                 return known
 
     async def _publish_missing(self, known: set[Revocation]) -> None:
-        """What this node was told while Redis was away, or what Redis has lost."""
+        """Publishes what this node learned while Redis was away, and what Redis has lost."""
         if self._listener is None:
             return
         missing = (revocation for revocation in self._listener.in_force() if revocation not in known)
@@ -215,7 +215,9 @@ class RedisRevocations(Service):
     def _hear(self, revocations: Sequence[Revocation | None]) -> None:
         understood = [revocation for revocation in revocations if revocation is not None]
         if len(understood) < len(revocations):
-            self._log.warn("{number} revocations in Redis are not ours", number=len(revocations) - len(understood))
+            self._log.warn(
+                "{number} revocations in Redis are not craftnet's", number=len(revocations) - len(understood)
+            )
         if understood and self._listener is not None:
             self._listener.revoked(understood)
 
@@ -228,12 +230,12 @@ class RedisRevocations(Service):
 
 
 def _number(entry: bytes) -> int:
-    """Of an entry in the stream."""
+    """The number of an entry in the stream."""
     return int(entry.partition(b"-")[0])
 
 
 def _from_stream(fields: Sequence[bytes]) -> Revocation | None:
-    """An entry of the stream; None when it is not ours."""
+    """An entry of the stream; None when it is not craftnet's."""
     entry = dict(zip(fields[::2], fields[1::2], strict=False))
     try:
         token, player = entry[b"token"].decode(), entry[b"player"].decode()
@@ -244,7 +246,7 @@ def _from_stream(fields: Sequence[bytes]) -> Revocation | None:
 
 
 def _from_set(member: bytes, until: bytes, issued: bytes | None) -> Revocation | None:
-    """An entry of the sorted set, with that of the players; None when it is not ours, or just forgotten."""
+    """An entry of the sorted set, with the player's issue time; None when it is not craftnet's, or just removed."""
     try:
         if member.startswith(b"t"):
             return Revocation(member[1:].decode(), None, 0.0, float(until))

@@ -1,4 +1,4 @@
-"""What Redis does in one step, in Lua. A script runs as a whole or, when memory is out, does nothing."""
+"""Atomic steps in Redis, in Lua. A script runs as a whole or, when memory is out, does nothing."""
 
 LOOK = b"""
 -- keys: state, floor, stream, numbers, epoch, due. argument: id.
@@ -10,9 +10,9 @@ local lost = not version and redis.pcall('ZSCORE', KEYS[6], ARGV[1])
 return {version or redis.call('GET', KEYS[2]) or '0', state, newest[1] and newest[1][1] or '0-0', number,
         redis.call('GET', KEYS[5]) or '', type(lost) == 'string' and 1 or 0}
 """
-"""The position is read with the state, so that nothing falls between the two.
+"""The position is read together with the state, so that nothing is missed between the two.
 
-A thing without a state that is still due to be forgotten was not forgotten: Redis evicted it, or somebody deleted it.
+A thing without a state that is still due for removal was not removed: Redis evicted it, or somebody deleted it.
 """
 
 ENDS = b"""
@@ -127,12 +127,12 @@ for _, part in ipairs(parts) do
 end
 return written
 """
-"""Compare and set: of each thing all the parts or none, whatever becomes of the others.
+"""Compare and set: of each thing all parts or none, independently of the others.
 
-The versions did not move, so nothing was accepted since they were read, and what was seen is known. Each change says
-to which data set it belongs: in another one, versions mean something else.
+Unchanged versions mean that nothing was accepted since they were read, and that the seen ids are known. Each change
+names its data set: in another one, versions mean something else.
 
-All is compared before anything is written, so that an error leaves everything as it was.
+Everything is compared before anything is written, so that an error leaves everything as it was.
 """
 
 RECALL = b"""
@@ -156,7 +156,7 @@ RENAME = b"""
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) end
 return redis.call('GET', KEYS[1])
 """
-"""What a data set is called in which versions began again. The first node to notice names it."""
+"""Renames a data set whose versions restarted. The first node that notices names it."""
 
 LOST = b"""
 -- keys: state, due, stream, recent changes, numbers, epoch. arguments: id, kind, backlog, a new name for the data set.
@@ -169,7 +169,7 @@ redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'kind', ARGV[2], 'id', 
            'number', redis.call('HINCRBY', KEYS[5], KEYS[3], 1), 'epoch', ARGV[4])
 return 1
 """
-"""Forgets what Redis lost, and gives the data set another name: the versions of what was lost may begin again."""
+"""Removes what Redis lost, and renames the data set: the versions of what was lost may restart."""
 
 FORGET = b"""
 -- keys: state, floor, waiters, due, stream, due of the materials, recent changes, numbers.
@@ -194,9 +194,9 @@ redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[4], '*', 'kind', ARGV[3], 'id', 
            'number', redis.call('HINCRBY', KEYS[8], KEYS[5], 1))
 return 1
 """
-"""Asked for by every node; the first one does it.
+"""Requested by every node; the first one succeeds.
 
-It begins with commands that are taken when memory is out: whatever follows them in a script is then taken, too.
+It starts with commands that Redis accepts when memory is out: then it accepts the rest of the script as well.
 """
 
 EPOCH = b"""
@@ -210,9 +210,9 @@ if known and string.sub(known, 1, #server) == server then return string.sub(know
 redis.pcall('SET', KEYS[1], server .. ' ' .. name)
 return name
 """
-"""A server that was started again, or that follows another one as the master, may lack what was acknowledged last.
+"""A restarted server, or one that follows another one as the master, may lack what was acknowledged last.
 
-Either gives it a new replication id. It may get one without that, too, so the first one is kept if there is room.
+Either gives it a new replication id. It may get one without that as well, so the first one is kept if there is room.
 """
 
 LEASE = b"""

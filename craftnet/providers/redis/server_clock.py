@@ -1,8 +1,8 @@
-"""Redis' own clock, by which all nodes date what they keep in it.
+"""Redis' own clock, which dates what all nodes store in it.
 
-Nodes' clocks differ, and are set. Redis' clock is one for all of them, and its streams, leases and expiries go by it in
-any case. A node measures how far it is ahead of the node's own steady clock; what the node's wall clock shows does not
-matter then.
+Nodes' clocks differ, and are set. Redis' clock is the same for all of them, and its streams, leases and expiries use it
+in any case. A node measures how far it is ahead of the node's own steady clock, so the node's wall clock does not
+matter.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ MEASURE_INTERVAL = 1.0
 """Seconds between measurements."""
 
 OFFSET_TOLERANCE = 0.001
-"""Seconds by which Redis' clock may seem to be off, beyond what a measurement leaves open, before that is believed."""
+"""Seconds by which Redis' clock may seem to be off, beyond the uncertainty of a measurement, before it is believed."""
 
 CLOCK_DRIFT = 1e-4
-"""Seconds by which two clocks drift apart in a second, at most."""
+"""Maximum seconds by which two clocks drift apart in a second."""
 
 PARTS_OF_A_SECOND = 1024
-"""Parts of a second that a difference between clocks is rounded to: so adding and subtracting it again is exact."""
+"""Parts of a second to which a difference between clocks is rounded, so that adding and subtracting it is exact."""
 
 
 class ClockOffset:
     """How far another clock is ahead of ours. Pure; times are seconds.
 
     Arguments:
-        ahead: what is to be believed until a measurement contradicts it.
+        ahead: the assumption until a measurement contradicts it.
 
     Attributes:
         ahead: seconds, in whole `PARTS_OF_A_SECOND` parts.
@@ -46,9 +46,9 @@ class ClockOffset:
         self._at = 0.0
 
     def take(self, shown: float, asked: float, answered: float) -> None:
-        """The other clock showed `shown` when ours was between `asked` and `answered`.
+        """Records that the other clock showed `shown` when ours was between `asked` and `answered`.
 
-        The difference measured before stays unless this one contradicts it: what is read twice is dated the same.
+        The previous difference stays unless this one contradicts it, so that what is read twice has the same date.
         """
         sample, uncertainty = shown - (asked + answered) / 2, (answered - asked) / 2
         self._uncertainty += CLOCK_DRIFT * (answered - self._at)
@@ -62,18 +62,18 @@ class ClockOffset:
 
 
 def rounded(seconds: float) -> float:
-    """In whole `PARTS_OF_A_SECOND` parts."""
+    """Rounds to whole `PARTS_OF_A_SECOND` parts."""
     return round(seconds * PARTS_OF_A_SECOND) / PARTS_OF_A_SECOND
 
 
 class ServerClock(TimerService):
-    """Knows what Redis' clock shows; until it was asked, that is taken to be what ours does.
+    """Knows what Redis' clock shows; before the first answer, the same as ours.
 
     Arguments:
         link: any connection that answers at once.
 
     Attributes:
-        answered: whether Redis was asked with success yet.
+        answered: whether Redis has answered yet.
     """
 
     _log = Logger()
@@ -96,16 +96,16 @@ class ServerClock(TimerService):
         return self._measured.ahead
 
     async def measure(self) -> None:
-        """Ask Redis once. Without an answer, the difference stays as it was."""
+        """Asks Redis once. Without an answer, the difference stays as it was."""
         asked = self._clock.seconds()
         try:
             seconds, microseconds = await self._link.ask("TIME")
         except Unavailable:
-            return  # health says so.
+            return  # shown by the health checks.
         self.answered = True
         self._measured.take(int(seconds) + int(microseconds) / 1e6, asked, self._clock.seconds())
 
     def _turn(self) -> Deferred[None]:
         measured = Deferred.fromCoroutine(self.measure())
-        # An error here is a bug of ours; the measurements must not stop for it.
+        # An error here is a bug; the measurements must go on.
         return measured.addErrback(lambda failure: self._log.failure("Redis' clock could not be read", failure))

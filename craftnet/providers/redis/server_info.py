@@ -1,4 +1,4 @@
-"""What a Redis server says of itself: its data set, its epoch, and whether it may evict keys."""
+"""What a Redis server reports about itself: its data set, its epoch, and whether it may evict keys."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from craftnet.providers.redis.key_names import KeyNames
 
 
 async def ask_data_set(link: RedisConnection, keys: KeyNames) -> str:
-    """The data set's name; made only when there is none, because a full Redis and a replica can be read, too.
+    """The data set's name; created only when there is none, because a full Redis and a replica can be read as well.
 
     Raises:
-        Unavailable: nobody knows.
+        Unavailable: it cannot be read.
     """
     name = await link.ask("GET", keys.data_set)
     while name is None:
@@ -31,10 +31,10 @@ async def ask_data_set(link: RedisConnection, keys: KeyNames) -> str:
 
 
 async def ask_epoch(link: RedisConnection, keys: KeyNames) -> str:
-    """The name of what one server has kept since it is the master, the same for every node.
+    """The name of the present master's epoch, the same for every node.
 
-    A server that was started again, or that follows another one, may lack what was acknowledged last. Where it is not
-    known (Redis is a replica, or does not tell this user, or is out of reach), a name that no other node has.
+    A restarted server, or one that follows another one, may lack what was acknowledged last. Where the epoch is unknown
+    (Redis is a replica, does not tell this user, or is unreachable), a name that no other node has.
     """
     try:
         epoch: bytes | None = await link.run(scripts.EPOCH, [keys.epoch], ())
@@ -44,17 +44,17 @@ async def ask_epoch(link: RedisConnection, keys: KeyNames) -> str:
 
 
 EVICTION_CHECK_INTERVAL = 10.0
-"""Seconds between looks: the policy may be changed while Redis runs."""
+"""Seconds between checks: the policy may change while Redis runs."""
 
 _POLICY = re.compile(rb"^maxmemory_policy:(\S+)", re.MULTILINE)
 _NO_EVICTION = "noeviction"
 
 
 class EvictionWatch(TimerService):
-    """Looks at the eviction policy.
+    """Checks the eviction policy.
 
     Attributes:
-        problem: what is wrong with it, for people; empty when nothing is, or nobody says.
+        problem: what is wrong with it, for people; empty when nothing is, or it is unknown.
     """
 
     _log = Logger()
@@ -67,11 +67,11 @@ class EvictionWatch(TimerService):
 
     def _look(self) -> Deferred[None]:
         looked = Deferred.fromCoroutine(self.look())
-        # An error here is a bug of ours; the looks must not stop for it.
+        # An error here is a bug; the checks must go on.
         return looked.addErrback(lambda failure: self._log.failure("the eviction policy is not known", failure))
 
     async def look(self) -> None:
-        """Once. Without an answer, what was known before holds."""
+        """Checks once. Without an answer, the last result stays."""
         try:
             answer: bytes = await self._link.ask("INFO", "memory")
         except Unavailable:
@@ -83,6 +83,6 @@ class EvictionWatch(TimerService):
         )
         if problem and problem != self.problem:
             self._log.warn(
-                "{problem}. When memory is out, it throws away sessions that are being watched.", problem=problem
+                "{problem}. When memory is out, Redis evicts sessions that are being watched.", problem=problem
             )
         self.problem = problem

@@ -1,4 +1,4 @@
-"""What the texts behind `--backend redis:…` and `rediss:…` mean. Pure."""
+"""The settings in `--backend redis:…` and `rediss:…`. Pure."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from craftnet.errors import ConfigurationError
 from craftnet.runtime.addresses import HostPort, parse_port, parse_public
 
 PASSWORD_VARIABLE = "CRAFTNET_REDIS_PASSWORD"
-"""The environment variable with the password: on a command line, everybody on the machine could read it."""
+"""The environment variable with the password: a command line is readable by everybody on the machine."""
 
 SENTINEL_PASSWORD_VARIABLE = "CRAFTNET_SENTINEL_PASSWORD"
-"""That of the sentinels, which have one of their own, if any."""
+"""The variable with the password of the sentinels, if they have one."""
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class RedisSettings(Struct, frozen=True):
-    """Where Redis is, and how long things are kept in it. The password is not among them, so that no text shows it.
+    """Where Redis is, and how long things are kept in it. Without the password, so that no text shows it.
 
     Attributes:
-        sentinels: who says where Redis is, instead of `host` and `port`; empty when nobody needs to be asked.
-        service: what they call it.
+        sentinels: the addresses of sentinels, instead of `host` and `port`; empty without sentinels.
+        service: the master's name at the sentinels.
         db: the number of the database.
-        prefix: what every key begins with; services with the same one share everything.
+        prefix: the prefix of every key; services with the same one share everything.
         user: the ACL user; None for the default one.
-        tls: whether the connection is encrypted, and the server's certificate checked.
+        tls: whether the connection is encrypted, and the server's certificate verified.
         ca: a PEM file with the authorities to trust; None for those of the platform.
-        timeout: seconds until an answer is no longer waited for.
+        timeout: seconds after which an answer counts as missing.
         retention: seconds that a finished session is kept.
-        idle: seconds without an event after which anything is forgotten.
-        remembered: event ids kept for each session, or player, to tell duplicates.
+        idle: seconds without an event after which anything is removed.
+        remembered: event ids kept for each session, or player, to detect duplicates.
         memory: seconds that they are kept after the newest event.
-        backlog: changes kept in each partition for nodes that come back.
+        backlog: changes kept in each partition for nodes that return.
     """
 
     host: str = "127.0.0.1"
@@ -56,7 +56,7 @@ class RedisSettings(Struct, frozen=True):
 
     @property
     def address(self) -> HostPort:
-        """Where Redis is, unless sentinels say it."""
+        """The address of Redis without sentinels."""
         return HostPort(self.host, self.port)
 
     @property
@@ -101,10 +101,10 @@ _INTEGERS = frozenset({"db", "remembered", "backlog"})
 
 
 def parse_redis_settings(arguments: Mapping[str, str], *, tls: bool) -> RedisSettings:
-    """Read the arguments.
+    """Parses the arguments.
 
     Raises:
-        ConfigurationError: one of them makes no sense.
+        ConfigurationError: one of them is invalid.
     """
     name = "rediss" if tls else "redis"
     values: dict[str, object] = {"tls": tls}
@@ -112,7 +112,7 @@ def parse_redis_settings(arguments: Mapping[str, str], *, tls: bool) -> RedisSet
         if argument in _BOUNDS:
             values[argument] = _number(name, argument, text)
         elif not text:
-            raise ConfigurationError(f"{name}: nothing is behind {argument}=")
+            raise ConfigurationError(f"{name}: {argument}= is empty")
         elif argument == "port":
             values[argument] = parse_port(text)
         elif argument == "sentinel":
@@ -124,7 +124,7 @@ def parse_redis_settings(arguments: Mapping[str, str], *, tls: bool) -> RedisSet
     if values.get("port") == 0:
         raise ConfigurationError(f"{name}: port must be above 0")
     if "sentinel" in arguments and not arguments.keys().isdisjoint({"host", "port"}):
-        raise ConfigurationError(f"{name}: either host= and port= or sentinel= says where Redis is, not both")
+        raise ConfigurationError(f"{name}: give either host= and port= or sentinel=, not both")
     if "service" in arguments and "sentinel" not in arguments:
         raise ConfigurationError(f"{name}: service= needs sentinel=")
     return RedisSettings(**values)  # type: ignore[arg-type]  # each was made what its field is.
@@ -134,7 +134,7 @@ def _sentinel(name: str, text: str) -> HostPort:
     try:
         return parse_public(text.strip())
     except ConfigurationError:
-        raise ConfigurationError(f"{name}: sentinel takes host:port,host:port…, not {text!r}") from None
+        raise ConfigurationError(f"{name}: sentinel takes host:port,host:port…, got {text!r}") from None
 
 
 def _number(name: str, argument: str, text: str) -> float:
@@ -142,7 +142,7 @@ def _number(name: str, argument: str, text: str) -> float:
     try:
         value = int(text) if argument in _INTEGERS else float(text)
     except ValueError:
-        raise ConfigurationError(f"{name}: {argument} must be a number, not {text!r}") from None
+        raise ConfigurationError(f"{name}: {argument} must be a number, got {text!r}") from None
     if not least <= value <= most:
-        raise ConfigurationError(f"{name}: {argument} must be at least {least:g} and at most {most:g}, not {text}")
+        raise ConfigurationError(f"{name}: {argument} must be at least {least:g} and at most {most:g}, got {text}")
     return value

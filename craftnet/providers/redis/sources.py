@@ -1,4 +1,4 @@
-"""The three sources: each a ledger, and the topics of this node."""
+"""The three sources: each a store, and the topics of this node."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from craftnet.providers.redis.topics import Topics
 
 
 class _RedisSource(Generic[State, Change, Listener]):
-    """What the three share. Everything that answers fails with `craftnet.errors.Unavailable`."""
+    """The common part. Every Deferred fails with `craftnet.errors.Unavailable`."""
 
     def __init__(
         self,

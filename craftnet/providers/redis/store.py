@@ -1,4 +1,4 @@
-"""What an event makes of what is kept: read, apply the rule here, and write if nobody else did meanwhile."""
+"""Applies events to what is stored: reads, applies the rule here, and writes if no other node did meanwhile."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from craftnet.providers.redis.stream_positions import StreamPosition
 from craftnet.providers.sources import started
 
 MAX_ATTEMPTS = 50
-"""How often something is tried again because another node was faster."""
+"""Attempts when other nodes are faster."""
 
 MAX_PER_SCRIPT = 64
-"""How many things one script reads or writes: meanwhile Redis answers nobody else, for some milliseconds."""
+"""Things that one script reads or writes: Redis answers nothing else for those milliseconds."""
 
 CONCURRENT_SCRIPTS = 32
-"""How many scripts of one kind are under way at the same time.
+"""Scripts of one kind that run at the same time.
 
-Redis does one after the other anyway; what waits in its queue for longer than the timeout would count as lost.
+Redis runs one after another anyway; what waits in its queue for longer than the timeout would count as lost.
 """
 
 _encode = msgspec.json.Encoder().encode
@@ -44,14 +44,14 @@ Runs = Mapping[UUID, Sequence[Event]]
 """The events of each of several things, in order."""
 
 Applied = dict[UUID, Sequence[EventOutcome]]
-"""What became of them: one outcome for each."""
+"""Their outcomes, one for each event."""
 
 
 class StoredState(Struct, Generic[State], frozen=True):
-    """What Redis keeps of one thing.
+    """What Redis stores of one thing.
 
     Attributes:
-        end: where the stream of its partition ended at that moment.
+        end: the end of its partition's stream at that moment.
         data_set: the name of the data set that Redis had then; empty when it had none.
     """
 
@@ -61,7 +61,7 @@ class StoredState(Struct, Generic[State], frozen=True):
 
 
 class _Part(Struct, frozen=True):
-    """What is to be kept of one thing, as the script takes it."""
+    """What to store of one thing, as the script takes it."""
 
     names: Sequence[str]
     arguments: Sequence[Value]
@@ -71,7 +71,7 @@ class Store(Generic[State, Change, Listener]):
     """All things of one kind.
 
     Arguments:
-        time: Redis' clock. What is kept in Redis is dated by it, and is on the steady clock again when it was read.
+        time: Redis' clock. It dates what is stored; what is read is converted to the steady clock.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class Store(Generic[State, Change, Listener]):
         self._room = DeferredSemaphore(CONCURRENT_SCRIPTS)
 
     async def look(self, key: UUID) -> StoredState[State]:
-        """What is known of one thing.
+        """The stored state of one thing.
 
         Raises:
-            Unavailable: nobody knows.
+            Unavailable: it cannot be read.
         """
         names = [
             self._keys.state(self._subject.name, key),
@@ -113,11 +113,11 @@ class Store(Generic[State, Change, Listener]):
             await self._forget_lost(key)
 
     async def place(self, session_id: UUID) -> QueueEntry | None:
-        """What a session waits as; raises as `look` does."""
+        """The queue entry of a session; raises as `look` does."""
         return self._place(session_id, await self._link.ask("HGET", self._keys.waiters, str(session_id)))
 
     async def recall(self, key: UUID, version: int) -> tuple[str, Sequence[Change]]:
-        """The data set's name, and what followed `version` of one thing, as far as it is known; raises as `look`."""
+        """The data set's name, and the known changes of one thing after `version`; raises as `look`."""
         names = [self._keys.recent(self._subject.name, key), self._keys.changes(partition_of(key)), self._keys.data_set]
         data_set, *changes = await self._run((key,), scripts.RECALL, names, (version,))
         try:
@@ -126,19 +126,19 @@ class Store(Generic[State, Change, Listener]):
             raise self._unreadable(key, error) from None
 
     def read_change(self, octets: bytes) -> Change:
-        """A change as it stands in a stream; raises `msgspec.DecodeError`."""
+        """Decodes a change in a stream; raises `msgspec.DecodeError`."""
         return shifted(self._subject.read_change(octets), -self._time.ahead)
 
     async def count(self) -> int:
-        """How many things are kept; raises as `look` does."""
+        """The number of stored things; raises as `look` does."""
         number: int = await self._link.ask("ZCARD", self._keys.due(self._subject.name))
         return number
 
     async def apply(self, events: Sequence[Event], materials: Store[Any, Any, Any] | None = None) -> list[EventOutcome]:
-        """As in the interfaces. Things are independent of each other; of each, the events stay in order.
+        """As in the interfaces. Things are independent of each other; the events of each stay in order.
 
         Arguments:
-            materials: where those are kept that a session starts with, in one step with the session, if they are.
+            materials: stores the materials of a starting session, in one step with the session, if given.
         """
         outcomes: list[EventOutcome] = [ACCEPTED] * len(events)
         runs: dict[UUID, list[int]] = {}
@@ -159,7 +159,7 @@ class Store(Generic[State, Change, Listener]):
         return outcomes
 
     async def _apply(self, runs: Runs, materials: Store[Any, Any, Any] | None) -> Applied:
-        """All at once. What that does not settle is tried again by itself, so that nothing else waits for it."""
+        """Applies all at once. What that does not settle is retried separately, so that nothing else waits for it."""
         try:
             applied = await self._attempt(runs, materials) if len(runs) > 1 else {}
         except Unreadable:  # nothing was written.
@@ -174,17 +174,17 @@ class Store(Generic[State, Change, Listener]):
         for _ in range(MAX_ATTEMPTS):
             try:
                 applied = await self._attempt({key: events}, materials)
-            except Unreadable as error:  # that does not pass: events of other things must not wait for these.
+            except Unreadable as error:  # permanent: events of other things must not wait for these.
                 return [rejected(error.message)] * len(events)
             if key in applied:
                 return applied[key]
         raise Unavailable("Too many nodes change the same thing at the same time.")
 
     async def _attempt(self, runs: Runs, materials: Store[Any, Any, Any] | None) -> Applied:
-        """One reading and one writing. Leaves out the things that somebody else changed meanwhile, and the lost ones.
+        """Reads and writes once. Leaves out the things that changed meanwhile, and the lost ones.
 
         Raises:
-            Unreadable: what is kept of one of them is not ours. Nothing was written.
+            Unreadable: a stored value is not craftnet's. Nothing was written.
         """
         plans = await self._plan(runs)
         begun, stocks = {}, {}
@@ -201,7 +201,7 @@ class Store(Generic[State, Change, Listener]):
         return {key: plans[key].outcomes for key in parts if key not in failed}
 
     async def _plan(self, runs: Runs) -> dict[UUID, AggregatePlan[State, Change]]:
-        """What comes of events, as far as what they are about is not lost."""
+        """The plans for events, except for lost things."""
         name = self._subject.name
         names = [self._keys.floor(name), self._keys.waiters, self._keys.due(name)]
         arguments: list[Value] = []
@@ -223,7 +223,7 @@ class Store(Generic[State, Change, Listener]):
         return plans
 
     def _parts(self, key: UUID, planned: AggregatePlan[State, Change]) -> list[_Part]:
-        """What is to be written, if anything is."""
+        """What to write, if anything."""
         if not planned.steps:
             return []
         name, text, settings = self._subject.name, str(key), self._settings
@@ -259,7 +259,7 @@ class Store(Generic[State, Change, Listener]):
         return [_Part(names, [len(arguments), *arguments])]
 
     async def _commit(self, parts: Mapping[UUID, Sequence[_Part]]) -> set[UUID]:
-        """Write of each thing all its parts, or none when somebody else was faster: those are answered."""
+        """Writes all parts of each thing, or none when another node was faster: returns those."""
         if not parts:
             return set()
         names = [self._keys.data_set, self._keys.numbers, self._keys.waiters]
@@ -273,7 +273,7 @@ class Store(Generic[State, Change, Listener]):
         return {key for key, one in zip(parts, written, strict=True) if not one}
 
     async def _forget_lost(self, key: UUID) -> None:
-        """Redis evicted it, or somebody deleted it: those who watch it are told, and its versions may begin again."""
+        """Redis evicted it, or somebody deleted it: its watchers learn of it, and its versions may restart."""
         name = self._subject.name
         names = [
             self._keys.state(name, key),
@@ -293,7 +293,7 @@ class Store(Generic[State, Change, Listener]):
             return await self._link.run(script, names, arguments)
         except Unreadable as error:
             if len(keys) > 1:
-                raise  # one of them, nobody knows which. It is logged when each is tried by itself.
+                raise  # one of them, unknown which. It is logged when each is retried separately.
             (key,) = keys
             raise self._unreadable(key, error) from None
 
@@ -304,7 +304,7 @@ class Store(Generic[State, Change, Listener]):
         return _encode(shifted(value, self._time.ahead))
 
     def _keep(self, state: State) -> float:
-        """Seconds."""
+        """The retention of a state, in seconds."""
         over = isinstance(state, SessionState) and state.progress.status.terminal
         return self._settings.retention if over else self._settings.idle
 
@@ -320,10 +320,10 @@ class Store(Generic[State, Change, Listener]):
 
     def _unreadable(self, key: UUID, error: Exception) -> Unreadable:
         _log.error("what Redis keeps of {kind} {id} is not ours: {error}", kind=self._subject.name, id=key, error=error)
-        return Unreadable("What Redis keeps of it cannot be read.")
+        return Unreadable("The value stored in Redis cannot be read.")
 
     def _place(self, key: UUID, holder: bytes | None) -> QueueEntry | None:
-        """Of what is behind the player's id."""
+        """Decodes the entry after the player's id."""
         try:
             return None if holder is None else _read_entry(holder[36:])
         except msgspec.DecodeError as error:
@@ -331,7 +331,7 @@ class Store(Generic[State, Change, Listener]):
 
 
 def _sessions(state: object) -> dict[str, QueueEntry]:
-    """The sessions that wait, where the state is a queue's."""
+    """The waiting sessions in the state of a queue."""
     if not isinstance(state, QueueState):
         return {}
     return {str(entry.session_id): entry for entry in state.entries if entry.session_id is not None}

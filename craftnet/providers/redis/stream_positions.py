@@ -1,4 +1,4 @@
-"""How far the stream of each partition is read, and where something was trimmed before that. Pure."""
+"""How far the stream of each partition is read, and where entries were trimmed before that. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from msgspec import Struct
 
 
 class StreamPosition(Struct, frozen=True):
-    """A place in a stream.
+    """A position in a stream.
 
     Attributes:
         entry: the id of the entry there; `0-0` where there is none.
-        number: that of its change. The next one has the next number, so that it shows what is missing.
+        number: that of its change. Numbers have no gaps, so they show what is missing.
     """
 
     entry: bytes
@@ -20,7 +20,7 @@ class StreamPosition(Struct, frozen=True):
 
     @property
     def order(self) -> tuple[int, int]:
-        """Of the entries in a stream."""
+        """The order of entries in a stream."""
         milliseconds, _, more = self.entry.partition(b"-")
         return int(milliseconds), int(more)
 
@@ -29,8 +29,8 @@ class StreamPositions:
     """The partitions that are read.
 
     Attributes:
-        gaps: those of which something was trimmed before it was read. Whoever compares their states moves them to
-            `mending` meanwhile.
+        gaps: the partitions in which something was trimmed before it was read. While their states are compared, they
+            are in `mending`.
     """
 
     def __init__(self) -> None:
@@ -40,24 +40,24 @@ class StreamPositions:
 
     @property
     def partitions(self) -> Set[int]:
-        """All of them."""
+        """All partitions that are read."""
         return self._read.keys()
 
     def entry(self, partition: int) -> bytes:
-        """After which one to read on."""
+        """The entry after which to read on."""
         return self._read[partition].entry
 
     def follow(self, partition: int, mark: StreamPosition) -> None:
-        """Read one from `mark` on, if it is not read already."""
+        """Reads a partition from `mark` on, unless it is already read."""
         self._read.setdefault(partition, mark)
 
     def keep(self, wanted: Set[int]) -> None:
-        """Read no others any more."""
+        """Stops reading all others."""
         for partition in self._read.keys() - wanted:
             del self._read[partition]
 
     def heard(self, partition: int, entry: bytes, fields: Mapping[bytes, bytes]) -> StreamPosition:
-        """The next entry of one came; what it is now read up to. What has no number is not ours."""
+        """Records the next entry of a partition; returns the position. An entry without a number is foreign."""
         last = self._read[partition].number
         text = fields.get(b"number", b"")
         number = int(text) if text.isdigit() else last
@@ -67,28 +67,28 @@ class StreamPositions:
         return mark
 
     def behind(self, ends: Mapping[int, StreamPosition]) -> set[int]:
-        """Those that are not read as far as that."""
+        """The partitions that are not read up to `ends`."""
         return {one for one, end in ends.items() if one in self._read and self._read[one].order < end.order}
 
     def complete(self, partitions: Set[int]) -> bool:
-        """Whether all that there was in them up to where they are read is known."""
+        """Whether everything in these partitions up to their positions is known."""
         return partitions.isdisjoint(self.gaps) and partitions.isdisjoint(self.mending)
 
     def replaced(self, ends: Mapping[int, StreamPosition]) -> None:
-        """Where the streams of another server end: some have lost their ends, or are other ones."""
+        """Takes the ends of another server's streams: some may have lost their ends, or be different."""
         for partition, end in ends.items():
             if partition in self._read and end.order < self._read[partition].order:
                 self._read[partition] = end
 
     def numbers(self) -> dict[int, int]:
-        """Of the newest change that was heard of each."""
+        """The number of the newest change received of each partition."""
         return {partition: mark.number for partition, mark in self._read.items()}
 
     def counted(self, before: Mapping[int, int], ends: Mapping[int, StreamPosition]) -> None:
-        """All there was up to `ends` was read, and `before` that these numbers. What is missing now was trimmed."""
+        """Everything up to `ends` was read, and `before` that these numbers. What is missing now was trimmed."""
         for partition, end in ends.items():
             mark = self._read.get(partition)
-            # Numbers that begin again were removed, and what they counted with them.
+            # Numbers that restart were removed together with what they counted.
             if mark is not None and (mark.number < end.number or end.number < before.get(partition, 0)):
                 self.gaps.add(partition)
                 self._read[partition] = StreamPosition(mark.entry, end.number)

@@ -1,4 +1,4 @@
-"""Forgets what is due, and trims the streams by age. Every node does; Redis lets the first one do it."""
+"""Removes what is due, and trims the streams by age. Every node tries; Redis lets the first one do it."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ MAX_CHANGE_AGE = 900.0
 
 
 class Sweeper(TimerService):
-    """Sweeps.
+    """Sweeps at an interval.
 
     Arguments:
         subjects: the names of the kinds.
-        time: Redis' clock, by which things are due: no node's clock makes all of them forget too early.
+        time: Redis' clock, which decides what is due: no node's clock can remove things too early.
     """
 
     _log = Logger()
@@ -51,15 +51,15 @@ class Sweeper(TimerService):
 
     def _sweep(self) -> Deferred[None]:
         swept = Deferred.fromCoroutine(self.sweep())
-        # An error here is a bug of ours; the sweeps must not stop for it.
+        # An error here is a bug; the sweeps must go on.
         return swept.addErrback(lambda failure: self._log.failure("a sweep failed", failure))
 
     async def sweep(self) -> None:
-        """Once. Without Redis nothing is forgotten."""
+        """Sweeps once. Without Redis nothing is removed."""
         now = self._time.now().wall
         try:
             for subject in self._subjects:
-                with suppress(Unreadable):  # the log says so.
+                with suppress(Unreadable):  # already logged.
                     while await self._forget(subject, now) == MAX_PER_SWEEP and self.running:
                         pass
             # One partition a turn is often enough.
@@ -67,10 +67,10 @@ class Sweeper(TimerService):
             oldest = max(0, int((now - MAX_CHANGE_AGE) * 1000))
             await self._link.ask("XTRIM", self._keys.changes(self._turns % PARTITIONS), "MINID", "~", oldest)
         except Unavailable:
-            pass  # health says so.
+            pass  # shown by the health checks.
 
     async def _forget(self, subject: str, now: float) -> int:
-        """How many were due, `MAX_PER_SWEEP` at most."""
+        """Removes what is due, `MAX_PER_SWEEP` at most; returns the number."""
         due = self._keys.due(subject)
         found = await self._link.ask("ZRANGEBYSCORE", due, "-inf", f"{now:.3f}", "LIMIT", 0, MAX_PER_SWEEP)
         for text in found:

@@ -1,4 +1,4 @@
-"""Who watches what on this node, and which version each of them has been told. Pure."""
+"""The listeners on this node, and the version that each thing's listeners have. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class _Topic(Generic[State, Listener]):
     """One thing that is watched.
 
     Attributes:
-        state: the newest known; `known` says whether one is.
-        end: the newest entry of the stream that the state includes; None where nobody says.
-        listeners: each with whether it has its answer, and so is told changes.
+        state: the newest known; `known` says whether there is one.
+        end: the newest entry of the stream that the state includes; None when unknown.
+        listeners: each with whether it has its answer, and therefore receives changes.
     """
 
     def __init__(self, state: State) -> None:
@@ -27,7 +27,7 @@ class _Topic(Generic[State, Listener]):
 
 
 class Topics(Generic[State, Change, Listener]):
-    """The watched things of one kind. Every listener of a thing is told the same, in the order of the versions."""
+    """The watched things of one kind. Every listener of a thing receives the same, in the order of the versions."""
 
     def __init__(self, subject: Aggregate[State, Change, Listener]) -> None:
         self.subject = subject
@@ -42,11 +42,11 @@ class Topics(Generic[State, Change, Listener]):
         return tuple(self._topics)
 
     def key(self, text: bytes) -> UUID | None:
-        """The id of a watched thing, as streams name it; None for what nobody watches."""
+        """The id of a watched thing, as streams name it; None for an unwatched one."""
         return self._ids.get(text)
 
     def add(self, key: UUID, listener: Listener) -> None:
-        """Somebody waits for an answer, and then for changes."""
+        """Adds a listener that waits for an answer, and then for changes."""
         topic = self._topics.get(key)
         if topic is None:
             topic = self._topics[key] = _Topic(self.subject.blank(key, 0))
@@ -54,19 +54,19 @@ class Topics(Generic[State, Change, Listener]):
         topic.listeners.setdefault(listener, False)
 
     def remove(self, key: UUID, listener: Listener) -> None:
-        """Nobody any more. Unknown ones are no error."""
+        """Removes a listener. Unknown ones are ignored."""
         topic = self._topics.get(key)
         if topic is not None and topic.listeners.pop(listener, None) is not None and not topic.listeners:
             del self._topics[key]
             del self._ids[str(key).encode()]
 
     def answered(self, key: UUID, listener: Listener, state: State, end: StreamPosition | None = None) -> State:
-        """The answer for `listener`, where Redis said `state`: what the others were told, if there are others.
+        """The answer for `listener` after Redis answered `state`: the state of the other listeners, if there are any.
 
         Arguments:
-            end: where the stream ended at that moment.
+            end: the end of the stream at that moment.
 
-        Their changes are still to come if `state` is newer, and are told to all alike.
+        Their changes are still to come if `state` is newer, and are delivered to all alike.
         """
         topic = self._topics.get(key)
         if topic is None or listener not in topic.listeners:
@@ -77,14 +77,14 @@ class Topics(Generic[State, Change, Listener]):
         return topic.state
 
     def changed(self, key: UUID, version: int, change: Change, entry: StreamPosition | None = None) -> bool:
-        """A change came. One that is known already is dropped; one that comes without those before it is made whole.
+        """Handles a change. A known one is dropped; one after a gap is completed by changes that bridge the gap.
 
         Arguments:
-            entry: where in the stream it was.
+            entry: its position in the stream.
 
         Returns:
-            False when versions began again: the change is newer than the known state, and its version is not. Nothing
-            is told of it then.
+            False when versions restarted: the change is newer than the known state, but its version is not. Nothing is
+            delivered then.
         """
         topic = self._topics.get(key)
         if topic is None:
@@ -101,33 +101,33 @@ class Topics(Generic[State, Change, Listener]):
         return True
 
     def forgotten(self, key: UUID, entry: StreamPosition | None = None) -> None:
-        """The thing is over and forgotten; it may begin anew, a queue with the next version."""
+        """The thing was removed; it may start again, a queue with the next version."""
         topic = self._topics.get(key)
         if topic is not None:
             topic.end = entry
             self._replace(topic, self.subject.blank(key, self._version(topic.state)))
 
     def differs(self, key: UUID, state: State) -> bool:
-        """Whether those who watch were told something else."""
+        """Whether its listeners have another state."""
         topic = self._topics.get(key)
         return topic is not None and topic.known and topic.state != state
 
     def replaced(self, key: UUID, state: State, end: StreamPosition | None = None) -> None:
-        """What Redis keeps now, in other versions than those that were told."""
+        """Takes the stored state, whose versions do not continue those that were delivered."""
         topic = self._topics.get(key)
         if topic is not None and topic.known:
             topic.end = end
             self._replace(topic, state)
 
     def reached(self, key: UUID, state: State, end: StreamPosition | None = None) -> None:
-        """What Redis keeps; told only if it is newer than what was heard of."""
+        """Takes the stored state; delivered only if it is newer than the known one."""
         topic = self._topics.get(key)
         if topic is not None and topic.known and self._version(topic.state) < self._version(state):
             topic.end = end
             self._replace(topic, state)
 
     def version(self, key: UUID) -> int:
-        """What those who watch were told; 0 when they were told nothing."""
+        """The version that its listeners have; 0 when they have none."""
         topic = self._topics.get(key)
         return 0 if topic is None else self._version(topic.state)
 
@@ -149,7 +149,7 @@ class Topics(Generic[State, Change, Listener]):
             self.subject.notify(listener, change)
 
     def _answered(self, topic: _Topic[State, Listener]) -> Iterator[Listener]:
-        """Those who are told changes."""
+        """The listeners that receive changes."""
         for listener, answered in tuple(topic.listeners.items()):
-            if answered and listener in topic.listeners:  # telling one may make another leave.
+            if answered and listener in topic.listeners:  # delivering to one may remove another.
                 yield listener

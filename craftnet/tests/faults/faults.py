@@ -81,7 +81,7 @@ async def _noticed(world: World, random: Random) -> Sequence[str]:
         wrong.append("a node that hears of no changes lets somebody in")
     if (await world.ask(last, "/health/live"))[0] != 200:
         wrong.append("a node that hears of no changes is to be restarted")
-    if "are not heard" not in world.nodes[last].text:
+    if "are not received" not in world.nodes[last].text:
         wrong.append("a node that hears of no changes does not log it")
     world.relays[-1].release()
     return wrong

@@ -74,7 +74,7 @@ class GoneTests(RedisTestCase):
         lines = [formatEvent(one) for one in logged]
         # One line for each of the four connections, whatever the number of attempts.
         self.assertEqual(len(lines), 4)
-        self.assertIn(f"127.0.0.1:{self.server.port} is out of reach", lines[0])
+        self.assertIn(f"127.0.0.1:{self.server.port} is unreachable", lines[0])
         self.assertIn("refused", lines[0])
         self.server.start()
         self.assertEqual([outcome.verdict for outcome in await insist_on(node, [event(start())])], [ACCEPTED])
@@ -333,7 +333,7 @@ class PasswordTests(RedisTestCase):
                 node = self.backend(password)
                 await self.assertFailure(node.sessions.count(), Unavailable)
             texts = [formatEvent(one) for one in logged]
-            wanted = "wants a password" if password is None else "does not take the user name or password"
+            wanted = "requires a password" if password is None else "refuses the user name or password"
             self.assertIn(wanted, " ".join(texts))
             self.assertNotIn("not-the-password", " ".join(texts))
 

@@ -120,7 +120,7 @@ class RevocationsTests(RedisTestCase):
             await node.revocations.publish(TOKEN)
             await until(lambda: TOKEN in heard.heard)
         self.assertEqual(node.revocations.loads, 1)
-        self.assertEqual(sum("not ours" in str(one.get("log_format")) for one in logged), 2)
+        self.assertEqual(sum("not craftnet's" in str(one.get("log_format")) for one in logged), 2)
 
     async def test_gone_at_the_start(self) -> None:
         """Nobody can be believed then, and nobody waits long to hear that."""

@@ -55,7 +55,7 @@ class SettingsTests(SynchronousTestCase):
             ({"sentinel": "one:1", "host": "two"}, "not both"),
             ({"sentinel": "one:1", "port": "6379"}, "not both"),
             ({"service": "crafts"}, "needs sentinel="),
-            ({"sentinel": "one:1", "service": ""}, "nothing is behind service="),
+            ({"sentinel": "one:1", "service": ""}, "service= is empty"),
         ):
             error = self.assertRaises(ConfigurationError, parse_redis_settings, arguments, tls=False)
             self.assertIn(words, str(error), arguments)
@@ -249,7 +249,7 @@ class BadSentinelTests(SentinelTestCase):
         with capturedLogs() as logged:
             node = self.node(self.pretender(said))
             await self.assertFailure(node.sessions.count(), Unavailable)
-        self.assertIn("is none", " ".join(map(formatEvent, logged)))
+        self.assertIn("is not a master", " ".join(map(formatEvent, logged)))
         said[0] = self.naming(self.server)
         await insist_on(node, [event(start())])
         self.assertEqual(await node.sessions.count(), 1)

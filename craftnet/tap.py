@@ -1,4 +1,4 @@
-"""`twistd craftnet`: its options, and the service they describe."""
+"""`twistd craftnet`: its options, and the service that they describe."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:  # for annotations only; see `_service`.
     from craftnet.server.workers import Supervisor
 
 KILL_AFTER = 30.0
-"""Seconds that a worker may take to stop, beyond the time it drains."""
+"""Seconds that a worker may take to stop, beyond its drain time."""
 
 WORKER_TIMEOUT = 30.0
-"""Seconds of silence after which a worker is taken for one that hangs."""
+"""Seconds of silence after which a worker counts as hanging."""
 
 WORKER = "CRAFTNET_WORKER"
-"""The environment variable that tells a worker which one it is, from 0."""
+"""The environment variable with a worker's number, from 0."""
 DEFAULTS = Settings()
 
 
@@ -42,7 +42,7 @@ class Number:
 
     Arguments:
         kind: int or float.
-        least, most: the bounds, which are allowed themselves.
+        least, most: the bounds, inclusive.
     """
 
     def __init__(self, kind: Callable[[str], float], least: float, most: float) -> None:

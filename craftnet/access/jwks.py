@@ -1,7 +1,7 @@
-"""JSON Web Key Sets that change while the service runs: a file that is read again, a URL that is fetched again.
+"""JSON Web Key Sets that change while the service runs: a file that is reloaded, a URL that is fetched again.
 
-Both answer from the keys at hand, look again when a token names an unknown key, and keep the keys at hand while looking
-again fails.
+Both answer from the present keys, reload when a token names an unknown key, and keep the present keys while reloading
+fails.
 """
 
 from __future__ import annotations
@@ -25,44 +25,44 @@ from craftnet.runtime.deferreds import Waiters
 from craftnet.runtime.http_client import fetch
 
 FILE_INTERVAL = 5.0
-"""Seconds between two looks at a file."""
+"""Seconds between two checks of a file."""
 
 FETCH_INTERVAL = 10.0
-"""Seconds between two fetches: tokens that name invented keys cause no more than that."""
+"""Minimum seconds between two fetches, also when tokens name invented keys."""
 
 FETCH_TIMEOUT = 5.0
-"""Seconds a fetch may take, from the connection to the last octet."""
+"""Seconds for a fetch, from the connection to the last octet."""
 
 REFRESH_AFTER = 300.0
-"""Seconds after which the next lookup fetches the set again, in the background: the keys at hand are still used."""
+"""Age in seconds from which a lookup fetches the set again, in the background, and still uses the present keys."""
 
 MAX_STALENESS = 900.0
-"""Seconds after which a lookup waits for that fetch, so that a withdrawn key does not count after a quiet time. While
-fetches fail, no lookup of a known key waits."""
+"""Age in seconds from which a lookup waits for that fetch, so that a withdrawn key does not count after a quiet time.
+While fetches fail, no lookup of a known key waits."""
 
 MAX_DOCUMENT = 256 * 1024
-"""Bytes of a fetched set, decompressed."""
+"""Maximum bytes of a fetched set, decompressed."""
 
 
 def without_query(url: str) -> str:
-    """A URL for people: without its query, which may hold what they need not know."""
+    """A URL for people: without its query, which may contain secrets."""
     return urlsplit(url)._replace(query="").geturl()
 
 
 def _elapsed(since: float | None, now: float, interval: float) -> bool:
-    """Whether an interval is over."""
+    """Whether an interval has passed."""
     return since is None or now - since >= interval
 
 
 @implementer(IKeySource)
 class JwksFile:
-    """The keys in a file, read again when it has changed, or when a token names a key that is not in it.
+    """The keys in a file, reloaded when it has changed, or when a token names an unknown key.
 
     Arguments:
         unnamed: see `craftnet.access.verification_keys.select_key`.
 
     Raises:
-        craftnet.errors.ConfigurationError: it cannot be read, or holds no usable key.
+        craftnet.errors.ConfigurationError: it cannot be read, or contains no usable key.
     """
 
     _log = Logger()
@@ -88,16 +88,16 @@ class JwksFile:
         return select_key(self._keys, key_id, algorithm, unnamed=self._unnamed)
 
     def _look_again(self, *, reread: bool) -> None:
-        """Read the file if it has changed, or in any case."""
+        """Reloads the file if it has changed, or in any case."""
         try:
             if not reread and self._stamp() == self._seen:
                 return
             self._seen, self._keys = self._read()
         except ConfigurationError as error:
-            self._log.warn("Still using the keys that {path} held before: {error}", path=self._path, error=error)
+            self._log.warn("Still using the previous keys of {path}: {error}", path=self._path, error=error)
 
     def _read(self) -> tuple[tuple[int, int, int], tuple[VerificationKey, ...]]:
-        stamp = self._stamp()  # before the content: a change in between is then seen next time.
+        stamp = self._stamp()  # before the content: the next check then sees a change in between.
         try:
             content = self._path.read_bytes()
         except OSError as error:
@@ -118,11 +118,11 @@ def _unreadable(error: OSError) -> ConfigurationError:
 
 @implementer(IKeySource)
 class JwksUrl:
-    """The keys behind a URL: fetched when first needed, when they are old, and when a token names one not among them.
+    """The keys at a URL: fetched when first needed, when they are old, and when a token names an unknown key.
 
     Arguments:
         url: http or https, ASCII.
-        client: what fetches; it follows no redirects.
+        client: sends the requests, and follows no redirects.
         unnamed: see `craftnet.access.verification_keys.select_key`.
     """
 
@@ -142,7 +142,7 @@ class JwksUrl:
 
     @inlineCallbacks
     def find(self, key_id: str | None, algorithm: str) -> Generator[Deferred[None], None, VerificationKey | None]:
-        """See `IKeySource`. Lookups at the same time share one fetch."""
+        """See `IKeySource`. Concurrent lookups share one fetch."""
         key = self._select(key_id, algorithm)
         pause = self._wait_before_fetch()
         if key is not None and (self._failing or not self._is_older_than(MAX_STALENESS)):
@@ -155,11 +155,11 @@ class JwksUrl:
             if not self._failing:
                 return key
         if key is None:
-            # The key may have been published since the last fetch that succeeded: no final answer before the next one.
+            # The key may have been published since the last successful fetch: no final answer before the next one.
             raise Unavailable(
                 "The key that this token is signed with is not known yet."
                 if self._keys
-                else "The keys that tokens are checked with cannot be fetched.",
+                else "The keys that verify tokens cannot be fetched.",
                 retry_after=ceil(pause),
             )
         return key
@@ -171,20 +171,20 @@ class JwksUrl:
         return _elapsed(self._fetched, self._clock.seconds(), age)
 
     def _wait_before_fetch(self) -> float:
-        """Seconds until a fetch may begin; 0 when one may begin now, or is under way."""
+        """Seconds until a fetch may start; 0 when one may start now, or is running."""
         now = self._clock.seconds()
         if self._fetching or self._tried is None or _elapsed(self._tried, now, FETCH_INTERVAL):
             return 0.0
         return self._tried + FETCH_INTERVAL - now
 
     def _next_fetch(self) -> Deferred[None]:
-        """Fires, without a failure, when the fetch that is under way, or begins now, has ended."""
+        """Fires, without a failure, when the running fetch, or one that starts now, has ended."""
         waiter = self._fetched_next.wait()
         self._start_fetch()
         return waiter
 
     def _start_fetch(self) -> None:
-        """Start a fetch, unless one is under way."""
+        """Starts a fetch, unless one is running."""
         if not self._fetching:
             self._fetching = True
             self._tried = self._clock.seconds()

@@ -1,7 +1,7 @@
-"""The token bucket behind every limit on how often something may happen. Pure.
+"""The token bucket behind every rate limit. Pure.
 
-It is kept as GCRA (generic cell rate algorithm, ITU-T I.371): the whole state of one bucket is the time at which it is
-full again, one float, which its holder keeps. A bucket that nobody has used yet is full since any time in the past.
+It is GCRA (generic cell rate algorithm, ITU-T I.371): the whole state of one bucket is the time at which it is full
+again, one float, which its holder keeps. An unused bucket is full since any time in the past.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ SLACK = 0.01
 
 
 class TokenBucket:
-    """Rate and burst of token buckets. It holds no bucket's state.
+    """Rate and burst of token buckets. Contains no bucket's state.
 
     Arguments:
-        rate: tokens per second that come in; more than 0.
-        burst: tokens that a full bucket holds; at least 1.
+        rate: tokens added per second; more than 0.
+        burst: tokens in a full bucket; at least 1.
     """
 
     __slots__ = ("_ahead", "_each", "burst", "rate")
@@ -36,65 +36,63 @@ class TokenBucket:
         self._ahead = (burst - 1 + SLACK) / rate
 
     def take(self, full_at: float, now: float) -> float | None:
-        """Take a token if there is one; return when the bucket is full again, or None, taking none."""
+        """Takes a token if there is one: returns when the bucket is full again. Otherwise returns None."""
         if full_at <= now:
             return now + self._each
         return None if full_at - now > self._ahead else full_at + self._each
 
     def wait(self, full_at: float, now: float) -> float:
-        """Return the seconds until there is a token; 0.0 when there is one."""
+        """The seconds until there is a token; 0.0 when there is one."""
         return max(0.0, full_at - now - self._ahead)
 
     def charge(self, full_at: float, now: float, credit: float = 0.0) -> float:
-        """Take a token in any case; return when the bucket is full again.
+        """Takes a token in any case; returns when the bucket is full again.
 
         Arguments:
-            credit: tokens beyond the burst that may be owed; a bucket that owes more is not charged on.
+            credit: tokens beyond the burst that may be owed; a bucket that owes more is not charged further.
         """
         most = now + (self.burst + credit) * self._each
         return min(max(full_at, now), most) + self._each
 
     def debt(self, full_at: float, now: float) -> float:
-        """Return the tokens that are owed; 0.0 when the bucket is not overdrawn."""
+        """The tokens owed; 0.0 when the bucket is not overdrawn."""
         return max(0.0, (full_at - now) * self.rate - self.burst - SLACK)
 
 
 Key = TypeVar("Key", bound=Hashable)
 
 REMEMBERED = 50_000
-"""Keys that are remembered at once. The one that was not heard of for the longest time is forgotten."""
+"""Keys that are remembered at once. The least recent one is forgotten."""
 
 
 def bucket_of(rate: float) -> TokenBucket | None:
-    """The token bucket of `rate` per second, `BURST_SECONDS` seconds' worth at once; None when `rate` is 0, for no
-    limit.
-    """
+    """The token bucket for `rate` per second and a burst of `BURST_SECONDS` seconds' worth; None for rate 0."""
     return TokenBucket(rate, max(1.0, rate * BURST_SECONDS)) if rate else None
 
 
 class RateLimit(Generic[Key]):
-    """How often something may be asked for with the same key; `BURST_SECONDS` seconds' worth may come at once.
+    """The rate limit of each key; `BURST_SECONDS` seconds' worth may arrive at once.
 
     Arguments:
-        rate: of each key, per second; 0: there is no limit.
-        message: what a refusal says.
-        remembered: how many keys are remembered.
+        rate: of each key, per second; 0: no limit.
+        message: the text of a refusal.
+        remembered: the number of keys that are remembered.
     """
 
     def __init__(self, rate: float, message: str, *, remembered: int = REMEMBERED) -> None:
         self._bucket = bucket_of(rate)
         self._message = message
         self._remembered = remembered
-        self._full_at: OrderedDict[Key, float] = OrderedDict()  # least lately asked for first.
+        self._full_at: OrderedDict[Key, float] = OrderedDict()  # least recent first.
 
     def __len__(self) -> int:
         return len(self._full_at)
 
     def check(self, key: Key, now: float) -> None:
-        """Count a request.
+        """Counts a request.
 
         Raises:
-            TooManyRequests: it came too early.
+            TooManyRequests: the rate is exceeded.
         """
         bucket = self._bucket
         if bucket is None:
@@ -113,7 +111,7 @@ class AddressLimit:
     """A `RateLimit` of addresses.
 
     Arguments:
-        unlimited: the addresses that it does not hold for.
+        unlimited: exempt addresses.
     """
 
     def __init__(self, rate: float, message: str, unlimited: Networks = NO_NETWORKS) -> None:
@@ -121,7 +119,7 @@ class AddressLimit:
         self._unlimited = unlimited
 
     def check(self, address: str, now: float) -> None:
-        """As `RateLimit.check`. Of IPv6, all addresses of a network count as one:
+        """As `RateLimit.check`. All IPv6 addresses of a network count as one:
         `craftnet.limits.client_address.address_key`.
         """
         if address not in self._unlimited:

@@ -1,4 +1,4 @@
-"""Deferreds that several callers wait on, and a coroutine that is started again after it fails."""
+"""Deferreds for several waiting callers, and a coroutine that is restarted after a failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class Waiters(Generic[Result]):
-    """Callers that wait for the same result, each on a Deferred of its own: cancelling one leaves the others theirs."""
+    """Callers that wait for the same result, each on its own Deferred: cancelling one does not affect the others."""
 
     __slots__ = ("_waiting",)
 
@@ -22,20 +22,20 @@ class Waiters(Generic[Result]):
         self._waiting: list[Deferred[Result]] = []
 
     def wait(self) -> Deferred[Result]:
-        """Return a Deferred that fires at the next `release`."""
+        """Returns a Deferred that fires at the next `release`."""
         waiter: Deferred[Result] = Deferred(self._forget)
         self._waiting.append(waiter)
         return waiter
 
     def release(self, result: Result | Failure) -> None:
-        """Give `result` to everybody who waits now. A callback may wait again, or cancel another waiter."""
+        """Gives `result` to all present waiters. A callback may wait again, or cancel another waiter."""
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             if not waiter.called:
                 waiter.callback(result)
 
     def cancel(self) -> None:
-        """Cancel everybody who waits now."""
+        """Cancels all present waiters."""
         for waiter in tuple(self._waiting):
             waiter.cancel()
 
@@ -45,10 +45,10 @@ class Waiters(Generic[Result]):
 
 
 class RestartedTask:
-    """Runs a coroutine until it is stopped. A failure is logged as a bug, and the coroutine started again.
+    """Runs a coroutine until it is stopped. A failure is logged as a bug, and the coroutine restarted.
 
     Arguments:
-        run: makes the coroutine, which ends by being cancelled only.
+        run: returns the coroutine, which ends only by being cancelled.
         what: the subject of the log line, such as "reading changes from Redis".
         retry: seconds from a failure to the next start.
         failed: called after each failure, before the next start.
@@ -73,13 +73,13 @@ class RestartedTask:
         self._next: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Start the coroutine."""
+        """Starts the coroutine."""
         self._next = None
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(self._failed, self._running)
 
     def stop(self) -> None:
-        """Cancel the coroutine, and do not start it again."""
+        """Cancels the coroutine."""
         running, self._running = self._running, None
         if self._next is not None:
             self._next.cancel()

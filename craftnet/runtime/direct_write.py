@@ -56,8 +56,8 @@ def transmit(transport: ITransport | None, octets: bytes) -> None:
 
 
 def observe_accepting(port: Any, observer: ILogObserver) -> None:
-    """Let `observer` have what Twisted logs when `port` cannot accept a connection, instead of the log.
+    """Redirects to `observer` what Twisted logs when `port` cannot accept a connection.
 
-    By this logger Twisted logs three lines for each connection that finds no file descriptor left.
+    Twisted logs three lines for each connection that finds no file descriptor left.
     """
     port._logger = Logger("twisted.internet.tcp", observer=observer)

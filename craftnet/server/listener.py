@@ -98,26 +98,26 @@ class ProbingReactor(SharingReactor):
 
 
 LOG_INTERVAL = 10.0
-"""Seconds between two lines in the log about connections that cannot be accepted."""
+"""Minimum seconds between two log lines about connections that cannot be accepted."""
 
 ACCEPT_PAUSE = 0.5
-"""Seconds until the port is tried again when nothing can be accepted from it."""
+"""Seconds until the port is used again after it could accept nothing."""
 
 
 class Listener(Service):
-    """Listens while it runs. (Twisted's StreamServerEndpointService does not tell the port that was opened.)
+    """Listens while it runs. (Twisted's StreamServerEndpointService does not expose the opened port.)
 
     Arguments:
-        reactor: what the endpoint listens with.
+        reactor: the reactor of the endpoint.
         description: a Twisted endpoint.
-        factory: gets the connections.
-        refused: called with a label for every connection that is closed at once, for want of a file descriptor.
+        factory: handles the connections.
+        refused: called with a label for every connection that is closed at once for lack of a file descriptor.
 
     Attributes:
-        port: what is listened on; None while nothing is.
+        port: the open port; None while there is none.
 
     Raises:
-        ConfigurationError: the description makes no sense, or its certificate cannot be used.
+        ConfigurationError: the description is invalid, or its certificate unusable.
     """
 
     def __init__(
@@ -135,10 +135,10 @@ class Listener(Service):
         self.port: IListeningPort | None = None
 
     def privilegedStartService(self) -> None:
-        """Listen.
+        """Listens.
 
         Raises:
-            Exception: what the endpoint fails with at once, such as CannotListenError.
+            Exception: as the endpoint fails at once, such as CannotListenError.
         """
         failures: list[Failure] = []
         self._endpoint.listen(self._factory).addCallbacks(self._opened, failures.append)
@@ -146,29 +146,29 @@ class Listener(Service):
             failures[0].raiseException()
 
     def stopService(self) -> Deferred[None] | None:
-        """Listen no more; answers when the port is closed."""
+        """Stops listening; the Deferred fires when the port is closed."""
         super().stopService()
         port, self.port = self.port, None
         return None if port is None else port.stopListening()
 
     @property
     def secure(self) -> bool:
-        """Whether it speaks TLS."""
+        """Whether the port uses TLS."""
         return self._tls is not None
 
     def check_files(self) -> None:
-        """Read the certificate again if its files have changed; to be called every `tls.CHECK_INTERVAL` seconds."""
+        """Reads the certificate again if its files have changed; called every `tls.CHECK_INTERVAL` seconds."""
         if self._tls is not None:
             self._tls.check_files()
 
     def reload(self) -> None:
-        """Read the certificate again; one that cannot be used is logged, and the old one stays in use."""
+        """Reads the certificate again; an unusable one is logged, and the previous one stays in use."""
         if self._tls is not None:
             self._tls.reload()
 
     @property
     def url(self) -> str:
-        """Where a client on this machine finds it."""
+        """The URL for clients on this machine."""
         host = None if self.port is None else self.port.getHost()
         if not isinstance(host, (IPv4Address, IPv6Address)):
             return str(host)
@@ -182,10 +182,10 @@ class Listener(Service):
 
 @implementer(ILogObserver)
 class AcceptFailures:
-    """Logs one line in `LOG_INTERVAL` seconds, and counts, when connections cannot be accepted.
+    """Counts connections that cannot be accepted, and logs at most one line in `LOG_INTERVAL` seconds.
 
-    Twisted accepts those that find no file descriptor left by means of one that it keeps for that, and closes them.
-    Where not even that is possible, it would try again at once, and for ever; so the port then takes a break.
+    Twisted accepts those that find no file descriptor left with one that it keeps in reserve, and closes them. When not
+    even that is possible, it would retry at once, for ever; so the port pauses.
 
     Arguments:
         port: an `IListeningPort` that is also an `IReadDescriptor`.
@@ -202,12 +202,12 @@ class AcceptFailures:
         self._next = clock.seconds()
 
     def __call__(self, event: LogEvent) -> None:
-        """As in `ILogObserver`: what the port logs while it accepts."""
+        """As in `ILogObserver`: handles what the port logs while it accepts."""
         error = event.get("acceptError")
         if "address" in event:
             self._refused("open_files")
             self._say("no file descriptor is left", "closed")
-        elif error is not None and error != "ECONNABORTED":  # the client was too impatient.
+        elif error is not None and error != "ECONNABORTED":  # the client closed too early.
             self._say(str(error), "left waiting")
             self._port.stopReading()
             self._clock.callLater(ACCEPT_PAUSE, self._go_on)
@@ -229,11 +229,11 @@ class AcceptFailures:
 
 
 def _endpoint(reactor: Any, description: str, tls: ServerTls | None) -> IStreamServerEndpoint:
-    if tls is not None:  # Twisted's own parser would serve only the first certificate, and never read another one.
+    if tls is not None:  # Twisted's own parser would serve only the first certificate, and never reload it.
         address = tls.address
         return SSL4ServerEndpoint(reactor, address.port, tls, address.backlog, address.interface)
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
-    except Exception as error:  # whatever the endpoint's parser fails with.
+    except Exception as error:  # the endpoint's parser may raise anything.
         raise ConfigurationError(f"--http {description}: {error}") from None
     return endpoint

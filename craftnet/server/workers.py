@@ -1,4 +1,4 @@
-"""Several worker processes behind one port: started, replaced when they die or hang, and ended together."""
+"""Several worker processes behind one port: starts them, replaces those that die or hang, and stops them together."""
 
 from __future__ import annotations
 
@@ -195,8 +195,8 @@ class Supervisor(ProcessMonitor):
         self._looking.clock = self._time
 
     def startService(self) -> None:
-        """Start them."""
-        # Not before: twistd may go to the background, and be another process there, which is the one they look for.
+        """Starts the workers."""
+        # Not earlier: twistd may go to the background and continue in another process, which is the one they check.
         self._figures = MetricsFolder(self._numbers.values())
         for name, number in self._numbers.items():
             figures = self._figures.environment(number)
@@ -214,7 +214,7 @@ class Supervisor(ProcessMonitor):
         self._looking.start(LIVENESS_INTERVAL, now=False)
 
     def startProcess(self, name: str) -> None:
-        """Start a worker as `ProcessMonitor` does, and hear of its end, of which that tells nobody."""
+        """Starts a worker as `ProcessMonitor` does, and also learns of its end."""
         self._liveness[name].restart()
         if name in self.protocols:
             return
@@ -232,12 +232,12 @@ class Supervisor(ProcessMonitor):
         protocol.processEnded = ended  # type: ignore[method-assign]  # nothing else says which process has ended.
 
     def hurry(self) -> None:
-        """Tell the workers, which are stopping, not to wait for their watchers."""
+        """Tells the stopping workers not to wait for their watchers."""
         for name in self.protocols:
             self._signal(name, HURRY)
 
     def reload(self) -> None:
-        """Tell the workers to read their certificates again; those that only start have yet to read them anyway."""
+        """Tells the workers to read their certificates again; starting ones will read them anyway."""
         for name in self.protocols:
             if self._liveness[name].heard:
                 self._signal(name, RELOAD)
@@ -245,7 +245,7 @@ class Supervisor(ProcessMonitor):
     def _signal(self, name: str, number: int) -> None:
         transport = self.protocols[name].transport
         if transport is not None:
-            with contextlib.suppress(ProcessExitedAlready):  # its end has not been heard of yet.
+            with contextlib.suppress(ProcessExitedAlready):  # its end has not been reported yet.
                 transport.signalProcess(number)
 
     def _replace_those_that_hang(self) -> None:
@@ -253,10 +253,10 @@ class Supervisor(ProcessMonitor):
             if self._liveness[name].look():
                 self._log.error("{name} gives no sign of life: killed", name=name)
                 self._liveness[name].restart()  # so that this is logged once.
-                self._signal(name, signal.SIGKILL)  # nothing else ends a process that was stopped.
+                self._signal(name, signal.SIGKILL)  # nothing else ends a suspended process.
 
     def stopService(self) -> Deferred[None]:  # type: ignore[override]  # IService allows it; ProcessMonitor has no need.
-        """Send every worker SIGTERM; answers when the last has ended."""
+        """Sends SIGTERM to every worker; the Deferred fires when the last has ended."""
         super().stopService()
         self._looking.stop()
         ended: Deferred[None] = Deferred()
@@ -275,7 +275,7 @@ class Supervisor(ProcessMonitor):
         return ended
 
     def _ended(self, name: str, reason: Failure | None = None) -> None:
-        """A worker has ended, or could not be started; `ProcessMonitor` has made the next start due by now."""
+        """A worker has ended, or could not be started; `ProcessMonitor` has scheduled the next start by now."""
         self._figures.died(self._numbers[name])
         if self.running:
             delay = round(self.restart[name].getTime() - self._time.seconds())  # of whole seconds; time passes here.
@@ -301,5 +301,5 @@ def _end(reason: Failure | None) -> str:
 
 
 def _name(number: int) -> str:
-    """Of a signal; not all of them have one."""
+    """The name of a signal; not all of them have one."""
     return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

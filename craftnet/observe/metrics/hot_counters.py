@@ -118,7 +118,7 @@ class DeliveryCollector(Collector):
         self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
-        """As in `GcTuner`."""
+        """As in `Collector`."""
         deliveries = CounterMetricFamily(*MESSAGES, labels=["transport"])
         latencies = HistogramMetricFamily(*LATENCIES, labels=["transport"])
         for transport, counts in self._counts.items():
@@ -149,7 +149,7 @@ class LocalDatagramOutcomes(Collector):
         self._counts[outcome] += 1
 
     def collect(self) -> Iterator[Metric]:
-        """As in `GcTuner`."""
+        """As in `Collector`."""
         family = CounterMetricFamily(*OUTCOMES, labels=["outcome"])
         for outcome, number in self._counts.items():
             family.add_metric([outcome], number)

@@ -49,9 +49,9 @@ def check_folder() -> str:
 
 
 class MetricsFile:
-    """Numbers of this process in a file that other processes read, as prometheus-client keeps them.
+    """Numbers of this process in a file that other processes read, in prometheus-client's format.
 
-    This module is the only one that uses what prometheus-client does not document.
+    Only this module uses what prometheus-client does not document.
     """
 
     def __init__(self, path: str) -> None:
@@ -76,7 +76,7 @@ def metric_key(metric: tuple[str, str], suffix: str, labels: Mapping[str, str]) 
 
     Arguments:
         metric: name and description.
-        suffix: what the number's name has behind that of the metric, such as "_total".
+        suffix: what follows the metric's name in that of the number, such as "_total".
     """
     name, description = metric
     return mmap_key(name, f"{name}{suffix}", list(labels), list(labels.values()), description)

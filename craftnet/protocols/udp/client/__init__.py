@@ -1,1 +1,1 @@
-"""The client's end of the UDP protocol. Sans-I/O."""
+"""The client's side of the UDP protocol. Sans-I/O."""

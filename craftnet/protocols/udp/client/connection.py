@@ -1,9 +1,9 @@
-"""The client's end of the UDP protocol. Sans-I/O: datagrams and `now` in, datagrams and events out.
+"""The client's side of the UDP protocol. Sans-I/O: datagrams and `now` in, datagrams and events out.
 
     start() ─▶ HELLO… ─CHALLENGE─▶ RESPONSE… ─first sealed datagram─▶ connected ─CLOSE, silence, close()─▶ over
                   ▲──────────────────┘ not answered
 
-Make a new one to connect again; the same session_token may be used as long as it is good.
+Create a new one to connect again; the same session_token may be used until it expires.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ ACK_DELAY = 0.02
 """Seconds within which a state is acknowledged."""
 
 ACK_EVERY = 16
-"""… or sooner, once this many have come in: an acknowledgement speaks of 33."""
+"""Datagrams after which it is acknowledged sooner: an acknowledgement covers 33."""
 
 RESYNC_SPACING = 1.0
 """Seconds between two requests for the full state."""
 
 
 class Connected(Struct, frozen=True):
-    """The handshake is done."""
+    """The handshake is complete."""
 
 
 class Closed(Struct, frozen=True):
-    """The connection is over; nothing follows."""
+    """The connection has ended; nothing follows."""
 
     reason: CloseReason
 
@@ -53,7 +53,7 @@ Event = Connected | SessionNews | Closed
 
 
 class Output(NamedTuple):
-    """What to send to the server, and what to tell the owner."""
+    """The datagrams to send to the server, and the events for the owner."""
 
     datagrams: list[bytes]
     events: list[Event]
@@ -64,21 +64,21 @@ class ClientConnection:
 
     Arguments:
         token: from POST …/connect.
-        sessions: what is watched, by the session_index of the same answer.
+        sessions: the watched sessions, by the session_index in the same answer.
         heartbeat: seconds between heartbeats, from the same answer.
-        agreement: on what may come packed, from the same answer.
-        servers: how many addresses the server may be at; HELLO goes to each in turn.
-        random: gives that many random bytes.
-        count: is told in one word what became of each datagram received.
+        agreement: the negotiated sizes and compression, from the same answer.
+        servers: the number of the server's possible addresses; HELLO goes to each in turn.
+        random: returns that many random bytes.
+        count: called with a one-word outcome label for every datagram received.
 
     Attributes:
         pulse: round trip and clock offset.
         count: as given; may be replaced.
-        copies: what was heard of each session.
+        copies: what was received of each session.
         pending_leaves: the sessions that are being left.
-        reassembly: the parts of a message that has not come whole.
-        token: the session_token to open the next connection with; the server renews it now and then.
-        over: why the connection is over; None while it is not.
+        reassembly: the parts of an incomplete message.
+        token: the session_token for the next connection; the server renews it now and then.
+        over: why the connection ended; None while it has not.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class ClientConnection:
         self._ack_at = inf
         self._unacknowledged = 0
         self._resync_from = -inf
-        self._secret_from = 0  # the datagram that the newest secret came with.
+        self._secret_from = 0  # the datagram with the newest secret.
         self._compression = agreement.compression
         self.reassembly = Reassembly(agreement.content)
         self.copies = ReceivedState(sessions)
@@ -109,7 +109,7 @@ class ClientConnection:
 
     @property
     def server(self) -> int:
-        """Which of the server's addresses the datagrams of the last call go to, from 0."""
+        """The server's address for the datagrams of the last call, from 0."""
         return self._handshake.server
 
     @property
@@ -118,7 +118,7 @@ class ClientConnection:
 
     @property
     def deadline(self) -> float:
-        """When to call `tick` next, Unix seconds; infinite when there is nothing to wait for."""
+        """When to call `tick` next, Unix seconds; infinite when nothing is pending."""
         if self.over is not None:
             return inf
         if not self._connected:
@@ -127,26 +127,26 @@ class ClientConnection:
 
     @property
     def sessions(self) -> dict[int, UUID]:
-        """What is watched: what the next connection with the same token will bring back."""
+        """The watched sessions: those that the next connection with the same token brings back."""
         sessions = self.copies.sessions
         return {index: sessions[index] for index in sessions if index not in self.pending_leaves.indexes}
 
     @property
     def conditions(self) -> PathStats:
-        """What the line is like."""
+        """The network conditions of the path."""
         return PathStats() if self.channel is None else self.channel.conditions(self.pulse)
 
     def server_time(self, now: float) -> float:
-        """The server's clock when ours shows `now`, both Unix seconds; until it was measured, it is taken for ours."""
+        """The server's clock when ours shows `now`, both Unix seconds; the same as ours until it is measured."""
         return now + (self.pulse.offset or 0.0)
 
     def start(self, now: float) -> Output:
-        """Knock."""
+        """Starts the handshake."""
         self._handshake.begin(now)
         return self.tick(now)
 
     def receive(self, datagram: bytes, now: float) -> Output:
-        """Take whatever came in. Never raises; what is not from the server is counted and ignored."""
+        """Handles a datagram. Never raises; what the server did not send is counted and ignored."""
         output = Output([], [])
         if self.over is not None:
             return output
@@ -169,7 +169,7 @@ class ClientConnection:
         return output
 
     def tick(self, now: float) -> Output:
-        """Do what is due at `now`."""
+        """Does what is due at `now`."""
         if self.over is not None:
             return Output([], [])
         if not self._connected:
@@ -191,40 +191,40 @@ class ClientConnection:
         return Output([], [])
 
     def watch(self, index: int, session_id: UUID) -> Output:
-        """…/connect has answered that this session is the connection's, too, under this session_index.
+        """Adds a session that …/connect assigned to the connection under this session_index.
 
-        The server may have told of it already.
+        The server may already have sent some of it.
         """
         self.pending_leaves.joined(index)
         return Output([], list[Event](self.copies.name(index, session_id)))
 
     def leave(self, index: int, now: float) -> Output:
-        """Watch this session no more. Leaving the last one is `close`."""
+        """Stops watching this session. Leaving the last one is `close`."""
         if self.over is not None or index not in self.sessions:
             return Output([], [])
         if len(self.sessions) == 1:
             return self.close()
         self.pending_leaves.leave(index, now)
         if not self._connected or self.channel is None:
-            return Output([], [])  # it goes out once there is a connection.
+            return Output([], [])  # sent once the connection is open.
         return Output([self._depart(self.channel, now)], [])
 
     def resync(self, now: float) -> Output:
-        """Ask for the full state. Asking again within `RESYNC_SPACING` does nothing."""
+        """Asks for the full state. Does nothing within `RESYNC_SPACING` of the last request."""
         if self.over is not None or not self._connected or self.channel is None or now < self._resync_from:
             return Output([], [])
         self._resync_from = now + RESYNC_SPACING
         return Output([self._seal(self.channel, DatagramKind.RESYNC)], [])
 
     def moved(self, now: float) -> Output:
-        """Our own address has changed: the server finds the new one by a heartbeat, and at once."""
+        """Our own address has changed: a heartbeat shows the server the new one at once."""
         if self.over is not None or not self._connected:
             return Output([], [])
         self.pulse.hurry(now)
         return self.tick(now)
 
     def close(self) -> Output:
-        """Leave."""
+        """Closes the connection."""
         if self.over is not None:
             return Output([], [])
         closes = []
@@ -273,15 +273,15 @@ class ClientConnection:
                 answer = codec.encode_probe(codec.decode_probe(incoming.body))
                 output.datagrams.append(self._seal(channel, DatagramKind.PATH_RESPONSE, answer))
             case _:
-                raise BadDatagram("type", "packed records, where nothing was agreed on")
+                raise BadDatagram("type", "compressed records without negotiation")
 
     def _owe(self, now: float) -> None:
-        """An ACK is due, soon."""
+        """Schedules an ACK."""
         self._unacknowledged += 1
         self._ack_at = min(self._ack_at, now if self._unacknowledged >= ACK_EVERY else now + ACK_DELAY)
 
     def _apply(self, records: list[StateRecord], sequence: int, output: Output, now: float) -> None:
-        """All the records of a state first, then what has changed by them."""
+        """Applies all records of a state, then reports what changed."""
         for record in records:
             if isinstance(record, FreshSecret) and sequence > self._secret_from:
                 self._secret_from = sequence
@@ -302,7 +302,7 @@ class ClientConnection:
         return self._seal(channel, DatagramKind.ACK, codec.encode_held(self.copies.report()))
 
     def _seal(self, channel: PacketProtection, kind: DatagramKind, body: bytes = b"") -> bytes:
-        """A datagram; whatever its kind, it acknowledges. Which tables are complete, an ACK alone tells."""
+        """Seals a datagram. Every kind acknowledges; only an ACK names complete tables."""
         if self.copies.reported:
             self._ack_at, self._unacknowledged = inf, 0
         return channel.seal(kind, body)

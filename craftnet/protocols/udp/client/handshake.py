@@ -1,6 +1,6 @@
-"""The client's side of the handshake: what to send to which address of the server, and the keys of it. Sans-I/O.
+"""The client's side of the handshake: what to send to which address of the server, and the resulting keys. Sans-I/O.
 
-HELLO goes to each address in turn, with a nonce for each, so that a CHALLENGE says which of them answers; everything
+HELLO goes to each address in turn, each with its own nonce, so that a CHALLENGE shows which of them answers; everything
 after it goes there.
 """
 
@@ -17,29 +17,29 @@ from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import Challenge, ChallengeResponse, Hello
 
 HANDSHAKE_TIMEOUT = 15.0
-"""Seconds the handshake may take in all."""
+"""Maximum seconds for the whole handshake."""
 
 LAST_RETRY = 4.0
-"""Seconds between two of the same handshake datagrams at most: `HANDSHAKE_RETRY`, doubled each time, up to this."""
+"""Maximum seconds between repetitions of a datagram: `HANDSHAKE_RETRY`, doubled each time, up to this."""
 
 CHALLENGE_SIZE = 77
 """Bytes of a CHALLENGE, with its MAC."""
 
 RESPONSES = 3
-"""How often a RESPONSE is sent before the handshake starts over with a new HELLO."""
+"""Times that a RESPONSE is sent before the handshake starts over with a new HELLO."""
 
 
 class ClientHandshake:
     """The handshake of one connection.
 
     Arguments:
-        random: gives that many random bytes.
-        servers: how many addresses the server may be at.
-        pulse: is told what the handshake measures.
+        random: returns that many random bytes.
+        servers: the number of the server's possible addresses.
+        pulse: takes the handshake's measurements.
 
     Attributes:
-        server: which of them the newest datagram goes to, from 0.
-        channel: the connection's datagrams, once there are keys; None before.
+        server: the address for the newest datagram, from 0.
+        channel: the connection's packet protection, once there are keys; None before.
     """
 
     def __init__(self, token: SessionToken, random: Callable[[int], bytes], servers: int, pulse: Heartbeats) -> None:
@@ -50,11 +50,11 @@ class ClientHandshake:
         self._random = random
         self._servers = servers
         self._pulse = pulse
-        self._first = 0  # the address that is tried first.
-        self._nonces: list[bytes] = []  # of the client, one for each address.
-        self._sent_at = [0.0] * servers  # when the newest HELLO went there.
+        self._first = 0  # the address to try first.
+        self._nonces: list[bytes] = []  # the client's, one for each address.
+        self._sent_at = [0.0] * servers  # when the newest HELLO was sent there.
         self._response = b""
-        self._sends = 0  # of what is sent until it is answered.
+        self._sends = 0  # of the datagram that waits for an answer.
         self._send_at = self._give_up_at = inf
 
     @property
@@ -63,7 +63,7 @@ class ClientHandshake:
         return min(self._send_at, self._give_up_at)
 
     def begin(self, now: float) -> None:
-        """The first datagram is due."""
+        """Schedules the first datagram."""
         self._give_up_at = now + HANDSHAKE_TIMEOUT
         self._start(now)
 
@@ -72,7 +72,7 @@ class ClientHandshake:
         return now >= self._give_up_at
 
     def send(self, now: float) -> bytes | None:
-        """The datagram that is due at `now`, if one is; it goes to `server`."""
+        """The datagram that is due at `now`, if any; it goes to `server`."""
         if now < self._send_at:
             return None
         if self.channel is not None and self._sends == RESPONSES:
@@ -90,10 +90,10 @@ class ClientHandshake:
         return datagram
 
     def challenged(self, datagram: bytes, now: float) -> None:
-        """Take a CHALLENGE: a RESPONSE is due, and the keys are there.
+        """Accepts a CHALLENGE: derives the keys, and schedules a RESPONSE.
 
         Raises:
-            BadDatagram: it is not from the server, or answers no HELLO that waits for an answer.
+            BadDatagram: it is not from the server, or does not answer a pending HELLO.
         """
         if len(datagram) != CHALLENGE_SIZE:
             raise BadDatagram("truncated" if len(datagram) < CHALLENGE_SIZE else "trailing")
@@ -103,7 +103,7 @@ class ClientHandshake:
         if self.channel is not None or challenge.client_nonce not in self._nonces:
             raise BadDatagram("repeated")
         server, cookie = self._nonces.index(challenge.client_nonce), challenge.cookie
-        if self._sends <= self._servers:  # else nobody knows which of them was answered (RFC 6298 section 3).
+        if self._sends <= self._servers:  # otherwise it is unknown which HELLO was answered (RFC 6298 section 3).
             delay = now - self._sent_at[server]
             self._pulse.sampled(delay, cookie.issued_us / 1_000_000 + delay / 2 - now)
         self.server = server
@@ -118,7 +118,7 @@ class ClientHandshake:
         self._sends, self._send_at = 0, now
 
     def _start(self, now: float) -> None:
-        """Start, or start over."""
+        """Starts, or starts over."""
         self.channel = None
         self._nonces = [self._random(NONCE_SIZE) for _ in range(self._servers)]
         self._sends, self._send_at = 0, now

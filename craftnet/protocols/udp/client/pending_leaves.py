@@ -1,4 +1,4 @@
-"""The sessions that a client wants to hear no more of; the server is told so until it has said yes. Pure."""
+"""The sessions that a client leaves; LEAVE is repeated until the server has confirmed it. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from math import inf
 from craftnet.protocols.udp.core.heartbeat import DOUBLINGS, MAX_TIMEOUT
 
 CONNECT_ANSWER_TIMEOUT = 20.0
-"""Seconds within which …/connect must have answered what a session is that the server tells of; longer than a request
-over HTTP takes. After that nobody is going to claim it."""
+"""Seconds within which …/connect must have named a session that the server sends; longer than an HTTP request. After
+that nothing will name it."""
 
 
 class PendingLeaves:
-    """Of one connection.
+    """The pending leaves of one connection.
 
     Attributes:
-        indexes: what LEAVE names, ascending.
+        indexes: the sessions in the next LEAVE, ascending.
     """
 
     def __init__(self) -> None:
@@ -27,25 +27,25 @@ class PendingLeaves:
 
     @property
     def deadline(self) -> float:
-        """When to ask `due` next, Unix seconds."""
+        """When to call `due` next, Unix seconds."""
         return min([self._at, *self._unexpected.values()]) if self._unexpected else self._at
 
     @property
     def pending(self) -> bool:
-        """Whether any session is left, or waits to be claimed."""
+        """Whether any session is being left, or has no name yet."""
         return bool(self.indexes or self._unexpected)
 
     def leave(self, index: int, now: float) -> None:
-        """Hear no more of that session."""
+        """Leaves that session."""
         self.indexes = sorted({*self.indexes, index})
         self._at = now
 
     def heard(self, nameless: Collection[int], over: Collection[int], now: float) -> None:
-        """The server has told of sessions.
+        """The server has sent records of sessions.
 
         Arguments:
-            nameless: those that nobody knows yet.
-            over: those that are over: of them it has said yes.
+            nameless: those without a name yet.
+            over: those that have ended, which confirms their LEAVE.
         """
         for index in nameless:
             self._unexpected.setdefault(index, now + CONNECT_ANSWER_TIMEOUT)
@@ -57,17 +57,17 @@ class PendingLeaves:
                 self._at, self._sent = inf, 0
 
     def joined(self, index: int) -> None:
-        """…/connect has answered which session this is."""
+        """…/connect has named this session."""
         self._unexpected.pop(index, None)
 
     def due(self, now: float) -> bool:
-        """Whether a LEAVE is to be sent."""
+        """Whether to send a LEAVE."""
         for index in [index for index, until in self._unexpected.items() if now >= until]:
             self._unexpected[index] = inf
             self.leave(index, now)
         return now >= self._at
 
     def sent(self, now: float, timeout: float) -> None:
-        """It was; an answer takes `timeout` seconds at most."""
+        """It was sent; an answer takes at most `timeout` seconds."""
         self._at = now + min(MAX_TIMEOUT, timeout * 2 ** min(self._sent, DOUBLINGS))
         self._sent += 1

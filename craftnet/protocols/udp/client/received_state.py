@@ -1,4 +1,4 @@
-"""The client's copies of the sessions of one connection: what STATEs say is put together here. Pure."""
+"""The client's copies of the sessions of one connection, assembled from STATEs. Pure."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _NAMELESS = UUID(int=0)
 
 
 class ProgressChanged(Struct, frozen=True):
-    """A session's progress. Its anchor is by the server's clock: see `ClientConnection.server_time`.
+    """A session's progress. Its anchor is on the server's clock: see `ClientConnection.server_time`.
 
     Attributes:
-        at: where the feed was with all that is held; None when that is not known.
+        at: the feed's position with everything held; None when unknown.
     """
 
     session_id: UUID
@@ -50,7 +50,7 @@ class MaterialsChanged(Struct, frozen=True):
 
 
 class SessionEnded(Struct, frozen=True):
-    """Nothing more will be told of this session; the connection goes on with others."""
+    """The session ended; the connection goes on with others."""
 
     session_id: UUID
     reason: CloseReason
@@ -63,9 +63,9 @@ class ReceivedSession:
     """One session.
 
     Attributes:
-        session_id: None while the server tells of it already, and …/connect has not answered yet which it is.
-        over: why it is over; None while it is not.
-        progress, materials: what puts the records together.
+        session_id: None while the server sends it before …/connect has named it.
+        over: why it ended; None while it has not.
+        progress, materials: assemble the records.
     """
 
     __slots__ = ("_at", "_at_sequence", "_reported", "materials", "over", "progress", "session_id")
@@ -80,10 +80,10 @@ class ReceivedSession:
         self._reported: tuple[ProgressChanged | None, MaterialsState | None, CloseReason | None] = (None, None, None)
 
     def apply(self, record: StateRecord, sequence: int) -> None:
-        """Take a record of this session that came with datagram `sequence`.
+        """Applies a record of this session from datagram `sequence`.
 
         Raises:
-            BadDatagram: a difference from a table that is not held; only a full one helps now.
+            BadDatagram: a delta without its baseline; only a full table helps now.
         """
         if self.over is not None:
             return
@@ -102,13 +102,13 @@ class ReceivedSession:
 
     @property
     def position(self) -> Position | None:
-        """Where the feed was with what is held; None while the table of materials of then is not there."""
+        """The feed's position with what is held; None while the table of that position is missing."""
         if self._at is None or not covers_materials(self._at.version, self.materials.version):
             return None
         return self._at
 
     def news(self) -> list[SessionNews]:
-        """What has changed since the last call. Nothing while nobody knows of which session."""
+        """The changes since the last call. Empty while the session has no name."""
         if self.session_id is None:
             return []
         news: list[SessionNews] = []
@@ -121,7 +121,7 @@ class ReceivedSession:
                 reported_progress = changed
         if materials is not None and materials != reported_materials:
             reported_materials = materials
-            if materials.session_id != self.session_id:  # it was nameless then.
+            if materials.session_id != self.session_id:  # assembled before the session had a name.
                 materials = replace(materials, session_id=self.session_id)
             news.append(MaterialsChanged(materials, self.position))
         if self.over is not reported_over and self.over is not None:
@@ -132,10 +132,10 @@ class ReceivedSession:
 
 
 class ReceivedState:
-    """All of a connection's.
+    """All sessions of a connection.
 
     Arguments:
-        sessions: which they are, by their indexes, as far as that is known.
+        sessions: the known ones, by index.
     """
 
     def __init__(self, sessions: Mapping[int, UUID]) -> None:
@@ -145,17 +145,17 @@ class ReceivedState:
 
     @property
     def nameless(self) -> list[int]:
-        """Those that the server tells of, and nobody knows."""
+        """The sessions that the server sends and nothing has named."""
         return [index for index in self._nameless if self._copies[index].over is None]
 
     @property
     def over(self) -> list[int]:
-        """Those of which nothing more will be told."""
+        """The sessions that have ended."""
         return [index for index, copy in self._copies.items() if copy.over is not None]
 
     @property
     def sessions(self) -> dict[int, UUID]:
-        """Those that are not over and whose names are known."""
+        """The named sessions that have not ended."""
         return {
             index: copy.session_id
             for index, copy in self._copies.items()
@@ -163,21 +163,21 @@ class ReceivedState:
         }
 
     def get(self, index: int) -> ReceivedSession | None:
-        """The session of that index, if it was ever heard of."""
+        """The session with that index, if it was ever mentioned."""
         return self._copies.get(index)
 
     def name(self, index: int, session_id: UUID) -> list[SessionNews]:
-        """The session of that index is this one. What was told of it already is news now."""
+        """Names the session of that index. What was received of it already becomes news."""
         self._nameless.discard(index)
         copy = self._copies.setdefault(index, ReceivedSession(session_id))
         copy.session_id = session_id
         return copy.news()
 
     def apply(self, records: Sequence[StateRecord], sequence: int) -> tuple[list[SessionNews], list[BadDatagram]]:
-        """Take all the records of a STATE first; then say what has changed by them, and what was of no use.
+        """Applies all records of a STATE, then reports what changed, and what was unusable.
 
         Returns:
-            The news, and the faults: differences from tables that are not held.
+            The news, and the faults: deltas without a baseline.
         """
         touched, faults = dict[int, ReceivedSession](), list[BadDatagram]()
         index = 0
@@ -202,11 +202,11 @@ class ReceivedState:
 
     @property
     def reported(self) -> bool:
-        """Whether the server was told of every table that it has told us lately."""
+        """Whether the server knows of every table received lately."""
         return not self._unreported
 
     def report(self) -> dict[int, int]:
-        """What to tell the server that we hold: by session, the version of its table."""
+        """The tables to name in an ACK: by session, the version of its table."""
         held = {index: copy.materials.version for index in (0, *self._unreported) if (copy := self._copies.get(index))}
         self._unreported = set()
         return held

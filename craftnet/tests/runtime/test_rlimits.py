@@ -11,14 +11,14 @@ from craftnet.runtime.rlimits import SPARE_FILES
 
 
 class RaiseLimitTests(TestCase):
-    """`raise_limit`."""
+    """`raise_open_files_limit`."""
 
     def limits(self, soft: int, hard: int, connections: int) -> tuple[int, str]:
         """The soft limit after it was raised, and what it answered."""
         program = (
-            "import resource; from craftnet.runtime.rlimits import raise_limit\n"
+            "import resource; from craftnet.runtime.rlimits import raise_open_files_limit\n"
             f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
-            f"answer = raise_limit({connections})\n"
+            f"answer = raise_open_files_limit({connections})\n"
             "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], answer)"
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -141,7 +141,7 @@ class ServerTests(SynchronousTestCase):
             assert caught.exception.rcvd is not None
             self.assertEqual((code, caught.exception.rcvd.code), (0, 1001))
             self.assertIsNotNone(retry_after(caught.exception.rcvd.reason))
-            self.assertRegex(server.text, r"Stopping: .* 1 watchers? .*sent away within 5 seconds")
+            self.assertRegex(server.text, r"Stopping: .* 1 watchers? .*closed within 5 seconds")
             self.assertIn("Stopped: ", server.text)
             logged = [line for line in server.text.splitlines() if re.match(r"\d{4}-", line)]
             self.assertFalse([line for line in logged if token in line])

@@ -1,4 +1,4 @@
-"""What `--auth` means."""
+"""The `--auth` option."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class FileTests(OptionTestCase):
         self.assertIn(str(self.pem), access.description)
 
     def test_environment_does_not_count(self) -> None:
-        """A secret that lies around does not open a second door."""
+        """With `--auth`, a secret in the environment has no effect."""
         access = self.access(f"jwt:key={self.pem}", **{SECRET_VARIABLE: SECRET})
         self.assertFalse(self.holds(access, sign_token(SECRET.encode(), PLAYER, (), 60, NOW)))
 
@@ -155,7 +155,7 @@ class UrlTests(OptionTestCase):
 
 
 class MistakeTests(OptionTestCase):
-    """What is wrong is told so that it can be mended."""
+    """Error texts say how to mend the option."""
 
     def test_told(self) -> None:
         missing = self.pem.with_name("missing")

@@ -111,7 +111,7 @@ class AdmissionTests(SynchronousTestCase):
         return passed
 
     def test_no_token(self) -> None:
-        """The answer does not say what was wrong with the token, since there is none."""
+        """The answer has no error code, since there was no token."""
         error = self.failureResultOf(self.admission.authenticate(None), Unauthorized).value
         self.assertEqual(error.headers["WWW-Authenticate"], 'Bearer realm="craftnet"')
 
@@ -143,7 +143,7 @@ class AdmissionTests(SynchronousTestCase):
             )
 
     def test_no_session(self) -> None:
-        """… is told before whose it would be."""
+        """… comes before the check of the owner."""
         for who in (OWNER, STRANGER, ADMINISTRATOR):
             self.failureResultOf(self.admission.crafting(who, NOWHERE, OTHER_PLAYER), NotFound)
             self.failureResultOf(self.admission.player(who, NOWHERE), NotFound)

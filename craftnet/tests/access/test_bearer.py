@@ -50,7 +50,7 @@ class HandshakeTests(SynchronousTestCase):
         self.assertNotIn("secret", str(error))
 
     def test_subprotocol(self) -> None:
-        """The token is found, and is no subprotocol any more."""
+        """The token is found, and removed from the subprotocols."""
         self.assertEqual(
             token_from_handshake(None, ["craftnet.json.v1", "bearer.a.b.c", "other"]),
             ("a.b.c", ("craftnet.json.v1", "other")),

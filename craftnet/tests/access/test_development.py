@@ -43,7 +43,7 @@ class SecretTests(SynchronousTestCase):
 
 
 class MintTests(SynchronousTestCase):
-    """What is minted holds, for its time."""
+    """A minted token is valid, for its lifetime."""
 
     def setUp(self) -> None:
         self.clock = SteppedClock()

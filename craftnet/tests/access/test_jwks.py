@@ -168,7 +168,7 @@ class UrlTests(SynchronousTestCase):
         self.assertEqual(len(self.service.requests), 2)
 
     def test_invented_keys(self) -> None:
-        """However many there are, it asks once an interval, and says when the next fetch may tell."""
+        """However many lookups there are, one fetch per interval; the refusal says when the next one follows."""
         self.assertTrue(self.knows("old"))
         self.clock.advance(FETCH_INTERVAL)
         self.assertFalse(self.knows("invented"))
@@ -188,7 +188,7 @@ class UrlTests(SynchronousTestCase):
         self.assertTrue(self.knows("new"))
 
     def test_unknown_while_fetches_fail(self) -> None:
-        """The key may be there by now: nobody is refused for good before a fetch succeeds."""
+        """The key may be there by now: no final refusal before a fetch succeeds."""
         self.assertTrue(self.knows("old"))
         self.service.status = 500
         self.clock.advance(FETCH_INTERVAL)
@@ -206,7 +206,7 @@ class UrlTests(SynchronousTestCase):
         self.assertEqual(len(self.service.requests), 101)
 
     def test_after_a_quiet_time(self) -> None:
-        """A withdrawn key does not count because nobody had asked for so long."""
+        """A withdrawn key does not count after a time without lookups."""
         self.assertTrue(self.knows("old"))
         self.service.document = NEW
         self.clock.advance(MAX_STALENESS)
@@ -292,7 +292,7 @@ class UrlTests(SynchronousTestCase):
             self.clock.advance(FETCH_INTERVAL)
 
     def test_log(self) -> None:
-        """The operator is told, without the URL's query."""
+        """The operator learns of it, without the URL's query."""
         events: list[dict[str, Any]] = []
 
         @implementer(ILogObserver)

@@ -1,4 +1,4 @@
-"""Which tokens hold, and what they say."""
+"""Which tokens are valid, and what they contain."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEYS = jwks(jwk(rsa_key(), "r"), jwk(ec_key(), "e"), jwk(ed_key(), "d"))
 
 @implementer(IKeySource)
 class SetOfKeys:
-    """Keys that do not change. It keeps what was asked for."""
+    """Constant keys. Records the lookups."""
 
     def __init__(self, document: bytes) -> None:
         self.keys = keys_from_jwks(document)
@@ -93,7 +93,7 @@ class AuthorityTestCase(SynchronousTestCase):
         error = self.failureResultOf(self.authority.authenticate(token), Unauthorized).value
         self.assertIn(reason, error.message)
         self.assertEqual(error.headers["WWW-Authenticate"], 'Bearer realm="craftnet", error="invalid_token"')
-        # What is told in any case may happen to contain a short text.
+        # Texts that always appear may happen to contain a short one.
         if isinstance(token, str) and len(token) > 8 and token not in error.headers["WWW-Authenticate"]:
             self.assertNotIn(token, f"{error!r} {error.message} {error.details} {error.headers}")
 
@@ -150,7 +150,7 @@ class SignatureTests(AuthorityTestCase):
         self.refused(unsigned({"kid": "e"}, claims()), "algorithm")
 
     def test_public_key_as_secret(self) -> None:
-        """HS256 with what everybody knows of an RSA key."""
+        """HS256 with public data of an RSA key."""
         for authority in (self.authority, JwtVerifier(SingleKey(key_from_pem(public_pem(rsa_key()))), self.clock)):
             self.authority = authority
             for secret in (public_pem(rsa_key()), public_pem(rsa_key()).strip()):
@@ -184,7 +184,7 @@ class SignatureTests(AuthorityTestCase):
 
 
 class ClaimTests(AuthorityTestCase):
-    """What a token says, once its signature holds."""
+    """The claims of a token with a valid signature."""
 
     def test_principal(self) -> None:
         token = self.say(scope=f"{PUBLISH} {ADMIN}", jti="t-1", aud="whoever")
@@ -213,7 +213,7 @@ class ClaimTests(AuthorityTestCase):
             self.assertEqual(self.accepted(self.say(iat=now, exp=now + 60)).expires, self.clock.seconds() + 60)
 
     def test_how_long_a_token_holds_is_settled_when_it_is_checked(self) -> None:
-        """The clock is set later: who was let in for a minute stays for a minute."""
+        """The clock is set later: a token that was accepted for a minute lasts a minute."""
         accepted = self.accepted(self.say())
         for step in (-3600.0, 7200.0):
             self.clock.step(step)
@@ -276,7 +276,7 @@ class ClaimTests(AuthorityTestCase):
 
 
 class GarbageTests(AuthorityTestCase):
-    """What is no token."""
+    """Invalid tokens."""
 
     def test_not_a_string(self) -> None:
         for value in (None, 1, b"a.b.c", ["a"]):
@@ -337,7 +337,7 @@ class GarbageTests(AuthorityTestCase):
     @settings(deadline=None, derandomize=True, max_examples=100)
     @given(st.data())
     def test_any_change(self, data: st.DataObject) -> None:
-        """One character of a good token is another: it does not hold any more."""
+        """A valid token with one changed character is invalid."""
         good = sign(ed_key(), "EdDSA", "d")
         at = data.draw(st.integers(0, len(good) - 1))
         other = data.draw(st.characters(max_codepoint=0x17F).filter(lambda character: character != good[at]))

@@ -59,7 +59,7 @@ class JwksTests(SynchronousTestCase):
     """Key sets."""
 
     def algorithms(self, *entries: dict[str, Any]) -> dict[str | None, str]:
-        """What is left of a set that has one good key besides."""
+        """The rest of a set with one good key."""
         keys = keys_from_jwks(jwks(*entries, jwk(ec_key(), "good")))
         found = {key.key_id: key.algorithm for key in keys}
         self.assertEqual(found.pop("good"), "ES256")

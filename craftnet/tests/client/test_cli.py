@@ -60,7 +60,7 @@ class Terminal(StringIO):
 
 
 def watch_options(*more: str, sessions: Sequence[UUID] = (SESSION,)) -> Namespace:
-    """What `craftnet watch` is given."""
+    """The arguments of `craftnet watch`."""
     return parser().parse_args(["watch", *map(str, sessions), "--player", str(PLAYER), *more])
 
 
@@ -68,7 +68,7 @@ class TokenTests(SynchronousTestCase):
     """`craftnet token`"""
 
     def token(self, *arguments: str, secret: str | None = SECRET) -> str:
-        """What it prints."""
+        """Its output."""
         environ = {} if secret is None else {development.SECRET_VARIABLE: secret}
         return token_line(parser().parse_args(["token", *arguments]), environ, NOW)
 
@@ -99,10 +99,10 @@ class TokenTests(SynchronousTestCase):
 
 
 class UsageTests(SynchronousTestCase):
-    """What is refused before anything is connected."""
+    """Refusals before any connection."""
 
     def refused(self, *arguments: str) -> str:
-        """What argparse says to these arguments."""
+        """argparse's answer to these arguments."""
         err = StringIO()
         self.patch(sys, "stderr", err)
         self.assertEqual(self.assertRaises(SystemExit, parser().parse_args, arguments).code, 2)
@@ -258,7 +258,7 @@ class WatchTests(TestCase):
 
 
 class _Command(ProcessProtocol):
-    """Runs the command; interrupts it, or reads no more, when it has written its first line."""
+    """Runs the command; interrupts it, or stops reading, after its first line."""
 
     def __init__(self, *, then: str = "") -> None:
         self.then = then
@@ -297,7 +297,7 @@ class _Silent(ServerFactory):
 
 
 class ProcessTests(TestCase):
-    """The command as a process of its own."""
+    """The command as a separate process."""
 
     timeout = 60
 
@@ -339,7 +339,7 @@ class ProcessTests(TestCase):
         self.assertEqual((code, out.count("\n"), err), (3, 2, ""))
 
     async def test_a_terminal_that_is_not_utf_8(self) -> None:
-        """What it cannot show is replaced in words, and as it is in JSON, which is always UTF-8."""
+        """Replaces what the terminal cannot show; leaves JSON as UTF-8."""
         broken = replace(progress(40, Status.FAILED, 0), failure_reason="zerstört")
         failed = to_json(message("crafting_failed", progress_data=broken))
         environ = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

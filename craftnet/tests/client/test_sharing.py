@@ -65,7 +65,7 @@ class SharingTests(LiveTestCase):
         await self.publish(envelope("crafting.session.complete", data))
 
     async def test_watches_share_a_connection(self) -> None:
-        """However many begin at once; each hears of its own session, and the last one that ends closes it."""
+        """Several watches start at once; each receives its own session, and the last to end closes the connection."""
         connections = await self.prepare()
         observers = {session_id: MessageTypes() for session_id in SESSIONS}
         outcomes = [
@@ -102,7 +102,7 @@ class SharingTests(LiveTestCase):
         self.assertEqual(err.getvalue(), "")
 
     async def test_figures_on_the_command_line(self) -> None:
-        """About each session, among its messages; nobody else gets them."""
+        """About each session, among its messages, and for no other watch."""
         await self.prepare()
         named = [str(session_id) for session_id in SESSIONS[:2]]
         messages = {(name, "progress_update") for name in named}

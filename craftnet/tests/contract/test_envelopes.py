@@ -1,4 +1,4 @@
-"""Bodies of events: what is split off, and the short way for those in which nothing is unusual."""
+"""Bodies of events: how they are split, and the short path for usual ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ UNUSUAL: tuple[object, ...] = (
     17,
     [],
 )
-"""What is wrong with some of them, or looks so."""
+"""Events that are invalid, or look so."""
 
 whole = st.sampled_from([json.dumps(value).encode() for value in (*GOOD, *UNUSUAL)])
 spread = st.sampled_from([json.dumps(value, indent=1).encode() for value in (*GOOD, *UNUSUAL)])
@@ -70,7 +70,7 @@ separator = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n", b"\r", b"\n\n", b" \n
 
 
 def general(body: bytes, *, newline_delimited: bool) -> list[Event | EventOutcome] | None:
-    """What becomes of a body, event by event; None when it is refused as a whole."""
+    """The outcome of a body, event by event; None when it is refused as a whole."""
     try:
         return [decode(raw, AT) for raw in split(body, newline_delimited=newline_delimited)]
     except msgspec.DecodeError:
@@ -78,7 +78,7 @@ def general(body: bytes, *, newline_delimited: bool) -> list[Event | EventOutcom
 
 
 class WholeBodyTests(SynchronousTestCase):
-    """The short way gives what the general one does, or nothing."""
+    """The short path gives the same result as the general one, or none."""
 
     def check(self, body: bytes, *, newline_delimited: bool) -> bool:
         """Whether the short way was taken."""
@@ -177,7 +177,7 @@ class SplitTests(SynchronousTestCase):
     @settings(deadline=None, derandomize=True, max_examples=100)
     @given(st.binary(max_size=100) | st.binary(max_size=50).map(lambda rest: b"[" + rest), st.booleans())
     def test_any_octets(self, body: bytes, newline_delimited: bool) -> None:
-        """What is split off can be decoded, or the body is refused as a whole."""
+        """A split event can be decoded, or the body is refused as a whole."""
         try:
             parts = split(body, newline_delimited=newline_delimited)
         except msgspec.DecodeError:

@@ -113,7 +113,7 @@ DATA: dict[str, dict[str, Any]] = {
 """Data of every type, with every field."""
 
 UNREAD = {"duration_seconds", "location"}
-"""Fields of the game's that nobody reads: whatever they hold."""
+"""Fields of the game that craftnet ignores, whatever they contain."""
 
 ENDS = ("crafting.session.complete", "crafting.session.fail", "crafting.session.cancel")
 
@@ -172,7 +172,7 @@ def envelope(event_type: str = "crafting.session.start", **fields: object) -> di
 
 
 def read(value: object) -> Event | EventOutcome:
-    """What becomes of this JSON."""
+    """The outcome of this JSON."""
     return decode(json.dumps(value).encode(), Moment.agreed(NOW + 1))
 
 
@@ -304,7 +304,7 @@ class DecodeTests(SynchronousTestCase):
             self.assert_rejected(envelope(data=data), "$.materials[0].quality")
 
     def test_materials_of_an_end(self) -> None:
-        """What became of them is said in a word, or in full, as before."""
+        """Outcomes are summarised or listed, as before."""
         for event_type, name in zip(ENDS, ("materials_used", "materials_lost", "materials_returned"), strict=True):
             listed = [MATERIAL, {**MATERIAL, "quality": "epic"}]
             for value in [listed, [], None] + ([] if name == "materials_used" else [True, False]):
@@ -337,7 +337,7 @@ class DecodeTests(SynchronousTestCase):
         self.assertEqual(place.estimated_wait_seconds, 2.5)
 
     def test_what_the_event_comes_from(self) -> None:
-        """It goes on into logs and traces."""
+        """They reach logs and traces."""
         happening = self.decoded(envelope(correlation_id=str(IRON), trace_id="4bf92f3577b34da6", source="crafting.one"))
         self.assertEqual(
             (happening.source, happening.correlation_id, happening.trace_id), ("crafting.one", IRON, "4bf92f3577b34da6")
@@ -363,7 +363,7 @@ class DecodeTests(SynchronousTestCase):
             self.assert_rejected(envelope(event_type, data=data, session_id=str(SESSION)), "session_id")
 
     def test_session_that_waits(self) -> None:
-        """That of the data; without one, that of the envelope; nobody has to say."""
+        """That of the data; without one, that of the envelope; both are optional."""
         waiting = envelope("crafting.queue.update", data={**PLACE, "session_id": None}, session_id=str(OTHER_SESSION))
         self.assertEqual(self.decoded(waiting).session_id, OTHER_SESSION)
         self.assertIsNone(self.decoded(envelope("crafting.queue.update", data=PLACE)).session_id)

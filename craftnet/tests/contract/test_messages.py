@@ -319,7 +319,7 @@ class StatusTests(SynchronousTestCase):
 
 class JsonTests(SynchronousTestCase):
     def test_nothing_superfluous(self) -> None:
-        """No spaces, and nothing for what is not set."""
+        """No spaces, and no unset fields."""
         message = CraftingProgressData(session_id=UUID(ID), progress_percentage=7, status=Status.ACTIVE)
         self.assertEqual(
             to_json(message), b'{"session_id":"' + ID.encode() + b'","progress_percentage":7,"status":"active"}'

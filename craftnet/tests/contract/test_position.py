@@ -1,4 +1,4 @@
-"""Positions: as text, and what a node finds in them."""
+"""Positions: their text, and the counts that a node finds in them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class VersionsTests(SynchronousTestCase):
     @settings(deadline=None, derandomize=True)
     @given(SOME, st.integers(0, 10**18 - 1))
     def test_anything_may_be_asked_for(self, here: Versions, version: int) -> None:
-        """What nobody told is not understood, or is ahead of something, or is a state that could have been told."""
+        """A position that no feed delivered is unknown, or ahead, or one that could have been delivered."""
         found = decode_versions(version, here)
         if found is not None:
             self.assertGreaterEqual(min(astuple(found)), 0)

@@ -1,4 +1,4 @@
-"""What WebSocket routes name."""
+"""The targets of WebSocket routes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What every provider must do: one suite per interface, to be mixed into a `twisted.trial.unittest.TestCase`.
 
-A suite knows the interfaces only. It awaits every answer and calls `settle` before it looks at what listeners heard, so
-that a provider may answer, and tell, at any later time.
+A suite uses only the interfaces. It awaits every answer and calls `settle` before it checks what listeners received, so
+a provider may answer, and deliver, at any later time.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def quantity(amount: int, material_id: UUID = IRON) -> MaterialsUpdate:
 
 @implementer(ISessionListener)
 class SessionRecorder:
-    """Keeps what it hears."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.heard: list[SessionState | None] = []
@@ -124,7 +124,7 @@ class SessionRecorder:
 
 @implementer(IMaterialListener)
 class MaterialRecorder:
-    """Keeps what it hears."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.heard: list[MaterialsChange] = []
@@ -136,7 +136,7 @@ class MaterialRecorder:
 
 @implementer(IQueueListener)
 class QueueRecorder:
-    """Keeps what it hears."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.heard: list[QueueChange] = []
@@ -215,7 +215,7 @@ class SessionSourceContract(_ProviderContract):
         self.assertEqual(listener.heard, [])
 
     async def test_sessions_rejected_may_come_again(self) -> None:
-        """Only what was accepted is a duplicate."""
+        """Only an accepted event makes a duplicate."""
         source = await self.make_sessions()
         early = event(pause(), NOW + 1)
         self.assertEqual(await self.verdicts(source, [early]), [REJECTED])
@@ -247,7 +247,7 @@ class SessionSourceContract(_ProviderContract):
             self.assertIs(state.progress.status, Status.COMPLETED)
 
     async def test_sessions_order_is_that_of_each_source(self) -> None:
-        """Kept with the session: also for the next node, and for what is posted later."""
+        """Stored with the session: also for the next node, and for later events."""
         source = await self.make_sessions()
         await self.verdicts(source, [event(start(), source="session"), event(progress(50.0), NOW + 9, source="one")])
         late = event(progress(40.0), NOW + 8, accepted=NOW + 10, source="one")
@@ -507,7 +507,7 @@ class QueueSourceContract(_ProviderContract):
         self.assertIsNone(await source.find(SESSION))
 
     async def test_queues_version_outlives_the_entries(self) -> None:
-        """Leaving and coming again goes on counting, so that a version never names two states."""
+        """Leaving and returning continues the version, so that no version names two states."""
         source = await self.make_queues()
         await self.verdicts(source, [event(queued(2)), event(queued(1, QueueMessageType.STATION_AVAILABLE), NOW + 1)])
         self.assertEqual((await source.get(PLAYER)).version, 2)
@@ -560,7 +560,7 @@ class QueueSourceContract(_ProviderContract):
         self.assertEqual(await self.verdicts(source, [event(start())]), [REJECTED])
 
     async def test_queues_session_of_another_player(self) -> None:
-        """`find` says whose a waiting session is, so that nobody else can wait in its name."""
+        """`find` returns the player of a waiting session, so that no other can wait in its name."""
         source = await self.make_queues()
         stolen = event(queued(1, player_id=OTHER_PLAYER), NOW + 1, session_id=SESSION)
         self.assertEqual(

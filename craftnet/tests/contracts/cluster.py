@@ -1,4 +1,4 @@
-"""What every cluster must do: one suite for its two halves, to be mixed into a `twisted.trial.unittest.TestCase`."""
+"""What every cluster must do: one suite for each of its two halves, to be mixed into a `TestCase` of trial."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ else:
     _Suite = object  # a suite that were a TestCase itself would be run without a cluster.
 
 END = NOW + 1e9
-"""When no test runs any more."""
+"""For tests without a running node."""
 
 TOKEN = Revocation("t-1", None, 0.0, END)
 """A token that is revoked."""
@@ -32,7 +32,7 @@ LOGIN = Revocation(None, PLAYER, NOW, END)
 
 @implementer(IRevocationListener)
 class RevocationRecorder:
-    """Keeps what it is told; knows some from elsewhere."""
+    """Records revocations; knows some from elsewhere."""
 
     def __init__(self, *known: Revocation) -> None:
         self.heard: set[Revocation] = set()
@@ -43,7 +43,7 @@ class RevocationRecorder:
         self.heard.update(revocations)
 
     def in_force(self) -> Sequence[Revocation]:
-        """What it knew before, and what it heard."""
+        """The revocations known before, and those received."""
         return (*self.known, *self.heard)
 
 
@@ -55,15 +55,15 @@ class ClusterContract(_Suite):
         raise NotImplementedError
 
     async def settle(self) -> None:
-        """Wait until everybody has heard everything."""
+        """Waits until all nodes have received everything."""
         raise NotImplementedError
 
     async def die(self, node: ICluster) -> None:
-        """The node is gone without a word, and its lease is over."""
+        """The node disappears silently, and its lease expires."""
         raise NotImplementedError
 
     async def lapse(self, node: ICluster) -> None:
-        """The node's lease is over, though it is alive, and knows nothing of that."""
+        """The node's lease expires although it is alive and does not notice."""
         raise NotImplementedError
 
     async def come_back(self, node: ICluster) -> None:
@@ -75,7 +75,7 @@ class ClusterContract(_Suite):
         return await self.node(RevocationRecorder()), await self.node(RevocationRecorder())
 
     async def enter(self, node: ICluster, times: int = 1, player: UUID = PLAYER, limit: int = 5) -> int:
-        """How many of so many got in."""
+        """The number of slots granted out of `attempts`."""
         taken = 0
         for _ in range(times):
             taken += await node.connection_slots.enter(player, limit)

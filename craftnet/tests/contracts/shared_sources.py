@@ -57,7 +57,7 @@ class SharedBackendContract(_Suite):
             self.assertEqual(one, other)
 
     async def test_caught_up(self) -> None:
-        """Whoever has waited has heard all that was kept before; nothing to wait for is no reason to wait."""
+        """After waiting, a node has received everything stored before; without changes it does not wait."""
         here, there = await self.make_nodes()
         stock, places = MaterialRecorder(), QueueRecorder()
         await here.materials.watch(SESSION, stock)
@@ -75,7 +75,7 @@ class SharedBackendContract(_Suite):
             self.assertEqual(source.stalled, "")
 
     async def test_recall_of_what_another_node_took(self) -> None:
-        """Each change as a listener heard it, though nobody listens here."""
+        """Each change as a listener receives it, although nothing listens here."""
         here, there = await self.make_nodes()
         stock, places = MaterialRecorder(), QueueRecorder()
         await there.materials.apply([event(start())])

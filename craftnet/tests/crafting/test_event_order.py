@@ -95,7 +95,7 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(self.when(-CLOCK_JUMP_SECONDS - 10, newest=3.0), 3.0)
 
     def test_applied_by_a_clock_that_was_far_ahead(self) -> None:
-        """It does not hold the craft up until that hour has come."""
+        """It does not delay the craft until that hour has come."""
         for stated in (0.0, -3600.0):
             self.assertEqual(self.when(stated, newest=3600.0), 0.0)
 

@@ -34,7 +34,7 @@ def notified(kind: MaterialProblem, available: int | None = None, quality: int |
 
 class StockTests(SynchronousTestCase):
     def after(self, *updates: MaterialsUpdate) -> tuple[Material, ...]:
-        """What the started session has after the updates."""
+        """The materials of the started session after the updates."""
         state = STARTED
         for update in updates:
             state = advance_materials(state, event(update, NOW + 1)).state
@@ -95,7 +95,7 @@ class StockTests(SynchronousTestCase):
         self.assertEqual(self.after(changed(ChangeType.REMOVED)), ())
 
     def test_quantities_are_absolute(self) -> None:
-        """So that it does no harm when a change is told twice."""
+        """A repeated change does no harm."""
         change = changed(ChangeType.QUANTITY_CHANGED, amount=3)
         self.assertEqual(self.after(change, change), self.after(change))
 
@@ -135,7 +135,7 @@ class StockTests(SynchronousTestCase):
         advance_materials(STARTED, event(quantity(3), NOW - 1, source="another"))
 
     def test_clocks(self) -> None:
-        """What is not believed counts as the later of its arrival and the newest; a clock may be set."""
+        """An incredible time counts as the later of its arrival and the newest; a clock may be set."""
         for stated, arrival, told in (
             (9.0, 1.0, 1.0),
             (9.0, -8.0, 0.0),

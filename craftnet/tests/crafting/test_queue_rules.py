@@ -61,7 +61,7 @@ class WaitingTests(SynchronousTestCase):
         self.assertIs(type(change.entry.status), QueueStatusData)
 
     def test_fractions_of_a_second(self) -> None:
-        """Whole seconds are told; the wait is never shorter than that."""
+        """Messages have whole seconds; the wait is never shorter than that."""
         change = advance_queue(NOTHING, event(replace(RICH, estimated_wait_seconds=29.2)))
         wait = change.entry.status.estimated_wait_seconds
         self.assertEqual((type(wait), wait), (int, 30))
@@ -128,7 +128,7 @@ class WaitingTests(SynchronousTestCase):
         self.assertEqual(len(advance_queue(left, event(queued(3), NOW + 5)).state.entries), 1)
 
     def test_leaving_late_does_not_turn_the_clock_back(self) -> None:
-        """An entry that others overtook may still leave; what is newer than that stays refused."""
+        """An entry that was overtaken may still leave; later updates stay refused."""
         state = standing(entry(session_id=SESSION), told=NOW + 9)
         leaving = event(queued(1, QueueMessageType.QUEUE_TIMEOUT), NOW + 1, session_id=SESSION)
         left = advance_queue(state, leaving).state

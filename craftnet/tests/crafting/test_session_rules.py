@@ -59,7 +59,7 @@ TABLE: dict[Status | None, list[Status | None]] = {
     C: [NO] * 11,
     F: [NO] * 11,
 }
-"""What follows each status upon each event; NO is a rejection."""
+"""The status after each event in each status; NO is a rejection."""
 
 
 def state_of(status: Status) -> SessionState:
@@ -105,7 +105,7 @@ class TableTests(SynchronousTestCase):
 
 
 class ModelTests(SynchronousTestCase):
-    """What the events make of the model."""
+    """How the events change the model."""
 
     def after(self, before: SessionState, data: EventData, at: float) -> Progress:
         return advance_session(before, event(data, at)).progress
@@ -187,7 +187,7 @@ class TimeTests(SynchronousTestCase):
         advance_session(before, event(progress(50.0), NOW + 10, accepted=NOW + 11))
 
     def test_late_progress_does_not_undo_a_pause(self) -> None:
-        """What the life-cycle events state counts in the order, too."""
+        """The timestamps of life-cycle events count for the order as well."""
         before = self.after(event(pause(), NOW + 10))
         self.assertRaises(EventRejected, advance_session, before, event(progress(30.0), NOW + 9))
         self.assertIs(advance_session(before, event(progress(30.0), NOW + 11)).progress.status, A)

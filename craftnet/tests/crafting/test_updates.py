@@ -1,4 +1,4 @@
-"""What watchers are told."""
+"""Updates for watchers."""
 
 from __future__ import annotations
 

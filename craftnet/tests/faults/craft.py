@@ -19,7 +19,7 @@ from craftnet.tests.support.live import envelope
 from craftnet.tests.support.samples import IRON, RECIPE
 
 AGAIN = 0.05
-"""Seconds until what was not taken is sent again."""
+"""Seconds until an event that was not accepted is sent again."""
 
 POST = 1.5
 """Seconds for an answer."""
@@ -31,14 +31,14 @@ ENDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class Authority:
-    """Posts events until they are taken.
+    """Posts events until they are accepted.
 
     Arguments:
-        urls: of the nodes; empty for one that does not run.
+        urls: of the nodes; empty for one that is not running.
 
     Attributes:
-        rejected: what was rejected, each with the reason.
-        posted: how many events were taken.
+        rejected: the rejected events, each with the reason.
+        posted: the number of accepted events.
     """
 
     def __init__(self, urls: Callable[[], Sequence[str]], random: Random) -> None:
@@ -71,13 +71,13 @@ class Authority:
 
 
 class Craft:
-    """A craft, and what is true of it.
+    """A craft and the truth about it.
 
     Attributes:
         status: of the craft.
-        shortages: the number of the newest; 0 when nobody can know it.
+        shortages: the number of the newest; 0 when it is unknown.
         place: in the queue; 0 when there is none.
-        players: who watches the craft, and the queue.
+        players: those who watch the craft, and the queue.
     """
 
     def __init__(self, authority: Authority, random: Random, players: Callable[[str, UUID, int], Player]) -> None:
@@ -104,14 +104,14 @@ class Craft:
 
     @property
     def unknowing(self) -> Sequence[Player]:
-        """Who has not been told yet what is true."""
+        """The players who do not know the truth yet."""
         return [player for player in self.players if not self.knows(player)] + [
             player for player in self.queue if self.place and player.record.places[-1:] != [self.place]
         ]
 
     @property
     def known(self) -> bool:
-        """Whether everybody has been told what is true."""
+        """Whether all players know the truth."""
         return not self.unknowing
 
     def knows(self, player: Player) -> bool:
@@ -139,7 +139,7 @@ class Craft:
         await self._random.choice(moves)()
 
     async def shortage(self) -> None:
-        """One more. Where Redis has lost the materials alone, nobody hears of them any more."""
+        """Another shortage. After Redis has lost the materials alone, no player receives further ones."""
         number = self._newest + 1
         news = {"material_id": str(IRON), "notification_type": "insufficient_quantity", "required_quantity": number}
         data = {"session_id": str(self.session), "notifications": [news]}
@@ -155,14 +155,14 @@ class Craft:
         self.place = place
 
     async def leave_queue(self) -> None:
-        """No place any more."""
+        """The player leaves the queue."""
         data = {"player_id": str(self.player), "queue_position": max(1, self.place), "station_type": "laboratory"}
         data["type"] = "queue_timeout"
         await self._authority.post(envelope("crafting.queue.update", data, session_id=str(self.session)))
         self.place = 0
 
     async def turn(self) -> None:
-        """It pauses, or goes on."""
+        """The craft pauses or resumes."""
         data: dict[str, Any] = {"session_id": str(self.session)}
         if self.status == "active":
             await self._authority.post(envelope("crafting.session.pause", {**data, "pause_reason": "player_afk"}))

@@ -1,4 +1,4 @@
-"""What strikes: each fault, how it begins, how it ends, and what it may cost."""
+"""The faults: how each begins, how it ends, and what it may cost."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Step = Callable[[World, Random], Coroutine[Any, Any, Sequence[str]]]
 
 
 class Fault(Struct, frozen=True):
-    """One kind.
+    """One kind of fault.
 
     Attributes:
-        begin: sets it off; answers what was wrong.
+        begin: starts it; returns what was wrong.
         end: ends it; likewise.
         lossless: whether Redis loses nothing.
-        same_server: whether the same Redis goes on, so that positions must hold.
+        same_server: whether the same Redis continues, so that positions must stay valid.
         clocks: whether it needs libfaketime.
-        sentinel: whether it needs a world with a sentinel, or one without; None when either will do.
-        short: whether the suite has the time for it; `make soak` has for all.
+        sentinel: whether it needs a world with a sentinel, or one without; None: either.
+        short: whether the suite has time for it; `make soak` has for all.
     """
 
     name: str
@@ -123,7 +123,7 @@ async def _evict(world: World, random: Random) -> Sequence[str]:
 
 
 async def _crowd_out(world: World, random: Random) -> Sequence[str]:
-    """Redis evicts by itself, for a moment."""
+    """Redis evicts keys, for a moment."""
     world.redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
     world.redis.command("CONFIG", "SET", "maxmemory", "1")
     world.redis.command("SET", "craftnet-tests:more", "of anything")

@@ -1,6 +1,6 @@
-"""Players who watch over WebSockets, lose their connections, come back, and keep everything that they are told.
+"""Players who watch over WebSockets, lose their connections, return, and record everything that they receive.
 
-They are written with Autobahn alone, so that no code of the service's own client hides what a node says.
+They use Autobahn alone, so that the service's own client cannot hide a node's mistakes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from craftnet.tests.support.live import SECRET
 SUBPROTOCOL = "craftnet.json.v1"
 
 AGAIN = 0.1
-"""Seconds until a player who was refused or lost comes back, at least."""
+"""Minimum seconds until a refused or disconnected player returns."""
 
 TOKEN = 2 * 3600.0
 """Seconds before and after now for which tokens hold: some nodes believe that it is another hour."""
@@ -52,7 +52,7 @@ class _Connection(WebSocketClientProtocol):
         self.lost: Deferred[None] = Deferred()
 
     def onOpen(self) -> None:
-        """The node has let it in."""
+        """The node has accepted the handshake."""
         self.opened.callback(None)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
@@ -60,13 +60,13 @@ class _Connection(WebSocketClientProtocol):
         self._take(Told(msgspec.json.decode(payload)))
 
     def failHandshake(self, reason: str) -> None:
-        """The node has not; Autobahn tells the status in words."""
+        """The node has refused it; Autobahn gives the status in words."""
         found = re.search(r"\[(\d+)\]", reason)
         self.status = int(found[1]) if found else 0
         super().failHandshake(reason)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        """It is over."""
+        """The connection is closed."""
         self.code = self.status or self.remoteCloseCode or 1006
         if not self.opened.called:
             self.opened.errback(ConnectionError(reason))
@@ -98,7 +98,7 @@ class Player:
 
     @property
     def watching(self) -> bool:
-        """Whether it is let in somewhere, and was told something."""
+        """Whether it is connected somewhere and has received something."""
         connection = self._connection
         return connection is not None and connection.opened.called and isinstance(self.record.entries[-1], Told)
 
@@ -108,7 +108,7 @@ class Player:
         self._living.addErrback(lambda failure: failure.trap(CancelledError) and None)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stops watching."""
         if self._living is not None:
             self._living.cancel()
         self._drop()
@@ -129,7 +129,7 @@ class Player:
 
     async def _live(self) -> None:
         while True:
-            # Whoever was thrown out tries any node, as behind a balancer.
+            # A disconnected player tries any node, as behind a balancer.
             node = self._random.randrange(len(self._ports())) if self._next is None else self._next
             self._next = None
             if self._ports()[node]:
@@ -155,7 +155,7 @@ class Player:
 
 
 async def handshake(port: int) -> int:
-    """The status with which a node refuses somebody who comes to watch a queue; 101 when it does not."""
+    """The status with which a node refuses a queue watcher; 101 when it does not."""
     player = uuid4()
     connection = _Connection(lambda told: None)
     if not await _connected(connection, port, f"/ws/queue/{player}", player):

@@ -1,4 +1,4 @@
-"""What a player was told, and what must hold of it. Pure."""
+"""What a player received, and what must be true of it. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct, field
 
 TERMINAL = frozenset({"completed", "failed", "interrupted"})
-"""What a craft is when nothing follows."""
+"""The statuses after which nothing follows."""
 
 
 class Opened(Struct, frozen=True):
@@ -43,11 +43,11 @@ class Record(Struct):
 
     Attributes:
         position: the newest; None before the first.
-        status: of the craft, as it was told last.
-        shortages: those that were told since the last whole state.
+        status: the last status of the craft that was received.
+        shortages: those received since the last whole state.
         places: the places in the queue, likewise.
-        ended: the status with which the craft ended, if that was told.
-        missed: how often a return was answered with a whole state.
+        ended: the status with which the craft ended, if it was received.
+        missed: the number of returns that were answered with a whole state.
     """
 
     entries: list[Opened | Closed | Told] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Record(Struct):
     places: list[int] = field(default_factory=list)
     ended: str = ""
     missed: int = 0
-    _anew: bool = False  # whether what comes next is a whole state.
+    _anew: bool = False  # whether a whole state follows.
 
     def take(self, entry: Opened | Closed | Told) -> None:
         """The next one."""
@@ -92,10 +92,10 @@ class Record(Struct):
 
 
 def violations(record: Record, *, lossless: bool) -> list[str]:
-    """What was told and must not have been.
+    """What was received wrongly.
 
     Arguments:
-        lossless: whether Redis has lost nothing meanwhile. Otherwise a craft may begin again, in another epoch.
+        lossless: whether Redis has lost nothing meanwhile. Otherwise a craft may start again, in another epoch.
     """
     found: list[str] = []
     newest: dict[str, int] = {}

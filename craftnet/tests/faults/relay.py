@@ -1,4 +1,4 @@
-"""A TCP relay between a node and Redis that stalls what a test wants to be stalled."""
+"""A TCP relay between a node and Redis that can stall either direction."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
 
 SENT = 1 << 20
-"""Bytes that are kept of what a node has sent over one connection."""
+"""Bytes kept of what a node has sent over one connection."""
 
 
 class Stall(Struct, frozen=True):
-    """What the relay holds back.
+    """What the relay stalls.
 
     Attributes:
-        asking: whether what nodes send is held back.
-        answering: whether what Redis sends is held back.
-        above: only from an answer of more bytes than this on: smaller ones pass until then.
+        asking: whether requests of nodes are stalled.
+        answering: whether answers of Redis are stalled.
+        above: only from an answer longer than this on; shorter ones pass until then.
         sending: only on connections over which a node has sent these bytes, such as b"XREAD".
     """
 
@@ -30,7 +30,7 @@ class Stall(Struct, frozen=True):
 
 
 class _Held:
-    """What is held back of one direction of a connection."""
+    """The stalled octets of one direction of a connection."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -68,7 +68,7 @@ class _NodeEnd(ProxyServer):
             self.transport.write(data)
 
     def release(self) -> None:
-        """What was held comes."""
+        """Sends the stalled octets."""
         asked, self.asked.data = self.asked.data, b""
         answered, self.answered.data = self.answered.data, b""
         if asked and self.peer is not None:
@@ -117,7 +117,7 @@ class Relay(ProxyFactory):
 
     @property
     def sent(self) -> list[bytes]:
-        """What nodes have sent over each connection that is open, the newest `SENT` bytes of it."""
+        """The newest `SENT` bytes that nodes have sent over each open connection."""
         return [bytes(connection.sent) for connection in self._connections if connection.connected]
 
     def said(self, words: bytes) -> int:
@@ -125,7 +125,7 @@ class Relay(ProxyFactory):
         return sum(sent.count(words) for sent in self.sent)
 
     async def stop(self) -> None:
-        """Listen no more, and end every connection."""
+        """Stops listening, and ends every connection."""
         self.cut()
         if self._listening is not None:
             await cast(Any, self._listening.stopListening())
@@ -142,7 +142,7 @@ class Relay(ProxyFactory):
         self._stall = stall
 
     def release(self) -> None:
-        """What was held comes, and all that follows."""
+        """Sends the stalled octets, and all that follow."""
         self._stall = None
         for connection in self._connections:
             if connection.connected:

@@ -1,4 +1,4 @@
-"""One fault in the midst of a load, and what became of everybody who watched."""
+"""One fault under load, and its effect on all watchers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from craftnet.tests.faults.records import describe, violations
 from craftnet.tests.faults.world import World, sleep
 
 SETTLE = 20.0
-"""Seconds within which everybody must know what is true, once a fault is over."""
+"""Seconds after a fault within which all players must know the truth."""
 
 GLANCE = 0.05
 
 
 class Result(Struct):
-    """What a round showed.
+    """The result of a round.
 
     Attributes:
-        wrong: what must not have been.
-        returns, messages: how many there were.
+        wrong: the violations.
+        returns, messages: their numbers.
     """
 
     wrong: list[str]
@@ -39,9 +39,9 @@ class Round:
     """One fault.
 
     Arguments:
-        crafts: how many.
-        steps: how many events while the fault lasts.
-        flood: how many reports come at once, now and then, while everybody comes back; 0: no such thing happens.
+        crafts: their number.
+        steps: the number of events during the fault.
+        flood: the number of reports in a burst while all players return; 0: none.
     """
 
     def __init__(
@@ -106,13 +106,13 @@ class Round:
         return [*await self._fault.begin(self._world, self._random)]
 
     async def _step(self) -> None:
-        """Something happens, somebody comes back, or a craft ends."""
+        """An event, a return, or the end of a craft."""
         craft = self._random.choice(self._crafts)
         drawn = self._random.random()
         if drawn < 0.15:
             await craft.end()
             await sleep(GLANCE)
-            # Whoever has heard of the end where all is well is told no less elsewhere.
+            # A player who has received the end where all is well must not receive less elsewhere.
             for player in craft.players:
                 if player.record.ended:
                     player.hop(len(self._world.nodes) - 1)
@@ -130,7 +130,7 @@ class Round:
         if not await self._world.ready():
             self._wrong.append("a node was not ready after the fault")
         if not self._fault.lossless:
-            await sleep(1.5)  # until every node has noticed what is gone.
+            await sleep(1.5)  # until every node has noticed the fault.
             for player in self._players:
                 player.hop()
             await self._wait(lambda: all(player.watching for player in self._players))

@@ -59,7 +59,7 @@ class Soak:
         self._rounds = self._returns = self._messages = 0
 
     async def run(self) -> None:
-        """Until the time is over."""
+        """Runs until the time has passed."""
         begun = time.monotonic()
         sentinel = False
         while time.monotonic() < self._deadline:
@@ -107,7 +107,7 @@ class Soak:
 
 
 def flat(usage: Sequence[tuple[int, int]]) -> list[str]:
-    """What grew, from the first rounds that count to the last ones."""
+    """What grew from the first rounds that count to the last ones."""
     if len(usage) < 3 * WARM:
         return []
     early, late = usage[WARM : 2 * WARM], usage[-WARM:]

@@ -1,6 +1,6 @@
-"""Each fault once, in the midst of a load: what nobody who watches may see.
+"""Each fault once, under load: what no watcher may see.
 
-`make soak` does the same at random, for as long as one likes. CRAFTNET_SEED chooses another history.
+`make soak` does the same at random, for as long as wanted. CRAFTNET_SEED chooses another history.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BEFORE = os.environ.get("CRAFTNET_BEFORE", "")
 
 
 class FaultsTestCase(TestCase):
-    """A world of its own for some faults."""
+    """A separate world for some faults."""
 
     timeout = 180
     sentinel = False
@@ -69,7 +69,7 @@ class UpgradeTests(TestCase):
     timeout = 300
 
     async def test_side_by_side(self) -> None:
-        """Then the older node is replaced, as in a rolling upgrade. Each reads what the other has written."""
+        """The older node is then replaced, as in a rolling upgrade. Each reads what the other has written."""
         if not BEFORE:
             raise SkipTest("CRAFTNET_BEFORE names no folder with an earlier version's python and twistd")
         folder = Path(self.mktemp())
@@ -85,7 +85,7 @@ class UpgradeTests(TestCase):
             await world.upgrade()
             return ()
 
-        # Positions that one version has given need not hold with the other: then the whole state is told.
+        # Positions of one version need not be valid with the other: then the whole state follows.
         fault = Fault("an upgrade", begin, upgrade, same_server=False)
         result = await Round(world, fault, Random(f"{SEED} {fault.name}"), steps=200).run()
         self.assertGreater(result.messages, 500)
@@ -100,17 +100,17 @@ def told(version: int, epoch: str = "e", **more: object) -> Told:
 
 
 def of(status: str) -> dict[str, str]:
-    """What is told of a craft's progress."""
+    """Records of a craft's progress."""
     return {"status": status}
 
 
 def short(number: int) -> dict[str, int]:
-    """What is told of a shortage."""
+    """Records of a shortage."""
     return {"required_quantity": number}
 
 
 class RecordTests(SynchronousTestCase):
-    """What is found in what somebody was told."""
+    """The violations found in a player's records."""
 
     def found(self, *entries: Opened | Told, lossless: bool = True) -> int:
         """How many things."""
@@ -123,7 +123,7 @@ class RecordTests(SynchronousTestCase):
         first = (Opened(0, ""), told(1, progress_data=of("active")), told(2, material_data=short(1)))
         then = (Opened(1, "e:2"), told(2, recovered=True), told(3, material_data=short(2)))
         self.assertEqual(self.found(*first, *then, told(4, progress_data=of("completed"))), 0)
-        # A whole state tells the newest again, and is where counting begins.
+        # A whole state repeats the newest, and restarts the count.
         again = (Opened(0, "e:3"), told(3, recovered=False), told(3, material_data=short(2)))
         self.assertEqual(self.found(*first, *then, *again, told(4, material_data=short(3))), 0)
 

@@ -103,7 +103,7 @@ class World:
         shutil.copyfile(Path(self.redis.folder) / "appendonly.aof", self._copy)
 
     def restart(self, *, older: bool = False, empty: bool = False) -> None:
-        """Kill Redis and start it again, with what it had on its disk, or with the older copy, or with nothing."""
+        """Kills Redis and restarts it, with what it had on its disk, or with the older copy, or with nothing."""
         self.redis.kill()
         if empty:
             self.redis.forget()
@@ -117,7 +117,7 @@ class World:
         self._sentinel.command("SENTINEL", "FAILOVER", "mymaster")
 
     async def ask(self, node: int, path: str) -> tuple[int, str]:
-        """What a node answers; status 0 for nothing at all."""
+        """A node's answer; status 0 without an answer."""
         try:
             response = await treq.get(f"{self.nodes[node].url}{path}", headers=Headers({}), persistent=False, timeout=3)
             return response.code, await response.text()

@@ -1,4 +1,4 @@
-"""Feeds: the snapshot, the changes, and what is not worth telling."""
+"""Feeds: the snapshot, the changes, and what need not be delivered."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def report(percent: float, remaining: float, status: Status = Status.ACTIVE) -> 
 
 @implementer(ISubscriber)
 class Reacting(RecordingWatcher):
-    """Does something each time it keeps so many updates."""
+    """Does something after a number of updates."""
 
     def __init__(self, number: int, react: Callable[[], None]) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class _FeedTestCase(SynchronousTestCase):
             act()
 
     def answer(self, number: int | None = None) -> None:
-        """Let so many pending answers arrive, or all, and those they lead to."""
+        """Delivers `number` pending answers, or all, and those they lead to."""
         while self.pending and number != 0:
             self.pending.pop(0)()
             number = None if number is None else number - 1
@@ -121,7 +121,7 @@ def progress_of(update: Update) -> tuple[int, int | None]:
 
 
 def positions(updates: Sequence[Update]) -> list[int | None]:
-    """The queue positions told."""
+    """The queue positions received."""
     told: list[int | None] = []
     for update in updates:
         for message in update.messages:
@@ -218,7 +218,7 @@ class ChangeTests(SessionFeedTestCase):
         self.watcher.updates.clear()
 
     def after(self, seconds: float, *data: SessionProgress) -> list[Update]:
-        """What is told of reports that come so many seconds after the start."""
+        """What watchers receive for reports at these times after the start, seconds."""
         self.clock.advance(seconds)
         self.happen(*(event(item, NOW + seconds) for item in data))
         return self.watcher.updates
@@ -251,7 +251,7 @@ class ChangeTests(SessionFeedTestCase):
         self.assertEqual(self.after(0.0, report(50.0, 29.8)), [])
 
     def test_slow_drift_adds_up(self) -> None:
-        """What is compared is what watchers hold, not the report before."""
+        """The comparison is with what watchers hold, not with the previous report."""
         told = []
         for step in range(1, 11):
             self.clock.advance(1.0)
@@ -352,7 +352,7 @@ class ChangeTests(SessionFeedTestCase):
         self.assertEqual(sum(self.counts), 1)
 
     def test_watcher_that_another_makes_leave(self) -> None:
-        """It hears no more from then on, though it was to be told, too."""
+        """It receives nothing more, although it was due."""
         feed = self.feed()
         victim = RecordingWatcher()
         killer = Reacting(2, lambda: feed.unsubscribe(victim))

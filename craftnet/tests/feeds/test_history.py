@@ -1,4 +1,4 @@
-"""What is kept for watchers that come back."""
+"""The changes that are kept for returning watchers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHANGES = [MaterialsChange(MaterialsState(SESSION, version)) for version in rang
 
 class HistoryTests(SynchronousTestCase):
     def updated(self, start: int, *versions: int) -> History[MaterialsChange]:
-        """One that began at `start`, and that was told these."""
+        """A history that starts at `start` and has these changes."""
         history: History[MaterialsChange] = History(start)
         for version in versions:
             history.keep(CHANGES[version], NOW)
@@ -31,7 +31,7 @@ class HistoryTests(SynchronousTestCase):
         self.assertEqual(self.updated(4).since(4, NOW), [])
 
     def test_a_gap(self) -> None:
-        """What stands for several changes may repeat one of them to who knows it: only what came after it is told."""
+        """A change that replaces several may repeat one of them: only later ones are delivered."""
         history = self.updated(4, 5, 8, 9)
         self.assertEqual([history.since(version, NOW) for version in (4, 5, 7)], [None] * 3)
         self.assertEqual(history.since(8, NOW), [CHANGES[9]])
@@ -39,7 +39,7 @@ class HistoryTests(SynchronousTestCase):
 
     def test_with_what_another_recalls(self) -> None:
         history = self.updated(4, 5, 6)
-        # It may know more than was told here: that comes on the usual way.
+        # It may know more than was delivered here: that follows as usual.
         self.assertEqual(history.since(2, NOW, CHANGES[3:9]), CHANGES[3:7])
         self.assertEqual(history.since(2, NOW, CHANGES[3:5]), CHANGES[3:7])
         self.assertEqual(history.since(5, NOW, CHANGES[3:9]), [CHANGES[6]])

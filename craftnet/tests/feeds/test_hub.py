@@ -164,7 +164,7 @@ class RefreshTests(_HubTestCase):
         return sum(len(watcher.updates) for watcher in self.watchers)
 
     def turn(self) -> None:
-        """The wheel's next turn is due, and comes."""
+        """Advances to the wheel's next turn."""
         self.clock.advance(self.hub.turn_interval)
         self.hub.turn()
 
@@ -174,7 +174,7 @@ class RefreshTests(_HubTestCase):
         self.assertEqual([len(watcher.updates) for watcher in self.watchers], [1] * self.COUNT)
 
     def test_what_is_told_all_the_time_is_not_refreshed(self) -> None:
-        """Each second something happens to every other session; the others go on as before."""
+        """Every second something happens to every other session; the others progress as before."""
         for number in range(4 * REFRESH_SLOTS):
             if number % 20 == 5:
                 reports = [progress(number / 5, session_id=each) for each in self.ids[::2]]

@@ -104,7 +104,7 @@ class IngestTests(SynchronousTestCase):
         return Deferred.fromCoroutine(self.ingest.publish(body, newline_delimited=lines, now=Moment.agreed(NOW)))
 
     def publish(self, *events: object) -> list[EventVerdict]:
-        """What became of these events, sent as one array."""
+        """The outcomes of these events, sent as one array."""
         outcomes = self.successResultOf(self.publishing(json.dumps(events).encode()))
         return [outcome.verdict for outcome in outcomes]
 
@@ -171,7 +171,7 @@ class IngestTests(SynchronousTestCase):
         self.assertEqual(self.publish(STARTED, STARTED), [ACCEPTED, DUPLICATE])
 
     def test_source_out_of_reach(self) -> None:
-        """The same body may be sent again, and what was left out is made up for."""
+        """The same body may be sent again, and completes what was left out."""
         self.materials.failure = Unavailable("The materials do not answer.")
         body = json.dumps([STARTED, PAUSED]).encode()
         self.failureResultOf(self.publishing(body), Unavailable)

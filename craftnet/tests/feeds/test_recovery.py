@@ -78,7 +78,7 @@ class SessionRecoveryTests(_RecoveryTestCase):
         self.assertEqual((client.recoveries, client.shortages, client.status), ([True], [1, 2, 3], Status.PAUSED))
 
     def test_nothing_was_missed(self) -> None:
-        """It is said, and the progress is told again, because it moves."""
+        """The answer says so, and the progress is repeated, because it moves."""
         client = self.returning()
         before = client.position
         client.go()
@@ -90,7 +90,7 @@ class SessionRecoveryTests(_RecoveryTestCase):
         self.assertEqual((second.type, second.recovered), ("progress_update", None))
 
     def test_from_udp(self) -> None:
-        """Where nothing is said of queues: what was missed, and then where the player waits."""
+        """UDP carries no queues: what was missed, and then the player's entries."""
         client = self.returning()
         self.happen(event(queued(3)))
         client.read()
@@ -153,7 +153,7 @@ class SessionRecoveryTests(_RecoveryTestCase):
         self.assertEqual((client.recoveries, client.shortages), ([False], [HISTORY_LENGTH + 1]))
 
     def test_too_long_ago(self) -> None:
-        """The feed is closed meanwhile, and open again: what it told in between is gone."""
+        """The feed was closed meanwhile, and opened again: what it delivered in between is lost."""
         client = self.returning()
         client.go()
         self.shortage()
@@ -219,13 +219,13 @@ class AnyHistoryTests(_RecoveryTestCase):
         self.assertIs(client.status, state.progress.status)
         self.assertEqual(client.places[-1:], [place] if place else [])
         self.assertEqual(client.shortages[-1:], self.updated[-1:])
-        # Since the last whole state, every shortage was told exactly once.
+        # Since the last whole state, every shortage was delivered exactly once.
         self.assertEqual(client.shortages, self.updated[len(self.updated) - len(client.shortages) :])
 
 
 class QueueRecoveryTests(_RecoveryTestCase):
     def messages(self, resume: Position | None) -> list[WebSocketQueueMessage]:
-        """What a watcher is told at once."""
+        """What a watcher receives at once."""
         watcher = RecordingWatcher()
         self.successResultOf(self.hub.subscribe_queue(PLAYER, watcher, resume))
         self.hub.unsubscribe_queue(PLAYER, watcher)
@@ -299,7 +299,7 @@ class LingeringTests(_RecoveryTestCase):
         self.assertEqual([self.listening(session_id) for session_id in (SESSION, other)], [0, 1])
 
     def test_a_feed_that_is_over_is_not_kept(self) -> None:
-        """A session that is forgotten while nobody watches is not there for the next one."""
+        """A session that is removed while nobody watches is gone for the next watcher."""
         client = self.returning()
         client.go()
         self.happen(event(complete(), NOW + 1))

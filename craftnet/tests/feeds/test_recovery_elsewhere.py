@@ -34,7 +34,7 @@ def _each(sources: Sources) -> tuple[Any, Any, Any]:
 
 
 class _NodesTestCase(SynchronousTestCase):
-    """Two nodes, each of which has had somebody to listen for from the start."""
+    """Two nodes that have both had a listener from the start."""
 
     def setUp(self) -> None:
         self.clock = SteppedClock()
@@ -112,7 +112,7 @@ class FakesTests(SharedBackendContract, TestCase):
 
 class ElsewhereTests(_NodesTestCase):
     def test_what_was_missed(self) -> None:
-        """Nobody listened at the other node."""
+        """Nothing listened at the other node."""
         client = self.client()
         self.shortage()
         self.hear(0)
@@ -139,7 +139,7 @@ class ElsewhereTests(_NodesTestCase):
         self.assertEqual((client.recoveries, client.shortages, client.places), ([True], [1, 2], [1, 2]))
 
     def test_other_news_than_here(self) -> None:
-        """The watcher knows the materials, this node the queue: what it has not heard comes later, as news."""
+        """The watcher knows the materials, this node the queue: what it has not received follows as news."""
         client = self.client()
         self.client(1)
         self.shortage()
@@ -153,7 +153,7 @@ class ElsewhereTests(_NodesTestCase):
         self.assertEqual((client.recoveries, client.shortages, client.places), ([True], [1], [1]))
 
     def test_progress_here_is_older(self) -> None:
-        """Who was told that the craft is complete is not told otherwise."""
+        """A watcher that received the completion never receives anything else."""
         client = self.client()
         self.client(1)
         self.happen(event(complete(), NOW + 1))
@@ -204,7 +204,7 @@ class ElsewhereTests(_NodesTestCase):
         self.assertEqual((client.recoveries, client.shortages), ([False], [2]))
 
     def test_out_of_reach(self) -> None:
-        """What the node holds is told, as a state."""
+        """The node delivers what it has, as a state."""
         client = self.client()
         self.shortage()
         self.cluster.reachable = False
@@ -237,7 +237,7 @@ class EpochTests(_NodesTestCase):
             self.assertEqual(first.now(), first.now())
 
     def test_of_its_own_when_another_source_loses_something(self) -> None:
-        """Versions of those that are shared may be used again, and nobody who comes back may be told otherwise."""
+        """Versions of shared sources may be reused, and no returning watcher may receive a contradiction."""
         sources = [*_each(self.nodes[0].sources)]
         sources[0] = _each(self.cluster.sources)[0]
         epochs = FeedEpochs(Sources(*sources))
@@ -248,7 +248,7 @@ class EpochTests(_NodesTestCase):
         self.assertEqual((len(set(seen[:4])), len(set(seen))), (1, 2))
 
     def test_while_it_is_not_known(self) -> None:
-        """Each time another one of its own."""
+        """Another epoch each time."""
         epochs = self.epochs()
         seen = []
         for epoch in ("first", None, "first", None, "second"):
@@ -341,5 +341,5 @@ class AnyHistoryElsewhereTests(_NodesTestCase):
         self.assertIs(client.status, state.progress.status)
         for told, heard in ((self.updated, client.shortages), (self.places, client.places)):
             self.assertEqual(heard[-1:], told[-1:])
-            # Since the last whole state, everything was told exactly once.
+            # Since the last whole state, everything was delivered exactly once.
             self.assertEqual(heard, told[len(told) - len(heard) :])

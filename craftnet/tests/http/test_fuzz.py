@@ -41,7 +41,7 @@ class MemoryClockReactor(MemoryReactor, SteppedClock):
 
 
 class MemoryTests(SynchronousTestCase):
-    """The whole service, from the door to the feeds, on connections in memory."""
+    """The whole service, from the sniffer to the feeds, on connections in memory."""
 
     def setUp(self) -> None:
         self.reactor = MemoryClockReactor()
@@ -94,7 +94,7 @@ class SocketTests(LiveTestCase):
         self.assertEqual([line for line in log.lines if SECRET_PART in line], [])
 
     def attack(self, random: Random) -> list[bytes]:
-        """What is answered on each connection, up to its end, or until nothing comes for a while."""
+        """The answers on each connection, up to its end, or until nothing arrives for a while."""
         address = ("127.0.0.1", int(self.url.rpartition(":")[2]))
         fuzzer = Fuzzer(random, partial(token, PLAYER))
         answers = []

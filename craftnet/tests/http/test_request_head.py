@@ -55,7 +55,7 @@ class ParseTests(SynchronousTestCase):
     @settings(deadline=None, derandomize=True, max_examples=1000)
     @given(heads)
     def test_anything(self, given_octets: bytes) -> None:
-        """It is refused, or it is read as what is written from it."""
+        """It is refused, or parsed as the octets written from it."""
         try:
             head = parse_head(given_octets)
         except Refusal:

@@ -1,4 +1,4 @@
-"""RFC 9110: what a server must mean by HTTP, each case octet for octet over a real socket."""
+"""RFC 9110: a server's HTTP semantics, each case octet for octet over a real socket."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Case(NamedTuple):
 
 
 def case(section: str, line: str, *lines: str, body: str = "", status: int = 200, **fields: object) -> Case:
-    """A `Case`; what is sent names a host unless `lines` do, and underscores stand for hyphens in names of fields."""
+    """A `Case`; the request has a Host unless `lines` do, and underscores stand for hyphens in names of fields."""
     named = lines if any(line.startswith("Host:") for line in lines) else (HOST, *lines)
     return Case(section, line, named, body, status, {name.replace("_", "-"): value for name, value in fields.items()})
 
@@ -131,7 +131,7 @@ BODILESS = (
 
 
 class SemanticsTests(LiveTestCase):
-    """Every case on a connection of its own."""
+    """Every case on its own connection."""
 
     async def asked(self, *lines: str, body: str = "", bodies: bool = True) -> list[Answer]:
         octets = "\r\n".join((*lines, "", body)).encode("latin-1")

@@ -33,7 +33,7 @@ def chunks(*, size: bytes = b"10", extension: bytes = b"", end: bytes = b"\r\n",
 
 
 class Case(NamedTuple):
-    """What is sent, and the statuses of the answers."""
+    """The octets sent, and the statuses of the answers."""
 
     section: str
     octets: bytes
@@ -68,7 +68,7 @@ READ = (
         (200, 200, 404, 200),
     ),
 )
-"""Requests that are read: the connection goes on, and `LAST` is answered."""
+"""Valid requests: the connection continues, and `LAST` is answered."""
 
 REFUSED = (
     Case("2.2", b"GET /health/live HTTP/1.1\n" + HOST + b"\r\n", (400,)),
@@ -173,7 +173,7 @@ class MessageTests(LiveTestCase):
             self.assertEqual([answer.status for answer in answers(octets)], list(case.statuses), case)
 
     async def test_incomplete(self) -> None:
-        """Section 8: what the client did not finish is not carried out."""
+        """Section 8: an incomplete request is not carried out."""
         for octets in (get()[:-1], post(SIZED + b"16\r\n", BODY)[:-1], chunks()[:-1]):
             self.assertEqual(await self.given(octets), [])
             self.assertEqual([answer.status for answer in await self.given(LAST + octets)], [200])

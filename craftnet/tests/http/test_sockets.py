@@ -1,4 +1,4 @@
-"""The door on real sockets, plain and TLS: what the kernel and Twisted's transports add to the tests in memory."""
+"""The sniffer on real sockets, plain and TLS: what the kernel and Twisted's transports add to the tests in memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOST = b"Host: craft.example\r\n"
 
 
 class Echo(Endpoint):
-    """Says what it was sent."""
+    """Returns what it received."""
 
     methods = ("GET", "POST")
 
@@ -42,7 +42,7 @@ class Echo(Endpoint):
 
 
 class Client(Protocol):
-    """Keeps what it is sent, to the end."""
+    """Records what it receives, to the end."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -93,7 +93,7 @@ class SocketTestCase(TestCase):
         return client
 
     async def exchange(self, octets: bytes) -> list[Answer]:
-        """Send it on a connection of its own; what came until the server closed."""
+        """Sends it on its own connection; returns everything up to the server's close."""
         client = await self.connect()
         assert client.transport is not None
         client.transport.write(octets)

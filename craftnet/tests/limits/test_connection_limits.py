@@ -71,7 +71,7 @@ class OccupancyTests(SynchronousTestCase):
         )
     )
     def test_who_leaves_leaves_nothing_behind(self, guests: list[tuple[str | None, object, object]]) -> None:
-        """Refused ones included: afterwards everybody gets in who did before."""
+        """Refused ones included: afterwards every player that had a slot gets one again."""
         occupancy, places = ConnectionSlots(LIMITS), []
         for address, player, session in guests:
             try:

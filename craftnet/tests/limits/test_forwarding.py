@@ -23,7 +23,7 @@ def server(peer: str = PROXY, secure: bool = False, /, **fields: str) -> ServerU
 
 class ServerTests(SynchronousTestCase):
     def test_without_a_proxy(self) -> None:
-        """What a client says of proxies counts for nothing."""
+        """A client's own forwarded headers are ignored."""
         said = {"x_forwarded_proto": "https", "x_forwarded_host": "evil.example"}
         self.assertEqual(server(CLIENT, host="craft.example:8080", **said), ServerUrl("http", "craft.example", 8080))
         self.assertEqual(server(CLIENT, True, host="Craft.Example"), ServerUrl("https", "craft.example"))
@@ -65,7 +65,7 @@ class ServerTests(SynchronousTestCase):
     @settings(deadline=None, derandomize=True)
     @given(st.text(), st.text(), st.text(), st.text())
     def test_any_headers(self, host: str, proto: str, forwarded_host: str, forwarded_for: str) -> None:
-        """What is made of them is a URL in any case."""
+        """The result is a URL in any case."""
         url = server(host=host, x_forwarded_proto=proto, x_forwarded_host=forwarded_host, x_forwarded_for=forwarded_for)
         self.assertIsNotNone(re.fullmatch(r"wss?://[A-Za-z0-9._~:\[\]-]+/health/ws", url.websocket("/health/ws", "")))
 

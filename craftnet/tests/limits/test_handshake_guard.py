@@ -141,7 +141,7 @@ class SharedTests(SynchronousTestCase):
             self.settled(self.gates[0], None)
 
     def test_what_is_known_here_is_not_asked_there(self) -> None:
-        """A refusal by a limit of this node counts for nobody."""
+        """A refusal by a limit of this node counts for no player."""
         here, _ = self.gates
         for _ in range(2):
             self.settled(here, OTHER_PLAYER, SESSION)

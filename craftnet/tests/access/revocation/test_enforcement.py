@@ -73,7 +73,7 @@ class EnforcementTests(SynchronousTestCase):
         self.assertEqual(self.elsewhere.open, [THEIRS, OTHERS])
 
     def test_nobody_to_tell(self) -> None:
-        """It holds here, and whoever asked learns that it may not elsewhere."""
+        """It is in force here, and the caller learns that other nodes may not know."""
         self.cluster.gone = True
         failure = self.failureResultOf(self.revoke(TOKEN), Unavailable)
         self.assertIn("in force on this node", failure.getErrorMessage())
@@ -82,7 +82,7 @@ class EnforcementTests(SynchronousTestCase):
         self.assertIn(None, [revocation.player_id for revocation in self.enforcement.in_force()])
 
     def test_full(self) -> None:
-        """What is asked is refused; what is heard is remembered as far as there is room."""
+        """An own revocation is refused; those of other nodes are recorded as far as there is room."""
         self.successResultOf(self.revoke(Revocation("t-8", None, NOW, NOW + 1)))
         self.enforcement.revoked([Revocation("t-9", None, NOW, NOW + 1), Revocation("t-0", None, NOW, NOW + 1)])
         self.assertEqual({one.token_id for one in self.enforcement.in_force()}, {"t-8", "t-9"})
@@ -106,7 +106,7 @@ class EnforcementTests(SynchronousTestCase):
         self.assertEqual(self.sockets.open, [])
 
     def test_heard_again(self) -> None:
-        """Nobody looks through all connections for what is known."""
+        """A known revocation needs no search through all connections."""
         self.enforcement.revoked([TOKEN])
         asked = self.sockets.asked
         self.enforcement.revoked([TOKEN, TOKEN])

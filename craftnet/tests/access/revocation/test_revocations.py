@@ -56,7 +56,7 @@ class RevocationsTests(SynchronousTestCase):
         self.assertEqual(len(self.revocations), 3)
 
     def test_news(self) -> None:
-        """What says no more than is known is none; what is over is not in force."""
+        """A revocation that adds nothing is not new; one that ended is not in force."""
         first = revocation("t-1", PLAYER, LATER, NOW)
         said = [
             self.revocations.add(one, NOW)
@@ -77,7 +77,7 @@ class RevocationsTests(SynchronousTestCase):
         )
 
     def test_bounded(self) -> None:
-        """What would have expired makes room; nothing else does."""
+        """Only expired entries make room."""
         for number in range(3):
             self.revocations.add(revocation(f"t-{number}", None, NOW + 10 * (number + 1), NOW), NOW)
         fourth = revocation("t-3", None, LATER, NOW)

@@ -35,14 +35,14 @@ def after(feed: WatchedSession, *messages: WebSocketCraftingMessage) -> WatchedS
 
 
 class MessageTests(SynchronousTestCase):
-    """What messages make of a feed."""
+    """How messages change a feed."""
 
     def test_progress_is_anchored_when_it_arrives(self) -> None:
         late = replace(message("progress_update", progress_data=progress(40)), timestamp=rfc3339(NOW - 3600))
         self.assertEqual(after(WatchedSession(SESSION), late).progress, Progress(Status.ACTIVE, 40.0, NOW, 30.0))
 
     def test_coming_back(self) -> None:
-        """Nothing is forgotten when what was missed follows; only the progress is kept when the whole state does."""
+        """Everything is kept when missed messages follow; only the progress when the whole state does."""
         known = after(
             WatchedSession(SESSION),
             message("progress_update", progress_data=progress(40)),
@@ -55,7 +55,7 @@ class MessageTests(SynchronousTestCase):
         )
 
     def test_heartbeat(self) -> None:
-        """A position without data changes nothing that is known, not even what is over."""
+        """A position without data changes nothing, not even after the end."""
         for known in (
             after(
                 WatchedSession(SESSION),
@@ -122,7 +122,7 @@ class MessageTests(SynchronousTestCase):
 
 
 class StateTests(SynchronousTestCase):
-    """What states make of a feed."""
+    """How states change a feed."""
 
     def test_a_state_is_more_exact_than_its_message(self) -> None:
         state = running(percent=12.34)

@@ -1,4 +1,4 @@
-"""Several watches at a time: what tells their lines apart."""
+"""Several watches at once: the labels of their lines."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.outcomes, [WatchOutcome(WatchVerdict.UNREACHABLE, "no server")])
 
     def _fallen_back(self) -> None:
-        """To WebSocket, which tells something."""
+        """To WebSocket, which delivers."""
         self.watch(self.udp, self.ws)
         self.udp.links[0].end(connection_lost("silence", try_another_transport=True))
         self.clock.advance(0.0)

@@ -1,4 +1,4 @@
-"""`craftnet load` as a user runs it: a process of its own, against a service on this machine."""
+"""`craftnet load` as a user runs it: a separate process against a service on this machine."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class TlsLoadTests(LoadTestCase):
     """Over TLS, which has another way of reading."""
 
     def setUp(self) -> None:
-        """With a certificate of its own."""
+        """With its own certificate."""
         folder = Path(self.mktemp())
         folder.mkdir()
         self.pem = (folder / "own.pem").absolute()

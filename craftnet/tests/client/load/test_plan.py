@@ -72,7 +72,7 @@ class ScheduleTests(SynchronousTestCase):
 
 
 class EventTests(SynchronousTestCase):
-    """What is posted, read as the server reads it."""
+    """The posted events, parsed as the server parses them."""
 
     def setUp(self) -> None:
         """A share."""

@@ -65,7 +65,7 @@ class DisplayTests(SynchronousTestCase):
         self.assertEqual(display.percent(NOW), 10.0)
 
     def test_says_how_far_it_is_from_the_model(self) -> None:
-        """A pause that is told late is caught up with by nothing; what is behind is soon there."""
+        """After a late pause the bar waits; a bar that lags catches up soon."""
         display = SmoothedProgress()
         self.assertEqual(display.deviation(NOW), 0.0)
         display.update(at(0.0), NOW)
@@ -121,6 +121,6 @@ class DisplayTests(SynchronousTestCase):
             if after < before:
                 self.assertEqual(after, percent_at(progress, now))
                 self.assertLess(after, before - ROLLBACK)
-            # Whatever was shown, the truth is, after a while (told again, for it to be still).
+            # Whatever was shown, the truth is shown after a while (repeated, since it stands still).
             display.update(replace(progress, remaining=None), now)
             self.assertGreaterEqual(display.percent(now + 60.0), percent_at(progress, now) - 1e-6)

@@ -85,7 +85,7 @@ class ScreenTests(SynchronousTestCase):
         self.addCleanup(self.screen.stop)
 
     def frames(self, number: int) -> str:
-        """What the next frames write."""
+        """The output of the next frames."""
         output = self.console.file
         assert isinstance(output, StringIO)
         output.seek(0)
@@ -105,12 +105,12 @@ class ScreenTests(SynchronousTestCase):
         self.assertIn("over udp", text)
 
     def tell(self, state: SessionState) -> None:
-        """It is told now."""
+        """It arrives now."""
         update = progress_update(state, Moment.agreed(self.clock.seconds()))
         self.screen.updated("udp", update, apply_update(WatchedSession(SESSION), update, self.clock.seconds()))
 
     def test_says_how_wrong_the_bar_may_be(self) -> None:
-        """A pause that is told late leaves the bar ahead for as long as it lasts."""
+        """After a late pause the bar stays ahead as long as the pause lasts."""
         state = running(percent=40.05)
         self.tell(state)
         self.screen.measured("udp", ConnectionQuality(PathStats(), 0.45))

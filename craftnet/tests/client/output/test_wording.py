@@ -17,7 +17,7 @@ from craftnet.tests.support.samples import IRON, PLAYER, SESSION, message, progr
 
 
 class WordingTests(SynchronousTestCase):
-    """What is told, in words."""
+    """Messages in words."""
 
     def test_time_spans_are_rounded_up(self) -> None:
         spans = [wording.clock(seconds) for seconds in (0, 0.1, 59.5, 65, 3600, 7325)]

@@ -37,7 +37,7 @@ class ResolveTests(SynchronousTestCase):
     """`resolve`"""
 
     def resolved(self, *hosts: str, usable: Sequence[str]) -> Deferred[list[Server]]:
-        """What is taken of these addresses."""
+        """The usable ones of these addresses."""
         found = resolve(TableResolver(*hosts), "h", 8082, lambda server: server[0] in usable)
         return Deferred.fromCoroutine(found)
 
@@ -74,6 +74,6 @@ class ResolveTests(SynchronousTestCase):
         self.failureResultOf(self.resolved(usable=()), DNSLookupError)
 
     def test_ways(self) -> None:
-        """There is one to ourselves; none to everybody, unless one asks for it."""
+        """There is a loopback route, and a route to everything only where the system has one."""
         self.assertTrue(routable(("127.0.0.1", 8082)))
         self.assertFalse(routable(("255.255.255.255", 8082)))

@@ -20,7 +20,7 @@ GONE = MaterialNotification(material_id=COPPER, notification_type=MaterialProble
 
 
 def news(update: Update) -> list[tuple[UUID, MaterialProblem]]:
-    """What an update's messages say of which material."""
+    """The materials and problems in an update's messages."""
     told = []
     for message in update.messages:
         assert isinstance(message, WebSocketCraftingMessage)
@@ -41,7 +41,7 @@ class TranslationTests(SynchronousTestCase):
         return self.translation.materials(MaterialsChanged(MaterialsState(SESSION, 1, materials)), 0.0, NOW)
 
     def test_progress_on_two_clocks(self) -> None:
-        """The server's clock is an hour ahead; the craft was told there 6 s ago."""
+        """The server's clock is an hour ahead; the progress was anchored there 6 s ago."""
         event = ProgressChanged(SESSION, 4, Progress(Status.ACTIVE, 40.0, NOW + 3594.0, 60.0))
         update = self.translation.progress(event, 3600.0, NOW)
         [message] = update.messages
@@ -55,7 +55,7 @@ class TranslationTests(SynchronousTestCase):
         self.assertEqual((update.terminal, update.state.version), (False, 4))
 
     def test_a_better_clock(self) -> None:
-        """What was told is right by it, and no news."""
+        """With the offset, the previous progress is right, and no news."""
         self.assertIsNone(self.translation.corrected(3600.0, NOW))
         event = ProgressChanged(SESSION, 4, Progress(Status.ACTIVE, 40.0, NOW + 3594.0, 60.0))
         self.translation.progress(event, 3600.0, NOW)
@@ -66,7 +66,7 @@ class TranslationTests(SynchronousTestCase):
         self.assertIsNone(self.translation.corrected(3597.0, NOW))
 
     def test_a_clock_that_was_not_known(self) -> None:
-        """What was told by no clock is told anew."""
+        """A progress without a known offset is repeated."""
         event = ProgressChanged(SESSION, 4, Progress(Status.ACTIVE, 40.0, NOW + 3594.0, 60.0))
         guess = self.translation.progress(event, None, NOW)
         assert isinstance(guess.state, SessionState)

@@ -53,7 +53,7 @@ COMPLETED = replace(
 
 
 class Feeds:
-    """Plays the hub: tells whoever watches what the test wants."""
+    """Plays the hub: delivers to every watcher what the test wants."""
 
     def __init__(self, script: Callable[[ISubscriber], None]) -> None:
         self.script = script
@@ -101,7 +101,7 @@ class UdpTests(TestCase):
     def welcome(
         self, script: Callable[[ISubscriber], None] = lambda watcher: None, agreement: Agreement = PLAIN
     ) -> UdpConnectResponse:
-        """Run a UDP server whose hub tells this; the answer that leads there."""
+        """Runs a UDP server whose hub delivers these updates; returns the connect answer that leads there."""
         self.feeds = Feeds(script)
         drawn = Random(1).randbytes
         clock, metrics, tickets = steady(reactor), Metrics(), TicketStore(drawn)
@@ -134,7 +134,7 @@ class UdpTests(TestCase):
         return Address(self.server.url)
 
     def transport(self, address: Address, patience: float = 5.0) -> UdpTransport:
-        """What is tested."""
+        """Returns the transport under test."""
         return UdpTransport(steady(reactor), address, SESSION, PLAYER, TOKEN, patience)
 
     async def ending(self, transport: UdpTransport) -> Ending:
@@ -153,13 +153,13 @@ class UdpTests(TestCase):
 
         ending = await self.ending(self.transport(self.serve(self.welcome(script))))
         self.assertEqual((self.recorder.events[0], self.recorder.events[-1]), ("opened", "ended"))
-        # Whether the first state is told or conflated with the last, the protocol may choose.
+        # The protocol may send the first state or conflate it with the last.
         told = set(self.recorder.events[1:-1]) - {"progress_update"}
         self.assertEqual(told, {"crafting_complete", "material_notification"})
         self.assertEqual(ending.kind, EndingKind.OVER)
 
     async def test_the_next_address_is_tried_when_one_stays_silent(self) -> None:
-        """The name has an IPv6 address, where nobody listens, and two of IPv4."""
+        """The name has an IPv6 address without a listener, and two of IPv4."""
         for hosts in (("::1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("127.0.0.1", "::1")):
             welcome = self.welcome(lambda watcher: watcher.ended(CloseCode.NORMAL))
             port = welcome.server_endpoint.rpartition(":")[2]

@@ -29,7 +29,7 @@ AHEAD = 3600.0
 
 
 class Wire:
-    """What the socket sends, until it arrives."""
+    """The socket's datagrams on their way."""
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
@@ -41,7 +41,7 @@ class Wire:
 
 @implementer(ILinkListener)
 class Watcher:
-    """Keeps what it hears."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.updates: list[Update] = []
@@ -95,19 +95,19 @@ class UdpSocketTests(SynchronousTestCase):
         return self.clock.seconds() - AHEAD
 
     def arrive(self, effects: list[Effect], back: float = LATENCY) -> None:
-        """What the server sends takes so long."""
+        """Delays what the server sends."""
         self.clock.advance(back)
         for datagram in datagrams(effects):
             self.socket.datagramReceived(datagram, None)
 
     def exchange(self, back: float = LATENCY) -> None:
-        """What the client has sent takes `LATENCY` to the server; then the answers come."""
+        """Delivers the client's datagrams after `LATENCY`, and then the answers."""
         sent, self.wire.sent = self.wire.sent, []
         self.clock.advance(LATENCY)
         self.arrive([effect for datagram in sent for effect in self.lab.send(datagram, self.now)], back)
 
     def tell(self, state: SessionState) -> None:
-        """The server tells of it."""
+        """The server delivers an update of it."""
         (peer,) = self.lab.endpoint.peers
         self.arrive(self.lab.endpoint.update(peer, state, self.now))
 
@@ -150,7 +150,7 @@ class UdpSocketTests(SynchronousTestCase):
         self.assertEqual(self.watcher.events, ["opened", "measured"])
 
     def test_the_bound_is_that_of_the_newest_progress(self) -> None:
-        """Also when nothing else about the line has changed."""
+        """Also when nothing else about the path has changed."""
         self.exchange()
         self.exchange()
         slow = running()
@@ -162,7 +162,7 @@ class UdpSocketTests(SynchronousTestCase):
         self.assertGreater(bounds[1], bounds[0] + 0.5)
 
     def test_progress_follows_the_clock(self) -> None:
-        """The first sample is skewed by a slow way back; a better one moves what was told before, without a message."""
+        """A slow way back skews the first sample; a better one corrects the progress, without a message."""
         self.exchange(back=0.25)
         self.exchange()
         self.tell(running())

@@ -97,7 +97,7 @@ class WebSocketTests(TestCase):
         self.assertEqual(self.server.requests[1][2]["sec-websocket-protocol"], "craftnet.json.v1")
 
     async def test_coming_back(self) -> None:
-        """Every message says where it is, and that is what the next link goes on from."""
+        """Every message has a position, from which the next link continues."""
         positioned = [PROGRESS[:-1] + b',"epoch":"6c0ffee","version":%d}' % version for version in (41, 42)]
         transport = self.serve(Play(positioned, code=1001), Play(code=1001), Play(code=1000))
         await self.ending(transport)

@@ -1,4 +1,4 @@
-"""Tests for `craftnet.http.connection.half_open`, and of the lobby at a door."""
+"""Tests for `craftnet.http.connection.half_open`, alone and behind a sniffer."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class WaitingRoomTests(SynchronousTestCase):
 
 
 class Slow(Endpoint):
-    """Answers when told to."""
+    """Answers on request of the test."""
 
     def __init__(self) -> None:
         self.waiting: list[Deferred[Response]] = []
@@ -74,7 +74,7 @@ PROXY = 200
 
 
 class LobbyTests(SynchronousTestCase):
-    """Connections that wait, at a door that takes three of them, two from one address."""
+    """Waiting connections behind a sniffer that allows three of them, two from one address."""
 
     def setUp(self) -> None:
         self.clock, self.metrics, self.slow = SteppedClock(), Metrics(), Slow()
@@ -85,7 +85,7 @@ class LobbyTests(SynchronousTestCase):
         self.house = House(site, self.clock, self.metrics, limits, proxies)
 
     def wire(self, octets: bytes = b"", address: int = 0) -> Wire:
-        """A connection from an address of its own, unless one is given."""
+        """A connection from its own address, unless one is given."""
         number = len(self.house.wires) + 1
         wire = Wire(self.house.factory, IPv4Address("TCP", f"192.0.2.{address or number}", number))
         self.house.wires.append(wire)
@@ -122,7 +122,7 @@ class LobbyTests(SynchronousTestCase):
         self.assertEqual(self.dropped(), [0])
 
     def test_idle_between_requests(self) -> None:
-        """Who has had an answer waits like everybody else, from then on."""
+        """An answered connection waits like all others, from then on."""
         served = self.wire(request("/slow"))
         for _ in range(2):
             self.wire()

@@ -26,7 +26,7 @@ CALLS = 120
 
 
 class Echo(Endpoint):
-    """Says what it was sent."""
+    """Returns what it received."""
 
     methods = ("GET", "POST")
 
@@ -35,7 +35,7 @@ class Echo(Endpoint):
 
 
 class Guarded(GuardedEndpoint[bytes]):
-    """Says what it was sent by somebody with a token."""
+    """Returns what it received with a token."""
 
     methods = ("POST",)
 
@@ -47,7 +47,7 @@ class Guarded(GuardedEndpoint[bytes]):
 
 
 class Slow(Endpoint):
-    """Answers when told to."""
+    """Answers on request of the test."""
 
     def __init__(self) -> None:
         self.waiting: list[Deferred[Response]] = []
@@ -168,7 +168,7 @@ class HandshakeTests(DoorTestCase):
         self.upgraded(self.wire)
 
     def test_pipelined_behind_a_request(self) -> None:
-        """What follows the handshake in the same read is not lost."""
+        """Octets after the handshake in the same read are not lost."""
         self.wire.receive(request("/echo") + self.handshake + b"frame")
         self.assertTrue(self.upgraded(self.wire).received.endswith(b"\r\n\r\nframe"))
         self.assertEqual([answer.body for answer in self.wire.take()], [b"/echo"])
@@ -211,7 +211,7 @@ class RefusalTestCase(DoorTestCase):
 
 
 class RefusalTests(RefusalTestCase):
-    """What no request may be."""
+    """Invalid requests."""
 
     def test_two_hosts(self) -> None:
         self.assert_both_refused(request(fields=HOST + HOST), 400)
@@ -356,7 +356,7 @@ class PaceTests(DoorTestCase):
     """Clients that ask faster than they are answered, or than they read."""
 
     def test_far_ahead(self) -> None:
-        """What comes while a request is answered waits, up to a limit; and nothing of it is lost."""
+        """Octets that arrive during a request wait, up to a limit, and none is lost."""
         self.wire.receive(request("/slow"))
         self.wire.receive(request("/echo") * 100)
         self.assertEqual(self.wire.producerState, "producing")
@@ -378,7 +378,7 @@ class PaceTests(DoorTestCase):
         self.assertEqual((len(self.wire.take()), self.wire.producerState), (2, "producing"))
 
     def test_answers_that_are_not_read_before_the_end(self) -> None:
-        """A client that has closed its half gets what it asked for, when it reads."""
+        """A client that closed its half receives its answer when it reads."""
         self.wire.ask(request("/echo"))
         protocol = self.wire.protocol
         assert isinstance(protocol, HttpConnection)
@@ -391,7 +391,7 @@ class PaceTests(DoorTestCase):
         self.assertTrue(self.wire.disconnecting)
 
     def test_idle_client_that_does_not_read(self) -> None:
-        """It has a while to take what it is still sent."""
+        """It has a while to read the rest."""
         self.wire.ask(request("/echo"))
         self.clock.pump([60, 14.9])
         self.assertTrue(self.wire.disconnecting)

@@ -55,7 +55,7 @@ class Files:
 
     @property
     def endpoint(self) -> str:
-        """What serves them."""
+        """Serves them."""
         return f"ssl:0:interface=127.0.0.1:privateKey={self.key}:certKey={self.chain}"
 
 
@@ -80,13 +80,13 @@ class TlsTestCase(LiveTestCase):
         self.context = ssl.create_default_context(cafile=str(self.files.root))
 
     async def s_client(self, *options: str) -> str:
-        """What `openssl s_client` says of a connection."""
+        """The output of `openssl s_client` about a connection."""
         where = ["-connect", f"127.0.0.1:{self.port}", "-servername", HOST, "-CAfile", str(self.files.root)]
         done = await in_thread(output, "openssl", "s_client", *where, "-verify_return_error", *options)
         return done.stdout
 
     async def curl(self, path: str, *options: str) -> str:
-        """What curl gets, and what it says of it."""
+        """curl's response and its output."""
         base = ["--silent", "--show-error", "--verbose", "--cacert", str(self.files.root)]
         base += ["--resolve", f"{HOST}:{self.port}:127.0.0.1"]
         done = await in_thread(output, "curl", *base, *options, f"https://{HOST}:{self.port}{path}")
@@ -169,7 +169,7 @@ class ApplicationProtocolTests(TlsTestCase):
 
 
 class CertificateTests(TlsTestCase):
-    """What a client gets to see, and what becomes of it."""
+    """The certificate that a client sees, and its verification."""
 
     async def test_chain(self) -> None:
         """A client that knows the root only gets all that is between."""
@@ -183,12 +183,12 @@ class CertificateTests(TlsTestCase):
             file = self.mktemp()
             first = await self.exchange(version, "-sess_out", file)
             self.assertIn("New, TLSv1", first)
-            self.service.reload()  # of files that are what they were.
+            self.service.reload()  # unchanged files.
             second = await self.exchange(version, "-sess_in", file)
             self.assertIn("Reused, TLSv1", second)
 
     async def exchange(self, *options: str) -> str:
-        """What s_client says of a connection with a request; tickets of TLS 1.3 come after the handshake."""
+        """The output of s_client about a connection with a request; tickets of TLS 1.3 follow the handshake."""
 
         def ask() -> str:
             where = ["-connect", f"127.0.0.1:{self.port}", "-servername", HOST, "-CAfile", str(self.files.root)]
@@ -200,7 +200,7 @@ class CertificateTests(TlsTestCase):
         return await in_thread(ask)
 
     async def test_reload(self) -> None:
-        """Newcomers get the new certificate, and nobody is dropped; a broken one is logged, and the old one stays."""
+        """New connections get the new certificate, open ones stay; a broken one is logged, and the old one stays."""
         self.assertEqual(await self.serial(), self.certificate.serial)
         await self.post(started())
         peer = await self.open(CRAFTING, token(), ssl=self.context, server_hostname=HOST)
@@ -279,7 +279,7 @@ class StrictTransportTests(TlsTestCase):
 
 
 class FilesTests(SynchronousTestCase):
-    """What the files may hold."""
+    """Possible contents of the files."""
 
     def setUp(self) -> None:
         self.certificate = issued(HOST)
@@ -287,7 +287,7 @@ class FilesTests(SynchronousTestCase):
         self.address = TlsAddress(443, str(self.files.key), (str(self.files.chain),))
 
     def chain(self) -> list[bytes]:
-        """What is read from them."""
+        """The credentials in them."""
         return [each.public_bytes(Encoding.PEM) for each in load_credentials(self.address).chain]
 
     def assert_refused(self, words: str) -> None:

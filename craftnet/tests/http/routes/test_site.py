@@ -142,7 +142,7 @@ class OrderTests(SiteTestCase):
     """404 of the route, 405, 401, 415 or 400, 404 of the session, 403: the first that holds."""
 
     def posts(self) -> list[tuple[int, str, bytes, bytes]]:
-        """What is refused to `other`, with which status: path, content type and body. Later faults are there, too."""
+        """Requests that are refused to `other`, with their status: path, content type and body, with later faults."""
         text = b"Content-Type: text/plain\r\n"
         requests = []
         for name, media, subject, stranger in self.bodies():
@@ -162,7 +162,7 @@ class OrderTests(SiteTestCase):
         return requests
 
     def bodies(self) -> Iterator[tuple[str, bytes, bytes, bytes]]:
-        """What is posted about a session: the name of the route, the content type, and a body about each session."""
+        """Posts about a session: the name of the route, the content type, and a body about each session."""
         connect = msgspec.json.encode(UdpConnectRequest(player_id=PLAYER, client_version="1.0.0"))
         yield "connect", JSON, connect, connect
         subject, stranger = (encode_progress(ProgressRecord(1, 0, each, 0.0)) for each in (SESSION, OTHER_SESSION))
@@ -198,7 +198,7 @@ class OrderTests(SiteTestCase):
             self.assert_order(status, target, "POST", fields, body)
 
     def assert_order(self, status: int, target: str, method: str, fields: bytes, body: bytes) -> None:
-        """That, from somebody with a token; nothing else is looked at without one."""
+        """The same with a token; nothing else is checked without one."""
         self.assert_error(self.ask("/x" + target, "BREW", fields, body), 404)
         self.assert_error(self.ask(target, "BREW", fields, body), 405)
         for token in ("", "unknown"):
@@ -258,7 +258,7 @@ class EventsTests(SiteTestCase):
         self.assertEqual([one["index"] for one in answer.json["rejected"]], [0, 1])
 
     def test_gzip_bomb(self) -> None:
-        """It is not read beyond the length that a plain body may have, and for nobody without a token."""
+        """It is not read beyond the limit of a plain body, and not at all without a token."""
         bomb = gzip.compress(b" " * (64 * 1024 * 1024), 1)
         self.assertLess(len(bomb), 1024 * 1024)
         coded = JSON + b"Content-Encoding: gzip\r\n"

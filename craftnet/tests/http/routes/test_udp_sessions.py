@@ -63,7 +63,7 @@ class ProxyTests(SiteTestCase):
 
 
 class StrangerTests(SiteTestCase):
-    """The same from somebody who is no proxy."""
+    """The same from a client that is no proxy."""
 
     def test_not_believed(self) -> None:
         answer = self.ask("/health/ws", fields=ProxyTests.fields, token="admin")
@@ -96,7 +96,7 @@ class RecordsTests(SiteTestCase):
         return self.metrics.registry.get_sample_value("craftnet_claims_total", {"verdict": verdict})
 
     def percent(self) -> float:
-        """What the source has."""
+        """The content of the source."""
         state = self.successResultOf(self.sources.sessions.get(SESSION))
         assert state is not None
         return state.progress.percent

@@ -32,7 +32,7 @@ class HealthFeedTests(SynchronousTestCase):
         return HealthResponse(status=self.crafting, timestamp=rfc3339(self.clock.seconds()))
 
     def watch(self, *services: Service) -> None:
-        """Watch, and forget what that told."""
+        """Watches, and discards the first reports."""
         self.successResultOf(self.feed.subscribe(frozenset(services), self.watcher))
         self.watcher.updates.clear()
 

@@ -19,7 +19,7 @@ from craftnet.tests.support.samples import NOW
 
 
 class Told(Resource):
-    """Says what it was made with, anywhere."""
+    """Answers with its content on every path."""
 
     isLeaf = True
 

@@ -13,7 +13,7 @@ from craftnet.observe.metrics.hot_counters import LocalDeliveries, SharedDeliver
 
 
 class SharedTests(SynchronousTestCase):
-    """What workers write, read together."""
+    """The workers' files, read together."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
@@ -32,7 +32,7 @@ class SharedTests(SynchronousTestCase):
         return sorted(line for line in lines if not line.startswith("#"))
 
     def test_as_one(self) -> None:
-        """Several, one of which was started again, tell what one process would that counted it all."""
+        """Several processes, one of them restarted, report the sum that one process would."""
         registry = CollectorRegistry()
         alone = LocalDeliveries(registry)
         workers = [self.worker("0"), self.worker("1")]

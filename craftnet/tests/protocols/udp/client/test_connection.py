@@ -107,7 +107,7 @@ class ConnectingTests(SynchronousTestCase):
         self.assertAlmostEqual(client.server_time(NOW), NOW + 1000, places=3)
 
     def test_the_answer_to_a_repeated_hello_measures_nothing(self) -> None:
-        """Nobody knows which of them it answers."""
+        """It is unknown which of them it answers."""
         (hello,) = self.client.start(NOW).datagrams
         self.client.tick(NOW + 0.5)
         (challenge,) = datagrams(self.lab.send(hello, NOW + 0.5))

@@ -84,7 +84,7 @@ class CopiesTests(SynchronousTestCase):
         self.assertEqual(event, ProgressChanged(SESSION, 1, progress(4.0).progress))
 
     def test_a_session_of_which_nobody_knows_yet(self) -> None:
-        """The server may tell of it before …/connect has answered; then it is news as soon as that has."""
+        """The server may send it before …/connect has answered; it becomes news with the answer."""
         self.assertEqual(self._apply(Selector(5), progress(2.0), iron(1)), [])
         self.assertEqual(
             self.copies.name(5, OTHER_SESSION),

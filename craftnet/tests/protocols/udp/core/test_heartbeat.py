@@ -46,7 +46,7 @@ class RoundTripTests(SynchronousTestCase):
 
 
 class Side:
-    """One end's pulse, with a clock of its own, `ahead` of the time that passes."""
+    """One side's heartbeats, with a clock `ahead` of the true time."""
 
     def __init__(self, ahead: float = 0.0) -> None:
         self.pulse = Heartbeats(now=NOW)
@@ -104,7 +104,7 @@ class PulseTests(SynchronousTestCase):
             self.assertAlmostEqual(self.ours.pulse.offset or 0, self.theirs.ahead, places=1)
 
     def test_our_own_clock_set_while_a_heartbeat_is_under_way(self) -> None:
-        """What passes is measured on a clock that is never set; the offset is to the clock as it is then."""
+        """Durations are measured on a clock that is never set; the offset is to the clock as it is then."""
         for step in (3600.0, -3600.0):
             self.setUp()
             self._exchange(NOW)
@@ -118,7 +118,7 @@ class PulseTests(SynchronousTestCase):
             self.assertAlmostEqual(self.theirs.pulse.round_trip.smoothed or 0, 0.02, places=5)
 
     def test_before_the_first_sample_the_other_clock_is_not_known(self) -> None:
-        """One heartbeat that echoes none of ours tells nothing of it, nor does a delay that cannot be."""
+        """A heartbeat without a valid echo is no sample, nor is an impossible delay."""
         self.ours.beat(NOW)
         self.ours.heard(self.theirs.beat(NOW), NOW + 0.1)
         self.ours.pulse.sampled(-1.0, 100.0)

@@ -84,7 +84,7 @@ class RotationTests(SynchronousTestCase):
         self._exchange()
 
     def test_old_keys_do_not_follow_from_new_ones(self) -> None:
-        """What one generation hands on is not what it was made of."""
+        """The secret of the next generation differs from that of this one."""
         self._exchange()
         late = self.client.seal(DatagramKind.ACK)
         for _ in range(2):  # the phase is as before, the keys are not.
@@ -94,7 +94,7 @@ class RotationTests(SynchronousTestCase):
 
 
 class LossTests(SynchronousTestCase):
-    """A rotation on a line that loses most of what is sent."""
+    """Key updates on a path that loses most datagrams."""
 
     def test_both_sides_go_on(self) -> None:
         client, server = channels()

@@ -9,7 +9,7 @@ from craftnet.protocols.udp.core.negotiation import Agreement, agree, agreed
 
 
 class AgreementTests(SynchronousTestCase):
-    """What …/connect comes to."""
+    """The results of …/connect."""
 
     def test_the_first_that_is_there(self) -> None:
         lz4 = COMPRESSIONS["lz4"]

@@ -50,7 +50,7 @@ class ChannelTests(SynchronousTestCase):
         self.assertFalse(any(map(arrivals.covers, range(100))))
 
     def test_acknowledgement_of_what_was_never_sent(self) -> None:
-        """Neither a newest beyond what was sent, nor bits of what would have been before the first."""
+        """Neither a newest beyond what was sent, nor bits for sequences before the first."""
         for _ in range(3):
             self.client.seal(DatagramKind.ACK)
         window = self.server.window

@@ -19,7 +19,7 @@ from craftnet.tests.support.udp_lab import BadNetwork, Lab
 
 
 class LossTests(SynchronousTestCase):
-    """What is lost, and what is only late."""
+    """Lost datagrams, and late ones."""
 
     def test_nothing_yet(self) -> None:
         self.assertEqual(missing_share(1, 1), 0.0)
@@ -43,7 +43,7 @@ class LossTests(SynchronousTestCase):
 
 
 class LineTests(SynchronousTestCase):
-    """A connection knows what its line is like."""
+    """A connection measures its path."""
 
     def _conditions(self, loss: float) -> PathStats:
         lab = Lab()
@@ -79,7 +79,7 @@ class LineTests(SynchronousTestCase):
 
 
 class PaceTests(SynchronousTestCase):
-    """The rate follows the line."""
+    """The rate follows the path."""
 
     def test_loss_halves_it_down_to_a_floor(self) -> None:
         pace = Pacer()
@@ -125,7 +125,7 @@ class PaceTests(SynchronousTestCase):
 
 
 class PacedLineTests(SynchronousTestCase):
-    """A server that has more to tell than fits, seen from the line."""
+    """A server with more to send than fits, seen from the path."""
 
     def setUp(self) -> None:
         self.lab = Lab()

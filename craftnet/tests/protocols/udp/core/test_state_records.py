@@ -131,7 +131,7 @@ class AssemblyTests(SynchronousTestCase):
         self.assertEqual(assembler.materials, new)
 
     def _assembler(self, *told: StateRecord) -> MaterialsAssembler:
-        """What has taken these parts, each in a datagram of its own."""
+        """The result of these parts, each in its own datagram."""
         assembler = MaterialsAssembler(SESSION)
         for sequence, record in enumerate(told, 1):
             assert isinstance(record, MaterialsPart | ProblemsPart | MaterialsDelta)
@@ -144,7 +144,7 @@ class AssemblyTests(SynchronousTestCase):
         self.assertEqual(error.outcome, "contradictory")
 
     def test_parts_that_contradict_each_other(self) -> None:
-        """None of them is held any more, so that the full state, which is asked for, is taken as it comes."""
+        """None of them is kept, so the full state that is requested applies as it comes."""
         iron, gold = Material(UUID(int=1), 5), Material(UUID(int=2), 6)
         first = MaterialsPart(3, 2, 1, 0, (iron,))
         problem = Problem(1, MaterialProblem.QUALITY_TOO_LOW)
@@ -171,7 +171,7 @@ class AssemblyTests(SynchronousTestCase):
             self._contradicts(self._assembler(problems), other, 2)
 
     def test_parts_that_contradict_a_table_that_is_complete(self) -> None:
-        """It is not held for sure any more: nothing is told from it, and what comes next of its version is taken."""
+        """The table is no baseline any more, and the next parts of its version apply."""
         state = long_table(3)
         others = replace(state, materials=state.materials[::-1])
         for whole in (materials_records(state, 1000), [*materials_records(state, 1000)] * 2):
@@ -244,7 +244,7 @@ class AssemblyTests(SynchronousTestCase):
         self.assertEqual(progress.failure_reason, "n" * 80)
 
     def test_parts_of_a_reason_that_contradict_each_other(self) -> None:
-        """None of them is held any more."""
+        """None of them is kept."""
         for total, offset, octets in ((4, 0, b"lo"), (3, 0, b"la"), (3, 1, b"en")):
             assembler = ProgressAssembler()
             assembler.apply(ProgressState(5, failed("").progress), 1)

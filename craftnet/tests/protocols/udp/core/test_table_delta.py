@@ -22,7 +22,7 @@ def travelled(state: MaterialsState) -> MaterialsState:
 
 
 class DifferenceTests(SynchronousTestCase):
-    """What is told from a baseline is what would have been told in full."""
+    """A delta results in the same table as the parts."""
 
     def test_random_histories(self) -> None:
         for seed in range(200):
@@ -99,7 +99,7 @@ class AssemblerTests(SynchronousTestCase):
         self.assertEqual(self.assembler.materials, table(2, iron=3))
 
     def test_one_that_completes_a_table_of_which_parts_are_there(self) -> None:
-        """The server told the parts first, and the difference once it knew what we hold."""
+        """The server sent the parts first, and the delta once it knew what the client holds."""
         part = materials_records(table(2, iron=3), 1000)[0]
         assert isinstance(part, MaterialsPart)
         self.assembler.apply(part, 2)

@@ -19,7 +19,7 @@ from craftnet.protocols.udp.server.datagram_port import DATAGRAMS_PER_TURN, Data
 from craftnet.runtime.addresses import HostPort, parse_host_port
 
 PATIENCE = 5.0
-"""Seconds that a client waits for what is there already."""
+"""Seconds that a client waits for a datagram that is already there."""
 
 
 class Echo(DatagramProtocol):
@@ -37,7 +37,7 @@ class Echo(DatagramProtocol):
 
 
 class PortTests(SynchronousTestCase):
-    """Real sockets. The reactor does not run: what is sent on this machine is there at once."""
+    """Real sockets. The reactor does not run: on this machine a datagram arrives at once."""
 
     def _port(self, listen: str) -> DatagramPort:
         self.echo = Echo()
@@ -49,7 +49,7 @@ class PortTests(SynchronousTestCase):
 
     @contextmanager
     def _client(self, address: str, port: DatagramPort) -> Iterator[socket.socket]:
-        """A socket that hears of nobody but that address."""
+        """A socket that receives only from that address."""
         family, kind, _, _, server = socket.getaddrinfo(address, port.getHost().port, type=socket.SOCK_DGRAM)[0]
         try:
             client = socket.socket(family, kind)

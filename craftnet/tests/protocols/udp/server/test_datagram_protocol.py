@@ -80,7 +80,7 @@ class ShellTests(SynchronousTestCase):
         self.client = self.lab.initiator(self.lab.ticket(packet_size=1200))
 
     def _deliver(self, output: Output) -> list[Event]:
-        """What the client hears until nothing is left to say."""
+        """Everything that the client receives until both sides are silent."""
         events = list(output.events)
         for datagram in output.datagrams:
             self.server.datagramReceived(datagram, CLIENT)
@@ -126,7 +126,7 @@ class ShellTests(SynchronousTestCase):
         self.assertEqual(event, Closed(CloseReason.INTERNAL_ERROR))
 
     def _settle(self, seconds: float = 1.0) -> list[Event]:
-        """What is heard in the time that follows."""
+        """Everything received in the following time."""
         events: list[Event] = []
         for _ in range(round(seconds / 0.05)):
             self.clock.advance(0.05)
@@ -212,7 +212,7 @@ class ShellTests(SynchronousTestCase):
 
 
 class GatewayTests(SynchronousTestCase):
-    """What …/connect answers."""
+    """The answers of …/connect."""
 
     def setUp(self) -> None:
         self.gateway = self._gateway(HostPort("play.example", 9))
@@ -334,7 +334,7 @@ class OpenGatewayTests(SynchronousTestCase):
         return self.clock.seconds() + self.skew
 
     def _carry(self, outbox: list[bytes]) -> None:
-        """Until nobody has anything to say."""
+        """Runs until both sides are silent."""
         while outbox:
             for datagram in outbox:
                 self.sent += 1
@@ -343,7 +343,7 @@ class OpenGatewayTests(SynchronousTestCase):
             outbox = self._answers()
 
     def _answers(self) -> list[bytes]:
-        """What the client says to what it was sent."""
+        """The client's answers to what it received."""
         now, told = self._player_time, self.transport.taken()
         self.phases.update(bool(datagram[0] & PHASE) for datagram in told)
         self.states += sum(datagram[0] & ~PHASE == first_byte(DatagramKind.STATE) for datagram in told)
@@ -365,7 +365,7 @@ class OpenGatewayTests(SynchronousTestCase):
         self.assertNotIn(b"progress_tolerance", to_json(answer))
 
     def test_the_line_is_in_the_metrics(self) -> None:
-        """A player whose clock is 100 s fast, and a line that now and then loses what the player sends."""
+        """A player whose clock is 100 s fast, and a path that loses some of the player's datagrams."""
         self.metrics = Metrics()
         self.skew, self.loses = 100.0, True
         self._open(self._gateway())
@@ -446,7 +446,7 @@ class Player(DatagramProtocol):
         self._take(self.initiator.receive(datagram, self._clock.seconds()))
 
     def tick(self) -> None:
-        """Do at once what is due soon."""
+        """Does at once what is due soon."""
         if self.initiator.deadline < inf:
             self._take(self.initiator.tick(self.initiator.deadline))
 

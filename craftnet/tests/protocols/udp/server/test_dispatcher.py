@@ -27,7 +27,7 @@ def opened(effects: list[Effect]) -> list[ServerConnection]:
 
 
 def gone(effects: list[Effect]) -> list[ServerConnection]:
-    """The peers that are over."""
+    """The closed connections."""
     return [effect.peer for effect in effects if isinstance(effect, ConnectionGone)]
 
 
@@ -136,7 +136,7 @@ class HandshakeTests(SynchronousTestCase):
 
 
 class ReplayedHandshakeTests(SynchronousTestCase):
-    """A handshake that was recorded harms nobody."""
+    """A recorded handshake does no harm."""
 
     def setUp(self) -> None:
         self.lab = Lab()
@@ -151,7 +151,7 @@ class ReplayedHandshakeTests(SynchronousTestCase):
             self.client.receive(greeting, NOW)
 
     def _alive(self, now: float) -> bool:
-        """Whether what the peer sends still reaches the client."""
+        """Whether the server's datagrams still reach the client."""
         sent = datagrams(self.lab.endpoint.update(self.peer, running(percent=now - NOW), now))
         return any(self.client.receive(datagram, now).events for datagram in sent)
 
@@ -245,7 +245,7 @@ class JunkTests(SynchronousTestCase):
 
 
 class PeerTests(SynchronousTestCase):
-    """What a peer tells its client, and how it ends."""
+    """The datagrams of a connection, and its end."""
 
     def setUp(self) -> None:
         self.lab = Lab()
@@ -253,7 +253,7 @@ class PeerTests(SynchronousTestCase):
         self.client, self.peer = self.lab.connect(self.ticket)
 
     def _heard(self, effects: list[Effect], now: float) -> list[object]:
-        """What the client makes of what is sent."""
+        """The client's view of what was sent."""
         return [event for datagram in datagrams(effects) for event in self.client.receive(datagram, now).events]
 
     def _play(self, until: float, *, deaf: bool = False) -> list[Effect]:

@@ -65,7 +65,7 @@ class PackedTests(SynchronousTestCase):
     """When records travel packed, and how."""
 
     def _content(self, parcel: Packet, agreement: Agreement) -> bytes:
-        """What a client makes of it."""
+        """The client's view of it."""
         reassembly, whole = Reassembly(agreement.content), None
         for sequence, body in enumerate(parcel.bodies, 9):
             self.assertLessEqual(len(body), agreement.datagram - OVERHEAD)

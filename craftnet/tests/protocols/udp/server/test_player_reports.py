@@ -43,7 +43,7 @@ def claim(
 
 
 class SightTests(SynchronousTestCase):
-    """The player's clock is 100 s ahead, and what they are told takes 0.2 s; at NOW + 10 the craft paused."""
+    """The player's clock is 100 s ahead, and updates take 0.2 s to arrive; at NOW + 10 the craft paused."""
 
     def setUp(self) -> None:
         before = running()
@@ -63,7 +63,7 @@ class SightTests(SynchronousTestCase):
         self.assertTrue(self._agreed(claim(NOW + 111, 16.67, 50.0, flags=ProgressFlags.PAUSED), NOW + 11.2))
 
     def test_the_players_clock_is_read_as_it_is(self) -> None:
-        """Its 105 is our 5: what the claim says was right then, and is not at 5.3."""
+        """The player's 105 is our 5: the report was right then, and is not at 5.3."""
         record = claim(NOW + 105, 8.33, 55.0)
         seen = what_was_seen(record, self.sightings, LINE, NOW + 5.3)
         assert seen is not None

@@ -42,7 +42,7 @@ def arrived(*sequences: int) -> AcknowledgedDatagrams:
 
 
 class OutboxTests(SynchronousTestCase):
-    """What is sent when, with 100 bytes for records in a datagram, and the initial timeout of 1 s."""
+    """When each record is sent, with 100 bytes for records in a datagram, and the initial timeout of 1 s."""
 
     def setUp(self) -> None:
         self.outbox = SendQueue(Agreement(100 + OVERHEAD, 100 + OVERHEAD), Unprotected(), RoundTrip(), Pacer())
@@ -81,7 +81,7 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual([len(body) for body in self._flush(0.0)], [33 + 2 + 33, 2 + 33])
 
     def test_what_waits_keeps_its_place(self) -> None:
-        """Else what comes after what changes all the time would never be sent."""
+        """Otherwise records behind one that changes all the time would never be sent."""
         for octets in (b"old", b"new"):
             for session in (1, 2):
                 self.outbox.put(session, "a", [octets])
@@ -109,7 +109,7 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual(self.outbox.deadline, 3 * timeout)
 
     def test_what_is_lost_is_repeated_however_much_follows_it(self) -> None:
-        """Neither what is sent after it nor what of that arrives puts it off."""
+        """Neither later datagrams nor their acknowledgements postpone it."""
         self.outbox.put(0, "lost", [b"lost"])
         self._flush(0.0)
         repeated = []
@@ -155,7 +155,7 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual(self._flush(self.outbox.deadline), [b"2" * 90])
 
     def test_repeating_goes_on_at_the_slowest_pace(self) -> None:
-        """However long a line is dead: what was told at its end must arrive when it is back."""
+        """However long a path is dead, the last states must arrive when it is back."""
         self.outbox.put(0, "a", [b"x"])
         self._flush(0.0)
         times = []
@@ -214,7 +214,7 @@ class PackedOutboxTests(SynchronousTestCase):
         self.outbox = SendQueue(agreement, self.protection, RoundTrip(), self.pace)
 
     def _flush(self, now: float) -> list[DatagramKind]:
-        """What kinds of datagrams go out."""
+        """The kinds of datagrams that are sent."""
         before = self.protection.sent
         self.outbox.flush(now)
         return self.protection.kinds[before:]

@@ -11,7 +11,7 @@ from craftnet.tests.support.udp_lab import Lab, table
 
 
 class ReplicaTests(SynchronousTestCase):
-    """What is known of a client's copy."""
+    """What the server knows of a client's copy."""
 
     def setUp(self) -> None:
         lab = Lab()

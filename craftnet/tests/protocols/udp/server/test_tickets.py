@@ -16,7 +16,7 @@ from craftnet.tests.support.samples import NOW, OTHER_SESSION, PLAYER, SESSION
 
 
 class TicketStoreTests(SynchronousTestCase):
-    """Who may connect, and for how long."""
+    """Which tokens may connect, and for how long."""
 
     def setUp(self) -> None:
         self.store = TicketStore(Random(1).randbytes, capacity=5, per_player=2)
@@ -102,7 +102,7 @@ class TicketStoreTests(SynchronousTestCase):
         self.assertIsNone(self.store.find(ticket.connection_id, NOW + 5))
 
     def test_every_session_counts(self) -> None:
-        """In the bound of all, and in that of a player for one session; what is withdrawn makes room."""
+        """Within the limit of all, and of a player for one session; withdrawn tickets make room."""
         ticket = self._issue()
         grants = [self._extend(ticket, UUID(int=number)) for number in range(1, 5)]
         self.assertRaises(TooManyRequests, self._issue, session_id=OTHER_SESSION)
@@ -118,7 +118,7 @@ class TicketStoreTests(SynchronousTestCase):
         self.assertEqual(len(self.store), 1)
 
     def test_a_ticket_does_not_make_room_for_itself(self) -> None:
-        """When it is the oldest unused one of a session that is over for it already."""
+        """The oldest unused one of a session that has ended for it."""
         ticket, _ = self._issue(), self._issue()
         ticket.permits[0].over = CloseReason.ENDED
         self.store.occupy(self.store.for_session(SESSION, PLAYER)[1], 1)

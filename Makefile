@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What npm writes when it is done: the suite runs a watcher in Node.js, too.
 NODE_MODULES := clients/node-interop/node_modules/.package-lock.json
+# The JavaScript client, which the suite runs over UDP.
+JS_CLIENT := clients/js/dist/index.js
 # What draws the documentation's diagrams in a browser: one package of npm's, without what it depends on.
 MERMAID_VERSION := 11.17.2
 MERMAID := build/mermaid/.version-$(MERMAID_VERSION)
@@ -18,7 +20,7 @@ run: $(VENV)/installed
 
 # Processes that share the tests: most tests wait for other programs, so that two take half the time of one.
 JOBS ?= 2
-test: $(VENV)/installed-test $(NODE_MODULES)
+test: $(VENV)/installed-test $(NODE_MODULES) $(JS_CLIENT)
 	$(BIN)/trial --jobs=$(JOBS) craftnet
 
 # Faults at random for half an hour: make soak SECONDS=600 SEED=7
@@ -87,6 +89,10 @@ $(MERMAID):
 	cd build/mermaid && npm pack --silent mermaid@$(MERMAID_VERSION) && \
 		tar -xzf mermaid-$(MERMAID_VERSION).tgz --strip-components=2 --exclude='*.map' \
 			package/dist/mermaid.esm.min.mjs package/dist/chunks/mermaid.esm.min && rm mermaid-$(MERMAID_VERSION).tgz
+	touch $@
+
+$(JS_CLIENT): clients/js/node_modules/.package-lock.json clients/js/tsdown.config.ts $(shell find clients/js/src -type f)
+	cd clients/js && npm run --silent build
 	touch $@
 
 clients/%/node_modules/.package-lock.json: clients/%/package.json clients/%/package-lock.json

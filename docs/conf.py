@@ -71,7 +71,6 @@ ROOT_PAGES = {
     "clients/go-tls/README.md": "clients/go-tls.md",
     "clients/js/README.md": "clients/js.md",
     "clients/node-interop/README.md": "clients/node-interop.md",
-    "clients/node-udp/README.md": "clients/node-udp.md",
 }
 PLACES = {**ROOT_PAGES, "README.md": "index.md"}
 _LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")

@@ -6,6 +6,10 @@ module.exports = [
     gzip: true,
     limit: "6 kB",
     // Fetched when they are used: the readers of binary messages, of packed ones, and of server-sent events.
-    modifyEsbuildConfig: (config) => ({ ...config, format: "esm", external: [...(config.external ?? []), "./bin.js", "./lz4.js", "./sse.js"] }),
+    modifyEsbuildConfig: (config) => ({
+      ...config,
+      format: "esm",
+      external: [...(config.external ?? []), "./bin.js", "./lz4.js", "./sse.js"],
+    }),
   },
 ];

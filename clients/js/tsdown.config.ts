@@ -1,7 +1,13 @@
 import { defineConfig, type UserConfig } from "tsdown";
 
 const config: UserConfig = defineConfig({
-  entry: { index: "src/index.ts", lz4: "src/lz4.ts" },
+  entry: {
+    index: "src/index.ts",
+    lz4: "src/lz4.ts",
+    react: "src/react.ts",
+    "node-udp": "src/node-udp/index.ts",
+    debug: "src/debug.ts",
+  },
   format: ["esm", "cjs"],
   platform: "neutral",
   target: "es2022",

@@ -1,21 +1,22 @@
 import { Emitter } from "./emitter.js";
+import type { AnyFeed } from "./feed.js";
 import { Craft, Health, Queue } from "./feeds.js";
 import type { Options, Shared } from "./options.js";
 import { Plan } from "./plan.js";
 import { Tokens } from "./tokens.js";
 import type { WebSocketConstructor } from "./transports/transport.js";
 
-type AnyFeed = Craft | Queue | Health;
+type OwnFeed = Craft | Queue | Health;
 
 export interface CraftnetEvents {
-  /** A feed was made. */
-  feed: Craft | Queue | Health;
+  /** A feed was made, of whichever kind: see its `target`. */
+  feed: AnyFeed;
 }
 
 /** A client of one server for one player. Its feeds share the token and what they learn about the network. */
 export class Craftnet extends Emitter<CraftnetEvents> {
   #shared: Shared;
-  #feeds = new Set<AnyFeed>();
+  #feeds = new Set<OwnFeed>();
   #suspended = false;
   #unlisten: (() => void) | undefined;
 
@@ -35,7 +36,7 @@ export class Craftnet extends Emitter<CraftnetEvents> {
       storage: options.storage,
       WebSocket: options.WebSocket ?? (platform.WebSocket as WebSocketConstructor | undefined),
       fetch: options.fetch ?? ((...request) => fetch(...request)),
-      ended: (feed) => this.#forget(feed as AnyFeed),
+      ended: (feed) => this.#forget(feed as OwnFeed),
     };
   }
 
@@ -72,11 +73,11 @@ export class Craftnet extends Emitter<CraftnetEvents> {
     this.#each((feed) => feed.close());
   }
 
-  #each(act: (feed: AnyFeed) => void): void {
+  #each(act: (feed: OwnFeed) => void): void {
     for (const feed of [...this.#feeds]) act(feed);
   }
 
-  #begin<F extends AnyFeed>(feed: F): F {
+  #begin<F extends OwnFeed>(feed: F): F {
     this.#feeds.add(feed);
     this.#unlisten ??= this.#listen();
     this.emit("feed", feed);
@@ -87,7 +88,7 @@ export class Craftnet extends Emitter<CraftnetEvents> {
     return feed;
   }
 
-  #forget(feed: AnyFeed): void {
+  #forget(feed: OwnFeed): void {
     this.#feeds.delete(feed);
     if (this.#feeds.size) return;
     this.#shared.tokens.rest();

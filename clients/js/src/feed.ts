@@ -4,7 +4,7 @@ import { Alarm, now } from "./alarm.js";
 import { blamesToken, finalResult, lost, LOST, pause, type EndResult, type Ending } from "./core/endings.js";
 import { clockOffset } from "./core/model.js";
 import type { Arrival, CraftState, Rules } from "./core/reduce.js";
-import { changes, Emitter } from "./emitter.js";
+import { changes, Emitter, type Handler } from "./emitter.js";
 import type { Shared } from "./options.js";
 import { withStorage } from "./storage.js";
 import { UnauthorizedError } from "./tokens.js";
@@ -37,6 +37,16 @@ export interface FeedEvents {
   message: { readonly arrival: Arrival; readonly transport: string };
 }
 
+/** What the feeds of all kinds have in common. */
+export interface AnyFeed {
+  readonly target: Target;
+  readonly state: FeedState;
+  readonly position: string | null;
+  readonly result: Ended | undefined;
+  on<T extends keyof FeedEvents>(type: T, handler: Handler<FeedEvents[T]>): () => void;
+  close(): void;
+}
+
 /** Why `ready` was not to be had: the feed ended first. */
 export class FeedEndedError extends Error {
   override name = "FeedEndedError";
@@ -60,7 +70,12 @@ interface Change {
 type Base = Pick<CraftState, "position" | "clock">;
 
 /** A feed whose rules make changes `R` of what arrives, and which shows them as `C`. */
-export abstract class Feed<S extends Base, R extends Change, E extends FeedEvents, C extends Change = R> extends Emitter<E> {
+export abstract class Feed<
+  S extends Base,
+  R extends Change,
+  E extends FeedEvents,
+  C extends Change = R,
+> extends Emitter<E> {
   /** What is watched. */
   readonly target: Target;
   protected data: S;
@@ -127,10 +142,13 @@ export abstract class Feed<S extends Base, R extends Change, E extends FeedEvent
 
   /** Every change from now on, until the feed ends. */
   [Symbol.asyncIterator](): AsyncGenerator<C, void, undefined> {
-    return changes<C>((push) => {
-      this.#watchers.add(push);
-      return () => this.#watchers.delete(push);
-    }, () => this.#ended);
+    return changes<C>(
+      (push) => {
+        this.#watchers.add(push);
+        return () => this.#watchers.delete(push);
+      },
+      () => this.#ended,
+    );
   }
 
   /** Resolves when the feed is live with its whole state. Rejects with FeedEndedError, the signal's reason, or an Error after `timeout` milliseconds. */
@@ -334,7 +352,8 @@ export abstract class Feed<S extends Base, R extends Change, E extends FeedEvent
 
   /** The connection ended; before anything came, and unexplained, its transport may be what does not get through. */
   #failed(ending: Ending): void {
-    if (this.#state === "connecting" && ending.code === LOST && this.#transport) this.#shared.plan.failed(this.#transport);
+    if (this.#state === "connecting" && ending.code === LOST && this.#transport)
+      this.#shared.plan.failed(this.#transport);
     this.#lost(ending);
   }
 

@@ -41,7 +41,8 @@ export class Craft extends Feed<CraftState, CraftChange, CraftEvents, CraftChang
   get snapshot(): CraftSnapshot {
     const { progress, materials, queues } = this.data;
     const before = this.#of;
-    if (before?.progress !== progress) this.#progress = progress && new Progress(progress, this.#shown, () => this.serverTime);
+    if (before?.progress !== progress)
+      this.#progress = progress && new Progress(progress, this.#shown, () => this.serverTime);
     else if (before.materials === materials && before.queues === queues) return this.#snapshot!;
     this.#of = this.data;
     return (this.#snapshot = {

@@ -1,5 +1,5 @@
 export { Craftnet, type CraftnetEvents } from "./craftnet.js";
-export { FeedEndedError, type Ended, type FeedEvents, type FeedState, type StateChange } from "./feed.js";
+export { FeedEndedError, type AnyFeed, type Ended, type FeedEvents, type FeedState, type StateChange } from "./feed.js";
 export type { Craft, CraftEvents, CraftSnapshot, Health, HealthEvents, Queue, QueueEvents } from "./feeds.js";
 export type { Progress } from "./progress.js";
 export { UnauthorizedError, type GetToken, type TokenReason } from "./tokens.js";

@@ -50,7 +50,11 @@ export function unpackBlock(packed: Uint8Array, size: number, dictionary: Uint8A
 const known = new Map<number, Uint8Array>([[0, new Uint8Array()]]); // dictionaries never change
 
 async function dictionary(id: number, url: string, get: typeof fetch): Promise<Uint8Array> {
-  if (id === 1 && !known.has(1)) known.set(1, Uint8Array.from(atob(DICTIONARY), (char) => char.charCodeAt(0)));
+  if (id === 1 && !known.has(1))
+    known.set(
+      1,
+      Uint8Array.from(atob(DICTIONARY), (char) => char.charCodeAt(0)),
+    );
   const held = known.get(id);
   if (held) return held;
   const response = await get(`${url}/ws/dictionaries/${id}`);

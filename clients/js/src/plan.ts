@@ -29,7 +29,7 @@ const sse: Transport = {
 export class Plan {
   #transports: Transport[] = [];
   #using = 0;
-  #failures = 0;
+  #failures = new Map<Transport, number>();
   #until = 0; // then the first one is tried again
 
   constructor(names: readonly (TransportName | Transport)[]) {
@@ -50,22 +50,20 @@ export class Plan {
 
   /** A connection ended before anything arrived, and nobody said why. */
   failed(transport: Transport): void {
-    if (++this.#failures < TRIES) return;
-    this.#use((this.#transports.indexOf(transport) + 1) % this.#transports.length);
+    const failures = (this.#failures.get(transport) ?? 0) + 1;
+    this.#failures.set(transport, failures % TRIES);
+    if (failures < TRIES) return;
+    this.#using = (this.#transports.indexOf(transport) + 1) % this.#transports.length;
+    this.#until = now() + RETURN;
   }
 
   succeeded(transport: Transport): void {
-    this.#use(this.#transports.indexOf(transport));
+    this.#failures.delete(transport);
   }
 
   /** The network is another one: what was learned about the one before means nothing. */
   reset(): void {
-    this.#use(0);
-  }
-
-  #use(index: number): void {
-    this.#using = index;
-    this.#failures = 0;
-    this.#until = now() + RETURN;
+    this.#using = 0;
+    this.#failures.clear();
   }
 }

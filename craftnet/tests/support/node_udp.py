@@ -1,4 +1,4 @@
-"""What the tests of clients/node-udp stand on: its process."""
+"""A process of the UDP client in clients/js, for tests."""
 
 from __future__ import annotations
 
@@ -9,24 +9,40 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from twisted.trial.unittest import SkipTest
 
 import craftnet
 from craftnet.tests.support.live import in_thread, token
 from craftnet.tests.support.samples import PLAYER
 
 ROOT = Path(craftnet.__file__).parent.parent
-DIRECTORY = ROOT / "clients" / "node-udp"
+DIRECTORY = ROOT / "clients" / "js"
 
 Event = dict[str, Any]
 
 
 class NodeClient:
-    """A process of Node.js that watches sessions over UDP."""
+    """A process of Node.js that watches sessions over UDP.
+
+    Raises:
+        SkipTest: clients/js is not built.
+    """
 
     def __init__(self, url: str, *sessions: UUID, options: tuple[str, ...] = ()) -> None:
+        if not (DIRECTORY / "dist" / "node-udp.js").exists():
+            raise SkipTest("clients/js is not built: `make clients/js/dist/index.js` does it")
         named = [word for session in sessions for word in ("--session", str(session))]
         self._process = subprocess.Popen(
-            ["node", str(DIRECTORY / "watch.mjs"), "--url", url, "--player", str(PLAYER), *named, *options],
+            [
+                "node",
+                str(DIRECTORY / "examples" / "watch-udp.mjs"),
+                "--url",
+                url,
+                "--player",
+                str(PLAYER),
+                *named,
+                *options,
+            ],
             env={**os.environ, "CRAFTNET_TOKEN": token()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

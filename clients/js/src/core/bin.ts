@@ -1,11 +1,33 @@
 /** Binary messages of `craftnet.bin.v1`: what its records mean for a crafting feed. Pure. */
 
-import { sampled, type Material } from "./model.js";
-import { readRecord, type MaterialChange, type MaterialsRecord } from "./records.js";
-import { without, withMaterials, withProgress, type CraftChange, type CraftState, type Decoded, type Step } from "./reduce.js";
+import type { ChangeRow, ProgressBody } from "../wire.js";
+import { sampled, type Material, type ProgressModel, type Status } from "./model.js";
+import { readRecord } from "./records.js";
+import {
+  without,
+  withMaterials,
+  withProgress,
+  type CraftChange,
+  type CraftState,
+  type Decoded,
+  type Step,
+} from "./reduce.js";
+
+const STATUSES: Readonly<Record<number, Status>> = {
+  1: "paused",
+  2: "interrupted",
+  3: "interrupted",
+  4: "completed",
+  8: "failed",
+};
+
+/** A record's date is when its craft was at its percent. */
+function progressOf({ flags, ...more }: ProgressBody, anchor: number): ProgressModel {
+  return { ...more, anchor, status: STATUSES[flags] ?? "active", failureReason: null };
+}
 
 /** A material after a change; a value that does not follow stays as it was. */
-function changed(material: Material | undefined, { id, quantity, quality }: MaterialChange): Material {
+function changed(material: Material | undefined, { materialId: id, quantity, quality }: ChangeRow): Material {
   return {
     id,
     quantity: quantity ?? material?.quantity ?? null,
@@ -14,24 +36,28 @@ function changed(material: Material | undefined, { id, quantity, quality }: Mate
   };
 }
 
-function withChanges(state: CraftState, { sent, changes }: MaterialsRecord, now: number): Step<CraftState, CraftChange> {
+function withChanges(state: CraftState, changes: readonly ChangeRow[]): Step<CraftState, CraftChange> {
   let { materials } = state;
   const list = changes.map((change) => {
-    const material = changed(materials[change.id], change);
-    materials = change.removed ? without(materials, change.id) : { ...materials, [change.id]: material };
+    const material = changed(materials[change.materialId], change);
+    const gone = change.changeType === "removed";
+    materials = gone ? without(materials, material.id) : { ...materials, [material.id]: material };
     return material;
   });
-  return withMaterials({ ...state, clock: sampled(state.clock, sent, now) }, materials, list);
+  return withMaterials(state, materials, list);
 }
 
-/** What a binary message says, for the reducer. Throws RangeError for octets that are no record. */
+/** What a binary message says, for the reducer. Throws Refused for octets that are no record. */
 export function decode(octets: Uint8Array): Decoded {
   const record = readRecord(octets);
+  const { timestampMs } = record.header;
   return {
     octets,
-    applyTo: (state, now) =>
-      "progress" in record
-        ? withProgress({ ...state, clock: sampled(state.clock, record.progress.anchor, now) }, record.progress)
-        : withChanges(state, record, now),
+    applyTo(before, now) {
+      const state = { ...before, clock: sampled(before.clock, timestampMs, now) };
+      return "progress" in record
+        ? withProgress(state, progressOf(record.progress, timestampMs))
+        : withChanges(state, record.changes);
+    },
   };
 }

@@ -77,6 +77,11 @@ const SPREAD = 1000; // milliseconds, after a time that the server named
  * Milliseconds to wait before the next try. Full jitter: a random part of a bound that doubles, and after a time that
  * the server named, a random part of a second.
  */
-export function pause(failures: number, { min, max }: ReconnectOptions, asked: number | undefined, random: number): number {
+export function pause(
+  failures: number,
+  { min, max }: ReconnectOptions,
+  asked: number | undefined,
+  random: number,
+): number {
   return asked === undefined ? random * Math.min(max, min * 2 ** failures) : asked + random * SPREAD;
 }

@@ -36,12 +36,7 @@ export interface Material {
   readonly problem: Problem | null;
 }
 
-export type Station =
-  | "basic_workbench"
-  | "advanced_workbench"
-  | "cyberware_station"
-  | "vehicle_bay"
-  | "laboratory";
+export type Station = "basic_workbench" | "advanced_workbench" | "cyberware_station" | "vehicle_bay" | "laboratory";
 
 /** Where a player stands in a queue. What the server does not tell is missing. */
 export interface QueuePlace {
@@ -70,7 +65,9 @@ export function percentAt(model: ProgressModel, at: number): number {
 /** The seconds to completion at `at`; null when unknown. */
 export function remainingAt({ status, remaining, anchor }: ProgressModel, at: number): number | null {
   if (status === "completed") return 0;
-  return status === "active" && remaining !== null ? Math.max(0, remaining - Math.max(0, at - anchor) / 1000) : remaining;
+  return status === "active" && remaining !== null
+    ? Math.max(0, remaining - Math.max(0, at - anchor) / 1000)
+    : remaining;
 }
 
 /** What a player has been shown: it runs backwards only when the craft itself went back. */
@@ -81,7 +78,8 @@ export class Shown {
   /** The percent to show for `model` at `at`. */
   at(model: ProgressModel, at: number): number {
     const percent = percentAt(model, at);
-    if (percent > this.#percent || (model !== this.#model && percent < this.#percent - ROLLBACK)) this.#percent = percent;
+    if (percent > this.#percent || (model !== this.#model && percent < this.#percent - ROLLBACK))
+      this.#percent = percent;
     this.#model = model;
     return this.#percent;
   }

@@ -1,77 +1,47 @@
-/** The records of `craftnet.bin.v1`: 48 bytes of a progress, or the changes of materials. Pure. */
+/** The records of `craftnet.bin.v1`: a progress, or the changes of materials. Pure. */
 
-import type { ProgressModel, Status } from "./model.js";
+import {
+  CHANGE_ROW_SIZE,
+  decodeChangeRow,
+  decodeHeader,
+  decodeProgressBody,
+  HEADER_SIZE,
+  PROGRESS_BODY_SIZE,
+  refuseUnless,
+  type ChangeRow,
+  type Header,
+  type ProgressBody,
+} from "../wire.js";
 
-const [PROGRESS, MATERIALS] = [1, 2];
-const UNKNOWN = 0xffffffff;
-const [HEADER, ROW] = [32, 24];
-const STATUSES: Record<number, Status> = { 0: "active", 1: "paused", 2: "interrupted", 4: "completed", 8: "failed" };
-const REMOVED = 1;
+const [VERSION, PROGRESS, MATERIALS] = [1, 1, 2];
+const MOST_CHANGES = 200;
+const ALONE = 4 | 8; // flags that allow no other
 
-/** What a material is now, or that it is gone. */
-export interface MaterialChange {
-  readonly id: string;
-  readonly removed: boolean;
-  readonly quantity: number | null;
-  readonly quality: number | null;
-}
+export type PostedRecord =
+  | { readonly header: Header; readonly progress: ProgressBody }
+  | { readonly header: Header; readonly changes: readonly ChangeRow[] };
 
-export interface ProgressRecord {
-  readonly sessionId: string;
-  readonly progress: ProgressModel;
-}
-
-export interface MaterialsRecord {
-  readonly sessionId: string;
-  /** When the server told it, Unix milliseconds. */
-  readonly sent: number;
-  readonly changes: readonly MaterialChange[];
-}
-
-const uuid = (octets: Uint8Array, at: number): string =>
-  Array.from(octets.subarray(at, at + 16), (octet) => octet.toString(16).padStart(2, "0"))
-    .join("")
-    .replace(/(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
-
-/** What a record says. Throws RangeError for octets that are none. */
-export function readRecord(octets: Uint8Array): ProgressRecord | MaterialsRecord {
-  const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
-  const type = view.getUint8(0);
-  if (view.getUint8(1) !== 16 || view.getUint16(2) !== octets.length) throw new RangeError("not a record of version 1");
-  const sent = view.getUint32(8) * 2 ** 32 + view.getUint32(12);
-  const sessionId = uuid(octets, 16);
-  for (let at = type === PROGRESS ? 41 : HEADER + 22; at < octets.length; at += type === PROGRESS ? 1 : ROW) {
-    if (octets[at]) throw new RangeError("reserved bytes that are not 0");
+/** What a record says. Throws Refused. */
+export function readRecord(octets: Uint8Array): PostedRecord {
+  const header = decodeHeader(octets);
+  refuseUnless(header.version === VERSION, "reserved");
+  refuseUnless(header.length >= octets.length, "trailing");
+  refuseUnless(header.length === octets.length, "truncated");
+  refuseUnless(!/^[0-]+$/.test(header.sessionId), "out_of_range");
+  refuseUnless(header.packetType === PROGRESS || header.packetType === MATERIALS, "type");
+  const left = octets.length - HEADER_SIZE;
+  if (header.packetType === MATERIALS) {
+    const rows = left / CHANGE_ROW_SIZE;
+    refuseUnless(Number.isInteger(rows) && rows <= MOST_CHANGES, "out_of_range");
+    return {
+      header,
+      changes: Array.from({ length: rows }, (_, k) => decodeChangeRow(octets, HEADER_SIZE + k * CHANGE_ROW_SIZE)),
+    };
   }
-  if (type === PROGRESS) return { sessionId, progress: readProgress(view, sent) };
-  if (type !== MATERIALS) throw new RangeError(`no record has the type ${type}`);
-  const changes: MaterialChange[] = [];
-  for (let at = HEADER; at < octets.length; at += ROW) changes.push(readChange(octets, view, at));
-  return { sessionId, sent, changes };
+  refuseUnless(left <= PROGRESS_BODY_SIZE, "trailing");
+  const progress = decodeProgressBody(octets, HEADER_SIZE);
+  const { flags } = progress;
+  refuseUnless(flags < 16, "reserved");
+  refuseUnless(!(flags & ALONE) || (flags & (flags - 1)) === 0, "contradictory");
+  return { header, progress };
 }
-
-function readProgress(view: DataView, anchor: number): ProgressModel {
-  const remaining = view.getUint32(36);
-  const status = STATUSES[view.getUint8(40)];
-  if (!status) throw new RangeError("flags that exclude each other");
-  return {
-    status,
-    percent: view.getUint16(32) / 100,
-    anchor,
-    remaining: remaining === UNKNOWN ? null : remaining / 1000,
-    quality: view.getUint8(34) || null,
-    targetQuality: view.getUint8(35) || null,
-    failureReason: null,
-  };
-}
-
-function readChange(octets: Uint8Array, view: DataView, at: number): MaterialChange {
-  const quantity = view.getUint32(at + 16);
-  return {
-    id: uuid(octets, at),
-    removed: view.getUint8(at + 20) === REMOVED,
-    quantity: quantity === UNKNOWN ? null : quantity,
-    quality: view.getUint8(at + 21) || null,
-  };
-}
-

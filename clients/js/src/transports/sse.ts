@@ -3,8 +3,8 @@
 import { codeOfStatus, LOST } from "../core/endings.js";
 import { route, type Listener, type Request } from "./transport.js";
 
-/** A field of the event stream, one after the other. */
-export interface Field {
+/** An event, by its name (`message` unless it says), or a `retry` field. */
+export interface Found {
   readonly name: string;
   readonly value: string;
 }
@@ -13,20 +13,22 @@ export interface Field {
 export class EventStream {
   #rest = "";
   #data: string[] = [];
+  #event = "";
 
-  /** The events and `retry:` fields that this piece completes. */
-  push(piece: string): Field[] {
-    const found: Field[] = [];
+  /** What this piece completes. */
+  push(piece: string): Found[] {
+    const found: Found[] = [];
     const lines = (this.#rest + piece).split(/\r\n|\n|\r(?!$)/);
     this.#rest = lines.pop()!;
     for (const line of lines) {
       if (line === "") {
-        if (this.#data.length) found.push({ name: "data", value: this.#data.join("\n") });
-        this.#data = [];
+        if (this.#data.length) found.push({ name: this.#event || "message", value: this.#data.join("\n") });
+        [this.#data, this.#event] = [[], ""];
         continue;
       }
       const [, name = "", value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line)!;
       if (name === "data") this.#data.push(value);
+      else if (name === "event") this.#event = value;
       else if (name === "retry") found.push({ name, value });
     }
     return found;
@@ -40,7 +42,8 @@ export async function watch(request: Request, listener: Listener, signal: AbortS
   let code = LOST;
   try {
     const headers: Record<string, string> = { Accept: "text/event-stream", Authorization: `Bearer ${request.token}` };
-    if (request.resume) headers["Last-Event-ID"] = request.resume;
+    // A position that never was: the first event, at once, then says where the feed is.
+    if (request.target.kind !== "health") headers["Last-Event-ID"] = request.resume ?? "0:0";
     const response = await request.fetch(request.url + route(request, "sse"), { headers, signal, cache: "no-store" });
     if (!response.ok || !response.body) return listener.ended(await refusal(response));
     const reader = response.body.getReader();
@@ -48,11 +51,12 @@ export async function watch(request: Request, listener: Listener, signal: AbortS
     for (let read = await reader.read(); !read.done && !signal.aborted; read = await reader.read()) {
       listener.alive();
       for (const { name, value } of stream.push(decoder.decode(read.value, { stream: true }))) {
-        if (name === "data") listener.arrived(value);
-        else retry = Number(value) || undefined;
+        if (name === "retry") retry = Number(value) || undefined;
+        else if (name === "message") listener.arrived(value);
+        else if (name === "close") ({ code, reason } = JSON.parse(value));
       }
     }
-    if (retry !== undefined) code = 1001;
+    if (retry !== undefined && code === LOST) code = 1001;
   } catch (error) {
     reason = String(error);
   }

@@ -70,7 +70,10 @@ test("a bar moves by itself and ends at 100", { skip }, async () => {
     }
     return values;
   });
-  assert.ok(seen.every((value, k) => k === 0 || value >= seen[k - 1]), "it never runs backwards");
+  assert.ok(
+    seen.every((value, k) => k === 0 || value >= seen[k - 1]),
+    "it never runs backwards",
+  );
   assert.ok(new Set(seen).size > 30, "it moves with the frames");
   await server.publish(craft.complete());
   await page.waitForFunction(() => craft.result?.result === "completed" && craft.snapshot.progress.percentAt() === 100);
@@ -98,7 +101,9 @@ test("a page that is loaded again goes on where it was", { skip }, async () => {
   await page.reload();
   await page.waitForFunction("self.loaded");
   await watch(page, craft);
-  assert.deepEqual(await page.evaluate(() => told.filter(({ type }) => type === "recovered")), [{ type: "recovered", recovered: true }]);
+  assert.deepEqual(await page.evaluate(() => told.filter(({ type }) => type === "recovered")), [
+    { type: "recovered", recovered: true },
+  ]);
   assert.equal(await page.evaluate(() => craft.snapshot.materials[0].problem.availableQuantity), 7);
   await page.close();
 });
@@ -109,7 +114,10 @@ test("a feed that waits connects when the browser is online again", { skip }, as
   await other.publish(craft.start());
   const page = await visited(other.url);
   const options = { reconnect: { min: 600_000, max: 600_000 } };
-  await page.evaluate(([url, ...rest]) => watch(url, ...rest), [other.url, craft.session, craft.player, craft.token(), options]);
+  await page.evaluate(
+    ([url, ...rest]) => watch(url, ...rest),
+    [other.url, craft.session, craft.player, craft.token(), options],
+  );
   await other.stop("SIGKILL");
   await page.waitForFunction(() => craft.state === "waiting");
   await other.start();
@@ -126,10 +134,51 @@ test("a page learns why it is refused", { skip }, async () => {
   await server.publish(craft.start());
   const page = await visited();
   const refused = (session, token) =>
-    page.evaluate(([url, ...rest]) => watch(url, ...rest).catch(() => craft.result), [server.url, session, craft.player, token]);
+    page.evaluate(
+      ([url, ...rest]) => watch(url, ...rest).catch(() => craft.result),
+      [server.url, session, craft.player, token],
+    );
   assert.equal((await refused(other.session, craft.token())).result, "not_found");
   assert.equal((await refused(craft.session, other.token())).result, "forbidden");
   assert.equal((await refused(craft.session, craft.token({ seconds: -5 }))).result, "unauthorized");
+  await page.close();
+});
+
+test("a panel shows what is heard, and makes the network worse", { skip }, async () => {
+  const craft = new Crafted();
+  await server.publish(craft.start());
+  const page = await visited();
+  await page.evaluate(
+    async ([url, session, player, token]) => {
+      const { overlay, SimulatedNetwork } = await import("/client/debug.js");
+      const network = new SimulatedNetwork({ delay: 20 });
+      const options = {
+        getToken: () => token,
+        WebSocket: network.WebSocket,
+        fetch: network.fetch,
+        reconnect: { min: 10, max: 10 },
+      };
+      self.craftnet = new library.Craftnet(url, options);
+      self.remove = overlay(craftnet, { network });
+      self.craft = craftnet.crafting(session, { playerId: player });
+      await craft.ready();
+    },
+    [server.url, craft.session, craft.player, craft.token()],
+  );
+  const panel = page.getByRole("region", { name: "craftnet debug" });
+  await panel.getByText(`crafting ${craft.session} ${craft.player}: live`).waitFor();
+  assert.match(await panel.locator("pre").textContent(), /websocket \d+ B \{"type":"queue_status"/);
+  const states = page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const seen = [];
+        craft.on("state", ({ to }) => seen.push(to) && to === "live" && resolve(seen));
+      }),
+  );
+  await panel.getByText("cut").click();
+  assert.deepEqual(await states, ["waiting", "connecting", "live"]);
+  await page.evaluate(() => remove());
+  assert.equal(await panel.count(), 0);
   await page.close();
 });
 

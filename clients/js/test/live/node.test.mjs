@@ -19,7 +19,12 @@ after(async () => {
 
 /** A client of a craft's player. */
 function client(craft, options = {}, url = server.url) {
-  const craftnet = new Craftnet(url, { getToken: () => craft.token(), reconnect: { min: 50, max: 200 }, WebSocket, ...options });
+  const craftnet = new Craftnet(url, {
+    getToken: () => craft.token(),
+    reconnect: { min: 50, max: 200 },
+    WebSocket,
+    ...options,
+  });
   opened.push(craftnet);
   return craftnet;
 }
@@ -36,10 +41,16 @@ for (const transports of [["bin"], ["lz4"], ["json"], undefined]) {
     const { craft, feed } = await watched(transports && { transports });
     assert.equal(feed.snapshot.progress.status, "active");
     const before = feed.snapshot.progress.percentAt();
-    const [materials, paused] = [next(feed, "materials", ({ changed }) => changed[0].problem), next(feed, "progress", ({ status }) => status === "paused")];
+    const [materials, paused] = [
+      next(feed, "materials", ({ changed }) => changed[0].problem),
+      next(feed, "progress", ({ status }) => status === "paused"),
+    ];
     await server.publish(craft.short(7), craft.queued(2), craft.pause());
     const [material] = (await materials).changed;
-    assert.deepEqual([material.id, material.problem.type, material.problem.availableQuantity], [craft.iron, "insufficient_quantity", 7]);
+    assert.deepEqual(
+      [material.id, material.problem.type, material.problem.availableQuantity],
+      [craft.iron, "insufficient_quantity", 7],
+    );
     const stopped = (await paused).percentAt();
     assert.ok(stopped >= before && stopped < 10, `${before} → ${stopped}`);
     assert.equal(feed.snapshot.queues[0].queuePosition, 2);
@@ -67,19 +78,24 @@ test("a player's queues, and the health of services", async () => {
   const told = next(queue, "queue");
   await server.publish(craft.queued(3));
   assert.deepEqual([(await told).news, queue.snapshot.laboratory.queuePosition], ["queue_position", 3]);
-  const health = client(craft, { getToken: () => token({ scope: "crafting:admin" }) }).health({ services: ["crafting-network"] });
+  const health = client(craft, { getToken: () => token({ scope: "crafting:admin" }) }).health({
+    services: ["crafting-network"],
+  });
   await health.ready({ timeout: 20_000 });
   assert.ok(["ok", "degraded"].includes(health.snapshot.status));
 });
 
 test("a token is replaced on the open connection", async () => {
   const [craft, reasons] = [new Crafted(), []];
-  const { feed } = await watched({
-    getToken({ reason }) {
-      reasons.push(reason);
-      return craft.token({ seconds: reason === "missing" ? 4 : 600 });
+  const { feed } = await watched(
+    {
+      getToken({ reason }) {
+        reasons.push(reason);
+        return craft.token({ seconds: reason === "missing" ? 4 : 600 });
+      },
     },
-  }, craft);
+    craft,
+  );
   await new Promise((resolve) => setTimeout(resolve, 6000)); // the first token is over by then
   assert.deepEqual([reasons, feed.state], [["missing", "expiring"], "live"]);
 });
@@ -123,7 +139,10 @@ test("a feed comes back to where it was", async () => {
   await told;
   feed.suspend();
   await server.publish(craft.short(5));
-  const [recovered, materials] = [next(feed, "recovered"), next(feed, "materials", ({ changed }) => changed[0].problem?.availableQuantity === 5)];
+  const [recovered, materials] = [
+    next(feed, "recovered"),
+    next(feed, "materials", ({ changed }) => changed[0].problem?.availableQuantity === 5),
+  ];
   feed.start();
   assert.equal((await recovered).recovered, true);
   await materials;

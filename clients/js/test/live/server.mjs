@@ -9,13 +9,20 @@ import { fileURLToPath } from "node:url";
 const TWISTD = process.env.CRAFTNET_TWISTD ?? fileURLToPath(new URL("../../../../.venv/bin/twistd", import.meta.url));
 const SECRET = randomBytes(32).toString("hex");
 
-const base64url = (value) => Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
+const base64url = (value) =>
+  Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
 
 /** A development token; `seconds` may be negative. */
 export function token({ player, scope, seconds = 600 } = {}) {
   const now = Math.floor(Date.now() / 1000);
   const head = base64url({ alg: "HS256", typ: "JWT" });
-  const claims = base64url({ iat: now, exp: now + seconds, jti: randomUUID(), ...(player && { sub: player }), ...(scope && { scope }) });
+  const claims = base64url({
+    iat: now,
+    exp: now + seconds,
+    jti: randomUUID(),
+    ...(player && { sub: player }),
+    ...(scope && { scope }),
+  });
   const signature = createHmac("sha256", SECRET).update(`${head}.${claims}`).digest("base64url");
   return `${head}.${claims}.${signature}`;
 }
@@ -37,7 +44,18 @@ export class Server {
 
   async start() {
     const http = `tcp:${this.port}:interface=127.0.0.1`;
-    const line = ["--nodaemon", "--pidfile=", "craftnet", "--http", http, "--udp", "127.0.0.1:0", "--drain-time", "0", ...this.#options];
+    const line = [
+      "--nodaemon",
+      "--pidfile=",
+      "craftnet",
+      "--http",
+      http,
+      "--udp",
+      "127.0.0.1:0",
+      "--drain-time",
+      "0",
+      ...this.#options,
+    ];
     const child = spawn(TWISTD, line, { cwd: tmpdir(), env: { ...process.env, CRAFTNET_JWT_SECRET: SECRET } });
     this.#process = child;
     this.text = "";
@@ -99,7 +117,12 @@ export class Crafted {
 
   start(seconds = 60) {
     const materials = [{ material_id: this.iron, quantity: 10, quality: "common" }];
-    return this.#event("session.start", { recipe_id: randomUUID(), player_id: this.player, estimated_duration_seconds: seconds, materials });
+    return this.#event("session.start", {
+      recipe_id: randomUUID(),
+      player_id: this.player,
+      estimated_duration_seconds: seconds,
+      materials,
+    });
   }
 
   progress(data) {
@@ -125,12 +148,32 @@ export class Crafted {
   /** There is so much iron, and it is too little. */
   short(available) {
     const change = { material_id: this.iron, change_type: "quantity_changed", new_quantity: available };
-    const notification = { material_id: this.iron, notification_type: "insufficient_quantity", required_quantity: 100, available_quantity: available };
+    const notification = {
+      material_id: this.iron,
+      notification_type: "insufficient_quantity",
+      required_quantity: 100,
+      available_quantity: available,
+    };
+    return this.#event("materials.update", { changes: [change], notifications: [notification] });
+  }
+
+  /** There is so much iron, and it is enough. */
+  restored(available) {
+    const change = { material_id: this.iron, change_type: "quantity_changed", new_quantity: available };
+    const notification = {
+      material_id: this.iron,
+      notification_type: "material_restored",
+      available_quantity: available,
+    };
     return this.#event("materials.update", { changes: [change], notifications: [notification] });
   }
 
   queued(position) {
-    return event("crafting.queue.update", { player_id: this.player, queue_position: position, station_type: "laboratory" });
+    return event("crafting.queue.update", {
+      player_id: this.player,
+      queue_position: position,
+      station_type: "laboratory",
+    });
   }
 
   #event(name, data) {

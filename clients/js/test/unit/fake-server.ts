@@ -2,7 +2,18 @@
 
 import { vi } from "vitest";
 
-import { Craftnet, type Arrival, type Ending, type Link, type Listener, type Options, type Request, type Transport } from "../../src/index.js";
+import {
+  Craftnet,
+  type Craft,
+  type StateChange,
+  type Arrival,
+  type Ending,
+  type Link,
+  type Listener,
+  type Options,
+  type Request,
+  type Transport,
+} from "../../src/index.js";
 
 export const SESSION = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
 export const PLAYER = "11111111-1111-4111-8111-111111111111";
@@ -31,7 +42,8 @@ export class Connection implements Link {
   }
 
   tell(...arrivals: (Arrival | object)[]): void {
-    for (const each of arrivals) this.listener.arrived(typeof each === "string" || "applyTo" in each ? (each as Arrival) : JSON.stringify(each));
+    for (const each of arrivals)
+      this.listener.arrived(typeof each === "string" || "applyTo" in each ? (each as Arrival) : JSON.stringify(each));
   }
 
   end(code: number, reason = "", retryAfter?: number): void {
@@ -66,20 +78,42 @@ export class FakeTransport implements Transport {
 /** The time that fake timers show, as the server writes it. */
 export const timestamp = (ahead = 0): string => new Date(Date.now() + ahead).toISOString();
 
-const common = (version: number, more: object) => ({ session_id: SESSION, timestamp: timestamp(), epoch: "e", version, ...more });
+const common = (version: number, more: object) => ({
+  session_id: SESSION,
+  timestamp: timestamp(),
+  epoch: "e",
+  version,
+  ...more,
+});
 
-export const returned = (version: number, recovered: boolean): object => common(version, { type: "queue_status", recovered });
+export const returned = (version: number, recovered: boolean): object =>
+  common(version, { type: "queue_status", recovered });
 
 export const heartbeat = (version: number): object => common(version, { type: "progress_update" });
 
-export function progress(version: number, percent: number, remaining: number | undefined, status = "active", more: object = {}): object {
+export function progress(
+  version: number,
+  percent: number,
+  remaining: number | undefined,
+  status = "active",
+  more: object = {},
+): object {
   const ends: Record<string, string> = { completed: "crafting_complete", failed: "crafting_failed" };
-  const data = { session_id: SESSION, progress_percentage: percent, status, remaining_time_seconds: remaining, ...more };
+  const data = {
+    session_id: SESSION,
+    progress_percentage: percent,
+    status,
+    remaining_time_seconds: remaining,
+    ...more,
+  };
   return common(version, { type: ends[status] ?? "progress_update", progress_data: data });
 }
 
 export const notification = (version: number, type: string, more: object = {}): object =>
-  common(version, { type: "material_notification", material_data: { material_id: IRON, notification_type: type, ...more } });
+  common(version, {
+    type: "material_notification",
+    material_data: { material_id: IRON, notification_type: type, ...more },
+  });
 
 export const queued = (version: number, position: number): object =>
   common(version, {
@@ -89,12 +123,18 @@ export const queued = (version: number, position: number): object =>
 
 /** A JWT that nobody has signed. */
 export function jwt(iat: number, exp: number): string {
-  const claims = btoa(JSON.stringify({ sub: PLAYER, iat, exp })).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  const claims = btoa(JSON.stringify({ sub: PLAYER, iat, exp }))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
   return `e30.${claims}.sig`;
 }
 
 /** A client over fake transports; its backoff waits the whole bound. */
-export function client(options: Partial<Options> = {}, transports: FakeTransport[] = [new FakeTransport()]): { craftnet: Craftnet; server: FakeTransport } {
+export function client(
+  options: Partial<Options> = {},
+  transports: FakeTransport[] = [new FakeTransport()],
+): { craftnet: Craftnet; server: FakeTransport } {
   vi.spyOn(Math, "random").mockReturnValue(1);
   const craftnet = new Craftnet("https://craft.example/", { getToken: () => "token", transports, ...options });
   return { craftnet, server: transports[0]! };
@@ -102,3 +142,35 @@ export function client(options: Partial<Options> = {}, transports: FakeTransport
 
 /** Lets promises that are resolved go on. */
 export const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
+
+/** Every state that a feed enters, with what led there. */
+export function statesOf(craft: Craft): StateChange[] {
+  const states: StateChange[] = [];
+  craft.on("state", (change) => states.push(change));
+  return states;
+}
+
+/** A client, the server's end, and one feed with the states that it entered. */
+export interface Begun {
+  craftnet: Craftnet;
+  server: FakeTransport;
+  craft: Craft;
+  states: StateChange[];
+  to: () => string[];
+}
+
+/** A client whose feed of a craft is connecting, and every state that it enters. */
+export async function begun(options: Parameters<typeof client>[0] = {}, transports?: FakeTransport[]): Promise<Begun> {
+  const { craftnet, server } = client(options, transports);
+  const craft = craftnet.crafting(SESSION, { playerId: PLAYER });
+  const states = statesOf(craft);
+  await settle();
+  return { craftnet, server, craft, states, to: () => states.map(({ to }) => to) };
+}
+
+/** The same with a feed that is live, at 20 %. */
+export async function live(options: Parameters<typeof client>[0] = {}, transports?: FakeTransport[]): Promise<Begun> {
+  const all = await begun(options, transports);
+  all.server.newest.tell(returned(1, false), progress(2, 20, 40));
+  return all;
+}

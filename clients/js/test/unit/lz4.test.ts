@@ -17,7 +17,9 @@ describe("a block", () => {
   test("of literals, of matches that overlap themselves, and of those in the dictionary", () => {
     expect(text(unpackBlock(octets("30616263"), 3))).toBe("abc");
     expect(text(unpackBlock(octets("1361010010 62".replace(" ", "")), 9))).toBe("aaaaaaaab".slice(0, 9));
-    expect(text(unpackBlock(octets("030400 1064".replace(" ", "")), 8, new TextEncoder().encode("abcd")))).toBe("abcdabcd".slice(0, 7) + "d");
+    expect(text(unpackBlock(octets("030400 1064".replace(" ", "")), 8, new TextEncoder().encode("abcd")))).toBe(
+      "abcdabcd".slice(0, 7) + "d",
+    );
   });
 
   test.each([
@@ -37,7 +39,8 @@ describe("a message", () => {
   test("names its dictionary, which is fetched once when this version does not have it", async () => {
     const preset = new TextEncoder().encode("abcd");
     const get = vi.fn(async (_: string) => new Response(preset));
-    for (const _ of [1, 2]) expect(await unpack(octets("09000008030400 1064".replace(" ", "")), "https://h", get as never)).toBe("abcdabcd");
+    for (const _ of [1, 2])
+      expect(await unpack(octets("09000008030400 1064".replace(" ", "")), "https://h", get as never)).toBe("abcdabcd");
     expect(get).toHaveBeenCalledExactlyOnceWith("https://h/ws/dictionaries/9");
   });
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { client, FakeTransport, notification, PLAYER, progress, returned, SESSION, settle } from "./fake-server.js";
+import { client, live, FakeTransport, notification, PLAYER, progress, SESSION, settle } from "./fake-server.js";
 
 /** What a browser gives a script, as far as a client looks at it. */
 class Page extends EventTarget {
@@ -25,14 +25,6 @@ afterEach(() => {
   vi.useRealTimers();
   vi.restoreAllMocks();
 });
-
-async function live(options: Parameters<typeof client>[0] = {}, transports?: FakeTransport[]) {
-  const { craftnet, server } = client(options, transports);
-  const craft = craftnet.crafting(SESSION, { playerId: PLAYER });
-  await settle();
-  server.newest.tell(returned(1, false), progress(2, 20, 40));
-  return { craftnet, server, craft };
-}
 
 test.each(["online", "pageshow", "visibilitychange"])("a feed that waits connects at once on %s", async (type) => {
   const { server, craft } = await live();
@@ -122,8 +114,24 @@ test("a page that is loaded again goes on where it was, with what it knew", asyn
 });
 
 test.each([
-  ["the storage", () => { throw new DOMException("denied", "SecurityError"); }],
-  ["reading and writing", { getItem: () => "not JSON", setItem: () => { throw new Error("full"); }, removeItem: () => { throw new Error("gone"); } }],
+  [
+    "the storage",
+    () => {
+      throw new DOMException("denied", "SecurityError");
+    },
+  ],
+  [
+    "reading and writing",
+    {
+      getItem: () => "not JSON",
+      setItem: () => {
+        throw new Error("full");
+      },
+      removeItem: () => {
+        throw new Error("gone");
+      },
+    },
+  ],
 ] as const)("a browser that forbids %s keeps nothing, and the feed works", async (_, storage) => {
   const { craft } = await live({ storage });
   page.tell("pagehide", { persisted: false });

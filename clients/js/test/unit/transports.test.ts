@@ -104,7 +104,10 @@ describe("WebSockets", () => {
     socket.onmessage!({ data: '{"type":"progress_update"}' });
     socket.onclose!({ code: 1000, reason: "" });
     await vi.waitFor(() => expect(heard.ended).toHaveBeenCalledOnce());
-    expect(heard.arrived.mock.calls).toEqual([[expect.objectContaining({ octets: expect.any(Uint8Array) })], ['{"type":"progress_update"}']]);
+    expect(heard.arrived.mock.calls).toEqual([
+      [expect.objectContaining({ octets: expect.any(Uint8Array) })],
+      ['{"type":"progress_update"}'],
+    ]);
   });
 
   test("do not offer again what they cannot read", async () => {
@@ -119,15 +122,16 @@ describe("WebSockets", () => {
 
 describe("an event stream", () => {
   test.each([1, 2, 7, 1000])("is read from pieces of %i characters", (length) => {
-    const text = ': a comment\r\nretry: 7300\nid: e:1\ndata: {"a":\ndata: 1}\n\nevent: x\rdata:two\r\rdata\n\nid: e:2\n\ndata: lost';
+    const text =
+      ': a comment\r\nretry: 7300\nid: e:1\ndata: {"a":\r\ndata: 1}\r\n\r\nevent: x\rdata:two\r\rdata\n\nid: e:2\n\ndata: lost';
     const stream = new EventStream();
     const found = [];
     for (let at = 0; at < text.length; at += length) found.push(...stream.push(text.slice(at, at + length)));
     expect(found).toEqual([
       { name: "retry", value: "7300" },
-      { name: "data", value: '{"a":\n1}' },
-      { name: "data", value: "two" },
-      { name: "data", value: "" },
+      { name: "message", value: '{"a":\n1}' },
+      { name: "x", value: "two" },
+      { name: "message", value: "" },
     ]);
   });
 });
@@ -136,7 +140,9 @@ describe("server-sent events", () => {
   const stops: (() => void)[] = [];
   afterEach(() => stops.splice(0).forEach((stop) => stop()));
 
-  async function serve(answer: (headers: Record<string, unknown>, path: string, response: ServerResponse) => void): Promise<string> {
+  async function serve(
+    answer: (headers: Record<string, unknown>, path: string, response: ServerResponse) => void,
+  ): Promise<string> {
     const server = createServer((asked, response) => answer(asked.headers, asked.url!, response));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     stops.push(() => (server.closeAllConnections(), server.close()));
@@ -152,23 +158,49 @@ describe("server-sent events", () => {
     });
     const heard = listener();
     await watch(request({ url, resume: "e:7" }), heard, new AbortController().signal);
-    expect(asked).toEqual([`/sse/crafting/${SESSION}?heartbeat=25&player_id=${PLAYER}`, "Bearer a.b.c", "e:7", "text/event-stream"]);
+    expect(asked).toEqual([
+      `/sse/crafting/${SESSION}?heartbeat=25&player_id=${PLAYER}`,
+      "Bearer a.b.c",
+      "e:7",
+      "text/event-stream",
+    ]);
     expect(heard.arrived.mock.calls).toEqual([['{"type":"progress_update"}']]);
     expect(heard.ended).toHaveBeenCalledExactlyOnceWith({ code: 1001, reason: "", retryAfter: 7300 });
     expect(heard.alive).toHaveBeenCalled();
   });
 
   test.each([
-    [404, {}, { code: 404, message: "There is no such session." }, { code: 4404, reason: "There is no such session.", retryAfter: undefined }],
+    [
+      404,
+      {},
+      { code: 404, message: "There is no such session." },
+      { code: 4404, reason: "There is no such session.", retryAfter: undefined },
+    ],
     [429, { "Retry-After": "7" }, { message: "too many" }, { code: 4429, reason: "too many", retryAfter: 7000 }],
     [503, { "Retry-After": "1" }, { message: "later" }, { code: 4453, reason: "later", retryAfter: 1000 }],
-    [404, {}, { message: "There is no such route." }, { code: 1006, reason: "There is no such route.", retryAfter: undefined }],
+    [
+      404,
+      {},
+      { message: "There is no such route." },
+      { code: 1006, reason: "There is no such route.", retryAfter: undefined },
+    ],
     [502, {}, undefined, { code: 1006, reason: "the server answered 502", retryAfter: undefined }],
   ] as const)("that are refused with %i say why", async (status, headers, body, ending) => {
-    const url = await serve((_, __, response) => response.writeHead(status, headers).end(body ? JSON.stringify(body) : "<html>"));
+    const url = await serve((_, __, response) =>
+      response.writeHead(status, headers).end(body ? JSON.stringify(body) : "<html>"),
+    );
     const heard = listener();
     await watch(request({ url }), heard, new AbortController().signal);
     expect(heard.ended).toHaveBeenCalledExactlyOnceWith(ending);
+  });
+
+  test("say why they end", async () => {
+    const close = 'retry: 7300\nevent: close\ndata: {"code":4001,"reason":"The token expired."}\n\n';
+    const url = await serve((_, __, response) => response.writeHead(200).end(`event: other\ndata: 1\n\n${close}`));
+    const heard = listener();
+    await watch(request({ url }), heard, new AbortController().signal);
+    expect(heard.ended).toHaveBeenCalledExactlyOnceWith({ code: 4001, reason: "The token expired.", retryAfter: 7300 });
+    expect(heard.arrived).not.toHaveBeenCalled();
   });
 
   test("end when nobody wants them any more", async () => {

@@ -1,18 +1,13 @@
-"""The UDP protocol as clients/node-udp speaks it: a second implementation, in JavaScript, made from PROTOCOL.md."""
+"""The UDP protocol as clients/js speaks it: a second implementation, in TypeScript, written from PROTOCOL.md."""
 
 from __future__ import annotations
 
-import os
 from itertools import count
 from uuid import UUID
 
-import msgspec
-from twisted.internet.utils import getProcessOutputAndValue
-from twisted.trial.unittest import TestCase
-
 from craftnet.server.settings import Settings
 from craftnet.tests.support.live import LiveTestCase, envelope, started
-from craftnet.tests.support.node_udp import DIRECTORY, ROOT, Event, NodeClient
+from craftnet.tests.support.node_udp import Event, NodeClient
 from craftnet.tests.support.samples import COPPER, IRON, OTHER_SESSION, PLAYER, RECIPE, SESSION
 from craftnet.tests.support.udp_relay import RelayedTestCase
 
@@ -51,29 +46,6 @@ def short(available: int) -> dict[str, object]:
 def happened(name: str, session_id: UUID = SESSION, **data: object) -> Event:
     """Something became of a session."""
     return envelope(f"crafting.session.{name}", {"session_id": str(session_id), **data})
-
-
-class CoreTests(TestCase):
-    """What needs no server."""
-
-    async def test_vectors(self) -> None:
-        """Right ones both ways, wrong ones by their outcome; none of zstd, which the client declines."""
-        output, errors, status = await getProcessOutputAndValue(
-            "node", [str(DIRECTORY / "check-vectors.mjs")], os.environ
-        )
-        self.assertEqual(status, 0, (output + errors).decode())
-        counts = msgspec.json.decode(output.splitlines()[-1])
-        self.assertGreater(counts["passed"], 0)
-        file = msgspec.json.decode((ROOT / "protocol" / "vectors.json").read_bytes())
-        messages = [*file["messages"], *file["malformed_messages"]]
-        self.assertEqual(counts["declined"], sum(entry["compression"] == "zstd" for entry in messages))
-
-    async def test_core(self) -> None:
-        """The client's own tests."""
-        files = sorted(map(str, (DIRECTORY / "test").glob("*.test.mjs")))
-        self.assertTrue(files)
-        output, errors, status = await getProcessOutputAndValue("node", ["--test", *files], os.environ)
-        self.assertEqual(status, 0, (output + errors).decode())
 
 
 class NodeClientTestCase(LiveTestCase):

@@ -527,9 +527,9 @@ class CollectorTests(LiveTestCase):
 
     async def test_a_connection_leaves_no_cycle(self) -> None:
         """One that lived when it was frozen, and became a cycle later, would stay until everything is looked at."""
-        for part in self.service:
+        for part in tuple(self.service):
             if isinstance(part, GcTuner):
-                part.stopService()
+                part.disownServiceParent()
         await self.publish(started())
         earlier = connections()  # of other tests: what they left may be frozen.
         peers = [await self.open(CRAFTING, token()) for _ in range(3)]

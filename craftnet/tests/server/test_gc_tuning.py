@@ -96,7 +96,7 @@ class CollectorTests(SynchronousTestCase):
         self.assertLessEqual(gc.get_freeze_count(), frozen - FREEZE_PORTION)
 
     def test_a_leak_of_cycles_is_bounded(self) -> None:
-        """What became one when it was frozen goes when the frozen objects have doubled."""
+        """What became one when it was frozen goes when there is twice as much in memory."""
         self.started(growth=1)
         leak: list[ref[Knot]] = []
         while not leak or leak[0]() is not None:

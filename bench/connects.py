@@ -52,6 +52,7 @@ from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.observe.health.feed import HealthFeed
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.websocket.server.factory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
@@ -106,7 +107,7 @@ async def craftnet(pem: bytes, backend: IBackend, places: ISharedConnectionSlots
     admission = Authorization(authority, sources.sessions, sources.queues)
     subscriptions = Subscriptions(admission, Hub(sources, reactor, metrics), HealthFeed(monitor, reactor, metrics))
     limits = Limits(per_player=0 if places is None else 1_000_000, per_session=0)
-    feeds = FeedFactory(subscriptions, metrics, reactor, HandshakeGuard(limits, shared=places))
+    feeds = FeedConnections(subscriptions, metrics, reactor, HandshakeGuard(limits, shared=places))
     now = time.time()
     start = SessionStart(session_id=SESSION, recipe_id=SESSION, player_id=PLAYER, estimated_duration_seconds=3600)
     await sources.apply([Event(uuid4(), now, now, start, SESSION)])
@@ -114,6 +115,8 @@ async def craftnet(pem: bytes, backend: IBackend, places: ISharedConnectionSlots
         admission=admission,
         sources=sources,
         ingest=Ingest(sources, metrics),
+        subscriptions=subscriptions,
+        guard=feeds.gate,
         enforcement=Enforcement(revocations, [feeds.enforce], partial(moment, reactor)),
         gateway=None,
         monitor=monitor,
@@ -122,7 +125,7 @@ async def craftnet(pem: bytes, backend: IBackend, places: ISharedConnectionSlots
         protocols=(),
         tolerance=Tolerance(),
     )
-    return SnifferFactory(routes, feeds, reactor, HalfOpenConnections(metrics, limits))
+    return SnifferFactory(routes, FeedFactory(feeds), reactor, HalfOpenConnections(metrics, limits))
 
 
 async def cost(port: int, token: str, number: int) -> float:

@@ -41,6 +41,7 @@ from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.observe.health.feed import HealthFeed
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.websocket.core.encodings import encoding
 from craftnet.protocols.websocket.server.factory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
@@ -118,12 +119,13 @@ class Stage:
         self.ingest = Ingest(self.sources, self.metrics)
         monitor = Monitor({}, {}, self.clock, version="bench")
         admission = Authorization(AnybodyIsAdmin(), self.sources.sessions, self.sources.queues)
-        self.factory = FeedFactory(
+        connections = FeedConnections(
             Subscriptions(admission, self.hub, HealthFeed(monitor, self.clock, self.metrics)),
             self.metrics,
             self.clock,
             HandshakeGuard(Limits(connections=0, per_player=0, per_session=0)),
         )
+        self.factory = FeedFactory(connections)
         self.sinks: list[Sink] = []
         self.sessions = [uuid4() for _ in range(sessions)]
         self.publish(b"\n".join(start(session, self.clock.wall()) for session in self.sessions))

@@ -35,6 +35,7 @@ from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.observe.health.feed import HealthFeed
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.websocket.server.autobahn_base import configured
 from craftnet.protocols.websocket.server.connection import FeedProtocol
 from craftnet.protocols.websocket.server.factory import FeedFactory
@@ -98,7 +99,7 @@ async def lab(connections: int, passing: int = 0) -> Lab:
     hub = Hub(sources, reactor, metrics)
     subscriptions = Subscriptions(admission, hub, HealthFeed(monitor, reactor, metrics))
     limits = Limits(connections=connections + 2 * passing, per_player=0, per_session=0)
-    factory = FeedFactory(subscriptions, metrics, reactor, HandshakeGuard(limits))
+    factory = FeedFactory(FeedConnections(subscriptions, metrics, reactor, HandshakeGuard(limits)))
     opened: list[FeedProtocol] = []
 
     class Protocol(FeedProtocol):

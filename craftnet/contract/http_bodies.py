@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import Meta, Struct, field
@@ -118,6 +118,26 @@ class PlayerSessions(Struct, frozen=True, kw_only=True):
 
     sessions: tuple[UUID, ...]
     """The player's sessions that have started and not ended, oldest first."""
+
+
+class FeedSnapshot(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Answer of the WebSocket routes of feeds without an upgrade."""
+
+    messages: tuple[Any, ...]  # msgspec has no union of structs without tags; they are only encoded.
+    """The messages with which the feed would begin: the current state."""
+    position: str | None = None
+    """Where the feed is, as `resume` takes it."""
+
+
+class ServiceInfo(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Answer of `GET /` for clients that ask for JSON."""
+
+    name: str
+    """What this is."""
+    version: str
+    """Its version."""
+    links: dict[str, str]
+    """Where to go from here, by what is there."""
 
 
 class ErrorBody(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -58,7 +58,7 @@ def _base_path(text: str) -> str:
 
 
 class CraftingTarget(Struct, frozen=True):
-    """`/ws/crafting/{session_id}?player_id=…`, with `&resume=…` for a returning watcher.
+    """`/ws/crafting/{session_id}?player_id=…`, with `&resume=…` for a returning subscriber.
 
     Attributes:
         heartbeat: as of every target: seconds of silence after which the client expects a heartbeat; 0: never.
@@ -87,30 +87,35 @@ class HealthTarget(Struct, frozen=True):
 
 Target = CraftingTarget | QueueTarget | HealthTarget
 
+WEBSOCKET, EVENT_STREAM = "ws", "sse"
+"""The first segment of the routes of feeds, by transport. (The health feed's WebSocket route is an exception.)"""
 
-def find_feed(path: str, bases: BasePaths) -> Callable[[Query], Target]:
-    """The parser for the rest of a request to a WebSocket route: its ids and its query.
+
+def find_feed(path: str, bases: BasePaths, transport: str = WEBSOCKET) -> Callable[[Query], Target]:
+    """The parser for the rest of a request to a feed: its ids and its query.
 
     Arguments:
         path: decoded, without the query.
+        transport: `WEBSOCKET` or `EVENT_STREAM`.
 
     Returns:
         A function that returns the target. It raises BadRequest when an id, a position, a service or an interval is
         malformed, missing, or repeated.
 
     Raises:
-        NotFound: no WebSocket route has this path.
+        NotFound: no feed has this path.
     """
+    health = ("health", "ws") if transport == WEBSOCKET else (transport, "health")
     root, *segments = path.split("/")
     for route in bases.readings(tuple(segments)) if not root else ():
         match route:
-            case ("ws", "crafting", session_id):
+            case (first, "crafting", session_id) if first == transport:
                 return partial(_crafting, session_id)
-            case ("ws", "queue", player_id):
+            case (first, "queue", player_id) if first == transport:
                 return partial(_queue, player_id)
-            case ("health", "ws"):
+            case _ if route == health:
                 return _health
-    raise NotFound("There is no such WebSocket route.")
+    raise NotFound(f"There is no such {'WebSocket' if transport == WEBSOCKET else 'event stream'} route.")
 
 
 def _crafting(session_id: str, query: Query) -> CraftingTarget:

@@ -117,10 +117,14 @@ class Call(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """A response. Without a Cache-Control of its own, no cache may store it."""
+    """A response. Without a Cache-Control of its own, no cache may store it.
+
+    Attributes:
+        body: None where it follows in pieces.
+    """
 
     status: int = 200
-    body: bytes = b""
+    body: bytes | None = b""
     headers: Mapping[str, str] = {}
     media_type: str | None = JSON
 
@@ -129,7 +133,8 @@ class Response(Struct, frozen=True):
         """Every header field."""
         fields = {**COMMON_HEADERS, "Cache-Control": "no-store", **self.headers}
         if self.status not in NO_BODY_CODES:
-            fields["Content-Length"] = str(len(self.body))
+            if self.body is not None:
+                fields["Content-Length"] = str(len(self.body))
             if self.media_type is not None:
                 fields["Content-Type"] = self.media_type
         return fields
@@ -142,18 +147,27 @@ class Endpoint(ABC):
         methods: the methods it answers, besides HEAD and OPTIONS.
         accepts: the accepted media types of bodies; empty when it takes no body.
         decodes: the accepted content codings of bodies, besides none.
+        reads: the header fields that it reads, besides those about a body and those that all pages may send.
+        cross_origin: whether pages of other sites that may connect may also read its answers.
         limit: the rate limit of one address; None: no limit.
     """
 
     methods: ClassVar[tuple[str, ...]] = ("GET",)
     accepts: ClassVar[frozenset[str]] = frozenset()
     decodes: ClassVar[frozenset[str]] = frozenset()
+    reads: ClassVar[tuple[str, ...]] = ()
+    cross_origin: ClassVar[bool] = False
     limit: AddressCheck | None = None
 
     @property
     def allowed(self) -> tuple[str, ...]:
         """All methods that it answers."""
         return (*self.methods, *(("HEAD",) if "GET" in self.methods else ()), "OPTIONS")
+
+    @property
+    def request_fields(self) -> tuple[str, ...]:
+        """The header fields that a page of another site needs permission to send."""
+        return (*self.reads, *(("Content-Type",) if self.accepts else ()))
 
     async def answer(self, call: Call) -> Response:
         """Answers a request with an allowed method.
@@ -199,6 +213,8 @@ class Endpoint(ABC):
 
 class GuardedEndpoint(Endpoint, Generic[Asked]):
     """An endpoint that needs a token."""
+
+    reads: ClassVar[tuple[str, ...]] = ("Authorization",)
 
     def __init__(self, admission: Authorization, limit: AddressCheck | None = None) -> None:
         self._admission = admission
@@ -298,7 +314,7 @@ def response_octets(
         lines.append("Connection: close")
     lines.append("\r\n")
     head = "\r\n".join(lines).encode()
-    return head if bodiless or response.status in NO_BODY_CODES else head + response.body
+    return head if bodiless or response.status in NO_BODY_CODES else head + (response.body or b"")
 
 
 @lru_cache(maxsize=1)  # responses of the same second have the same date.

@@ -57,6 +57,22 @@ def accepts_gzip(accept_encoding: str | None) -> bool:
     return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
 
 
+def media_weight(accept: str | None, media_type: str) -> float:
+    """How much the client wants a media type, 0 to 1: the most specific range counts (RFC 9110 section 12.5.1).
+
+    Arguments:
+        accept: the header field's value; without one, or with an empty one, everything is wanted.
+        media_type: without parameters, in lower case.
+    """
+    ranges: dict[str, float] = {}
+    for member in (accept or "*/*").split(","):
+        name, *parameters = member.split(";")
+        weights = [_weight(each) for each in parameters if each.strip()[:2].lower() == "q="]
+        ranges[name.strip().lower()] = weights[0] if weights else 1.0
+    kind = media_type.partition("/")[0]
+    return next((ranges[name] for name in (media_type, f"{kind}/*", "*/*") if name in ranges), 0.0)
+
+
 def _weight(parameter: str) -> float:
     name, _, value = parameter.strip().partition("=")
     if name.strip().lower() != "q":

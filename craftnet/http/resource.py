@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from craftnet.access.authorization import missing_token
 from craftnet.contract.routes import BasePaths
 from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, PreconditionFailed, Refusal
+from craftnet.http.cross_origin import CrossOrigin, with_fields
 from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, refusal_response
 from craftnet.http.negotiation import differs
 from craftnet.http.request_head import Head, path_and_query
@@ -58,6 +59,7 @@ class Router:
     Arguments:
         wall: the system's clock, Unix seconds.
         forwarding: interprets what proxies report about clients and URLs.
+        cross_origin: decides which pages of other sites may read the answers of the routes that allow that.
         forward_call: answers the requests that belong to another process, and returns None for all others.
     """
 
@@ -67,10 +69,12 @@ class Router:
         metrics: Metrics,
         wall: Callable[[], float],
         forwarding: Forwarding | None = None,
+        cross_origin: CrossOrigin | None = None,
         forward_call: Callable[[Call], Awaitable[Response | None]] | None = None,
     ) -> None:
         self._forward_call = forward_call
         self._forwarding = forwarding or Forwarding()
+        self._cross_origin = cross_origin or CrossOrigin()
         self._table = table
         self._metrics = metrics
         self._wall = wall
@@ -82,15 +86,37 @@ class Router:
             peer: the other end of the connection, as `craftnet.limits.client_address.host` returns it.
             secure: whether the connection is TLS.
         """
+        if head.target == b"*":  # OPTIONS of the server as a whole (RFC 9110 section 9.3.7).
+            return Response(media_type=None)
+        endpoint, headers, method = None, head.text, head.method.decode("ascii")
         try:
-            return await self._respond(head, body, peer, secure)
+            segments, query = path_and_query(head.target)
+            endpoint, parameters = self._table.find(segments)
+            _check_method(endpoint, method)
+            call = Call(
+                method=method,
+                path="/" + "/".join(segments),
+                headers=headers,
+                parameters=parameters,
+                query=query,
+                body=body,
+                address=self._forwarding.client(peer, headers.get),
+                locate=partial(self._forwarding.server, peer, headers.get, secure=secure),
+            )
+            if method == "OPTIONS":
+                return self._options(endpoint, peer, headers)
+            response = await self._respond(endpoint, call)
         except Refusal as refusal:
-            return self.refuse(refusal)
+            response = self.refuse(refusal)
+        if endpoint is None or not endpoint.cross_origin:
+            return response
+        return replace(response, headers=with_fields(response.headers, self._cross_origin.fields(peer, headers)))
 
     async def answer_forwarded(self, call: Call) -> Response:
         """Answers a request that another process forwarded; its `parameters` are not known yet."""
         try:
-            endpoint, parameters = self._find(call.method, tuple(call.path.removeprefix("/").split("/")))
+            endpoint, parameters = self._table.find(tuple(call.path.removeprefix("/").split("/")))
+            _check_method(endpoint, call.method)
             return await endpoint.answer(replace(call, parameters=parameters))
         except Refusal as refusal:
             return self.refuse(refusal)
@@ -108,42 +134,32 @@ class Router:
             token: whether the request has a token.
         """
         try:
-            endpoint, _ = self._find(head.method.decode("ascii"), path_and_query(head.target)[0])
+            endpoint, _ = self._table.find(path_and_query(head.target)[0])
+            _check_method(endpoint, head.method.decode("ascii"))
         except Refusal as refusal:
             return refusal
         return BodyTooLarge(limit) if token or not isinstance(endpoint, GuardedEndpoint) else missing_token()
 
-    def _find(self, method: str, segments: tuple[str, ...]) -> tuple[Endpoint, dict[str, str]]:
-        endpoint, parameters = self._table.find(segments)
-        if method not in endpoint.allowed:
-            raise MethodNotAllowed(endpoint.allowed)
-        return endpoint, parameters
+    def _options(self, endpoint: Endpoint, peer: str, headers: Mapping[str, str]) -> Response:
+        allow = {"Allow": ", ".join(endpoint.allowed)}
+        if not endpoint.cross_origin:
+            return Response(204, headers=allow)
+        methods = [method for method in endpoint.allowed if method != "OPTIONS"]
+        preflight = self._cross_origin.preflight(peer, headers, methods, endpoint.request_fields)
+        return Response(204, headers=allow | preflight)
 
-    async def _respond(self, head: Head, body: bytes, peer: str, secure: bool) -> Response:
-        if head.target == b"*":  # OPTIONS of the server as a whole (RFC 9110 section 9.3.7).
-            return Response(media_type=None)
-        segments, query = path_and_query(head.target)
-        method = head.method.decode("ascii")
-        endpoint, parameters = self._find(method, segments)
-        if method == "OPTIONS":
-            return Response(204, headers={"Allow": ", ".join(endpoint.allowed)})
-        headers = head.text
-        call = Call(
-            method=method,
-            path="/" + "/".join(segments),
-            headers=headers,
-            parameters=parameters,
-            query=query,
-            body=body,
-            address=self._forwarding.client(peer, headers.get),
-            locate=partial(self._forwarding.server, peer, headers.get, secure=secure),
-        )
+    async def _respond(self, endpoint: Endpoint, call: Call) -> Response:
         response = None if self._forward_call is None else await self._forward_call(call)
         if response is None:
             response = await endpoint.answer(call)
-        if method in ("GET", "HEAD") and response.status < 400:
+        if call.method in ("GET", "HEAD") and response.status < 400:
             _check_match(call, response)
         return response
+
+
+def _check_method(endpoint: Endpoint, method: str) -> None:
+    if method not in endpoint.allowed:
+        raise MethodNotAllowed(endpoint.allowed)
 
 
 def _check_match(call: Call, response: Response) -> None:

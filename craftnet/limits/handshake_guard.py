@@ -71,6 +71,17 @@ class HandshakeGuard:
         self._handshakes.check(address, now)
         return self.occupancy.take(None if address in self.limits.unlimited else address_key(address), now)
 
+    def check_rate(self, address: str, now: float) -> None:
+        """Counts a request that costs as much as a handshake and takes no slot.
+
+        Arguments:
+            address: of the client, as far as trusted proxies vouch for it.
+
+        Raises:
+            TooManyRequests: the address makes too many.
+        """
+        self._handshakes.check(address, now)
+
     async def assign_slot(
         self, slot: ConnectionSlot, player_id: UUID | None, session_id: UUID | None, now: float
     ) -> None:

@@ -6,7 +6,7 @@ Also bounds what waits on the way when the socket does not take it. No other mod
 
 from __future__ import annotations
 
-from socket import SO_SNDBUF, SOL_SOCKET
+import socket
 from typing import Any
 
 from twisted.internet.interfaces import ITransport
@@ -22,12 +22,21 @@ SOCKET_BUFFER = 65_536
 """Octets that wait in the kernel, which otherwise buffers megabytes for each peer that does not read."""
 
 
+def bound_silence(transport: ITransport | None, seconds: float) -> None:
+    """Bounds the time for which a peer's system may acknowledge nothing of what was sent (RFC 5482); then the
+    connection is lost. For TCP, and TLS over it, on systems that know it.
+    """
+    connection = transport if type(transport) is Server else getattr(transport, "transport", None)
+    if type(connection) is Server and hasattr(socket, "TCP_USER_TIMEOUT"):
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
 def bound_buffers(transport: ITransport | None) -> None:
     """Bounds what waits for a peer that does not read. For TCP, and TLS over it."""
     connection = transport if type(transport) is Server else getattr(transport, "transport", None)
     if type(connection) is Server:
         connection.bufferSize = WRITE_BUFFER
-        connection.socket.setsockopt(SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER)
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
 
 
 def transmit(transport: ITransport | None, octets: bytes) -> None:

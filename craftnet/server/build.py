@@ -29,6 +29,7 @@ from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.sniffer import SnifferFactory
 from craftnet.http.connection.tls import CHECK_INTERVAL
+from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.routes.site import site
 from craftnet.interfaces import IBackend, ICluster, IDemonstration, IEventConsumer
 from craftnet.limits.client_address import Forwarding, public_url
@@ -38,6 +39,8 @@ from craftnet.observe.health.feed import HealthFeed
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.process_files import check_folder
 from craftnet.observe.metrics.registry import Metrics, SessionCounter
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
+from craftnet.protocols.sse.server.factory import EventStreamFactory
 from craftnet.protocols.udp.server.datagram_port import check_free
 from craftnet.protocols.udp.server.service import UdpService
 from craftnet.protocols.websocket.core.subprotocols import SUPPORTED
@@ -106,7 +109,7 @@ class _Base(Struct, frozen=True):
 class _Transports(Struct, frozen=True):
     """The transports to players; the gateway is None when UDP is off."""
 
-    feeds: FeedFactory
+    feeds: FeedConnections
     udp_service: UdpService | None
 
 
@@ -127,11 +130,10 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     health = HealthFeed(monitor, reactor, base.metrics, interval=settings.health_interval)
     revocations = Revocations()
     admission = _admission(base.state, access, revocations)
-    transports = _Transports(
-        _feeds(base, Subscriptions(admission, hub, health), addresses.forwarding), _gateway(base, addresses, hub)
-    )
+    subscriptions = Subscriptions(admission, hub, health)
+    transports = _Transports(_feeds(base, subscriptions, addresses.forwarding), _gateway(base, addresses, hub))
     enforcement = _enforcement(base, revocations, transports)
-    routes = _routes(base, admission, enforcement, transports.udp_service, monitor, addresses.forwarding)
+    routes = _routes(base, admission, enforcement, transports, monitor, addresses.forwarding)
     listener = _listener(base, addresses.http, routes, transports.feeds)
     service = Craftnet(
         listener,
@@ -260,17 +262,16 @@ def _gateway(base: _Base, addresses: _Addresses, hub: Hub) -> UdpService | None:
     )
 
 
-def _feeds(base: _Base, subscriptions: Subscriptions, forwarding: Forwarding) -> FeedFactory:
+def _feeds(base: _Base, subscriptions: Subscriptions, forwarding: Forwarding) -> FeedConnections:
     settings, cluster = base.settings, base.state.cluster
     places = None if cluster is None else cluster.connection_slots
-    return FeedFactory(
+    return FeedConnections(
         subscriptions,
         base.metrics,
         base.reactor,
         HandshakeGuard(settings.limits, Origins(settings.origins), forwarding, places),
         bases=base.bases,
         ping_interval=settings.ping_interval,
-        missed_pongs=settings.missed_pongs,
     )
 
 
@@ -289,7 +290,7 @@ def _routes(
     base: _Base,
     admission: Authorization,
     enforcement: Enforcement,
-    udp_service: UdpService | None,
+    transports: _Transports,
     monitor: Monitor,
     forwarding: Forwarding,
 ) -> HttpSite:
@@ -301,10 +302,12 @@ def _routes(
             made.report_outcomes_to(ingest.count)
     routes = site(
         admission=admission,
+        subscriptions=transports.feeds.subscriptions,
+        guard=transports.feeds.gate,
         sources=state.sources,
         ingest=ingest,
         enforcement=enforcement,
-        gateway=udp_service,
+        gateway=transports.udp_service,
         monitor=monitor,
         metrics=base.metrics,
         clock=base.reactor,
@@ -322,7 +325,7 @@ def _routes(
     return routes
 
 
-def _listener(base: _Base, endpoint: str, routes: HttpSite, feeds: FeedFactory) -> Listener:
+def _listener(base: _Base, endpoint: str, routes: HttpSite, feeds: FeedConnections) -> Listener:
     """Opens the port of HTTP and WebSocket.
 
     Raises:
@@ -331,9 +334,12 @@ def _listener(base: _Base, endpoint: str, routes: HttpSite, feeds: FeedFactory) 
     settings, reactor = base.settings, base.reactor
     sniffer = SnifferFactory(
         routes,
-        feeds,
+        FeedFactory(feeds, missed_pongs=settings.missed_pongs),
         reactor,
         HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies),
+        streams=EventStreamFactory(
+            feeds, CrossOrigin(feeds.gate.is_page), policy=routes.policy, missed_heartbeats=settings.missed_pongs
+        ),
         timeout=settings.limits.handshake_timeout,
         worker_forwarding=base.state.division.connections,
     )
@@ -347,7 +353,7 @@ def _listener(base: _Base, endpoint: str, routes: HttpSite, feeds: FeedFactory) 
 
 
 def _turns(
-    base: _Base, hub: Hub, feeds: FeedFactory, enforcement: Enforcement, listener: Listener
+    base: _Base, hub: Hub, feeds: FeedConnections, enforcement: Enforcement, listener: Listener
 ) -> Iterator[IService]:
     """Everything that is done at regular intervals."""
     for interval, turn in (

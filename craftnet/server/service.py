@@ -10,8 +10,8 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from craftnet.observe.health.monitor import Monitor
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.udp.server.service import UdpService
-from craftnet.protocols.websocket.server.factory import FeedFactory
 from craftnet.runtime.rlimits import raise_open_files_limit
 from craftnet.server.listener import Listener
 
@@ -29,7 +29,7 @@ class Craftnet(MultiService):
         self,
         listener: Listener,
         udp_service: UdpService | None,
-        feeds: FeedFactory,
+        feeds: FeedConnections,
         monitor: Monitor,
         drain_time: float,
         connections: int,

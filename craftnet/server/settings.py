@@ -10,10 +10,11 @@ from craftnet.http.routes.site import IDLE_TIMEOUT
 from craftnet.limits.client_address import NO_NETWORKS, Networks
 from craftnet.limits.connection_limits import Limits
 from craftnet.observe.health.monitor import HEALTH_INTERVAL
+from craftnet.protocols.feed.server.feed_connections import PING_INTERVAL
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE
 from craftnet.protocols.udp.server.connection import Terms
 from craftnet.protocols.udp.server.tickets import RENEWAL
-from craftnet.protocols.websocket.server.factory import MISSED_PONGS, PING_INTERVAL
+from craftnet.protocols.websocket.server.factory import MISSED_PONGS
 from craftnet.providers.shards import Shards
 
 

@@ -76,14 +76,25 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.http": {"contract", "access", "limits", "observe.metrics"},
     "craftnet.http.connection": {"contract", "limits", "observe.metrics", "providers", "sharding", "http"},
     "craftnet.protocols.websocket.core": {"contract", "crafting", "http", "protocols.wire", "protocols.wire.codec"},
+    "craftnet.protocols.feed.core": {"crafting"},
+    "craftnet.protocols.feed.server": {
+        *("contract", "crafting", "access", "limits", "observe.metrics", "feeds", "protocols.feed.core"),
+    },
+    "craftnet.protocols.sse.core": {"contract", "crafting"},
+    "craftnet.protocols.sse.server": {
+        *("contract", "access", "limits", "feeds", "http", "http.connection"),
+        *("protocols.feed.core", "protocols.feed.server", "protocols.sse.core"),
+    },
     "craftnet.protocols.websocket.server": {
-        *("contract", "crafting", "access", "limits", "observe.metrics", "feeds"),
-        *("http", "http.connection", "protocols.websocket.core"),
+        *("contract", "access", "limits", "feeds", "http", "http.connection"),
+        *("protocols.feed.core", "protocols.feed.server", "protocols.websocket.core"),
     },
     "craftnet.http.routes": {
+        "craftnet",
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
         *("providers", "feeds", "http", "http.connection"),
-        *("protocols.wire", "protocols.wire.codec", "protocols.udp.server", "protocols.websocket.core"),
+        *("protocols.wire", "protocols.wire.codec", "protocols.udp.server"),
+        *("protocols.sse.core", "protocols.websocket.core"),
     },
     "craftnet.client.core": {"craftnet", "contract", "crafting", "protocols.wire", "protocols.udp.core"},
     "craftnet.client.transports": {
@@ -109,7 +120,8 @@ LAYERS: dict[str, set[str]] = {
             "observe.metrics",
             "observe.health",
         ),
-        *("providers", "sharding", "feeds", "http.connection", "http.routes"),
+        *("providers", "sharding", "feeds", "http", "http.connection", "http.routes"),
+        *("protocols.feed.server", "protocols.sse.server"),
         *("protocols.udp.core", "protocols.udp.server", "protocols.websocket.core", "protocols.websocket.server"),
     },
     "craftnet.tap": {"craftnet", "limits", "providers", "sharding", "server"},
@@ -137,6 +149,8 @@ PURE: dict[str, set[str]] = {
     "craftnet.protocols.udp.core": CLOCK_INTERFACES,
     "craftnet.protocols.udp.client": CLOCK_INTERFACES,
     "craftnet.protocols.udp.vectors": CLOCK_INTERFACES,
+    "craftnet.protocols.feed.core": CLOCK_INTERFACES,
+    "craftnet.protocols.sse.core": CLOCK_INTERFACES,
     "craftnet.protocols.websocket.core": CLOCK_INTERFACES,
     "craftnet.providers.workshop.simulation": CLOCK_INTERFACES,
 }

@@ -79,6 +79,17 @@ SAMPLES: dict[str, Any] = {
     "websocket_url": "wss://craft.example/health/ws",
     "supported_protocols": ["craftnet.json.v1"],
     "supported_compression": ["lz4"],
+    "messages": [
+        {
+            "type": "queue_position",
+            "player_id": "11111111-1111-4111-8111-111111111111",
+            "timestamp": "2026-01-15T10:30:00.000Z",
+            "queue_position": 3,
+        }
+    ],
+    "position": "5f0d1c2b3a49:12582915",
+    "name": "craftnet",
+    "links": {"health": "/health", "metrics": "/metrics"},
     "failure_reason": "recipe_error",
     "deviation_percent": 0.2,
     "deviation_seconds": -0.4,
@@ -246,7 +257,7 @@ def _sample(name: str, kind: types.Type) -> Any:
             return example(cls)
         case types.ListType(item_type=inner) | types.VarTupleType(item_type=inner) if name not in SAMPLES:
             return [_sample("", inner)]
-        case types.DictType(key_type=key, value_type=inner):
+        case types.DictType(key_type=key, value_type=inner) if name not in SAMPLES:
             return {_sample("", key) if isinstance(key, types.EnumType) else "sessions": _sample("", inner)}
         case types.EnumType(cls=cls):
             return next(iter(cls)).value

@@ -1,5 +1,5 @@
 """HTTP/1.1 connections (RFC 9112): requests are read strictly and one after another, bodies and waits are bounded,
-refusals have the contract's form, and a WebSocket handshake on a kept-alive connection is passed on.
+refusals have the contract's form, and a request on a kept-alive connection that opens a feed is passed on.
 
 This replaces twisted.web's server: craftnet reads heads and chunks with its own parsers in any case, keeps every body
 in memory and writes every response in one piece, so that nearly everything twisted.web does was done twice.
@@ -7,8 +7,7 @@ in memory and writes every response in one piece, so that nearly everything twis
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -42,8 +41,15 @@ MAX_BYTES_AHEAD = 16_384
 ABORT_TIMEOUT = 15.0
 """Seconds for an idle client that is being closed to read what was sent."""
 
-Upgrade = Callable[[ITransport, Head, bytes], None]
-"""Takes a connection, the head of the WebSocket handshake that arrived on it, and the bytes received after the head."""
+
+class FeedOpener(Protocol):
+    """Takes the connections whose next request is none for the routes."""
+
+    def takes(self, head: Head) -> bool:
+        """Whether a request with this head opens a feed."""
+
+    def readmit(self, transport: ITransport, head: Head, rest: bytes) -> None:
+        """Takes a connection, the head that arrived on it, and the bytes received after the head."""
 
 
 @implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
@@ -53,7 +59,7 @@ class HttpConnection:
     Arguments:
         site: answers the requests.
         half_open: keeps the connection while it waits for the next request.
-        upgrade: takes the transport, the head of a handshake and the octets after it; None where there is no WebSocket.
+        upgrade: takes the connection when a request opens a feed; None where there are no feeds.
     """
 
     __slots__ = (
@@ -72,7 +78,7 @@ class HttpConnection:
         *("_peer", "_reader", "_reading", "_secure", "_site", "_stalled", "_timer", "_upgrade", "transport"),
     )
 
-    def __init__(self, site: HttpSite, half_open: HalfOpenConnections, upgrade: Upgrade | None = None) -> None:
+    def __init__(self, site: HttpSite, half_open: HalfOpenConnections, upgrade: FeedOpener | None = None) -> None:
         self._site = site
         self._half_open = half_open
         self._upgrade = upgrade
@@ -158,9 +164,9 @@ class HttpConnection:
 
     def _begin(self, head: Head) -> None:
         """Takes a head: refuses a body that is declared too long before any of it is read."""
-        if head.handshake and self._upgrade is not None:
+        if self._upgrade is not None and self._upgrade.takes(head):
             transport, rest = self._release()
-            self._upgrade(transport, head, rest)
+            self._upgrade.readmit(transport, head, rest)
             return
         self._head = head
         self._check_length(head, head.length or 0)
@@ -337,6 +343,7 @@ class HttpSite(Factory):
         hsts: seconds for which browsers that used TLS must use only TLS (RFC 6797); 0: no such policy.
 
     Attributes:
+        policy: header fields of every response over TLS.
         draining: whether the server is stopping and asks clients to connect elsewhere.
     """
 
@@ -361,15 +368,15 @@ class HttpSite(Factory):
         self.anonymous_limit = body_limit if anonymous_limit is None else anonymous_limit
         self.draining = False
         self._metrics = metrics
-        self._policy = {"Strict-Transport-Security": f"max-age={hsts}"} if hsts else {}
+        self.policy = {"Strict-Transport-Security": f"max-age={hsts}"} if hsts else {}
 
-    def connection(self, half_open: HalfOpenConnections, upgrade: Upgrade | None = None) -> HttpConnection:
+    def connection(self, half_open: HalfOpenConnections, upgrade: FeedOpener | None = None) -> HttpConnection:
         """The protocol of a new connection; `half_open` and `upgrade` are as in `HttpConnection`."""
         return HttpConnection(self, half_open, upgrade)
 
     def octets(self, response: Response, secure: bool, *, last: bool, bodiless: bool) -> bytes:
         """A response as octets. (RFC 6797 forbids its header field without TLS.)"""
-        policy = self._policy if secure else {}
+        policy = self.policy if secure else {}
         return response_octets(response, self.clock.wall(), last=last, bodiless=bodiless, policy=policy)
 
     def turn_away(self, transport: ITransport, refusal: Refusal, head: bytes) -> None:

@@ -39,6 +39,14 @@ class ConnectionOrigin(Enum):
     HANDED = "accepted by another worker, which determined that this one must answer"
 
 
+class StreamFactory(ServerFactory):
+    """Builds the protocol of a request for an event stream, an `IHandshakeProtocol`."""
+
+    def takes(self, head: Head) -> bool:
+        """Whether a request is for an event stream."""
+        raise NotImplementedError
+
+
 @implementer(IAdmittingProtocol)
 class ProtocolSniffer:
     """Waits for one request head.
@@ -100,12 +108,13 @@ class ProtocolSniffer:
 
 @implementer(IProtocolNegotiationFactory)
 class SnifferFactory(ServerFactory):
-    """Listens for both protocols; to be given to an endpoint.
+    """Listens for all protocols; to be given to an endpoint.
 
     Arguments:
         site: serves HTTP.
         websocket: builds the protocol of a connection that starts with a WebSocket handshake, an
             `IHandshakeProtocol`.
+        streams: the same for a connection that starts with a request for an event stream; None where there are none.
         clock: for the time limit.
         half_open: the connections that have not sent a request yet.
         head_limit: maximum length of a request head, in bytes.
@@ -123,12 +132,14 @@ class SnifferFactory(ServerFactory):
         clock: IReactorTime,
         half_open: HalfOpenConnections,
         *,
+        streams: StreamFactory | None = None,
         head_limit: int = HEAD_LIMIT,
         timeout: float = 10.0,
         worker_forwarding: ConnectionForwarding | None = None,
     ) -> None:
         self._site = site
         self._websocket = websocket
+        self._streams = streams
         self.clock = clock
         self.half_open = half_open
         self.head_limit = head_limit
@@ -163,8 +174,9 @@ class SnifferFactory(ServerFactory):
             rest: the octets read after it.
             origin: how the connection arrived.
         """
-        if not head.handshake:
-            channel = self._site.connection(self.half_open, self._readmit)
+        factory = self._factory(head)
+        if factory is None:
+            channel = self._site.connection(self.half_open, self)
             hand_over(transport, channel)
             channel.begin(head, rest)
             return
@@ -175,7 +187,7 @@ class SnifferFactory(ServerFactory):
                 handing = self._hand_to_worker(self._worker_forwarding, number, transport, head, rest, origin)
                 Deferred.fromCoroutine(handing).addErrback(self._not_handed, transport)
                 return
-        protocol: Any = self._websocket.buildProtocol(transport.getPeer())  # an IHandshakeProtocol.
+        protocol: Any = factory.buildProtocol(transport.getPeer())  # an IHandshakeProtocol.
         if protocol is None:
             transport.loseConnection()
             return
@@ -191,9 +203,19 @@ class SnifferFactory(ServerFactory):
         self.half_open.remove(transport)
         self._site.turn_away(transport, refusal, head)
 
-    def _readmit(self, transport: ITransport, head: Head, rest: bytes) -> None:
-        """Passes on a handshake that arrived on a connection that a proxy keeps alive for HTTP."""
+    def takes(self, head: Head) -> bool:
+        """Whether a request with this head opens a feed."""
+        return self._factory(head) is not None
+
+    def readmit(self, transport: ITransport, head: Head, rest: bytes) -> None:
+        """Passes on a request for a feed that arrived on a connection that a proxy keeps alive for HTTP."""
         self.admit(transport, head, rest, ConnectionOrigin.REUSED)
+
+    def _factory(self, head: Head) -> ServerFactory | None:
+        """The factory of the protocol that answers a request for a feed; None for any other request."""
+        if head.handshake:
+            return self._websocket
+        return self._streams if self._streams is not None and self._streams.takes(head) else None
 
     async def _hand_to_worker(
         self,

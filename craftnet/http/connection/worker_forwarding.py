@@ -21,7 +21,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 
 from craftnet.clocks import IClock
-from craftnet.contract.routes import BasePaths, HealthTarget, find_feed
+from craftnet.contract.routes import EVENT_STREAM, WEBSOCKET, BasePaths, HealthTarget, find_feed
 from craftnet.errors import BadRequest, Refusal, Unavailable
 from craftnet.http.connection.handover import IAdmittingProtocol, hand_over
 from craftnet.http.exchange import Call, Response
@@ -150,7 +150,8 @@ class ConnectionForwarding:
         """The number of the other worker for a handshake; None when this one must answer it."""
         try:
             segments, query = path_and_query(head.target)
-            target = find_feed("/" + "/".join(segments), self._bases)(query)
+            transport = WEBSOCKET if head.handshake else EVENT_STREAM
+            target = find_feed("/" + "/".join(segments), self._bases, transport)(query)
         except Refusal:
             return None  # refused here as it would be there.
         if isinstance(target, HealthTarget) or self._shards.owns(target.player_id):

@@ -1,18 +1,26 @@
-"""The WebSocket routes without an Upgrade header, and `/ws/dictionaries/{id}`."""
+"""The routes of feeds for requests that do not open one, and `/ws/dictionaries/{id}`."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import ClassVar
 from uuid import UUID
+
+from zope.interface import implementer
 
 from craftnet.access.authorization import Authorization, check_may_administer, check_may_observe
 from craftnet.access.principal import Principal
-from craftnet.contract.http_bodies import HealthWebSocketInfo, PlayerSessions
-from craftnet.contract.routes import BasePaths, CraftingTarget, QueueTarget, Target, find_feed
-from craftnet.errors import NotFound, UpgradeRequired
-from craftnet.http.exchange import OCTETS, AddressCheck, Call, Endpoint, GuardedEndpoint, Response, json_response
-from craftnet.http.negotiation import matches
-from craftnet.interfaces import IDemonstration
+from craftnet.clocks import IClock
+from craftnet.contract.close_codes import CloseCode
+from craftnet.contract.http_bodies import FeedSnapshot, HealthWebSocketInfo, PlayerSessions
+from craftnet.contract.routes import EVENT_STREAM, WEBSOCKET, BasePaths, Target, find_feed
+from craftnet.crafting.updates import Message, Update
+from craftnet.errors import BadRequest, NotFound, UpgradeRequired
+from craftnet.feeds.subscriptions import Subscriptions
+from craftnet.http.exchange import JSON, OCTETS, AddressCheck, Call, Endpoint, GuardedEndpoint, Response, json_response
+from craftnet.http.negotiation import matches, media_weight
+from craftnet.interfaces import IDemonstration, ISubscriber
+from craftnet.limits.handshake_guard import HandshakeGuard
+from craftnet.protocols.sse.core.event_stream import HEADERS, MEDIA_TYPE
 from craftnet.protocols.websocket.core.compression import KNOWN, UnknownDictionary, dictionary
 
 FOREVER = 365 * 24 * 3600
@@ -21,6 +29,9 @@ FOREVER = 365 * 24 * 3600
 
 class Dictionaries(Endpoint):
     """Public: dictionaries contain only field names and typical values."""
+
+    reads = ("If-None-Match",)
+    cross_origin = True
 
     async def respond(self, call: Call) -> Response:
         """The octets of a dictionary, or 304."""
@@ -36,25 +47,77 @@ class Dictionaries(Endpoint):
         return Response(200, found.octets, headers, OCTETS)
 
 
-class FeedHint(GuardedEndpoint[Target]):
-    """`/ws/…`: refuses as the WebSocket would and, when it would accept, asks for an upgrade."""
+class _FeedEndpoint(GuardedEndpoint[Target]):
+    """A route of a feed, when a request comes that does not open the feed."""
 
-    def __init__(self, admission: Authorization, bases: BasePaths) -> None:
-        super().__init__(admission)
+    transport: ClassVar[str]
+    cross_origin = True
+
+    def __init__(
+        self,
+        admission: Authorization,
+        subscriptions: Subscriptions,
+        bases: BasePaths,
+        guard: HandshakeGuard,
+        clock: IClock,
+    ) -> None:
+        super().__init__(admission, lambda address: guard.check_rate(address, clock.seconds()))
+        self._subscriptions = subscriptions
         self._bases = bases
 
     def read(self, call: Call) -> Target:
         """Parses the ids."""
-        return find_feed(call.path, self._bases)(call.query)
+        return find_feed(call.path, self._bases, self.transport)(call.query)
 
-    async def decide(self, call: Call, principal: Principal, asked: Target) -> NoReturn:
-        """Refuses with 426, only where an upgrade would be accepted."""
-        match asked:
-            case CraftingTarget(session_id=session_id, player_id=player_id):
-                await self._admission.crafting(principal, session_id, player_id)
-            case QueueTarget(player_id=player_id):
-                await self._admission.queue(principal, player_id)
-        raise UpgradeRequired
+
+class FeedSnapshots(_FeedEndpoint):
+    """`/ws/…`: the messages with which the feed would begin, for clients that accept JSON."""
+
+    transport = WEBSOCKET
+
+    async def decide(self, call: Call, principal: Principal, asked: Target) -> Response:
+        """The current state; 426, only where an upgrade would be accepted, for clients that accept no JSON."""
+        subscription = await self._subscriptions.subscribe(asked, principal)
+        if not media_weight(call.header("Accept"), JSON):
+            raise UpgradeRequired("This route is a WebSocket: send an Upgrade header, or accept application/json.")
+        snapshot = _Snapshot()
+        try:
+            await subscription.start(snapshot)
+        finally:
+            subscription.stop(snapshot)
+        return json_response(FeedSnapshot(position=snapshot.position, messages=tuple(snapshot.messages)))
+
+
+@implementer(ISubscriber)
+class _Snapshot:
+    """Collects the updates with which a feed begins."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.position: str | None = None
+
+    def deliver(self, update: Update) -> None:
+        """As in `ISubscriber`."""
+        self.messages += update.messages
+        if update.at is not None:
+            self.position = str(update.at)
+
+    def ended(self, code: CloseCode, reason: str = "") -> None:
+        """As in `ISubscriber`: the session was removed meanwhile. What was collected is the newest there was."""
+
+
+class EventStreamInfo(_FeedEndpoint):
+    """`/sse/…` for a request that does not open the stream."""
+
+    transport = EVENT_STREAM
+    reads = (*GuardedEndpoint.reads, "Last-Event-ID")
+
+    async def decide(self, call: Call, principal: Principal, asked: Target) -> Response:
+        """The head of the stream, for HEAD. A GET gets here only with a body."""
+        await self._subscriptions.subscribe(asked, principal)
+        if call.method == "GET":
+            raise BadRequest("A request for an event stream has no body.")
+        return Response(200, None, HEADERS, MEDIA_TYPE)
 
 
 class HealthFeedInfo(GuardedEndpoint[Target]):

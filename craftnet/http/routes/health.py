@@ -36,6 +36,9 @@ class Rendition(Struct, frozen=True):
 class Health(Endpoint):
     """`/health`: rendered once per report."""
 
+    reads = ("If-None-Match",)
+    cross_origin = True
+
     def __init__(self, monitor: Monitor, limit: AddressCheck | None = None) -> None:
         self._monitor = monitor
         self.limit = limit

@@ -6,23 +6,28 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID
 
+from craftnet import __version__
 from craftnet.access.authorization import Authorization
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.clocks import IClock, moment
 from craftnet.contract.routes import BasePaths
 from craftnet.crafting.progress import Tolerance
 from craftnet.feeds.ingest import Ingest
+from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.connection.channel import HttpSite
+from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.exchange import AddressCheck, Call, Endpoint, Response
 from craftnet.http.resource import Router, RouteTable
 from craftnet.http.routes.events import Events
-from craftnet.http.routes.feeds import Dictionaries, FeedHint, HealthFeedInfo, SessionsUnderWay
+from craftnet.http.routes.feeds import Dictionaries, EventStreamInfo, FeedSnapshots, HealthFeedInfo, SessionsUnderWay
 from craftnet.http.routes.health import Health, HealthBatch, Live, MetricsText, Ready
+from craftnet.http.routes.home import Home
 from craftnet.http.routes.revocations import RevocationList
 from craftnet.http.routes.udp_sessions import MaterialsReports, Posting, ProgressReports, UdpConnect, UdpSessions
 from craftnet.interfaces import IDemonstration
 from craftnet.limits.client_address import Forwarding
 from craftnet.limits.connection_limits import Limits
+from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.limits.token_bucket import AddressLimit, RateLimit
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
@@ -41,6 +46,8 @@ IDLE_TIMEOUT = 75.0
 def site(
     *,
     admission: Authorization,
+    subscriptions: Subscriptions,
+    guard: HandshakeGuard,
     sources: Sources,
     ingest: Ingest,
     enforcement: Enforcement,
@@ -61,35 +68,34 @@ def site(
     """The whole HTTP interface.
 
     Arguments:
+        guard: knows the rate of feeds that an address may open, and which pages may connect.
         enforcement: carries out revocations.
         gateway: the UDP server; None when it is off.
         protocols: the supported WebSocket subprotocols.
         tolerance: how far a player's report may deviate and still agree.
         limits: the rate limits.
         bases: the base paths that may precede every route.
-        forwarding: as for `Router`.
+        forwarding, forward_call: as for `Router`.
         showcase: lists the sessions of a player; None where the back end cannot.
         idle, hsts: as for `HttpSite`.
-        elsewhere: as for `Router`.
     """
     both = partial(moment, clock)
-    hint = FeedHint(admission, bases)
     posting = Posting(sources, ingest, metrics, both, tolerance, gateway)
     endpoints: dict[str, Endpoint] = {
         **_health(admission, monitor, clock, limits, bases, protocols),
+        **_feeds(admission, subscriptions, bases, guard, clock),
+        **dict.fromkeys(("", "/"), Home(__version__)),
         "/metrics": MetricsText(metrics),
         "/events": Events(admission, ingest, both, BODY_LIMIT),
         "/revocations": RevocationList(admission, enforcement, clock.wall),
         "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
-        "/ws/crafting/{session_id}": hint,
-        "/ws/queue/{player_id}": hint,
-        "/ws/dictionaries/{id}": Dictionaries(),
         "/udp/sessions/{session_id}/connect": _udp_connect(admission, sources, gateway, clock, limits),
         "/udp/sessions/{session_id}/progress": ProgressReports(admission, posting),
         "/udp/sessions/{session_id}/materials": MaterialsReports(admission, posting),
     }
+    table, pages = RouteTable(bases, endpoints), CrossOrigin(guard.is_page)
     return HttpSite(
-        Router(RouteTable(bases, endpoints), metrics, clock.wall, forwarding, forward_call),
+        Router(table, metrics, clock.wall, forwarding, pages, forward_call),
         clock,
         metrics,
         body_limit=BODY_LIMIT,
@@ -97,6 +103,22 @@ def site(
         anonymous_limit=ANONYMOUS_BODY_LIMIT,
         hsts=hsts,
     )
+
+
+def _feeds(
+    admission: Authorization, subscriptions: Subscriptions, bases: BasePaths, guard: HandshakeGuard, clock: IClock
+) -> dict[str, Endpoint]:
+    """The routes of feeds, for requests that do not open one."""
+    snapshots = FeedSnapshots(admission, subscriptions, bases, guard, clock)
+    streams = EventStreamInfo(admission, subscriptions, bases, guard, clock)
+    return {
+        "/ws/crafting/{session_id}": snapshots,
+        "/ws/queue/{player_id}": snapshots,
+        "/ws/dictionaries/{id}": Dictionaries(),
+        "/sse/crafting/{session_id}": streams,
+        "/sse/queue/{player_id}": streams,
+        "/sse/health": streams,
+    }
 
 
 def _health(

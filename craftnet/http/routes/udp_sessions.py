@@ -79,6 +79,7 @@ class UdpConnect(GuardedEndpoint[ConnectTarget]):
     """
 
     methods = ("POST",)
+    cross_origin = True
     accepts = frozenset({JSON})
 
     def __init__(
@@ -134,6 +135,7 @@ class ReportEndpoint(GuardedEndpoint[Record]):
     """A record posted about a session: truth from the authority, a report from anybody else."""
 
     methods = ("POST",)
+    cross_origin = True
     accepts = frozenset({OCTETS})
 
     def __init__(self, admission: Authorization, posting: Posting) -> None:

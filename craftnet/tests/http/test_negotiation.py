@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import BadRequest, BodyTooLarge
-from craftnet.http.negotiation import MAX_GZIP_MEMBERS, accepts_gzip, content_codings, differs, gunzip, matches
+from craftnet.http.negotiation import (
+    MAX_GZIP_MEMBERS,
+    accepts_gzip,
+    content_codings,
+    differs,
+    gunzip,
+    matches,
+    media_weight,
+)
 
 TAGS = frozenset({'"a"', '"a-gzip"'})
 
@@ -87,3 +95,22 @@ class ContentCodingTests(SynchronousTestCase):
             self.assertRaises((BadRequest, BodyTooLarge), gunzip, body, limit)
         else:
             self.assertEqual(gunzip(body, limit), whole)
+
+
+class MediaTests(SynchronousTestCase):
+    def test_weights(self) -> None:
+        """The most specific range counts, whatever stands first (RFC 9110 section 12.5.1)."""
+        for accept, weight in (
+            (None, 1.0),
+            ("", 1.0),
+            ("*/*", 1.0),
+            ("application/json", 1.0),
+            ("APPLICATION/JSON; charset=utf-8; q=0.4", 0.4),
+            ("application/*;q=0.3, */*", 0.3),
+            ("*/*;q=0.8, text/html", 0.8),
+            ("text/html", 0.0),
+            ("application/json;q=0, */*", 0.0),
+            ("application/json;q=2", 0.0),
+            ("nonsense", 0.0),
+        ):
+            self.assertEqual(media_weight(accept, "application/json"), weight, accept)

@@ -50,7 +50,7 @@ CASES = (
     case("5.6.1", "GET /health HTTP/1.1", "Accept-Encoding: ,, gzip ,", content_encoding="gzip"),
     # 6: messages
     case("6.6.1", "GET /health HTTP/1.1", date=...),
-    case("6.6.1", "GET / HTTP/1.1", status=404, date=...),
+    case("6.6.1", "GET /nowhere HTTP/1.1", status=404, date=...),
     case("6.6.1", "OPTIONS /health HTTP/1.1", status=204, date=...),
     case("6.6.1", "GET * HTTP/1.1", status=400, date=...),
     # 7: routing and upgrades
@@ -71,9 +71,13 @@ CASES = (
     case("11.6.1", "GET /health/ws HTTP/1.1", "Authorization: Basic eDp5", status=401, www_authenticate=...),
     # 12: negotiation
     case(
-        "12.5.3", "GET /health HTTP/1.1", "Accept-Encoding: gzip;q=0, *", content_encoding=None, vary="Accept-Encoding"
+        "12.5.3",
+        "GET /health HTTP/1.1",
+        "Accept-Encoding: gzip;q=0, *",
+        content_encoding=None,
+        vary="Accept-Encoding, Origin",
     ),
-    case("12.5.3", "GET /health HTTP/1.1", content_encoding=None, vary="Accept-Encoding"),
+    case("12.5.3", "GET /health HTTP/1.1", content_encoding=None, vary="Accept-Encoding, Origin"),
     # 13: conditional requests; TAG stands for the health report's entity tag
     case("13.1.1", "GET /health HTTP/1.1", "If-Match: *"),
     case("13.1.1", "GET /health HTTP/1.1", 'If-Match: "x, y", TAG'),
@@ -109,6 +113,7 @@ CASES = (
         "15.5.22",
         f"GET /ws/queue/{PLAYER} HTTP/1.1",
         "Authorization: Bearer TOKEN",
+        "Accept: text/html",
         status=426,
         upgrade="websocket",
     ),

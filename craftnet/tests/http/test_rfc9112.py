@@ -185,7 +185,7 @@ class MessageTests(LiveTestCase):
             (b"HTTP/1.1 204 No Content", get(line=b"OPTIONS /health HTTP/1.1")),
             (b"HTTP/1.1 400 Bad Request", get(b"")),
             (b"HTTP/1.1 401 Unauthorized", get(line=b"GET /health/ws HTTP/1.1")),
-            (b"HTTP/1.1 404 Not Found", get(line=b"GET / HTTP/1.1")),
+            (b"HTTP/1.1 404 Not Found", get(line=b"GET /nowhere HTTP/1.1")),
             (b"HTTP/1.1 405 Method Not Allowed", get(line=b"POST /health HTTP/1.1")),
             (b"HTTP/1.1 412 Precondition Failed", get(HOST + b'If-Match: "x"\r\n')),
             (b"HTTP/1.1 413 Content Too Large", post(SIZED + b"9999999\r\nAuthorization: x\r\n", b"")),

@@ -29,6 +29,7 @@ from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.observe.health.feed import HealthFeed
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.websocket.server.autobahn_base import configured
 from craftnet.protocols.websocket.server.connection import FeedProtocol
 from craftnet.protocols.websocket.server.factory import FeedFactory
@@ -76,7 +77,8 @@ def echo_factory(clock: IClock) -> SnifferFactory:
     monitor = Monitor({}, {}, clock, version="echo")
     admission = Authorization(TableAuthority({}), sources.sessions, sources.queues)
     subscriptions = Subscriptions(admission, Hub(sources, clock, metrics), HealthFeed(monitor, clock, metrics))
-    factory = FeedFactory(subscriptions, metrics, clock, HandshakeGuard(Limits(messages=0, message_size=LONGEST)))
+    guard = HandshakeGuard(Limits(messages=0, message_size=LONGEST))
+    factory = FeedFactory(FeedConnections(subscriptions, metrics, clock, guard))
     factory.protocol = configured(Echo, factory)
     routes = Router(RouteTable(BasePaths(), {}), metrics, clock.wall)
     site = HttpSite(routes, clock, metrics, body_limit=0, idle=60.0)

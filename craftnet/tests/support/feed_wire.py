@@ -24,6 +24,7 @@ from craftnet.limits.origins import Origins
 from craftnet.observe.health.feed import HealthFeed
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.websocket.core.subprotocols import JSON
 from craftnet.protocols.websocket.server.factory import FeedFactory
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
@@ -108,13 +109,14 @@ class FeedServer:
         self.health = HealthFeed(self.monitor, self.clock, self.metrics)
         admission = Authorization(authority or TableAuthority(TOKENS), self.sources.sessions, self.sources.queues)
         self.hub = Hub(self.sources, self.clock, self.metrics)
-        self.factory = FeedFactory(
+        self.connections = FeedConnections(
             Subscriptions(admission, self.hub, self.health),
             self.metrics,
             self.clock,
             HandshakeGuard(limits or Limits(), origins),
             ping_interval=ping_interval,
         )
+        self.factory = FeedFactory(self.connections)
         self.wires: list[FeedWire] = []
 
     def wire(
@@ -154,7 +156,7 @@ class FeedServer:
         """Time passes, and the factory's turns come."""
         for _ in range(seconds):
             self.clock.advance(1)
-            self.factory.turn()
+            self.connections.turn()
 
     def refusals(self, label: str) -> float:
         """How many were counted."""

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.handover import IHandshakeProtocol
-from craftnet.http.connection.sniffer import SnifferFactory
+from craftnet.http.connection.sniffer import SnifferFactory, StreamFactory
 from craftnet.http.request_head import Head
 from craftnet.limits.client_address import NO_NETWORKS, Networks
 from craftnet.limits.connection_limits import Limits
@@ -138,13 +138,16 @@ class House:
         metrics: Metrics,
         limits: Limits | None = None,
         proxies: Networks = NO_NETWORKS,
+        streams: StreamFactory | None = None,
     ) -> None:
         self.clock = clock
         self.metrics = metrics
         self.listeners = Listeners()
         self.wires: list[Wire] = []
         self.lobby = HalfOpenConnections(metrics, limits, proxies)
-        self.factory = SnifferFactory(site, self.listeners, clock, self.lobby, head_limit=16384, timeout=10.0)
+        self.factory = SnifferFactory(
+            site, self.listeners, clock, self.lobby, streams=streams, head_limit=16384, timeout=10.0
+        )
 
     def wire(self) -> Wire:
         """A new connection."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -20,13 +20,21 @@ from craftnet.contract.http_bodies import UdpConnectRequest, UdpConnectResponse
 from craftnet.contract.messages import Check, HealthStatus, rfc3339
 from craftnet.contract.routes import BASE_PATHS, BasePaths
 from craftnet.crafting.progress import Tolerance
+from craftnet.feeds.hub import Hub
 from craftnet.feeds.ingest import Ingest
+from craftnet.feeds.subscriptions import Subscriptions
+from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.routes.site import site
 from craftnet.interfaces import IDemonstration
 from craftnet.limits.client_address import Forwarding, Networks, ServerUrl
 from craftnet.limits.connection_limits import Limits
+from craftnet.limits.handshake_guard import HandshakeGuard
+from craftnet.limits.origins import Origins
+from craftnet.observe.health.feed import HealthFeed
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
+from craftnet.protocols.sse.server.factory import EventStreamFactory
 from craftnet.protocols.udp.server.player_reports import SeenState
 from craftnet.protocols.wire.records import ProgressFlags, ProgressRecord
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
@@ -90,9 +98,12 @@ class TroubledAuthority(TableAuthority):
     """One that may be in trouble."""
 
     trouble: Exception | None = None
+    pending: Deferred[Principal] | None = None
 
     def authenticate(self, token: str) -> Deferred[Principal]:
-        """Fail with the trouble, if there is some."""
+        """Fail with the trouble, if there is some; answer later, if the test wants that."""
+        if self.pending is not None:
+            return self.pending
         return super().authenticate(token) if self.trouble is None else fail(self.trouble)
 
 
@@ -103,6 +114,7 @@ class SiteTestCase(SynchronousTestCase):
     tolerance = Tolerance()
     limits = Limits()
     proxies = ""
+    origins: Sequence[str] = ()
     showcase: IDemonstration | None = None
 
     def setUp(self) -> None:
@@ -126,8 +138,21 @@ class SiteTestCase(SynchronousTestCase):
         self.monitor.startService()
         self.gateway = FakeGateway()
         self.enforced: list[bool] = []
+        admission = Authorization(self.authority, self.sources.sessions, self.sources.queues)
+        hub = Hub(self.sources, self.clock, self.metrics)
+        health = HealthFeed(self.monitor, self.clock, self.metrics)
+        forwarding = Forwarding(Networks.parse(self.proxies, "--trusted-proxy"))
+        self.connections = FeedConnections(
+            Subscriptions(admission, hub, health),
+            self.metrics,
+            self.clock,
+            HandshakeGuard(self.limits, Origins(self.origins), forwarding),
+            bases=BasePaths(["/crafting"]),
+        )
         made = site(
-            admission=Authorization(self.authority, self.sources.sessions, self.sources.queues),
+            admission=admission,
+            subscriptions=self.connections.subscriptions,
+            guard=self.connections.gate,
             sources=self.sources,
             ingest=ingest,
             enforcement=Enforcement(Revocations(), [self.enforce], partial(moment, self.clock)),
@@ -137,12 +162,13 @@ class SiteTestCase(SynchronousTestCase):
             clock=self.clock,
             limits=self.limits,
             bases=BasePaths(["/crafting"]),
-            forwarding=Forwarding(Networks.parse(self.proxies, "--trusted-proxy")),
+            forwarding=forwarding,
             protocols=("craftnet.json.v1",),
             tolerance=self.tolerance,
             showcase=self.showcase,
         )
-        self.house = House(made, self.clock, self.metrics)
+        streams = EventStreamFactory(self.connections, CrossOrigin(self.connections.gate.is_page))
+        self.house = House(made, self.clock, self.metrics, streams=streams)
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """A transport with one connection, of the player."""

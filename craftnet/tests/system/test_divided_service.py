@@ -31,6 +31,7 @@ from craftnet.server.service import Craftnet
 from craftnet.sharding import links
 from craftnet.tests.support.call_counts import counted
 from craftnet.tests.support.certificates import issued
+from craftnet.tests.support.event_source import StreamReader
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import SECRET, LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.support.observers import EndingRecorder
@@ -110,6 +111,18 @@ class HandedOverTests(DividedTestCase):
         await self.publish(envelope("crafting.queue.update", data))
         self.assertEqual((await peer.receive())["queue_position"], 3)
         self.assertEqual(await self.connections(self.other), 1)
+
+    async def test_event_streams(self) -> None:
+        """They are handed over as handshakes are; a snapshot is answered by the player's worker, too."""
+        reader = await in_thread(StreamReader, self.url, f"/sse/queue/{self.player}", token(self.player))
+        self.addCleanup(in_thread, reader.close)
+        self.assertEqual((len(self.service.feeds.open), len(self.other.feeds.open)), (0, 1))
+        await self.publish(envelope("crafting.queue.update", {"player_id": str(self.player), "queue_position": 3}))
+        self.assertEqual(msgspec.json.decode((await in_thread(reader.event)).data)["queue_position"], 3)
+        headers = {"Authorization": f"Bearer {token(self.player)}"}
+        response = await self.request("GET", f"/ws/queue/{self.player}", headers=headers)
+        (message,) = (await response.json())["messages"]
+        self.assertEqual(message["queue_position"], 3)
 
     async def test_ones_own_stays(self) -> None:
         """And so do health feeds, and what names nobody."""
@@ -326,13 +339,13 @@ class RequestTests(DividedTestCase):
             self.assertEqual(response.code, 200)
             self.assertIn(expected, (await response.text()).replace(" ", ""))
 
-    async def test_refusals_without_upgrade(self) -> None:
-        """As the WebSocket would refuse."""
+    async def test_snapshots(self) -> None:
+        """Refused as the WebSocket would be."""
         await self.publish(started(player_id=self.player))
         path = f"/ws/crafting/{SESSION}?player_id="
-        for player_id, status in ((self.player, 426), (player_of(0), 403)):
+        for player_id, status in ((self.player, 200), (player_of(0), 403)):
             self.assertEqual((await self.ask("GET", f"{path}{player_id}", token(player_id)))[0], status)
-        self.assertEqual((await self.ask("GET", f"/ws/queue/{self.player}", token(self.player)))[0], 426)
+        self.assertEqual((await self.ask("GET", f"/ws/queue/{self.player}", token(self.player)))[0], 200)
 
     async def test_the_worker_is_gone(self) -> None:
         self.patch(links, "START_TIMEOUT", 0.05)

@@ -17,7 +17,7 @@ from craftnet.contract.events import MaterialsUpdate
 from craftnet.contract.messages import MaterialNotification, MaterialProblem
 from craftnet.limits.connection_limits import Limits
 from craftnet.limits.origins import Origins
-from craftnet.protocols.websocket.server.factory import PING_INTERVAL
+from craftnet.protocols.feed.server.feed_connections import PING_INTERVAL
 from craftnet.tests.support.feed_wire import FeedServer, FeedWire
 from craftnet.tests.support.live import LiveTestCase
 from craftnet.tests.support.samples import IRON, PLAYER, SESSION, start

@@ -36,7 +36,7 @@ async function watched(options = {}, craft = new Crafted()) {
   return { craft, feed };
 }
 
-for (const transports of [["bin"], ["lz4"], ["json"], undefined]) {
+for (const transports of [["bin"], ["lz4"], ["json"], ["sse"], undefined]) {
   test(`a craft's whole life over ${transports ?? "what the server prefers"}`, async () => {
     const { craft, feed } = await watched(transports && { transports });
     assert.equal(feed.snapshot.progress.status, "active");
@@ -83,6 +83,44 @@ test("a player's queues, and the health of services", async () => {
   });
   await health.ready({ timeout: 20_000 });
   assert.ok(["ok", "degraded"].includes(health.snapshot.status));
+});
+
+test("queues and health come over server-sent events as well", async () => {
+  const craft = new Crafted();
+  const queue = client(craft, { transports: ["sse"] }).queue(craft.player);
+  const told = next(queue, "queue");
+  await next(queue, "state", ({ to }) => to === "connecting");
+  await server.publish(craft.queued(3));
+  assert.equal((await told).place.queuePosition, 3);
+  const admin = { getToken: () => token({ scope: "crafting:admin" }), transports: ["sse"] };
+  const health = client(craft, admin).health({ services: ["crafting-network"] });
+  await health.ready({ timeout: 20_000 });
+  assert.ok(["ok", "degraded"].includes(health.snapshot.status));
+});
+
+test("server-sent events come back to where they were, and end for the reason that the server names", async () => {
+  const { craft, feed } = await watched({ transports: ["sse"] });
+  feed.suspend();
+  await server.publish(craft.short(5));
+  const [recovered, materials] = [next(feed, "recovered"), next(feed, "materials", ({ changed }) => changed[0].problem?.availableQuantity === 5)];
+  feed.start();
+  assert.equal((await recovered).recovered, true);
+  await materials;
+  const ended = next(feed, "ended");
+  await server.post("/revocations", { player_id: craft.player }, token({ scope: "crafting:admin" }));
+  assert.equal((await ended).result, "revoked");
+});
+
+test("a network that refuses upgrades is served by server-sent events", async () => {
+  class Refused {
+    constructor() {
+      setTimeout(() => this.onclose?.({ code: 1006, reason: "" }), 1);
+    }
+    send() {}
+    close() {}
+  }
+  const { feed } = await watched({ WebSocket: Refused });
+  assert.equal(feed.snapshot.progress.status, "active");
 });
 
 test("a token is replaced on the open connection", async () => {
@@ -169,11 +207,11 @@ test("a server that was started again is found again, and tells the whole state"
   await other.stop();
 });
 
-test("a server that drains says when to come back, and is obeyed", async () => {
+for (const transports of [undefined, ["sse"]]) test(`a server that drains says when to come back, and is obeyed, over ${transports ?? "WebSocket"}`, async () => {
   const other = await new Server("--drain-time", "2").start();
   const craft = new Crafted();
   await other.publish(craft.start());
-  const feed = client(craft, {}, other.url).crafting(craft.session, { playerId: craft.player });
+  const feed = client(craft, transports && { transports }, other.url).crafting(craft.session, { playerId: craft.player });
   await feed.ready({ timeout: 20_000 });
   const waiting = next(feed, "state", ({ to }) => to === "waiting");
   await other.stop();

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import txaio
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -19,22 +18,21 @@ from craftnet.access.principal import Principal
 from craftnet.clocks import moment
 from craftnet.contract.close_codes import CloseCode, close_for_refusal
 from craftnet.contract.messages import rfc3339, to_json
-from craftnet.crafting.updates import Update
-from craftnet.errors import NotFound, Refusal, Unavailable, failed
+from craftnet.errors import Refusal, failed
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.http.connection.handover import IHandshakeProtocol
 from craftnet.http.connection.lingering_close import linger
 from craftnet.http.exchange import refusal_response, response_octets
 from craftnet.http.request_head import Head
-from craftnet.interfaces import ISubscriber
 from craftnet.limits.client_address import host
 from craftnet.limits.connection_limits import ConnectionSlot
-from craftnet.protocols.websocket.core.conflation import Conflation, SlowConsumer
+from craftnet.protocols.feed.core.conflation import Conflation
+from craftnet.protocols.feed.server.subscriber import FeedSubscriber, refusal_of
 from craftnet.protocols.websocket.core.encodings import encoding
 from craftnet.protocols.websocket.core.handshake import read_handshake
 from craftnet.protocols.websocket.core.token_renewal import Answer, TokenAccepted, TokenRefused, read_offer
 from craftnet.protocols.websocket.server.autobahn_base import ServerProtocol
-from craftnet.protocols.websocket.server.guarded_handshake import GuardedHandshake, refusal_of
+from craftnet.protocols.websocket.server.guarded_handshake import GuardedHandshake
 from craftnet.runtime.direct_write import bound_buffers, transmit
 
 if TYPE_CHECKING:  # the factory imports this module at run time.
@@ -46,12 +44,13 @@ EARLY_LIMIT = 16_384
 """Bytes that may follow a handshake before it is answered."""
 
 
-@implementer(ISubscriber, IPushProducer, IHandshakeProtocol)
-class FeedProtocol(ServerProtocol):
+@implementer(IHandshakeProtocol)
+class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Autobahn's own bases disagree.
     """One WebSocket connection that watches one feed."""
 
     __slots__ = ("_encoding", "_frames_full_at", "_slot", "_subscription", "_unanswered", "principal")
 
+    transport_name = "websocket"
     factory: FeedFactory
     principal: Principal
     heartbeat_interval = 0
@@ -121,7 +120,7 @@ class FeedProtocol(ServerProtocol):
     def _deny(self, failure: Failure, opening: GuardedHandshake) -> None:
         """Refuses the handshake: with an HTTP status or, for a page, with a close code."""
         self._admitting = None
-        self._release_slot()
+        self.release_slot()
         if self.state == self.STATE_CLOSED:
             return  # the client did not wait for the answer.
         refusal = refusal_of(failure)
@@ -145,101 +144,32 @@ class FeedProtocol(ServerProtocol):
     def onOpen(self) -> None:
         """Starts watching."""
         assert self._subscription is not None
-        if self._subscription.heartbeat_interval:  # most clients want none, and keep no state for it.
-            self.heartbeat_interval = self._subscription.heartbeat_interval
-            self.sent_at = self.factory.clock.seconds()
-        self.factory.opened(self)
+        self.start_feed()
+        self.factory.connections.opened(self)
         bound_buffers(self.transport)
         self.registerProducer(self, True)
-        self._subscription.start(self).addErrback(self._lost_feed)
+        self._subscription.start(self).addErrback(self.feed_failed)
 
     def _turn_away(self, refusal: Refusal) -> None:
         closing = close_for_refusal(refusal)
         assert closing is not None
         self.factory.metrics.refused(refusal.label)
         self.factory.turned_away(self)
-        self._close(*closing)
+        self.close_feed(*closing)
 
-    def _lost_feed(self, failure: Failure) -> None:
-        if failure.check(NotFound):
-            self.ended(CloseCode.NORMAL)
-        elif failure.check(Unavailable):  # counted by metrics: many may occur while a source is unreachable.
-            self.factory.metrics.refused(Unavailable.label)
-            self.ended(CloseCode.INTERNAL_ERROR)
-        else:
-            log.failure("a feed could not be opened", failure)
-            self.ended(CloseCode.INTERNAL_ERROR)
-
-    @property
-    def backlog(self) -> int:
-        """Octets of the updates that wait until the watcher reads."""
-        return 0 if self._waiting is None else self._waiting.size
-
-    def deliver(self, update: Update) -> None:
-        """As in `ISubscriber`."""
-        if not self._paused:
-            self._write(update)
-            return
-        if self._waiting is None:
-            self._waiting = Conflation()
-        try:
-            self._waiting.put(update, len(update.encoded(self._encoding)))
-        except SlowConsumer as error:
-            self.factory.metrics.refused("slow_consumer")
-            self._stop_watching()
-            self._waiting = None  # the close frame is sent now; nothing may follow it.
-            self._close(CloseCode.SLOW_CONSUMER, str(error))
-
-    def ended(self, code: CloseCode, reason: str = "") -> None:
-        """As in `ISubscriber`."""
-        self._stop_watching()
-        self._write_waiting()
-        self._close(code, reason)
-
-    def _write_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, None
-        for update in () if waiting is None else waiting.take():
-            self._write(update)
-
-    def _write(self, update: Update) -> None:
+    def write_update(self, octets: bytes) -> bool:
+        """As in `FeedSubscriber`. Nothing may follow a close frame (RFC 6455 section 5.5.1)."""
         if self.state != self.STATE_OPEN:
-            return  # nothing may follow a close frame (RFC 6455 section 5.5.1).
-        transmit(self.transport, update.encoded(self._encoding))
-        now, accepted = self.factory.clock.seconds(), update.accepted
-        if self.heartbeat_interval:
-            self.sent_at = now
-        self.factory.deliveries.count(len(update.messages), None if accepted is None else now - accepted)
+            return False
+        transmit(self.transport, octets)
+        return True
 
-    def send_heartbeat(self) -> None:
-        """Sends a heartbeat: nothing was sent for long, and the client wants to know that the server is alive.
-
-        A client that does not read receives none: what waits for it follows when it reads again.
-        """
-        if self._subscription is not None and not self._paused:
-            self._subscription.send_heartbeat(self)
-
-    def _stop_watching(self) -> None:
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            subscription.stop(self)
-
-    def _close(self, code: CloseCode, reason: str = "") -> None:
+    def close_feed(self, code: CloseCode, reason: str = "") -> None:
+        """As in `FeedSubscriber`."""
         # Not sendClose, which accepts 1000 and private codes only.
         self.sendCloseFrame(int(code), reason.encode() or None)
 
     # The socket
-
-    def pauseProducing(self) -> None:
-        """The client does not read: queues updates from now on."""
-        self._paused = True
-
-    def resumeProducing(self) -> None:
-        """The client reads again."""
-        self._paused = False
-        self._write_waiting()
-
-    def stopProducing(self) -> None:
-        """The connection is lost; `onClose` follows."""
 
     def heartbeat(self) -> None:
         """Pings; drops a peer that did not answer the last pings or does not complete its close."""
@@ -270,7 +200,7 @@ class FeedProtocol(ServerProtocol):
         if self._received is (debt > 0):
             self._received = not self._received
         if debt > burst and self.state == self.STATE_OPEN:
-            self._close_for(CloseCode.TOO_FAST, "too_fast", "more messages and pings than allowed")
+            self.close_for(CloseCode.TOO_FAST, "too_fast", "more messages and pings than allowed")
         elif debt > burst:
             self.dropConnection(abort=True)
 
@@ -289,7 +219,7 @@ class FeedProtocol(ServerProtocol):
             return
         offer = None if isBinary else read_offer(payload)
         if offer is None:
-            self._close_for(
+            self.close_for(
                 CloseCode.POLICY_VIOLATION, "unexpected_message", "this feed accepts tokens and nothing else"
             )
         elif self._received and not self._renewing and self._subscription is not None:
@@ -304,7 +234,7 @@ class FeedProtocol(ServerProtocol):
         now = moment(self.factory.clock)
         if self._subscription is not None:
             self.principal = principal
-            self.factory.open.renewed(self)
+            self.factory.connections.open.renewed(self)
             self._answer(TokenAccepted(rfc3339(now.wall), int(principal.expires - now.steady)))
 
     def _not_renewed(self, failure: Failure) -> None:
@@ -323,26 +253,19 @@ class FeedProtocol(ServerProtocol):
 
     # The end
 
-    def expired(self) -> None:
-        """The token has expired."""
-        self._close_for(CloseCode.TOKEN_EXPIRED, "token_expired", "the token has expired")
-
-    def revoked(self) -> None:
-        """The token was revoked."""
-        self._close_for(CloseCode.TOKEN_REVOKED, "token_revoked", "the token was revoked")
-
-    def _close_for(self, code: CloseCode, label: str, reason: str) -> None:
+    def close_for(self, code: CloseCode, label: str, reason: str) -> None:
+        """As in `FeedSubscriber`."""
         self.factory.metrics.refused(label)
-        self._stop_watching()
+        self.stop_feed()
         self.failedByMe = True
-        self._close(code, reason)
+        self.close_feed(code, reason)
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
         """Sends one close frame. If it fails the connection, reading stops and TCP ends (RFC 6455 section 7.1.7)."""
         was_open = self.state == self.STATE_OPEN
         super().sendCloseFrame(code, reasonUtf8, isReply)
         if was_open and self.failedByMe:
-            self._stop_watching()
+            self.stop_feed()
             self.unregisterProducer()
             self._linger()
 
@@ -373,11 +296,6 @@ class FeedProtocol(ServerProtocol):
         admitting, self._admitting = self._admitting, None
         if admitting is not None:
             admitting.cancel()
-        self._stop_watching()
-        self._release_slot()
+        self.stop_feed()
+        self.release_slot()
         self.factory.closed(self)
-
-    def _release_slot(self) -> None:
-        place, self._slot = self._slot, None
-        if place is not None:
-            self.factory.gate.release(place)

@@ -23,7 +23,7 @@ class HealthTests(SiteTestCase):
             (report.status, report.version, report.timestamp), (HealthStatus.DEGRADED, "1.2.3", rfc3339(NOW))
         )
         self.assertEqual(answer.fields["cache-control"], "public, max-age=30")
-        self.assertEqual(answer.fields["vary"], "Accept-Encoding")
+        self.assertEqual(answer.fields["vary"], "Accept-Encoding, Origin")
 
     def test_critical(self) -> None:
         self.status = HealthStatus.CRITICAL

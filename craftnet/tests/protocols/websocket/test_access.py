@@ -18,7 +18,7 @@ from craftnet.client import Address, Backoff, UdpTransport, Watch, WatchVerdict
 from craftnet.clocks import steady
 from craftnet.contract.close_codes import CloseCode, retry_after
 from craftnet.limits.connection_limits import Limits
-from craftnet.protocols.websocket.core import drain
+from craftnet.protocols.feed.core import drain
 from craftnet.server.settings import Settings
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import LiveTestCase, Peer, dated, envelope, in_thread, started, token

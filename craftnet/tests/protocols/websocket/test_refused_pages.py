@@ -39,7 +39,7 @@ from craftnet.interfaces import ITokenVerifier
 from craftnet.limits.client_address import NO_NETWORKS
 from craftnet.limits.connection_limits import Limits
 from craftnet.limits.origins import Origins
-from craftnet.protocols.websocket.core import drain
+from craftnet.protocols.feed.core import drain
 from craftnet.protocols.websocket.core.subprotocols import BINARY, JSON, LZ4
 from craftnet.server.settings import Settings
 from craftnet.tests.support.eventually import until
@@ -168,7 +168,7 @@ class WireTests(SynchronousTestCase):
         self.server.wire(QUEUE, "other", Origin=SITE)  # it is still being closed.
         self.assertEqual(len(self.server.factory.gate.occupancy), 0)
         self.server.opened(QUEUE)
-        self.assertEqual(len(self.server.factory.open), 1)
+        self.assertEqual(len(self.server.connections.open), 1)
 
     def test_who_does_not_hang_up_is_dropped(self) -> None:
         """Whatever it sends meanwhile; and it is counted once."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from craftnet.contract.close_codes import CloseCode
 from craftnet.limits.connection_limits import Limits
-from craftnet.protocols.websocket.core.conflation import MAX_OCTETS
+from craftnet.protocols.feed.core.conflation import MAX_OCTETS
 from craftnet.protocols.websocket.server.connection import FeedProtocol
 from craftnet.runtime.direct_write import WRITE_BUFFER
 from craftnet.server.settings import Settings
@@ -83,7 +83,7 @@ class SlowWatcherTests(LiveTestCase):
     @property
     def protocols(self) -> list[FeedProtocol]:
         """The server's ends of all connections."""
-        return list(self.service.feeds.open)
+        return [protocol for protocol in self.service.feeds.open if isinstance(protocol, FeedProtocol)]
 
     def waiting(self, protocol: FeedProtocol) -> int:
         """Octets that the server keeps for a watcher."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.crafting.updates import Update
-from craftnet.protocols.websocket.core.conflation import MAX_UPDATES, Conflation, SlowConsumer
+from craftnet.protocols.feed.core.conflation import MAX_UPDATES, Conflation, SlowConsumer
 
 
 def plain() -> Update:

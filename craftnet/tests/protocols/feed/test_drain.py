@@ -1,4 +1,4 @@
-"""Tests for `craftnet.protocols.websocket.core.drain`, and of the close reason it ends in."""
+"""Tests for `craftnet.protocols.feed.core.drain`, and of the close reason it ends in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.contract.close_codes import retry_after, retry_reason
-from craftnet.protocols.websocket.core.drain import CLOSES_PER_SECOND, RECONNECT_SPREAD, schedule
+from craftnet.protocols.feed.core.drain import CLOSES_PER_SECOND, RECONNECT_SPREAD, schedule
 
 
 class ScheduleTests(SynchronousTestCase):

@@ -1,11 +1,11 @@
-"""Tests for `craftnet.protocols.websocket.server.connections`."""
+"""Tests for `craftnet.protocols.feed.server.connections`."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.principal import Principal
-from craftnet.protocols.websocket.server.connections import Connections
+from craftnet.protocols.feed.server.connections import Connections
 from craftnet.tests.support.samples import NOW, OTHER_PLAYER, PLAYER
 
 

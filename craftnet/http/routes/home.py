@@ -1,0 +1,63 @@
+"""`/`: what this server is, for people and for programs that find it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from hashlib import sha256
+from html import escape
+
+from craftnet.contract.http_bodies import ServiceInfo
+from craftnet.http.exchange import JSON, Call, Endpoint, Response, json_response
+from craftnet.http.negotiation import media_weight
+
+HTML = "text/html"
+
+LINKS: Mapping[str, str] = {"health": "health", "metrics": "metrics"}
+"""What every server has, by name: paths below this one, or URLs."""
+
+_STYLE = (
+    ":root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}"
+    "body{max-width:32rem;margin:4rem auto;padding:0 1rem}"
+    "h1{font-size:1.5rem;margin:0}p{margin:.5rem 0 1.5rem}li{margin:.25rem 0}"
+)
+
+_STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
+
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The page's Content-Security-Policy: no script, no outside resource, no frame."""
+
+
+class Home(Endpoint):
+    """`/`
+
+    Arguments:
+        links: paths below this one, or URLs, by what is there.
+    """
+
+    def __init__(self, version: str, links: Mapping[str, str] = LINKS) -> None:
+        self._version = version
+        self._links = links
+
+    async def respond(self, call: Call) -> Response:
+        """A page; JSON for a client that prefers it."""
+        base, accept = call.path.rstrip("/"), call.header("Accept")
+        links = {name: link if ":" in link else f"{base}/{link}" for name, link in self._links.items()}
+        info = ServiceInfo(name="craftnet", version=self._version, links=links)
+        if media_weight(accept, JSON) > media_weight(accept, HTML):
+            return json_response(info, headers={"Vary": "Accept"})
+        headers = {"Vary": "Accept", "Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
+        return Response(200, _page(info).encode(), headers, f"{HTML}; charset=utf-8")
+
+
+def _page(info: ServiceInfo) -> str:
+    items = "".join(f'<li><a href="{escape(url)}">{escape(name)}</a></li>' for name, url in info.links.items())
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(info.name)}</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{escape(info.name)}</h1>"
+        f"<p>The crafting network service, version {escape(info.version)}.</p><ul>{items}</ul></body></html>\n"
+    )

@@ -1,0 +1,89 @@
+"""A request for a feed on its way through the checks: the same for every protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from craftnet.access.principal import Principal
+from craftnet.contract.routes import Query, Target, find_feed
+from craftnet.feeds.subscriptions import Subscription
+from craftnet.limits.connection_limits import ConnectionSlot
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
+
+
+class FeedRequest:
+    """The part of a `craftnet.access.authorization.GuardedRequest` that depends on no protocol.
+
+    Arguments:
+        path: unquoted, without the query.
+        query: every value of each query parameter.
+        headers: every header field by lower-case name.
+        peer: the address from which the connection comes.
+        transport: as for `craftnet.contract.routes.find_feed`.
+
+    Attributes:
+        slot: the connection's slot, once it has one, whatever the outcome.
+    """
+
+    _target: Callable[[Query], Target]
+
+    def __init__(
+        self,
+        path: str,
+        query: Query,
+        headers: Mapping[str, str],
+        peer: str,
+        connections: FeedConnections,
+        transport: str,
+    ) -> None:
+        self._path = path
+        self._query = query
+        self._headers = headers
+        self._peer = peer
+        self._connections = connections
+        self._transport = transport
+        self.slot: ConnectionSlot | None = None
+
+    @property
+    def from_page(self) -> bool:
+        """Whether it comes from a browser's page that may connect here."""
+        return self._connections.gate.is_page(self._peer, self._headers)
+
+    def find_feed(self) -> None:
+        """Finds the route; called first.
+
+        Raises:
+            NotFound: no feed has this path.
+        """
+        self._target = find_feed(self._path, self._connections.bases, self._transport)
+
+    def limit(self) -> None:
+        """Checks the page's origin, then the limits of the address.
+
+        Raises:
+            Unavailable: the server is stopping.
+            Forbidden: the page is of a site whose pages may not connect.
+            TooManyRequests: see `craftnet.limits.handshake_guard.HandshakeGuard.admit`.
+        """
+        connections = self._connections
+        connections.check_staying()
+        self.slot = connections.gate.admit(self._peer, self._headers, connections.clock.seconds())
+
+    def target(self) -> Target:
+        """Parses the ids and the query."""
+        return self._target(self._query)
+
+    async def subscribe(self, principal: Principal, target: Target) -> Subscription:
+        """Returns a subscription, and assigns the slot to the player.
+
+        Raises:
+            Refusal: see `Subscriptions.subscribe` and `HandshakeGuard.assign_slot`, in this order; Unavailable when
+                the server is stopping.
+        """
+        connections = self._connections
+        assert self.slot is not None
+        subscription = await connections.subscriptions.subscribe(target, principal)
+        now = connections.clock.seconds()
+        await connections.gate.assign_slot(self.slot, principal.player_id, subscription.session_id, now)
+        connections.check_staying()
+        return subscription

@@ -1,0 +1,1 @@
+"""Feeds as server-sent events (HTML Living Standard, section 9.2)."""

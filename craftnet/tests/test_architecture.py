@@ -128,18 +128,18 @@ LAYERS: dict[str, set[str]] = {
 }
 
 ANYWHERE = {"craftnet.errors", "craftnet.clocks", "craftnet.interfaces", "craftnet.runtime"}
-"""What every package may import; these four know only each other."""
+"""Every package may import these; they know only each other."""
 
 NETWORK = ("twisted", "autobahn", "treq")
 
 DEFERREDS = {"twisted.internet.defer", "twisted.internet.interfaces", "twisted.python.failure"}
-"""What knows of later, and of clocks, but of no network."""
+"""Modules about results that come later, and about clocks, without a network."""
 
 CLOCK_INTERFACES = {"twisted.internet.interfaces"}
-"""What `craftnet.clocks` imports: interfaces, without a reactor."""
+"""The imports of `craftnet.clocks`: interfaces, without a reactor."""
 
 PURE: dict[str, set[str]] = {
-    # packages without I/O: what of `NETWORK` they and what they import may import.
+    # packages without I/O: the parts of `NETWORK` that they and their imports may import.
     "craftnet.contract": CLOCK_INTERFACES,
     "craftnet.crafting": CLOCK_INTERFACES,
     "craftnet.limits": {*DEFERREDS, "twisted.logger"},

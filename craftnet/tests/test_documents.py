@@ -1,4 +1,4 @@
-"""The documents: generated parts are what the code says, links lead somewhere, and lines are short."""
+"""The documents: generated parts are up to date, links lead somewhere, and lines are short."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ BACKEND = """
 
 
 class ShippedTests(SynchronousTestCase):
-    """What this project ships."""
+    """The back ends of this project."""
 
     def test_found(self) -> None:
         self.assertLessEqual({"memory", "workshop"}, set(installed()))
@@ -137,7 +137,7 @@ class ShippedTests(SynchronousTestCase):
 
 
 class ThirdPartyTests(SynchronousTestCase):
-    """A package beside this one, with a `twisted/plugins` of its own, in a throw-away folder."""
+    """A package beside this one, with its own `twisted/plugins`, in a temporary folder."""
 
     def setUp(self) -> None:
         root = Path(self.mktemp())
@@ -155,7 +155,7 @@ class ThirdPartyTests(SynchronousTestCase):
             del sys.modules[name]
 
     def found(self) -> dict[str, IBackendPlugin]:
-        """What is installed; the wreck is logged, and absent."""
+        """The installed back ends; the broken one is logged, and absent."""
         plugins = installed()
         self.flushLoggedErrors(RuntimeError)
         return plugins

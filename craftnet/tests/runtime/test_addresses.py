@@ -1,4 +1,4 @@
-"""Where to listen, and what to tell clients."""
+"""Addresses to listen on and to announce."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class HostPortTests(SynchronousTestCase):
             self.assertIn(parse_host_port(text).port, range(65536))
 
     def test_further(self) -> None:
-        """Each worker has a port of its own; port 0 is any free one already."""
+        """Each worker has its own port; port 0 is any free one already."""
         self.assertEqual(HostPort("10.0.0.1", 8082) + 2, HostPort("10.0.0.1", 8084))
         self.assertEqual(HostPort("10.0.0.1", 0) + 2, HostPort("10.0.0.1", 0))
 

@@ -8,7 +8,7 @@ from craftnet.runtime.timers import Deadlines
 
 
 class DeadlinesTests(SynchronousTestCase):
-    """Who is named when."""
+    """Which keys are due when."""
 
     def test_in_order(self) -> None:
         deadlines: Deadlines[str] = Deadlines()

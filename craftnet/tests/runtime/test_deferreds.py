@@ -42,7 +42,7 @@ class WaitersTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(waiting), "second")
 
     def test_a_callback_cancels_others(self) -> None:
-        """Nobody is skipped, and nobody gets a second result."""
+        """No waiter is skipped, and none gets a second result."""
         first, second, third = (self.waiters.wait() for _ in range(3))
         first.addCallback(lambda _: second.cancel())
         self.waiters.release("done")
@@ -92,7 +92,7 @@ class RestartedTaskTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_cancelled_by_itself(self) -> None:
-        """A cancellation that nobody asked the task for is a failure like any other."""
+        """A cancellation from elsewhere is a failure like any other."""
         self.task.start()
         self.runs[0].cancel()
         self.flushLoggedErrors(CancelledError)

@@ -1,4 +1,4 @@
-"""The limit of open files: in a process of its own, because what was lowered cannot be raised again."""
+"""The limit of open files, in separate processes, because a lowered limit cannot be raised again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RaiseLimitTests(TestCase):
     """`raise_open_files_limit`."""
 
     def limits(self, soft: int, hard: int, connections: int) -> tuple[int, str]:
-        """The soft limit after it was raised, and what it answered."""
+        """The soft limit after raising it, and the result."""
         program = (
             "import resource; from craftnet.runtime.rlimits import raise_open_files_limit\n"
             f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"

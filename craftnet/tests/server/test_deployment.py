@@ -1,4 +1,4 @@
-"""What is in deploy/, and the Procfiles: options that craftnet takes, and balancers that do what they are there for."""
+"""The files in deploy/, and the Procfiles: valid options, and balancers that do their job."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ REPOSITORY = Path(craftnet.__file__).parent.parent
 DEPLOY = REPOSITORY / "deploy"
 
 SAID = {"CRAFTNET_AUTH": "jwt:jwks=https://login.example/keys.json", "PUBLIC_HOST": "play.example"}
-"""What an operator sets."""
+"""The operator's environment variables."""
 
 
 class OptionsTests(SynchronousTestCase):
     """Every command that starts craftnet is one that it takes."""
 
     def setUp(self) -> None:
-        """A twistd that says what it was given."""
+        """A twistd that prints its arguments."""
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir()
         (self.folder / "twistd").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
@@ -73,7 +73,7 @@ class OptionsTests(SynchronousTestCase):
         return done.stdout.splitlines()
 
     def settings(self, arguments: Sequence[str]) -> Settings:
-        """What the options mean; they describe a service."""
+        """Parses the options; they describe a service."""
         options = Options()
         options.parseOptions(arguments)
         self.assertIsInstance(build(options.settings, steady(reactor), {}), Craftnet)
@@ -132,7 +132,7 @@ class OptionsTests(SynchronousTestCase):
 
 
 class PlatformTests(SynchronousTestCase):
-    """A platform that builds like Heroku, and starts what the Procfile says."""
+    """A platform that builds like Heroku, and starts the Procfile's command."""
 
     def test_build(self) -> None:
         """Such a platform knows a Python application by requirements.txt, and asks .python-version which Python."""
@@ -180,10 +180,10 @@ class BalancerTests(TestCase):
     timeout = 60
 
     async def nodes(self, public: Sequence[int] = (), *, share: bool = True) -> list[Node]:
-        """Redis and two nodes, which tell clients to send UDP to the ports `public`, or to their own.
+        """Redis and two nodes, which announce the UDP ports `public`, or their own.
 
         Arguments:
-            share: whether the nodes have one Redis, and not one each.
+            share: whether the nodes share one Redis.
         """
         self.redis = [RedisServer() for _ in range(1 if share else 2)]
         for server in self.redis:
@@ -245,7 +245,7 @@ class BalancerTests(TestCase):
         await self.go_on(nodes)
 
     async def test_haproxy_health(self) -> None:
-        """A node that alone is critical is left out; where all are, they are not, and say themselves what is wrong."""
+        """A single critical node is left out; when all are critical, they stay and say themselves what is wrong."""
         nodes = await self.nodes(share=False)
         await self.haproxy(nodes, {"inter 2s": "inter 100ms"})
         alone, other = self.redis
@@ -314,7 +314,7 @@ class BalancerTests(TestCase):
         await self.balance([command, "-f", str(file)], port, **addresses)
 
     def judged(self, node: str) -> str:
-        """What HAProxy's checks found last of a node that serves what needs Redis: UP, DOWN, or on its way there."""
+        """The last result of HAProxy's checks of a node with a Redis-backed service: UP, DOWN, or in transition."""
         with socket.socket(socket.AF_UNIX) as asking:
             asking.connect(self.statistics)
             asking.sendall(b"show stat\n")

@@ -20,7 +20,7 @@ from craftnet.tests.support.fakes import SteppedClock
 
 @implementer(IHealthChecks)
 class SelfAware(MemoryBackend):
-    """A back end with a check of its own."""
+    """A back end with its own check."""
 
     def __init__(self, clock: SteppedClock, status: HealthStatus) -> None:
         super().__init__(clock, MemorySettings())
@@ -50,7 +50,7 @@ class OwnCheckTests(SynchronousTestCase):
 
 class ProbeTests(SynchronousTestCase):
     def test_urls(self) -> None:
-        """What cannot be requested is refused at the start, not reported as a service that is unreachable."""
+        """An invalid URL is refused at the start, not reported as an unreachable service."""
         for text in ("http://127.0.0.1:9000/health", "HTTPS://combat.example", "http://[::1]:9000/health"):
             self.assertEqual(set(probes({Service.REAL_TIME_COMBAT: text}, reactor)), {Service.REAL_TIME_COMBAT})
         self.assertEqual(probes({Service.REAL_TIME_COMBAT: None}, reactor), {})

@@ -34,7 +34,7 @@ class Reactor(Clock):
 
 
 class Scripted:
-    """A listening socket that answers as it is told."""
+    """A listening socket with prescribed answers."""
 
     def __init__(self, real: socket.socket, answers: Iterator[OSError | socket.socket]) -> None:
         self.fileno = real.fileno
@@ -63,12 +63,12 @@ class AcceptFailureTests(TestCase):
         self.addCleanup(self.stop)
 
     def stop(self) -> object:
-        """Listen no more."""
+        """Closes the port."""
         self.port.socket = self.real
         return self.listener.stopService()
 
     def accept(self, *answers: OSError | socket.socket) -> list[str]:
-        """Let the port find these answers; answers what was logged."""
+        """Lets the port find these answers; returns what was logged."""
         self.port.socket = Scripted(self.real, iter(answers))
         self.port.numberAccepts = 100  # in one turn; Twisted takes fewer after a turn with few.
         with capturedLogs() as events:

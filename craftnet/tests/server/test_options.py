@@ -1,4 +1,4 @@
-"""What options say reaches the parts that they are about."""
+"""Options reach the parts that they configure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from craftnet.tests.support.samples import NOW, PLAYER, SESSION
 
 
 def settings(*arguments: str) -> Settings:
-    """What these options mean for a service on free ports of this machine."""
+    """The parsed options of a service on free ports of this machine."""
     options = Options()
     options.parseOptions(
         ["--http", "tcp:0:interface=127.0.0.1", "--udp", "127.0.0.1:0", "--drain-time", "0", *arguments]
@@ -42,7 +42,7 @@ def settings(*arguments: str) -> Settings:
 
 
 class HelpTests(SynchronousTestCase):
-    """What --help says."""
+    """The output of --help."""
 
     def test_groups(self) -> None:
         """Every option stands under one heading, and no heading names an option that does not exist."""
@@ -63,7 +63,7 @@ class HelpTests(SynchronousTestCase):
         self.assertLessEqual(max(map(len, lines)), 80)
 
     def test_defaults(self) -> None:
-        """What --help shows is what the service does without options: `Settings` has every default."""
+        """--help shows the defaults that apply without options: `Settings` has every default."""
         for name in ("PORT", "CRAFTNET_WORKER", LINKS_VARIABLE):
             self.patch(os, "environ", {key: value for key, value in os.environ.items() if key != name})
         options = Options()
@@ -72,7 +72,7 @@ class HelpTests(SynchronousTestCase):
 
 
 class BasePathTests(LiveTestCase):
-    """What stands in front of routes, of every kind."""
+    """Base paths of every kind."""
 
     settings = settings("--prefix", "/crafting", "--prefix=/game/crafting/")
 
@@ -157,7 +157,7 @@ class PublicUrlTests(LiveTestCase):
 
 
 class TellingTests(LiveTestCase):
-    """How exactly watchers are kept, and how often they are told."""
+    """Tolerances, and how often watchers receive updates."""
 
     settings = settings("--tolerance-percent", "7.5", "--tolerance-ms", "9000", "--udp-full-sync", "3.5")
 
@@ -177,7 +177,7 @@ class TellingTests(LiveTestCase):
         return bool(answer["agreed"])
 
     async def test_tolerance(self) -> None:
-        """To clients it is told; claims are judged by it."""
+        """Clients learn it; reports are judged by it."""
         request = to_json(UdpConnectRequest(player_id=PLAYER, client_version="1.0.0"))
         answer = await self._post("connect", "application/json", request)
         self.assertEqual(answer["progress_tolerance"], 7.5)

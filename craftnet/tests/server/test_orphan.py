@@ -48,7 +48,7 @@ class OrphanWatchTests(SynchronousTestCase):
         service.stopService()
 
     def test_stops_already(self) -> None:
-        """The worker was told to stop, and sends its watchers away, when the supervisor dies."""
+        """The supervisor dies while the stopping worker is closing its watchers."""
         reactor, parent = Reactor(), 4711
         service = OrphanWatch(reactor, 4711, lambda: parent)
         service.startService()

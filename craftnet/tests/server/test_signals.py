@@ -1,4 +1,4 @@
-"""What signals do to a server and to a worker; their handlers are called as the system calls them, in this process."""
+"""The effect of signals on a server and on a worker; handlers are called as the system calls them, in this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from craftnet.server.signals import HURRY, RELOAD, obey, obey_supervisor
 
 
 class Reactor:
-    """Does at once what it is asked to do, and keeps what is to be done when it stops."""
+    """Runs calls at once, and records what to do when it stops."""
 
     def __init__(self) -> None:
         self.stops = 0
@@ -94,7 +94,7 @@ class SignalTests(SynchronousTestCase):
         self.assertEqual(rotations, [1])
 
     def test_worker(self) -> None:
-        """It need not be told that it is not alone."""
+        """It knows already that it is not alone."""
         obey_supervisor(self.reactor, self)
         self.assertEqual(self.get(signal.SIGINT), (0, 0))
         self.assertEqual(self.get(signal.SIGTERM, signal.SIGTERM, signal.SIGINT), (1, 0))

@@ -1,4 +1,4 @@
-"""What an operator sees at start-up, and how it gets there."""
+"""The start-up text for an operator, and how it gets there."""
 
 from __future__ import annotations
 

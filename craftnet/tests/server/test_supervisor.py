@@ -35,7 +35,7 @@ TIMEOUT = 30.0
 
 
 class Process:
-    """What a supervisor holds of a worker."""
+    """The supervisor's view of a worker."""
 
     def __init__(self, protocol: ProcessProtocol, environment: Mapping[str, str]) -> None:
         self.environment = environment
@@ -80,7 +80,7 @@ class SupervisorTests(SynchronousTestCase):
 
     @property
     def said(self) -> list[str]:
-        """What the supervisor logged."""
+        """The supervisor's log."""
         own = [event for event in self.events if event.get("log_namespace", "").startswith("craftnet.")]
         return [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in own]
 
@@ -148,7 +148,7 @@ class SupervisorTests(SynchronousTestCase):
         supervisor.stopService()
 
     def heartbeat(self, process: Process) -> LivenessSignal:
-        """What a worker does while it is well."""
+        """A healthy worker's signs of life."""
         heartbeat = LivenessSignal(self.reactor, process.environment[LIVENESS_VARIABLE])
         heartbeat.startService()
         return heartbeat
@@ -191,7 +191,7 @@ class SupervisorTests(SynchronousTestCase):
         supervisor.stopService()
 
     def test_everybody_was_suspended(self) -> None:
-        """The supervisor is the first to go on, an hour later."""
+        """The supervisor is the first to resume, an hour later."""
         supervisor = self.supervisor()
         self.heartbeat(self.reactor.started[0])
         self.advance(2)
@@ -201,7 +201,7 @@ class SupervisorTests(SynchronousTestCase):
         supervisor.stopService()
 
     def test_the_folder_is_cleaned_up(self) -> None:
-        """By somebody who takes old files for abandoned ones."""
+        """Removed as an abandoned file."""
         supervisor = self.supervisor()
         heartbeat = self.heartbeat(self.reactor.started[0])
         Path(self.reactor.started[0].environment[LIVENESS_VARIABLE]).unlink()
@@ -222,7 +222,7 @@ class SupervisorTests(SynchronousTestCase):
         supervisor.stopService()
 
     def test_stops(self) -> None:
-        """SIGTERM, and the signal that no terminal sends for more haste; who did not end well then is told of."""
+        """SIGTERM, and the signal for more haste; logs a worker that did not exit cleanly."""
         supervisor = self.supervisor(2)
         first, second = self.reactor.started
         ended = supervisor.stopService()

@@ -1,4 +1,4 @@
-"""The program as an operator runs it: `twistd craftnet` in a process of its own."""
+"""The program as an operator runs it: `twistd craftnet` in a separate process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from craftnet.tests.support.processes import PROCESS_TIMEOUT, SCRIPTS, environme
 
 
 class CommandLineTests(SynchronousTestCase):
-    """What needs no running server."""
+    """Tests without a running server."""
 
     def test_listed(self) -> None:
         self.assertRegex(twistd("--help").stdout, r"\n +craftnet +The crafting network service")
@@ -93,7 +93,7 @@ class CommandLineTests(SynchronousTestCase):
             self.assertIn(words, str(caught.exception))
 
     def test_port_of_the_environment(self) -> None:
-        """One that is set and says nothing is a mistake of whoever set it."""
+        """An empty one is a mistake of the operator."""
         for port, words in (("", r"\$PORT is empty: set it"), ("http", r"\$PORT: 'http' is not a port number")):
             completed = twistd("--nodaemon", "--pidfile=", "craftnet", PORT=port)
             said = completed.stdout + completed.stderr

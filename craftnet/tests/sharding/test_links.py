@@ -1,4 +1,4 @@
-"""Workers that divide the players: the links between them, whose a session is, and what they share of clients."""
+"""Workers that divide the players: their links, the owners of sessions, and what they share about clients."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class PlacementTests(SynchronousTestCase):
     """Which worker has which player."""
 
     def test_everybody_agrees(self) -> None:
-        """Each player is one worker's, whoever asks, in this version of Python and in every other."""
+        """Each player belongs to one worker, in every process and in every version of Python."""
         players = [UUID(int=number) for number in range(10_000)]
         workers = [Shards(number, 3) for number in range(3)]
         for player in players:
@@ -153,7 +153,7 @@ class LinksTests(WorkersTestCase):
         self.assertEqual(await first, "one")
 
     async def test_failures(self) -> None:
-        """A handler that fails is logged there, and is Unavailable here; the link goes on."""
+        """A failing handler is logged there, and is Unavailable here; the link continues."""
         here, there = await self.workers()
 
         async def fail(_: Caller, __: Any) -> None:
@@ -167,7 +167,7 @@ class LinksTests(WorkersTestCase):
         self.assertEqual(await here.links.call(1, ECHO, "still there"), "still there")
 
     async def test_a_worker_ends(self) -> None:
-        """Whoever waits for its answer hears so; a call waits for one that is being started, and finds it."""
+        """Pending calls fail; a call waits for a worker that is starting, and reaches it."""
         here, there = await self.workers()
         silent: Operation[None, None] = Operation("silent", None, None)
         there.links.handle(silent, lambda *_: Deferred())
@@ -207,7 +207,7 @@ class LinksTests(WorkersTestCase):
             await here.links.call(1, silent, None)
 
     async def test_descriptors(self) -> None:
-        """Each call gets its own, also when one is missing, or nobody takes it."""
+        """Each call gets its own descriptor, also when one is missing, or nothing takes it."""
         here, there = await self.workers()
         taken: list[int | None] = []
         take: Operation[int, bool] = Operation("take", int, bool)
@@ -302,7 +302,7 @@ class EventsTests(WorkersTestCase):
         self.assertEqual((await here.sources.sessions.count(), await there.sources.sessions.count()), (10, 10))
 
     async def test_any_worker_finds_a_session(self) -> None:
-        """One that another worker was told of, and one that only waits in a queue."""
+        """One that another worker knows, and one that only waits in a queue."""
         here, there = await self.workers()
         running, waiting, player = uuid4(), uuid4(), player_of(0)
         await here.events.apply([start(running, player), waits(waiting, player)])
@@ -460,7 +460,7 @@ class ClusterTests(ClusterContract, WorkersTestCase):
         return worker.cluster
 
     async def settle(self) -> None:
-        """Wait until everybody has heard everything."""
+        """Waits until all workers have received everything."""
         running = [worker for worker in self.nodes if worker.links.running]
         if len(running) == 2:
             await until(lambda: all(worker.links.complete for worker in running))
@@ -495,7 +495,7 @@ class ClusterTests(ClusterContract, WorkersTestCase):
         verifyObject(ICluster, self.nodes[0].cluster)
 
     async def test_who_starts_hears_what_is_in_force(self) -> None:
-        """From a worker that lives: when all have ended, nobody knows."""
+        """From a living worker: when all have ended, none is known."""
         node, other = await self.node(RevocationRecorder()), RevocationRecorder()
         await self.node(other)
         await node.revocations.publish(TOKEN)
@@ -515,7 +515,7 @@ class ClusterTests(ClusterContract, WorkersTestCase):
         await node.revocations.loaded()
 
     async def test_nobody_to_ask(self) -> None:
-        """Where the worker that counts is gone, a place is taken; it is told when there is one again."""
+        """When the counting worker is gone, slots are granted; it receives them when there is one again."""
         self.patch(links, "START_TIMEOUT", 0.05)
         node, other = await self.two()
         await self.die(other)

@@ -1,1 +1,1 @@
-"""What several tests share. No test imports another test."""
+"""Shared by several tests. No test imports another test."""

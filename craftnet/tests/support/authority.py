@@ -1,4 +1,4 @@
-"""The crafting authority, as it should be written: what was not taken is sent again, with the same event ids."""
+"""The crafting authority, as it should be written: it repeats what was not accepted, with the same event ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AGAIN = 0.05
 
 
 async def post(url: str, body: Body) -> dict[str, Any] | None:
-    """What became of the events; None when the service at `url` did not take them."""
+    """The outcomes of the events; None when the service at `url` did not accept them."""
     headers = Headers({"Authorization": [f"Bearer {token(None, PUBLISH)}"], "Content-Type": ["application/json"]})
     try:
         response = await treq.post(

@@ -34,7 +34,7 @@ class Issued(Struct, frozen=True):
 
     @property
     def chain(self) -> bytes:
-        """What a server sends: what `fullchain.pem` of an ACME client holds."""
+        """What a server sends: the content of an ACME client's `fullchain.pem`."""
         return self.leaf + self.intermediate
 
 

@@ -40,9 +40,9 @@ class Page:
         self.command("Runtime.enable")
 
     def invent(self, document: str) -> None:
-        """From now on find this document, HTML, at every http and https URL. Nothing is looked up, and nobody asked.
+        """Serves this document, HTML, at every http and https URL, without any request.
 
-        WebSockets go where they are meant to go.
+        WebSockets reach their real servers.
         """
         self._document = document.encode()
         self.command("Fetch.enable", patterns=[{"urlPattern": "http*"}])

@@ -1,4 +1,4 @@
-"""What the tests of clients/cpp stand on: its build, and its process."""
+"""The base of the tests of clients/cpp: its build, and its process."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ class CppClient:
         self.passed: list[Event] = []
 
     async def read(self) -> Event:
-        """The next event; {} when the process is over."""
+        """The next event; {} when the process has ended."""
         assert self._process.stdout is not None
         line = await in_thread(self._process.stdout.readline)
         event: Event = msgspec.json.decode(line or "{}")
         return event
 
     async def until(self, name: str, **wanted: object) -> Event:
-        """The next event of this name that says what is wanted."""
+        """The next event of this name with these values."""
         self.passed = []
         while True:
             event = await self.read()

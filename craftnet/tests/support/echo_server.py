@@ -1,6 +1,6 @@
-"""A WebSocket server that echoes every message, for suites of others that test a server by what it echoes.
+"""A WebSocket server that echoes every message, for third-party suites that test a server with echoes.
 
-It is this server's connection in everything but the feed: its handshakes, frames, limits and ends. As a program it
+It is this server's connection in everything but the feed: its handshakes, frames, limits and closing. As a program it
 listens on 127.0.0.1 until it is killed, and prints its port:
 
     python -m craftnet.tests.support.echo_server
@@ -57,7 +57,7 @@ class Nothing(Subscription, frozen=True):
 
 
 class Echo(FeedProtocol):
-    """Lets everybody in, and echoes."""
+    """Admits every client, and echoes."""
 
     async def _admit(self, opening: GuardedHandshake) -> str | None:
         self.principal = Principal(None, frozenset(), sys.float_info.max)

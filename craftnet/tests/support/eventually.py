@@ -35,7 +35,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def together(tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
-    """Run all tasks at once; raises what the first failing one raises."""
+    """Runs all tasks at once; raises what the first failing one raises."""
     running = [Deferred.fromCoroutine(task()) for task in tasks]
     try:
         await gatherResults(running, consumeErrors=True)

@@ -21,8 +21,8 @@ class FakeCluster:
     """What all nodes share.
 
     Attributes:
-        gone: whether nobody answers.
-        hangs: whether questions about places are not answered for now.
+        gone: whether it is unreachable.
+        hangs: whether requests about slots get no answer for now.
     """
 
     def __init__(self, clock: IReactorTime) -> None:

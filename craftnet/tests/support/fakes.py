@@ -52,7 +52,7 @@ class SteppedReactor(MemoryReactor, SteppedClock):
 
 @implementer(ISubscriber)
 class RecordingWatcher:
-    """Keeps what it is told."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.updates: list[Update] = []
@@ -68,7 +68,7 @@ class RecordingWatcher:
 
     @property
     def types(self) -> list[str]:
-        """The types of the messages told so far."""
+        """The types of the messages received so far."""
         return [str(message.type) for update in self.updates for message in update.messages]
 
 
@@ -88,7 +88,7 @@ class TableAuthority:
 
 @implementer(IDemonstration)
 class FakeShowcase:
-    """Shows nothing, and lists what the test says."""
+    """Features no session, and lists the test's."""
 
     def __init__(self) -> None:
         self.sessions: dict[UUID, Sequence[UUID]] = {}

@@ -91,7 +91,7 @@ class FeedWire(StringTransportWithDisconnection):
 
 
 class FeedServer:
-    """Feeds of the memory back end. Pings are so seldom that nobody is dropped for not answering, unless asked."""
+    """Feeds of the memory back end. Pings are so rare that no client is dropped for silence, unless wanted."""
 
     def __init__(
         self,

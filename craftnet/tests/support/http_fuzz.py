@@ -1,4 +1,4 @@
-"""What a hostile client might send: well-formed requests and handshakes, spoilt in many ways, cut anywhere."""
+"""What a hostile client might send: valid requests and handshakes, corrupted in many ways, cut anywhere."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ NAMES = (
 )
 NO_NAMES = ("", "Host ", "\xff")
 ECHOED = frozenset({"Host", "Origin", "X-Forwarded-Host", "Host "})
-"""What an answer may repeat: it is no place for a token."""
+"""Texts that an answer may repeat: they are no place for a token."""
 
 MEDIA_TYPES = ("application/json", "application/json", "application/octet-stream", "application/x-ndjson")
 METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "CONNECT", "TRACE", "BREW", "G\x00T", "", "get")
@@ -178,7 +178,7 @@ class Fuzzer:
         self._wild = 1.0
 
     def connection(self) -> list[bytes]:
-        """What one client sends, in the pieces in which it arrives."""
+        """One client's octets, in the pieces in which they arrive."""
         self._wild = self._random.choice((0.1, 0.1, 0.3, 1.0))
         octets = b"".join(self._request() for _ in range(self._random.choice((1, 1, 1, 2, 3))))
         if self._maybe(0.3):
@@ -271,7 +271,7 @@ class Fuzzer:
                 (0x81, 0x82, 0x88, 0x89, 0x8A, 0x01, 0x80, 0xC1, 0x83, self._random.randrange(256))
             )
             if first & 0x0F >= 8 and SECRET_PART.encode() in payload:
-                continue  # a pong repeats what the ping held.
+                continue  # a pong repeats the content of the ping.
             size = bytes((0x80 | len(payload),)) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
             frames += bytes((first,)) + size + bytes(4) + payload
         return frames
@@ -287,7 +287,7 @@ class Fuzzer:
 
 @implementer(ILogObserver)
 class LogWatch:
-    """Keeps what is logged while it is in use, as a context manager."""
+    """Records the log while it is in use, as a context manager."""
 
     def __init__(self) -> None:
         self._events: list[LogEvent] = []

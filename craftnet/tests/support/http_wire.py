@@ -97,7 +97,7 @@ class Wire(StringTransport):
 
 @implementer(IHandshakeProtocol)
 class Listener(Protocol):
-    """Stands for a WebSocket protocol: keeps what it receives."""
+    """Stands for a WebSocket protocol: records what it receives."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -112,7 +112,7 @@ class Listener(Protocol):
 
 
 class Listeners(ServerFactory):
-    """Stands for a WebSocket factory; when `full`, it takes nobody."""
+    """Stands for a WebSocket factory; when `full`, it refuses every client."""
 
     noisy = False
 
@@ -129,7 +129,7 @@ class Listeners(ServerFactory):
 
 
 class House:
-    """A site behind a door, and wires to it."""
+    """A site behind a sniffer, and wires to it."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Sources that answer late, as those across a network do; what they keep is kept in memory."""
+"""Sources that answer late, as those across a network do, with state in memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Late:
         self.failure: Exception | None = None
 
     def _answer(self, answer: Deferred[Answer]) -> Deferred[Answer]:
-        """What the memory says now, told later; or `failure`, if there is one then."""
+        """The present content of the memory, returned later; or `failure`, if there is one then."""
         late: Deferred[Answer] = Deferred()
 
         def tell() -> None:
@@ -46,7 +46,7 @@ class _Late:
         return late
 
     def _applicable(self, events: Sequence[Event]) -> Sequence[Event]:
-        """What is applied of `events`: one that fails applies nothing."""
+        """The result of applying `events`: a failure applies nothing."""
         return events if self.failure is None else ()
 
 

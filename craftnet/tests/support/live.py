@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 def token(player_id: UUID | None = PLAYER, *scopes: str, ttl: float = 600.0) -> str:
-    """A token that the service under test takes; a negative `ttl` makes one that is over."""
+    """A token that the service under test accepts; a negative `ttl` makes an expired one."""
     return sign_token(SECRET.encode(), player_id, scopes, ttl, reactor.seconds())
 
 
@@ -81,7 +81,7 @@ class LiveTestCase(TestCase):
             await self.service.stopService()
 
     def send_raw(self, octets: bytes, *, at_once: bool = True) -> bytes:
-        """Send these on a connection of its own, and close our half of it; everything that comes back. Blocks.
+        """Sends these on a new connection, and closes our half; returns everything that arrives. Blocks.
 
         Arguments:
             at_once: whether they are sent in one piece; else octet by octet.
@@ -127,7 +127,7 @@ class LiveTestCase(TestCase):
 
 
 class Peer:
-    """A WebSocket client in a thread of its own."""
+    """A WebSocket client in its own thread."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection

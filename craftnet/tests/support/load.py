@@ -14,7 +14,7 @@ from craftnet.contract.messages import rfc3339
 from craftnet.tests.support.samples import COPPER, IRON, RECIPE
 
 BEGIN = 1_780_000_000.0
-"""Unix seconds, long ago: the events are as old as they say, however fast they are told."""
+"""Unix seconds, long ago: events keep their age, however fast they are posted."""
 
 GROUPS = 4
 """Connections over which the authority posts. A session's events keep to one of them."""
@@ -23,7 +23,7 @@ Body = list[dict[str, Any]]
 
 
 class Fault(Enum):
-    """What strikes."""
+    """The faults."""
 
     REDIS = "Redis is killed, and started again"
     NODE = "a node is killed"
@@ -120,7 +120,7 @@ def load(seed: int, sessions: int, rounds: int) -> Load:
 
 
 class _Life:
-    """What the authority tells of one session. Progress grows, so that it shows when somebody goes back."""
+    """The authority's events of one session. Progress grows, which shows whether a watcher goes back."""
 
     def __init__(self, random: Random, session: UUID, player: UUID) -> None:
         self._random = random
@@ -163,7 +163,7 @@ class _Life:
         return self._event("session.progress", {**named, **report})
 
     def end(self) -> dict[str, Any]:
-        """It is over, in one of three ways."""
+        """It ends, in one of three ways."""
         ends: list[tuple[str, dict[str, Any]]] = [
             ("session.complete", {"result_item_id": str(RECIPE), "duration_seconds": 60}),
             ("session.fail", {"failure_reason": "system_error"}),

@@ -38,11 +38,11 @@ CONNECT = 2.0
 """Seconds for a node to take a connection."""
 
 WAIT = 0.01
-"""Seconds between two looks at what a node has said."""
+"""Seconds between two checks of a node's output."""
 
 
 class _Process(ProcessProtocol):
-    """Reads what a node says until it says where it listens, and keeps the rest."""
+    """Reads a node's output until it names its ports, and keeps the rest."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -67,16 +67,16 @@ class _Process(ProcessProtocol):
 
 
 FAKETIME = next((str(path) for path in Path("/usr/lib").glob("**/faketime/libfaketime.so.1")), None)
-"""The library that gives a process a clock of its own; None where it is not installed (Debian: libfaketime)."""
+"""The library that gives a process its own clock; None where it is not installed (Debian: libfaketime)."""
 
 
 class SystemClock:
-    """The wall clock of processes that are started with its `environment`: it can be set while they run.
+    """The wall clock of processes started with its `environment`: it can be set while they run.
 
-    Their steady clock goes on as the machine's does.
+    Their steady clock runs like the machine's.
 
     Arguments:
-        file: where what it shows is kept.
+        file: stores the offset.
     """
 
     def __init__(self, file: Path) -> None:
@@ -84,7 +84,7 @@ class SystemClock:
         self.set(0.0)
 
     def set(self, ahead: float) -> None:
-        """Set it so many seconds ahead of the machine's, or behind."""
+        """Sets it `seconds` ahead of the machine's, or behind."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{ahead:+f}\n")
         new.replace(self._file)
@@ -92,7 +92,7 @@ class SystemClock:
 
     @property
     def now(self) -> float:
-        """What it shows, Unix seconds."""
+        """The time that it shows, Unix seconds."""
         return time.time() + self.ahead
 
     @property
@@ -136,7 +136,7 @@ class Node:
 
     @property
     def text(self) -> str:
-        """What it has said since it was started."""
+        """Its output since it was started."""
         return self._process.text
 
     @property
@@ -203,7 +203,7 @@ class Balancer:
         self.port = cast(Any, self._listening.getHost()).port
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stops listening."""
         if self._listening is not None:
             await cast("Deferred[None]", self._listening.stopListening())
 
@@ -264,7 +264,7 @@ class _Front(_Half):
 
 
 def listens(port: int) -> bool:
-    """Whether somebody takes connections at a port of this machine."""
+    """Whether a port of this machine accepts connections."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

@@ -1,4 +1,4 @@
-"""Observers and links of tests: what a client's connections bring."""
+"""Observers and links for tests: record what a client's connections bring."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EndingRecorder:
         """Not kept."""
 
     def updated(self, transport: str, update: Update, feed: WatchedSession) -> None:
-        """Somebody may wait for it."""
+        """A test may wait for it."""
         if not self.heard.called:
             self.heard.callback(None)
 
@@ -44,7 +44,7 @@ class EndingRecorder:
 
 @implementer(IObserver)
 class EventRecorder:
-    """Keeps what it is shown."""
+    """Records what it is shown."""
 
     def __init__(self) -> None:
         self.events: list[object] = []
@@ -72,7 +72,7 @@ class EventRecorder:
 
 @implementer(IObserver)
 class MessageTypes:
-    """Lets a test wait for what a `Watch` is told."""
+    """Lets a test wait for what a `Watch` receives."""
 
     def __init__(self) -> None:
         self.told_types: DeferredQueue[tuple[str, str]] = DeferredQueue()
@@ -97,7 +97,7 @@ class MessageTypes:
 
 @implementer(ILinkListener)
 class LinkRecorder:
-    """Keeps what a link brings."""
+    """Records what a link brings."""
 
     def __init__(self, then: Callable[[], None] = lambda: None) -> None:
         self.events: list[str] = []

@@ -1,4 +1,4 @@
-"""Ports of this machine for servers that must be told which port to listen on."""
+"""Ports of this machine for servers that need a port number in advance."""
 
 from __future__ import annotations
 

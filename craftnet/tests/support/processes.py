@@ -42,7 +42,7 @@ def twistd(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
 
 
 class Running:
-    """A server, and what it said so far."""
+    """A server, and its output so far."""
 
     def __init__(self, process: subprocess.Popen[str], output: IO[str]) -> None:
         self.process = process
@@ -93,7 +93,7 @@ def running(
 
 
 def lives(pid: int) -> bool:
-    """Whether there is such a process, which nobody only forgot to bury."""
+    """Whether there is such a process, zombies aside."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

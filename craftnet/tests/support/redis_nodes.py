@@ -39,7 +39,7 @@ def fellow(key: UUID) -> UUID:
 
 
 class RedisTestCase(TestCase):
-    """A server of its own for each test: it starts in hundredths of a second."""
+    """A separate server for each test: it starts in hundredths of a second."""
 
     timeout = 30
     options: Sequence[str] = ()
@@ -60,11 +60,11 @@ class RedisTestCase(TestCase):
         sweeps: bool = True,
         **settings: Any,
     ) -> RedisBackend:
-        """A node, running.
+        """A running node.
 
         Arguments:
-            clock: is a reactor, too; the test's own reactor if there is none.
-            sweeps: whether it goes on sweeping; otherwise it sweeps at the start and when the test says so.
+            clock: also a reactor; the test's own reactor if there is none.
+            sweeps: whether it sweeps at intervals; otherwise it sweeps at the start and when the test says so.
             settings: of `RedisSettings`.
         """
         wanted = RedisSettings(**{"port": self.server.port, "prefix": self.prefix, **settings})

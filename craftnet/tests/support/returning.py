@@ -1,4 +1,4 @@
-"""A client that comes back, and news that it can tell apart."""
+"""A client that returns, and updates that it can distinguish."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from craftnet.tests.support.samples import IRON, SESSION
 
 
 def short(number: int) -> MaterialsUpdate:
-    """News of a shortage that no other test's step brings: so many are needed."""
+    """An update about a shortage, unique to a step of the test by its required quantity."""
     notification = MaterialNotification(
         material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY, required_quantity=number
     )
@@ -21,13 +21,13 @@ def short(number: int) -> MaterialsUpdate:
 
 
 class Returning:
-    """A client of a crafting feed that keeps what it was told over its connections.
+    """A client of a crafting feed that records what it receives over its connections.
 
     Attributes:
-        shortages: every shortage told, since the state was last told as a whole.
+        shortages: every shortage received since the last whole state.
         status: of the craft.
-        places: every place in a queue told, likewise.
-        recoveries: how each return went.
+        places: every place in a queue received, likewise.
+        recoveries: the result of each return.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -52,7 +52,7 @@ class Returning:
         self._watcher = None
 
     def read(self) -> None:
-        """Take in what was told since."""
+        """Takes what was received since."""
         updates = [] if self._watcher is None else self._watcher.updates[self._read :]
         self._read += len(updates)
         for update in updates:

@@ -59,7 +59,7 @@ def event(
     event_id: UUID | None = None,
     source: str = "",
 ) -> Event:
-    """An event with an id of its own, true and accepted at `at`, unless it is accepted at another time."""
+    """An event with a new id, true and accepted at `at`, unless it is accepted at another time."""
     named = session_id or getattr(data, "session_id", None)
     arrived = at if accepted is None else accepted
     return Event(event_id or UUID(int=next(_numbers)), at, arrived, data, named, source)
@@ -90,7 +90,7 @@ def message(type: str, **fields: object) -> WebSocketCraftingMessage:
 
 
 def progress(percent: int, status: Status = Status.ACTIVE, remaining: int | None = 30) -> CraftingProgressData:
-    """What a progress message says."""
+    """The content of a progress message."""
     return CraftingProgressData(
         session_id=SESSION, progress_percentage=percent, status=status, remaining_time_seconds=remaining
     )

@@ -23,7 +23,7 @@ from craftnet.tests.support.eventually import until
 
 
 class _Reactor(IReactorFDSet, IReactorTCP, IReactorTime):
-    """What is needed of the reactor."""
+    """The parts of the reactor that it needs."""
 
 
 _reactor = cast(_Reactor, reactor)
@@ -83,8 +83,8 @@ class ScriptedServer(Resource):
     """The server.
 
     Attributes:
-        requests: what was asked: method, path with query, headers.
-        script: what is played: popped from the front; the last part is played again and again.
+        requests: the requests: method, path with query, headers.
+        script: the answers, popped from the front; the last part is repeated.
     """
 
     isLeaf = True
@@ -126,7 +126,7 @@ class ScriptedServer(Resource):
         return part.body
 
     def stop(self) -> Deferred[None]:
-        """Listen no more; fires when no connection is left at either end."""
+        """Stops listening; fires when no connection is left at either end."""
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Nodes that share what they keep, without a network: each hears of changes when the test lets it."""
+"""Nodes that share their state without a network: each receives changes when the test lets it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from craftnet.providers.redis.topics import Topics
 from craftnet.providers.sources import Sources
 
 PATIENCE = 2.0
-"""Seconds for which a node waits until it has heard what is asked for."""
+"""Seconds for which a node waits until it has caught up."""
 
 AnySubject = Aggregate[Any, Any, Any]
 
@@ -41,8 +41,8 @@ class Cluster:
     """What the nodes share, of one session and one player.
 
     Attributes:
-        reachable: whether it answers those who come back.
-        streams: of each kind, the changes of a while.
+        reachable: whether it answers returning watchers.
+        streams: the recent changes of each kind.
     """
 
     def __init__(self, session_id: UUID, player_id: UUID, clock: IReactorTime) -> None:
@@ -61,7 +61,7 @@ class Cluster:
 
     @property
     def epoch(self) -> str | None:
-        """What all nodes call it; None while nobody knows."""
+        """The epoch for all nodes; None while it is unknown."""
         return self._epoch
 
     @epoch.setter
@@ -87,13 +87,13 @@ class Cluster:
         """As in `IQueueListener`: nothing is ever lost here."""
 
     def forget(self) -> None:
-        """What changed until now is not recalled any more."""
+        """Forgets all changes until now."""
         self.forgotten = {kind: len(stream) for kind, stream in self.streams.items()}
 
 
 @implementer(ISharedSource)
 class _Source:
-    """What the three have in common."""
+    """The common part of the three."""
 
     stalled = ""
 

@@ -80,7 +80,7 @@ def jwks(*entries: dict[str, Any]) -> bytes:
 
 
 def claims(**others: Any) -> dict[str, Any]:
-    """What a good token says at `NOW`; a claim given as None is left out."""
+    """The claims of a good token at `NOW`; a claim given as None is left out."""
     good = {"sub": str(PLAYER), "iat": NOW - 60, "exp": NOW + 60}
     return {name: value for name, value in (good | others).items() if value is not None}
 

@@ -44,7 +44,7 @@ from craftnet.tests.support.http_wire import Answer, House, answers, request
 from craftnet.tests.support.samples import NOW, OTHER_PLAYER, PLAYER, event, start
 
 PREFIXES = (*BASE_PATHS, "/crafting")
-"""What stands in front of routes."""
+"""Base paths."""
 
 HOST = b"Host: craft.example:8080\r\n"
 HERE = ServerUrl("http", "craft.example", 8080)
@@ -63,14 +63,14 @@ def principal(player_id: UUID | None, *scopes: str) -> Principal:
 
 
 class FakeGateway:
-    """Remembers what it was asked to expect."""
+    """Records the connections that it should expect."""
 
     def __init__(self) -> None:
         self.expected: list[tuple[UUID, UUID, UdpConnectRequest, float, float, ServerUrl]] = []
         self.sight: SeenState | None = None
 
     def seen(self, claim: ProgressRecord, player_id: UUID, now: float) -> SeenState | None:
-        """What the test says."""
+        """The test's answer."""
         return self.sight
 
     def connect(
@@ -179,7 +179,7 @@ class SiteTestCase(SynchronousTestCase):
         return Check(status=self.status)
 
     def ask(self, target: str, method: str = "GET", fields: bytes = b"", body: bytes = b"", token: str = "") -> Answer:
-        """One request on a connection of its own."""
+        """One request on a new connection."""
         wire = self.house.wire()
         fields = HOST + fields + (bearer(token) if token else b"")
         wire.receive(request(target, method, fields, body))

@@ -127,7 +127,7 @@ def held(client: ClientConnection, index: int = 0) -> ReceivedSession:
 
 
 def datagrams(effects: list[Effect]) -> list[bytes]:
-    """What is to be sent."""
+    """Datagrams to send."""
     return [effect.datagram for effect in effects if isinstance(effect, Send)]
 
 
@@ -168,7 +168,7 @@ def general_path_only(case: SynchronousTestCase) -> Iterator[None]:
 class BadNetwork:
     """One client and the server, with delay, loss, duplication, reordering and flipped bits in between.
 
-    Time is the server's; the client's clock is `ahead` of it by so many seconds.
+    Time is the server's; the client's clock is `ahead` of it by that many seconds.
     """
 
     def __init__(
@@ -192,9 +192,9 @@ class BadNetwork:
         self.address = CLIENT
         self.overheard: list[tuple[float, bool, bytes]] = []  # when each datagram was sent, and whether to the server.
         self.carried: Counter[int] = Counter()  # to the client, by their first bytes in key phase 0.
-        # what the hub would tell a peer of a session that it has just begun to watch.
+        # the updates of a session that a connection has just begun to watch.
         self.snapshot: Callable[[ServerConnection, int], list[Effect]] = lambda peer, index: []
-        # somebody who looks at the client before everything that happens, and after every arrival.
+        # called before every event and after every arrival, to check the client.
         self.look: Callable[[], None] = lambda: None
         self._ahead = ahead
         self._random = Random(seed)
@@ -207,7 +207,7 @@ class BadNetwork:
 
     @property
     def client_now(self) -> float:
-        """What the client's clock shows."""
+        """The time on the client's clock."""
         return self.now + self._ahead
 
     def lose(self, share: float) -> None:
@@ -223,13 +223,13 @@ class BadNetwork:
         self.take(self.client.start(self.client_now))
 
     def take(self, output: Output) -> None:
-        """What the client wants to happen."""
+        """The events of the client."""
         self.events += output.events
         for datagram in output.datagrams:
             self._carry(datagram, to_server=True)
 
     def perform(self, effects: list[Effect]) -> None:
-        """What the server wants to happen."""
+        """The effects of the server."""
         for effect in effects:
             match effect:
                 case Send(datagram, _):
@@ -329,12 +329,12 @@ def channels(connection_id: int = CONNECTION) -> tuple[PacketProtection, PacketP
 
 
 class FakeTransport(FakeDatagramTransport):
-    """Keeps what is sent, or fails."""
+    """Records what is sent, or fails."""
 
     error: Exception | None = None
 
     def sender(self) -> Sender:
-        """What keeps it, or fails."""
+        """The transport that records, or fails."""
 
         def send(packet: bytes, address: Address) -> None:
             if self.error is not None:
@@ -344,7 +344,7 @@ class FakeTransport(FakeDatagramTransport):
         return send
 
     def taken(self) -> list[bytes]:
-        """What was written since the last call."""
+        """The datagrams written since the last call."""
         written = [packet for packet, _ in self.written]
         self.written.clear()
         return written

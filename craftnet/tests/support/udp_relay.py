@@ -1,4 +1,4 @@
-"""A line between a client and the service, over real sockets, that loses what a test wants to be lost."""
+"""A path between a client and the service, over real sockets, that loses what a test wants."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Relay(DatagramProtocol):
 
 
 class RelayedTestCase(LiveTestCase):
-    """A service whose clients are told to send their datagrams to `relay`."""
+    """A service that announces `relay` to its clients."""
 
     loses = 0
 

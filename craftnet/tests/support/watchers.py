@@ -1,4 +1,4 @@
-"""Players who watch a whole node with the project's own client, and remember what they saw."""
+"""Players who watch a whole node with the project's own client, and record what they saw."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Seen:
 
     Attributes:
         positions: of WebSocket, by epoch.
-        percents: of progress, and over UDP the state's version, too.
+        percents: of progress, and over UDP the state's version as well.
         endings: of connections.
     """
 
@@ -72,13 +72,13 @@ class Seen:
 
     @property
     def goes_back(self) -> str:
-        """Which of what it saw became older than before."""
+        """What became older than before."""
         rows: dict[str, Sequence[float]] = {"percent": self.percents, "version": self.versions, **self.positions}
         return ", ".join(f"{name}: {row}" for name, row in rows.items() if row != sorted(row))
 
 
 def watch(port: int, session: UUID, player: UUID, kind: Kind) -> tuple[Seen, Watching]:
-    """Begin to watch at a port of this machine; who is thrown out comes back soon."""
+    """Starts watching at a port of this machine; a disconnected player returns soon."""
     seen = Seen()
     transport = kind(steady(reactor), Address(f"http://127.0.0.1:{port}"), session, player, token(player))
     backoff = Backoff(first=0.1, cap=0.5, uniform=Random(session.int).uniform)
@@ -86,7 +86,7 @@ def watch(port: int, session: UUID, player: UUID, kind: Kind) -> tuple[Seen, Wat
 
 
 def give_up(watching: Watching) -> None:
-    """Watch no more. No error when it is over."""
+    """Stops watching; harmless when it has ended."""
     watching.addErrback(lambda failure: failure.trap(CancelledError) and None)
     watching.cancel()
 

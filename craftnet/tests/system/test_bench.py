@@ -1,4 +1,4 @@
-"""`bench/run.py` and `bench/compare.py`: that they run what there is, and read what it prints."""
+"""`bench/run.py` and `bench/compare.py`: they run all benchmarks, and parse their output."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class ProgramTests(SynchronousTestCase):
         self.assertIn("| python | CPython", text)
 
     def test_server_and_watchers(self) -> None:
-        """What the benchmarks of WebSockets have in common serves watchers."""
+        """The common part of the WebSocket benchmarks serves watchers."""
         done = self.run_bench("latency", "--watchers", "20", "--seconds", "1", "--connects", "5")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("5 more connections came and went each second", done.stdout)

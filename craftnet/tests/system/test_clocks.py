@@ -67,7 +67,7 @@ class SteadyReactorTests(SynchronousTestCase):
         return reactor
 
     def run_due(self, reactor: Any) -> list[str]:
-        """Let what is due happen; answers what did."""
+        """Runs what is due; returns what ran."""
         reactor.runUntilCurrent()
         rang = self.rang.copy()
         self.rang.clear()
@@ -153,7 +153,7 @@ class MomentTests(SynchronousTestCase):
 
 
 class OccurredTests(SynchronousTestCase):
-    """What another machine dates is anchored where it belongs, whatever was done to clocks before."""
+    """What another machine dated is anchored correctly, whatever was done to clocks before."""
 
     TOLERANCE = 5.0
 

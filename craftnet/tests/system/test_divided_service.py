@@ -96,7 +96,7 @@ class HandedOverTests(DividedTestCase):
     """Connections whose first request is a handshake."""
 
     async def test_to_the_players_worker(self) -> None:
-        """It is told of what any worker takes, with nothing in between; and hangs up there."""
+        """It receives what any worker accepts, with nothing in between; and disconnects there."""
         await self.publish(started(player_id=self.player))
         peer = await self.watch()
         self.assertEqual((await self.connections(self.service), await self.connections(self.other)), (0, 1))
@@ -125,7 +125,7 @@ class HandedOverTests(DividedTestCase):
         self.assertEqual(message["queue_position"], 3)
 
     async def test_ones_own_stays(self) -> None:
-        """And so do health feeds, and what names nobody."""
+        """So do health feeds, and requests that name no player."""
         own = player_of(0)
         await self.publish(started(player_id=own))
         await self.watch(player_id=own)
@@ -166,7 +166,7 @@ class HandedOverTests(DividedTestCase):
             self.assertEqual(caught.exception.response.status_code, status)
 
     async def test_the_worker_is_gone(self) -> None:
-        """503 with a time to come back, and then it is there again, without what it knew."""
+        """503 with a time to return, and then it is there again, without its state."""
         self.patch(links, "START_TIMEOUT", 0.05)
         await self.publish(started(player_id=self.player))
         await self.stop_other()
@@ -227,7 +227,7 @@ class RelayedTests(DividedTestCase):
         return await in_thread(post)
 
     async def test_tls(self) -> None:
-        """Both ways, and both ends: what is told arrives, who hangs up is gone, and so is who is sent away."""
+        """Both directions, and both ends: updates arrive, and a close by either side closes the other."""
         await self.publish(started(player_id=self.player))
         peer = await self.watch(ssl=self.context)
         self.assertEqual((len(self.service.feeds.open), len(self.other.feeds.open)), (0, 1))
@@ -302,7 +302,7 @@ class RequestTests(DividedTestCase):
         return response.code, await response.json()
 
     async def test_udp(self) -> None:
-        """The player's worker names its own port, and tells there what any worker takes."""
+        """The player's worker names its own port, and delivers there what any worker accepts."""
         await self.publish(started(player_id=self.player))
         code, answer = await self.connect_udp(SESSION, self.player)
         assert self.other.udp_service is not None
@@ -313,7 +313,7 @@ class RequestTests(DividedTestCase):
         self.assertEqual((await self.connect_udp(uuid4(), self.player))[0], 404)
 
     async def test_udp_feed(self) -> None:
-        """A client that asks the wrong worker is connected to its player's, and told there what the wrong one takes."""
+        """A client at the wrong worker is connected to its player's, and receives there what the wrong one accepts."""
         await self.publish(started(player_id=self.player))
         recorder = EndingRecorder()
         transport = UdpTransport(steady(reactor), Address(self.url), SESSION, self.player, token(self.player))
@@ -355,14 +355,14 @@ class RequestTests(DividedTestCase):
 
 
 class EverywhereTests(DividedTestCase):
-    """What holds on all workers."""
+    """What is in force on all workers."""
 
     def setUp(self) -> None:
         self.settings = replace(self.settings, limits=Limits(per_player=3))
         return super().setUp()
 
     async def test_revocations(self) -> None:
-        """Posted to either, they close what is open on both, and hold on one that starts later."""
+        """Posted to either, they close connections on both, and are in force on one that starts later."""
         observer = uuid4()
         peers = [await self.open(f"/ws/queue/{player_of(number)}", token(observer, ADMIN)) for number in range(2)]
         headers = {"Authorization": f"Bearer {token(None, ADMIN)}", "Content-Type": "application/json"}

@@ -93,7 +93,7 @@ class CraftingFeedTests(LiveTestCase):
             self.assertEqual(message["progress_data"]["failure_reason"], reason)
 
     async def test_an_authority_whose_clock_is_ahead(self) -> None:
-        """By more for the end than for the start: a player is told of it all the same."""
+        """By more for the end than for the start: the player receives it all the same."""
         now = reactor.seconds()
         await self.publish({**started(), "timestamp": rfc3339(now + 4)})
         peer = await self.open(CRAFTING, token())
@@ -104,7 +104,7 @@ class CraftingFeedTests(LiveTestCase):
         self.assertEqual((await peer.receive())["type"], "crafting_complete")
 
     async def test_materials(self) -> None:
-        """A shortage reaches who watches, and who comes later, until it is over."""
+        """A shortage reaches present and later watchers, until it is solved."""
         await self.publish(started())
         early = await self.open(CRAFTING, token())
         await early.receive()
@@ -173,7 +173,7 @@ class FallingBackTests(RelayedTestCase):
     settings = replace(LiveTestCase.settings, udp_heartbeat=1000)
 
     async def test_without_a_gap(self) -> None:
-        """The watch goes on over WebSocket from where it was: what it missed is told, and nothing twice."""
+        """The watch continues over WebSocket from its position: it receives what it missed, and nothing twice."""
         await self.publish(started())
         recorder, address = MessageTypes(), Address(self.url)
         transports = [
@@ -318,7 +318,7 @@ class RefusedHandshakeTests(LiveTestCase):
         self.assertEqual((await self.refused("/health/ws", token()))[0], 403)
 
     async def test_player_who_does_not_own_the_session(self) -> None:
-        """Even somebody who may observe everything names the owner."""
+        """Even an administrator must name the owner."""
         await self.publish(started(player_id=OTHER_PLAYER))
         self.assertEqual((await self.refused(CRAFTING, token(None, ADMIN)))[0], 403)
 
@@ -382,7 +382,7 @@ class FullTests(LiveTestCase):
     settings = Settings(http="tcp:0:interface=127.0.0.1", udp="off", limits=Limits(connections=2), drain_time=0.0)
 
     async def test_refused_with_429(self) -> None:
-        """The third is told when to come back; when one goes, there is room."""
+        """The third learns when to return; when one leaves, there is room."""
         peers = [await self.open(f"/ws/queue/{PLAYER}", token()) for _ in range(2)]
         with self.assertRaises(InvalidStatus) as caught:
             await self.open(f"/ws/queue/{PLAYER}", token())
@@ -489,7 +489,7 @@ class TlsTests(LiveTestCase):
         self.assertEqual(caught.exception.rcvd.code, CloseCode.TOO_FAST)
 
     async def test_no_tls(self) -> None:
-        """What is no TLS at all, or ends in the middle of it, is hung up on, and no traceback is logged."""
+        """Connections without TLS, or that end in the middle of it, are closed, and no traceback is logged."""
         hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(600)
         address = ("127.0.0.1", int(self.url.rpartition(":")[2]))
 
@@ -531,7 +531,7 @@ class CollectorTests(LiveTestCase):
             if isinstance(part, GcTuner):
                 part.disownServiceParent()
         await self.publish(started())
-        earlier = connections()  # of other tests: what they left may be frozen.
+        earlier = connections()  # of other tests: their objects may be frozen.
         peers = [await self.open(CRAFTING, token()) for _ in range(3)]
         for peer in peers:
             await peer.receive()

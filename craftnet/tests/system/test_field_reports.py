@@ -1,6 +1,6 @@
-"""What other servers' public bug reports are about, and no other test shows; and that the document is true.
+"""The subjects of other servers' public bug reports that no other test covers; and a check of the document.
 
-Each test names the report, as owner/repository#number, that it was written for.
+Each test names the report, as owner/repository#number, for which it was written.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 SWITCHED = "HTTP/1.1 101 Switching Protocols"
 
 PROXIES_WAIT = 60
-"""Seconds of silence after which nginx, ALB and others close a WebSocket, unless told otherwise."""
+"""Seconds of silence after which nginx, ALB and others close a WebSocket by default."""
 
 
 class ReturnTests(SynchronousTestCase):
@@ -39,12 +39,12 @@ class ReturnTests(SynchronousTestCase):
         self.server.apply(start())
 
     def shortage(self) -> MaterialsUpdate:
-        """Something that a client must be told once."""
+        """An update that a client must receive once."""
         problem = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.MATERIAL_UNAVAILABLE)
         return MaterialsUpdate(session_id=SESSION, notifications=(problem,))
 
     def back(self, position: str) -> tuple[list[str], str]:
-        """The types of what a client is told that comes back, and its position after that."""
+        """The types of the messages to a returning client, and its position after them."""
         wire = self.server.wire(f"{CRAFTING}&resume={position}")
         self.assertEqual(wire.head(), SWITCHED)
         told = wire.messages()
@@ -57,7 +57,7 @@ class ReturnTests(SynchronousTestCase):
         return f"{message['epoch']}:{message['version']}"
 
     def test_again_without_news(self) -> None:
-        """socketio/socket.io#5419: whoever came back twice was told twice what had been missed once."""
+        """socketio/socket.io#5419: a client that returned twice received missed messages twice."""
         wire = self.server.wire(CRAFTING)
         wire.head()
         position = self.position(wire)
@@ -155,10 +155,10 @@ class HandshakeTests(SynchronousTestCase):
 
 
 class MetricsTests(LiveTestCase):
-    """What anybody may make the server remember."""
+    """What any client may make the server remember."""
 
     async def test_series_are_bounded(self) -> None:
-        """perdy/starlette-prometheus#7: each path that somebody tried became a time series."""
+        """perdy/starlette-prometheus#7: each requested path became a time series."""
         random = Random(7)
         await self.series()
         before = None
@@ -178,7 +178,7 @@ class MetricsTests(LiveTestCase):
 
 
 class DocumentTests(SynchronousTestCase):
-    """What the document says about each report."""
+    """The document's statements about each report."""
 
     def items(self) -> list[str]:
         """The text about each report; of several reports where they are about the same."""

@@ -34,7 +34,7 @@ class HotPathTests(SynchronousTestCase):
         self.server.apply(*(start(session, seconds=3600.0) for session in self.sessions))
         targets = [f"/ws/crafting/{session}?player_id={PLAYER}" for session in self.sessions]
         self.wires = [self.server.opened(target) for target in targets]
-        for percent in (10.0, 30.0):  # what is kept for the next time is made.
+        for percent in (10.0, 30.0):  # fills the caches.
             self.publish(self.body(percent))
 
     def body(self, percent: float) -> bytes:
@@ -68,7 +68,7 @@ class HotPathTests(SynchronousTestCase):
         self.assertEqual(len(self.successResultOf(published)), self.COUNT)
 
     def calls(self, body: bytes) -> Counter[str]:
-        """What is called while a body is taken, by name, for one event."""
+        """The calls per event while a body is applied, by name."""
         with counted() as called:
             self.publish(body)
         return called
@@ -94,7 +94,7 @@ class HotPathTests(SynchronousTestCase):
         self.assert_calls(called, MOST_CALLS_UNTOLD)
 
     def test_each_of_them_is_counted(self) -> None:
-        """The test sees what it is about."""
+        """The test itself sees calls."""
         called = self.calls(self.body(50.0))
         self.assertEqual(called["craftnet.crafting.session_rules.advance_session"], self.COUNT)
         self.assertIn(Event.__module__ + ".Event.occurred", called)

@@ -35,10 +35,10 @@ from craftnet.tests.support.samples import COPPER, IRON, PLAYER, SESSION
 from craftnet.tests.support.watchers import connections
 
 SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
-"""What the history is made from; any number will do."""
+"""The seed of the history; any number will do."""
 
 PAIRS = 10
-"""Pairs of events in a round that two nodes are told at the same moment."""
+"""Pairs of events in a round that reach two nodes at the same moment."""
 
 REFUSED = 3
 """Posts that are refused before Redis is started again."""
@@ -53,7 +53,7 @@ class LoadTests(NodesTestCase):
     """The whole of it."""
 
     async def test_seed(self) -> None:
-        """Nothing is lost, nothing goes back, everybody ends up with what the rules say: the seed tells the history."""
+        """Nothing is lost, nothing goes back, and all end with what the rules say: the seed determines the history."""
         work = load(SEED, sessions=12, rounds=8)
         self.assertEqual(work, load(SEED, sessions=12, rounds=8))
         observer = self.observer()
@@ -85,13 +85,13 @@ class LoadTests(NodesTestCase):
         stock = await observer.materials.get(SESSION)
         self.assertEqual(stock.version, 1 + 2 * PAIRS * (1 + len(work.rounds)))
         self.assertEqual({material.quantity for material in stock.materials}, {PAIRS})
-        # Who comes only now, to whichever node, hears the same.
+        # A new watcher, at either node, receives the same.
         for (session, player), outcome in zip(work.sessions.items(), outcomes[::2], strict=True):
             _, watching = self.watch(session, player, WebSocketTransport)
             self.assertEqual((await watching).verdict, outcome.verdict)
 
     def observer(self) -> Sources:
-        """Somebody else who reads the same Redis."""
+        """Another reader of the same Redis."""
         backend = RedisBackend(steady(reactor), RedisSettings(port=self.redis.port), None)
         backend.service.startService()
         self.addCleanup(backend.service.stopService)
@@ -135,7 +135,7 @@ class LoadTests(NodesTestCase):
             await restarted[0]
 
     async def contend(self, refused: Callable[[], None]) -> None:
-        """Two nodes change one thing at the same moment: neither undoes what the other did."""
+        """Two nodes change one thing at the same moment: neither undoes the other's change."""
         for number in range(1, PAIRS + 1):
             pair = [restocked(material, number) for material in (IRON, COPPER)]
             await together([partial(self.publish, [one], node, refused) for node, one in enumerate(pair)])
@@ -150,7 +150,7 @@ class UdpTests(NodesTestCase):
     """One player."""
 
     async def test_node_killed(self) -> None:
-        """The client asks again at the address it has, is told another node's endpoint, and goes on there."""
+        """The client asks again at its address, receives another node's endpoint, and continues there."""
         await self.publish([started()])
         seen, watching = self.watch(SESSION, PLAYER, UdpTransport)
         await until(lambda: seen.versions == [1])
@@ -206,5 +206,5 @@ def events(work: Load) -> list[Event]:
 
 
 def history(recorder: Recorder) -> list[Any]:
-    """What was heard, but for when this service took it."""
+    """What was received, without the time of its acceptance."""
     return [None if one is None else replace(one, accepted=0.0) for one in recorder.heard]

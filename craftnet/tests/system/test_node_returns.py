@@ -37,11 +37,11 @@ def place(number: int) -> dict[str, Any]:
 
 
 class News(Seen):
-    """What a watcher was told, but for progress.
+    """What a watcher received, without progress.
 
     Attributes:
         shortages, places: every one.
-        recoveries: how each return went.
+        recoveries: the result of each return.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class News(Seen):
 
 class ReturnTests(NodesTestCase):
     async def test_node_killed(self) -> None:
-        """What happened while the node could tell nobody any more, the other one tells: each thing once."""
+        """What happened while the node was gone comes from the other one: each thing once."""
         await self.publish([started()])
         seen = News()
         address = Address(f"http://127.0.0.1:{self.balancer.port}")

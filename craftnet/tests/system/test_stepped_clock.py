@@ -54,7 +54,7 @@ GLANCE = 0.05
 """Seconds between two questions to a node."""
 
 LENGTH = 3600
-"""Seconds that the craft takes: what a test takes is less than a point of it."""
+"""Seconds of the craft: the duration of a test is less than a point of it."""
 
 CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 
@@ -153,7 +153,7 @@ class ClockTestCase(TestCase):
         )
 
     async def until_datagrams(self, number: int) -> None:
-        """Wait until the node has taken so many more."""
+        """Waits until the node has accepted `number` more."""
         before = await self.datagrams()
         while await self.datagrams() < before + number:
             await sleep(GLANCE)
@@ -190,7 +190,7 @@ class FeedTests(ClockTestCase):
         await until(lambda: seen.percents[-1] == 100 and over_udp.percents[-1] == 100)
 
     def assert_at(self, percent: int, *watchers: Seen) -> None:
-        """Nobody saw anything but that lately, or what it comes to within a test."""
+        """All recent values are that one, or what it becomes within a test."""
         for seen in watchers:
             self.assertIn(seen.percents[-1], (percent, percent + 1, percent + 2))
             self.assertEqual(seen.goes_back, "")
@@ -212,7 +212,7 @@ class FeedTests(ClockTestCase):
         for ahead in STEPS:
             self.clock.set(ahead)
             reports = set[str]()
-            while len(reports) < 3:  # one may be of before; two are of a timer that goes on.
+            while len(reports) < 3:  # one may be from before; two are of a running timer.
                 code, report = await self.health()
                 self.assertEqual(code, 200)
                 reports.add(report["timestamp"])
@@ -310,13 +310,13 @@ class _Client(ProcessProtocol):
         self.ended: Deferred[int | None] = Deferred()
 
     def outReceived(self, data: bytes) -> None:
-        """What it shows."""
+        """Its output."""
         self.lines += data.decode()
 
     errReceived = outReceived
 
     def processEnded(self, reason: Failure) -> None:
-        """It is over."""
+        """It has ended."""
         self.ended.callback(reason.value.exitCode)  # type: ignore[union-attr]
 
 

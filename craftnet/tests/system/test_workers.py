@@ -46,7 +46,7 @@ class Factory(MemoryFactory):
 
 
 SHORTEST_DRAIN = 0.9
-"""Seconds; two workers with 200 watchers take about one, and nearly none when somebody is in a hurry."""
+"""Seconds; two workers with 200 watchers take about one, and nearly none without a drain."""
 
 
 class WorkersTests(SynchronousTestCase):
@@ -71,7 +71,7 @@ class WorkersTests(SynchronousTestCase):
         self.working = [*self.options, "--backend", "pretended"]
 
     def watch(self, number: int) -> list[ClientConnection]:
-        """Begin to watch, so many times."""
+        """Starts watching `number` times."""
         url = f"ws://127.0.0.1:{self.port}/ws/queue/{PLAYER}"
         headers = {"Authorization": f"Bearer {token()}"}
         return [connect(url, additional_headers=headers) for _ in range(number)]
@@ -88,13 +88,13 @@ class WorkersTests(SynchronousTestCase):
         return children(server.process.pid)
 
     def metric(self, pattern: str) -> float:
-        """The value of a series, as whichever worker answers tells it."""
+        """The value of a series, as any worker reports it."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=PROCESS_TIMEOUT) as response:
             match = re.search(rf"^{pattern} (\S+)$", response.read().decode(), re.MULTILINE)
         return float(match[1]) if match else 0.0
 
     def test_one_service(self) -> None:
-        """Connections are spread, counted together, survive nobody's death but their own worker's, and end together."""
+        """Connections are spread, counted together, survive the death of other workers, and end together."""
         with running(*self.working, **self.environment) as server:
             workers = self.workers(server, 2)
             peers = self.watch(20)
@@ -121,7 +121,7 @@ class WorkersTests(SynchronousTestCase):
             self.assertEqual(codes, {None, 1001})
 
     def test_everybody_is_told_to_stop(self) -> None:
-        """A terminal, and systemd, tell the workers as well as their supervisor: watchers have their time even so."""
+        """A terminal, and systemd, signal the workers as well as the supervisor: watchers are drained all the same."""
         options = [*self.working, "--drain-time", "30", "--max-per-player", "0"]
         with running(*options, **self.environment) as server:
             workers = self.workers(server, 2)
@@ -138,7 +138,7 @@ class WorkersTests(SynchronousTestCase):
                 self.assertEqual(caught.exception.rcvd.code, 1001)
 
     def test_tls(self) -> None:
-        """All workers serve the certificate, and read it again when their supervisor is told to."""
+        """All workers serve the certificate, and read it again when their supervisor gets SIGHUP."""
         first, second = issued("craft.example"), issued("craft.example")
         key, chain = self.folder / "key.pem", self.folder / "chain.pem"
 
@@ -242,7 +242,7 @@ class WorkersTests(SynchronousTestCase):
         self.assertNotIn("Traceback", said)
 
     def test_refused(self) -> None:
-        """What cannot work is said at once."""
+        """Impossible combinations are refused at once."""
         deep = self.temporary / (60 * "x")
         deep.mkdir()
         for options, environment, words in (
@@ -285,7 +285,7 @@ class DividedTests(SynchronousTestCase):
         return peer
 
     def test_one_service(self) -> None:
-        """Any worker lets anybody in, and takes any event; one that dies takes only its own players' state along."""
+        """Any worker serves any player and any event; one that dies loses only its own players' state."""
         with running(*self.options, **self.environment) as server:
             for _ in range(2):
                 server.read_until("HTTP and WebSocket: ")

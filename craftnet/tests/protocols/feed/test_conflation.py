@@ -1,4 +1,4 @@
-"""What waits for a slow watcher."""
+"""Updates that wait for a slow consumer."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ConflationTests(SynchronousTestCase):
         self.assertEqual(waiting.take(), notes)
 
     def test_full_with_a_state(self) -> None:
-        """A newer state needs no more room."""
+        """A newer state needs no additional room."""
         note, new = plain(), conflatable()
         self.assertEqual(self.filled(note, conflatable(), new, capacity=2).take(), [note, new])
 

@@ -10,7 +10,7 @@ from craftnet.tests.support.samples import NOW, OTHER_PLAYER, PLAYER
 
 
 class FakeConnection:
-    """Somebody's."""
+    """A connection."""
 
     def __init__(self, expires: float, player: object = PLAYER, heartbeat_interval: int = 0) -> None:
         self.heartbeat_interval = heartbeat_interval
@@ -47,7 +47,7 @@ class ConnectionsTests(SynchronousTestCase):
         self.assertEqual(self.connections.expired(NOW + 50), [later])
 
     def test_silent(self) -> None:
-        """Each that wants a heartbeat, once in its interval; what it is sent puts that off."""
+        """Each connection that wants heartbeats, once per interval; anything sent to it postpones that."""
         five, nine = self.add(NOW + 1000, heartbeat_interval=5), self.add(NOW + 1000, heartbeat_interval=9)
         self.add(NOW + 1000)
         self.assertEqual(self.connections.silent(NOW + 4.9), [])

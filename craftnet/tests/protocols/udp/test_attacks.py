@@ -42,12 +42,12 @@ def gone(effects: list[Effect]) -> int:
 
 
 def sent_to(effects: list[Effect], address: Address) -> list[bytes]:
-    """What goes to that address."""
+    """The datagrams to that address."""
     return [effect.datagram for effect in effects if isinstance(effect, Send) and effect.address == address]
 
 
 class AttackCase(SynchronousTestCase):
-    """A client that is connected, and what an attacker can see and send."""
+    """A connected client, and what an attacker can see and send."""
 
     def setUp(self) -> None:
         self.lab = Lab()
@@ -61,7 +61,7 @@ class AttackCase(SynchronousTestCase):
         return channel.seal(DatagramKind.HEARTBEAT, codec.encode_heartbeat(self.client.pulse.beat(now, now)))
 
     def forge(self, kind: DatagramKind, body: bytes) -> bytes:
-        """What a client with real keys and bad manners sends."""
+        """A datagram of a misbehaving client with valid keys."""
         return self._channel(self.client).seal(kind, body)
 
     def _channel(self, client: ClientConnection) -> PacketProtection:
@@ -70,7 +70,7 @@ class AttackCase(SynchronousTestCase):
         return channel
 
     def assert_well(self, now: float = NOW) -> None:
-        """The connection lives: what is told arrives."""
+        """The connection lives: an update arrives."""
         self.assertIsNone(self.peer.finished)
         sent = datagrams(self.lab.endpoint.update(self.peer, running(percent=50.0 + now - NOW), now))
         self.assertTrue(any(self.client.receive(datagram, now).events for datagram in sent))
@@ -118,7 +118,7 @@ class JunkTests(AttackCase):
 
 
 class SequenceTests(AttackCase):
-    """Numbers that are not what they should be."""
+    """Sequences that are not as they should be."""
 
     def test_forged_maximum_sequence(self) -> None:
         for low in (0xFFFF, 0x8000, 0x7FFF):
@@ -137,7 +137,7 @@ class SequenceTests(AttackCase):
         self.assert_refused("stale", sealed[newest - WINDOW_SIZE])
 
     def test_wrap_around(self) -> None:
-        """The 16 bits that travel begin again; what was recorded before does not hold after."""
+        """The 16 bits on the wire wrap; datagrams recorded before are refused afterwards."""
         first = self.heartbeat()
         self.lab.send(first)
         for _ in range(4):
@@ -210,7 +210,7 @@ class MixTests(AttackCase):
         self.assert_well()
 
     def test_set_padding_bits(self) -> None:
-        """All that is reserved in what a client sends: the padding of its handshake, here under a MAC that holds."""
+        """Every reserved bit of a client's datagrams: the padding of its handshake, here under a valid MAC."""
         now, client = NOW + 1, self.lab.initiator(self.ticket)
         (hello,) = client.start(now).datagrams
         (challenge,) = datagrams(self.lab.send(hello, now))
@@ -247,9 +247,9 @@ class TokenTests(AttackCase):
         self.assert_refused("unknown_connection", hello, NOW + TOKEN_LIFETIME)
 
     def test_revoked(self) -> None:
-        """What is open closes with the reason, and nothing can be opened."""
+        """Open connections close with the reason, and none can be opened."""
         (hello,) = self.lab.initiator(self.ticket).start(NOW).datagrams
-        self.lab.endpoint.update(self.peer, running(), NOW)  # which is lost, and must not be told again.
+        self.lab.endpoint.update(self.peer, running(), NOW)  # lost, and must not be sent again.
         self.ticket.bearer = Principal(PLAYER, frozenset(), NOW + 3600)
         closed, effects = self.lab.endpoint.revoke(lambda bearer: bearer.player_id == PLAYER, NOW)
         self.assertEqual(closed, 1)
@@ -281,7 +281,7 @@ class TokenTests(AttackCase):
         self.assertEqual(len(self.lab.endpoint), 1)
 
     def test_connection_flood_of_a_token_holder(self) -> None:
-        """Each connection is told everything and has limits of its own: there must not be too many of them."""
+        """Each connection receives everything and has limits of its own: their number must be bounded."""
         opened_at_once = 0
         for number in range(50):
             now = NOW + 10 + number / 1000
@@ -361,7 +361,7 @@ class SessionsTests(AttackCase):
         self.assertIsNone(self.lab.endpoint.connection(old, PLAYER, BEARER, NOW))
 
     def test_joining_somebody_elses_connection(self) -> None:
-        """Neither with the connection id alone, nor as another player, nor with somebody else's bearer token."""
+        """Neither with the connection id alone, nor as another player, nor with another player's bearer token."""
         other = Principal(OTHER_PLAYER, frozenset(), NOW + 3600)
         for token, player, bearer in (
             (SessionToken(self.peer.connection_id, bytes(32)), PLAYER, BEARER),
@@ -397,7 +397,7 @@ class SessionsTests(AttackCase):
         self.assertEqual(self.lab.counted["accepted"] + self.lab.counted["flooding"], 1000)
 
     def test_a_selector_of_a_session_that_never_was(self) -> None:
-        """The server may be ahead of its own answer over HTTP: it is kept apart, and is no news of any session."""
+        """The server may be ahead of its own HTTP answer: its records are kept, and are no news yet."""
         server = self.peer.channel
         body = codec.encode_state_record(Selector(200)) + codec.encode_state_record(SessionOver(CloseReason.ENDED))
         self.assertEqual(self.client.receive(server.seal(DatagramKind.STATE, body), NOW).events, [])
@@ -405,7 +405,7 @@ class SessionsTests(AttackCase):
         self.assertIsNone(self.client.over)
 
     def test_a_session_on_a_recorded_handshake(self) -> None:
-        """What was granted after a handshake does not come with its replay."""
+        """A session added after a handshake does not return with a replay of it."""
         client = self.lab.initiator(self.ticket)
         (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
         (response,) = client.receive(challenge, NOW + 1).datagrams
@@ -458,7 +458,7 @@ class MigrationTests(AttackCase):
     """Who else claims to be the client."""
 
     def _move(self, now: float, to: Address, trip: float = 0.0) -> None:
-        """The client is at another address now, and proves it; a round trip there takes so many seconds."""
+        """The client moves to another address and proves it; a round trip there takes `seconds`."""
         (challenge,) = sent_to(self.lab.send(self.heartbeat(now), now, to), to)
         (answer,) = self.client.receive(challenge, now).datagrams
         self.lab.send(answer, now + trip, to)
@@ -470,7 +470,7 @@ class MigrationTests(AttackCase):
         self.assert_well(NOW + 1)
 
     def test_another_line_is_measured_anew(self) -> None:
-        """What a round trip takes where the client was says nothing of where it is: no delay there is a queue."""
+        """The round trip at the old address says nothing about the new one: no delay there counts as queueing."""
         self._beat(NOW + HEARTBEAT, 0.05, CLIENT)
         before = self.peer.conditions.round_trip
         assert before is not None
@@ -501,7 +501,7 @@ class MigrationTests(AttackCase):
         self.assertEqual(self.client.receive(state, NOW).events, [MaterialsChanged(table())])
 
     def test_client_claiming_a_victims_address(self) -> None:
-        """The victim is sent no more than was sent in its name, and no state."""
+        """The victim receives no more than was sent in its name, and no state."""
         received = sent = 0
         for number in range(50):
             now = NOW + number / 5
@@ -527,7 +527,7 @@ class MigrationTests(AttackCase):
         self.assertEqual(sent_to(self.lab.send(request, address=ELSEWHERE), ELSEWHERE), [])
 
     def test_forwarded_copy(self) -> None:
-        """Somebody on the way sends what they saw, from their own address, and faster: all they get is a challenge."""
+        """An attacker on the path relays datagrams from an own address, and faster: it receives only a challenge."""
         datagram = self.heartbeat()
         (challenge,) = sent_to(self.lab.send(datagram, address=ELSEWHERE), ELSEWHERE)
         self.assert_refused("replayed", datagram)
@@ -564,10 +564,10 @@ class MigrationTests(AttackCase):
 
 
 class StateTests(AttackCase):
-    """What a client, or somebody in between, does to the deltas."""
+    """Attacks on deltas, by a client or from the path."""
 
     def test_delta_against_an_evicted_baseline(self) -> None:
-        """The baseline is out of the ring: the table is told in full, and the client has it."""
+        """The baseline is no longer kept: the whole table is sent, and the client has it."""
         (full,) = datagrams(self.lab.endpoint.update(self.peer, table(), NOW))
         self.client.receive(full, NOW)
         for answer in self.client.tick(self.client.deadline).datagrams:
@@ -605,7 +605,7 @@ class StateTests(AttackCase):
         self.assertEqual(self.lab.counted["accepted"] + self.lab.counted["flooding"], 1000)
 
     def test_a_flood_in_a_victims_name_does_not_outlast_itself(self) -> None:
-        """What names a connection and comes from its address is always decrypted; what that costs is soon forgotten."""
+        """A datagram from a connection's address is always decrypted; the cost of forgeries is soon forgotten."""
         forged = self.heartbeat()[:-16] + bytes(16)
         for _ in range(50 * int(forgery_limiter.FORGERY_BURST)):
             self.lab.send(forged)
@@ -614,7 +614,7 @@ class StateTests(AttackCase):
         self.assertEqual(len(datagrams(self.lab.send(hello, later))), 1)
 
     def test_pre_authentication_drain_of_a_victims_budget(self) -> None:
-        """Somebody who forges the victim's address and knows its connection id uses up nothing of the victim's."""
+        """A forger of the victim's address that knows its connection id uses up none of the victim's budget."""
         forged = self.heartbeat()[:-16] + bytes(16)
         for _ in range(10 * int(forgery_limiter.FORGERY_BURST + connection.DATAGRAM_BURST)):
             self.lab.send(forged)

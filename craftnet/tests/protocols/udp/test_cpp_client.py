@@ -16,7 +16,7 @@ from craftnet.tests.support.udp_relay import RelayedTestCase
 
 
 def stocked(materials: int = 2) -> Event:
-    """A session's start, with so many materials; the first are iron and copper."""
+    """A session's start, with `materials` materials; the first are iron and copper."""
     names = [IRON, COPPER, *(UUID(int=number) for number in range(3, materials + 1))][:materials]
     return envelope(
         "crafting.session.start",
@@ -52,7 +52,7 @@ def happened(name: str, **data: object) -> Event:
 
 
 class CoreTests(TestCase):
-    """What needs no server."""
+    """Tests without a server."""
 
     timeout = 600
 
@@ -185,7 +185,7 @@ class CutTests(CppClientTestCase, RelayedTestCase):
     )
 
     async def test_position_is_kept(self) -> None:
-        """What happened between the two transports is told over the second, and nothing is forgotten."""
+        """What happened between the two transports arrives over the second, and nothing is lost."""
         await self.post(stocked())
         client = self.watch()
         await client.until("connected", transport="udp")

@@ -37,11 +37,11 @@ STEPS = st.one_of(
 )
 
 HEARD_OF_THE_END = (("progress", 1), ("wait", 0.01), ("end", 1, CloseReason.ENDED), ("down", True))
-"""Once this is acknowledged there is the end itself to tell."""
+"""After its acknowledgement only the end itself remains to be sent."""
 
 
 class DueTests(SynchronousTestCase):
-    """One connection, some sessions, a line that loses what the history says."""
+    """One connection, some sessions, and a path that loses what the history says."""
 
     def begin(self, sessions: int) -> None:
         """A connection that has said hello."""
@@ -99,7 +99,7 @@ class DueTests(SynchronousTestCase):
         self.check()
 
     def wait(self, seconds: float) -> None:
-        """Time passes, and everybody is looked at when they said."""
+        """Advances the time; connections are ticked at their deadlines."""
         end, looks = self.now + seconds, 2_000
         while self.peer.finished is None:
             server = self.lab.endpoint.deadline
@@ -115,14 +115,14 @@ class DueTests(SynchronousTestCase):
                 self.assertGreater(looks, 0, "what is due is done when it is looked at")
             else:
                 self.up += self.client.tick(self.now).datagrams
-            if seconds > 20.0:  # nobody is that patient with a line that is dead.
+            if seconds > 20.0:  # longer than a connection survives on a dead path.
                 for way in ("down", "up"):
                     if self.peer.finished is None:
                         self.step(way, True)
         self.now = end
 
     def perform(self, effects: list[Effect]) -> None:
-        """What the server sends waits for the line."""
+        """The server's datagrams wait on the path."""
         self.down += datagrams(effects)
 
     def check(self) -> None:

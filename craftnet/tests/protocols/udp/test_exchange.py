@@ -20,7 +20,7 @@ class ExchangeTests(SynchronousTestCase):
     """Both ends on a bad line come to hold the same."""
 
     def _told(self, network: BadNetwork) -> tuple[Progress, MaterialsState]:
-        """The newest progress and materials the client was told."""
+        """The newest progress and materials that the client received."""
         progress = [event.progress for event in network.events if isinstance(event, ProgressChanged)]
         materials = [event.materials for event in network.events if isinstance(event, MaterialsChanged)]
         return progress[-1], materials[-1]
@@ -60,7 +60,7 @@ class ExchangeTests(SynchronousTestCase):
         self.assertEqual((counted["contradictory"], counted["no_baseline"]), (0, 0), f"seed {seed}: {counted}")
 
     def test_versions_that_begin_again(self) -> None:
-        """As where the session behind a connection was lost, and told anew: the same version says something else."""
+        """The session behind a connection was lost and started again: the same version means something else."""
         for loss in (0.0, 0.2):
             lab = Lab()
             network = BadNetwork(lab, lab.initiator(lab.ticket(packet_size=120)), seed=3, loss=loss)

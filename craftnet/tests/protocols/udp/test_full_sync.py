@@ -1,4 +1,4 @@
-"""Everything is told again every now and then, whatever was acknowledged, and not to everybody at once."""
+"""The full state is sent now and then, whatever was acknowledged, and not to all clients at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FullSyncTests(SynchronousTestCase):
         self.events: list[object] = []
 
     def _connect(self) -> ClientConnection:
-        """A client that is told of a craft at `NOW`."""
+        """A client that receives a craft at `NOW`."""
         client, peer = self.lab.connect(self.lab.ticket())
         self.updated[client] = []
         for state in (running(), table()):
@@ -30,7 +30,7 @@ class FullSyncTests(SynchronousTestCase):
         return client
 
     def _hear(self, sent: list[bytes], now: float) -> None:
-        """Each client takes what is for it."""
+        """Each client takes its own datagrams."""
         for datagram in sent:
             name = int.from_bytes(datagram[1:5], "big")
             client = next(client for client in self.updated if client.token.connection_id == name)
@@ -42,7 +42,7 @@ class FullSyncTests(SynchronousTestCase):
                 self._hear(datagrams(self.lab.send(answer, now)), now)
 
     def _live(self, seconds: float) -> None:
-        """Everybody is looked at when they said."""
+        """Connections are ticked at their deadlines."""
         for told in self.updated.values():
             told.clear()
         self.events.clear()
@@ -61,7 +61,7 @@ class FullSyncTests(SynchronousTestCase):
                     self._hear(datagrams(self.lab.send(datagram, now)), now)
 
     def test_what_a_client_has_lost_it_gets_again(self) -> None:
-        """It forgot what it said it holds, and does not know."""
+        """It lost what it acknowledged, and does not notice."""
         client = self._connect()
         client.copies = ReceivedState({0: SESSION})
         self._live(1.5 * PERIOD)
@@ -79,7 +79,7 @@ class FullSyncTests(SynchronousTestCase):
         self.assertGreater(max(waits), 1.4 * PERIOD)
 
     def test_not_everybody_at_once(self) -> None:
-        """Eight were told in the same moment; the next time is spread over a whole period."""
+        """Eight received it at the same moment; the next time is spread over a whole period."""
         for _ in range(8):
             self._connect()
         self._live(1.5 * PERIOD)

@@ -1,6 +1,6 @@
-"""Random changes of a corpus, before and after decryption: nothing but a refusal, or something that means itself.
+"""Random changes of a corpus, before and after decryption: the result is a refusal, or means what it says.
 
-python -m craftnet.tests.protocols.udp.test_fuzz 60 7   # seconds and a seed; adds what is new to protocol/corpus.json
+python -m craftnet.tests.protocols.udp.test_fuzz 60 7   # seconds and a seed; adds new inputs to protocol/corpus.json
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _client_before_decryption() -> Target:
 
 
 def _differing(right: bytes, octets: bytes) -> bytes:
-    """The right octets, but for: how many are missing at the end (1 byte), then what is flipped from the start on."""
+    """The valid octets, changed: the number missing at the end (1 byte), then the flipped bits from the start on."""
     kept, flipped = right[: len(right) - octets[0]] if octets else right, octets[1:]
     size = max(len(kept), len(flipped))
     one, other = (int.from_bytes(each.ljust(size, b"\0"), "big") for each in (kept, flipped))
@@ -105,7 +105,7 @@ def _differing(right: bytes, octets: bytes) -> bytes:
 
 
 def _handshake_to_server() -> Target:
-    """The server, from who has the key: HELLO or RESPONSE (1 byte), then the differences from the right one."""
+    """The server, with a client's key: HELLO or RESPONSE (1 byte), then the differences from the valid one."""
     lab = Lab()
     ticket = lab.ticket(expires=inf)
     key, clock = HandshakeKey.of(ticket.token.secret), NOW
@@ -143,7 +143,7 @@ def _handshake_to_server() -> Target:
 
 
 def _handshake_to_client() -> Target:
-    """A client that knocks, from who has the key: the differences from the right CHALLENGE."""
+    """A client in the handshake, with the server's key: the differences from the valid CHALLENGE."""
     lab = Lab()
     ticket = lab.ticket(expires=inf)
     key, counted = HandshakeKey.of(ticket.token.secret), list[str]()
@@ -175,7 +175,7 @@ def _handshake_to_client() -> Target:
 
 
 def _connected(lab: Lab, now: float) -> tuple[ClientConnection, ServerConnection]:
-    """A connection with three sessions, the first of which was told."""
+    """A connection with three sessions, the first of which was sent."""
     ticket = lab.ticket(compression="lz4", packet_size=MOST, expires=inf, now=now)
     lab.join(ticket, OTHER_SESSION, expires=inf, now=now)
     lab.join(ticket, UUID(int=3), expires=inf, now=now)
@@ -219,7 +219,7 @@ def _after_decryption(*, by_server: bool) -> Target:
 
 
 def _messages() -> Target:
-    """What puts messages together: an algorithm (1 byte), then parts: steps of the sequence (1), length (1), body."""
+    """The reassembly of messages: an algorithm (1 byte), then parts: steps of the sequence (1), length (1), body."""
 
     def run(octets: bytes) -> str:
         packing = list(COMPRESSIONS.values())[octets[0] % len(COMPRESSIONS)] if octets else COMPRESSIONS["lz4"]
@@ -245,7 +245,7 @@ def _messages() -> Target:
 
 
 def targets() -> dict[str, Target]:
-    """All of them, each with a connection of its own where it needs one."""
+    """All targets, each with its own connection where it needs one."""
     return {
         "state": _codec(codec.decode_state, lambda records: b"".join(map(codec.encode_state_record, records))),  # type: ignore[call-overload]  # it is a list of records.
         "progress": _codec(codec.decode_progress, codec.encode_progress),  # type: ignore[arg-type]  # what was decoded.

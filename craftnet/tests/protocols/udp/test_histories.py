@@ -45,16 +45,16 @@ COMPARED = 300
 """How many of them are played a second time, without the short path."""
 
 TOLERANCE = 0.0
-"""Every change is told here."""
+"""Every change is sent here."""
 
 
 class Watcher:
-    """Somebody who looks at a client's progress bar of one session, and at what the client says of its error.
+    """Watches a client's progress bar of one session, and the error bound that the client states.
 
     Attributes:
-        worst: points by which the error of the bar was ever beyond that.
+        worst: points by which the bar's error ever exceeded the bound.
         backwards: points by which the bar ever went back, though the craft did not.
-        looks: how often the two were compared.
+        looks: the number of comparisons.
     """
 
     def __init__(self, session_id: UUID) -> None:
@@ -71,7 +71,7 @@ class Watcher:
         self._take(self._translation.progress(event, conditions.offset, now), now)
 
     def look(self, conditions: PathStats, now: float, truth: float | None) -> None:
-        """What does the bar show? `truth` is what it should, if that can be known."""
+        """Compares the bar with `truth`, if that is known."""
         if conditions.offset is not None:
             update = self._translation.corrected(conditions.offset, now)
             if update is not None:
@@ -98,7 +98,7 @@ class Watcher:
 
 
 class Story:
-    """One session: what the authority says of it, and what the client was told."""
+    """One session: the authority's version of it, and the client's."""
 
     def __init__(self, index: int, session_id: UUID, rows: int) -> None:
         self.index = index
@@ -160,7 +160,7 @@ class History:
         return [story for story in self.stories if not (story.left or story.session.progress.status.terminal)]
 
     def play(self) -> bool:
-        """A few changes; then the line heals, and all ends. Whether connections came about in time at all."""
+        """A few changes; then the path recovers, and everything ends. Returns whether connections opened in time."""
         network = self.network
         if not self._connect(network.client):
             return False  # a handshake that a quarter of loss each way swallowed.
@@ -198,7 +198,7 @@ class History:
         return len(network.peers) > before and self.peer.finished is None and client.over is None
 
     def _return(self) -> bool:
-        """The client starts anew, with the token and the sessions it had."""
+        """The client restarts, with the token and the sessions that it had."""
         self._answer()
         former = self.network.client
         known = {story.index: story.session_id for story in self.stories if story.ended is None}
@@ -268,7 +268,7 @@ class History:
         return effects
 
     def _look(self) -> None:
-        """At every bar. What is true is known where the newest has arrived."""
+        """Checks every bar. The truth is known where the newest state has arrived."""
         self._listen()
         conditions, now = self.network.client.conditions, self.network.client_now
         for story in self.stories:
@@ -277,7 +277,7 @@ class History:
             story.watcher.look(conditions, now, percent_at(session.progress, self.network.now) if newest else None)
 
     def _listen(self) -> None:
-        """What the client was told, by session."""
+        """What the client received, by session."""
         if not self.network.events:
             return
         stories = {story.session_id: story for story in self.stories}

@@ -93,7 +93,7 @@ class JoiningTests(SynchronousTestCase):
         return self.gateway.connect(session_id, player_id, request, NOW + 600, NOW, bearer=bearer)
 
     def carry(self, outbox: list[bytes]) -> list[Event]:
-        """Until nobody has anything to say: what the client hears."""
+        """Everything that the client receives until both sides are silent."""
         events: list[Event] = []
         while True:
             for datagram in outbox:
@@ -197,7 +197,7 @@ class JoiningTests(SynchronousTestCase):
         )
 
     def test_one_ends_while_another_is_opened(self) -> None:
-        """What comes of an effect waits for those that were there before: no watcher is left behind."""
+        """The effects of a datagram wait for earlier ones: no watcher is left behind."""
         self.connect(OTHER_SESSION, self.token)
 
         def watch(session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
@@ -214,7 +214,7 @@ class JoiningTests(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_what_does_not_name_a_connection_of_theirs_gets_a_new_one(self) -> None:
-        """A connection id is no proof: everybody can read it."""
+        """A connection id is no proof: it is readable on the path."""
         token = SessionToken.parse(self.token)
         wrong = SessionToken(token.connection_id, bytes(32)).text
         for other in (wrong, "no token", "", self.token[:-1] + "é", f"{token.connection_id}"):

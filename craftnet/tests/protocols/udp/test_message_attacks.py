@@ -1,4 +1,4 @@
-"""Attacks by what is packed and cut up, one test each: on a client, by a server with bad manners, and on the server."""
+"""Attacks with compressed and split records: on a client, by a misbehaving server, and on the server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ zstd: Any = vars(compression)["zstd"]  # which of its homes it came from does no
 
 
 class MessageAttackCase(SynchronousTestCase):
-    """A client that agreed on compression, and what a server could send it."""
+    """A client that negotiated compression, and what a server could send it."""
 
     compression = "lz4"
 
@@ -55,14 +55,14 @@ class MessageAttackCase(SynchronousTestCase):
             self.assertEqual(self.client.receive(datagram, NOW).events, [])
 
     def assert_well(self) -> None:
-        """The connection lives: what is told arrives, in several parts, too."""
+        """The connection lives: an update arrives, in several parts as well."""
         self.assertIsNone(self.client.over)
         for state in (running(percent=50.0), mixed(190)):
             told = [event for sent in self.tell(state) for event in self.client.receive(sent, NOW).events]
             self.assertEqual(len(told), 1)
 
     def tell(self, state: Any) -> list[bytes]:
-        """What goes to the client."""
+        """The datagrams to the client."""
         return datagrams(self.lab.endpoint.update(self.peer, state, NOW))
 
     def cost(self, *sent: bytes) -> int:
@@ -80,7 +80,7 @@ class DecompressionBombTests(MessageAttackCase):
     """Little that claims to be, or is, much."""
 
     def test_one_that_says_so(self) -> None:
-        """Refused by what it declares, before it is unpacked."""
+        """Refused by its declared size, before it is decompressed."""
         bomb = LZ4.compress(bytes(MAX_CONTENT))
         cost = self.cost(*(self.part(0, 0, MAX_CONTENT, bomb) for _ in range(50)))
         self.assertEqual(self.counted["overlong"], 50)
@@ -101,14 +101,14 @@ class DecompressionBombTests(MessageAttackCase):
         self.assert_well()
 
     def test_the_most_that_was_agreed_on(self) -> None:
-        """It is no state; all it costs is what was agreed on."""
+        """It is no state; it costs no more than the negotiated size."""
         cost = self.cost(*(self.part(0, 0, AGREED, LZ4.compress(bytes(AGREED))) for _ in range(50)))
         self.assertEqual(self.counted["type"], 50)
         self.assertLess(cost, 20_000)
         self.assert_well()
 
     def test_one_within_the_other(self) -> None:
-        """What comes out is the body of a STATE, and is not unpacked again."""
+        """The result is the body of a STATE, and is not decompressed again."""
         inner = codec.encode_fragment(Fragment(0, 0, AGREED, LZ4.compress(bytes(AGREED))))
         self.take(self.part(0, 0, 20 * len(inner), LZ4.compress(20 * inner)))
         self.assertEqual(self.counted["type"], 1)
@@ -195,7 +195,7 @@ class FragmentAbuseTests(MessageAttackCase):
         self.assert_well()
 
     def test_a_secret_in_a_message(self) -> None:
-        """Its length would tell of it; and none of the rest counts."""
+        """Its length would reveal it; and the rest is refused as well."""
         content = codec.encode_state_record(FreshSecret(bytes(32)))
         before = self.client.token
         self.take(self.part(0, 0, len(content), LZ4.compress(content)))

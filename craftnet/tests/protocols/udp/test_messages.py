@@ -50,11 +50,11 @@ class MessageTests(SynchronousTestCase):
         self.connect()
 
     def tell(self, state: SessionState | MaterialsState, now: float = NOW) -> list[bytes]:
-        """What goes to the client."""
+        """The datagrams to the client."""
         return datagrams(self.lab.endpoint.update(self.peer, state, now))
 
     def take(self, sent: list[bytes], now: float = NOW) -> list[Event]:
-        """What the client makes of it."""
+        """The client's view of it."""
         return [event for datagram in sent for event in self.client.receive(datagram, now).events]
 
     def test_there_and_back(self) -> None:
@@ -151,7 +151,7 @@ class MessageTests(SynchronousTestCase):
         sizes: list[int],
         reason: str,
     ) -> None:
-        """Whatever is told, and whatever was agreed on."""
+        """Any state, with any negotiation."""
         self.connect(compression, packet_size, path)
         longest = min(packet_size, path)
         now = NOW

@@ -35,7 +35,7 @@ THIRD = UUID(int=3)
 
 
 def over(session_id: UUID) -> SessionState:
-    """The last that is told of a session."""
+    """The last update of a session."""
     state = running(session_id)
     return replace(state, version=9, progress=replace(state.progress, status=Status.COMPLETED, percent=100.0))
 
@@ -51,7 +51,7 @@ def joined(effects: Sequence[Effect]) -> list[int]:
 
 
 def left(effects: Sequence[Effect]) -> list[int]:
-    """The indexes of the sessions to be watched no more."""
+    """The indexes of the sessions to stop watching."""
     return [effect.session.index for effect in effects if isinstance(effect, SessionLeft)]
 
 
@@ -72,11 +72,11 @@ class SessionsCase(SynchronousTestCase):
             self.client.watch(index, session_id)
 
     def tell(self, index: int, *states: SessionState | MaterialsState) -> list[Effect]:
-        """The hub tells of a session."""
+        """The hub delivers an update of a session."""
         return [effect for state in states for effect in self.lab.endpoint.update(self.peer, state, self.now, index)]
 
     def carry(self, effects: list[Effect], seconds: float = 0.0) -> list[Event]:
-        """What the client makes of it, and of what follows until `seconds` later; the effects are kept."""
+        """The client's view of it, and of what follows until `seconds` later; the effects are kept."""
         self.effects = []
         events: list[Event] = []
         until = self.now + seconds
@@ -179,7 +179,7 @@ class TellingTests(SessionsCase):
         self.assertEqual(len(answer), OVERHEAD + 2 * 21 + 2)
 
     def test_nobody_starves_while_the_line_is_slow(self) -> None:
-        """Though all of them change all the time, and no more than some fit through."""
+        """All of them change all the time, and only some fit through."""
         sessions = {0: SESSION, 1: OTHER_SESSION, 2: THIRD}
         for index in range(3, MAX_SESSIONS):
             sessions[index] = UUID(int=index + 100)
@@ -197,7 +197,7 @@ class TellingTests(SessionsCase):
 
 
 class EndTests(SessionsCase):
-    """One session ends, the others go on."""
+    """One session ends, the others continue."""
 
     def test_an_end_is_told_last_and_then_forgotten(self) -> None:
         self.tell(1, over(OTHER_SESSION))
@@ -268,7 +268,7 @@ class EndTests(SessionsCase):
 
 
 class LeaveTests(SessionsCase):
-    """The client wants to hear no more of one."""
+    """The client leaves one session."""
 
     def _leave(self, *indexes: int) -> bytes:
         channel = self.client.channel
@@ -276,7 +276,7 @@ class LeaveTests(SessionsCase):
         return channel.seal(DatagramKind.LEAVE, codec.encode_leave(indexes))
 
     def test_leaving(self) -> None:
-        self.tell(1, running(OTHER_SESSION))  # which need not be told any more.
+        self.tell(1, running(OTHER_SESSION))  # need not be sent any more.
         (request,) = self.client.leave(1, self.now).datagrams
         self.assertEqual(self.client.sessions, {0: SESSION, 2: THIRD})
         effects = self.lab.send(request, self.now)
@@ -300,7 +300,7 @@ class LeaveTests(SessionsCase):
         self.assertIsNone(self.peer.finished)
 
     def test_a_session_that_nobody_claims_is_left(self) -> None:
-        """The answer over HTTP, which would have said what it is, is lost."""
+        """The HTTP answer with its name is lost."""
         _, effects = self.lab.join(self.ticket, UUID(int=4))
         self.tell(3, running(UUID(int=4)))
         self.tell(0, running())
@@ -366,7 +366,7 @@ class ReturnTests(SessionsCase):
         self.assertEqual([session.session_id for session in peer.sessions.sent_states], [SESSION, OTHER_SESSION])
 
     def test_an_end_that_was_not_heard_is_told_again(self) -> None:
-        """What the hub ended, the hub is asked for again: its last state may not have been heard either."""
+        """A session that the hub ended is watched again: its last state may not have arrived either."""
         self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
         self.lab.send(self.client.leave(2, self.now).datagrams[0], self.now)
         client = self.lab.initiator(self.ticket)
@@ -387,7 +387,7 @@ class ReturnTests(SessionsCase):
 
 
 class AdmissionTests(SessionsCase):
-    """Who may add a session, and how many."""
+    """Which requests may add a session, and how many."""
 
     def test_whoever_shows_the_token(self) -> None:
         self.assertIs(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW), self.ticket)
@@ -420,7 +420,7 @@ class AdmissionTests(SessionsCase):
         self.assertEqual(len(self.ticket.permits), MAX_SESSIONS)
 
     def test_revocation_of_one_bearer_token(self) -> None:
-        """The session that it let in ends at once, with nothing more told of it."""
+        """The session that it authorised ends at once, and nothing more of it is sent."""
         bearer = Principal(PLAYER, frozenset(), NOW + 3600, token_id="second")
         joining = self.lab.endpoint.join(self.ticket, UUID(int=4), NOW + 3600, bearer, NOW)
         assert joining is not None
@@ -432,7 +432,7 @@ class AdmissionTests(SessionsCase):
         self.assertIsNone(self.peer.finished)
 
     def test_revocation_of_the_bearer_token_that_the_connection_was_opened_with(self) -> None:
-        """Whoever has that may have the session_token: everything ends."""
+        """Its holder may have the session_token: everything ends."""
         bearer = Principal(PLAYER, frozenset(), NOW + 3600, token_id="second")
         self.lab.endpoint.join(self.ticket, UUID(int=4), NOW + 3600, bearer, NOW)
         feeds, effects = self.lab.endpoint.revoke(lambda each: each.token_id is None, NOW)
@@ -441,7 +441,7 @@ class AdmissionTests(SessionsCase):
         self.assertIsNone(self.lab.tickets.find(self.ticket.connection_id, NOW))
 
     def test_revocation_while_an_end_is_told(self) -> None:
-        """The connection closes at once, and what is acknowledged later of what was told before does no harm."""
+        """The connection closes at once, and later acknowledgements of earlier states do no harm."""
         self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, NOW)
         over = self.lab.endpoint.tick(NOW)
         _, effects = self.lab.endpoint.revoke(lambda bearer: bearer == BEARER, NOW + 0.5)
@@ -455,7 +455,7 @@ class AdmissionTests(SessionsCase):
         self.assertEqual((len(self.lab.endpoint), len(self.lab.tickets)), (0, 0))
 
     def test_revocation_while_the_connection_ends(self) -> None:
-        """What it still waited for is not told any more."""
+        """What was pending is not sent any more."""
         self.tell(0, running())
         self.lab.endpoint.close(self.peer, CloseReason.EXPIRED, NOW)
         _, effects = self.lab.endpoint.revoke(lambda bearer: bearer == BEARER, NOW)

@@ -141,7 +141,7 @@ class VectorTests(SynchronousTestCase):
             self.assertEqual(there, entry["there"], entry)
 
     def test_percentages_by_hand(self) -> None:
-        """What is told is what p(t) says, to a hundredth."""
+        """The model equals p(t) to a hundredth."""
         for entry in self.file["progress_at"]:
             told, elapsed = entry["progress"], entry["at"] - entry["progress"]["anchor"]
             percent, remaining = told["percent"], told["remaining"]
@@ -217,7 +217,7 @@ class VectorTests(SynchronousTestCase):
         return channel
 
     def test_malformed_datagrams(self) -> None:
-        """Each to a channel of its own: what is authentic counts as received, whatever it says."""
+        """Each to a new connection: an authentic datagram counts as received, whatever it says."""
         _, _, first = document.sealed("server", 0, 1, DatagramKind.HEARTBEAT, document.SEALED[1][5])
         for entry in self.file["malformed_datagrams"]:
             channel = self._channel()

@@ -79,10 +79,10 @@ class ExpiryTests(AccessTestCase):
             envelope("crafting.session.pause", {"session_id": str(SESSION), "pause_reason": "player_afk"})
         )
         while (await renewed.receive())["progress_data"]["status"] != "paused":
-            pass  # on a busy machine, the progress of before is told again.
+            pass  # on a busy machine, the previous progress is repeated.
 
     async def test_tokens_that_will_not_do(self) -> None:
-        """The feed goes on with the one it has, and ends with it."""
+        """The feed continues with its token, and ends with it."""
         admin = await self.open(QUEUE, token(PLAYER, ADMIN, ttl=2.0))
         for text, code in (
             (token(OTHER_PLAYER, ADMIN), 403),
@@ -165,7 +165,7 @@ class DrainTests(AccessTestCase):
     )
 
     async def test_spread_with_a_time_to_come_back(self) -> None:
-        """A craft that ends meanwhile is told to everybody who is not gone yet."""
+        """A craft that ends meanwhile is delivered to all remaining watchers."""
         pool = HTTPConnectionPool(reactor)  # keeps the connection
         authority = HTTPClient(Agent(reactor, pool=pool))
         await self.post(authority, started())
@@ -184,7 +184,7 @@ class DrainTests(AccessTestCase):
         self.assertEqual(ends[-1][0], "crafting_complete")
 
     async def test_nobody_new(self) -> None:
-        """Connections that were open already get one more answer each; a handshake is told to come back, too."""
+        """Open connections get one more answer each; a handshake also learns when to return."""
         self.patch(drain, "CLOSES_PER_SECOND", 0.01)
         peer = await self.open(QUEUE, token())
         ready, live, handshake = [await in_thread(self.kept_alive) for _ in range(3)]
@@ -215,7 +215,7 @@ class DrainTests(AccessTestCase):
         return old
 
     async def test_asked_twice(self) -> None:
-        """Whoever asks again does not want to wait."""
+        """A repeated request ends the drain at once."""
         self.patch(drain, "CLOSES_PER_SECOND", 0.01)
         peers = [await self.open(QUEUE, token()) for _ in range(3)]
         stopping = self.service.stopService()

@@ -91,7 +91,7 @@ def cut(octets: bytes, places: list[int]) -> list[bytes]:
 
 class EchoTests(SynchronousTestCase):
     def converse(self, *pieces: bytes) -> list[tuple[int, bytes]]:
-        """What an echoing connection sends when it receives these, one after the other."""
+        """The frames that an echoing connection sends when it receives these, one after another."""
         wire = FeedWire(echo_factory(SteppedClock()))
         wire.protocol.dataReceived(HANDSHAKE)
         self.assertEqual(wire.head(), "HTTP/1.1 101 Switching Protocols")

@@ -29,7 +29,7 @@ QUEUE = f"/ws/queue/{PLAYER}"
 GAME = "https://game.example/"
 
 UNKNOWN = 1006
-"""What JavaScript hears of a handshake that was refused with an HTTP status, and of much else."""
+"""The close code that JavaScript sees after a handshake that was refused with an HTTP status, and after much else."""
 
 FEED = Path(craftnet.__file__).parent.parent / "clients" / "browser" / "feed.js"
 
@@ -67,7 +67,7 @@ async function follow(library, url, tokens) {
   });
 }
 """
-"""What every page has: it opens sockets and feeds, and `next` answers their events one after the other."""
+"""The common part of all pages: opens sockets and feeds; `next` returns their events one after another."""
 
 DOCUMENT = f"<!doctype html><title>test</title><script>{SCRIPT}</script>"
 
@@ -90,7 +90,7 @@ class BrowserTestCase(LiveTestCase):
         super().setUp()
 
     async def run_script(self, function: str, *arguments: object) -> Any:
-        """What a function of the page answers."""
+        """The result of a function of the page."""
         return await in_thread(self.page.evaluate, f"{function}({', '.join(map(json.dumps, arguments))})")
 
     async def visit(self, url: str) -> str:
@@ -151,7 +151,7 @@ class RefusalTests(BrowserTestCase):
         self.assertEqual((told, retry_after(reason)), (CloseCode.RATE_LIMITED, 5.0))
 
     async def test_nothing_for_others(self) -> None:
-        """Pages of other sites, and those that offer nothing that can be selected, hear what they always hear."""
+        """Pages of other sites, and those that offer nothing that can be selected, see only 1006."""
         await self.visit(GAME)
         self.assertEqual(await self.refused(QUEUE, subprotocol="unheard.of"), (UNKNOWN, ""))
         await self.visit("https://evil.example/")
@@ -213,7 +213,7 @@ class FeedTests(BrowserTestCase):
         await self.run_script("follow", FEED.read_text(), self.url.replace("http", "ws", 1) + path, tokens)
 
     async def message(self) -> dict[str, Any]:
-        """What it hears next."""
+        """The next event."""
         message: dict[str, Any] = msgspec.json.decode((await self.next("message"))["data"])
         return message
 
@@ -231,7 +231,7 @@ class FeedTests(BrowserTestCase):
         )
 
     async def test_comes_back_where_it_was(self) -> None:
-        """With a fresh token when that was to blame; and learns what it missed."""
+        """With a fresh token when the old one was the reason; and receives what it missed."""
         await self.publish(started())
         await self.visit(self.url)
         await self.follow(CRAFTING, token(ttl=-5), token(ttl=1.0), token())

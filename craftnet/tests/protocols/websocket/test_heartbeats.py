@@ -126,7 +126,7 @@ class HeartbeatTests(SynchronousTestCase):
         self.assertEqual(self.last(wire)["type"], "progress_update")
 
     def test_who_does_not_read(self) -> None:
-        """What waits stays what it is: the newest progress and every notification."""
+        """The queue stays as it is: the newest progress and every notification."""
         self.server.apply(start(seconds=3600.0))
         wire = self.server.opened(CRAFTING)
         wire.protocol.pauseProducing()
@@ -155,6 +155,6 @@ class HeartbeatTests(SynchronousTestCase):
             self.assertEqual(wire.head(), "HTTP/1.1 400 Bad Request", text)
 
     def shortage(self) -> MaterialsUpdate:
-        """Something that every watcher must be told."""
+        """An update that every watcher must receive."""
         problem = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.MATERIAL_UNAVAILABLE)
         return MaterialsUpdate(session_id=SESSION, notifications=(problem,))

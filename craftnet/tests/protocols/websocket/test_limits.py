@@ -1,4 +1,4 @@
-"""What one client, or many, can take of the WebSocket side: over real sockets."""
+"""What one client, or many, can use of the WebSocket side: over real sockets."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class TalkTests(LimitTestCase):
     settings = limited(Limits(messages=1.0, message_size=1024))
 
     async def test_pings(self) -> None:
-        """A burst of 4 is answered, the next are not, and then it is over."""
+        """A burst of 4 is answered, the next are not, and then the connection closes."""
         peer = await self.open(QUEUE, token())
         ping = Frame(Opcode.PING, b"x").serialize(mask=True)
         await in_thread(peer.connection.socket.sendall, ping * 10)
@@ -186,7 +186,7 @@ class HeartbeatTests(LimitTestCase):
     settings = limited(Limits(), ping_interval=1, missed_pongs=1)
 
     async def test_dead_peer(self) -> None:
-        """Turn the wheel by hand: the one that answers stays, the one that does not is dropped after the first."""
+        """Turns the wheel by hand: a client that answers stays, one that does not is dropped after the first ping."""
         alive = await self.open(QUEUE, token())
         dead = socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=10)
         self.addCleanup(dead.close)

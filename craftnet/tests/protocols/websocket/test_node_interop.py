@@ -71,7 +71,7 @@ class NodeTests(LiveTestCase):
         return watcher
 
     async def test_json_and_packed(self) -> None:
-        """Both tell the same, the second by way of the dictionary that it downloads."""
+        """Both deliver the same, the second with the dictionary that it downloads."""
         plain, packed = await self.opened(JSON), await self.opened(LZ4)
         for watcher in (plain, packed):
             first = await watcher.read()

@@ -51,7 +51,7 @@ QUEUE = f"/ws/queue/{PLAYER}"
 CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 SUBPROTOCOLS = (JSON, LZ4, BINARY)
 TAUGHT = "HTTP/1.1 101 Switching Protocols"
-"""The status line of an answer that tells a page of its refusal afterwards."""
+"""The status line for a page that learns of its refusal afterwards."""
 
 
 @implementer(ITokenVerifier)
@@ -114,7 +114,7 @@ class WireTests(SynchronousTestCase):
         self.server = FeedServer(Limits(per_player=1, refused_pages=2), Origins([SITE, "https://game.example"]))
 
     def page(self, target: str = QUEUE, bearer: str = "other", subprotocol: str | None = JSON) -> tuple[int, str]:
-        """How a page is told that it is refused."""
+        """How a page learns that it is refused."""
         wire = self.server.wire(target, bearer, subprotocol, Origin=SITE)
         self.assertEqual(wire.head(), TAUGHT)
         closing = wire.closing()
@@ -200,7 +200,7 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(self.server.refusals("forbidden"), 4)
 
     def test_an_answer_that_takes_too_long(self) -> None:
-        """Whoever has to decide does not answer: to come back is for the page to decide, and no slot is taken."""
+        """The decision does not arrive: the page is asked to return, and no slot is taken."""
         self.server = FeedServer(authority=SilentAuthority())
         wire = self.server.wire(QUEUE, Origin=SITE)
         self.assertEqual((wire.value(), len(self.server.factory.gate.occupancy)), (b"", 1))
@@ -211,7 +211,7 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(self.server.refusals("unavailable"), 1)
 
     def test_an_origin_that_only_an_option_admits(self) -> None:
-        """Such ones Autobahn would refuse by itself, or take for others."""
+        """Autobahn would refuse these itself, or misread them."""
         for option, origin in (
             ("null", "null"),
             ("file://", "file://"),
@@ -246,7 +246,7 @@ class LiveTests(LiveTestCase):
     )
 
     async def updated(self, path: str, bearer: str, subprotocol: str = JSON) -> tuple[int, str]:
-        """How a page is told that it is refused."""
+        """How a page learns that it is refused."""
         offered = [Subprotocol(subprotocol), Subprotocol(f"bearer.{bearer}")]
         peer = await self.open(path, origin=self.url, subprotocols=offered)
         self.assertEqual(peer.connection.subprotocol, subprotocol)
@@ -256,7 +256,7 @@ class LiveTests(LiveTestCase):
         return caught.exception.rcvd.code, caught.exception.rcvd.reason
 
     async def test_told_and_gone(self) -> None:
-        """Two by what they ask for, the next by the rate of the address; none stays."""
+        """Two for what they request, the next for the rate of the address; none stays."""
         await self.publish(started())
         self.assertEqual(await self.updated(CRAFTING, token(OTHER_PLAYER)), (4403, "The session is another player's."))
         self.assertEqual((await self.updated(CRAFTING, "nonsense", LZ4))[0], CloseCode.UNAUTHORIZED)

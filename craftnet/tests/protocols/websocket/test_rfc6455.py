@@ -1,4 +1,4 @@
-"""RFC 6455: what a server must do with handshakes and frames, each case octet for octet over a real socket."""
+"""RFC 6455: a server's handling of handshakes and frames, each case octet for octet over a real socket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Frame = tuple[int, bytes]
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bytes | None = MASK) -> bytes:
-    """A frame as a client sends it, unless told otherwise."""
+    """A client's frame; masked unless `mask` is None."""
     size = len(payload)
     masked = 0x80 if mask is not None else 0
     if size < 126:
@@ -99,7 +99,7 @@ def read_head(connection: socket.socket) -> bytes:
 
 
 class HandshakeTests(LiveTestCase):
-    """What a handshake must hold, and what it gets."""
+    """Handshakes, and their answers."""
 
     def ask(self, fields: dict[str, str | None], line: str = f"GET /ws/queue/{PLAYER} HTTP/1.1") -> bytes:
         """The head of the answer to one handshake, after 100 Continue if there is one."""
@@ -168,9 +168,9 @@ class FramingTests(LiveTestCase):
     """A queue feed, which is silent until something happens."""
 
     def converse(self, *pieces: bytes) -> list[Frame]:
-        """Open the feed, send these, piece by piece, and read up to the close frame, and the end of TCP.
+        """Opens the feed, sends these, piece by piece, and reads up to the close frame, and the end of TCP.
 
-        The client answers no close frame, and yet the server lets go at once (sections 7.1.1 and 7.1.7).
+        The client answers no close frame, and yet the server disconnects at once (sections 7.1.1 and 7.1.7).
         """
         host, _, port = self.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=5) as connection:

@@ -1,4 +1,4 @@
-"""Watchers that do not read: what they cost, and what their neighbours notice of them."""
+"""Watchers that do not read: their cost, and their effect on others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CRAFTING = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 
 
 def shortages(event: int) -> dict[str, Any]:
-    """An event with many notifications, each of another material, numbered by what is required."""
+    """An event with many notifications, each of another material, numbered by the required quantity."""
     return envelope(
         "crafting.materials.update",
         {
@@ -61,7 +61,7 @@ class SlowWatcherTests(LiveTestCase):
         super().setUp()
 
     def stall(self, number: int) -> list[socket.socket]:
-        """Open so many feeds and read none."""
+        """Opens `number` feeds and reads none."""
         host, _, port = self.url.removeprefix("http://").partition(":")
         request = (
             f"GET {CRAFTING} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -91,7 +91,7 @@ class SlowWatcherTests(LiveTestCase):
         return len(transport.dataBuffer) + int(transport._tempDataLen) + protocol.backlog
 
     async def updated(self, reader: Peer, kind: str) -> dict[str, Any]:
-        """The next message but for progress, of which a busy machine has time to tell more; it is of this kind."""
+        """The next message of this kind; skips progress, of which a busy machine may send more."""
         while True:
             message = await reader.receive()
             if message["type"] != "progress_update":
@@ -99,7 +99,7 @@ class SlowWatcherTests(LiveTestCase):
                 return message
 
     async def test_a_thousand(self) -> None:
-        """Each costs a bounded number of octets and is cut off; who reads gets everything."""
+        """Each costs a bounded number of octets and is disconnected; a client that reads receives everything."""
         await self.publish(started())
         sockets = await in_thread(self.stall, STALLED)
         for connection in sockets:
@@ -161,7 +161,7 @@ class SlowWatcherTests(LiveTestCase):
         self.assertGreater(octets.index(b'"crafting_complete"'), octets.rindex(b'"material_notification"'))
 
     async def test_who_closes_without_reading(self) -> None:
-        """The answer waits behind what is not read; the next heartbeat ends that."""
+        """The answer waits behind unread messages; the next heartbeat ends that."""
         await self.publish(started())
         (connection,) = await in_thread(self.stall, 1)
         self.addCleanup(connection.close)

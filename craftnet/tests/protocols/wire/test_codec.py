@@ -197,7 +197,7 @@ def flat(container: dict[str, object]) -> dict[str, object]:
 
 
 class DerivationTests(SynchronousTestCase):
-    """The fast code says what the declarations say."""
+    """The compiled code agrees with the declarations."""
 
     @quick
     @given(st.sampled_from(sorted(FIXED)), st.data())
@@ -262,7 +262,7 @@ class DerivationTests(SynchronousTestCase):
 
 
 class ConversionTests(SynchronousTestCase):
-    """What becomes a number, and what numbers mean."""
+    """Conversions of values to numbers and back."""
 
     layout = Struct("kind" / Int8ub, "bits" / BitStruct("high" / BitsInteger(6), "rest" / BitsInteger(2)))
     percent = Conversion(none=63, fits="0 <= {} <= 1", number="round({} * 50)", value="{} / 50", fault="no share")
@@ -478,12 +478,12 @@ class HandshakeTests(SynchronousTestCase):
 
 
 class SealedContentTests(SynchronousTestCase):
-    """What travels encrypted."""
+    """Encrypted content."""
 
     @quick
     @given(st.lists(state_records, min_size=1, max_size=4, unique_by=type))
     def test_states_round_trip(self, told: list[StateRecord]) -> None:
-        """Each record of a session of its own: so none contradicts another."""
+        """Each record in a session of its own, so that none contradicts another."""
         records = [each for number, record in enumerate(told) for each in (Selector(number), record)]
         body = b"".join(map(codec.encode_state_record, records))
         self.assertEqual(codec.decode_state(body), records)

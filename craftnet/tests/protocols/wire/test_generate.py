@@ -38,7 +38,7 @@ class DescriptionTests(SynchronousTestCase):
         self.assertEqual(meaning_of(QUALITY, 7), Meaning(absent=0, least=0, largest=100))
 
     def test_conversion_without_a_description(self) -> None:
-        """Rather no file than one that takes what the server refuses."""
+        """Refuses to generate a file that would accept what the server refuses."""
         self.assertRaises(TypeError, meaning_of, Conversion(means="{} % 2 == 0"), 8)
         self.assertRaises(TypeError, meaning_of, Conversion(value="{} + 1"), 8)
 

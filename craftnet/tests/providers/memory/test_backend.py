@@ -53,7 +53,7 @@ def clock_now() -> SteppedClock:
 
 
 def memory(settings: MemorySettings | None = None) -> MemoryBackend:
-    """A back end of its own clock."""
+    """A back end with its own clock."""
     return MemoryBackend(clock_now(), settings or MemorySettings())
 
 
@@ -85,7 +85,7 @@ class LateContractTests(SessionSourceContract, MaterialSourceContract, QueueSour
 
 class _MemoryTestCase(SynchronousTestCase):
     def verdicts(self, source: ISessionSource | IMaterialSource | IQueueSource, *events: Event) -> list[EventVerdict]:
-        """What became of the events."""
+        """The outcomes of the events."""
         outcomes: list[EventOutcome] = self.successResultOf(source.apply(events))
         return [outcome.verdict for outcome in outcomes]
 
@@ -216,7 +216,7 @@ class SessionsTests(_MemoryTestCase):
 
 @implementer(ISessionListener)
 class Leaver:
-    """Watches no more once it was told."""
+    """Stops watching after the first change."""
 
     def __init__(self, source: ISessionSource) -> None:
         self._source = source
@@ -229,7 +229,7 @@ class Leaver:
 
 @implementer(ISessionListener)
 class Bringer:
-    """Brings a friend when it is told."""
+    """Adds another listener at the first change."""
 
     def __init__(self, source: ISessionSource) -> None:
         self._source = source
@@ -269,7 +269,7 @@ class MaterialsTests(_MemoryTestCase):
 
 class QueuesTests(_MemoryTestCase):
     def test_capacity(self) -> None:
-        """The player unchanged for longest goes, and is not found by session any more."""
+        """The longest unchanged player is evicted, and no longer found by session."""
         source = MemoryQueues(capacity=1, remembered_events=10)
         self.verdicts(source, event(queued(1), session_id=SESSION))
         self.verdicts(source, event(queued(1, player_id=OTHER_PLAYER), session_id=OTHER_SESSION))
@@ -372,7 +372,7 @@ class RecentIdsTests(SynchronousTestCase):
 
 class ListenersTests(SynchronousTestCase):
     def test_empty_again(self) -> None:
-        """Nothing stays behind of keys that nobody watches."""
+        """Nothing remains of unwatched keys."""
         listeners: Listeners[str] = Listeners()
         listeners.remove(SESSION, "nobody")
         listeners.add(SESSION, "a")

@@ -61,7 +61,7 @@ class AccessListTests(RedisTestCase):
             self.assertRegex(self.asked(line), b"^-NOPERM", line)
 
     def asked(self, line: str) -> bytes:
-        """The answer to that user, who may do what is in `line` or not."""
+        """The answer to that user, with or without the rights in `line`."""
         with socket.create_connection(("127.0.0.1", self.server.port), timeout=5) as connection:
             connection.sendall(f"AUTH craftnet {PASSWORD}\r\n{line}\r\n".encode())
             answers = connection.makefile("rb")

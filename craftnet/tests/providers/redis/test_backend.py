@@ -1,4 +1,4 @@
-"""The Redis provider on a real server: the contracts of its interfaces, and what is its own."""
+"""The Redis provider on a real server: the contracts of its interfaces, and its own behaviour."""
 
 from __future__ import annotations
 
@@ -153,12 +153,12 @@ class KeepingTests(RedisTestCase):
         self.assertEqual((await node.sessions.get(SESSION), await node.sessions.count()), (None, 1))
         await node.sweeper.sweep()
         self.assertEqual((await node.materials.get(SESSION)).version, 0)
-        # It is over: its start, told again, is known; an event of it is not.
+        # It was removed: its repeated start is a duplicate, another event of it is not.
         again = await node.sessions.apply([begun, event(progress(5.0), NOW + 2)])
         self.assertEqual([outcome.verdict for outcome in again], [DUPLICATE, REJECTED])
 
     async def test_forgotten_players_go_on(self) -> None:
-        """A version that a player had does not come again, nor does whoever watches hear of a lower one."""
+        """A player's version never returns, and no watcher receives a lower one."""
         node, listener = self.backend(idle=0.2), QueueRecorder()
         await node.queues.apply([event(queued(2), session_id=SESSION), event(queued(1), NOW + 1, session_id=SESSION)])
         await node.queues.watch(PLAYER, listener)
@@ -221,7 +221,7 @@ class KeepingTests(RedisTestCase):
         self.assertIn("not-ours", " ".join(formatEvent(one) for one in logged))
 
     async def test_not_ours(self) -> None:
-        """What cannot be read is out of reach, and does not stop the rest."""
+        """An unreadable value is unavailable, and does not stop the rest."""
         node = self.backend()
         listener = SessionRecorder()
         await node.sessions.watch(SESSION, listener)
@@ -336,7 +336,7 @@ class FactoryTests(SynchronousTestCase):
 
 
 class TopicsTests(SynchronousTestCase):
-    """Who is told what, without Redis."""
+    """The topics, without Redis."""
 
     def setUp(self) -> None:
         self.topics = Topics(MATERIALS)

@@ -1,4 +1,4 @@
-"""Events of many things are read and written together, and what is wrong with one of them is no other's business."""
+"""Events of many things are read and written together; a fault of one does not affect the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def progresses(sessions: Sequence[UUID], number: int) -> list[Event]:
 
 
 def verdicts(outcomes: Sequence[EventOutcome]) -> list[object]:
-    """What became of events, without reasons."""
+    """The outcomes of events, without reasons."""
     return [outcome.verdict for outcome in outcomes]
 
 
@@ -53,7 +53,7 @@ class BatchTests(RedisTestCase):
         self.assertEqual(verdicts(await node.sessions.apply_with_materials(starts)), [DUPLICATE] * len(starts))
 
     async def test_two_nodes_at_once(self) -> None:
-        """Each session is compared and set by itself, and what failed is tried again."""
+        """Each session is compared and set separately, and a failed one is retried."""
         nodes = [self.backend(), self.backend()]
         sessions = [uuid4() for _ in range(20)]
         await nodes[0].sessions.apply([event(start(session)) for session in sessions])
@@ -85,7 +85,7 @@ class BatchTests(RedisTestCase):
         self.assertEqual([await node.sessions.get(session) is None for session in sessions], [False, True, False])
 
     async def test_one_is_lost(self) -> None:
-        """It begins again, in another data set, and the others go on."""
+        """It starts again, in another data set, and the others continue."""
         node = self.backend()
         sessions = [uuid4() for _ in range(3)]
         starts = [event(start(session)) for session in sessions]

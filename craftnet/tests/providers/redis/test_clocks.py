@@ -1,4 +1,4 @@
-"""Nodes whose clocks are wrong, or are set: what they keep in Redis goes by Redis' own clock."""
+"""Nodes whose clocks are wrong, or are set: Redis' own clock dates what they store in it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class WrongClockTests(RedisTestCase):
         return machine, wrong, right
 
     def number(self, *command: str) -> float:
-        """What Redis answers."""
+        """Redis' answer."""
         return float(self.server.command(*command).split()[-1].lstrip(b":"))
 
     async def applied(self, node: RedisBackend, happening: Event) -> None:
@@ -132,7 +132,7 @@ class WrongClockTests(RedisTestCase):
                 await self.assert_right(node, begun.steady)
 
     async def test_a_process_that_was_started_with_a_wrong_clock(self) -> None:
-        """Its steady clock is another one, too. What it keeps, and what it hears, is right for all nodes."""
+        """Its steady clock differs as well. What it stores, and what it receives, is right for all nodes."""
         for ahead in (-HOUR, HOUR):
             self.prefix = f"test{ahead:.0f}"
             machine = Machine(ahead, ahead)
@@ -169,7 +169,7 @@ class WrongClockTests(RedisTestCase):
         self.assertApproximates(told.progress.anchor, steady(reactor).seconds(), 1.0)
 
     async def test_nothing_is_forgotten_too_early_or_too_late(self) -> None:
-        """A node forgets for all of them. What is over stays for half a minute, what is not stays for an hour."""
+        """A node removes for all of them. What ended stays for half a minute, what did not stays for an hour."""
         for ahead in (-2 * HOUR, 2 * HOUR):
             machine, wrong, right = await self.nodes(ahead)
             for node in (wrong, right):

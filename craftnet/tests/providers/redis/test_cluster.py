@@ -58,7 +58,7 @@ class ClusterTestCase(LiveTestCase):
         self.addCleanup(self.redis.stop)
         self.redis.start()
         backend = f"redis:port={self.redis.port}:timeout=1"
-        # Queues are elsewhere, so that in their feeds' handshakes nobody but the cluster asks Redis.
+        # Queues are elsewhere, so that only the cluster asks Redis in the handshakes of their feeds.
         self.settings = replace(
             self.settings, backend=backend, queues="memory", limits=Limits(per_player=LIMIT), health_interval=0.1
         )
@@ -201,7 +201,7 @@ class RevocationTests(ClusterTestCase):
         self.assertEqual((await self.status(bearer)).status_code, 401)
 
     async def test_redis_comes_back_empty(self) -> None:
-        """The nodes tell it what they know."""
+        """The nodes publish what they know."""
         bearer = dated(reactor.seconds() - 5, "t-1")
         await self.revoke(player_id=str(PLAYER))
         self.redis.kill()
@@ -261,7 +261,7 @@ class PlacesTests(ClusterTestCase):
         self.assertEqual(codes, [101, 101, 429, 429])
 
     async def test_hung_up_in_the_handshake(self) -> None:
-        """Whoever goes while Redis is still asked takes no place: not here, and not in the cluster."""
+        """A player that leaves while Redis is being asked takes no slot, here or in the cluster."""
         node, occupancy = places(self.service), self.service.feeds.gate.occupancy
         await node.renew()
         await self.health("revocations", "ok")
@@ -276,7 +276,7 @@ class PlacesTests(ClusterTestCase):
         await self.fill()
 
     async def test_redis_gone_and_back(self) -> None:
-        """Who is connected stays, and counts again."""
+        """Open connections stay, and count again."""
         peers = await self.fill()
         nodes = [places(node) for node in (self.service, self.other)]
         before = [node.name for node in nodes]

@@ -139,7 +139,7 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(asked), b"now")
 
     def test_asked_of_the_next(self) -> None:
-        """What belongs to one connection never goes over another; what belongs to none does."""
+        """A command of one connection never goes over another; one of no connection does."""
         link = self.link()
         self.door.wires[0].welcome()
         self.door.wires[0].lose()
@@ -153,7 +153,7 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(asked), b"now")
 
     def test_asked_between(self) -> None:
-        """Who asks while there is no connection waits for one; but it is another one then."""
+        """A command without a connection waits for one, which is then another one."""
         link = self.link()
         self.door.wires[0].welcome()
         self.door.wires[0].lose()
@@ -167,7 +167,7 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(free), b"now")
 
     def test_renewed(self) -> None:
-        """What waits for an answer fails, and the endpoint is asked again."""
+        """Waiting commands fail, and the endpoint is asked again."""
         link = self.link()
         link.renew()  # there is none yet.
         self.door.wires[0].welcome()
@@ -179,7 +179,7 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(link.generation, 2)
 
     def test_no_master(self) -> None:
-        """Whoever turns out to be a replica is asked nothing else, and counts as out of reach."""
+        """A server that turns out to be a replica receives no other command, and counts as unreachable."""
         link = self.link(master=True)
         (wire,) = self.door.wires
         wire.welcome()

@@ -1,4 +1,4 @@
-"""Players' places in a real Redis: what is left of them after whatever happens."""
+"""Players' connection slots in a real Redis: what remains of them after any fault."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PlacesTestCase(RedisTestCase):
         return node
 
     async def joined(self, node: RedisBackend) -> None:
-        """Wait until the node has its lease, and the cluster was told everything."""
+        """Waits until the node has its lease, and has reported everything."""
         await node.connection_slots.renew()
         while (
             node.connection_slots.name is None
@@ -40,7 +40,7 @@ class PlacesTestCase(RedisTestCase):
             await node.connection_slots.renew()
 
     def kept(self, node: RedisBackend) -> dict[UUID, int]:
-        """What Redis has of it."""
+        """Redis' content about it."""
         lines = self.server.command("HGETALL", f"test:places:{node.connection_slots.name}").decode().split("\r\n")[2::2]
         return {UUID(player): int(number) for player, number in zip(lines[::2], lines[1::2], strict=True)}
 
@@ -106,7 +106,7 @@ class PlacesTests(PlacesTestCase):
         self.assertEqual(self.server.command("EXISTS", f"test:places:{name}"), b":0\r\n")
 
     async def test_many(self) -> None:
-        """More than are told in one command."""
+        """More than one report covers."""
         node = await self.node()
         players = [UUID(int=number) for number in range(1, 1201)]
         taken = [node.connection_slots.enter(player, LIMIT) for player in players]
@@ -121,7 +121,7 @@ class PlacesTests(PlacesTestCase):
         self.assertEqual(self.kept(node), {})
 
     async def test_redis_is_full(self) -> None:
-        """Who comes meanwhile gets in, and counts when there is memory again."""
+        """A player that comes meanwhile gets a slot, which counts when there is memory again."""
         node = await self.node()
         await node.connection_slots.enter(PLAYER, LIMIT)
         self.server.command("CONFIG", "SET", "maxmemory", "1")
@@ -144,7 +144,7 @@ class PlacesTests(PlacesTestCase):
 
 
 class HistoryTests(PlacesTestCase):
-    """Whatever happens, in the end Redis knows who is where."""
+    """Whatever happens, Redis knows the slots in the end."""
 
     timeout = 120
 

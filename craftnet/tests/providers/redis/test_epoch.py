@@ -1,4 +1,4 @@
-"""What the versions that Redis counts belong to: one server, as long as it runs and is the master."""
+"""The epoch of versions in Redis: one server, as long as it runs and is the master."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EraTests(RedisTestCase):
         self.assertEqual([await self.era(self.backend()) for _ in range(2)], [era, era])
 
     async def test_of_a_server_that_keeps_running(self) -> None:
-        """It may get another replication id when it has lost its replica; the era is the same."""
+        """It may get another replication id after losing its replica; the epoch is the same."""
         era = await self.era(self.backend())
         before = self.replication_id()
         self.server.command("DEBUG", "CHANGE-REPL-ID")
@@ -47,7 +47,7 @@ class EraTests(RedisTestCase):
         self.assertNotEqual(await self.era(node), await self.era(other))
 
     async def test_another_connection(self) -> None:
-        """What was told is in the epoch of before; who comes to watch waits until it is known, which takes not long."""
+        """Earlier deliveries are in the previous epoch; new watchers wait for the next one, which is soon known."""
         for module in (backend, change_reader):
             self.patch(module, "BLOCK_SECONDS", 1000.0)
         node = self.backend()
@@ -58,7 +58,7 @@ class EraTests(RedisTestCase):
         self.assertEqual((seen, await self.era(node)), ([era], era))
 
     async def test_another_connection_and_nobody_comes_to_watch(self) -> None:
-        """It is known soon all the same: somebody who watched before may come back."""
+        """It is known soon all the same: an earlier watcher may return."""
         for module in (backend, change_reader):
             self.patch(module, "BLOCK_SECONDS", 1000.0)
         self.patch(change_reader, "CHECK_INTERVAL", 0.05)
@@ -69,7 +69,7 @@ class EraTests(RedisTestCase):
         await until(lambda: node.follower.is_settled)
 
     async def reconnected(self, node: RedisBackend) -> list[str | None]:
-        """What the epoch is when the connection for everything else was given up, and there is another."""
+        """The epoch after the connection for everything else was replaced."""
         node.asking.renew()
         while node.asking.up:
             await deferLater(reactor, 0)  # the connection ends in another turn of the reactor.

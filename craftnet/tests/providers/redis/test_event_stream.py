@@ -155,7 +155,7 @@ class IntakeTests(RedisTestCase):
         self.assertEqual(verdicts, {EventVerdict.ACCEPTED: 1, EventVerdict.DUPLICATE: 1, EventVerdict.REJECTED: 2})
 
     async def test_an_entry_that_was_deleted_after_it_was_taken(self) -> None:
-        """Redis has nothing to say of it; what comes after it is taken."""
+        """Redis returns nothing for it; later events are consumed."""
         self.server.command("XGROUP", "CREATE", "test:events", "craftnet", "0", "MKSTREAM")
         self.server.command("XADD", "test:events", "1-1", "event", "dropped")
         self.server.command("XREADGROUP", "GROUP", "craftnet", "dead", "STREAMS", "test:events", ">")
@@ -175,7 +175,7 @@ class IntakeTests(RedisTestCase):
         self.assertTrue(self.server.command("XINFO", "CONSUMERS", "test:events", "craftnet").startswith(b"*1\r\n"))
 
     async def test_what_cannot_be_read_does_not_hold_up_the_rest(self) -> None:
-        """What Redis keeps of two sessions, or of who waits for another, is not ours; events of another are taken."""
+        """The stored values of two sessions, or of a player who waits, are foreign; events of others are consumed."""
         waiting = {"player_id": str(PLAYER), "queue_position": 1, "station_type": "laboratory"}
         self.server.command("HSET", f"test:session:{OTHER_SESSION}", "version", "1", "state", "junk")
         self.server.command("HSET", "test:waiters", str(OTHER_SESSION), "junk")

@@ -1,4 +1,4 @@
-"""What the Redis provider does when its server is gone, slow, full, empty, or does not let it in."""
+"""The Redis provider when its server is gone, slow, full, empty, or refuses it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class GoneTests(RedisTestCase):
         await until(lambda: heard.versions == [2, 3] and places.heard and len(stock.heard) == 2)
 
     async def test_the_same_body_again(self) -> None:
-        """What was applied when the answer was lost is a duplicate then."""
+        """An event applied before its answer was lost is a duplicate then."""
         node = self.backend()
         events = [event(start()), *(event(progress(float(number)), NOW + number) for number in range(1, 40))]
         posted = [node.sessions.apply([one]) for one in events]
@@ -113,7 +113,7 @@ class GoneTests(RedisTestCase):
 
 class EmptyTests(RedisTestCase):
     async def test_restarted_empty(self) -> None:
-        """What was lost is over; what begins again is told, though its versions begin again, too."""
+        """Lost things end; what starts again is delivered, although its versions restart."""
         node = self.backend()
         heard, places = SessionRecorder(), QueueRecorder()
         await insist_on(node, [event(start()), event(progress(1.0), NOW + 1), event(progress(2.0), NOW + 2)])
@@ -168,7 +168,7 @@ class SlowTests(RedisTestCase):
 
 class FullTests(RedisTestCase):
     async def test_out_of_memory(self) -> None:
-        """Nothing is half applied, and what is kept can be read."""
+        """Nothing is half applied, and everything stored is readable."""
         node = self.backend()
         heard = SessionRecorder()
         await insist_on(node, [event(start())])
@@ -191,7 +191,7 @@ class FullTests(RedisTestCase):
 
 
 class EvictionTests(RedisTestCase):
-    """A Redis that may throw away what it keeps."""
+    """A Redis that may evict keys."""
 
     options = ("--maxmemory-policy", "allkeys-lru")
 
@@ -208,7 +208,7 @@ class EvictionTests(RedisTestCase):
         self.assertIs(node.health_checks["eviction"]().status, HealthStatus.OK)
 
     async def test_nobody_says(self) -> None:
-        """What is not known is not held against it."""
+        """An unknown policy is no fault."""
         self.server.command("ACL", "SETUSER", "limited", "on", ">a-password-for-tests", "~*", "+@all", "-info")
         node = self.backend("a-password-for-tests", user="limited")
         await node.eviction.look()
@@ -233,7 +233,7 @@ class CrowdedTests(RedisTestCase):
 
 class ReplicaTests(RedisTestCase):
     async def test_read_only(self) -> None:
-        """A master that became a replica takes no events; the connection is made anew, by name, to the next master."""
+        """A master that became a replica accepts no events; the connection is replaced, by name, by the next master."""
         node = self.backend()
         await insist_on(node, [event(start())])
         self.server.command("REPLICAOF", "127.0.0.1", "1")
@@ -292,11 +292,11 @@ class FailOverTests(RedisTestCase):
         replica.command("REPLICAOF", "NO", "ONE")
         await insist_on(node, [event(complete(), NOW + 1)])
         await until(lambda: heard.versions == [2])
-        # The replica may have lacked what was told last.
+        # The replica may have lacked the newest states.
         await until(lambda: node.epoch not in (None, epoch))
 
     async def test_overtaken(self) -> None:
-        """The next master lacked what was told last, and has had something else since, in the same version."""
+        """The next master lacked the newest states, and has had others since, with the same version."""
         heir = RedisServer()
         self.addCleanup(heir.stop)
         heir.start()
@@ -410,7 +410,7 @@ class HistoryTests(RedisTestCase):
             self.assertEqual(state.version, len(scripts[key]), "each event was applied once")
 
     async def live(self, nodes: list[RedisBackend], random: Random, script: list[Event]) -> None:
-        """One session, told to either node, each event until it is taken."""
+        """One session, whose events go to either node until they are accepted."""
         for one in script:
             while True:
                 try:

@@ -1,4 +1,4 @@
-"""Somebody else writes to one key of the provider's: that thing is out of reach, and everything else goes on."""
+"""Another program writes to one key of the provider: that thing is unavailable, and everything else works."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAYS = ("another type", "another version", "no version", "no state")
 
 class ForeignTests(RedisTestCase):
     def spoil(self, kind: str, key: UUID, way: str) -> None:
-        """Make what is kept of a thing something that is not ours."""
+        """Replaces the stored value of a thing by a foreign one."""
         name = f"test:{kind}:{key}"
         if way == "another type":
             self.server.command("DEL", name)
@@ -40,7 +40,7 @@ class ForeignTests(RedisTestCase):
         return session, recorder
 
     async def reconnected(self, node: RedisBackend) -> None:
-        """Every connection of a node is made anew."""
+        """Replaces every connection of a node."""
         links = [part for part in node.service if isinstance(part, RedisConnection)]
         before = [link.generation for link in links]
         for link in links:
@@ -70,7 +70,7 @@ class ForeignTests(RedisTestCase):
             await self.assertFailure(node.sessions.get(session), Unavailable)
 
     async def test_events(self) -> None:
-        """They are rejected, whatever is wrong: nobody has to wait until that passes."""
+        """They are rejected, whatever is wrong: waiting does not help."""
         node = self.backend()
         for way in WAYS:
             session = uuid4()
@@ -79,7 +79,7 @@ class ForeignTests(RedisTestCase):
             self.assertEqual([outcome.verdict for outcome in outcomes], [REJECTED, ACCEPTED], way)
 
     async def test_what_is_due(self) -> None:
-        """It is forgotten like anything else, and those who watch it are told."""
+        """It is removed like anything else, and its watchers learn of it."""
         node = self.backend(idle=0.0, sweeps=False)
         spoilt = [await self.watched(node) for _ in WAYS]
         places: list[QueueRecorder] = []
@@ -97,7 +97,7 @@ class ForeignTests(RedisTestCase):
             self.assertEqual(self.server.command("ZCARD", f"test:due:{kind}"), b":0\r\n")
 
     async def test_what_is_due_of_one_kind(self) -> None:
-        """Nobody knows; of the other kinds it is forgotten."""
+        """Its state is unknown; other kinds treat it as removed."""
         node = self.backend(idle=0.0, sweeps=False)
         await node.queues.apply([event(queued(1))])
         self.server.command("SET", "test:due:session", "a string")

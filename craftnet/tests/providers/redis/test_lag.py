@@ -32,7 +32,7 @@ from craftnet.tests.support.returning import Returning, short
 from craftnet.tests.support.samples import NOW, PLAYER, SESSION, event, start
 
 anything: Any = object()
-"""What is not used."""
+"""Unused."""
 
 READING = Stall(sending=b"XREAD", above=100)
 """The answers to XREAD that hold a change."""
@@ -55,12 +55,12 @@ class LagTestCase(RedisTestCase):
         await self.behind.sessions.watch(SESSION, self.updated)
 
     async def happen(self, *events: Event) -> None:
-        """The authority tells the node that hears everything."""
+        """The authority posts to the node that receives everything."""
         for outcome in await Sources.of(self.sound).apply(events):
             self.assertEqual(outcome.reason, "")
 
     def read(self, client: Returning) -> Returning:
-        """What it was told until now."""
+        """What it received until now."""
         client.read()
         return client
 
@@ -73,7 +73,7 @@ class ReturnTests(LagTestCase):
     """Players who come from a node that knew more."""
 
     async def test_before_it_is_noticed(self) -> None:
-        """Nobody is told less than they know: they are refused until the node has caught up."""
+        """No watcher receives less than it knows: it is refused until the node has caught up."""
         hubs = [Hub(Sources.of(node), steady(reactor), Metrics()) for node in (self.sound, self.behind)]
         here, there = (Returning(hub) for hub in hubs)
         for client in (here, there):
@@ -98,7 +98,7 @@ class ReturnTests(LagTestCase):
         self.assertEqual((there.status, there.shortages), (Status.COMPLETED, [1]))
 
     async def test_a_node_that_keeps_up(self) -> None:
-        """Whoever was told something at one node is told no less at the other, however fast they change."""
+        """A watcher that received something at one node receives no less at the other, however fast it changes."""
         hubs = [Hub(Sources.of(node), steady(reactor), Metrics()) for node in (self.sound, self.behind)]
         client, other = Returning(hubs[0]), Returning(hubs[1])
         await client.come()
@@ -114,10 +114,10 @@ class ReturnTests(LagTestCase):
 
 
 class StallTests(LagTestCase):
-    """What the node says of itself."""
+    """The node's own reports."""
 
     async def stalled(self) -> list[str]:
-        """Stall it, and wait until it has noticed; what it logs meanwhile."""
+        """Stalls it, and waits until it has noticed; returns its log."""
         with capturedLogs() as logged:
             self.line.hold(READING)
             await self.happen(event(progress(5.0), NOW + 1))
@@ -131,7 +131,7 @@ class StallTests(LagTestCase):
         self.assertIs(self.check(self.behind), HealthStatus.CRITICAL)
         self.assertIs(self.check(self.sound), HealthStatus.OK)
         self.assertRaises(Unavailable, Sources.of(self.behind).check_hearing)
-        # It refuses at once, and what it is asked otherwise it does.
+        # It refuses watchers at once, and answers everything else.
         await self.assertFailure(self.behind.sessions.caught_up(SESSION), Unavailable)
         await self.behind.sessions.apply([event(progress(6.0), NOW + 2)])
         self.line.release()
@@ -150,7 +150,7 @@ class StallTests(LagTestCase):
         await until(lambda: line.accepted > before)
 
     async def test_newcomers(self) -> None:
-        """Who asks to watch, over WebSocket or UDP, is told to go elsewhere before they are let in."""
+        """New watchers, over WebSocket or UDP, are refused before they are admitted."""
         sources, clock, player = Sources.of(self.behind), steady(reactor), Principal(PLAYER, frozenset(), 1e12)
         admission = Authorization(anything, sources.sessions, sources.queues)
         subscriptions = Subscriptions(admission, Hub(sources, clock, Metrics()), anything)
@@ -179,7 +179,7 @@ class StallTests(LagTestCase):
         await until(lambda: not self.behind.sessions.stalled)
 
     async def test_nothing_happens_and_nothing_is_answered(self) -> None:
-        """Redis answers a reader, too, when there is nothing to be told."""
+        """Redis also answers a reader without changes."""
         with capturedLogs() as logged:
             self.line.hold(Stall(sending=b"XREAD"))
             await until(lambda: self.behind.sessions.stalled)
@@ -191,7 +191,7 @@ class StallTests(LagTestCase):
         await until(lambda: not self.behind.sessions.stalled)
 
     async def test_a_pause(self) -> None:
-        """What is behind for a moment is not stalled."""
+        """A short lag is not a stall."""
         self.line.hold(READING)
         await self.happen(event(progress(5.0), NOW + 1))
         waiting = self.behind.sessions.caught_up(SESSION)

@@ -1,4 +1,4 @@
-"""What a player is told when Redis loses something: every position belongs to what it counts, and none shrinks."""
+"""Deliveries after Redis lost something: every position belongs to what it counts, and none shrinks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LossTestCase(RedisTestCase):
             client.read()
 
     async def happen(self, *events: Event, node: int = 0) -> None:
-        """The authority tells one of the nodes."""
+        """The authority posts to one of the nodes."""
         while True:
             try:
                 for outcome in await Sources.of(self.nodes[node]).apply(events):
@@ -61,12 +61,12 @@ class LossTestCase(RedisTestCase):
         await until(lambda: all(self.read(client).shortages[-1:] == [*numbers] for client in self.clients))
 
     def read(self, client: Returning) -> Returning:
-        """What it was told until now."""
+        """What it received until now."""
         client.read()
         return client
 
     def first(self, watcher: RecordingWatcher) -> WebSocketCraftingMessage:
-        """What it was told first."""
+        """What it received first."""
         (message,) = watcher.updates[0].messages
         assert isinstance(message, WebSocketCraftingMessage)
         return message
@@ -82,7 +82,7 @@ class RunningTests(LossTestCase):
     """A Redis that keeps running."""
 
     async def test_flushed(self) -> None:
-        """What is told then is in another epoch, at once, on every node."""
+        """Later deliveries are in another epoch, at once, on every node."""
         before = self.position()
         self.server.command("FLUSHALL")
         await self.happen(event(start(), NOW + 5), event(short(5), NOW + 6))
@@ -103,7 +103,7 @@ class RunningTests(LossTestCase):
         await until(lambda: len({node.epoch for node in self.nodes} - {None, epoch}) == 1)
 
     async def test_flushed_and_something_begins(self) -> None:
-        """A node that hears of a change in the new data set tells it in the new epoch, though its version fits."""
+        """A node that receives a change of the new data set delivers it in the new epoch, though its version fits."""
         self.patch(change_reader, "CHECK_INTERVAL", 60.0)
         node, heard = self.backend(timeout=0.3), QueueRecorder()
         await node.queues.watch(OTHER_PLAYER, heard)
@@ -114,7 +114,7 @@ class RunningTests(LossTestCase):
         self.assertNotEqual(node.epoch, before)
 
     async def test_one_thing_is_evicted(self) -> None:
-        """Its versions begin again: in another epoch, and whoever watches it is told."""
+        """Its versions restart in another epoch, and its watchers learn of it."""
         for place, names in enumerate(((), ("test:due:queue", "test:floor:queue")), 5):
             before = self.position()
             self.server.command("DEL", f"test:queue:{PLAYER}", *names)
@@ -139,7 +139,7 @@ class RunningTests(LossTestCase):
         self.assertIn("has lost session", " ".join(formatEvent(one) for one in logged))
 
     async def test_a_newcomer_finds_it_gone(self) -> None:
-        """Whoever watches already learns it then, too; no event is needed."""
+        """Present watchers learn of it as well; no event is needed."""
         heard, epoch = SessionRecorder(), self.nodes[0].epoch
         await self.nodes[0].sessions.watch(SESSION, heard)
         self.server.command("DEL", f"test:session:{SESSION}")
@@ -148,7 +148,7 @@ class RunningTests(LossTestCase):
         await until(lambda: len({node.epoch for node in self.nodes} - {None, epoch}) == 1)
 
     async def test_evicted_while_nobody_hears(self) -> None:
-        """Whoever comes back is told a whole state in another epoch."""
+        """A returning watcher receives a whole state in another epoch."""
         before = self.position()
         self.server.command("DEL", f"test:queue:{PLAYER}", "test:due:queue", "test:numbers")
         await self.happen(event(queued(9), NOW + 9, session_id=SESSION))
@@ -160,10 +160,10 @@ class RunningTests(LossTestCase):
 
 
 class RestartTests(LossTestCase):
-    """A Redis that comes back without what it had."""
+    """A Redis that returns without its data."""
 
     async def test_a_queue_without_places(self) -> None:
-        """It counts from the beginning as everything else does, though there is nothing to tell."""
+        """It counts from the beginning like everything else, although nothing is delivered."""
         watcher, heard = RecordingWatcher(), QueueRecorder()
         await self.happen(event(queued(1, QueueMessageType.QUEUE_TIMEOUT), NOW + 3, session_id=SESSION))
         await self.hubs[0].subscribe_queue(PLAYER, watcher)
@@ -199,7 +199,7 @@ class HiccupTests(LossTestCase):
     """A Redis that stands still for longer than is waited for, and has lost nothing."""
 
     async def test_nothing_is_lost(self) -> None:
-        """Positions of before, and those told meanwhile, hold: nobody who comes back needs a whole state."""
+        """Earlier positions, and those delivered meanwhile, stay valid: no returning watcher needs a whole state."""
         before, epoch = self.position(), self.nodes[0].epoch
         self.server.signal(signal.SIGSTOP)
         await self.assertFailure(self.nodes[0].sessions.get(SESSION), Unavailable)
@@ -220,7 +220,7 @@ class HiccupTests(LossTestCase):
         self.assertEqual([node.epoch for node in self.nodes], [epoch, epoch])
 
     async def come(self, client: Returning) -> None:
-        """As clients do: again until it is let in."""
+        """As clients do: retries until it is admitted."""
         while True:
             try:
                 return await client.come()

@@ -22,7 +22,7 @@ from craftnet.tests.support.returning import Returning, short
 from craftnet.tests.support.samples import NOW, SESSION, event, start
 
 SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
-"""What the history is made from; any number will do."""
+"""The seed of the history; any number will do."""
 
 STEPS = 300
 WATCHERS = 6
@@ -67,7 +67,7 @@ class HoppingTests(RedisTestCase):
         for client in clients:
             await self.move(client, random.choice(hubs))
             await until(lambda client=client: self.knows(client, shortages, told["places"], status))  # type: ignore[misc]
-            # Since it was last told the whole state, everything once and in order.
+            # Since the last whole state, everything once and in order.
             self.assertEqual(client.shortages, shortages[len(shortages) - len(client.shortages) :])
             self.assertEqual(client.places, told["places"][len(told["places"]) - len(client.places) :])
         returns = [recovered for client in clients for recovered in client.recoveries]
@@ -99,7 +99,7 @@ class HoppingTests(RedisTestCase):
         client.read()
 
     async def come(self, client: Returning) -> None:
-        """As clients do: again until it is let in."""
+        """As clients do: retries until it is admitted."""
         while True:
             try:
                 await client.come()

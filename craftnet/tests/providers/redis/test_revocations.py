@@ -1,4 +1,4 @@
-"""Revocations in a real Redis: what is kept, for how long, and what a node loads."""
+"""Revocations in a real Redis: what is stored, for how long, and what a node loads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RevocationsTests(RedisTestCase):
         return int(self.server.command(*command)[1:])
 
     async def test_more_than_one_page(self) -> None:
-        """What one node knows the others get, and who starts loads it."""
+        """The other nodes learn what one node knows, and a starting node loads it."""
         players = [Revocation(None, UUID(int=index), NOW + index / 7, END) for index in range(1, 1200)]
         known = {*tokens(2500), *players}
         here, late = RevocationRecorder(), RevocationRecorder()
@@ -70,7 +70,7 @@ class RevocationsTests(RedisTestCase):
         await until(lambda: self.number("ZCARD", "test:revoked") == 4)  # the nodes know the others.
 
     async def test_only_ever_more(self) -> None:
-        """What says no more than is known is not told, either."""
+        """A revocation that adds nothing is not published, either."""
         node = await self.node()
         for one in (TOKEN, LOGIN, TOKEN, LOGIN, Revocation("t-1", None, 0.0, NOW), Revocation(None, PLAYER, 1.0, NOW)):
             await node.revocations.publish(one)
@@ -109,7 +109,7 @@ class RevocationsTests(RedisTestCase):
         self.assertLess(self.number("XLEN", "test:revocations"), 300)
 
     async def test_not_ours(self) -> None:
-        """What cannot be read is left out, and stops nothing."""
+        """Unreadable entries are left out, and stop nothing."""
         for member in ("pnobody", "t\xff", "x"):
             self.server.command("ZADD", "test:revoked", "5", member.encode("latin-1"))
         self.server.command("XADD", "test:revocations", "1-0", "something", "else")
@@ -123,7 +123,7 @@ class RevocationsTests(RedisTestCase):
         self.assertEqual(sum("not craftnet's" in str(one.get("log_format")) for one in logged), 2)
 
     async def test_gone_at_the_start(self) -> None:
-        """Nobody can be believed then, and nobody waits long to hear that."""
+        """No token is accepted then, and no caller waits long."""
         self.server.kill()
         node = self.backend(listener=RevocationRecorder(), timeout=1)
         await self.assertFailure(node.revocations.loaded(), Unavailable)

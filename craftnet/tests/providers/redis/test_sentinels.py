@@ -99,7 +99,7 @@ class GivenUpTests(SynchronousTestCase):
         self.assertEqual(self.asked, [HostPort("one.example", 1)])
 
     def test_looking_a_name_up(self) -> None:
-        """Twisted looks addresses up, too, and who stops then is told that there is no such name."""
+        """Twisted also resolves addresses, and a cancelled resolution looks like an unknown name."""
         self.error = DNSLookupError()
         self.test_connecting()
 
@@ -154,7 +154,7 @@ class FailOverTests(SentinelTestCase):
         return node, heard
 
     async def test_master_killed(self) -> None:
-        """The sentinel makes the replica the master, and the node goes on there with what it had."""
+        """The sentinel promotes the replica, and the node continues there with what it had."""
         node, heard = await self.begin()
         self.server.kill()
         await insist_on(node, [event(complete(), NOW + 1)])
@@ -162,7 +162,7 @@ class FailOverTests(SentinelTestCase):
         self.assertEqual(self.replica.command("HGET", f"test:session:{SESSION}", "version"), b"$1\r\n2\r\n")
 
     async def test_players_and_tokens(self) -> None:
-        """What the replica had not heard of, the node tells it."""
+        """The node publishes what the replica had not received."""
         node, _ = await self.begin()
         listener = RevocationRecorder(TOKEN)
         node.revocations.follow(listener)
@@ -195,7 +195,7 @@ class FailOverTests(SentinelTestCase):
 
 
 class Pretender(Protocol):
-    """A sentinel that says to everything what it was told to say."""
+    """A sentinel that gives prescribed answers."""
 
     def __init__(self, said: list[bytes]) -> None:
         self._said = said
@@ -207,7 +207,7 @@ class Pretender(Protocol):
 
 
 class BadSentinelTests(SentinelTestCase):
-    """Who asks them must not believe them, nor wait for them."""
+    """Their answers must be verified, and not waited for."""
 
     def pretender(self, said: list[bytes]) -> int:
         """The port of one."""
@@ -233,7 +233,7 @@ class BadSentinelTests(SentinelTestCase):
         await insist_on(node, [event(complete(), NOW + 1)])
 
     async def test_none(self) -> None:
-        """The log says who was asked, and what came of it."""
+        """The log says which one was asked, and the result."""
         gone = reserved_port(self)
         with capturedLogs() as logged:
             node = self.node(gone, self.pretender([b"*-1\r\n"]))

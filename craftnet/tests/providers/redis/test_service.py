@@ -1,4 +1,4 @@
-"""Two whole services on one Redis: what is posted to one reaches who watches at the other."""
+"""Two whole services on one Redis: events posted to one reach the watchers at the other."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TwoNodesTests(LiveTestCase):
             pages = [await self.figures(node) for node in (self.service, self.other)]
 
     async def figures(self, node: Craftnet) -> bytes:
-        """What it tells Prometheus."""
+        """Its metrics."""
         response = await treq.get(f"{node.listener.url}/metrics", persistent=False)
         page: bytes = await response.content()
         return page
@@ -92,7 +92,7 @@ class TwoNodesTests(LiveTestCase):
         self.assertEqual((await moved.receive())["progress_data"]["status"], "paused")
 
     async def test_redis_gone_and_back(self) -> None:
-        """Watchers stay connected, posts are refused whole, health says so; then everything goes on."""
+        """Watchers stay connected, posts are refused whole, health says so; then everything works again."""
         await self.publish(started())
         self.turn_to(self.other)
         feed = await self.open(FEED, token())
@@ -124,7 +124,7 @@ class TwoNodesTests(LiveTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_a_node_stops(self) -> None:
-        """What it took stays; its watchers find everything at the other one."""
+        """What it accepted stays; its watchers find everything at the other one."""
         await self.publish(started())
         await self.stop()
         self.turn_to(self.other)
@@ -135,7 +135,7 @@ class TwoNodesTests(LiveTestCase):
         self.assertEqual((await feed.receive())["type"], "crafting_complete")
 
     async def test_missed_here_told_there(self) -> None:
-        """A watcher whose node is gone gets from the other one what it missed, though nobody watched there."""
+        """A watcher whose node is gone receives from the other one what it missed, though nothing was watched there."""
         await self.publish(started())
         feed, queue = await self.open(FEED, token()), await self.open(QUEUE, token())
         here = await feed.receive()
@@ -169,7 +169,7 @@ class TwoNodesTests(LiveTestCase):
         self.assertIs(told[0]["recovered"], True)
 
     async def test_a_server_that_may_have_lost_something(self) -> None:
-        """After a restart of Redis nobody knows what a position of before meant."""
+        """After a restart of Redis, earlier positions are unknown."""
         await self.publish(started())
         feed = await self.open(FEED, token())
         here = await feed.receive()

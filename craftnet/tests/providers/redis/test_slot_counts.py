@@ -17,7 +17,7 @@ LIMIT = 4
 
 
 class Cluster:
-    """What the cluster knows of one node, and commands on their way there."""
+    """The cluster's knowledge of one node, and commands on their way there."""
 
     def __init__(self) -> None:
         self.tally = SlotCounts()
@@ -27,7 +27,7 @@ class Cluster:
         self.updated: list[list[tuple[UUID, int]]] = []
 
     def ask(self, player: UUID) -> None:
-        """Somebody wants to enter."""
+        """A player connects."""
         self.truth[player] += 1
         self.asked.append((player, self.tally.take(player)))
 
@@ -45,7 +45,7 @@ class Cluster:
             self.leave(player)
 
     def leave(self, player: UUID) -> None:
-        """Somebody leaves."""
+        """A player disconnects."""
         if self.truth[player]:
             self.truth[player] -= 1
             self.tally.release(player)
@@ -65,7 +65,7 @@ class Cluster:
                 self.tally.confirmed(player, number)
 
     def lapse(self) -> None:
-        """The node begins anew, under another name; what was on its way is not heeded."""
+        """The node starts again, under another name; commands on their way are ignored."""
         self.known.clear()
         self.asked.clear()
         self.updated.clear()
@@ -91,7 +91,7 @@ class TallyTests(SynchronousTestCase):
         self.assertEqual(tally.unconfirmed(5), [(PLAYER, 2)])
 
     def test_beginning_anew(self) -> None:
-        """Everybody who is here is told, and nobody else."""
+        """All present players are reported, and no others."""
         tally = SlotCounts()
         tally.take(PLAYER)
         tally.take(OTHER_PLAYER)
@@ -119,7 +119,7 @@ class TallyTests(SynchronousTestCase):
                     cluster.ask(player)
                 case "answer" | "lose answer" if cluster.asked:
                     cluster.answer(number, lost=what != "answer")
-                case "leave" if cluster.truth[player] > len(cluster.asked):  # who asks has not entered yet.
+                case "leave" if cluster.truth[player] > len(cluster.asked):  # a pending one has not entered yet.
                     cluster.leave(player)
                 case "tell":
                     cluster.tell()

@@ -46,7 +46,7 @@ class BehindTests(RedisTestCase):
         await until(lambda: self.late.epoch)
 
     async def held(self) -> None:
-        """Nothing comes through any more, and what Redis answers now is the last that is read."""
+        """Nothing gets through any more; Redis' present answer is the last one that is read."""
         self.relay.hold(Stall())
         await self.node.sessions.apply([event(progress(1.0, session_id=self.other), NOW + 1)])
         await deferLater(reactor, 0.05)
@@ -86,7 +86,7 @@ class BehindTests(RedisTestCase):
         await until(lambda: self.updated.heard == [None])
 
     async def test_removed_by_hand(self) -> None:
-        """Whoever empties Redis empties what players see."""
+        """Emptying Redis empties what players see."""
         self.server.command("FLUSHALL")
         await until(lambda: self.updated.heard == [None])
 
@@ -102,7 +102,7 @@ class BehindTests(RedisTestCase):
 
 class AgeTests(RedisTestCase):
     async def test_old_changes_are_trimmed(self) -> None:
-        """As far as Redis has whole nodes of them; and who reads hears what comes then."""
+        """As far as Redis has whole nodes of them; and a reader receives what follows."""
         node, reader = self.backend(sweeps=False), self.backend(sweeps=False)
         heard = SessionRecorder()
         await node.sessions.apply([event(start())])
@@ -123,7 +123,7 @@ class AgeTests(RedisTestCase):
 
 
 class MarksTests(SynchronousTestCase):
-    """What shows in the numbers, without Redis."""
+    """The numbers of changes, without Redis."""
 
     def test_followed_once(self) -> None:
         marks = StreamPositions()

@@ -41,7 +41,7 @@ class WorkersTests(TestCase):
         await self.listening(2)
 
     async def test_one_service(self) -> None:
-        """What one worker takes, the watchers of both hear, through the death of one; then all end in order."""
+        """The watchers of both workers receive what one accepts, through the death of one; then all end in order."""
         await self.publish("session.start", {"player_id": str(PLAYER), "recipe_id": str(RECIPE)})
         watchers = [self.watch() for _ in range(WATCHERS)]
         (player,) = udp = [self.watch(UdpTransport)]
@@ -73,7 +73,7 @@ class WorkersTests(TestCase):
         self.assertEqual([seen for seen in watchers if "(1001)" not in seen.endings[0].reason], [])
 
     async def test_orphans(self) -> None:
-        """Without the process that started them, nobody would stop the workers: they do it themselves, in order."""
+        """Workers stop by themselves, in order, when the process that started them is gone."""
         await self.publish("session.start", {"player_id": str(PLAYER), "recipe_id": str(RECIPE)})
         watchers = [self.watch() for _ in range(WATCHERS)]
         await until(lambda: all(seen.percents for seen in watchers))
@@ -83,7 +83,7 @@ class WorkersTests(TestCase):
         await until(lambda: not listens(self.node.port))
 
     async def listening(self, times: int) -> None:
-        """Wait until so many workers have listened since the start."""
+        """Waits until `number` workers have listened since the start."""
         await until(lambda: self.node.text.count("HTTP and WebSocket: ") == times)
 
     def watch(self, kind: type[WebSocketTransport | UdpTransport] = WebSocketTransport) -> Seen:

@@ -27,7 +27,7 @@ from craftnet.tests.support.samples import NOW
 
 
 class Ledger:
-    """A source that only writes down what it is given; it answers with `answer`, or fails with `failure`."""
+    """A source that records what it is given; it answers with `answer`, or fails with `failure`."""
 
     def __init__(self, order: list[tuple[str, Event]], name: str) -> None:
         self.order = order
@@ -248,7 +248,7 @@ class BackendTests(SynchronousTestCase):
                 self.clock.advance(0.5)
                 counts.append(self.successResultOf(backend.sessions.count()))
         self.assertGreater(min(counts), 10)
-        # Finished ones are forgotten: there are no more at the end than after a while.
+        # Finished ones are removed: there are no more at the end than after a while.
         self.assertLess(counts[-1], 1.5 * counts[150])
         self.assertEqual([entry["reason"] for entry in log if "reason" in entry], [])
 

@@ -61,7 +61,7 @@ class PackingTests(SynchronousTestCase):
         self.assertRaises(BadCompressedMessage, compress_message, bytes(MAX_SIZE + 1), self.preset)
 
     def test_a_bomb(self) -> None:
-        """What it says is too much is not made room for; what it says is too little does not get more."""
+        """A declared size above the limit allocates nothing; one that is too low yields no more."""
         zeros = compress(bytes(1_000_000), store_size=False)
         for size in (1_000_000, 0xFFFFFF, MAX_SIZE):
             self.assertRaises(BadCompressedMessage, decompress_message, b"\0" + size.to_bytes(3, "big") + zeros)

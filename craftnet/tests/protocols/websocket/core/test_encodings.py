@@ -1,4 +1,4 @@
-"""What each subprotocol makes of updates, read back frame by frame with a library that this project did not write."""
+"""The encodings of updates, read back frame by frame with a third-party library."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def frames_of(update: Update, subprotocol: str | None) -> list[tuple[Opcode, byt
 
 class EncodingTests(SynchronousTestCase):
     def test_json(self) -> None:
-        """Text frames, also for who asks for no subprotocol."""
+        """Text frames, also without a subprotocol."""
         for update in ALL:
             expected = [(Opcode.TEXT, message) for message in update.json]
             self.assertEqual(frames_of(update, JSON), expected)
@@ -113,7 +113,7 @@ class EncodingTests(SynchronousTestCase):
         self.assertEqual(decode_progress(octets).timestamp_ms, int((NOW - 3600) * 1000))
 
     def test_materials_record(self) -> None:
-        """The changes, which JSON does not tell, and then what it does tell."""
+        """The changes, which JSON does not carry, and then what JSON carries."""
         (opcode, octets), *notifications = frames_of(ALL[2], BINARY)
         self.assertEqual((opcode, decode_materials(octets).changes), (Opcode.BINARY, (CHANGE,)))
         self.assertEqual(notifications, [(Opcode.TEXT, message) for message in ALL[2].json])
@@ -123,7 +123,7 @@ class EncodingTests(SynchronousTestCase):
             self.assertEqual(frames_of(update, BINARY), [(Opcode.TEXT, message) for message in update.json])
 
     def test_what_no_record_has_room_for(self) -> None:
-        """It is told in JSON."""
+        """It is sent as JSON."""
         far = replace(running(), progress=replace(running().progress, anchor=1e15))
         update = progress_update(far, AT, NOW, HERE)
         self.assertEqual([opcode for opcode, _ in frames_of(update, BINARY)], [Opcode.TEXT])

@@ -24,18 +24,18 @@ UNUSED = {
     *("send_queue", "is_closed", "is_open"),  # of `sendData`, `dropConnection` and the handshake, which are replaced.
     *("_valid_events", "_results"),  # of listeners, which there are none of.
 }
-"""What Autobahn sets on every connection, and nothing that is left of it reads."""
+"""What Autobahn sets on every connection but the remaining code never reads."""
 
 OF_MESSAGES = {
     *("message_is_binary", "message_data", "message_data_total_length", "frame_length", "frame_data"),
     *("_isMessageCompressed", "utf8validateIncomingCurrentMessage", "utf8validateLast"),
 }
-"""What Autobahn keeps of a data message; clients send one when they renew their token."""
+"""What Autobahn keeps for a data message; clients send one when they renew their token."""
 
 OF_CLIENTS = {"acceptMaskedServerFrames", "maskClientFrames", "serverConnectionDropTimeout"} | {
     "serverConnectionDropTimeoutCall"
 }
-"""What only a client's end has, and reads."""
+"""What only a client's side has and reads."""
 
 READ = (
     *("consumeData", "processData", "onFrameBegin", "onFrameData", "onFrameEnd", "processControlFrame"),
@@ -59,13 +59,13 @@ def attributes(method: Callable[..., Any], kind: type[ast.expr_context]) -> Iter
 
 
 class UpgradeTests(SynchronousTestCase):
-    """Fail when a version of Autobahn differs in what this server relies on: see then whether the engine still holds.
+    """Fails when a version of Autobahn differs in what this server relies on: check then whether the base class holds.
 
     Autobahn reads and sets attributes that are in none of its interfaces, so only its source can tell which.
     """
 
     def set_by_autobahn(self) -> set[str]:
-        """What a connection of Autobahn's own has at its beginning."""
+        """The attributes of a new connection of Autobahn's own."""
         factory = WebSocketServerFactory()
         factory.protocol = WebSocketServerProtocol
         protocol: Any = factory.buildProtocol(None)
@@ -79,7 +79,7 @@ class UpgradeTests(SynchronousTestCase):
         self.assertEqual(self.set_by_autobahn() - known, {"factory", "connected", "utf8validator"})
 
     def test_attributes_kept(self) -> None:
-        """One that is gone is not needed here any more."""
+        """An attribute that is gone is not needed here any more."""
         server_only = {"websocket_version", "inside_message", "current_frame", "current_frame_masker"}
         self.assertLessEqual(set(ATTRIBUTES) - self.set_by_autobahn(), server_only)
 
@@ -99,7 +99,7 @@ class UpgradeTests(SynchronousTestCase):
             self.assertLessEqual(written, places, name)
 
     def test_replaced(self) -> None:
-        """The methods that this server has its own of are still called what they were, with the same arguments."""
+        """The methods that this server overrides still have the same names and arguments."""
         for name in ("dataReceived", "sendData", "dropConnection", "onFrameEnd", "connectionLost", "makeConnection"):
             theirs = inspect.signature(getattr(WebSocketServerProtocol, name))
             ours = inspect.signature(getattr(ServerProtocol, name))

@@ -43,7 +43,7 @@ class TransmitTests(TestCase):
         self.addCleanup(self.transport.abortConnection)
 
     def receive(self, size: int) -> bytes:
-        """Exactly so many octets."""
+        """Exactly `size` octets."""
         received = b""
         while len(received) < size:
             received += self.client.recv(1 << 20)
@@ -60,7 +60,7 @@ class TransmitTests(TestCase):
         self.assertEqual(await in_thread(self.receive, 13), b"first, second")
 
     async def test_what_the_socket_does_not_take(self) -> None:
-        """The rest follows, and what comes later comes after it."""
+        """The rest follows, and later octets come after it."""
         transmit(self.transport, LARGE)
         transmit(self.transport, b"end")
         self.assertEqual(await in_thread(self.receive, len(LARGE) + 3), LARGE + b"end")

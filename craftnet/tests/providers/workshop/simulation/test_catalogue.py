@@ -11,7 +11,7 @@ from craftnet.providers.workshop.simulation.catalogue import RECIPES, name_id
 
 
 class CatalogueTests(SynchronousTestCase):
-    """What players choose from."""
+    """The recipes."""
 
     def test_there_is_much_to_choose_from_at_every_station(self) -> None:
         self.assertGreaterEqual(len(RECIPES), 40)

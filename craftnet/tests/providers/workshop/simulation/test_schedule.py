@@ -25,7 +25,7 @@ class ScheduleTests(SynchronousTestCase):
             self.diary.append((name, self.schedule.now - NOW))
 
     def run_for(self, seconds: float) -> None:
-        """Let everybody live until then."""
+        """Runs all lives until then."""
         while self.schedule.step(NOW + seconds):
             pass
 

@@ -11,7 +11,7 @@ from craftnet.providers.workshop.simulation.settings import ARGUMENTS, WorkshopS
 
 
 class SettingsTests(SynchronousTestCase):
-    """What `--backend workshop:…` may say."""
+    """The arguments of `--backend workshop:…`."""
 
     def refused(self, **arguments: str) -> str:
         """The text of the refusal."""

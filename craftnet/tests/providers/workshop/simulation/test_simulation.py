@@ -1,4 +1,4 @@
-"""What goes on in the workshop."""
+"""The events of the workshop."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ENDS = (SessionComplete, SessionFail, SessionCancel)
 
 @cache
 def simulate(wanted: WorkshopSettings, seconds: float, *, step: float = math.inf) -> Sequence[Event]:
-    """Everything that happens in so many seconds of the clock, looked at every `step` seconds."""
+    """Everything that happens in `seconds` of real time, collected every `step` seconds."""
     simulation = Simulation(wanted, Random(wanted.seed), NOW)
     events = simulation.run_until(NOW)
     elapsed = 0.0
@@ -94,7 +94,7 @@ class DeterminismTests(SynchronousTestCase):
 
 
 class TruthTests(SynchronousTestCase):
-    """Nothing that the workshop tells is refused."""
+    """No event of the workshop is refused."""
 
     @given(
         st.builds(
@@ -136,7 +136,7 @@ class TruthTests(SynchronousTestCase):
     )
     @settings(deadline=None, max_examples=4, derandomize=True)
     def test_every_event_is_within_the_contract(self, seed: int, speed: float) -> None:
-        """What a back end takes as values must also hold as JSON, where every range is checked."""
+        """Events that a back end accepts as values must also be valid JSON, where every range is checked."""
         decoders = {kind: msgspec.json.Decoder(kind) for kind in EVENT_TYPES.values()}
         for event in simulate(WorkshopSettings(players=60, seed=seed, speed=speed, chaos=1.0), 60):
             self.assertEqual(decoders[type(event.data)].decode(msgspec.json.encode(event.data)), event.data)
@@ -153,7 +153,7 @@ class QueueTests(SynchronousTestCase):
         self.events = simulate(WorkshopSettings(players=50, seed=5, speed=10.0, chaos=1.0), 120)
 
     def test_positions_are_always_those_of_a_line(self) -> None:
-        """After every moment, those who wait for a station have been told 1, 2, 3, … and nothing else."""
+        """After every moment, waiting players have received 1, 2, 3, … and nothing else."""
         lines: dict[Station, dict[UUID, int]] = defaultdict(dict)
         queue = [event for event in self.events if isinstance(event.data, QueueUpdate)]
         checked = 0
@@ -187,7 +187,7 @@ class QueueTests(SynchronousTestCase):
             self.assertTrue(0.0 <= started[session_id] - called[session_id] < 1.0)
 
     def test_waits_are_guessed_fairly(self) -> None:
-        """Who is told so when next in line waits about as long as that, on average."""
+        """The estimate for the next in the queue is right on average."""
         told: dict[UUID | None, tuple[float, float]] = {}
         errors: list[float] = []
         waits: list[float] = []
@@ -225,7 +225,7 @@ class QueueTests(SynchronousTestCase):
 
 
 class CraftTests(SynchronousTestCase):
-    """What sessions go through."""
+    """The course of sessions."""
 
     def setUp(self) -> None:
         self.events = simulate(WorkshopSettings(players=150, seed=11, speed=10.0, rate=2.0, chaos=0.8), 100)
@@ -342,7 +342,7 @@ class CraftTests(SynchronousTestCase):
 
 
 class FirstMomentTests(SynchronousTestCase):
-    """What a visitor finds who comes when the server has just started."""
+    """What a visitor finds when the server has just started."""
 
     def test_many_are_in_the_middle_of_things(self) -> None:
         events = Simulation(WorkshopSettings(players=100), Random(0), NOW).run_until(NOW)

@@ -1,4 +1,4 @@
-"""Stations' places, and the lines in front of them."""
+"""Stations and their queues."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WorkbenchTests(SynchronousTestCase):
         self.entered = [self.bench.enter(each, NOW) for each in self.tickets]
 
     def line(self) -> list[int]:
-        """The numbers of those who wait, in order of the positions they are told."""
+        """The numbers of the waiting players, in order of their positions."""
         waiting = [(number, each) for number, each in enumerate(self.tickets) if each.workstation_id is None]
         return [number for number, each in sorted(waiting, key=lambda pair: self.bench.position(pair[1]))]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from io import StringIO
+from typing import cast
 from uuid import UUID
 
 from twisted.internet import reactor
@@ -19,7 +20,7 @@ from craftnet.client.core.credentials import Credentials
 from craftnet.client.core.endings import EndingKind
 from craftnet.client.core.interfaces import ILink
 from craftnet.client.transports import udp
-from craftnet.clocks import steady
+from craftnet.clocks import IClock, steady
 from craftnet.protocols.udp.server.connection import ServerConnection
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import LiveTestCase, envelope, started, token
@@ -128,17 +129,18 @@ class SharingTests(LiveTestCase):
     async def test_sessions_outlive_the_bearer_token(self) -> None:
         """A fresh one is shown in time, for each of them, and nothing is interrupted."""
         await self.prepare()
-        brief, fresh = token(ttl=3.0), token()
+        brief, fresh = token(ttl=10.0), token()
         asked: list[str] = []
 
         def renew() -> str:
             asked.append(fresh)
             return fresh
 
-        connections = UdpConnections(clock, Address(self.url), PLAYER, Credentials(brief, renew))
+        connections = UdpConnections(cast(IClock, self.clock), Address(self.url), PLAYER, Credentials(brief, renew))
         links = await self.watch_all(connections, SESSIONS[:2])
         (peer,) = self.peers
         first = peer.sessions.expires
+        self.clock.advance(8)
         await until(lambda: peer.sessions.expires > first + 60)
         self.assertEqual(len(asked), 1)
         self.assertEqual([recorder.events for _, recorder in links], [["opened", "progress_update"]] * 2)

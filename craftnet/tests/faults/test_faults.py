@@ -26,7 +26,7 @@ BEFORE = os.environ.get("CRAFTNET_BEFORE", "")
 class FaultsTestCase(TestCase):
     """A separate world for some faults."""
 
-    timeout = 180
+    timeout = 400
     sentinel = False
 
     async def strike(self, *, lossless: bool) -> None:

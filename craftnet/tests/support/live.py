@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID, uuid4
 
 import jwt
@@ -12,13 +12,15 @@ import msgspec
 import treq
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from websockets.sync.client import ClientConnection, connect
+from zope.interface import directlyProvides, providedBy
 
 from craftnet.access.development import SECRET_VARIABLE, sign_token
 from craftnet.access.principal import ADMIN, PUBLISH
-from craftnet.clocks import steady
+from craftnet.clocks import IClock, steady
 from craftnet.contract.messages import rfc3339
 from craftnet.server.build import build
 from craftnet.server.service import Craftnet
@@ -60,15 +62,60 @@ def started(session_id: UUID = SESSION, player_id: UUID = PLAYER, seconds: int =
     return envelope("crafting.session.start", data)
 
 
+class AdvancedClock:
+    """A real reactor whose two clocks, and timers made with it, a test may move forward.
+
+    Arguments:
+        reactor: does everything else.
+    """
+
+    def __init__(self, reactor: IClock) -> None:
+        self._reactor: Any = reactor
+        self._ahead = 0.0
+        self._calls: list[IDelayedCall] = []
+        directlyProvides(self, providedBy(reactor))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def seconds(self) -> float:
+        """See `IClock`."""
+        now: float = self._reactor.seconds()
+        return now + self._ahead
+
+    def wall(self) -> float:
+        """See `IClock`."""
+        now: float = self._reactor.wall()
+        return now + self._ahead
+
+    def callLater(self, delay: float, function: Callable[..., object], *args: Any, **kwargs: Any) -> IDelayedCall:
+        """See `IReactorTime`."""
+        call: IDelayedCall = self._reactor.callLater(delay, function, *args, **kwargs)
+        self._calls = [known for known in self._calls if known.active()] + [call]
+        return call
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass at once: what is due in them is called in the reactor's next turn."""
+        self._ahead += seconds
+        for call in self._calls:
+            if call.active():
+                call.reset(max(0.0, call.getTime() - self._reactor.seconds() - seconds))
+
+
 class LiveTestCase(TestCase):
-    """Starts a service before each test and stops it after."""
+    """Starts a service before each test and stops it after.
+
+    Attributes:
+        clock: the service's clock, and its reactor.
+    """
 
     timeout = 60
     settings = Settings(http="tcp:0:interface=127.0.0.1", udp="127.0.0.1:0", health_interval=0.5, drain_time=0.0)
 
     def setUp(self) -> None:
         """Start."""
-        self.service: Craftnet = build(self.settings, steady(reactor), {SECRET_VARIABLE: SECRET})
+        self.clock = AdvancedClock(steady(reactor))
+        self.service: Craftnet = build(self.settings, cast(IClock, self.clock), {SECRET_VARIABLE: SECRET})
         self.service.privilegedStartService()
         self.service.startService()
         self.addCleanup(self.stop)

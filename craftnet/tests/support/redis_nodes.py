@@ -41,7 +41,7 @@ def fellow(key: UUID) -> UUID:
 class RedisTestCase(TestCase):
     """A separate server for each test: it starts in hundredths of a second."""
 
-    timeout = 30
+    timeout = 60
     options: Sequence[str] = ()
     durable = False
     prefix = "test"

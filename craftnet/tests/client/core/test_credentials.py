@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,8 +19,9 @@ from craftnet.client.core.credentials import RENEWAL_MARGIN, Credentials, Renew,
 from craftnet.client.core.endings import EndingKind, connection_lost, request_refused, websocket_closed
 from craftnet.client.core.watch import Watch, WatchVerdict
 from craftnet.client.transports.websocket import WebSocketTransport
-from craftnet.clocks import steady
+from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError
+from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import LiveTestCase, envelope, started, token
 from craftnet.tests.support.observers import EndingRecorder
 from craftnet.tests.support.samples import IRON, NOW, PLAYER, SESSION
@@ -108,8 +110,9 @@ class LongWatchTests(LiveTestCase):
 
     def watch(self, credentials: Credentials) -> tuple[Watch, EndingRecorder]:
         recorder = EndingRecorder()
-        transport = WebSocketTransport(steady(reactor), Address(self.url), SESSION, PLAYER, credentials)
-        return Watch(reactor, SESSION, [transport], recorder, Backoff(first=0.05)), recorder
+        clock = cast(IClock, self.clock)
+        transport = WebSocketTransport(clock, Address(self.url), SESSION, PLAYER, credentials)
+        return Watch(clock, SESSION, [transport], recorder, Backoff(first=0.05)), recorder
 
     async def complete(self) -> None:
         data = {"session_id": str(SESSION), "result_item_id": str(IRON), "duration_seconds": 60}
@@ -118,11 +121,19 @@ class LongWatchTests(LiveTestCase):
     async def test_outlives_its_token(self) -> None:
         """On one connection."""
         await self.publish(started())
-        brief = token(ttl=1.0)
-        watch, recorder = self.watch(Credentials(brief, lambda: token(ttl=600)))
+        brief, renewed = token(ttl=40.0), Deferred[str]()
+        watch, recorder = self.watch(Credentials(brief, lambda: renewed))
         watching = watch.start()
-        without_another, _ = self.watch(Credentials(brief))
-        self.assertIs((await without_another.start()).verdict, WatchVerdict.REFUSED)  # the token has ended by now.
+        without_another, its = self.watch(Credentials(brief))
+        refused = without_another.start()
+        await recorder.heard
+        await its.heard
+        self.clock.advance(35)
+        renewed.callback(token(ttl=600))
+        until_then = self.clock.seconds() + 60
+        await until(lambda: any(feed.principal.expires > until_then for feed in self.service.feeds.open))
+        self.clock.advance(7)
+        self.assertIs((await refused).verdict, WatchVerdict.REFUSED)
         await self.complete()
         self.assertIs((await watching).verdict, WatchVerdict.COMPLETED)
         self.assertEqual(recorder.endings, [])

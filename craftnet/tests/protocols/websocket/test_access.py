@@ -61,19 +61,21 @@ class AccessTestCase(LiveTestCase):
 
 class ExpiryTests(AccessTestCase):
     async def test_closed_when_the_token_expires(self) -> None:
-        peer = await self.open(QUEUE, token(ttl=1.0))
+        peer = await self.open(QUEUE, token(ttl=10.0))
+        self.clock.advance(12)
         self.assertEqual((await self.closed(peer))[0], CloseCode.TOKEN_EXPIRED)
 
     async def test_a_fresh_token_keeps_it_open(self) -> None:
         """Past the end of the first one, events reach it."""
         await self.publish(started())
-        brief = await self.open(CRAFTING, token(ttl=1.0))
-        renewed = await self.open(CRAFTING, token(ttl=1.0))
+        brief = await self.open(CRAFTING, token(ttl=10.0))
+        renewed = await self.open(CRAFTING, token(ttl=10.0))
         await renewed.receive()
         await renewed.send(offer(token(ttl=600)))
         answer = await self.answer(renewed)
         self.assertEqual(answer["type"], "token_accepted")
         self.assertTrue(590 <= answer["expires_in"] <= 601, answer)
+        self.clock.advance(12)
         self.assertEqual((await self.closed(brief))[0], CloseCode.TOKEN_EXPIRED)
         await self.publish(
             envelope("crafting.session.pause", {"session_id": str(SESSION), "pause_reason": "player_afk"})
@@ -83,7 +85,7 @@ class ExpiryTests(AccessTestCase):
 
     async def test_tokens_that_will_not_do(self) -> None:
         """The feed continues with its token, and ends with it."""
-        admin = await self.open(QUEUE, token(PLAYER, ADMIN, ttl=2.0))
+        admin = await self.open(QUEUE, token(PLAYER, ADMIN, ttl=10.0))
         for text, code in (
             (token(OTHER_PLAYER, ADMIN), 403),
             (token(PLAYER), 403),
@@ -93,6 +95,7 @@ class ExpiryTests(AccessTestCase):
             await admin.send(offer(text))
             answer = await self.answer(admin)
             self.assertEqual((answer["type"], answer["code"]), ("token_refused", code))
+        self.clock.advance(12)
         self.assertEqual((await self.closed(admin))[0], CloseCode.TOKEN_EXPIRED)
 
     async def test_anything_else_is_a_violation(self) -> None:

@@ -70,6 +70,12 @@ class NodeTests(LiveTestCase):
         self.assertEqual(await watcher.read(), {"opened": subprotocol, "extensions": ""})
         return watcher
 
+    async def news(self, watcher: NodeWatcher) -> Any:
+        """What comes next but for progress, which a busy machine has time to tell again."""
+        while (message := await watcher.read()).get("type") == "progress_update":
+            pass
+        return message
+
     async def test_json_and_packed(self) -> None:
         """Both deliver the same, the second with the dictionary that it downloads."""
         plain, packed = await self.opened(JSON), await self.opened(LZ4)
@@ -82,28 +88,29 @@ class NodeTests(LiveTestCase):
             envelope("crafting.session.fail", {"session_id": str(SESSION), "failure_reason": "timeout"}),
         )
         for _ in range(2):
-            self.assertEqual(await plain.read(), await packed.read())
+            self.assertEqual(await self.news(plain), await self.news(packed))
 
     async def test_records(self) -> None:
         watcher = await self.opened(BINARY)
         record = decode_progress(bytes.fromhex((await watcher.read())["record"]))
         self.assertEqual(record.session_id, SESSION)
         await self.publish(envelope("crafting.session.fail", {"session_id": str(SESSION), "failure_reason": "timeout"}))
-        self.assertEqual((await watcher.read())["type"], "crafting_failed")
+        while (told := await watcher.read()).get("type") != "crafting_failed":
+            self.assertIn("record", told)
 
     async def test_ping_and_close(self) -> None:
         watcher = await self.opened(JSON)
         await watcher.read()
         watcher.write("ping")
-        self.assertEqual(await watcher.read(), {"pong": "are you there?"})
+        self.assertEqual(await self.news(watcher), {"pong": "are you there?"})
         watcher.write("close")
-        self.assertEqual(await watcher.read(), {"closed": 1000})
+        self.assertEqual(await self.news(watcher), {"closed": 1000})
 
     async def test_a_message(self) -> None:
         watcher = await self.opened(JSON)
         await watcher.read()
         watcher.write("hello")
-        self.assertEqual(await watcher.read(), {"closed": CloseCode.POLICY_VIOLATION})
+        self.assertEqual(await self.news(watcher), {"closed": CloseCode.POLICY_VIOLATION})
 
     async def test_refused(self) -> None:
         await self.publish(started())

@@ -85,6 +85,18 @@ class SlowWatcherTests(LiveTestCase):
         """The server's ends of all connections."""
         return [protocol for protocol in self.service.feeds.open if isinstance(protocol, FeedProtocol)]
 
+    async def stalled(self) -> tuple[socket.socket, FeedProtocol, int]:
+        """A watcher that does not read, its protocol, and how many batches of shortages it was sent until some wait."""
+        await self.publish(started())
+        (connection,) = await in_thread(self.stall, 1)
+        self.addCleanup(connection.close)
+        (protocol,) = self.protocols
+        number = 0
+        while not protocol.backlog:
+            await self.publish(shortages(number))
+            number += 1
+        return connection, protocol, number
+
     def waiting(self, protocol: FeedProtocol) -> int:
         """Octets that the server keeps for a watcher."""
         transport: Any = protocol.transport
@@ -131,14 +143,7 @@ class SlowWatcherTests(LiveTestCase):
 
     async def test_the_end_survives(self) -> None:
         """A watcher that stalls within the bounds and reads again finds the end of the session last."""
-        await self.publish(started())
-        (connection,) = await in_thread(self.stall, 1)
-        self.addCleanup(connection.close)
-        (protocol,) = self.protocols
-        number = 0
-        while not protocol.backlog:
-            await self.publish(shortages(number))
-            number += 1
+        connection, _, number = await self.stalled()
         await self.publish(
             envelope(
                 "crafting.session.complete",
@@ -162,14 +167,7 @@ class SlowWatcherTests(LiveTestCase):
 
     async def test_who_closes_without_reading(self) -> None:
         """The answer waits behind unread messages; the next heartbeat ends that."""
-        await self.publish(started())
-        (connection,) = await in_thread(self.stall, 1)
-        self.addCleanup(connection.close)
-        (protocol,) = self.protocols
-        number = 0
-        while not protocol.backlog:
-            await self.publish(shortages(number))
-            number += 1
+        connection, protocol, _ = await self.stalled()
         connection.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
         while protocol.state != protocol.STATE_CLOSED:
             await self.request("GET", "/health")

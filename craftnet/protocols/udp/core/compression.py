@@ -1,6 +1,6 @@
-"""Compression of what is told over UDP: the algorithms. Pure.
+"""The compression algorithms of the UDP protocol. Pure.
 
-Unpacking costs no more than what is asked for, whatever the octets claim.
+Decompression allocates no more than the expected size, whatever the octets claim.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ except ImportError:  # an extra before Python 3.14, and left out of some builds 
     zstd = None  # type: ignore[assignment]  # a module that is not there.
 
 MAX_CONTENT = 65_536
-"""Octets of the longest content there is."""
+"""Octets of the longest content."""
 
-_WINDOW_BITS = 16  # of a zstd frame: as much as MAX_CONTENT needs, so that no frame makes anybody reserve more.
+_WINDOW_BITS = 16  # of a zstd frame: what MAX_CONTENT needs, so that no frame makes a receiver reserve more.
 
 
 class Compression(Protocol):
@@ -31,16 +31,16 @@ class Compression(Protocol):
 
     @property
     def name(self) -> Literal["lz4", "zstd"]:
-        """How …/connect names it."""
+        """The name in …/connect."""
 
     def compress(self, content: bytes) -> bytes:
-        """`content`, at most `MAX_CONTENT` octets, in what is often fewer and sometimes more."""
+        """`content`, at most `MAX_CONTENT` octets, in often fewer and sometimes more octets."""
 
     def decompress(self, compressed: bytes, size: int) -> bytes:
-        """The content of exactly `size` octets that was packed. Never makes room for more than those.
+        """The content of exactly `size` octets. Never allocates more than that.
 
         Raises:
-            BadDatagram: garbled: that is not what was packed.
+            BadDatagram: garbled: it does not decompress to that size.
         """
 
 
@@ -66,12 +66,12 @@ class Lz4:
 
 
 class Zstd:
-    """One zstd frame (RFC 8878). The fastest level: higher ones do no better on content as short as this."""
+    """One zstd frame (RFC 8878). The fastest level: higher ones gain nothing on content this short."""
 
     name: Literal["zstd"] = "zstd"
 
     def __init__(self) -> None:
-        self._compressor = zstd.ZstdCompressor(level=1)  # one for all: making it costs more than what it does.
+        self._compressor = zstd.ZstdCompressor(level=1)  # shared: creating it costs more than using it.
 
     def compress(self, content: bytes) -> bytes:
         """See `Compression`."""
@@ -91,8 +91,8 @@ class Zstd:
 
 
 COMPRESSIONS: dict[str, Compression] = {"lz4": Lz4()} if zstd is None else {"zstd": Zstd(), "lz4": Lz4()}
-"""What there is here by its name, the one that packs best first."""
+"""The available algorithms by name, the one that compresses best first."""
 
 
 def _garbled() -> BadDatagram:
-    return BadDatagram("garbled", "what was packed is not what it says")
+    return BadDatagram("garbled", "compressed content that does not decompress to its declared size")

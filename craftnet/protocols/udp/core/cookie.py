@@ -1,4 +1,4 @@
-"""The server's memory of a HELLO, kept by the client: a cookie over address, nonces, time (RFC 9000 section 8.1.4)."""
+"""Cookies over address, nonces and time, with which the client keeps the server's state (RFC 9000 section 8.1.4)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from craftnet.errors import BadDatagram
 from craftnet.protocols.wire.records import Cookie
 
 Address = tuple[str, int, *tuple[object, ...]]
-"""Where a datagram comes from: an IP address and a port, and whatever else its socket needs to answer there, such as
-which of the server's own addresses it was sent to. What differs in any of it is another address."""
+"""The source of a datagram: an IP address and a port, and whatever else its socket needs to answer there, such as the
+local address to which it was sent. Addresses that differ in any of it are different."""
 
 COOKIE_LIFETIME = 10.0
-"""Seconds within which a cookie must come back."""
+"""Seconds within which a cookie must be returned."""
 
 COOKIE_CLOCK_SKEW = 1.0
 """Seconds by which a cookie may be from the future: our own clock may have been set back."""
@@ -21,10 +21,10 @@ _SEAL_SIZE = 16
 
 
 class CookieFactory:
-    """Makes cookies and knows its own again.
+    """Makes cookies and verifies its own.
 
     Arguments:
-        secret: 32 random bytes; cookies of another secret do not hold.
+        secret: 32 random bytes; cookies of another secret are invalid.
     """
 
     __slots__ = ("_secret",)
@@ -35,14 +35,14 @@ class CookieFactory:
     def make(
         self, address: Address, connection_id: int, client_nonce: bytes, server_nonce: bytes, now: float
     ) -> Cookie:
-        """A cookie for who claims to be at `address`."""
+        """A cookie for a client that claims to be at `address`."""
         issued_us = round(now * 1_000_000)
         return Cookie(
             issued_us, server_nonce, self._seal(address, connection_id, client_nonce, server_nonce, issued_us)
         )
 
     def verify(self, cookie: Cookie, address: Address, connection_id: int, client_nonce: bytes, now: float) -> None:
-        """Whether the cookie was baked here, for this address and handshake, and lately.
+        """Verifies that a cookie was made here, recently, for this address and handshake.
 
         Raises:
             BadDatagram: it was not.
@@ -56,7 +56,7 @@ class CookieFactory:
     def _seal(
         self, address: Address, connection_id: int, client_nonce: bytes, server_nonce: bytes, issued_us: int
     ) -> bytes:
-        # Everything but the host has a fixed size, and the host comes last: no two inputs make the same octets.
+        # Everything but the host has a fixed size, and the host comes last: no two inputs give the same octets.
         content = (
             client_nonce
             + server_nonce

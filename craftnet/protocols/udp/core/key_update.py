@@ -1,6 +1,6 @@
-"""Which generation of keys seals, and which opens, a datagram; its key phase is the lowest bit of the generation. Pure.
+"""The generation of keys that seals or opens a datagram; the key phase is the lowest bit of the generation. Pure.
 
-Each side rotates its own direction, and only once the other side has shown that it follows, as in RFC 9001 section 6.
+Each side updates its own direction, and only once the other side has shown that it follows, as in RFC 9001 section 6.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from msgspec import Struct
 from craftnet.protocols.udp.core.keys import TrafficKey
 
 KEY_UPDATE_PERIOD = 600.0
-"""Seconds after which a generation is replaced, unless a server is told to do so sooner …"""
+"""Seconds after which a generation is replaced, unless a server is configured otherwise …"""
 
 MAX_DATAGRAMS_PER_KEY = 1 << 20
 """… or after this many datagrams: far below what AES-GCM allows under one key (NIST SP 800-38D section 8.3)."""
 
 
 class SealingKeys(Struct, eq=False, gc=False):
-    """The keys of what goes out.
+    """The keys of sent datagrams.
 
     Attributes:
-        key: of the generation that is used now.
+        key: of the present generation.
         phase: its lowest bit.
-        began: the first sequence under this generation.
+        began: the first sequence of this generation.
     """
 
     key: TrafficKey
@@ -33,7 +33,7 @@ class SealingKeys(Struct, eq=False, gc=False):
     _until: float = inf
 
     def renew(self, upcoming: int, acknowledged: int, now: float, period: float) -> None:
-        """Go on to the next generation with the sequence `upcoming`, if that is due.
+        """Moves to the next generation with the sequence `upcoming`, if that is due.
 
         Arguments:
             acknowledged: the newest sequence that the other side has received.
@@ -48,12 +48,12 @@ class SealingKeys(Struct, eq=False, gc=False):
 
 
 class OpeningKeys(Struct, eq=False, gc=False):
-    """The keys of what comes in: those of now, those just before, and, once somebody claims to use them, the next.
+    """The keys of received datagrams: the present, the previous and, once a datagram claims to use them, the next.
 
     Attributes:
-        key: of the generation that is used now.
+        key: of the present generation.
         phase: its lowest bit.
-        began: the lowest sequence seen under this generation.
+        began: the lowest sequence opened in this generation.
     """
 
     key: TrafficKey
@@ -67,10 +67,10 @@ class OpeningKeys(Struct, eq=False, gc=False):
         self.key.rest()
 
     def open(self, phase: int, sequence: int, header: bytes, sealed: bytes) -> bytes:
-        """As in `TrafficKey`. Only what is authentic moves anything on.
+        """As in `TrafficKey`. Only an authentic datagram changes anything.
 
         Raises:
-            BadDatagram: it is not.
+            BadDatagram: it is not authentic.
         """
         if phase == self.phase:
             content = self.key.open(sequence, header, sealed)
@@ -79,7 +79,7 @@ class OpeningKeys(Struct, eq=False, gc=False):
             return content
         if sequence < self.began and self._previous is not None:
             return self._previous.open(sequence, header, sealed)
-        if self._following is None:  # made once, however many claim it.
+        if self._following is None:  # derived once, however many datagrams claim it.
             self._following = self.key.successor()
         content = self._following.open(sequence, header, sealed)
         self._previous, self.key, self._following = self.key, self._following, None

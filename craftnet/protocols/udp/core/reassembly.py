@@ -1,8 +1,8 @@
-"""Packed content cut into datagrams, and put together again. Pure.
+"""Splits compressed content into datagrams, and reassembles it. Pure.
 
-The parts of a MESSAGE are sent one right after the other, so that the sequence of its first part names it, and no
-message is ever taken for another. Whoever sends keeps at most one message of several parts under way; so whoever
-receives need keep one: a part of a newer message shows that nobody waits for the older one any more.
+The parts of a MESSAGE are sent directly after one another, so the sequence of its first part identifies it. A sender
+keeps at most one message of several parts in flight, so a receiver reassembles only one: a part of a newer message
+shows that the older one is no longer needed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from craftnet.errors import BadDatagram
 from craftnet.protocols.wire.records import Fragment
 
 MAX_PARTS = 4
-"""Datagrams that a message takes at most: all of them must arrive."""
+"""Maximum datagrams of a message: all of them must arrive."""
 
 
 class CompressedMessage(NamedTuple):
-    """A whole message.
+    """A complete message.
 
     Attributes:
-        octets: still packed.
-        size: of the content, unpacked.
-        sequence: of its first part: what it says counts as said there.
+        octets: still compressed.
+        size: of the decompressed content.
+        sequence: of its first part: the content counts as received with it.
     """
 
     octets: bytes
@@ -31,13 +31,13 @@ class CompressedMessage(NamedTuple):
 
 
 def split(compressed: bytes, size: int, room: int) -> list[Fragment]:
-    """Cut up `compressed`, the content of `size` octets.
+    """Splits `compressed`, whose content has `size` octets.
 
     Arguments:
         room: octets of `compressed` that fit into one datagram.
 
     Returns:
-        `MAX_PARTS` fragments at most; none when it takes more.
+        At most `MAX_PARTS` fragments; none when more are needed.
     """
     pieces = [compressed[start : start + room] for start in range(0, len(compressed), room)]
     if len(pieces) > MAX_PARTS:
@@ -46,14 +46,14 @@ def split(compressed: bytes, size: int, room: int) -> list[Fragment]:
 
 
 class Reassembly:
-    """Puts messages together, one at a time.
+    """Reassembles messages, one at a time.
 
     Arguments:
-        most: octets of the longest content taken; no more than these are ever kept.
+        most: maximum octets of the content; never more are kept.
 
     Attributes:
-        first: the sequence of the first part of what is being put together, or of what may be next.
-        kept: octets of the parts that are there.
+        first: the sequence of the first part of the present message, or of the next possible one.
+        kept: octets of the present parts.
     """
 
     __slots__ = ("_last", "_most", "_pieces", "_size", "first", "kept")
@@ -69,28 +69,28 @@ class Reassembly:
         return len(self._pieces)
 
     def take(self, fragment: Fragment, sequence: int) -> CompressedMessage | None:
-        """Add what came with datagram `sequence`; the message, if that makes it whole.
+        """Adds a part from datagram `sequence`; returns the message when it is complete.
 
         Raises:
-            BadDatagram: overlong: more content than is taken; stale: of a message that was dropped or done with;
-                contradictory: its parts do not agree on how many they are, or how long what they say; replayed: this
-                part is there; out_of_range: as long packed as not.
+            BadDatagram: overlong: more content than allowed; stale: of a message that was dropped or is complete;
+                contradictory: its parts disagree about their number or the size; replayed: this part is present;
+                out_of_range: as long compressed as not.
         """
         if fragment.size > self._most:
-            raise BadDatagram("overlong", "more content than was agreed on")
+            raise BadDatagram("overlong", "more content than negotiated")
         if not fragment.last:
             self._check_saving(len(fragment.octets), fragment.size)
             return CompressedMessage(fragment.octets, fragment.size, sequence)
         first = sequence - fragment.part
         if first < self.first:
-            raise BadDatagram("stale", "a part of a message that is not waited for any more")
+            raise BadDatagram("stale", "a part of a message that is no longer needed")
         if first > self.first or not self._pieces:
             self.first, self._last, self._size = first, fragment.last, fragment.size
             self._pieces, self.kept = {}, 0
         if (fragment.last, fragment.size) != (self._last, self._size):
-            raise BadDatagram("contradictory", "the parts of a message do not agree")
+            raise BadDatagram("contradictory", "the parts of a message disagree")
         if fragment.part in self._pieces:
-            raise BadDatagram("replayed", "a part that is there")
+            raise BadDatagram("replayed", "a repeated part")
         self.kept += len(fragment.octets)
         try:
             self._check_saving(self.kept, self._size)
@@ -105,11 +105,11 @@ class Reassembly:
         return CompressedMessage(octets, fragment.size, first)
 
     def _end(self) -> None:
-        """What else there is of this message is stale."""
+        """Makes further parts of this message stale."""
         self.first += self._last + 1
         self._pieces, self.kept = {}, 0
 
     @staticmethod
     def _check_saving(octets: int, size: int) -> None:
         if octets >= size:
-            raise BadDatagram("out_of_range", "as long packed as not")
+            raise BadDatagram("out_of_range", "as long compressed as not")

@@ -1,6 +1,6 @@
-"""A session's state as records that fit into datagrams, and the same put together again. Pure.
+"""A session's state as records that fit into datagrams, and their assembly. Pure.
 
-Nothing is left out for lack of room: a table, or a long reason, becomes several records, which may come in any order,
+Nothing is left out for lack of room: a table, or a long reason, becomes several records, which may arrive in any order,
 twice, and mixed with those of other versions.
 """
 
@@ -28,12 +28,12 @@ from craftnet.protocols.wire.records import (
 )
 
 _ROOM = 1 << 16
-_MOST = 255  # what a part's count, a byte, can say.
+_MOST = 255  # the maximum of a part's count, a byte.
 _U32 = 0xFFFFFFFF
 
 
 def progress_records(state: SessionState, room: int) -> list[StateRecord]:
-    """A session's progress as records of at most `room` bytes each; `room` is 33 at least."""
+    """A session's progress as records of at most `room` bytes each; `room` is at least 33."""
     version = state.version & _U32
     progress = state.progress
     records: list[StateRecord] = [ProgressState(version, _fitting(progress))]
@@ -47,7 +47,7 @@ def progress_records(state: SessionState, room: int) -> list[StateRecord]:
 
 
 def _fitting(progress: Progress) -> Progress:
-    """As much of it as travels in one record: nearly always all."""
+    """The part of it that fits into one record: nearly always everything."""
     remaining = progress.remaining
     if (
         progress.anchor >= 0.0
@@ -88,33 +88,33 @@ def materials_records(state: MaterialsState, room: int) -> list[StateRecord]:
 
 
 class _Text:
-    """A reason, as far as its parts have come.
+    """A reason and its missing parts.
 
     Arguments:
-        total: bytes of all of it.
+        total: bytes of the whole reason.
     """
 
     def __init__(self, version: int, total: int) -> None:
         self.version = version
         self._octets = bytearray(total)
-        self._there = bytearray(total)  # 1 for each byte that has come.
+        self._there = bytearray(total)  # 1 for each byte that has arrived.
 
     def add(self, part: ReasonPart) -> None:
-        """Take a part.
+        """Adds a part.
 
         Raises:
-            BadDatagram: contradictory: another part says something else.
+            BadDatagram: contradictory: it differs from another part.
         """
         start, end = part.offset, part.offset + len(part.octets)
         held = zip(self._there[start:end], self._octets[start:end], part.octets, strict=False)
         if part.total != len(self._octets) or any(there and octet != other for there, octet, other in held):
-            raise BadDatagram("contradictory", "the parts of a reason do not agree")
+            raise BadDatagram("contradictory", "the parts of a reason disagree")
         self._octets[start:end] = part.octets
         self._there[start:end] = b"\1" * len(part.octets)
 
     @property
     def text(self) -> str | None:
-        """All of it; None while a part is missing."""
+        """The whole reason; None while a part is missing."""
         return self._octets.decode("utf-8", "replace") if all(self._there) else None
 
 
@@ -124,14 +124,14 @@ class ProgressAssembler:
     def __init__(self) -> None:
         self._sequence = 0
         self._held: ProgressState | None = None
-        self._reason_from = 0  # the newest datagram that a part of it came in.
+        self._reason_from = 0  # the newest datagram with a part of it.
         self._reason: _Text | None = None
 
     def apply(self, record: ProgressState | ReasonPart, sequence: int) -> None:
-        """Take a record that came with datagram `sequence`. What is older than what is held of its kind is dropped.
+        """Applies a record from datagram `sequence`. Drops what is older than the present record of its kind.
 
         Raises:
-            BadDatagram: contradictory: the parts of a reason do not agree; none of them is held any more.
+            BadDatagram: contradictory: the parts of a reason disagree; all of them are discarded.
         """
         if isinstance(record, ProgressState):
             if sequence > self._sequence:
@@ -151,12 +151,12 @@ class ProgressAssembler:
 
     @property
     def version(self) -> int:
-        """The version held; 0 before there is one."""
+        """The present version; 0 before there is one."""
         return 0 if self._held is None else self._held.version
 
     @property
     def progress(self) -> Progress | None:
-        """What is held, with the reason of a failure as soon as all of it is there."""
+        """The present progress, with the reason of a failure once it is complete."""
         held, reason = self._held, self._reason
         if held is None:
             return None
@@ -166,7 +166,7 @@ class ProgressAssembler:
 
 
 class _Parts:
-    """A table, as far as its parts have come."""
+    """A table and its missing parts."""
 
     def __init__(self, version: int) -> None:
         self.version = version
@@ -176,7 +176,7 @@ class _Parts:
 
     @classmethod
     def of(cls, table: MaterialsState) -> _Parts:
-        """A table that is there, as parts would have told it."""
+        """A complete table, as from parts."""
         parts = cls(table.version)
         for record in materials_records(table, _ROOM):
             if isinstance(record, MaterialsPart | ProblemsPart):
@@ -184,7 +184,7 @@ class _Parts:
         return parts
 
     def add(self, part: MaterialsPart | ProblemsPart) -> None:
-        """Take a part.
+        """Adds a part.
 
         Raises:
             BadDatagram: contradictory: it and another part cannot both be right.
@@ -195,7 +195,7 @@ class _Parts:
         else:
             totals, rows, problems = self._totals, {}, dict(enumerate(part.problems, part.first))
         if self._totals not in (None, totals) or _differ(self._rows, rows) or _differ(self._problems, problems):
-            raise BadDatagram("contradictory", "the parts of a table do not agree")
+            raise BadDatagram("contradictory", "the parts of a table disagree")
         all_problems = {**self._problems, **problems}
         if len({problem.row for problem in all_problems.values()}) < len(all_problems):
             raise BadDatagram("contradictory", "two problems of one row")
@@ -208,7 +208,7 @@ class _Parts:
 
     @property
     def table(self) -> tuple[Material, ...] | None:
-        """All of it; None while a part is missing."""
+        """The whole table; None while a part is missing."""
         if self._totals != (len(self._rows), len(self._problems)):
             return None
         rows = [self._rows[row] for row in sorted(self._rows)]
@@ -223,31 +223,31 @@ def _differ(held: Mapping[int, object], sent: Mapping[int, object]) -> bool:
 
 
 class MaterialsAssembler:
-    """The receiving side of `materials_records`, and of differences.
+    """The receiving side of `materials_records`, and of deltas.
 
     Attributes:
-        materials: the newest table that is complete; None before there was one.
+        materials: the newest complete table; None before there was one.
     """
 
     def __init__(self, session_id: UUID) -> None:
         self.materials: MaterialsState | None = None
         self._session_id = session_id
-        self._sequence = 0  # of the newest datagram of which a part, or a difference, was taken.
+        self._sequence = 0  # of the newest datagram from which a part, or a delta, was taken.
         self._tables = TableHistory()
-        self._parts: _Parts | None = None  # of the table that parts are told of.
-        self._doubted = False  # whether parts contradicted the table that is complete.
+        self._parts: _Parts | None = None  # of the table being assembled.
+        self._doubted = False  # whether parts contradicted the complete table.
 
     @property
     def version(self) -> int:
-        """That of the newest complete table; 0 before there was one, and while it is doubted."""
+        """The version of the newest complete table; 0 before there was one, and while it is contradicted."""
         return 0 if self.materials is None or self._doubted else self.materials.version
 
     def apply(self, record: MaterialsPart | ProblemsPart | MaterialsDelta, sequence: int) -> None:
-        """Take a record that came with datagram `sequence`. What is of a table older than the newest is dropped.
+        """Applies a record from datagram `sequence`. Drops records of older tables.
 
         Raises:
-            BadDatagram: only a full table helps now. No_baseline: the difference from a table that is not held.
-                Contradictory: parts of one table do not agree; none of them is held any more.
+            BadDatagram: only a full table helps now. No_baseline: a delta against an unknown table. Contradictory:
+                parts of one table disagree; all of them are discarded.
         """
         begun = self._parts is not None and self._parts.version == record.version
         if sequence < self._sequence and (isinstance(record, MaterialsDelta) or not begun):
@@ -259,7 +259,7 @@ class MaterialsAssembler:
         self._sequence = max(self._sequence, sequence)
 
     def _add(self, part: MaterialsPart | ProblemsPart) -> None:
-        """Take a part of a table that may be complete already: then it must say what that says."""
+        """Adds a part of a table that may be complete already: then it must agree."""
         parts, held = self._parts, self.materials
         if parts is None or parts.version != part.version:
             known = held is not None and held.version == part.version and not self._doubted
@@ -278,12 +278,12 @@ class MaterialsAssembler:
 
     def _patch(self, delta: MaterialsDelta) -> None:
         if self.materials is not None and delta.version == self.version:
-            return  # the same difference once more.
+            return  # the same delta once more.
         base = self._tables.get(delta.version - delta.back & _U32)
         if base is None:
-            raise BadDatagram("no_baseline", "a difference from a table that is not held")
+            raise BadDatagram("no_baseline", "a delta against an unknown table")
         table = apply_delta(base, delta)
-        self._parts = None  # what was begun of another table is out of date.
+        self._parts = None  # the table being assembled is out of date.
         self._complete(delta.version, table.materials)
 
     def _complete(self, version: int, materials: tuple[Material, ...]) -> None:
@@ -292,12 +292,12 @@ class MaterialsAssembler:
 
 
 def encoded_progress(state: SessionState, room: int) -> Sequence[bytes]:
-    """The bytes of each of `progress_records`: nearly always of one."""
+    """The encoded `progress_records`: nearly always one."""
     if state.progress.failure_reason:
         return encoded(progress_records(state, room))
     return [codec.encode_progress_state(ProgressState(state.version & _U32, _fitting(state.progress)))]
 
 
 def encoded(records: Iterable[StateRecord]) -> Sequence[bytes]:
-    """The bytes of each record."""
+    """The encoded records."""
     return list(map(codec.encode_state_record, records))

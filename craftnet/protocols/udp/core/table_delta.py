@@ -1,4 +1,4 @@
-"""Tables of materials told by their differences from one that the other side is known to hold. Pure."""
+"""Deltas of tables of materials against a baseline that the other side acknowledged. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from craftnet.protocols.wire.layouts import NONE_U32
 from craftnet.protocols.wire.records import MaterialsDelta, Problem, RowChange
 
 KEPT_TABLES = 32
-"""How many tables each side keeps to tell, or to understand, differences."""
+"""Tables that each side keeps as baselines."""
 
 MAX_CHANGES = 255
 MAX_VERSIONS_BACK = 255
 
 MAX_QUANTITY = NONE_U32 - 1
-"""What a quantity beyond it is told as."""
+"""The value sent for any larger quantity."""
 
 _U32 = 0xFFFFFFFF
 
@@ -27,14 +27,14 @@ class TableHistory(Struct, eq=False, gc=False):
     """The newest `KEPT_TABLES` tables, by the low 32 bits of their versions.
 
     Attributes:
-        baseline: the newest that the other side has acknowledged; None before it has, or once that is out of the ring.
+        baseline: the newest one that the other side acknowledged; None before, or when it is no longer kept.
     """
 
     baseline: MaterialsState | None = None
     _held: tuple[MaterialsState, ...] = ()  # oldest first; no dictionary, because nearly always there is one.
 
     def add(self, table: MaterialsState) -> None:
-        """Keep it; the oldest makes room."""
+        """Adds a table; the oldest makes room."""
         version = table.version & _U32
         held = (*(each for each in self._held if each.version & _U32 != version), table)
         if len(held) > KEPT_TABLES:
@@ -44,18 +44,18 @@ class TableHistory(Struct, eq=False, gc=False):
         self._held = held
 
     def get(self, version: int) -> MaterialsState | None:
-        """The table of that version, while it is kept."""
+        """The table of that version, if it is kept."""
         for table in self._held:
             if table.version & _U32 == version:
                 return table
         return None
 
     def drop(self, version: int) -> None:
-        """Keep the table of that version no longer."""
+        """Removes the table of that version."""
         self._held = tuple(table for table in self._held if table.version & _U32 != version)
 
     def acknowledged(self, version: int) -> None:
-        """The other side holds the table of that version. What is older is dropped: nothing will be told from it."""
+        """The other side holds the table of that version. Drops older ones: they will not be baselines."""
         for place, table in enumerate(self._held):
             if table.version & _U32 == version:
                 self.baseline, self._held = table, self._held[place:]
@@ -63,7 +63,7 @@ class TableHistory(Struct, eq=False, gc=False):
 
 
 def table_delta(base: MaterialsState, table: MaterialsState) -> MaterialsDelta | None:
-    """What makes `table` of `base`; None where that cannot be said: other materials, too many changes, too far back."""
+    """The delta from `base` to `table`; None where there is none: other materials, too many changes, too far back."""
     back = table.version - base.version & _U32
     if not 0 < back <= MAX_VERSIONS_BACK or len(base.materials) != len(table.materials):
         return None
@@ -88,13 +88,13 @@ def table_delta(base: MaterialsState, table: MaterialsState) -> MaterialsDelta |
 
 
 def apply_delta(base: MaterialsState, delta: MaterialsDelta) -> MaterialsState:
-    """The table that `delta` makes of `base`.
+    """The table that results from `base` and `delta`.
 
     Raises:
-        BadDatagram: it is the difference from another table.
+        BadDatagram: it is a delta against another table.
     """
     if delta.rows != len(base.materials):
-        raise BadDatagram("no_baseline", "a difference from another table")
+        raise BadDatagram("no_baseline", "a delta against another table")
     rows = list(base.materials)
     for change in delta.changes:
         before, problem = rows[change.row], change.problem
@@ -112,7 +112,7 @@ def apply_delta(base: MaterialsState, delta: MaterialsDelta) -> MaterialsState:
 
 
 def wire_problem(row: int, problem: MaterialNotification | None) -> Problem | None:
-    """A material's problem as it travels."""
+    """A material's problem in its wire form."""
     if problem is None:
         return None
     return Problem(
@@ -126,7 +126,7 @@ def wire_problem(row: int, problem: MaterialNotification | None) -> Problem | No
 
 
 def notification(material: Material, problem: Problem) -> MaterialNotification:
-    """A problem that travelled, as everybody else knows it."""
+    """A problem in its wire form as a notification."""
     return MaterialNotification(
         material_id=material.material_id,
         notification_type=problem.problem,

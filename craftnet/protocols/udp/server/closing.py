@@ -1,4 +1,4 @@
-"""The end of a connection that the server wants to be known: CLOSE, again and again, until it has arrived. Pure."""
+"""The end of a connection that the client should learn of: CLOSE, repeated until it is acknowledged. Pure."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from craftnet.protocols.udp.core.heartbeat import MAX_TIMEOUT
 from craftnet.protocols.wire.records import CloseReason
 
 MAX_CLOSE_ATTEMPTS = 4
-"""How often CLOSE is sent when it is not acknowledged."""
+"""Times that CLOSE is sent when it is not acknowledged."""
 
 MAX_CLOSE_DELAY = 60.0
 """Seconds for which CLOSE waits until everything else is acknowledged."""
 
 
 class Closing:
-    """Of one connection.
+    """The end of one connection.
 
     Arguments:
-        now: when the end began, Unix seconds.
+        now: its beginning, Unix seconds.
 
     Attributes:
-        reason: why it ends.
-        deadline: when CLOSE is to be sent, sent again, or given up, whatever else is to be told, Unix seconds.
+        reason: the reason in CLOSE.
+        deadline: when to send CLOSE, repeat it, or give up, whatever else is pending, Unix seconds.
     """
 
     __slots__ = ("_sequences", "deadline", "reason")
@@ -34,7 +34,7 @@ class Closing:
 
     @property
     def at_once(self) -> bool:
-        """Whether nothing else is told any more."""
+        """Whether nothing else is sent any more."""
         return self.reason is CloseReason.REVOKED
 
     def due(self, now: float, acknowledged: bool) -> bool:
@@ -51,7 +51,7 @@ class Closing:
         return len(self._sequences) == MAX_CLOSE_ATTEMPTS
 
     def sent(self, sequence: int, now: float, timeout: float) -> None:
-        """CLOSE went out as that datagram: without an answer it is due again, after twice as long each time.
+        """CLOSE was sent as that datagram: without an answer it is due again, after twice as long each time.
 
         Arguments:
             timeout: seconds that an answer may take.
@@ -60,5 +60,5 @@ class Closing:
         self._sequences = (*self._sequences, sequence)
 
     def landed(self, arrived: Callable[[int], bool]) -> bool:
-        """Whether the client has it; `arrived` says so of a sequence."""
+        """Whether the client has it; `arrived` returns whether a sequence was acknowledged."""
         return any(map(arrived, self._sequences))

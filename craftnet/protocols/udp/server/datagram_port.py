@@ -1,9 +1,9 @@
 """The server's UDP port: IPv4 and IPv6 on one socket, replies from the address that was written to. A Twisted shell.
 
-Twisted's own port strips the zone of a link-local address, and cannot say which of its host's addresses a datagram was
-sent to. A socket bound to every address answers from the one that the system prefers, which a client behind a NAT, or
-with a connected socket, never hears of. So this one asks the system (IP_PKTINFO, RFC 3542 section 6) and says it again
-when it answers. A socket bound to one address needs none of that.
+Twisted's own port strips the zone of a link-local address, and does not know to which local address a datagram was
+sent. A socket bound to every address answers from the one that the system prefers, which a client behind a NAT, or with
+a connected socket, never receives. So this port asks the system for the address (IP_PKTINFO, RFC 3542 section 6) and
+passes it on when it answers. A socket bound to one address needs none of that.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from craftnet.protocols.udp.core.cookie import Address
 from craftnet.runtime.addresses import HostPort
 
 DATAGRAMS_PER_TURN = 64
-"""How many datagrams are read before the reactor looks at anything else."""
+"""Datagrams that are read before the reactor does anything else."""
 
 Sender = Callable[[bytes, Address], object]
-"""Sends a datagram to an address that another came from. Raises OSError when the system does not take it."""
+"""Sends a datagram to the source of another. Raises OSError when the system does not accept it."""
 
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 
 _IP_PKTINFO = 8  # Linux; the socket module of Python 3.11 has no name for it.
 _HAS_PACKET_INFORMATION = sys.platform == "linux"
 _ANCILLARY_SPACE = socket.CMSG_SPACE(20)  # struct in6_pktinfo, the longer of the two.
-_MOST_LOCALS = 256  # ways into this machine that are remembered; any address of a routed prefix may be one.
+_MOST_LOCALS = 256  # local addresses that are remembered; any address of a routed prefix may be one.
 
 _Local = tuple[tuple[int, int, bytes]]
-"""Ancillary data that says which of our addresses a datagram leaves from."""
+"""Ancillary data with the local address from which a datagram is sent."""
 
 
 class DatagramPort(udp.Port):
     """A UDP port.
 
-    It reads `DATAGRAMS_PER_TURN` at most in one turn of the reactor, whatever their size: the kernel keeps the rest.
+    It reads at most `DATAGRAMS_PER_TURN` in one turn of the reactor, whatever their size: the kernel keeps the rest.
 
     Arguments:
         listen: an IP address, with a zone (`fe80::1%eth0`) where it needs one; "::" for every address of both families,
             "0.0.0.0" for every IPv4 address, "" for as much of both as the system has. Port 0 for any free one.
         protocol: `datagramReceived` is called with an `Address`: host and port, and what `sender` needs besides.
-        max_size: bytes of the longest datagram read; the rest of a longer one is lost.
+        max_size: maximum bytes of a datagram; the rest of a longer one is lost.
     """
 
     def __init__(self, listen: HostPort, protocol: DatagramProtocol, max_size: int, reactor: IReactorFDSet) -> None:
@@ -57,7 +57,7 @@ class DatagramPort(udp.Port):
         super().__init__(listen.port, protocol, interface, max_size, reactor)
         self._asks = interface in _WILDCARDS and _HAS_PACKET_INFORMATION
         self._ipv6 = self.addressFamily == socket.AF_INET6
-        self._locals: dict[bytes, _Local] = {}  # by what the system says of the datagrams that came in.
+        self._locals: dict[bytes, _Local] = {}  # by the system's ancillary data of received datagrams.
 
     def createInternetSocket(self) -> socket.socket:
         """See `twisted.internet.base.BasePort`."""
@@ -89,16 +89,16 @@ class DatagramPort(udp.Port):
                     datagram, ((_, _, information),), _, (host, port) = read(most, size)
                     address = (host, port, 0, locals_.get(information) or self._local(information))
             except OSError:
-                return  # nothing is left; or an error that an earlier datagram met.
+                return  # nothing is left; or an error that an earlier datagram caused.
             except ValueError:
-                continue  # the system does not say where it was sent to: it cannot be answered.
+                continue  # its destination is unknown: it cannot be answered.
             try:
                 received(datagram, address)
             except Exception:
                 log.err()
 
     def sender(self) -> Sender:
-        """What sends datagrams to addresses that this port's protocol was given."""
+        """The function that sends datagrams to addresses that this port passed to its protocol."""
         if not self._asks:
             return cast("Sender", self.socket.sendto)
         send = self.socket.sendmsg
@@ -110,9 +110,9 @@ class DatagramPort(udp.Port):
         return cast("Sender", answer)
 
     def _local(self, information: bytes) -> _Local:
-        """What makes a reply leave from the address that a datagram was sent to, by what the system said of that.
+        """The ancillary data that makes a reply leave from the destination of a datagram.
 
-        The interface is the system's choice, but for a link-local address, which means nothing without one.
+        The interface is the system's choice, except for a link-local address, which needs one.
         """
         if self._ipv6:  # struct in6_pktinfo: the address, then the interface.
             address = information[:16]
@@ -127,10 +127,10 @@ class DatagramPort(udp.Port):
 
 
 def check_free(listen: HostPort, reactor: IReactorFDSet) -> None:
-    """Whether a port could be opened at this address now.
+    """Checks that a port could be opened at this address now.
 
     Raises:
-        CannotListenError: it could not be.
+        CannotListenError: it could not.
     """
     trying = DatagramPort(listen, DatagramProtocol(), 1, reactor)
     try:
@@ -141,7 +141,7 @@ def check_free(listen: HostPort, reactor: IReactorFDSet) -> None:
 
 
 class _Socket(socket.socket):
-    """A socket that is bound in its zone: Python reads the zone in an address's text, and then forgets it."""
+    """A socket that is bound in its zone: Python parses the zone in an address's text, and then drops it."""
 
     zone = 0
 
@@ -150,7 +150,7 @@ class _Socket(socket.socket):
 
 
 def _has_ipv6() -> bool:
-    """Whether one socket can take both families here."""
+    """Whether one socket can serve both families here."""
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

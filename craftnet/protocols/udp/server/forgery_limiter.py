@@ -1,7 +1,7 @@
-"""What strangers may cost: who sends datagrams that turn out forged is not decrypted for a while. Pure.
+"""Limits what strangers may cost: datagrams of a source with many forgeries are not decrypted for a while. Pure.
 
-Only failed authentication is charged, and established connections are looked at whatever their address was charged
-with: who forges a player's address does not use up anything of that player's.
+Only failed authentication is charged, and datagrams of established connections are decrypted whatever their address was
+charged with: forging a player's address uses up nothing of that player's budget.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ FORGERY_BURST = 100.0
 _BUCKET = TokenBucket(FORGERIES_PER_SECOND, FORGERY_BURST)
 
 MAX_SOURCES = 4096
-"""How many sources are remembered; beyond them the one charged longest ago is forgotten."""
+"""Sources that are remembered; beyond them the one charged longest ago is forgotten."""
 
 
 _MAPPED = "::ffff:"
-"""How a socket that takes both families names IPv4 addresses (RFC 4291 section 2.5.5.2)."""
+"""The prefix of IPv4 addresses on a dual-stack socket (RFC 4291 section 2.5.5.2)."""
 
 
 class ForgeryLimiter:
-    """Every source that failed lately, with a token bucket for each."""
+    """The sources that failed lately, with a token bucket for each."""
 
     def __init__(self) -> None:
-        self._full_at: dict[str, float] = {}  # least lately charged first.
+        self._full_at: dict[str, float] = {}  # least recently charged first.
 
     def __len__(self) -> int:
         return len(self._full_at)
 
     def exhausted(self, address: Address, now: float) -> bool:
-        """Whether a datagram from there is not worth its decryption."""
+        """Whether to drop a datagram from there unread."""
         if not self._full_at:  # the usual case.
             return False
         return _BUCKET.debt(self._full_at.get(_source(address), 0.0), now) > 0
 
     def charge(self, address: Address, now: float) -> None:
-        """A datagram from there was forged."""
+        """Charges a source for a forged datagram."""
         source = _source(address)
-        # Who is exhausted is not charged on: what is decrypted all the same, because it names an established connection
-        # and comes from its address, would close that address for hours to the player it belongs to.
+        # An exhausted source is not charged further: datagrams that are decrypted all the same, because they name an
+        # established connection at that address, would otherwise close that address to its player for hours.
         full_at = _BUCKET.charge(self._full_at.pop(source, now), now)
         if len(self._full_at) >= MAX_SOURCES:
             del self._full_at[next(iter(self._full_at))]
@@ -55,9 +55,7 @@ class ForgeryLimiter:
 
 
 def _source(address: Address) -> str:
-    """What `craftnet.limits.client_address.address_key` takes for one, found faster: it is asked before anything is
-    decrypted.
-    """
+    """The same as `craftnet.limits.client_address.address_key`, but faster: it runs before every decryption."""
     host = address[0]
     if ":" not in host:
         return host

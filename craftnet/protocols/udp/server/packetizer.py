@@ -1,7 +1,7 @@
-"""Which of the records that wait go together into the next datagrams: plain, or packed where that saves. Pure.
+"""Selects the waiting records for the next datagrams: plain, or compressed where that saves bytes. Pure.
 
-Records stand alone, so that whatever arrives is of use; parts of a message do not. So records travel packed only where
-that takes clearly less, and what is too little to save anything is not even tried.
+Plain records are useful whenever they arrive; parts of a message are not. So records are compressed only where that
+takes clearly fewer bytes, and too few of them are not even tried.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ Key = tuple[int, str, int]
 """A record: its session's index, its topic, its place among the topic's records."""
 
 NO_SESSION = -1
-"""In the place of the index: of the connection itself."""
+"""In place of an index: the connection itself."""
 
 Records = Sequence[tuple[Key, bytes]]
 
 MIN_COMPRESSED_SIZE = 128
-"""Bytes of records below which packing is not tried."""
+"""Bytes of records below which compression is not tried."""
 
 MAX_COMPRESSED_SHARE = 0.9
-"""Packed, records take at most this share of the bytes they take plain, all headers counted."""
+"""Compressed, records take at most this share of their plain bytes, all headers included."""
 
 EXPECTED_RATIO = 4
-"""By how much records are hoped to get shorter: more of them than fit then are not tried."""
+"""The expected compression: more records than fit with it are not tried."""
 
 
 _SELECTORS = tuple(codec.encode_state_record(Selector(session)) for session in range(256))
 
 
 class Packet(Struct, frozen=True, gc=False):
-    """What goes out together.
+    """What is sent together.
 
     Attributes:
         keys: the records in it.
         kind: STATE, or MESSAGE.
-        bodies: of one datagram each.
+        bodies: one for each datagram.
     """
 
     keys: list[Key]
@@ -53,21 +53,21 @@ class Packet(Struct, frozen=True, gc=False):
 
 
 def plain(records: Records, room: int) -> Packet:
-    """As many of the first records as fit into one datagram with `room` bytes for them; one at least."""
+    """As many of the first records as fit into one datagram with `room` bytes for them, at least one."""
     fitting = _fitting(records, room)
     return Packet([key for key, _ in fitting], DatagramKind.STATE, [_joined(fitting)])
 
 
 def alone(session: int, octets: bytes) -> bytes:
-    """The body of a STATE with one record, which is too short to be compressed: what nearly every datagram is."""
+    """The body of a STATE with one record, too short for compression: the content of nearly every datagram."""
     return octets if session <= 0 else _SELECTORS[session] + octets
 
 
 def compressed(records: Records, agreement: Agreement, *, whole: bool) -> Packet | None:
-    """As many records as may be packed together; None when that would not save enough.
+    """As many records as can be compressed together; None when that would not save enough.
 
-    What is of the connection itself, its next secret, is not: how long something is when packed must not tell of a
-    secret beside what others can choose.
+    Leaves out the connection's own record, its next secret: the length of compressed data must not depend on a secret
+    beside data that others can choose.
 
     Arguments:
         whole: only what fits into one datagram.
@@ -78,7 +78,7 @@ def compressed(records: Records, agreement: Agreement, *, whole: bool) -> Packet
     room = agreement.datagram - OVERHEAD
     piece = room - codec.FRAGMENT_SIZE
     most = 1 if whole else MAX_PARTS
-    # Tables of several sessions have the same materials in the same places: what is alike goes together.
+    # Tables of several sessions have the same materials in the same places: similar records go together.
     chosen = _fitting(sorted(records, key=_place), min(agreement.content, EXPECTED_RATIO * most * piece))
     while len(content := _joined(chosen)) >= MIN_COMPRESSED_SIZE:
         octets = agreement.compression.compress(content)
@@ -96,7 +96,7 @@ def compressed(records: Records, agreement: Agreement, *, whole: bool) -> Packet
 
 
 def _fitting(records: Records, room: int) -> Records:
-    """The first of them that fit, with the selectors they need; one at least."""
+    """The first of them that fit, with the selectors they need, at least one."""
     named, left = {NO_SESSION, 0}, room
     for place, ((session, _, _), octets) in enumerate(records):
         left -= len(octets) if session in named else len(octets) + codec.SELECTOR_SIZE
@@ -136,5 +136,5 @@ def _plain_cost(records: Records, room: int) -> int:
 
 
 def _cost(size: int, datagrams: int) -> int:
-    """Bytes on the line."""
+    """Bytes on the wire."""
     return size + datagrams * (OVERHEAD + IP_UDP_HEADERS)

@@ -1,7 +1,7 @@
-"""Where a client is, and how it moves: an address is used once it has proved that the client is there. Pure.
+"""A client's address, and its moves: an address is used once the client has proved that it is there. Pure.
 
-After RFC 9000 sections 8.2 and 9. A datagram that anybody may have copied and sent from elsewhere proves nothing: only
-an answer to a challenge that was sent to the new address does.
+After RFC 9000 sections 8.2 and 9. A datagram proves nothing, since anybody on the path may copy and resend it; only an
+answer to a challenge that was sent to the new address does.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ CHALLENGE_LIFETIME = 5.0
 
 
 class ValidatedPath(Struct, eq=False, gc=False):
-    """The address of one client, and the one it may have moved to.
+    """The address of one client, and the candidate for the next one.
 
     Attributes:
         address: where to send.
-        candidate: where datagrams came from lately, when that was elsewhere and nothing has come of it yet.
+        candidate: the recent source of datagrams, when it differs and is not validated yet.
     """
 
     address: Address
     candidate: Address | None = None
-    _credit: int = 0  # bytes received from the candidate and not yet sent there.
+    _credit: int = 0  # bytes received from the candidate and not yet matched by challenges.
     _challenge: bytes = b""
     _challenged: float = -inf
 
@@ -42,11 +42,11 @@ class ValidatedPath(Struct, eq=False, gc=False):
         self._credit += size
 
     def may_challenge(self, size: int, now: float) -> bool:
-        """Whether a challenge of `size` bytes may be sent to the candidate: no more than it sent, and not too often."""
+        """Whether to send a challenge of `size` bytes to the candidate: at most what it sent, and not too often."""
         return self.candidate is not None and self._credit >= size and now >= self._challenged + CHALLENGE_INTERVAL
 
     def challenge(self, data: bytes, size: int, now: float) -> Address:
-        """A challenge of `size` bytes is sent; says where to."""
+        """Records a challenge of `size` bytes; returns its destination."""
         assert self.candidate is not None
         self._credit -= size
         self._challenge, self._challenged = data, now
@@ -59,7 +59,7 @@ class ValidatedPath(Struct, eq=False, gc=False):
             Seconds since the challenge was sent.
 
         Raises:
-            BadDatagram: it answers no challenge that was sent there lately.
+            BadDatagram: it answers no recent challenge to that address.
         """
         asked = bool(self._challenge) and address == self.candidate and now < self._challenged + CHALLENGE_LIFETIME
         if not asked or not hmac.compare_digest(data, self._challenge):

@@ -35,21 +35,21 @@ from craftnet.protocols.wire.records import ProgressRecord
 from craftnet.runtime.addresses import HostPort
 
 REFUSAL_LOG_INTERVAL = 10.0
-"""Seconds between two lines."""
+"""Minimum seconds between two log lines."""
 
 HARMLESS = frozenset({"accepted", "unsent"})
-"""Outcomes that are no refusals."""
+"""Outcomes that are not refusals."""
 
 
 class RefusalLog:
-    """Counts what becomes of datagrams, and says so now and then."""
+    """Counts the outcomes of datagrams, and summarises refusals now and then."""
 
     def __init__(self) -> None:
         self._counted: Counter[str] = Counter()
         self._next = -inf
 
     def count(self, outcome: str, now: float) -> str | None:
-        """One more of this outcome; the line to write, when it is time for one."""
+        """Counts one outcome; returns the line to log, when one is due."""
         if outcome in HARMLESS:
             return None
         self._counted[outcome] += 1
@@ -62,23 +62,23 @@ class RefusalLog:
 
 
 class IReactor(IReactorTime, IReactorFDSet):
-    """What the gateway needs of the reactor."""
+    """The parts of the reactor that it needs."""
 
 
 class UdpService(Service):
-    """The UDP side of the service: lets players in, and runs the socket.
+    """The UDP side of the service: admits players, and runs the socket.
 
     Arguments:
         listen: as in `DatagramPort`.
-        public: what clients are told to send to; None: the interface listened on, or where they sent their request.
+        public: the address that clients receive; None: the interface listened on, or the host of their request.
         feeds: the hub.
         reactor: IReactorTime and IReactorFDSet.
-        heartbeat_ms: 1000–30000.
-        full_sync: seconds, as in `craftnet.protocols.udp.server.datagram_protocol.connection.Terms`.
-        key_rotation: seconds, as in `craftnet.protocols.udp.server.datagram_protocol.connection.Terms`.
+        heartbeat_ms: 1000 to 30000.
+        full_sync: seconds, as in `craftnet.protocols.udp.server.connection.Terms`.
+        key_rotation: seconds, as in `craftnet.protocols.udp.server.connection.Terms`.
         token_renewal: seconds after which a session_token is replaced.
         path_size: octets of the longest datagram that the network carries to every client.
-        tolerance: points of progress by which the hub lets a watcher's copy be wrong; clients are told.
+        tolerance: points of progress by which a watcher's copy may be wrong; clients learn it.
     """
 
     name = "udp"
@@ -104,7 +104,7 @@ class UdpService(Service):
         self._reactor = reactor
         self._heartbeat_ms = heartbeat_ms
         self._path_size = path_size
-        # msgspec leaves out what is the default itself, and not what is equal to it.
+        # msgspec leaves out the default itself, but not a value equal to it.
         self._tolerance = USUAL_TOLERANCE if tolerance == USUAL_TOLERANCE else tolerance
         self.tickets = TicketStore(os.urandom, renewal=token_renewal)
         self._metrics = metrics
@@ -123,14 +123,14 @@ class UdpService(Service):
 
     @property
     def address(self) -> str:
-        """What is listened on: "host:port"."""
+        """The address listened on: "host:port"."""
         return str(self._bound)
 
     @property
     def _bound(self) -> HostPort:
         if self._listening is None:
             return self._listen
-        bound = cast("IPv4Address | IPv6Address", self._listening.getHost())  # of a UDP port it is one of them.
+        bound = cast("IPv4Address | IPv6Address", self._listening.getHost())  # a UDP port has one of them.
         return HostPort(self._listen.host, bound.port)
 
     def connect(
@@ -143,17 +143,17 @@ class UdpService(Service):
         server: ServerUrl | None = None,
         bearer: Principal | None = None,
     ) -> UdpConnectResponse:
-        """Let a player in, who may watch this session until `expires` (Unix seconds).
+        """Admits a player, who may watch this session until `expires` (Unix seconds).
 
-        Over the connection that the request names, if that can be; else over a new one.
+        Over the connection that the request names, if possible; else over a new one.
 
         Arguments:
-            server: how the player reaches this server over HTTP; what to name when nothing public is configured.
-            bearer: whose token it is, so that it can be revoked.
+            server: the URL by which the player reaches this server; names the endpoint when none is configured.
+            bearer: the bearer of the token, for revocation.
 
         Raises:
             TooManyRequests: there are too many already.
-            Unavailable: the service stops; a connection that HTTP kept alive may still ask.
+            Unavailable: the service is stopping; a kept-alive HTTP connection may still ask.
         """
         if self._stopping:
             raise shutting_down()
@@ -180,7 +180,7 @@ class UdpService(Service):
         )
 
     def seen(self, report: ProgressRecord, player_id: UUID, now: float) -> SeenState | None:
-        """What the player had before them at the time of the claim; None when they have no UDP connection."""
+        """What the player had received at the time of the report; None without a UDP connection."""
         found = self.endpoint.sent_state_of(report.session_id, player_id)
         if found is None:
             return None
@@ -212,10 +212,10 @@ class UdpService(Service):
         )
 
     def _name(self, server: ServerUrl | None) -> str:
-        """The host that clients are told without --public-udp.
+        """The host that clients receive without --public-udp.
 
-        That of --public-url, or what a trusted proxy says; otherwise the one interface that is listened on, or else the
-        host that the client asked.
+        That of --public-url, or what a trusted proxy reports; otherwise the one interface listened on, or else the host
+        of the request.
         """
         if server is not None and server.stated:
             return server.host
@@ -224,13 +224,13 @@ class UdpService(Service):
         return "localhost" if server is None else server.host
 
     def privilegedStartService(self) -> None:
-        """Open the socket. Raises CannotListenError."""
-        # One byte more than is accepted: a longer datagram is seen to be longer, instead of being cut to size.
+        """Opens the socket. Raises CannotListenError."""
+        # One byte more than is accepted, so that a longer datagram is recognised instead of being cut.
         self._listening = DatagramPort(self._listen, self.server, MAX_RECEIVED_SIZE + 1, self._reactor)
         self._listening.startListening()
 
     def stopService(self) -> Deferred[None] | None:
-        """Say goodbye to everybody and close the socket."""
+        """Closes all connections and the socket."""
         super().stopService()
         self._stopping = True
         if self._listening is None:
@@ -241,7 +241,7 @@ class UdpService(Service):
 
 
 def _named(request: UdpConnectRequest) -> SessionToken | None:
-    """The connection that the client has, as far as it says; what is no session_token names nothing."""
+    """The connection that the client names; an invalid session_token names none."""
     if request.session_token is None:
         return None
     try:

@@ -1,6 +1,6 @@
-"""The sessions of one connection, as the server sees it: what is told of which, and which are over. Pure.
+"""The sessions of one connection at the server: what was sent of each, and which have ended. Pure.
 
-told of ─end()─▶ over: what is unacknowledged, then the record that says so ─acknowledged─▶ departed
+live ─end()─▶ ended: what is unacknowledged, then the record of the end ─acknowledged─▶ departed
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, SessionOver
 
 IMMEDIATE_ENDS = frozenset({CloseReason.REVOKED, CloseReason.LEFT})
-"""Ends after which the client is told nothing more of what it does not know yet."""
+"""Ends after which nothing that the client does not know yet is sent."""
 
 _END = "end"
 """The topic of a session's end."""
 
 
 class ConnectionSessions(Struct, eq=False, gc=False):
-    """Of one connection.
+    """The sessions of one connection.
 
     Attributes:
-        sent_states: what the client was told of each session. One that is over stays until the client knows.
-        expires: when the leave to watch one of them runs out next, Unix seconds.
-        ended: those that came to an end since this was last emptied.
-        departed: those of whose end the client has come to know since this was last emptied.
+        sent_states: what was sent of each session. An ended one stays until the client knows of its end.
+        expires: when the authorisation of one of them expires next, Unix seconds.
+        ended: those that ended since this was last emptied.
+        departed: those whose end the client has learned since this was last emptied.
     """
 
     _ticket: Ticket
@@ -49,29 +49,29 @@ class ConnectionSessions(Struct, eq=False, gc=False):
         """A new one.
 
         Arguments:
-            ticket: what the connection was opened with; its grants are the sessions.
-            send_queue: where everything that is to be told goes.
+            ticket: the ticket of the connection; its grants are the sessions.
+            send_queue: takes everything that is to be sent.
         """
         sessions = cls(ticket, send_queue)
         for permit in ticket.permits:
             if permit.over not in IMMEDIATE_ENDS:
-                # A feed that ended over the connection before may have ended with more than its end: it is asked again.
+                # A feed that ended over the previous connection may have lost more than its end: it is asked again.
                 permit.over = None
             sessions.join(permit)
         return sessions
 
     def get(self, index: int) -> SentState | None:
-        """The session of that index, until the client knows that it is over."""
+        """The session of that index, until the client knows of its end."""
         for sent_state in self.sent_states:
             if sent_state.permit.index == index:
                 return sent_state
         return None
 
     def join(self, permit: SessionPermit) -> SentState | None:
-        """Tell of this session, too, or for as long as is granted now.
+        """Adds a session, or extends it to its present authorisation.
 
         Returns:
-            What is new; None when it was there already.
+            The new session; None when it was there already.
         """
         new = None
         if self.get(permit.index) is None:
@@ -82,14 +82,14 @@ class ConnectionSessions(Struct, eq=False, gc=False):
         return new
 
     def send_full_state(self) -> None:
-        """Whatever the client may hold."""
+        """Schedules everything, whatever the client holds."""
         for sent_state in self.sent_states:
             if not sent_state.over:
                 for news in sent_state.everything():
                     self._send_queue.put(sent_state.index, news.topic, news.records)
 
     def end(self, sent_states: Iterable[SentState], reason: CloseReason) -> bool:
-        """These are over. Whether nothing is left: then the end is the connection's, and is not told here."""
+        """Ends sessions. Returns whether none is left: then the connection ends, and sends its own end."""
         ending = [sent_state for sent_state in sent_states if not sent_state.over]
         if reason in IMMEDIATE_ENDS:
             for sent_state in ending:
@@ -103,27 +103,27 @@ class ConnectionSessions(Struct, eq=False, gc=False):
         return False
 
     def lapsed(self, now: float) -> list[SentState]:
-        """Those the leave to watch which has run out."""
+        """Those whose authorisation has expired."""
         return [
             sent_state for sent_state in self.sent_states if not sent_state.over and now >= sent_state.permit.expires
         ]
 
     def send_ends(self) -> None:
-        """Of each that is over, once all else of it has arrived."""
+        """Schedules the end of each ended session once everything else of it has arrived."""
         for sent_state in self.sent_states:
             reason = sent_state.permit.over
             if reason is not None and not self._send_queue.keeps(sent_state.index):
                 self._send_queue.put(sent_state.index, _END, encoded([SessionOver(reason)]))
 
     def landed(self, keys: Iterable[Key]) -> None:
-        """These records have arrived."""
+        """These records were acknowledged."""
         for index, topic, _ in keys:
             if topic == _END:
                 self.departed = (*self.departed, *(each for each in self.sent_states if each.index == index))
                 self.sent_states = tuple(each for each in self.sent_states if each.index != index)
 
     def hold(self, held: dict[int, int]) -> None:
-        """The client has the tables of these versions, by session. What is said of one that is over does not matter.
+        """The client holds the tables of these versions, by session. Ignores sessions that have ended.
 
         Raises:
             BadDatagram: there never was such a table, or session.
@@ -134,13 +134,13 @@ class ConnectionSessions(Struct, eq=False, gc=False):
             if sent_state is None or not version:
                 continue
             if not sent_state.acknowledged_version(version):
-                raise BadDatagram("out_of_range", "an acknowledgement of a table that was never told")
+                raise BadDatagram("out_of_range", "an acknowledgement of a table that was never sent")
             tables.append((sent_state, version))
         for sent_state, version in tables:
             sent_state.holds(version)
 
     def named(self, indexes: list[int]) -> list[SentState]:
-        """What the client means; without what it knows to be over.
+        """The sessions that the client names, without those whose end it knows.
 
         Raises:
             BadDatagram: there never was such a session.
@@ -149,7 +149,7 @@ class ConnectionSessions(Struct, eq=False, gc=False):
 
     def _known(self, index: int) -> SentState | None:
         if index >= self._ticket.unused:
-            raise BadDatagram("out_of_range", "a session that never was")
+            raise BadDatagram("out_of_range", "an unknown session")
         return self.get(index)
 
     def _note_expiry(self) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import craftnet
+from craftnet.tests.support.chromium import browser
 
 REPOSITORY = Path(craftnet.__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
@@ -101,13 +107,56 @@ class WidthTests(SynchronousTestCase):
     """How long lines are."""
 
     def test_lines(self) -> None:
-        """At most 100 characters; but a link may be longer where it stands alone."""
+        """At most 100 characters, but for what cannot be wrapped: a link that stands alone, and a row of a table."""
         long = []
         for page in pages():
-            if page.name == "PROTOCOL.md":  # which is rewritten, and wrapped then.
-                continue
             for number, line, in_code in lines(page):
                 alone = len(line.strip().removeprefix("- ").split()) == 1
-                if len(line) > WIDTH and not alone and not (in_code and page == PROGRAM_OUTPUT):
+                row = not in_code and line.startswith("|")
+                if len(line) > WIDTH and not (alone or row or (in_code and page == PROGRAM_OUTPUT)):
                     long.append(f"{page.relative_to(REPOSITORY)}:{number}: {len(line)}")
         self.assertEqual(long, [])
+
+
+class DiagramTests(SynchronousTestCase):
+    """Diagrams in Mermaid, which is only read in the reader's browser."""
+
+    def test_can_be_drawn(self) -> None:
+        """With the version of Mermaid that `make docs` puts into the site."""
+        mermaid = REPOSITORY / "build" / "mermaid"
+        if not (mermaid / "mermaid.esm.min.mjs").exists():
+            raise SkipTest("run `make docs` first")
+        diagrams = [
+            (page, found)
+            for page in pages()
+            for found in re.findall(r"^```mermaid\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+        ]
+        self.assertNotEqual(diagrams, [])
+        with served(mermaid) as url, browser() as tab:
+            tab.open(url)
+            tab.evaluate("import('./mermaid.esm.min.mjs').then(({ default: mermaid }) => { self.mermaid = mermaid; })")
+            for page, diagram in diagrams:
+                problem = tab.evaluate(f"mermaid.parse({json.dumps(diagram)}).then(() => '', String)")
+                self.assertEqual(problem, "", f"{page.relative_to(REPOSITORY)}: {diagram}")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and logs nothing."""
+
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
+
+    def log_message(self, *_: object) -> None:
+        """Not at all."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The URL of a folder's files."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()

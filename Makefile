@@ -84,7 +84,8 @@ $(VENV)/installed-docs: $(VENV)/installed
 	touch $@
 
 $(MERMAID):
-	@command -v npm >/dev/null || { echo "The documentation needs npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
+	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && apt-get update && apt-get install -y nodejs npm; } || \
+		{ echo "The documentation needs npm; on Debian: apt-get install nodejs npm" >&2; exit 1; }
 	mkdir -p build/mermaid
 	cd build/mermaid && npm pack --silent mermaid@$(MERMAID_VERSION) && \
 		tar -xzf mermaid-$(MERMAID_VERSION).tgz --strip-components=2 --exclude='*.map' \

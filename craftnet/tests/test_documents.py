@@ -13,10 +13,15 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+from twisted.python.reflect import ObjectNotFound, namedAny
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import craftnet
+from craftnet.protocols.websocket.core.subprotocols import BINARY, JSON, LZ4
 from craftnet.tests.support.chromium import browser
+from craftnet.tests.support.live import LiveTestCase, envelope, in_thread, started, token
+from craftnet.tests.support.programs import TIME_LIMIT
+from craftnet.tests.support.samples import PLAYER, SESSION
 
 REPOSITORY = Path(craftnet.__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
@@ -27,6 +32,11 @@ WIDTH = 100
 FENCE = re.compile(r"^\s*(```+|~~~+)")
 HEADING = re.compile(r"^#+ (.+)$")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+SUBPROTOCOLS = (BINARY, JSON, LZ4)
+FOLDERS = ("craftnet/", "bench/", "clients/", "deploy/", "docs/", "protocol/")
+HISTORY = ("CHANGELOG.md", "moved.md")
+"""Pages that name what was, too."""
+
 PROGRAM_OUTPUT = DOCS / "explanation" / "figures.md"
 """Its blocks are what programs printed, as they printed it."""
 
@@ -102,6 +112,28 @@ class LinkTests(SynchronousTestCase):
                         dead.append(f"{page.relative_to(REPOSITORY)}:{number}: {link}")
         self.assertEqual(dead, [])
 
+    def test_names(self) -> None:
+        """Modules, classes and files that a text names exist."""
+        missing = []
+        for page in pages():
+            for number, line, in_code in lines(page):
+                for name in () if in_code or page.name in HISTORY else re.findall(r"`([^`]+)`", line):
+                    if not _exists(name):
+                        missing.append(f"{page.relative_to(REPOSITORY)}:{number}: {name}")
+        self.assertEqual(missing, [])
+
+
+def _exists(name: str) -> bool:
+    """Whether what stands in backticks is there, if it looks like a name or a path of this repository."""
+    if name.startswith(FOLDERS):
+        return (REPOSITORY / name.split()[0]).exists()  # what follows are a command's arguments.
+    if re.fullmatch(r"craftnet(\.\w+)+", name) and name not in SUBPROTOCOLS:
+        try:
+            namedAny(name)
+        except (AttributeError, ModuleNotFoundError, ObjectNotFound):
+            return False
+    return True
+
 
 class WidthTests(SynchronousTestCase):
     """How long lines are."""
@@ -116,6 +148,27 @@ class WidthTests(SynchronousTestCase):
                 if len(line) > WIDTH and not (alone or row or (in_code and page == PROGRAM_OUTPUT)):
                     long.append(f"{page.relative_to(REPOSITORY)}:{number}: {len(line)}")
         self.assertEqual(long, [])
+
+
+class ExampleTests(LiveTestCase):
+    """Programs that the documents show."""
+
+    async def test_client(self) -> None:
+        """The program of the Python API watches a session to its end."""
+        page = DOCS / "reference" / "python.md"
+        if not page.exists():
+            raise SkipTest("not run from the repository")
+        program = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+        assert program is not None
+        await self.publish(started())
+        data = {"session_id": str(SESSION), "result_item_id": str(PLAYER)}
+        await self.publish(envelope("crafting.session.complete", data))
+        command = [sys.executable, "-c", program[1], self.url, str(SESSION), str(PLAYER), token()]
+        done = await in_thread(
+            partial(subprocess.run, command, capture_output=True, text=True, check=False, timeout=TIME_LIMIT)
+        )
+        self.assertIn("crafting_complete", done.stdout, done.stderr)
+        self.assertIn("COMPLETED", done.stdout)
 
 
 class DiagramTests(SynchronousTestCase):

@@ -99,6 +99,10 @@ def copy_root_pages(*_: Any) -> None:
         page.parent.mkdir(exist_ok=True)
         if not page.exists() or page.read_text(encoding="utf-8") != text:
             page.write_text(text, encoding="utf-8")
+    for folder in {(DOCS / place).parent for place in ROOT_PAGES.values()} - {DOCS / "reference"}:
+        for page in folder.glob("*.md"):
+            if page.relative_to(DOCS).as_posix() not in ROOT_PAGES.values():
+                page.unlink()  # a copy of what is gone.
 
 
 def relink_page(app: Any, name: str, content: list[str]) -> None:

@@ -106,6 +106,27 @@ class IAtomicStart(Interface):
         """As `apply`; accepted starts are also applied to `materials`. No start is half applied."""
 
 
+class IPlayerListener(Interface):
+    """Is told of the sessions of a player."""
+
+    def session_started(session_id: UUID) -> None:
+        """A session of the player has started."""
+
+
+class IPlayerSessions(Interface):
+    """Additional interface of a session source that knows which sessions a player has."""
+
+    def watch_player(player_id: UUID, listener: IPlayerListener) -> Deferred[Sequence[UUID]]:
+        """Adds `listener` (an `IPlayerListener`).
+
+        Returns:
+            A Deferred of the player's sessions that have started and not ended, oldest first.
+        """
+
+    def unwatch_player(player_id: UUID, listener: IPlayerListener) -> None:
+        """Removes `listener`. Unknown ones are ignored."""
+
+
 class IMaterialSource(_IEventApplier):
     """Stores the materials of sessions.
 

@@ -23,6 +23,9 @@ Query = Mapping[str, Sequence[str]]
 HEARTBEATS = (5, 300)
 """The shortest and the longest heartbeat interval that a client may request, seconds."""
 
+MAX_RESUMED = 64
+"""Positions that a returning subscriber of a player may name."""
+
 _SECONDS = re.compile(r"[0-9]{1,3}")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
@@ -78,6 +81,18 @@ class QueueTarget(Struct, frozen=True):
     heartbeat: int = 0
 
 
+class PlayerTarget(Struct, frozen=True):
+    """`/ws/player/{player_id}`, with `?resume=…` for the queue and for each session of a returning subscriber.
+
+    Attributes:
+        resume: positions, by session; None stands for the queue.
+    """
+
+    player_id: UUID
+    resume: Mapping[UUID | None, Position] = {}
+    heartbeat: int = 0
+
+
 class HealthTarget(Struct, frozen=True):
     """`/health/ws?services=…`"""
 
@@ -85,7 +100,7 @@ class HealthTarget(Struct, frozen=True):
     heartbeat: int = 0
 
 
-Target = CraftingTarget | QueueTarget | HealthTarget
+Target = CraftingTarget | QueueTarget | PlayerTarget | HealthTarget
 
 WEBSOCKET, EVENT_STREAM = "ws", "sse"
 """The first segment of the routes of feeds, by transport. (The health feed's WebSocket route is an exception.)"""
@@ -113,6 +128,8 @@ def find_feed(path: str, bases: BasePaths, transport: str = WEBSOCKET) -> Callab
                 return partial(_crafting, session_id)
             case (first, "queue", player_id) if first == transport:
                 return partial(_queue, player_id)
+            case (first, "player", player_id) if first == transport:
+                return partial(_player, player_id)
             case _ if route == health:
                 return _health
     raise NotFound(f"There is no such {'WebSocket' if transport == WEBSOCKET else 'event stream'} route.")
@@ -129,6 +146,22 @@ def _crafting(session_id: str, query: Query) -> CraftingTarget:
 
 def _queue(player_id: str, query: Query) -> QueueTarget:
     return QueueTarget(parse_uuid(player_id, "player_id"), _resume(query), _heartbeat(query))
+
+
+def _player(player_id: str, query: Query) -> PlayerTarget:
+    values = query.get("resume", ())
+    if len(values) > MAX_RESUMED:
+        raise BadRequest(f"resume names at most {MAX_RESUMED} positions.")
+    resume = dict(map(_named_position, values))
+    if len(resume) < len(values):
+        raise BadRequest("resume names each session once.")
+    return PlayerTarget(parse_uuid(player_id, "player_id"), resume, _heartbeat(query))
+
+
+def _named_position(text: str) -> tuple[UUID | None, Position]:
+    """A position of the queue, or `session_id@position`."""
+    session_id, at, position = text.rpartition("@")
+    return parse_uuid(session_id, "resume") if at else None, parse_position(position)
 
 
 def _health(query: Query) -> HealthTarget:

@@ -43,7 +43,7 @@ class Update(Struct, eq=False, gc=False):
         accepted: when the event behind it reached this service, on the steady clock; None for a snapshot or a refresh.
         at: the feed's position with this update; None where there are no positions.
         messages: the contract's messages, for transports that carry those; may be empty.
-        conflatable: a newer conflatable update of the same feed replaces this one.
+        conflatable: a newer conflatable update with the same `conflation_key` replaces this one.
         terminal: nothing follows in this feed, and it must not be dropped.
         ahead: seconds by which the dates that others read are ahead of the state's clock.
     """
@@ -66,6 +66,11 @@ class Update(Struct, eq=False, gc=False):
         octets = encoding(self)
         self._encoded = (*self._encoded, (encoding, octets))
         return octets
+
+    @property
+    def conflation_key(self) -> UUID | None:
+        """The session whose updates a conflatable one may replace; None where a feed has only one."""
+        return self.state.session_id if isinstance(self.state, SessionState) else None
 
     @property
     def json(self) -> tuple[bytes, ...]:

@@ -12,8 +12,9 @@ from craftnet.access.authorization import Answer, Asked, Authorization, GuardedR
 from craftnet.access.principal import Principal
 from craftnet.contract.messages import Service
 from craftnet.contract.position import Position
-from craftnet.contract.routes import CraftingTarget, HealthTarget, QueueTarget, Target
+from craftnet.contract.routes import CraftingTarget, HealthTarget, PlayerTarget, QueueTarget, Target
 from craftnet.feeds.hub import Hub
+from craftnet.feeds.player_feed import PlayerFeeds, Positions
 from craftnet.interfaces import ISubscriber
 from craftnet.observe.health.feed import HealthFeed
 
@@ -95,11 +96,33 @@ class _HealthSubscription(Subscription, frozen=True):
         self.feed.send_heartbeat(subscriber)
 
 
-class Subscriptions:
-    """Authorises watch requests and creates subscriptions."""
+class _PlayerSubscription(Subscription, frozen=True):
+    feeds: PlayerFeeds
+    player_id: UUID
+    resume: Positions
 
-    def __init__(self, admission: Authorization, hub: Hub, health: HealthFeed) -> None:
+    def start(self, subscriber: ISubscriber) -> Deferred[None]:
+        return self.feeds.subscribe(self.player_id, subscriber, self.resume)
+
+    def stop(self, subscriber: ISubscriber) -> None:
+        self.feeds.unsubscribe(subscriber)
+
+    def send_heartbeat(self, subscriber: ISubscriber) -> None:
+        self.feeds.send_heartbeat(subscriber)
+
+
+class Subscriptions:
+    """Authorises watch requests and creates subscriptions.
+
+    Arguments:
+        players: the feeds of players; None where there are none.
+    """
+
+    def __init__(
+        self, admission: Authorization, hub: Hub, health: HealthFeed, players: PlayerFeeds | None = None
+    ) -> None:
         self._admission = admission
+        self._players = players or PlayerFeeds(hub, None)
         self._hub = hub
         self._health = health
 
@@ -122,6 +145,11 @@ class Subscriptions:
                 await self._admission.queue(principal, player_id)
                 self._hub.check_hearing()
                 return _QueueSubscription(principal, target.heartbeat, self._hub, player_id, resume)
+            case PlayerTarget(player_id=player_id, resume=positions):
+                self._players.check()
+                await self._admission.queue(principal, player_id)
+                self._hub.check_hearing()
+                return _PlayerSubscription(principal, target.heartbeat, self._players, player_id, positions)
             case HealthTarget(services=services):
                 check_may_administer(principal)
                 return _HealthSubscription(principal, target.heartbeat, self._health, services)

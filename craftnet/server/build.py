@@ -24,6 +24,7 @@ from craftnet.crafting.progress import Tolerance
 from craftnet.errors import ConfigurationError
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.ingest import Ingest
+from craftnet.feeds.player_feed import PlayerFeeds
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
@@ -130,7 +131,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     health = HealthFeed(monitor, reactor, base.metrics, interval=settings.health_interval)
     revocations = Revocations()
     admission = _admission(base.state, access, revocations)
-    subscriptions = Subscriptions(admission, hub, health)
+    subscriptions = Subscriptions(admission, hub, health, PlayerFeeds(hub, base.state.sources.sessions))
     transports = _Transports(_feeds(base, subscriptions, addresses.forwarding), _gateway(base, addresses, hub))
     enforcement = _enforcement(base, revocations, transports)
     routes = _routes(base, admission, enforcement, transports, monitor, addresses.forwarding)

@@ -12,7 +12,7 @@ from craftnet.access.principal import Principal
 from craftnet.clocks import IClock
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.http_bodies import FeedSnapshot, HealthWebSocketInfo, PlayerSessions
-from craftnet.contract.routes import EVENT_STREAM, WEBSOCKET, BasePaths, Target, find_feed
+from craftnet.contract.routes import EVENT_STREAM, WEBSOCKET, BasePaths, PlayerTarget, Target, find_feed
 from craftnet.crafting.updates import Message, Update
 from craftnet.errors import BadRequest, NotFound, UpgradeRequired
 from craftnet.feeds.subscriptions import Subscriptions
@@ -76,16 +76,20 @@ class FeedSnapshots(_FeedEndpoint):
     transport = WEBSOCKET
 
     async def decide(self, call: Call, principal: Principal, asked: Target) -> Response:
-        """The current state; 426, only where an upgrade would be accepted, for clients that accept no JSON."""
+        """The current state; 426, only where an upgrade would be accepted, for clients that accept no JSON, and for
+        those whose attempt to upgrade is none, such as one over HTTP/1.0.
+        """
         subscription = await self._subscriptions.subscribe(asked, principal)
-        if not media_weight(call.header("Accept"), JSON):
+        if call.header("Upgrade") is not None or not media_weight(call.header("Accept"), JSON):
             raise UpgradeRequired("This route is a WebSocket: send an Upgrade header, or accept application/json.")
         snapshot = _Snapshot()
         try:
             await subscription.start(snapshot)
         finally:
             subscription.stop(snapshot)
-        return json_response(FeedSnapshot(position=snapshot.position, messages=tuple(snapshot.messages)))
+        # A player's feed consists of several, each with a position of its own.
+        position = None if isinstance(asked, PlayerTarget) else snapshot.position
+        return json_response(FeedSnapshot(position=position, messages=tuple(snapshot.messages)))
 
 
 @implementer(ISubscriber)

@@ -114,9 +114,11 @@ def _feeds(
     return {
         "/ws/crafting/{session_id}": snapshots,
         "/ws/queue/{player_id}": snapshots,
+        "/ws/player/{player_id}": snapshots,
         "/ws/dictionaries/{id}": Dictionaries(),
         "/sse/crafting/{session_id}": streams,
         "/sse/queue/{player_id}": streams,
+        "/sse/player/{player_id}": streams,
         "/sse/health": streams,
     }
 

@@ -19,6 +19,8 @@ from craftnet.errors import EventRejected, misrouted, names_no_session
 from craftnet.interfaces import (
     IMaterialListener,
     IMaterialSource,
+    IPlayerListener,
+    IPlayerSessions,
     IQueueListener,
     IQueueSource,
     ISessionListener,
@@ -77,7 +79,7 @@ class RecentIds:
             del self._ids[next(iter(self._ids))]
 
 
-@implementer(ISessionSource)
+@implementer(ISessionSource, IPlayerSessions)
 class MemorySessions:
     """Keeps at most `capacity` sessions, each for `retention` seconds after its end.
 
@@ -104,6 +106,9 @@ class MemorySessions:
         self._finished: dict[int, float] = {}
         self._accepted = RecentIds(remembered_events)
         self._listeners: Listeners[ISessionListener] = Listeners()
+        self._player_listeners: Listeners[IPlayerListener] = Listeners()
+        # Each player's sessions that have not ended, oldest first; both keyed by the integers of ids.
+        self._under_way: dict[int, dict[int, UUID]] = {}
 
     def get(self, session_id: UUID) -> Deferred[SessionState | None]:
         """As in `ISessionSource`."""
@@ -117,6 +122,15 @@ class MemorySessions:
     def unwatch(self, session_id: UUID, listener: ISessionListener) -> None:
         """As in `ISessionSource`."""
         self._listeners.remove(session_id, listener)
+
+    def watch_player(self, player_id: UUID, listener: IPlayerListener) -> Deferred[Sequence[UUID]]:
+        """As in `IPlayerSessions`."""
+        self._player_listeners.add(player_id, listener)
+        return succeed(tuple(self._under_way.get(player_id.int, {}).values()))
+
+    def unwatch_player(self, player_id: UUID, listener: IPlayerListener) -> None:
+        """As in `IPlayerSessions`."""
+        self._player_listeners.remove(player_id, listener)
 
     def count(self) -> Deferred[int]:
         """As in `ISessionSource`."""
@@ -155,9 +169,21 @@ class MemorySessions:
         self._states[key] = after
         if after.progress.status.terminal:
             self._finished[key] = self._clock.seconds() + self._retention
+            self._remove_from_player(after)
+        elif before is None:
+            self._under_way.setdefault(after.player_id.int, {})[key] = session_id
         for listener in self._listeners.of(session_id):
             listener.session_changed(after)
+        if before is None:
+            for player_listener in self._player_listeners.of(after.player_id):
+                player_listener.session_started(session_id)
         return ACCEPTED
+
+    def _remove_from_player(self, state: SessionState) -> None:
+        sessions = self._under_way.get(state.player_id.int, {})
+        sessions.pop(state.session_id.int, None)
+        if not sessions:
+            self._under_way.pop(state.player_id.int, None)
 
     def _make_room(self) -> None:
         if len(self._states) < self._capacity:

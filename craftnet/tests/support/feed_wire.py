@@ -14,6 +14,7 @@ from craftnet.access.authorization import Authorization
 from craftnet.access.principal import ADMIN, Principal
 from craftnet.contract.events import EventData
 from craftnet.feeds.hub import Hub
+from craftnet.feeds.player_feed import PlayerFeeds
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.connection.sniffer import SnifferFactory
 from craftnet.http.request_head import parse_head
@@ -110,7 +111,7 @@ class FeedServer:
         admission = Authorization(authority or TableAuthority(TOKENS), self.sources.sessions, self.sources.queues)
         self.hub = Hub(self.sources, self.clock, self.metrics)
         self.connections = FeedConnections(
-            Subscriptions(admission, self.hub, self.health),
+            Subscriptions(admission, self.hub, self.health, PlayerFeeds(self.hub, self.sources.sessions)),
             self.metrics,
             self.clock,
             HandshakeGuard(limits or Limits(), origins),

@@ -22,6 +22,7 @@ from craftnet.contract.routes import BASE_PATHS, BasePaths
 from craftnet.crafting.progress import Tolerance
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.ingest import Ingest
+from craftnet.feeds.player_feed import PlayerFeeds
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.routes.site import site
@@ -143,7 +144,7 @@ class SiteTestCase(SynchronousTestCase):
         health = HealthFeed(self.monitor, self.clock, self.metrics)
         forwarding = Forwarding(Networks.parse(self.proxies, "--trusted-proxy"))
         self.connections = FeedConnections(
-            Subscriptions(admission, hub, health),
+            Subscriptions(admission, hub, health, PlayerFeeds(hub, self.sources.sessions)),
             self.metrics,
             self.clock,
             HandshakeGuard(self.limits, Origins(self.origins), forwarding),

@@ -53,7 +53,10 @@ class Conflation:
         """
         waiting = self._waiting or []
         if update.conflatable or update.terminal:
-            waiting = [(known, octets) for known, octets in waiting if not known.conflatable]
+            of = update.conflation_key
+            waiting = [
+                (known, octets) for known, octets in waiting if not (known.conflatable and known.conflation_key == of)
+            ]
         full = len(waiting) >= self._capacity or (
             waiting and size + sum(octets for _, octets in waiting) > self._octets
         )

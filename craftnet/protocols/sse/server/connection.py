@@ -18,7 +18,7 @@ from craftnet.access.bearer import token_from_header
 from craftnet.access.principal import Principal
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.position import parse_position
-from craftnet.contract.routes import EVENT_STREAM, HealthTarget, Target
+from craftnet.contract.routes import EVENT_STREAM, HealthTarget, PlayerTarget, Target
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.http.connection.handover import IHandshakeProtocol
 from craftnet.http.connection.lingering_close import linger
@@ -61,8 +61,8 @@ class StreamRequest(FeedRequest):
         """Parses the ids, the query and Last-Event-ID, which a browser's EventSource sends when it returns."""
         target = self.target()
         last = self._headers.get("last-event-id")
-        if not last or isinstance(target, HealthTarget) or target.resume is not None:
-            return target
+        if not last or isinstance(target, HealthTarget | PlayerTarget) or target.resume is not None:
+            return target  # the feeds of a player have a position each: one id does not say where it is.
         return replace(target, resume=parse_position(last))
 
     async def decide(self, principal: Principal, asked: Target) -> Subscription:

@@ -38,6 +38,11 @@ class SnapshotTests(SiteTestCase):
         answer = self.ask(f"{self.crafting}&resume={position}", token="player")
         self.assertEqual([each.get("recovered") for each in answer.json["messages"]], [True, None])
 
+    def test_half_an_upgrade(self) -> None:
+        """A handshake that a proxy took apart is told so, rather than answered with something else."""
+        answer = self.ask(self.crafting, fields=b"Upgrade: websocket\r\n", token="player")
+        self.assert_error(answer, 426)
+
     def test_nobody_stays(self) -> None:
         self.ask(self.crafting, token="player")
         self.assertEqual(self.metrics.registry.get_sample_value("craftnet_watchers", {"feed": "crafting"}), 0)

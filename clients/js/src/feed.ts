@@ -352,8 +352,12 @@ export abstract class Feed<
 
   /** The connection ended; before anything came, and unexplained, its transport may be what does not get through. */
   #failed(ending: Ending): void {
-    if (this.#state === "connecting" && ending.code === LOST && this.#transport)
-      this.#shared.plan.failed(this.#transport);
+    const { plan } = this.#shared;
+    const { code, unsure, unsupported, reason } = ending;
+    if (this.#state === "connecting" && (code === LOST || unsure) && this.#transport) {
+      const another = plan.failed(this.#transport, unsupported);
+      if (unsure && another) ending = lost(reason || code);
+    }
     this.#lost(ending);
   }
 

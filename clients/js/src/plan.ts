@@ -48,13 +48,16 @@ export class Plan {
     return order.find((transport) => transport.supports(request));
   }
 
-  /** A connection ended before anything arrived, and nobody said why. */
-  failed(transport: Transport): void {
+  /** A connection ended before anything arrived, and nobody said why. Whether there is another transport to try. */
+  failed(transport: Transport, unsupported?: boolean): boolean {
     const failures = (this.#failures.get(transport) ?? 0) + 1;
     this.#failures.set(transport, failures % TRIES);
-    if (failures < TRIES) return;
-    this.#using = (this.#transports.indexOf(transport) + 1) % this.#transports.length;
-    this.#until = now() + RETURN;
+    if (unsupported) this.#transports = this.#transports.filter((each) => each !== transport);
+    else if (failures === TRIES) {
+      this.#using = (this.#transports.indexOf(transport) + 1) % this.#transports.length;
+      this.#until = now() + RETURN;
+    }
+    return this.#transports.length > 1;
   }
 
   succeeded(transport: Transport): void {

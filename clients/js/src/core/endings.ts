@@ -26,6 +26,10 @@ export interface Ending {
   readonly reason: string;
   /** Milliseconds that the server asks to wait. */
   readonly retryAfter?: number;
+  /** Whether a proxy may have said so: another transport has to ask. */
+  readonly unsure?: boolean;
+  /** Whether the server does not have this transport. */
+  readonly unsupported?: boolean;
 }
 
 /** Nothing is known but that the connection is gone. */

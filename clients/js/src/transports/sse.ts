@@ -1,6 +1,6 @@
 /** Feeds as server-sent events, read with fetch: an EventSource cannot send a bearer token. */
 
-import { codeOfStatus, LOST } from "../core/endings.js";
+import { codeOfStatus, LOST, type Ending } from "../core/endings.js";
 import { route, type Listener, type Request } from "./transport.js";
 
 /** An event, by its name (`message` unless it says), or a `retry` field. */
@@ -63,13 +63,14 @@ export async function watch(request: Request, listener: Listener, signal: AbortS
   if (!signal.aborted) listener.ended({ code, reason, retryAfter: retry });
 }
 
-async function refusal(response: Response): Promise<{ code: number; reason: string; retryAfter?: number }> {
+async function refusal(response: Response): Promise<Ending> {
   const seconds = Number(response.headers.get("Retry-After"));
   const reason = await response.json().then(
     (body) => String(body.message),
     () => `the server answered ${response.status}`,
   );
   // A server without these routes is not one without the session.
-  const code = response.status === 404 && reason.includes("route") ? LOST : codeOfStatus(response.status);
-  return { code, reason, retryAfter: seconds ? seconds * 1000 : undefined };
+  const unsupported = response.status === 404 && reason.includes("route");
+  const code = unsupported ? LOST : codeOfStatus(response.status);
+  return { code, reason, unsupported, retryAfter: seconds ? seconds * 1000 : undefined };
 }

@@ -52,8 +52,9 @@ class Connection implements Link {
       this.#status = Number(HANDSHAKE_STATUS.exec(message)?.[1]);
     };
     socket.onclose = ({ code = LOST, reason = "" }) => {
-      const known = code === LOST ? codeOfStatus(this.#status) : code;
-      inTurn(() => listener.ended({ code: known, reason, retryAfter: retryAfter(reason) }));
+      const unsure = code === LOST;
+      const known = unsure ? codeOfStatus(this.#status) : code;
+      inTurn(() => listener.ended({ code: known, reason, retryAfter: retryAfter(reason), unsure }));
     };
   }
 

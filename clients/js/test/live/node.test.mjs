@@ -85,44 +85,6 @@ test("a player's queues, and the health of services", async () => {
   assert.ok(["ok", "degraded"].includes(health.snapshot.status));
 });
 
-test("queues and health come over server-sent events as well", async () => {
-  const craft = new Crafted();
-  const queue = client(craft, { transports: ["sse"] }).queue(craft.player);
-  const told = next(queue, "queue");
-  await next(queue, "state", ({ to }) => to === "connecting");
-  await server.publish(craft.queued(3));
-  assert.equal((await told).place.queuePosition, 3);
-  const admin = { getToken: () => token({ scope: "crafting:admin" }), transports: ["sse"] };
-  const health = client(craft, admin).health({ services: ["crafting-network"] });
-  await health.ready({ timeout: 20_000 });
-  assert.ok(["ok", "degraded"].includes(health.snapshot.status));
-});
-
-test("server-sent events come back to where they were, and end for the reason that the server names", async () => {
-  const { craft, feed } = await watched({ transports: ["sse"] });
-  feed.suspend();
-  await server.publish(craft.short(5));
-  const [recovered, materials] = [next(feed, "recovered"), next(feed, "materials", ({ changed }) => changed[0].problem?.availableQuantity === 5)];
-  feed.start();
-  assert.equal((await recovered).recovered, true);
-  await materials;
-  const ended = next(feed, "ended");
-  await server.post("/revocations", { player_id: craft.player }, token({ scope: "crafting:admin" }));
-  assert.equal((await ended).result, "revoked");
-});
-
-test("a network that refuses upgrades is served by server-sent events", async () => {
-  class Refused {
-    constructor() {
-      setTimeout(() => this.onclose?.({ code: 1006, reason: "" }), 1);
-    }
-    send() {}
-    close() {}
-  }
-  const { feed } = await watched({ WebSocket: Refused });
-  assert.equal(feed.snapshot.progress.status, "active");
-});
-
 test("a token is replaced on the open connection", async () => {
   const [craft, reasons] = [new Crafted(), []];
   const { feed } = await watched(
@@ -138,18 +100,22 @@ test("a token is replaced on the open connection", async () => {
   assert.deepEqual([reasons, feed.state], [["missing", "expiring"], "live"]);
 });
 
-test("a token that is over, and one that is refused, are replaced by a new connection", async () => {
-  const [craft, reasons] = [new Crafted(), []];
-  await server.publish(craft.start());
-  const feed = client(craft, {
-    getToken({ reason }) {
-      reasons.push(reason);
-      return reason === "missing" ? token({ player: craft.player, seconds: -5 }) : craft.token();
-    },
-  }).crafting(craft.session, { playerId: craft.player });
-  await feed.ready({ timeout: 20_000 });
-  assert.deepEqual(reasons, ["missing", "refused"]);
-});
+for (const [reason, bad] of [
+  ["expired", (craft) => craft.token({ seconds: -5 })],
+  ["refused", (craft) => `${craft.token()}x`],
+]) {
+  test(`a token that is ${reason} is replaced, and the feed connects again`, async () => {
+    const [craft, reasons] = [new Crafted(), []];
+    await server.publish(craft.start());
+    const getToken = (asked) => {
+      reasons.push(asked.reason);
+      return asked.reason === "missing" ? bad(craft) : craft.token();
+    };
+    const feed = client(craft, { getToken }).crafting(craft.session, { playerId: craft.player });
+    await feed.ready({ timeout: 20_000 });
+    assert.deepEqual(reasons, ["missing", reason]);
+  });
+}
 
 test("a player who may not, a session that there is not, and a revoked token end the feed", async () => {
   const { craft, feed } = await watched();
@@ -207,20 +173,23 @@ test("a server that was started again is found again, and tells the whole state"
   await other.stop();
 });
 
-for (const transports of [undefined, ["sse"]]) test(`a server that drains says when to come back, and is obeyed, over ${transports ?? "WebSocket"}`, async () => {
-  const other = await new Server("--drain-time", "2").start();
-  const craft = new Crafted();
-  await other.publish(craft.start());
-  const feed = client(craft, transports && { transports }, other.url).crafting(craft.session, { playerId: craft.player });
-  await feed.ready({ timeout: 20_000 });
-  const waiting = next(feed, "state", ({ to }) => to === "waiting");
-  await other.stop();
-  const { code, reason, retryIn } = await waiting;
-  assert.equal(code, 1001);
-  const asked = Number(/^retry in ([\d.]+) s$/.exec(reason)[1]) * 1000;
-  assert.ok(retryIn >= asked && retryIn <= asked + 1000, `${retryIn} ms after being asked for ${asked}`);
-  feed.close();
-});
+for (const transports of [undefined, ["sse"]])
+  test(`a server that drains says when to come back, and is obeyed, over ${transports ?? "WebSocket"}`, async () => {
+    const other = await new Server("--drain-time", "2").start();
+    const craft = new Crafted();
+    await other.publish(craft.start());
+    const feed = client(craft, transports && { transports }, other.url).crafting(craft.session, {
+      playerId: craft.player,
+    });
+    await feed.ready({ timeout: 20_000 });
+    const waiting = next(feed, "state", ({ to }) => to === "waiting");
+    await other.stop();
+    const { code, reason, retryIn } = await waiting;
+    assert.equal(code, 1001);
+    const asked = Number(/^retry in ([\d.]+) s$/.exec(reason)[1]) * 1000;
+    assert.ok(retryIn >= asked && retryIn <= asked + 1000, `${retryIn} ms after being asked for ${asked}`);
+    feed.close();
+  });
 
 test("a server that stands still is given up, and found again", async () => {
   const other = await new Server("--refresh", "1").start();

@@ -143,6 +143,27 @@ describe("which transport", () => {
     expect([first.connections.length, second.connections.length]).toEqual([5, 0]);
   });
 
+  test("another one has to say it, too, when a proxy may have refused", async () => {
+    const [first, second] = [new FakeTransport("first"), new FakeTransport("second")];
+    const { craft } = await begun({}, [first, second]);
+    for (const wait of [500, 1000]) {
+      first.newest.listener.ended({ code: 4403, reason: "", unsure: true });
+      await vi.advanceTimersByTimeAsync(wait);
+    }
+    expect([craft.state, second.connections.length]).toEqual(["connecting", 1]);
+    second.newest.end(4404, "no such session");
+    expect(craft.result?.result).toBe("not_found");
+  });
+
+  test("a refusal counts where the server does not have the other one", async () => {
+    const [first, second] = [new FakeTransport("first"), new FakeTransport("second")];
+    const { craft } = await begun({}, [second, first]);
+    second.newest.listener.ended({ code: 1006, reason: "no such route", unsupported: true });
+    await vi.advanceTimersByTimeAsync(500);
+    first.newest.listener.ended({ code: 4403, reason: "", unsure: true });
+    expect(craft.result?.result).toBe("forbidden");
+  });
+
   test("none, where none works", async () => {
     const { states } = await begun({ transports: ["json"], WebSocket: undefined });
     expect(states.at(-1)).toMatchObject({ to: "waiting", reason: expect.stringContaining("give a WebSocket") });

@@ -25,25 +25,29 @@ class TokenBucket:
     Arguments:
         rate: tokens added per second; more than 0.
         burst: tokens in a full bucket; at least 1.
+
+    Attributes:
+        each: seconds per token.
+        ahead: the longest time until it is full again, in seconds, at which a bucket has a token.
     """
 
-    __slots__ = ("_ahead", "_each", "burst", "rate")
+    __slots__ = ("ahead", "burst", "each", "rate")
 
     def __init__(self, rate: float, burst: float) -> None:
         self.rate = rate
         self.burst = burst
-        self._each = 1 / rate
-        self._ahead = (burst - 1 + SLACK) / rate
+        self.each = 1 / rate
+        self.ahead = (burst - 1 + SLACK) / rate
 
     def take(self, full_at: float, now: float) -> float | None:
         """Takes a token if there is one: returns when the bucket is full again. Otherwise returns None."""
         if full_at <= now:
-            return now + self._each
-        return None if full_at - now > self._ahead else full_at + self._each
+            return now + self.each
+        return None if full_at - now > self.ahead else full_at + self.each
 
     def wait(self, full_at: float, now: float) -> float:
         """The seconds until there is a token; 0.0 when there is one."""
-        return max(0.0, full_at - now - self._ahead)
+        return max(0.0, full_at - now - self.ahead)
 
     def charge(self, full_at: float, now: float, credit: float = 0.0) -> float:
         """Takes a token in any case; returns when the bucket is full again.
@@ -51,8 +55,8 @@ class TokenBucket:
         Arguments:
             credit: tokens beyond the burst that may be owed; a bucket that owes more is not charged further.
         """
-        most = now + (self.burst + credit) * self._each
-        return min(max(full_at, now), most) + self._each
+        most = now + (self.burst + credit) * self.each
+        return min(max(full_at, now), most) + self.each
 
     def debt(self, full_at: float, now: float) -> float:
         """The tokens owed; 0.0 when the bucket is not overdrawn."""

@@ -37,12 +37,19 @@ class TimingWheel(Generic[Item]):
 Key = TypeVar("Key", int, str)
 
 _SLACK = 64
+_GRAINS = 16  # in a second: divisions by it are exact.
+
+GRAIN = 1 / _GRAINS
+"""Seconds by which a reminder may come early."""
 
 
 class Deadlines(Generic[Key]):
     """Finds the keys whose deadline may have passed.
 
     A deadline that is postponed stays where it is: its key is returned at the old time, and its owner sets the new one.
+
+    A deadline that is nearly always withdrawn before it comes, as an acknowledgement's, need not be exact: keys to be
+    looked at in the same `GRAIN` of time share one entry.
 
     Attributes:
         earliest: when to call `due` next; None when there is no deadline.
@@ -51,6 +58,7 @@ class Deadlines(Generic[Key]):
     def __init__(self) -> None:
         self._heap: list[tuple[float, Key]] = []
         self._entries: dict[Key, float] = {}
+        self._reminders: dict[int, list[Key]] = {}  # by their times in grains.
         self.earliest: float | None = None
 
     def __len__(self) -> int:
@@ -68,6 +76,17 @@ class Deadlines(Generic[Key]):
             if len(self._heap) > 3 * len(self._entries) // 2 + _SLACK:
                 self._sweep()
 
+    def remind(self, key: Key, when: float) -> None:
+        """Returns `key` from `due` at `when` or at most a `GRAIN` before, whatever is set. It cannot be discarded."""
+        grain = int(when * _GRAINS)
+        keys = self._reminders.get(grain)
+        if keys is not None:
+            keys.append(key)
+            return
+        self._reminders[grain] = [key]
+        if self.earliest is None or grain / _GRAINS < self.earliest:
+            self.earliest = grain / _GRAINS
+
     def discard(self, key: Key) -> None:
         """Removes `key`."""
         self._entries.pop(key, None)
@@ -78,7 +97,10 @@ class Deadlines(Generic[Key]):
         heapify(self._heap)
 
     def due(self, now: float) -> list[Key]:
-        """The keys whose deadline is at or before `now`; each must be set again to be returned again."""
+        """The keys whose deadline is at or before `now`; each must be set again to be returned again.
+
+        Those of reminders may be among them more than once, and after they were discarded.
+        """
         named, heap, entries = [], self._heap, self._entries
         while heap:
             when, key = heap[0]
@@ -89,4 +111,13 @@ class Deadlines(Generic[Key]):
                 named.append(key)
             heappop(heap)
         self.earliest = heap[0][0] if heap else None
+        if self._reminders:
+            for grain in [each for each in self._reminders if each / _GRAINS <= now]:
+                named += self._reminders.pop(grain)
+            self._note_reminders()
         return named
+
+    def _note_reminders(self) -> None:
+        if self._reminders:
+            earliest = min(self._reminders) / _GRAINS
+            self.earliest = earliest if self.earliest is None else min(self.earliest, earliest)

@@ -144,7 +144,7 @@ class Metrics:
             registry=self.registry,
         )
         self._deliveries = SharedDeliveries(open_own_file) if shared else LocalDeliveries(self.registry)
-        self._datagrams = (SharedDatagramOutcomes if shared else LocalDatagramOutcomes)(self.registry)
+        self.datagram = (SharedDatagramOutcomes if shared else LocalDatagramOutcomes)(self.registry).count
         self.paths = PathMetrics(self.registry)
 
     def connection_opened(self, transport: str) -> None:
@@ -182,10 +182,6 @@ class Metrics:
     def refused(self, reason: str) -> None:
         """Counts a refused request or connection; `reason` is the label of a `craftnet.errors.Refusal`."""
         self._refusals.labels(reason).inc()
-
-    def datagram(self, outcome: str) -> None:
-        """Counts a received datagram by its outcome."""
-        self._datagrams.count(outcome)
 
     def event(self, verdict: str, number: int = 1) -> None:
         """Counts received authority events."""

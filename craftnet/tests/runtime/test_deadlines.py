@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.runtime.timers import Deadlines
+from craftnet.runtime.timers import GRAIN, Deadlines
 
 
 class DeadlinesTests(SynchronousTestCase):
@@ -36,6 +36,17 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertLess(len(deadlines), 100)
         self.assertEqual(deadlines.due(1), list(range(10)))
         self.assertIsNone(deadlines.earliest)
+
+    def test_reminders_share_an_entry_and_come_a_little_early(self) -> None:
+        deadlines: Deadlines[str] = Deadlines()
+        deadlines.set("c", 9.0)
+        for key in "abaa":
+            deadlines.remind(key, 5.0 + GRAIN / 2)
+        self.assertEqual((deadlines.earliest, len(deadlines)), (5.0, 1))
+        deadlines.discard("a")
+        self.assertEqual(deadlines.due(4.9), [])
+        self.assertEqual(deadlines.due(5.0), ["a", "b", "a", "a"])
+        self.assertEqual((deadlines.due(5.0), deadlines.earliest), ([], 9.0))
 
     @settings(deadline=None, max_examples=60, derandomize=True)
     @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20) | st.none()), max_size=30))

@@ -32,7 +32,6 @@ from craftnet.protocols.udp.server import dispatcher
 from craftnet.protocols.udp.server.connection import Send, ServerConnection, Terms
 from craftnet.protocols.udp.server.datagram_port import Sender
 from craftnet.protocols.udp.server.dispatcher import ConnectionGone, ConnectionOpened, Dispatcher, Effect, SessionJoined
-from craftnet.protocols.udp.server.send_queue import SendQueue
 from craftnet.protocols.udp.server.ticket_store import TicketStore
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
@@ -139,12 +138,12 @@ class GeneralChannel(PacketProtection):
         if len(datagram) < OVERHEAD:
             raise BadDatagram("truncated")
         phase, kind, connection_id, low = codec.decode_sealed_header(datagram)
-        if connection_id != self._connection_id:
+        if connection_id != self.connection_id:
             raise BadDatagram("unknown_connection")
         window, size = self.window, codec.SEALED_HEADER_SIZE
         sequence = expand(low, 16, window.newest)
         window.check(sequence)
-        content = self._incoming.open(phase, sequence, datagram[:size], datagram[size:])
+        content = self.incoming.open(phase, sequence, datagram[:size], datagram[size:])
         window.advance(sequence)
         arrivals = self._noted(*codec.decode_acknowledgement(content))
         return ReceivedDatagram(kind, sequence, arrivals, content[codec.ACKNOWLEDGEMENT_SIZE :])
@@ -154,8 +153,8 @@ class GeneralChannel(PacketProtection):
 def general_path_only(case: SynchronousTestCase) -> Iterator[None]:
     """Meanwhile nothing takes a short path."""
     patches = [
-        case.patch(SendQueue, "_can_go_alone", lambda *arguments: False),
-        case.patch(ServerConnection, "_only_acknowledges", lambda *arguments: False),
+        case.patch(dispatcher, "lone_progress", lambda *arguments: None),
+        case.patch(dispatcher, "take_acknowledgement", lambda *arguments: False),
         case.patch(dispatcher, "PacketProtection", GeneralChannel),
     ]
     try:

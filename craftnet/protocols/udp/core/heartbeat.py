@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from craftnet.protocols.wire.records import HeartbeatBody
 
@@ -78,7 +78,7 @@ class RoundTrip(Struct, eq=False, gc=False):
         return MIN_TIMEOUT if timeout < MIN_TIMEOUT else min(MAX_TIMEOUT, timeout)
 
 
-class Heartbeats:
+class Heartbeats(Struct, eq=False, gc=False):
     """The heartbeats of one connection, from one side.
 
     The first goes out at once, and so does the answer to the other side's first; then one every `interval`. Until the
@@ -94,40 +94,37 @@ class Heartbeats:
 
     Attributes:
         round_trip: fed by every heartbeat that echoes one of ours.
-        offset: seconds to add to our clock to get the other side's: of the last samples, the one with the least delay;
-            None before the first.
-        uncertainty: seconds by which that may be wrong: half that delay.
         last_heard: when something authentic came in last; the owner sets it.
         jitter: the smoothed difference between the times two heartbeats take, seconds (RFC 3550 section 6.4.1).
     """
 
-    __slots__ = (
-        "_arrived",
-        "_beat_at",
-        "_interval",
-        "_newest",
-        "_newest_us",
-        "_samples",
-        "_sent",
-        "jitter",
-        "last_heard",
-        "offset",
-        "round_trip",
-        "uncertainty",
-    )
+    _interval: float = 5.0
+    last_heard: float = 0.0
+    _beat_at: float = 0.0
+    round_trip: RoundTrip = field(default_factory=RoundTrip)
+    jitter: float = 0.0
+    _arrived: float = 0.0
+    # Packed: as tuples, eight of each take more than 1 KB.
+    _samples: bytes = b""  # delays and offsets, newest last.
+    _sent: bytes = b""  # what our last heartbeats said, and when that was, newest last.
+    _newest: int = 0  # the sequence of the newest one heard …
+    _newest_us: int = 0  # … and what it said.
 
-    def __init__(self, interval: float = 5.0, now: float = 0.0) -> None:
-        self._interval = interval
-        self.last_heard = self._beat_at = now
-        self.round_trip = RoundTrip()
-        self.offset: float | None = None
-        self.uncertainty = 0.0
-        self.jitter = 0.0
-        # Packed: as tuples, eight of each take more than 1 KB.
-        self._samples = b""  # delays and offsets, newest last.
-        self._sent = b""  # what our last heartbeats said, and when that was, newest last.
-        self._newest = self._newest_us = 0  # the sequence of the newest one heard, and what it said.
-        self._arrived = 0.0
+    def __post_init__(self) -> None:
+        self._beat_at = self.last_heard
+
+    @property
+    def offset(self) -> float | None:
+        """Seconds to add to our clock to get the other side's: of the last samples, the one with the least delay.
+
+        None before the first.
+        """
+        return min(_SAMPLE.iter_unpack(self._samples))[1] if self._samples else None
+
+    @property
+    def uncertainty(self) -> float:
+        """Seconds by which that may be wrong: half that delay."""
+        return min(_SAMPLE.iter_unpack(self._samples))[0] / 2 if self._samples else 0.0
 
     def begin(self, now: float) -> None:
         """The connection begins only now."""
@@ -198,11 +195,10 @@ class Heartbeats:
         """
         self.round_trip.measured(delay)
         if 0 <= delay <= _LONGEST:
-            if self.offset is not None and abs(offset - self.offset) > delay / 2 + self.uncertainty + DRIFT:
+            held = self.offset
+            if held is not None and abs(offset - held) > delay / 2 + self.uncertainty + DRIFT:
                 self._samples = b""
             self._samples = self._samples[(1 - OFFSET_SAMPLES) * _SAMPLE.size :] + _SAMPLE.pack(delay, offset)
-            least, self.offset = min(_SAMPLE.iter_unpack(self._samples))
-            self.uncertainty = least / 2
 
     def forget_path(self) -> None:
         """The other side is somewhere else now: what was measured on the way there means nothing."""

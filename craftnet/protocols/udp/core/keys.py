@@ -114,11 +114,14 @@ class TrafficKey(Struct, eq=False, gc=False):
     To make the AEAD object takes 0.7 µs, and to keep it takes 2.5 KB, for each of the two directions of every session.
     So it is kept, and the IV as a number with it, only where it is needed often: from the `OFTEN`th use on, until
     `rest`.
+
+    Attributes:
+        kept: the AEAD object and the IV, while they are kept.
     """
 
     _secrets: bytes  # the key, the IV, then what the next generation is made of.
     _label: bytes
-    _kept: tuple[AESGCM, int] | None = None
+    kept: tuple[AESGCM, int] | None = None
     _uses: int = 0  # not counted any more once the object is kept.
 
     __repr__ = object.__repr__
@@ -128,22 +131,17 @@ class TrafficKey(Struct, eq=False, gc=False):
         """As in `traffic_material`."""
         return cls(b"".join(traffic_material(secret, salt, label)), label)
 
-    @property
-    def kept(self) -> bool:
-        """Whether the AEAD object is kept."""
-        return self._kept is not None
-
     def successor(self) -> TrafficKey:
         """The next generation. From it nobody gets back to this one."""
         return TrafficKey.of(self._secrets[_KEY_SIZE + _IV_SIZE :], b"", self._label)
 
     def rest(self) -> None:
         """Some time has passed: who needs the AEAD object often has to show it again."""
-        self._kept, self._uses = None, 0
+        self.kept, self._uses = None, 0
 
     def seal(self, sequence: int, header: bytes, content: bytes) -> bytes:
         """The content encrypted, with the tag behind it. No sequence is ever used twice with one key."""
-        cipher, iv = self._kept or self._made()
+        cipher, iv = self.kept or self.made()
         return cipher.encrypt((iv ^ sequence).to_bytes(_IV_SIZE, "big"), content, header)
 
     def open(self, sequence: int, header: bytes, sealed: bytes) -> bytes:
@@ -152,18 +150,19 @@ class TrafficKey(Struct, eq=False, gc=False):
         Raises:
             BadDatagram: header or content are not what was sealed under this sequence.
         """
-        cipher, iv = self._kept or self._made()
+        cipher, iv = self.kept or self.made()
         try:
             return cipher.decrypt((iv ^ sequence).to_bytes(_IV_SIZE, "big"), sealed, header)
         except InvalidTag:
             raise BadDatagram("forged", "the tag does not hold") from None
 
-    def _made(self) -> tuple[AESGCM, int]:
+    def made(self) -> tuple[AESGCM, int]:
+        """The AEAD object and the IV, made for one use; kept once there were enough."""
         secrets = self._secrets
         made = AESGCM(secrets[:_KEY_SIZE]), int.from_bytes(secrets[_KEY_SIZE : _KEY_SIZE + _IV_SIZE], "big")
         self._uses += 1
         if self._uses >= OFTEN:
-            self._kept = made
+            self.kept = made
         return made
 
 

@@ -52,16 +52,19 @@ class PacketProtection(Struct, eq=False, gc=False):
     """Numbers and seals what goes out; checks and opens what comes in.
 
     Attributes:
+        connection_id: how its datagrams name it.
         outgoing: the keys of what goes out.
+        incoming: the keys of what comes in.
         window: the sequences that came in.
+        acknowledged: the sequences that are known to have arrived.
         sent: the newest sequence used; the first is 1.
     """
 
-    _connection_id: int
+    connection_id: int
     outgoing: SealingKeys
-    _incoming: OpeningKeys
+    incoming: OpeningKeys
     window: ReplayWindow
-    _acknowledged: DeliveryRecord
+    acknowledged: DeliveryRecord
     sent: int = 0
 
     @classmethod
@@ -78,7 +81,7 @@ class PacketProtection(Struct, eq=False, gc=False):
         """The next datagram. It acknowledges all that was opened."""
         self.sent = sequence = self.sent + 1
         keys, window = self.outgoing, self.window
-        header = codec.encode_sealed_header(keys.phase, kind, self._connection_id, sequence)
+        header = codec.encode_sealed_header(keys.phase, kind, self.connection_id, sequence)
         acknowledgement = codec.encode_acknowledgement(window.newest, window.seen >> 1)
         return header + keys.key.seal(sequence, header, acknowledgement + body)
 
@@ -94,9 +97,9 @@ class PacketProtection(Struct, eq=False, gc=False):
         if len(datagram) < OVERHEAD:
             raise BadDatagram("truncated")
         phase, kind, connection_id, low = codec.decode_sealed_header(datagram)
-        if connection_id != self._connection_id:
+        if connection_id != self.connection_id:
             raise BadDatagram("unknown_connection")
-        window, keys = self.window, self._incoming
+        window, keys = self.window, self.incoming
         sequence = window.newest + 1
         if low == sequence & _LOW_MASK and phase == keys.phase and sequence >= keys.began:
             content = keys.key.open(sequence, datagram[:_HEADER], datagram[_HEADER:])
@@ -111,16 +114,16 @@ class PacketProtection(Struct, eq=False, gc=False):
             newest and newest <= self.sent <= ACKNOWLEDGED and not earlier >> newest - 1
         ):  # nothing to complete or to refuse.
             arrivals = AcknowledgedDatagrams(newest, earlier << 1 | 1)
-            self._acknowledged.take(newest, arrivals.bits)
+            self.acknowledged.take(newest, arrivals.bits)
         else:
             arrivals = self._noted(newest, earlier)
         return ReceivedDatagram(kind, sequence, arrivals, content[codec.ACKNOWLEDGEMENT_SIZE :])
 
     def renew(self, now: float, period: float = KEY_UPDATE_PERIOD) -> None:
         """A heartbeat is due: rotate the keys of what goes out, if that is due, too: every `period` seconds."""
-        self.outgoing.renew(self.sent + 1, self._acknowledged.newest, now, period)
+        self.outgoing.renew(self.sent + 1, self.acknowledged.newest, now, period)
         self.outgoing.key.rest()
-        self._incoming.rest()
+        self.incoming.rest()
 
     def conditions(self, pulse: Heartbeats) -> PathStats:
         """What the line is like, its times by `pulse`."""
@@ -130,7 +133,7 @@ class PacketProtection(Struct, eq=False, gc=False):
             pulse.jitter,
             pulse.offset,
             pulse.uncertainty,
-            self._acknowledged.loss,
+            self.acknowledged.loss,
             missing_share(self.window.seen, self.window.newest),
             self.window.reordered,
         )
@@ -145,7 +148,7 @@ class PacketProtection(Struct, eq=False, gc=False):
         if newest > self.sent or (newest <= ACKNOWLEDGED and earlier >> newest - 1):
             raise BadDatagram("out_of_range", "an acknowledgement of what was never sent")
         arrivals = AcknowledgedDatagrams(newest, earlier << 1 | 1)
-        self._acknowledged.take(arrivals.newest, arrivals.bits)
+        self.acknowledged.take(arrivals.newest, arrivals.bits)
         return arrivals
 
 

@@ -10,7 +10,7 @@ SETTLED_DATAGRAMS = 8
 OBSERVED_DATAGRAMS = 64
 """Over how many datagrams loss is counted."""
 
-_MASK = (1 << OBSERVED_DATAGRAMS) - 1
+SEEN_MASK = (1 << OBSERVED_DATAGRAMS) - 1
 
 
 class PathStats(Struct, frozen=True, gc=False):
@@ -54,21 +54,22 @@ class DeliveryRecord(Struct, eq=False, gc=False):
 
     Attributes:
         newest: the newest sequence acknowledged; 0 before the first.
+        arrived: bit i: sequence newest − i arrived.
     """
 
     newest: int = 0
-    _arrived: int = 0
+    arrived: int = 0
 
     def take(self, newest: int, bits: int) -> None:
         """An acknowledgement came in: of newest − i for each bit i, the lowest of which is set."""
         ahead = newest - self.newest
         if ahead >= 0:
-            self._arrived = (self._arrived << min(ahead, OBSERVED_DATAGRAMS) | bits) & _MASK
+            self.arrived = (self.arrived << min(ahead, OBSERVED_DATAGRAMS) | bits) & SEEN_MASK
             self.newest = newest
         elif ahead > -OBSERVED_DATAGRAMS:
-            self._arrived |= bits << -ahead & _MASK
+            self.arrived |= bits << -ahead & SEEN_MASK
 
     @property
     def loss(self) -> float:
         """The share of the last ones that never arrived."""
-        return missing_share(self._arrived, self.newest)
+        return missing_share(self.arrived, self.newest)

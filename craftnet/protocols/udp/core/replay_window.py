@@ -51,21 +51,23 @@ class ReplayWindow(Struct, eq=False, gc=False):
     def follow(self) -> None:
         """As `advance` to the next sequence."""
         self.newest += 1
-        self.seen = self.seen << 1 & _MASK | 1
-        self.reordered -= self.reordered / _SMOOTHING
+        self.seen = self.seen << 1 & WINDOW_MASK | 1
+        if self.reordered:  # each difference is a float of its own.
+            self.reordered -= self.reordered / SMOOTHING
 
     def advance(self, sequence: int) -> None:
         """An authentic datagram with this sequence came in."""
         ahead = sequence - self.newest
         if ahead > 0:
             # Beyond the window nothing is left to remember; shifting that far would only cost memory.
-            self.seen = ((self.seen << ahead) & _MASK) | 1 if ahead < WINDOW_SIZE else 1
+            self.seen = ((self.seen << ahead) & WINDOW_MASK) | 1 if ahead < WINDOW_SIZE else 1
             self.newest = sequence
-            self.reordered -= self.reordered / _SMOOTHING
+            if self.reordered:
+                self.reordered -= self.reordered / SMOOTHING
         else:
             self.seen |= 1 << -ahead
-            self.reordered += (1.0 - self.reordered) / _SMOOTHING
+            self.reordered += (1.0 - self.reordered) / SMOOTHING
 
 
-_SMOOTHING = 64
-_MASK = (1 << WINDOW_SIZE) - 1
+SMOOTHING = 64
+WINDOW_MASK = (1 << WINDOW_SIZE) - 1

@@ -3,8 +3,8 @@
     open ─close()─▶ closing: what is unacknowledged, then CLOSE, repeated ─acknowledged, or often enough─▶ finished
       └──CLOSE from the client, or silence────────────────────────────────────────────────────────────────▲
 
-States are conflated (`outbox`); the newest is kept, so that all of it can be told again: on request, after a move of
-the client, and every now and then. What is told of which session, `roster` knows.
+States are conflated (`send_queue`); the newest is kept, so that all of it can be sent again: on request, after a move
+of the client, and every now and then. `sessions` knows what is sent of which session.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ DATAGRAMS_PER_SECOND = 100
 DATAGRAM_BURST = 200
 """… and this many at once after a pause."""
 
-_BUCKET = TokenBucket(DATAGRAMS_PER_SECOND, DATAGRAM_BURST + 1)
+BUCKET = TokenBucket(DATAGRAMS_PER_SECOND, DATAGRAM_BURST + 1)
+"""Of datagrams from one client."""
 
 _PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
 
-_NO_TABLES = codec.encode_held({})
+NO_TABLES = codec.encode_held({})
 """The body of an ACK of a client that has no table of materials to speak of."""
 
 _SECRET = "secret"
@@ -87,30 +88,35 @@ class ServerConnection:
     Attributes:
         connection_id: how its datagrams name it.
         channel: what seals, opens and numbers the datagrams.
+        closing_state: its end, once that has begun.
         finished: why the connection is over; None while it is not.
+        full_at: the state of its `BUCKET`.
+        send_queue: what it must still be told.
         pace: how much may be sent.
         path: where it is, and where it may have moved to.
         pulse: round trip and clock offset.
+        reported: the body of the last ACK; once more it says nothing new.
         sessions: what the client is told of.
         ticket: what it came in with.
     """
 
     __slots__ = (
         "_alarm",
-        "_closing",
-        "_datagrams_full_at",
         "_random",
         "_resync_at",
         "_resync_from",
-        "_send_queue",
         "_sync_at",
         "_terms",
         "channel",
+        "closing_state",
         "connection_id",
         "finished",
+        "full_at",
         "pace",
         "path",
         "pulse",
+        "reported",
+        "send_queue",
         "sessions",
         "ticket",
     )
@@ -133,13 +139,14 @@ class ServerConnection:
         self._terms = terms
         self._random = random
         self.pace = Pacer()
-        self._send_queue = SendQueue(ticket.agreement, channel, self.pulse.round_trip, self.pace)
-        self.sessions = ConnectionSessions.of(ticket, self._send_queue)
-        self._datagrams_full_at = self._resync_from = NEVER
+        self.send_queue = SendQueue(ticket.agreement, channel, self.pulse.round_trip, self.pace)
+        self.sessions = ConnectionSessions.of(ticket, self.send_queue)
+        self.full_at = self._resync_from = NEVER
         self._sync_at = inf
         self._resync_at = inf
-        self._closing: Closing | None = None
-        self._alarm = now  # when there is something to do but to empty the outbox.
+        self.closing_state: Closing | None = None
+        self.reported = NO_TABLES
+        self._alarm = now  # when there is something to do but to empty the queue.
 
     @property
     def player_id(self) -> UUID:
@@ -164,38 +171,32 @@ class ServerConnection:
     @property
     def closing(self) -> bool:
         """Whether its end has begun: nothing new is told, and no session can join."""
-        return self._closing is not None
+        return self.closing_state is not None
 
     @property
     def deadline(self) -> float:
         """When to call `tick` next, Unix seconds."""
-        alarm, send_deadline = self._alarm, self._send_queue.deadline
+        alarm, send_deadline = self._alarm, self.send_queue.deadline
         return alarm if alarm < send_deadline else send_deadline
 
-    def receive(self, datagram: bytes, address: Address, now: float) -> list[Send] | None:
+    def receive(self, datagram: bytes, address: Address, now: float) -> list[Send]:
         """Take a datagram that carries our connection id.
-
-        Returns:
-            What to send; None when it only acknowledged something: then `deadline` is no earlier than it was.
 
         Raises:
             BadDatagram: it is not from the client, or not of use; nothing is sent.
         """
         incoming = self.channel.open(datagram)
         # Only what is authentic costs the client anything: nobody else can use up what it may send.
-        full_at = _BUCKET.take(self._datagrams_full_at, now)
+        full_at = BUCKET.take(self.full_at, now)
         if full_at is None:
             raise BadDatagram("flooding", "more datagrams than a client has reason to send")
-        self._datagrams_full_at = full_at
+        self.full_at = full_at
         self.pulse.last_heard = now
-        if self._only_acknowledges(incoming, address):
-            self._note_landed(self._send_queue.acknowledged(incoming.arrivals))
-            return None
         if address != self.path.address and incoming.sequence == self.channel.newest:
             self.path.heard(address, len(datagram))
-        self._note_landed(self._send_queue.acknowledged(incoming.arrivals))
-        if self._closing is not None and self._closing.landed(incoming.arrivals.covers):
-            self.finished = self._closing.reason
+        self._note_landed(self.send_queue.acknowledged(incoming.arrivals))
+        if self.closing_state is not None and self.closing_state.landed(incoming.arrivals.covers):
+            self.finished = self.closing_state.reason
         else:
             try:
                 self._take(incoming, address, now)
@@ -225,7 +226,7 @@ class ServerConnection:
         Arguments:
             at: where the feed is with this.
         """
-        if self._closing is not None:
+        if self.closing_state is not None:
             return []
         sent_state = self.sessions.get(index)
         if sent_state is None or sent_state.permit.over is not None:
@@ -237,14 +238,11 @@ class ServerConnection:
         if self._sync_at == inf:
             self._plan_sync(now)
             self._alarm = min(self._alarm, self._next)
-        queue = self._send_queue
-        if place is None and len(self.sessions.sent_states) == 1:
-            datagrams = queue.send(index, news.topic, news.records, now)
-        else:
-            queue.put(index, news.topic, news.records)
-            if place is not None:
-                queue.put(index, place.topic, place.records)
-            datagrams = queue.flush(now) if len(self.sessions.sent_states) == 1 else []
+        queue = self.send_queue
+        queue.put(index, news.topic, news.records)
+        if place is not None:
+            queue.put(index, place.topic, place.records)
+        datagrams = queue.flush(now) if len(self.sessions.sent_states) == 1 else []
         address = self.path.address
         return [Send(datagram, address) for datagram in datagrams]
 
@@ -288,38 +286,29 @@ class ServerConnection:
             self._send_full_state(now)
         if now >= self._sync_at:
             self._send_full_state(now)
-        if now >= self.ticket.renew_at and self._closing is None:
+        if now >= self.ticket.renew_at and self.closing_state is None:
             secret = self.ticket.offer(self._random, now)
-            self._send_queue.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
-        if len(self.sessions.sent_states) > 1 and not (self._closing is not None and self._closing.at_once):
+            self.send_queue.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
+        if len(self.sessions.sent_states) > 1 and not (self.closing_state is not None and self.closing_state.at_once):
             self.sessions.send_ends()
-        sends += [Send(datagram, self.path.address) for datagram in self._send_queue.flush(now)]
+        sends += [Send(datagram, self.path.address) for datagram in self.send_queue.flush(now)]
         sends += self._send_close(now)
         self._alarm = self._next
         return sends
 
     @property
     def _next(self) -> float:
-        """When there is something to do but to empty the outbox. When that may be earlier now, the alarm is moved."""
-        if self._closing is None:
+        """When there is something to do but to empty the queue. When that may be earlier now, the alarm is moved."""
+        if self.closing_state is None:
             until = min(self.sessions.expires, self.ticket.renew_at, self._sync_at)
         else:
-            until = self._closing.deadline
+            until = self.closing_state.deadline
         return min(self.pulse.deadline, until, self._resync_at)
 
     @property
     def _waits_for_acknowledgements(self) -> bool:
         """Whether more may be to do once something has arrived: an end to be told, or a move to be proved."""
-        return self._closing is not None or len(self.sessions.sent_states) > 1 or self.path.candidate is not None
-
-    def _only_acknowledges(self, incoming: ReceivedDatagram, address: Address) -> bool:
-        """Whether nothing but what has arrived follows from it: so it is with nearly every datagram."""
-        return (
-            incoming.kind is DatagramKind.ACK
-            and incoming.body == _NO_TABLES
-            and address == self.path.address
-            and not self._waits_for_acknowledgements
-        )
+        return self.closing_state is not None or len(self.sessions.sent_states) > 1 or self.path.candidate is not None
 
     def _note_landed(self, landed: list[Key]) -> None:
         if landed:
@@ -331,11 +320,13 @@ class ServerConnection:
         match incoming.kind:
             case DatagramKind.ACK:
                 self.sessions.hold(codec.decode_held(incoming.body))
+                if incoming.body != self.reported:
+                    self.reported = incoming.body
             case DatagramKind.HEARTBEAT:
                 measured = self.pulse.round_trip.smoothed is not None
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)
                 if not measured:
-                    self._send_queue.hasten(now)
+                    self.send_queue.hasten(now)
                 self.pace.adapt(self.conditions, now)
             case DatagramKind.RESYNC:
                 codec.decode_nothing(incoming.body)
@@ -367,7 +358,7 @@ class ServerConnection:
         self._sync_at = now + self._terms.full_sync * (0.5 + jitter)
 
     def _send_full_state(self, now: float) -> None:
-        if self._closing is None:
+        if self.closing_state is None:
             self.sessions.send_full_state()
             self._plan_sync(now)
 
@@ -375,20 +366,20 @@ class ServerConnection:
         return Send(self.channel.seal(kind, body), self.path.address)
 
     def _end(self, replicas: list[SentState], reason: CloseReason, now: float) -> None:
-        if replicas and self._closing is None and self.sessions.end(replicas, reason):
+        if replicas and self.closing_state is None and self.sessions.end(replicas, reason):
             self._begin_closing(reason, now)
 
     def _begin_closing(self, reason: CloseReason, now: float) -> None:
         # A right that is taken away ends what is being ended already.
-        if self._closing is None or (reason is CloseReason.REVOKED and not self._closing.at_once):
-            self._closing = Closing(reason, now)
-        if self._closing.at_once:
-            self._send_queue.clear()
+        if self.closing_state is None or (reason is CloseReason.REVOKED and not self.closing_state.at_once):
+            self.closing_state = Closing(reason, now)
+        if self.closing_state.at_once:
+            self.send_queue.clear()
 
     def _send_close(self, now: float) -> list[Send]:
         """The CLOSE, when there is nothing else left to tell."""
-        closing = self._closing
-        if closing is None or not closing.due(now, self._send_queue.empty):
+        closing = self.closing_state
+        if closing is None or not closing.due(now, self.send_queue.empty):
             return []
         if closing.exhausted:
             self.finished = closing.reason

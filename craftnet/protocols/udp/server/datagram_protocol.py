@@ -117,7 +117,10 @@ class UdpServer(DatagramProtocol):
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """Take one datagram."""
         try:
-            self._perform(self._endpoint.receive(datagram, addr, self._clock.seconds()))
+            effects = self._endpoint.receive(datagram, addr, self._clock.seconds())
+            earliest = self._deadlines.earliest
+            if effects or (earliest is not None and earliest < self._timer_at):
+                self._perform(effects)
         except Exception:
             # A fault of ours. Whoever finds a datagram that triggers it must not be able to flood the log with it:
             # the first, second, fourth, eighth … time is logged.
@@ -130,6 +133,16 @@ class UdpServer(DatagramProtocol):
         """A peer's session of that index, or its materials, are now like this, as the update says."""
         now, accepted = self._clock.seconds(), update.accepted
         try:
+            if type(state) is SessionState and not self._performing:  # nearly always, and then there is no effect.
+                datagram = self._endpoint.progress(peer, state, now, index, update.at)
+                if datagram is not None:
+                    if datagram:
+                        self._write(datagram, peer.path.address)
+                        self._counts.count(1, None if accepted is None else now - accepted)
+                        earliest = self._deadlines.earliest
+                        if earliest is not None and earliest < self._timer_at:
+                            self._arm(earliest)
+                    return
             effects = self._endpoint.update(peer, state, now, index, update.at)
         except BadDatagram as error:
             self._log.error("the state of a session does not fit the protocol: {error}", error=error)

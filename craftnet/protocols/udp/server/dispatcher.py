@@ -23,6 +23,7 @@ from craftnet.protocols.udp.core.path_stats import PathStats
 from craftnet.protocols.udp.server.connection import Send, ServerConnection, Terms
 from craftnet.protocols.udp.server.forgery_limiter import ForgeryLimiter
 from craftnet.protocols.udp.server.sent_state import SentState
+from craftnet.protocols.udp.server.short_path import ACK_BYTES, ACK_SIZE, lone_progress, take_acknowledgement
 from craftnet.protocols.udp.server.ticket_store import TicketStore
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
@@ -67,6 +68,8 @@ class ConnectionGone(NamedTuple):
 
 
 Effect = Send | ConnectionOpened | SessionJoined | SessionLeft | ConnectionGone
+
+_NOTHING: list[Effect] = []  # nearly always; nobody changes it.
 
 
 class Dispatcher:
@@ -136,6 +139,11 @@ class Dispatcher:
         """Take whatever came in from `address`. Never raises."""
         size = len(datagram)
         try:
+            if size == ACK_SIZE and datagram[0] in ACK_BYTES:  # nearly always.
+                peer = self._peers.get(int.from_bytes(datagram[codec.CONNECTION_ID], "big"))
+                if peer is not None and take_acknowledgement(peer, datagram, address, now):
+                    self._count("accepted")
+                    return _NOTHING
             if size < OVERHEAD:
                 raise BadDatagram("truncated")
             if size > MAX_RECEIVED_SIZE:
@@ -203,9 +211,23 @@ class Dispatcher:
         """The peer's session of that index is now like this, and its feed at that position."""
         if peer.finished is not None:
             return []
+        datagram = self.progress(peer, state, now, index, at) if isinstance(state, SessionState) else None
+        if datagram is not None:
+            return [Send(datagram, peer.path.address)] if datagram else []
         sends = peer.update(state, now, index, at)
         self.deadlines.set(peer.connection_id, peer.deadline)
         return sends  # type: ignore[return-value]  # nobody else has this list.
+
+    def progress(
+        self, peer: ServerConnection, state: SessionState, now: float, index: int, at: Position | None
+    ) -> bytes | None:
+        """As `update`, where it is `lone_progress`, which says what is returned."""
+        if peer.finished is not None:
+            return None
+        datagram = lone_progress(peer, state, now, index, at)
+        if datagram:
+            self.deadlines.remind(peer.connection_id, peer.send_queue.retry_at)
+        return datagram
 
     def end(self, peer: ServerConnection, index: int, reason: CloseReason, now: float) -> list[Effect]:
         """The feed of the peer's session of that index is over."""
@@ -219,7 +241,9 @@ class Dispatcher:
         """Do what is due at `now`."""
         effects: list[Effect] = []
         for connection_id in self.deadlines.due(now):
-            peer = self._peers[connection_id]
+            peer = self._peers.get(connection_id)
+            if peer is None:
+                continue  # gone since it was to be looked at.
             deadline = peer.deadline
             if deadline > now:  # put off since it was set.
                 self.deadlines.set(connection_id, deadline)
@@ -328,7 +352,7 @@ class Dispatcher:
                 peer.connection_id, peer.deadline
             )  # what is authentic but of no use may have changed it, too.
             raise
-        return [] if sends is None else self._settle(peer, sends, now)
+        return self._settle(peer, sends, now)
 
     def _heartbeat(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
         effects = self._sealed(datagram, address, now)

@@ -69,8 +69,8 @@ _NOTHING: dict[Key, _Record] = {}
 class SendQueue:
     """The send queue of one peer.
 
-    Nearly always one short record is all that is under way. Then it is in flight by itself: `_single` and what follows
-    it say all there is to say of it, and no dictionary is needed. Whatever else happens turns it into what `_flying`
+    Nearly always one short record is all that is under way. Then it is in flight by itself: `single` and what follows
+    it say all there is to say of it, and no dictionary is needed. Whatever else happens turns it into what `flying`
     holds, and goes on from there.
 
     Arguments:
@@ -82,18 +82,18 @@ class SendQueue:
 
     __slots__ = (
         "_agreement",
-        "_attempts",
-        "_doubles_at",
-        "_flying",
         "_pace",
-        "_packable",
         "_protection",
-        "_retry_at",
         "_round_trip",
-        "_single",
-        "_single_octets",
-        "_single_sequence",
-        "_waiting",
+        "attempts",
+        "doubles_at",
+        "flying",
+        "packable",
+        "retry_at",
+        "single",
+        "single_octets",
+        "single_sequence",
+        "waiting",
     )
 
     def __init__(
@@ -101,41 +101,16 @@ class SendQueue:
     ) -> None:
         self._agreement = agreement
         self._protection = protection
-        self._packable = False  # whether compressing what waits may be worth a try.
+        self.packable = False  # whether compressing what waits may be worth a try.
         self._round_trip = round_trip
-        self._waiting = self._flying = _NOTHING
+        self.waiting = self.flying = _NOTHING
         self._pace = pace
-        self._retry_at = inf  # when the first of what is in flight is to be sent again, or before.
-        self._attempts = 0
-        self._doubles_at = NEVER  # once for all that was lost in the same while.
-        self._single: Key | None = None  # the only record in flight.
-        self._single_octets = b""
-        self._single_sequence = 0
-
-    def send(self, session: int, topic: str, records: Sequence[bytes], now: float) -> list[bytes]:
-        """`put`, then `flush`."""
-        if not self._can_go_alone(session, topic, records, now):
-            self.put(session, topic, records)
-            return self.flush(now)
-        octets = records[0]
-        datagram = self._protection.seal(DatagramKind.STATE, alone(session, octets))
-        self._pace.sent(len(datagram), now)
-        self._single, self._single_octets = (session, topic, 0), octets
-        self._single_sequence = self._protection.sent
-        self._retry_at = now + self._timeout
-        self._packable = True
-        return [datagram]
-
-    def _can_go_alone(self, session: int, topic: str, records: Sequence[bytes], now: float) -> bool:
-        """Whether one short record goes out now, and nothing but what it replaces is under way."""
-        return (
-            len(records) == 1
-            and len(records[0]) < MIN_COMPRESSED_SIZE
-            and not self._waiting
-            and not self._flying
-            and (self._single is None or self._single == (session, topic, 0))
-            and now >= self._pace.opens
-        )
+        self.retry_at = inf  # when the first of what is in flight is to be sent again, or before.
+        self.attempts = 0
+        self.doubles_at = NEVER  # once for all that was lost in the same while.
+        self.single: Key | None = None  # the only record in flight.
+        self.single_octets = b""
+        self.single_sequence = 0
 
     def put(self, session: int, topic: str, records: Sequence[bytes]) -> None:
         """Tell the peer these records instead of all earlier ones of the topic.
@@ -146,60 +121,60 @@ class SendQueue:
             session: the index of the session they are of.
         """
         self._spread()
-        self._packable = True
-        if self._flying:
-            for key in [key for key in self._flying if key[1] == topic and key[0] == session]:
-                del self._flying[key]
-        if self._waiting:
+        self.packable = True
+        if self.flying:
+            for key in [key for key in self.flying if key[1] == topic and key[0] == session]:
+                del self.flying[key]
+        if self.waiting:
             most = len(records)
-            for key in [key for key in self._waiting if key[1] == topic and key[0] == session and key[2] >= most]:
-                del self._waiting[key]
-        if self._waiting is _NOTHING:
-            self._waiting = {}
+            for key in [key for key in self.waiting if key[1] == topic and key[0] == session and key[2] >= most]:
+                del self.waiting[key]
+        if self.waiting is _NOTHING:
+            self.waiting = {}
         for place, octets in enumerate(records):
             # What waits keeps its place: nobody waits for ever because it changes too often.
-            self._waiting[session, topic, place] = _Record(octets)
+            self.waiting[session, topic, place] = _Record(octets)
 
     def clear(self) -> None:
         """Tell the peer nothing of what is left."""
-        self._single, self._single_octets = None, b""
-        self._waiting = self._flying = _NOTHING
+        self.single, self.single_octets = None, b""
+        self.waiting = self.flying = _NOTHING
 
     def drop(self, session: int) -> None:
         """Tell the peer nothing of what is left of that session."""
         self._spread()
-        self._waiting = {key: record for key, record in self._waiting.items() if key[0] != session}
-        self._flying = {key: record for key, record in self._flying.items() if key[0] != session}
+        self.waiting = {key: record for key, record in self.waiting.items() if key[0] != session}
+        self.flying = {key: record for key, record in self.flying.items() if key[0] != session}
 
     def keeps(self, session: int) -> bool:
         """Whether anything of that session is not acknowledged."""
-        if self._single is not None:
-            return self._single[0] == session
-        return any(key[0] == session for held in (self._waiting, self._flying) for key in held)
+        if self.single is not None:
+            return self.single[0] == session
+        return any(key[0] == session for held in (self.waiting, self.flying) for key in held)
 
     @property
     def empty(self) -> bool:
         """Whether everything was acknowledged."""
-        return not (self._waiting or self._flying) and self._single is None
+        return not (self.waiting or self.flying) and self.single is None
 
     @property
     def deadline(self) -> float:
         """When `flush` has something to do; infinite when it has not."""
-        retry = self._retry_at if self._single is not None or self._flying else inf
-        return min(self._pace.opens, retry) if self._waiting else retry
+        retry = self.retry_at if self.single is not None or self.flying else inf
+        return min(self._pace.opens, retry) if self.waiting else retry
 
     def flush(self, now: float) -> list[bytes]:
         """The datagrams to send now."""
-        if self._single is not None and now >= self._retry_at:
+        if self.single is not None and now >= self.retry_at:
             self._spread()
-        if self._flying and now >= self._retry_at:
+        if self.flying and now >= self.retry_at:
             self._repeat(now)
-        if not self._waiting:
+        if not self.waiting:
             return []
         self._spread()
         datagrams = []
-        until = now + self._timeout
-        while self._waiting and now >= self._pace.opens:
+        until = now + self.timeout
+        while self.waiting and now >= self._pace.opens:
             packet = self._packet()
             sequences = []
             for body in packet.bodies:  # at once: nothing may come in between.
@@ -208,91 +183,91 @@ class SendQueue:
                 datagrams.append(datagram)
                 self._pace.sent(len(datagram), now)
             flight = _InFlight(sequences, len(sequences) > 1, until)
-            if self._flying is _NOTHING:
-                self._flying = {}
-            if not self._flying or until < self._retry_at:
-                self._retry_at = until
+            if self.flying is _NOTHING:
+                self.flying = {}
+            if not self.flying or until < self.retry_at:
+                self.retry_at = until
             for key in packet.keys:
-                record = self._flying[key] = self._waiting.pop(key)
+                record = self.flying[key] = self.waiting.pop(key)
                 record.flight = flight
-        if not self._waiting:
-            self._waiting = _NOTHING
+        if not self.waiting:
+            self.waiting = _NOTHING
         return datagrams
 
     def acknowledged(self, arrivals: AcknowledgedDatagrams) -> list[Key]:
-        """Drop what has arrived, and say what that is; but for what was sent by `send` alone, as nearly everything."""
-        if self._single is not None:
-            behind = arrivals.newest - self._single_sequence
+        """Drop what has arrived, and say what that is; but for what is in flight by itself."""
+        if self.single is not None:
+            behind = arrivals.newest - self.single_sequence
             if behind < 0 or not arrivals.bits >> behind & 1:
                 return []
-            self._single, self._single_octets = None, b""
-            self._attempts, self._doubles_at = 0, NEVER
-            self._packable = True
+            self.single, self.single_octets = None, b""
+            self.attempts, self.doubles_at, self.retry_at = 0, NEVER, inf
+            self.packable = True
             return []
-        if not self._flying:
+        if not self.flying:
             return []
-        landed = [key for key, record in self._flying.items() if record.flight and record.flight.landed(arrivals)]
+        landed = [key for key, record in self.flying.items() if record.flight and record.flight.landed(arrivals)]
         if landed:
             for key in landed:
-                del self._flying[key]
-            self._attempts, self._doubles_at = 0, NEVER
-            self._packable = True
+                del self.flying[key]
+            self.attempts, self.doubles_at = 0, NEVER
+            self.packable = True
             self._note_flying()
         return landed
 
     def hasten(self, now: float) -> None:
         """A round trip was measured for the first time: what is under way need not wait as long as without one."""
         self._spread()
-        until = now + self._timeout
-        for record in self._flying.values():
+        until = now + self.timeout
+        for record in self.flying.values():
             if record.flight is not None and record.flight.until > until:
                 record.flight.until = until
         self._note_flying()
 
     def _spread(self) -> None:
         """What is in flight by itself becomes one of any number that are."""
-        if self._single is not None:
-            flight = _InFlight([self._single_sequence], False, self._retry_at)
-            self._flying = {self._single: _Record(self._single_octets, flight)}
-            self._single, self._single_octets = None, b""
+        if self.single is not None:
+            flight = _InFlight([self.single_sequence], False, self.retry_at)
+            self.flying = {self.single: _Record(self.single_octets, flight)}
+            self.single, self.single_octets = None, b""
 
     def _repeat(self, now: float) -> None:
-        late = {key: record for key, record in self._flying.items() if record.flight and now >= record.flight.until}
+        late = {key: record for key, record in self.flying.items() if record.flight and now >= record.flight.until}
         if late:
-            if now >= self._doubles_at:
-                self._attempts += 1
-                self._doubles_at = now + self._timeout
-            self._packable = True
-            self._flying = {key: record for key, record in self._flying.items() if key not in late}
-            self._waiting = {**late, **self._waiting}
+            if now >= self.doubles_at:
+                self.attempts += 1
+                self.doubles_at = now + self.timeout
+            self.packable = True
+            self.flying = {key: record for key, record in self.flying.items() if key not in late}
+            self.waiting = {**late, **self.waiting}
         self._note_flying()
 
     def _note_flying(self) -> None:
         """To be called when there is less of it."""
-        if self._flying:
-            self._retry_at = min(record.flight.until for record in self._flying.values() if record.flight)
+        if self.flying:
+            self.retry_at = min(record.flight.until for record in self.flying.values() if record.flight)
         else:
-            self._flying = _NOTHING
+            self.flying, self.retry_at = _NOTHING, inf
 
     @property
-    def _timeout(self) -> float:
+    def timeout(self) -> float:
         """Seconds to wait for the acknowledgement of what is sent now."""
         timeout = self._round_trip.timeout + MAX_ACK_DELAY
-        return min(MAX_TIMEOUT, timeout * 2 ** min(self._attempts, DOUBLINGS)) if self._attempts else timeout
+        return min(MAX_TIMEOUT, timeout * 2 ** min(self.attempts, DOUBLINGS)) if self.attempts else timeout
 
     def _packet(self) -> Packet:
         """What goes next."""
-        if len(self._waiting) == 1:
-            ((key, record),) = self._waiting.items()
+        if len(self.waiting) == 1:
+            ((key, record),) = self.waiting.items()
             if len(record.octets) < MIN_COMPRESSED_SIZE:
                 return Packet([key], DatagramKind.STATE, [alone(key[0], record.octets)])
-        records = [(key, record.octets) for key, record in islice(self._waiting.items(), MAX_RECORDS_CONSIDERED)]
-        if self._packable and self._agreement.compression is not None:
+        records = [(key, record.octets) for key, record in islice(self.waiting.items(), MAX_RECORDS_CONSIDERED)]
+        if self.packable and self._agreement.compression is not None:
             whole = self._pace.hindered or any(
-                record.flight.several for record in self._flying.values() if record.flight is not None
+                record.flight.several for record in self.flying.values() if record.flight is not None
             )
             packet = compressed(records, self._agreement, whole=whole)
             if packet is not None:
                 return packet
-            self._packable = False  # until something is different.
+            self.packable = False  # until something is different.
         return plain(records, self._agreement.datagram - OVERHEAD)

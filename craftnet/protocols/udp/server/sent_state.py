@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -47,17 +48,18 @@ class SentState(Struct, eq=False, gc=False):
 
     Attributes:
         permit: which session it is, and how long the client may watch it.
-        sightings: the last models told, newest last.
+        progress: the last state told; None before the first.
         tables: of the materials, what was told and acknowledged; None before anything was told.
+        at: the last position of the feed; None before the first.
     """
 
     permit: SessionPermit
     _room: int
-    sightings: tuple[SentProgress, ...] = ()
-    _progress: SessionState | None = None
+    _sent: tuple[Any, ...] = ()  # when and what, in turn: objects of a pair each would take more room.
+    progress: SessionState | None = None
     _materials: MaterialsState | None = None
     tables: TableHistory | None = None
-    _at: Position | None = None
+    at: Position | None = None
 
     @property
     def index(self) -> int:
@@ -82,17 +84,28 @@ class SentState(Struct, eq=False, gc=False):
         """
         if isinstance(state, MaterialsState):
             return self._advance_materials(state)
-        held, truth = self._progress, state.progress
+        held, truth = self.progress, state.progress
         # A client that goes on from what it holds shows what it would from this, now and to the end.
         if held is not None and not misleads(held.progress, truth, now, now + (truth.remaining or 0.0), SAME_FUNCTION):
             return None
         news = TopicRecords("progress", encoded_progress(state, self._room))
-        self._progress = state
-        kept = self.sightings[1 - MAX_SENT_PROGRESS :]
-        while len(kept) > 1 and kept[1].when <= now - SENT_PROGRESS_SECONDS:
-            kept = kept[1:]
-        self.sightings = (*kept, SentProgress(now, state))
+        self.note(state, now)
         return news
+
+    def note(self, state: SessionState, now: float) -> None:
+        """The client is told this progress."""
+        self.progress = state
+        sent = self._sent
+        if len(sent) == 2 * MAX_SENT_PROGRESS:
+            sent = sent[2:]
+        while len(sent) > 2 and sent[2] <= now - SENT_PROGRESS_SECONDS:
+            sent = sent[2:]
+        self._sent = (*sent, now, state)
+
+    @property
+    def sightings(self) -> Sequence[SentProgress]:
+        """The last models told, newest last."""
+        return [SentProgress(when, state) for when, state in zip(self._sent[::2], self._sent[1::2], strict=True)]
 
     def reached(self, at: Position, state: SessionState | MaterialsState) -> TopicRecords | None:
         """With this state the feed is there: what to tell of that.
@@ -100,19 +113,19 @@ class SentState(Struct, eq=False, gc=False):
         It goes with the first state and with every table. Mere progress needs none: who comes back is told the newest,
         however old their position is.
         """
-        before, self._at = self._at, at
+        before, self.at = self.at, at
         if before is not None and isinstance(state, SessionState):
             return None
         return TopicRecords("position", encoded([at]))
 
     def everything(self) -> Iterator[TopicRecords]:
         """All of it, whatever the client may hold."""
-        if self._progress is not None:
-            yield TopicRecords("progress", encoded_progress(self._progress, self._room))
+        if self.progress is not None:
+            yield TopicRecords("progress", encoded_progress(self.progress, self._room))
         if self._materials is not None:
             yield TopicRecords("materials", encoded(materials_records(self._materials, self._room)))
-        if self._at is not None:
-            yield TopicRecords("position", encoded([self._at]))
+        if self.at is not None:
+            yield TopicRecords("position", encoded([self.at]))
 
     def acknowledged_version(self, version: int) -> bool:
         """Whether a table of that version (its low 32 bits; 0: none) can have been told."""

@@ -133,6 +133,7 @@ class TicketStore:
     def occupy(self, ticket: Ticket, cookie_us: int) -> None:
         """A connection was opened with a cookie issued at `cookie_us`."""
         ticket.unused_until = inf
+        ticket.rest()
         ticket.last_cookie_us = cookie_us
         self._deadlines.discard(ticket.connection_id)  # its connection ends before it does.
 

@@ -56,19 +56,31 @@ OPENINGS_BURST = 5
 _OPENINGS = TokenBucket(OPENINGS_PER_SECOND, OPENINGS_BURST)
 
 
-class _TokenSecret(Struct, frozen=True, gc=False):
-    """The secret of one session_token, and what is made of it."""
+class _TokenSecret(Struct, eq=False, gc=False):
+    """The secret of one session_token, and the key made of it, while handshakes are to be expected."""
 
     secret: bytes
-    key: HandshakeKey
     until: float
+    _key: HandshakeKey | None = None
 
     __repr__ = object.__repr__
 
     @classmethod
     def of(cls, secret: bytes, now: float) -> _TokenSecret:
         """A new one."""
-        return cls(secret, HandshakeKey.of(secret), now + TOKEN_LIFETIME)
+        return cls(secret, now + TOKEN_LIFETIME)
+
+    @property
+    def key(self) -> HandshakeKey:
+        """What signs handshake datagrams."""
+        key = self._key
+        if key is None:
+            key = self._key = HandshakeKey.of(self.secret)
+        return key
+
+    def rest(self) -> None:
+        """No handshake is to be expected: a key takes more room than anything else of a ticket."""
+        self._key = None
 
 
 class Ticket:
@@ -166,6 +178,10 @@ class Ticket:
                 raise BadDatagram("unknown_connection", "a session_token that is too old")
             return credential.key, credential.secret, datagram[:-MAC_SIZE]
         raise BadDatagram("forged", "the MAC does not hold")
+
+    def rest(self) -> None:
+        """There is a connection now: no handshake is to be expected."""
+        self._current.rest()
 
     def offer(self, random: Callable[[int], bytes], now: float) -> bytes:
         """The secret of a new session_token, the same until it is taken. The old one holds, too, until then."""

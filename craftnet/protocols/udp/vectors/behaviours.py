@@ -331,7 +331,7 @@ def _us(seconds: float | None) -> int:
 
 def _heartbeats(steps: Sequence[Sent | Heard]) -> Iterable[Json]:
     """Each heartbeat, and the measurements after it."""
-    pulse = Heartbeats(now=_T)
+    pulse = Heartbeats(5.0, _T)
     for step in steps:
         now = _T + step.at
         if isinstance(step, Sent):

@@ -59,6 +59,7 @@ from craftnet.protocols.wire.codec.states import (
     REASON_PART_SIZE,
     SELECTOR_SIZE,
     decode_state,
+    encode_lone_progress,
     encode_progress_state,
     encode_state_record,
 )
@@ -104,6 +105,7 @@ __all__ = [
     "encode_held",
     "encode_hello",
     "encode_leave",
+    "encode_lone_progress",
     "encode_materials",
     "encode_probe",
     "encode_progress",

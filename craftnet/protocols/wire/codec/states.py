@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import construct  # type: ignore[import-untyped]  # construct ships no annotations.
+
 from craftnet.contract.messages import MaterialProblem, Status
 from craftnet.contract.position import Position, is_epoch
 from craftnet.crafting.progress import Progress
@@ -24,7 +26,7 @@ from craftnet.protocols.wire.codec.fields import (
     SECONDS,
 )
 from craftnet.protocols.wire.compiler.compiled_layouts import FieldPart, NestedParts, compile_layout, compile_record
-from craftnet.protocols.wire.compiler.conversions import one_of
+from craftnet.protocols.wire.compiler.conversions import low, one_of
 from craftnet.protocols.wire.records import (
     FreshSecret,
     MaterialsDelta,
@@ -38,21 +40,22 @@ from craftnet.protocols.wire.records import (
     StateRecord,
 )
 
+_PROGRESS = (  # without the reason of a failure.
+    FieldPart("status", one_of("STATUSES", tuple(Status))),
+    FieldPart("percent", HUNDREDTHS),
+    FieldPart("anchor_ms", SECONDS),
+    FieldPart("remaining_ms", DURATION),
+    FieldPart("quality", QUALITY),
+    FieldPart("target_quality", QUALITY),
+)
 _progress_state = compile_record(
-    layouts.ProgressState,
-    ProgressState,
-    FieldPart("version"),
-    NestedParts(
-        Progress,  # without the reason of a failure.
-        (
-            FieldPart("status", one_of("STATUSES", tuple(Status))),
-            FieldPart("percent", HUNDREDTHS),
-            FieldPart("anchor_ms", SECONDS),
-            FieldPart("remaining_ms", DURATION),
-            FieldPart("quality", QUALITY),
-            FieldPart("target_quality", QUALITY),
-        ),
-    ),
+    layouts.ProgressState, ProgressState, FieldPart("version"), NestedParts(Progress, _PROGRESS)
+)
+_lone_progress = compile_layout(
+    construct.Struct("acknowledgement" / layouts.Acknowledgement, "progress" / layouts.ProgressState),
+    newest=low(32),
+    earlier=low(32),
+    **{part.field: part.conversion for part in _PROGRESS},
 )
 _reason_part = compile_layout(layouts.ReasonPart)
 _materials_part = compile_layout(layouts.MaterialsPart)
@@ -91,6 +94,14 @@ SELECTOR_SIZE = _selector.size
 
 encode_progress_state: Callable[[ProgressState], bytes] = _progress_state.encode
 """`encode_state_record` of what nearly every record is."""
+
+
+encode_lone_progress: Callable[..., bytes] = _lone_progress.encode
+"""The whole content of what nearly every datagram is: an acknowledgement and a progress record, packed at once.
+
+Its arguments are those of `encode_acknowledgement`, then the version, anchor, percent, status, quality, target quality
+and remaining seconds.
+"""
 
 
 def encode_state_record(record: StateRecord) -> bytes:

@@ -59,9 +59,11 @@ class Script:
             self.now += self.random.choice([0.0, 0.001, 0.02, 0.3, 1.1])
             _STEPS[step % len(_STEPS)](self)
             self.note(self.lab.endpoint.tick(self.now))
-            deadline = self.lab.endpoint.deadline
+            deadline, upcoming = self.peer.deadline, self.lab.endpoint.deadline
             conditions = self.peer.conditions
             self.transcript.append((deadline, self.peer.rate, conditions, self.peer.finished, dict(self.lab.counted)))
+            if self.peer.finished is None:
+                assert upcoming is not None and upcoming <= deadline, "nobody would call in time"
         return self.transcript
 
     def note(self, effects: list[Effect]) -> None:
@@ -197,10 +199,10 @@ class ShortPathTests(SynchronousTestCase):
             self.assert_same(seed, steps)
 
 
-MOST_CALLS_OUT = 35
+MOST_CALLS_OUT = 22
 """Calls of Python functions from an update to the socket."""
 
-MOST_CALLS_IN = 20
+MOST_CALLS_IN = 10
 """The same from the socket to the end of an acknowledgement."""
 
 

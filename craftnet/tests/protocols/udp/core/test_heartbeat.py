@@ -49,7 +49,7 @@ class Side:
     """One side's heartbeats, with a clock `ahead` of the true time."""
 
     def __init__(self, ahead: float = 0.0) -> None:
-        self.pulse = Heartbeats(now=NOW)
+        self.pulse = Heartbeats(5.0, NOW)
         self.ahead = ahead
         self._sequence = 0
 

@@ -1,0 +1,159 @@
+"""The short path of the server: a lone progress record out, its acknowledgement in, each in one function. Pure.
+
+Each function first checks that nothing else is to be done. If so, it does what the general path does (`connection`,
+`send_queue`, `packet_protection`); otherwise it returns without any change, and the general path takes over.
+
+A function call takes longer than most of these steps. So the short path writes them out again: numbering, sealing,
+opening, the replay window and pacing of one datagram. `test_short_path` compares both paths byte by byte.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from cryptography.exceptions import InvalidTag
+
+from craftnet.contract.position import Position
+from craftnet.crafting.progress import misleads
+from craftnet.crafting.state import SessionState
+from craftnet.errors import BadDatagram
+from craftnet.protocols.udp.core.cookie import Address
+from craftnet.protocols.udp.core.heartbeat import MAX_ACK_DELAY
+from craftnet.protocols.udp.core.pacing import BURST_SECONDS, IP_UDP_HEADERS
+from craftnet.protocols.udp.core.packet_protection import ACKNOWLEDGED, OVERHEAD
+from craftnet.protocols.udp.core.path_stats import OBSERVED_DATAGRAMS, SEEN_MASK
+from craftnet.protocols.udp.core.replay_window import SMOOTHING, WINDOW_MASK
+from craftnet.protocols.udp.core.table_delta import MAX_QUANTITY
+from craftnet.protocols.udp.server.connection import BUCKET, NO_TABLES, ServerConnection
+from craftnet.protocols.udp.server.packetizer import Key
+from craftnet.protocols.udp.server.send_queue import NEVER
+from craftnet.protocols.udp.server.sent_state import SAME_FUNCTION
+from craftnet.protocols.wire import codec
+from craftnet.protocols.wire.records import DatagramKind
+
+_PROGRESS: Key = (0, "progress", 0)
+_HEADER = codec.SEALED_HEADER_SIZE
+_ACKNOWLEDGEMENT = codec.ACKNOWLEDGEMENT_SIZE
+_LONGEST = MAX_QUANTITY / 1000  # seconds.
+_ACKS = tuple(codec.first_byte(DatagramKind.ACK) | phase for phase in (0, codec.PHASE))
+_MOST_SENT = 1 << 31  # from there on an acknowledgement's number may have to be completed.
+
+ACK_SIZE = OVERHEAD + len(NO_TABLES)
+"""Bytes of what `take_acknowledgement` may take."""
+
+ACK_BYTES = frozenset(_ACKS)
+"""First bytes of what `take_acknowledgement` may take."""
+
+
+def lone_progress(
+    peer: ServerConnection, state: SessionState, now: float, index: int, at: Position | None
+) -> bytes | None:
+    """The datagram that tells the progress of the only session; empty when the client knows it.
+
+    Returns:
+        None when this is not all there is to do: then nothing was done.
+
+    Raises:
+        BadDatagram: the state does not fit the protocol.
+    """
+    sessions, queue, pace, channel = peer.sessions.sent_states, peer.send_queue, peer.pace, peer.channel
+    if len(sessions) != 1 or peer.closing_state is not None:
+        return None
+    sent, truth = sessions[0], state.progress
+    known, remaining, permit = sent.progress, truth.remaining, sent.permit
+    if known is None or permit.index or index or permit.over is not None or (at is not None and sent.at is None):
+        return None
+    if not misleads(known.progress, truth, now, now + (remaining or 0.0), SAME_FUNCTION):
+        return b""
+    if (
+        queue.waiting
+        or queue.flying
+        or (queue.single is not None and queue.single is not _PROGRESS)
+        or now < pace.opens
+        or truth.failure_reason
+        or truth.anchor < 0.0
+        or (remaining is not None and remaining > _LONGEST)
+    ):
+        return None
+    window, keys = channel.window, channel.outgoing
+    content = codec.encode_lone_progress(
+        window.newest,
+        window.seen >> 1,
+        state.version & 0xFFFFFFFF,
+        truth.anchor,
+        truth.percent,
+        truth.status,
+        truth.quality,
+        truth.target_quality,
+        remaining,
+    )
+    sent.note(state, now)
+    if at is not None:
+        sent.at = at
+    channel.sent = sequence = channel.sent + 1
+    header = codec.encode_sealed_header(keys.phase, DatagramKind.STATE, channel.connection_id, sequence)
+    cipher, iv = keys.key.kept or keys.key.made()
+    datagram = header + cipher.encrypt((iv ^ sequence).to_bytes(12, "big"), content, header)
+    opens, rested = pace.opens, now - BURST_SECONDS
+    pace.opens = (opens if opens > rested else rested) + (len(datagram) + IP_UDP_HEADERS) / pace.rate
+    queue.single, queue.single_octets, queue.single_sequence = _PROGRESS, content[_ACKNOWLEDGEMENT:], sequence
+    queue.retry_at = now + (queue.timeout if queue.attempts else peer.pulse.round_trip.timeout + MAX_ACK_DELAY)
+    queue.packable = True
+    return datagram
+
+
+def take_acknowledgement(peer: ServerConnection, datagram: bytes, address: Address, now: float) -> bool:
+    """Take an ACK of `ACK_SIZE` bytes that comes in order, from where the client is, while it is told one session.
+
+    Returns:
+        False when it is anything else: then nothing was done.
+
+    Raises:
+        BadDatagram: it is forged.
+    """
+    channel, queue, path = peer.channel, peer.send_queue, peer.path
+    window, keys, full_at = channel.window, channel.incoming, peer.full_at
+    sequence = window.newest + 1
+    if (
+        datagram[0] != _ACKS[keys.phase]
+        or datagram[5] << 8 | datagram[6] != sequence & 0xFFFF
+        or sequence < keys.began
+        or address != path.address
+        or path.candidate is not None
+        or queue.flying
+        or peer.closing_state is not None
+        or len(peer.sessions.sent_states) != 1
+        or full_at - now > BUCKET.ahead
+    ):
+        return False
+    cipher, iv = keys.key.kept or keys.key.made()
+    try:
+        content = cipher.decrypt((iv ^ sequence).to_bytes(12, "big"), datagram[_HEADER:], datagram[:_HEADER])
+    except InvalidTag:
+        raise BadDatagram("forged", "the tag does not hold") from None
+    newest, earlier = codec.decode_acknowledgement(content)
+    if (
+        content[_ACKNOWLEDGEMENT:] != peer.reported
+        or not 0 < newest <= channel.sent < _MOST_SENT
+        or (newest <= ACKNOWLEDGED and earlier >> newest - 1)
+    ):
+        return False
+    window.newest = sequence
+    window.seen = window.seen << 1 & WINDOW_MASK | 1
+    if window.reordered:  # each difference is a float of its own.
+        window.reordered -= window.reordered / SMOOTHING
+    bits = earlier << 1 | 1
+    acknowledged = channel.acknowledged
+    ahead = newest - acknowledged.newest
+    if 0 <= ahead < OBSERVED_DATAGRAMS:
+        acknowledged.newest, acknowledged.arrived = newest, (acknowledged.arrived << ahead | bits) & SEEN_MASK
+    else:
+        acknowledged.take(newest, bits)
+    peer.full_at = (full_at if full_at > now else now) + BUCKET.each
+    peer.pulse.last_heard = now
+    behind = newest - queue.single_sequence
+    if queue.single is not None and behind >= 0 and bits >> behind & 1:
+        queue.single, queue.single_octets = None, b""
+        queue.attempts, queue.doubles_at, queue.retry_at = 0, NEVER, inf
+        queue.packable = True
+    return True

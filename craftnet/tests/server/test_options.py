@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +28,7 @@ from craftnet.tap import GROUPS, Options
 from craftnet.tests.support.fakes import SteppedClock, SteppedReactor
 from craftnet.tests.support.http_wire import Wire, request
 from craftnet.tests.support.live import LiveTestCase, started, token
+from craftnet.tests.support.ports import reserved_port
 from craftnet.tests.support.samples import NOW, PLAYER, SESSION
 
 
@@ -238,9 +238,7 @@ class WorkersTests(SynchronousTestCase):
         """Workers need one: without it, none of them is started."""
         self.patch(tempfile, "tempdir", str(Path(self.mktemp()) / "missing"))
         self.patch(Registry, "is_shared", lambda *_: True)
-        with socket.create_server(("127.0.0.1", 0)) as chosen:
-            port = chosen.getsockname()[1]
-        options = settings("--workers", "2", "--http", f"tcp:{port}:interface=127.0.0.1", "--udp", "off")
+        options = settings("--workers", "2", "--http", f"tcp:{reserved_port(self)}:interface=127.0.0.1", "--udp", "off")
         error = self.assertRaises(
             ConfigurationError, check_workers, options, reactor, {SECRET_VARIABLE: "0123456789abcdef" * 4}
         )

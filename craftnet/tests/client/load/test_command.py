@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from craftnet.client.arguments import TOKEN_VARIABLE
 from craftnet.client.cli import main
 from craftnet.tests.support.certificates import self_signed
 from craftnet.tests.support.live import LiveTestCase, in_thread, token
+from craftnet.tests.support.ports import reserved_port
 
 TIME_LIMIT = 90.0
 """Seconds; only a broken program, or a very busy machine, needs them."""
@@ -148,9 +148,7 @@ class UsageTests(LoadTestCase):
         self.assertIn("--yes", run.stderr)
 
     async def test_nobody_there(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        run = await in_thread(load, f"http://127.0.0.1:{port}", bearer=token(None, PUBLISH))
+        run = await in_thread(load, f"http://127.0.0.1:{reserved_port(self)}", bearer=token(None, PUBLISH))
         self.assertEqual(run.returncode, 1)
         self.assertIn("cannot post to /events", run.stderr)
 

@@ -248,7 +248,7 @@ class WorkersTests(SynchronousTestCase):
         for options, environment, words in (
             (["--backend", "memory"], {**self.environment, "TMPDIR": str(deep)}, "short enough for UNIX sockets"),
             (["--backend", "pretended", "--queues", "memory"], self.environment, "memory keeps its state to itself"),
-            (["--backend", "pretended"], {**self.environment, SECRET_VARIABLE: ""}, "must take the same tokens"),
+            (["--backend", "pretended"], {**self.environment, SECRET_VARIABLE: ""}, "must accept the same tokens"),
             (["--backend", "pretended", "--http", "tcp:0"], self.environment, "a fixed port"),
         ):
             completed = twistd("--nodaemon", "--pidfile=", "craftnet", *self.options, *options, **environment)

@@ -5,7 +5,8 @@ The request is the connection's last: when the stream ends, so does the connecti
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
@@ -22,6 +23,7 @@ from craftnet.contract.routes import EVENT_STREAM, HealthTarget, PlayerTarget, T
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.http.connection.handover import IHandshakeProtocol
 from craftnet.http.connection.lingering_close import linger
+from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.exchange import Response, refusal_response, response_octets
 from craftnet.http.request_head import Head, path_and_query
 from craftnet.interfaces import ISubscriber
@@ -30,7 +32,7 @@ from craftnet.limits.connection_limits import ConnectionSlot
 from craftnet.protocols.feed.core.conflation import Conflation
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.feed.server.feed_request import FeedRequest
-from craftnet.protocols.feed.server.subscriber import FeedSubscriber, refusal_of
+from craftnet.protocols.feed.server.subscriber import FeedSubscriber, SubscriberFactory, refusal_of
 from craftnet.protocols.sse.core.event_stream import (
     COMMENT,
     HEADERS,
@@ -42,8 +44,15 @@ from craftnet.protocols.sse.core.event_stream import (
 )
 from craftnet.runtime.direct_write import bound_buffers, bound_silence, transmit
 
-if TYPE_CHECKING:  # the factory imports this module at run time.
-    from craftnet.protocols.sse.server.factory import EventStreamFactory
+
+class EventStreamServices(SubscriberFactory, Protocol):
+    """The part of `EventStreamFactory` that streams use."""
+
+    connections: FeedConnections
+    cross_origin: CrossOrigin
+    policy: Mapping[str, str]
+    missed_heartbeats: int
+    silence: int
 
 
 class StreamRequest(FeedRequest):
@@ -86,10 +95,10 @@ class EventStream(FeedSubscriber):
     )
 
     transport_name = "sse"
-    factory: EventStreamFactory
+    factory: EventStreamServices
     principal: Principal
 
-    def __init__(self, factory: EventStreamFactory) -> None:
+    def __init__(self, factory: EventStreamServices) -> None:
         self.factory = factory
         self.heartbeat_interval = 0
         self.sent_at = 0.0

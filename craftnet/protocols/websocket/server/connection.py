@@ -6,7 +6,7 @@ token (`craftnet.protocols.websocket.core.token_renewal`); any other data messag
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import txaio
 from twisted.internet.defer import Deferred
@@ -19,7 +19,7 @@ from craftnet.clocks import moment
 from craftnet.contract.close_codes import CloseCode, close_for_refusal
 from craftnet.contract.messages import rfc3339, to_json
 from craftnet.errors import Refusal, failed
-from craftnet.feeds.subscriptions import Subscription
+from craftnet.feeds.subscriptions import Subscription, Subscriptions
 from craftnet.http.connection.handover import IHandshakeProtocol
 from craftnet.http.connection.lingering_close import linger
 from craftnet.http.exchange import refusal_response, response_octets
@@ -32,16 +32,26 @@ from craftnet.protocols.websocket.core.encodings import encoding
 from craftnet.protocols.websocket.core.handshake import read_handshake
 from craftnet.protocols.websocket.core.token_renewal import Answer, TokenAccepted, TokenRefused, read_offer
 from craftnet.protocols.websocket.server.autobahn_base import ServerProtocol
-from craftnet.protocols.websocket.server.guarded_handshake import GuardedHandshake
+from craftnet.protocols.websocket.server.guarded_handshake import GuardedHandshake, HandshakeFactory
 from craftnet.runtime.direct_write import bound_buffers, transmit
-
-if TYPE_CHECKING:  # the factory imports this module at run time.
-    from craftnet.protocols.websocket.server.factory import FeedFactory
 
 log = Logger()
 
 EARLY_LIMIT = 16_384
 """Bytes that may follow a handshake before it is answered."""
+
+
+class ConnectionFactory(HandshakeFactory, Protocol):
+    """The part of `FeedFactory` that connections use."""
+
+    subscriptions: Subscriptions
+    missed_pongs: int
+
+    def turned_away(self, protocol: FeedProtocol) -> None:
+        """Knows of a connection that was refused with a close code."""
+
+    def closed(self, protocol: FeedProtocol) -> None:
+        """Forgets a connection."""
 
 
 @implementer(IHandshakeProtocol)
@@ -51,7 +61,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
     __slots__ = ("_encoding", "_frames_full_at", "_slot", "_subscription", "_unanswered", "principal")
 
     transport_name = "websocket"
-    factory: FeedFactory
+    factory: ConnectionFactory
     principal: Principal
     heartbeat_interval = 0
     sent_at = 0.0

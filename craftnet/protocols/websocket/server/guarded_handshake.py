@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from msgspec import Struct
 from twisted.logger import Logger
@@ -13,12 +13,11 @@ from craftnet.contract.close_codes import close_for_refusal
 from craftnet.contract.routes import WEBSOCKET, Target
 from craftnet.errors import Refusal
 from craftnet.feeds.subscriptions import Subscription
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.feed.server.feed_request import FeedRequest
+from craftnet.protocols.feed.server.subscriber import SubscriberFactory
 from craftnet.protocols.websocket.core.handshake import OpeningHandshake
 from craftnet.protocols.websocket.core.subprotocols import choose, spoken
-
-if TYPE_CHECKING:  # the factory imports these modules at run time.
-    from craftnet.protocols.websocket.server.factory import FeedFactory
 
 log = Logger()
 
@@ -37,6 +36,16 @@ class AcceptedHandshake(Struct, frozen=True):
     subprotocol: str | None
 
 
+class HandshakeFactory(SubscriberFactory, Protocol):
+    """The part of `FeedFactory` that handshakes use."""
+
+    connections: FeedConnections
+
+    @property
+    def may_turn_away(self) -> bool:
+        """Whether there is room for one more refusal that is sent as a close code."""
+
+
 class GuardedHandshake(FeedRequest):
     """A `craftnet.access.authorization.GuardedRequest`.
 
@@ -47,7 +56,7 @@ class GuardedHandshake(FeedRequest):
         request: the parsed handshake.
     """
 
-    def __init__(self, request: OpeningHandshake, peer: str, factory: FeedFactory) -> None:
+    def __init__(self, request: OpeningHandshake, peer: str, factory: HandshakeFactory) -> None:
         super().__init__(request.path, request.params, request.headers, peer, factory.connections, WEBSOCKET)
         self.request = request
         self._factory = factory

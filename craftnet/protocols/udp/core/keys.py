@@ -1,4 +1,4 @@
-"""What is derived from a session_token: the token's parts, the keys, the sealing of datagrams.
+"""What is derived from a session_token: its parts, the keys, the protection of datagrams.
 
 HKDF-SHA256 (RFC 5869) for keys, HMAC-SHA256 cut to 16 bytes for the handshake, AES-128-GCM (NIST SP 800-38D) for the
 rest, with the nonce of RFC 8446 section 5.3: the IV xor the 64-bit sequence. Objects that hold secrets hide them.
@@ -26,7 +26,7 @@ NONCE_SIZE = 16
 """Bytes of the nonces in the handshake."""
 
 OFTEN = 8
-"""How many datagrams between two heartbeats make a direction a busy one."""
+"""Datagrams between two heartbeats that make a direction a busy one."""
 
 _KEY_SIZE = 16
 _IV_SIZE = 12
@@ -34,7 +34,7 @@ _ID_SIZE = 4
 
 
 class SessionToken(Struct, eq=False, gc=False):
-    """What POST …/connect answers: a connection id, which every datagram shows, and a secret, which none does."""
+    """The token from POST …/connect: a connection id, which is in every datagram, and a secret, which is in none."""
 
     connection_id: int
     secret: bytes
@@ -43,16 +43,16 @@ class SessionToken(Struct, eq=False, gc=False):
 
     @property
     def text(self) -> str:
-        """The token as clients get it: base64url (RFC 4648 section 5) without padding."""
+        """The token as clients receive it: base64url (RFC 4648 section 5) without padding."""
         raw = self.connection_id.to_bytes(_ID_SIZE, "big") + self.secret
         return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
 
     @classmethod
     def parse(cls, text: str) -> SessionToken:
-        """The token of a `text`.
+        """The token in a `text`.
 
         Raises:
-            ValueError: this is none. The message does not repeat the text.
+            ValueError: it contains none. The message does not repeat the text.
         """
         try:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -69,7 +69,7 @@ def handshake_material(secret: bytes) -> bytes:
 
 
 class HandshakeKey(Struct, eq=False, gc=False):
-    """Signs HELLO, CHALLENGE and RESPONSE, so that only a holder of the token can start anything."""
+    """Authenticates HELLO, CHALLENGE and RESPONSE, so that only a holder of the token can start a handshake."""
 
     _key: bytes
 
@@ -77,25 +77,25 @@ class HandshakeKey(Struct, eq=False, gc=False):
 
     @classmethod
     def of(cls, secret: bytes) -> HandshakeKey:
-        """The key that a session_token's secret gives."""
+        """The key from a session_token's secret."""
         return cls(handshake_material(secret))
 
     def sign(self, content: bytes) -> bytes:
-        """The content with its MAC behind it."""
+        """The content with its MAC appended."""
         return content + self._mac(content)
 
     def verify(self, signed: bytes) -> bytes:
         """The content without its MAC.
 
         Raises:
-            BadDatagram: the MAC is not that of the content.
+            BadDatagram: the MAC is wrong.
         """
         if not self.holds(signed):
-            raise BadDatagram("forged", "the MAC does not hold")
+            raise BadDatagram("forged", "the MAC is wrong")
         return signed[:-MAC_SIZE]
 
     def holds(self, signed: bytes) -> bool:
-        """Whether the MAC is that of the content."""
+        """Whether the MAC is right."""
         return hmac.compare_digest(signed[-MAC_SIZE:], self._mac(signed[:-MAC_SIZE]))
 
     def _mac(self, content: bytes) -> bytes:
@@ -103,7 +103,7 @@ class HandshakeKey(Struct, eq=False, gc=False):
 
 
 def traffic_material(secret: bytes, salt: bytes, label: bytes) -> tuple[bytes, bytes, bytes]:
-    """Of one direction and generation: the key, the IV, and the secret that the next generation is made of."""
+    """The key, the IV, and the next generation's secret, for one direction and generation."""
     material = _expand(secret, salt, b"craftnet udp 1 " + label, _KEY_SIZE + _IV_SIZE + SECRET_SIZE)
     return material[:_KEY_SIZE], material[_KEY_SIZE : _KEY_SIZE + _IV_SIZE], material[_KEY_SIZE + _IV_SIZE :]
 
@@ -111,15 +111,15 @@ def traffic_material(secret: bytes, salt: bytes, label: bytes) -> tuple[bytes, b
 class TrafficKey(Struct, eq=False, gc=False):
     """Seals and opens the datagrams of one direction, for one generation of keys.
 
-    To make the AEAD object takes 0.7 µs, and to keep it takes 2.5 KB, for each of the two directions of every session.
-    So it is kept, and the IV as a number with it, only where it is needed often: from the `OFTEN`th use on, until
+    Creating the AEAD object takes 0.7 µs, and keeping it takes 2.5 KB, for each of the two directions of every session.
+    So it is kept, together with the IV as a number, only where it is used often: from the `OFTEN`th use on, until
     `rest`.
 
     Attributes:
         kept: the AEAD object and the IV, while they are kept.
     """
 
-    _secrets: bytes  # the key, the IV, then what the next generation is made of.
+    _secrets: bytes  # the key, the IV, then the secret of the next generation.
     _label: bytes
     kept: tuple[AESGCM, int] | None = None
     _uses: int = 0  # not counted any more once the object is kept.
@@ -132,20 +132,20 @@ class TrafficKey(Struct, eq=False, gc=False):
         return cls(b"".join(traffic_material(secret, salt, label)), label)
 
     def successor(self) -> TrafficKey:
-        """The next generation. From it nobody gets back to this one."""
+        """The key of the next generation, from which this one cannot be derived."""
         return TrafficKey.of(self._secrets[_KEY_SIZE + _IV_SIZE :], b"", self._label)
 
     def rest(self) -> None:
-        """Some time has passed: who needs the AEAD object often has to show it again."""
+        """Some time has passed: drops the AEAD object until it is used often again."""
         self.kept, self._uses = None, 0
 
     def seal(self, sequence: int, header: bytes, content: bytes) -> bytes:
-        """The content encrypted, with the tag behind it. No sequence is ever used twice with one key."""
+        """The encrypted content with its tag. No sequence is ever used twice with one key."""
         cipher, iv = self.kept or self.made()
         return cipher.encrypt((iv ^ sequence).to_bytes(_IV_SIZE, "big"), content, header)
 
     def open(self, sequence: int, header: bytes, sealed: bytes) -> bytes:
-        """The content.
+        """The decrypted content.
 
         Raises:
             BadDatagram: header or content are not what was sealed under this sequence.
@@ -154,10 +154,10 @@ class TrafficKey(Struct, eq=False, gc=False):
         try:
             return cipher.decrypt((iv ^ sequence).to_bytes(_IV_SIZE, "big"), sealed, header)
         except InvalidTag:
-            raise BadDatagram("forged", "the tag does not hold") from None
+            raise BadDatagram("forged", "the tag is wrong") from None
 
     def made(self) -> tuple[AESGCM, int]:
-        """The AEAD object and the IV, made for one use; kept once there were enough."""
+        """The AEAD object and the IV for one use; kept once there were enough."""
         secrets = self._secrets
         made = AESGCM(secrets[:_KEY_SIZE]), int.from_bytes(secrets[_KEY_SIZE : _KEY_SIZE + _IV_SIZE], "big")
         self._uses += 1
@@ -167,12 +167,12 @@ class TrafficKey(Struct, eq=False, gc=False):
 
 
 def client_key(secret: bytes, client_nonce: bytes, server_nonce: bytes) -> TrafficKey:
-    """The key of what the client sends."""
+    """The key of the client's datagrams."""
     return TrafficKey.of(secret, client_nonce + server_nonce, b"client")
 
 
 def server_key(secret: bytes, client_nonce: bytes, server_nonce: bytes) -> TrafficKey:
-    """The key of what the server sends."""
+    """The key of the server's datagrams."""
     return TrafficKey.of(secret, client_nonce + server_nonce, b"server")
 
 

@@ -1,4 +1,4 @@
-"""How fast one peer may be told: less when datagrams get lost or late, then a little more every second. Pure."""
+"""The sending rate to one client: halved when datagrams are lost or late, then raised a little every second. Pure."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from msgspec import Struct
 from craftnet.protocols.udp.core.path_stats import PathStats
 
 MAX_RATE = 50_000
-"""Bytes per second to one peer at most, IP and UDP headers included."""
+"""Maximum bytes per second to one client, IP and UDP headers included."""
 
 MIN_RATE = 4_000
-"""Bytes per second that a peer gets on the worst of lines."""
+"""Bytes per second to a client on the worst path."""
 
 BURST_SECONDS = 0.1
-"""Seconds of the rate that may go out at once after a pause."""
+"""Seconds' worth of the rate that may be sent at once after a pause."""
 
 LOSS_THRESHOLD = 0.05
 """The share of lost datagrams above which the rate is halved."""
 
 DELAY_THRESHOLD = 0.1
-"""Seconds by which the round trip may exceed the shortest one lately before the rate is halved: queues fill up."""
+"""Seconds by which the round trip may exceed the recent minimum before the rate is halved: queues are building up."""
 
 IP_UDP_HEADERS = 48
 """Bytes of the headers below ours, IPv6 counted."""
 
-_STEP = 1.0  # seconds between two decisions: a lower rate needs time to show.
+_STEP = 1.0  # seconds between two decisions: a lower rate needs time to have an effect.
 _CREEP = MAX_RATE / 20
 _FORGETTING = 32
 
 
 class Pacer(Struct, eq=False, gc=False):
-    """The clock that lets datagrams go.
+    """Releases datagrams according to the rate.
 
     Attributes:
         rate: bytes per second now.
@@ -46,20 +46,20 @@ class Pacer(Struct, eq=False, gc=False):
 
     @property
     def hindered(self) -> bool:
-        """Whether the line has lately lost, or delayed, more than it should."""
+        """Whether the path has recently lost, or delayed, more than it should."""
         return self.rate < MAX_RATE
 
     def sent(self, size: int, now: float) -> None:
-        """A datagram of `size` bytes went out."""
+        """Records a sent datagram of `size` bytes."""
         opens, rested = self.opens, now - BURST_SECONDS
         self.opens = (opens if opens > rested else rested) + (size + IP_UDP_HEADERS) / self.rate
 
     def forget_path(self) -> None:
-        """The peer is somewhere else now."""
+        """The client has moved."""
         self._shortest = inf
 
     def adapt(self, conditions: PathStats, now: float) -> None:
-        """The line is like this now."""
+        """Adapts the rate to the present conditions."""
         trip = conditions.round_trip
         if trip is not None:
             self._shortest = min(self._shortest, trip)
@@ -68,7 +68,7 @@ class Pacer(Struct, eq=False, gc=False):
         self._decided = now
         late = trip is not None and trip > self._shortest + DELAY_THRESHOLD
         if trip is not None:
-            # A longer way that stays is no queue that fills up.
+            # A permanently longer path is not a growing queue.
             self._shortest += (trip - self._shortest) / _FORGETTING
         if late or conditions.loss_out > LOSS_THRESHOLD:
             self.rate = max(MIN_RATE, self.rate / 2)

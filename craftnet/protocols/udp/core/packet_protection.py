@@ -15,10 +15,10 @@ from craftnet.protocols.wire.layouts import MAC_SIZE
 from craftnet.protocols.wire.records import DatagramKind
 
 OVERHEAD = codec.SEALED_HEADER_SIZE + codec.ACKNOWLEDGEMENT_SIZE + MAC_SIZE
-"""Bytes of a datagram that are not its body."""
+"""Bytes of a datagram besides its body."""
 
 ACKNOWLEDGED = 32
-"""How many sequences before the newest an acknowledgement speaks of."""
+"""Sequences before the newest that an acknowledgement covers."""
 
 _HEADER = codec.SEALED_HEADER_SIZE
 _LOW_BITS = 16
@@ -28,7 +28,7 @@ _LOW_BITS_OF_NEWEST = (1 << _ACKNOWLEDGED_BITS) - 1
 
 
 class AcknowledgedDatagrams(Struct, frozen=True, gc=False):
-    """Which datagrams of ours the other side has acknowledged: `newest`, and newest − i for each bit i."""
+    """Our datagrams that the other side has acknowledged: `newest`, and newest − i for each bit i."""
 
     newest: int = 0
     bits: int = 0
@@ -49,14 +49,14 @@ class ReceivedDatagram(Struct, frozen=True, gc=False):
 
 
 class PacketProtection(Struct, eq=False, gc=False):
-    """Numbers and seals what goes out; checks and opens what comes in.
+    """Numbers and seals sent datagrams; verifies and opens received ones.
 
     Attributes:
-        connection_id: how its datagrams name it.
-        outgoing: the keys of what goes out.
-        incoming: the keys of what comes in.
-        window: the sequences that came in.
-        acknowledged: the sequences that are known to have arrived.
+        connection_id: the id in its datagrams.
+        outgoing: the keys of sent datagrams.
+        incoming: the keys of received datagrams.
+        window: the received sequences.
+        acknowledged: our sequences that are known to have arrived.
         sent: the newest sequence used; the first is 1.
     """
 
@@ -78,7 +78,7 @@ class PacketProtection(Struct, eq=False, gc=False):
         return self.window.newest
 
     def seal(self, kind: DatagramKind, body: bytes = b"") -> bytes:
-        """The next datagram. It acknowledges all that was opened."""
+        """Seals the next datagram. It acknowledges everything that was opened."""
         self.sent = sequence = self.sent + 1
         keys, window = self.outgoing, self.window
         header = codec.encode_sealed_header(keys.phase, kind, self.connection_id, sequence)
@@ -86,13 +86,13 @@ class PacketProtection(Struct, eq=False, gc=False):
         return header + keys.key.seal(sequence, header, acknowledgement + body)
 
     def open(self, datagram: bytes) -> ReceivedDatagram:
-        """Take a datagram with our connection id apart. The cheapest checks come first.
+        """Opens a datagram with our connection id. The cheapest checks come first.
 
-        What comes in order, under the keys in use, needs neither a look into the replay window nor at other keys.
+        A datagram in order, under the present keys, needs neither the replay window nor other keys.
 
         Raises:
-            BadDatagram: stale, replayed, forged or truncated, and the channel is as it was; or it acknowledges what was
-                never sent.
+            BadDatagram: stale, replayed, forged or truncated, without any change; or it acknowledges what was never
+                sent.
         """
         if len(datagram) < OVERHEAD:
             raise BadDatagram("truncated")
@@ -120,13 +120,13 @@ class PacketProtection(Struct, eq=False, gc=False):
         return ReceivedDatagram(kind, sequence, arrivals, content[codec.ACKNOWLEDGEMENT_SIZE :])
 
     def renew(self, now: float, period: float = KEY_UPDATE_PERIOD) -> None:
-        """A heartbeat is due: rotate the keys of what goes out, if that is due, too: every `period` seconds."""
+        """A heartbeat is due: updates the keys of sent datagrams, if `period` seconds have passed."""
         self.outgoing.renew(self.sent + 1, self.acknowledged.newest, now, period)
         self.outgoing.key.rest()
         self.incoming.rest()
 
     def conditions(self, pulse: Heartbeats) -> PathStats:
-        """What the line is like, its times by `pulse`."""
+        """The network conditions of the path, with the times in `pulse`."""
         return PathStats(
             pulse.round_trip.smoothed,
             pulse.round_trip.variation,
@@ -139,10 +139,10 @@ class PacketProtection(Struct, eq=False, gc=False):
         )
 
     def _noted(self, newest: int, earlier: int) -> AcknowledgedDatagrams:
-        """What an acknowledgement says, its numbers completed."""
+        """The acknowledgement, with its numbers completed."""
         if not newest and self.sent <= _LOW_BITS_OF_NEWEST:
             if earlier:
-                raise BadDatagram("out_of_range", "an acknowledgement of what was before the first")
+                raise BadDatagram("out_of_range", "an acknowledgement of a sequence before the first")
             return _NOTHING
         newest = expand(newest, _ACKNOWLEDGED_BITS, self.sent)
         if newest > self.sent or (newest <= ACKNOWLEDGED and earlier >> newest - 1):

@@ -1,29 +1,29 @@
-"""What a line is like, as one side of a connection sees it. Pure."""
+"""The network conditions of a path, as one side of a connection sees them. Pure."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
 SETTLED_DATAGRAMS = 8
-"""How far behind the newest a datagram that is not there counts as lost, and not merely as late."""
+"""Sequences by which a missing datagram must be behind the newest to count as lost rather than late."""
 
 OBSERVED_DATAGRAMS = 64
-"""Over how many datagrams loss is counted."""
+"""Datagrams over which loss is counted."""
 
 SEEN_MASK = (1 << OBSERVED_DATAGRAMS) - 1
 
 
 class PathStats(Struct, frozen=True, gc=False):
-    """One moment's figures.
+    """The measurements at one moment.
 
     Attributes:
-        round_trip: smoothed, seconds; None before the first was measured.
+        round_trip: smoothed, seconds; None before the first measurement.
         variation: of the round trip, seconds (RFC 6298).
-        jitter: of the time heartbeats take to come in, seconds (RFC 3550).
-        offset: seconds by which the other side's clock is ahead; None before the first heartbeat that told.
-        uncertainty: seconds by which the offset may be wrong: half the round trip it was measured with.
-        loss_out, loss_in: share of the last datagrams sent, and received, that were lost, 0–1.
-        reordered: share of the datagrams received that came after a later one, 0–1.
+        jitter: of the arrival of heartbeats, seconds (RFC 3550).
+        offset: seconds by which the other side's clock is ahead; None before the first sample.
+        uncertainty: seconds by which the offset may be wrong: half the round trip of its sample.
+        loss_out, loss_in: share of the last datagrams sent, and received, that were lost, 0 to 1.
+        reordered: share of the datagrams received that came after a later one, 0 to 1.
     """
 
     round_trip: float | None = None
@@ -37,7 +37,7 @@ class PathStats(Struct, frozen=True, gc=False):
 
 
 def missing_share(arrived: int, newest: int) -> float:
-    """The share of the last datagrams that is not there.
+    """The share of the last datagrams that is missing.
 
     Arguments:
         arrived: bit i: sequence newest − i arrived.
@@ -50,7 +50,7 @@ def missing_share(arrived: int, newest: int) -> float:
 
 
 class DeliveryRecord(Struct, eq=False, gc=False):
-    """Which of the datagrams we sent last are known to have arrived.
+    """Which of our last datagrams are known to have arrived.
 
     Attributes:
         newest: the newest sequence acknowledged; 0 before the first.
@@ -61,7 +61,7 @@ class DeliveryRecord(Struct, eq=False, gc=False):
     arrived: int = 0
 
     def take(self, newest: int, bits: int) -> None:
-        """An acknowledgement came in: of newest − i for each bit i, the lowest of which is set."""
+        """Records an acknowledgement: of newest − i for each bit i, the lowest of which is set."""
         ahead = newest - self.newest
         if ahead >= 0:
             self.arrived = (self.arrived << min(ahead, OBSERVED_DATAGRAMS) | bits) & SEEN_MASK
@@ -71,5 +71,5 @@ class DeliveryRecord(Struct, eq=False, gc=False):
 
     @property
     def loss(self) -> float:
-        """The share of the last ones that never arrived."""
+        """The share of the last datagrams that never arrived."""
         return missing_share(self.arrived, self.newest)

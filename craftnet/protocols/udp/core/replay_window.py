@@ -1,4 +1,4 @@
-"""Which sequences have been seen: the sliding window of RFC 4303 section 3.4.3, and how a cut sequence is completed."""
+"""The received sequences: the sliding window of RFC 4303 section 3.4.3, and the completion of truncated sequences."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from msgspec import Struct
 from craftnet.errors import BadDatagram
 
 WINDOW_SIZE = 256
-"""How far behind the newest a datagram may come in."""
+"""Sequences by which a datagram may be behind the newest."""
 
 
 def expand(low: int, bits: int, newest: int) -> int:
-    """The whole sequence of which the low `bits` travelled: the one closest to what is expected after `newest`.
+    """The whole sequence with these low `bits`: the one closest to the expected one after `newest`.
 
     The method of RFC 9000 appendix A.3.
     """
@@ -22,12 +22,12 @@ def expand(low: int, bits: int, newest: int) -> int:
 
 
 class ReplayWindow(Struct, eq=False, gc=False):
-    """Remembers the sequences of the last `WINDOW_SIZE` received. Sequences start at 1.
+    """Remembers the last `WINDOW_SIZE` received sequences. Sequences start at 1.
 
     Attributes:
         newest: the highest; 0 before the first.
         seen: bit i: newest − i was received.
-        reordered: the share of what came in after a later one, 0–1, smoothed over some 64 datagrams.
+        reordered: the share of datagrams that arrived after a later one, 0 to 1, smoothed over about 64 datagrams.
     """
 
     newest: int = 0
@@ -35,7 +35,7 @@ class ReplayWindow(Struct, eq=False, gc=False):
     reordered: float = 0.0
 
     def check(self, sequence: int) -> None:
-        """Whether a datagram may be new. Changes nothing: before the AEAD has spoken anybody may have sent it.
+        """Checks that a datagram may be new. Changes nothing: before decryption anybody may have sent it.
 
         Raises:
             BadDatagram: it was received before, or is too old to tell.
@@ -52,11 +52,11 @@ class ReplayWindow(Struct, eq=False, gc=False):
         """As `advance` to the next sequence."""
         self.newest += 1
         self.seen = self.seen << 1 & WINDOW_MASK | 1
-        if self.reordered:  # each difference is a float of its own.
+        if self.reordered:  # each difference is another float object.
             self.reordered -= self.reordered / SMOOTHING
 
     def advance(self, sequence: int) -> None:
-        """An authentic datagram with this sequence came in."""
+        """Records an authentic datagram with this sequence."""
         ahead = sequence - self.newest
         if ahead > 0:
             # Beyond the window nothing is left to remember; shifting that far would only cost memory.

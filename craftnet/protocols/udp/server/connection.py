@@ -1,10 +1,10 @@
-"""The server's end of one UDP connection, after the handshake. Sans-I/O: datagrams and states in, datagrams out.
+"""The server's side of one UDP connection after the handshake. Sans-I/O: datagrams and states in, datagrams out.
 
     open ─close()─▶ closing: what is unacknowledged, then CLOSE, repeated ─acknowledged, or often enough─▶ finished
       └──CLOSE from the client, or silence────────────────────────────────────────────────────────────────▲
 
-States are conflated (`send_queue`); the newest is kept, so that all of it can be sent again: on request, after a move
-of the client, and every now and then. `sessions` knows what is sent of which session.
+States are conflated (`send_queue`); the newest is kept, so that the full state can be sent again: on request, after a
+move of the client, and now and then. `sessions` knows what was sent of each session.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RESYNC_SPACING = 1.0
 """Seconds between two full states sent on request."""
 
 DATAGRAMS_PER_SECOND = 100
-"""Datagrams per second taken from one client; a client that is in order sends some 50 on its busiest second …"""
+"""Datagrams per second accepted from one client; a normal client sends about 50 in its busiest second …"""
 
 DATAGRAM_BURST = 200
 """… and this many at once after a pause."""
@@ -51,19 +51,19 @@ BUCKET = TokenBucket(DATAGRAMS_PER_SECOND, DATAGRAM_BURST + 1)
 _PROBE_SIZE = OVERHEAD + codec.PROBE_SIZE
 
 NO_TABLES = codec.encode_held({})
-"""The body of an ACK of a client that has no table of materials to speak of."""
+"""The body of an ACK of a client without tables."""
 
 _SECRET = "secret"
 """The topic of a new session_token."""
 
 
 class Terms(Struct, frozen=True):
-    """How a server treats its peers.
+    """The server's timing.
 
     Attributes:
         heartbeat: seconds between heartbeats.
-        full_sync: seconds after which all is told again, on average: each time is between half of it and half more.
-        key_rotation: seconds after which the keys of what the server sends are replaced.
+        full_sync: average seconds between full states: each time is between half of it and half more.
+        key_rotation: seconds after which the keys of the server's datagrams are replaced.
     """
 
     heartbeat: float = 5.0
@@ -72,32 +72,32 @@ class Terms(Struct, frozen=True):
 
 
 class Send(Struct, frozen=True, gc=False):
-    """Send this datagram there."""
+    """Send this datagram to this address."""
 
     datagram: bytes
     address: Address
 
 
 class ServerConnection:
-    """One client.
+    """One connection.
 
     Arguments:
-        ticket: what it came in with.
-        random: gives that many random bytes.
+        ticket: the ticket that opened it.
+        random: returns that many random bytes.
 
     Attributes:
-        connection_id: how its datagrams name it.
-        channel: what seals, opens and numbers the datagrams.
+        connection_id: the id in its datagrams.
+        channel: seals, opens and numbers the datagrams.
         closing_state: its end, once that has begun.
-        finished: why the connection is over; None while it is not.
+        finished: why it closed; None while it has not.
         full_at: the state of its `BUCKET`.
-        send_queue: what it must still be told.
+        send_queue: what is still to be sent.
         pace: how much may be sent.
-        path: where it is, and where it may have moved to.
+        path: the client's address, and the candidate for the next.
         pulse: round trip and clock offset.
-        reported: the body of the last ACK; once more it says nothing new.
-        sessions: what the client is told of.
-        ticket: what it came in with.
+        reported: the body of the last ACK; a repetition has nothing new.
+        sessions: the sessions of the connection.
+        ticket: the ticket that opened it.
     """
 
     __slots__ = (
@@ -146,31 +146,31 @@ class ServerConnection:
         self._resync_at = inf
         self.closing_state: Closing | None = None
         self.reported = NO_TABLES
-        self._alarm = now  # when there is something to do but to empty the queue.
+        self._alarm = now  # when there is something to do besides flushing the queue.
 
     @property
     def player_id(self) -> UUID:
-        """Who watches."""
+        """The player."""
         return self.ticket.player_id
 
     @property
     def address(self) -> Address:
-        """Where it is sent to."""
+        """The client's address."""
         return self.path.address
 
     @property
     def conditions(self) -> PathStats:
-        """What the line to it is like."""
+        """The network conditions of the path."""
         return self.channel.conditions(self.pulse)
 
     @property
     def rate(self) -> float:
-        """Bytes per second that it may be told at most, as the line is."""
+        """The present rate, bytes per second."""
         return self.pace.rate
 
     @property
     def closing(self) -> bool:
-        """Whether its end has begun: nothing new is told, and no session can join."""
+        """Whether its end has begun: nothing new is sent, and no session can join."""
         return self.closing_state is not None
 
     @property
@@ -180,16 +180,16 @@ class ServerConnection:
         return alarm if alarm < send_deadline else send_deadline
 
     def receive(self, datagram: bytes, address: Address, now: float) -> list[Send]:
-        """Take a datagram that carries our connection id.
+        """Handles a datagram with our connection id.
 
         Raises:
-            BadDatagram: it is not from the client, or not of use; nothing is sent.
+            BadDatagram: it is not from the client, or useless; nothing is sent.
         """
         incoming = self.channel.open(datagram)
-        # Only what is authentic costs the client anything: nobody else can use up what it may send.
+        # Only authentic datagrams are charged: nobody else can use up the client's budget.
         full_at = BUCKET.take(self.full_at, now)
         if full_at is None:
-            raise BadDatagram("flooding", "more datagrams than a client has reason to send")
+            raise BadDatagram("flooding", "more datagrams than a client needs to send")
         self.full_at = full_at
         self.pulse.last_heard = now
         if address != self.path.address and incoming.sequence == self.channel.newest:
@@ -201,7 +201,7 @@ class ServerConnection:
             try:
                 self._take(incoming, address, now)
             except BadDatagram:
-                self._alarm = now  # it is not answered, but what it acknowledges may have been waited for.
+                self._alarm = now  # it is not answered, but its acknowledgement may have been waited for.
                 raise
         if self.finished is not None:
             return []
@@ -210,7 +210,7 @@ class ServerConnection:
         return self._challenge(now) + self.tick(now)
 
     def join(self, permit: SessionPermit) -> SentState | None:
-        """As `ConnectionSessions.join`; call it with each change of the ticket's grants."""
+        """As `ConnectionSessions.join`; called with each change of the ticket's permits."""
         sent_state = self.sessions.join(permit)
         self._alarm = min(self._alarm, self._next)
         return sent_state
@@ -218,13 +218,13 @@ class ServerConnection:
     def update(
         self, state: SessionState | MaterialsState, now: float, index: int = 0, at: Position | None = None
     ) -> list[Send]:
-        """The session of that index, or its materials, are now like this. Of what is over nothing more is told.
+        """Updates the session of that index, or its materials. Ignores sessions that have ended.
 
-        With several sessions, nothing is sent before the next `tick`, which is due at once: whatever becomes of them in
-        one moment goes together.
+        With several sessions, nothing is sent before the next `tick`, which is due at once: changes of several sessions
+        at one moment share datagrams.
 
         Arguments:
-            at: where the feed is with this.
+            at: the feed's position with this state.
         """
         if self.closing_state is not None:
             return []
@@ -247,9 +247,9 @@ class ServerConnection:
         return [Send(datagram, address) for datagram in datagrams]
 
     def end(self, index: int, reason: CloseReason, now: float) -> list[Send]:
-        """The feed of that session is over. With the last one the connection is.
+        """Ends the feed of that session. With the last one the connection ends.
 
-        What is unacknowledged is still told first, but to who has lost the right to watch.
+        What is unacknowledged is still sent first, except to a client without the right to watch.
         """
         sent_state = self.sessions.get(index)
         if sent_state is not None:
@@ -257,21 +257,21 @@ class ServerConnection:
         return self.tick(now)
 
     def close(self, reason: CloseReason, now: float) -> list[Send]:
-        """All is over: what is unacknowledged, with the same exception, then CLOSE, until it is acknowledged."""
+        """Ends everything: what is unacknowledged, with the same exception, then CLOSE, until it is acknowledged."""
         self._begin_closing(reason, now)
         return self.tick(now)
 
     def abandon(self, reason: CloseReason) -> list[Send]:
-        """The connection is over at once: one CLOSE, and nothing after it."""
+        """Closes at once: one CLOSE, and nothing after it."""
         self.finished = reason
         return [self._send(DatagramKind.CLOSE, codec.encode_close(reason))]
 
     def replace(self) -> None:
-        """The client has a new connection; this one hears nothing more."""
+        """The client has a new connection; this one sends nothing more."""
         self.finished = CloseReason.REPLACED
 
     def tick(self, now: float) -> list[Send]:
-        """Do what is due at `now`."""
+        """Does what is due at `now`."""
         if self.pulse.dead(now):
             self.finished = CloseReason.SILENT
             return []
@@ -298,7 +298,7 @@ class ServerConnection:
 
     @property
     def _next(self) -> float:
-        """When there is something to do but to empty the queue. When that may be earlier now, the alarm is moved."""
+        """When there is something to do besides flushing the queue. Moves the alarm when that may be earlier now."""
         if self.closing_state is None:
             until = min(self.sessions.expires, self.ticket.renew_at, self._sync_at)
         else:
@@ -307,7 +307,7 @@ class ServerConnection:
 
     @property
     def _waits_for_acknowledgements(self) -> bool:
-        """Whether more may be to do once something has arrived: an end to be told, or a move to be proved."""
+        """Whether an arrival may require more: an end to send, or a move to validate."""
         return self.closing_state is not None or len(self.sessions.sent_states) > 1 or self.path.candidate is not None
 
     def _note_landed(self, landed: list[Key]) -> None:
@@ -353,7 +353,7 @@ class ServerConnection:
         return [Send(self.channel.seal(DatagramKind.PATH_CHALLENGE, codec.encode_probe(data)), address)]
 
     def _plan_sync(self, now: float) -> None:
-        """Some time from now, different for every peer and every time, so that they never come all at once."""
+        """A random time from now, so that full states never come all at once."""
         jitter = int.from_bytes(self._random(2), "big") / 0x10000
         self._sync_at = now + self._terms.full_sync * (0.5 + jitter)
 
@@ -370,14 +370,14 @@ class ServerConnection:
             self._begin_closing(reason, now)
 
     def _begin_closing(self, reason: CloseReason, now: float) -> None:
-        # A right that is taken away ends what is being ended already.
+        # Revocation ends what is already ending.
         if self.closing_state is None or (reason is CloseReason.REVOKED and not self.closing_state.at_once):
             self.closing_state = Closing(reason, now)
         if self.closing_state.at_once:
             self.send_queue.clear()
 
     def _send_close(self, now: float) -> list[Send]:
-        """The CLOSE, when there is nothing else left to tell."""
+        """The CLOSE, when nothing else is left to send."""
         closing = self.closing_state
         if closing is None or not closing.due(now, self.send_queue.empty):
             return []

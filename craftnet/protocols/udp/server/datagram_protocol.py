@@ -1,4 +1,4 @@
-"""The Twisted shell of the UDP protocol's server: reads, calls `endpoint`, writes. No rules here."""
+"""The Twisted shell of the UDP protocol's server: reads, calls the dispatcher, writes. No rules here."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind
 
 TRANSPORT = "udp"
-"""How metrics name it."""
+"""The label in metrics."""
 
 
 class SessionFeeds(Protocol):
-    """What is needed of the hub."""
+    """The part of the hub that it needs."""
 
     def subscribe_session(self, session_id: UUID, subscriber: ISubscriber) -> Deferred[None]:
-        """Tell `subscriber` what is known of the session, then what changes. Fails with NotFound."""
+        """Adds `subscriber` to the session's feed, its state first. Fails with NotFound."""
 
     def unsubscribe_session(self, session_id: UUID, subscriber: ISubscriber) -> None:
-        """Tell it no more."""
+        """Removes it."""
 
 
 @implementer(ISubscriber)
 class SessionSubscriber:
-    """Hands what the hub says of a session to one peer."""
+    """Passes a session's feed to one connection."""
 
     __slots__ = ("_index", "_peer", "_server")
 
@@ -65,7 +65,7 @@ class SessionSubscriber:
         self._index = index
 
     def deliver(self, update: Update) -> None:
-        """Tell the peer of sessions and materials; a UDP feed carries nothing else."""
+        """Passes on sessions and materials; a UDP feed carries nothing else."""
         state = update.state
         if isinstance(state, SessionState):
             self._server.update(self._peer, state, self._index, update)
@@ -73,12 +73,12 @@ class SessionSubscriber:
             self._server.update(self._peer, state.state, self._index, update)
 
     def ended(self, code: CloseCode) -> None:
-        """The peer hears no more of the session."""
+        """Ends the session at the connection."""
         self._server.end(self._peer, self._index, CloseReason.of(code))
 
 
 _MESSAGES = frozenset({codec.first_byte(DatagramKind.MESSAGE), codec.first_byte(DatagramKind.MESSAGE) | codec.PHASE})
-"""First bytes of what is packed."""
+"""First bytes of compressed datagrams."""
 
 
 class UdpServer(DatagramProtocol):
@@ -94,10 +94,10 @@ class UdpServer(DatagramProtocol):
         self._clock = clock
         self._deadlines = endpoint.deadlines
         self._watchers: dict[SentState, SessionSubscriber] = {}
-        # What is being done, and what came of it meanwhile: it is done in that order.
+        # Effects in progress, and those that arose meanwhile: performed in that order.
         self._effects: deque[Effect] = deque()
         self._performing = False
-        self._put_off: list[float | None] = []  # when what goes out with the next tick was accepted.
+        self._put_off: list[float | None] = []  # the acceptance times of what is sent with the next tick.
         self._timer: IDelayedCall | None = None
         self._timer_at = inf
         self._send: Sender | None = None
@@ -115,25 +115,25 @@ class UdpServer(DatagramProtocol):
         self._timer, self._timer_at = None, inf
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
-        """Take one datagram."""
+        """Handles one datagram."""
         try:
             effects = self._endpoint.receive(datagram, addr, self._clock.seconds())
             earliest = self._deadlines.earliest
             if effects or (earliest is not None and earliest < self._timer_at):
                 self._perform(effects)
         except Exception:
-            # A fault of ours. Whoever finds a datagram that triggers it must not be able to flood the log with it:
-            # the first, second, fourth, eighth … time is logged.
+            # A bug. A datagram that triggers it must not be able to flood the log: the first, second, fourth,
+            # eighth … time is logged.
             self._metrics.datagram("failed")
             self._faults += 1
             if self._faults & (self._faults - 1) == 0:
                 self._log.failure("a datagram could not be handled ({number} so far)", number=self._faults)
 
     def update(self, peer: ServerConnection, state: SessionState | MaterialsState, index: int, update: Update) -> None:
-        """A peer's session of that index, or its materials, are now like this, as the update says."""
+        """Updates a connection's session of that index, or its materials."""
         now, accepted = self._clock.seconds(), update.accepted
         try:
-            if type(state) is SessionState and not self._performing:  # nearly always, and then there is no effect.
+            if type(state) is SessionState and not self._performing:  # nearly always, and then without effects.
                 datagram = self._endpoint.progress(peer, state, now, index, update.at)
                 if datagram is not None:
                     if datagram:
@@ -155,16 +155,16 @@ class UdpServer(DatagramProtocol):
             self._put_off.append(accepted)
 
     def end(self, peer: ServerConnection, index: int, reason: CloseReason) -> None:
-        """The feed of a peer's session of that index is over."""
+        """Ends the feed of a connection's session of that index."""
         self._perform(self._endpoint.end(peer, index, reason, self._clock.seconds()))
 
     def join(
         self, token: SessionToken, session_id: UUID, player_id: UUID, expires: float, bearer: Principal | None
     ) -> tuple[Ticket, SessionPermit] | None:
-        """Let the connection with this session_token watch this session, too, until `expires`.
+        """Adds this session to the connection with this session_token, until `expires`.
 
         Returns:
-            None when it cannot: another connection can.
+            None when that is impossible: another connection is needed.
 
         Raises:
             TooManyRequests: there are too many.
@@ -179,13 +179,13 @@ class UdpServer(DatagramProtocol):
         return ticket, permit
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
-        """Close the connections of principals whose tokens were revoked; answers how many."""
+        """Closes the connections of principals whose tokens were revoked; returns how many."""
         peers, effects = self._endpoint.revoke(covered, self._clock.seconds())
         self._perform(effects)
         return peers
 
     def shut_down(self) -> None:
-        """Say goodbye to everybody."""
+        """Closes all connections."""
         self._perform(self._endpoint.shut_down(self._clock.seconds()))
 
     def _perform(self, effects: list[Effect]) -> None:
@@ -193,13 +193,13 @@ class UdpServer(DatagramProtocol):
             self._write(effects[0].datagram, effects[0].address)
         elif effects:
             self._perform_in_turn(effects)
-        # One timer, for the earliest deadline. One that is armed too early is left: it re-arms itself.
+        # One timer, for the earliest deadline. One that is set too early stays: it sets itself again.
         earliest = self._deadlines.earliest
         if earliest is not None and earliest < self._timer_at:
             self._arm(earliest)
 
     def _perform_in_turn(self, effects: list[Effect]) -> None:
-        """What comes of an effect meanwhile is performed after all that is there already."""
+        """Performs effects in order; those that arise meanwhile come after all present ones."""
         waiting = self._effects
         waiting.extend(effects)
         if self._performing:
@@ -244,12 +244,12 @@ class UdpServer(DatagramProtocol):
         )
 
     def _watched(self, _: None, session: SentState, subscriber: SessionSubscriber) -> None:
-        if session not in self._watchers:  # gone in the meantime.
+        if session not in self._watchers:  # unsubscribed in the meantime.
             self._feeds.unsubscribe_session(session.session_id, subscriber)
 
     def _not_watched(self, failure: Failure, peer: ServerConnection, session: SentState) -> None:
         missing = failure.check(NotFound) is not None
-        if failure.check(Unavailable):  # metrics count them: many may come while a source is out of reach.
+        if failure.check(Unavailable):  # counted by metrics: many may occur while a source is unreachable.
             self._metrics.refused(Unavailable.label)
         elif not missing:
             self._log.failure("a session cannot be watched", failure)
@@ -273,6 +273,6 @@ class UdpServer(DatagramProtocol):
 
 
 class _Port(Protocol):
-    """What is needed of `DatagramPort`."""
+    """The part of a `DatagramPort` that it needs."""
 
     def sender(self) -> Sender: ...

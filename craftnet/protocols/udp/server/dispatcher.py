@@ -1,8 +1,8 @@
-"""The server's end of the UDP protocol: every peer of one socket, and the handshake that makes them. Sans-I/O.
+"""The server's side of the UDP protocol: every connection of one socket, and the handshakes that open them. Sans-I/O.
 
 A datagram passes the cheapest checks first: length, first byte, connection id, source, replay, AEAD (or MAC), content.
-What fails one of them is counted and never answered. Until an address has proved itself by bringing a cookie back,
-nothing is remembered of it and it is sent less than it sent.
+A failed check is counted and never answered. Until an address has proved itself by returning a cookie, the server
+remembers nothing of it and sends it less than it received.
 """
 
 from __future__ import annotations
@@ -32,56 +32,56 @@ from craftnet.protocols.wire.records import Challenge, CloseReason, DatagramKind
 from craftnet.runtime.timers import Deadlines
 
 MAX_RECEIVED_SIZE = 1200
-"""The longest datagram taken; no client has reason to send one half as long."""
+"""The longest accepted datagram; no client needs half of it."""
 
 SHARED_SIZE = OVERHEAD + codec.SELECTOR_SIZE + codec.MATERIALS_PART_SIZE + codec.MATERIAL_ROW_SIZE
-"""How long datagrams must be for several sessions: what a row of a table takes behind a selector."""
+"""Minimum length of datagrams for several sessions: a row of a table after a selector."""
 
-# No coming back after these.
+# Reasons that no new connection can undo.
 _FINAL = frozenset({CloseReason.ENDED, CloseReason.EXPIRED, CloseReason.NOT_FOUND, CloseReason.REVOKED})
 
 
 class ConnectionOpened(NamedTuple):
-    """A client has proved itself."""
+    """A client has opened a connection."""
 
     peer: ServerConnection
 
 
 class SessionJoined(NamedTuple):
-    """Let this peer hear of that session."""
+    """Subscribe this connection to that session."""
 
     peer: ServerConnection
     session: SentState
 
 
 class SessionLeft(NamedTuple):
-    """Let this peer hear no more of that session."""
+    """Unsubscribe this connection from that session."""
 
     peer: ServerConnection
     session: SentState
 
 
 class ConnectionGone(NamedTuple):
-    """This peer is over, and has left every session; `peer.finished` says why."""
+    """This connection has closed, and left every session; `peer.finished` is the reason."""
 
     peer: ServerConnection
 
 
 Effect = Send | ConnectionOpened | SessionJoined | SessionLeft | ConnectionGone
 
-_NOTHING: list[Effect] = []  # nearly always; nobody changes it.
+_NOTHING: list[Effect] = []  # nearly always; never modified.
 
 
 class Dispatcher:
-    """All peers of one socket.
+    """All connections of one socket.
 
     Arguments:
-        tickets: who may connect.
+        tickets: the tickets that may connect.
         secret: 32 random bytes for the cookies.
-        random: gives that many random bytes.
-        terms: how to treat peers.
-        count: is told in one word what became of each datagram.
-        measured: is told what the line to a peer is like, and its rate in bytes per second, once a heartbeat.
+        random: returns that many random bytes.
+        terms: the server's timing.
+        count: called with a one-word outcome label for every datagram.
+        measured: called with a connection's network conditions and its rate in bytes per second, once a heartbeat.
 
     Attributes:
         deadlines: when `tick` has something to do.
@@ -127,7 +127,7 @@ class Dispatcher:
 
     @property
     def peers(self) -> Collection[ServerConnection]:
-        """All of them."""
+        """All connections."""
         return self._peers.values()
 
     @property
@@ -136,7 +136,7 @@ class Dispatcher:
         return self.deadlines.earliest
 
     def receive(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
-        """Take whatever came in from `address`. Never raises."""
+        """Handles a datagram from `address`. Never raises."""
         size = len(datagram)
         try:
             if size == ACK_SIZE and datagram[0] in ACK_BYTES:  # nearly always.
@@ -161,15 +161,15 @@ class Dispatcher:
         return effects
 
     def connection(self, token: SessionToken, player_id: UUID, bearer: Principal | None, now: float) -> Ticket | None:
-        """What `join` can add a session to.
+        """The ticket to which `join` can add a session.
 
         Arguments:
-            token: shows that whoever asks has the connection.
-            player_id: whose session it is.
-            bearer: whose bearer token lets them watch it.
+            token: proves that the caller owns the connection.
+            player_id: the owner of the session.
+            bearer: the bearer of the token that authorises watching.
 
         Returns:
-            None when there is no such connection, or it is somebody else's, or is about to be over.
+            None when there is no such connection, it is another player's, or it is about to close.
         """
         ticket = self._tickets.holder(token, now)
         if ticket is None or ticket.player_id != player_id or not _same_bearer(ticket.bearer, bearer):
@@ -180,7 +180,7 @@ class Dispatcher:
     def join(
         self, ticket: Ticket, session_id: UUID, expires: float, bearer: Principal | None, now: float
     ) -> tuple[SessionPermit, list[Effect]] | None:
-        """Let a ticket's holder watch this session, too; or, when they do already, for as long as this.
+        """Adds a session to a ticket, or extends it to this time.
 
         Returns:
             None when the ticket has had too many, or its datagrams are too short for several.
@@ -208,7 +208,7 @@ class Dispatcher:
         index: int = 0,
         at: Position | None = None,
     ) -> list[Effect]:
-        """The peer's session of that index is now like this, and its feed at that position."""
+        """Updates the connection's session of that index to this state and position."""
         if peer.finished is not None:
             return []
         datagram = self.progress(peer, state, now, index, at) if isinstance(state, SessionState) else None
@@ -221,7 +221,7 @@ class Dispatcher:
     def progress(
         self, peer: ServerConnection, state: SessionState, now: float, index: int, at: Position | None
     ) -> bytes | None:
-        """As `update`, where it is `lone_progress`, which says what is returned."""
+        """As `update`, where it is `lone_progress`, whose result is returned."""
         if peer.finished is not None:
             return None
         datagram = lone_progress(peer, state, now, index, at)
@@ -230,39 +230,39 @@ class Dispatcher:
         return datagram
 
     def end(self, peer: ServerConnection, index: int, reason: CloseReason, now: float) -> list[Effect]:
-        """The feed of the peer's session of that index is over."""
+        """Ends the feed of the connection's session of that index."""
         return self._settle(peer, peer.end(index, reason, now), now) if peer.finished is None else []
 
     def close(self, peer: ServerConnection, reason: CloseReason, now: float) -> list[Effect]:
-        """The feeds of `peer` are over."""
+        """Ends all feeds of `peer`."""
         return self._settle(peer, peer.close(reason, now), now) if peer.finished is None else []
 
     def tick(self, now: float) -> list[Effect]:
-        """Do what is due at `now`."""
+        """Does what is due at `now`."""
         effects: list[Effect] = []
         for connection_id in self.deadlines.due(now):
             peer = self._peers.get(connection_id)
             if peer is None:
-                continue  # gone since it was to be looked at.
+                continue  # closed since it was scheduled.
             deadline = peer.deadline
-            if deadline > now:  # put off since it was set.
+            if deadline > now:  # postponed since it was set.
                 self.deadlines.set(connection_id, deadline)
             else:
                 effects += self._settle(peer, peer.tick(now), now)
         return effects
 
     def shut_down(self, now: float) -> list[Effect]:
-        """Say goodbye to everybody; there are no peers after it."""
+        """Closes all connections."""
         effects: list[Effect] = []
         for peer in list(self._peers.values()):
             effects += self._settle(peer, peer.abandon(CloseReason.GOING_AWAY), now)
         return effects
 
     def revoke(self, covered: Callable[[Principal], bool], now: float) -> tuple[int, list[Effect]]:
-        """End what connections tell by leave of bearers that are `covered`, and let nothing be opened by it.
+        """Ends what the bearers that are `covered` authorised, and lets it open nothing more.
 
         Returns:
-            How many feeds there were, and what to do.
+            The number of feeds, and the effects.
         """
         feeds, effects = 0, list[Effect]()
         for ticket, permits in self._tickets.of_bearers(covered):
@@ -275,13 +275,13 @@ class Dispatcher:
                 continue
             for permit in permits:
                 if peer is None:
-                    permit.over = CloseReason.REVOKED  # the client hears of it when it comes back.
+                    permit.over = CloseReason.REVOKED  # the client learns of it when it returns.
                 else:
                     effects += self.end(peer, permit.index, CloseReason.REVOKED, now)
         return feeds, effects
 
     def sent_state_of(self, session_id: UUID, player_id: UUID) -> tuple[ServerConnection, SentState] | None:
-        """What the player's newest connection that tells of this session told of it."""
+        """What the player's newest connection with this session has sent of it."""
         for ticket in reversed(self._tickets.for_session(session_id, player_id)):
             peer, permit = self._peers.get(ticket.connection_id), ticket.permit_for(session_id)
             sent_state = None if peer is None or permit is None else peer.sessions.get(permit.index)
@@ -301,8 +301,8 @@ class Dispatcher:
         response = codec.decode_response(content)
         cookie = response.cookie
         self._cookies.verify(cookie, address, response.connection_id, response.client_nonce, now)
-        # Each cookie opens one connection, and only in the order they were issued: with a handshake that is
-        # replayed, the keys would come back, and their nonces with them.
+        # Each cookie opens one connection, and only in the order of issue: with a replayed handshake the keys would
+        # return, and their nonces with them.
         if cookie.issued_us <= ticket.last_cookie_us:
             raise BadDatagram("repeated")
         ticket.open(secret, now)
@@ -318,7 +318,7 @@ class Dispatcher:
         )
         peer = ServerConnection(ticket, address, channel, self.terms, self._random, now)
         delay = now - cookie.issued_us / 1_000_000
-        if delay < HANDSHAKE_RETRY:  # later, it may be a repetition: that measures nothing (RFC 6298 section 3).
+        if delay < HANDSHAKE_RETRY:  # later it may be a repetition, which measures nothing (RFC 6298 section 3).
             peer.pulse.round_trip.measured(delay)
         self._tickets.occupy(ticket, cookie.issued_us)
         self._peers[ticket.connection_id] = peer
@@ -329,7 +329,7 @@ class Dispatcher:
     def _authenticated(
         self, datagram: bytes, address: Address, now: float
     ) -> tuple[Ticket, HandshakeKey, bytes, bytes]:
-        """Whose handshake datagram this is; then as `Ticket.authenticate`."""
+        """Finds the ticket of a handshake datagram; then as `Ticket.authenticate`."""
         if len(datagram) != HANDSHAKE_SIZE:
             raise BadDatagram("truncated" if len(datagram) < HANDSHAKE_SIZE else "trailing")
         ticket = self._tickets.find(codec.connection_id(datagram), now)
@@ -350,7 +350,7 @@ class Dispatcher:
         except BadDatagram:
             self.deadlines.set(
                 peer.connection_id, peer.deadline
-            )  # what is authentic but of no use may have changed it, too.
+            )  # an authentic but useless datagram may have changed it as well.
             raise
         return self._settle(peer, sends, now)
 
@@ -362,7 +362,7 @@ class Dispatcher:
         return effects
 
     def _settle(self, peer: ServerConnection, sends: list[Send], now: float) -> list[Effect]:
-        """What a peer sends, what became of its sessions, and its next deadline, or its end."""
+        """The datagrams of a connection, the effects of its sessions, and its next deadline, or its end."""
         sessions = peer.sessions
         if peer.finished is None:
             self.deadlines.set(peer.connection_id, peer.deadline)
@@ -381,7 +381,7 @@ class Dispatcher:
         ticket = self._peers.pop(peer.connection_id).ticket
         self.deadlines.discard(peer.connection_id)
         self._tickets.release(ticket, now)
-        # Who has left session after session has no use for the ticket; who has left the connection may come back.
+        # A client that left session after session has no use for the ticket; one that left the connection may return.
         if peer.finished in _FINAL or (peer.finished is CloseReason.LEFT and peer.closing):
             self._tickets.revoke(ticket)
         effects += [SessionLeft(peer, session) for session in sessions.sent_states if not session.over]

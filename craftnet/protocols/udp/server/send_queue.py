@@ -1,9 +1,9 @@
-"""What a peer must still be told. Newest wins: a topic's new records take the place of its old ones, sent or not.
+"""What must still be sent to a client. Newest wins: a topic's new records replace its old ones, sent or not.
 
-Records stay here until all the datagrams they went in are acknowledged (`parcels` says what goes in which); what is not
-acknowledged in time is sent again, whatever else is told meanwhile; less and less often while nothing arrives, until
+Records stay here until all of their datagrams are acknowledged (`packetizer` decides which go into which). What is not
+acknowledged in time is sent again, whatever else is sent meanwhile; less and less often while nothing arrives, until
 the connection is given up for silence. Bytes are paced (`pacing`), so that a large table or a storm of changes cannot
-flood a line.
+flood a path.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from craftnet.protocols.udp.server.packetizer import MIN_COMPRESSED_SIZE, Key, P
 from craftnet.protocols.wire.records import DatagramKind
 
 MAX_RECORDS_CONSIDERED = 128
-"""Records that are looked at to choose from for the next datagrams, however many wait."""
+"""Records among which the next datagrams are chosen, however many wait."""
 
 
 class DatagramProtection(Protocol):
-    """What is needed of a `Channel`."""
+    """The part of a `PacketProtection` that it needs."""
 
     sent: int
 
     def seal(self, kind: DatagramKind, body: bytes = b"") -> bytes:
-        """The next datagram; `sent` is its sequence then."""
+        """Seals the next datagram; `sent` is its sequence then."""
 
 
 class _InFlight(Struct, eq=False, gc=False):
-    """Records that went out together.
+    """Records that were sent together.
 
     Attributes:
         missing: the sequences that are not acknowledged yet.
-        several: whether they were several.
+        several: whether there are several.
         until: when to send the records again, Unix seconds.
     """
 
@@ -49,7 +49,7 @@ class _InFlight(Struct, eq=False, gc=False):
     until: float
 
     def landed(self, arrivals: AcknowledgedDatagrams) -> bool:
-        """Note what is acknowledged; whether that is all of it."""
+        """Records an acknowledgement; returns whether everything is acknowledged."""
         self.missing = list(filterfalse(arrivals.covers, self.missing))
         return not self.missing
 
@@ -60,24 +60,23 @@ class _Record(Struct, eq=False, gc=False):
 
 
 NEVER = -inf
-"""A time long ago; each `-inf` that is written is a float of its own."""
+"""A time long ago; a shared object, since each `-inf` in the code is another float."""
 
-# Of most peers, most of the time, and never written to: a dictionary takes room, and keeps what it once had.
+# For most connections, most of the time, and never modified: a dictionary takes room, and keeps its size.
 _NOTHING: dict[Key, _Record] = {}
 
 
 class SendQueue:
-    """The send queue of one peer.
+    """The send queue of one connection.
 
-    Nearly always one short record is all that is under way. Then it is in flight by itself: `single` and what follows
-    it say all there is to say of it, and no dictionary is needed. Whatever else happens turns it into what `flying`
-    holds, and goes on from there.
+    Nearly always one short record is all that is in flight. Then `single` and the following attributes describe it
+    completely, and no dictionary is needed. Anything else turns it into an entry of `flying`, and continues from there.
 
     Arguments:
-        agreement: how long datagrams are, and what may be compressed.
-        protection: makes datagrams.
-        round_trip: says how long an acknowledgement may take.
-        pace: says when bytes may go.
+        agreement: the length of datagrams, and the compression.
+        protection: seals datagrams.
+        round_trip: how long an acknowledgement may take.
+        pace: when bytes may be sent.
     """
 
     __slots__ = (
@@ -101,24 +100,24 @@ class SendQueue:
     ) -> None:
         self._agreement = agreement
         self._protection = protection
-        self.packable = False  # whether compressing what waits may be worth a try.
+        self.packable = False  # whether compressing the waiting records is worth a try.
         self._round_trip = round_trip
         self.waiting = self.flying = _NOTHING
         self._pace = pace
-        self.retry_at = inf  # when the first of what is in flight is to be sent again, or before.
+        self.retry_at = inf  # when the first record in flight is to be sent again, or earlier.
         self.attempts = 0
-        self.doubles_at = NEVER  # once for all that was lost in the same while.
+        self.doubles_at = NEVER  # once for everything lost in the same period.
         self.single: Key | None = None  # the only record in flight.
         self.single_octets = b""
         self.single_sequence = 0
 
     def put(self, session: int, topic: str, records: Sequence[bytes]) -> None:
-        """Tell the peer these records instead of all earlier ones of the topic.
+        """Sends these records instead of all earlier ones of the topic.
 
         Each fits into a datagram; of another session than 0, with its selector.
 
         Arguments:
-            session: the index of the session they are of.
+            session: the index of their session.
         """
         self._spread()
         self.packable = True
@@ -132,22 +131,22 @@ class SendQueue:
         if self.waiting is _NOTHING:
             self.waiting = {}
         for place, octets in enumerate(records):
-            # What waits keeps its place: nobody waits for ever because it changes too often.
+            # Waiting records keep their place: frequent changes must not delay them for ever.
             self.waiting[session, topic, place] = _Record(octets)
 
     def clear(self) -> None:
-        """Tell the peer nothing of what is left."""
+        """Sends nothing of what is left."""
         self.single, self.single_octets = None, b""
         self.waiting = self.flying = _NOTHING
 
     def drop(self, session: int) -> None:
-        """Tell the peer nothing of what is left of that session."""
+        """Sends nothing of what is left of that session."""
         self._spread()
         self.waiting = {key: record for key, record in self.waiting.items() if key[0] != session}
         self.flying = {key: record for key, record in self.flying.items() if key[0] != session}
 
     def keeps(self, session: int) -> bool:
-        """Whether anything of that session is not acknowledged."""
+        """Whether anything of that session is unacknowledged."""
         if self.single is not None:
             return self.single[0] == session
         return any(key[0] == session for held in (self.waiting, self.flying) for key in held)
@@ -159,7 +158,7 @@ class SendQueue:
 
     @property
     def deadline(self) -> float:
-        """When `flush` has something to do; infinite when it has not."""
+        """When `flush` has something to do; infinite otherwise."""
         retry = self.retry_at if self.single is not None or self.flying else inf
         return min(self._pace.opens, retry) if self.waiting else retry
 
@@ -177,7 +176,7 @@ class SendQueue:
         while self.waiting and now >= self._pace.opens:
             packet = self._packet()
             sequences = []
-            for body in packet.bodies:  # at once: nothing may come in between.
+            for body in packet.bodies:  # directly after one another: nothing may come in between.
                 datagram = self._protection.seal(packet.kind, body)
                 sequences.append(self._protection.sent)
                 datagrams.append(datagram)
@@ -195,7 +194,7 @@ class SendQueue:
         return datagrams
 
     def acknowledged(self, arrivals: AcknowledgedDatagrams) -> list[Key]:
-        """Drop what has arrived, and say what that is; but for what is in flight by itself."""
+        """Removes and returns what has arrived, except for the single record in flight."""
         if self.single is not None:
             behind = arrivals.newest - self.single_sequence
             if behind < 0 or not arrivals.bits >> behind & 1:
@@ -216,7 +215,7 @@ class SendQueue:
         return landed
 
     def hasten(self, now: float) -> None:
-        """A round trip was measured for the first time: what is under way need not wait as long as without one."""
+        """A round trip was measured for the first time: what is in flight need not wait as long as without one."""
         self._spread()
         until = now + self.timeout
         for record in self.flying.values():
@@ -225,7 +224,7 @@ class SendQueue:
         self._note_flying()
 
     def _spread(self) -> None:
-        """What is in flight by itself becomes one of any number that are."""
+        """Turns the single record in flight into one of several."""
         if self.single is not None:
             flight = _InFlight([self.single_sequence], False, self.retry_at)
             self.flying = {self.single: _Record(self.single_octets, flight)}
@@ -243,7 +242,7 @@ class SendQueue:
         self._note_flying()
 
     def _note_flying(self) -> None:
-        """To be called when there is less of it."""
+        """Called when there is less of it."""
         if self.flying:
             self.retry_at = min(record.flight.until for record in self.flying.values() if record.flight)
         else:
@@ -256,7 +255,7 @@ class SendQueue:
         return min(MAX_TIMEOUT, timeout * 2 ** min(self.attempts, DOUBLINGS)) if self.attempts else timeout
 
     def _packet(self) -> Packet:
-        """What goes next."""
+        """The next records to send."""
         if len(self.waiting) == 1:
             ((key, record),) = self.waiting.items()
             if len(record.octets) < MIN_COMPRESSED_SIZE:
@@ -269,5 +268,5 @@ class SendQueue:
             packet = compressed(records, self._agreement, whole=whole)
             if packet is not None:
                 return packet
-            self.packable = False  # until something is different.
+            self.packable = False  # until something changes.
         return plain(records, self._agreement.datagram - OVERHEAD)

@@ -1,4 +1,4 @@
-"""One client's copy of one session, seen from the server: what was told of it, what is known to have arrived. Pure."""
+"""One client's copy of one session, as the server knows it: what was sent, and what has arrived. Pure."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from craftnet.protocols.udp.core.table_delta import TableHistory, table_delta
 from craftnet.protocols.udp.server.tickets import SessionPermit
 
 MAX_SENT_PROGRESS = 4
-"""How many of the last models told are kept at most, to judge by them what the player claims to have seen."""
+"""Maximum number of recent models that are kept to compare a player's reports with."""
 
 SENT_PROGRESS_SECONDS = 5.0
-"""Seconds after which a model told matters no longer if a newer one is as old: a claim is of the last two seconds, and
-what it is about was half a round trip under way."""
+"""Seconds after which a sent model no longer matters if a newer one is as old: a report is of the last two seconds, and
+what it is about had travelled for half a round trip."""
 
 SAME_FUNCTION = Tolerance(percent=0.01, seconds=0.002, fraction=0.0)
-"""What differs less is the same function of time: it need not be told again."""
+"""Smaller differences are the same function of time, and need not be sent again."""
 
 
 class SentProgress(Struct, frozen=True, gc=False):
-    """At `when` (Unix seconds) the client was told `state`."""
+    """The client was sent `state` at `when` (Unix seconds)."""
 
     when: float
     state: SessionState
 
 
 class TopicRecords(Struct, frozen=True, gc=False):
-    """The records to tell of a topic instead of all earlier ones of it."""
+    """The records to send of a topic instead of all earlier ones of it."""
 
     topic: str
     records: Sequence[bytes]
 
 
 class SentState(Struct, eq=False, gc=False):
-    """What one client was told of one session.
+    """What one client was sent of one session.
 
     Arguments:
-        room: bytes that its longest record may take.
+        room: maximum bytes of a record.
 
     Attributes:
-        permit: which session it is, and how long the client may watch it.
-        progress: the last state told; None before the first.
-        tables: of the materials, what was told and acknowledged; None before anything was told.
+        permit: the session, and the client's right to watch it.
+        progress: the last state sent; None before the first.
+        tables: the tables of materials sent and acknowledged; None before the first.
         at: the last position of the feed; None before the first.
     """
 
     permit: SessionPermit
     _room: int
-    _sent: tuple[Any, ...] = ()  # when and what, in turn: objects of a pair each would take more room.
+    _sent: tuple[Any, ...] = ()  # times and states, in turn: an object for each pair would take more room.
     progress: SessionState | None = None
     _materials: MaterialsState | None = None
     tables: TableHistory | None = None
@@ -63,7 +63,7 @@ class SentState(Struct, eq=False, gc=False):
 
     @property
     def index(self) -> int:
-        """How datagrams name the session."""
+        """The session's index in datagrams."""
         return self.permit.index
 
     @property
@@ -73,19 +73,19 @@ class SentState(Struct, eq=False, gc=False):
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is told of it."""
+        """Whether nothing more of it is sent."""
         return self.permit.over is not None
 
     def advance(self, state: SessionState | MaterialsState, now: float) -> TopicRecords | None:
-        """The session, or its materials, are now like this: what to tell of it; None when the client knows.
+        """The topic to send for the new state of the session or its materials; None when the client knows it.
 
         Raises:
-            BadDatagram: it does not fit the protocol.
+            BadDatagram: the state does not fit the protocol.
         """
         if isinstance(state, MaterialsState):
             return self._advance_materials(state)
         held, truth = self.progress, state.progress
-        # A client that goes on from what it holds shows what it would from this, now and to the end.
+        # A client that extrapolates from its model shows the same as from this one, now and to the end.
         if held is not None and not misleads(held.progress, truth, now, now + (truth.remaining or 0.0), SAME_FUNCTION):
             return None
         news = TopicRecords("progress", encoded_progress(state, self._room))
@@ -93,7 +93,7 @@ class SentState(Struct, eq=False, gc=False):
         return news
 
     def note(self, state: SessionState, now: float) -> None:
-        """The client is told this progress."""
+        """Records that the client is sent this progress."""
         self.progress = state
         sent = self._sent
         if len(sent) == 2 * MAX_SENT_PROGRESS:
@@ -104,14 +104,14 @@ class SentState(Struct, eq=False, gc=False):
 
     @property
     def sightings(self) -> Sequence[SentProgress]:
-        """The last models told, newest last."""
+        """The last models sent, newest last."""
         return [SentProgress(when, state) for when, state in zip(self._sent[::2], self._sent[1::2], strict=True)]
 
     def reached(self, at: Position, state: SessionState | MaterialsState) -> TopicRecords | None:
-        """With this state the feed is there: what to tell of that.
+        """The topic to send for the feed's position with this state.
 
-        It goes with the first state and with every table. Mere progress needs none: who comes back is told the newest,
-        however old their position is.
+        It goes with the first state and with every table. Mere progress needs none: a returning client receives the
+        newest, however old its position is.
         """
         before, self.at = self.at, at
         if before is not None and isinstance(state, SessionState):
@@ -119,7 +119,7 @@ class SentState(Struct, eq=False, gc=False):
         return TopicRecords("position", encoded([at]))
 
     def everything(self) -> Iterator[TopicRecords]:
-        """All of it, whatever the client may hold."""
+        """All topics, whatever the client may hold."""
         if self.progress is not None:
             yield TopicRecords("progress", encoded_progress(self.progress, self._room))
         if self._materials is not None:
@@ -128,17 +128,17 @@ class SentState(Struct, eq=False, gc=False):
             yield TopicRecords("position", encoded([self.at]))
 
     def acknowledged_version(self, version: int) -> bool:
-        """Whether a table of that version (its low 32 bits; 0: none) can have been told."""
+        """Whether a table of that version (its low 32 bits; 0: none) can have been sent."""
         newest = self._materials
         return not version or (newest is not None and (newest.version - version) & 0xFFFFFFFF < 1 << 31)
 
     def holds(self, version: int) -> None:
-        """The client has the table of that version, which was told: differences from it will do."""
+        """The client has the table of that version, which becomes a baseline."""
         if version and self.tables is not None:
             self.tables.acknowledged(version)
 
     def _advance_materials(self, state: MaterialsState) -> TopicRecords:
-        """By the differences from what the client is known to hold, where that is shorter and fits."""
+        """The table as a delta against a baseline of the client, where that is shorter and fits."""
         records = encoded(materials_records(state, self._room))
         if self.tables is None:
             self.tables = TableHistory()

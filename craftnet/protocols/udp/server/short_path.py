@@ -36,22 +36,22 @@ _HEADER = codec.SEALED_HEADER_SIZE
 _ACKNOWLEDGEMENT = codec.ACKNOWLEDGEMENT_SIZE
 _LONGEST = MAX_QUANTITY / 1000  # seconds.
 _ACKS = tuple(codec.first_byte(DatagramKind.ACK) | phase for phase in (0, codec.PHASE))
-_MOST_SENT = 1 << 31  # from there on an acknowledgement's number may have to be completed.
+_MOST_SENT = 1 << 31  # from here on an acknowledgement's number may have to be completed.
 
 ACK_SIZE = OVERHEAD + len(NO_TABLES)
-"""Bytes of what `take_acknowledgement` may take."""
+"""Bytes of the datagrams for `take_acknowledgement`."""
 
 ACK_BYTES = frozenset(_ACKS)
-"""First bytes of what `take_acknowledgement` may take."""
+"""First bytes of the datagrams for `take_acknowledgement`."""
 
 
 def lone_progress(
     peer: ServerConnection, state: SessionState, now: float, index: int, at: Position | None
 ) -> bytes | None:
-    """The datagram that tells the progress of the only session; empty when the client knows it.
+    """The datagram with the progress of the only session; empty when the client knows it.
 
     Returns:
-        None when this is not all there is to do: then nothing was done.
+        None when there is anything else to do: then nothing was done.
 
     Raises:
         BadDatagram: the state does not fit the protocol.
@@ -103,7 +103,7 @@ def lone_progress(
 
 
 def take_acknowledgement(peer: ServerConnection, datagram: bytes, address: Address, now: float) -> bool:
-    """Take an ACK of `ACK_SIZE` bytes that comes in order, from where the client is, while it is told one session.
+    """Handles an ACK of `ACK_SIZE` bytes in order, from the client's address, on a connection with one session.
 
     Returns:
         False when it is anything else: then nothing was done.
@@ -130,7 +130,7 @@ def take_acknowledgement(peer: ServerConnection, datagram: bytes, address: Addre
     try:
         content = cipher.decrypt((iv ^ sequence).to_bytes(12, "big"), datagram[_HEADER:], datagram[:_HEADER])
     except InvalidTag:
-        raise BadDatagram("forged", "the tag does not hold") from None
+        raise BadDatagram("forged", "the tag is wrong") from None
     newest, earlier = codec.decode_acknowledgement(content)
     if (
         content[_ACKNOWLEDGEMENT:] != peer.reported
@@ -140,7 +140,7 @@ def take_acknowledgement(peer: ServerConnection, datagram: bytes, address: Addre
         return False
     window.newest = sequence
     window.seen = window.seen << 1 & WINDOW_MASK | 1
-    if window.reordered:  # each difference is a float of its own.
+    if window.reordered:  # each difference is another float object.
         window.reordered -= window.reordered / SMOOTHING
     bits = earlier << 1 | 1
     acknowledged = channel.acknowledged

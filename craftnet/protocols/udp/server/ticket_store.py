@@ -1,7 +1,7 @@
-"""Who may open a UDP connection: a ticket for each …/connect that was answered, or a place on one. Pure.
+"""The tickets that may open UDP connections: one for each answered …/connect, unless it joined another. Pure.
 
-A ticket is good for any number of connections, one at a time, until it has lain unused for a while or the bearer
-tokens behind it end. What they grant is bounded in number, in all and for one player's session.
+A ticket is valid for any number of connections, one at a time, until it was unused for a while or the bearer tokens
+behind it expire. Permits are bounded in number, in all and for one player's session.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class TicketStore:
     """All tickets.
 
     Arguments:
-        random: gives that many random bytes.
-        capacity, per_player: bounds, see `MAX_TICKETS` and `MAX_TICKETS_PER_PLAYER`.
+        random: returns that many random bytes.
+        capacity, per_player: see `MAX_TICKETS` and `MAX_TICKETS_PER_PLAYER`.
         renewal: seconds after which a ticket's session_token is replaced.
     """
 
@@ -62,10 +62,10 @@ class TicketStore:
         now: float,
         bearer: Principal | None = None,
     ) -> Ticket:
-        """A new ticket. When the player has too many for this session, the oldest unused one stops being good.
+        """A new ticket. When the player has too many for this session, the oldest unused one is withdrawn.
 
         Raises:
-            TooManyRequests: a bound is reached.
+            TooManyRequests: a limit is exceeded.
         """
         self._make_room(session_id, player_id, now)
         ticket = Ticket(self._new_token(), player_id, agreement, bearer, now, self.renewal)
@@ -77,13 +77,13 @@ class TicketStore:
     def extend(
         self, ticket: Ticket, session_id: UUID, expires: float, now: float, bearer: Principal | None
     ) -> SessionPermit | None:
-        """Let the ticket's holder watch this session, too; or, when they may already, for as long as this.
+        """Adds a session to the ticket, or extends it to this time.
 
         Returns:
             None when the ticket has no index left.
 
         Raises:
-            TooManyRequests: a bound is reached.
+            TooManyRequests: a limit is exceeded.
         """
         permit = ticket.permit_for(session_id)
         if permit is not None:
@@ -97,25 +97,25 @@ class TicketStore:
         return self._permit(ticket, session_id, expires, bearer)
 
     def withdraw(self, ticket: Ticket, permit: SessionPermit) -> None:
-        """That session is over for this ticket, and its holder knows."""
+        """That session ended for this ticket, and its holder knows."""
         if permit in ticket.permits:
             ticket.permits = tuple(each for each in ticket.permits if each is not permit)
             self._forget(ticket, permit)
 
     def holder(self, token: SessionToken, now: float) -> Ticket | None:
-        """The ticket with this session_token, if it is good."""
+        """The ticket with this session_token, if it is valid."""
         ticket = self.find(token.connection_id, now)
         return None if ticket is None or not ticket.holds(token, now) else ticket
 
     def find(self, connection_id: int, now: float) -> Ticket | None:
-        """The ticket of that name, if it is good."""
+        """The ticket with this connection id, if it is valid."""
         ticket = self._tickets.get(connection_id)
         return None if ticket is None or now >= ticket.lapses else ticket
 
     def of_bearers(self, covered: Callable[[Principal], bool]) -> list[tuple[Ticket, list[SessionPermit]]]:
-        """The tickets with something granted to bearers that are `covered`, and what that is.
+        """The tickets with permits of bearers that are `covered`, and those permits.
 
-        Of a ticket that was first given to one of them, it is everything: whoever has the bearer token may have the
+        All permits of a ticket that was first issued for one of them: the holder of the bearer token may have the
         session_token.
         """
         found = []
@@ -138,17 +138,17 @@ class TicketStore:
         self._deadlines.discard(ticket.connection_id)  # its connection ends before it does.
 
     def release(self, ticket: Ticket, now: float) -> None:
-        """Its connection is gone; another may be opened."""
+        """Its connection is closed; another may be opened."""
         ticket.unused_until = now + TICKET_IDLE_TIMEOUT
         if ticket.connection_id in self._tickets:
             self._deadlines.set(ticket.connection_id, ticket.lapses)
 
     def revoke(self, ticket: Ticket) -> None:
-        """It is not good any more."""
+        """Withdraws it."""
         if self._tickets.pop(ticket.connection_id, None) is None:
             return
         self._deadlines.discard(ticket.connection_id)
-        permits, ticket.permits = ticket.permits, ()  # its connection may go on for a while, and withdraw them.
+        permits, ticket.permits = ticket.permits, ()  # its connection may last for a while, and withdraw them.
         for permit in permits:
             self._forget(ticket, permit)
 
@@ -165,7 +165,7 @@ class TicketStore:
                 raise self._full("Too many UDP connections of this player to this session.", self._per_player, now)
             self.revoke(unused)
         if self._permits >= self._capacity:
-            raise self._full("No more UDP connections are taken.", self._capacity, now)
+            raise self._full("The server accepts no more UDP connections.", self._capacity, now)
 
     def _permit(self, ticket: Ticket, session_id: UUID, expires: float, bearer: Principal | None) -> SessionPermit:
         permit = SessionPermit(ticket.unused, session_id, expires, bearer)
@@ -178,7 +178,7 @@ class TicketStore:
     def _forget(self, ticket: Ticket, permit: SessionPermit) -> None:
         self._permits -= 1
         left = list(self._of_session[permit.session_id])
-        left.remove(ticket)  # once: a session that is over may have been granted again.
+        left.remove(ticket)  # once: an ended session may have been added again.
         if left:
             self._of_session[permit.session_id] = tuple(left)
         else:

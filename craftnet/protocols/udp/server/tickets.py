@@ -18,13 +18,13 @@ from craftnet.protocols.wire.records import CloseReason
 
 
 class SessionPermit(Struct, eq=False, gc=False):
-    """Leave to watch one session.
+    """The right to watch one session.
 
     Attributes:
-        index: how the connection's datagrams name the session, 0–255.
-        expires: when the bearer token ends, Unix seconds.
-        bearer: whose token that is, where it is known.
-        over: why the session is over for this ticket, while the client has not heard of that; else None.
+        index: the session's index in datagrams, 0 to 255.
+        expires: when the bearer token expires, Unix seconds.
+        bearer: the bearer of that token, if known.
+        over: why the session ended for this ticket, while the client has not learned of it; else None.
     """
 
     index: int
@@ -35,7 +35,7 @@ class SessionPermit(Struct, eq=False, gc=False):
 
 
 TICKET_IDLE_TIMEOUT = 60.0
-"""Seconds a ticket lives without a connection."""
+"""Seconds that a ticket lives without a connection."""
 
 TOKEN_LIFETIME = 3600.0
 """Seconds for which a session_token opens connections."""
@@ -51,13 +51,13 @@ OPENINGS_PER_SECOND = 1.0
 """Connections per second that one ticket opens …"""
 
 OPENINGS_BURST = 5
-"""… and this many at once: each is told everything, and has limits of its own."""
+"""… and this many at once: each receives the full state, and has limits of its own."""
 
 _OPENINGS = TokenBucket(OPENINGS_PER_SECOND, OPENINGS_BURST)
 
 
 class _TokenSecret(Struct, eq=False, gc=False):
-    """The secret of one session_token, and the key made of it, while handshakes are to be expected."""
+    """The secret of one session_token, and the key derived from it while handshakes are expected."""
 
     secret: bytes
     until: float
@@ -72,31 +72,31 @@ class _TokenSecret(Struct, eq=False, gc=False):
 
     @property
     def key(self) -> HandshakeKey:
-        """What signs handshake datagrams."""
+        """The key that authenticates handshake datagrams."""
         key = self._key
         if key is None:
             key = self._key = HandshakeKey.of(self.secret)
         return key
 
     def rest(self) -> None:
-        """No handshake is to be expected: a key takes more room than anything else of a ticket."""
+        """Drops the key, since no handshake is expected: it takes more room than anything else of a ticket."""
         self._key = None
 
 
 class Ticket:
-    """Leave to open a connection.
+    """The right to open a connection.
 
     Arguments:
         renewal: seconds after which a new session_token is offered.
 
     Attributes:
-        permits: what the connection tells of, in the order of their indexes.
-        agreement: on sizes and compression.
+        permits: the sessions of the connection, in the order of their indexes.
+        agreement: sizes and compression.
         renew_at: when to offer a new session_token, Unix seconds.
-        bearer: whose bearer token it was first given for, where that is known.
-        connection_id: how datagrams name it.
+        bearer: the bearer for whom it was first issued, if known.
+        connection_id: the id in datagrams.
         unused: the lowest index that no session has had.
-        unused_until: when it stops being good without a connection, Unix seconds; infinite while there is one.
+        unused_until: when it expires without a connection, Unix seconds; infinite while there is one.
         last_cookie_us: when the cookie of the newest connection was issued; older handshakes are replays.
     """
 
@@ -141,35 +141,35 @@ class Ticket:
 
     @property
     def token(self) -> SessionToken:
-        """The session_token that holds. Never shown."""
+        """The present session_token. Never shown."""
         return SessionToken(self.connection_id, self._current.secret)
 
     @property
     def expires(self) -> float:
-        """When the last of the bearer tokens ends, Unix seconds."""
+        """When the last of the bearer tokens expires, Unix seconds."""
         return max((permit.expires for permit in self.permits), default=0.0)
 
     def permit_for(self, session_id: UUID) -> SessionPermit | None:
-        """What lets its holder watch this session, while that is not over."""
+        """The permit for this session, while it has not ended."""
         return next(
             (permit for permit in self.permits if permit.session_id == session_id and permit.over is None), None
         )
 
     def holds(self, token: SessionToken, now: float) -> bool:
-        """Whether this is its session_token, or the one offered instead of it."""
+        """Whether this is its session_token, or the one offered to replace it."""
         return any(
             credential is not None and now < credential.until and hmac.compare_digest(credential.secret, token.secret)
             for credential in (self._current, self._offered)
         )
 
     def authenticate(self, datagram: bytes, now: float) -> tuple[HandshakeKey, bytes, bytes]:
-        """Whether a handshake datagram was made with our session_token, or with the one offered instead of it.
+        """Authenticates a handshake datagram with the session_token, or with the one offered to replace it.
 
         Returns:
-            The key that signed it, the secret behind that, and the datagram without its MAC.
+            The key that authenticated it, the secret behind that, and the datagram without its MAC.
 
         Raises:
-            BadDatagram: it was not, or the token is too old.
+            BadDatagram: it was made with neither, or the token is too old.
         """
         for credential in (self._current, self._offered):
             if credential is None or not credential.key.holds(datagram):
@@ -177,39 +177,39 @@ class Ticket:
             if now >= credential.until:
                 raise BadDatagram("unknown_connection", "a session_token that is too old")
             return credential.key, credential.secret, datagram[:-MAC_SIZE]
-        raise BadDatagram("forged", "the MAC does not hold")
+        raise BadDatagram("forged", "the MAC is wrong")
 
     def rest(self) -> None:
-        """There is a connection now: no handshake is to be expected."""
+        """There is a connection now: no handshake is expected."""
         self._current.rest()
 
     def offer(self, random: Callable[[int], bytes], now: float) -> bytes:
-        """The secret of a new session_token, the same until it is taken. The old one holds, too, until then."""
+        """The secret of a new session_token, the same until it is accepted. The old one is valid until then."""
         if self._offered is None:
             self._offered = _TokenSecret.of(random(SECRET_SIZE), now)
         self.renew_at = now + RENEWAL_RETRY
         return self._offered.secret
 
     def renewed(self) -> None:
-        """The client has the new session_token: the old one is void."""
+        """The client has the new session_token: the old one is invalid."""
         if self._offered is not None:
             self._current, self._offered = self._offered, None
             self.renew_at = self._current.until - TOKEN_LIFETIME + self._renewal
 
     def open(self, secret: bytes, now: float) -> None:
-        """A connection is opened with this secret; if it is the one that was offered, the client has that.
+        """A connection is opened with this secret; if it is the offered one, the client has that.
 
         Raises:
-            BadDatagram: there were too many lately.
+            BadDatagram: there were too many recently.
         """
         full_at = _OPENINGS.take(self._openings_full_at, now)
         if full_at is None:
-            raise BadDatagram("flooding", "more connections than a client has reason to open")
+            raise BadDatagram("flooding", "more connections than a client needs to open")
         self._openings_full_at = full_at
         if self._offered is not None and secret == self._offered.secret:
             self.renewed()
 
     @property
     def lapses(self) -> float:
-        """When it stops being good if nothing more happens, Unix seconds."""
+        """When it expires if nothing more happens, Unix seconds."""
         return min(self.expires, self.unused_until)

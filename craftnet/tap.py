@@ -96,13 +96,13 @@ GROUPS: dict[str, list[list[Any] | str]] = {
         "origin",
     ],
     "Limits": [
-        ["max-connections", None, DEFAULTS.limits.connections, "Maximum number of WebSocket connections; further "
-         "handshakes are refused with 429 (0 = unlimited)", NUMBER_OF],
-        ["max-per-player", None, DEFAULTS.limits.per_player, "Maximum number of WebSocket connections of one player, "
+        ["max-connections", None, DEFAULTS.limits.connections, "Maximum number of feeds (WebSockets, event "
+         "streams); further handshakes are refused with 429 (0 = unlimited)", NUMBER_OF],
+        ["max-per-player", None, DEFAULTS.limits.per_player, "Maximum number of feeds of one player, "
          "on all nodes that share a back end (0 = unlimited)", NUMBER_OF],
-        ["max-per-session", None, DEFAULTS.limits.per_session, "Maximum number of WebSocket connections to one "
+        ["max-per-session", None, DEFAULTS.limits.per_session, "Maximum number of feeds of one "
          "crafting session (0 = unlimited)", NUMBER_OF],
-        ["max-per-address", None, DEFAULTS.limits.per_address, "Maximum number of WebSocket connections from one "
+        ["max-per-address", None, DEFAULTS.limits.per_address, "Maximum number of feeds from one "
          "address; an IPv6 address counts as its /64 (0 = unlimited)", NUMBER_OF],
         ["max-half-open", None, DEFAULTS.limits.half_open, "Maximum number of connections that have not sent a whole "
          "request yet; the oldest is dropped for a further one (0 = unlimited)", NUMBER_OF],
@@ -113,7 +113,8 @@ GROUPS: dict[str, list[list[Any] | str]] = {
          "cannot see (0 = unlimited)", NUMBER_OF],
         ["max-message", None, DEFAULTS.limits.message_size, "Maximum size of a WebSocket client's message, in bytes; "
          "a client that exceeds it is closed with 1009", Number(int, 1024, 2**24)],
-        ["handshake-rate", None, DEFAULTS.limits.handshakes, "WebSocket handshakes per second from one address. "
+        ["handshake-rate", None, DEFAULTS.limits.handshakes, "WebSocket handshakes and event streams per second "
+         "from one address. "
          f"{BURST_TEXT}", RATE],
         ["health-rate", None, DEFAULTS.limits.health, "Requests per second from one address to GET /health and GET "
          f"/health/ws together. {BURST_TEXT}", RATE],

@@ -56,7 +56,7 @@ class HelpTests(SynchronousTestCase):
         self.assertEqual([line[:-1] for line in lines if line.endswith(":") and line[0] != " "], list(GROUPS))
         at = lines.index("  --max-connections=")
         self.assertEqual(
-            " ".join(line.strip() for line in lines[at + 1 : at + 3]),
+            " ".join(line.strip() for line in lines[at + 1 : at + 4]),
             "Maximum number of feeds (WebSockets, event streams); further handshakes are refused with 429 (0 = unlimited) "
             "[default: 20000]. It must be from 0 to 1000000.",
         )

@@ -85,12 +85,12 @@ class Feeds:
     def __init__(self) -> None:
         self.watchers: list[ISubscriber] = []
 
-    def watch_session(self, session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
+    def subscribe_session(self, session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
         """Keep it."""
         self.watchers.append(watcher)
         return succeed(None)
 
-    def unwatch_session(self, session_id: UUID, watcher: ISubscriber) -> None:
+    def unsubscribe_session(self, session_id: UUID, watcher: ISubscriber) -> None:
         """Nothing is told after the end."""
 
 
@@ -110,6 +110,7 @@ class Measured(Metrics):
         self._updates = [state(percent / 2) for percent in range(ROUNDS)]
         self._told = self._acknowledged = 0
         self.running = False
+        self._count, self.datagram = self.datagram, self._counted
 
     def begin(self) -> None:
         """Fill the line."""
@@ -123,9 +124,9 @@ class Measured(Metrics):
             number, self._told = self._told, self._told + 1
             self._feeds.watchers[number % CLIENTS].deliver(self._updates[number // CLIENTS])
 
-    def datagram(self, outcome: str) -> None:
+    def _counted(self, outcome: str) -> None:
         """Count it, as the service does."""
-        super().datagram(outcome)
+        self._count(outcome)
         if self.running and outcome == "accepted":
             self._acknowledged += 1
             if self._acknowledged == CLIENTS * ROUNDS:

@@ -9,6 +9,7 @@ import craftnet
 from craftnet.protocols.wire.generate import cplusplus
 from craftnet.protocols.wire.generate.description import bit_records, records
 from craftnet.protocols.wire.generate.typescript import typescript
+from craftnet.protocols.wire.generate.wireshark import wireshark
 
 ROOT = Path(craftnet.__file__).parent.parent
 
@@ -23,6 +24,7 @@ def generated() -> dict[Path, str]:
         core / "include" / "craftnet" / "wire.h": cplusplus.header(*described),
         core / "src" / "wire.cpp": cplusplus.source(*described),
         ROOT / "clients" / "js" / "src" / "wire.ts": typescript(*described),
+        ROOT / "clients" / "wireshark" / "craftnet.lua": wireshark(*described),
     }
 
 

@@ -40,6 +40,12 @@ test-cpp:
 test-js: $(VENV)/installed clients/js/node_modules/.package-lock.json
 	cd clients/js && npm run check
 
+# The C++ client once more, with clang: sanitizers, fuzz targets for FUZZ seconds each, clang-tidy. On Debian: clang-14
+# clang-tidy-14 libclang-rt-14-dev.
+FUZZ ?= 20
+check-cpp:
+	clients/cpp/check $(FUZZ)
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -19,9 +19,9 @@ std::uint32_t BitReader::take(unsigned count) noexcept {
   std::uint64_t value = 0;
   unsigned left = count;
   while (left > 0) {
-    const unsigned inside = static_cast<unsigned>(at_ & 7U);
+    const auto inside = static_cast<unsigned>(at_ & 7U);
     const unsigned taken = left < 8 - inside ? left : 8 - inside;
-    const unsigned shifted = static_cast<unsigned>(octets_.data[at_ >> 3]) >> (8 - inside - taken);
+    const auto shifted = static_cast<unsigned>(octets_.data[at_ >> 3]) >> (8 - inside - taken);
     value = (value << taken) | (shifted & ((1U << taken) - 1U));
     at_ += taken;
     left -= taken;
@@ -42,7 +42,7 @@ bool BitReader::number(bool may_be_unknown, std::uint32_t& value) noexcept {
 }
 
 bool BitReader::finish() noexcept {
-  const unsigned rest = static_cast<unsigned>((8 - (at_ & 7U)) & 7U);
+  const auto rest = static_cast<unsigned>((8 - (at_ & 7U)) & 7U);
   return take(rest) == 0 && !truncated_;
 }
 

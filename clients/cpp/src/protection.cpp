@@ -13,6 +13,14 @@ constexpr std::uint64_t kRotationDatagrams = 1U << 20;
 
 constexpr std::uint8_t kChallengeKind = 2;
 
+#ifdef CRAFTNET_KEYLOG
+void log_key(Crypto& crypto, std::uint32_t connection_id, Sender sender, const Generation& generation) noexcept {
+  crypto.key_made(connection_id, sender, generation);
+}
+#else
+void log_key(const Crypto&, std::uint32_t, Sender, const Generation&) noexcept {}
+#endif
+
 }  // namespace
 
 std::uint64_t ReplayWindow::complete(std::uint16_t low) const noexcept {
@@ -41,7 +49,7 @@ void ReplayWindow::remember(std::uint64_t sequence) noexcept {
   newest_ = sequence;
   constexpr std::size_t kWords = kBehind / 64;
   const std::uint64_t words = ahead / 64 < kWords ? ahead / 64 : kWords;
-  const unsigned bits = static_cast<unsigned>(ahead % 64);
+  const auto bits = static_cast<unsigned>(ahead % 64);
   for (std::size_t word = kWords; word-- > 0;) {
     const std::uint64_t high = word >= words ? received_[word - words] : 0;
     const std::uint64_t low = word >= words + 1 ? received_[word - words - 1] : 0;
@@ -64,7 +72,9 @@ Sealer::Sealer(Crypto& crypto, std::uint32_t connection_id, const Generation& ge
       generation_(generation),
       aead_(crypto.aes_128_gcm(generation.key, Direction::kSeal)),
       sequence_(sequence),
-      rotated_at_(sequence) {}
+      rotated_at_(sequence) {
+  log_key(crypto, connection_id, Sender::kClient, generation);
+}
 
 std::size_t Sealer::seal(wire::Kind kind, std::uint8_t* datagram, std::size_t content) noexcept {
   if (aead_ == nullptr) return 0;
@@ -90,6 +100,7 @@ void Sealer::before_heartbeat(Time now, std::uint64_t acknowledged) noexcept {
   if (aead == nullptr) return;
   generation_ = following;
   aead_ = std::move(aead);
+  log_key(crypto_, connection_id_, Sender::kClient, generation_);
   rotated_at_ = sequence_;
   since_ = now;
 }
@@ -98,6 +109,7 @@ Opener::Opener(Crypto& crypto, std::uint32_t connection_id, const Generation& ge
     : crypto_(crypto), connection_id_(connection_id) {
   current_.generation = generation;
   current_.aead = crypto.aes_128_gcm(generation.key, Direction::kOpen);
+  log_key(crypto, connection_id, Sender::kServer, generation);
 }
 
 Outcome Opener::open(std::uint8_t* datagram, std::size_t size, Opened& opened) noexcept {
@@ -144,6 +156,7 @@ void Opener::opened_with(const Keys* keys, std::uint64_t sequence) noexcept {
     Keys now_current = std::move(*before_);
     *before_ = std::move(current_);
     current_ = std::move(now_current);
+    log_key(crypto_, connection_id_, Sender::kServer, current_.generation);
     lowest_ = UINT64_MAX;
   }
   if (sequence < lowest_) lowest_ = sequence;

@@ -151,8 +151,8 @@ class Agreement {
   std::uint8_t session_ = 0;
   std::uint8_t secrets_ = 0;
   std::uint8_t told_[kIndexes] = {};
-  std::uint32_t failures_[kIndexes];  // set where `told_` says so.
-  std::uint32_t tables_[kIndexes];
+  std::uint32_t failures_[kIndexes] = {};
+  std::uint32_t tables_[kIndexes] = {};
 };
 
 }  // namespace

@@ -48,8 +48,8 @@ void Pulse::heard(const wire::Heartbeat& heartbeat, std::uint64_t sequence, Time
     const Time delay = difference(unsigned_time(away), unsigned_time(held));
     if (delay >= 0 && delay <= kLongest) {
       if (!knows_offset()) beat_at_ = static_cast<Time>(heartbeat.echoed_us) + interval_;
-      const double there = static_cast<double>(difference(heartbeat.received_us, heartbeat.echoed_us));
-      const double back = static_cast<double>(difference(heartbeat.sent_us, unsigned_time(now)));
+      const auto there = static_cast<double>(difference(heartbeat.received_us, heartbeat.echoed_us));
+      const auto back = static_cast<double>(difference(heartbeat.sent_us, unsigned_time(now)));
       sampled(delay, static_cast<Time>((there + back) / 2));
     }
   }
@@ -63,7 +63,7 @@ void Pulse::heard(const wire::Heartbeat& heartbeat, std::uint64_t sequence, Time
 
 void Pulse::sampled(Time delay, Time offset) noexcept {
   if (delay < 0 || delay > kLongest) return;
-  const double seconds = static_cast<double>(delay) / static_cast<double>(kSecond);
+  const auto seconds = static_cast<double>(delay) / static_cast<double>(kSecond);
   if (smoothed_ < 0) {
     smoothed_ = seconds;
     variation_ = seconds / 2;
@@ -84,7 +84,7 @@ void Pulse::sampled(Time delay, Time offset) noexcept {
 Time Pulse::timeout() const noexcept {
   if (smoothed_ < 0) return kFirstTimeout;
   const double seconds = smoothed_ + 4 * variation_;
-  const Time timeout = static_cast<Time>(seconds * static_cast<double>(kSecond));
+  const auto timeout = static_cast<Time>(seconds * static_cast<double>(kSecond));
   return earlier(later(timeout, kShortestTimeout), kLongestTimeout);
 }
 

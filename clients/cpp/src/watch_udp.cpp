@@ -25,9 +25,8 @@ struct ConnectAnswer {
   if (!json.enter_object()) return false;
   while (json.next_member(member)) {
     bool good = true;
-    if (json.peek() == JsonReader::Type::kNull) {
-      good = json.skip();
-    } else if (member == "session_token") {
+    if (json.peek() == JsonReader::Type::kNull) member = {};  // it says nothing.
+    if (member == "session_token") {
       good = json.read_string(answer.session_token, 64);
     } else if (member == "server_endpoint") {
       good = json.read_string(answer.endpoint, 300);

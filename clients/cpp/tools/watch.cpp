@@ -164,6 +164,51 @@ class Datagrams {
   std::vector<sockaddr_storage> addresses_;
 };
 
+/// OpenSSL, and a line in the file that CRAFTNET_KEYLOG names for each key: clients/wireshark reads it.
+class LoggedCrypto final : public craftnet::OpenSslCrypto {
+ public:
+#ifdef CRAFTNET_KEYLOG
+  LoggedCrypto() {
+    const char* path = std::getenv("CRAFTNET_KEYLOG");
+    if (path == nullptr) return;
+    file_ = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    std::fprintf(stderr,
+                 file_ < 0 ? "CRAFTNET_KEYLOG: cannot write %s\n"
+                           : "CRAFTNET_KEYLOG: whoever reads %s can read these connections\n",
+                 path);
+  }
+  LoggedCrypto(const LoggedCrypto&) = delete;
+  LoggedCrypto& operator=(const LoggedCrypto&) = delete;
+  ~LoggedCrypto() override {
+    if (file_ >= 0) close(file_);
+  }
+
+  void key_made(std::uint32_t connection_id, craftnet::Sender sender,
+                const craftnet::Generation& generation) noexcept override {
+    if (file_ < 0) return;
+    std::string line(64, '\0');
+    const char* name = sender == craftnet::Sender::kClient ? "client" : "server";
+    line.resize(static_cast<std::size_t>(
+        std::snprintf(line.data(), line.size(), "CRAFTNET_UDP_1 %08x %s %u ", connection_id, name, generation.number)));
+    append_hex(line, generation.key.data(), generation.key.size());
+    line += ' ';
+    append_hex(line, generation.iv.data(), generation.iv.size());
+    line += '\n';
+    (void)!write(file_, line.data(), line.size());
+  }
+
+ private:
+  static void append_hex(std::string& line, const std::uint8_t* octets, std::size_t size) {
+    for (std::size_t k = 0; k < size; ++k) {
+      line += "0123456789abcdef"[octets[k] >> 4];
+      line += "0123456789abcdef"[octets[k] & 15U];
+    }
+  }
+
+  int file_ = -1;
+#endif
+};
+
 class Program {
  public:
   explicit Program(const Options& options)
@@ -374,7 +419,7 @@ class Program {
   }
 
   Options options_;
-  craftnet::OpenSslCrypto crypto_;
+  LoggedCrypto crypto_;
   craftnet::LibLz4 lz4_;
   Watch watch_;
   Datagrams datagrams_;

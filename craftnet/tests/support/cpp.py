@@ -47,11 +47,15 @@ def built() -> Path:
 class CppClient:
     """A process of craftnet-watch.
 
+    Arguments:
+        options: of the command line, beside the session, the player and the token.
+        environment: variables beside those of this process.
+
     Attributes:
         passed: the events that were passed over while another one was waited for.
     """
 
-    def __init__(self, url: str, *options: str) -> None:
+    def __init__(self, url: str, *options: str, **environment: str) -> None:
         self._process = subprocess.Popen(
             [
                 str(built() / "craftnet-watch"),
@@ -63,7 +67,7 @@ class CppClient:
                 str(PLAYER),
                 *options,
             ],
-            env={**os.environ, "CRAFTNET_TOKEN": token()},
+            env={**os.environ, "CRAFTNET_TOKEN": token(), **environment},
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -28,9 +28,22 @@ class Aead {
 
 enum class Direction : std::uint8_t { kSeal, kOpen };
 
+struct Generation;
+enum class Sender : std::uint8_t;
+
 class Crypto {
  public:
   virtual ~Crypto() = default;
+
+#ifdef CRAFTNET_KEYLOG
+  /// Keys of a connection were made: what a key log for the Wireshark dissector is written from. Whoever has them reads
+  /// the connection, so that a game that players get is built without.
+  virtual void key_made(std::uint32_t connection_id, Sender sender, const Generation& generation) noexcept {
+    (void)connection_id;
+    (void)sender;
+    (void)generation;
+  }
+#endif
 
   /// The cipher under `key`; null when the library fails.
   [[nodiscard]] virtual std::unique_ptr<Aead> aes_128_gcm(const Octets<16>& key, Direction direction) noexcept = 0;

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
+from pathlib import Path
 from uuid import UUID
 
 from twisted.internet.utils import getProcessOutputAndValue
@@ -76,9 +79,9 @@ class CppClientTestCase(LiveTestCase):
         built()
         super().setUp()
 
-    def watch(self, *options: str) -> CppClient:
+    def watch(self, *options: str, **environment: str) -> CppClient:
         """A client, started."""
-        client = CppClient(self.url, *options)
+        client = CppClient(self.url, *options, **environment)
         self.addCleanup(client.stop)
         return client
 
@@ -132,6 +135,18 @@ class UdpTests(CppClientTestCase):
             self.assertEqual(len({row["material_id"] for row in materials}), 50)
             client.interrupt()
             await client.until("ended", result="stopped")
+
+    async def test_key_log(self) -> None:
+        """The keys of both directions, for nobody else to read."""
+        await self.post(stocked())
+        path = Path(self.mktemp())
+        client = self.watch("--transport", "udp", CRAFTNET_KEYLOG=str(path))
+        await client.until("materials")
+        lines = path.read_text().splitlines()
+        pattern = r"CRAFTNET_UDP_1 [0-9a-f]{8} (client|server) 0 [0-9a-f]{32} [0-9a-f]{24}"
+        senders = [match[1] for line in lines if (match := re.fullmatch(pattern, line)) is not None]
+        self.assertEqual((sorted(senders), len(lines)), (["client", "server"], 2))
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
 
     async def test_refused(self) -> None:
         client = self.watch("--transport", "udp")

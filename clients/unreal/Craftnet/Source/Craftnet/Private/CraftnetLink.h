@@ -1,0 +1,62 @@
+// One watch of the core, on the engine's sockets, HTTP and WebSockets.
+#pragma once
+
+#include "CoreMinimal.h"
+#include "CraftnetDatagrams.h"
+#include "CraftnetSeams.h"
+#include "CraftnetTypes.h"
+#include "UObject/WeakObjectPtr.h"
+#include "craftnet/watch.h"
+
+class IWebSocket;
+class UCraftnetSession;
+class UCraftnetSettings;
+class UCraftnetSubsystem;
+
+class FCraftnetLink : public TSharedFromThis<FCraftnetLink>
+{
+public:
+	static TSharedPtr<FCraftnetLink> Create(UCraftnetSubsystem& Subsystem, UCraftnetSession& Session, const FGuid& PlayerId, const UCraftnetSettings& Settings);
+
+	FCraftnetLink(UCraftnetSubsystem& InSubsystem, UCraftnetSession& InSession, const craftnet::WatchSettings& Wanted, const FString& InBaseUrl);
+	~FCraftnetLink();
+
+	/** Everything that is due. */
+	void Tick();
+
+	/** Tells the session nothing more, and leaves. What is to be sent still goes out with the next ticks. */
+	void Stop();
+
+	/** Ends at once. */
+	void Close();
+
+	/** Whether it has ended, and nothing is to be sent any more. */
+	bool IsDone() const;
+
+	bool GetShown(FCraftnetShown& Shown);
+	FString Describe();
+	void Simulate(float Loss, float Delay) { Datagrams.Simulate(Loss, Delay); }
+
+private:
+	void Perform(const craftnet::WatchRequest& Request);
+	void RequestToken(bool bFresh);
+	void RequestHttp(const craftnet::WatchRequest& Request);
+	void Resolve(const FString& Host, int32 Port);
+	void OpenWebSocket(const craftnet::WatchRequest& Request);
+	void CloseWebSocket();
+	void TakeFragment(const void* Data, SIZE_T Size, bool bLast);
+	void Tell(craftnet::WatchEvent& Event);
+	void TellMessage(UCraftnetSession& Session, const craftnet::FeedMessage& Message);
+
+	TWeakObjectPtr<UCraftnetSubsystem> Subsystem;
+	TWeakObjectPtr<UCraftnetSession> Session;
+	FString BaseUrl;
+	FCraftnetLz4 Lz4;
+	craftnet::Watch Watch;
+	FCraftnetDatagrams Datagrams;
+	TSharedPtr<IWebSocket> WebSocket;
+	TArray<uint8> Fragments;  // of a binary message.
+	TArray<TSharedRef<TArray<uint8>>> Dictionaries;
+	std::string Offered;  // the subprotocol that binary messages are of.
+	bool bClosed = false;
+};

@@ -1,0 +1,25 @@
+// The core's two seams, on what the engine has.
+#pragma once
+
+#include "CoreMinimal.h"
+#include "craftnet/compression.h"
+#include "craftnet/crypto.h"
+
+/** LZ4 from Core. */
+class FCraftnetLz4 final : public craftnet::Lz4
+{
+public:
+	virtual bool decompress(craftnet::Bytes block, craftnet::Bytes dictionary, std::uint8_t* out, std::size_t size) noexcept override;
+};
+
+/** For platforms without OpenSSL: enough for a watch over WebSocket, which draws its waits at random. */
+class FCraftnetNoCrypto final : public craftnet::Crypto
+{
+public:
+	virtual std::unique_ptr<craftnet::Aead> aes_128_gcm(const craftnet::Octets<16>& key, craftnet::Direction direction) noexcept override;
+	virtual bool hmac_sha256(craftnet::Bytes key, craftnet::Bytes data, craftnet::Octets<32>& digest) noexcept override;
+	virtual bool random(std::uint8_t* octets, std::size_t size) noexcept override;
+};
+
+/** The cryptography of this platform, which lives as long as the module. */
+craftnet::Crypto& CraftnetCrypto();

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "CoreMinimal.h"
+#include "Blueprint/UserWidget.h"
+#include "CraftnetSession.h"
+#include "CraftnetProgressWidget.generated.h"
+
+class UProgressBar;
+
+/** The parent of a widget Blueprint with a progress bar called Bar: it is given its value each frame. */
+UCLASS(Abstract)
+class CRAFTNET_API UCraftnetProgressWidget : public UUserWidget
+{
+	GENERATED_BODY()
+
+public:
+	/** Shows this session from now on; null: none. */
+	UFUNCTION(BlueprintCallable, Category = "Craftnet")
+	void Show(UCraftnetSession* InSession);
+
+	/** What the bar shows. */
+	UPROPERTY(BlueprintReadOnly, Category = "Craftnet")
+	FCraftnetShown Shown;
+
+protected:
+	virtual void NativeTick(const FGeometry& Geometry, float DeltaSeconds) override;
+
+	UPROPERTY(meta = (BindWidgetOptional))
+	TObjectPtr<UProgressBar> Bar;
+
+private:
+	TWeakObjectPtr<UCraftnetSession> Session;
+};

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -43,12 +44,13 @@ from craftnet.observe.metrics.registry import Metrics, SessionCounter
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.sse.server.factory import EventStreamFactory
 from craftnet.protocols.udp.server.datagram_port import check_free
+from craftnet.protocols.udp.server.key_log import KEYLOG_VARIABLE, KeyLog
 from craftnet.protocols.udp.server.service import UdpService
 from craftnet.protocols.websocket.core.subprotocols import SUPPORTED
 from craftnet.protocols.websocket.server.factory import FeedFactory
 from craftnet.providers.registry import Registry
 from craftnet.providers.sources import Sources
-from craftnet.runtime.addresses import HostPort, check_shareable, http_endpoint, parse_public, udp_address
+from craftnet.runtime.addresses import HostPort, check_shareable, http_endpoint, is_loopback, parse_public, udp_address
 from craftnet.server.gc_tuning import GcTuner
 from craftnet.server.health_checks import own_checks, probes
 from craftnet.server.listener import Listener, ProbingReactor, SharingReactor
@@ -132,7 +134,8 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     revocations = Revocations()
     admission = _admission(base.state, access, revocations)
     subscriptions = Subscriptions(admission, hub, health, PlayerFeeds(hub, base.state.sources.sessions))
-    transports = _Transports(_feeds(base, subscriptions, addresses.forwarding), _gateway(base, addresses, hub))
+    feeds, key_log = _feeds(base, subscriptions, addresses.forwarding), _key_log(access, addresses, environ)
+    transports = _Transports(feeds, _gateway(base, addresses, hub, key_log))
     enforcement = _enforcement(base, revocations, transports)
     routes = _routes(base, admission, enforcement, transports, monitor, addresses.forwarding)
     listener = _listener(base, addresses.http, routes, transports.feeds)
@@ -244,7 +247,21 @@ def _admission(state: _State, access: AuthSetup, revocations: Revocations) -> Au
     return Authorization(authority, state.sources.sessions, state.sources.queues, state.division.owner)
 
 
-def _gateway(base: _Base, addresses: _Addresses, hub: Hub) -> UdpService | None:
+def _key_log(access: AuthSetup, addresses: _Addresses, environ: Mapping[str, str]) -> KeyLog | None:
+    """Where the keys of UDP connections are written: for development, and on loopback, alone."""
+    path = environ.get(KEYLOG_VARIABLE)
+    if not path:
+        return None
+    if access.secret is None:
+        raise ConfigurationError(f"{KEYLOG_VARIABLE} needs development tokens: unset it, or leave --auth out")
+    if addresses.udp is None or not is_loopback(addresses.udp.host):
+        raise ConfigurationError(
+            f"{KEYLOG_VARIABLE} needs UDP on a loopback address: unset it, or --udp 127.0.0.1:8082"
+        )
+    return KeyLog(Path(path))
+
+
+def _gateway(base: _Base, addresses: _Addresses, hub: Hub, key_log: KeyLog | None) -> UdpService | None:
     settings = base.settings
     if addresses.udp is None:
         return None
@@ -260,6 +277,7 @@ def _gateway(base: _Base, addresses: _Addresses, hub: Hub) -> UdpService | None:
         token_renewal=settings.udp_token_renewal,
         path_size=settings.udp_path_size,
         tolerance=base.tolerance.percent,
+        key_log=key_log,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID, uuid4
 
@@ -107,15 +108,19 @@ class LiveTestCase(TestCase):
 
     Attributes:
         clock: the service's clock, and its reactor.
+        environ: variables of the service's environment beside the secret of its tokens.
     """
 
     timeout = 60
+    environ: Mapping[str, str] = MappingProxyType({})
     settings = Settings(http="tcp:0:interface=127.0.0.1", udp="127.0.0.1:0", health_interval=0.5, drain_time=0.0)
 
     def setUp(self) -> None:
         """Start."""
         self.clock = AdvancedClock(steady(reactor))
-        self.service: Craftnet = build(self.settings, cast(IClock, self.clock), {SECRET_VARIABLE: SECRET})
+        self.service: Craftnet = build(
+            self.settings, cast(IClock, self.clock), {SECRET_VARIABLE: SECRET, **self.environ}
+        )
         self.service.privilegedStartService()
         self.service.startService()
         self.addCleanup(self.stop)

@@ -32,6 +32,7 @@ from craftnet.protocols.udp.server import dispatcher
 from craftnet.protocols.udp.server.connection import Send, ServerConnection, Terms
 from craftnet.protocols.udp.server.datagram_port import Sender
 from craftnet.protocols.udp.server.dispatcher import ConnectionGone, ConnectionOpened, Dispatcher, Effect, SessionJoined
+from craftnet.protocols.udp.server.key_log import KeyLog
 from craftnet.protocols.udp.server.ticket_store import TicketStore
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
@@ -58,7 +59,14 @@ def table(version: int = 1, *, iron: int = 10) -> MaterialsState:
 class Lab:
     """A server, its tickets, and clients of it."""
 
-    def __init__(self, *, seed: int = 1, full_sync: float = 10.0, key_rotation: float = KEY_UPDATE_PERIOD) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        full_sync: float = 10.0,
+        key_rotation: float = KEY_UPDATE_PERIOD,
+        log_keys: KeyLog | None = None,
+    ) -> None:
         self.random = Random(seed)
         self.counted: Counter[str] = Counter()
         self.tickets = TicketStore(self.random.randbytes)
@@ -68,6 +76,7 @@ class Lab:
             random=self.random.randbytes,
             terms=Terms(HEARTBEAT, full_sync, key_rotation),
             count=lambda outcome: self.counted.update([outcome]),
+            log_keys=log_keys,
         )
 
     def ticket(

@@ -131,6 +131,16 @@ class TrafficKey(Struct, eq=False, gc=False):
         """As in `traffic_material`."""
         return cls(b"".join(traffic_material(secret, salt, label)), label)
 
+    @property
+    def key(self) -> bytes:
+        """The key itself: for a key log."""
+        return self._secrets[:_KEY_SIZE]
+
+    @property
+    def iv(self) -> bytes:
+        """The IV: for a key log."""
+        return self._secrets[_KEY_SIZE : _KEY_SIZE + _IV_SIZE]
+
     def successor(self) -> TrafficKey:
         """The key of the next generation, from which this one cannot be derived."""
         return TrafficKey.of(self._secrets[_KEY_SIZE + _IV_SIZE :], b"", self._label)

@@ -17,7 +17,7 @@ from craftnet.crafting.state import MaterialsState, SessionState
 from craftnet.errors import BadDatagram
 from craftnet.protocols.udp.core.cookie import Address, CookieFactory
 from craftnet.protocols.udp.core.heartbeat import HANDSHAKE_RETRY
-from craftnet.protocols.udp.core.keys import NONCE_SIZE, HandshakeKey, SessionToken, client_key, server_key
+from craftnet.protocols.udp.core.keys import NONCE_SIZE, HandshakeKey, SessionToken, TrafficKey, client_key, server_key
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection
 from craftnet.protocols.udp.core.path_stats import PathStats
 from craftnet.protocols.udp.server.connection import Send, ServerConnection, Terms
@@ -82,6 +82,8 @@ class Dispatcher:
         terms: the server's timing.
         count: called with a one-word outcome label for every datagram.
         measured: called with a connection's network conditions and its rate in bytes per second, once a heartbeat.
+        log_keys: called with the connection id and both directions' keys of each new connection; None: keys are
+            not logged.
 
     Attributes:
         deadlines: when `tick` has something to do.
@@ -96,6 +98,7 @@ class Dispatcher:
         terms: Terms,
         count: Callable[[str], None],
         measured: Callable[[PathStats, float], None] = lambda conditions, rate: None,
+        log_keys: Callable[[int, TrafficKey, TrafficKey], None] | None = None,
     ) -> None:
         self._tickets = tickets
         self._cookies = CookieFactory(secret)
@@ -103,6 +106,7 @@ class Dispatcher:
         self.terms = terms
         self._count = count
         self._measured = measured
+        self._log_keys = log_keys
         self._sources = ForgeryLimiter()
         self._peers: dict[int, ServerConnection] = {}
         self.deadlines: Deadlines[int] = Deadlines()
@@ -311,11 +315,11 @@ class Dispatcher:
         if replaced is not None:
             replaced.replace()
             effects += self._settle(replaced, [], now)
-        channel = PacketProtection.of(
-            ticket.connection_id,
-            outgoing=server_key(secret, response.client_nonce, cookie.server_nonce),
-            incoming=client_key(secret, response.client_nonce, cookie.server_nonce),
-        )
+        outgoing = server_key(secret, response.client_nonce, cookie.server_nonce)
+        incoming = client_key(secret, response.client_nonce, cookie.server_nonce)
+        if self._log_keys is not None:
+            self._log_keys(ticket.connection_id, incoming, outgoing)
+        channel = PacketProtection.of(ticket.connection_id, outgoing=outgoing, incoming=incoming)
         peer = ServerConnection(ticket, address, channel, self.terms, self._random, now)
         delay = now - cookie.issued_us / 1_000_000
         if delay < HANDSHAKE_RETRY:  # later it may be a repetition, which measures nothing (RFC 6298 section 3).

@@ -28,6 +28,7 @@ from craftnet.protocols.udp.server.connection import Terms
 from craftnet.protocols.udp.server.datagram_port import DatagramPort
 from craftnet.protocols.udp.server.datagram_protocol import SessionFeeds, UdpServer
 from craftnet.protocols.udp.server.dispatcher import MAX_RECEIVED_SIZE, Dispatcher
+from craftnet.protocols.udp.server.key_log import KeyLog
 from craftnet.protocols.udp.server.player_reports import SeenState, what_was_seen
 from craftnet.protocols.udp.server.ticket_store import TicketStore
 from craftnet.protocols.udp.server.tickets import RENEWAL, Ticket
@@ -79,6 +80,7 @@ class UdpService(Service):
         token_renewal: seconds after which a session_token is replaced.
         path_size: octets of the longest datagram that the network carries to every client.
         tolerance: points of progress by which a watcher's copy may be wrong; clients learn it.
+        key_log: where the keys of connections are written; None: nowhere.
     """
 
     name = "udp"
@@ -98,6 +100,7 @@ class UdpService(Service):
         token_renewal: float = RENEWAL,
         path_size: int = PATH_SIZE,
         tolerance: float = Tolerance().percent,
+        key_log: KeyLog | None = None,
     ) -> None:
         self._listen = listen
         self._public = public
@@ -116,6 +119,7 @@ class UdpService(Service):
             terms=Terms(heartbeat_ms / 1000, full_sync, key_rotation),
             count=self._count,
             measured=self._measured,
+            log_keys=key_log,
         )
         self.server = UdpServer(self.endpoint, feeds, metrics, reactor)
         self._listening: DatagramPort | None = None

@@ -57,8 +57,8 @@ class HelpTests(SynchronousTestCase):
         at = lines.index("  --max-connections=")
         self.assertEqual(
             " ".join(line.strip() for line in lines[at + 1 : at + 4]),
-            "Maximum number of feeds (WebSockets, event streams); further handshakes are refused with 429 (0 = unlimited) "
-            "[default: 20000]. It must be from 0 to 1000000.",
+            "Maximum number of feeds (WebSockets, event streams); further handshakes are refused with 429 "
+            "(0 = unlimited) [default: 20000]. It must be from 0 to 1000000.",
         )
         self.assertLessEqual(max(map(len, lines)), 80)
 

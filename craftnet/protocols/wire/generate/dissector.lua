@@ -408,4 +408,12 @@ function craftnet.dissector(tvb, pinfo, root)
   return tvb:len()
 end
 
-DissectorTable.get("udp.port"):add(craftnet.prefs.port, craftnet)
+local ports, port = DissectorTable.get("udp.port"), craftnet.prefs.port
+ports:add(port, craftnet)
+
+function craftnet.prefs_changed()
+  if craftnet.prefs.port == port then return end
+  ports:remove(port, craftnet)
+  port = craftnet.prefs.port
+  ports:add(port, craftnet)
+end

@@ -24,9 +24,9 @@ RAW_IP = 101
 """The link type of captured IP packets without a frame around them."""
 
 
-def packet(datagram: bytes, *, from_server: bool) -> bytes:
-    """An IPv4 packet with it."""
-    ports = (PORT, 40000) if from_server else (40000, PORT)
+def packet(datagram: bytes, *, from_server: bool, port: int = PORT) -> bytes:
+    """An IPv4 packet with it; `port` is the server's."""
+    ports = (port, 40000) if from_server else (40000, port)
     udp = struct.pack(">HHHH", *ports, 8 + len(datagram), 0) + datagram
     return struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, b"\x7f\0\0\1", b"\x7f\0\0\1") + udp
 
@@ -46,7 +46,7 @@ class DissectorTests(SynchronousTestCase):
             raise SkipTest("tshark is not installed")
         self.vectors: dict[str, Any] = json.loads((ROOT / "protocol" / "vectors.json").read_bytes())
 
-    def dissect(self, packets: list[bytes], *, keys: bool) -> str:
+    def dissect(self, packets: list[bytes], *options: str, keys: bool) -> str:
         """What tshark says of the packets in full."""
         path = Path(self.mktemp())
         path.write_bytes(capture(packets))
@@ -61,7 +61,17 @@ class DissectorTests(SynchronousTestCase):
             if keys
             else ""
         )
-        command = ["tshark", "-r", str(path), "-X", f"lua_script:{SCRIPT}", "-o", f"craftnet.keylog:{keylog}", "-V"]
+        command = [
+            "tshark",
+            "-r",
+            str(path),
+            "-X",
+            f"lua_script:{SCRIPT}",
+            "-o",
+            f"craftnet.keylog:{keylog}",
+            *options,
+            "-V",
+        ]
         environment = {**os.environ, "HOME": str(Path(self.mktemp()))}
         run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         self.assertEqual(run.returncode, 0, run.stderr)
@@ -82,6 +92,13 @@ class DissectorTests(SynchronousTestCase):
             packet(bytes.fromhex(each["datagram"]), from_server=each["from"] == "server")
             for each in self.vectors["sealed"]
         ]
+
+    def test_another_port(self) -> None:
+        """The preference moves the dissector to it."""
+        challenge = bytes.fromhex(self.vectors["handshake"][1]["datagram"])
+        packets = [packet(challenge, from_server=True, port=18082)]
+        self.assertNotIn("craftnet CHALLENGE", self.dissect(packets, keys=False))
+        self.assertIn("craftnet CHALLENGE", self.dissect(packets, "-o", "craftnet.port:18082", keys=False))
 
     def test_without_keys(self) -> None:
         """The header is there, and nothing else."""

@@ -39,6 +39,7 @@ from craftnet.access.revocation.revocations import RevocationCheckingVerifier, R
 from craftnet.access.verification_keys import SingleKey, key_from_pem
 from craftnet.clocks import moment, steady
 from craftnet.contract.events import Event, SessionStart
+from craftnet.contract.routes import BasePaths
 from craftnet.crafting.progress import Tolerance
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.ingest import Ingest
@@ -124,6 +125,8 @@ async def craftnet(pem: bytes, backend: IBackend, places: ISharedConnectionSlots
         clock=reactor,
         protocols=(),
         tolerance=Tolerance(),
+        limits=limits,
+        bases=BasePaths(),
     )
     return SnifferFactory(routes, FeedFactory(feeds), reactor, HalfOpenConnections(metrics, limits))
 

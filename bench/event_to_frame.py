@@ -35,6 +35,7 @@ from craftnet.crafting.updates import Update
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.ingest import Ingest
 from craftnet.feeds.subscriptions import Subscriptions
+from craftnet.http.request_head import parse_head
 from craftnet.interfaces import ISubscriber, ITokenVerifier
 from craftnet.limits.connection_limits import Limits
 from craftnet.limits.handshake_guard import HandshakeGuard
@@ -160,11 +161,12 @@ def watch_by_websocket(stage: Stage, session: UUID) -> None:
     protocol = stage.factory.buildProtocol(sink.getPeer())
     assert protocol is not None
     protocol.makeConnection(sink)
-    protocol.dataReceived(
+    head = parse_head(
         f"GET /ws/crafting/{session}?player_id={session} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-        "Authorization: Bearer x\r\n\r\n".encode()
+        "Authorization: Bearer x".encode()
     )
+    protocol.handshake(head)
     assert sink.written >= 2, "no snapshot followed the handshake"
     sink.written = 0
     stage.sinks.append(sink)

@@ -69,7 +69,10 @@ ROOT_PAGES = {
     "CHANGELOG.md": "project/changelog.md",
     "clients/browser/README.md": "clients/browser.md",
     "clients/go-tls/README.md": "clients/go-tls.md",
+    "clients/cpp/README.md": "clients/cpp.md",
     "clients/js/README.md": "clients/js.md",
+    "clients/unreal/README.md": "clients/unreal.md",
+    "clients/wireshark/README.md": "clients/wireshark.md",
     "clients/node-interop/README.md": "clients/node-interop.md",
 }
 PLACES = {**ROOT_PAGES, "README.md": "index.md"}

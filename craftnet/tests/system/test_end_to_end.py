@@ -531,12 +531,14 @@ class CollectorTests(LiveTestCase):
             if isinstance(part, GcTuner):
                 part.disownServiceParent()
         await self.publish(started())
-        earlier = connections()  # of other tests: their objects may be frozen.
+        gc.unfreeze()  # what is frozen is not found.
+        earlier = connections()  # of other tests.
         peers = [await self.open(CRAFTING, token()) for _ in range(3)]
         for peer in peers:
             await peer.receive()
         gc.disable()
         self.addCleanup(gc.enable)
+        gc.unfreeze()
         left = [ref(each) for each in connections() if not any(each is other for other in earlier)]
         del earlier
         self.assertGreaterEqual(len(left), 2 * len(peers))

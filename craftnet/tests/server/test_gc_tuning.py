@@ -32,7 +32,6 @@ class CollectorTests(SynchronousTestCase):
         self.collector.startService()
         self.addCleanup(gc.set_threshold, *before)
         self.addCleanup(gc.unfreeze)
-        self.addCleanup(self.collector.stopService)
         self.frozen = gc.get_freeze_count()
 
     def turn(self) -> None:

@@ -32,7 +32,13 @@ class CollectorTests(SynchronousTestCase):
         self.collector.startService()
         self.addCleanup(gc.set_threshold, *before)
         self.addCleanup(gc.unfreeze)
+        self.addCleanup(self.stop)
         self.frozen = gc.get_freeze_count()
+
+    def stop(self) -> None:
+        """Stop the tuner, unless the test did: its callback would hide new objects from later tests."""
+        if self.collector.running:
+            self.collector.stopService()
 
     def turn(self) -> None:
         self.clock.advance(GC_INTERVAL)

@@ -209,7 +209,7 @@ class Unavailable(Refusal):
 
 
 def no_session() -> NotFound:
-    """Nobody knows the session that a request names."""
+    """The session that a request names does not exist."""
     return NotFound("There is no such session.")
 
 

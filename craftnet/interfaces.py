@@ -107,7 +107,7 @@ class IAtomicStart(Interface):
 
 
 class IPlayerListener(Interface):
-    """Is told of the sessions of a player."""
+    """Hears of a player's new sessions."""
 
     def session_started(session_id: UUID) -> None:
         """A session of the player has started."""

@@ -132,7 +132,7 @@ def decode_all(body: bytes, now: Moment, *, newline_delimited: bool) -> list[Eve
 
     Returns:
         What `split` and `decode` give for it, at half the cost; None where they have to look at it, and say what is
-        wrong. (Names that occur twice in an object aside: nobody can rely on what becomes of them.)
+        wrong. (Names that occur twice in an object aside: their outcome is undefined.)
     """
     try:
         if newline_delimited:
@@ -160,7 +160,7 @@ def _is_understood(version: str) -> bool:
 
 
 def _event(envelope: _Envelope, data: EventData, accepted: float, ahead: float) -> Event:
-    # The envelope's ids are those of the game session and of whoever caused the event; a craft's are in the data.
+    # The envelope's ids are those of the game session and of the event's cause; a craft's are in the data.
     craft = data.session_id
     if craft is None:
         craft = envelope.session_id  # only a queue update may leave it out.

@@ -68,8 +68,8 @@ class SessionStart(SessionData, frozen=True, kw_only=True, gc=False):
     """The zone; any text."""
 
 
-# The events that end a session also have a duration_seconds. Nobody reads it, so it is no field here and is ignored as
-# an unknown one is: an end that is refused for its duration leaves players waiting for ever.
+# The events that end a session also have a duration_seconds. Nothing reads it, so it is no field here and is ignored
+# as an unknown one is: an end that is refused for its duration leaves players waiting for ever.
 
 
 class SessionComplete(SessionData, frozen=True, kw_only=True, gc=False):
@@ -206,7 +206,7 @@ class Event(Struct, frozen=True, gc=False):
         timestamp: when it became true, as its source states, Unix seconds; see `craftnet.crafting.event_order`.
         accepted: when it reached this service, on the steady clock.
         session_id: the craft's; for a queue update, that of the craft that waits.
-        source: which part of the authority says so; empty where nobody tells.
+        source: which part of the authority says so; empty where the event does not say.
         correlation_id, trace_id: what the authority knows the event's cause by.
         ahead: seconds by which this system's clock was ahead of the steady one then.
     """

@@ -25,7 +25,7 @@ from craftnet.providers.sources import Sources
 from craftnet.runtime.timers import TimingWheel
 
 REFRESH = 5.0
-"""Seconds within which a running craft is told again even if nothing changed."""
+"""Seconds within which a running craft is sent again even if nothing changed."""
 
 REFRESH_SLOTS = 100
 """The number of turns of the timer wheel in one refresh period."""

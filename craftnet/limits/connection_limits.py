@@ -60,7 +60,7 @@ TOO_MANY_CONNECTIONS = "This player has too many WebSocket connections."
 
 
 class ConnectionSlot:
-    """One connection's place. What is None counts for nobody.
+    """One connection's place. An attribute that is None counts towards no limit.
 
     Attributes:
         shared: whether it counts on all nodes, too.
@@ -133,7 +133,7 @@ class ConnectionSlots:
 
 
 def slots_exhausted(message: str, limit: int, now: float) -> TooManyRequests:
-    """The refusal of somebody for whom there is no place."""
+    """The refusal of a connection for which there is no place."""
     return TooManyRequests(message, retry_after=SLOT_RETRY_AFTER, limit=limit)
 
 
@@ -143,7 +143,7 @@ def _check(number: int, limit: int, message: str, now: float) -> None:
 
 
 def _decrement(counter: Counter[Hashable] | Counter[str] | Counter[UUID], key: Hashable) -> None:
-    """One less of it; what nobody has is not remembered."""
+    """Counts one less for `key`, and forgets a key whose count is zero."""
     if key is None:
         return
     counter[key] -= 1  # type: ignore[index]  # the key is of the counter's kind: it was counted there.

@@ -77,8 +77,7 @@ bool operator==(const Material& one, const Material& other) noexcept {
          one.problem_number == other.problem_number;
 }
 
-// --- PartialTable
-// ------------------------------------------------------------------------------------------------------
+// --- PartialTable ---
 
 void PartialTable::begin(std::uint32_t version) noexcept {
   version_ = version;
@@ -150,8 +149,7 @@ void PartialTable::take(Table& table) noexcept {
   version_ = version;
 }
 
-// --- History
-// -----------------------------------------------------------------------------------------------------------
+// --- History ---
 
 void History::push(std::uint32_t version, bool usable, const Table& table, const Table& following) noexcept {
   std::size_t differ = 0;
@@ -235,8 +233,7 @@ void History::forget(std::uint32_t version) noexcept {
   }
 }
 
-// --- Materials
-// ---------------------------------------------------------------------------------------------------------
+// --- Materials ---
 
 /// A part of this version is to be taken. Whether the table of that version is complete, and only to be compared with.
 bool Materials::begin_part(std::uint32_t version) noexcept {

@@ -97,8 +97,7 @@ void Session::locate() noexcept {
   news_ |= kPositionChanged;
 }
 
-// --- Reason
-// ------------------------------------------------------------------------------------------------------------
+// --- Reason ---
 
 Outcome Reason::take(const wire::ReasonPart& part, Bytes text, std::uint64_t sequence, bool& whole) noexcept {
   whole = false;
@@ -171,8 +170,7 @@ std::string Reason::decoded() const {
   return text;
 }
 
-// --- Sessions
-// ----------------------------------------------------------------------------------------------------------
+// --- Sessions ---
 
 Sessions::Sessions() { claim(0); }
 

@@ -26,8 +26,7 @@ UdpClient::UdpClient(Crypto& crypto, Lz4& lz4, const Agreement& agreement, Time 
       lz4_(lz4),
       packet_size_(agreement.packet_size) {}
 
-// --- What comes in
-// -----------------------------------------------------------------------------------------------------
+// --- What comes in ---
 
 Outcome UdpClient::receive(std::uint8_t* datagram, std::size_t size, Time now) {
   if (ending_ != Ending::kNone) return Outcome::kUnknownConnection;
@@ -131,8 +130,7 @@ void UdpClient::end(Ending ending) noexcept {
   tells_ending_ = true;
 }
 
-// --- What goes out
-// -----------------------------------------------------------------------------------------------------
+// --- What goes out ---
 
 std::size_t UdpClient::transmit(Time now, std::uint8_t* datagram) {
   if (last_word_) {
@@ -235,8 +233,7 @@ void UdpClient::close() noexcept {
   end(Ending::kLeft);
 }
 
-// --- What has happened
-// -------------------------------------------------------------------------------------------------
+// --- What has happened ---
 
 bool UdpClient::poll(UdpEvent& event) noexcept {
   const auto tell = [&event](bool& pending, UdpEvent::Kind kind) noexcept {

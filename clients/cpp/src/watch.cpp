@@ -11,7 +11,7 @@ constexpr Time kReasonPatience = 2 * kSecond;
 constexpr Time kRenewalMargin = 30 * kSecond;  // before a token expires.
 constexpr Time kRenewalPause = 5 * kSecond;
 constexpr Time kWebSocketUncertainty = 250 * kMillisecond;
-constexpr std::size_t kMostEvents = 1024;  // that nobody has polled; beyond it, the newest are dropped.
+constexpr std::size_t kMostEvents = 1024;  // not yet polled; beyond it, the newest are dropped.
 
 }  // namespace
 

@@ -174,7 +174,7 @@ class LoggedCrypto final : public craftnet::OpenSslCrypto {
     file_ = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     std::fprintf(stderr,
                  file_ < 0 ? "CRAFTNET_KEYLOG: cannot write %s\n"
-                           : "CRAFTNET_KEYLOG: whoever reads %s can read these connections\n",
+                           : "CRAFTNET_KEYLOG: anyone who reads %s can read these connections\n",
                  path);
   }
   LoggedCrypto(const LoggedCrypto&) = delete;

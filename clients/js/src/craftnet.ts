@@ -96,7 +96,7 @@ export class Craftnet extends Emitter<CraftnetEvents> {
     this.#unlisten = undefined;
   }
 
-  /** Listens to what a page is told of its network and its visibility, where there is a page. */
+  /** Listens to the page's network and visibility events, where there is a page. */
   #listen(): () => void {
     const page = globalThis as unknown as Partial<Window>;
     const wake = () => this.#each((feed) => feed.wake());

@@ -59,7 +59,7 @@ export class FeedEndedError extends Error {
 }
 
 const [CONNECT, ANSWER, LATE] = [15_000, 5000, 5000]; // milliseconds
-const STABLE = 10_000; // milliseconds; a connection that lasted so long begins the backoff anew
+const STABLE = 10_000; // milliseconds; a connection that lasted this long resets the backoff
 
 /** `progress` is what its event has. */
 interface Change {

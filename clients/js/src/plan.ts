@@ -48,7 +48,7 @@ export class Plan {
     return order.find((transport) => transport.supports(request));
   }
 
-  /** A connection ended before anything arrived, and nobody said why. Whether there is another transport to try. */
+  /** A connection ended before anything arrived, for no stated reason. Whether there is another transport to try. */
   failed(transport: Transport, unsupported?: boolean): boolean {
     const failures = (this.#failures.get(transport) ?? 0) + 1;
     this.#failures.set(transport, failures % TRIES);

@@ -38,7 +38,7 @@ BEGIN = 0.5
 
 EPILOG = """\
 Every watcher watches a session of its own. The sessions are started, their watchers connect over --ramp, then each
-session is told an update --rate times a second for --seconds; at the end the sessions are cancelled.
+session gets an update --rate times a second for --seconds; at the end the sessions are cancelled.
 
 The token needs the scopes crafting:publish (to start sessions and post their events) and, for WebSockets,
 crafting:admin (to watch them all). For a server with development tokens:

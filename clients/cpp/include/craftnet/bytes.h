@@ -15,7 +15,7 @@ using Octets = std::array<std::uint8_t, N>;
 /// The 16 bytes of a uuid in the order of its text form.
 using Uuid = Octets<16>;
 
-/// Bytes that somebody else owns.
+/// A view of bytes; does not own them.
 struct Bytes {
   const std::uint8_t* data = nullptr;
   std::size_t size = 0;

@@ -36,8 +36,8 @@ class Crypto {
   virtual ~Crypto() = default;
 
 #ifdef CRAFTNET_KEYLOG
-  /// Keys of a connection were made: what a key log for the Wireshark dissector is written from. Whoever has them reads
-  /// the connection, so that a game that players get is built without.
+  /// Called for each key that is derived, to write a key log for the Wireshark dissector. Anyone with the keys can read
+  /// the connection, so builds for players leave this out.
   virtual void key_made(std::uint32_t connection_id, Sender sender, const Generation& generation) noexcept {
     (void)connection_id;
     (void)sender;
@@ -50,7 +50,7 @@ class Crypto {
 
   [[nodiscard]] virtual bool hmac_sha256(Bytes key, Bytes data, Octets<32>& digest) noexcept = 0;
 
-  /// Bytes that nobody can guess.
+  /// Fills `octets` from a cryptographically secure random generator; false when the library fails.
   [[nodiscard]] virtual bool random(std::uint8_t* octets, std::size_t size) noexcept = 0;
 };
 

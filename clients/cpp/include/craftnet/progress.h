@@ -6,7 +6,7 @@
 
 namespace craftnet {
 
-/// A progress as it was told. Times are the server's.
+/// The progress as the server sent it. Times are the server's.
 struct Progress {
   wire::Status status = wire::Status::kActive;
   double percent = 0.0;             ///< 0 to 100, at the anchor.
@@ -41,7 +41,7 @@ class Bar {
   /// `smoothing`: seconds within which the bar covers two thirds of a jump ahead; 0: it jumps.
   explicit Bar(double smoothing = 0.0) noexcept : smoothing_(smoothing) {}
 
-  /// Another progress was told.
+  /// A new progress has arrived.
   void told() noexcept { told_ = true; }
 
   /// What to show at `now`, on the server's clock. `bound`: of `error_bound`.

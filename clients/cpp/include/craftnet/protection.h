@@ -120,8 +120,8 @@ class Acknowledgements {
   std::uint64_t newest_ = 0;
 };
 
-/// The kind of a datagram that a server sends, from its first byte; kReserved or kType for others. kChallenge is told
-/// by `challenge`.
+/// The kind of a datagram that a server sends, from its first byte; kReserved or kType for others. `challenge` is
+/// set for a kChallenge.
 [[nodiscard]] Outcome kind_from_server(Bytes datagram, bool& challenge) noexcept;
 
 }  // namespace craftnet

@@ -168,13 +168,13 @@ class Sessions {
   /// Writes the body of a LEAVE.
   [[nodiscard]] std::size_t write_leave(std::uint8_t* out, std::size_t room) const noexcept;
 
-  /// When a session that nobody has claimed is to be left.
+  /// When the oldest unclaimed session times out.
   [[nodiscard]] Time unclaimed_until() const noexcept;
 
-  /// Leaves the sessions that nobody has claimed in time; whether there is one.
+  /// Leaves the sessions that were not claimed in time; true if there was one.
   bool leave_unclaimed(Time now) noexcept;
 
-  /// The newest secret that was told; null when there is none that is new.
+  /// The newest secret received; null when there is none since the last call.
   [[nodiscard]] const Octets<32>* fresh_secret() noexcept;
 
  private:

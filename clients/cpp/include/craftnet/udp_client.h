@@ -98,11 +98,11 @@ class UdpClient {
   /// The newest session_token: what another connection is opened with, and what …/connect is shown.
   [[nodiscard]] const SessionToken& session_token() const noexcept { return token_; }
 
-  /// A session that was told or joined; null when nothing is known of it.
+  /// A session that was received or joined; null when it is unknown.
   [[nodiscard]] Session* session(std::uint8_t index) noexcept { return sessions_.find(index); }
   [[nodiscard]] Sessions& sessions() noexcept { return sessions_; }
 
-  /// What to show of a session at `now`, and by how much it may be wrong. False while no progress was told.
+  /// What to show of a session at `now`, and by how much it may be wrong. False until a progress has arrived.
   [[nodiscard]] bool shown(std::uint8_t index, Time now, Bar::Shown& shown) noexcept;
 
   /// Round trip, and the server's clock.

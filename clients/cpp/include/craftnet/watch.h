@@ -61,7 +61,7 @@ struct WatchEvent {
     kConnecting,  ///< over `transport`.
     kConnected,   ///< over `transport`.
     kLost,        ///< the next attempt is `wait` away.
-    kReset,       ///< forget the notifications and places in queues that were told before.
+    kReset,       ///< forget the notifications and places in queues received before.
     kProgress,    ///< see `progress`.
     kMaterials,   ///< see `materials`: over UDP.
     kMessage,     ///< a notification, a place in a queue, or changes of materials over WebSocket: see `message`.
@@ -126,12 +126,12 @@ class Watch {
   [[nodiscard]] const Progress& progress() const noexcept { return progress_; }
   [[nodiscard]] const std::string& failure_reason() const noexcept { return failure_reason_; }
 
-  /// The table of materials; null while none was told, and over WebSocket, which does not tell it.
+  /// The table of materials; null until one has arrived, and over WebSocket, which does not send it.
   [[nodiscard]] const Table* materials() noexcept;
   [[nodiscard]] const Position& position() const noexcept { return position_; }
   [[nodiscard]] Result result() const noexcept { return result_; }
 
-  /// What to show at `now`. False while no progress was told.
+  /// What to show at `now`. False until a progress has arrived.
   [[nodiscard]] bool shown(Time now, Bar::Shown& shown) noexcept;
   [[nodiscard]] Time server_time(Time now) const noexcept { return now + offset(); }
   [[nodiscard]] const UdpClient* udp() const noexcept { return udp_.get(); }

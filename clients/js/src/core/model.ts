@@ -51,7 +51,7 @@ export interface QueuePlace {
 }
 
 const ALMOST = 99.99; // completion is only ever told
-const ROLLBACK = 3; // points; a progress that is told lower than that below the one shown went back itself
+const ROLLBACK = 3; // points; a progress that arrives further than that below the one shown is a real rollback
 
 /** The percent that a progress has reached at `at`, Unix milliseconds on the server's clock. */
 export function percentAt(model: ProgressModel, at: number): number {

@@ -34,5 +34,5 @@ function apply(state: CraftState, told: Told): Step<CraftState, CraftChange> {
   return [after, [...changes, ...more]];
 }
 
-/** What is told, for the reducer. What changes nothing tells nothing. */
+/** Received values as a step for the reducer. Values that change nothing cause no change event. */
 export const told = (values: Told): Decoded => ({ applyTo: (state) => apply(state, values) });

@@ -47,7 +47,7 @@ export function unseal(generation: Generation, sequence: number, datagram: Uint8
   }
 }
 
-/** Our direction: counts what it seals, and goes on to the next generation of keys when it is told to. */
+/** Our direction: counts what it seals, and goes on to the next generation of keys on request. */
 export class Sealer {
   #rotatedAt: number;
 

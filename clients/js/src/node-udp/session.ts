@@ -157,12 +157,12 @@ function says(told: Omit<ProgressState, "version">, held: HeldProgress): boolean
   return (Object.keys(told) as (keyof typeof told)[]).every((field) => told[field] === held[field]);
 }
 
-const CLAIM = 20; // seconds for the answer of …/connect that names a session of which is told
+const CLAIM = 20; // seconds until …/connect's answer must name a session that has sent state
 
 /** The sessions of a connection by their index; session 0 is there from the beginning. */
 export class Sessions {
   #byIndex = new Map([[0, new Session(0)]]);
-  #unclaimed = new Map<number, number>(); // index → when it was told first
+  #unclaimed = new Map<number, number>(); // index → when it was first received
 
   /** The session with this index. */
   at(index: number): Session {
@@ -171,7 +171,7 @@ export class Sessions {
     return held;
   }
 
-  /** The server tells of this session: perhaps before the answer of …/connect names it. */
+  /** State of this session has arrived, perhaps before the answer of …/connect names it. */
   told(index: number, now: number): Session {
     if (!this.#byIndex.has(index)) this.#unclaimed.set(index, now);
     return this.at(index);
@@ -183,12 +183,12 @@ export class Sessions {
     return this.at(index);
   }
 
-  /** When somebody should have claimed every session by now. */
+  /** When the oldest unclaimed session times out. */
   get due(): number {
     return Math.min(...this.#unclaimed.values()) + CLAIM;
   }
 
-  /** Those that nobody has claimed in time, each once. */
+  /** Those that were not claimed in time, each once. */
   unclaimed(now: number): number[] {
     const late = [...this.#unclaimed].filter(([, since]) => now >= since + CLAIM).map(([index]) => index);
     for (const index of late) this.#unclaimed.delete(index);

@@ -69,7 +69,7 @@ export interface ProgressTold extends ProgressState {
   readonly record: "ProgressState";
 }
 
-/** What is told of a session. */
+/** A record of a session's state. */
 export type SessionRecord =
   | ProgressTold
   | ReasonPart

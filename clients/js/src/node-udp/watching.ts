@@ -51,7 +51,7 @@ export class SessionsConnection {
     return this.#socket.client.offset;
   }
 
-  /** Another session is told over this connection, too. */
+  /** This connection carries another session, too. */
   join(index: number, sessionId: string): void {
     this.#names.set(index, sessionId);
     this.open.add(sessionId);

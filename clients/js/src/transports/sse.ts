@@ -35,7 +35,7 @@ export class EventStream {
   }
 }
 
-/** Reads one stream until it ends, or `signal` says that nobody wants it any more. */
+/** Reads one stream until it ends or `signal` aborts it. */
 export async function watch(request: Request, listener: Listener, signal: AbortSignal): Promise<void> {
   let retry: number | undefined;
   let reason = "";

@@ -36,7 +36,9 @@ class KeyLog:
         except OSError as error:
             raise ConfigurationError(f"{KEYLOG_VARIABLE}: cannot write {path}: {error.strerror}") from error
         self._log.warn(
-            "{variable}: whoever reads {path} can read every UDP connection", variable=KEYLOG_VARIABLE, path=str(path)
+            "{variable}: anyone who reads {path} can read every UDP connection",
+            variable=KEYLOG_VARIABLE,
+            path=str(path),
         )
 
     def __call__(self, connection_id: int, client: TrafficKey, server: TrafficKey) -> None:

@@ -8,7 +8,7 @@
 
 #include <string>
 
-/** Unix microseconds by a clock that nobody sets: what the core takes for the time. */
+/** Unix microseconds by a steady clock, which the core takes as its time. */
 craftnet::Time CraftnetNow();
 
 craftnet::Uuid CraftnetUuid(const FGuid& Guid);

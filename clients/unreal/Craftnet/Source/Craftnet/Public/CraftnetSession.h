@@ -56,7 +56,7 @@ public:
 	FCraftnetFailedNative NativeFailed;
 	FCraftnetConnectionNative NativeConnectionChanged;
 
-	/** What a bar shows now: to be asked for each frame. False while no progress was told. */
+	/** What a bar shows now: call it each frame. False until a progress has arrived. */
 	UFUNCTION(BlueprintCallable, Category = "Craftnet")
 	bool GetShown(FCraftnetShown& Shown);
 

@@ -31,7 +31,7 @@ public:
 	UFUNCTION(BlueprintCallable, Category = "Craftnet")
 	void SetTokenProvider(FCraftnetGetTokenDynamic Provider);
 
-	/** Watches a session of a player. Whoever is interested keeps the object and binds to its events. */
+	/** Watches a session of a player. The caller keeps the object and binds to its events. */
 	UFUNCTION(BlueprintCallable, Category = "Craftnet")
 	UCraftnetSession* WatchSession(FGuid SessionId, FGuid PlayerId);
 

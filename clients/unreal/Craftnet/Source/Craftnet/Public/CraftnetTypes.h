@@ -60,7 +60,7 @@ struct CRAFTNET_API FCraftnetProgress
 	UPROPERTY(BlueprintReadOnly, Category = "Craftnet")
 	ECraftnetStatus Status = ECraftnetStatus::Active;
 
-	/** 0 to 100, as it was told. A bar shows FCraftnetShown's. */
+	/** 0 to 100, as the server sent it. A bar shows FCraftnetShown's. */
 	UPROPERTY(BlueprintReadOnly, Category = "Craftnet")
 	float Percent = 0.0f;
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
         SessionState,
     )
     from craftnet.crafting.updates import Update
+    from craftnet.observe.audit.events import Details, SecurityEventType
     from craftnet.providers.shards import Shards
 
 
@@ -361,4 +362,26 @@ class ITokenVerifier(Interface):
         Fails:
             `craftnet.errors.Unauthorized`: the token is invalid.
             `craftnet.errors.Unavailable`: the keys are unavailable now.
+        """
+
+
+class IAuditLog(Interface):
+    """Records security events."""
+
+    def record(
+        kind: SecurityEventType,
+        *,
+        player_id: UUID | None = None,
+        address: str = "",
+        transport: str = "",
+        route: str = "",
+        status: int | None = None,
+        actor: str = "",
+        reason: str = "",
+        trace_id: str = "",
+        details: Details | None = None,
+    ) -> None:
+        """Records an event that happens now. Never raises, and never waits.
+
+        Arguments: as the attributes of `craftnet.observe.audit.events.SecurityEvent`.
         """

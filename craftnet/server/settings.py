@@ -1,64 +1,55 @@
-"""The operator's options and their defaults as one value."""
+"""The values of all options, and a process's place among several."""
 
 from __future__ import annotations
 
-from msgspec import Struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from craftnet.crafting.progress import Tolerance
-from craftnet.feeds.hub import REFRESH
-from craftnet.http.routes.site import IDLE_TIMEOUT
-from craftnet.limits.client_address import NO_NETWORKS, Networks
-from craftnet.limits.connection_limits import Limits
-from craftnet.observe.health.monitor import HEALTH_INTERVAL
-from craftnet.protocols.feed.server.feed_connections import PING_INTERVAL
-from craftnet.protocols.udp.core.negotiation import PATH_SIZE
-from craftnet.protocols.udp.server.connection import Terms
-from craftnet.protocols.udp.server.tickets import RENEWAL
-from craftnet.protocols.websocket.server.factory import MISSED_PONGS
+from craftnet.errors import ConfigurationError
 from craftnet.providers.shards import Shards
+from craftnet.server.options.access import AccessOptions
+from craftnet.server.options.addresses import AddressOptions
+from craftnet.server.options.administration import AdministrationOptions
+from craftnet.server.options.health import HealthOptions
+from craftnet.server.options.limits import LimitOptions
+from craftnet.server.options.observation import ObservationOptions
+from craftnet.server.options.processes import ProcessOptions
+from craftnet.server.options.state import StateOptions
+from craftnet.server.options.table import OPTIONS
+from craftnet.server.options.udp import UdpOptions
+from craftnet.server.options.updates import UpdateOptions
+from craftnet.server.options.websocket import WebSocketOptions
+from craftnet.sharding.links import LINKS_VARIABLE
+
+WORKER_VARIABLE = "CRAFTNET_WORKER"
+"""The environment variable with a worker's number, from 0."""
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    """The operator's options, as `craftnet.tap` reads them; None where one is not given.
+@dataclass(frozen=True, kw_only=True)
+class Settings(
+    AddressOptions,
+    StateOptions,
+    AccessOptions,
+    LimitOptions,
+    WebSocketOptions,
+    UdpOptions,
+    UpdateOptions,
+    HealthOptions,
+    ProcessOptions,
+    ObservationOptions,
+    AdministrationOptions,
+):
+    """The values of all options; None where one is not given. The groups declare them.
 
     Attributes:
+        port: the TCP port that the platform assigns.
         worker: the number of this process, from 0; None when it is the only one.
-        workers: the number of processes.
-        links: the folder of the sockets between them; None where there is none.
+        links: the folder of the sockets between processes; None where there is none.
     """
 
-    backend: str = "memory"
-    sessions: str | None = None
-    queues: str | None = None
-    materials: str | None = None
-    http: str | None = None
-    hsts: int = 0
     port: str | None = None
-    udp: str | None = None
-    public_udp: str | None = None
-    public_url: str | None = None
-    auth: str | None = None
-    limits: Limits = Limits()
-    prefixes: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
-    trusted_proxies: Networks = NO_NETWORKS
-    idle_timeout: float = IDLE_TIMEOUT
-    ping_interval: int = PING_INTERVAL
-    missed_pongs: int = MISSED_PONGS
-    drain_time: float = 5.0
-    refresh: float = REFRESH
-    udp_heartbeat: int = round(Terms().heartbeat * 1000)
-    udp_full_sync: float = Terms().full_sync
-    udp_key_rotation: float = Terms().key_rotation
-    udp_token_renewal: float = RENEWAL
-    udp_path_size: int = PATH_SIZE
-    tolerance_percent: float = Tolerance().percent
-    tolerance_ms: int = int(Tolerance().seconds * 1000)
-    crafting_service: str | None = None
-    real_time_combat: str | None = None
-    health_interval: float = HEALTH_INTERVAL
     worker: int | None = None
-    workers: int = 1
     links: str | None = None
 
     @property
@@ -66,7 +57,40 @@ class Settings(Struct, frozen=True, kw_only=True):
         """The players whose state this process keeps, where processes without a shared back end divide them."""
         return None if self.worker is None or self.links is None else Shards(self.worker, self.workers)
 
-    @property
-    def backends(self) -> set[str]:
-        """The options of all back ends."""
-        return {self.sessions or self.backend, self.materials or self.backend, self.queues or self.backend}
+
+def settings_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """The settings of a process.
+
+    Arguments:
+        given: values by the name of the option, as the command line has them: texts, or already read.
+        environ: the environment, which numbers workers and names the platform's port.
+
+    Raises:
+        ConfigurationError: a value makes no sense.
+    """
+    values: dict[str, Any] = {}
+    members: dict[str, dict[str, Any]] = {}
+    for name, declared in OPTIONS.items():
+        value = declared.default if given.get(name) is None else _read(name, given[name])
+        field, *attributes = declared.path
+        if attributes:
+            members.setdefault(field, {})[attributes[0]] = value
+        else:
+            values[field] = value
+    for field, attributes_of in members.items():
+        values[field] = type(getattr(Settings, field))(**attributes_of)
+    return Settings(
+        **values,
+        port=environ.get("PORT"),
+        worker=int(environ[WORKER_VARIABLE]) if WORKER_VARIABLE in environ else None,
+        links=environ.get(LINKS_VARIABLE),
+    )
+
+
+def _read(name: str, given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        return OPTIONS[name].parse(given)
+    except ValueError as error:
+        raise ConfigurationError(f"--{name}: {error}") from None

@@ -40,7 +40,8 @@ from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.udp.server import player_reports
 from craftnet.protocols.websocket.core import token_renewal
 from craftnet.providers.registry import factory_of, installed
-from craftnet.tap import GROUPS, Options
+from craftnet.server.options.table import GROUPS
+from craftnet.tap import Options
 
 T = TypeVar("T")
 
@@ -54,10 +55,9 @@ MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end of generate
 def options() -> str:
     """Every option of `twistd craftnet`, under its heading."""
     parsed, lines = Options(), []
-    for heading, group in GROUPS.items():
-        lines += [f"## {heading}", ""]
-        for option in group:
-            name = option if isinstance(option, str) else option[0]
+    for group in GROUPS:
+        lines += [f"## {group.heading}", ""]
+        for name in group.names:
             lines.append(item(f"`--{name}`: {code_words(parsed.describe(name))}"))
         lines.append("")
     return "\n".join(lines)

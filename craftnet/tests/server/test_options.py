@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -21,10 +22,12 @@ from craftnet.errors import ConfigurationError
 from craftnet.protocols.wire.codec import encode_progress
 from craftnet.protocols.wire.records import ProgressRecord
 from craftnet.providers.registry import Registry
-from craftnet.server.build import build, check_workers
+from craftnet.server.build import build
+from craftnet.server.build.workers import check_workers
+from craftnet.server.options.table import GROUPS, OPTIONS
 from craftnet.server.settings import Settings
 from craftnet.sharding.links import LINKS_VARIABLE
-from craftnet.tap import GROUPS, Options
+from craftnet.tap import Options
 from craftnet.tests.support.fakes import SteppedClock, SteppedReactor
 from craftnet.tests.support.http_wire import Wire, request
 from craftnet.tests.support.live import LiveTestCase, started, token
@@ -46,14 +49,20 @@ class HelpTests(SynchronousTestCase):
 
     def test_groups(self) -> None:
         """Every option stands under one heading, and no heading names an option that does not exist."""
-        grouped = [each if isinstance(each, str) else each[0] for group in GROUPS.values() for each in group]
+        grouped = [name for group in GROUPS for name in group.names]
         known = {name.rstrip("=") for name in Options().longOpt}
         self.assertEqual(sorted(grouped), sorted(known))
+
+    def test_settings_have_every_group(self) -> None:
+        """What no group of `Settings` declares would be an option without effect."""
+        declared, optional = {field.name for field in fields(Settings)}, {each.path[0] for each in OPTIONS.values()}
+        self.assertEqual(optional ^ declared, {"port", "worker", "links"})
 
     def test_text(self) -> None:
         """The headings in order, and of an option its meaning, its default and its range."""
         lines = Options().getUsage(80).splitlines()
-        self.assertEqual([line[:-1] for line in lines if line.endswith(":") and line[0] != " "], list(GROUPS))
+        headings = [line[:-1] for line in lines if line.endswith(":") and line[0] != " "]
+        self.assertEqual(headings, [group.heading for group in GROUPS])
         at = lines.index("  --max-connections=")
         self.assertEqual(
             " ".join(line.strip() for line in lines[at + 1 : at + 4]),

@@ -7,12 +7,12 @@ import shutil
 import socket
 import ssl
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from websockets.exceptions import ConnectionClosed, InvalidStatus

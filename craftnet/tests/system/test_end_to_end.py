@@ -6,12 +6,12 @@ import contextlib
 import gc
 import socket
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import ref
 
 import msgspec
-from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.tcp import Server
@@ -214,7 +214,8 @@ class ComingBackTests(LiveTestCase):
             again = await self.open(f"{CRAFTING}&resume={here['epoch']}:{versions.encoded}", token())
             mark, *messages = [await again.receive() for _ in range(3)]
             self.assertEqual((mark["recovered"], [message["type"] for message in messages]), (recovered, types))
-            self.assertEqual({message["version"] for message in messages}, {replace(start, queue=1).encoded})
+            queued = Versions(session=1, queue=1, materials=1)
+            self.assertEqual({message["version"] for message in messages}, {queued.encoded})
 
     async def test_no_position(self) -> None:
         await self.publish(started())

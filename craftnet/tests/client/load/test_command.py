@@ -7,16 +7,17 @@ import subprocess
 import sys
 import tempfile
 from contextlib import redirect_stderr
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client.arguments import TOKEN_VARIABLE
 from craftnet.client.cli import main
+from craftnet.limits.connection_limits import Limits
 from craftnet.tests.support.certificates import self_signed
 from craftnet.tests.support.live import LiveTestCase, in_thread, token
 from craftnet.tests.support.ports import reserved_port
@@ -104,7 +105,7 @@ class LoadTests(LoadTestCase):
 class LimitedTests(LoadTestCase):
     """A server that takes fewer watchers than come."""
 
-    settings = replace(LiveTestCase.settings, limits=replace(LiveTestCase.settings.limits, connections=4))
+    settings = replace(LiveTestCase.settings, limits=Limits(connections=4))
 
     async def test_who_is_refused_breaks_a_promise(self) -> None:
         run = await self.load("--watchers", "6", "--ramp", "0", "--seconds", "1s")

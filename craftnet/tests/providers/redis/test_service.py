@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import treq
-from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from websockets.exceptions import InvalidStatus

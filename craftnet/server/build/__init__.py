@@ -1,0 +1,93 @@
+"""The composition root: builds the parts of the service and connects them. Each module builds one kind of part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from twisted.application.internet import TimerService
+from twisted.application.service import IService
+
+from craftnet.access.auth_option import access_from_option
+from craftnet.access.revocation.enforcement import Enforcement
+from craftnet.access.revocation.revocations import Revocations
+from craftnet.feeds.hub import Hub
+from craftnet.feeds.player_feed import PlayerFeeds
+from craftnet.feeds.subscriptions import Subscriptions
+from craftnet.http.connection.tls import CHECK_INTERVAL
+from craftnet.observe.health.feed import HealthFeed
+from craftnet.observe.metrics.registry import SessionCounter
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
+from craftnet.server.build.access import build_authorization, build_enforcement, build_key_log
+from craftnet.server.build.addresses import build_addresses
+from craftnet.server.build.base import Base, build_base
+from craftnet.server.build.http import build_http_routes, build_listener
+from craftnet.server.build.observation import build_announcer, build_monitor
+from craftnet.server.build.transports import Transports, build_feed_connections, build_udp_service
+from craftnet.server.gc_tuning import GcTuner
+from craftnet.server.listener import Listener
+from craftnet.server.service import Craftnet
+from craftnet.server.settings import Settings
+
+
+def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craftnet:
+    """Builds the service that `settings` describe; nothing listens yet.
+
+    Arguments:
+        reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
+
+    Raises:
+        ConfigurationError: the settings are invalid.
+    """
+    access = access_from_option(settings.auth, environ, reactor)
+    addresses = build_addresses(settings, access)
+    base = build_base(settings, reactor)
+    hub = Hub(base.state.sources, reactor, base.metrics, tolerance=base.tolerance, refresh=settings.refresh)
+    monitor = build_monitor(base)
+    health = HealthFeed(monitor, reactor, base.metrics, interval=settings.health_interval)
+    revocations = Revocations()
+    admission = build_authorization(base.state, access, revocations)
+    subscriptions = Subscriptions(admission, hub, health, PlayerFeeds(hub, base.state.sources.sessions))
+    feeds = build_feed_connections(base, subscriptions, addresses.forwarding)
+    key_log = build_key_log(access, addresses, environ)
+    transports = Transports(feeds, build_udp_service(base, addresses, hub, key_log))
+    enforcement = build_enforcement(base, revocations, transports)
+    routes = build_http_routes(base, admission, enforcement, transports, monitor, addresses.forwarding)
+    listener = build_listener(base, addresses.http, routes, transports.feeds)
+    service = Craftnet(
+        listener,
+        transports.udp_service,
+        transports.feeds,
+        monitor,
+        settings.drain_time,
+        settings.limits.connections,
+    )
+    parts = [
+        *(made.service for made in base.state.built),
+        base.state.division.links,
+        monitor,
+        health,
+        *_turns(base, hub, transports.feeds, enforcement, listener),
+        SessionCounter(base.state.sources.sessions, base.metrics, reactor),
+        build_announcer(base, access, listener, transports.udp_service),
+        GcTuner(reactor),
+    ]
+    for part in filter(None, parts):
+        part.setServiceParent(service)
+    return service
+
+
+def _turns(
+    base: Base, hub: Hub, feeds: FeedConnections, enforcement: Enforcement, listener: Listener
+) -> Iterator[IService]:
+    """Everything that is done at regular intervals."""
+    for interval, turn in (
+        (hub.turn_interval, hub.turn),
+        (1.0, feeds.turn),
+        (1.0, enforcement.turn),
+        (1.0, base.metrics.write),
+        (CHECK_INTERVAL, listener.check_files),
+    ):
+        timer = TimerService(interval, turn)
+        timer.clock = base.reactor
+        yield timer

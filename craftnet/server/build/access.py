@@ -1,0 +1,52 @@
+"""Builds what decides about tokens: authorisation, revocation, and the key log of development."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from craftnet.access.auth_option import AuthSetup
+from craftnet.access.authorization import Authorization
+from craftnet.access.revocation.enforcement import HANDSHAKE_GRACE, Enforcement
+from craftnet.access.revocation.revocations import RevocationCheckingVerifier, Revocations
+from craftnet.clocks import moment
+from craftnet.errors import ConfigurationError
+from craftnet.protocols.udp.server.key_log import KEYLOG_VARIABLE, KeyLog
+from craftnet.runtime.addresses import is_loopback
+from craftnet.server.build.addresses import Addresses
+from craftnet.server.build.base import Base, State
+from craftnet.server.build.transports import Transports
+
+
+def build_authorization(state: State, access: AuthSetup, revocations: Revocations) -> Authorization:
+    """Authorises requests by their tokens, unless those are revoked."""
+    loaded = None if state.cluster is None else state.cluster.revocations.loaded
+    authority = RevocationCheckingVerifier(access.authority, revocations, loaded)
+    return Authorization(authority, state.sources.sessions, state.sources.queues, state.division.owner)
+
+
+def build_enforcement(base: Base, revocations: Revocations, transports: Transports) -> Enforcement:
+    """Carries out revocations on every transport."""
+    udp_service, cluster = transports.udp_service, base.state.cluster
+    return Enforcement(
+        revocations,
+        [transports.feeds.enforce] if udp_service is None else [transports.feeds.enforce, udp_service.enforce],
+        partial(moment, base.reactor),
+        None if cluster is None else cluster.revocations,
+        handshake_grace=max(HANDSHAKE_GRACE, base.settings.limits.handshake_timeout),
+    )
+
+
+def build_key_log(access: AuthSetup, addresses: Addresses, environ: Mapping[str, str]) -> KeyLog | None:
+    """Where the keys of UDP connections are written: for development, and on loopback, alone."""
+    path = environ.get(KEYLOG_VARIABLE)
+    if not path:
+        return None
+    if access.secret is None:
+        raise ConfigurationError(f"{KEYLOG_VARIABLE} needs development tokens: unset it, or leave --auth out")
+    if addresses.udp is None or not is_loopback(addresses.udp.host):
+        raise ConfigurationError(
+            f"{KEYLOG_VARIABLE} needs UDP on a loopback address: unset it, or --udp 127.0.0.1:8082"
+        )
+    return KeyLog(Path(path))

@@ -1,0 +1,75 @@
+"""Builds what every part needs: the state, its back ends, the metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from craftnet.contract.routes import BasePaths
+from craftnet.crafting.progress import Tolerance
+from craftnet.interfaces import IBackend, ICluster
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.providers.registry import Registry
+from craftnet.providers.sources import Sources
+from craftnet.server.settings import Settings
+from craftnet.server.worker_parts import WorkerParts, build_worker_parts
+
+
+class State(Struct, frozen=True):
+    """Where sessions, queues and materials are kept, and which other processes share them.
+
+    Attributes:
+        backend: the back end of --backend.
+        built: every back end in use.
+        cluster: what nodes or workers share about their clients; None when this process is alone.
+    """
+
+    backend: IBackend
+    built: tuple[IBackend, ...]
+    sources: Sources
+    division: WorkerParts
+    cluster: ICluster | None
+
+
+class Base(Struct, frozen=True):
+    """What every part is built on.
+
+    Attributes:
+        reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
+        bases: the base paths that may precede every route.
+    """
+
+    settings: Settings
+    reactor: Any
+    bases: BasePaths
+    state: State
+    metrics: Metrics
+    tolerance: Tolerance
+
+
+def build_base(settings: Settings, reactor: Any) -> Base:
+    """The base of every part.
+
+    Raises:
+        ConfigurationError: a back end or a base path is invalid.
+    """
+    bases = BasePaths(settings.prefixes)
+    registry = Registry(reactor, settings.shards)
+    shards = None if registry.is_shared(settings.backend) else settings.shards
+    metrics = Metrics(divided=shards is not None)
+    backend = registry.backend(settings.backend)
+    sources = Sources(
+        sessions=registry.backend(settings.sessions or settings.backend).sessions,
+        materials=registry.backend(settings.materials or settings.backend).materials,
+        queues=registry.backend(settings.queues or settings.backend).queues,
+    )
+    division = (
+        WorkerParts(sources)
+        if shards is None
+        else build_worker_parts(reactor, settings.links or "", shards, sources, bases)
+    )
+    cluster = backend if ICluster.providedBy(backend) else division.cluster
+    state = State(backend, tuple(registry.built), sources, division, cluster)
+    tolerance = Tolerance(percent=settings.tolerance_percent, seconds=settings.tolerance_ms / 1000)
+    return Base(settings, reactor, bases, state, metrics, tolerance)

@@ -1,0 +1,89 @@
+"""Builds the HTTP interface and the port that it shares with WebSocket."""
+
+from __future__ import annotations
+
+from craftnet.access.authorization import Authorization
+from craftnet.access.revocation.enforcement import Enforcement
+from craftnet.errors import ConfigurationError
+from craftnet.feeds.ingest import Ingest
+from craftnet.http.connection.channel import HttpSite
+from craftnet.http.connection.half_open import HalfOpenConnections
+from craftnet.http.connection.sniffer import SnifferFactory
+from craftnet.http.cross_origin import CrossOrigin
+from craftnet.http.routes.site import site
+from craftnet.interfaces import IDemonstration, IEventConsumer
+from craftnet.limits.client_address import Forwarding
+from craftnet.observe.health.monitor import Monitor
+from craftnet.protocols.feed.server.feed_connections import FeedConnections
+from craftnet.protocols.sse.server.factory import EventStreamFactory
+from craftnet.protocols.websocket.core.subprotocols import SUPPORTED
+from craftnet.protocols.websocket.server.factory import FeedFactory
+from craftnet.server.build.base import Base
+from craftnet.server.build.transports import Transports
+from craftnet.server.listener import Listener, SharingReactor
+
+
+def build_http_routes(
+    base: Base,
+    admission: Authorization,
+    enforcement: Enforcement,
+    transports: Transports,
+    monitor: Monitor,
+    forwarding: Forwarding,
+) -> HttpSite:
+    """The HTTP interface, which other workers may use as well."""
+    settings, state = base.settings, base.state
+    ingest = Ingest(state.division.events, base.metrics)
+    for made in state.built:
+        if IEventConsumer.providedBy(made):
+            made.report_outcomes_to(ingest.count)
+    routes = site(
+        admission=admission,
+        subscriptions=transports.feeds.subscriptions,
+        guard=transports.feeds.gate,
+        sources=state.sources,
+        ingest=ingest,
+        enforcement=enforcement,
+        gateway=transports.udp_service,
+        monitor=monitor,
+        metrics=base.metrics,
+        clock=base.reactor,
+        bases=base.bases,
+        forwarding=forwarding,
+        limits=settings.limits,
+        idle=settings.idle_timeout,
+        protocols=SUPPORTED,
+        tolerance=base.tolerance,
+        showcase=state.backend if IDemonstration.providedBy(state.backend) else None,
+        hsts=settings.hsts,
+        forward_call=None if state.division.calls is None else state.division.calls.answer,
+    )
+    state.division.serve(routes)
+    return routes
+
+
+def build_listener(base: Base, endpoint: str, routes: HttpSite, feeds: FeedConnections) -> Listener:
+    """Opens the port of HTTP and WebSocket.
+
+    Raises:
+        ConfigurationError: the endpoint is invalid, or --hsts is given without TLS.
+    """
+    settings, reactor = base.settings, base.reactor
+    sniffer = SnifferFactory(
+        routes,
+        FeedFactory(feeds, missed_pongs=settings.missed_pongs),
+        reactor,
+        HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies),
+        streams=EventStreamFactory(
+            feeds, CrossOrigin(feeds.gate.is_page), policy=routes.policy, missed_heartbeats=settings.missed_pongs
+        ),
+        timeout=settings.limits.handshake_timeout,
+        worker_forwarding=base.state.division.connections,
+    )
+    sharing = reactor if settings.worker is None else SharingReactor(reactor)
+    listener = Listener(sharing, endpoint, sniffer, base.metrics.refused)
+    if settings.hsts and not listener.secure:
+        raise ConfigurationError(
+            f"--hsts needs an ssl endpoint, got --http {endpoint}: let the proxy that ends TLS send the header instead"
+        )
+    return listener

@@ -1,0 +1,1 @@
+"""The operator's options: each is declared once, in the module of its group."""

@@ -1,0 +1,185 @@
+"""How an option is declared, and how its value is read from text.
+
+A group of options is a frozen dataclass. A field is an option when its annotation carries an `Option`:
+
+    refresh: Annotated[float, Option("Seconds after which …", least=0.5, most=3600)] = 5.0
+
+Its type says how it is written; its default is that of --help, of the documentation and of `Settings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from types import NoneType, UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
+
+from craftnet.errors import ConfigurationError
+from craftnet.limits.client_address import Networks
+
+LIST = tuple[str, ...]
+"""The type of an option that may be given several times."""
+
+
+class Option(Struct, frozen=True):
+    """What an operator may set.
+
+    Attributes:
+        help: what it means, without a full stop at the end; units of numbers included.
+        name: as after `--`; empty: the name of the field, with hyphens.
+        default: the default in words, where the value is None or does not show it.
+        unit: of a number, such as "seconds" or "bytes".
+        least, most: the bounds of a number, inclusive.
+        choices: the texts that are accepted; empty: any.
+        separator: what separates several texts in one; empty: each is given on its own.
+        reload: whether a running server takes a new value over.
+        secret: whether the value must not be shown.
+    """
+
+    help: str
+    name: str = ""
+    default: str = ""
+    unit: str = ""
+    least: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+    separator: str = ""
+    reload: bool = False
+    secret: bool = False
+
+
+class Members(Struct, frozen=True):
+    """The options of a value that has several, by the name of its attribute: `limits.connections`."""
+
+    options: Mapping[str, Option]
+
+
+class Declaration(Struct, frozen=True):
+    """An option of the table, with all that its field says.
+
+    Attributes:
+        path: the attribute of `Settings`, such as ("limits", "connections").
+        kind: int, float, str, bool, `LIST` or `Networks`.
+        default: the value where none is given.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    kind: Any
+    default: Any
+    option: Option
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the value is a number."""
+        return self.kind in (int, float)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the option may be given several times."""
+        return bool(self.kind == LIST)
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether the option takes no value on the command line."""
+        return self.kind is bool
+
+    @property
+    def range(self) -> str:
+        """What a value must be, as a sentence; empty where any is accepted."""
+        option = self.option
+        if option.choices:
+            return f"It must be one of: {', '.join(option.choices)}."
+        if option.least is None or option.most is None:
+            return ""
+        return f"It must be from {option.least:.15g} to {option.most:.15g}."
+
+    def described(self) -> str:
+        """The option in words: its help, its default and its range."""
+        shown = self.is_number or (self.kind is str and self.default is not None)
+        default = self.option.default or (f"{self.default}" if shown else "")
+        text = self.option.help + (f" [default: {default}]" if default else "")
+        return f"{text}. {self.range}" if self.range else f"{text}."
+
+    def number(self, text: str) -> float:
+        """The number that `text` says.
+
+        Raises:
+            ValueError: it is none, or out of range.
+        """
+        return self._in_range(self.kind(text))
+
+    def parse(self, text: str) -> Any:
+        """The value that `text` says.
+
+        Raises:
+            ValueError: it says none that the option accepts.
+        """
+        if self.is_number:
+            return self.number(text)
+        if self.is_flag:
+            return _truth(text)
+        if self.is_list:
+            return self.parts(text)
+        if self.kind is Networks:
+            return _networks(text)
+        if self.option.choices and text not in self.option.choices:
+            raise ValueError(f"{text!r} is none of: {', '.join(self.option.choices)}")
+        return text
+
+    def parts(self, text: str) -> tuple[str, ...]:
+        """The texts that one text has."""
+        separator = self.option.separator
+        return tuple(part for part in text.split(separator) if part) if separator else (text,)
+
+    def _in_range(self, value: float) -> float:
+        option = self.option
+        if (option.least is not None and value < option.least) or (option.most is not None and value > option.most):
+            raise ValueError(f"must be from {option.least:.15g} to {option.most:.15g}")
+        return value
+
+
+def declarations(group: type[Any]) -> Iterator[Declaration]:
+    """The options of a group, in the order of its fields."""
+    hints = get_type_hints(group, include_extras=True)
+    for field in fields(group):
+        if get_origin(hint := hints[field.name]) is not Annotated:
+            continue
+        kind, *notes = get_args(hint)
+        for note in notes:
+            if isinstance(note, Option):
+                name = note.name or field.name.replace("_", "-")
+                yield Declaration(name, (field.name,), _without_none(kind), field.default, note)
+            elif isinstance(note, Members):
+                yield from _members(field.name, kind, field.default, note)
+
+
+def _members(field: str, kind: type[Any], default: object, members: Members) -> Iterator[Declaration]:
+    hints = get_type_hints(kind)
+    for attribute, option in members.options.items():
+        name = option.name or attribute.replace("_", "-")
+        yield Declaration(name, (field, attribute), hints[attribute], getattr(default, attribute), option)
+
+
+def _without_none(kind: Any) -> Any:
+    """`X` of `X | None`."""
+    if not isinstance(kind, UnionType):
+        return kind
+    (only,) = (each for each in get_args(kind) if each is not NoneType)
+    return only
+
+
+def _truth(text: str) -> bool:
+    known = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if text.lower() not in known:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return known[text.lower()]
+
+
+def _networks(text: str) -> Networks:
+    try:
+        return Networks.parse(text, "")
+    except ConfigurationError as error:
+        raise ValueError(str(error).removeprefix(": ")) from None

@@ -13,7 +13,7 @@ const SUBPROTOCOL = "craftnet.json.v1";
 const RETRY = /^retry in ([0-9]+(?:\.[0-9]+)?) s$/;
 
 /** Close codes after which coming back makes no sense: docs/reference/close-codes.md. */
-export const FINAL = new Set([1000, 1002, 1007, 1008, 1009, 4003, 4029, 4400, 4403, 4404]);
+export const FINAL = new Set([1000, 1002, 1007, 1008, 1009, 4003, 4009, 4029, 4400, 4403, 4404]);
 
 /** Close codes that blame the token. */
 export const STALE = new Set([4001, 4401]);

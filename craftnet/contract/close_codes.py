@@ -38,6 +38,9 @@ class CloseCode(IntEnum):
     SLOW_CONSUMER = 4008
     """The client did not read fast enough and its queue of notifications is full. Reconnect: a snapshot follows."""
 
+    DISCONNECTED = 4009
+    """An operator ended this connection. Do not reconnect before the player asks for it."""
+
     TOO_FAST = 4029
     """The client kept sending messages or pings faster than allowed. Do not reconnect before it is mended."""
 
@@ -68,6 +71,7 @@ NO_RETRY_CODES = frozenset(
         CloseCode.POLICY_VIOLATION,
         CloseCode.MESSAGE_TOO_BIG,
         CloseCode.TOKEN_REVOKED,
+        CloseCode.DISCONNECTED,
         CloseCode.TOO_FAST,
         CloseCode.BAD_REQUEST,
         CloseCode.FORBIDDEN,

@@ -26,6 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.interfaces": set(),
     "craftnet.runtime": set(),
     "craftnet.contract": set(),
+    "craftnet.contract.admin": {"contract"},
     "craftnet.crafting": {"contract"},
     "craftnet.access": {"contract"},
     "craftnet.access.revocation": {"access"},
@@ -142,6 +143,7 @@ CLOCK_INTERFACES = {"twisted.internet.interfaces"}
 PURE: dict[str, set[str]] = {
     # packages without I/O: the parts of `NETWORK` that they and their imports may import.
     "craftnet.contract": CLOCK_INTERFACES,
+    "craftnet.contract.admin": CLOCK_INTERFACES,
     "craftnet.crafting": CLOCK_INTERFACES,
     "craftnet.limits": {*DEFERREDS, "twisted.logger"},
     "craftnet.protocols.wire": CLOCK_INTERFACES,

@@ -11,6 +11,7 @@ from enum import Enum
 from itertools import pairwise
 from typing import Any
 
+import admin_samples
 import msgspec
 from msgspec import NODEFAULT, Struct
 from msgspec import inspect as types
@@ -28,7 +29,7 @@ PAGES = {"ChangeType": "events.md", "MaterialChange": "events.md"}
 
 ID = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 SAMPLES: dict[str, Any] = {
-    # What an example has in a field of this name; other fields get a value of their type.
+    # What an example has in a field of this name, or of this name in one type; others get a value of their type.
     "session_id": ID,
     "player_id": "11111111-1111-4111-8111-111111111111",
     "material_id": "0f1e2d3c-4b5a-4697-8877-665544332206",
@@ -93,6 +94,7 @@ SAMPLES: dict[str, Any] = {
     "failure_reason": "recipe_error",
     "deviation_percent": 0.2,
     "deviation_seconds": -0.4,
+    **admin_samples.SAMPLES,
 }
 
 
@@ -242,7 +244,8 @@ def example(cls: type[Struct], without: Iterable[str] = (), **given: Any) -> dic
         if field.name in given:
             made[field.encode_name] = given[field.name]
         elif field.name not in without:
-            made[field.encode_name] = _sample(field.name, field.type)
+            own = f"{cls.__name__}.{field.name}"
+            made[field.encode_name] = SAMPLES[own] if own in SAMPLES else _sample(field.name, field.type)
     msgspec.convert(made, cls, strict=True)
     return made
 

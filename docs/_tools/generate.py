@@ -35,6 +35,8 @@ from msgspec import inspect as types
 from craftnet.clocks import Moment
 from craftnet.contract import envelopes, events, messages
 from craftnet.contract import http_bodies as bodies
+from craftnet.contract.admin import feed as admin_feed
+from craftnet.contract.admin import operations, overview, sessions
 from craftnet.contract.close_codes import NO_RETRY_CODES, STALE_TOKEN_CODES, CloseCode
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.udp.server import player_reports
@@ -49,6 +51,7 @@ DOCS = Path(__file__).resolve().parent.parent
 PAGES[messages.__name__] = "messages.md"
 PAGES[events.__name__] = "events.md"
 PAGES[bodies.__name__] = PAGES[player_reports.__name__] = "http.md"
+PAGES.update(dict.fromkeys([module.__name__ for module in (overview, sessions, operations, admin_feed)], "admin.md"))
 MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end of generated -->)", re.S)
 
 
@@ -189,6 +192,26 @@ def http_bodies() -> str:
     return "\n".join([*sections, struct_section(player_reports.HeldMaterial), *map(values_section, own(bodies, Enum))])
 
 
+def admin_bodies() -> str:
+    """The answers of the admin API and the bodies of its actions; those of a route with an example."""
+    lines = []
+    for module in (overview, sessions, operations):
+        for cls in own(module, Struct):
+            lines.append(struct_section(cls))
+            if re.match(r"Answer of|Body of", cls.__doc__ or ""):
+                lines.append(console(example(cls)) + "\n")
+    return "\n".join([*lines, *map(values_section, own(overview, Enum))])
+
+
+def admin_messages() -> str:
+    """The messages of the admin feed, each with an example."""
+    shown = own(admin_feed, Struct)
+    return "\n".join(
+        struct_section(cls) + ("" if cls is admin_feed.TraceEntry else "\n" + console(example(cls)) + "\n")
+        for cls in shown
+    )
+
+
 def event_envelope() -> str:
     """The envelope of every event."""
     return fields_text(envelopes._Unread)  # its fields are what the reader of an event's JSON meets.
@@ -271,6 +294,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "layers": lambda: picture() + "\n",
     "close-codes": close_codes,
+    "admin-bodies": admin_bodies,
+    "admin-messages": admin_messages,
 }
 
 

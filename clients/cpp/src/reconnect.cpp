@@ -39,6 +39,7 @@ Verdict verdict_of_close(std::uint16_t code, std::string_view reason) noexcept {
     case 1008:
     case 1009:
     case 4003:
+    case 4009:
     case 4029:
     case 4400:
     case 4403:

@@ -128,7 +128,7 @@ TEST(close_codes) {
   using Kind = Verdict::Kind;
   EXPECT(verdict_of_close(1000, "").kind == Kind::kOver);
   for (const std::uint16_t code :
-       std::initializer_list<std::uint16_t>{1002, 1007, 1008, 1009, 4003, 4029, 4400, 4403, 4404}) {
+       std::initializer_list<std::uint16_t>{1002, 1007, 1008, 1009, 4003, 4009, 4029, 4400, 4403, 4404}) {
     EXPECT(verdict_of_close(code, "").kind == Kind::kRefused);
   }
   EXPECT(verdict_of_close(4001, "").kind == Kind::kStale && verdict_of_close(4401, "").kind == Kind::kStale);

@@ -9,6 +9,8 @@ export type EndResult =
   | "over"
   /** The token was revoked. */
   | "revoked"
+  /** An operator ended the connection. */
+  | "disconnected"
   /** No token that holds can be had. */
   | "unauthorized"
   /** The token holds, but not for this feed. */
@@ -45,6 +47,7 @@ const FINAL: Readonly<Record<number, EndResult>> = {
   1008: "rejected",
   1009: "rejected",
   4003: "revoked",
+  4009: "disconnected",
   4029: "rejected",
   4400: "rejected",
   4403: "forbidden",

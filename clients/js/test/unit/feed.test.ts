@@ -237,6 +237,7 @@ describe("coming back", () => {
     [1000, "over"],
     [1008, "rejected"],
     [4003, "revoked"],
+    [4009, "disconnected"],
     [4029, "rejected"],
     [4400, "rejected"],
     [4403, "forbidden"],

@@ -37,6 +37,7 @@ class ClosedTests(SynchronousTestCase):
                 1011: EndingKind.LOST,
                 4001: EndingKind.REFUSED,
                 4003: EndingKind.REFUSED,
+                4009: EndingKind.REFUSED,
                 4008: EndingKind.LOST,
                 4029: EndingKind.REFUSED,
                 4400: EndingKind.REFUSED,

@@ -59,7 +59,7 @@ AT_ONCE = 50
 TICK = 0.005
 """Seconds of updates in one batch."""
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds for a server to start, or for all watchers to connect; only a broken one needs them."""
 
 Update = tuple[int, int]
@@ -85,7 +85,7 @@ class Server(Protocol):
     def handshake(self, number: int) -> str:
         """Path and further header lines of a watcher's handshake."""
 
-    def greeting(self, number: int) -> bytes:
+    def first_message(self, number: int) -> bytes:
         """What a watcher sends after the handshake; empty for nothing."""
 
     def batch(self, updates: Sequence[Update], now: float) -> bytes:
@@ -100,7 +100,7 @@ class Craftnet:
     def __init__(self, watchers: int) -> None:
         self._secret = secrets.token_hex(32)
         plan = LoadPlan(
-            url="", run=secrets.randbits(64), watchers=watchers, rate=1.0, ramp=0.0, seconds=PATIENCE, batch=TICK
+            url="", run=secrets.randbits(64), watchers=watchers, rate=1.0, ramp=0.0, seconds=TIMEOUT, batch=TICK
         )
         self._share = Share(plan=plan, transport="ws", first=0, watchers=watchers, token="", bound=0.0)
         self._started = time.time()
@@ -125,7 +125,7 @@ class Craftnet:
         path = f"/ws/crafting/{share.session(number)}?player_id={player}"
         return f"GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n"
 
-    def greeting(self, number: int) -> bytes:
+    def first_message(self, number: int) -> bytes:
         """See `Server`."""
         return b""
 
@@ -144,7 +144,7 @@ class Centrifugo:
         self._secret, key = secrets.token_hex(32), secrets.token_hex(16)
         # craftnet's own message is what it is to deliver.
         plan = LoadPlan(
-            url="", run=secrets.randbits(64), watchers=watchers, rate=1.0, ramp=0.0, seconds=PATIENCE, batch=TICK
+            url="", run=secrets.randbits(64), watchers=watchers, rate=1.0, ramp=0.0, seconds=TIMEOUT, batch=TICK
         )
         self._share = Share(plan=plan, transport="ws", first=0, watchers=watchers, token="", bound=0.0)
         self._key = key
@@ -168,7 +168,7 @@ class Centrifugo:
         """See `Server`."""
         return "GET /connection/websocket HTTP/1.1\r\n"
 
-    def greeting(self, number: int) -> bytes:
+    def first_message(self, number: int) -> bytes:
         """See `Server`."""
         claims = {"sub": str(self._share.player(number)), "exp": int(time.time()) + 3600, "channels": [f"c{number}"]}
         token = jwt.encode(claims, self._secret, "HS256")
@@ -195,7 +195,7 @@ class Watcher:
         self.number = number
         self.connection = connection
         self.octets = b""
-        self.welcomed = self.open = False
+        self.accepted = self.open = False
 
 
 class Driver:
@@ -206,7 +206,7 @@ class Driver:
         self._port = port
         self._count = watchers
         self._selector = selectors.DefaultSelector()
-        self._api = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self._api = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
         self._idle_since = 0.0
         self._watchers: list[Watcher] = []
         self._opening = 0
@@ -219,7 +219,7 @@ class Driver:
 
     def connect(self) -> None:
         """Connect everybody."""
-        until = time.time() + PATIENCE
+        until = time.time() + TIMEOUT
         while len(self._watchers) < self._count or self._opening:
             while self._opening < AT_ONCE and len(self._watchers) < self._count:
                 self._open(len(self._watchers))
@@ -300,13 +300,13 @@ class Driver:
         if not octets:
             raise SystemExit(f"{self._server.name} hung up: {watcher.octets[:200]!r}")
         octets = watcher.octets + octets
-        if not watcher.welcomed:
+        if not watcher.accepted:
             head, found, octets = octets.partition(b"\r\n\r\n")
             if not found or not head.startswith(b"HTTP/1.1 101 "):
                 raise SystemExit(f"{self._server.name} refused: {head + octets!r}")
-            watcher.welcomed = True
-            if greeting := self._server.greeting(watcher.number):
-                _send(watcher.connection, greeting)
+            watcher.accepted = True
+            if first_message := self._server.first_message(watcher.number):
+                _send(watcher.connection, first_message)
         found_frames, watcher.octets = frames.split(octets)
         for opcode, payload in found_frames:
             if opcode != 1 or payload == b"{}":  # RFC 6455's ping, and Centrifugo's.
@@ -348,7 +348,7 @@ def running(server: Server) -> Iterator[tuple[int, int]]:
             command, env={**os.environ, **more}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            until = time.time() + PATIENCE
+            until = time.time() + TIMEOUT
             while True:
                 try:
                     socket.create_connection(("127.0.0.1", port)).close()

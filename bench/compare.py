@@ -102,8 +102,8 @@ def main() -> None:
     chosen = benchmarks(only=arguments.only)
     with tempfile.TemporaryDirectory(prefix="craftnet-compare-") as folder, ExitStack() as stack:
         names = (arguments.old, arguments.new)
-        places = (Path(folder) / "old", Path(folder) / "new")
-        old, new = (stack.enter_context(checked_out(name, at)) for name, at in zip(names, places, strict=True))
+        folders = (Path(folder) / "old", Path(folder) / "new")
+        old, new = (stack.enter_context(checked_out(name, at)) for name, at in zip(names, folders, strict=True))
         print(f"{arguments.rounds} runs of each, in turns; medians\n{'':66} {'old':>12} {'new':>12} {'new/old':>7}")
         for benchmark in chosen:
             if not all((side.folder / f"{benchmark.name}.py").exists() for side in (old, new)):

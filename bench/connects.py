@@ -72,7 +72,7 @@ REQUEST = (
 )
 
 
-def knock(port: int, token: str, number: int) -> None:
+def handshake(port: int, token: str, number: int) -> None:
     """Connect that often, each time until the handshake is answered with 101."""
     request, selector = REQUEST.replace("{token}", token).encode(), selectors.DefaultSelector()
     begun = 0
@@ -97,8 +97,8 @@ def bare() -> Factory:
     return factory
 
 
-async def craftnet(pem: bytes, backend: IBackend, places: ISharedConnectionSlots | None = None) -> Factory:
-    """All that stands behind craftnet's port, with one session to watch; with `places`, of a player who is counted."""
+async def craftnet(pem: bytes, backend: IBackend, slots: ISharedConnectionSlots | None = None) -> Factory:
+    """All that stands behind craftnet's port, with one session to watch; with `slots`, of a player who is counted."""
     metrics = Metrics()
     sources = Sources.of(backend)
     steady(reactor)
@@ -107,8 +107,8 @@ async def craftnet(pem: bytes, backend: IBackend, places: ISharedConnectionSlots
     authority = RevocationCheckingVerifier(JwtVerifier(SingleKey(key_from_pem(pem)), reactor), revocations)
     admission = Authorization(authority, sources.sessions, sources.queues)
     subscriptions = Subscriptions(admission, Hub(sources, reactor, metrics), HealthFeed(monitor, reactor, metrics))
-    limits = Limits(per_player=0 if places is None else 1_000_000, per_session=0)
-    feeds = FeedConnections(subscriptions, metrics, reactor, HandshakeGuard(limits, shared=places))
+    limits = Limits(per_player=0 if slots is None else 1_000_000, per_session=0)
+    feeds = FeedConnections(subscriptions, metrics, reactor, HandshakeGuard(limits, shared=slots))
     now = time.time()
     start = SessionStart(session_id=SESSION, recipe_id=SESSION, player_id=PLAYER, estimated_duration_seconds=3600)
     await sources.apply([Event(uuid4(), now, now, start, SESSION)])
@@ -133,7 +133,7 @@ async def craftnet(pem: bytes, backend: IBackend, places: ISharedConnectionSlots
 
 async def cost(port: int, token: str, number: int) -> float:
     """µs of this process's CPU for one connection, from its acceptance to its end."""
-    arguments = [sys.executable, __file__, "--knock", str(port), "--connections", str(number)]
+    arguments = [sys.executable, __file__, "--handshake", str(port), "--connections", str(number)]
     child = subprocess.Popen(arguments, stdin=subprocess.PIPE)
     assert child.stdin is not None
     before = time.process_time()
@@ -175,7 +175,7 @@ async def measure(number: int, rounds: int, redis: int | None) -> None:
     shared = None if redis is None else await redis_backend(redis)
     if shared is not None:
         factories["… on Redis"] = await craftnet(pem, shared)
-        factories["… and counted on all nodes"] = await craftnet(pem, shared, shared.places)
+        factories["… and counted on all nodes"] = await craftnet(pem, shared, shared.slots)
     ports = [reactor.listenTCP(0, factory, interface="127.0.0.1", backlog=1024) for factory in factories.values()]
     costs: list[list[float]] = [[] for _ in ports]
     for _ in range(rounds):
@@ -207,10 +207,10 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--redis", action="store_true", help="measure on a Redis of its own, too")
-    parser.add_argument("--knock", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--handshake", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.knock is not None:
-        knock(arguments.knock, sys.stdin.read(), arguments.connections)
+    if arguments.handshake is not None:
+        handshake(arguments.handshake, sys.stdin.read(), arguments.connections)
     else:
         with redis_server() if arguments.redis else nullcontext() as redis:
             react(lambda _: Deferred.fromCoroutine(measure(arguments.connections, arguments.rounds, redis)))

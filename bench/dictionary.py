@@ -74,7 +74,7 @@ def queue() -> Iterator[Struct]:
 
 def crafting() -> Iterator[Struct]:
     """Messages of a crafting feed."""
-    place = QueueStatusData(
+    queue_status = QueueStatusData(
         player_id=ID,
         queue_position=1,
         total_in_queue=2,
@@ -87,7 +87,7 @@ def crafting() -> Iterator[Struct]:
         type="queue_status", session_id=ID, timestamp=TIME, epoch="000000000000", version=10, recovered=True
     )
     yield WebSocketCraftingMessage(
-        type="queue_status", session_id=ID, timestamp=TIME, queue_data=place, epoch="000000000000", version=10
+        type="queue_status", session_id=ID, timestamp=TIME, queue_data=queue_status, epoch="000000000000", version=10
     )
     for problem in MaterialProblem:
         notification = MaterialNotification(

@@ -76,7 +76,7 @@ class AnybodyIsAdmin:
 
 
 @implementer(ISubscriber)
-class Deaf:
+class IdleWatcher:
     """Watches, and does nothing with what it is told."""
 
     def deliver(self, update: Update) -> None:
@@ -86,7 +86,7 @@ class Deaf:
         """As in `ISubscriber`."""
 
 
-class Encoder(Deaf):
+class Encoder(IdleWatcher):
     """Makes a frame of what it is told, and drops it."""
 
     def deliver(self, update: Update) -> None:
@@ -146,7 +146,7 @@ class Stage:
             yield b"\n".join(events[index : index + size])
 
 
-def watch_by(kind: type[Deaf]) -> Callable[[Stage, UUID], None]:
+def watch_by(kind: type[IdleWatcher]) -> Callable[[Stage, UUID], None]:
     """Let a watcher of this kind watch each session."""
 
     def watch(stage: Stage, session: UUID) -> None:
@@ -250,7 +250,7 @@ def main() -> None:
         Way("JSON decoded by msgspec, untyped (floor)", Stage(arguments.sessions, None), lambda _, body: floor(body)),
         Way("events read", Stage(arguments.sessions, None), read),
         Way("… and applied, nobody watches", Stage(arguments.sessions, None), publish),
-        Way("… with a feed that makes updates", Stage(arguments.sessions, watch_by(Deaf)), publish),
+        Way("… with a feed that makes updates", Stage(arguments.sessions, watch_by(IdleWatcher)), publish),
         Way("… and frames of them", Stage(arguments.sessions, watch_by(Encoder)), publish),
         Way("… and a WebSocket: event → frame", Stage(arguments.sessions, watch_by_websocket), publish),
     ]

@@ -109,7 +109,7 @@ async def lab(connections: int, passing: int = 0) -> Lab:
                 opened.append(self)
 
     factory.protocol = configured(Protocol, factory)
-    door = SnifferFactory(
+    sniffer = SnifferFactory(
         HttpSite(
             Router(RouteTable(BasePaths(), {}), metrics, time.time), reactor, metrics, body_limit=0, idle=IDLE_TIMEOUT
         ),
@@ -117,7 +117,7 @@ async def lab(connections: int, passing: int = 0) -> Lab:
         reactor,
         HalfOpenConnections(metrics, limits),
     )
-    port = reactor.listenTCP(0, door, interface="127.0.0.1", backlog=1000)
+    port = reactor.listenTCP(0, sniffer, interface="127.0.0.1", backlog=1000)
     sessions = [uuid4() for _ in range(connections)]
     others = [uuid4() for _ in range(passing)]
     await sources.apply(

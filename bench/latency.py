@@ -67,9 +67,9 @@ async def measure(watchers: int, seconds: int, connects: int) -> None:
             due = min(total, int((time.time() - begin) * watchers))
             for number in range(done, due):
                 round_, index = divmod(number, watchers)
-                happening = pause_or_resume(sessions[index], round_)
-                accepted[index].append(happening.accepted)
-                await sources.apply([happening])
+                event_ = pause_or_resume(sessions[index], round_)
+                accepted[index].append(event_.accepted)
+                await sources.apply([event_])
             done = due
             await deferLater(reactor, TICK, lambda: None)
     used = (time.process_time() - cpu) / (time.time() - begin)

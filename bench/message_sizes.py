@@ -65,10 +65,10 @@ def play(players: int, minutes: float) -> Scales:
     simulation = Simulation(WorkshopSettings(players=players), Random(0), BEGIN)
 
     def apply(events: list[Event]) -> None:
-        for happening in events:
-            Deferred.fromCoroutine(sources.apply([happening]))
-            if isinstance(happening.data, SessionStart):
-                hub.subscribe_session(happening.data.session_id, scales)
+        for event_ in events:
+            Deferred.fromCoroutine(sources.apply([event_]))
+            if isinstance(event_.data, SessionStart):
+                hub.subscribe_session(event_.data.session_id, scales)
 
     step: Callable[[], None] = partial(clock.advance, hub.turn_interval)
     while clock.seconds() < BEGIN + minutes * 60:

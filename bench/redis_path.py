@@ -159,17 +159,19 @@ def pace(
     selector.register(redis, selectors.EVENT_READ, None)
     sent: list[deque[float]] = [deque() for _ in watchers]
     took: list[float] = []
-    begin, told = time.perf_counter(), 0
+    begin, delivered = time.perf_counter(), 0
     while len(took) < count:
         now = time.perf_counter()
-        if told < count and now >= begin + told / rate:
-            number = told % len(players)
-            redis.sendall(command(b"XADD", b"craftnet:events", b"*", b"event", event(players[number], told % 50 + 1)))
+        if delivered < count and now >= begin + delivered / rate:
+            number = delivered % len(players)
+            redis.sendall(
+                command(b"XADD", b"craftnet:events", b"*", b"event", event(players[number], delivered % 50 + 1))
+            )
             # From when it was due: a generator that is late must not make the service look better.
-            sent[number].append(begin + told / rate)
-            told += 1
+            sent[number].append(begin + delivered / rate)
+            delivered += 1
             continue
-        for key, _ in selector.select(max(0.0, begin + told / rate - now) if told < count else 1.0):
+        for key, _ in selector.select(max(0.0, begin + delivered / rate - now) if delivered < count else 1.0):
             if key.data is None:
                 redis.recv(65536)
                 continue

@@ -63,7 +63,7 @@ SUITE = (
     Benchmark("udp_codec"),
     Benchmark("udp_craft"),
     Benchmark("udp_sessions"),
-    Benchmark("udp_packing"),
+    Benchmark("udp_compression"),
     Benchmark("cpp_client"),
     Benchmark("node_costs", "", "--watchers 100 --seconds 2"),
     Benchmark("centrifugo", "--watchers 5000 --seconds 8", "--watchers 200 --seconds 3"),

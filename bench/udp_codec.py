@@ -45,14 +45,14 @@ _beat = struct.Struct(">IIQQQ")
 _statuses = tuple(Status)
 
 
-def pack_by_hand(
+def encode_by_hand(
     version: int, anchor: int, percent: int, status: int, quality: int, target: int, remaining: int
 ) -> bytes:
     """The same bytes, without a declaration, and without a check."""
-    return _progress.pack(1, version, anchor, percent << 18 | status << 15 | quality << 8 | target << 1, remaining)
+    return _progress.encode(1, version, anchor, percent << 18 | status << 15 | quality << 8 | target << 1, remaining)
 
 
-def unpack_by_hand(octets: bytes) -> tuple[int, ...]:
+def decode_by_hand(octets: bytes) -> tuple[int, ...]:
     """The way back, checked as the generated code checks."""
     tag, version, anchor, model, remaining = _progress.unpack_from(octets, 0)
     if tag != 1 or model & 1:
@@ -76,7 +76,7 @@ def state_by_hand(record: ProgressState) -> Datagram:
         | (quality or 0) << 8
         | (target or 0) << 1
     )
-    return _header.pack(64 | PHASE << 5 | 4, CONNECTION, SEQUENCE & 0xFFFF), _content.pack(
+    return _header.encode(64 | PHASE << 5 | 4, CONNECTION, SEQUENCE & 0xFFFF), _content.encode(
         NEWEST & 0xFFFFFFFF,
         EARLIER & 0xFFFFFFFF,
         1,
@@ -89,12 +89,12 @@ def state_by_hand(record: ProgressState) -> Datagram:
 
 def read_state_by_hand(header: bytes, content: bytes) -> Opened:
     """The way back, to values, checked."""
-    first, connection, sequence = _header.unpack(header)
+    first, connection, sequence = _header.decode(header)
     if first >> 6 != 1 or first & 31 != 4:
         raise ValueError
     if len(content) != _content.size:
         raise ValueError
-    newest, earlier, tag, version, anchor, model, remaining = _content.unpack(content)
+    newest, earlier, tag, version, anchor, model, remaining = _content.decode(content)
     percent, status, quality, target = model >> 18, model >> 15 & 7, model >> 8 & 127, model >> 1 & 127
     if tag != 1 or model & 1 or percent > 10_000 or status > 4 or quality > 100 or target > 100:
         raise ValueError
@@ -115,19 +115,19 @@ def heartbeat_by_hand(beat: HeartbeatBody) -> Datagram:
     """A HEARTBEAT, from values. What does not fit must not reach its neighbours."""
     if PHASE >> 1:
         raise ValueError
-    return _header.pack(64 | PHASE << 5 | 6, CONNECTION, SEQUENCE & 0xFFFF), _beat.pack(
+    return _header.encode(64 | PHASE << 5 | 6, CONNECTION, SEQUENCE & 0xFFFF), _beat.encode(
         NEWEST & 0xFFFFFFFF, EARLIER & 0xFFFFFFFF, beat.sent_us, beat.echoed_us, beat.received_us
     )
 
 
 def read_heartbeat_by_hand(header: bytes, content: bytes) -> Opened:
     """The way back."""
-    first, connection, sequence = _header.unpack(header)
+    first, connection, sequence = _header.decode(header)
     if first >> 6 != 1 or first & 31 != 6:
         raise ValueError
     if len(content) != _beat.size:
         raise ValueError
-    newest, earlier, sent, echoed, received = _beat.unpack(content)
+    newest, earlier, sent, echoed, received = _beat.decode(content)
     return first >> 5 & 1, first & 31, connection, sequence, newest, earlier, HeartbeatBody(sent, echoed, received)
 
 
@@ -172,11 +172,11 @@ def microseconds(work: Callable[[], object]) -> float:
 
 def table(title: str, rows: dict[str, tuple[Callable[[], object], Callable[[], object]]]) -> None:
     """Measure and print; the last row is what the others are compared with."""
-    costs = {name: (microseconds(pack), microseconds(unpack)) for name, (pack, unpack) in rows.items()}
+    costs = {name: (microseconds(encode), microseconds(decode)) for name, (encode, decode) in rows.items()}
     hand = list(costs.values())[-1]
-    print(f"{title:32}{'pack µs':>10}{'× hand':>8}{'unpack µs':>12}{'× hand':>8}")
-    for name, (pack, unpack) in costs.items():
-        print(f"{name:32}{pack:10.2f}{pack / hand[0]:8.1f}{unpack:12.2f}{unpack / hand[1]:8.1f}")
+    print(f"{title:32}{'encode µs':>10}{'× hand':>8}{'decode µs':>12}{'× hand':>8}")
+    for name, (encode, decode) in costs.items():
+        print(f"{name:32}{encode:10.2f}{encode / hand[0]:8.1f}{decode:12.2f}{decode / hand[1]:8.1f}")
     print()
 
 
@@ -184,12 +184,12 @@ def main() -> None:
     """Measure and print."""
     fast = compile_layout(layouts.ProgressState)
     octets = fast.encode(*VALUES)
-    assert octets == layouts.ProgressState.build(NESTED) == pack_by_hand(*VALUES)
+    assert octets == layouts.ProgressState.build(NESTED) == encode_by_hand(*VALUES)
     assert octets == codec.encode_state_record(RECORD)
-    assert fast.decode(octets, 0) == unpack_by_hand(octets) == VALUES
-    told, beat = state(RECORD), heartbeat(HEARTBEAT)
-    assert told == state_by_hand(RECORD) and beat == heartbeat_by_hand(HEARTBEAT)
-    assert read_state_by_hand(*told)[-1] == RECORD and read_heartbeat_by_hand(*beat)[-1] == HEARTBEAT
+    assert fast.decode(octets, 0) == decode_by_hand(octets) == VALUES
+    record, beat = state(RECORD), heartbeat(HEARTBEAT)
+    assert record == state_by_hand(RECORD) and beat == heartbeat_by_hand(HEARTBEAT)
+    assert read_state_by_hand(*record)[-1] == RECORD and read_heartbeat_by_hand(*beat)[-1] == HEARTBEAT
     compiled = layouts.ProgressState.compile()
     table(
         "a record's numbers",
@@ -197,14 +197,14 @@ def main() -> None:
             "construct": (lambda: layouts.ProgressState.build(NESTED), lambda: layouts.ProgressState.parse(octets)),
             "construct, compiled": (lambda: compiled.build(NESTED), lambda: compiled.parse(octets)),
             "generated": (lambda: fast.encode(*VALUES), lambda: fast.decode(octets, 0)),
-            "written by hand": (lambda: pack_by_hand(*VALUES), lambda: unpack_by_hand(octets)),
+            "written by hand": (lambda: encode_by_hand(*VALUES), lambda: decode_by_hand(octets)),
         },
     )
     table(
         "a STATE, its values",
         {
-            "generated": (lambda: state(RECORD), lambda: read_state(*told)),
-            "written by hand": (lambda: state_by_hand(RECORD), lambda: read_state_by_hand(*told)),
+            "generated": (lambda: state(RECORD), lambda: read_state(*record)),
+            "written by hand": (lambda: state_by_hand(RECORD), lambda: read_state_by_hand(*record)),
         },
     )
     table(

@@ -96,9 +96,9 @@ def main() -> None:
     for number in range(ROUNDS):
         now = NOW + number
         state = SessionState(SESSION, PLAYER, number, Progress(Status.ACTIVE, number / 2, NOW, 60.0))
-        told = costs.of("a state is told: a datagram out", endpoint.update, peers, repeat(state), repeat(now))
+        update_cost = costs.of("a state is told: a datagram out", endpoint.update, peers, repeat(state), repeat(now))
         answers = []
-        for client, (effect,) in zip(clients, told, strict=True):
+        for client, (effect,) in zip(clients, update_cost, strict=True):
             assert isinstance(effect, Send)
             client.receive(effect.datagram, now)
             answers += client.tick(now + ACK_DELAY).datagrams

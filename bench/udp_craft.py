@@ -59,26 +59,26 @@ class Craft:
         ticket = self.tickets.issue(SESSION, PLAYER, PLAIN, now + 3600, now)
         client = ClientConnection(ticket.token, {0: SESSION}, heartbeat=5.0, random=self.random.randbytes)
         peers: list[ServerConnection] = []
-        outbox = client.start(now).datagrams
-        while outbox:
-            effects = self.endpoint.receive(outbox.pop(0), CLIENT, now)
+        outgoing = client.start(now).datagrams
+        while outgoing:
+            effects = self.endpoint.receive(outgoing.pop(0), CLIENT, now)
             peers += [effect.peer for effect in effects if isinstance(effect, ConnectionOpened)]
             for effect in effects:
                 if isinstance(effect, Send):
-                    outbox += client.receive(effect.datagram, now).datagrams
+                    outgoing += client.receive(effect.datagram, now).datagrams
         return client, peers[0]
 
-    def tell(
-        self, client: ClientConnection, peer: ServerConnection, told: SessionState | MaterialsState, now: float
+    def send_update(
+        self, client: ClientConnection, peer: ServerConnection, update: SessionState | MaterialsState, now: float
     ) -> None:
         """The hub tells of a change, and where the feed is with it."""
         counts = self.counts = (
-            replace(self.counts, materials=told.version)
-            if isinstance(told, MaterialsState)
-            else replace(self.counts, session=told.version)
+            replace(self.counts, materials=update.version)
+            if isinstance(update, MaterialsState)
+            else replace(self.counts, session=update.version)
         )
         at = Position("6c0ffee01234", counts.encoded)
-        self.deliver(client, self.endpoint.update(peer, told, now, at=at), now)
+        self.deliver(client, self.endpoint.update(peer, update, now, at=at), now)
 
     def deliver(self, client: ClientConnection, effects: list[Effect], now: float) -> None:
         """To the client, and what it answers back."""
@@ -107,8 +107,8 @@ def bytes_of_a_craft() -> None:
     events += [(5.0 * number, "refresh") for number in range(1, 12)]
     events.sort()
     json = 0
-    for told in (session, materials):
-        craft.tell(client, peer, told, NOW)
+    for update in (session, materials):
+        craft.send_update(client, peer, update, NOW)
     tick = 0
     now = NOW
     while now < NOW + SECONDS:
@@ -128,17 +128,17 @@ def bytes_of_a_craft() -> None:
                 rows = list(materials.materials)
                 rows[row] = replace(rows[row], quantity=rows[row].quantity - 3)
                 materials = replace(materials, version=version, materials=tuple(rows))
-                craft.tell(client, peer, materials, now)
+                craft.send_update(client, peer, materials, now)
             else:
                 status = {"pause": Status.PAUSED, "resume": Status.ACTIVE}.get(what, session.progress.status)
                 session = state(next(versions), replace(rebase(session.progress, now), status=status))
-                craft.tell(client, peer, session, now)
+                craft.send_update(client, peer, session, now)
         if (craft.endpoint.deadline or now + 1) <= now:
             craft.deliver(client, craft.endpoint.tick(now), now)
         if client.deadline <= now:
             craft.answer(client, client.tick(now).datagrams, now)
     done = state(next(versions), Progress(Status.COMPLETED, 100.0, now, 0.0))
-    craft.tell(client, peer, done, now)
+    craft.send_update(client, peer, done, now)
     craft.deliver(client, craft.endpoint.close(peer, CloseReason.ENDED, now), now)
     print(f"JSON, 10 Hz            {json:9,} bytes, {tick} messages")
     print(

@@ -108,7 +108,7 @@ class Measured(Metrics):
         self._feeds = feeds
         self._done = done
         self._updates = [state(percent / 2) for percent in range(ROUNDS)]
-        self._told = self._acknowledged = 0
+        self._sent = self._acknowledged = 0
         self.running = False
         self._count, self.datagram = self.datagram, self._counted
 
@@ -116,12 +116,12 @@ class Measured(Metrics):
         """Fill the line."""
         self.running = True
         for _ in range(IN_FLIGHT):
-            self.tell()
+            self.update()
 
-    def tell(self) -> None:
+    def update(self) -> None:
         """The next state, to the next client."""
-        if self._told < CLIENTS * ROUNDS:
-            number, self._told = self._told, self._told + 1
+        if self._sent < CLIENTS * ROUNDS:
+            number, self._sent = self._sent, self._sent + 1
             self._feeds.watchers[number % CLIENTS].deliver(self._updates[number // CLIENTS])
 
     def _counted(self, outcome: str) -> None:
@@ -132,7 +132,7 @@ class Measured(Metrics):
             if self._acknowledged == CLIENTS * ROUNDS:
                 self.running = False
                 self._done.callback(None)
-            self.tell()
+            self.update()
 
 
 async def echo(server: DatagramProtocol) -> float:
@@ -254,15 +254,15 @@ def players(port: int) -> None:
     by_id: dict[bytes, ClientConnection] = {}
     for _ in range(CLIENTS):
         token = SessionToken.parse(sys.stdin.readline().strip())
-        initiator = ClientConnection(token, {0: UUID(int=1)}, heartbeat=HEARTBEAT)
-        by_id[token.connection_id.to_bytes(4, "big")] = initiator
-        for datagram in initiator.start(time.time()).datagrams:
+        client_connection = ClientConnection(token, {0: UUID(int=1)}, heartbeat=HEARTBEAT)
+        by_id[token.connection_id.to_bytes(4, "big")] = client_connection
+        for datagram in client_connection.start(time.time()).datagrams:
             line.send(datagram)
         for _ in range(3):  # CHALLENGE, the first heartbeat, and the answer to ours.
-            for datagram in initiator.receive(line.recv(2048), time.time()).datagrams:
+            for datagram in client_connection.receive(line.recv(2048), time.time()).datagrams:
                 line.send(datagram)
     print("ready", flush=True)
-    channels = {name: initiator.channel for name, initiator in by_id.items()}
+    channels = {name: client_connection.channel for name, client_connection in by_id.items()}
     for _ in range(CLIENTS * ROUNDS):
         datagram = line.recv(2048)
         channel = channels[datagram[1:5]]
@@ -272,10 +272,10 @@ def players(port: int) -> None:
     try:
         while True:
             datagram = line.recv(2048)
-            initiator, now = by_id[datagram[1:5]], time.time()
-            output = initiator.receive(datagram, now)
+            client_connection, now = by_id[datagram[1:5]], time.time()
+            output = client_connection.receive(datagram, now)
             if any(isinstance(event, ProgressChanged | MaterialsChanged) for event in output.events):
-                for acknowledgement in initiator.tick(now + ACK_DELAY).datagrams:
+                for acknowledgement in client_connection.tick(now + ACK_DELAY).datagrams:
                     line.send(acknowledgement)
     except TimeoutError:
         sys.stdin.readline()

@@ -111,13 +111,13 @@ class World:
             ticket.token, sessions, heartbeat=5.0, agreement=agreement, random=self.random.randbytes
         )
         peers: list[ServerConnection] = []
-        outbox = client.start(NOW).datagrams
-        while outbox:
-            for effect in self.endpoint.receive(outbox.pop(0), CLIENT, NOW):
+        outgoing = client.start(NOW).datagrams
+        while outgoing:
+            for effect in self.endpoint.receive(outgoing.pop(0), CLIENT, NOW):
                 if isinstance(effect, ConnectionOpened):
                     peers.append(effect.peer)
                 elif isinstance(effect, Send):
-                    outbox += client.receive(effect.datagram, NOW).datagrams
+                    outgoing += client.receive(effect.datagram, NOW).datagrams
         return client, peers[0]
 
     def deliver(self, effects: list[Effect], now: float) -> None:
@@ -166,8 +166,8 @@ class World:
 def main() -> None:
     """Print a table."""
     print(f"{SESSIONS} crafts, 60 s each        bytes down  datagrams   bytes up  datagrams")
-    packed = [(f", {name}", agree([name], 65_536, PATH_SIZE)) for name in COMPRESSIONS]
-    for how, agreement in [("", PLAIN), *packed]:
+    compressed = [(f", {name}", agree([name], 65_536, PATH_SIZE)) for name in COMPRESSIONS]
+    for how, agreement in [("", PLAIN), *compressed]:
         for when, apart in (("apart", APART), ("together", 0.0)):
             totals = []
             for shared in (False, True):

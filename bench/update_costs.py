@@ -31,7 +31,7 @@ ID = UUID(int=1)
 
 def main() -> None:
     """Measure and print."""
-    now, tolerance, here, tally = time.time(), Tolerance(), Position("6c0ffee", 42), DeliveryCounts()
+    now, tolerance, here, counts = time.time(), Tolerance(), Position("6c0ffee", 42), DeliveryCounts()
     state = SessionState(ID, ID, 1, Progress(Status.ACTIVE, 10.0, now, 3600.0), ID, now)
     event = Event(ID, now, now, SessionPause(session_id=ID, pause_reason="player_afk"), ID)
     update = progress_update(state, Moment.agreed(now), now, here)
@@ -45,7 +45,7 @@ def main() -> None:
         "JSON alone": lambda: to_json(message),
         "frame alone": lambda: frames.text(octets),
         **{f"encode and frame: {name}": partial(encoding(name), update) for name in SUPPORTED},
-        "count the delivery": lambda: tally.count(1, 0.001),
+        "count the delivery": lambda: counts.count(1, 0.001),
     }
     for name, step in steps.items():
         print(f"{name:44}{min(repeat(step, timer=process_time, number=NUMBER, repeat=3)) / NUMBER * 1e6:8.2f} µs")

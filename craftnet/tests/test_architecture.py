@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 import craftnet
 
@@ -157,48 +156,6 @@ PURE: dict[str, set[str]] = {
     "craftnet.protocols.websocket.core": CLOCK_INTERFACES,
     "craftnet.providers.workshop.simulation": CLOCK_INTERFACES,
 }
-
-LONGEST_FILE = 400
-"""Lines of a module."""
-
-LONGEST_FUNCTION = 60
-"""Lines of a function, from its `def` to its end."""
-
-RETIRED = {
-    *(
-        "door",
-        "lobby",
-        "roster",
-        "parcel",
-        "parcels",
-        "oven",
-        "bake",
-        "stock",
-        "farewell",
-        "census",
-        "scout",
-        "lookout",
-    ),
-    *(
-        "era",
-        "marks",
-        "tally",
-        "tallies",
-        "banner",
-        "grant",
-        "grants",
-        "departures",
-        "patience",
-        "heed",
-        "heeded",
-        "wish",
-    ),
-    *("told", "tell", "tells", "telling", "outbox", "initiator", "replica", "ledger", "intake", "guest", "guests"),
-    *("elsewhere", "packing", "packings", "unpack", "unpacked", "welcome", "welcomed"),
-}
-"""Words that names do without. Each has another one of the field's, in docs/glossary.md."""
-
-EMPTY_NAMES = {"util", "utils", "utilities", "helper", "helpers", "common", "misc", "shared", "stuff"}
 
 
 @cache
@@ -352,7 +309,7 @@ class PurityTests(SynchronousTestCase):
         runtime = imports(modules()["craftnet.interfaces"], annotations=False)
         self.assertEqual(ours(runtime) | network(runtime), set())
 
-    def test_nobody_imports_a_reactor_by_being_imported(self) -> None:
+    def test_importing_a_module_imports_no_reactor(self) -> None:
         importers = [
             name
             for name, path in modules().items()
@@ -383,66 +340,6 @@ class SuiteTests(SynchronousTestCase):
             self.assertLessEqual(
                 {package(name) for name in names} - known, {"craftnet.access", "craftnet.access.revocation"}
             )
-
-
-class SizeTests(SynchronousTestCase):
-    """A file has one job, and a function fits on a screen."""
-
-    def test_files(self) -> None:
-        lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
-        self.assertEqual({name: length for name, length in lengths.items() if length > LONGEST_FILE}, {})
-
-    def test_functions(self) -> None:
-        long = {
-            f"{name}.{node.name}": length
-            for name, path in modules().items()
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
-        }
-        self.assertEqual(long, {})
-
-
-class NameTests(SynchronousTestCase):
-    def test_names_say_something(self) -> None:
-        paths = [path for path in PACKAGE.rglob("*") if path.is_dir() or path.suffix == ".py"]
-        self.assertEqual([str(path) for path in paths if path.stem.lower() in EMPTY_NAMES], [])
-
-    def test_no_class_name_is_taken_twice(self) -> None:
-        places: dict[str, list[str]] = {}
-        for name, path in modules().items():
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                if isinstance(node, ast.ClassDef):
-                    places.setdefault(node.name, []).append(name)
-        self.assertEqual({name: found for name, found in places.items() if len(found) > 1}, {})
-
-    def test_retired_words_stay_out(self) -> None:
-        """The glossary (docs/glossary.md) has a word for each of them."""
-        found = []
-        for name, path in modules().items():
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                match node:
-                    case ast.FunctionDef(name=text) | ast.AsyncFunctionDef(name=text) | ast.ClassDef(name=text):
-                        pass
-                    case (
-                        ast.arg(arg=text)
-                        | ast.Name(id=text, ctx=ast.Store())
-                        | ast.Attribute(attr=text, ctx=ast.Store())
-                    ):
-                        pass
-                    case _:
-                        continue
-                retired = {word.lower() for word in re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z]+", text)} & RETIRED
-                found += [f"{name}:{node.lineno}: {text}"] if retired else []
-        self.assertEqual(found, [])
-
-    def test_plugin_folders_are_no_packages(self) -> None:
-        """An `__init__.py` there would hide Twisted's own plugins, and every other project's."""
-        plugins = REPOSITORY / "twisted" / "plugins"
-        if not (REPOSITORY / "pyproject.toml").exists():
-            raise SkipTest("not run from the repository")
-        self.assertTrue((plugins / "craftnet_plugin.py").exists())
-        self.assertEqual([folder for folder in (plugins, plugins.parent) if (folder / "__init__.py").exists()], [])
 
 
 class ParsingTests(SynchronousTestCase):

@@ -1,15 +1,43 @@
-"""Rules that the tests keep: they don't wait for long, are seeded, and use neither other tests nor private parts."""
+"""Rules for the sources: sizes and names everywhere; tests wait briefly, are seeded and use public parts only."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 FOLDER = Path(__file__).parent
+
+PACKAGE = FOLDER.parent
+
+REPOSITORY = PACKAGE.parent
+
+LONGEST_FILE = 400
+"""Lines of a module, of a test or of a benchmark."""
+
+LONGEST_FUNCTION = 60
+"""Lines of a function, from its `def` to its end."""
+
+RETIRED = {
+    *("anew", "bake", "banner", "census", "departures", "door", "elsewhere", "era", "farewell", "goodbye"),
+    *("grant", "grants", "guest", "guests", "haste", "heed", "heeded", "initiator", "intake", "knock"),
+    *("knocking", "knocks", "ledger", "lobby", "lookout", "marks", "nobody", "oven", "outbox", "packing"),
+    *("packings", "parcel", "parcels", "patience", "replica", "roster", "scout", "somebody", "stock"),
+    *("stocked", "tallies", "tally", "tell", "telling", "tells", "told", "unpack", "unpacked", "untold"),
+    *("unwelcome", "welcome", "welcomed", "whoever", "wish"),
+}
+"""Words that names do without. Each has another one of the field's, in docs/glossary.md."""
+
+FIELD_WORDS = {
+    # a retired word, and the folders in which it is the field's own.
+    "replica": ("craftnet/tests/providers/redis/", "craftnet/tests/faults/"),
+}
+
+EMPTY_NAMES = {"util", "utils", "utilities", "helper", "helpers", "common", "misc", "shared", "stuff"}
 
 LONGEST = 0.3
 """Seconds that a test may let pass in one call. A longer wait is for an event, or on a clock that the test sets."""
@@ -71,8 +99,8 @@ class Source:
             case ast.BinOp(left=left, op=ast.Mult(), right=right):
                 return self.largest(left) * self.largest(right)
             case ast.Call(func=ast.Attribute(attr=name), args=arguments) if name in DRAWN:
-                place = DRAWN[name]
-                return 1.0 if place is None else self.largest(arguments[place])
+                index = DRAWN[name]
+                return 1.0 if index is None else self.largest(arguments[index])
         raise ValueError(f"{ast.unparse(node)} is no number that can be seen here")
 
     def calls(self, *names: str) -> Iterator[tuple[ast.Call, str, str]]:
@@ -91,16 +119,111 @@ def sources() -> tuple[Source, ...]:
     return tuple(Source(path) for path in sorted(FOLDER.rglob("*.py")))
 
 
+@cache
+def files() -> dict[str, ast.Module]:
+    """Every Python file of the package, of its tests and of the benchmarks, by its path from the repository."""
+    return {
+        path.relative_to(REPOSITORY).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for folder in (PACKAGE, REPOSITORY / "bench", REPOSITORY / "docs")
+        for path in sorted(folder.rglob("*.py"))
+    }
+
+
+def package_files() -> dict[str, ast.Module]:
+    """The files of the package without its tests."""
+    return {
+        path: tree
+        for path, tree in files().items()
+        if path.startswith("craftnet/") and not path.startswith("craftnet/tests/")
+    }
+
+
+def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The names that a file gives to something, each with its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=text) | ast.AsyncFunctionDef(name=text) | ast.ClassDef(name=text):
+                yield node.lineno, text
+            case ast.arg(arg=text) | ast.Name(id=text, ctx=ast.Store()) | ast.Attribute(attr=text, ctx=ast.Store()):
+                yield node.lineno, text
+
+
+def retired(path: str, name: str) -> set[str]:
+    """The retired words of a name in this file."""
+    words = {word.lower() for word in re.findall("[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
+    return {word for word in words & RETIRED if not path.startswith(FIELD_WORDS.get(word, ()))}
+
+
+class SizeTests(SynchronousTestCase):
+    """A file has one job, and a function fits on a screen."""
+
+    def test_files(self) -> None:
+        lengths = {path: len((REPOSITORY / path).read_text(encoding="utf-8").splitlines()) for path in package_files()}
+        self.assertEqual({path: length for path, length in lengths.items() if length > LONGEST_FILE}, {})
+
+    def test_functions(self) -> None:
+        long = {
+            f"{path}: {node.name}": length
+            for path, tree in package_files().items()
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
+        }
+        self.assertEqual(long, {})
+
+
+class NameTests(SynchronousTestCase):
+    def test_modules_have_a_subject(self) -> None:
+        paths = [path for path in PACKAGE.rglob("*") if path.is_dir() or path.suffix == ".py"]
+        self.assertEqual([str(path) for path in paths if path.stem.lower() in EMPTY_NAMES], [])
+
+    def test_no_class_name_is_defined_twice(self) -> None:
+        """In the package; a test class may have the name of another in its module."""
+        defined_in: dict[str, list[str]] = {}
+        for path, tree in package_files().items():
+            for node in tree.body:
+                if isinstance(node, ast.ClassDef):
+                    defined_in.setdefault(node.name, []).append(path)
+        self.assertEqual({name: found for name, found in defined_in.items() if len(found) > 1}, {})
+
+    def test_retired_words_stay_out(self) -> None:
+        """The glossary (docs/glossary.md) has a word for each of them."""
+        found = [path for path in files() if retired(path, Path(path).stem)]
+        found += [
+            f"{path}:{line}: {name}"
+            for path, tree in files().items()
+            for line, name in defined_names(tree)
+            if retired(path, name)
+        ]
+        self.assertEqual(found, [])
+
+    def test_retired_words_are_in_the_glossary(self) -> None:
+        glossary = REPOSITORY / "docs" / "glossary.md"
+        if not glossary.exists():
+            raise SkipTest("not run from the repository")
+        table = glossary.read_text(encoding="utf-8").partition("| not | but |")[2]
+        listed = {word for row in re.findall(r"^\| ([a-z, ]+) \|", table, re.MULTILINE) for word in row.split(", ")}
+        self.assertEqual(listed, RETIRED)
+
+    def test_plugin_folders_are_no_packages(self) -> None:
+        """An `__init__.py` there would hide Twisted's own plugins, and every other project's."""
+        plugins = REPOSITORY / "twisted" / "plugins"
+        if not (REPOSITORY / "pyproject.toml").exists():
+            raise SkipTest("not run from the repository")
+        self.assertTrue((plugins / "craftnet_plugin.py").exists())
+        self.assertEqual([folder for folder in (plugins, plugins.parent) if (folder / "__init__.py").exists()], [])
+
+
 class WaitingTests(SynchronousTestCase):
     def test_no_long_sleeps(self) -> None:
         long = []
         for source in sources():
             for call, owner, name in source.calls(*SLEEPS):
-                place, written = SLEEPS[name], (source.name, ast.unparse(call))
-                if len(call.args) <= place or owner == "self" or written in MAY_BE_LONG:
+                index, written = SLEEPS[name], (source.name, ast.unparse(call))
+                if len(call.args) <= index or owner == "self" or written in MAY_BE_LONG:
                     continue
                 try:
-                    seconds = source.largest(call.args[place])
+                    seconds = source.largest(call.args[index])
                 except ValueError as error:
                     long.append(f"{source.at(call)}: {error}")
                 else:
@@ -126,7 +249,7 @@ class SeedTests(SynchronousTestCase):
             ]
         self.assertEqual(unseeded, [], "draw from a Random with a seed")
 
-    def test_hypothesis_is_told(self) -> None:
+    def test_hypothesis_is_derandomized(self) -> None:
         """Each test that it runs has settings, which are derandomized: a failure is the same one for everybody."""
         without = []
         for source in sources():
@@ -137,8 +260,8 @@ class SeedTests(SynchronousTestCase):
                 if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                     continue
                 texts = [ast.unparse(decorator) for decorator in node.decorator_list]
-                told = any("derandomize=True" in text or text in derandomized for text in texts)
-                if any(text.startswith("given(") for text in texts) and not told:
+                seeded = any("derandomize=True" in text or text in derandomized for text in texts)
+                if any(text.startswith("given(") for text in texts) and not seeded:
                     without.append(f"{source.name}:{node.lineno}: {node.name}")
         self.assertEqual(without, [], "decorate it with settings(derandomize=True)")
 

@@ -56,13 +56,13 @@ def lines(page: Path) -> Iterator[tuple[int, str, bool]]:
     """The lines of a page, by number, and whether each is in a block of code."""
     fence = ""
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
-        mark = FENCE.match(line)
-        if mark and not fence:
-            fence = mark[1]
+        opening = FENCE.match(line)
+        if opening and not fence:
+            fence = opening[1]
             yield number, line, True
         else:
             yield number, line, bool(fence)
-            if mark and line.strip() == fence:
+            if opening and line.strip() == fence:
                 fence = ""
 
 

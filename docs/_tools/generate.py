@@ -179,9 +179,9 @@ def values_section(cls: type[Enum]) -> str:
 
 def shared_types() -> str:
     """The types that messages consist of: everything that is neither a message itself nor shown with the events."""
-    elsewhere = {"WebSocketCraftingMessage", "WebSocketQueueMessage", "WebSocketHealthMessage", *PAGES}
-    structs = [cls for cls in own(messages, Struct) if cls.__name__ not in elsewhere]
-    enums = [cls for cls in own(messages, Enum) if cls.__name__ not in elsewhere]
+    shown_separately = {"WebSocketCraftingMessage", "WebSocketQueueMessage", "WebSocketHealthMessage", *PAGES}
+    structs = [cls for cls in own(messages, Struct) if cls.__name__ not in shown_separately]
+    enums = [cls for cls in own(messages, Enum) if cls.__name__ not in shown_separately]
     return "\n".join([*map(struct_section, structs), *map(values_section, enums)])
 
 

@@ -225,8 +225,8 @@ class ChangeReader(Service):
             arguments = (data_set, uuid4().hex)
             data_set = (await self._asking.run(scripts.RENAME, [self._keys.data_set], arguments)).decode()
         epoch = f"{data_set} {await ask_epoch(self._asking, self._keys)}"
-        anew, same = self._data_set not in (None, data_set), epoch == self.epoch
-        if anew:
+        replaced, same = self._data_set not in (None, data_set), epoch == self.epoch
+        if replaced:
             self._log.warn("Redis has another data set than before: {name}", name=data_set)
         self._begun_again = False
         if not same:  # changes delivered before everything is compared belong to neither.
@@ -237,7 +237,7 @@ class ChangeReader(Service):
         await self._read_to(ends, anything=True)
         self._positions.gaps.clear()  # everything watched is compared.
         for topics, store in self._watched:
-            await self._compare(topics, store, topics.watched(), anew)
+            await self._compare(topics, store, topics.watched(), replaced)
         if self._begun_again or await ask_data_set(self._asking, self._keys) != data_set:
             return  # something was lost meanwhile.
         await self._read((self._keys.nothing,), (b"$",), None)  # Redis answers this connection.
@@ -285,7 +285,7 @@ class ChangeReader(Service):
             finally:
                 self._positions.mending = set()
 
-    async def _compare(self, topics: AnyTopics, store: AnyStore, wanted: Iterable[UUID], anew: bool) -> None:
+    async def _compare(self, topics: AnyTopics, store: AnyStore, wanted: Iterable[UUID], replaced: bool) -> None:
         """Delivers what changed while this node could not receive it."""
         keys = list(wanted)
         while keys:
@@ -308,7 +308,7 @@ class ChangeReader(Service):
                     self._unsettle()
                 # Versions restarted, or a replica that is the master now misses the newest ones, or has
                 # other ones in their place.
-                elif anew or found < held[key] or found == held[key] == topics.version(key):
+                elif replaced or found < held[key] or found == held[key] == topics.version(key):
                     self._replace(topics, key, kept)
                 elif found > held[key]:
                     ahead.append((key, kept))

@@ -157,7 +157,7 @@ class UrlTests(OptionTestCase):
 class MistakeTests(OptionTestCase):
     """Error texts say how to mend the option."""
 
-    def test_told(self) -> None:
+    def test_error_texts(self) -> None:
         missing = self.pem.with_name("missing")
         private = self.pem.with_name("private.pem")
         private.write_bytes(private_pem(ec_key()))

@@ -122,14 +122,16 @@ class AdmissionTests(SynchronousTestCase):
         for session_id in (SESSION, OTHER_SESSION):
             for player_id in (None, PLAYER):
                 self.assertEqual(
-                    self.passing(lambda who: self.admission.crafting(who, session_id, player_id)),  # noqa: B023 - called at once.
+                    self.passing(lambda principal: self.admission.crafting(principal, session_id, player_id)),  # noqa: B023 - called at once.
                     {"owner", "admin"},
                 )
 
     def test_crafting_names_another_player(self) -> None:
         """Not even an administrator's request may be wrong about whose session it is."""
-        self.assertEqual(self.passing(lambda who: self.admission.crafting(who, SESSION, OTHER_PLAYER)), set())
-        self.assertEqual(self.passing(lambda who: self.admission.player(who, SESSION, OTHER_PLAYER)), set())
+        self.assertEqual(
+            self.passing(lambda principal: self.admission.crafting(principal, SESSION, OTHER_PLAYER)), set()
+        )
+        self.assertEqual(self.passing(lambda principal: self.admission.player(principal, SESSION, OTHER_PLAYER)), set())
 
     def test_owner(self) -> None:
         self.assertEqual(self.successResultOf(self.admission.crafting(ADMINISTRATOR, SESSION)), PLAYER)
@@ -138,15 +140,15 @@ class AdmissionTests(SynchronousTestCase):
     def test_player(self) -> None:
         for session_id in (SESSION, OTHER_SESSION):
             self.assertEqual(
-                self.passing(lambda who: self.admission.player(who, session_id)),  # noqa: B023 - called at once.
+                self.passing(lambda principal: self.admission.player(principal, session_id)),  # noqa: B023 - called at once.
                 {"owner", "admin", "publisher"},
             )
 
     def test_no_session(self) -> None:
         """… comes before the check of the owner."""
-        for who in (OWNER, STRANGER, ADMINISTRATOR):
-            self.failureResultOf(self.admission.crafting(who, NOWHERE, OTHER_PLAYER), NotFound)
-            self.failureResultOf(self.admission.player(who, NOWHERE), NotFound)
+        for principal in (OWNER, STRANGER, ADMINISTRATOR):
+            self.failureResultOf(self.admission.crafting(principal, NOWHERE, OTHER_PLAYER), NotFound)
+            self.failureResultOf(self.admission.player(principal, NOWHERE), NotFound)
 
     def test_sessions_out_of_reach(self) -> None:
         """… is not the same as no session."""
@@ -154,8 +156,10 @@ class AdmissionTests(SynchronousTestCase):
         self.failureResultOf(self.admission.crafting(OWNER, SESSION), Unavailable)
 
     def test_queue(self) -> None:
-        self.assertEqual(self.passing(lambda who: self.admission.queue(who, PLAYER)), {"owner", "admin"})
-        self.assertEqual(self.passing(lambda who: self.admission.queue(who, OTHER_PLAYER)), {"stranger", "admin"})
+        self.assertEqual(self.passing(lambda principal: self.admission.queue(principal, PLAYER)), {"owner", "admin"})
+        self.assertEqual(
+            self.passing(lambda principal: self.admission.queue(principal, OTHER_PLAYER)), {"stranger", "admin"}
+        )
 
     def test_scopes(self) -> None:
         for decide, name, refused, scope in (

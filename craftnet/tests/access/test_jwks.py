@@ -303,8 +303,8 @@ class UrlTests(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observe)
         self.service.status = 503
         self.failureResultOf(self.find(), Unavailable)
-        [told] = [event for event in events if event["log_namespace"].startswith(module.__name__)]
-        text = told["log_format"].format(**told)
+        [logged] = [event for event in events if event["log_namespace"].startswith(module.__name__)]
+        text = logged["log_format"].format(**logged)
         self.assertIn("http://login.example/keys cannot be fetched; no token can be checked", text)
         self.assertIn("503", text)
         self.assertNotIn("hush", text)

@@ -114,7 +114,7 @@ class UsageTests(SynchronousTestCase):
         self.assertIn("15m", self.refused("token", "--ttl", "soon"))
         self.assertIn("COMMAND", self.refused())
 
-    def test_the_token_comes_from_either_place(self) -> None:
+    def test_the_token_comes_from_the_option_or_the_environment(self) -> None:
         environ = {TOKEN_VARIABLE: f"{TOKEN}\n"}
         self.assertEqual(shown(bearer(watch_options(), environ)), TOKEN)
         self.assertEqual(shown(bearer(watch_options("--token", "x.y.z"), environ)), "x.y.z")

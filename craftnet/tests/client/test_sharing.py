@@ -74,11 +74,11 @@ class SharingTests(LiveTestCase):
             for session_id, observer in observers.items()
         ]
         for observer in observers.values():
-            self.assertEqual(await observer.told_types.get(), ("udp", "progress_update"))
+            self.assertEqual(await observer.received_types.get(), ("udp", "progress_update"))
         self.assertEqual((len(connections), len(self.peers)), (1, 1))
         for session_id, observer in observers.items():
             await self.complete(session_id)
-            self.assertEqual(await observer.told_types.get(), ("udp", "crafting_complete"))
+            self.assertEqual(await observer.received_types.get(), ("udp", "crafting_complete"))
         results: list[WatchOutcome] = await gatherResults(outcomes)
         self.assertEqual({outcome.verdict for outcome in results}, {WatchVerdict.COMPLETED})
         await until(lambda: not self.peers)

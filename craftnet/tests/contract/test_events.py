@@ -117,7 +117,7 @@ UNREAD = {"duration_seconds", "location"}
 
 ENDS = ("crafting.session.complete", "crafting.session.fail", "crafting.session.cancel")
 
-PLACE = {"player_id": str(PLAYER), "queue_position": 1}
+QUEUE_STATUS = {"player_id": str(PLAYER), "queue_position": 1}
 """A place in a queue that names no session."""
 
 REQUIRED: dict[str, set[str]] = {
@@ -178,9 +178,9 @@ def read(value: object) -> Event | EventOutcome:
 
 class DecodeTests(SynchronousTestCase):
     def decoded(self, value: object) -> Event:
-        happening = read(value)
-        assert isinstance(happening, Event), happening
-        return happening
+        event_ = read(value)
+        assert isinstance(event_, Event), event_
+        return event_
 
     def assert_rejected(self, value: object, *words: str) -> None:
         outcome = read(value)
@@ -192,10 +192,10 @@ class DecodeTests(SynchronousTestCase):
     def test_every_type(self) -> None:
         self.assertEqual(set(EVENT_TYPES), set(DATA))
         for event_type, kind in EVENT_TYPES.items():
-            happening = self.decoded(envelope(event_type))
-            self.assertIs(type(happening.data), kind)
-            self.assertEqual((happening.event_id, happening.accepted), (EVENT_ID, NOW + 1))
-            self.assertEqual(happening.timestamp, NOW + 0.25)
+            event_ = self.decoded(envelope(event_type))
+            self.assertIs(type(event_.data), kind)
+            self.assertEqual((event_.event_id, event_.accepted), (EVENT_ID, NOW + 1))
+            self.assertEqual(event_.timestamp, NOW + 0.25)
 
     def test_values_arrive(self) -> None:
         begun = self.decoded(envelope()).data
@@ -205,9 +205,11 @@ class DecodeTests(SynchronousTestCase):
         report = self.decoded(envelope("crafting.session.progress")).data
         assert isinstance(report, SessionProgress)
         self.assertEqual((report.progress_percentage, report.status), (12.5, Status.ACTIVE))
-        place = self.decoded(envelope("crafting.queue.update")).data
-        assert isinstance(place, QueueUpdate)
-        self.assertEqual((place.type, place.station_type), (QueueMessageType.PRIORITY_BOOST, Station.LABORATORY))
+        queue_status = self.decoded(envelope("crafting.queue.update")).data
+        assert isinstance(queue_status, QueueUpdate)
+        self.assertEqual(
+            (queue_status.type, queue_status.station_type), (QueueMessageType.PRIORITY_BOOST, Station.LABORATORY)
+        )
         update = self.decoded(envelope("crafting.materials.update")).data
         assert isinstance(update, MaterialsUpdate)
         self.assertEqual((update.changes[0].new_quantity, update.notifications[0].required_quality), (1, 9))
@@ -283,12 +285,12 @@ class DecodeTests(SynchronousTestCase):
             self.assert_rejected(envelope(version=version), repr(version), "1.0.0")
 
     def test_as_the_game_sends_it(self) -> None:
-        happening = decode(GAME_START, Moment.agreed(NOW))
-        assert isinstance(happening, Event), happening
-        self.assertEqual((happening.session_id, happening.source), (GAME_SESSION, "crafting.session"))
-        assert isinstance(happening.data, SessionStart)
-        self.assertEqual(happening.data.zone_id, "night_city_crafting_zone_01")
-        (material,) = happening.data.materials or ()
+        event_ = decode(GAME_START, Moment.agreed(NOW))
+        assert isinstance(event_, Event), event_
+        self.assertEqual((event_.session_id, event_.source), (GAME_SESSION, "crafting.session"))
+        assert isinstance(event_.data, SessionStart)
+        self.assertEqual(event_.data.zone_id, "night_city_crafting_zone_01")
+        (material,) = event_.data.materials or ()
         self.assertEqual((material.quality, material.quality_level), ("common", 40))
 
     def test_qualities_in_words(self) -> None:
@@ -332,15 +334,17 @@ class DecodeTests(SynchronousTestCase):
             self.assert_rejected(envelope(data=data), "$.materials[0].quantity")
 
     def test_fractions(self) -> None:
-        place = self.decoded(envelope("crafting.queue.update", data={**PLACE, "estimated_wait_seconds": 2.5})).data
-        assert isinstance(place, QueueUpdate)
-        self.assertEqual(place.estimated_wait_seconds, 2.5)
+        queue_status = self.decoded(
+            envelope("crafting.queue.update", data={**QUEUE_STATUS, "estimated_wait_seconds": 2.5})
+        ).data
+        assert isinstance(queue_status, QueueUpdate)
+        self.assertEqual(queue_status.estimated_wait_seconds, 2.5)
 
     def test_what_the_event_comes_from(self) -> None:
         """They reach logs and traces."""
-        happening = self.decoded(envelope(correlation_id=str(IRON), trace_id="4bf92f3577b34da6", source="crafting.one"))
+        event_ = self.decoded(envelope(correlation_id=str(IRON), trace_id="4bf92f3577b34da6", source="crafting.one"))
         self.assertEqual(
-            (happening.source, happening.correlation_id, happening.trace_id), ("crafting.one", IRON, "4bf92f3577b34da6")
+            (event_.source, event_.correlation_id, event_.trace_id), ("crafting.one", IRON, "4bf92f3577b34da6")
         )
         self.assertEqual((self.decoded(envelope()).correlation_id, self.decoded(envelope()).trace_id), (None, None))
 
@@ -364,16 +368,18 @@ class DecodeTests(SynchronousTestCase):
 
     def test_session_that_waits(self) -> None:
         """That of the data; without one, that of the envelope; both are optional."""
-        waiting = envelope("crafting.queue.update", data={**PLACE, "session_id": None}, session_id=str(OTHER_SESSION))
+        waiting = envelope(
+            "crafting.queue.update", data={**QUEUE_STATUS, "session_id": None}, session_id=str(OTHER_SESSION)
+        )
         self.assertEqual(self.decoded(waiting).session_id, OTHER_SESSION)
-        self.assertIsNone(self.decoded(envelope("crafting.queue.update", data=PLACE)).session_id)
+        self.assertIsNone(self.decoded(envelope("crafting.queue.update", data=QUEUE_STATUS)).session_id)
 
     def test_player_of_the_envelope(self) -> None:
         """That of the data beats it."""
         for event_type in ("crafting.session.start", "crafting.queue.update"):
-            happening = self.decoded(envelope(event_type, player_id=str(OTHER_PLAYER)))
-            assert isinstance(happening.data, (SessionStart, QueueUpdate))
-            self.assertEqual(happening.data.player_id, PLAYER)
+            event_ = self.decoded(envelope(event_type, player_id=str(OTHER_PLAYER)))
+            assert isinstance(event_.data, (SessionStart, QueueUpdate))
+            self.assertEqual(event_.data.player_id, PLAYER)
         self.decoded(envelope("crafting.session.pause", player_id=str(OTHER_PLAYER)))
 
     def test_nested_too_deeply(self) -> None:
@@ -397,10 +403,10 @@ class DecodeTests(SynchronousTestCase):
         scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
         values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
         value = envelope(event_type)
-        place = data.draw(st.sampled_from((value, dict(value["data"]))))
-        place[data.draw(st.sampled_from(sorted(place)))] = data.draw(values)
-        if place is not value:
-            value["data"] = place
+        queue_status = data.draw(st.sampled_from((value, dict(value["data"]))))
+        queue_status[data.draw(st.sampled_from(sorted(queue_status)))] = data.draw(values)
+        if queue_status is not value:
+            value["data"] = queue_status
         outcome = read(value)
         self.assertTrue(isinstance(outcome, Event) or outcome.reason)
 
@@ -414,7 +420,7 @@ class DecodeTests(SynchronousTestCase):
 
 
 class SummaryTests(SynchronousTestCase):
-    def test_counts_and_places(self) -> None:
+    def test_counts_and_indexes(self) -> None:
         outcomes = [ACCEPTED, rejected("first"), DUPLICATE, ACCEPTED, rejected("second")]
         self.assertEqual(
             summary(outcomes),

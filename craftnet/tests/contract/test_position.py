@@ -58,7 +58,7 @@ class VersionsTests(SynchronousTestCase):
 
     @settings(deadline=None, derandomize=True)
     @given(SOME, st.integers(-WINDOW, WINDOW))
-    def test_who_holds_a_table_knows_the_changes_until_then(self, versions: Versions, newer: int) -> None:
+    def test_a_table_version_covers_earlier_changes(self, versions: Versions, newer: int) -> None:
         held = (versions.materials + newer) % 2**32
         self.assertEqual(covers_materials(versions.encoded, held), newer >= 0)
 
@@ -70,14 +70,14 @@ class VersionsTests(SynchronousTestCase):
 
     @settings(deadline=None, derandomize=True)
     @given(SOME, STEPS)
-    def test_found_by_who_is_ahead(self, versions: Versions, steps: tuple[int, ...]) -> None:
+    def test_missed_changes_found_by_a_node_that_is_ahead(self, versions: Versions, steps: tuple[int, ...]) -> None:
         """Exactly, up to the window; beyond it, it is known that it is too long ago."""
         found = decode_versions(versions.encoded, moved(versions, steps))
         self.assertEqual(found, versions if sum(steps) <= WINDOW else None)
 
     @settings(deadline=None, derandomize=True)
     @given(SOME, st.tuples(*[st.integers(0, WINDOW)] * 3), st.tuples(*[st.integers(0, WINDOW)] * 3))
-    def test_found_by_who_is_behind_in_some(
+    def test_missed_changes_found_by_a_node_that_is_partly_behind(
         self, before: Versions, ours: tuple[int, ...], theirs: tuple[int, ...]
     ) -> None:
         """Two nodes that have not heard the same yet."""

@@ -291,7 +291,7 @@ class SessionSourceContract(_ProviderContract):
         assert last is not None
         self.assertIs(last.progress.status, Status.COMPLETED)
 
-    async def test_sessions_watched_twice_told_once(self) -> None:
+    async def test_sessions_two_subscriptions_one_watch(self) -> None:
         source = await self.make_sessions()
         listener = SessionRecorder()
         await source.watch(SESSION, listener)
@@ -363,7 +363,7 @@ class MaterialSourceContract(_ProviderContract):
         self.assertEqual(await source.get(SESSION), MaterialsState(SESSION))
         self.assertEqual(await self.verdicts(source, [event(start()), update]), [ACCEPTED, ACCEPTED])
 
-    async def test_materials_change_is_told(self) -> None:
+    async def test_materials_change_is_delivered(self) -> None:
         source = await self.make_materials()
         await self.verdicts(source, [event(start())])
         listener = MaterialRecorder()
@@ -378,7 +378,7 @@ class MaterialSourceContract(_ProviderContract):
         self.assertEqual(listener.heard[-1].state, state)
         self.assertEqual([(item.material_id, item.quantity) for item in state.materials], [(IRON, 3), (COPPER, 2)])
 
-    async def test_materials_notification_is_told(self) -> None:
+    async def test_materials_notification_is_delivered(self) -> None:
         source = await self.make_materials()
         short = MaterialNotification(
             material_id=IRON,
@@ -416,7 +416,7 @@ class MaterialSourceContract(_ProviderContract):
         self.assertEqual(await self.verdicts(source, batch), [ACCEPTED, REJECTED, REJECTED])
         self.assertEqual((await source.get(SESSION)).version, 1)
 
-    async def test_materials_watched_twice_told_once(self) -> None:
+    async def test_materials_two_subscriptions_one_watch(self) -> None:
         source = await self.make_materials()
         listener = MaterialRecorder()
         await source.watch(SESSION, listener)
@@ -476,7 +476,7 @@ class QueueSourceContract(_ProviderContract):
         self.assertEqual(await source.find(SESSION), entry)
         self.assertIsNone(await source.find(OTHER_SESSION))
 
-    async def test_queues_changes_are_told(self) -> None:
+    async def test_queues_changes_are_delivered(self) -> None:
         source = await self.make_queues()
         listener = QueueRecorder()
         await source.watch(PLAYER, listener)
@@ -528,8 +528,8 @@ class QueueSourceContract(_ProviderContract):
         source = await self.make_queues()
         await self.verdicts(source, [event(queued(2)), event(queued(5, station=Station.VEHICLE_BAY), NOW + 1)])
         await self.verdicts(source, [event(queued(1), NOW + 2)])
-        places = {entry.station: entry.status.queue_position for entry in (await source.get(PLAYER)).entries}
-        self.assertEqual(places, {Station.LABORATORY: 1, Station.VEHICLE_BAY: 5})
+        positions = {entry.station: entry.status.queue_position for entry in (await source.get(PLAYER)).entries}
+        self.assertEqual(positions, {Station.LABORATORY: 1, Station.VEHICLE_BAY: 5})
 
     async def test_queues_duplicate(self) -> None:
         source = await self.make_queues()
@@ -579,7 +579,7 @@ class QueueSourceContract(_ProviderContract):
         self.assertEqual((listener.heard, await source.get(PLAYER)), ([], QueueState(PLAYER)))
         self.assertEqual(len((await source.get(OTHER_PLAYER)).entries), 1)
 
-    async def test_queues_watched_twice_told_once(self) -> None:
+    async def test_queues_two_subscriptions_one_watch(self) -> None:
         source = await self.make_queues()
         listener = QueueRecorder()
         await source.watch(PLAYER, listener)

@@ -99,7 +99,7 @@ class ClusterContract(_Suite):
         await self.settle()
         self.assertLessEqual({TOKEN, LOGIN}, there.heard)
 
-    async def test_who_starts_hears_what_is_in_force(self) -> None:
+    async def test_a_starting_node_receives_the_revocations_in_force(self) -> None:
         node = await self.node(RevocationRecorder())
         await node.revocations.publish(TOKEN)
         await node.revocations.publish(LOGIN)
@@ -118,7 +118,7 @@ class ClusterContract(_Suite):
         await self.settle()
         self.assertEqual(await self.enter(other, 2), 1)
 
-    async def test_who_is_refused_leaves_nothing(self) -> None:
+    async def test_a_refused_connection_takes_no_slot(self) -> None:
         node, other = await self.two()
         await self.enter(node, 5)
         self.assertEqual(await self.enter(other, 20), 0)
@@ -133,13 +133,13 @@ class ClusterContract(_Suite):
         asked = [nodes[number % 2].connection_slots.enter(PLAYER, 5) for number in range(20)]
         self.assertEqual(sum([await taken for taken in asked]), 5)
 
-    async def test_the_dead_have_no_places(self) -> None:
+    async def test_a_dead_node_holds_no_slots(self) -> None:
         node, other = await self.two()
         await self.enter(node, 5)
         await self.die(node)
         self.assertEqual(await self.enter(other, 6), 5)
 
-    async def test_who_lapsed_and_comes_back_has(self) -> None:
+    async def test_a_node_whose_lease_lapsed_regains_its_slots(self) -> None:
         node, other = await self.two()
         await self.enter(node, 4)
         await self.lapse(node)

@@ -59,9 +59,9 @@ class SharedBackendContract(_Suite):
     async def test_caught_up(self) -> None:
         """After waiting, a node has received everything stored before; without changes it does not wait."""
         here, there = await self.make_nodes()
-        stock, places = MaterialRecorder(), QueueRecorder()
-        await here.materials.watch(SESSION, stock)
-        await here.queues.watch(PLAYER, places)
+        material_changes, queue_changes = MaterialRecorder(), QueueRecorder()
+        await here.materials.watch(SESSION, material_changes)
+        await here.queues.watch(PLAYER, queue_changes)
         await there.materials.apply([event(start()), event(quantity(3), NOW + 1)])
         await there.queues.apply([event(queued(2))])
         shared: tuple[Any, ...] = (here.sessions, here.materials, here.queues)
@@ -69,7 +69,7 @@ class SharedBackendContract(_Suite):
         await self.updated(here)
         for each in waiting:
             await each
-        self.assertEqual((len(stock.heard), len(places.heard)), (2, 1))
+        self.assertEqual((len(material_changes.heard), len(queue_changes.heard)), (2, 1))
         for source, key in zip(shared, (OTHER_SESSION, OTHER_SESSION, OTHER_PLAYER), strict=True):
             await source.caught_up(key)
             self.assertEqual(source.stalled, "")
@@ -77,18 +77,18 @@ class SharedBackendContract(_Suite):
     async def test_recall_of_what_another_node_took(self) -> None:
         """Each change as a listener receives it, although nothing listens here."""
         here, there = await self.make_nodes()
-        stock, places = MaterialRecorder(), QueueRecorder()
+        material_changes, queue_changes = MaterialRecorder(), QueueRecorder()
         await there.materials.apply([event(start())])
-        await there.materials.watch(SESSION, stock)
-        await there.queues.watch(PLAYER, places)
+        await there.materials.watch(SESSION, material_changes)
+        await there.queues.watch(PLAYER, queue_changes)
         await there.materials.apply([event(quantity(number), NOW + number) for number in (3, 4, 5)])
         await there.queues.apply([event(queued(2)), event(queued(1, QueueMessageType.STATION_AVAILABLE), NOW + 1)])
         await self.updated(there)
-        self.assertEqual((len(stock.heard), len(places.heard)), (3, 2))
+        self.assertEqual((len(material_changes.heard), len(queue_changes.heard)), (3, 2))
         materials, queues = recalling(here)
-        self.assertEqual(await materials.recall(SESSION, 1), stock.heard)
-        self.assertEqual(await materials.recall(SESSION, 3), stock.heard[-1:])
-        self.assertEqual(await queues.recall(PLAYER, 0), places.heard)
+        self.assertEqual(await materials.recall(SESSION, 1), material_changes.heard)
+        self.assertEqual(await materials.recall(SESSION, 3), material_changes.heard[-1:])
+        self.assertEqual(await queues.recall(PLAYER, 0), queue_changes.heard)
 
     async def test_recall_of_nothing(self) -> None:
         materials, queues = recalling((await self.make_nodes())[0])

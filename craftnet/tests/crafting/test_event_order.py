@@ -52,8 +52,8 @@ class StampTests(SynchronousTestCase):
 
 class OrderTests(SynchronousTestCase):
     def check(self, stated: float, *known: Stamp) -> None:
-        happening = event(progress(1.0), stated, accepted=NOW, source="a")
-        check_order(with_stamp(known, stamp(happening)), happening)
+        event_ = event(progress(1.0), stated, accepted=NOW, source="a")
+        check_order(with_stamp(known, stamp(event_)), event_)
 
     def test_same_source(self) -> None:
         self.check(NOW, Stamp("a", NOW))
@@ -104,12 +104,12 @@ class TimeTests(SynchronousTestCase):
 
     @settings(deadline=None, derandomize=True, max_examples=200)
     @given(st.lists(st.tuples(st.floats(-7200, 7200), st.floats(0, 100)), max_size=20))
-    def test_time_does_not_run_back(self, happenings: list[tuple[float, float]]) -> None:
+    def test_time_does_not_run_back(self, steps: list[tuple[float, float]]) -> None:
         """With a clock of ours that is not set, whatever is stated: and never far ahead of it."""
         newest, now = 0.0, NOW
-        for skew, passed in happenings:
+        for skew, passed in steps:
             now += passed
-            happening = event(progress(1.0), now + skew, accepted=now)
-            moment = effective_time(happening.occurred, now, newest)
+            event_ = event(progress(1.0), now + skew, accepted=now)
+            moment = effective_time(event_.occurred, now, newest)
             self.assertTrue(newest <= moment <= now + MAX_CLOCK_AHEAD)
             newest = moment

@@ -32,7 +32,7 @@ def notified(kind: MaterialProblem, available: int | None = None, quality: int |
     )
 
 
-class StockTests(SynchronousTestCase):
+class QuantityTests(SynchronousTestCase):
     def after(self, *updates: MaterialsUpdate) -> tuple[Material, ...]:
         """The materials of the started session after the updates."""
         state = STARTED
@@ -108,11 +108,11 @@ class StockTests(SynchronousTestCase):
     def test_problem_stands_until_restored(self) -> None:
         short = notified(MaterialProblem.INSUFFICIENT_QUANTITY, available=2)
         fine = notified(MaterialProblem.MATERIAL_RESTORED, available=12, quality=60)
-        told = MaterialsUpdate(session_id=SESSION, notifications=(short,))
-        self.assertEqual(self.after(told), (Material(IRON, 2, 50, short),))
-        self.assertEqual(self.after(told, quantity(3)), (Material(IRON, 3, 50, short),))
+        update = MaterialsUpdate(session_id=SESSION, notifications=(short,))
+        self.assertEqual(self.after(update), (Material(IRON, 2, 50, short),))
+        self.assertEqual(self.after(update, quantity(3)), (Material(IRON, 3, 50, short),))
         restored = MaterialsUpdate(session_id=SESSION, notifications=(fine,))
-        self.assertEqual(self.after(told, restored), (Material(IRON, 12, 60),))
+        self.assertEqual(self.after(update, restored), (Material(IRON, 12, 60),))
 
     def test_notification_of_an_unknown_material(self) -> None:
         gone = MaterialNotification(material_id=COPPER, notification_type=MaterialProblem.MATERIAL_UNAVAILABLE)
@@ -136,14 +136,14 @@ class StockTests(SynchronousTestCase):
 
     def test_clocks(self) -> None:
         """An incredible time counts as the later of its arrival and the newest; a clock may be set."""
-        for stated, arrival, told in (
+        for stated, arrival, update in (
             (9.0, 1.0, 1.0),
             (9.0, -8.0, 0.0),
             (-3600.0, 1.0, 1.0),
             (-3600.0, -3600.0, -3600.0),
         ):
-            happening = event(quantity(3), NOW + stated, accepted=NOW + arrival)
-            self.assertEqual(advance_materials(STARTED, happening).state.since, NOW + told)
+            event_ = event(quantity(3), NOW + stated, accepted=NOW + arrival)
+            self.assertEqual(advance_materials(STARTED, event_).state.since, NOW + update)
 
     def test_other_events(self) -> None:
         error = self.assertRaises(EventRejected, advance_materials, STARTED, event(pause()))

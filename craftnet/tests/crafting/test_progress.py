@@ -57,7 +57,7 @@ class PercentTests(SynchronousTestCase):
     def test_completed_is_all(self) -> None:
         self.assertEqual(percent_at(Progress(Status.COMPLETED, 0.0, NOW), NOW), 100.0)
 
-    def test_told_hundred_is_not_completion(self) -> None:
+    def test_a_reported_hundred_is_not_completion(self) -> None:
         for status in (Status.ACTIVE, *STANDING, Status.FAILED):
             self.assertEqual(percent_at(Progress(status, 100.0, NOW, 5.0), NOW + 1), MAX_RUNNING_PERCENT)
 

@@ -27,16 +27,16 @@ RICH = QueueUpdate(
 )
 
 
-def entry(number: int = 0, *, told: float = NOW, session_id: UUID | None = None) -> QueueEntry:
+def entry(number: int = 0, *, reported: float = NOW, session_id: UUID | None = None) -> QueueEntry:
     """An entry of the laboratory, or of a session."""
     status = QueueStatusData(player_id=PLAYER, queue_position=number + 1, station_type=Station.LABORATORY)
-    return QueueEntry(status, number + 1, told, session_id, (Stamp("", told),))
+    return QueueEntry(status, number + 1, reported, session_id, (Stamp("", reported),))
 
 
-def standing(*entries: QueueEntry, told: float = 0.0) -> QueueState:
-    """The state with these entries; others left at `told`, if that is not 0."""
-    stamps = (Stamp("", told),) if told else ()
-    return QueueState(PLAYER, max((known.version for known in entries), default=0), entries, told, stamps)
+def standing(*entries: QueueEntry, reported: float = 0.0) -> QueueState:
+    """The state with these entries; others left at `reported`, if that is not 0."""
+    stamps = (Stamp("", reported),) if reported else ()
+    return QueueState(PLAYER, max((known.version for known in entries), default=0), entries, reported, stamps)
 
 
 NOTHING = QueueState(PLAYER)
@@ -129,7 +129,7 @@ class WaitingTests(SynchronousTestCase):
 
     def test_leaving_late_does_not_turn_the_clock_back(self) -> None:
         """An entry that was overtaken may still leave; later updates stay refused."""
-        state = standing(entry(session_id=SESSION), told=NOW + 9)
+        state = standing(entry(session_id=SESSION), reported=NOW + 9)
         leaving = event(queued(1, QueueMessageType.QUEUE_TIMEOUT), NOW + 1, session_id=SESSION)
         left = advance_queue(state, leaving).state
         self.assertEqual((left.since, left.stamps), (NOW + 9, (Stamp("", NOW + 9),)))

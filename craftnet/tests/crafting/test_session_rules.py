@@ -73,12 +73,12 @@ class TableTests(SynchronousTestCase):
         for status, row in TABLE.items():
             before = None if status is None else state_of(status)
             for (name, data), wanted in zip(EVENTS.items(), row, strict=True):
-                happening = event(data, NOW + 1)
+                event_ = event(data, NOW + 1)
                 if wanted is None:
                     with self.assertRaises(EventRejected, msg=f"{status} {name}"):
-                        advance_session(before, happening)
+                        advance_session(before, event_)
                     continue
-                after = advance_session(before, happening)
+                after = advance_session(before, event_)
                 self.assertIs(after.progress.status, wanted, f"{status} {name}")
                 self.assertEqual(after.version, 1 if before is None else before.version + 1)
                 self.assertEqual((after.session_id, after.player_id, after.recipe_id), (SESSION, PLAYER, RECIPE))
@@ -170,11 +170,11 @@ class ModelTests(SynchronousTestCase):
 
 
 class TimeTests(SynchronousTestCase):
-    def after(self, *happenings: Event) -> SessionState:
+    def after(self, *events: Event) -> SessionState:
         """The state after a start at `NOW`, and these."""
         state = advance_session(None, event(start()))
-        for happening in happenings:
-            state = advance_session(state, happening)
+        for event_ in events:
+            state = advance_session(state, event_)
         return state
 
     def test_late_progress_does_not_move_a_bar_back(self) -> None:
@@ -280,9 +280,9 @@ class Life(RuleBasedStateMachine):
     def happen(self, data: EventData, skew: float) -> None:
         self.now += 1.0
         before = self.state
-        happening = replace(event(data, self.now), timestamp=self.now + skew)
+        event_ = replace(event(data, self.now), timestamp=self.now + skew)
         try:
-            self.state = advance_session(before, happening)
+            self.state = advance_session(before, event_)
         except EventRejected:
             return
         if before is None:

@@ -39,10 +39,10 @@ SHORT = MaterialNotification(
     material_id=IRON, notification_type=MaterialProblem.INSUFFICIENT_QUANTITY, required_quantity=5
 )
 POOR = MaterialNotification(material_id=COPPER, notification_type=MaterialProblem.QUALITY_TOO_LOW, required_quality=5)
-PLACE = QueueStatusData(
+QUEUE_STATUS = QueueStatusData(
     player_id=PLAYER, queue_position=2, estimated_wait_seconds=30, station_type=Station.LABORATORY, total_in_queue=4
 )
-ENTRY = QueueEntry(PLACE, 1, NOW, SESSION)
+ENTRY = QueueEntry(QUEUE_STATUS, 1, NOW, SESSION)
 
 
 def shapes(update: Update) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ class MaterialTests(SynchronousTestCase):
     def test_change_alone_has_no_message(self) -> None:
         self.assertEqual(materials_update(MaterialsChange(self.STATE), AT).json, ())
 
-    def test_snapshot_tells_the_problems_that_stand(self) -> None:
+    def test_snapshot_lists_unresolved_problems(self) -> None:
         update = materials_snapshot(self.STATE, AT)
         assert isinstance(update.state, MaterialsChange)
         self.assertIs(update.state.state, self.STATE)
@@ -172,7 +172,7 @@ class QueueTests(SynchronousTestCase):
 
 
 class HealthTests(SynchronousTestCase):
-    def test_nothing_takes_its_place(self) -> None:
+    def test_is_never_conflated(self) -> None:
         """A report is of one service of several: a newer one is not always of the same."""
         report = HealthResponse(status=HealthStatus.OK, timestamp=rfc3339(NOW))
         message = WebSocketHealthMessage(type="health_update", timestamp=rfc3339(NOW), health=report)

@@ -86,7 +86,7 @@ class Craft:
         self.session, self.player = UUID(int=random.getrandbits(128)), UUID(int=random.getrandbits(128))
         self.status = ""
         self.shortages = 0
-        self.place = 0
+        self.queue_position = 0
         self._newest = 0
         crafting = f"/ws/crafting/{self.session}?player_id={self.player}"
         self.players = [players(crafting, self.player, node) for node in range(2)]
@@ -103,16 +103,18 @@ class Craft:
         return self.status in ENDS
 
     @property
-    def unknowing(self) -> Sequence[Player]:
+    def uninformed(self) -> Sequence[Player]:
         """The players who do not know the truth yet."""
         return [player for player in self.players if not self.knows(player)] + [
-            player for player in self.queue if self.place and player.record.places[-1:] != [self.place]
+            player
+            for player in self.queue
+            if self.queue_position and player.record.positions[-1:] != [self.queue_position]
         ]
 
     @property
     def known(self) -> bool:
         """Whether all players know the truth."""
-        return not self.unknowing
+        return not self.uninformed
 
     def knows(self, player: Player) -> bool:
         """Whether a player of the craft has."""
@@ -135,7 +137,7 @@ class Craft:
 
     async def step(self) -> None:
         """Something happens."""
-        moves = [self.shortage, self.shortage, self.turn, *([self.step_in_queue] if self.place else [])]
+        moves = [self.shortage, self.shortage, self.turn, *([self.step_in_queue] if self.queue_position else [])]
         await self._random.choice(moves)()
 
     async def shortage(self) -> None:
@@ -149,17 +151,21 @@ class Craft:
 
     async def step_in_queue(self) -> None:
         """Another place."""
-        place = self.place % 900 + 1
-        data = {"player_id": str(self.player), "queue_position": place, "station_type": "laboratory"}
+        queue_position = self.queue_position % 900 + 1
+        data = {"player_id": str(self.player), "queue_position": queue_position, "station_type": "laboratory"}
         await self._authority.post(envelope("crafting.queue.update", data, session_id=str(self.session)))
-        self.place = place
+        self.queue_position = queue_position
 
     async def leave_queue(self) -> None:
         """The player leaves the queue."""
-        data = {"player_id": str(self.player), "queue_position": max(1, self.place), "station_type": "laboratory"}
+        data = {
+            "player_id": str(self.player),
+            "queue_position": max(1, self.queue_position),
+            "station_type": "laboratory",
+        }
         data["type"] = "queue_timeout"
         await self._authority.post(envelope("crafting.queue.update", data, session_id=str(self.session)))
-        self.place = 0
+        self.queue_position = 0
 
     async def turn(self) -> None:
         """The craft pauses or resumes."""
@@ -180,7 +186,7 @@ class Craft:
         await self._authority.post(envelope(f"crafting.session.{kind}", {"session_id": str(self.session), **more}))
         self.status = status
 
-    async def tell_again(self) -> None:
+    async def publish_again(self) -> None:
         """All that is true, after Redis may have lost it."""
         status = self.status
         await self.start()

@@ -171,9 +171,9 @@ async def _fail_over(world: World, random: Random) -> Sequence[str]:
     """The replica becomes the master, as it does for maintenance."""
     assert world.replica is not None
     servers = (world.redis, world.replica)
-    heir = next(server for server in servers if not server.shows(b"role:master", "INFO", "replication"))
+    successor = next(server for server in servers if not server.shows(b"role:master", "INFO", "replication"))
     world.fail_over()
-    while not heir.shows(b"role:master", "INFO", "replication"):
+    while not successor.shows(b"role:master", "INFO", "replication"):
         await sleep(0.1)
     return ()
 

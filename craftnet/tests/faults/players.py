@@ -19,7 +19,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 
 from craftnet.access.development import sign_token
-from craftnet.tests.faults.records import Closed, Opened, Record, Told
+from craftnet.tests.faults.records import Closed, Opened, ReceivedMessage, Record
 from craftnet.tests.support.live import SECRET
 
 SUBPROTOCOL = "craftnet.json.v1"
@@ -43,7 +43,7 @@ def bearer(player: UUID | None, *scopes: str) -> str:
 class _Connection(WebSocketClientProtocol):
     """One connection of a player."""
 
-    def __init__(self, take: Callable[[Told], None]) -> None:
+    def __init__(self, take: Callable[[ReceivedMessage], None]) -> None:
         super().__init__()
         self._take = take
         self.status = 0
@@ -57,7 +57,7 @@ class _Connection(WebSocketClientProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A message."""
-        self._take(Told(msgspec.json.decode(payload)))
+        self._take(ReceivedMessage(msgspec.json.decode(payload)))
 
     def failHandshake(self, reason: str) -> None:
         """The node has refused it; Autobahn gives the status in words."""
@@ -100,7 +100,9 @@ class Player:
     def watching(self) -> bool:
         """Whether it is connected somewhere and has received something."""
         connection = self._connection
-        return connection is not None and connection.opened.called and isinstance(self.record.entries[-1], Told)
+        return (
+            connection is not None and connection.opened.called and isinstance(self.record.entries[-1], ReceivedMessage)
+        )
 
     def start(self) -> None:
         """Begin to watch."""
@@ -157,7 +159,7 @@ class Player:
 async def handshake(port: int) -> int:
     """The status with which a node refuses a queue watcher; 101 when it does not."""
     player = uuid4()
-    connection = _Connection(lambda told: None)
+    connection = _Connection(lambda message: None)
     if not await _connected(connection, port, f"/ws/queue/{player}", player):
         return 0
     connection.opened.addBoth(lambda _: cast(Any, connection.transport).abortConnection())

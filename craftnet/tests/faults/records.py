@@ -32,7 +32,7 @@ class Closed(Struct, frozen=True):
     code: int
 
 
-class Told(Struct, frozen=True):
+class ReceivedMessage(Struct, frozen=True):
     """A message."""
 
     message: dict[str, Any]
@@ -50,30 +50,30 @@ class Record(Struct):
         missed: the number of returns that were answered with a whole state.
     """
 
-    entries: list[Opened | Closed | Told] = field(default_factory=list)
+    entries: list[Opened | Closed | ReceivedMessage] = field(default_factory=list)
     position: tuple[str, int] | None = None
     status: str = ""
     shortages: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
     ended: str = ""
     missed: int = 0
-    _anew: bool = False  # whether a whole state follows.
+    _full_state_follows: bool = False  # whether a whole state follows.
 
-    def take(self, entry: Opened | Closed | Told) -> None:
+    def take(self, entry: Opened | Closed | ReceivedMessage) -> None:
         """The next one."""
         self.entries.append(entry)
         match entry:
             case Opened(resume=resume):
-                self._anew = not resume
-            case Told(message):
-                if self._anew:
+                self._full_state_follows = not resume
+            case ReceivedMessage(message):
+                if self._full_state_follows:
                     self._forget()
-                self._told(message)
+                self._record(message)
 
     def _forget(self) -> None:
-        self.shortages, self.places, self._anew = [], [], False
+        self.shortages, self.positions, self._full_state_follows = [], [], False
 
-    def _told(self, message: dict[str, Any]) -> None:
+    def _record(self, message: dict[str, Any]) -> None:
         if message.get("recovered") is False:
             self.missed += 1
             self._forget()
@@ -86,9 +86,9 @@ class Record(Struct):
                 self.ended = self.status
         if material is not None and "required_quantity" in material:
             self.shortages.append(material["required_quantity"])
-        place = message.get("queue_position", (message.get("queue_data") or {}).get("queue_position"))
-        if place is not None:
-            self.places.append(place)
+        position = message.get("queue_position", (message.get("queue_data") or {}).get("queue_position"))
+        if position is not None:
+            self.positions.append(position)
 
 
 def violations(record: Record, *, lossless: bool) -> list[str]:
@@ -100,12 +100,12 @@ def violations(record: Record, *, lossless: bool) -> list[str]:
     found: list[str] = []
     newest: dict[str, int] = {}
     ended: dict[str, bool] = {}
-    terminal, anew = 0, False
+    terminal, full_state = 0, False
     shortages: list[int] = []
     for entry in record.entries:
         if isinstance(entry, Opened):
-            terminal, anew = 0, not entry.resume
-        if not isinstance(entry, Told):
+            terminal, full_state = 0, not entry.resume
+        if not isinstance(entry, ReceivedMessage):
             continue
         message = entry.message
         epoch = message.get("epoch")
@@ -114,8 +114,8 @@ def violations(record: Record, *, lossless: bool) -> list[str]:
             if version < newest.get(epoch, 0):
                 found.append(f"version {version} after {newest[epoch]} in the epoch {epoch}: {_line(entry)}")
             newest[epoch] = max(version, newest.get(epoch, 0))
-        if message.get("recovered") is False or anew:
-            shortages, anew = [], False
+        if message.get("recovered") is False or full_state:
+            shortages, full_state = [], False
         progress, material = message.get("progress_data"), message.get("material_data")
         key = "" if lossless else str(epoch)
         if progress is not None and progress["status"] in TERMINAL:
@@ -138,16 +138,16 @@ def describe(record: Record, last: int = 12) -> str:
     return "\n    ".join(_line(entry) for entry in record.entries[-last:])
 
 
-def _line(entry: Opened | Closed | Told) -> str:
-    if not isinstance(entry, Told):
+def _line(entry: Opened | Closed | ReceivedMessage) -> str:
+    if not isinstance(entry, ReceivedMessage):
         return str(entry)
     message = entry.message
     progress, material = message.get("progress_data") or {}, message.get("material_data") or {}
-    told = {
+    messages = {
         "status": progress.get("status"),
         "shortage": material.get("required_quantity"),
         "place": message.get("queue_position", (message.get("queue_data") or {}).get("queue_position")),
         "recovered": message.get("recovered"),
     }
-    what = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+    what = ", ".join(f"{name} {value}" for name, value in messages.items() if value is not None)
     return f"{message['timestamp'][11:23]} {message['epoch']}:{message['version']} {message['type']}: {what}"

@@ -19,7 +19,7 @@ from craftnet.tests.faults.world import World, sleep
 SETTLE = 20.0
 """Seconds after a fault within which all players must know the truth."""
 
-GLANCE = 0.05
+POLL_INTERVAL = 0.05
 
 
 class Result(Struct):
@@ -95,14 +95,14 @@ class Round:
             await self._together([craft.shortage() for craft in self._crafts])
             # Queues without places lose their versions, too.
             await self._together([craft.leave_queue() for craft in self._crafts[::2]])
-        strike = Deferred.fromCoroutine(self._strike())
+        fault = Deferred.fromCoroutine(self._inject())
         for _ in range(self._steps):
             await self._step()
-        self._wrong += await strike
+        self._wrong += await fault
         self._wrong += await self._fault.end(self._world, self._random)
         await self._after()
 
-    async def _strike(self) -> list[str]:
+    async def _inject(self) -> list[str]:
         return [*await self._fault.begin(self._world, self._random)]
 
     async def _step(self) -> None:
@@ -111,7 +111,7 @@ class Round:
         drawn = self._random.random()
         if drawn < 0.15:
             await craft.end()
-            await sleep(GLANCE)
+            await sleep(POLL_INTERVAL)
             # A player who has received the end where all is well must not receive less elsewhere.
             for player in craft.players:
                 if player.record.ended:
@@ -124,7 +124,7 @@ class Round:
             await craft.step()
         for player in self._random.sample(self._players, 2):
             player.hop(forgetful=self._random.random() < 0.2)
-        await sleep(self._random.uniform(0.0, 2 * GLANCE))
+        await sleep(self._random.uniform(0.0, 2 * POLL_INTERVAL))
 
     async def _after(self) -> None:
         if not await self._world.ready():
@@ -134,7 +134,7 @@ class Round:
             for player in self._players:
                 player.hop()
             await self._wait(lambda: all(player.watching for player in self._players))
-            await self._together([craft.tell_again() for craft in self._crafts])
+            await self._together([craft.publish_again() for craft in self._crafts])
         else:
             await self._together([craft.shortage() for craft in self._crafts if not craft.over])
         await self._settled("after the fault")
@@ -146,18 +146,18 @@ class Round:
 
     async def _wait(self, condition: Callable[[], bool]) -> bool:
         """Wait until it holds; whether it does in time."""
-        for _ in range(int(SETTLE / GLANCE)):
+        for _ in range(int(SETTLE / POLL_INTERVAL)):
             if condition():
                 return True
-            await sleep(GLANCE)
+            await sleep(POLL_INTERVAL)
         return False
 
     async def _settled(self, when: str) -> None:
         if await self._wait(lambda: all(craft.known for craft in self._crafts)):
             return
         for craft in self._crafts:
-            for player in craft.unknowing:
-                truth = f"{craft.status}, shortage {craft.shortages}, place {craft.place}"
+            for player in craft.uninformed:
+                truth = f"{craft.status}, shortage {craft.shortages}, place {craft.queue_position}"
                 self._wrong.append(f"{when}: a player does not know the truth ({truth})\n    {describe(player.record)}")
 
     async def _together(self, tasks: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -13,7 +13,7 @@ from random import Random
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
 from craftnet.tests.faults.faults import FAULTS, Fault, possible
-from craftnet.tests.faults.records import Opened, Record, Told, violations
+from craftnet.tests.faults.records import Opened, ReceivedMessage, Record, violations
 from craftnet.tests.faults.rounds import Round
 from craftnet.tests.faults.world import World
 
@@ -29,7 +29,7 @@ class FaultsTestCase(TestCase):
     timeout = 400
     sentinel = False
 
-    async def strike(self, *, lossless: bool) -> None:
+    async def inject(self, *, lossless: bool) -> None:
         """One after the other. Those that set clocks are left out where that cannot be done."""
         folder = Path(self.mktemp())
         folder.mkdir()
@@ -46,13 +46,13 @@ class FaultsTestCase(TestCase):
 class LosslessTests(FaultsTestCase):
     async def test_faults(self) -> None:
         """Connections that stall, nodes and Redis that die, clocks that are apart or set."""
-        await self.strike(lossless=True)
+        await self.inject(lossless=True)
 
 
 class LossyTests(FaultsTestCase):
     async def test_faults(self) -> None:
         """Redis loses everything, the newest, or something."""
-        await self.strike(lossless=False)
+        await self.inject(lossless=False)
 
 
 class FailOverTests(FaultsTestCase):
@@ -60,7 +60,7 @@ class FailOverTests(FaultsTestCase):
 
     async def test_faults(self) -> None:
         """A replica takes over."""
-        await self.strike(lossless=False)
+        await self.inject(lossless=False)
 
 
 class UpgradeTests(TestCase):
@@ -92,9 +92,9 @@ class UpgradeTests(TestCase):
         self.assertEqual(result.wrong, [], "\n".join(result.wrong))
 
 
-def told(version: int, epoch: str = "e", **more: object) -> Told:
+def received(version: int, epoch: str = "e", **more: object) -> ReceivedMessage:
     """A message."""
-    return Told(
+    return ReceivedMessage(
         {"type": "of any kind", "timestamp": "2026-01-01T00:00:00.000Z", "epoch": epoch, "version": version, **more}
     )
 
@@ -112,7 +112,7 @@ def short(number: int) -> dict[str, int]:
 class RecordTests(SynchronousTestCase):
     """The violations found in a player's records."""
 
-    def found(self, *entries: Opened | Told, lossless: bool = True) -> int:
+    def found(self, *entries: Opened | ReceivedMessage, lossless: bool = True) -> int:
         """How many things."""
         record = Record()
         for entry in entries:
@@ -120,27 +120,29 @@ class RecordTests(SynchronousTestCase):
         return len(violations(record, lossless=lossless))
 
     def test_nothing(self) -> None:
-        first = (Opened(0, ""), told(1, progress_data=of("active")), told(2, material_data=short(1)))
-        then = (Opened(1, "e:2"), told(2, recovered=True), told(3, material_data=short(2)))
-        self.assertEqual(self.found(*first, *then, told(4, progress_data=of("completed"))), 0)
+        first = (Opened(0, ""), received(1, progress_data=of("active")), received(2, material_data=short(1)))
+        then = (Opened(1, "e:2"), received(2, recovered=True), received(3, material_data=short(2)))
+        self.assertEqual(self.found(*first, *then, received(4, progress_data=of("completed"))), 0)
         # A whole state repeats the newest, and restarts the count.
-        again = (Opened(0, "e:3"), told(3, recovered=False), told(3, material_data=short(2)))
-        self.assertEqual(self.found(*first, *then, *again, told(4, material_data=short(3))), 0)
+        again = (Opened(0, "e:3"), received(3, recovered=False), received(3, material_data=short(2)))
+        self.assertEqual(self.found(*first, *then, *again, received(4, material_data=short(3))), 0)
 
     def test_older_after_newer(self) -> None:
         """In one epoch, over whichever connections; in another one versions begin again."""
-        self.assertEqual(self.found(Opened(0, ""), told(5), Opened(1, "e:5"), told(4, recovered=False)), 1)
-        self.assertEqual(self.found(Opened(0, ""), told(5), Opened(1, "e:5"), told(4, "f", recovered=False)), 0)
+        self.assertEqual(self.found(Opened(0, ""), received(5), Opened(1, "e:5"), received(4, recovered=False)), 1)
+        self.assertEqual(self.found(Opened(0, ""), received(5), Opened(1, "e:5"), received(4, "f", recovered=False)), 0)
 
     def test_ends(self) -> None:
-        ended = (Opened(0, ""), told(1, progress_data=of("completed")))
-        self.assertEqual(self.found(*ended, told(1, progress_data=of("completed"))), 1)
-        self.assertEqual(self.found(*ended, Opened(1, "e:1"), told(1, progress_data=of("completed"))), 0)
-        self.assertEqual(self.found(*ended, Opened(1, ""), told(1, progress_data=of("active"))), 1)
+        ended = (Opened(0, ""), received(1, progress_data=of("completed")))
+        self.assertEqual(self.found(*ended, received(1, progress_data=of("completed"))), 1)
+        self.assertEqual(self.found(*ended, Opened(1, "e:1"), received(1, progress_data=of("completed"))), 0)
+        self.assertEqual(self.found(*ended, Opened(1, ""), received(1, progress_data=of("active"))), 1)
         # Where Redis has lost the craft, it may begin again.
-        self.assertEqual(self.found(*ended, Opened(1, ""), told(1, "f", progress_data=of("active")), lossless=False), 0)
+        self.assertEqual(
+            self.found(*ended, Opened(1, ""), received(1, "f", progress_data=of("active")), lossless=False), 0
+        )
 
     def test_shortages(self) -> None:
-        first = (Opened(0, ""), told(1, material_data=short(1)))
+        first = (Opened(0, ""), received(1, material_data=short(1)))
         for numbers in ((3,), (2, 2), (1,)):
-            self.assertEqual(self.found(*first, *(told(2, material_data=short(number)) for number in numbers)), 1)
+            self.assertEqual(self.found(*first, *(received(2, material_data=short(number)) for number in numbers)), 1)

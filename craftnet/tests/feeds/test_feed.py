@@ -92,15 +92,15 @@ class _FeedTestCase(SynchronousTestCase):
 
     def happen(self, *events: Event) -> None:
         """Apply events to the memory, without delay."""
-        for happening in events:
-            name = type(happening.data).__name__
+        for event_ in events:
+            name = type(event_.data).__name__
             source = {"QueueUpdate": self.memory.queues, "MaterialsUpdate": self.memory.materials}.get(
                 name, self.memory.sessions
             )
-            (outcome,) = self.successResultOf(source.apply([happening]))
+            (outcome,) = self.successResultOf(source.apply([event_]))
             self.assertIs(outcome.verdict, EventVerdict.ACCEPTED, outcome.reason)
             if name == "SessionStart":
-                self.memory.materials.apply([happening])
+                self.memory.materials.apply([event_])
 
     def joined(self, feed: Feed) -> RecordingWatcher:
         """A watcher that has its snapshot."""
@@ -108,7 +108,7 @@ class _FeedTestCase(SynchronousTestCase):
         self.assertIsNone(self.successResultOf(feed.subscribe(watcher)))
         return watcher
 
-    def assert_nobody_listens(self) -> None:
+    def assert_no_listeners(self) -> None:
         self.assertEqual([source.listening for source in (self.sessions, self.materials, self.queues)], [set()] * 3)
 
 
@@ -122,14 +122,14 @@ def progress_of(update: Update) -> tuple[int, int | None]:
 
 def positions(updates: Sequence[Update]) -> list[int | None]:
     """The queue positions received."""
-    told: list[int | None] = []
+    delivered: list[int | None] = []
     for update in updates:
         for message in update.messages:
             if isinstance(message, WebSocketQueueMessage):
-                told.append(message.queue_position)
+                delivered.append(message.queue_position)
             elif isinstance(message, WebSocketCraftingMessage) and message.queue_data is not None:
-                told.append(message.queue_data.queue_position)
-    return told
+                delivered.append(message.queue_data.queue_position)
+    return delivered
 
 
 class SessionFeedTestCase(_FeedTestCase):
@@ -159,10 +159,10 @@ class SnapshotTests(SessionFeedTestCase):
         self.happen(event(start()))
         self.clock.advance(15.0)
         watcher = self.joined(self.feed())
-        told, materials = watcher.updates
-        self.assertEqual(progress_of(told), (25, 45))
-        self.assertIsInstance(told.state, SessionState)
-        self.assertIsNone(told.accepted)
+        delivered, materials = watcher.updates
+        self.assertEqual(progress_of(delivered), (25, 45))
+        self.assertIsInstance(delivered.state, SessionState)
+        self.assertIsNone(delivered.accepted)
         self.assertEqual(materials.messages, ())
 
     def test_problems_that_stand(self) -> None:
@@ -170,7 +170,7 @@ class SnapshotTests(SessionFeedTestCase):
         self.happen(event(start()), event(MaterialsUpdate(session_id=SESSION, notifications=(short,))))
         self.assertEqual(self.joined(self.feed()).types, ["progress_update", "material_notification"])
 
-    def test_places_in_queues(self) -> None:
+    def test_queue_positions(self) -> None:
         """Those of the session, and those of its player that name no session."""
         self.happen(event(start()))
         self.happen(event(queued(3), session_id=SESSION), event(queued(7), session_id=OTHER_SESSION))
@@ -192,7 +192,7 @@ class SnapshotTests(SessionFeedTestCase):
         self.failureResultOf(feed.subscribe(watcher), NotFound)
         self.assertEqual((watcher.updates, watcher.codes, feed.subscribed), ([], [], False))
         self.assertEqual(self.counts, [1, -1])
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
 
     def test_second_watcher_holds_what_the_first_holds(self) -> None:
         """Not the newest truth, from which the first differs within the tolerance."""
@@ -223,28 +223,28 @@ class ChangeTests(SessionFeedTestCase):
         self.happen(*(event(item, NOW + seconds) for item in data))
         return self.watcher.updates
 
-    def test_agreement_is_not_told(self) -> None:
+    def test_agreement_is_not_delivered(self) -> None:
         self.assertEqual(self.after(30.0, report(50.0, 30.0)), [])
 
-    def test_agreement_within_the_tolerance_is_not_told(self) -> None:
+    def test_agreement_within_the_tolerance_is_not_delivered(self) -> None:
         self.assertEqual(self.after(30.0, report(50.4, 29.8)), [])
 
-    def test_divergence_is_told(self) -> None:
+    def test_divergence_is_delivered(self) -> None:
         (update,) = self.after(30.0, report(51.0, 30.0))
         self.assertEqual((progress_of(update), update.accepted), ((51, 30), NOW + 30))
         self.assertTrue(update.conflatable)
 
-    def test_divergence_of_remaining_time_is_told(self) -> None:
+    def test_divergence_of_remaining_time_is_delivered(self) -> None:
         (update,) = self.after(30.0, report(50.0, 31.0))
         self.assertEqual(progress_of(update), (50, 31))
 
-    def test_divergence_within_the_horizon_is_told(self) -> None:
+    def test_divergence_within_the_horizon_is_delivered(self) -> None:
         """The two agree now, and would be 1.4 points apart before the next refresh."""
         self.happen(event(report(50.0, 6.0), NOW))
         self.watcher.updates.clear()
         self.assertEqual(len(self.after(0.0, report(50.0, 5.8))), 1)
 
-    def test_divergence_beyond_the_horizon_is_not_told(self) -> None:
+    def test_divergence_beyond_the_horizon_is_not_delivered(self) -> None:
         """As above, but a slow craft does not come that far until the refresh."""
         self.happen(event(report(50.0, 30.0), NOW))
         self.watcher.updates.clear()
@@ -252,15 +252,15 @@ class ChangeTests(SessionFeedTestCase):
 
     def test_slow_drift_adds_up(self) -> None:
         """The comparison is with what watchers hold, not with the previous report."""
-        told = []
+        delivered = []
         for step in range(1, 11):
             self.clock.advance(1.0)
             self.happen(event(report(step * 100 / 60 + step * 0.1, 60.0 - step - step * 0.06), NOW + step))
-            told.append(len(self.watcher.updates))
-        self.assertEqual(told[0], 0)
-        self.assertGreaterEqual(told[-1], 1)
+            delivered.append(len(self.watcher.updates))
+        self.assertEqual(delivered[0], 0)
+        self.assertGreaterEqual(delivered[-1], 1)
 
-    def test_every_discrete_change_is_told(self) -> None:
+    def test_every_discrete_change_is_delivered(self) -> None:
         self.happen(event(pause(), NOW))
         self.happen(event(replace(report(0.0, 60.0, Status.PAUSED), current_quality=5), NOW))
         self.happen(event(replace(report(0.0, 60.0, Status.PAUSED), target_quality=9), NOW))
@@ -270,7 +270,7 @@ class ChangeTests(SessionFeedTestCase):
         ]
         self.assertEqual(statuses, [Status.PAUSED] * 3 + [Status.ACTIVE])
 
-    def test_end_is_told_and_is_terminal(self) -> None:
+    def test_end_is_delivered_and_is_terminal(self) -> None:
         self.happen(event(complete(), NOW + 1))
         (update,) = self.watcher.updates
         self.assertEqual((self.watcher.types, update.terminal), (["crafting_complete"], True))
@@ -284,7 +284,7 @@ class ChangeTests(SessionFeedTestCase):
         self.assertEqual((self.watcher.codes, other.codes), ([CloseCode.NORMAL], [CloseCode.NORMAL]))
         self.assertFalse(self.watched.subscribed)
         self.assertEqual(sum(self.counts), 0)
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
 
     def test_materials(self) -> None:
         self.happen(event(quantity(3), NOW + 1))
@@ -301,13 +301,13 @@ class ChangeTests(SessionFeedTestCase):
         self.assertEqual(positions(self.watcher.updates), [3, 5, 1])
         self.assertEqual(positions(self.joined(self.watched).updates), [5])
 
-    def test_refresh_tells_what_moves(self) -> None:
+    def test_refresh_repeats_running_sessions(self) -> None:
         self.clock.advance(15.0)
         self.watched.refresh()
         (update,) = self.watcher.updates
         self.assertEqual((progress_of(update), update.accepted), ((25, 45), None))
 
-    def test_refresh_tells_the_truth(self) -> None:
+    def test_refresh_delivers_the_authoritys_state(self) -> None:
         """Not what watchers hold, from which it may differ within the tolerance."""
         self.after(30.0, report(50.4, 29.8))
         self.watched.refresh()
@@ -342,13 +342,13 @@ class ChangeTests(SessionFeedTestCase):
         self.assertEqual((len(self.watcher.updates), len(other.updates)), (0, 1))
         self.assertEqual(sum(self.counts), 1)
         self.watched.unsubscribe(other)
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
 
-    def test_watcher_that_leaves_while_it_is_greeted(self) -> None:
-        leaver = Reacting(1, lambda: self.watched.unsubscribe(leaver))
-        self.successResultOf(self.watched.subscribe(leaver))
+    def test_watcher_that_leaves_during_the_snapshot(self) -> None:
+        leaving = Reacting(1, lambda: self.watched.unsubscribe(leaving))
+        self.successResultOf(self.watched.subscribe(leaving))
         self.happen(event(pause(), NOW))
-        self.assertEqual((len(leaver.updates), len(self.watcher.updates)), (1, 1))
+        self.assertEqual((len(leaving.updates), len(self.watcher.updates)), (1, 1))
         self.assertEqual(sum(self.counts), 1)
 
     def test_watcher_that_another_makes_leave(self) -> None:
@@ -439,7 +439,7 @@ class LateOpeningTests(SessionFeedTestCase):
             feed.unsubscribe(watcher)
             self.answer()
             self.successResultOf(waiting)
-            self.assert_nobody_listens()
+            self.assert_no_listeners()
             self.assertEqual((sum(self.counts), bool(watcher.updates)), (0, answered > 2))
 
     def test_leaving_before_a_failure_leaves_no_listener(self) -> None:
@@ -450,17 +450,17 @@ class LateOpeningTests(SessionFeedTestCase):
         self.queues.failure = Unavailable("The queues do not answer.")
         self.answer()
         self.failureResultOf(waiting, Unavailable)
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
 
     def test_one_leaves_and_one_stays(self) -> None:
         feed = self.feed()
-        leaver, stayer = RecordingWatcher(), RecordingWatcher()
-        feed.subscribe(leaver)
-        waiting = feed.subscribe(stayer)
-        feed.unsubscribe(leaver)
+        leaving, staying = RecordingWatcher(), RecordingWatcher()
+        feed.subscribe(leaving)
+        waiting = feed.subscribe(staying)
+        feed.unsubscribe(leaving)
         self.answer()
         self.successResultOf(waiting)
-        self.assertEqual((leaver.types, stayer.types), ([], ["progress_update"]))
+        self.assertEqual((leaving.types, staying.types), ([], ["progress_update"]))
 
     def test_source_out_of_reach(self) -> None:
         for source in (self.sessions, self.materials, self.queues):
@@ -473,7 +473,7 @@ class LateOpeningTests(SessionFeedTestCase):
                 self.failureResultOf(deferred, Unavailable)
             self.assertEqual([watcher.updates for watcher in watchers], [[], []])
             self.assertEqual(sum(self.counts), 0)
-            self.assert_nobody_listens()
+            self.assert_no_listeners()
             source.failure = None
 
     def test_forgotten_meanwhile(self) -> None:
@@ -487,7 +487,7 @@ class LateOpeningTests(SessionFeedTestCase):
         self.answer()
         self.successResultOf(waiting)
         self.assertEqual((watcher.updates, watcher.codes), ([], [CloseCode.NORMAL]))
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
 
     def test_started_while_its_entry_is_looked_for(self) -> None:
         feed = self.feed(OTHER_SESSION)
@@ -559,7 +559,7 @@ class QueueFeedTests(_FeedTestCase):
         feed.unsubscribe(first)
         self.assertEqual(len(self.queues.listening), 1)
         feed.unsubscribe(second)
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
 
     def test_joining_while_it_opens(self) -> None:
         self.happen(event(queued(2)))
@@ -581,7 +581,7 @@ class QueueFeedTests(_FeedTestCase):
         feed.unsubscribe(watcher)
         self.answer()
         self.successResultOf(waiting)
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
 
     def test_entry_that_ends_while_it_opens(self) -> None:
         """The older answer does not bring it back."""

@@ -59,7 +59,7 @@ class _HubTestCase(SynchronousTestCase):
         """How many watchers the metrics show."""
         return self.metrics.registry.get_sample_value("craftnet_watchers", {"feed": feed})
 
-    def assert_nobody_listens(self) -> None:
+    def assert_no_listeners(self) -> None:
         self.assertEqual([source.listening for source in (self.sessions, self.materials, self.queues)], [set()] * 3)
 
 
@@ -89,7 +89,7 @@ class WatchingTests(_HubTestCase):
         self.hub.unsubscribe_session(SESSION, first)
         self.assertEqual(len(self.sessions.listening), 1)
         self.hub.unsubscribe_session(SESSION, second)
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
         self.happen(event(pause(), NOW))
         self.assertEqual(len(second.updates), 1)
 
@@ -114,25 +114,25 @@ class WatchingTests(_HubTestCase):
         self.assertEqual((watcher.types, other.types), (["queue_position"], []))
         self.hub.unsubscribe_queue(PLAYER, watcher)
         self.hub.unsubscribe_queue(OTHER_PLAYER, other)
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
 
 
 class MetricsTests(_HubTestCase):
     def test_coming_and_going(self) -> None:
         self.happen(event(start()))
         watchers: list[ISubscriber] = [self.watching(), self.watching()]
-        place = self.queueing()
+        queue_status = self.queueing()
         self.assertEqual((self.figure("crafting"), self.figure("queue")), (2, 1))
         for watcher in watchers:
             self.hub.unsubscribe_session(SESSION, watcher)
             self.hub.unsubscribe_session(SESSION, watcher)
-        self.hub.unsubscribe_queue(PLAYER, place)
+        self.hub.unsubscribe_queue(PLAYER, queue_status)
         self.assertEqual((self.figure("crafting"), self.figure("queue")), (0, 0))
 
     def test_no_such_session(self) -> None:
         self.failureResultOf(self.hub.subscribe_session(SESSION, RecordingWatcher()), NotFound)
         self.assertEqual(self.figure("crafting"), 0)
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
 
     def test_forgotten_session(self) -> None:
         self.happen(event(start()))
@@ -145,7 +145,7 @@ class MetricsTests(_HubTestCase):
         for watcher in watchers:
             self.hub.unsubscribe_session(SESSION, watcher)
         self.assertEqual(self.figure("crafting"), 0)
-        self.assert_nobody_listens()
+        self.assert_no_listeners()
 
 
 class RefreshTests(_HubTestCase):
@@ -173,7 +173,7 @@ class RefreshTests(_HubTestCase):
             self.turn()
         self.assertEqual([len(watcher.updates) for watcher in self.watchers], [1] * self.COUNT)
 
-    def test_what_is_told_all_the_time_is_not_refreshed(self) -> None:
+    def test_frequently_updated_sessions_are_not_refreshed(self) -> None:
         """Every second something happens to every other session; the others progress as before."""
         for number in range(4 * REFRESH_SLOTS):
             if number % 20 == 5:
@@ -207,7 +207,7 @@ class RefreshTests(_HubTestCase):
             self.turn()
         self.assertEqual(len(again.updates), 2)
 
-    def test_nothing_is_kept_of_what_nobody_watches(self) -> None:
+    def test_unwatched_sessions_are_not_kept(self) -> None:
         session_id = UUID(int=17)
         kept = ref(session_id)
         self.failureResultOf(self.hub.subscribe_session(session_id, RecordingWatcher()), NotFound)
@@ -221,7 +221,7 @@ class RefreshTests(_HubTestCase):
 class WaitingTests(_HubTestCase):
     @settings(deadline=None, derandomize=True, max_examples=50)
     @given(st.lists(st.tuples(st.floats(0.01, 4.0), st.floats(0.0, 1.0)), max_size=30), st.integers(0, 2**128 - 1))
-    def test_nobody_is_told_nothing_for_longer_than_a_period(
+    def test_every_watcher_receives_an_update_each_period(
         self, reports: list[tuple[float, float]], number: int
     ) -> None:
         """Whenever something is reported, worth telling or not, and whichever turn the session has."""

@@ -49,7 +49,7 @@ MATERIALS = written(
     changes=[{"material_id": str(IRON), "change_type": "quantity_changed", "new_quantity": 4}],
 )
 PAUSED = written(3, "crafting.session.pause", session_id=str(SESSION), pause_reason="player_afk")
-PLACE = written(4, "crafting.queue.update", player_id=str(PLAYER), queue_position=2)
+QUEUE_EVENT = written(4, "crafting.queue.update", player_id=str(PLAYER), queue_position=2)
 
 
 class _Journal:
@@ -59,7 +59,7 @@ class _Journal:
         self.entries: list[tuple[str, list[str]]] = []
 
     def note(self, name: str, events: Sequence[Event]) -> None:
-        self.entries.append((name, [type(happening.data).__name__ for happening in events]))
+        self.entries.append((name, [type(event_.data).__name__ for event_ in events]))
 
 
 class _NotedSessions(LateSessions):
@@ -124,7 +124,7 @@ class IngestTests(SynchronousTestCase):
         self.assertEqual([outcome.verdict for outcome in outcomes], [ACCEPTED, ACCEPTED])
 
     def test_bad_events_do_not_spoil_their_neighbours(self) -> None:
-        verdicts = self.publish({"no": "event"}, STARTED, 17, PAUSED, {**PAUSED, "version": "9"}, PLACE)
+        verdicts = self.publish({"no": "event"}, STARTED, 17, PAUSED, {**PAUSED, "version": "9"}, QUEUE_EVENT)
         self.assertEqual(verdicts, [REJECTED, ACCEPTED, REJECTED, ACCEPTED, REJECTED, ACCEPTED])
 
     def test_bad_lines_do_not_spoil_their_neighbours(self) -> None:
@@ -134,7 +134,7 @@ class IngestTests(SynchronousTestCase):
 
     def test_order_across_sources(self) -> None:
         """Runs for one source go together; the order between sources is that of the body."""
-        self.assertEqual(self.publish(STARTED, MATERIALS, PAUSED, PLACE), [ACCEPTED] * 4)
+        self.assertEqual(self.publish(STARTED, MATERIALS, PAUSED, QUEUE_EVENT), [ACCEPTED] * 4)
         self.assertEqual(
             self.journal.entries,
             [
@@ -163,8 +163,8 @@ class IngestTests(SynchronousTestCase):
         self.assertEqual(self.journal.entries, [("sessions", ["SessionStart"])])
 
     def test_duplicates(self) -> None:
-        self.publish(STARTED, MATERIALS, PLACE)
-        self.assertEqual(self.publish(STARTED, MATERIALS, PLACE), [DUPLICATE] * 3)
+        self.publish(STARTED, MATERIALS, QUEUE_EVENT)
+        self.assertEqual(self.publish(STARTED, MATERIALS, QUEUE_EVENT), [DUPLICATE] * 3)
         self.assertEqual(self.successResultOf(self.materials.get(SESSION)).version, 2)
 
     def test_duplicate_within_a_body(self) -> None:
@@ -217,7 +217,7 @@ class IngestTests(SynchronousTestCase):
         self.assertEqual([self.figure(verdict) for verdict in (ACCEPTED, DUPLICATE, REJECTED)], [2, 1, 3])
 
     def test_decoded_events(self) -> None:
-        happenings = [event(start()), event(quantity(3), NOW + 1), event(queued(2)), event(pause(), NOW + 2)]
-        outcomes = self.successResultOf(Deferred.fromCoroutine(self.ingest.submit(happenings)))
+        batch = [event(start()), event(quantity(3), NOW + 1), event(queued(2)), event(pause(), NOW + 2)]
+        outcomes = self.successResultOf(Deferred.fromCoroutine(self.ingest.submit(batch)))
         self.assertEqual([outcome.verdict for outcome in outcomes], [ACCEPTED] * 4)
         self.assertEqual(self.figure(ACCEPTED), 4)

@@ -44,12 +44,12 @@ class _RecoveryTestCase(SynchronousTestCase):
 
     def happen(self, *events: Event) -> None:
         """Apply events."""
-        for happening in events:
-            source = self.sources.responsible(happening)
-            (outcome,) = self.successResultOf(source.apply([happening]))
+        for event_ in events:
+            source = self.sources.responsible(event_)
+            (outcome,) = self.successResultOf(source.apply([event_]))
             self.assertEqual(outcome.reason, "")
-            if happening.data == start():
-                self.successResultOf(self.sources.materials.apply([happening]))
+            if event_.data == start():
+                self.successResultOf(self.sources.materials.apply([event_]))
 
     def shortage(self) -> None:
         """One more."""
@@ -97,13 +97,13 @@ class SessionRecoveryTests(_RecoveryTestCase):
         client.go()
         assert client.position is not None
         self.shortage()
-        told = {}
+        delivered = {}
         for over_udp in (False, True):
             watcher = RecordingWatcher()
             self.hub.subscribe_session(SESSION, watcher, replace(client.position, over_udp=over_udp))
-            told[over_udp] = watcher.types[1:]
-        self.assertEqual(told[False], ["material_notification", "progress_update"])
-        self.assertEqual(told[True], [*told[False], "queue_status"])
+            delivered[over_udp] = watcher.types[1:]
+        self.assertEqual(delivered[False], ["material_notification", "progress_update"])
+        self.assertEqual(delivered[True], [*delivered[False], "queue_status"])
 
     def test_without_a_position_nothing_is_said_of_recovery(self) -> None:
         self.assertEqual(self.returning().recoveries, [])
@@ -184,7 +184,7 @@ class AnyHistoryTests(_RecoveryTestCase):
         """Whatever happens and whenever the client is away: when it is back it knows all, each thing once."""
         self.setUp()
         client = self.returning()
-        place = 0
+        position = 0
         for number, step in enumerate([*steps, "go", "come", "read"]):
             now = self.clock.seconds()
             match step:
@@ -197,8 +197,8 @@ class AnyHistoryTests(_RecoveryTestCase):
                     self.clock.advance((seed >> number % 32) % 40)
                     self.hub.turn()
                 case "queue":
-                    place = number + 1
-                    self.happen(event(queued(place), now, session_id=SESSION))
+                    position = number + 1
+                    self.happen(event(queued(position), now, session_id=SESSION))
                 case "go":
                     client.read()
                     client.go()
@@ -217,7 +217,7 @@ class AnyHistoryTests(_RecoveryTestCase):
         state = self.successResultOf(self.sources.sessions.get(SESSION))
         assert state is not None
         self.assertIs(client.status, state.progress.status)
-        self.assertEqual(client.places[-1:], [place] if place else [])
+        self.assertEqual(client.positions[-1:], [position] if position else [])
         self.assertEqual(client.shortages[-1:], self.updated[-1:])
         # Since the last whole state, every shortage was delivered exactly once.
         self.assertEqual(client.shortages, self.updated[len(self.updated) - len(client.shortages) :])
@@ -242,9 +242,9 @@ class QueueRecoveryTests(_RecoveryTestCase):
         self.happen(event(queued(3)))
         here = self.position(self.messages(None))
         self.happen(event(queued(2), NOW + 1), event(queued(1, QueueMessageType.STATION_AVAILABLE), NOW + 2))
-        told = [(message.type, message.queue_position, message.recovered) for message in self.messages(here)]
+        delivered = [(message.type, message.queue_position, message.recovered) for message in self.messages(here)]
         self.assertEqual(
-            told,
+            delivered,
             [
                 (QueueMessageType.QUEUE_POSITION, None, True),
                 (QueueMessageType.QUEUE_POSITION, 2, None),
@@ -252,7 +252,7 @@ class QueueRecoveryTests(_RecoveryTestCase):
             ],
         )
 
-    def test_an_empty_state_is_told_too(self) -> None:
+    def test_an_empty_state_is_delivered_too(self) -> None:
         """A client that thinks it waits learns that it does not, or no longer."""
         (message,) = self.messages(Position("another", 7))
         self.assertEqual((message.type, message.queue_position, message.recovered), ("queue_position", None, False))
@@ -279,7 +279,7 @@ class LingeringTests(_RecoveryTestCase):
         self.hub.turn()
         self.assertEqual(self.listening(SESSION), 0)
 
-    def test_not_closed_while_somebody_is_back(self) -> None:
+    def test_not_closed_after_a_watcher_returns(self) -> None:
         client = self.returning()
         client.go()
         client.come()

@@ -26,8 +26,8 @@ class ChunkTests(SynchronousTestCase):
     @given(st.lists(st.binary(min_size=1, max_size=40)), st.binary(max_size=20), st.lists(st.integers(0, 400)))
     def test_cut_anywhere(self, chunks: list[bytes], rest: bytes, cuts: list[int]) -> None:
         octets = b"".join(b"%X;a=b\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\nX: y\r\n\r\n" + rest
-        places = [0, *sorted(cuts), len(octets)]
-        pieces = [octets[start:end] for start, end in pairwise(places)]
+        edges = [0, *sorted(cuts), len(octets)]
+        pieces = [octets[start:end] for start, end in pairwise(edges)]
         self.assertEqual(read(*pieces), (b"".join(chunks), rest))
 
     @settings(deadline=None, derandomize=True, max_examples=300)

@@ -42,11 +42,11 @@ class MatchesTests(SynchronousTestCase):
 
 
 class GzipTests(SynchronousTestCase):
-    def test_welcome(self) -> None:
+    def test_gzip_accepted(self) -> None:
         for value in ("gzip", "deflate, GZIP;q=0.5", "*", "br;q=1.0, *;q=0.1", "x-gzip", "gzip ; q=1"):
             self.assertTrue(accepts_gzip(value), value)
 
-    def test_unwelcome(self) -> None:
+    def test_gzip_refused(self) -> None:
         for value in (
             None,
             "",

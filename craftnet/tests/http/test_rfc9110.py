@@ -175,11 +175,11 @@ class SemanticsTests(LiveTestCase):
 
     async def test_length_and_date(self) -> None:
         """Sections 8.6 and 6.6.1."""
-        (packed,) = await self.asked("GET /health HTTP/1.1", HOST, "Accept-Encoding: gzip")
-        self.assertEqual(packed.fields["content-length"], str(len(packed.body)))
-        gzip.decompress(packed.body)
-        self.assertTrue(packed.fields["date"].endswith(" GMT"))
-        parsedate_to_datetime(packed.fields["date"])
+        (compressed,) = await self.asked("GET /health HTTP/1.1", HOST, "Accept-Encoding: gzip")
+        self.assertEqual(compressed.fields["content-length"], str(len(compressed.body)))
+        gzip.decompress(compressed.body)
+        self.assertTrue(compressed.fields["date"].endswith(" GMT"))
+        parsedate_to_datetime(compressed.fields["date"])
 
     async def test_host_of_an_absolute_target(self) -> None:
         """Section 7.2 and RFC 9112 section 3.2.2: it counts, and not the Host field."""

@@ -41,7 +41,7 @@ def client_address(peer: str, forwarded: str | None, proxies: Networks) -> str:
 
 
 class ClientAddressTests(SynchronousTestCase):
-    def test_header_of_nobody_trusted_is_not_read(self) -> None:
+    def test_header_of_an_untrusted_peer_is_ignored(self) -> None:
         self.assertEqual(client_address("192.0.2.1", "203.0.113.9", NO_NETWORKS), "192.0.2.1")
         self.assertEqual(client_address("192.0.2.1", "203.0.113.9", PROXIES), "192.0.2.1")
 
@@ -85,7 +85,7 @@ class ClientAddressTests(SynchronousTestCase):
 
 
 class SourceTests(SynchronousTestCase):
-    def test_one_household_is_one_source(self) -> None:
+    def test_an_ipv6_prefix_is_one_source(self) -> None:
         self.assertEqual(address_key("2001:db8::1"), address_key("2001:db8::ffff:1"))
         self.assertNotEqual(address_key("2001:db8::1"), address_key("2001:db8:0:1::1"))
         self.assertNotEqual(address_key("192.0.2.1"), address_key("192.0.2.2"))

@@ -23,24 +23,24 @@ class OccupancyTests(SynchronousTestCase):
         return str(error.headers["X-RateLimit-Limit"])
 
     def test_in_all(self) -> None:
-        places = [self.occupancy.take(None, NOW) for _ in range(10)]
+        slots = [self.occupancy.take(None, NOW) for _ in range(10)]
         self.assertEqual(self.refused(), "10")
-        self.occupancy.release(places[0])
+        self.occupancy.release(slots[0])
         self.occupancy.take("a", NOW)
         self.assertEqual(len(self.occupancy), 10)
 
     def test_per_address(self) -> None:
-        places = [self.occupancy.take("a", NOW) for _ in range(5)]
+        slots = [self.occupancy.take("a", NOW) for _ in range(5)]
         self.assertEqual(self.refused("a"), "5")
         self.occupancy.take("b", NOW)
-        self.occupancy.release(places[0])
+        self.occupancy.release(slots[0])
         self.occupancy.take("a", NOW)
 
     def test_per_player_and_session(self) -> None:
         def enter(player: object, session: object) -> ConnectionSlot:
-            place = self.occupancy.take(None, NOW)
-            self.occupancy.assign(place, player, session, NOW)  # type: ignore[arg-type]  # samples are UUIDs.
-            return place
+            slot = self.occupancy.take(None, NOW)
+            self.occupancy.assign(slot, player, session, NOW)  # type: ignore[arg-type]  # samples are UUIDs.
+            return slot
 
         first = enter(PLAYER, SESSION)
         enter(PLAYER, SESSION)
@@ -70,17 +70,17 @@ class OccupancyTests(SynchronousTestCase):
             max_size=40,
         )
     )
-    def test_who_leaves_leaves_nothing_behind(self, guests: list[tuple[str | None, object, object]]) -> None:
+    def test_released_slots_leave_nothing_behind(self, connections: list[tuple[str | None, object, object]]) -> None:
         """Refused ones included: afterwards every player that had a slot gets one again."""
-        occupancy, places = ConnectionSlots(LIMITS), []
-        for address, player, session in guests:
+        occupancy, slots = ConnectionSlots(LIMITS), []
+        for address, player, session in connections:
             try:
-                places.append(occupancy.take(address, NOW))
-                occupancy.assign(places[-1], player, session, NOW)  # type: ignore[arg-type]  # samples are UUIDs.
+                slots.append(occupancy.take(address, NOW))
+                occupancy.assign(slots[-1], player, session, NOW)  # type: ignore[arg-type]  # samples are UUIDs.
             except TooManyRequests:
                 pass
-        for place in places:
-            occupancy.release(place)
+        for slot in slots:
+            occupancy.release(slot)
         self.assertEqual(len(occupancy), 0)
         for _ in range(2):
             occupancy.assign(occupancy.take("a", NOW), PLAYER, SESSION, NOW)

@@ -48,12 +48,12 @@ class ServerTests(SynchronousTestCase):
 
     def test_as_many_proxies_as_there_are(self) -> None:
         """Some append to the field; what stands further left than there are trusted proxies, the client wrote."""
-        for forwarded, host, told in (
+        for forwarded, host, expected in (
             (CLIENT, "evil.example, craft.example", "craft.example"),
             (f"{CLIENT}, 10.0.0.2", "evil.example, craft.example, node1", "craft.example"),
             (f"{CLIENT}, 10.0.0.2", "craft.example", "craft.example"),
         ):
-            self.assertEqual(server(x_forwarded_for=forwarded, x_forwarded_host=host, host="x").host, told)
+            self.assertEqual(server(x_forwarded_for=forwarded, x_forwarded_host=host, host="x").host, expected)
 
     def test_public_url_has_the_last_word(self) -> None:
         url = public_url("https://craft.example")
@@ -72,13 +72,13 @@ class ServerTests(SynchronousTestCase):
 
 class UrlTests(SynchronousTestCase):
     def test_websocket(self) -> None:
-        for url, told in (
+        for url, expected in (
             (ServerUrl("http", "craft.example", 8080), "ws://craft.example:8080/v1/crafting-network/health/ws"),
             (ServerUrl("https", "::1"), "wss://[::1]/v1/crafting-network/health/ws"),
             (public_url("https://craft.example/"), "wss://craft.example/v1/crafting-network/health/ws"),
             (public_url("https://craft.example:8443/game/"), "wss://craft.example:8443/game/health/ws"),
         ):
-            self.assertEqual(url.websocket("/v1/crafting-network/health/ws", "/health/ws"), told)
+            self.assertEqual(url.websocket("/v1/crafting-network/health/ws", "/health/ws"), expected)
 
     def test_what_is_no_public_url(self) -> None:
         for text in (

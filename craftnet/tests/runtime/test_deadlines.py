@@ -50,7 +50,7 @@ class DeadlinesTests(SynchronousTestCase):
 
     @settings(deadline=None, max_examples=60, derandomize=True)
     @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20) | st.none()), max_size=30))
-    def test_nobody_is_named_late_or_twice(self, moves: list[tuple[str, int | None]]) -> None:
+    def test_every_item_is_named_once_and_in_time(self, moves: list[tuple[str, int | None]]) -> None:
         deadlines: Deadlines[str] = Deadlines()
         wanted: dict[str, int] = {}
         for key, when in moves:

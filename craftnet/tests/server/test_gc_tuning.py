@@ -12,16 +12,16 @@ from craftnet.server.gc_tuning import FREEZE_PORTION, GC_INTERVAL, GROWTH_LIMIT,
 from craftnet.tests.support.fakes import SteppedClock
 
 
-class Knot:
+class Cycle:
     """Something in a cycle."""
 
     def __init__(self) -> None:
         self.itself = self
 
 
-def knots(number: int) -> list[Knot]:
+def cycles(number: int) -> list[Cycle]:
     """So many, each with more objects that the collector follows."""
-    return [Knot() for _ in range(number)]
+    return [Cycle() for _ in range(number)]
 
 
 class CollectorTests(SynchronousTestCase):
@@ -55,14 +55,14 @@ class CollectorTests(SynchronousTestCase):
     def test_little_that_is_new_is_left_alone(self) -> None:
         self.started()
         before = self.collections()
-        kept = knots(FREEZE_PORTION // 20)
+        kept = cycles(FREEZE_PORTION // 20)
         self.turn()
         self.assertEqual(self.collections(), before)
         del kept
 
     def test_what_is_new_and_lives_is_frozen(self) -> None:
         self.started()
-        kept = knots(FREEZE_PORTION)
+        kept = cycles(FREEZE_PORTION)
         self.turn()
         self.assertGreaterEqual(gc.get_freeze_count(), self.frozen + len(kept))
         before = self.collections()
@@ -80,7 +80,7 @@ class CollectorTests(SynchronousTestCase):
 
         gc.callbacks.append(count)
         self.addCleanup(gc.callbacks.remove, count)
-        kept = knots(30 * THRESHOLDS[0])
+        kept = cycles(30 * THRESHOLDS[0])
         self.assertGreaterEqual(len(portions), 29)
         self.assertLess(max(portions), 1.2 * THRESHOLDS[0])
         self.assertGreater(gc.get_freeze_count(), self.frozen + 29 * THRESHOLDS[0])
@@ -88,7 +88,7 @@ class CollectorTests(SynchronousTestCase):
 
     def test_new_cycles_go(self) -> None:
         self.started()
-        gone = ref(knots(FREEZE_PORTION)[0])
+        gone = ref(cycles(FREEZE_PORTION)[0])
         self.turn()
         self.assertIsNone(gone())
         self.assertLess(gc.get_freeze_count(), self.frozen + FREEZE_PORTION)
@@ -104,9 +104,9 @@ class CollectorTests(SynchronousTestCase):
     def test_a_leak_of_cycles_is_bounded(self) -> None:
         """What became one when it was frozen goes when there is twice as much in memory."""
         self.started(growth=1)
-        leak: list[ref[Knot]] = []
+        leak: list[ref[Cycle]] = []
         while not leak or leak[0]() is not None:
-            kept = knots(50_000)
+            kept = cycles(50_000)
             leak.append(ref(kept[0]))
             self.turn()
             del kept
@@ -118,7 +118,7 @@ class CollectorTests(SynchronousTestCase):
     def test_what_comes_and_goes_makes_it_look_at_nothing(self) -> None:
         """They were as many as there had been, and are no more."""
         self.started(growth=1)
-        kept: list[Any] = knots(2 * FREEZE_PORTION)
+        kept: list[Any] = cycles(2 * FREEZE_PORTION)
         self.turn()
         leak = ref(kept[0])
         for _ in range(3 * self.frozen // (2 * FREEZE_PORTION)):

@@ -19,7 +19,7 @@ from craftnet.tests.support.eventually import wait_for
 from craftnet.tests.support.processes import PROCESS_TIMEOUT, SCRIPTS, running
 
 FULL = OSError(errno.EMFILE, "Too many open files")
-NOBODY = OSError(errno.EAGAIN, "Resource temporarily unavailable")
+NOTHING_TO_ACCEPT = OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
 FEW_FILES = ("sh", "-c", 'ulimit -n 64 && exec "$0" "$@"', str(SCRIPTS / "twistd"))
 """A command that runs twistd with few file descriptors."""
@@ -81,12 +81,12 @@ class AcceptFailureTests(TestCase):
 
     def test_one_line(self) -> None:
         """However many are closed; all are counted."""
-        first = self.accept(FULL, *self.connections(5), NOBODY)
+        first = self.accept(FULL, *self.connections(5), NOTHING_TO_ACCEPT)
         self.assertEqual(len(first), 1, first)
         self.assertRegex(first[0], "New connections are closed: no file descriptor is left. Raise .*ulimit -Hn")
-        self.assertEqual(self.accept(FULL, *self.connections(5), NOBODY), [])
+        self.assertEqual(self.accept(FULL, *self.connections(5), NOTHING_TO_ACCEPT), [])
         self.clock.advance(LOG_INTERVAL)
-        self.assertEqual(len(self.accept(FULL, *self.connections(5), NOBODY)), 1)
+        self.assertEqual(len(self.accept(FULL, *self.connections(5), NOTHING_TO_ACCEPT)), 1)
         self.assertEqual(self.refused, ["open_files"] * 15)
 
     def test_nothing_can_be_accepted(self) -> None:
@@ -110,7 +110,7 @@ class AcceptFailureTests(TestCase):
         self.addCleanup(self.clock.advance, ACCEPT_PAUSE)
         self.addCleanup(lambda: stopping)
 
-    def test_impatient_client(self) -> None:
+    def test_a_client_that_closes_first(self) -> None:
         self.assertEqual(self.accept(OSError(errno.ECONNABORTED, "")), [])
         self.assertIn(self.port, reactor.getReaders())
 

@@ -165,7 +165,7 @@ class PublicUrlTests(LiveTestCase):
             build(settings("--public-url", "play.example"), SteppedClock(), {})
 
 
-class TellingTests(LiveTestCase):
+class UpdateOptionTests(LiveTestCase):
     """Tolerances, and how often watchers receive updates."""
 
     settings = settings("--tolerance-percent", "7.5", "--tolerance-ms", "9000", "--udp-full-sync", "3.5")

@@ -115,7 +115,7 @@ class SupervisorTests(SynchronousTestCase):
         self.reactor.started[-1].die()
         self.assertEqual(self.wait(), 1)
 
-    def test_deaths_are_told(self) -> None:
+    def test_deaths_are_logged(self) -> None:
         supervisor = self.supervisor(2)
         first, second = self.reactor.started
         first.die(ProcessTerminated(3))
@@ -136,7 +136,7 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual((counted.name, numbers), ("craftnet_worker_restarts", {"0": 1.0, "1": 2.0}))
         supervisor.stopService()
 
-    def test_what_is_lost_is_told(self) -> None:
+    def test_lost_settings_are_logged(self) -> None:
         """And where the workers reach each other: in the folder that only their user can enter."""
         supervisor = self.supervisor(2, divided=True)
         first, second = self.reactor.started

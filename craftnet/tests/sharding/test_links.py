@@ -66,11 +66,11 @@ class PlacementTests(SynchronousTestCase):
 
     def test_evenly(self) -> None:
         """Also where ids only count up, or differ in a few bits in the middle."""
-        for place in (0, 40, 96):
+        for index in (0, 40, 96):
             counts = [0] * 4
             for number in range(8000):
-                counts[Shards(0, 4).of(UUID(int=number << place))] += 1
-            self.assertLess(max(counts) - min(counts), 400, place)
+                counts[Shards(0, 4).of(UUID(int=number << index))] += 1
+            self.assertLess(max(counts) - min(counts), 400, index)
 
     def test_shares(self) -> None:
         self.assertEqual([Shards(number, 3).share(50) for number in range(3)], [17, 17, 16])
@@ -192,7 +192,7 @@ class LinksTests(WorkersTestCase):
         self.worker(1)
         await until(lambda: here.links.complete)
 
-    async def test_nobody_there(self) -> None:
+    async def test_no_worker_listens(self) -> None:
         self.patch(links, "START_TIMEOUT", 0.05)
         here = self.worker(0)
         with self.assertRaisesRegex(Unavailable, "is starting"):
@@ -394,14 +394,14 @@ class EventsTests(WorkersTestCase):
         workers = await self.workers(3)
         for seed in range(20):
             alone = Sources.of(MemoryBackend(steady(reactor), MemorySettings()))
-            dice = Random(seed)
+            random_ = Random(seed)
             sessions = [uuid4() for _ in range(6)]
             players = [player_of(number, 3) for number in range(3)]
             begun: set[UUID] = set()
             for _ in range(12):
-                batch = [happening(dice, sessions, players, begun) for _ in range(dice.randrange(1, 12))]
-                told = await dice.choice(workers).events.apply(batch)
-                self.assertEqual(told, await alone.apply(batch), f"seed {seed}")
+                batch = [random_event(random_, sessions, players, begun) for _ in range(random_.randrange(1, 12))]
+                outcomes = await random_.choice(workers).events.apply(batch)
+                self.assertEqual(outcomes, await alone.apply(batch), f"seed {seed}")
             for session in sessions:
                 kept = await alone.sessions.get(session)
                 owner = None if kept is None else next(each for each in workers if each.shards.owns(kept.player_id))
@@ -412,28 +412,30 @@ class EventsTests(WorkersTestCase):
                     own = await owner.sources.sessions.get(session)
                     assert own is not None
                     self.assertEqual((own.version, own.progress.status), (kept.version, kept.progress.status))
-                    stock = await owner.sources.materials.get(session)
-                    self.assertEqual(stock.materials, (await alone.materials.get(session)).materials, f"seed {seed}")
+                    materials = await owner.sources.materials.get(session)
+                    self.assertEqual(
+                        materials.materials, (await alone.materials.get(session)).materials, f"seed {seed}"
+                    )
 
 
-def happening(dice: Random, sessions: Sequence[UUID], players: Sequence[UUID], begun: set[UUID]) -> Event:
+def random_event(random_: Random, sessions: Sequence[UUID], players: Sequence[UUID], begun: set[UUID]) -> Event:
     """Something that an authority may say, whether it makes sense or not. But a craft waits for the player it is of."""
-    number = dice.randrange(len(sessions))
+    number = random_.randrange(len(sessions))
     session, player = sessions[number], players[number % len(players)]
-    news = dice.choice([QueueMessageType.QUEUE_POSITION, QueueMessageType.STATION_AVAILABLE])
+    news = random_.choice([QueueMessageType.QUEUE_POSITION, QueueMessageType.STATION_AVAILABLE])
 
     def begin() -> Event:
-        starter = dice.choice(players) if session in begun else player
+        starter = random_.choice(players) if session in begun else player
         begun.add(session)
         return start(session, starter)
 
-    return dice.choice(
+    return random_.choice(
         [
             begin,
             lambda: pause(session),
             lambda: event(SessionResume(session_id=session)),
-            lambda: iron(session, dice.randrange(1, 9)),
-            lambda: waits(dice.choice([session, None]), player, news),
+            lambda: iron(session, random_.randrange(1, 9)),
+            lambda: waits(random_.choice([session, None]), player, news),
             lambda: event(SessionComplete(session_id=session, result_item_id=RECIPE)),
         ]
     )()
@@ -494,7 +496,7 @@ class ClusterTests(ClusterContract, WorkersTestCase):
         await super().test_interfaces()
         verifyObject(ICluster, self.nodes[0].cluster)
 
-    async def test_who_starts_hears_what_is_in_force(self) -> None:
+    async def test_a_starting_worker_receives_the_revocations_in_force(self) -> None:
         """From a living worker: when all have ended, none is known."""
         node, other = await self.node(RevocationRecorder()), RevocationRecorder()
         await self.node(other)
@@ -514,7 +516,7 @@ class ClusterTests(ClusterContract, WorkersTestCase):
         self.assertFalse(node.revocations.complete)
         await node.revocations.loaded()
 
-    async def test_nobody_to_ask(self) -> None:
+    async def test_no_worker_to_ask(self) -> None:
         """When the counting worker is gone, slots are granted; it receives them when there is one again."""
         self.patch(links, "START_TIMEOUT", 0.05)
         node, other = await self.two()

@@ -44,7 +44,7 @@ class FakeNode:
 
     def __init__(self, cluster: FakeCluster) -> None:
         self.revocations = FakeRevocations(cluster)
-        self.connection_slots = FakePlaces(cluster)
+        self.connection_slots = FakeConnectionSlots(cluster)
 
 
 @implementer(ISharedRevocations)
@@ -81,7 +81,7 @@ class FakeRevocations:
 
 
 @implementer(ISharedConnectionSlots)
-class FakePlaces:
+class FakeConnectionSlots:
     """Its part in the places."""
 
     def __init__(self, cluster: FakeCluster) -> None:
@@ -104,7 +104,7 @@ class FakePlaces:
             for node in self._cluster.nodes
             if node.connection_slots is self or node.connection_slots.leased_until > now
         ]
-        if not self._cluster.gone and sum(places.taken[player_id] for places in leased) >= limit:
+        if not self._cluster.gone and sum(slots.taken[player_id] for slots in leased) >= limit:
             return succeed(False)
         self.taken[player_id] += 1
         return succeed(True)

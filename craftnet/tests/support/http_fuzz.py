@@ -183,7 +183,7 @@ class Fuzzer:
         octets = b"".join(self._request() for _ in range(self._random.choice((1, 1, 1, 2, 3))))
         if self._maybe(0.3):
             octets += self._frames()
-        octets = self._spoilt(octets) if self._maybe(0.5 * self._wild) else octets
+        octets = self._damaged(octets) if self._maybe(0.5 * self._wild) else octets
         cuts = sorted(self._random.randint(0, len(octets)) for _ in range(self._random.choice((0, 0, 1, 3))))
         return [octets[start:end] for start, end in zip([0, *cuts], [*cuts, len(octets)], strict=True)]
 
@@ -276,7 +276,7 @@ class Fuzzer:
             frames += bytes((first,)) + size + bytes(4) + payload
         return frames
 
-    def _spoilt(self, octets: bytes) -> bytes:
+    def _damaged(self, octets: bytes) -> bytes:
         at = self._random.randint(0, len(octets))
         end = min(len(octets), at + self._random.choice((0, 1, 4)))
         new = self._random.choice(

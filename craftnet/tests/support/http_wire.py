@@ -144,9 +144,9 @@ class House:
         self.metrics = metrics
         self.listeners = Listeners()
         self.wires: list[Wire] = []
-        self.lobby = HalfOpenConnections(metrics, limits, proxies)
+        self.half_open = HalfOpenConnections(metrics, limits, proxies)
         self.factory = SnifferFactory(
-            site, self.listeners, clock, self.lobby, streams=streams, head_limit=16384, timeout=10.0
+            site, self.listeners, clock, self.half_open, streams=streams, head_limit=16384, timeout=10.0
         )
 
     def wire(self) -> Wire:

@@ -36,13 +36,13 @@ class _Late:
         """The present content of the memory, returned later; or `failure`, if there is one then."""
         late: Deferred[Answer] = Deferred()
 
-        def tell() -> None:
+        def deliver() -> None:
             if self.failure is not None:
                 late.errback(self.failure)
             else:
                 answer.chainDeferred(late)
 
-        self._later(tell)
+        self._later(deliver)
         return late
 
     def _applicable(self, events: Sequence[Event]) -> Sequence[Event]:

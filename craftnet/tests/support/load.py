@@ -29,7 +29,7 @@ class Fault(Enum):
     NODE = "a node is killed"
 
 
-class Strike(Struct, frozen=True):
+class TimedFault(Struct, frozen=True):
     """A fault, and when it strikes.
 
     Attributes:
@@ -57,7 +57,7 @@ class Round(Struct, frozen=True):
     """
 
     posts: list[list[Post]]
-    strike: Strike | None = None
+    fault: TimedFault | None = None
 
 
 class Load(Struct, frozen=True):
@@ -89,31 +89,35 @@ def load(seed: int, sessions: int, rounds: int) -> Load:
     """
     random = Random(seed)
     lives = {UUID(int=random.getrandbits(128)): UUID(int=random.getrandbits(128)) for _ in range(sessions)}
-    struck = sorted(random.sample(range(1, rounds - 1), 3))
+    fault_rounds = sorted(random.sample(range(1, rounds - 1), 3))
     faults = [Fault.REDIS, Fault.NODE, Fault.NODE]
     random.shuffle(faults)
     node = random.randrange(2)
-    strikes: dict[int, Strike] = {}
-    for number, fault in zip(struck, faults, strict=True):
-        strikes[number] = Strike(fault, random.randrange(1, GROUPS + 1), node)
+    timed_faults: dict[int, TimedFault] = {}
+    for number, fault in zip(fault_rounds, faults, strict=True):
+        timed_faults[number] = TimedFault(fault, random.randrange(1, GROUPS + 1), node)
         node = 1 - node if fault is Fault.NODE else node
     # With every fault two sessions end, the others after all of them.
-    last = [*struck, *struck, *(random.randrange(struck[-1] + 1, rounds) for _ in range(sessions - 2 * len(struck)))]
+    last = [
+        *fault_rounds,
+        *fault_rounds,
+        *(random.randrange(fault_rounds[-1] + 1, rounds) for _ in range(sessions - 2 * len(fault_rounds))),
+    ]
     random.shuffle(last)
-    told = [_Life(random, session, player) for session, player in lives.items()]
+    scripts = [_Life(random, session, player) for session, player in lives.items()]
 
     def made(number: int) -> Round:
         posts: list[list[Post]] = [[] for _ in range(GROUPS)]
-        for index, life in enumerate(told):
+        for index, life in enumerate(scripts):
             group = posts[index % GROUPS]
             if number == 0:
                 group.append(Post(life.beginning(), random.randrange(2)))
             elif number < last[index]:
-                steps = random.randrange(2, 4) if number in strikes else random.randrange(3)
+                steps = random.randrange(2, 4) if number in timed_faults else random.randrange(3)
                 group.extend(Post([life.step()], random.randrange(2)) for _ in range(steps))
             elif number == last[index]:
                 group.append(Post([life.step(), life.end()], random.randrange(2)))
-        return Round(posts, strikes.get(number))
+        return Round(posts, timed_faults.get(number))
 
     beginning, *others = (made(number) for number in range(rounds))
     return Load(lives, beginning, others)
@@ -151,8 +155,8 @@ class _Life:
             self._paused = True
             return self._event("session.pause", {**named, "pause_reason": "player_afk"})
         if drawn < 0.35:
-            place = {"player_id": str(self._player), "queue_position": random.randrange(1, 9)}
-            return self._event("queue.update", {**place, "station_type": "laboratory"}, **named)
+            queue_status = {"player_id": str(self._player), "queue_position": random.randrange(1, 9)}
+            return self._event("queue.update", {**queue_status, "station_type": "laboratory"}, **named)
         if drawn < 0.6:
             change = {"material_id": str(IRON), "change_type": "quantity_changed", "new_quantity": random.randrange(10)}
             kind = random.choice(["insufficient_quantity", "material_restored"])

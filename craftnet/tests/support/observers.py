@@ -75,7 +75,7 @@ class MessageTypes:
     """Lets a test wait for what a `Watch` receives."""
 
     def __init__(self) -> None:
-        self.told_types: DeferredQueue[tuple[str, str]] = DeferredQueue()
+        self.received_types: DeferredQueue[tuple[str, str]] = DeferredQueue()
         self.recovered: bool | None = None
 
     def connecting(self, transport: str) -> None:
@@ -86,7 +86,7 @@ class MessageTypes:
         for message in update.messages:
             if isinstance(message, WebSocketCraftingMessage) and message.recovered is not None:
                 self.recovered = message.recovered
-            self.told_types.put((transport, str(message.type)))
+            self.received_types.put((transport, str(message.type)))
 
     def measured(self, transport: str, line: ConnectionQuality) -> None:
         """Nothing to keep."""

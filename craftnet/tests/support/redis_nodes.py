@@ -33,7 +33,7 @@ async def looked(relay: Relay, number: int = 3) -> None:
     await until(lambda: relay.said(asking) >= before + number)
 
 
-def fellow(key: UUID) -> UUID:
+def same_partition(key: UUID) -> UUID:
     """Another id, of the same partition."""
     return next(other for other in iter(uuid4, None) if partition_of(other) == partition_of(key))
 
@@ -92,7 +92,7 @@ class RedisTestCase(TestCase):
     async def heard(self, node: RedisBackend) -> None:
         """Wait until the node's listeners heard everything that was applied: markers come after it in the streams."""
         for key in (SESSION, OTHER_SESSION, PLAYER, OTHER_PLAYER):
-            marker, listener = fellow(key), MaterialRecorder()
+            marker, listener = same_partition(key), MaterialRecorder()
             await node.materials.watch(marker, listener)
             await node.materials.apply([event(start(marker))])
             await until(partial(bool, listener.heard))

@@ -35,7 +35,7 @@ class Returning:
         self.position: Position | None = None
         self.shortages: list[int] = []
         self.status: Status | None = None
-        self.places: list[int] = []
+        self.positions: list[int] = []
         self.recoveries: list[bool] = []
         self._watcher: RecordingWatcher | None = None
         self._read = 0
@@ -68,10 +68,10 @@ class Returning:
         if message.recovered is not None:
             self.recoveries.append(message.recovered)
             if not message.recovered:
-                self.shortages, self.status, self.places = [], None, []
+                self.shortages, self.status, self.positions = [], None, []
         if message.material_data is not None and message.material_data.required_quantity is not None:
             self.shortages.append(message.material_data.required_quantity)
         if message.progress_data is not None:
             self.status = message.progress_data.status
         if message.queue_data is not None:
-            self.places.append(message.queue_data.queue_position)
+            self.positions.append(message.queue_data.queue_position)

@@ -53,7 +53,7 @@ class _Stage(WebSocketServerProtocol):
     play: Play
 
     def onConnect(self, request: object) -> str:
-        self.play = cast(_Theatre, self.factory).next_play
+        self.play = cast(_ScriptFactory, self.factory).next_play
         return self.play.subprotocol
 
     def onOpen(self) -> None:
@@ -65,10 +65,10 @@ class _Stage(WebSocketServerProtocol):
             self.sendCloseFrame(self.play.code)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        cast(_Theatre, self.factory).close_codes.append(code)
+        cast(_ScriptFactory, self.factory).close_codes.append(code)
 
 
-class _Theatre(WebSocketServerFactory):
+class _ScriptFactory(WebSocketServerFactory):
     protocol = _Stage
     next_play: Play
 
@@ -94,8 +94,8 @@ class ScriptedServer(Resource):
         self.script = list(script)
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.bodies: list[bytes] = []
-        self._theatre = _Theatre()
-        self._websockets = WebSocketResource(self._theatre)
+        self._factory = _ScriptFactory()
+        self._websockets = WebSocketResource(self._factory)
         site = cast("ServerFactory[Any]", Site(self))
         self._port = _reactor.listenTCP(0, site, interface="127.0.0.1")
 
@@ -107,7 +107,7 @@ class ScriptedServer(Resource):
     @property
     def close_codes(self) -> list[int | None]:
         """How WebSockets were closed."""
-        return self._theatre.close_codes
+        return self._factory.close_codes
 
     def render(self, request: Request) -> bytes | int:
         """Play the next part."""
@@ -118,7 +118,7 @@ class ScriptedServer(Resource):
         self.bodies.append(b"" if request.content is None else request.content.read())
         part = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(part, Play):
-            self._theatre.next_play = part
+            self._factory.next_play = part
             return cast(int, self._websockets.render(request))
         request.setResponseCode(part.status)
         for name, value in part.headers.items():

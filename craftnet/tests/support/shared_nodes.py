@@ -30,7 +30,7 @@ from craftnet.providers.redis.aggregates import MATERIALS, QUEUES, SESSIONS, Agg
 from craftnet.providers.redis.topics import Topics
 from craftnet.providers.sources import Sources
 
-PATIENCE = 2.0
+TIMEOUT = 2.0
 """Seconds for which a node waits until it has caught up."""
 
 AnySubject = Aggregate[Any, Any, Any]
@@ -112,7 +112,7 @@ class _Source:
         self._waiting.append((here, waiting))
         self.hear(0)
         if not waiting.called:
-            waiting.addTimeout(PATIENCE, self._cluster.clock)
+            waiting.addTimeout(TIMEOUT, self._cluster.clock)
             waiting.addErrback(lambda failure: failure.trap(TimeoutError) and fail(Unavailable("It is behind.")))
         return waiting
 

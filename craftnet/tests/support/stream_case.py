@@ -47,8 +47,8 @@ class Stream:
         *_, last = self.events()
         assert last.name == "close", last
         assert self.body.rest == b"", "the stream is cut off"
-        told = msgspec.json.decode(last.data)
-        return told["code"], told["reason"]
+        message = msgspec.json.decode(last.data)
+        return message["code"], message["reason"]
 
 
 class StreamTestCase(SiteTestCase):

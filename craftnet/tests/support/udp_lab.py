@@ -40,7 +40,7 @@ from craftnet.protocols.wire.records import DatagramKind
 from craftnet.tests.support.samples import COPPER, IRON, NOW, PLAYER, SESSION
 
 CLIENT: Address = ("192.0.2.1", 40_000)
-ELSEWHERE: Address = ("198.51.100.9", 40_000)
+OTHER_ADDRESS: Address = ("198.51.100.9", 40_000)
 HEARTBEAT = 5.0
 BEARER = Principal(PLAYER, frozenset(), NOW + 3600)
 
@@ -99,10 +99,10 @@ class Lab:
         assert joined is not None
         return joined
 
-    def initiator(self, ticket: Ticket) -> ClientConnection:
+    def client_connection(self, ticket: Ticket) -> ClientConnection:
         """A client with this ticket."""
         token = SessionToken.parse(ticket.token.text)
-        sessions = {grant.index: grant.session_id for grant in ticket.permits}
+        sessions = {permit.index: permit.session_id for permit in ticket.permits}
         return ClientConnection(
             token, sessions, heartbeat=HEARTBEAT, agreement=ticket.agreement, random=self.random.randbytes
         )
@@ -115,14 +115,14 @@ class Lab:
         self, ticket: Ticket, now: float = NOW, address: Address = CLIENT
     ) -> tuple[ClientConnection, ServerConnection]:
         """A client and its peer after the handshake, with nothing on the way."""
-        client = self.initiator(ticket)
+        client = self.client_connection(ticket)
         (hello,) = client.start(now).datagrams
         (challenge,) = datagrams(self.send(hello, now, address))
         (response,) = client.receive(challenge, now).datagrams
         effects = self.send(response, now, address)
         (peer,) = (effect.peer for effect in effects if isinstance(effect, ConnectionOpened))
-        for greeting in datagrams(effects):
-            for answer in client.receive(greeting, now).datagrams:
+        for datagram in datagrams(effects):
+            for answer in client.receive(datagram, now).datagrams:
                 self.send(answer, now, address)
         return client, peer
 
@@ -227,7 +227,7 @@ class BadNetwork:
         self._loss = self._noise = 0.0
 
     def start(self) -> None:
-        """The client knocks."""
+        """The client sends its HELLO."""
         self.take(self.client.start(self.client_now))
 
     def take(self, output: Output) -> None:

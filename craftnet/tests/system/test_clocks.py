@@ -62,7 +62,7 @@ class SteadyReactorTests(SynchronousTestCase):
                 self.addCleanup(reader.connectionLost, Failure(ConnectionDone()))  # the waker's pipe.
         return made
 
-    def steadied(self, reactor: Any) -> Any:
+    def with_steady_clock(self, reactor: Any) -> Any:
         self.assertIs(steady(reactor, lambda: self.system.wall, lambda: self.system.up), reactor)
         return reactor
 
@@ -75,7 +75,7 @@ class SteadyReactorTests(SynchronousTestCase):
 
     def test_a_timer_is_kept_when_the_clock_is_set(self) -> None:
         for step in (-HOUR, -2.0, 2.0, HOUR):
-            for reactor in map(self.steadied, self.reactors()):
+            for reactor in map(self.with_steady_clock, self.reactors()):
                 with self.subTest(reactor=type(reactor).__name__, step=step):
                     reactor.callLater(10.0, self.rang.append, "ten")
                     self.system.wall += step
@@ -90,7 +90,7 @@ class SteadyReactorTests(SynchronousTestCase):
                     self.assertEqual(self.run_due(reactor), ["twenty"])
 
     def test_a_timer_that_is_put_off_and_a_looping_call_are_kept_too(self) -> None:
-        for reactor in map(self.steadied, self.reactors()):
+        for reactor in map(self.with_steady_clock, self.reactors()):
             with self.subTest(reactor=type(reactor).__name__):
                 call = reactor.callLater(10.0, self.rang.append, "late")
                 looping = LoopingCall(self.rang.append, "turn")
@@ -115,7 +115,7 @@ class SteadyReactorTests(SynchronousTestCase):
         self.assertApproximates(reactor.timeout(), 10.0, 1.0)
 
     def test_both_clocks(self) -> None:
-        reactor = self.steadied(self.reactors()[0])
+        reactor = self.with_steady_clock(self.reactors()[0])
         verifyObject(IClock, reactor)
         self.assertTrue(IReactorTime.providedBy(reactor))
         self.assertEqual((reactor.seconds(), reactor.wall()), (NOW, NOW))

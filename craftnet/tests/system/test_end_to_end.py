@@ -124,12 +124,17 @@ class CraftingFeedTests(LiveTestCase):
 
     async def test_waiting_for_a_station(self) -> None:
         """A session that only waits can be watched; when it starts, its progress follows."""
-        place = {"player_id": str(PLAYER), "queue_position": 2, "total_in_queue": 3, "station_type": "laboratory"}
-        await self.publish(envelope("crafting.queue.update", place, session_id=str(SESSION)))
+        queue_status = {
+            "player_id": str(PLAYER),
+            "queue_position": 2,
+            "total_in_queue": 3,
+            "station_type": "laboratory",
+        }
+        await self.publish(envelope("crafting.queue.update", queue_status, session_id=str(SESSION)))
         peer = await self.open(CRAFTING, token())
-        self.assertEqual((await peer.receive())["queue_data"], place)
+        self.assertEqual((await peer.receive())["queue_data"], queue_status)
         await self.publish(
-            envelope("crafting.queue.update", {**place, "queue_position": 1}, session_id=str(SESSION)), started()
+            envelope("crafting.queue.update", {**queue_status, "queue_position": 1}, session_id=str(SESSION)), started()
         )
         self.assertEqual((await peer.receive())["queue_data"]["queue_position"], 1)
         self.assertEqual((await peer.receive())["progress_data"]["status"], "active")
@@ -155,7 +160,7 @@ class UdpFeedTests(LiveTestCase):
         recorder = MessageTypes()
         transport = UdpTransport(steady(reactor), Address(self.url), SESSION, PLAYER, token())
         watching = Watch(reactor, SESSION, [transport], recorder, Backoff()).start()
-        self.assertEqual(await recorder.told_types.get(), ("udp", "progress_update"))
+        self.assertEqual(await recorder.received_types.get(), ("udp", "progress_update"))
         steps: list[tuple[str, dict[str, Any], str]] = [
             ("session.pause", {"pause_reason": "player_afk"}, "progress_update"),
             ("materials.update", {"notifications": [SHORTAGE]}, "material_notification"),
@@ -163,7 +168,7 @@ class UdpFeedTests(LiveTestCase):
         ]
         for name, data, kind in steps:
             await self.publish(envelope(f"crafting.{name}", {"session_id": str(SESSION), **data}))
-            self.assertEqual(await recorder.told_types.get(), ("udp", kind))
+            self.assertEqual(await recorder.received_types.get(), ("udp", kind))
         self.assertEqual((await watching).verdict, WatchVerdict.FAILED)
 
 
@@ -181,15 +186,15 @@ class FallingBackTests(RelayedTestCase):
             WebSocketTransport(steady(reactor), address, SESSION, PLAYER, token()),
         ]
         watching = Watch(reactor, SESSION, transports, recorder, Backoff(first=0.1)).start()
-        self.assertEqual(await recorder.told_types.get(), ("udp", "progress_update"))
+        self.assertEqual(await recorder.received_types.get(), ("udp", "progress_update"))
         notice = envelope("crafting.materials.update", {"session_id": str(SESSION), "notifications": [SHORTAGE]})
         await self.publish(notice)
-        self.assertEqual(await recorder.told_types.get(), ("udp", "material_notification"))
+        self.assertEqual(await recorder.received_types.get(), ("udp", "material_notification"))
         self.relay.loses = 1
         more = {"session_id": str(SESSION), "notifications": [{**SHORTAGE, "material_id": str(COPPER)}]}
         await self.publish(envelope("crafting.materials.update", more))
-        told = [await recorder.told_types.get() for _ in range(3)]
-        self.assertEqual(told, [("ws", "queue_status"), ("ws", "material_notification"), ("ws", "progress_update")])
+        messages = [await recorder.received_types.get() for _ in range(3)]
+        self.assertEqual(messages, [("ws", "queue_status"), ("ws", "material_notification"), ("ws", "progress_update")])
         self.assertIs(recorder.recovered, True)
         await self.publish(envelope("crafting.session.fail", {"session_id": str(SESSION), "failure_reason": "timeout"}))
         self.assertEqual((await watching).verdict, WatchVerdict.FAILED)
@@ -203,8 +208,8 @@ class ComingBackTests(LiveTestCase):
         peer = await self.open(CRAFTING, token())
         here = await peer.receive()
         await peer.close()
-        place = {"player_id": str(PLAYER), "queue_position": 2, "station_type": "laboratory"}
-        await self.publish(envelope("crafting.queue.update", place, session_id=str(SESSION)))
+        queue_status = {"player_id": str(PLAYER), "queue_position": 2, "station_type": "laboratory"}
+        await self.publish(envelope("crafting.queue.update", queue_status, session_id=str(SESSION)))
         start = Versions(session=1, materials=1)
         self.assertEqual(here["version"], start.encoded)
         for versions, recovered, types in (
@@ -212,8 +217,8 @@ class ComingBackTests(LiveTestCase):
             (Versions(session=1), False, ["progress_update", "queue_status"]),
         ):
             again = await self.open(f"{CRAFTING}&resume={here['epoch']}:{versions.encoded}", token())
-            mark, *messages = [await again.receive() for _ in range(3)]
-            self.assertEqual((mark["recovered"], [message["type"] for message in messages]), (recovered, types))
+            position, *messages = [await again.receive() for _ in range(3)]
+            self.assertEqual((position["recovered"], [message["type"] for message in messages]), (recovered, types))
             queued = Versions(session=1, queue=1, materials=1)
             self.assertEqual({message["version"] for message in messages}, {queued.encoded})
 
@@ -232,10 +237,10 @@ class SubprotocolTests(LiveTestCase):
         peers = {name: await self.open(CRAFTING, token(), subprotocols=[name]) for name in SUPPORTED}
         for moment in ("at once", "later"):
             octets = {name: await in_thread(peer.connection.recv, timeout=10) for name, peer in peers.items()}
-            text, packed, record = (octets[name] for name in (JSON, LZ4, BINARY))
-            assert isinstance(text, str) and isinstance(packed, bytes) and isinstance(record, bytes)
+            text, compressed, record = (octets[name] for name in (JSON, LZ4, BINARY))
+            assert isinstance(text, str) and isinstance(compressed, bytes) and isinstance(record, bytes)
             self.assertEqual(
-                msgspec.json.decode(decompress_message(packed))["type"], msgspec.json.decode(text)["type"], moment
+                msgspec.json.decode(decompress_message(compressed))["type"], msgspec.json.decode(text)["type"], moment
             )
             self.assertEqual(decode_progress(record).session_id, SESSION)
             if moment == "at once":
@@ -252,18 +257,20 @@ class QueueFeedTests(LiveTestCase):
 
     async def test_all_stations(self) -> None:
         """The places at every station at once, then news as it comes."""
-        places = [
+        queue_statuses = [
             {"player_id": str(PLAYER), "queue_position": 4, "estimated_wait_seconds": 90, "station_type": station}
             for station in ("laboratory", "vehicle_bay")
         ]
-        await self.publish(*(envelope("crafting.queue.update", place) for place in places))
+        await self.publish(*(envelope("crafting.queue.update", queue_status) for queue_status in queue_statuses))
         peer = await self.open(f"/ws/queue/{PLAYER}", token())
-        snapshot = [await peer.receive() for _ in places]
+        snapshot = [await peer.receive() for _ in queue_statuses]
         self.assertEqual({message["station_type"] for message in snapshot}, {"laboratory", "vehicle_bay"})
         self.assertEqual({message["type"] for message in snapshot}, {"queue_position"})
         self.assertEqual({message["estimated_wait_time"] for message in snapshot}, {90})
         for news in ("priority_boost", "station_available"):
-            await self.publish(envelope("crafting.queue.update", {**places[0], "queue_position": 1, "type": news}))
+            await self.publish(
+                envelope("crafting.queue.update", {**queue_statuses[0], "queue_position": 1, "type": news})
+            )
             message = await peer.receive()
             self.assertEqual((message["type"], message["queue_position"]), (news, 1))
         again = await self.open(f"/ws/queue/{PLAYER}", token())
@@ -312,7 +319,7 @@ class RefusedHandshakeTests(LiveTestCase):
             self.assertEqual(status, 401)
             self.assertTrue(headers["WWW-Authenticate"].startswith('Bearer realm="'))
 
-    async def test_somebody_elses(self) -> None:
+    async def test_another_players_session(self) -> None:
         await self.publish(started(player_id=OTHER_PLAYER))
         self.assertEqual((await self.refused(CRAFTING, token()))[0], 403)
         self.assertEqual((await self.refused(f"/ws/queue/{OTHER_PLAYER}", token()))[0], 403)
@@ -330,13 +337,13 @@ class RefusedHandshakeTests(LiveTestCase):
     async def test_order(self) -> None:
         """404 of the route, 401, 400, 404 of the session, 403: the first that holds."""
         await self.publish(started())
-        unspoken = {"subprotocols": ["mqtt"], "origin": self.url}
+        unsupported = {"subprotocols": ["mqtt"], "origin": self.url}
         for path, bearer, options, status in (
-            ("/ws/nothing", None, unspoken, 404),
-            ("/ws/crafting/x", None, unspoken, 401),
-            ("/ws/crafting/x", token(ttl=-5), unspoken, 401),
+            ("/ws/nothing", None, unsupported, 404),
+            ("/ws/crafting/x", None, unsupported, 401),
+            ("/ws/crafting/x", token(ttl=-5), unsupported, 401),
             ("/health/ws?services=weather", None, {}, 401),
-            (f"/ws/crafting/{OTHER_SESSION}?player_id={PLAYER}", token(OTHER_PLAYER), unspoken, 400),
+            (f"/ws/crafting/{OTHER_SESSION}?player_id={PLAYER}", token(OTHER_PLAYER), unsupported, 400),
             (f"/ws/crafting/{OTHER_SESSION}", token(OTHER_PLAYER), {}, 400),
             (f"/ws/queue/{PLAYER}?resume=x", token(OTHER_PLAYER), {}, 400),
             ("/health/ws?services=weather", token(OTHER_PLAYER), {}, 400),
@@ -553,7 +560,7 @@ class CollectorTests(LiveTestCase):
 class ShutdownTests(LiveTestCase):
     """The end of the service."""
 
-    async def test_watchers_are_told(self) -> None:
+    async def test_watchers_receive_1001(self) -> None:
         """The port is closed, every watcher gets 1001."""
         await self.publish(started())
         peer = await self.open(CRAFTING, token())

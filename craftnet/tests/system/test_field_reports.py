@@ -47,9 +47,9 @@ class ReturnTests(SynchronousTestCase):
         """The types of the messages to a returning client, and its position after them."""
         wire = self.server.wire(f"{CRAFTING}&resume={position}")
         self.assertEqual(wire.head(), SWITCHED)
-        told = wire.messages()
-        self.assertTrue(told[0]["recovered"])
-        return [message["type"] for message in told[1:]], f"{told[-1]['epoch']}:{told[-1]['version']}"
+        received = wire.messages()
+        self.assertTrue(received[0]["recovered"])
+        return [message["type"] for message in received[1:]], f"{received[-1]['epoch']}:{received[-1]['version']}"
 
     def position(self, wire: FeedWire) -> str:
         """Where the last message of a feed was."""
@@ -89,7 +89,7 @@ class SilenceTests(SynchronousTestCase):
         server.turn(PROXIES_WAIT - 1)
         self.assertEqual([wire.value().count(b"\x89\x00") > 0 for wire in wires], [True] * 20)
 
-    def test_who_is_gone_holds_a_slot_until_missed(self) -> None:
+    def test_a_lost_connection_holds_its_slot(self) -> None:
         """citrineos/citrineos#190: at a limit of one, who lost a connection is kept out until its pings are missed."""
         server = FeedServer(Limits(per_player=1), ping_interval=PING_INTERVAL)
         server.opened(QUEUE)

@@ -29,7 +29,7 @@ from craftnet.tests.contracts.backend import MaterialRecorder, QueueRecorder, Se
 from craftnet.tests.support.eventually import together, until
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.live import envelope, started
-from craftnet.tests.support.load import BEGIN, Fault, Load, Post, Round, Strike, load
+from craftnet.tests.support.load import BEGIN, Fault, Load, Post, Round, TimedFault, load
 from craftnet.tests.support.nodes import Node, NodesTestCase
 from craftnet.tests.support.samples import COPPER, IRON, PLAYER, SESSION
 from craftnet.tests.support.watchers import connections
@@ -82,9 +82,9 @@ class LoadTests(NodesTestCase):
             self.assertEqual(seen.goes_back, "")
             self.assertIs(outcome.verdict, VERDICTS[state.progress.status])
             self.assertEqual(seen.feed.progress.failure_reason, state.progress.failure_reason)
-        stock = await observer.materials.get(SESSION)
-        self.assertEqual(stock.version, 1 + 2 * PAIRS * (1 + len(work.rounds)))
-        self.assertEqual({material.quantity for material in stock.materials}, {PAIRS})
+        materials = await observer.materials.get(SESSION)
+        self.assertEqual(materials.version, 1 + 2 * PAIRS * (1 + len(work.rounds)))
+        self.assertEqual({material.quantity for material in materials.materials}, {PAIRS})
         # A new watcher, at either node, receives the same.
         for (session, player), outcome in zip(work.sessions.items(), outcomes[::2], strict=True):
             _, watching = self.watch(session, player, WebSocketTransport)
@@ -102,7 +102,7 @@ class LoadTests(NodesTestCase):
         answered, restarted = 0, []
         down = refusals = 0
 
-        def strike(what: Strike) -> None:
+        def inject(what: TimedFault) -> None:
             nonlocal down
             if what.fault is Fault.REDIS:
                 self.redis.kill()
@@ -124,12 +124,12 @@ class LoadTests(NodesTestCase):
                 # It was taken, but the answer was lost: the authority sends it again, to the other node.
                 await self.publish(post.body, 1 - post.node, refused)
                 answered += 1
-                if one.strike is not None and answered == one.strike.after:
-                    strike(one.strike)
+                if one.fault is not None and answered == one.fault.after:
+                    inject(one.fault)
 
         await together([partial(self.contend, refused), *(partial(group, posts) for posts in one.posts)])
         self.assertFalse(down)
-        if one.strike is not None:
+        if one.fault is not None:
             self.assertTrue(refusals, "the authority notices the fault")
         if restarted:
             await restarted[0]
@@ -137,7 +137,7 @@ class LoadTests(NodesTestCase):
     async def contend(self, refused: Callable[[], None]) -> None:
         """Two nodes change one thing at the same moment: neither undoes the other's change."""
         for number in range(1, PAIRS + 1):
-            pair = [restocked(material, number) for material in (IRON, COPPER)]
+            pair = [restored(material, number) for material in (IRON, COPPER)]
             await together([partial(self.publish, [one], node, refused) for node, one in enumerate(pair)])
 
     async def again(self, node: Node) -> None:
@@ -179,7 +179,7 @@ def report(percent: float) -> dict[str, Any]:
     return envelope("crafting.session.progress", data)
 
 
-def restocked(material: UUID, quantity: int) -> dict[str, Any]:
+def restored(material: UUID, quantity: int) -> dict[str, Any]:
     """So much there is of a material. All of these are of one moment: whichever comes first, none is out of order."""
     change = {"material_id": str(material), "change_type": "quantity_changed", "new_quantity": quantity}
     data = {"session_id": str(SESSION), "changes": [change]}
@@ -192,10 +192,10 @@ async def recorders(sources: Sources, work: Load) -> dict[str, Recorder]:
     for session, player in work.sessions.items():
         made[f"session {session}"] = heard = SessionRecorder()
         await sources.sessions.watch(session, heard)
-        made[f"materials of {session}"] = stock = MaterialRecorder()
-        await sources.materials.watch(session, stock)
-        made[f"queues of {player}"] = places = QueueRecorder()
-        await sources.queues.watch(player, places)
+        made[f"materials of {session}"] = materials = MaterialRecorder()
+        await sources.materials.watch(session, materials)
+        made[f"queues of {player}"] = queues = QueueRecorder()
+        await sources.queues.watch(player, queues)
     return made
 
 

@@ -30,7 +30,7 @@ def shortage(number: int) -> dict[str, Any]:
     return envelope("crafting.materials.update", {"session_id": str(SESSION), "notifications": [news]})
 
 
-def place(number: int) -> dict[str, Any]:
+def queue_status(number: int) -> dict[str, Any]:
     """The session's place in a queue."""
     waits = {"player_id": str(PLAYER), "queue_position": number, "station_type": "laboratory"}
     return envelope("crafting.queue.update", waits, session_id=str(SESSION))
@@ -47,7 +47,7 @@ class News(Seen):
     def __init__(self) -> None:
         super().__init__()
         self.shortages: list[int | None] = []
-        self.places: list[int] = []
+        self.queue_positions: list[int] = []
         self.recoveries: list[bool] = []
 
     def updated(self, transport: str, update: Any, feed: WatchedSession) -> None:
@@ -60,7 +60,7 @@ class News(Seen):
             if message.material_data is not None:
                 self.shortages.append(message.material_data.required_quantity)
             if message.queue_data is not None:
-                self.places.append(message.queue_data.queue_position)
+                self.queue_positions.append(message.queue_data.queue_position)
 
 
 class ReturnTests(NodesTestCase):
@@ -77,10 +77,10 @@ class ReturnTests(NodesTestCase):
         if not await self.watched(mine):
             mine, other = other, mine
         there = self.nodes.index(other)
-        await self.publish([shortage(1), place(9)], there)
-        await until(lambda: seen.shortages and seen.places)
+        await self.publish([shortage(1), queue_status(9)], there)
+        await until(lambda: seen.shortages and seen.queue_positions)
         os.kill(mine.pid, signal.SIGSTOP)
-        await self.publish([shortage(2), place(8), shortage(3), place(7)], there)
+        await self.publish([shortage(2), queue_status(8), shortage(3), queue_status(7)], there)
         await mine.end(signal.SIGKILL)
         await until(lambda: seen.recoveries)
         await self.publish([shortage(4)], there)
@@ -88,7 +88,7 @@ class ReturnTests(NodesTestCase):
         await self.publish([envelope("crafting.session.complete", ending)], there)
         self.assertEqual((await watching).verdict, WatchVerdict.COMPLETED)
         self.assertEqual(seen.recoveries, [True])
-        self.assertEqual((seen.shortages, seen.places), ([1, 2, 3, 4], [9, 8, 7]))
+        self.assertEqual((seen.shortages, seen.queue_positions), ([1, 2, 3, 4], [9, 8, 7]))
         self.assertEqual((seen.goes_back, len(seen.positions)), ("", 1))
 
     async def watched(self, node: Node) -> bool:

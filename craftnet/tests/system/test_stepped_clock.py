@@ -50,7 +50,7 @@ HOUR = 3600.0
 STEPS = (-HOUR, 2 * HOUR, 20.0)
 """Where the clock is set to, one after the other, against the machine's."""
 
-GLANCE = 0.05
+POLL_INTERVAL = 0.05
 """Seconds between two questions to a node."""
 
 LENGTH = 3600
@@ -156,12 +156,12 @@ class ClockTestCase(TestCase):
         """Waits until the node has accepted `number` more."""
         before = await self.datagrams()
         while await self.datagrams() < before + number:
-            await sleep(GLANCE)
+            await sleep(POLL_INTERVAL)
 
     async def until_health(self, wanted: int) -> None:
         """Wait until its status is that."""
         while (await self.health())[0] != wanted:
-            await sleep(GLANCE)
+            await sleep(POLL_INTERVAL)
 
 
 class FeedTests(ClockTestCase):
@@ -173,8 +173,8 @@ class FeedTests(ClockTestCase):
         await until(lambda: seen.percents and over_udp.percents)
         for number, ahead in enumerate(STEPS):
             self.clock.set(ahead)
-            at, pings, told = 10 * number, pings_of(peer), len(seen.percents)
-            await until(lambda: pings_of(peer) >= pings + 2 and len(seen.percents) >= told + 3)  # noqa: B023
+            at, pings, lines = 10 * number, pings_of(peer), len(seen.percents)
+            await until(lambda: pings_of(peer) >= pings + 2 and len(seen.percents) >= lines + 3)  # noqa: B023
             self.assert_at(at, seen, over_udp)
             for clock, percent in (("machine", at + 5), ("node", at + 10)):  # the authority has the one or the other.
                 now = time.time() if clock == "machine" else self.clock.now
@@ -216,7 +216,7 @@ class FeedTests(ClockTestCase):
                 code, report = await self.health()
                 self.assertEqual(code, 200)
                 reports.add(report["timestamp"])
-                await sleep(GLANCE)
+                await sleep(POLL_INTERVAL)
             newest = max(map(datetime.fromisoformat, reports), key=lambda date: -abs(date.timestamp() - self.clock.now))
             self.assertApproximates(newest.timestamp(), self.clock.now, 15.0)
             self.assertLess(report["uptime"], self.timeout)
@@ -276,7 +276,7 @@ class RedisFeedTests(FeedTests):
 
 
 class TokenTests(ClockTestCase):
-    async def test_who_is_connected_stays_for_as_long_as_the_token_said(self) -> None:
+    async def test_a_connection_lasts_until_its_token_expires(self) -> None:
         await self.publish(started(seconds=LENGTH))
         for ahead in STEPS[:2]:
             self.clock.set(0.0)
@@ -291,7 +291,7 @@ class TokenTests(ClockTestCase):
             self.assertEqual(caught.exception.rcvd.code, CloseCode.TOKEN_EXPIRED)
             await staying.receive()
 
-    async def test_who_comes_is_judged_by_the_clock_as_it_is_set(self) -> None:
+    async def test_new_tokens_are_checked_by_the_set_clock(self) -> None:
         await self.publish(started(seconds=LENGTH))
         for ahead in STEPS[:2]:
             self.clock.set(ahead)
@@ -337,9 +337,9 @@ class ClientTests(ClockTestCase):
         for ahead in STEPS:
             self.clock.set(ahead)
             await self.until_datagrams(3)
-            told = client.lines.count("\n")
+            lines = client.lines.count("\n")
             await self.publish(self.report(5, time.time(), str(uuid4())))
-            await until(lambda: client.lines.count("\n") > told)  # noqa: B023
+            await until(lambda: client.lines.count("\n") > lines)  # noqa: B023
             self.assertEqual(await connections(self.node.url, "udp"), 1.0)
         self.assertNotIn("again in", client.lines)
 

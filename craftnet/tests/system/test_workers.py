@@ -120,7 +120,7 @@ class WorkersTests(SynchronousTestCase):
                 codes.add(None if caught.exception.rcvd is None else caught.exception.rcvd.code)
             self.assertEqual(codes, {None, 1001})
 
-    def test_everybody_is_told_to_stop(self) -> None:
+    def test_every_process_receives_the_signal(self) -> None:
         """A terminal, and systemd, signal the workers as well as the supervisor: watchers are drained all the same."""
         options = [*self.working, "--drain-time", "30", "--max-per-player", "0"]
         with running(*options, **self.environment) as server:
@@ -219,7 +219,7 @@ class WorkersTests(SynchronousTestCase):
             self.assertEqual(len(self.figures()), 1)
             self.assertFalse(left & self.figures())
 
-    def test_elsewhere(self) -> None:
+    def test_started_from_another_folder(self) -> None:
         """Workers are started as their supervisor was: by a path, with a key file, from here, and with that reactor."""
         rundir = self.folder / "rundir"
         rundir.mkdir()

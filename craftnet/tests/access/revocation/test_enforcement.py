@@ -45,11 +45,11 @@ class EnforcementTests(SynchronousTestCase):
         self.clock = SteppedClock()
         self.clock.advance(NOW)
         self.cluster = FakeCluster(self.clock)
-        self.sockets, self.datagrams, self.elsewhere = Transport(), Transport(), Transport()
+        self.sockets, self.datagrams, self.other_transport = Transport(), Transport(), Transport()
         here, there = self.cluster.node(), self.cluster.node()
         self.revocations = Revocations(capacity=2)
         self.enforcement = self.enforcer(self.revocations, here, self.sockets, self.datagrams)
-        self.enforcer(Revocations(), there, self.elsewhere)
+        self.enforcer(Revocations(), there, self.other_transport)
 
     def enforcer(self, revocations: Revocations, node: FakeNode, *transports: Transport) -> Enforcement:
         enforcers = [transport.enforce for transport in transports]
@@ -64,21 +64,21 @@ class EnforcementTests(SynchronousTestCase):
     def test_here_and_there(self) -> None:
         """Every transport; only those of this node are counted."""
         self.assertEqual(self.successResultOf(self.revoke(TOKEN)), 2)
-        for transport in (self.sockets, self.datagrams, self.elsewhere):
+        for transport in (self.sockets, self.datagrams, self.other_transport):
             self.assertEqual(transport.open, [OTHERS])
 
     def test_without_others(self) -> None:
         alone = Enforcement(Revocations(), [self.sockets.enforce], lambda: AT)
         self.assertEqual(self.successResultOf(Deferred.fromCoroutine(alone.revoke(TOKEN))), 1)
-        self.assertEqual(self.elsewhere.open, [THEIRS, OTHERS])
+        self.assertEqual(self.other_transport.open, [THEIRS, OTHERS])
 
-    def test_nobody_to_tell(self) -> None:
+    def test_no_other_node_is_reachable(self) -> None:
         """It is in force here, and the caller learns that other nodes may not know."""
         self.cluster.gone = True
         failure = self.failureResultOf(self.revoke(TOKEN), Unavailable)
         self.assertIn("in force on this node", failure.getErrorMessage())
         self.assertTrue(self.revocations.covers(THEIRS))
-        self.assertEqual((self.sockets.open, self.elsewhere.open), ([OTHERS], [THEIRS, OTHERS]))
+        self.assertEqual((self.sockets.open, self.other_transport.open), ([OTHERS], [THEIRS, OTHERS]))
         self.assertIn(None, [revocation.player_id for revocation in self.enforcement.in_force()])
 
     def test_full(self) -> None:

@@ -100,7 +100,7 @@ class AuthorityTests(SynchronousTestCase):
         self.assertIn("revoked", failure.getErrorMessage())
         self.failureResultOf(authority.authenticate("bad"), Unauthorized)
 
-    def test_nobody_before_the_list_is_known(self) -> None:
+    def test_no_token_is_accepted_before_the_list_is_known(self) -> None:
         revocations, asked = Revocations(), list[Deferred[None]]()
 
         def loaded() -> Deferred[None]:

@@ -19,7 +19,7 @@ from craftnet.protocols.udp.core.compression import COMPRESSIONS
 from craftnet.tests.support.samples import PLAYER
 from craftnet.tests.support.scripted_server import Answer, ScriptedServer
 
-WELCOME = UdpConnectResponse(
+CONNECT_RESPONSE = UdpConnectResponse(
     session_token="secret",
     server_endpoint="127.0.0.1:8082",
     compression_enabled=False,
@@ -43,8 +43,8 @@ class ConnectTests(TestCase):
         """Ask it."""
         return await connect(Requests(reactor), url, PLAYER, "the.bearer.token")
 
-    async def test_welcome(self) -> None:
-        self.assertEqual(await self.ask(self.serve(Answer(200, to_json(WELCOME)))), WELCOME)
+    async def test_connect_response(self) -> None:
+        self.assertEqual(await self.ask(self.serve(Answer(200, to_json(CONNECT_RESPONSE)))), CONNECT_RESPONSE)
         [(method, path, headers)] = self.server.requests
         self.assertEqual((method, path), ("POST", "/connect"))
         self.assertEqual(
@@ -80,7 +80,7 @@ class ConnectTests(TestCase):
         assert isinstance(ending, Ending)
         self.assertEqual((ending.kind, ending.retry_after), (EndingKind.LOST, 9.0))
 
-    async def test_is_not_led_elsewhere(self) -> None:
+    async def test_redirects_are_not_followed(self) -> None:
         ending = await self.ask(self.serve(Answer(307, b"", {"Location": "/other"})))
         assert isinstance(ending, Ending)
         self.assertEqual(
@@ -89,12 +89,12 @@ class ConnectTests(TestCase):
         self.assertIn("/other", ending.reason)
 
     async def test_a_wrong_answer(self) -> None:
-        for body in (b"", b"{}", b'{"x":' + b"[" * 50_000, to_json(WELCOME).replace(b"1200", b"12")):
+        for body in (b"", b"{}", b'{"x":' + b"[" * 50_000, to_json(CONNECT_RESPONSE).replace(b"1200", b"12")):
             ending = await self.ask(self.serve(Answer(200, body)))
             assert isinstance(ending, Ending)
             self.assertEqual((ending.kind, ending.try_another_transport), (EndingKind.LOST, True))
 
-    async def test_nobody_there(self) -> None:
+    async def test_connection_refused(self) -> None:
         url = self.serve(Answer(200))
         await self.server.stop()
         ending = await self.ask(url)

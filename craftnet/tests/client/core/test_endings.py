@@ -68,9 +68,9 @@ class ClosedTests(SynchronousTestCase):
             TooManyRequests("?", retry_after=7, limit=1),
             Unavailable("?", retry_after=3),
         ):
-            told = close_for_refusal(error)
-            assert told is not None
-            by_code = websocket_closed(*told)
+            ending = close_for_refusal(error)
+            assert ending is not None
+            by_code = websocket_closed(*ending)
             by_status = request_refused(error.status, b"", error.headers.get("Retry-After"))
             self.assertEqual(
                 (by_code.kind, by_code.retry_after, by_code.stale),
@@ -121,7 +121,7 @@ class RefusedTests(SynchronousTestCase):
         self.assertEqual(waits, [7.0, None, None, None])
 
 
-class UnwelcomeTests(SynchronousTestCase):
+class RefusedHandshakeTests(SynchronousTestCase):
     """`handshake_refused`"""
 
     def test_waits_for_the_whole_body(self) -> None:

@@ -24,7 +24,7 @@ from craftnet.crafting.updates import materials_snapshot, progress_update, sessi
 from craftnet.tests.support.samples import AT, COPPER, IRON, NOW, PLAYER, SESSION, SHORT, message, progress, running
 
 GONE = MaterialNotification(material_id=COPPER, notification_type=MaterialProblem.MATERIAL_UNAVAILABLE)
-PLACE = QueueStatusData(player_id=PLAYER, queue_position=3)
+QUEUE_STATUS = QueueStatusData(player_id=PLAYER, queue_position=3)
 
 
 def after(feed: WatchedSession, *messages: WebSocketCraftingMessage) -> WatchedSession:
@@ -47,7 +47,7 @@ class MessageTests(SynchronousTestCase):
             WatchedSession(SESSION),
             message("progress_update", progress_data=progress(40)),
             message("material_notification", material_data=SHORT),
-            message("queue_status", queue_data=PLACE),
+            message("queue_status", queue_data=QUEUE_STATUS),
         )
         self.assertEqual(after(known, message("queue_status", recovered=True)), known)
         self.assertEqual(
@@ -108,17 +108,17 @@ class MessageTests(SynchronousTestCase):
         self.assertEqual(feed.problems, (GONE,))
 
     def test_queue(self) -> None:
-        feed = after(WatchedSession(SESSION), message("queue_status", queue_data=PLACE))
-        self.assertEqual(feed.queue, PLACE)
+        feed = after(WatchedSession(SESSION), message("queue_status", queue_data=QUEUE_STATUS))
+        self.assertEqual(feed.queue, QUEUE_STATUS)
 
     def test_the_rest_stays(self) -> None:
         feed = after(
             WatchedSession(SESSION),
-            message("queue_status", queue_data=PLACE),
+            message("queue_status", queue_data=QUEUE_STATUS),
             message("material_notification", material_data=SHORT),
             message("progress_update", progress_data=progress(40)),
         )
-        self.assertEqual((feed.queue, feed.problems), (PLACE, (SHORT,)))
+        self.assertEqual((feed.queue, feed.problems), (QUEUE_STATUS, (SHORT,)))
 
 
 class StateTests(SynchronousTestCase):
@@ -135,13 +135,13 @@ class StateTests(SynchronousTestCase):
         self.assertEqual(apply_update(feed, materials_snapshot(snapshot, AT), NOW).problems, (GONE,))
 
     def test_leaving_the_queue(self) -> None:
-        entry = QueueEntry(PLACE, 1, NOW)
+        entry = QueueEntry(QUEUE_STATUS, 1, NOW)
 
-        def told(news: QueueMessageType, waiting: bool, feed: WatchedSession) -> UUID | None:
+        def deliver(news: QueueMessageType, waiting: bool, feed: WatchedSession) -> UUID | None:
             change = QueueChange(QueueState(PLAYER, 1, (entry,) if waiting else ()), entry, news, waiting)
             queue = apply_update(feed, session_queue_update(SESSION, change, AT), NOW).queue
             return None if queue is None else queue.player_id
 
-        waiting = WatchedSession(SESSION, queue=PLACE)
-        self.assertEqual(told(QueueMessageType.QUEUE_POSITION, True, WatchedSession(SESSION)), PLAYER)
-        self.assertIsNone(told(QueueMessageType.STATION_AVAILABLE, False, waiting))
+        waiting = WatchedSession(SESSION, queue=QUEUE_STATUS)
+        self.assertEqual(deliver(QueueMessageType.QUEUE_POSITION, True, WatchedSession(SESSION)), PLAYER)
+        self.assertIsNone(deliver(QueueMessageType.STATION_AVAILABLE, False, waiting))

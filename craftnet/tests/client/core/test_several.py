@@ -22,7 +22,7 @@ class LabelsTests(SynchronousTestCase):
     def test_several_are_called_by_the_beginnings_of_their_ids(self) -> None:
         self.assertEqual(labels([OTHER, FIRST]), {OTHER: "bbbbbbbb", FIRST: "aaaaaaaa"})
 
-    def test_ids_that_begin_alike_are_told_apart(self) -> None:
+    def test_labels_distinguish_ids_with_a_common_prefix(self) -> None:
         self.assertEqual(labels([FIRST, ALIKE]), {FIRST: "aaaaaaaa-aaaa", ALIKE: "aaaaaaaa-bbbb"})
         self.assertEqual(
             labels([FIRST, NEARLY_THE_SAME, OTHER]), {each: str(each) for each in (FIRST, NEARLY_THE_SAME, OTHER)}

@@ -45,7 +45,7 @@ class FakeLink:
         assert self.listener is not None
         self.listener.ended(ending)
 
-    def tell(self, update: Update) -> None:
+    def deliver(self, update: Update) -> None:
         """There is news."""
         assert self.listener is not None
         self.listener.updated(update)
@@ -72,7 +72,7 @@ class FakeTransport:
         return self.links[-1]
 
 
-def told(status: Status, reason: str | None = None) -> Update:
+def status_update(status: Status, reason: str | None = None) -> Update:
     """The session's status."""
     state = running(percent=10.0)
     return progress_update(replace(state, progress=replace(state.progress, status=status, failure_reason=reason)), AT)
@@ -88,10 +88,10 @@ class WatchTests(SynchronousTestCase):
         self.recorder = EventRecorder()
         self.outcomes: list[object] = []
 
-    def watch(self, *transports: FakeTransport, patience: float = 60.0, session_id: UUID = SESSION) -> Watch:
+    def watch(self, *transports: FakeTransport, give_up_after: float = 60.0, session_id: UUID = SESSION) -> Watch:
         """A started watch without luck in its backoff: 1, 2, 4, 8 … seconds."""
         backoff = Backoff(first=1.0, cap=30.0, stable=10.0, uniform=lambda low, high: high)
-        watch = Watch(self.clock, session_id, transports, self.recorder, backoff, patience)
+        watch = Watch(self.clock, session_id, transports, self.recorder, backoff, give_up_after)
         self.watching = watch.start()
         self.watching.addBoth(self.outcomes.append)
         return watch
@@ -106,16 +106,16 @@ class WatchTests(SynchronousTestCase):
         self.watch(self.ws)
         link = self.ws.links[0]
         link.open()
-        link.tell(progress_update(running(percent=5.0), AT))
+        link.deliver(progress_update(running(percent=5.0), AT))
         self.assertEqual(self.outcomes, [])
-        link.tell(told(Status.COMPLETED))
+        link.deliver(status_update(Status.COMPLETED))
         self.assertEqual(self.outcomes, [WatchOutcome(WatchVerdict.COMPLETED, "the craft is complete")])
         self.assertTrue(link.stopped)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_until_failed(self) -> None:
         self.watch(self.ws)
-        self.ws.links[0].tell(told(Status.FAILED, "recipe_error"))
+        self.ws.links[0].deliver(status_update(Status.FAILED, "recipe_error"))
         self.assertEqual(self.outcomes, [WatchOutcome(WatchVerdict.FAILED, "the craft failed: recipe_error")])
 
     def test_closed_in_order(self) -> None:
@@ -138,7 +138,7 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(len(self.ws.links), 2)
 
     def test_reconnects_on_schedule(self) -> None:
-        self.watch(self.ws, patience=1000.0)
+        self.watch(self.ws, give_up_after=1000.0)
         at = []
         for _ in range(7):
             self.ws.links[-1].end(websocket_closed(CloseCode.GOING_AWAY, None))
@@ -164,7 +164,7 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.recorder.events, [("connecting", "ws"), ("waiting", 8.0)])
 
     def test_gives_up_when_the_server_stays_away(self) -> None:
-        self.watch(self.ws, patience=6.0)
+        self.watch(self.ws, give_up_after=6.0)
         for _ in range(3):
             self.assertEqual(self.outcomes, [])
             self.ws.links[-1].end(connection_lost("no server"))
@@ -172,15 +172,15 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.outcomes, [WatchOutcome(WatchVerdict.UNREACHABLE, "no server")])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_contact_renews_patience(self) -> None:
-        self.watch(self.ws, patience=6.0)
+    def test_contact_restarts_the_timeout(self) -> None:
+        self.watch(self.ws, give_up_after=6.0)
         self.clock.advance(100.0)
-        self.ws.links[-1].tell(progress_update(running(), AT))
+        self.ws.links[-1].deliver(progress_update(running(), AT))
         self.ws.links[-1].end(connection_lost("gone"))
         self.assertEqual(self.outcomes, [])
 
-    def test_without_patience_the_first_failure_is_the_last(self) -> None:
-        self.watch(self.ws, patience=0.0)
+    def test_without_a_timeout_the_first_failure_is_final(self) -> None:
+        self.watch(self.ws, give_up_after=0.0)
         self.ws.links[-1].end(connection_lost("no server"))
         self.assertEqual(self.outcomes, [WatchOutcome(WatchVerdict.UNREACHABLE, "no server")])
 
@@ -190,32 +190,32 @@ class WatchTests(SynchronousTestCase):
         self.udp.links[0].end(connection_lost("silence", try_another_transport=True))
         self.clock.advance(0.0)
         self.ws.links[0].open()
-        self.ws.links[0].tell(progress_update(running(percent=3.0), AT))
+        self.ws.links[0].deliver(progress_update(running(percent=3.0), AT))
 
     def test_returns_when_the_preferred_transport_works_again(self) -> None:
         """Without a gap: the other one is left only when this one is open."""
         self._fallen_back()
         self.clock.advance(FIRST_UPGRADE_DELAY)
-        scout = self.udp.links[1]
+        upgrade = self.udp.links[1]
         self.assertFalse(self.ws.links[0].stopped)
-        scout.open()
+        upgrade.open()
         self.assertTrue(self.ws.links[0].stopped)
-        scout.tell(progress_update(running(percent=7.0), AT))
+        upgrade.deliver(progress_update(running(percent=7.0), AT))
         self.assertEqual(self.recorder.events[-2:], [("told", "ws", 3.0), ("told", "udp", 7.0)])
-        scout.end(connection_lost("gone"))
+        upgrade.end(connection_lost("gone"))
         self.clock.advance(1.0)
         self.assertEqual((len(self.udp.links), len(self.ws.links)), (3, 1))
 
     def test_keeps_its_position_from_one_transport_to_the_other(self) -> None:
         here, there = Position("6c0ffee", 41, over_udp=True), Position("6c0ffee", 42)
         self.watch(self.udp, self.ws)
-        self.udp.links[0].tell(progress_update(running(percent=3.0), AT, None, here))
-        self.udp.links[0].tell(progress_update(running(percent=4.0), AT))  # wherever that is.
+        self.udp.links[0].deliver(progress_update(running(percent=3.0), AT, None, here))
+        self.udp.links[0].deliver(progress_update(running(percent=4.0), AT))  # wherever that is.
         self.udp.links[0].end(connection_lost("silence"))
         self.clock.advance(1.0)
         self.udp.links[1].end(connection_lost("no datagram arrives", try_another_transport=True))
         self.clock.advance(0.0)
-        self.ws.links[0].tell(progress_update(running(percent=5.0), AT, None, there))
+        self.ws.links[0].deliver(progress_update(running(percent=5.0), AT, None, there))
         self.ws.links[0].end(connection_lost("gone"))
         self.clock.advance(2.0)
         self.assertEqual((self.udp.resumed, self.ws.resumed), ([None, here], [here, there]))
@@ -232,10 +232,10 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual([after - before for before, after in pairwise([0.0, *at])], [30, 60, 120, 240, 300, 300])
         self.assertFalse(self.ws.links[0].stopped)
 
-    def test_nobody_is_left_behind(self) -> None:
+    def test_no_connection_is_left_open(self) -> None:
         self._fallen_back()
         self.clock.advance(FIRST_UPGRADE_DELAY)
-        self.ws.links[0].tell(told(Status.COMPLETED))
+        self.ws.links[0].deliver(status_update(Status.COMPLETED))
         self.assertTrue(self.udp.links[1].stopped)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -246,7 +246,7 @@ class WatchTests(SynchronousTestCase):
         self.ws.links[0].end(connection_lost("gone"))
         self.clock.advance(1.0)
         self.assertEqual((len(self.udp.links), len(self.ws.links)), (1, 2))
-        self.ws.links[-1].tell(progress_update(running(percent=3.0), AT))
+        self.ws.links[-1].deliver(progress_update(running(percent=3.0), AT))
         self.assertEqual(
             self.recorder.events,
             [
@@ -265,7 +265,7 @@ class WatchTests(SynchronousTestCase):
         self.clock.advance(1.0)
         self.assertEqual((len(self.udp.links), len(self.ws.links)), (2, 0))
 
-    def test_the_last_transport_has_no_elsewhere(self) -> None:
+    def test_the_last_transport_has_no_fallback(self) -> None:
         self.watch(self.udp)
         self.udp.links[0].end(request_refused(404, b"", try_another_transport=True))
         self.assertEqual(self.outcomes, [WatchOutcome(WatchVerdict.REFUSED, "the server answered 404: Not Found")])
@@ -273,7 +273,7 @@ class WatchTests(SynchronousTestCase):
     def test_an_observer_that_fails_ends_the_watch(self) -> None:
         self.watch(self.ws)
         self.recorder.error = BrokenPipeError()
-        self.ws.links[0].tell(progress_update(running(), AT))
+        self.ws.links[0].deliver(progress_update(running(), AT))
         self.assertTrue(self.ws.links[0].stopped)
         self.failureResultOf(self.watching.addBoth(lambda _: self.outcomes[0]), BrokenPipeError)
 

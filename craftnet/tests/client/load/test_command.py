@@ -107,7 +107,7 @@ class LimitedTests(LoadTestCase):
 
     settings = replace(LiveTestCase.settings, limits=Limits(connections=4))
 
-    async def test_who_is_refused_breaks_a_promise(self) -> None:
+    async def test_a_refused_watcher_fails_the_run(self) -> None:
         run = await self.load("--watchers", "6", "--ramp", "0", "--seconds", "1s")
         self.assertEqual(run.returncode, 3, run.stderr)
         self.assertRegex(run.stdout, r"BROKEN +WebSocket watchers not admitted +2\.00")
@@ -148,7 +148,7 @@ class UsageTests(LoadTestCase):
         self.assertEqual(run.returncode, 2)
         self.assertIn("--yes", run.stderr)
 
-    async def test_nobody_there(self) -> None:
+    async def test_connection_refused(self) -> None:
         run = await in_thread(load, f"http://127.0.0.1:{reserved_port(self)}", bearer=token(None, PUBLISH))
         self.assertEqual(run.returncode, 1)
         self.assertIn("cannot post to /events", run.stderr)

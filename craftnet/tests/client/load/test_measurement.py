@@ -107,9 +107,9 @@ class PromiseTests(SynchronousTestCase):
             self.assertEqual(self.broken(replace(result(0.001), **change)), [name])
 
     def test_memory_is_judged_where_there_are_enough_watchers(self) -> None:
-        greedy = replace(IDLE, full=IDLE.empty + 10_000_001)
-        self.assertEqual(self.broken(result(0.001), server=greedy), ["server memory of a session"])
-        self.assertEqual(self.broken(replace(result(0.001), watchers=999, connected=999), server=greedy), [])
+        over_budget = replace(IDLE, full=IDLE.empty + 10_000_001)
+        self.assertEqual(self.broken(result(0.001), server=over_budget), ["server memory of a session"])
+        self.assertEqual(self.broken(replace(result(0.001), watchers=999, connected=999), server=over_budget), [])
 
     def test_doubts(self) -> None:
         good = result(0.001)

@@ -44,12 +44,12 @@ class LinesTests(SynchronousTestCase):
         verifyObject(IObserver, self.lines(as_json=True))
 
     def test_json_is_the_message_and_the_transport(self) -> None:
-        told = message("progress_update", progress_data=progress(40))
-        self.lines(as_json=True).updated("ws", update_from_message(told), WatchedSession(SESSION))
-        self.assertEqual(json.loads(self.out.getvalue()), {**json.loads(to_json(told)), "transport": "ws"})
+        written = message("progress_update", progress_data=progress(40))
+        self.lines(as_json=True).updated("ws", update_from_message(written), WatchedSession(SESSION))
+        self.assertEqual(json.loads(self.out.getvalue()), {**json.loads(to_json(written)), "transport": "ws"})
         self.assertEqual((self.out.getvalue().count("\n"), self.out.flushes), (1, 1))
 
-    def test_a_state_is_told_as_the_contract_s_message(self) -> None:
+    def test_a_state_is_written_as_the_contract_s_message(self) -> None:
         self.lines(as_json=True).updated("udp", progress_update(running(percent=12.5), AT), WatchedSession(SESSION))
         line = json.loads(self.out.getvalue())
         self.assertEqual(
@@ -58,8 +58,8 @@ class LinesTests(SynchronousTestCase):
         )
 
     def test_in_words(self) -> None:
-        told = replace(message("progress_update", progress_data=progress(40)), timestamp=rfc3339(NOW))
-        self.lines(as_json=False).updated("ws", update_from_message(told), WatchedSession(SESSION))
+        written = replace(message("progress_update", progress_data=progress(40)), timestamp=rfc3339(NOW))
+        self.lines(as_json=False).updated("ws", update_from_message(written), WatchedSession(SESSION))
         self.assertEqual(self.out.getvalue(), "08:00:00  40 % active, 0:30 to go\n")
 
     def test_figures_where_they_are_wanted(self) -> None:

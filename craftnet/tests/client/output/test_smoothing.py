@@ -86,7 +86,7 @@ class DisplayTests(SynchronousTestCase):
         self.assertAlmostEqual(display.deviation(NOW + 30.0), 20.0)
         self.assertAlmostEqual(display.percent(NOW + 60.0), 80.0, places=1)
 
-    def test_a_hundred_is_only_told(self) -> None:
+    def test_a_hundred_is_shown_only_when_reported(self) -> None:
         display = SmoothedProgress()
         display.update(at(99.0), NOW)
         self.assertEqual(display.percent(NOW + 1000.0), MAX_RUNNING_PERCENT)

@@ -104,7 +104,7 @@ class ScreenTests(SynchronousTestCase):
             self.assertIn(f"{percent} %", text)
         self.assertIn("over udp", text)
 
-    def tell(self, state: SessionState) -> None:
+    def deliver(self, state: SessionState) -> None:
         """It arrives now."""
         update = progress_update(state, Moment.agreed(self.clock.seconds()))
         self.screen.updated("udp", update, apply_update(WatchedSession(SESSION), update, self.clock.seconds()))
@@ -112,10 +112,10 @@ class ScreenTests(SynchronousTestCase):
     def test_says_how_wrong_the_bar_may_be(self) -> None:
         """After a late pause the bar stays ahead as long as the pause lasts."""
         state = running(percent=40.05)
-        self.tell(state)
+        self.deliver(state)
         self.screen.measured("udp", ConnectionQuality(PathStats(), 0.45))
         self.assertIn("over udp, 0% lost, progress ±0.6", self.frames(20))
-        self.tell(replace(state, progress=replace(state.progress, status=Status.PAUSED)))
+        self.deliver(replace(state, progress=replace(state.progress, status=Status.PAUSED)))
         self.screen.measured("udp", ConnectionQuality(PathStats(), 0.45))
         text = self.frames(20)
         self.assertIn(" 42.0 %", text)
@@ -123,7 +123,7 @@ class ScreenTests(SynchronousTestCase):
 
     def test_a_better_clock_does_not_move_the_bar_back(self) -> None:
         state = running()
-        self.tell(state)
+        self.deliver(state)
         self.frames(100)
         known = replace(state, progress=replace(state.progress, anchor=NOW + 5.0))
         update = Update(known, ())

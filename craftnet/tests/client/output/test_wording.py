@@ -79,14 +79,16 @@ class WordingTests(SynchronousTestCase):
         self.assertEqual(wording.material(poor), "material dddddddd: quality 20, 50 needed")
 
     def test_queue(self) -> None:
-        place = QueueStatusData(
+        queue_status = QueueStatusData(
             player_id=PLAYER,
             queue_position=3,
             total_in_queue=12,
             estimated_wait_seconds=130,
             station_type=Station.VEHICLE_BAY,
         )
-        self.assertEqual(wording.queue(place), "place 3 of 12 in the queue for the vehicle bay, about 2:10 to wait")
+        self.assertEqual(
+            wording.queue(queue_status), "place 3 of 12 in the queue for the vehicle bay, about 2:10 to wait"
+        )
 
     def test_coming_back(self) -> None:
         for recovered, words in (

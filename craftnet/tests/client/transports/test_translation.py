@@ -21,12 +21,12 @@ GONE = MaterialNotification(material_id=COPPER, notification_type=MaterialProble
 
 def news(update: Update) -> list[tuple[UUID, MaterialProblem]]:
     """The materials and problems in an update's messages."""
-    told = []
+    found = []
     for message in update.messages:
         assert isinstance(message, WebSocketCraftingMessage)
         assert message.material_data is not None
-        told.append((message.material_data.material_id, message.material_data.notification_type))
-    return told
+        found.append((message.material_data.material_id, message.material_data.notification_type))
+    return found
 
 
 class TranslationTests(SynchronousTestCase):
@@ -84,7 +84,7 @@ class TranslationTests(SynchronousTestCase):
             update = self.translation.progress(ProgressChanged(SESSION, 5, Progress(status, 50.0, NOW)), 0.0, NOW)
             self.assertEqual(([message.type for message in update.messages], update.terminal), ([kind], True))
 
-    def test_problems_are_told_once(self) -> None:
+    def test_problems_are_delivered_once(self) -> None:
         short = (IRON, MaterialProblem.INSUFFICIENT_QUANTITY)
         gone = (COPPER, MaterialProblem.MATERIAL_UNAVAILABLE)
         self.assertEqual(news(self.table(None, None)), [])

@@ -98,7 +98,7 @@ class UdpTests(TestCase):
 
     timeout = 10
 
-    def welcome(
+    def connect_response(
         self, script: Callable[[ISubscriber], None] = lambda watcher: None, agreement: Agreement = PLAIN
     ) -> UdpConnectResponse:
         """Runs a UDP server whose hub delivers these updates; returns the connect answer that leads there."""
@@ -133,9 +133,9 @@ class UdpTests(TestCase):
         self.addCleanup(self.server.stop)
         return Address(self.server.url)
 
-    def transport(self, address: Address, patience: float = 5.0) -> UdpTransport:
+    def transport(self, address: Address, timeout: float = 5.0) -> UdpTransport:
         """Returns the transport under test."""
-        return UdpTransport(steady(reactor), address, SESSION, PLAYER, TOKEN, patience)
+        return UdpTransport(steady(reactor), address, SESSION, PLAYER, TOKEN, timeout)
 
     async def ending(self, transport: UdpTransport) -> Ending:
         """How a link of the transport ends; what came before is in `recorder`."""
@@ -151,24 +151,24 @@ class UdpTests(TestCase):
             watcher.deliver(progress_update(COMPLETED, AT))
             watcher.ended(CloseCode.NORMAL)
 
-        ending = await self.ending(self.transport(self.serve(self.welcome(script))))
+        ending = await self.ending(self.transport(self.serve(self.connect_response(script))))
         self.assertEqual((self.recorder.events[0], self.recorder.events[-1]), ("opened", "ended"))
         # The protocol may send the first state or conflate it with the last.
-        told = set(self.recorder.events[1:-1]) - {"progress_update"}
-        self.assertEqual(told, {"crafting_complete", "material_notification"})
+        types = set(self.recorder.events[1:-1]) - {"progress_update"}
+        self.assertEqual(types, {"crafting_complete", "material_notification"})
         self.assertEqual(ending.kind, EndingKind.OVER)
 
     async def test_the_next_address_is_tried_when_one_stays_silent(self) -> None:
         """The name has an IPv6 address without a listener, and two of IPv4."""
         for hosts in (("::1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("127.0.0.1", "::1")):
-            welcome = self.welcome(lambda watcher: watcher.ended(CloseCode.NORMAL))
-            port = welcome.server_endpoint.rpartition(":")[2]
-            address = self.serve(replace(welcome, server_endpoint=f"game.example:{port}"))
+            connect_response = self.connect_response(lambda watcher: watcher.ended(CloseCode.NORMAL))
+            port = connect_response.server_endpoint.rpartition(":")[2]
+            address = self.serve(replace(connect_response, server_endpoint=f"game.example:{port}"))
             clock = cast(IClock, NamedServer(*hosts))
             ending = await self.ending(UdpTransport(clock, address, SESSION, PLAYER, TOKEN, 5.0))
             self.assertEqual((ending.kind, hosts), (EndingKind.OVER, hosts))
 
-    async def test_a_table_that_comes_packed_and_in_parts(self) -> None:
+    async def test_a_compressed_table_in_several_parts(self) -> None:
         rows = (*mixed(190).materials, Material(IRON, 1, None, SHORT))
 
         def script(watcher: ISubscriber) -> None:
@@ -176,25 +176,27 @@ class UdpTests(TestCase):
             watcher.ended(CloseCode.NORMAL)
 
         for name in COMPRESSIONS:
-            welcome = self.welcome(script, agree([name], 65_536, 500))
-            ending = await self.ending(self.transport(self.serve(welcome)))
+            connect_response = self.connect_response(script, agree([name], 65_536, 500))
+            ending = await self.ending(self.transport(self.serve(connect_response)))
             self.assertEqual(self.recorder.events, ["opened", "material_notification", "ended"])
             self.assertEqual(ending.kind, EndingKind.OVER)
 
     async def test_what_it_asks_for(self) -> None:
-        await self.ending(self.transport(self.serve(self.welcome(lambda watcher: watcher.ended(CloseCode.NORMAL)))))
+        await self.ending(
+            self.transport(self.serve(self.connect_response(lambda watcher: watcher.ended(CloseCode.NORMAL))))
+        )
         [(method, path, headers)] = self.server.requests
         self.assertEqual((method, path), ("POST", f"/udp/sessions/{SESSION}/connect"))
         self.assertEqual(headers["authorization"], f"Bearer {TOKEN}")
 
     async def test_going_away(self) -> None:
-        welcome = self.welcome(lambda watcher: watcher.ended(CloseCode.GOING_AWAY))
-        ending = await self.ending(self.transport(self.serve(welcome)))
+        connect_response = self.connect_response(lambda watcher: watcher.ended(CloseCode.GOING_AWAY))
+        ending = await self.ending(self.transport(self.serve(connect_response)))
         self.assertEqual((ending.kind, ending.try_another_transport), (EndingKind.LOST, False))
 
     async def test_silence(self) -> None:
-        mute = replace(self.welcome(), server_endpoint=self.mute())
-        ending = await self.ending(self.transport(self.serve(mute), patience=0.05))
+        mute = replace(self.connect_response(), server_endpoint=self.mute())
+        ending = await self.ending(self.transport(self.serve(mute), timeout=0.05))
         self.assertEqual(ending, Ending(EndingKind.LOST, "no datagram arrives", None, True))
         self.assertEqual(self.recorder.events, ["ended"])
 
@@ -203,11 +205,11 @@ class UdpTests(TestCase):
         self.assertEqual(ending, Ending(EndingKind.REFUSED, "the server answered 404: No session", None, True))
 
     async def test_answers_that_lead_nowhere(self) -> None:
-        welcome = self.welcome()
+        connect_response = self.connect_response()
         for wrong in (
-            replace(welcome, server_endpoint="nowhere"),
-            replace(welcome, server_endpoint="no such host:1"),
-            replace(welcome, session_token="secret but wrong"),
+            replace(connect_response, server_endpoint="nowhere"),
+            replace(connect_response, server_endpoint="no such host:1"),
+            replace(connect_response, session_token="secret but wrong"),
         ):
             ending = await self.ending(self.transport(self.serve(wrong)))
             self.assertEqual((ending.kind, ending.try_another_transport), (EndingKind.LOST, True))
@@ -215,7 +217,7 @@ class UdpTests(TestCase):
 
     async def fails_with(self, error: Exception) -> Ending:
         """How a link ends, and falls back, where the system gives no socket."""
-        address = self.serve(self.welcome())
+        address = self.serve(self.connect_response())
         transport = UdpTransport(cast(IClock, NoSockets(error)), address, SESSION, PLAYER, TOKEN)
         return await self.ending(transport)
 
@@ -233,7 +235,7 @@ class UdpTests(TestCase):
 
     async def test_stop(self) -> None:
         link = self.transport(
-            self.serve(self.welcome(lambda watcher: watcher.deliver(progress_update(running(), AT))))
+            self.serve(self.connect_response(lambda watcher: watcher.deliver(progress_update(running(), AT))))
         ).link()
         recorder = LinkRecorder(then=link.stop)
         link.start(recorder)
@@ -241,7 +243,7 @@ class UdpTests(TestCase):
         self.assertEqual(recorder.events, ["opened", "progress_update"])
 
     async def test_stop_while_asking(self) -> None:
-        link = self.transport(self.serve(self.welcome())).link()
+        link = self.transport(self.serve(self.connect_response())).link()
         recorder = LinkRecorder()
         link.start(recorder)
         link.stop()
@@ -249,11 +251,11 @@ class UdpTests(TestCase):
         self.assertEqual(recorder.events, [])
 
     async def test_falls_back_to_websocket_when_no_datagram_comes(self) -> None:
-        address = self.serve(replace(self.welcome(), server_endpoint=self.mute()), Play([PROGRESS, COMPLETE]))
+        address = self.serve(replace(self.connect_response(), server_endpoint=self.mute()), Play([PROGRESS, COMPLETE]))
         clock = steady(reactor)
         websocket = WebSocketTransport(clock, address, SESSION, PLAYER, TOKEN)
         observer = EventRecorder()
-        watch = Watch(clock, SESSION, [self.transport(address, patience=0.05), websocket], observer, Backoff())
+        watch = Watch(clock, SESSION, [self.transport(address, timeout=0.05), websocket], observer, Backoff())
         outcome = await watch.start()
         self.assertEqual(outcome.verdict, WatchVerdict.COMPLETED)
         self.assertEqual(

@@ -20,7 +20,7 @@ from craftnet.protocols.udp.server.dispatcher import Effect
 from craftnet.protocols.wire.records import DatagramKind
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.samples import NOW, PLAYER, SESSION, running
-from craftnet.tests.support.udp_lab import ELSEWHERE, Lab, datagrams
+from craftnet.tests.support.udp_lab import OTHER_ADDRESS, Lab, datagrams
 
 LATENCY = 0.05
 TOLERANCE = 0.5
@@ -74,11 +74,11 @@ class UdpSocketTests(SynchronousTestCase):
         self.lab, self.wire, self.watcher, self.clock = Lab(), Wire(), Watcher(), SteppedClock()
         self.clock.advance(NOW + AHEAD)
         self.local: str | None = "198.51.100.1"
-        initiator = self.lab.initiator(self.lab.ticket())
+        client_connection = self.lab.client_connection(self.lab.ticket())
         self.socket = UdpSocket(
             self.clock,
             [("192.0.2.9", 8082)],
-            initiator,
+            client_connection,
             TOLERANCE,
             60.0,
             lambda socket: None,
@@ -106,7 +106,7 @@ class UdpSocketTests(SynchronousTestCase):
         self.clock.advance(LATENCY)
         self.arrive([effect for datagram in sent for effect in self.lab.send(datagram, self.now)], back)
 
-    def tell(self, state: SessionState) -> None:
+    def deliver(self, state: SessionState) -> None:
         """The server delivers an update of it."""
         (peer,) = self.lab.endpoint.peers
         self.arrive(self.lab.endpoint.update(peer, state, self.now))
@@ -129,10 +129,10 @@ class UdpSocketTests(SynchronousTestCase):
         (heartbeat,) = self.wire.sent
         self.assertEqual(heartbeat[0] & 31, DatagramKind.HEARTBEAT)
         (peer,) = self.lab.endpoint.peers
-        (challenge,) = datagrams(self.lab.send(heartbeat, self.now, ELSEWHERE))
+        (challenge,) = datagrams(self.lab.send(heartbeat, self.now, OTHER_ADDRESS))
         self.socket.datagramReceived(challenge, None)
-        self.lab.send(self.wire.sent[-1], self.now, ELSEWHERE)
-        self.assertEqual(peer.address, ELSEWHERE)
+        self.lab.send(self.wire.sent[-1], self.now, OTHER_ADDRESS)
+        self.assertEqual(peer.address, OTHER_ADDRESS)
 
     def test_a_route_that_is_gone_for_a_while_is_no_move(self) -> None:
         self.exchange()
@@ -154,8 +154,8 @@ class UdpSocketTests(SynchronousTestCase):
         self.exchange()
         self.exchange()
         slow = running()
-        self.tell(slow)
-        self.tell(replace(slow, version=2, progress=replace(slow.progress, remaining=5.0)))
+        self.deliver(slow)
+        self.deliver(replace(slow, version=2, progress=replace(slow.progress, remaining=5.0)))
         bounds = [line.bound for line in self.watcher.lines[-2:]]
         self.assertEqual(self.watcher.lines[-1].conditions, self.watcher.lines[-2].conditions)
         self.assertAlmostEqual(bounds[0], error_bound(slow.progress, self.watcher.lines[-1].conditions, TOLERANCE))
@@ -165,7 +165,7 @@ class UdpSocketTests(SynchronousTestCase):
         """A slow way back skews the first sample; a better one corrects the progress, without a message."""
         self.exchange(back=0.25)
         self.exchange()
-        self.tell(running())
+        self.deliver(running())
         self.assertAlmostEqual(self.anchor, NOW + AHEAD + 0.1, places=3)
         while self.watcher.events[-2:] != ["corrected", "measured"]:
             self.clock.advance(1.0)
@@ -173,25 +173,25 @@ class UdpSocketTests(SynchronousTestCase):
             self.arrive(self.lab.endpoint.tick(self.now))
         self.assertAlmostEqual(self.anchor, NOW + AHEAD, places=3)
 
-    def test_progress_is_told_again_when_the_clock_was_not_known_at_all(self) -> None:
+    def test_progress_is_delivered_again_once_the_clock_offset_is_known(self) -> None:
         """The HELLO was repeated, so that its answer says nothing of the time."""
         self.wire.sent.clear()
         self.clock.advance(1.0)
         self.exchange()
         self.exchange()
-        self.tell(running())
+        self.deliver(running())
         self.assertEqual((self.watcher.events, self.anchor), (["opened", "told"], NOW))
         self.exchange()  # the server answers the first heartbeat at once.
         self.assertEqual(self.watcher.events[2:4], ["told", "measured"])
         self.assertAlmostEqual(self.anchor, NOW + AHEAD, places=1)
 
-    def test_what_stands_is_not_told_again(self) -> None:
+    def test_paused_progress_is_not_delivered_again(self) -> None:
         self.wire.sent.clear()
         self.clock.advance(1.0)
         self.exchange()
         self.exchange()
         paused = running()
-        self.tell(replace(paused, progress=replace(paused.progress, status=Status.PAUSED)))
+        self.deliver(replace(paused, progress=replace(paused.progress, status=Status.PAUSED)))
         while self.watcher.events[-1] != "measured":
             self.clock.advance(1.0)
             self.exchange()

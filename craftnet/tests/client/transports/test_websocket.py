@@ -72,15 +72,15 @@ class WebSocketTests(TestCase):
         self.assertEqual(headers["authorization"], f"Bearer {TOKEN}")
         self.assertEqual(headers["sec-websocket-protocol"].replace(" ", ""), "craftnet.json.lz4.v1,craftnet.json.v1")
 
-    async def test_packed(self) -> None:
+    async def test_compressed_messages(self) -> None:
         """Whatever frame a message comes in."""
-        packed = compress_message(PROGRESS, dictionary(NEWEST))
-        ending = await self.ending(self.serve(Play([packed], code=1000, binary=True, subprotocol=LZ4)))
+        compressed = compress_message(PROGRESS, dictionary(NEWEST))
+        ending = await self.ending(self.serve(Play([compressed], code=1000, binary=True, subprotocol=LZ4)))
         self.assertEqual((self.recorder.events, ending.kind), (["opened", "progress_update", "ended"], EndingKind.OVER))
         await self.ending(self.serve(Play([PROGRESS], code=1000, subprotocol=LZ4)))
         self.assertEqual(self.recorder.events, ["opened", "progress_update", "ended"])
 
-    async def test_packed_wrongly(self) -> None:
+    async def test_badly_compressed_message(self) -> None:
         for octets in (b"", b"\1\xff\xff\xff", compress_message(PROGRESS, dictionary(NEWEST))[:-1]):
             ending = await self.ending(self.serve(Play([octets], binary=True, subprotocol=LZ4)))
             self.assertEqual((self.recorder.events, ending.kind), (["opened", "ended"], EndingKind.LOST))
@@ -134,7 +134,7 @@ class WebSocketTests(TestCase):
         ending = await self.ending(self.serve(Play([PROGRESS], drop=True)))
         self.assertEqual(ending.kind, EndingKind.LOST)
 
-    async def test_nobody_there(self) -> None:
+    async def test_connection_refused(self) -> None:
         transport = self.serve(Play())
         await self.server.stop()
         ending = await self.ending(transport)
@@ -217,7 +217,7 @@ class WebSocketTests(TestCase):
         ending = Ending(EndingKind.REFUSED, "the server answered 404: There is no such session")
         self.assertEqual(self.successResultOf(recorder.done), ending)
 
-    def test_no_welcome(self) -> None:
+    def test_slow_handshake_response(self) -> None:
         """A server that drips its answer has no longer for it."""
         clock, recorder, transport, connection = self.connected()
         clock.advance(HANDSHAKE_TIMEOUT - 1)

@@ -25,13 +25,13 @@ HOST = b"Host: craft.example\r\n"
 class WaitingRoomTests(SynchronousTestCase):
     def test_oldest_goes(self) -> None:
         room: OldestFirst[int] = OldestFirst(2, 0)
-        self.assertEqual([room.add(guest, None) for guest in range(4)], [None, None, 0, 1])
+        self.assertEqual([room.add(connection, None) for connection in range(4)], [None, None, 0, 1])
 
     def test_oldest_of_the_address_goes(self) -> None:
         room: OldestFirst[int] = OldestFirst(100, 2)
-        self.assertEqual([room.add(guest, "ab"[guest % 2]) for guest in range(6)], [None] * 4 + [0, 1])
+        self.assertEqual([room.add(connection, "ab"[connection % 2]) for connection in range(6)], [None] * 4 + [0, 1])
 
-    def test_who_left_makes_room(self) -> None:
+    def test_a_closed_connection_frees_its_slot(self) -> None:
         room: OldestFirst[int] = OldestFirst(2, 2)
         room.add(0, "a")
         room.add(1, "a")
@@ -44,15 +44,15 @@ class WaitingRoomTests(SynchronousTestCase):
     def test_bounded(self, steps: list[tuple[bool, int, str | None]]) -> None:
         room: OldestFirst[int] = OldestFirst(5, 3)
         inside: dict[int, str | None] = {}
-        for entering, guest, address in steps:
-            if entering and guest not in inside:
-                inside[guest] = address
-                gone = room.add(guest, address)
+        for entering, connection, address in steps:
+            if entering and connection not in inside:
+                inside[connection] = address
+                gone = room.add(connection, address)
                 if gone is not None:
                     del inside[gone]
             elif not entering:
-                room.remove(guest)
-                inside.pop(guest, None)
+                room.remove(connection)
+                inside.pop(connection, None)
             self.assertEqual(len(room), len(inside))
             self.assertLessEqual(len(inside), 5)
             self.assertLessEqual(list(inside.values()).count("a"), 3)
@@ -73,7 +73,7 @@ PROXY = 200
 """The last part of a trusted proxy's address."""
 
 
-class LobbyTests(SynchronousTestCase):
+class HalfOpenConnectionsTests(SynchronousTestCase):
     """Waiting connections behind a sniffer that allows three of them, two from one address."""
 
     def setUp(self) -> None:
@@ -108,7 +108,7 @@ class LobbyTests(SynchronousTestCase):
         self.wire()
         self.assertEqual(self.dropped(), [0])
 
-    def test_who_has_said_what_they_want_stays(self) -> None:
+    def test_a_complete_request_is_not_evicted(self) -> None:
         self.wire(request("/ws/queue/x", fields=HOST + UPGRADE))
         self.wire(request("/slow"))
         for _ in range(5):
@@ -154,7 +154,7 @@ class LobbyTests(SynchronousTestCase):
         self.slow.waiting[-1].callback(Response(200))
         self.assertEqual(kept[0].take()[0].status, 200)
 
-    def test_who_hangs_up_makes_room(self) -> None:
+    def test_a_disconnect_frees_a_slot(self) -> None:
         for _ in range(3):
             self.wire().hang_up()
         served = self.wire(request("/slow"))
@@ -162,11 +162,11 @@ class LobbyTests(SynchronousTestCase):
         served.hang_up()
         refused = self.wire(b"nonsense\r\n\r\n")
         self.assertEqual(refused.take()[0].status, 400)
-        self.assertEqual(len(self.house.lobby), 0)
+        self.assertEqual(len(self.house.half_open), 0)
 
     def test_nothing_is_left(self) -> None:
         for _ in range(50):
             self.wire()
         for wire in self.house.wires:
             wire.hang_up()
-        self.assertEqual((len(self.house.lobby), self.clock.getDelayedCalls()), (0, []))
+        self.assertEqual((len(self.house.half_open), self.clock.getDelayedCalls()), (0, []))

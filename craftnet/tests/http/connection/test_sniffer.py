@@ -58,7 +58,7 @@ class Slow(Endpoint):
         return await self.waiting[-1]
 
 
-class DoorTestCase(SynchronousTestCase):
+class SnifferTestCase(SynchronousTestCase):
     anonymous: int | None = None
 
     def setUp(self) -> None:
@@ -91,7 +91,7 @@ class DoorTestCase(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
-class FirstRequestTests(DoorTestCase):
+class FirstRequestTests(SnifferTestCase):
     def test_request(self) -> None:
         answer = self.wire.ask(request("/echo"))
         self.assertEqual((answer.status, answer.body), (200, b"/echo"))
@@ -124,7 +124,7 @@ class FirstRequestTests(DoorTestCase):
         self.assertEqual(self.wire.ask(request()).fields["x-content-type-options"], "nosniff")
 
 
-class HandshakeTests(DoorTestCase):
+class HandshakeTests(SnifferTestCase):
     handshake = request("/ws/queue/x", fields=HOST + UPGRADE)
 
     def upgraded(self, wire: Wire) -> Listener:
@@ -191,13 +191,13 @@ class HandshakeTests(DoorTestCase):
         later.ask(request())
         self.assert_refused(later.ask(request(fields=fields, body=b"x")), 400, later)
 
-    def test_nobody_there(self) -> None:
+    def test_no_such_route(self) -> None:
         self.house.listeners.full = True
         self.wire.receive(self.handshake)
         self.assertTrue(self.wire.disconnecting)
 
 
-class RefusalTestCase(DoorTestCase):
+class RefusalTestCase(SnifferTestCase):
     """Each for a connection's first request and for a later one."""
 
     def assert_both_refused(self, octets: bytes, status: int) -> None:
@@ -307,7 +307,7 @@ class AnonymousBodyTests(RefusalTestCase):
             self.assertEqual((answer.status, len(answer.body)), (200, length))
 
 
-class PatienceTests(DoorTestCase):
+class RequestTimeoutTests(SnifferTestCase):
     def test_silence(self) -> None:
         self.wire.receive(b"GET / HT")
         self.clock.advance(9.9)
@@ -315,7 +315,7 @@ class PatienceTests(DoorTestCase):
         self.clock.advance(0.2)
         self.assertTrue(self.wire.disconnected)
 
-    def test_client_leaves_the_door(self) -> None:
+    def test_client_disconnects(self) -> None:
         self.wire.receive(b"GET / HT")
         self.assert_nothing_runs()
 
@@ -352,7 +352,7 @@ class PatienceTests(DoorTestCase):
         self.assertEqual(self.wire.value(), b"")
 
 
-class PaceTests(DoorTestCase):
+class PaceTests(SnifferTestCase):
     """Clients that ask faster than they are answered, or than they read."""
 
     def test_far_ahead(self) -> None:
@@ -408,7 +408,7 @@ class PaceTests(DoorTestCase):
         self.assertLessEqual(calls.total(), CALLS, calls.most_common())
 
 
-class HalfClosedTests(DoorTestCase):
+class HalfClosedTests(SnifferTestCase):
     """Clients that send, and then close their half of the connection (RFC 9112 section 9.6)."""
 
     def close_half(self) -> None:
@@ -440,7 +440,7 @@ class HalfClosedTests(DoorTestCase):
         self.assert_nothing_runs()
 
 
-class DrainTests(DoorTestCase):
+class DrainTests(SnifferTestCase):
     """The server stops while connections are kept alive."""
 
     def test_last_answers(self) -> None:
@@ -455,7 +455,7 @@ class DrainTests(DoorTestCase):
             self.assertTrue(wire.disconnecting)
 
 
-class FactoryTests(DoorTestCase):
+class FactoryTests(SnifferTestCase):
     def test_starts_and_stops_what_lies_behind(self) -> None:
         self.house.factory.doStart()
         self.assertEqual(self.house.listeners.numPorts, 1)
@@ -463,6 +463,6 @@ class FactoryTests(DoorTestCase):
         self.assertEqual(self.house.listeners.numPorts, 0)
         self.assert_nothing_runs()
 
-    def test_door_is_small(self) -> None:
+    def test_sniffer_is_small(self) -> None:
         self.assertIsInstance(self.wire.protocol, ProtocolSniffer)
         self.assertFalse(hasattr(self.wire.protocol, "__dict__"))

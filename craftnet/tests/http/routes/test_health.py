@@ -42,10 +42,10 @@ class HealthTests(SiteTestCase):
 
     def test_gzip(self) -> None:
         plain = self.ask("/health")
-        packed = self.ask("/health", fields=b"Accept-Encoding: br, gzip\r\n")
-        self.assertEqual(packed.fields["content-encoding"], "gzip")
-        self.assertEqual(gzip.decompress(packed.body), plain.body)
-        self.assertNotEqual(packed.fields["etag"], plain.fields["etag"])
+        compressed = self.ask("/health", fields=b"Accept-Encoding: br, gzip\r\n")
+        self.assertEqual(compressed.fields["content-encoding"], "gzip")
+        self.assertEqual(gzip.decompress(compressed.body), plain.body)
+        self.assertNotEqual(compressed.fields["etag"], plain.fields["etag"])
 
     def test_batch(self) -> None:
         body = b'{"services": ["real-time-combat", "crafting-network"]}'

@@ -43,7 +43,7 @@ class SnapshotTests(SiteTestCase):
         answer = self.ask(self.crafting, fields=b"Upgrade: websocket\r\n", token="player")
         self.assert_error(answer, 426)
 
-    def test_nobody_stays(self) -> None:
+    def test_no_subscription_is_left(self) -> None:
         self.ask(self.crafting, token="player")
         self.assertEqual(self.metrics.registry.get_sample_value("craftnet_watchers", {"feed": "crafting"}), 0)
 

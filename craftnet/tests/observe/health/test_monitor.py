@@ -104,7 +104,7 @@ class MonitorTests(SynchronousTestCase):
         self.assertEqual(checks["sessions"].message, "does not answer (Redis is gone.)")
         self.assertIs(checks["queues"].status, OK)
 
-    def test_unknown_errors_texts_are_not_told(self) -> None:
+    def test_unknown_errors_texts_are_not_published(self) -> None:
         monitor = self.monitor({"sessions": failing(ValueError("redis://user:secret@host"))})
         self.assertEqual((monitor.reports[OWN].checks or {})["sessions"].message, "does not answer (ValueError)")
 

@@ -18,7 +18,7 @@ from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.samples import NOW
 
 
-class Told(Resource):
+class FixedAnswer(Resource):
     """Answers with its content on every path."""
 
     isLeaf = True
@@ -65,33 +65,33 @@ class SharedCheckTests(SynchronousTestCase):
 
 
 class HttpProbeTests(SynchronousTestCase):
-    def ask(self, told: Told) -> Deferred[HealthResponse]:
+    def ask(self, answer: FixedAnswer) -> Deferred[HealthResponse]:
         clock = SteppedClock()
         clock.advance(NOW)
-        client = HTTPClient(RequestTraversalAgent(told))
+        client = HTTPClient(RequestTraversalAgent(answer))
         probe = HttpProbe(Service.CRAFTING_SERVICE, "http://crafting.example/health?x=y", client, clock)
         return Deferred.fromCoroutine(probe())
 
     def test_report(self) -> None:
         theirs = HealthResponse(status=HealthStatus.DEGRADED, timestamp=rfc3339(0), message="tired")
-        told = Told(200, to_json(theirs))
-        seen = self.successResultOf(self.ask(told))
+        answer = FixedAnswer(200, to_json(theirs))
+        seen = self.successResultOf(self.ask(answer))
         self.assertEqual((seen.status, seen.message), (HealthStatus.DEGRADED, "crafting-service: tired"))
         self.assertEqual(seen.timestamp, rfc3339(NOW))
-        self.assertEqual(told.paths, [b"/health?x=y"])
+        self.assertEqual(answer.paths, [b"/health?x=y"])
 
     def test_error(self) -> None:
-        seen = self.successResultOf(self.ask(Told(500, b"<html>")))
+        seen = self.successResultOf(self.ask(FixedAnswer(500, b"<html>")))
         self.assertEqual((seen.status, seen.message), (HealthStatus.CRITICAL, "crafting-service: answered 500"))
 
     def test_goes_nowhere_else(self) -> None:
         """A redirect is no answer: it could lead anywhere."""
-        told = Told(302, b"")
-        self.assertIs(self.successResultOf(self.ask(told)).status, HealthStatus.CRITICAL)
-        self.assertEqual(len(told.paths), 1)
+        answer = FixedAnswer(302, b"")
+        self.assertIs(self.successResultOf(self.ask(answer)).status, HealthStatus.CRITICAL)
+        self.assertEqual(len(answer.paths), 1)
 
     def test_too_long(self) -> None:
-        self.failureResultOf(self.ask(Told(200, b"x" * (LONGEST_REPORT + 1))), DocumentTooLong)
+        self.failureResultOf(self.ask(FixedAnswer(200, b"x" * (LONGEST_REPORT + 1))), DocumentTooLong)
 
 
 class ProviderCheckTests(SynchronousTestCase):

@@ -53,7 +53,7 @@ class LinesTests(SynchronousTestCase):
         unknown = {name for name in NAMES if self._sample(name, "count") == 0}
         self.assertEqual(unknown, {"round_trip_seconds", "round_trip_variation_seconds", "clock_offset_seconds"})
 
-    def test_rates_are_told_from_the_lowest_to_the_highest(self) -> None:
+    def test_rates_are_measured_from_the_lowest_to_the_highest(self) -> None:
         self._measure(None, None)
         for rate in (MIN_RATE, MAX_RATE):
             self.assertEqual(self._sample("rate_bytes_per_second", "bucket", le=f"{rate:.1f}"), float(rate == MAX_RATE))

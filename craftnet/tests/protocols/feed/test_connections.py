@@ -68,7 +68,7 @@ class ConnectionsTests(SynchronousTestCase):
         self.assertEqual(set(round_), set(everybody))
         self.assertEqual(len(round_), 19)
 
-    def test_whose(self) -> None:
+    def test_by_owner(self) -> None:
         mine, other = self.add(NOW), self.add(NOW, OTHER_PLAYER)
         self.assertEqual(self.connections.of(lambda principal: principal.player_id == OTHER_PLAYER), [other])
         self.assertCountEqual(self.connections, [mine, other])

@@ -80,8 +80,8 @@ class PageTests(LiveTestCase):
         paused = {"session_id": str(SESSION), "pause_reason": "player_afk"}
         await self.publish(envelope("crafting.session.pause", paused))
         streams = f"{self.url}/sse/crafting/{SESSION}?player_id={PLAYER}"
-        told = await self.run_script("stream", streams, {**mine, "Last-Event-ID": position}, "paused")
-        self.assertIn('"recovered":true', told["text"])
+        received = await self.run_script("stream", streams, {**mine, "Last-Event-ID": position}, "paused")
+        self.assertIn('"recovered":true', received["text"])
         refused = await self.run_script("ask", f"{self.url}/sse/queue/{PLAYER}", {"Authorization": "Bearer nonsense"})
         self.assertEqual((refused["status"], refused["body"]["code"]), (401, 401))
 

@@ -17,7 +17,7 @@ PLAYERS = f"/sse/player/{PLAYER}"
 class PlayerTests(StreamTestCase):
     """A player with one session under way."""
 
-    def told(self, stream: Stream) -> list[tuple[str, str | None]]:
+    def received(self, stream: Stream) -> list[tuple[str, str | None]]:
         """The type and the session of each message since the last time."""
         return [(each["type"], each.get("session_id")) for each in stream.messages()]
 
@@ -25,29 +25,29 @@ class PlayerTests(StreamTestCase):
         """What there is at first, then each session as it starts and ends, without knowing ids."""
         self.apply(QueueUpdate(player_id=PLAYER, queue_position=3))
         stream = self.stream(PLAYERS)
-        self.assertEqual(self.told(stream), [("queue_position", None), ("progress_update", str(SESSION))])
+        self.assertEqual(self.received(stream), [("queue_position", None), ("progress_update", str(SESSION))])
         self.apply(start(OTHER_SESSION))
-        self.assertEqual(self.told(stream), [("progress_update", str(OTHER_SESSION))])
+        self.assertEqual(self.received(stream), [("progress_update", str(OTHER_SESSION))])
         self.apply(SessionComplete(session_id=SESSION, result_item_id=SESSION))
-        self.assertEqual(self.told(stream), [("crafting_complete", str(SESSION))])
+        self.assertEqual(self.received(stream), [("crafting_complete", str(SESSION))])
         self.apply(QueueUpdate(player_id=PLAYER, queue_position=2))
-        self.assertEqual(self.told(stream), [("queue_position", None)], "once, not for each session as well")
+        self.assertEqual(self.received(stream), [("queue_position", None)], "once, not for each session as well")
 
     def test_ended_sessions(self) -> None:
         """One that has ended is not among those at first, and its removal does not end the feed."""
         stream = self.stream(PLAYERS)
         self.apply(SessionComplete(session_id=SESSION, result_item_id=SESSION))
-        self.assertEqual(self.told(self.stream(PLAYERS)), [])
+        self.assertEqual(self.received(self.stream(PLAYERS)), [])
         stream.events()
         self.clock.advance(86_400)
         self.apply(start(OTHER_SESSION))
-        self.assertEqual(self.told(stream), [("progress_update", str(OTHER_SESSION))])
+        self.assertEqual(self.received(stream), [("progress_update", str(OTHER_SESSION))])
 
     def test_other_players(self) -> None:
         """Their sessions do not show, however they are asked for."""
         stream = self.stream(f"/sse/player/{OTHER_PLAYER}?resume={SESSION}@x:1", "other")
         self.apply(SessionPause(session_id=SESSION, pause_reason="player_afk"))
-        self.assertEqual(self.told(stream), [])
+        self.assertEqual(self.received(stream), [])
         self.assertEqual(self.stream(PLAYERS, "other").status, 403)
 
     def test_resume(self) -> None:
@@ -85,7 +85,7 @@ class PlayerTests(StreamTestCase):
         stream = self.stream(f"{PLAYERS}?heartbeat=25")
         stream.events()
         self.turn(25)
-        self.assertEqual(self.told(stream), [("queue_position", None)])
+        self.assertEqual(self.received(stream), [("queue_position", None)])
 
     def test_slow_consumer(self) -> None:
         """The newest state of each session waits, not only that of one."""
@@ -98,7 +98,7 @@ class PlayerTests(StreamTestCase):
             for session_id in (SESSION, OTHER_SESSION):
                 self.apply(SessionPause(session_id=session_id, pause_reason="player_afk"))
         stream.wire.producer.resumeProducing()
-        self.assertEqual([session for _, session in self.told(stream)], [str(SESSION), str(OTHER_SESSION)])
+        self.assertEqual([session for _, session in self.received(stream)], [str(SESSION), str(OTHER_SESSION)])
 
     def test_revoked(self) -> None:
         stream = self.stream(PLAYERS)

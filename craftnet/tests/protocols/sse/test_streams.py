@@ -162,7 +162,7 @@ class RefusalTests(StreamTestCase):
         self.assert_error(answer, 503)
         self.assertEqual(len(self.connections.gate.occupancy), 0)
 
-    def test_an_impatient_client(self) -> None:
+    def test_a_client_that_leaves_before_the_answer(self) -> None:
         """Who leaves before the answer leaves nothing behind."""
         self.authority.pending, before = Deferred(), self.clock.getDelayedCalls()
         wire = self.house.wire()
@@ -190,9 +190,9 @@ class EndTests(StreamTestCase):
         stream = self.stream(CRAFTING)
         draining = Deferred.fromCoroutine(self.connections.drain(0.0))
         *_, last = stream.events()
-        told = msgspec.json.decode(last.data)
-        self.assertEqual((last.name, told["code"]), ("close", CloseCode.GOING_AWAY))
-        self.assertEqual(told["reason"], f"retry in {(last.retry or 0) / 1000:.1f} s")
+        message = msgspec.json.decode(last.data)
+        self.assertEqual((last.name, message["code"]), ("close", CloseCode.GOING_AWAY))
+        self.assertEqual(message["reason"], f"retry in {(last.retry or 0) / 1000:.1f} s")
         self.assertEqual(self.stream(QUEUE).status, 503)
         self.assertNoResult(draining)
         stream.wire.hang_up()

@@ -26,7 +26,7 @@ from craftnet.protocols.udp.server.tickets import OPENINGS_BURST, RENEWAL, TOKEN
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind, HeartbeatBody, Selector, SessionOver
 from craftnet.tests.support.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
-from craftnet.tests.support.udp_lab import BEARER, CLIENT, ELSEWHERE, HEARTBEAT, SECRET, Lab, datagrams, held, table
+from craftnet.tests.support.udp_lab import BEARER, CLIENT, HEARTBEAT, OTHER_ADDRESS, SECRET, Lab, datagrams, held, table
 
 THIRD: Address = ("203.0.113.7", 5)
 
@@ -152,7 +152,7 @@ class SequenceTests(AttackCase):
         channel.window.newest += 5
         self.assert_refused("out_of_range", self.forge(DatagramKind.RESYNC, b""))
 
-    def test_acknowledgement_of_a_table_that_was_never_told(self) -> None:
+    def test_acknowledgement_of_a_table_that_was_never_sent(self) -> None:
         self.assert_refused("out_of_range", self.forge(DatagramKind.ACK, codec.encode_held({0: 1})))
         self.lab.endpoint.update(self.peer, table(3), NOW)
         self.assert_refused("out_of_range", self.forge(DatagramKind.ACK, codec.encode_held({0: 4})))
@@ -175,12 +175,12 @@ class MixTests(AttackCase):
         (request,) = self.client.resync(NOW).datagrams
         for first in (0x45, 0x46, 0x48, 0x4A):
             self.assert_refused("forged", bytes([first]) + request[1:])
-        (hello,) = self.lab.initiator(self.ticket).start(NOW).datagrams
+        (hello,) = self.lab.client_connection(self.ticket).start(NOW).datagrams
         self.assert_refused("forged", b"\x46" + hello[1:])
         self.assert_refused("reserved", bytes.fromhex("01100030") + bytes(44))
 
     def test_packet_of_another_session(self) -> None:
-        other, _ = self.lab.connect(self.lab.ticket(), address=ELSEWHERE)
+        other, _ = self.lab.connect(self.lab.ticket(), address=OTHER_ADDRESS)
         channel = self._channel(other)
         stranger = channel.seal(DatagramKind.CLOSE, codec.encode_close(CloseReason.LEFT))
         self.assert_refused("forged", stranger[:1] + self.peer.connection_id.to_bytes(4, "big") + stranger[5:])
@@ -211,16 +211,16 @@ class MixTests(AttackCase):
 
     def test_set_padding_bits(self) -> None:
         """Every reserved bit of a client's datagrams: the padding of its handshake, here under a valid MAC."""
-        now, client = NOW + 1, self.lab.initiator(self.ticket)
+        now, client = NOW + 1, self.lab.client_connection(self.ticket)
         (hello,) = client.start(now).datagrams
         (challenge,) = datagrams(self.lab.send(hello, now))
         (response,) = client.receive(challenge, now).datagrams
         key = HandshakeKey.of(self.ticket.token.secret)
         for datagram, begin in ((hello, 21), (response, 61)):
-            for place in (begin, (begin + 496) // 2, 495):
+            for position in (begin, (begin + 496) // 2, 495):
                 for bit in range(8):
                     octets = bytearray(datagram[:496])
-                    octets[place] ^= 1 << bit
+                    octets[position] ^= 1 << bit
                     self.assert_refused("reserved", key.sign(bytes(octets)), now)
         self.assertEqual(opened(self.lab.send(key.sign(response[:496]), now)), 1)
 
@@ -243,12 +243,12 @@ class TokenTests(AttackCase):
         self.assertEqual(self.lab.tickets.find(self.ticket.connection_id, NOW + TOKEN_LIFETIME), None)
         ticket = self.lab.ticket(expires=inf)
         ticket.unused_until = inf
-        (hello,) = self.lab.initiator(ticket).start(NOW).datagrams
+        (hello,) = self.lab.client_connection(ticket).start(NOW).datagrams
         self.assert_refused("unknown_connection", hello, NOW + TOKEN_LIFETIME)
 
     def test_revoked(self) -> None:
         """Open connections close with the reason, and none can be opened."""
-        (hello,) = self.lab.initiator(self.ticket).start(NOW).datagrams
+        (hello,) = self.lab.client_connection(self.ticket).start(NOW).datagrams
         self.lab.endpoint.update(self.peer, running(), NOW)  # lost, and must not be sent again.
         self.ticket.bearer = Principal(PLAYER, frozenset(), NOW + 3600)
         closed, effects = self.lab.endpoint.revoke(lambda bearer: bearer.player_id == PLAYER, NOW)
@@ -259,13 +259,13 @@ class TokenTests(AttackCase):
         self.assertIsNone(held(self.client).progress.progress)
         self.assert_refused("unknown_connection", hello)
 
-    def test_revocation_of_somebody_else(self) -> None:
+    def test_revocation_of_another_player(self) -> None:
         self.ticket.bearer = Principal(PLAYER, frozenset(), NOW + 3600)
         self.assertEqual(self.lab.endpoint.revoke(lambda bearer: bearer.player_id == OTHER_PLAYER, NOW), (0, []))
         self.assert_well()
 
     def test_reused_handshake(self) -> None:
-        client = self.lab.initiator(self.ticket)
+        client = self.lab.client_connection(self.ticket)
         (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
         (response,) = client.receive(challenge, NOW + 1).datagrams
         self.assertEqual(opened(self.lab.send(response, NOW + 1)), 1)
@@ -273,7 +273,7 @@ class TokenTests(AttackCase):
 
     def test_same_token_from_two_addresses(self) -> None:
         """The newer connection counts; the older hears nothing more, and cannot be confused with it."""
-        second, connection = self.lab.connect(self.ticket, NOW + 1, ELSEWHERE)
+        second, connection = self.lab.connect(self.ticket, NOW + 1, OTHER_ADDRESS)
         self.assertEqual(self.peer.finished, CloseReason.REPLACED)
         self.assert_refused("forged", self.heartbeat(NOW + 1), NOW + 1)
         self.client, self.peer = second, connection
@@ -285,9 +285,9 @@ class TokenTests(AttackCase):
         opened_at_once = 0
         for number in range(50):
             now = NOW + 10 + number / 1000
-            knocking = self.lab.initiator(self.ticket)
-            (challenge,) = datagrams(self.lab.send(knocking.start(now).datagrams[0], now))
-            (response,) = knocking.receive(challenge, now).datagrams
+            connecting = self.lab.client_connection(self.ticket)
+            (challenge,) = datagrams(self.lab.send(connecting.start(now).datagrams[0], now))
+            (response,) = connecting.receive(challenge, now).datagrams
             opened_at_once += opened(self.lab.send(response, now))
         self.assertEqual(opened_at_once, OPENINGS_BURST)
         self.assertEqual(self.lab.counted["flooding"], 50 - OPENINGS_BURST)
@@ -297,15 +297,15 @@ class TokenTests(AttackCase):
     def test_restart_with_an_old_token(self) -> None:
         """A server that restarted knows no tokens and has another cookie secret: it answers nothing."""
         restarted = Lab(seed=99)
-        (hello,) = self.lab.initiator(self.ticket).start(NOW).datagrams
+        (hello,) = self.lab.client_connection(self.ticket).start(NOW).datagrams
         for datagram in (hello, self.heartbeat()):
             self.assertEqual(restarted.send(datagram), [])
         self.assertEqual(restarted.counted, {"unknown_connection": 2})
 
     def test_a_stolen_token_after_renewal(self) -> None:
         """Once the client has the next one, the old one opens nothing."""
-        thief = self.lab.initiator(self.ticket)
-        (hello,) = thief.start(NOW).datagrams
+        attacker = self.lab.client_connection(self.ticket)
+        (hello,) = attacker.start(NOW).datagrams
         old = self.client.token
         self._live(NOW + RENEWAL + 1)
         self.assertNotEqual(self.client.token.secret, old.secret)
@@ -325,17 +325,17 @@ class TokenTests(AttackCase):
             if now > until:
                 return
             inbox = datagrams(self.lab.endpoint.tick(now)) if due <= now else []
-            outbox = list(self.client.tick(now).datagrams) if self.client.deadline <= now else []
+            outgoing = list(self.client.tick(now).datagrams) if self.client.deadline <= now else []
             for datagram in inbox:
-                outbox += self.client.receive(datagram, now).datagrams
-            for datagram in outbox:
+                outgoing += self.client.receive(datagram, now).datagrams
+            for datagram in outgoing:
                 for answer in datagrams(self.lab.send(datagram, now)):
                     self.client.receive(answer, now)
 
     def test_renewal_whose_acknowledgement_is_lost(self) -> None:
         """Both tokens hold until one of them is used."""
         offered = SessionToken(self.ticket.connection_id, self.ticket.offer(self.lab.random.randbytes, NOW))
-        (old,) = self.lab.initiator(self.ticket).start(NOW).datagrams
+        (old,) = self.lab.client_connection(self.ticket).start(NOW).datagrams
         self.assertEqual(len(datagrams(self.lab.send(old))), 1)
         client = ClientConnection(
             offered, {0: running().session_id}, heartbeat=HEARTBEAT, random=self.lab.random.randbytes
@@ -360,7 +360,7 @@ class SessionsTests(AttackCase):
         self.ticket.renewed()
         self.assertIsNone(self.lab.endpoint.connection(old, PLAYER, BEARER, NOW))
 
-    def test_joining_somebody_elses_connection(self) -> None:
+    def test_joining_another_players_connection(self) -> None:
         """Neither with the connection id alone, nor as another player, nor with another player's bearer token."""
         other = Principal(OTHER_PLAYER, frozenset(), NOW + 3600)
         for token, player, bearer in (
@@ -406,7 +406,7 @@ class SessionsTests(AttackCase):
 
     def test_a_session_on_a_recorded_handshake(self) -> None:
         """A session added after a handshake does not return with a replay of it."""
-        client = self.lab.initiator(self.ticket)
+        client = self.lab.client_connection(self.ticket)
         (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
         (response,) = client.receive(challenge, NOW + 1).datagrams
         self.lab.send(response, NOW + 1)
@@ -419,8 +419,8 @@ class HandshakeTests(AttackCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.knocking = self.lab.initiator(self.lab.ticket())
-        (self.hello,) = self.knocking.start(NOW).datagrams
+        self.connecting = self.lab.client_connection(self.lab.ticket())
+        (self.hello,) = self.connecting.start(NOW).datagrams
 
     def test_small_hello(self) -> None:
         for size in range(OVERHEAD, 512, 13):
@@ -431,27 +431,27 @@ class HandshakeTests(AttackCase):
         received = sent = 0
         for _ in range(100):
             received += len(self.hello)
-            sent += sum(map(len, datagrams(self.lab.send(self.hello, address=ELSEWHERE))))
+            sent += sum(map(len, datagrams(self.lab.send(self.hello, address=OTHER_ADDRESS))))
         self.assertLess(sent, received / 6)
         self.assertEqual(len(self.lab.endpoint), 1)
 
     def test_stale_cookie(self) -> None:
         (challenge,) = datagrams(self.lab.send(self.hello))
-        (response,) = self.knocking.receive(challenge, NOW).datagrams
+        (response,) = self.connecting.receive(challenge, NOW).datagrams
         self.assert_refused("cookie_expired", response, NOW + COOKIE_LIFETIME + 0.1)
 
     def test_cookie_of_another_address(self) -> None:
         (challenge,) = datagrams(self.lab.send(self.hello))
-        (response,) = self.knocking.receive(challenge, NOW).datagrams
-        self.assert_refused("cookie_wrong", response, address=ELSEWHERE)
+        (response,) = self.connecting.receive(challenge, NOW).datagrams
+        self.assert_refused("cookie_wrong", response, address=OTHER_ADDRESS)
 
     def test_flood_of_forged_hellos_costs_nothing_after_a_while(self) -> None:
         forged = self.hello[:-1] + bytes([self.hello[-1] ^ 1])
         for _ in range(300):
-            self.assertEqual(self.lab.send(forged, address=ELSEWHERE), [])
+            self.assertEqual(self.lab.send(forged, address=OTHER_ADDRESS), [])
         self.assertGreater(self.lab.counted["throttled"], 190)
         self.assertEqual(len(datagrams(self.lab.send(self.hello, address=THIRD))), 1)
-        self.assertEqual(len(datagrams(self.lab.send(self.hello, NOW + 10, ELSEWHERE))), 1)
+        self.assertEqual(len(datagrams(self.lab.send(self.hello, NOW + 10, OTHER_ADDRESS))), 1)
 
 
 class MigrationTests(AttackCase):
@@ -465,20 +465,20 @@ class MigrationTests(AttackCase):
 
     def test_a_client_that_moves_keeps_its_connection(self) -> None:
         self.lab.endpoint.update(self.peer, running(), NOW)
-        self._move(NOW + 1, ELSEWHERE)
-        self.assertEqual(self.peer.address, ELSEWHERE)
+        self._move(NOW + 1, OTHER_ADDRESS)
+        self.assertEqual(self.peer.address, OTHER_ADDRESS)
         self.assert_well(NOW + 1)
 
-    def test_another_line_is_measured_anew(self) -> None:
+    def test_a_new_path_is_measured_from_the_start(self) -> None:
         """The round trip at the old address says nothing about the new one: no delay there counts as queueing."""
         self._beat(NOW + HEARTBEAT, 0.05, CLIENT)
         before = self.peer.conditions.round_trip
         assert before is not None
         self.assertGreater(before, 0)
         moved = NOW + HEARTBEAT + 1
-        self._move(moved, ELSEWHERE, 0.4)
+        self._move(moved, OTHER_ADDRESS, 0.4)
         self.assertAlmostEqual(self.peer.conditions.round_trip or 0, 0.4, places=3)  # of the challenge and its answer.
-        self._beat(moved + HEARTBEAT, 0.4, ELSEWHERE)
+        self._beat(moved + HEARTBEAT, 0.4, OTHER_ADDRESS)
         self.assertAlmostEqual(self.peer.conditions.round_trip or 0, 0.4, places=3)
         self.assertEqual(self.peer.rate, MAX_RATE)
 
@@ -495,9 +495,9 @@ class MigrationTests(AttackCase):
 
     def test_full_state_follows_a_move(self) -> None:
         self.lab.endpoint.update(self.peer, table(), NOW)
-        (challenge,) = sent_to(self.lab.send(self.heartbeat(), address=ELSEWHERE), ELSEWHERE)
+        (challenge,) = sent_to(self.lab.send(self.heartbeat(), address=OTHER_ADDRESS), OTHER_ADDRESS)
         (answer,) = self.client.receive(challenge, NOW).datagrams
-        (state,) = sent_to(self.lab.send(answer, address=ELSEWHERE), ELSEWHERE)
+        (state,) = sent_to(self.lab.send(answer, address=OTHER_ADDRESS), OTHER_ADDRESS)
         self.assertEqual(self.client.receive(state, NOW).events, [MaterialsChanged(table())])
 
     def test_client_claiming_a_victims_address(self) -> None:
@@ -507,29 +507,29 @@ class MigrationTests(AttackCase):
             now = NOW + number / 5
             datagram = self.heartbeat(now)
             received += len(datagram)
-            sent += sum(map(len, sent_to(self.lab.send(datagram, now, ELSEWHERE), ELSEWHERE)))
+            sent += sum(map(len, sent_to(self.lab.send(datagram, now, OTHER_ADDRESS), OTHER_ADDRESS)))
         self.assertLess(sent, received / 3)
         self.assertEqual(self.peer.address, CLIENT)
 
     def test_client_that_guesses_what_its_victim_was_asked(self) -> None:
         """It sends from an address at which it cannot hear: however often it answers there, nothing moves."""
-        (challenge,) = sent_to(self.lab.send(self.heartbeat(), address=ELSEWHERE), ELSEWHERE)
+        (challenge,) = sent_to(self.lab.send(self.heartbeat(), address=OTHER_ADDRESS), OTHER_ADDRESS)
         right = self._channel(self.client).open(challenge).body
-        for place in range(8 * len(right)):
-            wrong = (int.from_bytes(right, "big") ^ 1 << place).to_bytes(8, "big")
-            self.assert_refused("path_wrong", self.forge(DatagramKind.PATH_RESPONSE, wrong), NOW + 1, ELSEWHERE)
+        for position in range(8 * len(right)):
+            wrong = (int.from_bytes(right, "big") ^ 1 << position).to_bytes(8, "big")
+            self.assert_refused("path_wrong", self.forge(DatagramKind.PATH_RESPONSE, wrong), NOW + 1, OTHER_ADDRESS)
             self.assertEqual(self.peer.address, CLIENT)
-        self.lab.send(self.forge(DatagramKind.PATH_RESPONSE, right), NOW + 1, ELSEWHERE)
-        self.assertEqual(self.peer.address, ELSEWHERE)
+        self.lab.send(self.forge(DatagramKind.PATH_RESPONSE, right), NOW + 1, OTHER_ADDRESS)
+        self.assertEqual(self.peer.address, OTHER_ADDRESS)
 
     def test_short_datagrams_from_a_new_address_are_not_answered_with_longer_ones(self) -> None:
         (request,) = self.client.resync(NOW).datagrams
-        self.assertEqual(sent_to(self.lab.send(request, address=ELSEWHERE), ELSEWHERE), [])
+        self.assertEqual(sent_to(self.lab.send(request, address=OTHER_ADDRESS), OTHER_ADDRESS), [])
 
     def test_forwarded_copy(self) -> None:
         """An attacker on the path relays datagrams from an own address, and faster: it receives only a challenge."""
         datagram = self.heartbeat()
-        (challenge,) = sent_to(self.lab.send(datagram, address=ELSEWHERE), ELSEWHERE)
+        (challenge,) = sent_to(self.lab.send(datagram, address=OTHER_ADDRESS), OTHER_ADDRESS)
         self.assert_refused("replayed", datagram)
         (answer,) = self.client.receive(challenge, NOW).datagrams  # even when it is handed on to the client:
         self.assert_refused("path_wrong", answer, address=CLIENT)  # the client answers from where it is.
@@ -539,24 +539,24 @@ class MigrationTests(AttackCase):
     def test_an_old_copy_moves_nothing(self) -> None:
         old, new = self.heartbeat(), self.heartbeat()
         self.lab.send(new)
-        self.assertEqual(sent_to(self.lab.send(old, address=ELSEWHERE), ELSEWHERE), [])
+        self.assertEqual(sent_to(self.lab.send(old, address=OTHER_ADDRESS), OTHER_ADDRESS), [])
 
     def test_an_answer_that_comes_too_late(self) -> None:
-        (challenge,) = sent_to(self.lab.send(self.heartbeat(), address=ELSEWHERE), ELSEWHERE)
+        (challenge,) = sent_to(self.lab.send(self.heartbeat(), address=OTHER_ADDRESS), OTHER_ADDRESS)
         (answer,) = self.client.receive(challenge, NOW).datagrams
-        self.assert_refused("path_wrong", answer, NOW + path_validation.CHALLENGE_LIFETIME, ELSEWHERE)
+        self.assert_refused("path_wrong", answer, NOW + path_validation.CHALLENGE_LIFETIME, OTHER_ADDRESS)
 
     def test_an_answer_to_no_challenge(self) -> None:
         self.assert_refused("path_wrong", self.forge(DatagramKind.PATH_RESPONSE, bytes(8)))
-        self.assert_refused("path_wrong", self.forge(DatagramKind.PATH_RESPONSE, bytes(8)), address=ELSEWHERE)
+        self.assert_refused("path_wrong", self.forge(DatagramKind.PATH_RESPONSE, bytes(8)), address=OTHER_ADDRESS)
 
     def test_migration_flapping(self) -> None:
         """Between two addresses, a hundred times a second: a challenge a second at most."""
         challenges = 0
         for number in range(1000):
             now = NOW + number / 100
-            effects = self.lab.send(self.heartbeat(now), now, ELSEWHERE if number % 2 else THIRD)
-            challenges += len(sent_to(effects, ELSEWHERE)) + len(sent_to(effects, THIRD))
+            effects = self.lab.send(self.heartbeat(now), now, OTHER_ADDRESS if number % 2 else THIRD)
+            challenges += len(sent_to(effects, OTHER_ADDRESS)) + len(sent_to(effects, THIRD))
         self.assertEqual(self.lab.counted, {"accepted": 1000})
         self.assertLessEqual(challenges, 11)
         self.assertEqual(self.peer.address, CLIENT)
@@ -610,7 +610,7 @@ class StateTests(AttackCase):
         for _ in range(50 * int(forgery_limiter.FORGERY_BURST)):
             self.lab.send(forged)
         later = NOW + 1
-        (hello,) = self.lab.initiator(self.ticket).start(later).datagrams
+        (hello,) = self.lab.client_connection(self.ticket).start(later).datagrams
         self.assertEqual(len(datagrams(self.lab.send(hello, later))), 1)
 
     def test_pre_authentication_drain_of_a_victims_budget(self) -> None:
@@ -639,7 +639,7 @@ class StateTests(AttackCase):
             sources.charge((f"198.51.{number >> 8}.{number & 255}", 1), NOW)
         self.assertEqual(len(sources), forgery_limiter.MAX_SOURCES)
 
-    def test_many_addresses_of_one_household(self) -> None:
+    def test_many_addresses_of_one_prefix(self) -> None:
         sources = forgery_limiter.ForgeryLimiter()
         for number in range(int(forgery_limiter.FORGERY_BURST) + 2):
             sources.charge((f"2001:db8:1:2::{number:x}", 1), NOW)
@@ -671,8 +671,8 @@ class StateTests(AttackCase):
         while now < until:
             now += 1
             while (deadline := self.lab.endpoint.deadline) is not None and deadline <= now:
-                told = datagrams(self.lab.endpoint.tick(deadline))
-                closes += sum(datagram[0] & 31 == DatagramKind.CLOSE for datagram in told)
+                sent = datagrams(self.lab.endpoint.tick(deadline))
+                closes += sum(datagram[0] & 31 == DatagramKind.CLOSE for datagram in sent)
             self.lab.send(self.heartbeat(now), now)
         return closes
 

@@ -18,7 +18,7 @@ from craftnet.tests.support.samples import COPPER, IRON, PLAYER, RECIPE, SESSION
 from craftnet.tests.support.udp_relay import RelayedTestCase
 
 
-def stocked(materials: int = 2) -> Event:
+def start_with_materials(materials: int = 2) -> Event:
     """A session's start, with `materials` materials; the first are iron and copper."""
     names = [IRON, COPPER, *(UUID(int=number) for number in range(3, materials + 1))][:materials]
     return envelope(
@@ -96,7 +96,7 @@ class UdpTests(CppClientTestCase):
 
     async def test_life_of_a_session(self) -> None:
         """A table by parts and by differences; progress up to completion."""
-        await self.post(stocked())
+        await self.post(start_with_materials())
         client = self.watch("--transport", "udp", "--show", "0.05")
         await client.until("connected", transport="udp")
         table = (await client.until("materials"))["materials"]
@@ -117,18 +117,18 @@ class UdpTests(CppClientTestCase):
 
     async def test_failure(self) -> None:
         """The reason is put together from its parts."""
-        await self.post(stocked())
+        await self.post(start_with_materials())
         client = self.watch("--transport", "udp")
         await client.until("materials")
         reason = 200 * "ü"
         await self.post(happened("progress", progress_percentage=12.5, status="failed", failure_reason=reason))
         await client.until("ended", result="failed")
-        told = [event["progress"] for event in client.passed if event["event"] == "progress"]
-        self.assertEqual((told[-1]["status"], told[-1]["failure_reason"]), ("failed", reason))
+        received = [event["progress"] for event in client.passed if event["event"] == "progress"]
+        self.assertEqual((received[-1]["status"], received[-1]["failure_reason"]), ("failed", reason))
 
     async def test_long_table(self) -> None:
         """It comes packed, or in parts."""
-        await self.post(stocked(materials=50))
+        await self.post(start_with_materials(materials=50))
         for compression in ("lz4", "none"):
             client = self.watch("--transport", "udp", "--compression", compression)
             materials = (await client.until("materials"))["materials"]
@@ -138,7 +138,7 @@ class UdpTests(CppClientTestCase):
 
     async def test_key_log(self) -> None:
         """The keys of both directions, for nobody else to read."""
-        await self.post(stocked())
+        await self.post(start_with_materials())
         path = Path(self.mktemp())
         client = self.watch("--transport", "udp", CRAFTNET_KEYLOG=str(path))
         await client.until("materials")
@@ -160,7 +160,7 @@ class LossyTests(CppClientTestCase, RelayedTestCase):
     loses = 4
 
     async def test_life_of_a_session(self) -> None:
-        await self.post(stocked())
+        await self.post(start_with_materials())
         client = self.watch()
         materials = await client.until("materials")
         for quantity in (9, 8, 7, 6, 5):
@@ -178,7 +178,7 @@ class BlockedTests(CppClientTestCase, RelayedTestCase):
     loses = 1
 
     async def test_websocket_takes_over(self) -> None:
-        await self.post(stocked())
+        await self.post(start_with_materials())
         client = self.watch()
         await client.until("lost", transport="udp")
         await client.until("connected", transport="ws")
@@ -201,15 +201,15 @@ class CutTests(CppClientTestCase, RelayedTestCase):
 
     async def test_position_is_kept(self) -> None:
         """What happened between the two transports arrives over the second, and nothing is lost."""
-        await self.post(stocked())
+        await self.post(start_with_materials())
         client = self.watch()
         await client.until("connected", transport="udp")
         await client.until("materials")
         self.relay.loses = 1
         await self.post(changed(7, notifications=[short(7)]))
         await client.until("connected", transport="ws")
-        told = await client.until("material", transport="ws")
-        self.assertEqual(told["problem"]["available_quantity"], 7)
+        received = await client.until("material", transport="ws")
+        self.assertEqual(received["problem"]["available_quantity"], 7)
         self.assertEqual([event for event in client.passed if event["event"] == "reset"], [])
 
 
@@ -218,13 +218,13 @@ class WebSocketTests(CppClientTestCase):
 
     async def follow(self, subprotocol: str) -> None:
         """From the first progress to completion."""
-        await self.post(stocked())
+        await self.post(start_with_materials())
         client = self.watch("--transport", "ws", "--subprotocol", subprotocol)
         await client.until("connected", transport="ws")
         self.assertEqual((await client.until("progress"))["progress"]["status"], "active")
         await self.post(changed(7, notifications=[short(7)]))
-        told = await client.until("material")
-        self.assertEqual((told["material_id"], told["problem"]["available_quantity"]), (str(IRON), 7))
+        received = await client.until("material")
+        self.assertEqual((received["material_id"], received["problem"]["available_quantity"]), (str(IRON), 7))
         self.assertTrue([event for event in client.passed if event["event"] == "position"])
         await self.post(happened("pause", pause_reason="player_afk"))
         while (await client.until("progress"))["progress"]["status"] != "paused":

@@ -15,7 +15,7 @@ from craftnet.protocols.udp.server.dispatcher import Effect
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind
 from craftnet.tests.support.samples import NOW, OTHER_SESSION, SESSION, running
-from craftnet.tests.support.udp_lab import CLIENT, ELSEWHERE, Lab, datagrams, table
+from craftnet.tests.support.udp_lab import CLIENT, OTHER_ADDRESS, Lab, datagrams, table
 
 SESSIONS = (SESSION, OTHER_SESSION, UUID(int=3))
 
@@ -30,7 +30,7 @@ STEPS = st.one_of(
     st.tuples(st.just("resync")),
     st.tuples(st.just("nonsense")),
     st.tuples(st.just("close")),
-    st.tuples(st.just("move"), st.sampled_from([CLIENT, ELSEWHERE])),
+    st.tuples(st.just("move"), st.sampled_from([CLIENT, OTHER_ADDRESS])),
     st.tuples(st.just("down"), st.booleans()),
     st.tuples(st.just("up"), st.booleans()),
     st.tuples(st.just("wait"), st.sampled_from([0.01, 0.03, 0.3, 1.1, 4.9, 16.0, 1801.0])),

@@ -19,7 +19,7 @@ from craftnet.tests.support.udp_lab import BadNetwork, Lab, table
 class ExchangeTests(SynchronousTestCase):
     """Both ends on a bad line come to hold the same."""
 
-    def _told(self, network: BadNetwork) -> tuple[Progress, MaterialsState]:
+    def _received(self, network: BadNetwork) -> tuple[Progress, MaterialsState]:
         """The newest progress and materials that the client received."""
         progress = [event.progress for event in network.events if isinstance(event, ProgressChanged)]
         materials = [event.materials for event in network.events if isinstance(event, MaterialsChanged)]
@@ -27,7 +27,7 @@ class ExchangeTests(SynchronousTestCase):
 
     def _session(self, seed: int, loss: float, packet_size: int) -> None:
         lab = Lab()
-        client, counted = lab.initiator(lab.ticket(packet_size=packet_size)), Counter[str]()
+        client, counted = lab.client_connection(lab.ticket(packet_size=packet_size)), Counter[str]()
         client.count = lambda outcome: counted.update([outcome])
         network = BadNetwork(lab, client, seed=seed, loss=loss)
         random = Random(seed)
@@ -51,7 +51,7 @@ class ExchangeTests(SynchronousTestCase):
         network.perform(lab.endpoint.update(peer, materials, network.now))
         network.perform(lab.endpoint.close(peer, CloseReason.ENDED, network.now))
         network.run(30.0)
-        progress, held = self._told(network)
+        progress, held = self._received(network)
         self.assertEqual(replace(progress, anchor=0.0), replace(over, anchor=0.0), f"seed {seed}")
         self.assertAlmostEqual(progress.anchor, over.anchor, places=3)
         self.assertEqual(held, materials, f"seed {seed}")
@@ -63,14 +63,14 @@ class ExchangeTests(SynchronousTestCase):
         """The session behind a connection was lost and started again: the same version means something else."""
         for loss in (0.0, 0.2):
             lab = Lab()
-            network = BadNetwork(lab, lab.initiator(lab.ticket(packet_size=120)), seed=3, loss=loss)
+            network = BadNetwork(lab, lab.client_connection(lab.ticket(packet_size=120)), seed=3, loss=loss)
             network.start()
             network.run(12.0)
             for iron in (10, 99):
                 network.perform(lab.endpoint.update(network.peers[-1], running(), network.now))
                 network.perform(lab.endpoint.update(network.peers[-1], table(1, iron=iron), network.now))
                 network.run(20.0)
-                self.assertEqual(self._told(network)[1], table(1, iron=iron))
+                self.assertEqual(self._received(network)[1], table(1, iron=iron))
 
     def test_good_line(self) -> None:
         self._session(seed=0, loss=0.0, packet_size=1200)
@@ -86,12 +86,12 @@ class ExchangeTests(SynchronousTestCase):
     def test_progress_never_goes_back(self) -> None:
         """However datagrams overtake each other."""
         lab = Lab()
-        network = BadNetwork(lab, lab.initiator(lab.ticket()), seed=3, loss=0.05, noise=0.2)
+        network = BadNetwork(lab, lab.client_connection(lab.ticket()), seed=3, loss=0.05, noise=0.2)
         network.start()
         network.run(10.0)
         for number in range(100):
             network.perform(lab.endpoint.update(network.peers[-1], running(percent=float(number)), network.now))
             network.run(0.02)
-        told = [event.progress.percent for event in network.events if isinstance(event, ProgressChanged)]
-        self.assertGreater(len(told), 20)
-        self.assertEqual(told, sorted(told))
+        received = [event.progress.percent for event in network.events if isinstance(event, ProgressChanged)]
+        self.assertGreater(len(received), 20)
+        self.assertEqual(received, sorted(received))

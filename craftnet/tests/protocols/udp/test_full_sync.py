@@ -43,8 +43,8 @@ class FullSyncTests(SynchronousTestCase):
 
     def _live(self, seconds: float) -> None:
         """Connections are ticked at their deadlines."""
-        for told in self.updated.values():
-            told.clear()
+        for states in self.updated.values():
+            states.clear()
         self.events.clear()
         while True:
             server = self.lab.endpoint.deadline
@@ -83,6 +83,6 @@ class FullSyncTests(SynchronousTestCase):
         for _ in range(8):
             self._connect()
         self._live(1.5 * PERIOD)
-        first = sorted(told[0] - NOW for told in self.updated.values())
+        first = sorted(states[0] - NOW for states in self.updated.values())
         self.assertEqual(len(set(first)), 8)
         self.assertGreater(first[-1] - first[0], 0.6 * PERIOD)

@@ -28,7 +28,7 @@ from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.layouts import MAC_SIZE
 from craftnet.protocols.wire.records import CloseReason, DatagramKind
 from craftnet.tests.support.samples import NOW, OTHER_SESSION, running
-from craftnet.tests.support.udp_lab import CLIENT, ELSEWHERE, Lab, datagrams, table
+from craftnet.tests.support.udp_lab import CLIENT, OTHER_ADDRESS, Lab, datagrams, table
 
 CORPUS = Path(craftnet.__file__).parent.parent / "protocol" / "corpus.json"
 
@@ -66,7 +66,7 @@ def _before_decryption() -> Target:
     def run(octets: bytes) -> str:
         lab.counted.clear()
         for datagram in (octets, octets[:1] + name + octets[5:]):
-            for address in (CLIENT, ELSEWHERE):
+            for address in (CLIENT, OTHER_ADDRESS):
                 assert lab.send(datagram, NOW, address) == [], octets.hex()
         assert peer.finished is None
         return ", ".join(sorted(lab.counted))
@@ -78,10 +78,10 @@ def _client_before_decryption() -> Target:
     """A client that is connected, and one that waits for its CHALLENGE."""
     lab = Lab()
     connected, _ = _connected(lab, NOW)
-    knocking = lab.initiator(lab.ticket())
-    knocking.start(NOW)
+    connecting = lab.client_connection(lab.ticket())
+    connecting.start(NOW)
     counted: list[str] = []
-    clients = [(client, client.token.connection_id.to_bytes(4, "big")) for client in (connected, knocking)]
+    clients = [(client, client.token.connection_id.to_bytes(4, "big")) for client in (connected, connecting)]
     for client, _ in clients:
         client.count = counted.append
 
@@ -114,7 +114,7 @@ def _handshake_to_server() -> Target:
     def begin() -> None:
         nonlocal clock, right
         clock += 0.01  # the next connection needs a newer cookie.
-        client = lab.initiator(ticket)
+        client = lab.client_connection(ticket)
         (hello,) = client.start(clock).datagrams
         (challenge,) = datagrams(lab.send(hello, clock))
         (response,) = client.receive(challenge, clock).datagrams
@@ -148,14 +148,14 @@ def _handshake_to_client() -> Target:
     ticket = lab.ticket(expires=inf)
     key, counted = HandshakeKey.of(ticket.token.secret), list[str]()
 
-    def knocking() -> tuple[ClientConnection, bytes]:
-        client = lab.initiator(ticket)
+    def connecting() -> tuple[ClientConnection, bytes]:
+        client = lab.client_connection(ticket)
         client.count = counted.append
         (hello,) = client.start(NOW).datagrams
         (challenge,) = datagrams(lab.send(hello))
         return client, challenge[:-MAC_SIZE]
 
-    client, right = knocking()
+    client, right = connecting()
 
     def run(octets: bytes) -> str:
         nonlocal client, right
@@ -168,7 +168,7 @@ def _handshake_to_client() -> Target:
             assert codec.encode_challenge(codec.decode_challenge(content)) == content, content.hex()
             assert content[5:21] == right[5:21], "it was for another HELLO"
             assert response[5:61] == content[5:61], "what it says was not copied"
-            client, right = knocking()
+            client, right = connecting()
         return ", ".join(counted)
 
     return run
@@ -222,20 +222,20 @@ def _messages() -> Target:
     """The reassembly of messages: an algorithm (1 byte), then parts: steps of the sequence (1), length (1), body."""
 
     def run(octets: bytes) -> str:
-        packing = list(COMPRESSIONS.values())[octets[0] % len(COMPRESSIONS)] if octets else COMPRESSIONS["lz4"]
-        reassembly, sequence, place, outcomes = Reassembly(MOST), 1, 1, list[str]()
-        while place + 2 <= len(octets):
-            sequence += octets[place]
-            body = octets[place + 2 : place + 2 + octets[place + 1]]
-            place += 2 + len(body)
+        algorithm = list(COMPRESSIONS.values())[octets[0] % len(COMPRESSIONS)] if octets else COMPRESSIONS["lz4"]
+        reassembly, sequence, index, outcomes = Reassembly(MOST), 1, 1, list[str]()
+        while index + 2 <= len(octets):
+            sequence += octets[index]
+            body = octets[index + 2 : index + 2 + octets[index + 1]]
+            index += 2 + len(body)
             try:
                 fragment = codec.decode_fragment(body)
                 assert codec.encode_fragment(fragment) == body
-                packed = reassembly.take(fragment, sequence)
-                if packed is not None:
-                    assert len(packed.octets) < packed.size <= MOST and packed.sequence <= sequence
-                    assert len(packing.decompress(packed.octets, packed.size)) == packed.size
-                outcomes.append("part" if packed is None else "whole")
+                compressed = reassembly.take(fragment, sequence)
+                if compressed is not None:
+                    assert len(compressed.octets) < compressed.size <= MOST and compressed.sequence <= sequence
+                    assert len(algorithm.decompress(compressed.octets, compressed.size)) == compressed.size
+                outcomes.append("part" if compressed is None else "whole")
             except BadDatagram as error:
                 outcomes.append(error.outcome)
             assert reassembly.kept < MOST, "too much is kept"
@@ -264,20 +264,20 @@ def mutated(octets: bytes, random: Random) -> bytes:
     """A few changes of the kinds that find faults: bits, bytes at the edges, cuts, doubles."""
     changed = bytearray(octets)
     for _ in range(random.randrange(1, 5)):
-        place = random.randrange(len(changed) + 1)
+        index = random.randrange(len(changed) + 1)
         match random.randrange(6):
             case 0 if changed:
-                changed[place - 1] ^= 1 << random.randrange(8)
+                changed[index - 1] ^= 1 << random.randrange(8)
             case 1 if changed:
-                changed[place - 1] = random.choice([0, 1, 0x7F, 0x80, 0xFF, random.randrange(256)])
+                changed[index - 1] = random.choice([0, 1, 0x7F, 0x80, 0xFF, random.randrange(256)])
             case 2:
-                del changed[place:]
+                del changed[index:]
             case 3:
-                changed[place:place] = random.randbytes(random.randrange(1, 9))
+                changed[index:index] = random.randbytes(random.randrange(1, 9))
             case 4:
-                changed += changed[place:]
+                changed += changed[index:]
             case _:
-                del changed[place : place + random.randrange(1, 9)]
+                del changed[index : index + random.randrange(1, 9)]
     return bytes(changed[:1300])
 
 

@@ -26,9 +26,9 @@ from craftnet.protocols.wire.records import CloseReason
 from craftnet.tests.support.samples import NOW, PLAYER, SESSION, running
 from craftnet.tests.support.udp_lab import (
     CLIENT,
-    ELSEWHERE,
     HEARTBEAT,
     MESSAGE,
+    OTHER_ADDRESS,
     BadNetwork,
     Lab,
     changed,
@@ -97,7 +97,7 @@ class Watcher:
             self._display.correct(progress, now)
 
 
-class Story:
+class TrackedSession:
     """One session: the authority's version of it, and the client's."""
 
     def __init__(self, index: int, session_id: UUID, rows: int) -> None:
@@ -109,7 +109,7 @@ class Story:
         self.left = False
         self.watcher = Watcher(session_id)
         self.updated: ProgressChanged | None = None
-        self.materials_told: MaterialsState | None = None
+        self.materials_sent: MaterialsState | None = None
         self.ended: CloseReason | None = None
 
     @property
@@ -136,7 +136,7 @@ class History:
         self.rows = random.choice([2, 2, 2, 30])
         self.network = BadNetwork(
             self.lab,
-            self.lab.initiator(self.ticket),
+            self.lab.client_connection(self.ticket),
             seed=seed,
             loss=random.choice([0.0, 0.05, 0.25]),
             noise=random.choice([0.0, 0.05, 0.2]),
@@ -146,8 +146,8 @@ class History:
         )
         self.network.look = self._look
         self.network.snapshot = self._snapshot
-        self.stories = [Story(0, SESSION, self.rows)]
-        self.answers: list[Story] = []  # over HTTP, to the client, that are on the way.
+        self.tracked_sessions = [TrackedSession(0, SESSION, self.rows)]
+        self.answers: list[TrackedSession] = []  # over HTTP, to the client, that are on the way.
 
     @property
     def peer(self) -> ServerConnection:
@@ -155,9 +155,13 @@ class History:
         return self.network.peers[-1]
 
     @property
-    def going_on(self) -> list[Story]:
+    def going_on(self) -> list[TrackedSession]:
         """Those that were not ended."""
-        return [story for story in self.stories if not (story.left or story.session.progress.status.terminal)]
+        return [
+            tracked
+            for tracked in self.tracked_sessions
+            if not (tracked.left or tracked.session.progress.status.terminal)
+        ]
 
     def play(self) -> bool:
         """A few changes; then the path recovers, and everything ends. Returns whether connections opened in time."""
@@ -169,22 +173,22 @@ class History:
                 case 0 | 1 | 2 if self.ticket.agreement.datagram >= SHARED_SIZE:
                     self._join()
                 case 3 if len(self.going_on) > 1:
-                    story = self.random.choice(self.going_on)
-                    story.left = True
-                    network.take(network.client.leave(story.index, network.client_now))
+                    tracked = self.random.choice(self.going_on)
+                    tracked.left = True
+                    network.take(network.client.leave(tracked.index, network.client_now))
                 case 4 if len(self.going_on) > 1:
                     self._end(self.random.choice(self.going_on))
                 case 5 if not self._return():
                     return False
                 case _:
-                    for story in self.random.sample(self.going_on, self.random.randint(1, len(self.going_on))):
-                        self._change(story)
-                        self._tell(story)
+                    for tracked in self.random.sample(self.going_on, self.random.randint(1, len(self.going_on))):
+                        self._change(tracked)
+                        self._update(tracked)
             network.run(self.random.random() * 2)
             self._answer()
         network.heal()
-        for story in self.going_on:
-            self._end(story)
+        for tracked in self.going_on:
+            self._end(tracked)
         network.run(25.0)
         self._listen()
         return network.client.over is not CloseReason.UNREACHABLE
@@ -201,7 +205,7 @@ class History:
         """The client restarts, with the token and the sessions that it had."""
         self._answer()
         former = self.network.client
-        known = {story.index: story.session_id for story in self.stories if story.ended is None}
+        known = {tracked.index: tracked.session_id for tracked in self.tracked_sessions if tracked.ended is None}
         client = ClientConnection(
             former.token,
             known,
@@ -210,60 +214,60 @@ class History:
             random=self.lab.random.randbytes,
         )
         connected = self._connect(client)
-        for story in self.stories:
-            if story.left:
-                self.network.take(client.leave(story.index, self.network.client_now))
+        for tracked in self.tracked_sessions:
+            if tracked.left:
+                self.network.take(client.leave(tracked.index, self.network.client_now))
         return connected
 
     def _join(self) -> None:
-        if len(self.stories) == 6:
+        if len(self.tracked_sessions) == 6:
             return
-        session_id = UUID(int=len(self.stories) + 1)
-        story = Story(self.ticket.unused, session_id, self.rows)
-        self.stories.append(story)
-        self.answers.append(story)
+        session_id = UUID(int=len(self.tracked_sessions) + 1)
+        tracked = TrackedSession(self.ticket.unused, session_id, self.rows)
+        self.tracked_sessions.append(tracked)
+        self.answers.append(tracked)
         _, effects = self.lab.join(self.ticket, session_id, now=self.network.now)
         self.network.perform(effects)
 
     def _answer(self) -> None:
         """The answers over HTTP arrive."""
-        for story in self.answers:
-            self.network.take(self.network.client.watch(story.index, story.session_id))
+        for tracked in self.answers:
+            self.network.take(self.network.client.watch(tracked.index, tracked.session_id))
         self.answers.clear()
 
-    def _change(self, story: Story) -> None:
+    def _change(self, tracked: TrackedSession) -> None:
         random, now = self.random, self.network.now
         match random.randrange(5):
             case 0:
                 status = random.choice([Status.ACTIVE, Status.PAUSED, Status.INTERRUPTED])
-                story.advance(replace(rebase(story.session.progress, now), status=status))
+                tracked.advance(replace(rebase(tracked.session.progress, now), status=status))
             case 1:
-                story.advance(Progress(Status.ACTIVE, random.random() * 99, now, random.random() * 100))
+                tracked.advance(Progress(Status.ACTIVE, random.random() * 99, now, random.random() * 100))
             case 2:
-                self.network.address = random.choice([CLIENT, ELSEWHERE])
+                self.network.address = random.choice([CLIENT, OTHER_ADDRESS])
             case _:
-                story.materials = changed(story.materials, random)
+                tracked.materials = changed(tracked.materials, random)
 
-    def _end(self, story: Story) -> None:
+    def _end(self, tracked: TrackedSession) -> None:
         now = self.network.now
-        over = replace(rebase(story.session.progress, now), remaining=0.0)
+        over = replace(rebase(tracked.session.progress, now), remaining=0.0)
         if self.random.random() < 0.5:
-            story.advance(replace(over, status=Status.COMPLETED, percent=100.0))
+            tracked.advance(replace(over, status=Status.COMPLETED, percent=100.0))
         else:
-            story.advance(replace(over, status=Status.FAILED, failure_reason="no more iron"))
-        self._tell(story)
-        self.network.perform(self.lab.endpoint.end(self.peer, story.index, CloseReason.ENDED, now))
+            tracked.advance(replace(over, status=Status.FAILED, failure_reason="no more iron"))
+        self._update(tracked)
+        self.network.perform(self.lab.endpoint.end(self.peer, tracked.index, CloseReason.ENDED, now))
 
-    def _tell(self, story: Story) -> None:
-        for state in (story.session, story.materials):
-            self.network.perform(self.lab.endpoint.update(self.peer, state, self.network.now, story.index))
+    def _update(self, tracked: TrackedSession) -> None:
+        for state in (tracked.session, tracked.materials):
+            self.network.perform(self.lab.endpoint.update(self.peer, state, self.network.now, tracked.index))
 
     def _snapshot(self, peer: ServerConnection, index: int) -> list[Effect]:
         now = self.network.now
-        (story,) = (story for story in self.stories if story.index == index)
-        effects = self.lab.endpoint.update(peer, story.session, now, index)
-        effects += self.lab.endpoint.update(peer, story.materials, now, index)
-        if story.session.progress.status.terminal:
+        (tracked,) = (tracked for tracked in self.tracked_sessions if tracked.index == index)
+        effects = self.lab.endpoint.update(peer, tracked.session, now, index)
+        effects += self.lab.endpoint.update(peer, tracked.materials, now, index)
+        if tracked.session.progress.status.terminal:
             effects += self.lab.endpoint.end(peer, index, CloseReason.ENDED, now)
         return effects
 
@@ -271,26 +275,26 @@ class History:
         """Checks every bar. The truth is known where the newest state has arrived."""
         self._listen()
         conditions, now = self.network.client.conditions, self.network.client_now
-        for story in self.stories:
-            told, session = story.updated, story.session
-            newest = told is not None and told.version == session.version
-            story.watcher.look(conditions, now, percent_at(session.progress, self.network.now) if newest else None)
+        for tracked in self.tracked_sessions:
+            states, session = tracked.updated, tracked.session
+            newest = states is not None and states.version == session.version
+            tracked.watcher.look(conditions, now, percent_at(session.progress, self.network.now) if newest else None)
 
     def _listen(self) -> None:
         """What the client received, by session."""
         if not self.network.events:
             return
-        stories = {story.session_id: story for story in self.stories}
+        tracked_sessions = {tracked.session_id: tracked for tracked in self.tracked_sessions}
         conditions, now = self.network.client.conditions, self.network.client_now
         for event in self.network.events:
             match event:
                 case ProgressChanged(session_id):
-                    stories[session_id].updated = event
-                    stories[session_id].watcher.updated(event, conditions, now)
+                    tracked_sessions[session_id].updated = event
+                    tracked_sessions[session_id].watcher.updated(event, conditions, now)
                 case MaterialsChanged(materials):
-                    stories[materials.session_id].materials_told = materials
+                    tracked_sessions[materials.session_id].materials_sent = materials
                 case SessionEnded(session_id, reason):
-                    stories[session_id].ended = reason
+                    tracked_sessions[session_id].ended = reason
         self.network.events.clear()
 
 
@@ -315,12 +319,12 @@ class HistoryTests(SynchronousTestCase):
             if not history.play():
                 continue
             played += 1
-            for story in history.stories:
-                self._check(story, f"seed {seed}, session {story.index}")
+            for tracked in history.tracked_sessions:
+                self._check(tracked, f"seed {seed}, session {tracked.index}")
                 sessions += 1
-                left += story.left
-                looks += story.watcher.looks
-                completed += story.session.progress.status is Status.COMPLETED
+                left += tracked.left
+                looks += tracked.watcher.looks
+                completed += tracked.session.progress.status is Status.COMPLETED
             messages += history.network.carried[MESSAGE]
             in_parts += history.network.client.reassembly.first > 1
             self.assertIn(history.network.client.over, (CloseReason.ENDED, CloseReason.LEFT), f"seed {seed}")
@@ -333,17 +337,17 @@ class HistoryTests(SynchronousTestCase):
         self.assertGreater(messages, HISTORIES)
         self.assertGreater(in_parts, HISTORIES * 0.02)
 
-    def _check(self, story: Story, name: str) -> None:
-        self.assertLessEqual(story.watcher.worst, 0.0, f"{name}: shown worse than stated")
-        self.assertLessEqual(story.watcher.backwards, 0.0, f"{name}: the bar went back")
-        if story.left:
+    def _check(self, tracked: TrackedSession, name: str) -> None:
+        self.assertLessEqual(tracked.watcher.worst, 0.0, f"{name}: shown worse than stated")
+        self.assertLessEqual(tracked.watcher.backwards, 0.0, f"{name}: the bar went back")
+        if tracked.left:
             return
-        assert story.updated is not None and story.materials_told is not None, name
-        progress, materials, over = story.updated.progress, story.materials_told, story.session.progress
+        assert tracked.updated is not None and tracked.materials_sent is not None, name
+        progress, materials, over = tracked.updated.progress, tracked.materials_sent, tracked.session.progress
         self.assertEqual(progress.status, over.status, f"{name}: the end was lost")
         self.assertEqual(progress.failure_reason, over.failure_reason, name)
         self.assertAlmostEqual(progress.percent, over.percent, places=1, msg=name)
-        wanted = [replace(row, quantity=min(row.quantity, 2**32 - 2)) for row in story.materials.materials]
+        wanted = [replace(row, quantity=min(row.quantity, 2**32 - 2)) for row in tracked.materials.materials]
         self.assertEqual(list(materials.materials), wanted, name)
 
     def test_the_short_path_says_the_same(self) -> None:
@@ -362,7 +366,7 @@ class HistoryTests(SynchronousTestCase):
         """Two hours on a bad line: keys rotate every ten minutes, the session_token every half hour."""
         lab = Lab()
         ticket = lab.ticket(expires=NOW + 20_000)
-        client = lab.initiator(ticket)
+        client = lab.client_connection(ticket)
         network = BadNetwork(lab, client, seed=4, loss=0.1)
         network.start()
         first = client.token.secret

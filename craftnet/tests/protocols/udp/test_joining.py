@@ -51,7 +51,7 @@ class Sessions:
             if not self.watchers[session_id]:
                 del self.watchers[session_id]
 
-    def tell(self, session_id: UUID, percent: float) -> None:
+    def deliver(self, session_id: UUID, percent: float) -> None:
         """The session is there now, by an event of a millisecond ago."""
         for watcher in self.watchers[session_id]:
             update = progress_update(running(session_id, percent=percent), AT)
@@ -77,10 +77,10 @@ class JoiningTests(SynchronousTestCase):
         self.gateway.server.makeConnection(self.transport)
         answer = self.connect(SESSION)
         self.token, self.agreement = answer.session_token, agreed(answer)
-        self.client = self.initiator({0: SESSION})
+        self.client = self.client_connection({0: SESSION})
         self.carry(self.client.start(NOW).datagrams)
 
-    def initiator(self, sessions: dict[int, UUID]) -> ClientConnection:
+    def client_connection(self, sessions: dict[int, UUID]) -> ClientConnection:
         """A client that holds the token."""
         return ClientConnection(SessionToken.parse(self.token), sessions, heartbeat=5.0, agreement=self.agreement)
 
@@ -92,19 +92,19 @@ class JoiningTests(SynchronousTestCase):
         bearer = Principal(subject, frozenset(), NOW + 600)
         return self.gateway.connect(session_id, player_id, request, NOW + 600, NOW, bearer=bearer)
 
-    def carry(self, outbox: list[bytes]) -> list[Event]:
+    def carry(self, outgoing: list[bytes]) -> list[Event]:
         """Everything that the client receives until both sides are silent."""
         events: list[Event] = []
         while True:
-            for datagram in outbox:
+            for datagram in outgoing:
                 self.gateway.server.datagramReceived(datagram, CLIENT)
             self.clock.advance(0)
-            outbox = []
-            for told in self.transport.taken():
-                output = self.client.receive(told, self.clock.seconds())
+            outgoing = []
+            for received in self.transport.taken():
+                output = self.client.receive(received, self.clock.seconds())
                 events += output.events
-                outbox += output.datagrams
-            if not outbox:
+                outgoing += output.datagrams
+            if not outgoing:
                 return events
 
     def live(self, seconds: float) -> list[Event]:
@@ -141,18 +141,18 @@ class JoiningTests(SynchronousTestCase):
         self.carry([])
         before = self.metric("craftnet_deliveries_total")
         for session_id in sessions:
-            self.feeds.tell(session_id, 50.0)
+            self.feeds.deliver(session_id, 50.0)
         self.assertEqual(self.transport.written, [])
         self.clock.advance(0)
         (datagram,) = self.transport.taken()
         self.assertEqual(len(self.client.receive(datagram, NOW).events), len(sessions))
         self.assertEqual(self.metric("craftnet_deliveries_total"), before + len(sessions))
-        packed = self.metrics.registry.get_sample_value("craftnet_datagrams_total", {"outcome": "packed"})
-        self.assertEqual(packed, 2)  # and the one before with all of them.
+        compressed = self.metrics.registry.get_sample_value("craftnet_datagrams_total", {"outcome": "packed"})
+        self.assertEqual(compressed, 2)  # and the one before with all of them.
         self.assertAlmostEqual(self.metric("craftnet_event_to_delivery_seconds_sum"), 0.001 * len(sessions), places=5)
 
-    def test_one_session_is_told_at_once(self) -> None:
-        self.feeds.tell(SESSION, 50.0)
+    def test_one_session_is_delivered_at_once(self) -> None:
+        self.feeds.deliver(SESSION, 50.0)
         self.assertEqual(len(self.transport.written), 1)
 
     def test_the_end_of_one_feed(self) -> None:
@@ -176,7 +176,7 @@ class JoiningTests(SynchronousTestCase):
     def test_one_that_is_not_there_does_not_disturb_the_others(self) -> None:
         self.client.watch(self.connect(MISSING, self.token).session_index, MISSING)
         self.assertEqual(self.live(0.1), [SessionEnded(MISSING, CloseReason.NOT_FOUND)])
-        self.feeds.tell(SESSION, 50.0)
+        self.feeds.deliver(SESSION, 50.0)
         self.assertEqual(len(self.carry([])), 1)
 
     def test_a_client_that_goes_leaves_all_of_them(self) -> None:
@@ -186,11 +186,11 @@ class JoiningTests(SynchronousTestCase):
 
     def test_a_client_that_comes_back_has_all_of_them(self) -> None:
         self.connect(OTHER_SESSION, self.token)
-        self.client = self.initiator({0: SESSION, 1: OTHER_SESSION})
+        self.client = self.client_connection({0: SESSION, 1: OTHER_SESSION})
         self.clock.advance(1)
         events = self.carry(self.client.start(NOW + 1).datagrams) + self.live(0.2)
-        told = {event.session_id for event in events if isinstance(event, ProgressChanged)}
-        self.assertEqual(told, {SESSION, OTHER_SESSION})
+        received = {event.session_id for event in events if isinstance(event, ProgressChanged)}
+        self.assertEqual(received, {SESSION, OTHER_SESSION})
         self.assertTrue(any(isinstance(event, MaterialsChanged) for event in events))
         self.assertEqual(
             {name: len(each) for name, each in self.feeds.watchers.items()}, {SESSION: 1, OTHER_SESSION: 1}
@@ -207,7 +207,7 @@ class JoiningTests(SynchronousTestCase):
             return Sessions.subscribe_session(self.feeds, session_id, watcher)
 
         self.feeds.subscribe_session = watch  # type: ignore[method-assign]  # a feed with a mind of its own.
-        self.client = self.initiator({0: SESSION, 1: OTHER_SESSION})
+        self.client = self.client_connection({0: SESSION, 1: OTHER_SESSION})
         self.clock.advance(1)
         self.carry(self.client.start(NOW + 1).datagrams)
         self.assertEqual(self.feeds.watchers.keys(), {SESSION})
@@ -238,7 +238,7 @@ class JoiningTests(SynchronousTestCase):
     def test_a_claim_about_any_of_them_is_seen(self) -> None:
         self.client.watch(self.connect(OTHER_SESSION, self.token).session_index, OTHER_SESSION)
         self.live(6.0)
-        self.feeds.tell(OTHER_SESSION, 30.0)
+        self.feeds.deliver(OTHER_SESSION, 30.0)
         self.live(1.0)
         now = self.clock.seconds()
         seen = self.gateway.seen(ProgressRecord(1, int(now * 1000), OTHER_SESSION, 10.0), PLAYER, now)

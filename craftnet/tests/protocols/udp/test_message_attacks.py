@@ -58,10 +58,10 @@ class MessageAttackCase(SynchronousTestCase):
         """The connection lives: an update arrives, in several parts as well."""
         self.assertIsNone(self.client.over)
         for state in (running(percent=50.0), mixed(190)):
-            told = [event for sent in self.tell(state) for event in self.client.receive(sent, NOW).events]
-            self.assertEqual(len(told), 1)
+            received = [event for sent in self.deliver(state) for event in self.client.receive(sent, NOW).events]
+            self.assertEqual(len(received), 1)
 
-    def tell(self, state: Any) -> list[bytes]:
+    def deliver(self, state: Any) -> list[bytes]:
         """The datagrams to the client."""
         return datagrams(self.lab.endpoint.update(self.peer, state, NOW))
 
@@ -216,7 +216,7 @@ class FragmentAbuseTests(MessageAttackCase):
 
     def test_parts_that_a_stranger_made(self) -> None:
         """Without the keys nothing gets as far as the parts, and nothing under way is disturbed."""
-        parts = self.tell(mixed(190))
+        parts = self.deliver(mixed(190))
         self.take(*parts[:-1])
         before = self.kept()
         for part in parts:

@@ -34,7 +34,7 @@ def kind(datagram: bytes) -> int:
     return datagram[0] & ~codec.PHASE
 
 
-def dull(rows: int, version: int = 1) -> MaterialsState:
+def repetitive(rows: int, version: int = 1) -> MaterialsState:
     """A table that is much shorter when packed."""
     return MaterialsState(SESSION, version, tuple(Material(UUID(int=row % 3), row % 5) for row in range(rows)))
 
@@ -49,7 +49,7 @@ class MessageTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.connect()
 
-    def tell(self, state: SessionState | MaterialsState, now: float = NOW) -> list[bytes]:
+    def deliver(self, state: SessionState | MaterialsState, now: float = NOW) -> list[bytes]:
         """The datagrams to the client."""
         return datagrams(self.lab.endpoint.update(self.peer, state, now))
 
@@ -60,14 +60,14 @@ class MessageTests(SynchronousTestCase):
     def test_there_and_back(self) -> None:
         for compression in COMPRESSIONS:
             self.connect(compression)
-            sent = self.tell(dull(150))
+            sent = self.deliver(repetitive(150))
             self.assertEqual([kind(datagram) for datagram in sent], [MESSAGE])
             (event,) = self.take(sent)
             assert isinstance(event, MaterialsChanged)
-            self.assertEqual(event.materials, dull(150))
+            self.assertEqual(event.materials, repetitive(150))
 
     def test_fragments(self) -> None:
-        sent = self.tell(mixed(190))
+        sent = self.deliver(mixed(190))
         self.assertEqual([kind(datagram) for datagram in sent], [MESSAGE] * 3)
         self.assertEqual(self.take(sent[1:]), [])
         (event,) = self.take(sent[:1])
@@ -75,14 +75,14 @@ class MessageTests(SynchronousTestCase):
         self.assertEqual(event.materials, mixed(190))
 
     def test_parts_are_acknowledged_and_nothing_is_sent_again(self) -> None:
-        self.take(self.tell(mixed(190)))
+        self.take(self.deliver(mixed(190)))
         for datagram in self.client.tick(self.client.deadline).datagrams:
             self.lab.send(datagram, NOW + 0.1)
         self.assertEqual(datagrams(self.lab.endpoint.tick(NOW + 1.5)), [])
 
     def test_a_lost_part(self) -> None:
         """All of it is sent again, as another message."""
-        self.assertEqual(self.take(self.tell(mixed(190))[1:]), [])
+        self.assertEqual(self.take(self.deliver(mixed(190))[1:]), [])
         for datagram in self.client.tick(self.client.deadline).datagrams:
             self.lab.send(datagram, NOW + 0.1)
         again = datagrams(self.lab.endpoint.tick(self.peer.deadline))
@@ -93,26 +93,26 @@ class MessageTests(SynchronousTestCase):
 
     def test_what_a_message_says_is_as_old_as_its_first_part(self) -> None:
         """A newer state that overtakes it is not undone."""
-        sent = self.tell(mixed(190))
-        newer = self.tell(mixed(30, version=2))
+        sent = self.deliver(mixed(190))
+        newer = self.deliver(mixed(30, version=2))
         (event,) = self.take([*newer, *sent])
         assert isinstance(event, MaterialsChanged)
         self.assertEqual(event.materials, mixed(30, version=2))
 
     def test_a_progress_stays_as_it_is(self) -> None:
-        self.assertEqual([kind(datagram) for datagram in self.tell(running())], [STATE])
+        self.assertEqual([kind(datagram) for datagram in self.deliver(running())], [STATE])
 
     def test_a_table_that_does_not_get_shorter_stays_as_it_is(self) -> None:
         random = Random(1)
         rows = tuple(Material(UUID(int=random.getrandbits(128)), random.getrandbits(30)) for _ in range(190))
-        sent = self.tell(MaterialsState(SESSION, 1, rows))
+        sent = self.deliver(MaterialsState(SESSION, 1, rows))
         self.assertEqual({kind(datagram) for datagram in sent}, {STATE})
         self.assertEqual(len(self.take(sent)), 1)
 
     def test_a_fresh_secret_is_in_no_message(self) -> None:
-        self.lab.endpoint.update(self.peer, dull(150), NOW + RENEWAL - 1)
+        self.lab.endpoint.update(self.peer, repetitive(150), NOW + RENEWAL - 1)
         for at in (NOW + 4.0 * step for step in range(int(RENEWAL / 4) + 3)):
-            for datagram in (*datagrams(self.lab.endpoint.tick(at)), *self.tell(dull(150, int(at)), at)):
+            for datagram in (*datagrams(self.lab.endpoint.tick(at)), *self.deliver(repetitive(150, int(at)), at)):
                 before = self.client.token
                 for answer in self.client.receive(datagram, at).datagrams:
                     self.lab.send(answer, at)
@@ -121,11 +121,11 @@ class MessageTests(SynchronousTestCase):
                     return
         self.fail("no fresh secret came")
 
-    def test_who_agreed_on_nothing_is_sent_no_message(self) -> None:
+    def test_without_agreed_compression_no_message_is_sent(self) -> None:
         self.connect("none")
-        self.assertEqual({kind(datagram) for datagram in self.tell(dull(150))}, {STATE})
+        self.assertEqual({kind(datagram) for datagram in self.deliver(repetitive(150))}, {STATE})
 
-    def test_who_agreed_on_nothing_takes_no_message(self) -> None:
+    def test_without_agreed_compression_no_message_is_accepted(self) -> None:
         counted: list[str] = []
         self.connect("none")
         self.client.count = counted.append
@@ -138,7 +138,7 @@ class MessageTests(SynchronousTestCase):
         st.integers(64, 65_536),
         st.sampled_from([64, 300, PATH_SIZE, 9000, MAX_DATAGRAM]),
         st.sampled_from(["none", *COMPRESSIONS]),
-        st.sampled_from([dull, mixed]),
+        st.sampled_from([repetitive, mixed]),
         st.lists(st.integers(1, 200), min_size=1, max_size=4),
         st.text(max_size=300),
     )
@@ -157,7 +157,9 @@ class MessageTests(SynchronousTestCase):
         now = NOW
         over = Progress(Status.FAILED, 5.0, NOW, 0.0, failure_reason=reason)
         for version, rows in enumerate(sizes, 1):
-            sent = self.tell(table(rows, version), now) + self.tell(replace(running(), version=version, progress=over))
+            sent = self.deliver(table(rows, version), now) + self.deliver(
+                replace(running(), version=version, progress=over)
+            )
             while self.peer.deadline < now + 2.0:
                 sent += datagrams(self.lab.endpoint.tick(self.peer.deadline))
             self.assertLessEqual(max(map(len, sent)), longest)

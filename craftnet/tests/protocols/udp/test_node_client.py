@@ -12,7 +12,7 @@ from craftnet.tests.support.samples import COPPER, IRON, OTHER_SESSION, PLAYER, 
 from craftnet.tests.support.udp_relay import RelayedTestCase
 
 
-def stocked(session_id: UUID = SESSION, materials: int = 2) -> Event:
+def start_with_materials(session_id: UUID = SESSION, materials: int = 2) -> Event:
     """A session's start, with so many materials; the first are iron and copper."""
     names = [IRON, COPPER, *(UUID(int=number) for number in range(3, materials + 1))][:materials]
     return envelope(
@@ -80,7 +80,7 @@ class NodeUdpTests(NodeClientTestCase):
 
     async def test_life_of_a_session(self) -> None:
         """A table by parts and by differences; progress up to completion; CLOSE when the session is forgotten."""
-        await self.post(stocked())
+        await self.post(start_with_materials())
         client = self.watch()
         self.assertEqual(await client.read(), {"event": "connected"})
         progress = await client.until("progress")
@@ -127,22 +127,22 @@ class NodeUdpTests(NodeClientTestCase):
 
     async def test_long_table(self) -> None:
         """It takes several datagrams, each of which is a STATE of its own."""
-        await self.post(stocked(materials=50))
+        await self.post(start_with_materials(materials=50))
         client = self.watch(options=("--compression", "none", "--packet-size", "300"))
         materials = (await client.until("materials"))["materials"]
         self.assertEqual(len({row["material_id"] for row in materials}), 50)
 
     async def test_two_sessions(self) -> None:
         """They share a connection; one is left, the other goes on until it is left, too."""
-        await self.post(stocked(), stocked(OTHER_SESSION))
+        await self.post(start_with_materials(), start_with_materials(OTHER_SESSION))
         client = self.watch(SESSION, OTHER_SESSION)
         await client.until("materials", OTHER_SESSION)
         await self.post(changed(7, OTHER_SESSION), changed(6))
         quantities: dict[str, int] = {}
         while len(quantities) < 2:
-            told = await client.until("materials")
-            if told["materials"][0]["quantity"] != 10:
-                quantities[told["session"]] = told["materials"][0]["quantity"]
+            received = await client.until("materials")
+            if received["materials"][0]["quantity"] != 10:
+                quantities[received["session"]] = received["materials"][0]["quantity"]
         self.assertEqual(quantities, {str(OTHER_SESSION): 7, str(SESSION): 6})
         client.leave(OTHER_SESSION)
         over = await client.until("session_over")
@@ -153,10 +153,10 @@ class NodeUdpTests(NodeClientTestCase):
         self.assertEqual(await client.until("closed"), {"event": "closed", "reason": 6})
         self.assertEqual(await client.end(), 0)
 
-    async def test_packed(self) -> None:
+    async def test_compressed_messages(self) -> None:
         """What becomes of several sessions in one moment comes packed, and is the same."""
         sessions = [UUID(int=number) for number in range(1, 6)]
-        await self.post(*(stocked(session, 20) for session in sessions))
+        await self.post(*(start_with_materials(session, 20) for session in sessions))
         client = self.watch(*sessions)
         await client.until("materials", sessions[-1])
         while not await self.counted("packed"):
@@ -169,7 +169,7 @@ class NodeUdpTests(NodeClientTestCase):
 
     async def test_shut_down(self) -> None:
         """The client asks for another connection, over HTTP."""
-        await self.post(stocked())
+        await self.post(start_with_materials())
         client = self.watch()
         await client.until("materials")
         await self.service.stopService()
@@ -188,7 +188,7 @@ class LossyTests(NodeClientTestCase, RelayedTestCase):
     loses = 4
 
     async def test_life_of_a_session(self) -> None:
-        await self.post(stocked())
+        await self.post(start_with_materials())
         client = self.watch()
         materials = await client.until("materials")
         self.assertNotIn({"event": "unreachable"}, client.passed)

@@ -29,7 +29,7 @@ from craftnet.protocols.udp.server.dispatcher import (
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind
 from craftnet.tests.support.samples import NOW, OTHER_SESSION, PLAYER, SESSION, running
-from craftnet.tests.support.udp_lab import BEARER, CLIENT, ELSEWHERE, Lab, datagrams, table
+from craftnet.tests.support.udp_lab import BEARER, CLIENT, OTHER_ADDRESS, Lab, datagrams, table
 
 THIRD = UUID(int=3)
 
@@ -67,11 +67,11 @@ class SessionsCase(SynchronousTestCase):
         self.effects: list[Effect] = []
         self.now = NOW
         for index, session_id in enumerate((OTHER_SESSION, THIRD), 1):
-            grant, effects = self.lab.join(self.ticket, session_id)
-            self.assertEqual((grant.index, joined(effects)), (index, [index]))
+            permit, effects = self.lab.join(self.ticket, session_id)
+            self.assertEqual((permit.index, joined(effects)), (index, [index]))
             self.client.watch(index, session_id)
 
-    def tell(self, index: int, *states: SessionState | MaterialsState) -> list[Effect]:
+    def deliver(self, index: int, *states: SessionState | MaterialsState) -> list[Effect]:
         """The hub delivers an update of a session."""
         return [effect for state in states for effect in self.lab.endpoint.update(self.peer, state, self.now, index)]
 
@@ -106,13 +106,13 @@ class SessionsCase(SynchronousTestCase):
                     take(self.lab.send(datagram, self.now))
 
 
-class TellingTests(SessionsCase):
+class DeliveryTests(SessionsCase):
     """States."""
 
-    def test_each_is_told(self) -> None:
-        self.tell(0, running())
-        self.tell(1, running(OTHER_SESSION, percent=20.0), of(OTHER_SESSION, table()))
-        self.tell(2, running(THIRD, percent=30.0))
+    def test_each_session_is_delivered(self) -> None:
+        self.deliver(0, running())
+        self.deliver(1, running(OTHER_SESSION, percent=20.0), of(OTHER_SESSION, table()))
+        self.deliver(2, running(THIRD, percent=30.0))
         self.assertEqual(
             self.carry([]),
             [
@@ -130,7 +130,7 @@ class TellingTests(SessionsCase):
             sessions[index] = UUID(int=index + 100)
             self.lab.join(self.ticket, sessions[index])
             self.client.watch(index, sessions[index])
-        effects = [effect for index in sessions for effect in self.tell(index, running(sessions[index]))]
+        effects = [effect for index in sessions for effect in self.deliver(index, running(sessions[index]))]
         self.assertEqual(effects, [])
         self.assertLessEqual(self.peer.deadline, self.now)
         sent = datagrams(self.lab.endpoint.tick(self.now))
@@ -151,10 +151,10 @@ class TellingTests(SessionsCase):
     def test_tables_are_acknowledged_by_session(self) -> None:
         """Then changes of each are short."""
         for index, session_id in enumerate((SESSION, OTHER_SESSION, THIRD)):
-            self.tell(index, of(session_id, table(index + 5)))
+            self.deliver(index, of(session_id, table(index + 5)))
         self.carry([], ACK_DELAY)
         for index, session_id in enumerate((SESSION, OTHER_SESSION, THIRD)):
-            self.tell(index, of(session_id, table(index + 6, iron=11)))
+            self.deliver(index, of(session_id, table(index + 6, iron=11)))
         (sent,) = datagrams(self.lab.endpoint.tick(self.now))
         self.assertLess(len(sent), OVERHEAD + 3 * (2 + 14))
         events = self.client.receive(sent, self.now).events
@@ -163,7 +163,7 @@ class TellingTests(SessionsCase):
 
     def test_the_server_is_faster_than_the_answer_over_http(self) -> None:
         _, effects = self.lab.join(self.ticket, UUID(int=4))
-        self.tell(3, running(UUID(int=4), percent=40.0))
+        self.deliver(3, running(UUID(int=4), percent=40.0))
         self.assertEqual(self.carry(effects), [])
         self.assertEqual(
             self.client.watch(3, UUID(int=4)).events,
@@ -171,14 +171,14 @@ class TellingTests(SessionsCase):
         )
 
     def test_everything_on_request(self) -> None:
-        self.tell(0, running())
-        self.tell(2, running(THIRD))
+        self.deliver(0, running())
+        self.deliver(2, running(THIRD))
         self.carry([], 1.0)
         (request,) = self.client.resync(self.now).datagrams
         (answer,) = datagrams(self.lab.send(request, self.now))
         self.assertEqual(len(answer), OVERHEAD + 2 * 21 + 2)
 
-    def test_nobody_starves_while_the_line_is_slow(self) -> None:
+    def test_a_slow_path_starves_no_session(self) -> None:
         """All of them change all the time, and only some fit through."""
         sessions = {0: SESSION, 1: OTHER_SESSION, 2: THIRD}
         for index in range(3, MAX_SESSIONS):
@@ -189,7 +189,7 @@ class TellingTests(SessionsCase):
         heard = dict.fromkeys(sessions.values(), 0)
         for step in range(100):
             for index, session_id in sessions.items():
-                self.tell(index, running(session_id, percent=step / 2))
+                self.deliver(index, running(session_id, percent=step / 2))
             for event in self.carry([], 0.05):
                 if isinstance(event, ProgressChanged):
                     heard[event.session_id] += 1
@@ -199,8 +199,8 @@ class TellingTests(SessionsCase):
 class EndTests(SessionsCase):
     """One session ends, the others continue."""
 
-    def test_an_end_is_told_last_and_then_forgotten(self) -> None:
-        self.tell(1, over(OTHER_SESSION))
+    def test_an_end_is_delivered_last_and_then_forgotten(self) -> None:
+        self.deliver(1, over(OTHER_SESSION))
         self.assertEqual(left(self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)), [1])
         events = self.carry([], 1.0)
         self.assertEqual(
@@ -210,18 +210,18 @@ class EndTests(SessionsCase):
                 SessionEnded(OTHER_SESSION, CloseReason.ENDED),
             ],
         )
-        self.assertEqual([grant.index for grant in self.ticket.permits], [0, 2])
+        self.assertEqual([permit.index for permit in self.ticket.permits], [0, 2])
         self.assertEqual(self.client.sessions, {0: SESSION, 2: THIRD})
         self.assertEqual(self.lab.tickets.for_session(OTHER_SESSION, PLAYER), [])
-        self.assertEqual(self.tell(1, running(OTHER_SESSION)), [])
-        self.tell(2, running(THIRD))
+        self.assertEqual(self.deliver(1, running(OTHER_SESSION)), [])
+        self.deliver(2, running(THIRD))
         self.assertEqual(len(self.carry([])), 1)
 
     def test_the_end_of_the_last_one_is_the_end_of_the_connection(self) -> None:
         for index in (0, 1):
             self.lab.endpoint.end(self.peer, index, CloseReason.ENDED, self.now)
         self.carry([], 1.0)
-        self.tell(2, over(THIRD))
+        self.deliver(2, over(THIRD))
         self.lab.endpoint.end(self.peer, 2, CloseReason.NOT_FOUND, self.now)
         events = self.carry([], 1.0)
         self.assertEqual(events[-1], Closed(CloseReason.NOT_FOUND))
@@ -243,23 +243,23 @@ class EndTests(SessionsCase):
     def test_an_index_is_never_used_twice(self) -> None:
         self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
         self.carry([], 1.0)
-        grant, _ = self.lab.join(self.ticket, OTHER_SESSION, now=self.now)
-        self.assertEqual(grant.index, 3)
+        permit, _ = self.lab.join(self.ticket, OTHER_SESSION, now=self.now)
+        self.assertEqual(permit.index, 3)
         self.ticket.unused = MAX_INDEXES
         refused = self.lab.endpoint.join(self.ticket, UUID(int=99), NOW + 3600, BEARER, self.now)
         self.assertIsNone(refused)
 
     def test_each_bearer_token_runs_out_for_itself(self) -> None:
-        grant, _ = self.lab.join(self.ticket, UUID(int=4), expires=NOW + 3)
-        self.client.watch(grant.index, UUID(int=4))
+        permit, _ = self.lab.join(self.ticket, UUID(int=4), expires=NOW + 3)
+        self.client.watch(permit.index, UUID(int=4))
         self.assertEqual(self.carry([], 4.0), [SessionEnded(UUID(int=4), CloseReason.EXPIRED)])
         self.assertIsNone(self.peer.finished)
 
     def test_a_fresh_bearer_token_makes_it_last(self) -> None:
-        grant, _ = self.lab.join(self.ticket, UUID(int=4), expires=NOW + 3)
-        self.client.watch(grant.index, UUID(int=4))
+        permit, _ = self.lab.join(self.ticket, UUID(int=4), expires=NOW + 3)
+        self.client.watch(permit.index, UUID(int=4))
         again, effects = self.lab.join(self.ticket, UUID(int=4), expires=NOW + 100)
-        self.assertEqual((again.index, joined(effects)), (grant.index, []))
+        self.assertEqual((again.index, joined(effects)), (permit.index, []))
         self.assertEqual(self.carry([], 4.0), [])
 
     def test_when_the_last_bearer_token_runs_out_the_connection_does(self) -> None:
@@ -276,13 +276,13 @@ class LeaveTests(SessionsCase):
         return channel.seal(DatagramKind.LEAVE, codec.encode_leave(indexes))
 
     def test_leaving(self) -> None:
-        self.tell(1, running(OTHER_SESSION))  # need not be sent any more.
+        self.deliver(1, running(OTHER_SESSION))  # need not be sent any more.
         (request,) = self.client.leave(1, self.now).datagrams
         self.assertEqual(self.client.sessions, {0: SESSION, 2: THIRD})
         effects = self.lab.send(request, self.now)
         self.assertEqual(left(effects), [1])
         self.assertEqual(self.carry(effects, 1.0), [SessionEnded(OTHER_SESSION, CloseReason.LEFT)])
-        self.assertEqual([grant.index for grant in self.ticket.permits], [0, 2])
+        self.assertEqual([permit.index for permit in self.ticket.permits], [0, 2])
         self.assertGreater(self.client.deadline, self.now + 1)
 
     def test_it_is_repeated_until_the_server_has_said_so(self) -> None:
@@ -299,11 +299,11 @@ class LeaveTests(SessionsCase):
         self.assertEqual(left(self.lab.send(self._leave(1), self.now)), [])
         self.assertIsNone(self.peer.finished)
 
-    def test_a_session_that_nobody_claims_is_left(self) -> None:
+    def test_an_unclaimed_session_is_left(self) -> None:
         """The HTTP answer with its name is lost."""
         _, effects = self.lab.join(self.ticket, UUID(int=4))
-        self.tell(3, running(UUID(int=4)))
-        self.tell(0, running())
+        self.deliver(3, running(UUID(int=4)))
+        self.deliver(0, running())
         self.assertEqual(len(self.carry(effects, CONNECT_ANSWER_TIMEOUT - 1)), 1)
         self.assertEqual(len(self.peer.sessions.sent_states), 4)
         self.assertEqual(self.carry([], 2.0), [])
@@ -312,7 +312,7 @@ class LeaveTests(SessionsCase):
 
     def test_one_that_ends_before_anybody_claims_it_is_not(self) -> None:
         _, effects = self.lab.join(self.ticket, UUID(int=4))
-        self.tell(3, running(UUID(int=4)))
+        self.deliver(3, running(UUID(int=4)))
         self.carry(effects, 1.0)
         self.lab.endpoint.end(self.peer, 3, CloseReason.ENDED, self.now)
         self.carry([], CONNECT_ANSWER_TIMEOUT + 1)
@@ -321,7 +321,7 @@ class LeaveTests(SessionsCase):
 
     def test_one_that_is_claimed_in_time_is_not(self) -> None:
         _, effects = self.lab.join(self.ticket, UUID(int=4))
-        self.tell(3, running(UUID(int=4)))
+        self.deliver(3, running(UUID(int=4)))
         self.carry(effects, CONNECT_ANSWER_TIMEOUT - 1)
         self.client.watch(3, UUID(int=4))
         self.carry([], CONNECT_ANSWER_TIMEOUT)
@@ -346,14 +346,14 @@ class ReturnTests(SessionsCase):
     """The client connects again with the same token."""
 
     def test_all_sessions_are_back(self) -> None:
-        self.client, self.peer = self.lab.connect(self.ticket, NOW + 1, ELSEWHERE)
+        self.client, self.peer = self.lab.connect(self.ticket, NOW + 1, OTHER_ADDRESS)
         self.assertEqual([session.index for session in self.peer.sessions.sent_states], [0, 1, 2])
-        self.tell(2, running(THIRD))
+        self.deliver(2, running(THIRD))
         (event,) = self.carry([])
         self.assertEqual(event, ProgressChanged(THIRD, 1, running().progress))
 
     def test_the_hub_is_asked_for_each(self) -> None:
-        client = self.lab.initiator(self.ticket)
+        client = self.lab.client_connection(self.ticket)
         (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
         effects = self.lab.send(client.receive(challenge, NOW + 1).datagrams[0], NOW + 1)
         self.assertEqual((left(effects), joined(effects)), ([0, 1, 2], [0, 1, 2]))
@@ -365,11 +365,11 @@ class ReturnTests(SessionsCase):
         _, peer = lab.connect(ticket)
         self.assertEqual([session.session_id for session in peer.sessions.sent_states], [SESSION, OTHER_SESSION])
 
-    def test_an_end_that_was_not_heard_is_told_again(self) -> None:
+    def test_an_unacknowledged_end_is_delivered_again(self) -> None:
         """A session that the hub ended is watched again: its last state may not have arrived either."""
         self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
         self.lab.send(self.client.leave(2, self.now).datagrams[0], self.now)
-        client = self.lab.initiator(self.ticket)
+        client = self.lab.client_connection(self.ticket)
         for index, session_id in enumerate((SESSION, OTHER_SESSION, THIRD)):
             client.watch(index, session_id)
         self.client, (challenge,) = client, datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
@@ -377,7 +377,7 @@ class ReturnTests(SessionsCase):
         effects = self.lab.send(client.receive(challenge, NOW + 1).datagrams[0], NOW + 1)
         self.assertEqual(joined(effects), [0, 1])
         (self.peer,) = (effect.peer for effect in effects if isinstance(effect, ConnectionOpened))
-        self.tell(1, over(OTHER_SESSION))
+        self.deliver(1, over(OTHER_SESSION))
         effects += self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
         events = self.carry(effects, 1.0)
         self.assertIn(SessionEnded(THIRD, CloseReason.LEFT), events)
@@ -389,7 +389,7 @@ class ReturnTests(SessionsCase):
 class AdmissionTests(SessionsCase):
     """Which requests may add a session, and how many."""
 
-    def test_whoever_shows_the_token(self) -> None:
+    def test_admission_by_token(self) -> None:
         self.assertIs(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW), self.ticket)
 
     def test_the_token_that_was_renewed_counts_too(self) -> None:
@@ -403,12 +403,12 @@ class AdmissionTests(SessionsCase):
         """Which may be asked for again."""
         for size, shared in ((64, False), (SHARED_SIZE - 1, False), (SHARED_SIZE, True)):
             ticket = self.lab.ticket(packet_size=size)
-            for session_id, granted in ((SESSION, True), (OTHER_SESSION, shared)):
+            for session_id, permitted in ((SESSION, True), (OTHER_SESSION, shared)):
                 joining = self.lab.endpoint.join(ticket, session_id, NOW + 3600, BEARER, NOW)
-                self.assertEqual(joining is not None, granted)
+                self.assertEqual(joining is not None, permitted)
 
     def test_not_when_it_is_about_to_be_over(self) -> None:
-        self.tell(0, running())
+        self.deliver(0, running())
         self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW)
         self.assertIsNone(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW))
 
@@ -425,7 +425,7 @@ class AdmissionTests(SessionsCase):
         joining = self.lab.endpoint.join(self.ticket, UUID(int=4), NOW + 3600, bearer, NOW)
         assert joining is not None
         self.client.watch(3, UUID(int=4))
-        self.tell(3, running(UUID(int=4)))
+        self.deliver(3, running(UUID(int=4)))
         feeds, effects = self.lab.endpoint.revoke(lambda each: each.token_id == "second", NOW)
         self.assertEqual((feeds, left(effects)), (1, [3]))
         self.assertEqual(self.carry(effects, 1.0), [SessionEnded(UUID(int=4), CloseReason.REVOKED)])
@@ -440,7 +440,7 @@ class AdmissionTests(SessionsCase):
         self.assertEqual(self.carry(effects, 1.0), [Closed(CloseReason.REVOKED)])
         self.assertIsNone(self.lab.tickets.find(self.ticket.connection_id, NOW))
 
-    def test_revocation_while_an_end_is_told(self) -> None:
+    def test_revocation_while_an_end_is_in_flight(self) -> None:
         """The connection closes at once, and later acknowledgements of earlier states do no harm."""
         self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, NOW)
         over = self.lab.endpoint.tick(NOW)
@@ -456,7 +456,7 @@ class AdmissionTests(SessionsCase):
 
     def test_revocation_while_the_connection_ends(self) -> None:
         """What was pending is not sent any more."""
-        self.tell(0, running())
+        self.deliver(0, running())
         self.lab.endpoint.close(self.peer, CloseReason.EXPIRED, NOW)
         _, effects = self.lab.endpoint.revoke(lambda bearer: bearer == BEARER, NOW)
         self.assertEqual([datagram[0] & 31 for datagram in datagrams(effects)], [DatagramKind.CLOSE])
@@ -473,7 +473,7 @@ class AdmissionTests(SessionsCase):
         self.assertEqual([session.index for session in peer.sessions.sent_states], [0])
 
     def test_claims_find_the_session(self) -> None:
-        self.tell(2, running(THIRD, percent=7.0))
+        self.deliver(2, running(THIRD, percent=7.0))
         found = self.lab.endpoint.sent_state_of(THIRD, PLAYER)
         assert found is not None
         self.assertEqual(found[1].sightings[-1].state.progress.percent, 7.0)

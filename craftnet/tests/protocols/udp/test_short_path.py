@@ -33,7 +33,7 @@ from craftnet.protocols.udp.server.dispatcher import Effect
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind
 from craftnet.tests.support.samples import NOW, OTHER_SESSION, running
-from craftnet.tests.support.udp_lab import CLIENT, ELSEWHERE, Lab, datagrams, general_path_only, table
+from craftnet.tests.support.udp_lab import CLIENT, OTHER_ADDRESS, Lab, datagrams, general_path_only, table
 
 NO_TABLES = codec.encode_held({})
 
@@ -77,25 +77,25 @@ class Script:
         self.version += 1
         status = Status.PAUSED if self.version % 7 == 0 else Status.ACTIVE
         progress = Progress(status, self.random.random() * 99, self.now, self.random.random() * 100)
-        self.tell(replace(running(), version=self.version, progress=progress))
+        self.deliver(replace(running(), version=self.version, progress=progress))
 
     def same(self) -> None:
         """The same function of time: nothing is sent."""
-        self.tell(replace(running(), version=self.version))
+        self.deliver(replace(running(), version=self.version))
 
     def reason(self) -> None:
         """More than one record."""
         progress = Progress(
             Status.FAILED, 50.0, self.now, failure_reason="no more iron " * self.random.randrange(1, 30)
         )
-        self.tell(replace(running(), version=self.version, progress=progress))
+        self.deliver(replace(running(), version=self.version, progress=progress))
 
     def materials(self) -> None:
         """A table."""
         self.version += 1
-        self.tell(table(self.version, iron=self.version))
+        self.deliver(table(self.version, iron=self.version))
 
-    def tell(self, state: object) -> None:
+    def deliver(self, state: object) -> None:
         """Of session 0, sometimes with a position."""
         at = Position("epoch", self.version) if self.random.random() < 0.2 else None
         self.note(self.lab.endpoint.update(self.peer, state, self.now, at=at))  # type: ignore[arg-type]
@@ -129,8 +129,8 @@ class Script:
             datagram = bytearray(self.random.choice(self.heard))
             if self.random.random() < 0.5:
                 datagram[self.random.randrange(len(datagram))] ^= 1 << self.random.randrange(8)
-            elsewhere = self.random.choice([CLIENT, ELSEWHERE])
-            self.note(self.lab.send(bytes(datagram), self.now, elsewhere))
+            address = self.random.choice([CLIENT, OTHER_ADDRESS])
+            self.note(self.lab.send(bytes(datagram), self.now, address))
 
     def beat(self) -> None:
         """Time passes: heartbeats, and with them new keys."""
@@ -139,7 +139,7 @@ class Script:
 
     def move(self) -> None:
         """The client is somewhere else."""
-        self.address = ELSEWHERE if self.address == CLIENT else CLIENT
+        self.address = OTHER_ADDRESS if self.address == CLIENT else CLIENT
         self.say(self.client.moved(self.now).datagrams)
 
     def resync(self) -> None:
@@ -244,7 +244,7 @@ class CallsTests(SynchronousTestCase):
         self.server = UdpServer(self.lab.endpoint, self.hub, Metrics(), self.clock)
         self.server.transport = self.wire  # type: ignore[assignment]  # all that is needed of one.
         self.server.startProtocol()
-        self.client = self.lab.initiator(self.lab.ticket())
+        self.client = self.lab.client_connection(self.lab.ticket())
         self.arrive(self.client.start(NOW).datagrams)
         for number in range(4):
             self.hub.watchers[0].deliver(self.update(number))

@@ -143,15 +143,15 @@ class VectorTests(SynchronousTestCase):
     def test_percentages_by_hand(self) -> None:
         """The model equals p(t) to a hundredth."""
         for entry in self.file["progress_at"]:
-            told, elapsed = entry["progress"], entry["at"] - entry["progress"]["anchor"]
-            percent, remaining = told["percent"], told["remaining"]
-            if told["status"] == "completed":
+            progress, elapsed = entry["progress"], entry["at"] - entry["progress"]["anchor"]
+            percent, remaining = progress["percent"], progress["remaining"]
+            if progress["status"] == "completed":
                 expected = 100.0
-            elif told["status"] == "active" and remaining is not None and elapsed > 0:
+            elif progress["status"] == "active" and remaining is not None and elapsed > 0:
                 expected = percent + (100 - percent) * (elapsed / remaining if remaining else 1)
             else:
                 expected = percent
-            expected = expected if told["status"] == "completed" else min(expected, 99.99)
+            expected = expected if progress["status"] == "completed" else min(expected, 99.99)
             self.assertAlmostEqual(entry["percent"], expected, places=3, msg=entry["name"])
 
     def test_heartbeats_by_hand(self) -> None:

@@ -151,7 +151,7 @@ class RevocationTests(AccessTestCase):
         self.assertEqual((await watching).verdict, WatchVerdict.REFUSED)
         self.assertEqual((await self.request("POST", path, headers=headers, data=body)).code, 401)
 
-    async def test_who_may(self) -> None:
+    async def test_permitted_callers(self) -> None:
         self.assertEqual((await self.revoke(token(PLAYER), player_id=str(PLAYER))).code, 403)
         self.assertEqual((await self.revoke("nonsense", player_id=str(PLAYER))).code, 401)
 
@@ -186,7 +186,7 @@ class DrainTests(AccessTestCase):
         self.assertGreater(len(waits), 10)
         self.assertEqual(ends[-1][0], "crafting_complete")
 
-    async def test_nobody_new(self) -> None:
+    async def test_new_handshakes_are_refused(self) -> None:
         """Open connections get one more answer each; a handshake also learns when to return."""
         self.patch(drain, "CLOSES_PER_SECOND", 0.01)
         peer = await self.open(QUEUE, token())

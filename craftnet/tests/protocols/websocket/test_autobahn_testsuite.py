@@ -83,9 +83,9 @@ def frames(octets: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def cut(octets: bytes, places: list[int]) -> list[bytes]:
+def cut(octets: bytes, indexes: list[int]) -> list[bytes]:
     """The same octets in pieces."""
-    edges = sorted({0, len(octets), *(place % (len(octets) + 1) for place in places)})
+    edges = sorted({0, len(octets), *(folder % (len(octets) + 1) for folder in indexes)})
     return [octets[start:end] for start, end in pairwise(edges)] or [b""]
 
 
@@ -122,9 +122,9 @@ class EchoTests(SynchronousTestCase):
 
     def test_frames_after_a_close(self) -> None:
         """Chapter 7.1: neither echoed nor answered."""
-        bye = frame(CLOSE, b"\x03\xe8bye")
-        for late in (frame(TEXT, b"late"), frame(PING, b"late"), bye, frame(TEXT, b"l", fin=False)):
-            self.assertEqual(self.converse(frame(TEXT, b"x"), bye, late), [(0x81, b"x"), (0x88, b"\x03\xe8bye")])
+        close = frame(CLOSE, b"\x03\xe8bye")
+        for late in (frame(TEXT, b"late"), frame(PING, b"late"), close, frame(TEXT, b"l", fin=False)):
+            self.assertEqual(self.converse(frame(TEXT, b"x"), close, late), [(0x81, b"x"), (0x88, b"\x03\xe8bye")])
 
     @settings(deadline=None, derandomize=True, max_examples=200)
     @given(
@@ -173,19 +173,19 @@ class SuiteTests(SynchronousTestCase):
         assert server.stdout is not None
         self.addCleanup(server.stdout.close)
         url = f"ws://127.0.0.1:{server.stdout.readline().strip()}/ws/queue/{PLAYER}"
-        with tempfile.TemporaryDirectory() as place:
+        with tempfile.TemporaryDirectory() as folder:
             specification: dict[str, Any] = {
-                "outdir": f"{place}/report",
+                "outdir": f"{folder}/report",
                 "servers": [{"agent": "craftnet", "url": url}],
                 "cases": ["*"],
                 "exclude-cases": ["12.*", "13.*"],
                 "exclude-agent-cases": {},
             }
-            Path(place, "spec.json").write_text(json.dumps(specification))
+            Path(folder, "spec.json").write_text(json.dumps(specification))
             subprocess.run(
-                [python, "-c", RUN_SUITE, directory, f"{place}/spec.json"], check=True, stdout=subprocess.DEVNULL
+                [python, "-c", RUN_SUITE, directory, f"{folder}/spec.json"], check=True, stdout=subprocess.DEVNULL
             )
-            results = json.loads(Path(place, "report", "index.json").read_text())["craftnet"]
+            results = json.loads(Path(folder, "report", "index.json").read_text())["craftnet"]
         self.assertEqual(len(results), 301)
         wrong = {
             case: (result["behavior"], result["behaviorClose"])

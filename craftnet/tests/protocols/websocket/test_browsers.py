@@ -143,12 +143,12 @@ class RefusalTests(BrowserTestCase):
             (CRAFTING, token(OTHER_PLAYER), CloseCode.FORBIDDEN),
             (CRAFTING.replace(str(SESSION), str(OTHER_SESSION)), "", CloseCode.NOT_FOUND),
         ):
-            told, reason = await self.refused(path, bearer)
-            self.assertEqual(told, code, path)
+            close_code, reason = await self.refused(path, bearer)
+            self.assertEqual(close_code, code, path)
             self.assertTrue(reason.endswith("."), reason)
         self.assertEqual((await self.socket(QUEUE))["protocol"], JSON)
-        told, reason = await self.refused(QUEUE, subprotocol=LZ4)
-        self.assertEqual((told, retry_after(reason)), (CloseCode.RATE_LIMITED, 5.0))
+        close_code, reason = await self.refused(QUEUE, subprotocol=LZ4)
+        self.assertEqual((close_code, retry_after(reason)), (CloseCode.RATE_LIMITED, 5.0))
 
     async def test_nothing_for_others(self) -> None:
         """Pages of other sites, and those that offer nothing that can be selected, see only 1006."""

@@ -24,9 +24,9 @@ class HeartbeatTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.server = FeedServer()
-        self.place(3)
+        self.move_to(3)
 
-    def place(self, position: int) -> None:
+    def move_to(self, position: int) -> None:
         """The player waits there."""
         self.server.apply(QueueUpdate(player_id=PLAYER, queue_position=position, session_id=SESSION))
 
@@ -37,9 +37,9 @@ class HeartbeatTests(SynchronousTestCase):
 
     def position(self, target: str) -> tuple[str, int]:
         """Where a feed is."""
-        told = self.server.wire(target, "admin")
-        told.head()
-        message = told.messages()[-1]
+        watching = self.server.wire(target, "admin")
+        watching.head()
+        message = watching.messages()[-1]
         return message["epoch"], message["version"]
 
     def test_crafting_and_queue(self) -> None:
@@ -51,10 +51,10 @@ class HeartbeatTests(SynchronousTestCase):
             self.server.turn(1)
             now = rfc3339(self.server.clock.seconds())
             for wire, kind, target in ((crafting, "progress_update", CRAFTING), (queue, "queue_position", QUEUE)):
-                whose = {"session_id": str(SESSION)} if wire is crafting else {"player_id": str(PLAYER)}
+                ids = {"session_id": str(SESSION)} if wire is crafting else {"player_id": str(PLAYER)}
                 epoch, version = self.position(target)
                 self.assertEqual(
-                    self.last(wire), {"type": kind, **whose, "timestamp": now, "epoch": epoch, "version": version}
+                    self.last(wire), {"type": kind, **ids, "timestamp": now, "epoch": epoch, "version": version}
                 )
 
     def test_health(self) -> None:
@@ -72,26 +72,26 @@ class HeartbeatTests(SynchronousTestCase):
         plain = wires[JSON].frames()
         self.assertEqual([opcode for opcode, _ in plain], [0x1])
         self.assertEqual(wires[BINARY].frames(), plain)
-        ((opcode, packed),) = wires[LZ4].frames()
-        self.assertEqual((opcode, decompress_message(packed)), (0x2, plain[0][1]))
+        ((opcode, compressed),) = wires[LZ4].frames()
+        self.assertEqual((opcode, decompress_message(compressed)), (0x2, plain[0][1]))
 
-    def test_only_who_asks(self) -> None:
+    def test_only_on_request(self) -> None:
         wire = self.server.opened(QUEUE.partition("?")[0])
         self.server.turn(60)
         self.assertEqual(wire.messages(), [])
 
     def test_each_as_it_asks(self) -> None:
-        often, seldom = (self.server.opened(QUEUE.replace("25", text)) for text in ("5", "300"))
+        often, rarely = (self.server.opened(QUEUE.replace("25", text)) for text in ("5", "300"))
         self.server.turn(299)
-        self.assertEqual((len(often.messages()), len(seldom.messages())), (59, 0))
+        self.assertEqual((len(often.messages()), len(rarely.messages())), (59, 0))
         self.server.turn(1)
-        self.assertEqual((len(often.messages()), len(seldom.messages())), (1, 1))
+        self.assertEqual((len(often.messages()), len(rarely.messages())), (1, 1))
 
     def test_news_put_it_off(self) -> None:
         """Whatever is sent: news of the feed, and the answer to a token."""
         wire = self.server.opened(QUEUE)
         self.server.turn(24)
-        self.place(2)
+        self.move_to(2)
         self.assertEqual(self.last(wire)["queue_position"], 2)
         self.server.turn(24)
         self.assertEqual(wire.messages(), [])
@@ -106,13 +106,13 @@ class HeartbeatTests(SynchronousTestCase):
     def test_resumes_from_it(self) -> None:
         """Its position is as good as that of any message."""
         wire = self.server.opened(CRAFTING)
-        self.place(2)
+        self.move_to(2)
         wire.clear()
         self.server.turn(25)
-        told = self.last(wire)
+        watching = self.last(wire)
         wire.loseConnection()
-        self.place(1)
-        back = self.server.wire(f"{CRAFTING}&resume={told['epoch']}:{told['version']}")
+        self.move_to(1)
+        back = self.server.wire(f"{CRAFTING}&resume={watching['epoch']}:{watching['version']}")
         back.head()
         first, *missed = back.messages()
         self.assertTrue(first["recovered"])
@@ -125,7 +125,7 @@ class HeartbeatTests(SynchronousTestCase):
         self.server.turn(25)
         self.assertEqual(self.last(wire)["type"], "progress_update")
 
-    def test_who_does_not_read(self) -> None:
+    def test_a_client_that_does_not_read(self) -> None:
         """The queue stays as it is: the newest progress and every notification."""
         self.server.apply(start(seconds=3600.0))
         wire = self.server.opened(CRAFTING)
@@ -135,13 +135,13 @@ class HeartbeatTests(SynchronousTestCase):
         self.server.turn(100)
         self.assertEqual((wire.frames(), wire.protocol.backlog), ([], waiting))
         wire.protocol.resumeProducing()
-        told = wire.messages()
-        self.assertEqual([message["type"] for message in told], ["progress_update", "material_notification"])
-        self.assertEqual(told[0]["progress_data"]["status"], "paused")
+        watching = wire.messages()
+        self.assertEqual([message["type"] for message in watching], ["progress_update", "material_notification"])
+        self.assertEqual(watching[0]["progress_data"]["status"], "paused")
         self.server.turn(25)
         self.assertNotIn("progress_data", self.last(wire))
 
-    def test_who_is_gone_or_going(self) -> None:
+    def test_closed_and_closing_connections(self) -> None:
         closed, closing = self.server.opened(QUEUE), self.server.opened(QUEUE)
         closed.loseConnection()
         closing.protocol.expired()

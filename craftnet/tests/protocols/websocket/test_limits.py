@@ -79,7 +79,7 @@ class ConnectionLimitTests(LimitTestCase):
         await self.open(CRAFTING, token())
         self.assertEqual(await self.refusals("rate_limited"), 3)
 
-    async def test_refused_ones_take_no_place(self) -> None:
+    async def test_refused_handshakes_take_no_slot(self) -> None:
         for _ in range(10):
             self.assertEqual((await self.refusal(QUEUE, token(OTHER_PLAYER))).response.status_code, 403)
         for _ in range(2):
@@ -87,7 +87,7 @@ class ConnectionLimitTests(LimitTestCase):
 
 
 class HandshakeRateTests(LimitTestCase):
-    """How often one address may knock."""
+    """How many handshakes one address may begin."""
 
     settings = limited(Limits(handshakes=0.5, unlimited=NO_NETWORKS))
 
@@ -138,7 +138,7 @@ class OriginTests(LimitTestCase):
         self.assertEqual(await self.refusals("forbidden"), 1)
 
 
-class TalkTests(LimitTestCase):
+class MessageRateTests(LimitTestCase):
     """Clients that talk too much."""
 
     settings = limited(Limits(messages=1.0, message_size=1024))

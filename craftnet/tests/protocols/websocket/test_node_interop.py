@@ -76,10 +76,10 @@ class NodeTests(LiveTestCase):
             pass
         return message
 
-    async def test_json_and_packed(self) -> None:
+    async def test_json_and_compressed(self) -> None:
         """Both deliver the same, the second with the dictionary that it downloads."""
-        plain, packed = await self.opened(JSON), await self.opened(LZ4)
-        for watcher in (plain, packed):
+        plain, compressed = await self.opened(JSON), await self.opened(LZ4)
+        for watcher in (plain, compressed):
             first = await watcher.read()
             self.assertEqual((first["type"], first["session_id"]), ("progress_update", str(SESSION)))
         shortage = {"material_id": str(IRON), "notification_type": "quality_too_low", "required_quality": 50}
@@ -88,15 +88,15 @@ class NodeTests(LiveTestCase):
             envelope("crafting.session.fail", {"session_id": str(SESSION), "failure_reason": "timeout"}),
         )
         for _ in range(2):
-            self.assertEqual(await self.news(plain), await self.news(packed))
+            self.assertEqual(await self.news(plain), await self.news(compressed))
 
     async def test_records(self) -> None:
         watcher = await self.opened(BINARY)
         record = decode_progress(bytes.fromhex((await watcher.read())["record"]))
         self.assertEqual(record.session_id, SESSION)
         await self.publish(envelope("crafting.session.fail", {"session_id": str(SESSION), "failure_reason": "timeout"}))
-        while (told := await watcher.read()).get("type") != "crafting_failed":
-            self.assertIn("record", told)
+        while (message := await watcher.read()).get("type") != "crafting_failed":
+            self.assertIn("record", message)
 
     async def test_ping_and_close(self) -> None:
         watcher = await self.opened(JSON)

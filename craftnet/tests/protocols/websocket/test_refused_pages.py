@@ -69,7 +69,7 @@ class CodeTests(SynchronousTestCase):
     LIMITED = TooManyRequests("Slowly.", retry_after=7, limit=1)
 
     def test_each_has_a_code_of_its_own(self) -> None:
-        told = [
+        statuses = [
             close_for_refusal(refusal)
             for refusal in (
                 BadRequest("The id is no uuid."),
@@ -81,7 +81,7 @@ class CodeTests(SynchronousTestCase):
             )
         ]
         self.assertEqual(
-            told,
+            statuses,
             [
                 (4400, "The id is no uuid."),
                 (4401, "The token has expired."),
@@ -91,7 +91,7 @@ class CodeTests(SynchronousTestCase):
                 (4453, "retry in 5.0 s"),
             ],
         )
-        self.assertEqual(NO_RETRY_CODES & {code for code, _ in filter(None, told)}, {4400, 4403, 4404})
+        self.assertEqual(NO_RETRY_CODES & {code for code, _ in filter(None, statuses)}, {4400, 4403, 4404})
         self.assertIn(4401, STALE_TOKEN_CODES)
 
     def test_no_other(self) -> None:
@@ -101,10 +101,10 @@ class CodeTests(SynchronousTestCase):
     @settings(deadline=None, derandomize=True)
     @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
     def test_reasons_fit_a_close_frame(self, message: str) -> None:
-        told = close_for_refusal(NotFound(message))
-        assert told is not None
-        self.assertLessEqual(len(told[1].encode()), MAX_REASON_BYTES)
-        self.assertTrue(message.startswith(told[1]))
+        statuses = close_for_refusal(NotFound(message))
+        assert statuses is not None
+        self.assertLessEqual(len(statuses[1].encode()), MAX_REASON_BYTES)
+        self.assertTrue(message.startswith(statuses[1]))
 
 
 class WireTests(SynchronousTestCase):
@@ -135,8 +135,8 @@ class WireTests(SynchronousTestCase):
             (QUEUE, "player", CloseCode.RATE_LIMITED, "rate_limited"),
         ):
             before = self.server.refusals(label)
-            told, reason = self.page(target, bearer)
-            self.assertEqual(told, code, target)
+            statuses, reason = self.page(target, bearer)
+            self.assertEqual(statuses, code, target)
             self.assertEqual(self.server.refusals(label), before + 1, target)
             self.assertEqual(retry_after(reason) is not None, code == CloseCode.RATE_LIMITED)
 
@@ -144,7 +144,7 @@ class WireTests(SynchronousTestCase):
         for subprotocol in SUBPROTOCOLS:
             self.assertEqual(self.page(subprotocol=subprotocol)[0], CloseCode.FORBIDDEN)
 
-    def test_who_gets_the_status(self) -> None:
+    def test_clients_that_get_the_status(self) -> None:
         """Programs, pages of other sites, and those who offer nothing that a browser may be answered."""
         for origin, subprotocol, status in (
             (None, JSON, 403),
@@ -170,7 +170,7 @@ class WireTests(SynchronousTestCase):
         self.server.opened(QUEUE)
         self.assertEqual(len(self.server.connections.open), 1)
 
-    def test_who_does_not_hang_up_is_dropped(self) -> None:
+    def test_a_client_that_does_not_close_is_dropped(self) -> None:
         """Whatever it sends meanwhile; and it is counted once."""
         wire = self.server.wire(QUEUE, "other", Origin=SITE)
         for payload in (b"", b'{"type":"token","token":"player"}'):
@@ -191,11 +191,11 @@ class WireTests(SynchronousTestCase):
 
     def test_bounded_in_number(self) -> None:
         """A further one gets the HTTP status, until one is gone."""
-        told = [self.server.wire(QUEUE, "other", Origin=SITE) for _ in range(2)]
-        self.assertEqual([wire.head() for wire in told], [TAUGHT] * 2)
+        statuses = [self.server.wire(QUEUE, "other", Origin=SITE) for _ in range(2)]
+        self.assertEqual([wire.head() for wire in statuses], [TAUGHT] * 2)
         further = self.server.wire(QUEUE, "other", Origin=SITE)
         self.assertEqual(further.head(), "HTTP/1.1 403 Forbidden")
-        told[0].loseConnection()
+        statuses[0].loseConnection()
         self.assertEqual(self.page()[0], CloseCode.FORBIDDEN)
         self.assertEqual(self.server.refusals("forbidden"), 4)
 
@@ -255,7 +255,7 @@ class LiveTests(LiveTestCase):
         assert caught.exception.rcvd is not None
         return caught.exception.rcvd.code, caught.exception.rcvd.reason
 
-    async def test_told_and_gone(self) -> None:
+    async def test_refused_connections_are_closed(self) -> None:
         """Two for what they request, the next for the rate of the address; none stays."""
         await self.publish(started())
         self.assertEqual(await self.updated(CRAFTING, token(OTHER_PLAYER)), (4403, "The session is another player's."))

@@ -207,7 +207,7 @@ class FramingTests(LiveTestCase):
             before = await self.closes_with(1000, frame(PING, payload), close(1000))
             self.assertEqual(before, [(PONG, payload)])
 
-    async def test_unasked_pong(self) -> None:
+    async def test_unsolicited_pong(self) -> None:
         """Section 5.5.3: no answer is expected."""
         self.assertEqual(await self.closes_with(1000, frame(PONG, b"x"), close(1000)), [])
 

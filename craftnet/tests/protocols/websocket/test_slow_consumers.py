@@ -118,18 +118,20 @@ class SlowWatcherTests(LiveTestCase):
             self.addCleanup(connection.close)
         reader = await self.open(CRAFTING, token())
         await reader.receive()
-        told = []
+        received = []
         most = 0
         for number in range(EVENTS):
             await self.publish(shortages(number))
             for _ in range(NOTIFICATIONS):
-                told.append((await self.updated(reader, "material_notification"))["material_data"]["required_quantity"])
+                received.append(
+                    (await self.updated(reader, "material_notification"))["material_data"]["required_quantity"]
+                )
             most = max(most, *map(self.waiting, self.protocols))
         await self.publish(
             envelope("crafting.session.fail", {"session_id": str(SESSION), "failure_reason": "recipe_error"})
         )
         await self.updated(reader, "crafting_failed")
-        self.assertEqual(told, list(range(1, 1 + EVENTS * NOTIFICATIONS)))
+        self.assertEqual(received, list(range(1, 1 + EVENTS * NOTIFICATIONS)))
         one_update = 20_000
         self.assertLessEqual(most, WRITE_BUFFER + one_update + MAX_OCTETS)
         # On a busy machine some are gone by now: they did not answer the close frame, either.
@@ -165,7 +167,7 @@ class SlowWatcherTests(LiveTestCase):
         self.assertIn(b'"crafting_complete"', octets)
         self.assertGreater(octets.index(b'"crafting_complete"'), octets.rindex(b'"material_notification"'))
 
-    async def test_who_closes_without_reading(self) -> None:
+    async def test_a_client_that_closes_without_reading(self) -> None:
         """The answer waits behind unread messages; the next heartbeat ends that."""
         connection, protocol, _ = await self.stalled()
         connection.sendall(b"\x88\x82\0\0\0\0\x03\xe8")

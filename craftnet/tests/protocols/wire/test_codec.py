@@ -129,7 +129,7 @@ progress_states = st.builds(
         times,
         qualities,
         qualities,
-    ).map(lambda told: replace(told, percent=100.0) if told.status is Status.COMPLETED else told),
+    ).map(lambda expected: replace(expected, percent=100.0) if expected.status is Status.COMPLETED else expected),
 )
 materials = st.builds(Material, st.uuids(), st.integers(0, 2**32 - 2), qualities)
 problems = st.builds(
@@ -153,8 +153,8 @@ def deltas(draw: st.DrawFn) -> MaterialsDelta:
         problem = draw(st.none() | problems)
         quantity, quality = draw(quantities), draw(st.none() | st.integers(0, 100))
         nothing = quantity is None and quality is None
-        told = problem and replace(problem, row=row)
-        changes.append(RowChange(row, quantity, quality, told if nothing or draw(st.booleans()) else UNSET))
+        expected = problem and replace(problem, row=row)
+        changes.append(RowChange(row, quantity, quality, expected if nothing or draw(st.booleans()) else UNSET))
     return MaterialsDelta(draw(u32), draw(st.integers(1, 255)), rows, tuple(changes))
 
 
@@ -205,8 +205,8 @@ class DerivationTests(SynchronousTestCase):
         layout, fast = FIXED[name], compile_layout(FIXED[name])
         # mostly bytes that pass the constants: those of a valid record with a few of them changed.
         octets = bytearray(fast.encode(*(_some(field) for field in fast.fields)))
-        for place in data.draw(st.lists(st.integers(0, len(octets) - 1), max_size=8)):
-            octets[place] = data.draw(st.integers(0, 255))
+        for index in data.draw(st.lists(st.integers(0, len(octets) - 1), max_size=8)):
+            octets[index] = data.draw(st.integers(0, 255))
         try:
             expected = flat(layout.parse(bytes(octets)))
         except ConstructError:
@@ -362,9 +362,9 @@ class ProgressRecordTests(SynchronousTestCase):
 
     @quick
     @given(st.integers(0, 47), st.integers(0, 255))
-    def test_what_is_taken_is_written_the_same(self, place: int, value: int) -> None:
+    def test_what_is_taken_is_written_the_same(self, index: int, value: int) -> None:
         octets = bytearray(codec.encode_progress(self.record))
-        octets[place] = value
+        octets[index] = value
         try:
             record = codec.decode_progress(bytes(octets))
         except BadDatagram:
@@ -482,9 +482,9 @@ class SealedContentTests(SynchronousTestCase):
 
     @quick
     @given(st.lists(state_records, min_size=1, max_size=4, unique_by=type))
-    def test_states_round_trip(self, told: list[StateRecord]) -> None:
+    def test_states_round_trip(self, expected: list[StateRecord]) -> None:
         """Each record in a session of its own, so that none contradicts another."""
-        records = [each for number, record in enumerate(told) for each in (Selector(number), record)]
+        records = [each for number, record in enumerate(expected) for each in (Selector(number), record)]
         body = b"".join(map(codec.encode_state_record, records))
         self.assertEqual(codec.decode_state(body), records)
         for size in range(1, len(body), 7):
@@ -608,7 +608,7 @@ class SealedContentTests(SynchronousTestCase):
         body = codec.encode_fragment(fragment)
         self.assertEqual(codec.decode_fragment(body), fragment)
         parsed = layouts.Fragment.parse(body)
-        self.assertEqual((parsed.place.part, parsed.place.last, parsed.most + 1), (part, fragment.last, size))
+        self.assertEqual((parsed.index.part, parsed.index.last, parsed.most + 1), (part, fragment.last, size))
 
     @quick
     @given(st.binary(max_size=8))

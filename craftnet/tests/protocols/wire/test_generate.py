@@ -23,10 +23,10 @@ class GeneratedTests(SynchronousTestCase):
 
 
 class DescriptionTests(SynchronousTestCase):
-    def test_every_record_is_as_long_as_its_places(self) -> None:
+    def test_every_record_is_as_long_as_its_fields(self) -> None:
         for record in records():
-            ends = [place.offset + place.size for place in record.runs]
-            self.assertEqual([place.offset for place in record.runs], [0, *ends[:-1]], record.name)
+            ends = [run.offset + run.size for run in record.runs]
+            self.assertEqual([run.offset for run in record.runs], [0, *ends[:-1]], record.name)
             self.assertEqual(ends[-1], record.size, record.name)
 
     def test_records_of_a_state(self) -> None:
@@ -45,11 +45,11 @@ class DescriptionTests(SynchronousTestCase):
     def test_bits(self) -> None:
         """A field's shift is counted from the lowest bit of its place."""
         codec = compile_layout(layouts.Fragment)
-        place = next(iter(runs(codec.layout, codec.conversions)))
+        run = next(iter(runs(codec.layout, codec.conversions)))
         self.assertEqual(
-            [(field.name, field.shift, field.width) for field in place.fields], [("part", 6, 2), ("last", 4, 2)]
+            [(field.name, field.shift, field.width) for field in run.fields], [("part", 6, 2), ("last", 4, 2)]
         )
-        self.assertEqual([(each.shift, each.width, each.value) for each in place.constants], [(0, 4, 0)])
+        self.assertEqual([(each.shift, each.width, each.value) for each in run.constants], [(0, 4, 0)])
 
     def test_names(self) -> None:
         self.assertEqual(

@@ -160,7 +160,7 @@ class SessionsTests(_MemoryTestCase):
         self.assertIsNone(listener.heard[-1])
         self.assertEqual(len(listener.heard), 3)
 
-    def test_forgotten_session_may_start_anew(self) -> None:
+    def test_forgotten_session_may_start_again(self) -> None:
         source = self.sessions(retention=30.0)
         self.verdicts(source, event(start()), event(complete(), NOW + 1))
         self.clock.advance(30.0)
@@ -197,25 +197,25 @@ class SessionsTests(_MemoryTestCase):
         self.assertEqual(self.verdicts(source, first, second), [DUPLICATE, DUPLICATE])
         self.assertEqual(self.verdicts(source, begun), [REJECTED])
 
-    def test_listener_that_leaves_while_being_told(self) -> None:
+    def test_listener_that_leaves_during_delivery(self) -> None:
         source = self.sessions()
-        leaver, other = Leaver(source), SessionRecorder()
-        source.watch(SESSION, leaver)
+        leaving, other = LeavingListener(source), SessionRecorder()
+        source.watch(SESSION, leaving)
         source.watch(SESSION, other)
         self.verdicts(source, event(start()), event(progress(1.0), NOW + 1))
-        self.assertEqual((leaver.updated, other.versions), (1, [1, 2]))
+        self.assertEqual((leaving.updated, other.versions), (1, [1, 2]))
 
-    def test_listener_that_comes_while_others_are_told(self) -> None:
+    def test_listener_added_during_delivery(self) -> None:
         """It has the state from `watch`, and hears what follows."""
         source = self.sessions()
-        bringer = Bringer(source)
-        source.watch(SESSION, bringer)
+        adding = AddingListener(source)
+        source.watch(SESSION, adding)
         self.verdicts(source, event(start()), event(progress(1.0), NOW + 1))
-        self.assertEqual(bringer.friend.versions, [2])
+        self.assertEqual(adding.friend.versions, [2])
 
 
 @implementer(ISessionListener)
-class Leaver:
+class LeavingListener:
     """Stops watching after the first change."""
 
     def __init__(self, source: ISessionSource) -> None:
@@ -228,7 +228,7 @@ class Leaver:
 
 
 @implementer(ISessionListener)
-class Bringer:
+class AddingListener:
     """Adds another listener at the first change."""
 
     def __init__(self, source: ISessionSource) -> None:
@@ -283,7 +283,7 @@ class QueuesTests(_MemoryTestCase):
         self.verdicts(source, event(queued(1, player_id=OTHER_PLAYER), NOW + 2))
         self.assertEqual(len(self.successResultOf(source.get(OTHER_PLAYER)).entries), 1)
 
-    def test_those_who_left_push_nobody_out(self) -> None:
+    def test_entries_that_left_take_no_room(self) -> None:
         source = MemoryQueues(capacity=1, remembered_events=10)
         self.verdicts(source, event(queued(1)))
         for player_id in (OTHER_PLAYER, UUID(int=9)):

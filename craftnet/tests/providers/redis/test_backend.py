@@ -70,20 +70,20 @@ class RedisSharedContractTests(SharedBackendContract, RedisTestCase):
 class SharedTests(RedisTestCase):
     """Two nodes on one Redis."""
 
-    async def test_told_on_every_node(self) -> None:
+    async def test_changes_reach_every_node(self) -> None:
         one, other = self.backend(), self.backend()
-        heard, places, stock = SessionRecorder(), QueueRecorder(), MaterialRecorder()
+        heard, queues, materials = SessionRecorder(), QueueRecorder(), MaterialRecorder()
         await other.sessions.watch(SESSION, heard)
-        await other.queues.watch(PLAYER, places)
-        await other.materials.watch(SESSION, stock)
+        await other.queues.watch(PLAYER, queues)
+        await other.materials.watch(SESSION, materials)
         begun = event(start())
         await one.sessions.apply([begun, event(progress(50.0), NOW + 30), event(complete(), NOW + 60)])
         await one.materials.apply([begun, event(quantity(3), NOW + 1)])
         await one.queues.apply([event(queued(2), NOW), event(queued(1, QueueMessageType.STATION_AVAILABLE), NOW + 1)])
         await self.heard(other)
         self.assertEqual(heard.versions, [1, 2, 3])
-        self.assertEqual([change.state.version for change in stock.heard], [1, 2])
-        self.assertEqual([change.news for change in places.heard][1:], [QueueMessageType.STATION_AVAILABLE])
+        self.assertEqual([change.state.version for change in materials.heard], [1, 2])
+        self.assertEqual([change.news for change in queues.heard][1:], [QueueMessageType.STATION_AVAILABLE])
         self.assertEqual(await other.sessions.get(SESSION), heard.heard[-1])
         await until(lambda: one.epoch is not None and one.epoch == other.epoch)
 
@@ -274,8 +274,8 @@ class WholeTests(RedisTestCase):
         self.server.start()
         await until(lambda: node.epoch)
         for session in sessions:
-            state, stock = await node.sessions.get(session), await node.materials.get(session)
-            self.assertEqual(state is not None, stock.version == 1)
+            state, materials = await node.sessions.get(session), await node.materials.get(session)
+            self.assertEqual(state is not None, materials.version == 1)
         outcomes = await sources.apply(starts)
         self.assertLessEqual({outcome.verdict for outcome in outcomes}, {ACCEPTED, DUPLICATE})
 
@@ -290,8 +290,8 @@ class FieldsTests(SynchronousTestCase):
             (MATERIALS, event(start())),
             (QUEUES, event(queued(1), session_id=SESSION)),
         ]
-        for subject, happening in kinds:
-            change = subject.advance(subject.blank(subject.key(happening), 0), happening)
+        for subject, event_ in kinds:
+            change = subject.advance(subject.blank(subject.key(event_), 0), event_)
             yield subject, change, self.without_stamps(msgspec.to_builtins(change))
 
     def without_stamps(self, value: Any) -> Any:
@@ -348,7 +348,7 @@ class TopicsTests(SynchronousTestCase):
             self.changes.append(material_rules.advance_materials(self.changes[-1].state, update))
         self.topics.add(SESSION, self.listener)
 
-    def test_told_from_the_answer_on(self) -> None:
+    def test_changes_after_the_answer_are_delivered(self) -> None:
         self.topics.changed(SESSION, 2, self.changes[1])
         self.assertEqual(self.topics.answered(SESSION, self.listener, self.changes[0].state), self.changes[1].state)
         for change in self.changes[1:3]:
@@ -358,9 +358,9 @@ class TopicsTests(SynchronousTestCase):
     def test_a_gap_is_made_whole(self) -> None:
         self.topics.answered(SESSION, self.listener, self.changes[0].state)
         self.topics.changed(SESSION, 4, self.changes[3])
-        (told,) = self.listener.heard
-        self.assertEqual(told.state, self.changes[3].state)
-        self.assertEqual([(one.material_id, one.new_quantity) for one in told.changes], [(IRON, 7)])
+        (received,) = self.listener.heard
+        self.assertEqual(received.state, self.changes[3].state)
+        self.assertEqual([(one.material_id, one.new_quantity) for one in received.changes], [(IRON, 7)])
 
     def test_problems_that_came_and_went(self) -> None:
         self.topics.answered(SESSION, self.listener, self.changes[0].state)
@@ -373,7 +373,7 @@ class TopicsTests(SynchronousTestCase):
         kinds = [[one.notification_type for one in change.notifications] for change in self.listener.heard]
         self.assertEqual(kinds, [[MaterialProblem.MATERIAL_UNAVAILABLE], [MaterialProblem.MATERIAL_RESTORED]])
 
-    def test_nothing_stays_of_what_nobody_watches(self) -> None:
+    def test_unwatched_channels_are_unsubscribed(self) -> None:
         self.topics.remove(SESSION, self.listener)
         self.topics.remove(SESSION, self.listener)
         self.assertEqual(self.topics.watched(), ())
@@ -381,7 +381,7 @@ class TopicsTests(SynchronousTestCase):
         self.assertEqual(self.topics.answered(SESSION, self.listener, self.changes[0].state), self.changes[0].state)
         self.assertNotIn(SESSION, self.topics)
 
-    def test_places(self) -> None:
+    def test_queue_entries(self) -> None:
         topics, listener = Topics(QUEUES), QueueRecorder()
         topics.add(PLAYER, listener)
         two = queue_rules.advance_queue(QueueState(PLAYER), event(queued(2))).state
@@ -389,25 +389,27 @@ class TopicsTests(SynchronousTestCase):
         topics.answered(PLAYER, listener, QueueState(PLAYER))
         topics.reached(PLAYER, two)
         topics.reached(PLAYER, gone)
-        told = [(change.state.version, change.news, change.waiting) for change in listener.heard]
-        self.assertEqual(told, [(1, QueueMessageType.QUEUE_POSITION, True), (2, QueueMessageType.QUEUE_TIMEOUT, False)])
+        received = [(change.state.version, change.news, change.waiting) for change in listener.heard]
+        self.assertEqual(
+            received, [(1, QueueMessageType.QUEUE_POSITION, True), (2, QueueMessageType.QUEUE_TIMEOUT, False)]
+        )
 
     @settings(deadline=None, derandomize=True, max_examples=200)
     @given(st.lists(st.integers(0, 4) | st.sampled_from(["join", "leave", "look", "again"]), max_size=30))
-    def test_versions_only_grow(self, happenings: list[int | str]) -> None:
+    def test_versions_only_grow(self, steps: list[int | str]) -> None:
         """Whatever is read twice, lost, or late: a listener hears each version once, in order, and the last state."""
         topics = Topics(MATERIALS)
         newest = 0
         listener = MaterialRecorder()
         answer: MaterialsState | None = None
-        for happening in happenings:
-            if isinstance(happening, int):
-                newest = max(newest, happening)
-                topics.changed(SESSION, happening + 1, self.changes[happening])
-            elif happening == "join" and answer is None:
+        for event_ in steps:
+            if isinstance(event_, int):
+                newest = max(newest, event_)
+                topics.changed(SESSION, event_ + 1, self.changes[event_])
+            elif event_ == "join" and answer is None:
                 topics.add(SESSION, listener)
                 answer = topics.answered(SESSION, listener, self.changes[newest].state)
-            elif happening == "leave":
+            elif event_ == "leave":
                 topics.remove(SESSION, listener)
                 listener, answer = MaterialRecorder(), None
             else:

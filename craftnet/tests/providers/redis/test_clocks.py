@@ -58,9 +58,9 @@ class Machine:
         return cast("IClock", self)
 
 
-def heard_at(happening: Event, now: Moment) -> Event:
+def heard_at(event_: Event, now: Moment) -> Event:
     """It became true a moment ago, by the authority's clock, which is right."""
-    return replace(happening, timestamp=moment(steady(reactor)).wall, accepted=now.steady, ahead=now.ahead)
+    return replace(event_, timestamp=moment(steady(reactor)).wall, accepted=now.steady, ahead=now.ahead)
 
 
 class MeasuredTests(SynchronousTestCase):
@@ -113,8 +113,8 @@ class WrongClockTests(RedisTestCase):
         """Redis' answer."""
         return float(self.server.command(*command).split()[-1].lstrip(b":"))
 
-    async def applied(self, node: RedisBackend, happening: Event) -> None:
-        self.assertEqual(await node.sessions.apply([happening]), [ACCEPTED])
+    async def applied(self, node: RedisBackend, event_: Event) -> None:
+        self.assertEqual(await node.sessions.apply([event_]), [ACCEPTED])
 
     async def assert_right(self, node: RedisBackend, begun: float) -> None:
         """A craft of a minute is where it should be."""
@@ -148,9 +148,9 @@ class WrongClockTests(RedisTestCase):
             await self.applied(right, heard_at(event(progress(50.0)), moment(steady(reactor))))
             for clock, heard in recorders.items():
                 await until(lambda: heard.heard)  # noqa: B023
-                told = heard.heard[-1]
-                assert told is not None
-                self.assertApproximates(told.progress.anchor, clock.seconds(), 5.0)
+                change = heard.heard[-1]
+                assert change is not None
+                self.assertApproximates(change.progress.anchor, clock.seconds(), 5.0)
 
     async def test_a_clock_that_is_set_moves_no_bar(self) -> None:
         machine, node, other = await self.nodes(0.0)
@@ -164,9 +164,9 @@ class WrongClockTests(RedisTestCase):
         machine.ahead = HOUR
         await self.applied(other, heard_at(event(progress(50.0)), moment(steady(reactor))))
         await until(lambda: heard.heard)
-        told = heard.heard[-1]
-        assert told is not None
-        self.assertApproximates(told.progress.anchor, steady(reactor).seconds(), 1.0)
+        change = heard.heard[-1]
+        assert change is not None
+        self.assertApproximates(change.progress.anchor, steady(reactor).seconds(), 1.0)
 
     async def test_nothing_is_forgotten_too_early_or_too_late(self) -> None:
         """A node removes for all of them. What ended stays for half a minute, what did not stays for an hour."""

@@ -44,7 +44,7 @@ def parts(service: IService) -> Iterator[IService]:
             yield from parts(part)
 
 
-def places(node: Craftnet) -> RedisConnectionSlots:
+def slots_of(node: Craftnet) -> RedisConnectionSlots:
     """Its part in the places."""
     return next(part for part in parts(node) if isinstance(part, RedisConnectionSlots))
 
@@ -93,7 +93,7 @@ class ClusterTestCase(LiveTestCase):
         except InvalidStatus as error:
             return error.response
 
-    def knock(self, bearer: str) -> socket.socket:
+    def handshake(self, bearer: str) -> socket.socket:
         """Begin a handshake."""
         connection = socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=10)
         request = (
@@ -155,11 +155,11 @@ class RevocationTests(ClusterTestCase):
     async def test_on_the_way_in(self) -> None:
         """Revoked while Redis is asked about the player's places: opened after that, and closed."""
         await self.health("revocations", "ok")
-        await places(self.service).renew()
+        await slots_of(self.service).renew()
         self.redis.signal(signal.SIGSTOP)
         bearer = dated(reactor.seconds(), "t-1")
-        with self.knock(bearer) as connection:
-            await until(lambda: places(self.service).held(PLAYER))
+        with self.handshake(bearer) as connection:
+            await until(lambda: slots_of(self.service).held(PLAYER))
             revoking = Deferred.fromCoroutine(self.revoke(jti="t-1"))
             headers = {"Content-Type": "application/json", "Authorization": f"Bearer {bearer}"}
             while (await self.request("POST", "/events", headers=headers, data=b"[]")).code != 401:
@@ -213,7 +213,7 @@ class RevocationTests(ClusterTestCase):
         self.assertEqual((await self.status(bearer)).status_code, 401)
 
 
-class PlacesTests(ClusterTestCase):
+class SlotTests(ClusterTestCase):
     async def fill(self) -> list[Peer]:
         """Take the player's places, on both nodes."""
         peers = []
@@ -250,7 +250,7 @@ class PlacesTests(ClusterTestCase):
     async def test_a_node_is_killed(self) -> None:
         """Its links are cut, it says nothing: its places count for as long as its lease holds, and no longer."""
         await self.fill()
-        dead = places(self.other)
+        dead = slots_of(self.other)
         name, dead.name = dead.name, None
         assert name is not None
         await dead.stopService()
@@ -262,13 +262,13 @@ class PlacesTests(ClusterTestCase):
 
     async def test_hung_up_in_the_handshake(self) -> None:
         """A player that leaves while Redis is being asked takes no slot, here or in the cluster."""
-        node, occupancy = places(self.service), self.service.feeds.gate.occupancy
+        node, occupancy = slots_of(self.service), self.service.feeds.gate.occupancy
         await node.renew()
         await self.health("revocations", "ok")
         self.redis.signal(signal.SIGSTOP)
         with contextlib.ExitStack() as stack:
             for _ in range(LIMIT):
-                stack.enter_context(self.knock(token()))
+                stack.enter_context(self.handshake(token()))
             await until(lambda: node.held(PLAYER) == LIMIT)
         await until(lambda: not len(occupancy))
         self.redis.signal(signal.SIGCONT)
@@ -278,7 +278,7 @@ class PlacesTests(ClusterTestCase):
     async def test_redis_gone_and_back(self) -> None:
         """Open connections stay, and count again."""
         peers = await self.fill()
-        nodes = [places(node) for node in (self.service, self.other)]
+        nodes = [slots_of(node) for node in (self.service, self.other)]
         before = [node.name for node in nodes]
         self.redis.kill()
         self.redis.forget()

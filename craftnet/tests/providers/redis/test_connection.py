@@ -37,7 +37,7 @@ class Wire(StringTransport):
         self._protocol: Any = protocol
         self.open = True
 
-    def welcome(self) -> None:
+    def answer_first(self) -> None:
         """Answer the question that is asked first."""
         self.answer(PING, b"+PONG\r\n")
 
@@ -60,8 +60,8 @@ class Wire(StringTransport):
 
 
 @implementer(IStreamClientEndpoint)
-class Door:
-    """Where the link knocks. `wires` are the connections that it got."""
+class FakeEndpoint:
+    """Where the link connects. `wires` are the connections that it got."""
 
     def __init__(self) -> None:
         self.wires: list[Wire] = []
@@ -76,11 +76,13 @@ class Door:
 
 class LinkTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock, self.door = SteppedClock(), Door()
+        self.clock, self.endpoint = SteppedClock(), FakeEndpoint()
 
     def link(self, *, master: bool = False) -> RedisConnection:
         """One that has been started."""
-        link = RedisConnection(self.door, "here", RedisCredentials(None, None), 0, self.clock, TIMEOUT, master=master)
+        link = RedisConnection(
+            self.endpoint, "here", RedisCredentials(None, None), 0, self.clock, TIMEOUT, master=master
+        )
         link.startService()
         self.addCleanup(self.stop, link)
         return link
@@ -88,7 +90,7 @@ class LinkTests(SynchronousTestCase):
     def stop(self, link: RedisConnection) -> None:
         """In the end."""
         link.stopService()
-        for wire in self.door.wires:
+        for wire in self.endpoint.wires:
             wire.abortConnection()
 
     def ask(self, link: RedisConnection, generation: int | None = None) -> Deferred[Any]:
@@ -98,20 +100,20 @@ class LinkTests(SynchronousTestCase):
     def again(self) -> Wire:
         """The next connection."""
         self.clock.advance(LONGEST_PAUSE)
-        return self.door.wires[-1]
+        return self.endpoint.wires[-1]
 
     def test_counted(self) -> None:
         """Only those that can be used."""
         link = self.link()
         self.assertEqual(link.generation, 0)
-        self.door.wires[0].welcome()
+        self.endpoint.wires[0].answer_first()
         self.assertEqual(link.generation, 1)
-        self.door.wires[0].lose()
+        self.endpoint.wires[0].lose()
         self.assertEqual(link.generation, 1)
         self.again().lose()
         self.assertEqual(link.generation, 1)
-        self.again().welcome()
-        self.assertEqual((link.generation, len(self.door.wires)), (2, 3))
+        self.again().answer_first()
+        self.assertEqual((link.generation, len(self.endpoint.wires)), (2, 3))
 
     def test_pauses_grow(self) -> None:
         """From tenths of a second to some three, and from the beginning again after a success."""
@@ -120,20 +122,20 @@ class LinkTests(SynchronousTestCase):
             pauses = [self.pause() for _ in range(14)]
             self.assertTrue(all(before < after + 0.2 for before, after in pairwise(pauses)), pauses)
             self.assertTrue(pauses[0] < 0.4 and pauses[5] > 0.7 and 2.9 < pauses[-1] < 3.3, pauses)
-            self.again().welcome()
+            self.again().answer_first()
 
     def pause(self) -> float:
         """Lose the connection; seconds until the next attempt."""
-        self.door.wires[-1].lose()
-        tried, before = len(self.door.wires), self.clock.seconds()
-        while len(self.door.wires) == tried:
+        self.endpoint.wires[-1].lose()
+        tried, before = len(self.endpoint.wires), self.clock.seconds()
+        while len(self.endpoint.wires) == tried:
             self.clock.advance(0.01)
         return self.clock.seconds() - before
 
     def test_asked_in_time(self) -> None:
         link = self.link()
-        (wire,) = self.door.wires
-        wire.welcome()
+        (wire,) = self.endpoint.wires
+        wire.answer_first()
         asked = self.ask(link, generation=1)
         wire.answer(TIME, b"+now\r\n")
         self.assertEqual(self.successResultOf(asked), b"now")
@@ -141,10 +143,10 @@ class LinkTests(SynchronousTestCase):
     def test_asked_of_the_next(self) -> None:
         """A command of one connection never goes over another; one of no connection does."""
         link = self.link()
-        self.door.wires[0].welcome()
-        self.door.wires[0].lose()
+        self.endpoint.wires[0].answer_first()
+        self.endpoint.wires[0].lose()
         wire = self.again()
-        wire.welcome()
+        wire.answer_first()
         self.failureResultOf(self.ask(link, generation=1), Unavailable)
         self.failureResultOf(Deferred.fromCoroutine(link.run(b"return 1", [], [], generation=1)), Unavailable)
         self.assertEqual(wire.value(), b"")
@@ -155,13 +157,13 @@ class LinkTests(SynchronousTestCase):
     def test_asked_between(self) -> None:
         """A command without a connection waits for one, which is then another one."""
         link = self.link()
-        self.door.wires[0].welcome()
-        self.door.wires[0].lose()
+        self.endpoint.wires[0].answer_first()
+        self.endpoint.wires[0].lose()
         bound, free = self.ask(link, generation=1), self.ask(link)
         self.clock.advance(PAUSE)
-        wire = self.door.wires[-1]
+        wire = self.endpoint.wires[-1]
         self.assertNoResult(bound)
-        wire.welcome()
+        wire.answer_first()
         self.failureResultOf(bound, Unavailable)
         wire.answer(TIME, b"+now\r\n")
         self.assertEqual(self.successResultOf(free), b"now")
@@ -170,23 +172,23 @@ class LinkTests(SynchronousTestCase):
         """Waiting commands fail, and the endpoint is asked again."""
         link = self.link()
         link.renew()  # there is none yet.
-        self.door.wires[0].welcome()
+        self.endpoint.wires[0].answer_first()
         asked = self.ask(link)
         link.renew()
         self.failureResultOf(asked, Unavailable)
-        self.assertFalse(self.door.wires[0].open)
-        self.again().welcome()
+        self.assertFalse(self.endpoint.wires[0].open)
+        self.again().answer_first()
         self.assertEqual(link.generation, 2)
 
     def test_no_master(self) -> None:
         """A server that turns out to be a replica receives no other command, and counts as unreachable."""
         link = self.link(master=True)
-        (wire,) = self.door.wires
-        wire.welcome()
+        (wire,) = self.endpoint.wires
+        wire.answer_first()
         wire.answer(ROLE, b"*1\r\n$5\r\nslave\r\n")
         self.assertEqual((wire.open, link.generation), (False, 0))
         self.failureResultOf(self.ask(link), Unavailable)
         wire = self.again()
-        wire.welcome()
+        wire.answer_first()
         wire.answer(ROLE, b"*1\r\n$6\r\nmaster\r\n")
         self.assertEqual(link.generation, 1)

@@ -21,7 +21,7 @@ PLAYERS = (PLAYER, OTHER_PLAYER, UUID(int=7))
 LIMIT = 6
 
 
-class PlacesTestCase(RedisTestCase):
+class SlotTestCase(RedisTestCase):
     async def node(self) -> RedisBackend:
         """One that has its lease."""
         node = self.backend(timeout=1)
@@ -49,7 +49,7 @@ class PlacesTestCase(RedisTestCase):
         self.server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
-class PlacesTests(PlacesTestCase):
+class SlotTests(SlotTestCase):
     async def test_given_back_when_stopped(self) -> None:
         node, other = await self.node(), await self.node()
         await node.connection_slots.enter(PLAYER, LIMIT)
@@ -143,7 +143,7 @@ class PlacesTests(PlacesTestCase):
         self.assertEqual(self.kept(node), {PLAYER: 2})
 
 
-class HistoryTests(PlacesTestCase):
+class HistoryTests(SlotTestCase):
     """Whatever happens, Redis knows the slots in the end."""
 
     timeout = 120

@@ -15,28 +15,28 @@ from craftnet.tests.support.redis_nodes import RedisTestCase
 from craftnet.tests.support.samples import SESSION, event, start
 
 
-class EraTests(RedisTestCase):
-    async def era(self, node: RedisBackend) -> str:
+class EpochTests(RedisTestCase):
+    async def epoch(self, node: RedisBackend) -> str:
         """As a node calls it."""
         await until(lambda: node.epoch)
         return str(node.epoch)
 
     async def test_of_a_full_server(self) -> None:
         """It is known, although it cannot be kept."""
-        era = await self.era(self.backend())
+        epoch = await self.epoch(self.backend())
         self.server.command("SET", "test:era", "another-server another-name")
         self.server.command("CONFIG", "SET", "maxmemory", "1")
-        self.assertEqual([await self.era(self.backend()) for _ in range(2)], [era, era])
+        self.assertEqual([await self.epoch(self.backend()) for _ in range(2)], [epoch, epoch])
 
     async def test_of_a_server_that_keeps_running(self) -> None:
         """It may get another replication id after losing its replica; the epoch is the same."""
-        era = await self.era(self.backend())
+        epoch = await self.epoch(self.backend())
         before = self.replication_id()
         self.server.command("DEBUG", "CHANGE-REPL-ID")
         self.assertNotEqual(self.replication_id(), before)
-        self.assertEqual(await self.era(self.backend()), era)
+        self.assertEqual(await self.epoch(self.backend()), epoch)
 
-    async def test_not_told(self) -> None:
+    async def test_without_the_epoch_key(self) -> None:
         """Everything works, but positions hold on one node only."""
         self.server.command("ACL", "SETUSER", "limited", "on", ">a-password-for-tests", "~*", "+@all", "-info")
         node, heard = self.backend("a-password-for-tests", user="limited"), SessionRecorder()
@@ -44,7 +44,7 @@ class EraTests(RedisTestCase):
         other = self.backend()
         await other.sessions.apply([event(start())])
         await until(lambda: heard.versions == [1])
-        self.assertNotEqual(await self.era(node), await self.era(other))
+        self.assertNotEqual(await self.epoch(node), await self.epoch(other))
 
     async def test_another_connection(self) -> None:
         """Earlier deliveries are in the previous epoch; new watchers wait for the next one, which is soon known."""
@@ -52,20 +52,20 @@ class EraTests(RedisTestCase):
             self.patch(module, "BLOCK_SECONDS", 1000.0)
         node = self.backend()
         await node.sessions.watch(SESSION, SessionRecorder())
-        era = await self.era(node)
+        epoch = await self.epoch(node)
         seen = await self.reconnected(node)
         await node.sessions.watch(SESSION, SessionRecorder())
-        self.assertEqual((seen, await self.era(node)), ([era], era))
+        self.assertEqual((seen, await self.epoch(node)), ([epoch], epoch))
 
-    async def test_another_connection_and_nobody_comes_to_watch(self) -> None:
+    async def test_another_connection_without_a_watcher(self) -> None:
         """It is known soon all the same: an earlier watcher may return."""
         for module in (backend, change_reader):
             self.patch(module, "BLOCK_SECONDS", 1000.0)
         self.patch(change_reader, "CHECK_INTERVAL", 0.05)
         node = self.backend()
         await node.sessions.watch(SESSION, SessionRecorder())
-        era = await self.era(node)
-        self.assertEqual(await self.reconnected(node), [era])
+        epoch = await self.epoch(node)
+        self.assertEqual(await self.reconnected(node), [epoch])
         await until(lambda: node.follower.is_settled)
 
     async def reconnected(self, node: RedisBackend) -> list[str | None]:

@@ -29,7 +29,7 @@ def completed(session_id: UUID = SESSION) -> dict[str, Any]:
     return envelope("crafting.session.complete", data)
 
 
-class IntakeTests(RedisTestCase):
+class EventStreamTests(RedisTestCase):
     def add(self, *events: dict[str, Any]) -> None:
         """As crafting-service does."""
         for one in events:

@@ -82,18 +82,18 @@ class GoneTests(RedisTestCase):
     async def test_while_running(self) -> None:
         """Who watched before hears everything after, exactly: the streams still have it."""
         node, other = self.backend(), self.backend()
-        heard, stock, places = SessionRecorder(), MaterialRecorder(), QueueRecorder()
+        heard, materials, queues = SessionRecorder(), MaterialRecorder(), QueueRecorder()
         await insist_on(node, [event(start())])
         await node.sessions.watch(SESSION, heard)
-        await node.materials.watch(SESSION, stock)
-        await node.queues.watch(PLAYER, places)
+        await node.materials.watch(SESSION, materials)
+        await node.queues.watch(PLAYER, queues)
         self.server.kill()
         await self.unavailable(node)
         self.server.start()
         await insist_on(other, [event(progress(50.0), NOW + 30), event(complete(), NOW + 60)])
         await other.materials.apply([event(start()), event(quantity(3), NOW + 1)])
         await other.queues.apply([event(queued(2))])
-        await until(lambda: heard.versions == [2, 3] and places.heard and len(stock.heard) == 2)
+        await until(lambda: heard.versions == [2, 3] and queues.heard and len(materials.heard) == 2)
 
     async def test_the_same_body_again(self) -> None:
         """An event applied before its answer was lost is a duplicate then."""
@@ -115,17 +115,17 @@ class EmptyTests(RedisTestCase):
     async def test_restarted_empty(self) -> None:
         """Lost things end; what starts again is delivered, although its versions restart."""
         node = self.backend()
-        heard, places = SessionRecorder(), QueueRecorder()
+        heard, queues = SessionRecorder(), QueueRecorder()
         await insist_on(node, [event(start()), event(progress(1.0), NOW + 1), event(progress(2.0), NOW + 2)])
         await node.queues.apply([event(queued(2)), event(queued(1), NOW + 1)])
         await node.sessions.watch(SESSION, heard)
-        await node.queues.watch(PLAYER, places)
+        await node.queues.watch(PLAYER, queues)
         epoch = node.epoch
         self.server.kill()
         self.server.start()
-        await until(lambda: heard.heard and places.heard)
+        await until(lambda: heard.heard and queues.heard)
         self.assertEqual(heard.heard, [None])
-        self.assertEqual([(change.state.version, change.waiting) for change in places.heard], [(0, False)])
+        self.assertEqual([(change.state.version, change.waiting) for change in queues.heard], [(0, False)])
         await insist_on(node, [event(start(), NOW + 3)])
         await until(lambda: heard.versions == [1])
         await until(lambda: node.epoch not in (None, epoch))
@@ -207,7 +207,7 @@ class EvictionTests(RedisTestCase):
         await node.eviction.look()
         self.assertIs(node.health_checks["eviction"]().status, HealthStatus.OK)
 
-    async def test_nobody_says(self) -> None:
+    async def test_unknown_policy(self) -> None:
         """An unknown policy is no fault."""
         self.server.command("ACL", "SETUSER", "limited", "on", ">a-password-for-tests", "~*", "+@all", "-info")
         node = self.backend("a-password-for-tests", user="limited")
@@ -297,23 +297,23 @@ class FailOverTests(RedisTestCase):
 
     async def test_overtaken(self) -> None:
         """The next master lacked the newest states, and has had others since, with the same version."""
-        heir = RedisServer()
-        self.addCleanup(heir.stop)
-        heir.start()
+        successor = RedisServer()
+        self.addCleanup(successor.stop)
+        successor.start()
         proxy = ProxyFactory("127.0.0.1", self.server.port)
         proxy.noisy = False
         port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(proxy)
         self.addCleanup(port.stopListening)
-        for server in (self.server, heir):
+        for server in (self.server, successor):
             server.command("SET", "test:epoch", "one-data-set")
-        node, other = self.backend(port=port.getHost().port), self.backend(port=heir.port)
+        node, other = self.backend(port=port.getHost().port), self.backend(port=successor.port)
         heard, begun = SessionRecorder(), event(start())
         await insist_on(node, [begun])
         await node.sessions.watch(SESSION, heard)
         await insist_on(node, [event(progress(1.0), NOW + 1)])
         await until(lambda: heard.versions == [2])
         await insist_on(other, [begun, event(progress(50.0), NOW + 1)])
-        proxy.port = heir.port
+        proxy.port = successor.port
         self.server.kill()
         await until(lambda: len(heard.heard) > 1)
         assert heard.heard[-1] is not None
@@ -364,8 +364,8 @@ class TlsTests(RedisTestCase):
         """Wherever in the file it is."""
         certificate = self_signed("localhost")
         others = [self_signed(host) for host in ("one.test", "other.test")]
-        for place in range(3):
-            trusted = b"".join([*others[:place], certificate, *others[place:]])
+        for index in range(3):
+            trusted = b"".join([*others[:index], certificate, *others[index:]])
             node = await self.secured(certificate, trusted)
             self.assertEqual(await node.sessions.count(), 0)
 

@@ -53,10 +53,10 @@ class ForeignTests(RedisTestCase):
         self.patch(change_reader, "CHECK_INTERVAL", 0.1)
         relay, port = self.relayed()
         node = self.backend(port=port)
-        spoilt = [await self.watched(node) for _ in WAYS]
+        damaged = [await self.watched(node) for _ in WAYS]
         sound, heard = await self.watched(node)
         await until(lambda: node.epoch)
-        for (session, _), way in zip(spoilt, WAYS, strict=True):
+        for (session, _), way in zip(damaged, WAYS, strict=True):
             self.spoil("session", session, way)
         with capturedLogs() as logged:
             await self.reconnected(node)
@@ -65,8 +65,8 @@ class ForeignTests(RedisTestCase):
             await looked(relay)
         # Compared once for each connection, and not again and again.
         self.assertLess(sum("is not ours" in formatEvent(one) for one in logged), 4 * len(WAYS))
-        for session, unheard in spoilt:
-            self.assertEqual(unheard.heard, [])
+        for session, updates in damaged:
+            self.assertEqual(updates.heard, [])
             await self.assertFailure(node.sessions.get(session), Unavailable)
 
     async def test_events(self) -> None:
@@ -81,18 +81,18 @@ class ForeignTests(RedisTestCase):
     async def test_what_is_due(self) -> None:
         """It is removed like anything else, and its watchers learn of it."""
         node = self.backend(idle=0.0, sweeps=False)
-        spoilt = [await self.watched(node) for _ in WAYS]
-        places: list[QueueRecorder] = []
-        for (session, _), way in zip(spoilt, WAYS, strict=True):
+        damaged = [await self.watched(node) for _ in WAYS]
+        queues: list[QueueRecorder] = []
+        for (session, _), way in zip(damaged, WAYS, strict=True):
             self.spoil("session", session, way)
             player, heard = uuid4(), QueueRecorder()
-            places.append(heard)
+            queues.append(heard)
             await node.queues.watch(player, heard)
             await node.queues.apply([event(queued(1, player_id=player))])
             self.spoil("queue", player, way)
         await node.sweeper.sweep()
-        await until(lambda: all(heard.heard == [None] for _, heard in spoilt))
-        await until(lambda: all([one.waiting for one in heard.heard] == [True, False] for heard in places))
+        await until(lambda: all(heard.heard == [None] for _, heard in damaged))
+        await until(lambda: all([one.waiting for one in heard.heard] == [True, False] for heard in queues))
         for kind in ("session", "queue"):
             self.assertEqual(self.server.command("ZCARD", f"test:due:{kind}"), b":0\r\n")
 

@@ -139,7 +139,7 @@ class StallTests(LagTestCase):
         self.assertIs(self.check(self.behind), HealthStatus.OK)
         await until(lambda: self.updated.versions == [2, 3])
 
-    async def test_the_connection_is_made_anew(self) -> None:
+    async def test_the_connection_is_replaced(self) -> None:
         """Before the question that stands still has taken as long as an answer may."""
         line, port = self.relayed()
         node = self.backend(port=port, timeout=self.timeout)

@@ -60,6 +60,10 @@ class LossTestCase(RedisTestCase):
         """Wait until both players know of a shortage. `Returning` sees to it that no position shrinks."""
         await until(lambda: all(self.read(client).shortages[-1:] == [*numbers] for client in self.clients))
 
+    async def queued_at(self, position: int) -> None:
+        """Wait until both players know of their position in the queue."""
+        await until(lambda: {self.read(client).positions[-1] for client in self.clients} == {position})
+
     def read(self, client: Returning) -> Returning:
         """What it received until now."""
         client.read()
@@ -115,16 +119,16 @@ class RunningTests(LossTestCase):
 
     async def test_one_thing_is_evicted(self) -> None:
         """Its versions restart in another epoch, and its watchers learn of it."""
-        for place, names in enumerate(((), ("test:due:queue", "test:floor:queue")), 5):
+        for queue_position, names in enumerate(((), ("test:due:queue", "test:floor:queue")), 5):
             before = self.position()
             self.server.command("DEL", f"test:queue:{PLAYER}", *names)
             with capturedLogs() as logged:
-                await self.happen(event(queued(place), NOW + place, session_id=SESSION), node=1)
-                await until(lambda place=place: {self.read(each).places[-1] for each in self.clients} == {place})  # type: ignore[misc]
+                await self.happen(event(queued(queue_position), NOW + queue_position, session_id=SESSION), node=1)
+                await self.queued_at(queue_position)
             self.assertEqual("has lost queue" in " ".join(formatEvent(one) for one in logged), not names)
             await until(lambda: len({node.epoch for node in self.nodes}) == 1)
-            await self.happen(event(short(place), NOW + place))
-            await self.updated(place)
+            await self.happen(event(short(queue_position), NOW + queue_position))
+            await self.updated(queue_position)
             self.assertNotEqual(self.position().epoch, before.epoch)
 
     async def test_a_session_is_evicted(self) -> None:
@@ -147,7 +151,7 @@ class RunningTests(LossTestCase):
         await until(lambda: heard.heard == [None])
         await until(lambda: len({node.epoch for node in self.nodes} - {None, epoch}) == 1)
 
-    async def test_evicted_while_nobody_hears(self) -> None:
+    async def test_evicted_without_notification(self) -> None:
         """A returning watcher receives a whole state in another epoch."""
         before = self.position()
         self.server.command("DEL", f"test:queue:{PLAYER}", "test:due:queue", "test:numbers")
@@ -162,7 +166,7 @@ class RunningTests(LossTestCase):
 class RestartTests(LossTestCase):
     """A Redis that returns without its data."""
 
-    async def test_a_queue_without_places(self) -> None:
+    async def test_a_queue_without_entries(self) -> None:
         """It counts from the beginning like everything else, although nothing is delivered."""
         watcher, heard = RecordingWatcher(), QueueRecorder()
         await self.happen(event(queued(1, QueueMessageType.QUEUE_TIMEOUT), NOW + 3, session_id=SESSION))
@@ -195,7 +199,7 @@ class RestartTests(LossTestCase):
         await until(lambda: len({node.epoch for node in self.nodes}) == 1)
 
 
-class HiccupTests(LossTestCase):
+class StallTests(LossTestCase):
     """A Redis that stands still for longer than is waited for, and has lost nothing."""
 
     async def test_nothing_is_lost(self) -> None:

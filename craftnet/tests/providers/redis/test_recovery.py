@@ -36,25 +36,25 @@ class HoppingTests(RedisTestCase):
         random = Random(SEED)
         sources = [Sources.of(self.backend()) for _ in range(2)]
         hubs = [Hub(each, steady(reactor), Metrics()) for each in sources]
-        await self.tell(sources[0], event(start()))
+        await self.publish(sources[0], event(start()))
         clients = [Returning(random.choice(hubs)) for _ in range(WATCHERS)]
         for client in clients:
             await self.come(client)
-        told: dict[str, list[int]] = {"shortages": [], "places": []}
+        sent: dict[str, list[int]] = {"shortages": [], "places": []}
         status = Status.ACTIVE
         kills = set(random.sample(range(50, STEPS - 50), 2))
         for step in range(STEPS):
             now, node = NOW + step, random.choice(sources)
             match random.randrange(10):
                 case 0 | 1 | 2:
-                    told["shortages"].append(step)
-                    await self.tell(node, event(short(step + 1), now))
+                    sent["shortages"].append(step)
+                    await self.publish(node, event(short(step + 1), now))
                 case 3 | 4:
-                    told["places"].append(step + 1)
-                    await self.tell(node, event(queued(step + 1), now, session_id=SESSION))
+                    sent["places"].append(step + 1)
+                    await self.publish(node, event(queued(step + 1), now, session_id=SESSION))
                 case 5:
                     status = random.choice([Status.ACTIVE, Status.PAUSED])
-                    await self.tell(node, event(progress(10.0, status), now))
+                    await self.publish(node, event(progress(10.0, status), now))
                 case 6:
                     await deferLater(reactor, 0.002)
                 case _:
@@ -63,27 +63,27 @@ class HoppingTests(RedisTestCase):
                 self.server.kill()
                 await deferLater(reactor, 0.02)
                 self.server.start()
-        shortages = [number + 1 for number in told["shortages"]]
+        shortages = [number + 1 for number in sent["shortages"]]
         for client in clients:
             await self.move(client, random.choice(hubs))
-            await until(lambda client=client: self.knows(client, shortages, told["places"], status))  # type: ignore[misc]
+            await until(lambda client=client: self.knows(client, shortages, sent["places"], status))  # type: ignore[misc]
             # Since the last whole state, everything once and in order.
             self.assertEqual(client.shortages, shortages[len(shortages) - len(client.shortages) :])
-            self.assertEqual(client.places, told["places"][len(told["places"]) - len(client.places) :])
+            self.assertEqual(client.positions, sent["places"][len(sent["places"]) - len(client.positions) :])
         returns = [recovered for client in clients for recovered in client.recoveries]
         self.assertGreater(returns.count(True), returns.count(False))
 
-    def knows(self, client: Returning, shortages: list[int], places: list[int], status: Status) -> bool:
+    def knows(self, client: Returning, shortages: list[int], positions: list[int], status: Status) -> bool:
         """Whether it has heard the last of everything."""
         client.read()
-        heard = client.shortages[-1:], client.places[-1:], client.status
-        return heard == (shortages[-1:], places[-1:], status)
+        heard = client.shortages[-1:], client.positions[-1:], client.status
+        return heard == (shortages[-1:], positions[-1:], status)
 
-    async def tell(self, sources: Sources, happening: Event) -> None:
+    async def publish(self, sources: Sources, event_: Event) -> None:
         """As the authority does: the same again until it is taken."""
         while True:
             try:
-                (outcome,) = await sources.apply([happening])
+                (outcome,) = await sources.apply([event_])
             except Unavailable:
                 await deferLater(reactor, 0.01)
             else:

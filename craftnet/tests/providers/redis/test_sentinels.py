@@ -104,11 +104,11 @@ class GivenUpTests(SynchronousTestCase):
         self.test_connecting()
 
     def test_looking_out(self) -> None:
-        lookout = MasterWatch(self.way, [], SteppedClock())
-        lookout.startService()
-        lookout.stopService()
+        master_watch = MasterWatch(self.way, [], SteppedClock())
+        master_watch.startService()
+        master_watch.stopService()
         self.assertEqual(self.asked, [HostPort("one.example", 1)])
-        del lookout
+        del master_watch
         gc.collect()  # what fails and is not heard is in the log then.
         self.assertEqual(self.flushLoggedErrors(), [])
 
@@ -194,7 +194,7 @@ class FailOverTests(SentinelTestCase):
         self.assertEqual(self.replica.command("HGET", f"test:session:{SESSION}", "version"), b"$1\r\n2\r\n")
 
 
-class Pretender(Protocol):
+class ScriptedSentinel(Protocol):
     """A sentinel that gives prescribed answers."""
 
     def __init__(self, said: list[bytes]) -> None:
@@ -209,9 +209,9 @@ class Pretender(Protocol):
 class BadSentinelTests(SentinelTestCase):
     """Their answers must be verified, and not waited for."""
 
-    def pretender(self, said: list[bytes]) -> int:
+    def scripted_sentinel(self, said: list[bytes]) -> int:
         """The port of one."""
-        factory: Any = Factory.forProtocol(lambda: Pretender(said))
+        factory: Any = Factory.forProtocol(lambda: ScriptedSentinel(said))
         factory.noisy = False
         port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
@@ -225,8 +225,10 @@ class BadSentinelTests(SentinelTestCase):
 
     async def test_next(self) -> None:
         """One is gone, one silent, one has not heard of it, one is no sentinel; the last one knows."""
-        useless = [self.pretender([answer]) for answer in (b"", b"*-1\r\n", b"-ERR unknown\r\n", b"*1\r\n$1\r\nx\r\n")]
-        node = self.node(reserved_port(self), *useless, self.pretender([self.naming(self.server)]), timeout=0.3)
+        useless = [
+            self.scripted_sentinel([answer]) for answer in (b"", b"*-1\r\n", b"-ERR unknown\r\n", b"*1\r\n$1\r\nx\r\n")
+        ]
+        node = self.node(reserved_port(self), *useless, self.scripted_sentinel([self.naming(self.server)]), timeout=0.3)
         await insist_on(node, [event(start())])
         # It is the first one from now on.
         self.server.command("CLIENT", "KILL", "TYPE", "normal")
@@ -236,7 +238,7 @@ class BadSentinelTests(SentinelTestCase):
         """The log says which one was asked, and the result."""
         gone = reserved_port(self)
         with capturedLogs() as logged:
-            node = self.node(gone, self.pretender([b"*-1\r\n"]))
+            node = self.node(gone, self.scripted_sentinel([b"*-1\r\n"]))
             await self.assertFailure(node.sessions.count(), Unavailable)
         text = " ".join(map(formatEvent, logged))
         for words in ("mymaster (by the sentinels 127.0.0.1:", f"127.0.0.1:{gone}: ", "refused", "does not know it"):
@@ -247,7 +249,7 @@ class BadSentinelTests(SentinelTestCase):
         replica = self.running(RedisServer("--replicaof", "127.0.0.1", str(self.server.port)))
         said = [self.naming(replica)]
         with capturedLogs() as logged:
-            node = self.node(self.pretender(said))
+            node = self.node(self.scripted_sentinel(said))
             await self.assertFailure(node.sessions.count(), Unavailable)
         self.assertIn("is not a master", " ".join(map(formatEvent, logged)))
         said[0] = self.naming(self.server)
@@ -284,7 +286,7 @@ class TlsTests(SentinelTestCase):
         self.certificate = self_signed("localhost")
         server = b"%d" % await self.secured(ProxyFactory("127.0.0.1", self.server.port))
         said = [b"*2\r\n$9\r\nlocalhost\r\n$%d\r\n%b\r\n" % (len(server), server)]
-        sentinel = HostPort("localhost", await self.secured(Factory.forProtocol(lambda: Pretender(said))))
+        sentinel = HostPort("localhost", await self.secured(Factory.forProtocol(lambda: ScriptedSentinel(said))))
         file = FilePath(self.mktemp())
         file.setContent(self.certificate)
         node = RedisBackend(steady(reactor), RedisSettings(sentinels=(sentinel,), tls=True, ca=file.path), None)

@@ -24,13 +24,13 @@ FEED = f"/ws/crafting/{SESSION}?player_id={PLAYER}"
 QUEUE = f"/ws/queue/{PLAYER}"
 
 
-PLACE = {"player_id": str(PLAYER), "queue_position": 1, "station_type": "laboratory"}
+QUEUE_STATUS = {"player_id": str(PLAYER), "queue_position": 1, "station_type": "laboratory"}
 SHORT = {"material_id": str(IRON), "notification_type": "insufficient_quantity"}
 
 
-def place(number: int) -> dict[str, Any]:
+def queue_status(number: int) -> dict[str, Any]:
     """The session's place in a queue."""
-    return envelope("crafting.queue.update", {**PLACE, "queue_position": number}, session_id=str(SESSION))
+    return envelope("crafting.queue.update", {**QUEUE_STATUS, "queue_position": number}, session_id=str(SESSION))
 
 
 def shortage(number: int) -> dict[str, Any]:
@@ -79,8 +79,8 @@ class TwoNodesTests(LiveTestCase):
         feed, queue = await self.open(FEED, token()), await self.open(QUEUE, token())
         self.assertEqual((await feed.receive())["progress_data"]["status"], "active")
         self.turn_to(self.service)
-        place = {"player_id": str(PLAYER), "queue_position": 2, "station_type": "laboratory"}
-        await self.publish(envelope("crafting.queue.update", place))
+        queue_status = {"player_id": str(PLAYER), "queue_position": 2, "station_type": "laboratory"}
+        await self.publish(envelope("crafting.queue.update", queue_status))
         self.assertEqual((await queue.receive())["queue_position"], 2)
         self.assertEqual((await feed.receive())["queue_data"]["queue_position"], 2)
         await self.publish(
@@ -134,39 +134,39 @@ class TwoNodesTests(LiveTestCase):
         await self.publish(envelope("crafting.session.complete", done))
         self.assertEqual((await feed.receive())["type"], "crafting_complete")
 
-    async def test_missed_here_told_there(self) -> None:
+    async def test_missed_on_one_node_recovered_on_another(self) -> None:
         """A watcher whose node is gone receives from the other one what it missed, though nothing was watched there."""
         await self.publish(started())
         feed, queue = await self.open(FEED, token()), await self.open(QUEUE, token())
         here = await feed.receive()
-        await self.publish(place(3))
+        await self.publish(queue_status(3))
         while here["type"] != "queue_status":
             here = await feed.receive()
         there = await queue.receive()
         await self.stop()
         self.turn_to(self.other)
-        await self.publish(shortage(5), place(2), shortage(6), place(1))
+        await self.publish(shortage(5), queue_status(2), shortage(6), queue_status(1))
         paused = {"session_id": str(SESSION), "pause_reason": "player_afk"}
         await self.publish(envelope("crafting.session.pause", paused))
         again = await self.open(f"{FEED}&resume={here['epoch']}:{here['version']}", token())
-        mark, *missed, newest = [await again.receive() for _ in range(6)]
-        self.assertEqual((mark["recovered"], mark["version"]), (True, here["version"]))
+        position_message, *missed, newest = [await again.receive() for _ in range(6)]
+        self.assertEqual((position_message["recovered"], position_message["version"]), (True, here["version"]))
         self.assertEqual(
             [message.get("material_data", message.get("queue_data")) for message in missed],
             [SHORT | {"required_quantity": 5}, SHORT | {"required_quantity": 6}]
-            + [{**PLACE, "queue_position": number} for number in (2, 1)],
+            + [{**QUEUE_STATUS, "queue_position": number} for number in (2, 1)],
         )
         self.assertEqual(newest["progress_data"]["status"], "paused")
-        versions = [message["version"] for message in (mark, *missed, newest)]
+        versions = [message["version"] for message in (position_message, *missed, newest)]
         self.assertEqual(versions, sorted(set(versions)))
         # From anywhere in between, the rest follows.
         halfway = await self.open(f"{FEED}&resume={here['epoch']}:{versions[2]}", token())
-        told = [await halfway.receive() for _ in range(4)]
-        self.assertEqual([message["version"] for message in told], versions[2:])
+        messages = [await halfway.receive() for _ in range(4)]
+        self.assertEqual([message["version"] for message in messages], versions[2:])
         again = await self.open(f"{QUEUE}?resume={there['epoch']}:{there['version']}", token())
-        told = [await again.receive() for _ in range(3)]
-        self.assertEqual([message.get("queue_position") for message in told], [None, 2, 1])
-        self.assertIs(told[0]["recovered"], True)
+        messages = [await again.receive() for _ in range(3)]
+        self.assertEqual([message.get("queue_position") for message in messages], [None, 2, 1])
+        self.assertIs(messages[0]["recovered"], True)
 
     async def test_a_server_that_may_have_lost_something(self) -> None:
         """After a restart of Redis, earlier positions are unknown."""
@@ -176,12 +176,12 @@ class TwoNodesTests(LiveTestCase):
         self.redis.kill()
         self.redis.start()
         self.turn_to(self.other)
-        while (await self.post(place(2))).code != 202:
+        while (await self.post(queue_status(2))).code != 202:
             await deferLater(reactor, 0.05)
         again = await self.open(f"{FEED}&resume={here['epoch']}:{here['version']}", token())
-        mark = await again.receive()
-        self.assertIs(mark["recovered"], False)
-        self.assertNotEqual(mark["epoch"], here["epoch"])
+        position_message = await again.receive()
+        self.assertIs(position_message["recovered"], False)
+        self.assertNotEqual(position_message["epoch"], here["epoch"])
 
     async def post(self, one: dict[str, Any]) -> Any:
         """The response to one event."""

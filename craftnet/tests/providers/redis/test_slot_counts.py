@@ -20,7 +20,7 @@ class Cluster:
     """The cluster's knowledge of one node, and commands on their way there."""
 
     def __init__(self) -> None:
-        self.tally = SlotCounts()
+        self.counts = SlotCounts()
         self.truth: Counter[UUID] = Counter()
         self.known: Counter[UUID] = Counter()
         self.asked: list[tuple[UUID, int]] = []
@@ -29,7 +29,7 @@ class Cluster:
     def ask(self, player: UUID) -> None:
         """A player connects."""
         self.truth[player] += 1
-        self.asked.append((player, self.tally.take(player)))
+        self.asked.append((player, self.counts.take(player)))
 
     def answer(self, index: int, *, lost: bool) -> None:
         """One of the questions reaches the cluster; its answer may not come back."""
@@ -38,9 +38,9 @@ class Cluster:
         if room:
             self.known[player] = number
         if lost:
-            self.tally.doubt(player)
+            self.counts.doubt(player)
         elif room:
-            self.tally.confirmed(player, number)
+            self.counts.confirmed(player, number)
         else:
             self.leave(player)
 
@@ -48,11 +48,11 @@ class Cluster:
         """A player disconnects."""
         if self.truth[player]:
             self.truth[player] -= 1
-            self.tally.release(player)
+            self.counts.release(player)
 
-    def tell(self) -> None:
+    def send(self) -> None:
         """A message sets out."""
-        if some := self.tally.unconfirmed(1):
+        if some := self.counts.unconfirmed(1):
             self.updated.append(some)
 
     def take(self, index: int, *, lost: bool) -> None:
@@ -60,44 +60,44 @@ class Cluster:
         for player, number in self.updated.pop(index % len(self.updated)):
             self.known[player] = number
             if lost:
-                self.tally.doubt(player)
+                self.counts.doubt(player)
             else:
-                self.tally.confirmed(player, number)
+                self.counts.confirmed(player, number)
 
     def lapse(self) -> None:
         """The node starts again, under another name; commands on their way are ignored."""
         self.known.clear()
         self.asked.clear()
         self.updated.clear()
-        self.tally.forgotten()
+        self.counts.forgotten()
 
 
-class TallyTests(SynchronousTestCase):
-    def test_leaving_is_told(self) -> None:
-        tally = SlotCounts()
-        self.assertEqual([tally.take(PLAYER), tally.take(PLAYER)], [1, 2])
-        tally.confirmed(PLAYER, 2)
-        self.assertEqual((len(tally), tally.unconfirmed(5)), (0, []))
-        tally.release(PLAYER)
-        tally.release(PLAYER)
-        self.assertEqual(tally.unconfirmed(5), [(PLAYER, 0)])
-        self.assertEqual(len(tally), 0)
+class SlotCountsTests(SynchronousTestCase):
+    def test_leaving_is_reported(self) -> None:
+        counts = SlotCounts()
+        self.assertEqual([counts.take(PLAYER), counts.take(PLAYER)], [1, 2])
+        counts.confirmed(PLAYER, 2)
+        self.assertEqual((len(counts), counts.unconfirmed(5)), (0, []))
+        counts.release(PLAYER)
+        counts.release(PLAYER)
+        self.assertEqual(counts.unconfirmed(5), [(PLAYER, 0)])
+        self.assertEqual(len(counts), 0)
 
     def test_an_answer_that_is_old_by_now(self) -> None:
-        tally = SlotCounts()
-        tally.take(PLAYER)
-        tally.take(PLAYER)
-        tally.confirmed(PLAYER, 1)
-        self.assertEqual(tally.unconfirmed(5), [(PLAYER, 2)])
+        counts = SlotCounts()
+        counts.take(PLAYER)
+        counts.take(PLAYER)
+        counts.confirmed(PLAYER, 1)
+        self.assertEqual(counts.unconfirmed(5), [(PLAYER, 2)])
 
-    def test_beginning_anew(self) -> None:
+    def test_starting_over(self) -> None:
         """All present players are reported, and no others."""
-        tally = SlotCounts()
-        tally.take(PLAYER)
-        tally.take(OTHER_PLAYER)
-        tally.release(OTHER_PLAYER)
-        tally.forgotten()
-        self.assertEqual(tally.unconfirmed(5), [(PLAYER, 1)])
+        counts = SlotCounts()
+        counts.take(PLAYER)
+        counts.take(OTHER_PLAYER)
+        counts.release(OTHER_PLAYER)
+        counts.forgotten()
+        self.assertEqual(counts.unconfirmed(5), [(PLAYER, 1)])
 
     @settings(deadline=None, derandomize=True, max_examples=500)
     @given(
@@ -109,10 +109,10 @@ class TallyTests(SynchronousTestCase):
             max_size=60,
         )
     )
-    def test_the_cluster_knows_the_truth_in_the_end(self, happenings: list[tuple[str, int]]) -> None:
+    def test_the_cluster_knows_the_truth_in_the_end(self, steps: list[tuple[str, int]]) -> None:
         """In whatever order commands arrive, and whichever answers are lost."""
         cluster = Cluster()
-        for what, number in happenings:
+        for what, number in steps:
             player = PLAYERS[number % 2]
             match what:
                 case "ask":
@@ -122,16 +122,16 @@ class TallyTests(SynchronousTestCase):
                 case "leave" if cluster.truth[player] > len(cluster.asked):  # a pending one has not entered yet.
                     cluster.leave(player)
                 case "tell":
-                    cluster.tell()
+                    cluster.send()
                 case "take" | "lose taken" if cluster.updated:
                     cluster.take(number, lost=what != "take")
                 case "lapse":
                     cluster.lapse()
-        while cluster.asked or cluster.updated or len(cluster.tally):
+        while cluster.asked or cluster.updated or len(cluster.counts):
             if cluster.asked:
                 cluster.answer(0, lost=False)
-            cluster.tell()
+            cluster.send()
             if cluster.updated:
                 cluster.take(0, lost=False)
         self.assertEqual(+cluster.known, +cluster.truth)
-        self.assertEqual({player: cluster.tally[player] for player in PLAYERS}, {p: cluster.truth[p] for p in PLAYERS})
+        self.assertEqual({player: cluster.counts[player] for player in PLAYERS}, {p: cluster.truth[p] for p in PLAYERS})

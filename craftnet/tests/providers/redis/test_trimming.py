@@ -17,7 +17,7 @@ from craftnet.providers.redis.stream_positions import StreamPosition, StreamPosi
 from craftnet.tests.contracts.backend import MaterialRecorder, SessionRecorder, complete, progress, quantity
 from craftnet.tests.faults.relay import Stall
 from craftnet.tests.support.eventually import until
-from craftnet.tests.support.redis_nodes import RedisTestCase, fellow, looked
+from craftnet.tests.support.redis_nodes import RedisTestCase, looked, same_partition
 from craftnet.tests.support.samples import NOW, SESSION, event, start
 
 FLOOD = 500
@@ -35,14 +35,14 @@ class BehindTests(RedisTestCase):
         self.relay, port = self.relayed()
         self.node = self.backend(backlog=100)
         self.late = self.backend(backlog=100, port=port, timeout=20.0)
-        self.other = fellow(SESSION)
-        self.updated, self.other_told, self.stock = SessionRecorder(), SessionRecorder(), MaterialRecorder()
+        self.other = same_partition(SESSION)
+        self.updated, self.other_updated, self.materials = SessionRecorder(), SessionRecorder(), MaterialRecorder()
         for session in (SESSION, self.other):
             await self.node.sessions.apply([event(start(session))])
             await self.node.materials.apply([event(start(session))])
         await self.late.sessions.watch(SESSION, self.updated)
-        await self.late.sessions.watch(self.other, self.other_told)
-        await self.late.materials.watch(SESSION, self.stock)
+        await self.late.sessions.watch(self.other, self.other_updated)
+        await self.late.materials.watch(SESSION, self.materials)
         await until(lambda: self.late.epoch)
 
     async def held(self) -> None:
@@ -63,11 +63,11 @@ class BehindTests(RedisTestCase):
         await self.node.sessions.apply([event(complete(), NOW + 2)])
         await self.flood()
         self.relay.release()
-        await until(lambda: self.updated.heard and self.stock.heard)
+        await until(lambda: self.updated.heard and self.materials.heard)
         assert self.updated.heard[-1] is not None
         self.assertIs(self.updated.heard[-1].progress.status, Status.COMPLETED)
-        self.assertEqual(self.stock.heard[-1].state, await self.node.materials.get(SESSION))
-        await until(lambda: self.other_told.versions[-1:] == [2 + FLOOD])
+        self.assertEqual(self.materials.heard[-1].state, await self.node.materials.get(SESSION))
+        await until(lambda: self.other_updated.versions[-1:] == [2 + FLOOD])
 
     async def test_nothing_is_left_of_it(self) -> None:
         """No later change shows that the newest one is missing."""
@@ -90,12 +90,12 @@ class BehindTests(RedisTestCase):
         self.server.command("FLUSHALL")
         await until(lambda: self.updated.heard == [None])
 
-    async def test_who_keeps_up(self) -> None:
+    async def test_a_node_that_keeps_up(self) -> None:
         """Nothing is missing, and nothing is compared."""
         with capturedLogs() as logged:
             for moment in range(20):
                 await self.node.sessions.apply([event(progress(3.0, session_id=self.other), NOW + moment)])
-            await until(lambda: self.other_told.versions == [*range(2, 22)])
+            await until(lambda: self.other_updated.versions == [*range(2, 22)])
             await looked(self.relay)  # at the numbers, too.
         self.assertNotIn("trimmed", " ".join(formatEvent(one) for one in logged))
 
@@ -122,64 +122,64 @@ class AgeTests(RedisTestCase):
         return int(self.server.command("XLEN", f"test:changes:{partition_of(SESSION)}")[1:])
 
 
-class MarksTests(SynchronousTestCase):
+class StreamPositionsTests(SynchronousTestCase):
     """The numbers of changes, without Redis."""
 
     def test_followed_once(self) -> None:
-        marks = StreamPositions()
-        marks.follow(3, StreamPosition(b"7-1", 4))
-        marks.follow(3, StreamPosition(b"9-0", 6))
-        self.assertEqual((marks.entry(3), set(marks.partitions)), (b"7-1", {3}))
-        marks.keep({2})
-        self.assertEqual(set(marks.partitions), set())
+        positions = StreamPositions()
+        positions.follow(3, StreamPosition(b"7-1", 4))
+        positions.follow(3, StreamPosition(b"9-0", 6))
+        self.assertEqual((positions.entry(3), set(positions.partitions)), (b"7-1", {3}))
+        positions.keep({2})
+        self.assertEqual(set(positions.partitions), set())
 
     def test_what_is_not_ours_counts_for_nothing(self) -> None:
-        marks = StreamPositions()
-        marks.follow(3, StreamPosition(b"7-0", 4))
-        marks.heard(3, b"7-1", {b"something": b"else"})
-        marks.heard(3, b"7-2", {b"number": b"5"})
-        self.assertEqual((marks.entry(3), marks.gaps), (b"7-2", set()))
-        marks.heard(3, b"8-0", {b"number": b"nonsense"})
-        marks.heard(3, b"9-0", {b"number": b"7"})
-        self.assertEqual(marks.gaps, {3})
+        positions = StreamPositions()
+        positions.follow(3, StreamPosition(b"7-0", 4))
+        positions.heard(3, b"7-1", {b"something": b"else"})
+        positions.heard(3, b"7-2", {b"number": b"5"})
+        self.assertEqual((positions.entry(3), positions.gaps), (b"7-2", set()))
+        positions.heard(3, b"8-0", {b"number": b"nonsense"})
+        positions.heard(3, b"9-0", {b"number": b"7"})
+        self.assertEqual(positions.gaps, {3})
 
     def test_another_server(self) -> None:
         """Ids are compared by their numbers: the tenth comes after the ninth."""
-        marks = StreamPositions()
-        marks.follow(3, StreamPosition(b"7-10", 4))
-        self.assertEqual(marks.behind({3: StreamPosition(b"7-9", 3), 4: StreamPosition(b"1-0", 1)}), set())
-        self.assertEqual(marks.behind({3: StreamPosition(b"10-0", 5)}), {3})
-        marks.replaced({3: StreamPosition(b"7-9", 3)})
-        self.assertEqual(marks.entry(3), b"7-9")
+        positions = StreamPositions()
+        positions.follow(3, StreamPosition(b"7-10", 4))
+        self.assertEqual(positions.behind({3: StreamPosition(b"7-9", 3), 4: StreamPosition(b"1-0", 1)}), set())
+        self.assertEqual(positions.behind({3: StreamPosition(b"10-0", 5)}), {3})
+        positions.replaced({3: StreamPosition(b"7-9", 3)})
+        self.assertEqual(positions.entry(3), b"7-9")
 
     @settings(deadline=None, derandomize=True, max_examples=300)
     @given(st.lists(st.sampled_from(["add", "trim", "trim all", "read", "read all", "count"]), max_size=40))
-    def test_whatever_is_trimmed(self, happenings: list[str]) -> None:
+    def test_whatever_is_trimmed(self, steps: list[str]) -> None:
         """A gap shows once all is read and counted, if something was trimmed unread; and never else."""
-        marks = StreamPositions()
-        marks.follow(0, StreamPosition(b"0-0", 0))
+        positions = StreamPositions()
+        positions.follow(0, StreamPosition(b"0-0", 0))
         stream: list[int] = []
         newest, read, lost = 0, 0, False
 
         def hear(most: int) -> None:
             nonlocal read
             for number in [one for one in stream if one > read][:most]:
-                marks.heard(0, b"%d-0" % number, {b"number": b"%d" % number})
+                positions.heard(0, b"%d-0" % number, {b"number": b"%d" % number})
                 read = number
 
-        for happening in [*happenings, "count"]:
-            if happening == "add":
+        for step in [*steps, "count"]:
+            if step == "add":
                 newest += 1
                 stream.append(newest)
-            elif happening.startswith("trim"):
-                gone = stream if happening == "trim all" else stream[:1]
+            elif step.startswith("trim"):
+                gone = stream if step == "trim all" else stream[:1]
                 lost = lost or any(number > read for number in gone)
                 stream = stream[len(gone) :]
-            elif happening == "count":
-                before = marks.numbers()
+            elif step == "count":
+                before = positions.numbers()
                 hear(len(stream))
-                marks.counted(before, {0: StreamPosition(b"%d-0" % (stream[-1] if stream else 0), newest)})
-                self.assertEqual(marks.gaps, {0} if lost else set())
-                marks.gaps, lost, read = set(), False, max(read, newest)
+                positions.counted(before, {0: StreamPosition(b"%d-0" % (stream[-1] if stream else 0), newest)})
+                self.assertEqual(positions.gaps, {0} if lost else set())
+                positions.gaps, lost, read = set(), False, max(read, newest)
             else:
-                hear(1 if happening == "read" else len(stream))
+                hear(1 if step == "read" else len(stream))

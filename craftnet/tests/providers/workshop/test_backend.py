@@ -26,7 +26,7 @@ from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.samples import NOW
 
 
-class Ledger:
+class RecordingSource:
     """A source that records what it is given; it answers with `answer`, or fails with `failure`."""
 
     def __init__(self, order: list[tuple[str, Event]], name: str) -> None:
@@ -51,16 +51,16 @@ class Ledger:
 
 
 @implementer(IBackend)
-class LedgerBackend:
+class RecordingBackend:
     """Three ledgers that share one order."""
 
     service = None
 
     def __init__(self) -> None:
         self.order: list[tuple[str, Event]] = []
-        self.sessions = Ledger(self.order, "sessions")
-        self.materials = Ledger(self.order, "materials")
-        self.queues = Ledger(self.order, "queues")
+        self.sessions = RecordingSource(self.order, "sessions")
+        self.materials = RecordingSource(self.order, "materials")
+        self.queues = RecordingSource(self.order, "queues")
 
 
 class DriverTests(SynchronousTestCase):
@@ -69,7 +69,7 @@ class DriverTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = SteppedClock()
         self.clock.advance(NOW)
-        self.backend = LedgerBackend()
+        self.backend = RecordingBackend()
 
     def driver(self, **wanted: float) -> Driver:
         """One that is stopped at the end of the test."""

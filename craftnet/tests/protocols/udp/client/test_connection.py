@@ -18,9 +18,9 @@ class ConnectingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.lab = Lab()
-        self.client = self.lab.initiator(self.lab.ticket())
+        self.client = self.lab.client_connection(self.lab.ticket())
 
-    def test_nobody_answers(self) -> None:
+    def test_no_server_answers(self) -> None:
         """HELLO is repeated with growing pauses, then the attempt ends."""
         sent, events = list(self.client.start(NOW).datagrams), []
         times = []
@@ -49,20 +49,20 @@ class ConnectingTests(SynchronousTestCase):
         random = self.lab.random.randbytes
         return ClientConnection(token, {0: SESSION}, heartbeat=HEARTBEAT, servers=3, random=random)
 
-    def _knocks(self, client: ClientConnection, until: float) -> list[tuple[float, int, bytes]]:
+    def _hellos(self, client: ClientConnection, until: float) -> list[tuple[float, int, bytes]]:
         """When each HELLO goes out, to which address, with which nonce."""
-        knocks = [(0.0, client.server, hello[5:21]) for hello in client.start(NOW).datagrams]
+        hellos = [(0.0, client.server, hello[5:21]) for hello in client.start(NOW).datagrams]
         while (now := client.deadline) <= NOW + until:
             for hello in client.tick(now).datagrams:
-                knocks.append((now - NOW, client.server, hello[5:21]))
-        return knocks
+                hellos.append((now - NOW, client.server, hello[5:21]))
+        return hellos
 
     def test_addresses_that_stay_silent(self) -> None:
         """The next is tried after half a second, and all of them again after longer pauses."""
-        knocks = self._knocks(self._several(), 100)
-        self.assertEqual([when for when, _, _ in knocks], [0, 0.5, 1, 1.5, 2.5, 3.5, 4.5, 6.5, 8.5, 10.5, 14.5])
-        self.assertEqual([server for _, server, _ in knocks], [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1])
-        nonces = [nonce for _, _, nonce in knocks]
+        hellos = self._hellos(self._several(), 100)
+        self.assertEqual([when for when, _, _ in hellos], [0, 0.5, 1, 1.5, 2.5, 3.5, 4.5, 6.5, 8.5, 10.5, 14.5])
+        self.assertEqual([server for _, server, _ in hellos], [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1])
+        nonces = [nonce for _, _, nonce in hellos]
         self.assertEqual((len(set(nonces)), nonces[3:6]), (3, nonces[:3]))
 
     def test_the_address_that_answers_is_kept(self) -> None:
@@ -75,8 +75,8 @@ class ConnectingTests(SynchronousTestCase):
         (response,) = client.receive(challenge, NOW + 1.2).datagrams
         self.assertEqual((client.server, response[0] & 31), (1, DatagramKind.RESPONSE))
         self.assertAlmostEqual(client.pulse.round_trip.smoothed or 0.0, 0.7)
-        (greeting,) = datagrams(self.lab.send(response, NOW + 1.3))
-        self.assertEqual(client.receive(greeting, NOW + 1.4).events, [Connected()])
+        (accept,) = datagrams(self.lab.send(response, NOW + 1.3))
+        self.assertEqual(client.receive(accept, NOW + 1.4).events, [Connected()])
         self.assertEqual(client.server, 1)
 
     def test_an_address_that_answers_no_response_is_tried_last(self) -> None:
@@ -95,12 +95,12 @@ class ConnectingTests(SynchronousTestCase):
         challenges = [datagrams(self.lab.send(hello, NOW + number))[0] for number in range(2)]
         (response,) = self.client.receive(challenges[0], NOW + 1).datagrams
         self.assertEqual(self.client.receive(challenges[1], NOW + 1).datagrams, [])
-        (greeting,) = datagrams(self.lab.send(response, NOW + 1))
-        self.assertEqual(self.client.receive(greeting, NOW + 1).events, [Connected()])
+        (accept,) = datagrams(self.lab.send(response, NOW + 1))
+        self.assertEqual(self.client.receive(accept, NOW + 1).events, [Connected()])
 
     def test_the_handshake_sets_the_clock(self) -> None:
         """The server's clock is 1000 s ahead; a round trip takes 0.2 s."""
-        client = self.lab.initiator(self.lab.ticket(now=NOW + 1000))
+        client = self.lab.client_connection(self.lab.ticket(now=NOW + 1000))
         (hello,) = client.start(NOW).datagrams
         (challenge,) = datagrams(self.lab.send(hello, NOW + 1000.1))
         client.receive(challenge, NOW + 0.2)
@@ -129,10 +129,10 @@ class ConnectedTests(SynchronousTestCase):
 
     def test_the_secret_of_the_newest_datagram_is_the_token(self) -> None:
         """Behind a selector, too: it is the connection's."""
-        told: tuple[list[StateRecord], ...] = ([FreshSecret(b"o" * 32)], [Selector(3), FreshSecret(b"n" * 32)])
+        cases: tuple[list[StateRecord], ...] = ([FreshSecret(b"o" * 32)], [Selector(3), FreshSecret(b"n" * 32)])
         sealed = [
             self.peer.channel.seal(DatagramKind.STATE, b"".join(map(codec.encode_state_record, records)))
-            for records in told
+            for records in cases
         ]
         for datagram in sealed[::-1]:
             self.client.receive(datagram, NOW)

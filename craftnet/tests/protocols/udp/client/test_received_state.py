@@ -83,7 +83,7 @@ class CopiesTests(SynchronousTestCase):
         (event,) = self._apply(progress(4.0))
         self.assertEqual(event, ProgressChanged(SESSION, 1, progress(4.0).progress))
 
-    def test_a_session_of_which_nobody_knows_yet(self) -> None:
+    def test_a_session_before_the_connect_response(self) -> None:
         """The server may send it before …/connect has answered; it becomes news with the answer."""
         self.assertEqual(self._apply(Selector(5), progress(2.0), iron(1)), [])
         self.assertEqual(

@@ -22,7 +22,7 @@ contents = st.binary(min_size=1, max_size=300) | st.builds(
 )
 
 
-class PackingTests(SynchronousTestCase):
+class AlgorithmTests(SynchronousTestCase):
     """Both algorithms, where there are both."""
 
     @quick
@@ -44,8 +44,8 @@ class PackingTests(SynchronousTestCase):
     def test_what_was_changed_is_refused_or_as_long_as_it_says(self, content: bytes, data: st.DataObject) -> None:
         for each in COMPRESSIONS.values():
             octets = bytearray(each.compress(content))
-            for place in data.draw(st.lists(st.integers(0, len(octets) - 1), min_size=1, max_size=4)):
-                octets[place] = data.draw(st.integers(0, 255))
+            for index in data.draw(st.lists(st.integers(0, len(octets) - 1), min_size=1, max_size=4)):
+                octets[index] = data.draw(st.integers(0, 255))
             del octets[data.draw(st.integers(1, len(octets))) :]
             try:
                 self.assertEqual(len(each.decompress(bytes(octets), len(content))), len(content))

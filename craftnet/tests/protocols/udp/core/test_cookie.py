@@ -15,10 +15,10 @@ class CookieTests(SynchronousTestCase):
     """A cookie holds for one address, one handshake, a short time."""
 
     def setUp(self) -> None:
-        self.oven = CookieFactory(bytes(32))
-        self.cookie = self.oven.make(ADDRESS, 7, CLIENT_NONCE, b"s" * 16, NOW)
+        self.cookies = CookieFactory(bytes(32))
+        self.cookie = self.cookies.make(ADDRESS, 7, CLIENT_NONCE, b"s" * 16, NOW)
 
-    def _verdict(
+    def _check(
         self,
         cookie: Cookie,
         *,
@@ -28,27 +28,27 @@ class CookieTests(SynchronousTestCase):
         now: float = NOW,
     ) -> str:
         try:
-            self.oven.verify(cookie, address, connection_id, client_nonce, now)
+            self.cookies.verify(cookie, address, connection_id, client_nonce, now)
         except BadDatagram as error:
             return error.outcome
         return "holds"
 
     def test_it_holds_until_it_expires(self) -> None:
-        self.assertEqual(self._verdict(self.cookie), "holds")
-        self.assertEqual(self._verdict(self.cookie, now=NOW + COOKIE_LIFETIME), "holds")
-        self.assertEqual(self._verdict(self.cookie, now=NOW + COOKIE_LIFETIME + 0.1), "cookie_expired")
-        self.assertEqual(self._verdict(self.cookie, now=NOW - COOKIE_CLOCK_SKEW - 0.1), "cookie_expired")
+        self.assertEqual(self._check(self.cookie), "holds")
+        self.assertEqual(self._check(self.cookie, now=NOW + COOKIE_LIFETIME), "holds")
+        self.assertEqual(self._check(self.cookie, now=NOW + COOKIE_LIFETIME + 0.1), "cookie_expired")
+        self.assertEqual(self._check(self.cookie, now=NOW - COOKIE_CLOCK_SKEW - 0.1), "cookie_expired")
 
     def test_nothing_in_it_may_differ(self) -> None:
         cookie = self.cookie
-        self.assertEqual(self._verdict(cookie, address=("2001:db8::1", 4001)), "cookie_wrong")
-        self.assertEqual(self._verdict(cookie, address=("2001:db8::2", 4000)), "cookie_wrong")
-        self.assertEqual(self._verdict(cookie, connection_id=8), "cookie_wrong")
-        self.assertEqual(self._verdict(cookie, client_nonce=b"d" * 16), "cookie_wrong")
+        self.assertEqual(self._check(cookie, address=("2001:db8::1", 4001)), "cookie_wrong")
+        self.assertEqual(self._check(cookie, address=("2001:db8::2", 4000)), "cookie_wrong")
+        self.assertEqual(self._check(cookie, connection_id=8), "cookie_wrong")
+        self.assertEqual(self._check(cookie, client_nonce=b"d" * 16), "cookie_wrong")
         younger = Cookie(cookie.issued_us + 1, cookie.server_nonce, cookie.seal)
-        self.assertEqual(self._verdict(younger), "cookie_wrong")
-        self.assertEqual(self._verdict(Cookie(cookie.issued_us, b"t" * 16, cookie.seal)), "cookie_wrong")
+        self.assertEqual(self._check(younger), "cookie_wrong")
+        self.assertEqual(self._check(Cookie(cookie.issued_us, b"t" * 16, cookie.seal)), "cookie_wrong")
 
     def test_another_server_does_not_take_it(self) -> None:
-        self.oven = CookieFactory(b"x" * 32)
-        self.assertEqual(self._verdict(self.cookie), "cookie_wrong")
+        self.cookies = CookieFactory(b"x" * 32)
+        self.assertEqual(self._check(self.cookie), "cookie_wrong")

@@ -134,7 +134,7 @@ class PulseTests(SynchronousTestCase):
         self.ours.heard((HeartbeatBody(ours.sent_us, ours.sent_us, ours.sent_us + 10_000), 3), NOW + 1.5)
         self.assertIsNotNone(self.ours.pulse.round_trip.smoothed)
 
-    def test_heartbeats_out_of_order_tell_nothing(self) -> None:
+    def test_heartbeats_out_of_order_are_ignored(self) -> None:
         """By their sequence: the other side's clock may have been set back between them."""
         self.ours.heard((HeartbeatBody(1_000_000), 2), NOW)
         self.ours.heard((HeartbeatBody(2_000_000), 1), NOW + 1)
@@ -166,7 +166,7 @@ class FirstExchangeTests(SynchronousTestCase):
         side.pulse.last_heard = NOW + 0.5
         self.assertEqual(side.pulse.deadline, NOW + 1)
 
-    def test_who_has_moved_says_so_at_once(self) -> None:
+    def test_a_moved_client_sends_a_heartbeat_at_once(self) -> None:
         side = Side()
         side.pulse.sampled(0.01, 0.0)
         side.beat(NOW)

@@ -46,8 +46,8 @@ class HandshakeKeyTests(SynchronousTestCase):
         signed = key.sign(b"hello")
         self.assertEqual(len(signed), 5 + 16)
         self.assertEqual(key.verify(signed), b"hello")
-        for place in range(len(signed)):
-            forged = signed[:place] + bytes([signed[place] ^ 1]) + signed[place + 1 :]
+        for index in range(len(signed)):
+            forged = signed[:index] + bytes([signed[index] ^ 1]) + signed[index + 1 :]
             self.assertRaises(BadDatagram, key.verify, forged)
         self.assertRaises(BadDatagram, HandshakeKey.of(bytes(32)).verify, signed)
         self.assertRaises(BadDatagram, key.verify, b"")

@@ -42,5 +42,5 @@ class AgreementTests(SynchronousTestCase):
             ({"compression_enabled": True, "compression": "lz4"}, Agreement(4096, 4096, COMPRESSIONS["lz4"])),
         ):
             shape = {"session_token": "x", "server_endpoint": "h:1", "heartbeat_interval": 5000, **answer}
-            told = msgspec.convert({**shape, "negotiated_packet_size": 4096}, UdpConnectResponse)
-            self.assertEqual(agreed(told), wanted)
+            response = msgspec.convert({**shape, "negotiated_packet_size": 4096}, UdpConnectResponse)
+            self.assertEqual(agreed(response), wanted)

@@ -28,7 +28,7 @@ class LossTests(SynchronousTestCase):
         self.assertEqual(missing_share(((1 << 32) - 1) << SETTLED_DATAGRAMS | 1, 40), 0.0)
 
     def test_every_fourth(self) -> None:
-        arrived = sum(1 << place for place in range(64) if place % 4)
+        arrived = sum(1 << index for index in range(64) if index % 4)
         self.assertAlmostEqual(missing_share(arrived, 1000), 0.25)
 
     def test_acknowledgements_add_up(self) -> None:
@@ -47,7 +47,7 @@ class LineTests(SynchronousTestCase):
 
     def _conditions(self, loss: float) -> PathStats:
         lab = Lab()
-        network = BadNetwork(lab, lab.initiator(lab.ticket()), seed=5, loss=loss, noise=0.0)
+        network = BadNetwork(lab, lab.client_connection(lab.ticket()), seed=5, loss=loss, noise=0.0)
         network.start()
         network.run(10.0)
         for number in range(120):
@@ -103,14 +103,14 @@ class PaceTests(SynchronousTestCase):
             pace.adapt(PathStats(round_trip=0.3), NOW + second)
         self.assertEqual(pace.rate, MAX_RATE)
 
-    def test_another_line_is_judged_anew(self) -> None:
+    def test_a_new_path_starts_at_the_lowest_rate(self) -> None:
         pace = Pacer()
         pace.adapt(PathStats(round_trip=0.05), NOW)
         pace.forget_path()
         pace.adapt(PathStats(round_trip=0.5), NOW + 1)
         self.assertEqual(pace.rate, MAX_RATE)
 
-    def test_it_creeps_up_again(self) -> None:
+    def test_the_rate_grows_again(self) -> None:
         pace = Pacer()
         pace.adapt(PathStats(loss_out=0.1), NOW)
         for second in range(1, 12):
@@ -130,7 +130,7 @@ class PacedLineTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.lab = Lab()
         self.network = BadNetwork(
-            self.lab, self.lab.initiator(self.lab.ticket()), seed=3, loss=0.0, noise=0.0, jitter=0.0
+            self.lab, self.lab.client_connection(self.lab.ticket()), seed=3, loss=0.0, noise=0.0, jitter=0.0
         )
         self.network.start()
         self.version = 0
@@ -144,8 +144,8 @@ class PacedLineTests(SynchronousTestCase):
             self.version += 1
             materials = tuple(Material(UUID(int=self.version << 32 | row), 1, 50) for row in range(rows))
             if network.peers:
-                told = MaterialsState(SESSION, self.version, materials)
-                network.perform(self.lab.endpoint.update(network.peers[-1], told, network.now))
+                table = MaterialsState(SESSION, self.version, materials)
+                network.perform(self.lab.endpoint.update(network.peers[-1], table, network.now))
             network.run(every)
         return (network.carried[state] - before) / seconds
 
@@ -216,5 +216,5 @@ class RefusalsTests(SynchronousTestCase):
             lines, ["datagrams refused: 1 forged", f"datagrams refused: {round(REFUSAL_LOG_INTERVAL * 1000)} forged"]
         )
 
-    def test_the_usual_is_not_told(self) -> None:
+    def test_defaults_are_not_logged(self) -> None:
         self.assertIsNone(RefusalLog().count("accepted", NOW))

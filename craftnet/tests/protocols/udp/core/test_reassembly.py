@@ -24,12 +24,12 @@ def message(octets: bytes, room: int, first: int, size: int = MOST) -> list[tupl
 class SplitTests(SynchronousTestCase):
     @quick
     @given(st.binary(min_size=1, max_size=400), st.integers(1, 200))
-    def test_pieces_fit_and_make_up_the_whole(self, packed: bytes, room: int) -> None:
-        fragments = split(packed, 4096, room)
-        if len(packed) > MAX_PARTS * room:
+    def test_pieces_fit_and_make_up_the_whole(self, compressed: bytes, room: int) -> None:
+        fragments = split(compressed, 4096, room)
+        if len(compressed) > MAX_PARTS * room:
             self.assertEqual(fragments, [])
             return
-        self.assertEqual(b"".join(fragment.octets for fragment in fragments), packed)
+        self.assertEqual(b"".join(fragment.octets for fragment in fragments), compressed)
         self.assertLessEqual(max(len(fragment.octets) for fragment in fragments), room)
         self.assertEqual([fragment.part for fragment in fragments], list(range(len(fragments))))
         self.assertEqual({(fragment.last, fragment.size) for fragment in fragments}, {(len(fragments) - 1, 4096)})
@@ -105,7 +105,7 @@ class ReassemblyTests(SynchronousTestCase):
         self._refused("overlong", (Fragment(0, 0, MOST + 1, b"x"), 5))
         self._refused("overlong", (Fragment(0, 3, MOST + 1, b"x"), 6))
 
-    def test_what_is_as_long_packed_as_not(self) -> None:
+    def test_compression_that_saves_nothing(self) -> None:
         self._refused("out_of_range", (Fragment(0, 0, 3, b"abc"), 5))
         self._take([(Fragment(0, 3, 8, b"aaaa"), 6)])
         self._refused("out_of_range", (Fragment(1, 3, 8, b"bbbb"), 7))

@@ -130,10 +130,10 @@ class AssemblyTests(SynchronousTestCase):
             assembler.apply(record, sequence)
         self.assertEqual(assembler.materials, new)
 
-    def _assembler(self, *told: StateRecord) -> MaterialsAssembler:
+    def _assembler(self, *records: StateRecord) -> MaterialsAssembler:
         """The result of these parts, each in its own datagram."""
         assembler = MaterialsAssembler(SESSION)
-        for sequence, record in enumerate(told, 1):
+        for sequence, record in enumerate(records, 1):
             assert isinstance(record, MaterialsPart | ProblemsPart | MaterialsDelta)
             assembler.apply(record, sequence)
         return assembler
@@ -235,7 +235,7 @@ class AssemblyTests(SynchronousTestCase):
         assert assembler.progress is not None
         self.assertEqual(assembler.progress.failure_reason, "n" * 80)
 
-    def test_a_reason_that_is_told_instead_of_another(self) -> None:
+    def test_a_reason_that_replaces_another(self) -> None:
         old, new = (
             progress_records(failed(letter * 80, version), SMALLEST) for letter, version in (("o", 5), ("n", 6))
         )
@@ -262,7 +262,7 @@ class AssemblyTests(SynchronousTestCase):
         assert progress is not None
         self.assertEqual(progress.failure_reason, "a\ufffdb")
 
-    def test_a_failure_is_told_before_its_reason_is_whole(self) -> None:
+    def test_a_failure_is_reported_before_its_reason_is_complete(self) -> None:
         progress = assembled_progress(progress_records(failed("x" * 100), SMALLEST)[:-1])
         assert progress is not None
         self.assertEqual((progress.status, progress.failure_reason), (Status.FAILED, None))

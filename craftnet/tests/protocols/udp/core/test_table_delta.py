@@ -39,7 +39,7 @@ class DifferenceTests(SynchronousTestCase):
             assert isinstance(read, MaterialsDelta)
             self.assertEqual(apply_delta(travelled(base), read), travelled(state), f"seed {seed}")
 
-    def test_other_materials_cannot_be_told_so(self) -> None:
+    def test_other_materials_have_no_delta(self) -> None:
         base = table()
         for rows in (base.materials[:1], base.materials[::-1], (*base.materials, Material(SESSION, 1))):
             self.assertIsNone(table_delta(base, replace(base, version=2, materials=rows)))
@@ -130,7 +130,7 @@ class ConversationTests(SynchronousTestCase):
         self.lab = Lab()
         self.client, self.peer = self.lab.connect(self.lab.ticket())
 
-    def _told(self, state: MaterialsState) -> int:
+    def _deliver(self, state: MaterialsState) -> int:
         """Tell the client, who acknowledges; how long the datagram is."""
         (datagram,) = datagrams(self.lab.endpoint.update(self.peer, state, NOW))
         self.client.receive(datagram, NOW)
@@ -139,17 +139,17 @@ class ConversationTests(SynchronousTestCase):
         return len(datagram)
 
     def test_after_the_first_table_changes_are_short(self) -> None:
-        full = self._told(table())
-        short = self._told(table(2, iron=11))
+        full = self._deliver(table())
+        short = self._deliver(table(2, iron=11))
         self.assertLess(short, full - 40)
 
-    def test_other_materials_are_told_in_full(self) -> None:
-        self._told(table())
+    def test_other_materials_are_sent_in_full(self) -> None:
+        self._deliver(table())
         more = MaterialsState(SESSION, 2, (Material(IRON, 1), Material(COPPER, 2), Material(SESSION, 3)))
-        self._told(more)
+        self._deliver(more)
         self.assertEqual(held(self.client).materials.materials, more)
 
-    def test_nothing_is_told_from_what_was_not_acknowledged(self) -> None:
+    def test_no_delta_from_an_unacknowledged_table(self) -> None:
         first = datagrams(self.lab.endpoint.update(self.peer, table(), NOW))
         second = datagrams(self.lab.endpoint.update(self.peer, table(2, iron=11), NOW))
         self.assertEqual([len(datagram) for datagram in first], [len(datagram) for datagram in second])

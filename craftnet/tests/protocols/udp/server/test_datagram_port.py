@@ -18,7 +18,7 @@ from craftnet.protocols.udp.core.cookie import Address
 from craftnet.protocols.udp.server.datagram_port import DATAGRAMS_PER_TURN, DatagramPort
 from craftnet.runtime.addresses import HostPort, parse_host_port
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds that a client waits for a datagram that is already there."""
 
 
@@ -56,7 +56,7 @@ class PortTests(SynchronousTestCase):
         except OSError as error:
             raise SkipTest(f"no sockets for {address}: {error}") from None
         with client:
-            client.settimeout(PATIENCE)
+            client.settimeout(TIMEOUT)
             try:
                 client.connect(server)
             except OSError as error:

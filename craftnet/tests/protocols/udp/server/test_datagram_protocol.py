@@ -77,7 +77,7 @@ class ShellTests(SynchronousTestCase):
         self.server = UdpServer(self.lab.endpoint, self.feeds, self.metrics, self.clock)
         self.transport = FakeTransport()
         self.server.makeConnection(self.transport)
-        self.client = self.lab.initiator(self.lab.ticket(packet_size=1200))
+        self.client = self.lab.client_connection(self.lab.ticket(packet_size=1200))
 
     def _deliver(self, output: Output) -> list[Event]:
         """Everything that the client receives until both sides are silent."""
@@ -148,7 +148,7 @@ class ShellTests(SynchronousTestCase):
 
     def test_no_such_session(self) -> None:
         ticket = self.lab.tickets.issue(OTHER_SESSION, PLAYER, PLAIN, NOW + 100, NOW)
-        self.client = self.lab.initiator(ticket)
+        self.client = self.lab.client_connection(ticket)
         self.assertIn(Closed(CloseReason.NOT_FOUND), self._connect())
 
     def test_a_feed_that_cannot_be_had(self) -> None:
@@ -171,7 +171,7 @@ class ShellTests(SynchronousTestCase):
     def test_one_timer_for_everybody(self) -> None:
         self._connect()
         for _ in range(5):
-            self.client = self.lab.initiator(self.lab.ticket())
+            self.client = self.lab.client_connection(self.lab.ticket())
             self._connect()
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         self.clock.advance(3 * HEARTBEAT + 1)
@@ -198,7 +198,9 @@ class ShellTests(SynchronousTestCase):
 
         self.feeds.subscribe_session = broken  # type: ignore[method-assign]  # a hub with a fault.
         for _ in range(9):
-            self.client = self.lab.initiator(self.lab.tickets.issue(UUID(int=1), UUID(int=_), PLAIN, NOW + 9, NOW))
+            self.client = self.lab.client_connection(
+                self.lab.tickets.issue(UUID(int=1), UUID(int=_), PLAIN, NOW + 9, NOW)
+            )
             self._connect()
         self.assertEqual(self._metric("craftnet_datagrams_total", outcome="failed"), 9)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 4)
@@ -253,7 +255,7 @@ class GatewayTests(SynchronousTestCase):
     def test_endpoint_when_nothing_public_is_configured(self) -> None:
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
         asked, stated = ServerUrl("http", "game.example", 8080), ServerUrl("https", "play.example", stated=True)
-        for listen, server, told in (
+        for listen, server, logged in (
             ("", asked, "game.example:8082"),
             ("127.0.0.1", asked, "127.0.0.1:8082"),
             ("127.0.0.1", stated, "play.example:8082"),
@@ -263,7 +265,7 @@ class GatewayTests(SynchronousTestCase):
             ("", None, "localhost:8082"),
         ):
             response = self._gateway(None, listen).connect(SESSION, PLAYER, request, NOW + 60, NOW, server)
-            self.assertEqual(response.server_endpoint, told)
+            self.assertEqual(response.server_endpoint, logged)
 
     def test_packet_size(self) -> None:
         for asked, given in ((64, 64), (1200, 1200), (1201, PATH_SIZE), (65536, PATH_SIZE)):
@@ -333,21 +335,21 @@ class OpenGatewayTests(SynchronousTestCase):
     def _player_time(self) -> float:
         return self.clock.seconds() + self.skew
 
-    def _carry(self, outbox: list[bytes]) -> None:
+    def _carry(self, outgoing: list[bytes]) -> None:
         """Runs until both sides are silent."""
-        while outbox:
-            for datagram in outbox:
+        while outgoing:
+            for datagram in outgoing:
                 self.sent += 1
                 if not self.loses or self.sent % 5:
                     self.gateway.server.datagramReceived(datagram, CLIENT)
-            outbox = self._answers()
+            outgoing = self._answers()
 
     def _answers(self) -> list[bytes]:
         """The client's answers to what it received."""
-        now, told = self._player_time, self.transport.taken()
-        self.phases.update(bool(datagram[0] & PHASE) for datagram in told)
-        self.states += sum(datagram[0] & ~PHASE == first_byte(DatagramKind.STATE) for datagram in told)
-        return [answer for datagram in told for answer in self.client.receive(datagram, now).datagrams]
+        now, logged = self._player_time, self.transport.taken()
+        self.phases.update(bool(datagram[0] & PHASE) for datagram in logged)
+        self.states += sum(datagram[0] & ~PHASE == first_byte(DatagramKind.STATE) for datagram in logged)
+        return [answer for datagram in logged for answer in self.client.receive(datagram, now).datagrams]
 
     def _live(self, seconds: int) -> None:
         for _ in range(seconds * 20):
@@ -355,10 +357,10 @@ class OpenGatewayTests(SynchronousTestCase):
             self._carry(list(self.client.tick(self._player_time).datagrams))
             self._carry(self._answers())
 
-    def test_clients_are_told_how_exact_they_are_kept(self) -> None:
+    def test_accept_names_the_tolerance(self) -> None:
         self.assertEqual(self.answer.progress_tolerance, 0.25)
 
-    def test_the_usual_is_not_told(self) -> None:
+    def test_the_default_tolerance_is_not_sent(self) -> None:
         """However the number came about."""
         request = UdpConnectRequest(player_id=PLAYER, client_version="1.0.0")
         answer = self._gateway(tolerance=float("0.5")).connect(SESSION, PLAYER, request, NOW + 600, NOW)
@@ -402,7 +404,7 @@ class OpenGatewayTests(SynchronousTestCase):
         self.assertEqual(self.client.over, CloseReason.REVOKED)
         self.assertEqual(self.metrics.registry.get_sample_value("craftnet_connections", {"transport": "udp"}), 0)
 
-    def test_everything_is_told_again_as_often_as_configured(self) -> None:
+    def test_refresh_interval_is_configurable(self) -> None:
         """Nothing happens for 30 s: once in 1 s on average, and never in 1,000 s."""
         for full_sync, least, most in ((1.0, 20, 60), (1000.0, 0, 0)):
             self._open(self._gateway(full_sync=full_sync))
@@ -418,15 +420,15 @@ class OpenGatewayTests(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         for _ in range(5000):
             self.gateway.server.datagramReceived(b"junk", CLIENT)
-        told = [event["line"] for event in events if "line" in event]
-        self.assertEqual(told, ["datagrams refused: 1 truncated"])
+        logged = [event["line"] for event in events if "line" in event]
+        self.assertEqual(logged, ["datagrams refused: 1 truncated"])
 
 
 class Player(DatagramProtocol):
     """The initiator on a real socket."""
 
     def __init__(self, clock: IReactorTime, response: UdpConnectResponse, server: tuple[str, int]) -> None:
-        self.initiator = ClientConnection(
+        self.client_connection = ClientConnection(
             SessionToken.parse(response.session_token),
             {0: SESSION},
             heartbeat=response.heartbeat_interval / 1000,
@@ -439,16 +441,16 @@ class Player(DatagramProtocol):
 
     def startProtocol(self) -> None:
         """Knock."""
-        self._take(self.initiator.start(self._clock.seconds()))
+        self._take(self.client_connection.start(self._clock.seconds()))
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """From the server."""
-        self._take(self.initiator.receive(datagram, self._clock.seconds()))
+        self._take(self.client_connection.receive(datagram, self._clock.seconds()))
 
     def tick(self) -> None:
         """Does at once what is due soon."""
-        if self.initiator.deadline < inf:
-            self._take(self.initiator.tick(self.initiator.deadline))
+        if self.client_connection.deadline < inf:
+            self._take(self.client_connection.tick(self.client_connection.deadline))
 
     def _take(self, output: Output) -> None:
         assert self.transport is not None
@@ -480,8 +482,8 @@ class SocketTests(TestCase):
         while not any(isinstance(event, MaterialsChanged) for event in player.events):
             await player.changed
         self.assertIsInstance(player.events[0], Connected)
-        told = [event.progress for event in player.events if isinstance(event, ProgressChanged)]
-        self.assertEqual(told, [Progress(running().progress.status, 0.0, NOW, 60.0)])
+        logged = [event.progress for event in player.events if isinstance(event, ProgressChanged)]
+        self.assertEqual(logged, [Progress(running().progress.status, 0.0, NOW, 60.0)])
         self.assertIn(MaterialsChanged(table()), player.events)
         player.tick()
         await gateway.stopService()  # type: ignore[misc]  # it is a Deferred once it was started.

@@ -18,7 +18,7 @@ from craftnet.protocols.udp.server.dispatcher import MAX_RECEIVED_SIZE, Connecti
 from craftnet.protocols.udp.server.tickets import TICKET_IDLE_TIMEOUT
 from craftnet.protocols.wire.records import CloseReason, DatagramKind
 from craftnet.tests.support.samples import NOW, SESSION, running
-from craftnet.tests.support.udp_lab import CLIENT, ELSEWHERE, HEARTBEAT, Lab, datagrams, table
+from craftnet.tests.support.udp_lab import CLIENT, HEARTBEAT, OTHER_ADDRESS, Lab, datagrams, table
 
 
 def opened(effects: list[Effect]) -> list[ServerConnection]:
@@ -37,7 +37,7 @@ class HandshakeTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.lab = Lab()
         self.ticket = self.lab.ticket()
-        self.client = self.lab.initiator(self.ticket)
+        self.client = self.lab.client_connection(self.ticket)
 
     def _challenge(self, now: float = NOW) -> bytes:
         (hello,) = self.client.start(now).datagrams
@@ -52,8 +52,8 @@ class HandshakeTests(SynchronousTestCase):
         effects = self.lab.send(self._response())
         (peer,) = opened(effects)
         self.assertEqual((peer.sessions.sent_states[0].session_id, peer.address), (SESSION, CLIENT))
-        (greeting,) = datagrams(effects)
-        self.assertIsInstance(self.client.receive(greeting, NOW).events[0], Connected)
+        (datagram,) = datagrams(effects)
+        self.assertIsInstance(self.client.receive(datagram, NOW).events[0], Connected)
 
     def test_before_the_cookie_is_back_less_is_sent_than_received_and_nothing_kept(self) -> None:
         (hello,) = self.client.start(NOW).datagrams
@@ -66,7 +66,7 @@ class HandshakeTests(SynchronousTestCase):
         response = self._response()
         self.assertLess(sum(map(len, datagrams(self.lab.send(response)))), len(response))
 
-    def _first_state_is_told_again(self, lost: int) -> float:
+    def _first_retransmission(self, lost: int) -> float:
         """Seconds until a STATE that is lost is sent again, on a line of 20 ms, after that many lost RESPONSEs."""
         self._response()
         now = NOW
@@ -76,8 +76,8 @@ class HandshakeTests(SynchronousTestCase):
         effects = self.lab.send(response, now + 0.01)
         (peer,) = opened(effects)
         self.lab.endpoint.update(peer, running(), now + 0.01)  # lost.
-        (greeting,) = datagrams(effects)
-        (answer,) = self.client.receive(greeting, now + 0.02).datagrams
+        (datagram,) = datagrams(effects)
+        (answer,) = self.client.receive(datagram, now + 0.02).datagrams
         self.lab.send(answer, now + 0.03)
         assert self.lab.endpoint.deadline is not None
         return self.lab.endpoint.deadline - now
@@ -86,7 +86,7 @@ class HandshakeTests(SynchronousTestCase):
         """Karn's rule: what came half a second after its cookie may have been sent twice."""
         for lost in (1, 2):
             self.setUp()
-            self.assertLess(self._first_state_is_told_again(lost), 0.2, lost)
+            self.assertLess(self._first_retransmission(lost), 0.2, lost)
 
     def test_a_response_that_was_sent_once_measures_the_line(self) -> None:
         (peer,) = opened(self.lab.send(self._response(), NOW + 0.3))
@@ -99,8 +99,8 @@ class HandshakeTests(SynchronousTestCase):
             self.assertEqual(self.lab.send(hello[: max(0, size - 16)] + hello[-16:]), [])
         self.assertEqual(self.lab.counted["accepted"], 0)
 
-    def test_a_hello_of_somebody_without_the_ticket_is_not_answered(self) -> None:
-        stranger = self.lab.initiator(Lab(seed=2).ticket())
+    def test_a_hello_without_the_ticket_is_not_answered(self) -> None:
+        stranger = self.lab.client_connection(Lab(seed=2).ticket())
         (hello,) = stranger.start(NOW).datagrams
         self.assertEqual(self.lab.send(hello), [])
         (ours,) = self.client.start(NOW).datagrams
@@ -109,14 +109,14 @@ class HandshakeTests(SynchronousTestCase):
 
     def test_any_flipped_bit_of_a_response_is_fatal_to_it(self) -> None:
         response = self._response()
-        for place in range(0, len(response) * 8, 43):
+        for index in range(0, len(response) * 8, 43):
             forged = bytearray(response)
-            forged[place // 8] ^= 1 << place % 8
+            forged[index // 8] ^= 1 << index % 8
             self.assertEqual(self.lab.send(bytes(forged)), [])
         self.assertEqual(len(opened(self.lab.send(response))), 1)
 
     def test_the_cookie_of_another_address_does_not_hold(self) -> None:
-        self.assertEqual(self.lab.send(self._response(), address=ELSEWHERE), [])
+        self.assertEqual(self.lab.send(self._response(), address=OTHER_ADDRESS), [])
         self.assertEqual(self.lab.counted["cookie_wrong"], 1)
 
     def test_an_old_cookie_does_not_hold(self) -> None:
@@ -127,9 +127,9 @@ class HandshakeTests(SynchronousTestCase):
         response = self._response(NOW + TICKET_IDLE_TIMEOUT - 1)
         self.assertEqual(self.lab.send(response, NOW + TICKET_IDLE_TIMEOUT), [])
 
-    def test_a_challenge_for_somebody_else_is_not_taken(self) -> None:
+    def test_a_challenge_for_another_client_is_ignored(self) -> None:
         challenge = self._challenge()
-        other = self.lab.initiator(self.ticket)
+        other = self.lab.client_connection(self.ticket)
         other.start(NOW)
         self.assertEqual(other.receive(challenge, NOW).datagrams, [])
         self.assertEqual(len(self.client.receive(challenge, NOW).datagrams), 1)
@@ -141,14 +141,14 @@ class ReplayedHandshakeTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.lab = Lab()
         self.ticket = self.lab.ticket()
-        self.client = self.lab.initiator(self.ticket)
+        self.client = self.lab.client_connection(self.ticket)
         (self.hello,) = self.client.start(NOW).datagrams
         (challenge,) = datagrams(self.lab.send(self.hello))
         (self.response,) = self.client.receive(challenge, NOW).datagrams
         effects = self.lab.send(self.response)
         (self.peer,) = opened(effects)
-        for greeting in datagrams(effects):
-            self.client.receive(greeting, NOW)
+        for datagram in datagrams(effects):
+            self.client.receive(datagram, NOW)
 
     def _alive(self, now: float) -> bool:
         """Whether the server's datagrams still reach the client."""
@@ -215,9 +215,9 @@ class JunkTests(SynchronousTestCase):
 
     def test_every_flipped_bit_is_fatal_to_a_datagram(self) -> None:
         (datagram,) = self.client.resync(NOW).datagrams
-        for place in range(len(datagram) * 8):
+        for index in range(len(datagram) * 8):
             forged = bytearray(datagram)
-            forged[place // 8] ^= 1 << place % 8
+            forged[index // 8] ^= 1 << index % 8
             self.assertEqual(self.lab.send(bytes(forged)), [])
         before = self.lab.counted["accepted"]
         self.lab.send(datagram)
@@ -256,17 +256,17 @@ class PeerTests(SynchronousTestCase):
         """The client's view of what was sent."""
         return [event for datagram in datagrams(effects) for event in self.client.receive(datagram, now).events]
 
-    def _play(self, until: float, *, deaf: bool = False) -> list[Effect]:
+    def _play(self, until: float, *, drop_all: bool = False) -> list[Effect]:
         """Server and client on a perfect line; a deaf client takes part in nothing."""
         effects: list[Effect] = []
         while (due := self.lab.endpoint.deadline) is not None:
-            now = min(due, inf if deaf else self.client.deadline)
+            now = min(due, inf if drop_all else self.client.deadline)
             if now > until:
                 break
             if now == due:
                 ticked = self.lab.endpoint.tick(now)
                 effects += ticked
-                outputs = [] if deaf else [self.client.receive(datagram, now) for datagram in datagrams(ticked)]
+                outputs = [] if drop_all else [self.client.receive(datagram, now) for datagram in datagrams(ticked)]
             else:
                 outputs = [self.client.tick(now)]
             for output in outputs:
@@ -299,19 +299,19 @@ class PeerTests(SynchronousTestCase):
         quiet = [len(datagram) for datagram in datagrams(self._play(NOW + 4.9))]
         self.assertEqual(quiet, [])
 
-    def test_a_state_nobody_acknowledges_is_repeated_a_bounded_number_of_times(self) -> None:
+    def test_an_unacknowledged_state_is_repeated_a_bounded_number_of_times(self) -> None:
         over = replace(running(), progress=replace(running().progress, status=Status.COMPLETED, percent=100.0))
         self.lab.endpoint.update(self.peer, over, NOW)
-        effects = self._play(NOW + 1000, deaf=True)
+        effects = self._play(NOW + 1000, drop_all=True)
         self.assertEqual(gone(effects), [self.peer])
         self.assertEqual(self.peer.finished, CloseReason.SILENT)
         self.assertLess(len(datagrams(effects)), 20)
 
     def test_silence_of_three_heartbeats_ends_it(self) -> None:
-        effects = self._play(NOW + 3 * HEARTBEAT - 0.1, deaf=True)
+        effects = self._play(NOW + 3 * HEARTBEAT - 0.1, drop_all=True)
         self.assertEqual(gone(effects), [])
         self.assertEqual(len(datagrams(effects)), 10)  # after 5 s, then every second: the next may get through.
-        self.assertEqual(gone(self._play(NOW + 3 * HEARTBEAT, deaf=True)), [self.peer])
+        self.assertEqual(gone(self._play(NOW + 3 * HEARTBEAT, drop_all=True)), [self.peer])
         self.assertEqual(len(self.lab.endpoint), 0)
         self.assertIsNone(self.lab.endpoint.deadline)
 
@@ -346,7 +346,7 @@ class PeerTests(SynchronousTestCase):
         self.assertEqual(self.peer.deadline, now + 1.0)
         self.assertEqual(len(datagrams(self.lab.endpoint.tick(now + 1.0))), 1)
 
-    def test_closing_tells_what_is_left_first(self) -> None:
+    def test_closing_sends_the_pending_records_first(self) -> None:
         over = replace(running(), progress=replace(running().progress, status=Status.COMPLETED, percent=100.0))
         lost = self.lab.endpoint.update(self.peer, over, NOW)
         self.assertEqual(len(lost), 1)
@@ -356,7 +356,7 @@ class PeerTests(SynchronousTestCase):
         self.assertEqual(self.client.over, CloseReason.ENDED)
         self.assertEqual(self.lab.tickets.find(self.ticket.connection_id, NOW + 4), None)
 
-    def test_a_closing_peer_is_told_nothing_new(self) -> None:
+    def test_a_closing_connection_is_sent_nothing_new(self) -> None:
         """Whether by the hub or because the client asks."""
         self.lab.endpoint.update(self.peer, running(), NOW)
         self._play(NOW + 1)
@@ -385,12 +385,12 @@ class PeerTests(SynchronousTestCase):
         self.assertEqual(gone(effects), [self.peer])
 
     def test_a_client_that_leaves_may_come_back(self) -> None:
-        (farewell,) = self.client.close().datagrams
-        self.assertEqual(gone(self.lab.send(farewell)), [self.peer])
+        (closing,) = self.client.close().datagrams
+        self.assertEqual(gone(self.lab.send(closing)), [self.peer])
         self.assertEqual(self.peer.finished, CloseReason.LEFT)
         self.lab.connect(self.ticket, NOW + 1)
 
-    def test_shutting_down_says_goodbye_to_everybody(self) -> None:
+    def test_shutdown_sends_close_to_every_client(self) -> None:
         other, _ = self.lab.connect(self.lab.ticket())
         effects = self.lab.endpoint.shut_down(NOW)
         self.assertEqual(len(gone(effects)), 2)
@@ -403,7 +403,7 @@ class PeerTests(SynchronousTestCase):
         self.assertEqual(events, [Closed(CloseReason.GOING_AWAY)] * 2)
         self.assertEqual(len(self.lab.endpoint), 0)
 
-    def test_a_finished_peer_is_told_nothing(self) -> None:
+    def test_a_finished_connection_is_sent_nothing(self) -> None:
         self.lab.endpoint.shut_down(NOW)
         self.assertEqual(self.lab.endpoint.update(self.peer, running(), NOW), [])
         self.assertEqual(self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW), [])

@@ -31,22 +31,22 @@ records = st.lists(
 )
 
 
-def dull(count: int, size: int = 1000) -> list[tuple[Key, bytes]]:
+def repetitive(count: int, size: int = 1000) -> list[tuple[Key, bytes]]:
     """Records of which nothing is left when they are packed."""
-    return [((0, "t", place), bytes(size)) for place in range(count)]
+    return [((0, "t", index), bytes(size)) for index in range(count)]
 
 
 def wild(count: int, size: int = 1000) -> list[tuple[Key, bytes]]:
     """Records that nothing makes shorter."""
     random = Random(count)
-    return [((0, "t", place), random.randbytes(size)) for place in range(count)]
+    return [((0, "t", index), random.randbytes(size)) for index in range(count)]
 
 
 class PlainTests(SynchronousTestCase):
     def test_the_first_that_fit(self) -> None:
         keys = [key for key, _ in wild(4, 400)]
-        parcel = plain(wild(4, 400), 1000)
-        self.assertEqual((parcel.keys, parcel.kind), (keys[:2], DatagramKind.STATE))
+        packet = plain(wild(4, 400), 1000)
+        self.assertEqual((packet.keys, packet.kind), (keys[:2], DatagramKind.STATE))
         self.assertEqual(plain(wild(4, 400), 10).keys, keys[:1])
 
     def test_sessions_are_named(self) -> None:
@@ -56,18 +56,18 @@ class PlainTests(SynchronousTestCase):
     @quick
     @given(records, st.integers(32, 200))
     def test_never_longer_than_the_room(self, waiting: list[tuple[Key, bytes]], room: int) -> None:
-        parcel = plain(waiting, room)
-        self.assertTrue(len(parcel.bodies[0]) <= room)
-        self.assertEqual(parcel.keys, [key for key, _ in waiting[: len(parcel.keys)]])
+        packet = plain(waiting, room)
+        self.assertTrue(len(packet.bodies[0]) <= room)
+        self.assertEqual(packet.keys, [key for key, _ in waiting[: len(packet.keys)]])
 
 
-class PackedTests(SynchronousTestCase):
+class CompressedPacketTests(SynchronousTestCase):
     """When records travel packed, and how."""
 
-    def _content(self, parcel: Packet, agreement: Agreement) -> bytes:
+    def _content(self, packet: Packet, agreement: Agreement) -> bytes:
         """The client's view of it."""
         reassembly, whole = Reassembly(agreement.content), None
-        for sequence, body in enumerate(parcel.bodies, 9):
+        for sequence, body in enumerate(packet.bodies, 9):
             self.assertLessEqual(len(body), agreement.datagram - OVERHEAD)
             whole = reassembly.take(codec.decode_fragment(body), sequence)
         assert isinstance(whole, CompressedMessage) and agreement.compression is not None
@@ -75,26 +75,26 @@ class PackedTests(SynchronousTestCase):
 
     @quick
     @given(records, st.sampled_from([64, 65, 100, 300, PATH_SIZE]), st.integers(64, 3000), st.booleans())
-    def test_what_is_packed_says_the_same(
+    def test_compressed_records_decode_to_the_same(
         self, waiting: list[tuple[Key, bytes]], datagram: int, content: int, whole: bool
     ) -> None:
-        for packing in COMPRESSIONS.values():
-            agreement = Agreement(datagram, max(content, datagram), packing)
-            parcel = compressed(waiting, agreement, whole=whole)
-            if parcel is None:
+        for algorithm in COMPRESSIONS.values():
+            agreement = Agreement(datagram, max(content, datagram), algorithm)
+            packet = compressed(waiting, agreement, whole=whole)
+            if packet is None:
                 continue
-            self.assertNotIn(NO_SESSION, [session for session, _, _ in parcel.keys])
+            self.assertNotIn(NO_SESSION, [session for session, _, _ in packet.keys])
             said = dict(waiting)
-            (wanted,) = plain([(key, said[key]) for key in parcel.keys], 10**6).bodies
-            self.assertEqual(self._content(parcel, agreement), wanted)
+            (wanted,) = plain([(key, said[key]) for key in packet.keys], 10**6).bodies
+            self.assertEqual(self._content(packet, agreement), wanted)
             self.assertLessEqual(len(wanted), agreement.content)
-            self.assertLessEqual(len(parcel.bodies), 1 if whole else MAX_PARTS)
-            self.assertLess(sum(map(len, parcel.bodies)), len(wanted) + 3 * MAX_PARTS)
+            self.assertLessEqual(len(packet.bodies), 1 if whole else MAX_PARTS)
+            self.assertLess(sum(map(len, packet.bodies)), len(wanted) + 3 * MAX_PARTS)
 
-    def test_a_table_that_repeats_goes_packed(self) -> None:
-        parcel = compressed(dull(9), AGREED, whole=False)
-        assert parcel is not None
-        self.assertEqual((len(parcel.keys), len(parcel.bodies), parcel.kind), (9, 1, DatagramKind.MESSAGE))
+    def test_a_repetitive_table_is_compressed(self) -> None:
+        packet = compressed(repetitive(9), AGREED, whole=False)
+        assert packet is not None
+        self.assertEqual((len(packet.keys), len(packet.bodies), packet.kind), (9, 1, DatagramKind.MESSAGE))
 
     def test_what_does_not_save_is_left_plain(self) -> None:
         self.assertIsNone(compressed(wild(9), AGREED, whole=False))
@@ -104,31 +104,31 @@ class PackedTests(SynchronousTestCase):
         self.assertIsNone(compressed(wild(4, 40), Agreement(100, 4096, LZ4), whole=False))
 
     def test_nothing_without_an_agreement(self) -> None:
-        self.assertIsNone(compressed(dull(9), Agreement(PATH_SIZE, PATH_SIZE), whole=False))
+        self.assertIsNone(compressed(repetitive(9), Agreement(PATH_SIZE, PATH_SIZE), whole=False))
 
     def test_little_is_not_tried(self) -> None:
-        class Unasked:
+        class NeverCalled:
             name = LZ4.name
             decompress = LZ4.decompress
 
             def compress(self, content: bytes) -> bytes:
                 raise AssertionError("tried")
 
-        untried = Agreement(PATH_SIZE, 65_536, Unasked())
-        self.assertIsNone(compressed(dull(1, MIN_COMPRESSED_SIZE - 1), untried, whole=False))
-        self.assertRaises(AssertionError, compressed, dull(1, MIN_COMPRESSED_SIZE), untried, whole=False)
+        untried = Agreement(PATH_SIZE, 65_536, NeverCalled())
+        self.assertIsNone(compressed(repetitive(1, MIN_COMPRESSED_SIZE - 1), untried, whole=False))
+        self.assertRaises(AssertionError, compressed, repetitive(1, MIN_COMPRESSED_SIZE), untried, whole=False)
 
     def test_no_more_than_was_agreed_on(self) -> None:
-        parcel = compressed(dull(9), Agreement(PATH_SIZE, 4096, LZ4), whole=False)
-        assert parcel is not None
-        self.assertEqual(len(parcel.keys), 4)
+        packet = compressed(repetitive(9), Agreement(PATH_SIZE, 4096, LZ4), whole=False)
+        assert packet is not None
+        self.assertEqual(len(packet.keys), 4)
 
     def test_no_more_than_four_parts(self) -> None:
         """What does not fit into four datagrams waits for the next message."""
         halves = [(key, octets + octets) for key, octets in wild(40, 560)]
-        parcel = compressed(halves, AGREED, whole=False)
-        assert parcel is not None
-        self.assertEqual((len(parcel.keys), len(parcel.bodies)), (8, 4))
-        parcel = compressed(halves, AGREED, whole=True)
-        assert parcel is not None
-        self.assertEqual((len(parcel.keys), len(parcel.bodies)), (2, 1))
+        packet = compressed(halves, AGREED, whole=False)
+        assert packet is not None
+        self.assertEqual((len(packet.keys), len(packet.bodies)), (8, 4))
+        packet = compressed(halves, AGREED, whole=True)
+        assert packet is not None
+        self.assertEqual((len(packet.keys), len(packet.bodies)), (2, 1))

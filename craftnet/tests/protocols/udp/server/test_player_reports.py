@@ -146,7 +146,7 @@ class ProgressTests(SynchronousTestCase):
         paused = claim(NOW + 30, 50.0, flags=ProgressFlags.PAUSED)
         self.assertFalse(compare_progress(paused, self.truth, Moment.agreed(NOW + 30)).agreed)
 
-    def test_completion_is_never_the_clients_to_tell(self) -> None:
+    def test_a_client_never_reports_completion(self) -> None:
         done = claim(NOW + 60, 100.0, 0.0, flags=ProgressFlags.COMPLETED)
         verdict = compare_progress(done, self.truth, Moment.agreed(NOW + 60))
         self.assertFalse(verdict.agreed)
@@ -158,7 +158,7 @@ class ProgressTests(SynchronousTestCase):
             made = claim(NOW, 0.0, quality=quality, target_quality=target)
             self.assertIs(compare_progress(made, truth, Moment.agreed(NOW)).agreed, agreed)
 
-    def test_remaining_time_nobody_knows(self) -> None:
+    def test_unknown_remaining_time(self) -> None:
         truth = replace(self.truth, progress=replace(self.truth.progress, remaining=None))
         self.assertIsNone(compare_progress(claim(NOW, 0.0, 60.0), truth, Moment.agreed(NOW)).deviation_seconds)
 

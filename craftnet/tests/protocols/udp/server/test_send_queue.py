@@ -41,100 +41,100 @@ def arrived(*sequences: int) -> AcknowledgedDatagrams:
     return AcknowledgedDatagrams(newest, sum(1 << newest - sequence for sequence in sequences))
 
 
-class OutboxTests(SynchronousTestCase):
+class SendQueueTests(SynchronousTestCase):
     """When each record is sent, with 100 bytes for records in a datagram, and the initial timeout of 1 s."""
 
     def setUp(self) -> None:
-        self.outbox = SendQueue(Agreement(100 + OVERHEAD, 100 + OVERHEAD), Unprotected(), RoundTrip(), Pacer())
+        self.queue = SendQueue(Agreement(100 + OVERHEAD, 100 + OVERHEAD), Unprotected(), RoundTrip(), Pacer())
 
     def _flush(self, now: float) -> list[bytes]:
-        return self.outbox.flush(now)
+        return self.queue.flush(now)
 
     def test_records_share_datagrams_and_are_never_cut(self) -> None:
-        self.outbox.put(0, "a", [b"1" * 60, b"2" * 30, b"3" * 20])
+        self.queue.put(0, "a", [b"1" * 60, b"2" * 30, b"3" * 20])
         self.assertEqual(self._flush(0.0), [b"1" * 60 + b"2" * 30, b"3" * 20])
 
     def test_newest_wins_before_and_after_sending(self) -> None:
-        self.outbox.put(0, "a", [b"old", b"old too"])
-        self.outbox.put(0, "b", [b"other"])
-        self.outbox.put(0, "a", [b"new"])
+        self.queue.put(0, "a", [b"old", b"old too"])
+        self.queue.put(0, "b", [b"other"])
+        self.queue.put(0, "a", [b"new"])
         self.assertEqual(self._flush(0.0), [b"newother"])
-        self.outbox.put(0, "a", [b"newest"])
+        self.queue.put(0, "a", [b"newest"])
         self.assertEqual(self._flush(0.0), [b"newest"])
-        self.outbox.acknowledged(arrived(1))
-        self.assertFalse(self.outbox.empty)
-        self.outbox.acknowledged(arrived(2))
-        self.assertTrue(self.outbox.empty)
+        self.queue.acknowledged(arrived(1))
+        self.assertFalse(self.queue.empty)
+        self.queue.acknowledged(arrived(2))
+        self.assertTrue(self.queue.empty)
 
     def test_sessions_stand_together_behind_their_selectors(self) -> None:
         """Whatever the order they came in; the connection's own records, and session 0, need none."""
-        self.outbox.put(2, "a", [b"two"])
-        self.outbox.put(0, "a", [b"zero"])
-        self.outbox.put(NO_SESSION, "secret", [b"secret"])
-        self.outbox.put(1, "a", [b"one"])
-        self.outbox.put(2, "b", [b"more"])
+        self.queue.put(2, "a", [b"two"])
+        self.queue.put(0, "a", [b"zero"])
+        self.queue.put(NO_SESSION, "secret", [b"secret"])
+        self.queue.put(1, "a", [b"one"])
+        self.queue.put(2, "b", [b"more"])
         self.assertEqual(self._flush(0.0), [b"secret" + b"zero" + b"\x07\1one" + b"\x07\2two" + b"more"])
 
     def test_selectors_take_room(self) -> None:
         for session in (0, 1, 2):
-            self.outbox.put(session, "a", [b"x" * 33])
+            self.queue.put(session, "a", [b"x" * 33])
         self.assertEqual([len(body) for body in self._flush(0.0)], [33 + 2 + 33, 2 + 33])
 
-    def test_what_waits_keeps_its_place(self) -> None:
+    def test_waiting_records_keep_their_order(self) -> None:
         """Otherwise records behind one that changes all the time would never be sent."""
         for octets in (b"old", b"new"):
             for session in (1, 2):
-                self.outbox.put(session, "a", [octets])
-        self.outbox.put(2, "a", [b"newer" * 17])
-        self.outbox.put(1, "a", [b"newest" * 5])
+                self.queue.put(session, "a", [octets])
+        self.queue.put(2, "a", [b"newer" * 17])
+        self.queue.put(1, "a", [b"newest" * 5])
         self.assertEqual([body[:4] for body in self._flush(0.0)], [b"\x07\1ne", b"\x07\2ne"])
 
     def test_dropping_a_session(self) -> None:
         for session in (1, 2):
-            self.outbox.put(session, "a", [b"waiting"])
+            self.queue.put(session, "a", [b"waiting"])
         self._flush(0.0)
-        self.outbox.put(1, "b", [b"another"])
-        self.outbox.drop(1)
-        self.assertFalse(self.outbox.keeps(1))
-        self.assertTrue(self.outbox.keeps(2))
-        self.assertEqual(self._flush(self.outbox.deadline), [b"\x07\2waiting"])
+        self.queue.put(1, "b", [b"another"])
+        self.queue.drop(1)
+        self.assertFalse(self.queue.keeps(1))
+        self.assertTrue(self.queue.keeps(2))
+        self.assertEqual(self._flush(self.queue.deadline), [b"\x07\2waiting"])
 
     def test_what_is_not_acknowledged_is_repeated_with_backoff(self) -> None:
-        self.outbox.put(0, "a", [b"x"])
+        self.queue.put(0, "a", [b"x"])
         self._flush(0.0)
         timeout = 1.0 + MAX_ACK_DELAY
-        self.assertEqual(self.outbox.deadline, timeout)
+        self.assertEqual(self.queue.deadline, timeout)
         self.assertEqual(self._flush(0.9), [])
         self.assertEqual(self._flush(timeout), [b"x"])
-        self.assertEqual(self.outbox.deadline, 3 * timeout)
+        self.assertEqual(self.queue.deadline, 3 * timeout)
 
     def test_what_is_lost_is_repeated_however_much_follows_it(self) -> None:
         """Neither later datagrams nor their acknowledgements postpone it."""
-        self.outbox.put(0, "lost", [b"lost"])
+        self.queue.put(0, "lost", [b"lost"])
         self._flush(0.0)
         repeated = []
         for step in range(1, 30):
             now = step / 10
-            self.outbox.put(0, "often", [b"often"])
+            self.queue.put(0, "often", [b"often"])
             repeated += [now for body in self._flush(now) if b"lost" in body]
-            self.outbox.acknowledged(arrived(*range(2, 100)))
+            self.queue.acknowledged(arrived(*range(2, 100)))
             if repeated:
                 break
         self.assertEqual(repeated, [1.1])
-        self.assertTrue(self.outbox.empty)
+        self.assertTrue(self.queue.empty)
 
     def test_what_was_sent_in_turn_is_repeated_in_turn_and_the_wait_doubles_once_for_all(self) -> None:
         timeout = 1.0 + MAX_ACK_DELAY
-        self.outbox.put(0, "a", [b"a"])
+        self.queue.put(0, "a", [b"a"])
         self._flush(0.0)
-        self.outbox.put(0, "b", [b"b"])
+        self.queue.put(0, "b", [b"b"])
         self._flush(0.5)
-        told = []
-        while self.outbox.deadline < 4.5:
-            now = self.outbox.deadline
-            told.append((now, *self._flush(now)))
+        sent = []
+        while self.queue.deadline < 4.5:
+            now = self.queue.deadline
+            sent.append((now, *self._flush(now)))
         self.assertEqual(
-            told,
+            sent,
             [(timeout, b"a"), (0.5 + timeout, b"b"), (3 * timeout, b"a"), (0.5 + 3 * timeout, b"b")],
         )
 
@@ -143,49 +143,49 @@ class OutboxTests(SynchronousTestCase):
         trip = RoundTrip()
         for _ in range(50):
             trip.measured(0.2)
-        outbox = SendQueue(Agreement(100 + OVERHEAD, 100 + OVERHEAD), Unprotected(), trip, Pacer())
-        outbox.put(0, "a", [b"x"])
-        outbox.flush(0.0)
-        self.assertGreater(outbox.deadline, 0.2 + ACK_DELAY + 0.01)
+        queue = SendQueue(Agreement(100 + OVERHEAD, 100 + OVERHEAD), Unprotected(), trip, Pacer())
+        queue.put(0, "a", [b"x"])
+        queue.flush(0.0)
+        self.assertGreater(queue.deadline, 0.2 + ACK_DELAY + 0.01)
 
     def test_only_the_missing_part_is_repeated(self) -> None:
-        self.outbox.put(0, "a", [b"1" * 90, b"2" * 90, b"3" * 90])
+        self.queue.put(0, "a", [b"1" * 90, b"2" * 90, b"3" * 90])
         self._flush(0.0)
-        self.outbox.acknowledged(arrived(1, 3))
-        self.assertEqual(self._flush(self.outbox.deadline), [b"2" * 90])
+        self.queue.acknowledged(arrived(1, 3))
+        self.assertEqual(self._flush(self.queue.deadline), [b"2" * 90])
 
     def test_repeating_goes_on_at_the_slowest_pace(self) -> None:
         """However long a path is dead, the last states must arrive when it is back."""
-        self.outbox.put(0, "a", [b"x"])
+        self.queue.put(0, "a", [b"x"])
         self._flush(0.0)
         times = []
         for _ in range(12):
-            times.append(self.outbox.deadline)
+            times.append(self.queue.deadline)
             self.assertEqual(self._flush(times[-1]), [b"x"])
         self.assertEqual([after - before for before, after in pairwise(times[5:])], [MAX_TIMEOUT] * 6)
 
     def test_bytes_are_paced(self) -> None:
         """A long table takes as long as the rate says, and a change in the meantime replaces what waits."""
-        self.outbox.put(0, "a", [bytes([index]) * 100 for index in range(200)])
+        self.queue.put(0, "a", [bytes([index]) * 100 for index in range(200)])
         first = self._flush(0.0)
         self.assertLessEqual(sum(len(datagram) + 48 for datagram in first), MAX_RATE * BURST_SECONDS + 148)
         sent, now = len(first), 0.0
         while sent < 200:
-            now = self.outbox.deadline
-            self.outbox.acknowledged(arrived(*range(1, 1000)))
+            now = self.queue.deadline
+            self.queue.acknowledged(arrived(*range(1, 1000)))
             sent += len(self._flush(now))
         self.assertAlmostEqual(now, 200 * 148 / MAX_RATE - BURST_SECONDS, places=2)
 
     def test_conflation_while_paced(self) -> None:
-        self.outbox.put(0, "big", [b"x" * 100] * 60)
+        self.queue.put(0, "big", [b"x" * 100] * 60)
         self._flush(0.0)
         for number in range(50):
-            self.outbox.put(0, "progress", [b"%d" % number])
-        self.outbox.put(0, "big", [])
+            self.queue.put(0, "progress", [b"%d" % number])
+        self.queue.put(0, "big", [])
         self.assertEqual(self._flush(10.0), [b"49"])
 
     def test_nothing_to_do(self) -> None:
-        self.assertEqual((self._flush(0.0), self.outbox.deadline, self.outbox.empty), ([], inf, True))
+        self.assertEqual((self._flush(0.0), self.queue.deadline, self.queue.empty), ([], inf, True))
 
 
 class Counted:
@@ -204,35 +204,35 @@ class Counted:
         return content[: self.keep]
 
 
-class PackedOutboxTests(SynchronousTestCase):
+class CompressedSendQueueTests(SynchronousTestCase):
     """The same where LZ4 was agreed on: records that stay long by themselves, and short ones together."""
 
     def setUp(self) -> None:
         agreement = Agreement(100 + OVERHEAD, 4096, COMPRESSIONS["lz4"])
         self.pace = Pacer()
         self.protection = Unprotected()
-        self.outbox = SendQueue(agreement, self.protection, RoundTrip(), self.pace)
+        self.queue = SendQueue(agreement, self.protection, RoundTrip(), self.pace)
 
     def _flush(self, now: float) -> list[DatagramKind]:
         """The kinds of datagrams that are sent."""
         before = self.protection.sent
-        self.outbox.flush(now)
+        self.queue.flush(now)
         return self.protection.kinds[before:]
 
     def _arrived(self, *sequences: int) -> list[Key]:
-        return self.outbox.acknowledged(arrived(*sequences))
+        return self.queue.acknowledged(arrived(*sequences))
 
     def _several(self, session: int = 0) -> None:
         """Something that takes more than one datagram, packed."""
         random = Random(session)
-        self.outbox.put(session, "table", [(octets := random.randbytes(40)) + octets for _ in range(4)])
+        self.queue.put(session, "table", [(octets := random.randbytes(40)) + octets for _ in range(4)])
 
     def test_a_record_has_arrived_when_all_parts_of_its_message_have(self) -> None:
         self._several()
         self.assertEqual(self._flush(0.0), [DatagramKind.MESSAGE] * 2)
         self.assertEqual(self._arrived(2), [])
         self.assertEqual(len(self._arrived(1)), 4)
-        self.assertTrue(self.outbox.empty)
+        self.assertTrue(self.queue.empty)
 
     def test_parts_may_be_acknowledged_in_one_go(self) -> None:
         self._several()
@@ -243,7 +243,7 @@ class PackedOutboxTests(SynchronousTestCase):
         self._several()
         self._flush(0.0)
         self._arrived(1)
-        self.assertEqual(self._flush(self.outbox.deadline), [DatagramKind.MESSAGE] * 2)
+        self.assertEqual(self._flush(self.queue.deadline), [DatagramKind.MESSAGE] * 2)
         self.assertEqual(self._arrived(2), [])
         self.assertEqual(len(self._arrived(3, 4)), 4)
 
@@ -267,7 +267,7 @@ class PackedOutboxTests(SynchronousTestCase):
         self.assertEqual(self._flush(0.0), [DatagramKind.MESSAGE] * 2)
         self.assertEqual([codec.decode_fragment(body).last for body in self.protection.bodies], [0, 0])
 
-    def test_a_message_that_nobody_needs_any_more_stands_in_no_ones_way(self) -> None:
+    def test_a_superseded_message_does_not_block_others(self) -> None:
         self._several(0)
         self._flush(0.0)
         self._several(0)
@@ -275,35 +275,35 @@ class PackedOutboxTests(SynchronousTestCase):
 
     def test_a_secret_is_packed_with_nothing(self) -> None:
         secret = b"s" * 33
-        self.outbox.put(0, "table", [b"s" * 90] * 10)
-        self.outbox.put(NO_SESSION, "secret", [secret])
+        self.queue.put(0, "table", [b"s" * 90] * 10)
+        self.queue.put(NO_SESSION, "secret", [secret])
         self.assertEqual(self._flush(0.0), [DatagramKind.MESSAGE, DatagramKind.STATE])
         self.assertEqual(self.protection.bodies[1], secret)
-        self.outbox.put(NO_SESSION, "secret", [secret * 4])
+        self.queue.put(NO_SESSION, "secret", [secret * 4])
         self.assertEqual(self._flush(0.0), [DatagramKind.STATE])
 
-    def test_what_cannot_be_packed_is_tried_once(self) -> None:
+    def test_incompressible_records_are_tried_once(self) -> None:
         """And again when something has arrived: a longer message may go then."""
-        packing = Counted()
-        outbox = SendQueue(Agreement(100 + OVERHEAD, 4096, packing), self.protection, RoundTrip(), Pacer())
-        outbox.put(0, "table", [b"x" * 90] * 100)
-        while outbox.deadline < 0.1:
-            outbox.flush(max(0.0, outbox.deadline))
-        self.assertEqual(packing.tries, 1)
-        outbox.acknowledged(arrived(*range(1, 1000)))
-        while outbox.deadline < 0.5:
-            outbox.flush(outbox.deadline)
-        self.assertEqual(packing.tries, 2)
+        algorithm = Counted()
+        queue = SendQueue(Agreement(100 + OVERHEAD, 4096, algorithm), self.protection, RoundTrip(), Pacer())
+        queue.put(0, "table", [b"x" * 90] * 100)
+        while queue.deadline < 0.1:
+            queue.flush(max(0.0, queue.deadline))
+        self.assertEqual(algorithm.tries, 1)
+        queue.acknowledged(arrived(*range(1, 1000)))
+        while queue.deadline < 0.5:
+            queue.flush(queue.deadline)
+        self.assertEqual(algorithm.tries, 2)
 
     def test_behind_a_message_of_several_parts_it_is_tried_once(self) -> None:
-        packing = Counted()
-        outbox = SendQueue(Agreement(100 + OVERHEAD, 4096, packing), self.protection, RoundTrip(), Pacer())
-        packing.keep = 150
-        outbox.put(0, "table", [b"x" * 90] * 4)
-        outbox.flush(0.0)
+        algorithm = Counted()
+        queue = SendQueue(Agreement(100 + OVERHEAD, 4096, algorithm), self.protection, RoundTrip(), Pacer())
+        algorithm.keep = 150
+        queue.put(0, "table", [b"x" * 90] * 4)
+        queue.flush(0.0)
         self.assertEqual(self.protection.kinds, [DatagramKind.MESSAGE] * 2)
-        packing.keep = 10_000
-        outbox.put(1, "table", [b"x" * 90] * 100)
-        while outbox.deadline < 0.5:
-            outbox.flush(outbox.deadline)
-        self.assertEqual(packing.tries, 2)
+        algorithm.keep = 10_000
+        queue.put(1, "table", [b"x" * 90] * 100)
+        while queue.deadline < 0.5:
+            queue.flush(queue.deadline)
+        self.assertEqual(algorithm.tries, 2)

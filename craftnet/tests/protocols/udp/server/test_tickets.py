@@ -83,36 +83,36 @@ class TicketStoreTests(SynchronousTestCase):
         self._issue(now=NOW + TICKET_IDLE_TIMEOUT)
 
     def _extend(self, ticket: Ticket, session_id: UUID, *, expires: float = NOW + 1000) -> SessionPermit:
-        grant = self.store.extend(ticket, session_id, expires, NOW, None)
-        assert grant is not None
-        return grant
+        permit = self.store.extend(ticket, session_id, expires, NOW, None)
+        assert permit is not None
+        return permit
 
     def test_sessions_of_one_ticket(self) -> None:
         """It lasts as long as the last of its bearer tokens, and each session is found by it."""
         ticket = self._issue(expires=NOW + 5)
         self.store.occupy(ticket, 1)
-        grant = self._extend(ticket, OTHER_SESSION, expires=NOW + 50)
+        permit = self._extend(ticket, OTHER_SESSION, expires=NOW + 50)
         self.assertEqual([each.index for each in ticket.permits], [0, 1])
         self.assertIs(self.store.find(ticket.connection_id, NOW + 49), ticket)
         self.assertIsNone(self.store.find(ticket.connection_id, NOW + 50))
         self.assertEqual(self.store.for_session(OTHER_SESSION, PLAYER), [ticket])
-        self.store.withdraw(ticket, grant)
-        self.store.withdraw(ticket, grant)
+        self.store.withdraw(ticket, permit)
+        self.store.withdraw(ticket, permit)
         self.assertEqual(self.store.for_session(OTHER_SESSION, PLAYER), [])
         self.assertIsNone(self.store.find(ticket.connection_id, NOW + 5))
 
     def test_every_session_counts(self) -> None:
         """Within the limit of all, and of a player for one session; withdrawn tickets make room."""
         ticket = self._issue()
-        grants = [self._extend(ticket, UUID(int=number)) for number in range(1, 5)]
+        permits = [self._extend(ticket, UUID(int=number)) for number in range(1, 5)]
         self.assertRaises(TooManyRequests, self._issue, session_id=OTHER_SESSION)
-        self.store.withdraw(ticket, grants[0])
+        self.store.withdraw(ticket, permits[0])
         other = self._issue(session_id=UUID(int=2))
         self.store.occupy(other, 1)
-        self.store.withdraw(ticket, grants[1])
+        self.store.withdraw(ticket, permits[1])
         self._extend(ticket, UUID(int=2))
         self.store.occupy(ticket, 1)
-        self.store.withdraw(ticket, grants[2])
+        self.store.withdraw(ticket, permits[2])
         self.assertRaises(TooManyRequests, self._issue, session_id=UUID(int=2))
         self.store.revoke(ticket)
         self.assertEqual(len(self.store), 1)
@@ -125,12 +125,12 @@ class TicketStoreTests(SynchronousTestCase):
         self.assertRaises(TooManyRequests, self._extend, ticket, SESSION)
         self.assertIs(self.store.find(ticket.connection_id, NOW), ticket)
 
-    def test_whose_bearer_tokens_let_what_in(self) -> None:
+    def test_permits_by_bearer_token(self) -> None:
         first, second = (Principal(PLAYER, frozenset(), NOW + 1000, token_id=name) for name in ("first", "second"))
         ticket = self.store.issue(SESSION, PLAYER, PLAIN, NOW + 1000, NOW, first)
-        grant = self.store.extend(ticket, OTHER_SESSION, NOW + 1000, NOW, second)
+        permit = self.store.extend(ticket, OTHER_SESSION, NOW + 1000, NOW, second)
         found = self.store.of_bearers(lambda bearer: bearer is second)
-        self.assertEqual(found, [(ticket, [grant])])
+        self.assertEqual(found, [(ticket, [permit])])
         self.assertEqual(self.store.of_bearers(lambda bearer: bearer is first), [(ticket, list(ticket.permits))])
         self.assertEqual(self.store.of_bearers(lambda bearer: False), [])
 

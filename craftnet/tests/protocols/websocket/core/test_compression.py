@@ -38,7 +38,7 @@ class DictionaryTests(SynchronousTestCase):
             )
 
 
-class PackingTests(SynchronousTestCase):
+class CompressionTests(SynchronousTestCase):
     preset = dictionary(NEWEST)
 
     @settings(deadline=None, derandomize=True, max_examples=100)
@@ -51,8 +51,8 @@ class PackingTests(SynchronousTestCase):
             self.assertEqual(decompress_message(compress_message(message, self.preset)), message)
 
     def test_form(self) -> None:
-        packed = compress_message(b"x" * 300, self.preset)
-        self.assertEqual(packed[:4], bytes((NEWEST,)) + (300).to_bytes(3, "big"))
+        compressed = compress_message(b"x" * 300, self.preset)
+        self.assertEqual(compressed[:4], bytes((NEWEST,)) + (300).to_bytes(3, "big"))
 
     def test_without_a_dictionary(self) -> None:
         self.assertEqual(decompress_message(b"\0\0\0\5" + compress(b"hello", store_size=False)), b"hello")

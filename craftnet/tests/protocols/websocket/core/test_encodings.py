@@ -32,7 +32,7 @@ from craftnet.tests.support.samples import AT, IRON, NOW, PLAYER, SESSION, runni
 
 HERE = Position("6c0ffee", Versions(2**32, queue=5).encoded)
 
-PLACE = QueueEntry(QueueStatusData(player_id=PLAYER, queue_position=2), 1, NOW)
+QUEUE_ENTRY = QueueEntry(QueueStatusData(player_id=PLAYER, queue_position=2), 1, NOW)
 CHANGE = MaterialChange(material_id=IRON, change_type=ChangeType.QUANTITY_CHANGED, new_quantity=4)
 SHORT = MaterialNotification(material_id=IRON, notification_type=MaterialProblem.MATERIAL_UNAVAILABLE)
 MATERIALS = MaterialsChange(MaterialsState(SESSION, 2, (), NOW), (CHANGE,), (SHORT, SHORT))
@@ -44,7 +44,10 @@ ALL = (
     progress_update(FAILED, AT, NOW, HERE),
     materials_update(MATERIALS, AT, NOW, HERE),
     queue_update(
-        QueueChange(QueueState(PLAYER, 1, (PLACE,)), PLACE, QueueMessageType.QUEUE_POSITION, True), AT, NOW, HERE
+        QueueChange(QueueState(PLAYER, 1, (QUEUE_ENTRY,)), QUEUE_ENTRY, QueueMessageType.QUEUE_POSITION, True),
+        AT,
+        NOW,
+        HERE,
     ),
     queue_return(PLAYER, True, AT, HERE),
 )
@@ -87,8 +90,8 @@ class EncodingTests(SynchronousTestCase):
             frames = frames_of(update, LZ4)
             self.assertEqual([decompress_message(octets) for opcode, octets in frames], list(update.json))
             self.assertEqual({opcode for opcode, _ in frames}, {Opcode.BINARY})
-            for (_, packed), message in zip(frames, update.json, strict=True):
-                self.assertLess(len(packed), 0.55 * len(message))
+            for (_, compressed), message in zip(frames, update.json, strict=True):
+                self.assertLess(len(compressed), 0.55 * len(message))
 
     def test_too_long_for_lz4(self) -> None:
         """It goes as it is."""
@@ -99,8 +102,8 @@ class EncodingTests(SynchronousTestCase):
         """The model itself, which is more exact than the message."""
         state = replace(running(percent=12.34), progress=replace(running(percent=12.34).progress, quality=7))
         for status, flags in ((Status.ACTIVE, ProgressFlags(0)), (Status.PAUSED, ProgressFlags.PAUSED)):
-            told = replace(state, progress=replace(state.progress, status=status))
-            ((opcode, octets),) = frames_of(progress_update(told, Moment.agreed(NOW + 9), NOW, HERE), BINARY)
+            ended = replace(state, progress=replace(state.progress, status=status))
+            ((opcode, octets),) = frames_of(progress_update(ended, Moment.agreed(NOW + 9), NOW, HERE), BINARY)
             record = decode_progress(octets)
             self.assertEqual((opcode, record.sequence, record.timestamp_ms), (Opcode.BINARY, 5, int(NOW * 1000)))
             self.assertEqual((record.percent, record.remaining, record.quality), (12.34, 60.0, 7))

@@ -93,10 +93,10 @@ class UpgradeTests(SynchronousTestCase):
 
     def test_attributes_written(self) -> None:
         """Nothing else is kept: all that the methods set has its place."""
-        places = {*ATTRIBUTES, *ServerProtocol.__slots__, *OF_MESSAGES, *OF_CLIENTS}
+        declared = {*ATTRIBUTES, *ServerProtocol.__slots__, *OF_MESSAGES, *OF_CLIENTS}
         for name in READ:
             written = set(attributes(getattr(WebSocketServerProtocol, name), ast.Store))
-            self.assertLessEqual(written, places, name)
+            self.assertLessEqual(written, declared, name)
 
     def test_replaced(self) -> None:
         """The methods that this server overrides still have the same names and arguments."""

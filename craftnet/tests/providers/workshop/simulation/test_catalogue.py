@@ -18,7 +18,7 @@ class CatalogueTests(SynchronousTestCase):
         for station in Station:
             self.assertGreaterEqual(sum(recipe.station is station for recipe in RECIPES), 5, station)
 
-    def test_ids_tell_recipes_apart(self) -> None:
+    def test_recipe_ids_are_distinct(self) -> None:
         self.assertEqual(len({recipe.recipe_id for recipe in RECIPES}), len(RECIPES))
         self.assertEqual(len({recipe.result_id for recipe in RECIPES}), len(RECIPES))
 

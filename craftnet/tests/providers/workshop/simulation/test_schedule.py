@@ -15,14 +15,14 @@ class ScheduleTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.schedule = Schedule(NOW)
-        self.diary: list[tuple[str, float]] = []
+        self.journal: list[tuple[str, float]] = []
 
     def life(self, name: str, *sleeps: float) -> Life:
         """Awake at the beginning, and after each sleep."""
-        self.diary.append((name, self.schedule.now - NOW))
+        self.journal.append((name, self.schedule.now - NOW))
         for seconds in sleeps:
             yield seconds
-            self.diary.append((name, self.schedule.now - NOW))
+            self.journal.append((name, self.schedule.now - NOW))
 
     def run_for(self, seconds: float) -> None:
         """Runs all lives until then."""
@@ -33,14 +33,14 @@ class ScheduleTests(SynchronousTestCase):
         self.schedule.begin(self.life("ann", 3, 3), NOW)
         self.schedule.begin(self.life("bob", 4), NOW + 1)
         self.run_for(5)
-        self.assertEqual(self.diary, [("ann", 0), ("bob", 1), ("ann", 3), ("bob", 5)])
+        self.assertEqual(self.journal, [("ann", 0), ("bob", 1), ("ann", 3), ("bob", 5)])
         self.assertEqual(self.schedule.next_due(), NOW + 6)
 
-    def test_at_the_same_time_who_fell_asleep_first_goes_on_first(self) -> None:
+    def test_simultaneous_wakes_run_in_order(self) -> None:
         for name in ("ann", "bob", "cyd"):
             self.schedule.begin(self.life(name, 2), NOW)
         self.run_for(2)
-        self.assertEqual([name for name, _ in self.diary], ["ann", "bob", "cyd"] * 2)
+        self.assertEqual([name for name, _ in self.journal], ["ann", "bob", "cyd"] * 2)
 
     def test_nothing_is_due(self) -> None:
         self.assertEqual(self.schedule.next_due(), math.inf)
@@ -51,19 +51,19 @@ class ScheduleTests(SynchronousTestCase):
         self.run_for(0)
         self.assertEqual(self.schedule.next_due(), math.inf)
 
-    def test_who_is_woken_does_not_wake_again_at_the_old_time(self) -> None:
+    def test_a_woken_process_does_not_wake_twice(self) -> None:
         ann = self.schedule.begin(self.life("ann", 10, 50), NOW)
         self.schedule.begin(self.life("bob", 4), NOW)
         self.run_for(4)
         self.schedule.wake(ann)
         self.assertEqual(self.schedule.next_due(), NOW + 4)
         self.run_for(40)
-        self.assertEqual(self.diary, [("ann", 0), ("bob", 0), ("bob", 4), ("ann", 4)])
+        self.assertEqual(self.journal, [("ann", 0), ("bob", 0), ("bob", 4), ("ann", 4)])
 
-    def test_who_sleeps_for_ever_can_be_woken(self) -> None:
+    def test_an_endless_sleep_can_be_woken(self) -> None:
         ann = self.schedule.begin(self.life("ann", math.inf), NOW)
         self.run_for(5)
         self.assertEqual(self.schedule.next_due(), math.inf)
         self.schedule.wake(ann)
         self.run_for(5)
-        self.assertEqual(self.diary, [("ann", 0), ("ann", 0)])
+        self.assertEqual(self.journal, [("ann", 0), ("ann", 0)])

@@ -54,7 +54,7 @@ def simulate(wanted: WorkshopSettings, seconds: float, *, step: float = math.inf
     return tuple(events)
 
 
-def stories(events: Iterable[Event]) -> dict[UUID, list[Event]]:
+def by_session(events: Iterable[Event]) -> dict[UUID, list[Event]]:
     """The events of each session, its queue's left out."""
     by_session: dict[UUID, list[Event]] = defaultdict(list)
     for event in events:
@@ -174,7 +174,7 @@ class QueueTests(SynchronousTestCase):
         kinds = {event.data.type for event in self.events if isinstance(event.data, QueueUpdate)}
         self.assertEqual(kinds, set(QueueMessageType))
 
-    def test_who_waited_starts_the_session_that_was_named_when_the_station_is_available(self) -> None:
+    def test_a_waiting_player_starts_the_announced_session(self) -> None:
         called = {
             event.session_id: event.timestamp
             for event in self.events
@@ -188,40 +188,40 @@ class QueueTests(SynchronousTestCase):
 
     def test_waits_are_guessed_fairly(self) -> None:
         """The estimate for the next in the queue is right on average."""
-        told: dict[UUID | None, tuple[float, float]] = {}
+        estimates: dict[UUID | None, tuple[float, float]] = {}
         errors: list[float] = []
         waits: list[float] = []
         for event in simulate(WorkshopSettings(players=200, speed=2.0, chaos=0.0), 300):
             data = event.data
             if isinstance(data, QueueUpdate):
-                if data.type is QueueMessageType.STATION_AVAILABLE and event.session_id in told:
-                    since, guess = told.pop(event.session_id)
+                if data.type is QueueMessageType.STATION_AVAILABLE and event.session_id in estimates:
+                    since, guess = estimates.pop(event.session_id)
                     waits.append(event.timestamp - since)
                     errors.append(abs(event.timestamp - since - guess))
                 elif data.queue_position == 1:
-                    told.setdefault(event.session_id, (event.timestamp, data.estimated_wait_seconds or 0))
+                    estimates.setdefault(event.session_id, (event.timestamp, data.estimated_wait_seconds or 0))
         self.assertGreater(len(waits), 100)
         self.assertLess(sum(errors), 0.5 * sum(waits))
 
-    def test_who_lost_patience_does_not_start(self) -> None:
+    def test_a_player_who_left_the_queue_does_not_start(self) -> None:
         gone = {
             event.session_id
             for event in self.events
             if isinstance(event.data, QueueUpdate) and event.data.type is QueueMessageType.QUEUE_TIMEOUT
         }
         self.assertTrue(gone)
-        self.assertFalse(gone & set(stories(self.events)))
+        self.assertFalse(gone & set(by_session(self.events)))
 
-    def test_a_place_is_used_by_one_session_at_a_time(self) -> None:
+    def test_a_workbench_is_used_by_one_session_at_a_time(self) -> None:
         used: set[UUID | None] = set()
-        places: dict[UUID | None, UUID | None] = {}
+        stations: dict[UUID | None, UUID | None] = {}
         for event in self.events:
             if isinstance(event.data, SessionStart):
                 self.assertNotIn(event.data.workstation_id, used)
                 used.add(event.data.workstation_id)
-                places[event.session_id] = event.data.workstation_id
+                stations[event.session_id] = event.data.workstation_id
             elif isinstance(event.data, ENDS):
-                used.remove(places[event.session_id])
+                used.remove(stations[event.session_id])
 
 
 class CraftTests(SynchronousTestCase):
@@ -245,21 +245,23 @@ class CraftTests(SynchronousTestCase):
         self.assertEqual({data.status for data in reports}, {Status.ACTIVE, Status.INTERRUPTED})
 
     def test_progress_never_goes_back(self) -> None:
-        for story in stories(self.events).values():
-            told = [event.data.progress_percentage for event in story if isinstance(event.data, SessionProgress)]
-            self.assertEqual(told, sorted(told))
+        for session_events in by_session(self.events).values():
+            estimates = [
+                event.data.progress_percentage for event in session_events if isinstance(event.data, SessionProgress)
+            ]
+            self.assertEqual(estimates, sorted(estimates))
 
-    def test_what_remains_is_told_well_enough_to_extrapolate_from(self) -> None:
+    def test_remaining_time_is_exact_enough_to_extrapolate(self) -> None:
         """From the last report before the end, the end is known to one part in fifty."""
         checked = 0
-        for story in stories(self.events).values():
-            if len(story) > 1 and isinstance(story[-1].data, SessionComplete):
-                report = story[-2].data
+        for session_events in by_session(self.events).values():
+            if len(session_events) > 1 and isinstance(session_events[-1].data, SessionComplete):
+                report = session_events[-2].data
                 if isinstance(report, SessionProgress):
                     assert report.remaining_time_seconds is not None
-                    end = story[-2].timestamp + report.remaining_time_seconds
+                    end = session_events[-2].timestamp + report.remaining_time_seconds
                     tolerance = 0.001 + 0.02 * report.remaining_time_seconds
-                    self.assertLess(abs(end - story[-1].timestamp), tolerance)
+                    self.assertLess(abs(end - session_events[-1].timestamp), tolerance)
                     checked += 1
         self.assertGreater(checked, 100)
 
@@ -279,39 +281,39 @@ class CraftTests(SynchronousTestCase):
 
     def test_a_completed_session_has_used_all_it_brought(self) -> None:
         checked = 0
-        for story in stories(self.events).values():
-            start = story[0].data
-            if isinstance(start, SessionStart) and isinstance(story[-1].data, SessionComplete):
-                stock = {item.material_id: item.quantity for item in start.materials or ()}
-                for event in story:
+        for session_events in by_session(self.events).values():
+            start = session_events[0].data
+            if isinstance(start, SessionStart) and isinstance(session_events[-1].data, SessionComplete):
+                materials = {item.material_id: item.quantity for item in start.materials or ()}
+                for event in session_events:
                     if isinstance(event.data, MaterialsUpdate):
                         for change in event.data.changes:
                             if change.change_type is ChangeType.QUANTITY_CHANGED:
                                 assert change.new_quantity is not None
-                                stock[change.material_id] = change.new_quantity
-                self.assertEqual(set(stock.values()), {0})
+                                materials[change.material_id] = change.new_quantity
+                self.assertEqual(set(materials.values()), {0})
                 checked += 1
         self.assertGreater(checked, 100)
 
     def test_what_was_short_is_restored_before_work_goes_on(self) -> None:
         checked = 0
-        for story in stories(self.events).values():
+        for session_events in by_session(self.events).values():
             short: set[UUID] = set()
-            for event in story:
+            for event in session_events:
                 if isinstance(event.data, MaterialsUpdate):
-                    for told in event.data.notifications:
-                        if told.notification_type is MaterialProblem.MATERIAL_RESTORED:
-                            short.remove(told.material_id)
+                    for estimates in event.data.notifications:
+                        if estimates.notification_type is MaterialProblem.MATERIAL_RESTORED:
+                            short.remove(estimates.material_id)
                             checked += 1
                         else:
-                            short.add(told.material_id)
+                            short.add(estimates.material_id)
                 elif isinstance(event.data, (SessionResume, SessionComplete)):
                     self.assertFalse(short)
         self.assertGreater(checked, 10)
 
     def test_pauses_are_followed_by_going_on(self) -> None:
-        for story in stories(self.events).values():
-            for event, following in pairwise(story):
+        for session_events in by_session(self.events).values():
+            for event, following in pairwise(session_events):
                 if isinstance(event.data, SessionPause):
                     self.assertIsInstance(following.data, SessionResume)
 

@@ -1,6 +1,6 @@
 """What compression saves over UDP, and what it costs: full states, plain, and packed with LZ4 and with zstd.
 
-    python bench/udp_packing.py
+    python bench/udp_compression.py
 
 Materials have random uuids (version 4), quantities up to 5,000 and qualities; every session has a progress as well.
 Bytes are those of the datagrams with 28 a datagram for IPv4 and UDP. The time is the processor's, for all that makes
@@ -61,20 +61,20 @@ def states(sessions: list[list[UUID]]) -> list[State]:
     return found
 
 
-def tell(states: list[State], agreement: Agreement) -> tuple[list[bytes], float]:
+def deliver(states: list[State], agreement: Agreement) -> tuple[list[bytes], float]:
     """The datagrams of all of them, each acknowledged before the next, and the microseconds they take."""
     nonce = bytes(16)
     channel = PacketProtection.of(1, server_key(bytes(32), nonce, nonce), client_key(bytes(32), nonce, nonce))
-    outbox = SendQueue(agreement, channel, RoundTrip(), Pacer())
+    queue = SendQueue(agreement, channel, RoundTrip(), Pacer())
     datagrams: list[bytes] = []
     for index, topic, records in states:
-        outbox.put(index, topic, records)
+        queue.put(index, topic, records)
     now, spent = 0.0, 0.0
-    while not outbox.empty:
+    while not queue.empty:
         begun = process_time()
-        datagrams += outbox.flush(now)
+        datagrams += queue.flush(now)
         spent += process_time() - begun
-        outbox.acknowledged(AcknowledgedDatagrams(channel.sent, (1 << channel.sent) - 1))
+        queue.acknowledged(AcknowledgedDatagrams(channel.sent, (1 << channel.sent) - 1))
         now += 1.0
     return datagrams, spent * 1e6
 
@@ -93,15 +93,15 @@ def main() -> None:
     }
     others = _all(states([uuids(10) for _ in range(16)]))[-4096:]
     for name, sessions in cases.items():
-        told = states(sessions)
-        content = _all(told)
+        updates = states(sessions)
+        content = _all(updates)
         print(f"{name}: {len(content):,} bytes of records")
-        for packing in (None, *COMPRESSIONS.values()):
-            agreement = Agreement(PATH_SIZE, MAX_CONTENT, packing)
-            datagrams, _ = tell(told, agreement)
+        for algorithm in (None, *COMPRESSIONS.values()):
+            agreement = Agreement(PATH_SIZE, MAX_CONTENT, algorithm)
+            datagrams, _ = deliver(updates, agreement)
             size = sum(map(len, datagrams)) + UDP_IP * len(datagrams)
-            spent = min(tell(told, agreement)[1] for _ in range(RUNS))
-            named = packing.name if packing else "none"
+            spent = min(deliver(updates, agreement)[1] for _ in range(RUNS))
+            named = algorithm.name if algorithm else "none"
             print(f"  {named:5} {size:7,} bytes {len(datagrams):3} datagrams {spent:6.0f} µs")
         with_dictionary = len(compress(content, store_size=False, dict=others))
         print(
@@ -110,8 +110,8 @@ def main() -> None:
         )
 
 
-def _all(told: list[State]) -> bytes:
-    return b"".join(octets for _, _, records in told for octets in records)
+def _all(updates: list[State]) -> bytes:
+    return b"".join(octets for _, _, records in updates for octets in records)
 
 
 if __name__ == "__main__":

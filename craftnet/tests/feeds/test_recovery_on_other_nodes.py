@@ -24,7 +24,7 @@ from craftnet.tests.contracts.shared_sources import SharedBackendContract
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.returning import Returning, short
 from craftnet.tests.support.samples import NOW, PLAYER, SESSION, event, start
-from craftnet.tests.support.shared_nodes import PATIENCE, Cluster, Node
+from craftnet.tests.support.shared_nodes import TIMEOUT, Cluster, Node
 
 EVERYTHING = 10**6
 
@@ -44,7 +44,7 @@ class _NodesTestCase(SynchronousTestCase):
         self.hubs = [self.hub(node) for node in self.nodes]
         self.refused: list[Returning] = []
         self.updated: list[int] = []
-        self.places: list[int] = []
+        self.positions: list[int] = []
         self.happen(event(start()))
         for number in (0, 1):
             self.hear(number)
@@ -55,8 +55,8 @@ class _NodesTestCase(SynchronousTestCase):
 
     def happen(self, *events: Event) -> None:
         """Apply events; no node hears of them yet."""
-        for happening in events:
-            (outcome,) = self.successResultOf(self.cluster.sources.apply([happening]))
+        for event_ in events:
+            (outcome,) = self.successResultOf(self.cluster.sources.apply([event_]))
             self.assertEqual(outcome.reason, "")
 
     def shortage(self) -> None:
@@ -64,10 +64,10 @@ class _NodesTestCase(SynchronousTestCase):
         self.updated.append(len(self.updated) + 1)
         self.happen(event(short(self.updated[-1]), self.clock.seconds()))
 
-    def place(self) -> None:
+    def move_up(self) -> None:
         """The next place in the queue."""
-        self.places.append(len(self.places) + 1)
-        self.happen(event(queued(self.places[-1]), self.clock.seconds(), session_id=SESSION))
+        self.positions.append(len(self.positions) + 1)
+        self.happen(event(queued(self.positions[-1]), self.clock.seconds(), session_id=SESSION))
 
     def hear(self, node: int, *numbers: int) -> None:
         """So many sessions', materials' and queues' changes arrive; by default all."""
@@ -110,7 +110,7 @@ class FakesTests(SharedBackendContract, TestCase):
             node.hear(kind, EVERYTHING)
 
 
-class ElsewhereTests(_NodesTestCase):
+class OtherNodeTests(_NodesTestCase):
     def test_what_was_missed(self) -> None:
         """Nothing listened at the other node."""
         client = self.client()
@@ -120,37 +120,37 @@ class ElsewhereTests(_NodesTestCase):
         self.hear(0)
         client.go()
         self.shortage()
-        self.place()
+        self.move_up()
         self.shortage()
         self.happen(event(progress(10.0, Status.PAUSED), NOW + 1))
         self.move(client, 1)
-        self.assertEqual((client.recoveries, client.shortages, client.places), ([True], [1, 2, 3], [1]))
+        self.assertEqual((client.recoveries, client.shortages, client.positions), ([True], [1, 2, 3], [1]))
         self.assertIs(client.status, Status.PAUSED)
 
     def test_in_part_from_others_and_in_part_from_here(self) -> None:
         client = self.client()
         self.shortage()
-        self.place()
+        self.move_up()
         self.client(1)
         self.shortage()
-        self.place()
+        self.move_up()
         self.hear(1)
         self.move(client, 1)
-        self.assertEqual((client.recoveries, client.shortages, client.places), ([True], [1, 2], [1, 2]))
+        self.assertEqual((client.recoveries, client.shortages, client.positions), ([True], [1, 2], [1, 2]))
 
     def test_other_news_than_here(self) -> None:
         """The watcher knows the materials, this node the queue: what it has not received follows as news."""
         client = self.client()
         self.client(1)
         self.shortage()
-        self.place()
+        self.move_up()
         self.hear(0, 0, 1, 0)
         self.hear(1, 0, 0, 1)
         self.move(client, 1)
-        self.assertEqual((client.recoveries, client.shortages, client.places), ([], [1], []))
+        self.assertEqual((client.recoveries, client.shortages, client.positions), ([], [1], []))
         self.hear(1)
         client.read()
-        self.assertEqual((client.recoveries, client.shortages, client.places), ([True], [1], [1]))
+        self.assertEqual((client.recoveries, client.shortages, client.positions), ([True], [1], [1]))
 
     def test_progress_here_is_older(self) -> None:
         """A watcher that received the completion never receives anything else."""
@@ -164,17 +164,17 @@ class ElsewhereTests(_NodesTestCase):
         client.read()
         self.assertEqual((client.status, client.recoveries), (Status.COMPLETED, [True]))
 
-    def test_patience_ends(self) -> None:
+    def test_waiting_is_bounded(self) -> None:
         client = self.client()
         self.client(1)
         self.shortage()
         self.hear(0)
         self.move(client, 1)
-        self.clock.advance(PATIENCE)
+        self.clock.advance(TIMEOUT)
         client.read()
         self.assertEqual((client.recoveries, client.shortages, self.refused), ([], [1], [client]))
 
-    def test_who_knows_nothing_is_not_told_the_past_either(self) -> None:
+    def test_a_client_without_a_position_gets_no_past_changes(self) -> None:
         """It may know more than it says."""
         self.client(1)
         self.shortage()
@@ -216,7 +216,7 @@ class ElsewhereTests(_NodesTestCase):
         self.happen(event(queued(3)))
         self.happen(event(queued(1, QueueMessageType.STATION_AVAILABLE), NOW + 1))
         self.move(client, 1)
-        self.assertEqual((client.recoveries, client.places), ([True], [3, 1]))
+        self.assertEqual((client.recoveries, client.positions), ([True], [3, 1]))
 
 
 class EpochTests(_NodesTestCase):
@@ -229,9 +229,9 @@ class EpochTests(_NodesTestCase):
 
     def test_of_its_own(self) -> None:
         """One source that is not shared is enough: its versions mean something else elsewhere."""
-        for place in range(3):
+        for move_up in range(3):
             sources = [*_each(self.nodes[0].sources)]
-            sources[place] = _each(self.cluster.sources)[place]
+            sources[move_up] = _each(self.cluster.sources)[move_up]
             first, second = (FeedEpochs(Sources(*sources)) for _ in range(2))
             self.assertNotEqual(first.now(), second.now())
             self.assertEqual(first.now(), first.now())
@@ -280,7 +280,7 @@ class EpochTests(_NodesTestCase):
         self.cluster.epoch = None
         self.move(client, 1)
         self.assertEqual(client.recoveries, [])
-        self.clock.advance(PATIENCE / 2)
+        self.clock.advance(TIMEOUT / 2)
         client.read()
         self.assertEqual(client.recoveries, [])
         self.cluster.epoch = "first"
@@ -288,13 +288,13 @@ class EpochTests(_NodesTestCase):
         self.assertEqual((client.recoveries, client.shortages), ([True], [1]))
 
 
-WAITS = [("wait", seconds) for seconds in (1.0, PATIENCE, 20.0, HISTORY_SECONDS)]
-SELDOM = ["forget", "break", "mend", "epoch", "unsettle", "go", *WAITS]
+WAITS = [("wait", seconds) for seconds in (1.0, TIMEOUT, 20.0, HISTORY_SECONDS)]
+RARE_STEPS = ["forget", "break", "mend", "epoch", "unsettle", "go", *WAITS]
 OFTEN = ["shortage", "place", "pause or resume", *(("hear", *where) for where in product((0, 1), (0, 1, 2)))]
-STEPS = st.sampled_from([*4 * [*OFTEN, ("move", 0), ("move", 1)], *SELDOM])
+STEPS = st.sampled_from([*4 * [*OFTEN, ("move", 0), ("move", 1)], *RARE_STEPS])
 
 
-class AnyHistoryElsewhereTests(_NodesTestCase):
+class AnyHistoryOnOtherNodesTests(_NodesTestCase):
     @settings(deadline=None, derandomize=True, max_examples=300)
     @given(st.lists(STEPS, min_size=10, max_size=60))
     def test_the_client_knows_what_is(self, steps: list[str | tuple[str, *tuple[float, ...]]]) -> None:
@@ -306,7 +306,7 @@ class AnyHistoryElsewhereTests(_NodesTestCase):
                 case "shortage":
                     self.shortage()
                 case "place":
-                    self.place()
+                    self.move_up()
                 case "pause or resume":
                     status = Status.PAUSED if number % 2 else Status.ACTIVE
                     self.happen(event(progress(10.0, status), self.clock.seconds()))
@@ -339,7 +339,7 @@ class AnyHistoryElsewhereTests(_NodesTestCase):
         state = self.successResultOf(self.cluster.sources.sessions.get(SESSION))
         assert state is not None
         self.assertIs(client.status, state.progress.status)
-        for told, heard in ((self.updated, client.shortages), (self.places, client.places)):
-            self.assertEqual(heard[-1:], told[-1:])
+        for sent, heard in ((self.updated, client.shortages), (self.positions, client.positions)):
+            self.assertEqual(heard[-1:], sent[-1:])
             # Since the last whole state, everything was delivered exactly once.
-            self.assertEqual(heard, told[len(told) - len(heard) :])
+            self.assertEqual(heard, sent[len(sent) - len(heard) :])

@@ -104,7 +104,7 @@ class FloodTests(SynchronousTestCase):
         player_id = (None, PLAYER, OTHER_PLAYER)[player]
         return SecurityEvent(type=kind, time=NOW, address=address, player_id=player_id)
 
-    def test_clients_are_told_apart(self) -> None:
+    def test_clients_are_distinguished(self) -> None:
         floods = FloodAggregator()
         for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1"):
             self.assertTrue(floods.admit(self.event(address=address), NOW))

@@ -1,5 +1,5 @@
-// What a datagram and a connection cost: `craftnet-bench` prints one line of JSON. Open, decode and apply are timed
-// together, and beside them the cipher alone, which is the floor.
+// The cost of a datagram and of a connection: `craftnet-bench` prints one line of JSON. It times opening, decoding and
+// applying together, and the cipher alone as the floor.
 #include <malloc.h>
 #include <openssl/crypto.h>
 
@@ -20,16 +20,16 @@ using namespace craftnet;
 
 namespace {
 
-long held = 0;  // bytes, as the allocator counts them.
+long allocated = 0;  // bytes, as the allocator counts them.
 
-void* counted(std::size_t size) {
+void* allocate(std::size_t size) {
   void* memory = std::malloc(size);
-  held += static_cast<long>(malloc_usable_size(memory));
+  allocated += static_cast<long>(malloc_usable_size(memory));
   return memory;
 }
 
-void uncounted(void* memory) {
-  if (memory != nullptr) held -= static_cast<long>(malloc_usable_size(memory));
+void release(void* memory) {
+  if (memory != nullptr) allocated -= static_cast<long>(malloc_usable_size(memory));
   std::free(memory);
 }
 
@@ -38,7 +38,7 @@ constexpr int kConnections = 500;
 constexpr int kDatagrams = 200000;
 constexpr int kBatch = 200;
 
-/// Processor time of this thread: what others do on the machine meanwhile does not count.
+/// Processor time of this thread, in seconds, which other processes do not influence.
 double processor_time() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -50,10 +50,10 @@ double median(std::vector<double>& values) {
   return values[values.size() / 2];
 }
 
-/// Connects, and tells a session with 10 materials: a table, 40 differences of it, and progress.
+/// Connects, and delivers the progress of a session, a table of 10 materials and 40 differences.
 void fill(UdpClient& client, testing::Server& server) {
   exchange(client, server, kNow);
-  const auto give = [&](wire::Kind kind, const std::vector<std::uint8_t>& body) {
+  const auto deliver = [&](wire::Kind kind, const std::vector<std::uint8_t>& body) {
     std::vector<std::uint8_t> datagram = server.seal(kind, body);
     (void)client.receive(datagram.data(), datagram.size(), kNow);
     exchange(client, server, kNow);
@@ -61,26 +61,26 @@ void fill(UdpClient& client, testing::Server& server) {
     while (client.poll(event)) {
     }
   };
-  give(wire::Kind::kHeartbeat, std::vector<std::uint8_t>(24));
-  give(wire::Kind::kState, testing::progress_state(1, wire::Status::kActive, 2000, 40000, 1800000000000));
-  give(wire::Kind::kState, testing::table_state(1, 10, 5));
+  deliver(wire::Kind::kHeartbeat, std::vector<std::uint8_t>(24));
+  deliver(wire::Kind::kState, testing::progress_state(1, wire::Status::kActive, 2000, 40000, 1800000000000));
+  deliver(wire::Kind::kState, testing::table_state(1, 10, 5));
   for (std::uint32_t version = 2; version < 42; ++version)
-    give(wire::Kind::kState, testing::delta_state(version, 1, 1000 + version));
+    deliver(wire::Kind::kState, testing::delta_state(version, 1, 1000 + version));
 }
 
 double bytes_per_connection(Crypto& crypto, Lz4& lz4) {
   std::vector<std::unique_ptr<UdpClient>> clients;
   clients.reserve(kConnections);
-  const long before = held;
+  const long before = allocated;
   for (int k = 0; k < kConnections; ++k) {
     testing::Server other(crypto);
     clients.push_back(std::make_unique<UdpClient>(crypto, lz4, other.agreement(), kNow));
     fill(*clients.back(), other);
   }
-  return static_cast<double>(held - before) / kConnections;
+  return static_cast<double>(allocated - before) / kConnections;
 }
 
-/// Nanoseconds to open, decode and apply one STATE with a difference and a progress.
+/// Nanoseconds to open, decode and apply one STATE with a difference and a progress record.
 double nanoseconds_per_datagram(Crypto& crypto, Lz4& lz4) {
   testing::Server server(crypto);
   UdpClient client(crypto, lz4, server.agreement(), kNow);
@@ -134,23 +134,23 @@ double nanoseconds_of_cipher(Crypto& crypto) {
 
 }  // namespace
 
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
-void operator delete(void* memory) noexcept { uncounted(memory); }
-void operator delete(void* memory, std::size_t) noexcept { uncounted(memory); }
+void* operator new(std::size_t size) { return allocate(size); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
+void operator delete(void* memory) noexcept { release(memory); }
+void operator delete(void* memory, std::size_t) noexcept { release(memory); }
 
 int main() {
-  CRYPTO_set_mem_functions([](std::size_t size, const char*, int) { return counted(size); },
+  CRYPTO_set_mem_functions([](std::size_t size, const char*, int) { return allocate(size); },
                            [](void* memory, std::size_t size, const char*, int) {
-                             if (memory != nullptr) held -= static_cast<long>(malloc_usable_size(memory));
+                             if (memory != nullptr) allocated -= static_cast<long>(malloc_usable_size(memory));
                              memory = std::realloc(memory, size);
-                             held += static_cast<long>(malloc_usable_size(memory));
+                             allocated += static_cast<long>(malloc_usable_size(memory));
                              return memory;
                            },
-                           [](void* memory, const char*, int) { uncounted(memory); });
+                           [](void* memory, const char*, int) { release(memory); });
   OpenSslCrypto crypto;
   LibLz4 lz4;
-  (void)bytes_per_connection(crypto, lz4);  // what OpenSSL makes once.
+  (void)bytes_per_connection(crypto, lz4);  // what OpenSSL allocates once.
   const double bytes = bytes_per_connection(crypto, lz4);
   const double datagram = nanoseconds_per_datagram(crypto, lz4);
   const double cipher = nanoseconds_of_cipher(crypto);

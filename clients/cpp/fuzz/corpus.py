@@ -26,10 +26,10 @@ def inputs() -> dict[str, list[bytes]]:
     ]
     datagrams = [b"\xf0" + framed(bytes.fromhex(text)) for text in corpus["datagram"] + corpus["client_datagram"]]
     posted = [bytes.fromhex(text) for text in corpus["progress"] + corpus["materials"]]
-    told = [b"".join(b"\x00" + framed(body) for body in history) for history in histories]
+    received = [b"".join(b"\x00" + framed(body) for body in history) for history in histories]
     return {
         "state": [*states, *posted, *(b"".join(map(framed, history)) for history in histories)],
-        "client": [*packed, *bodies, *datagrams, *told, *(b"\x00" + framed(state) for state in states)],
+        "client": [*packed, *bodies, *datagrams, *received, *(b"\x00" + framed(state) for state in states)],
         "feed": [*(b"\x02" + octets for octets in posted), *(b"\x00" + text.encode() for text in TEXTS)],
     }
 

@@ -1,5 +1,4 @@
-// Datagrams that open: kinds, bodies and sequences as the input says, sealed by a server in the same process; and such
-// that do not, as they are.
+// Datagrams: the input chooses kinds and bodies, which a server in the same process seals, and raw datagrams.
 #include "craftnet/liblz4.h"
 #include "craftnet/openssl.h"
 #include "craftnet/udp_client.h"

@@ -1,4 +1,4 @@
-// Messages of a WebSocket, in each subprotocol; and what else a server says in text.
+// Messages of a WebSocket in each subprotocol, close reasons, tokens, JSON.
 #include <cstring>
 
 #include "craftnet/feed_message.h"

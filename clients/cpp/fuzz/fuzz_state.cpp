@@ -1,4 +1,4 @@
-// Bodies of STATEs, as they are decrypted: what is examined and accepted is applied to the sessions of a connection.
+// Decrypted bodies of STATEs: those that are accepted are applied to the sessions of a connection.
 #include "craftnet/bodies.h"
 #include "craftnet/crypto.h"
 #include "craftnet/session.h"
@@ -6,7 +6,7 @@
 
 using namespace craftnet;
 
-/// The input is bodies, each behind its length in two bytes; and, as a whole, one body.
+/// The input is read twice: as one body, and as bodies that each follow their length in two bytes.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Sessions sessions;
   std::uint64_t sequence = 0;
@@ -17,12 +17,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::uint8_t ack[1200];
     const std::size_t written = sessions.write_ack(ack, sizeof ack);
     if (examine_ack({ack, written}) != Outcome::kAccepted) __builtin_trap();
-    for (std::size_t place = 0; place < sessions.size(); ++place) (void)sessions.at(place).news();
+    for (std::size_t place = 0; place < sessions.size(); ++place) (void)sessions.at(place).take_changes();
   };
   take({data, size}, ++sequence);
   for (std::size_t at = 0; at + 2 < size;) {
     const std::size_t length = load_u16(data + at) % (size - at - 2) + 1;
-    // A datagram in four comes late.
+    // One datagram in four arrives late.
     take({data + at + 2, length}, data[at] % 4 == 0 && sequence > 3 ? sequence - 2 : ++sequence);
     at += 2 + length;
   }

@@ -18,7 +18,7 @@ bool hkdf_sha256(Crypto& crypto, Bytes material, Bytes salt, Bytes info, std::ui
   if (!crypto.hmac_sha256(salt.size > 0 ? salt : Bytes(zeros), material, key)) return false;
   Octets<kDigest + kLongestInfo + 1> input{};
   Octets<kDigest> block{};
-  std::size_t before = 0;  // of the block before, which the input begins with.
+  std::size_t before = 0;  // size of the preceding block, with which the input begins.
   for (std::uint8_t number = 1; size > 0; ++number) {
     std::memcpy(input.data(), block.data(), before);
     std::memcpy(input.data() + before, info.data, info.size);

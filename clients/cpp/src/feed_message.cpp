@@ -24,7 +24,7 @@ constexpr std::array<std::string_view, 5> kStations = {"basic_workbench", "advan
 constexpr std::size_t kLongestName = 64;
 constexpr std::uint64_t kLargestVersion = (std::uint64_t{1} << 53) - 1;
 
-/// The place of a word in a list; the size of the list when it is not there.
+/// The index of a word in a list; the size of the list when it is not in it.
 template <std::size_t N>
 [[nodiscard]] std::size_t place(const std::array<std::string_view, N>& words, std::string_view word) noexcept {
   std::size_t at = 0;
@@ -32,7 +32,7 @@ template <std::size_t N>
   return at;
 }
 
-/// Fills in the members of a message. Each function reads one value.
+/// Reads the members of a message. Each function reads one value.
 class MessageReader {
  public:
   MessageReader(JsonReader& json, FeedMessage& message) noexcept : json_(json), message_(message) {}
@@ -117,10 +117,10 @@ class MessageReader {
     return !json_.failed();
   }
 
-  /// Reads over null: a member that says nothing.
+  /// Skips null, which stands for an absent member.
   [[nodiscard]] bool absent() noexcept { return json_.peek() == JsonReader::Type::kNull && json_.skip(); }
 
-  /// One of a list's words; what is not in the list is the enumeration's last member, if it has one more.
+  /// One of the words of a list; an unknown word is the enumeration's kUnknown, where it has one.
   template <std::size_t N, typename Enumeration>
   [[nodiscard]] bool word(const std::array<std::string_view, N>& words, Enumeration& value) {
     if (!json_.read_string(scratch_, kLongestName)) return false;
@@ -187,7 +187,7 @@ class MessageReader {
   return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
 }
 
-/// A record of craftnet.bin.v1 as the message that JSON would be.
+/// Turns a record of craftnet.bin.v1 into the message that JSON would be.
 void describe(const Update& update, FeedMessage& message) {
   message.type = MessageType::kProgressUpdate;
   message.session_id = update.header.session_id;

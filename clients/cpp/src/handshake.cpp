@@ -9,9 +9,9 @@ namespace {
 
 constexpr Time kFirstPause = 500 * kMillisecond;
 constexpr Time kLongestPause = 4 * kSecond;
-constexpr Time kPatience = 15 * kSecond;
+constexpr Time kTimeout = 15 * kSecond;
 constexpr std::size_t kResponses = 3;
-constexpr std::size_t kMost = 16;  // doublings; beyond that a pause is at its longest anyway.
+constexpr std::size_t kMost = 16;  // doublings, after which the pause is kLongestPause anyway.
 
 [[nodiscard]] Time pause(std::size_t before) noexcept {
   return earlier(kFirstPause << (before < kMost ? before : kMost), kLongestPause);
@@ -19,8 +19,8 @@ constexpr std::size_t kMost = 16;  // doublings; beyond that a pause is at its l
 
 }  // namespace
 
-Handshake::Handshake(Crypto& crypto, const SessionToken& token, std::size_t servers, Pulse& pulse, Time now) noexcept
-    : crypto_(crypto), token_(token), pulse_(pulse), give_up_at_(now + kPatience), servers_(servers) {
+Handshake::Handshake(Crypto& crypto, const SessionToken& token, std::size_t servers, Timing& timing, Time now) noexcept
+    : crypto_(crypto), token_(token), timing_(timing), give_up_at_(now + kTimeout), servers_(servers) {
   if (servers_ < 1) servers_ = 1;
   if (servers_ > kMaxServers) servers_ = kMaxServers;
   attempt_.reset(new (std::nothrow) Attempt);
@@ -89,9 +89,9 @@ Outcome Handshake::challenged(Bytes datagram, Time now) noexcept {
     broken_ = true;
     return Outcome::kForged;
   }
-  if (sends_ == 1 && server == server_) {  // a HELLO that was sent once: what it took is a round trip (RFC 6298).
+  if (sends_ == 1 && server == server_) {  // the HELLO was not retransmitted: a round-trip sample (RFC 6298).
     const auto issued = static_cast<Time>(challenge.issued_us);
-    pulse_.sampled(now - last_sent_, issued - (last_sent_ + (now - last_sent_) / 2));
+    timing_.add_sample(now - last_sent_, issued - (last_sent_ + (now - last_sent_) / 2));
   }
   server_ = server;
   sealer_.reset(new (std::nothrow) Sealer(crypto_, token_.connection_id, client));

@@ -15,7 +15,7 @@ namespace {
   return -1;
 }
 
-/// The four hexadecimal digits at `at`, which `scan_string` has looked at.
+/// The four hexadecimal digits at `at`, which `scan_string` has checked.
 [[nodiscard]] std::uint32_t code_unit(std::string_view raw, std::size_t at) noexcept {
   std::uint32_t unit = 0;
   for (std::size_t k = 0; k < 4; ++k) unit = unit * 16 + static_cast<std::uint32_t>(hex_digit(raw[at + k]));
@@ -183,7 +183,7 @@ bool JsonReader::skip() noexcept {
       default:
         return fail();
     }
-    while (depth_ > outside) {  // on to the next value inside, or out.
+    while (depth_ > outside) {  // advance to the next value inside, or leave.
       const bool object = ((objects_ >> depth_) & 1U) != 0;
       if (object ? next_member(raw) : next_element()) break;
       if (failed_) return false;

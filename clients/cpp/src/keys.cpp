@@ -9,7 +9,7 @@ namespace craftnet {
 namespace {
 
 constexpr std::size_t kTokenSize = 36;
-constexpr std::size_t kDerived = 60;  // a key, an IV, and the material of the next generation.
+constexpr std::size_t kDerived = 60;  // a key, an IV, and the secret of the next generation.
 
 [[nodiscard]] Bytes label(const char* text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text), std::strlen(text)};

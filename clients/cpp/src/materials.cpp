@@ -53,7 +53,7 @@ void take_problem(Material& material) noexcept {
 template <typename Row>
 [[nodiscard]] Row row_at(Bytes rest, std::size_t number) noexcept {
   Row row;
-  (void)wire::decode(rest.behind(number * Row::kSize), row);  // it was looked at when the record was read.
+  (void)wire::decode(rest.behind(number * Row::kSize), row);  // checked when the record was read.
   return row;
 }
 
@@ -145,7 +145,7 @@ void PartialTable::take(Table& table) noexcept {
   for (const Entry& entry : entries_) give_problem(table_[entry.problem.row], entry.problem);
   table.swap(table_);
   const std::uint32_t version = version_;
-  *this = PartialTable();  // and its memory with it: most tables that follow are told by differences.
+  *this = PartialTable();  // frees its memory: most following tables arrive as differences.
   version_ = version;
 }
 
@@ -185,7 +185,7 @@ void History::push_changes(std::uint32_t version, bool usable, std::size_t rows)
 }
 
 void History::put_row(std::size_t number, const Material& material) noexcept {
-  if (entries_.empty()) return;  // it was too large.
+  if (entries_.empty()) return;  // the entry was too large.
   const std::size_t at = octets_.size();
   octets_.resize(at + kChangeSize);
   store_u16(octets_.data() + at, static_cast<std::uint16_t>(number));
@@ -235,9 +235,9 @@ void History::forget(std::uint32_t version) noexcept {
 
 // --- Materials ---
 
-/// A part of this version is to be taken. Whether the table of that version is complete, and only to be compared with.
+/// Prepares for a part of this version. True when that table is complete, so that the part is only compared with it.
 bool Materials::begin_part(std::uint32_t version) noexcept {
-  const bool known = has_table_ && version == complete_ && !doubted_;
+  const bool known = has_table_ && version == complete_ && !contradicted_;
   if (!parts_open_ || parts_version_ != version) {
     parts_open_ = true;
     parts_version_ = version;
@@ -249,7 +249,7 @@ bool Materials::begin_part(std::uint32_t version) noexcept {
 Outcome Materials::finish_part(Outcome outcome, bool known, std::uint64_t sequence, bool& changed) noexcept {
   if (outcome != Outcome::kAccepted) {
     parts_open_ = false;
-    if (known) doubted_ = true;
+    if (known) contradicted_ = true;
     return outcome;
   }
   if (sequence > newest_) newest_ = sequence;
@@ -270,7 +270,7 @@ Outcome Materials::agrees(const wire::MaterialsPart& part, Bytes rows) const noe
 }
 
 Outcome Materials::agrees(const wire::ProblemsPart& part, Bytes entries) const noexcept {
-  std::size_t number = 0;  // in the list of problems, which is in the order of the rows.
+  std::size_t number = 0;  // in the list of problems, which has the order of the rows.
   std::size_t equal = 0;
   for (std::size_t row = 0; row < table_.size(); ++row) {
     if (!table_[row].has_problem()) continue;
@@ -293,18 +293,18 @@ Outcome Materials::take_delta(const wire::MaterialsDelta& delta, Bytes bits, std
                               bool& changed) noexcept {
   changed = false;
   if (sequence < newest_) return Outcome::kAccepted;
-  if (has_table_ && delta.version == complete_ && !doubted_) {
+  if (has_table_ && delta.version == complete_ && !contradicted_) {
     newest_ = sequence;
     return Outcome::kAccepted;
   }
   const std::uint32_t baseline = delta.version - delta.back;
   if (!has_table_ || baseline == 0) return Outcome::kNoBaseline;
-  if (baseline == complete_ && !doubted_) {
+  if (baseline == complete_ && !contradicted_) {
     if (table_.size() != delta.rows) return Outcome::kNoBaseline;
   } else {
     Table before = table_;
     if (!history_.rebuild(baseline, before) || before.size() != delta.rows) return Outcome::kNoBaseline;
-    hold(baseline, before);  // and back to it: what follows is one more change.
+    hold(baseline, before);  // the difference then is one more change of the newest table.
   }
   change(delta, bits);
   parts_open_ = false;
@@ -313,7 +313,7 @@ Outcome Materials::take_delta(const wire::MaterialsDelta& delta, Bytes bits, std
   return Outcome::kAccepted;
 }
 
-/// Changes the newest table, which the difference is from.
+/// Applies a difference to the newest table, its baseline.
 void Materials::change(const wire::MaterialsDelta& delta, Bytes bits) noexcept {
   history_.forget(delta.version);
   history_.push_changes(complete_, complete_ != delta.version, delta.count);
@@ -329,11 +329,11 @@ void Materials::change(const wire::MaterialsDelta& delta, Bytes bits) noexcept {
 
 void Materials::hold(std::uint32_t version, Table& following) noexcept {
   history_.forget(version);
-  if (has_table_) history_.push(complete_, !doubted_ && complete_ != version, table_, following);
+  if (has_table_) history_.push(complete_, !contradicted_ && complete_ != version, table_, following);
   table_.swap(following);
   complete_ = version;
   has_table_ = true;
-  doubted_ = false;
+  contradicted_ = false;
 }
 
 }  // namespace craftnet

@@ -17,7 +17,7 @@ namespace {
   return size == 0 || EVP_CipherUpdate(context, content, &written, content, static_cast<int>(size)) == 1;
 }
 
-/// Opens with a context of its own, which holds the key.
+/// Opens with its own context, which holds the key.
 class Opening final : public Aead {
  public:
   explicit Opening(EVP_CIPHER_CTX* context) noexcept : context_(context) {}
@@ -40,7 +40,7 @@ class Opening final : public Aead {
   EVP_CIPHER_CTX* context_;
 };
 
-/// Seals with a context that others seal with, too.
+/// Seals with a context shared by all connections.
 class Sealing final : public Aead {
  public:
   Sealing(EVP_CIPHER_CTX* context, const Octets<16>& key) noexcept : context_(context), key_(key) {}

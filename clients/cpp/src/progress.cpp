@@ -6,9 +6,9 @@ namespace craftnet {
 
 namespace {
 
-constexpr double kMost = 99.99;           // completion is only ever told.
-constexpr double kWentBack = 3.0;         // points; less is the error of what was held before.
-constexpr double kRounding = 0.005;       // points that are lost on the way …
+constexpr double kMost = 99.99;           // only the server declares completion.
+constexpr double kWentBack = 3.0;         // points; a smaller step back corrects an estimate.
+constexpr double kRounding = 0.005;       // points lost by rounding on the wire …
 constexpr double kClockRounding = 0.001;  // … and seconds.
 constexpr double kWhole = 100.0;
 
@@ -66,7 +66,7 @@ double error_bound(const Progress& progress, double tolerance, Time uncertainty)
 
 Bar::Shown Bar::at(const Progress& progress, Time now, double bound) noexcept {
   const double target = percent_at(progress, now);
-  const bool went_back = told_ && target < shown_ - kWentBack;
+  const bool went_back = updated_ && target < shown_ - kWentBack;
   const double elapsed = began_ ? seconds(now - shown_at_) : 0.0;
   const bool jumps = !began_ || smoothing_ <= 0.0 || progress.status == wire::Status::kCompleted;
   if (went_back || (jumps && target > shown_)) {
@@ -74,7 +74,7 @@ Bar::Shown Bar::at(const Progress& progress, Time now, double bound) noexcept {
   } else if (target > shown_ && elapsed > 0.0) {
     shown_ += (target - shown_) * (1.0 - std::exp(-elapsed / smoothing_));
   }
-  told_ = false;
+  updated_ = false;
   began_ = true;
   shown_at_ = now;
   const double error = bound + std::fabs(shown_ - target);

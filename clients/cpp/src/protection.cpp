@@ -167,10 +167,11 @@ Outcome Acknowledgements::take(const wire::Acknowledgement& acknowledgement, std
   const std::uint32_t bits = acknowledgement.earlier;
   constexpr std::uint64_t kAround = std::uint64_t{1} << 32;
   if (low == 0 && bits == 0 && sent < kAround) return Outcome::kAccepted;
-  const std::uint64_t behind = (sent - low) & (kAround - 1);  // nothing sent is 2³² behind what was sent last.
+  const std::uint64_t behind =
+      (sent - low) & (kAround - 1);  // no acknowledgement is 2³² behind the last sequence sent.
   if (behind >= sent) return Outcome::kOutOfRange;
   const std::uint64_t newest = sent - behind;
-  std::uint64_t reach = 0;  // how far behind the newest the oldest bit is.
+  std::uint64_t reach = 0;  // distance of the oldest bit from the newest sequence.
   for (std::uint32_t rest = bits; rest != 0; rest >>= 1) ++reach;
   if (reach >= newest) return Outcome::kOutOfRange;
   if (newest > newest_) newest_ = newest;

@@ -7,7 +7,7 @@ namespace craftnet {
 
 namespace {
 
-constexpr std::size_t kLongestPayload = 8192;  // bytes of a token's payload that are looked at.
+constexpr std::size_t kLongestPayload = 8192;  // bytes of a token's payload that are parsed.
 
 [[nodiscard]] Time time_of(double seconds) noexcept {
   return static_cast<Time>(seconds * static_cast<double>(kSecond));

@@ -6,7 +6,7 @@ namespace craftnet {
 
 namespace {
 
-constexpr Time kClaimPatience = 20 * kSecond;
+constexpr Time kClaimTimeout = 20 * kSecond;
 
 }  // namespace
 
@@ -42,20 +42,20 @@ Outcome Session::take(const StateRecord& record, std::uint64_t sequence) {
     case wire::SessionOver::kTag:
       over_ = true;
       over_reason_ = record.over.reason;
-      news_ |= kSessionOver;
+      changes_ |= kSessionOver;
       return outcome;
     default:
       return outcome;
   }
-  if (changed) news_ |= kMaterialsChanged;
+  if (changed) changes_ |= kMaterialsChanged;
   return outcome;
 }
 
-std::uint8_t Session::news() noexcept {
+std::uint8_t Session::take_changes() noexcept {
   locate();
-  const std::uint8_t news = news_;
-  news_ = 0;
-  return news;
+  const std::uint8_t changes = changes_;
+  changes_ = 0;
+  return changes;
 }
 
 void Session::take_progress(const wire::ProgressState& record, std::uint64_t sequence) {
@@ -67,34 +67,34 @@ void Session::take_progress(const wire::ProgressState& record, std::uint64_t seq
   progress_version_ = record.version;
   progress_ = progress;
   explained_ = false;
-  bar_.told();
-  news_ |= kProgressChanged;
+  bar_.updated();
+  changes_ |= kProgressChanged;
   explain();
 }
 
-/// Gives the progress its reason when both are there.
+/// Attaches the reason to the progress once both have arrived.
 void Session::explain() {
   const bool whole = reason_ != nullptr && !reason_->whole_text().empty();
   if (explained_ || !has_progress_ || !whole || reason_->whole_version() != progress_version_) return;
   explained_ = true;
-  news_ |= kProgressChanged;
+  changes_ |= kProgressChanged;
 }
 
 void Session::take_position(const wire::FeedPosition& record, Bytes epoch, std::uint64_t sequence) noexcept {
-  if (sequence <= told_sequence_) return;
-  told_sequence_ = sequence;
-  told_ = Position{};
-  std::memcpy(told_.epoch, epoch.data, epoch.size);
-  told_.version = record.version;
+  if (sequence <= position_sequence_) return;
+  position_sequence_ = sequence;
+  announced_ = Position{};
+  std::memcpy(announced_.epoch, epoch.data, epoch.size);
+  announced_.version = record.version;
   located_ = false;
 }
 
-/// A position is ours once the table of materials of then is here.
+/// Takes over the announced position once its table of materials has arrived.
 void Session::locate() noexcept {
-  if (located_ || !has_reached(told_.version, materials_.version())) return;
+  if (located_ || !has_reached(announced_.version, materials_.version())) return;
   located_ = true;
-  reached_ = told_;
-  news_ |= kPositionChanged;
+  reached_ = announced_;
+  changes_ |= kPositionChanged;
 }
 
 // --- Reason ---
@@ -137,7 +137,7 @@ bool Reason::add(const wire::ReasonPart& part, Bytes text) noexcept {
 
 namespace {
 
-/// Bytes of the UTF-8 character at `at`, of which `left` are there; 0: what is there is no character.
+/// The size of the UTF-8 character at `at`, at most `left` bytes; 0 when it is malformed.
 [[nodiscard]] std::size_t character(const std::uint8_t* at, std::size_t left) noexcept {
   const std::uint8_t first = at[0];
   if (first < 0x80) return 1;
@@ -180,7 +180,7 @@ void Sessions::apply(Bytes body, std::uint64_t sequence, Time now, Faults& fault
   Session* session = find(0);
   while (!reader.at_end() && reader.next(record) == Outcome::kAccepted) {
     if (record.tag == wire::Selector::kTag) {
-      session = &told(record.selector.session, now);
+      session = &find_or_add(record.selector.session, now);
       continue;
     }
     if (record.tag == wire::FreshSecret::kTag) {
@@ -205,11 +205,11 @@ Session* Sessions::find(std::uint8_t index) noexcept {
   return nullptr;
 }
 
-Session& Sessions::told(std::uint8_t index, Time now) {
+Session& Sessions::find_or_add(std::uint8_t index, Time now) {
   Session* known = find(index);
   if (known != nullptr) return *known;
   Session& made = claim(index);
-  made.unclaimed_until_ = now + kClaimPatience;
+  made.unclaimed_until_ = now + kClaimTimeout;
   return made;
 }
 

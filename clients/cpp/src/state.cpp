@@ -105,11 +105,11 @@ template <typename Record>
   return is_epoch(record.rest) ? Outcome::kAccepted : Outcome::kOutOfRange;
 }
 
-/// What the records of a body have told of each session.
-class Agreement {
+/// The records of a body that were seen for each session.
+class Consistency {
  public:
-  /// Whether the record can be true beside those before it.
-  [[nodiscard]] bool holds(const StateRecord& record) noexcept {
+  /// Whether the record is consistent with those before it.
+  [[nodiscard]] bool accepts(const StateRecord& record) noexcept {
     switch (record.tag) {
       case wire::Selector::kTag:
         session_ = record.selector.session;
@@ -128,7 +128,7 @@ class Agreement {
         return once(kOver);
       case wire::FeedPosition::kTag:
         return once(kPosition);
-      default:  // a secret, which is of no session.
+      default:  // a secret, which belongs to no session.
         secrets_ = static_cast<std::uint8_t>(secrets_ + (secrets_ < 2 ? 1 : 0));
         return secrets_ == 1;
     }
@@ -138,8 +138,8 @@ class Agreement {
   enum Topic : std::uint8_t { kProgress = 1, kFailure = 2, kTable = 4, kDelta = 8, kOver = 16, kPosition = 32 };
 
   [[nodiscard]] bool once(Topic topic) noexcept {
-    const bool first = (told_[session_] & topic) == 0;
-    told_[session_] = static_cast<std::uint8_t>(told_[session_] | topic);
+    const bool first = (seen_[session_] & topic) == 0;
+    seen_[session_] = static_cast<std::uint8_t>(seen_[session_] | topic);
     return first;
   }
 
@@ -150,7 +150,7 @@ class Agreement {
 
   std::uint8_t session_ = 0;
   std::uint8_t secrets_ = 0;
-  std::uint8_t told_[kIndexes] = {};
+  std::uint8_t seen_[kIndexes] = {};
   std::uint32_t failures_[kIndexes] = {};
   std::uint32_t tables_[kIndexes] = {};
 };
@@ -205,14 +205,14 @@ bool ChangeReader::next(wire::RowChange& change, Outcome& outcome) noexcept {
 Outcome examine_state(Bytes body, bool packed) noexcept {
   StateReader reader(body);
   StateRecord record;
-  Agreement agreement;
+  Consistency consistency;
   bool agrees = true;
   bool secret = false;
   do {
     const Outcome outcome = reader.next(record);
     if (outcome != Outcome::kAccepted) return outcome;
     secret = secret || record.tag == wire::FreshSecret::kTag;
-    agrees = agreement.holds(record) && agrees;
+    agrees = consistency.accepts(record) && agrees;
   } while (!reader.at_end());
   if (!agrees) return Outcome::kContradictory;
   return packed && secret ? Outcome::kType : Outcome::kAccepted;

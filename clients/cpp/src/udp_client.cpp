@@ -20,9 +20,9 @@ constexpr std::size_t kBodyRoom = UdpClient::kRoom - kSealedOverhead;
 UdpClient::UdpClient(Crypto& crypto, Lz4& lz4, const Agreement& agreement, Time now)
     : token_(agreement.token),
       tolerance_(agreement.progress_tolerance),
-      packs_(agreement.lz4),
-      pulse_(agreement.heartbeat_interval),
-      handshake_(crypto, agreement.token, agreement.servers, pulse_, now),
+      lz4_agreed_(agreement.lz4),
+      timing_(agreement.heartbeat_interval),
+      handshake_(crypto, agreement.token, agreement.servers, timing_, now),
       lz4_(lz4),
       packet_size_(agreement.packet_size) {}
 
@@ -45,10 +45,10 @@ Outcome UdpClient::open(std::uint8_t* datagram, std::size_t size, Time now) {
   Opener::Opened opened;
   const Outcome outcome = opener->open(datagram, size, opened);
   if (outcome != Outcome::kAccepted) return outcome;
-  pulse_.alive(now);
+  timing_.received(now);
   if (!connected_) {
-    connected_ = tells_connected_ = true;
-    pulse_.begin(now);
+    connected_ = connected_pending_ = true;
+    timing_.begin(now);
     handshake_.done();
     if (sessions_.leaving()) leave_at_ = now;
   }
@@ -56,7 +56,7 @@ Outcome UdpClient::open(std::uint8_t* datagram, std::size_t size, Time now) {
 }
 
 Outcome UdpClient::take(const Opener::Opened& opened, Time now) {
-  if (opened.kind == wire::Kind::kState || opened.kind == wire::Kind::kMessage) owe_ack(now);
+  if (opened.kind == wire::Kind::kState || opened.kind == wire::Kind::kMessage) schedule_ack(now);
   wire::Acknowledgement acknowledgement;
   Outcome outcome = wire::decode(opened.content, acknowledgement);
   if (outcome == Outcome::kAccepted) outcome = arrived_.take(acknowledgement, handshake_.sealer()->sequence());
@@ -69,7 +69,7 @@ Outcome UdpClient::take_body(wire::Kind kind, std::uint64_t sequence, Bytes body
     case wire::Kind::kState:
       return apply(body, sequence, false, now);
     case wire::Kind::kMessage: {
-      if (!packs_) return Outcome::kType;
+      if (!lz4_agreed_) return Outcome::kType;
       if (reassembly_ == nullptr) reassembly_ = std::make_unique<Reassembly>(lz4_, packet_size_);
       Bytes content;
       std::uint64_t counts_as = 0;
@@ -80,7 +80,7 @@ Outcome UdpClient::take_body(wire::Kind kind, std::uint64_t sequence, Bytes body
     case wire::Kind::kHeartbeat: {
       wire::Heartbeat heartbeat;
       const Outcome outcome = decode_heartbeat(body, heartbeat);
-      if (outcome == Outcome::kAccepted) pulse_.heard(heartbeat, sequence, now);
+      if (outcome == Outcome::kAccepted) timing_.received_heartbeat(heartbeat, sequence, now);
       return outcome;
     }
     case wire::Kind::kPathChallenge: {
@@ -88,7 +88,7 @@ Outcome UdpClient::take_body(wire::Kind kind, std::uint64_t sequence, Bytes body
       const Outcome outcome = decode_exactly(body, probe);
       if (outcome != Outcome::kAccepted) return outcome;
       path_data_ = probe.data;
-      path_asked_ = true;
+      path_challenged_ = true;
       return outcome;
     }
     default: {
@@ -97,7 +97,7 @@ Outcome UdpClient::take_body(wire::Kind kind, std::uint64_t sequence, Bytes body
       if (outcome != Outcome::kAccepted) return outcome;
       close_reason_ = close.reason;
       end(Ending::kClosed);
-      last_word_ = true;
+      close_pending_ = true;
       return outcome;
     }
   }
@@ -115,26 +115,26 @@ Outcome UdpClient::apply(Bytes body, std::uint64_t sequence, bool packed, Time n
   const Octets<32>* secret = sessions_.fresh_secret();
   if (secret != nullptr) {
     token_.secret = *secret;
-    tells_renewed_ = true;
+    renewed_pending_ = true;
   }
   return Outcome::kAccepted;
 }
 
-void UdpClient::owe_ack(Time now) noexcept {
+void UdpClient::schedule_ack(Time now) noexcept {
   ++unacknowledged_;
   ack_at_ = earlier(ack_at_, unacknowledged_ >= kAckEvery ? now : now + kAckDelay);
 }
 
 void UdpClient::end(Ending ending) noexcept {
   ending_ = ending;
-  tells_ending_ = true;
+  ending_pending_ = true;
 }
 
 // --- What goes out ---
 
 std::size_t UdpClient::transmit(Time now, std::uint8_t* datagram) {
-  if (last_word_) {
-    last_word_ = false;
+  if (close_pending_) {
+    close_pending_ = false;
     if (ending_ == Ending::kClosed) return write_ack(now, datagram);
     wire::Close close;
     close.reason = wire::Reason::kLeft;
@@ -151,18 +151,18 @@ std::size_t UdpClient::transmit(Time now, std::uint8_t* datagram) {
 }
 
 std::size_t UdpClient::write_due(Time now, std::uint8_t* datagram) noexcept {
-  if (pulse_.dead(now)) {
+  if (timing_.timed_out(now)) {
     end(Ending::kSilent);
     return 0;
   }
-  if (path_asked_) {
-    path_asked_ = false;
+  if (path_challenged_) {
+    path_challenged_ = false;
     std::memcpy(datagram + kHeaders, path_data_.data(), path_data_.size());
     return seal(wire::Kind::kPathResponse, datagram, path_data_.size());
   }
-  if (pulse_.due(now)) return write_heartbeat(now, datagram);
+  if (timing_.due(now)) return write_heartbeat(now, datagram);
   if (sessions_.leave_unclaimed(now)) {
-    leave_pause_ = pulse_.timeout();
+    leave_pause_ = timing_.timeout();
     leave_at_ = now;
   }
   if (now >= leave_at_) return write_leave(now, datagram);
@@ -176,7 +176,7 @@ std::size_t UdpClient::write_due(Time now, std::uint8_t* datagram) noexcept {
 
 std::size_t UdpClient::write_heartbeat(Time now, std::uint8_t* datagram) noexcept {
   handshake_.sealer()->before_heartbeat(now, arrived_.newest());
-  wire::encode(pulse_.beat(now), datagram + kHeaders);
+  wire::encode(timing_.next_heartbeat(now), datagram + kHeaders);
   return seal(wire::Kind::kHeartbeat, datagram, wire::Heartbeat::kSize);
 }
 
@@ -193,12 +193,12 @@ std::size_t UdpClient::write_leave(Time now, std::uint8_t* datagram) noexcept {
 
 std::size_t UdpClient::write_ack(Time now, std::uint8_t* datagram) noexcept {
   const std::size_t size = sessions_.write_ack(datagram + kHeaders, kBodyRoom);
-  ack_at_ = now;  // until `seal` finds that everything was named.
+  ack_at_ = now;  // `seal` clears it once every table is named.
   return seal(wire::Kind::kAck, datagram, size);
 }
 
 std::size_t UdpClient::seal(wire::Kind kind, std::uint8_t* datagram, std::size_t body) noexcept {
-  if (!sessions_.to_acknowledge()) {  // whatever is sent acknowledges; only an ACK names tables.
+  if (!sessions_.to_acknowledge()) {  // every datagram acknowledges, but only an ACK names tables.
     ack_at_ = kNever;
     unacknowledged_ = 0;
   }
@@ -209,12 +209,12 @@ std::size_t UdpClient::seal(wire::Kind kind, std::uint8_t* datagram, std::size_t
 }
 
 Time UdpClient::deadline() const noexcept {
-  if (last_word_) return 0;
+  if (close_pending_) return 0;
   if (ending_ != Ending::kNone) return kNever;
   if (!connected_) return handshake_.deadline();
-  if (path_asked_) return 0;
+  if (path_challenged_) return 0;
   const Time sessions = earlier(sessions_.unclaimed_until(), leave_at_);
-  return earlier(earlier(pulse_.deadline(), ack_at_), earlier(sessions, resync_at()));
+  return earlier(earlier(timing_.deadline(), ack_at_), earlier(sessions, resync_at()));
 }
 
 void UdpClient::leave(std::uint8_t index, Time now) noexcept {
@@ -223,56 +223,56 @@ void UdpClient::leave(std::uint8_t index, Time now) noexcept {
     close();
     return;
   }
-  leave_pause_ = pulse_.timeout();
+  leave_pause_ = timing_.timeout();
   if (connected_) leave_at_ = now;
 }
 
 void UdpClient::close() noexcept {
   if (ending_ != Ending::kNone) return;
-  last_word_ = handshake_.sealer() != nullptr;
+  close_pending_ = handshake_.sealer() != nullptr;
   end(Ending::kLeft);
 }
 
 // --- What has happened ---
 
 bool UdpClient::poll(UdpEvent& event) noexcept {
-  const auto tell = [&event](bool& pending, UdpEvent::Kind kind) noexcept {
+  const auto take_pending = [&event](bool& pending, UdpEvent::Kind kind) noexcept {
     if (!pending) return false;
     pending = false;
     event = {kind, 0};
     return true;
   };
-  if (tell(tells_connected_, UdpEvent::Kind::kConnected)) return true;
-  if (tell(tells_renewed_, UdpEvent::Kind::kRenewed)) return true;
-  while (news_ != 0 || polled_ < sessions_.size()) {
-    if (news_ == 0) {
+  if (take_pending(connected_pending_, UdpEvent::Kind::kConnected)) return true;
+  if (take_pending(renewed_pending_, UdpEvent::Kind::kRenewed)) return true;
+  while (changes_ != 0 || polled_ < sessions_.size()) {
+    if (changes_ == 0) {
       Session& session = sessions_.at(polled_++);
-      news_ = session.news();
-      news_of_ = session.index();
+      changes_ = session.take_changes();
+      changes_of_ = session.index();
       continue;
     }
     constexpr struct {
-      News bit;
+      SessionChange bit;
       UdpEvent::Kind kind;
     } kKinds[] = {{kProgressChanged, UdpEvent::Kind::kProgress},
                   {kMaterialsChanged, UdpEvent::Kind::kMaterials},
                   {kPositionChanged, UdpEvent::Kind::kPosition},
                   {kSessionOver, UdpEvent::Kind::kSessionOver}};
     for (const auto& each : kKinds) {
-      if ((news_ & each.bit) == 0) continue;
-      news_ = static_cast<std::uint8_t>(news_ & ~static_cast<unsigned>(each.bit));
-      event = {each.kind, news_of_};
+      if ((changes_ & each.bit) == 0) continue;
+      changes_ = static_cast<std::uint8_t>(changes_ & ~static_cast<unsigned>(each.bit));
+      event = {each.kind, changes_of_};
       return true;
     }
   }
   polled_ = 0;
-  return tell(tells_ending_, UdpEvent::Kind::kEnded);
+  return take_pending(ending_pending_, UdpEvent::Kind::kEnded);
 }
 
 bool UdpClient::shown(std::uint8_t index, Time now, Bar::Shown& shown) noexcept {
   Session* session = sessions_.find(index);
   if (session == nullptr || !session->has_progress()) return false;
-  const double bound = error_bound(session->progress(), tolerance_, pulse_.uncertainty());
+  const double bound = error_bound(session->progress(), tolerance_, timing_.uncertainty());
   shown = session->bar().at(session->progress(), server_time(now), bound);
   return true;
 }

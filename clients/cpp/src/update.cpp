@@ -32,7 +32,7 @@ constexpr std::uint8_t kTerminal = kCompleted | kFailed;
 
 wire::ChangeRow Update::change(std::size_t number) const noexcept {
   wire::ChangeRow row;
-  (void)wire::decode(rows.behind(number * wire::ChangeRow::kSize), row);  // it was looked at before.
+  (void)wire::decode(rows.behind(number * wire::ChangeRow::kSize), row);  // checked by decode_update.
   return row;
 }
 

@@ -6,12 +6,12 @@ namespace craftnet {
 
 namespace {
 
-constexpr Time kLongestReturn = 300 * kSecond;
-constexpr Time kReasonPatience = 2 * kSecond;
+constexpr Time kLongestProbePause = 300 * kSecond;
+constexpr Time kReasonTimeout = 2 * kSecond;
 constexpr Time kRenewalMargin = 30 * kSecond;  // before a token expires.
 constexpr Time kRenewalPause = 5 * kSecond;
 constexpr Time kWebSocketUncertainty = 250 * kMillisecond;
-constexpr std::size_t kMostEvents = 1024;  // not yet polled; beyond it, the newest are dropped.
+constexpr std::size_t kMostEvents = 1024;  // not polled yet; further ones are dropped.
 
 }  // namespace
 
@@ -21,37 +21,37 @@ Watch::Watch(Crypto& crypto, Lz4& lz4, const WatchSettings& settings, Time now)
       settings_(settings),
       decoder_(lz4),
       backoff_(crypto),
-      using_(settings.udp ? Transport::kUdp : Transport::kWebSocket),
+      transport_(settings.udp ? Transport::kUdp : Transport::kWebSocket),
       contact_at_(now),
       bar_(settings.smoothing) {
-  attempt(using_, now);
+  attempt(transport_, now);
 }
 
 bool Watch::next_request(WatchRequest& request) {
-  if (requested_ == requests_.size()) {
+  if (requests_taken_ == requests_.size()) {
     requests_.clear();
-    requested_ = 0;
+    requests_taken_ = 0;
     return false;
   }
-  request = std::move(requests_[requested_++]);
+  request = std::move(requests_[requests_taken_++]);
   return true;
 }
 
 bool Watch::poll(WatchEvent& event) {
-  if (told_ == events_.size()) {
+  if (events_taken_ == events_.size()) {
     events_.clear();
-    told_ = 0;
+    events_taken_ = 0;
     return false;
   }
-  event = std::move(events_[told_++]);
+  event = std::move(events_[events_taken_++]);
   return true;
 }
 
 Time Watch::deadline() const noexcept {
   if (result_ != Result::kNone) return udp_ == nullptr ? kNever : udp_->deadline();
   const Time connection = udp_ == nullptr ? kNever : udp_->deadline();
-  const Time attempts = earlier(attempt_at_, earlier(udp_give_up_at_, return_at_));
-  return earlier(earlier(connection, attempts), earlier(renew_at_, earlier(silence_at_, finish_at_)));
+  const Time attempts = earlier(attempt_at_, earlier(udp_give_up_at_, udp_probe_at_));
+  return earlier(earlier(connection, attempts), earlier(renew_at_, earlier(websocket_timeout_at_, finish_at_)));
 }
 
 void Watch::tick(Time now) {
@@ -62,11 +62,11 @@ void Watch::tick(Time now) {
   }
   if (now >= attempt_at_) {
     attempt_at_ = kNever;
-    attempt(using_, now);
+    attempt(transport_, now);
   }
-  if (now >= return_at_) {
-    return_at_ = kNever;
-    scouting_ = true;
+  if (now >= udp_probe_at_) {
+    udp_probe_at_ = kNever;
+    probing_udp_ = true;
     attempt(Transport::kUdp, now);
   }
   if (now >= udp_give_up_at_) {
@@ -74,7 +74,7 @@ void Watch::tick(Time now) {
     drop_udp();
     lose(Transport::kUdp, {}, true, now);
   }
-  if (now >= silence_at_) {
+  if (now >= websocket_timeout_at_) {
     drop_websocket();
     lose(Transport::kWebSocket, {}, false, now);
   }
@@ -84,11 +84,11 @@ void Watch::tick(Time now) {
   }
 }
 
-/// Starts over a transport, as soon as there is a token.
+/// Starts an attempt over a transport, as soon as there is a token.
 void Watch::attempt(Transport transport, Time now) {
   Stage& stage = transport == Transport::kUdp ? udp_stage_ : websocket_stage_;
   stage = Stage::kAsking;
-  if (!scouting_) tell(WatchEvent::Kind::kConnecting, transport);
+  if (!probing_udp_) emit(WatchEvent::Kind::kConnecting, transport);
   if (!token_.empty() && !token_stale_ && token_expiry_ > now) {
     proceed(now);
     return;
@@ -99,7 +99,7 @@ void Watch::attempt(Transport transport, Time now) {
   requests_.back().fresh = token_stale_ || !token_.empty();
 }
 
-/// There is a token: goes on with what waits for it.
+/// Continues the attempts that wait for a token.
 void Watch::proceed(Time now) {
   (void)now;
   if (udp_stage_ == Stage::kAsking) ask_to_connect();
@@ -121,7 +121,7 @@ void Watch::token(std::string_view token, Time now) {
     request(WatchRequest::Kind::kSendText, {}, "{\"type\":\"token\",\"token\":\"" + token_ + "\"}");
   }
   const bool prolongs = another && udp_stage_ == Stage::kOpen && udp_ != nullptr && udp_->connected();
-  if (prolongs) ask_to_connect();  // shown the session_token, so that the session lasts as long as the new token.
+  if (prolongs) ask_to_connect();  // with the session_token: the UDP session then lasts as long as the new token.
   proceed(now);
 }
 
@@ -140,22 +140,22 @@ void Watch::renew_token(Time now) {
   requests_.back().fresh = true;
 }
 
-/// A transport cannot be had, or has broken. `elsewhere`: the other may do better at once.
+/// Handles the loss of a transport, or a failed attempt. `elsewhere`: whether the other transport is tried at once.
 void Watch::lose(Transport transport, const Verdict& verdict, bool elsewhere, Time now) {
   (transport == Transport::kUdp ? udp_stage_ : websocket_stage_) = Stage::kIdle;
   if (result_ != Result::kNone) return;
   if (verdict.kind == Verdict::Kind::kStale) token_stale_ = true;
-  if (transport != using_) {  // UDP, tried next to a WebSocket that goes on.
-    scouting_ = false;
-    lost_preferred(now);
+  if (transport != transport_) {  // UDP, tried while a WebSocket is in use.
+    probing_udp_ = false;
+    schedule_udp_probe(now);
     return;
   }
   backoff_.ended(now);
   if (transport == Transport::kUdp && elsewhere && settings_.websocket) {
-    using_ = Transport::kWebSocket;
-    lost_preferred(now);
-    tell(WatchEvent::Kind::kLost, transport);
-    attempt(using_, now);
+    transport_ = Transport::kWebSocket;
+    schedule_udp_probe(now);
+    emit(WatchEvent::Kind::kLost, transport);
+    attempt(transport_, now);
     return;
   }
   const bool refused =
@@ -166,18 +166,18 @@ void Watch::lose(Transport transport, const Verdict& verdict, bool elsewhere, Ti
   }
   was_refused_ = verdict.kind == Verdict::Kind::kStale;
   const Time wait = verdict.after + backoff_.next();
-  if (now + wait - contact_at_ > settings_.patience) {
+  if (now + wait - contact_at_ > settings_.timeout) {
     finish(Result::kUnreachable);
     return;
   }
-  tell(WatchEvent::Kind::kLost, transport, wait);
+  emit(WatchEvent::Kind::kLost, transport, wait);
   attempt_at_ = now + wait;
 }
 
-/// Plans when UDP is tried again next to the WebSocket: less and less often.
-void Watch::lost_preferred(Time now) {
-  return_at_ = now + return_pause_;
-  return_pause_ = earlier(2 * return_pause_, kLongestReturn);
+/// Schedules the next attempt over UDP while a WebSocket is in use, at growing intervals.
+void Watch::schedule_udp_probe(Time now) {
+  udp_probe_at_ = now + udp_probe_pause_;
+  udp_probe_pause_ = earlier(2 * udp_probe_pause_, kLongestProbePause);
 }
 
 void Watch::stop(Time now) {
@@ -190,7 +190,7 @@ void Watch::finish(Result result) {
   result_ = result;
   if (udp_ != nullptr) udp_->close();
   drop_websocket();
-  tell(WatchEvent::Kind::kEnded, using_);
+  emit(WatchEvent::Kind::kEnded, transport_);
 }
 
 void Watch::request(WatchRequest::Kind kind, std::string target, std::string body) {
@@ -201,7 +201,7 @@ void Watch::request(WatchRequest::Kind kind, std::string target, std::string bod
   requests_.push_back(std::move(made));
 }
 
-void Watch::tell(WatchEvent::Kind kind, Transport transport, Time wait) {
+void Watch::emit(WatchEvent::Kind kind, Transport transport, Time wait) {
   if (events_.size() >= kMostEvents && kind != WatchEvent::Kind::kEnded) return;
   WatchEvent event;
   event.kind = kind;
@@ -215,18 +215,18 @@ void Watch::take_progress(const Progress& progress, const std::string& reason, d
   progress_ = progress;
   rounding_ = rounding;
   failure_reason_ = reason;
-  bar_.told();
-  tell(WatchEvent::Kind::kProgress, using_);
+  bar_.updated();
+  emit(WatchEvent::Kind::kProgress, transport_);
 }
 
-/// A craft that is over ends the watch: at once, or when the reason of its failure has had time to come.
+/// Ends the watch with the craft: at once, or once the reason of its failure has arrived or timed out.
 void Watch::end_with(const Progress& progress, Time now) {
   if (progress.status == wire::Status::kCompleted) finish(Result::kCompleted);
   if (progress.status != wire::Status::kFailed) return;
   if (!failure_reason_.empty()) {
     finish(Result::kFailed);
   } else if (finish_at_ == kNever) {
-    finish_at_ = now + kReasonPatience;
+    finish_at_ = now + kReasonTimeout;
   }
 }
 
@@ -237,12 +237,13 @@ const Table* Watch::materials() noexcept {
 }
 
 Time Watch::offset() const noexcept {
-  if (using_ == Transport::kUdp && udp_ != nullptr && udp_->pulse().knows_offset()) return udp_->pulse().offset();
+  if (transport_ == Transport::kUdp && udp_ != nullptr && udp_->timing().knows_offset()) return udp_->timing().offset();
   return websocket_offset_;
 }
 
 Time Watch::uncertainty() const noexcept {
-  if (using_ == Transport::kUdp && udp_ != nullptr && udp_->pulse().knows_offset()) return udp_->pulse().uncertainty();
+  if (transport_ == Transport::kUdp && udp_ != nullptr && udp_->timing().knows_offset())
+    return udp_->timing().uncertainty();
   return kWebSocketUncertainty;
 }
 

@@ -25,7 +25,7 @@ struct ConnectAnswer {
   if (!json.enter_object()) return false;
   while (json.next_member(member)) {
     bool good = true;
-    if (json.peek() == JsonReader::Type::kNull) member = {};  // it says nothing.
+    if (json.peek() == JsonReader::Type::kNull) member = {};  // as if it were absent.
     if (member == "session_token") {
       good = json.read_string(answer.session_token, 64);
     } else if (member == "server_endpoint") {
@@ -82,7 +82,8 @@ void Watch::ask_to_connect() {
 }
 
 void Watch::connect_answered(int status, std::string_view body, double retry_after, Time now) {
-  if (result_ != Result::kNone || udp_stage_ != Stage::kOpening) return;  // what prolongs a session needs no answer.
+  if (result_ != Result::kNone || udp_stage_ != Stage::kOpening)
+    return;  // an answer that prolongs the session changes nothing.
   if (status != kOk) {
     const Verdict verdict = verdict_of_status(status, retry_after);
     const bool about_us = status == 401 || status == 403;
@@ -116,7 +117,7 @@ void Watch::resolved(std::size_t addresses, Time now) {
   agreement_.servers = addresses;
   udp_ = std::make_unique<UdpClient>(crypto_, lz4_, agreement_, now);
   udp_stage_ = Stage::kOpen;
-  udp_give_up_at_ = now + settings_.udp_patience;
+  udp_give_up_at_ = now + settings_.udp_timeout;
 }
 
 void Watch::datagram(std::uint8_t* octets, std::size_t size, Time now) {
@@ -151,12 +152,12 @@ void Watch::read_udp(Time now) {
         break;
       case UdpEvent::Kind::kMaterials:
         contact(now);
-        tell(WatchEvent::Kind::kMaterials, Transport::kUdp);
+        emit(WatchEvent::Kind::kMaterials, Transport::kUdp);
         break;
       case UdpEvent::Kind::kPosition:
         position_ = session->position();
         position_over_udp_ = true;
-        tell(WatchEvent::Kind::kPosition, Transport::kUdp);
+        emit(WatchEvent::Kind::kPosition, Transport::kUdp);
         break;
       case UdpEvent::Kind::kSessionOver:
         lose(Transport::kUdp, verdict_of_reason(session->over_reason()), false, now);
@@ -170,17 +171,17 @@ void Watch::read_udp(Time now) {
   }
 }
 
-/// The preferred transport works: what came over a WebSocket until now goes on over it.
+/// Switches to UDP, and closes the WebSocket that was in use.
 void Watch::udp_connected(Time now) {
-  udp_give_up_at_ = return_at_ = kNever;
-  return_pause_ = kFirstReturn;
-  scouting_ = was_refused_ = false;
-  using_ = Transport::kUdp;
+  udp_give_up_at_ = udp_probe_at_ = kNever;
+  udp_probe_pause_ = kFirstProbePause;
+  probing_udp_ = was_refused_ = false;
+  transport_ = Transport::kUdp;
   attempt_at_ = kNever;
   drop_websocket();
   backoff_.opened(now);
   contact(now);
-  tell(WatchEvent::Kind::kConnected, Transport::kUdp);
+  emit(WatchEvent::Kind::kConnected, Transport::kUdp);
 }
 
 void Watch::udp_ended(Time now) {
@@ -188,7 +189,7 @@ void Watch::udp_ended(Time now) {
   const Verdict verdict = ending == Ending::kClosed ? verdict_of_reason(udp_->close_reason()) : Verdict{};
   const bool elsewhere = ending == Ending::kUnreachable || ending == Ending::kBroken;
   udp_give_up_at_ = kNever;
-  if (ending != Ending::kClosed) drop_udp();  // else the acknowledgement of CLOSE is still to be sent.
+  if (ending != Ending::kClosed) drop_udp();  // otherwise the ACK of CLOSE still has to be sent.
   lose(Transport::kUdp, verdict, elsewhere, now);
 }
 

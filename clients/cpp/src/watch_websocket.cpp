@@ -6,7 +6,7 @@ namespace craftnet {
 
 namespace {
 
-constexpr Time kLate = 5 * kSecond;  // by which a heartbeat may be late.
+constexpr Time kLate = 5 * kSecond;  // maximum delay of a heartbeat.
 constexpr Time kRenewalPause = 5 * kSecond;
 
 }  // namespace
@@ -41,10 +41,10 @@ void Watch::websocket_opened(std::string_view subprotocol, Time now) {
   decoder_.use(selected);
   websocket_stage_ = Stage::kOpen;
   was_refused_ = false;
-  silence_at_ = now + static_cast<Time>(settings_.heartbeat) * kSecond + kLate;
+  websocket_timeout_at_ = now + static_cast<Time>(settings_.heartbeat) * kSecond + kLate;
   backoff_.opened(now);
   contact(now);
-  tell(WatchEvent::Kind::kConnected, Transport::kWebSocket);
+  emit(WatchEvent::Kind::kConnected, Transport::kWebSocket);
 }
 
 void Watch::websocket_refused(int status, double retry_after, Time now) {
@@ -73,8 +73,7 @@ void Watch::websocket_binary(Bytes octets, Time now) {
     take_message(message, now);
     return;
   }
-  if (outcome ==
-      Outcome::kNoBaseline) {  // packed with a dictionary that is not here yet: comes back for JSON meanwhile.
+  if (outcome == Outcome::kNoBaseline) {  // an unknown dictionary: reconnects with JSON while it is downloaded.
     request(WatchRequest::Kind::kDictionary, "/ws/dictionaries/" + std::to_string(missing));
     json_only_ = true;
   }
@@ -84,30 +83,30 @@ void Watch::websocket_binary(Bytes octets, Time now) {
 
 void Watch::websocket_closed(std::uint16_t code, std::string_view reason, Time now) {
   if (result_ != Result::kNone || websocket_stage_ == Stage::kIdle) return;
-  silence_at_ = kNever;
+  websocket_timeout_at_ = kNever;
   lose(Transport::kWebSocket, verdict_of_close(code, reason), false, now);
 }
 
 void Watch::take_message(FeedMessage& message, Time now) {
   contact(now);
-  silence_at_ = now + static_cast<Time>(settings_.heartbeat) * kSecond + kLate;
+  websocket_timeout_at_ = now + static_cast<Time>(settings_.heartbeat) * kSecond + kLate;
   if (message.type == MessageType::kTokenAccepted) return;
   if (message.type == MessageType::kTokenRefused) {
     renew_at_ = now + kRenewalPause;
     return;
   }
   if (message.session_id != settings_.session) return;
-  const Time ahead = message.timestamp - now;  // less than the truth, by what the message took.
+  const Time ahead = message.timestamp - now;  // too small by the message's delay.
   if (!has_websocket_offset_ || ahead > websocket_offset_) websocket_offset_ = ahead;
   has_websocket_offset_ = true;
-  if (message.answers_resume && !message.recovered) tell(WatchEvent::Kind::kReset, Transport::kWebSocket);
+  if (message.answers_resume && !message.recovered) emit(WatchEvent::Kind::kReset, Transport::kWebSocket);
   if (message.position.known()) {
     position_ = message.position;
     position_over_udp_ = false;
-    tell(WatchEvent::Kind::kPosition, Transport::kWebSocket);
+    emit(WatchEvent::Kind::kPosition, Transport::kWebSocket);
   }
   if (message.has_material || message.has_queue || !message.changes.empty()) {
-    tell(WatchEvent::Kind::kMessage, Transport::kWebSocket);
+    emit(WatchEvent::Kind::kMessage, Transport::kWebSocket);
     if (events_.back().kind == WatchEvent::Kind::kMessage) events_.back().message = message;
   }
   if (!message.has_progress) return;
@@ -118,7 +117,7 @@ void Watch::take_message(FeedMessage& message, Time now) {
 void Watch::drop_websocket() {
   if (websocket_stage_ != Stage::kIdle) request(WatchRequest::Kind::kCloseWebSocket);
   websocket_stage_ = Stage::kIdle;
-  silence_at_ = kNever;
+  websocket_timeout_at_ = kNever;
 }
 
 }  // namespace craftnet

@@ -1,5 +1,5 @@
-// What an engine defines as macros. All of the core is compiled once more behind this; the library's headers come first, as
-// they do in an engine.
+// Macros that an engine defines. The whole core is compiled once more after this header. The standard library's headers
+// come first, as in an engine.
 #pragma once
 
 #include <lz4.h>

@@ -111,7 +111,7 @@ std::vector<std::uint8_t> delta_state(std::uint32_t version, std::uint8_t back, 
   delta.count = 1;
   std::vector<std::uint8_t> body(wire::MaterialsDelta::kSize + 6);
   wire::encode(delta, body.data());
-  std::uint64_t bits = 0b0000'100;  // row 0 in four bits; a quantity follows, and nothing else.
+  std::uint64_t bits = 0b0000'100;  // row 0 in four bits; then only a quantity.
   unsigned length = 0;
   while (length < 32 && (quantity >> length) != 0) ++length;
   bits = (bits << 6) | length;

@@ -1,4 +1,4 @@
-// The server's end of the UDP protocol, as far as tests need it: it answers a handshake and seals what it is told to.
+// The part of a UDP server that tests need: it answers a handshake, opens what a client sends, and seals bodies.
 #pragma once
 
 #include <vector>
@@ -13,13 +13,13 @@ class Server {
 
   [[nodiscard]] craftnet::Agreement agreement() const;
 
-  /// Takes what a client has sent. Answers a HELLO with a CHALLENGE, in `answer`.
+  /// Processes a client's datagram. Answers a HELLO with a CHALLENGE, in `answer`.
   void take(const std::uint8_t* datagram, std::size_t size, craftnet::Time now);
 
-  /// Seals a datagram. What has come from the client is acknowledged.
+  /// Seals a datagram that acknowledges what the client has sent.
   std::vector<std::uint8_t> seal(craftnet::wire::Kind kind, const std::vector<std::uint8_t>& body);
 
-  /// The same, as the datagram with this sequence.
+  /// The same with this sequence.
   std::vector<std::uint8_t> seal_as(std::uint64_t sequence, craftnet::wire::Kind kind,
                                     const std::vector<std::uint8_t>& body);
 
@@ -28,9 +28,9 @@ class Server {
     std::vector<std::uint8_t> body;
   };
 
-  std::vector<std::uint8_t> answer;  // a CHALLENGE that is to be sent.
-  std::vector<Received> received;    // sealed datagrams, opened.
-  bool responded = false;            // whether a RESPONSE has come.
+  std::vector<std::uint8_t> answer;  // a CHALLENGE to send.
+  std::vector<Received> received;    // the client's sealed datagrams, opened.
+  bool responded = false;            // whether a RESPONSE has arrived.
 
  private:
   craftnet::Crypto& crypto_;
@@ -44,14 +44,14 @@ class Server {
   std::uint64_t newest_ = 0;
 };
 
-/// Hands everything that a client has to send to the server, and the server's challenge back.
+/// Delivers the client's datagrams to the server, and the server's CHALLENGE to the client.
 void exchange(craftnet::UdpClient& client, Server& server, craftnet::Time now);
 
 /// A STATE with a progress; `percent` in hundredths.
 std::vector<std::uint8_t> progress_state(std::uint32_t version, craftnet::wire::Status status, std::uint16_t percent,
                                          std::uint32_t remaining_ms, std::uint64_t anchor_ms);
 
-/// A STATE with a table of so many rows, all of this quantity.
+/// A STATE with a table of `rows` rows, all with this quantity.
 std::vector<std::uint8_t> table_state(std::uint32_t version, std::uint16_t rows, std::uint32_t quantity);
 
 /// A STATE with a difference of the quantity of row 0 of a table of 10 rows.

@@ -1,4 +1,4 @@
-// The WebSocket side: messages in each subprotocol, close codes, back-off, tokens, JSON.
+// The WebSocket side: messages in each subprotocol, close codes, backoff, tokens, JSON.
 #include <cmath>
 #include <cstring>
 
@@ -82,7 +82,7 @@ TEST(lz4_message) {
   std::uint8_t missing = 0;
   decoder.use(Subprotocol::kLz4);
   const std::string text = kProgress;
-  // One sequence of literals: a block that saves nothing, but is one.
+  // One sequence of literals: a valid block that saves nothing.
   std::string block = std::string(1, '\xf0') + std::string((text.size() - 15) / 255, '\xff');
   block += static_cast<char>((text.size() - 15) % 255);
   std::string octets = std::string(1, '\0') + std::string(1, '\0');
@@ -155,7 +155,7 @@ TEST(backoff) {
     EXPECT(wait >= 0 && wait <= bound);
     longest = later(longest, wait);
   }
-  EXPECT(longest > 20 * kSecond);  // of 194 draws from 30 s, none was beyond 20 s: 10⁻³⁴.
+  EXPECT(longest > 20 * kSecond);  // the probability that none of 194 draws up to 30 s exceeds 20 s is 10⁻³⁴.
   backoff.opened(0);
   backoff.ended(10 * kSecond);
   EXPECT(backoff.next() <= kSecond / 2);
@@ -208,5 +208,5 @@ TEST(text) {
   EXPECT(!parse_uuid("aaaaaaaaaaaaa-4aaa-8aaa-aaaaaaaaaaaa", uuid));
   std::uint8_t octets[2];
   EXPECT(parse_base64url("_-8", octets, 2) && octets[0] == 0xFF && octets[1] == 0xEF);
-  EXPECT(!parse_base64url("_-9", octets, 2));  // bits that no byte has.
+  EXPECT(!parse_base64url("_-9", octets, 2));  // bits beyond the last byte.
 }

@@ -1,5 +1,4 @@
-// The core has no threads and shares nothing: a client and its seams belong to one thread, and other threads have
-// others. ThreadSanitizer looks on.
+// The core has no threads and shares nothing: each thread has its own client and seams. ThreadSanitizer verifies it.
 #include <atomic>
 #include <thread>
 
@@ -15,22 +14,22 @@ namespace {
 
 constexpr Time kNow = 1800000000 * kSecond;
 
-/// A whole connection: handshake, a table, 100 differences of it, and the end. Whether all of it went as it must.
-bool lives() {
+/// Runs a whole connection: handshake, a table, 100 differences, CLOSE. True when every step succeeds.
+bool connection_works() {
   OpenSslCrypto crypto;
   LibLz4 lz4;
   testing::Server server(crypto);
   UdpClient client(crypto, lz4, server.agreement(), kNow);
   exchange(client, server, kNow);
-  const auto tell = [&](const std::vector<std::uint8_t>& body) {
+  const auto deliver_state = [&](const std::vector<std::uint8_t>& body) {
     std::vector<std::uint8_t> datagram = server.seal(wire::Kind::kState, body);
     const Outcome outcome = client.receive(datagram.data(), datagram.size(), kNow);
     exchange(client, server, kNow);
     return outcome == Outcome::kAccepted;
   };
-  bool good = tell(testing::table_state(1, 10, 5));
+  bool good = deliver_state(testing::table_state(1, 10, 5));
   for (std::uint32_t version = 2; version < 100; ++version)
-    good = tell(testing::delta_state(version, 1, version)) && good;
+    good = deliver_state(testing::delta_state(version, 1, version)) && good;
   client.close();
   exchange(client, server, kNow);
   return good && server.received.back().kind == wire::Kind::kClose;
@@ -40,8 +39,8 @@ bool lives() {
 
 TEST(threads) {
   std::atomic<int> good{0};
-  std::thread one([&good] { good += lives() ? 1 : 0; });
-  std::thread other([&good] { good += lives() ? 1 : 0; });
+  std::thread one([&good] { good += connection_works() ? 1 : 0; });
+  std::thread other([&good] { good += connection_works() ? 1 : 0; });
   one.join();
   other.join();
   EXPECT(good == 2);

@@ -24,29 +24,29 @@ struct Pair {
   Pair() : server(crypto), client(crypto, lz4, server.agreement(), kNow) {
     exchange(client, server, kNow);
     EXPECT(server.responded);
-    give(server.seal(wire::Kind::kHeartbeat, std::vector<std::uint8_t>(24)), kNow);
+    deliver(server.seal(wire::Kind::kHeartbeat, std::vector<std::uint8_t>(24)), kNow);
     EXPECT(client.connected());
     exchange(client, server, kNow);
   }
 
-  Outcome give(std::vector<std::uint8_t> datagram, Time now) {
+  Outcome deliver(std::vector<std::uint8_t> datagram, Time now) {
     const Outcome outcome = client.receive(datagram.data(), datagram.size(), now);
     exchange(client, server, now);
     return outcome;
   }
 
-  Outcome tell(const std::vector<std::uint8_t>& body, Time now) {
-    return give(server.seal(wire::Kind::kState, body), now);
+  Outcome deliver_state(const std::vector<std::uint8_t>& body, Time now) {
+    return deliver(server.seal(wire::Kind::kState, body), now);
   }
 
-  /// How many datagrams of this kind the server has received.
+  /// The number of datagrams of this kind that the server has received.
   int count(wire::Kind kind) const {
     int found = 0;
     for (const Server::Received& each : server.received) found += each.kind == kind ? 1 : 0;
     return found;
   }
 
-  /// The events that have happened, each as its number.
+  /// The kinds of the events since the last call.
   std::vector<int> events() {
     std::vector<int> found;
     UdpEvent event;
@@ -68,39 +68,39 @@ std::vector<int> kinds(std::initializer_list<Kind> wanted) {
 
 }  // namespace
 
-TEST(connection_tells_what_it_is_told) {
+TEST(connection_reports_progress_and_materials) {
   Pair pair;
   EXPECT(pair.count(wire::Kind::kHeartbeat) >= 1);
-  EXPECT(pair.tell(progress_state(1, wire::Status::kActive, 2000, 40000, kNowMs), kNow) == Outcome::kAccepted);
-  EXPECT(pair.tell(testing::table_state(3, 10, 5), kNow) == Outcome::kAccepted);
+  EXPECT(pair.deliver_state(progress_state(1, wire::Status::kActive, 2000, 40000, kNowMs), kNow) == Outcome::kAccepted);
+  EXPECT(pair.deliver_state(testing::table_state(3, 10, 5), kNow) == Outcome::kAccepted);
   EXPECT(pair.events() == kinds({Kind::kConnected, Kind::kProgress, Kind::kMaterials}));
   EXPECT(pair.events().empty());
   Bar::Shown shown;
   EXPECT(pair.client.shown(0, kNow + 10 * kSecond, shown) && std::fabs(shown.percent - 40) < 0.01);
   EXPECT(shown.error > 0.5 && shown.error < 0.6);
-  EXPECT(pair.tell(testing::delta_state(4, 1, 900), kNow) == Outcome::kAccepted);
+  EXPECT(pair.deliver_state(testing::delta_state(4, 1, 900), kNow) == Outcome::kAccepted);
   EXPECT(pair.client.session(0)->materials().table()[0].quantity == 900);
 }
 
 TEST(ack_after_20_ms_or_16_states) {
   Pair pair;
-  (void)pair.tell(testing::table_state(3, 10, 5), kNow);
+  (void)pair.deliver_state(testing::table_state(3, 10, 5), kNow);
   EXPECT(pair.count(wire::Kind::kAck) == 0 && pair.client.deadline() == kNow + 20 * kMillisecond);
   exchange(pair.client, pair.server, kNow + 20 * kMillisecond);
   EXPECT(pair.count(wire::Kind::kAck) == 1);
   EXPECT(pair.server.received.back().body == std::vector<std::uint8_t>({0, 0, 0, 3}));
   for (std::uint32_t version = 4; version < 20; ++version) {
     EXPECT(pair.count(wire::Kind::kAck) == 1);
-    (void)pair.tell(testing::delta_state(version, 1, version), kNow + 21 * kMillisecond);
+    (void)pair.deliver_state(testing::delta_state(version, 1, version), kNow + 21 * kMillisecond);
   }
   EXPECT(pair.count(wire::Kind::kAck) == 2);
 }
 
 TEST(resync_once_a_second) {
   Pair pair;
-  EXPECT(pair.tell(testing::delta_state(9, 1, 5), kNow) == Outcome::kAccepted);
+  EXPECT(pair.deliver_state(testing::delta_state(9, 1, 5), kNow) == Outcome::kAccepted);
   EXPECT(pair.client.count(Outcome::kNoBaseline) == 1 && pair.count(wire::Kind::kResync) == 1);
-  (void)pair.tell(testing::delta_state(9, 1, 5), kNow + kSecond / 2);
+  (void)pair.deliver_state(testing::delta_state(9, 1, 5), kNow + kSecond / 2);
   EXPECT(pair.count(wire::Kind::kResync) == 1);
   exchange(pair.client, pair.server, kNow + kSecond);
   EXPECT(pair.count(wire::Kind::kResync) == 2);
@@ -108,23 +108,23 @@ TEST(resync_once_a_second) {
 
 TEST(tables_of_before) {
   Pair pair;
-  (void)pair.tell(testing::table_state(1, 10, 1), kNow);
+  (void)pair.deliver_state(testing::table_state(1, 10, 1), kNow);
   for (std::uint32_t version = 2; version <= 33; ++version) {
-    EXPECT(pair.tell(testing::delta_state(version, 1, version), kNow) == Outcome::kAccepted);
+    EXPECT(pair.deliver_state(testing::delta_state(version, 1, version), kNow) == Outcome::kAccepted);
   }
   EXPECT(pair.client.count(Outcome::kNoBaseline) == 0);
-  (void)pair.tell(testing::delta_state(40, 38, 77), kNow);  // of version 2, the oldest of 32.
+  (void)pair.deliver_state(testing::delta_state(40, 38, 77), kNow);  // of version 2, the oldest of 32.
   EXPECT(pair.client.count(Outcome::kNoBaseline) == 0);
   EXPECT(pair.client.session(0)->materials().table()[0].quantity == 77);
-  (void)pair.tell(testing::delta_state(41, 40, 77), kNow);
+  (void)pair.deliver_state(testing::delta_state(41, 40, 77), kNow);
   EXPECT(pair.client.count(Outcome::kNoBaseline) == 1);  // of version 1, the 33rd.
 }
 
 TEST(tables_with_other_materials_are_kept) {
   Pair pair;
-  (void)pair.tell(testing::table_state(1, 10, 1), kNow);
-  (void)pair.tell(testing::table_state(2, 3, 2), kNow);
-  (void)pair.tell(testing::delta_state(3, 2, 9), kNow);
+  (void)pair.deliver_state(testing::table_state(1, 10, 1), kNow);
+  (void)pair.deliver_state(testing::table_state(2, 3, 2), kNow);
+  (void)pair.deliver_state(testing::delta_state(3, 2, 9), kNow);
   const Table& table = pair.client.session(0)->materials().table();
   EXPECT(pair.client.count(Outcome::kNoBaseline) == 0 && table.size() == 10 && table[0].quantity == 9 &&
          table[1].quantity == 1);
@@ -133,13 +133,13 @@ TEST(tables_with_other_materials_are_kept) {
 TEST(path_challenge_is_answered_at_once) {
   Pair pair;
   const std::vector<std::uint8_t> data = {1, 2, 3, 4, 5, 6, 7, 8};
-  EXPECT(pair.give(pair.server.seal(wire::Kind::kPathChallenge, data), kNow) == Outcome::kAccepted);
+  EXPECT(pair.deliver(pair.server.seal(wire::Kind::kPathChallenge, data), kNow) == Outcome::kAccepted);
   EXPECT(pair.server.received.back().kind == wire::Kind::kPathResponse && pair.server.received.back().body == data);
 }
 
 TEST(close_is_acknowledged_and_ends) {
   Pair pair;
-  EXPECT(pair.give(pair.server.seal(wire::Kind::kClose, {2}), kNow) == Outcome::kAccepted);
+  EXPECT(pair.deliver(pair.server.seal(wire::Kind::kClose, {2}), kNow) == Outcome::kAccepted);
   EXPECT(pair.server.received.back().kind == wire::Kind::kAck);
   EXPECT(pair.client.ending() == Ending::kClosed && pair.client.close_reason() == wire::Reason::kGoingAway);
   EXPECT(pair.events() == kinds({Kind::kConnected, Kind::kEnded}));
@@ -156,7 +156,7 @@ TEST(silence_ends) {
     now = later(now + kMillisecond, earlier(pair.client.deadline(), now + kSecond));
   }
   EXPECT(pair.client.ending() == Ending::kSilent && now >= kNow + 15 * kSecond);
-  EXPECT(heartbeats >= 10);  // every second, while nothing is heard.
+  EXPECT(heartbeats >= 10);  // every second, while the server is silent.
 }
 
 TEST(nobody_answers) {
@@ -186,7 +186,7 @@ TEST(leaving) {
   const int before = pair.count(wire::Kind::kLeave);
   exchange(pair.client, pair.server, kNow + 5 * kSecond);
   EXPECT(pair.count(wire::Kind::kLeave) == before + 1);
-  (void)pair.tell({7, 1, 8, 6}, kNow + 5 * kSecond);
+  (void)pair.deliver_state({7, 1, 8, 6}, kNow + 5 * kSecond);
   EXPECT(pair.client.session(1)->over());
   pair.client.leave(0, kNow + 6 * kSecond);
   exchange(pair.client, pair.server, kNow + 6 * kSecond);
@@ -198,9 +198,9 @@ TEST(sessions_that_nobody_claims_are_left) {
   std::vector<std::uint8_t> body = {7, 5};
   const std::vector<std::uint8_t> progress = progress_state(1, wire::Status::kActive, 2000, 40000, kNowMs);
   body.insert(body.end(), progress.begin(), progress.end());
-  (void)pair.tell(body, kNow);
+  (void)pair.deliver_state(body, kNow);
   for (Time now = kNow; now < kNow + 20 * kSecond; now += kSecond) {
-    (void)pair.tell(progress, now);
+    (void)pair.deliver_state(progress, now);
     EXPECT(pair.count(wire::Kind::kLeave) == 0);
   }
   exchange(pair.client, pair.server, kNow + 20 * kSecond);
@@ -211,7 +211,7 @@ TEST(fresh_secret) {
   Pair pair;
   std::vector<std::uint8_t> body(33, 0x55);
   body[0] = 6;
-  (void)pair.tell(body, kNow);
+  (void)pair.deliver_state(body, kNow);
   EXPECT(pair.client.session_token().secret[0] == 0x55 && pair.client.session_token().connection_id == 0xCAFE);
   EXPECT(pair.events() == kinds({Kind::kConnected, Kind::kRenewed}));
 }
@@ -221,8 +221,8 @@ TEST(position_of_an_older_datagram_is_dropped) {
   const auto position = [](std::uint8_t version) {
     return std::vector<std::uint8_t>{9, 0, 0, 0, 0, 0, 0, 0, version, 1, 'e'};
   };
-  EXPECT(pair.give(pair.server.seal_as(5, wire::Kind::kState, position(7)), kNow) == Outcome::kAccepted);
-  EXPECT(pair.give(pair.server.seal_as(4, wire::Kind::kState, position(6)), kNow) == Outcome::kAccepted);
+  EXPECT(pair.deliver(pair.server.seal_as(5, wire::Kind::kState, position(7)), kNow) == Outcome::kAccepted);
+  EXPECT(pair.deliver(pair.server.seal_as(4, wire::Kind::kState, position(6)), kNow) == Outcome::kAccepted);
   (void)pair.events();
   EXPECT(pair.client.session(0)->position().version == 7);
 }
@@ -236,11 +236,11 @@ TEST(bar_never_goes_back_but_with_the_craft) {
   EXPECT(std::fabs(bar.at(progress, 10 * kSecond, 0.5).percent - 40) < 1e-9);
   progress.percent = 39;
   progress.anchor = 10 * kSecond;
-  bar.told();
+  bar.updated();
   const Bar::Shown waits = bar.at(progress, 10 * kSecond, 0.5);
   EXPECT(std::fabs(waits.percent - 40) < 1e-9 && std::fabs(waits.error - 1.5) < 1e-9);
   progress.percent = 30;
-  bar.told();
+  bar.updated();
   EXPECT(std::fabs(bar.at(progress, 10 * kSecond, 0.5).percent - 30) < 1e-9);
 }
 
@@ -251,7 +251,7 @@ TEST(bar_glides_over_a_jump) {
   progress.status = wire::Status::kPaused;
   (void)bar.at(progress, 0, 0.5);
   progress.percent = 30;
-  bar.told();
+  bar.updated();
   double before = 20;
   for (Time now = 16 * kMillisecond; now < kSecond; now += 16 * kMillisecond) {
     const Bar::Shown shown = bar.at(progress, now, 0.5);
@@ -261,13 +261,13 @@ TEST(bar_glides_over_a_jump) {
   }
   EXPECT(before > 29.9);
   progress.status = wire::Status::kCompleted;
-  bar.told();
+  bar.updated();
   EXPECT(bar.at(progress, kSecond, 0.5).percent == 100.0);
 }
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-#define CRAFTNET_OWN_ALLOCATOR 0  // ThreadSanitizer brings one.
+#define CRAFTNET_OWN_ALLOCATOR 0  // ThreadSanitizer has its own.
 #endif
 #endif
 #ifndef CRAFTNET_OWN_ALLOCATOR
@@ -301,7 +301,7 @@ TEST(no_allocation_per_datagram) {
   std::uint8_t out[UdpClient::kRoom];
   UdpEvent event;
   std::uint32_t version = 1;
-  (void)pair.tell(testing::table_state(version, 10, 5), kNow);
+  (void)pair.deliver_state(testing::table_state(version, 10, 5), kNow);
   long during = 0;
   for (int k = 0; k < 400; ++k) {
     const Time now = kNow + k * kMillisecond;

@@ -32,7 +32,7 @@ Octets<N> octets(const Json& digits) {
   return out;
 }
 
-/// OpenSSL, but for the nonces.
+/// OpenSSL with fixed nonces.
 class Fixed final : public Crypto {
  public:
   std::unique_ptr<Aead> aes_128_gcm(const Octets<16>& key, Direction direction) noexcept override {
@@ -209,7 +209,7 @@ bool same_records(Bytes body, const Json& wanted) {
   return count == wanted.items.size();
 }
 
-/// What becomes of the body of a datagram of this kind.
+/// The outcome of a body of this kind.
 Outcome examine_body(const std::string& kind, Bytes body) {
   if (kind == "STATE") return examine_state(body, false);
   if (kind == "ACK") return examine_ack(body);
@@ -226,7 +226,7 @@ Outcome examine_body(const std::string& kind, Bytes body) {
   return decode_fragment(body, fragment, packed);
 }
 
-/// Whether a body says what the vectors say of it.
+/// Whether a body decodes to the vector's values.
 bool says(const std::string& kind, Bytes body, const Json& said) {
   if (examine_body(kind, body) != Outcome::kAccepted) return false;
   if (kind == "STATE") return same_records(body, said);
@@ -356,7 +356,7 @@ TEST(messages) {
       }
     }
   }
-  EXPECT(zstd > 0);  // this client offers LZ4 only.
+  EXPECT(zstd > 0);  // skipped: this client offers only LZ4.
 }
 
 TEST(posted) {
@@ -431,7 +431,7 @@ TEST(malformed_datagrams) {
 
 TEST(arrivals) {
   const std::unique_ptr<UdpClient> client = answered(kNow);
-  client->skip_to(1);  // what the vectors acknowledge.
+  client->skip_to(1);  // the sequence that the vectors acknowledge.
   for (const Json& vector : vectors()["arrivals"].items) {
     std::vector<std::uint8_t> datagram = unhex(vector["datagram"].text);
     const Outcome outcome = client->receive(datagram.data(), datagram.size(), kNow);
@@ -468,24 +468,24 @@ TEST(progress_at) {
 
 TEST(heartbeats) {
   for (const Json& vector : vectors()["heartbeats"].items) {
-    Pulse pulse;
+    Timing timing;
     for (const Json& step : vector["steps"].items) {
       const Time now = static_cast<Time>(step["at_us"].number);
       if (step.has("sends")) {
-        const wire::Heartbeat beat = pulse.beat(now);
+        const wire::Heartbeat beat = timing.next_heartbeat(now);
         EXPECT_SAYING(beat.sent_us == step["sends"]["sent_us"].count(), vector["name"].text);
         EXPECT_SAYING(beat.echoed_us == step["sends"]["echoed_us"].count(), vector["name"].text);
         EXPECT_SAYING(beat.received_us == step["sends"]["received_us"].count(), vector["name"].text);
         continue;
       }
       const Json& said = step["receives"];
-      pulse.heard({said["sent_us"].count(), said["echoed_us"].count(), said["received_us"].count()},
-                  step["sequence"].count(), now);
-      EXPECT_SAYING(pulse.smoothed() < 0 ? step["smoothed"].null() : near(pulse.smoothed(), step["smoothed"]),
+      timing.received_heartbeat({said["sent_us"].count(), said["echoed_us"].count(), said["received_us"].count()},
+                                step["sequence"].count(), now);
+      EXPECT_SAYING(timing.smoothed() < 0 ? step["smoothed"].null() : near(timing.smoothed(), step["smoothed"]),
                     vector["name"].text);
-      EXPECT_SAYING(near(static_cast<double>(pulse.timeout()) / 1e6, step["timeout"]), vector["name"].text);
-      EXPECT_SAYING(pulse.knows_offset() ? near(static_cast<double>(pulse.offset()) / 1e6, step["offset"])
-                                         : step["offset"].null(),
+      EXPECT_SAYING(near(static_cast<double>(timing.timeout()) / 1e6, step["timeout"]), vector["name"].text);
+      EXPECT_SAYING(timing.knows_offset() ? near(static_cast<double>(timing.offset()) / 1e6, step["offset"])
+                                          : step["offset"].null(),
                     vector["name"].text);
     }
   }

@@ -1,4 +1,4 @@
-// A watch: which transport, what it asks for, when it comes back, when it ends.
+// A watch: choice of transports, requests, reconnects, end.
 #include <cstring>
 #include <string>
 
@@ -27,13 +27,13 @@ WatchSettings settings() {
   return made;
 }
 
-/// A watch whose owner has a token for it, and all the time in the world.
+/// A watch and its owner, with a clock that the test sets.
 struct Owner {
   explicit Owner(const WatchSettings& wanted = settings()) : server(crypto), watch(crypto, lz4, wanted, kNow) {
     step();
   }
 
-  /// Does what is due at `now`, and collects what is asked for and what is told.
+  /// Acts on what is due at `now`, and collects requests and events.
   void step() {
     watch.tick(now);
     WatchRequest request;
@@ -53,7 +53,7 @@ struct Owner {
     while (watch.poll(event)) events.push_back(event);
   }
 
-  /// Lets time go by until something is due at this time at the latest.
+  /// Advances the clock to this time, deadline by deadline.
   void until(Time time) {
     while (now < time) {
       now = later(now + kMillisecond, earlier(time, watch.deadline()));
@@ -61,8 +61,8 @@ struct Owner {
     }
   }
 
-  /// The newest request of this kind; null when it was not asked for since the last time.
-  WatchRequest* asked(Kind kind) {
+  /// The newest request of this kind; null when there is none in `requests`.
+  WatchRequest* last_request(Kind kind) {
     WatchRequest* found = nullptr;
     for (WatchRequest& request : requests) {
       if (request.kind == kind) found = &request;
@@ -70,7 +70,7 @@ struct Owner {
     return found;
   }
 
-  int told(Event kind) {
+  int count(Event kind) {
     int count = 0;
     for (const WatchEvent& event : events) count += event.kind == kind ? 1 : 0;
     return count;
@@ -90,16 +90,16 @@ struct Owner {
     answer_connect();
     watch.resolved(1, now);
     step();
-    give(wire::Kind::kHeartbeat, std::vector<std::uint8_t>(24));
+    deliver(wire::Kind::kHeartbeat, std::vector<std::uint8_t>(24));
   }
 
-  void give(wire::Kind kind, const std::vector<std::uint8_t>& body) {
+  void deliver(wire::Kind kind, const std::vector<std::uint8_t>& body) {
     std::vector<std::uint8_t> datagram = server.seal(kind, body);
     watch.datagram(datagram.data(), datagram.size(), now);
     step();
   }
 
-  void say(const std::string& data) {
+  void receive_text(const std::string& data) {
     watch.websocket_text(
         R"({"session_id":"aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa","timestamp":"2027-01-15T08:00:00Z",)" + data + "}",
         now);
@@ -119,65 +119,65 @@ struct Owner {
 
 TEST(watch_goes_over_udp) {
   Owner owner;
-  WatchRequest* connect = owner.asked(Kind::kConnect);
+  WatchRequest* connect = owner.last_request(Kind::kConnect);
   EXPECT(connect != nullptr && connect->target == "/udp/sessions/aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa/connect");
   EXPECT(connect->body.find("\"supported_compression\":[\"lz4\"]") != std::string::npos);
   owner.answer_connect();
-  WatchRequest* resolve = owner.asked(Kind::kResolve);
+  WatchRequest* resolve = owner.last_request(Kind::kResolve);
   EXPECT(resolve != nullptr && resolve->target == "::1" && resolve->port == 8082);
   owner.watch.resolved(1, owner.now);
   owner.step();
-  owner.give(wire::Kind::kHeartbeat, std::vector<std::uint8_t>(24));
-  EXPECT(owner.told(Event::kConnected) == 1 && owner.watch.transport() == Transport::kUdp);
-  owner.give(wire::Kind::kState, testing::table_state(3, 10, 5));
-  EXPECT(owner.told(Event::kMaterials) == 1 && owner.watch.materials()->size() == 10);
-  owner.give(wire::Kind::kState, testing::progress_state(1, wire::Status::kCompleted, 10000, 0, 1800000000000));
-  EXPECT(owner.watch.result() == Watch::Result::kCompleted && owner.told(Event::kEnded) == 1);
+  owner.deliver(wire::Kind::kHeartbeat, std::vector<std::uint8_t>(24));
+  EXPECT(owner.count(Event::kConnected) == 1 && owner.watch.transport() == Transport::kUdp);
+  owner.deliver(wire::Kind::kState, testing::table_state(3, 10, 5));
+  EXPECT(owner.count(Event::kMaterials) == 1 && owner.watch.materials()->size() == 10);
+  owner.deliver(wire::Kind::kState, testing::progress_state(1, wire::Status::kCompleted, 10000, 0, 1800000000000));
+  EXPECT(owner.watch.result() == Watch::Result::kCompleted && owner.count(Event::kEnded) == 1);
   EXPECT(owner.server.received.back().kind == wire::Kind::kClose);
 }
 
 TEST(watch_falls_back_and_returns) {
   Owner owner;
   owner.connect_udp();
-  owner.give(wire::Kind::kState, {9, 0, 0, 0, 0, 0, 0, 0, 42, 4, 'e', 'p', 'o', 'c'});
+  owner.deliver(wire::Kind::kState, {9, 0, 0, 0, 0, 0, 0, 0, 42, 4, 'e', 'p', 'o', 'c'});
   EXPECT(owner.watch.position().version == 42);
   owner.blocked = true;
-  owner.until(kNow + 60 * kSecond);  // silence, another attempt, and its 3 s.
-  EXPECT(owner.asked(Kind::kConnect) != nullptr && owner.asked(Kind::kOpenWebSocket) == nullptr);
+  owner.until(kNow + 60 * kSecond);  // a timeout, another attempt, and its 3 s.
+  EXPECT(owner.last_request(Kind::kConnect) != nullptr && owner.last_request(Kind::kOpenWebSocket) == nullptr);
   owner.answer_connect();
   owner.watch.resolved(1, owner.now);
   owner.until(owner.now + 3 * kSecond);
-  WatchRequest* open = owner.asked(Kind::kOpenWebSocket);
+  WatchRequest* open = owner.last_request(Kind::kOpenWebSocket);
   EXPECT(open != nullptr && open->target.find("resume=epoc:42:udp") != std::string::npos);
   EXPECT(open->protocols.size() == 2 && open->protocols[0] == "craftnet.bin.v1" &&
          open->protocols[1] == "craftnet.json.v1");
   owner.watch.websocket_opened("craftnet.bin.v1", owner.now);
-  owner.say(R"("type":"queue_status","epoch":"epoc","version":50,"recovered":true)");
-  EXPECT(owner.watch.transport() == Transport::kWebSocket && owner.told(Event::kReset) == 0);
+  owner.receive_text(R"("type":"queue_status","epoch":"epoc","version":50,"recovered":true)");
+  EXPECT(owner.watch.transport() == Transport::kWebSocket && owner.count(Event::kReset) == 0);
   EXPECT(owner.watch.position().version == 50);
   owner.requests.clear();
   owner.blocked = false;
   const Time from = owner.now;
-  while (owner.asked(Kind::kConnect) == nullptr && owner.now < from + 31 * kSecond) {
+  while (owner.last_request(Kind::kConnect) == nullptr && owner.now < from + 31 * kSecond) {
     owner.until(owner.now + 10 * kSecond);
-    owner.say(R"("type":"progress_update")");  // a heartbeat
+    owner.receive_text(R"("type":"progress_update")");  // a heartbeat
   }
-  EXPECT(owner.asked(Kind::kConnect) != nullptr);  // UDP is tried next to it.
-  EXPECT(owner.asked(Kind::kCloseWebSocket) == nullptr);
+  EXPECT(owner.last_request(Kind::kConnect) != nullptr);  // UDP is tried while the WebSocket stays open.
+  EXPECT(owner.last_request(Kind::kCloseWebSocket) == nullptr);
   owner.connect_udp();
-  EXPECT(owner.watch.transport() == Transport::kUdp && owner.asked(Kind::kCloseWebSocket) != nullptr);
+  EXPECT(owner.watch.transport() == Transport::kUdp && owner.last_request(Kind::kCloseWebSocket) != nullptr);
 }
 
 TEST(watch_without_udp) {
   WatchSettings wanted = settings();
   wanted.udp = false;
   Owner owner(wanted);
-  EXPECT(owner.asked(Kind::kConnect) == nullptr);
-  EXPECT(owner.asked(Kind::kOpenWebSocket)->target.find("resume=0:0") != std::string::npos);
+  EXPECT(owner.last_request(Kind::kConnect) == nullptr);
+  EXPECT(owner.last_request(Kind::kOpenWebSocket)->target.find("resume=0:0") != std::string::npos);
   owner.watch.websocket_opened("craftnet.json.v1", owner.now);
-  owner.say(R"("type":"queue_status","epoch":"epoc","version":50,"recovered":false)");
-  EXPECT(owner.told(Event::kReset) == 1);
-  owner.say(
+  owner.receive_text(R"("type":"queue_status","epoch":"epoc","version":50,"recovered":false)");
+  EXPECT(owner.count(Event::kReset) == 1);
+  owner.receive_text(
       R"("type":"crafting_failed","progress_data":{"progress_percentage":3,"status":"failed","failure_reason":"gone"})");
   EXPECT(owner.watch.result() == Watch::Result::kFailed && owner.watch.failure_reason() == "gone");
 }
@@ -187,8 +187,8 @@ TEST(watch_asks_for_a_fresh_token_once) {
   owner.requests.clear();
   owner.watch.connect_answered(401, "{}", 0, owner.now);
   owner.until(owner.now + kSecond);
-  EXPECT(owner.asked(Kind::kToken) != nullptr && owner.asked(Kind::kToken)->fresh &&
-         owner.asked(Kind::kConnect) != nullptr);
+  EXPECT(owner.last_request(Kind::kToken) != nullptr && owner.last_request(Kind::kToken)->fresh &&
+         owner.last_request(Kind::kConnect) != nullptr);
   owner.watch.connect_answered(401, "{}", 0, owner.now);
   owner.step();
   EXPECT(owner.watch.result() == Watch::Result::kRefused);
@@ -203,13 +203,13 @@ TEST(watch_renews_its_token) {
   owner.requests.clear();
   owner.token = "x.eyJleHAiOjE4MDAwMDkwMDB9.y";
   for (; owner.now < kNow + 76 * kSecond; owner.until(owner.now + 4 * kSecond)) {
-    owner.give(wire::Kind::kState, testing::progress_state(1, wire::Status::kActive, 2000, 40000, 1800000000000));
+    owner.deliver(wire::Kind::kState, testing::progress_state(1, wire::Status::kActive, 2000, 40000, 1800000000000));
   }
-  EXPECT(owner.asked(Kind::kToken) != nullptr && owner.asked(Kind::kToken)->fresh);
+  EXPECT(owner.last_request(Kind::kToken) != nullptr && owner.last_request(Kind::kToken)->fresh);
   WatchRequest* connect =
-      owner.asked(Kind::kConnect);  // shown the session_token: the session lasts as long as the new one.
+      owner.last_request(Kind::kConnect);  // with the session_token: the session then lasts as long as the new token.
   EXPECT(connect != nullptr && connect->body.find("session_token") != std::string::npos);
-  EXPECT(owner.told(Event::kConnected) == 1);
+  EXPECT(owner.count(Event::kConnected) == 1);
 }
 
 TEST(watch_sends_a_fresh_token_over_the_websocket) {
@@ -219,7 +219,7 @@ TEST(watch_sends_a_fresh_token_over_the_websocket) {
   owner.watch.websocket_opened("", owner.now);
   owner.watch.token("d.e.f", owner.now);
   owner.step();
-  EXPECT(owner.asked(Kind::kSendText)->body == R"({"type":"token","token":"d.e.f"})");
+  EXPECT(owner.last_request(Kind::kSendText)->body == R"({"type":"token","token":"d.e.f"})");
 }
 
 TEST(watch_obeys_the_server) {
@@ -230,9 +230,9 @@ TEST(watch_obeys_the_server) {
   owner.watch.websocket_closed(1001, "retry in 7.0 s", owner.now);
   owner.requests.clear();
   owner.until(kNow + 7 * kSecond);
-  EXPECT(owner.asked(Kind::kOpenWebSocket) == nullptr);
+  EXPECT(owner.last_request(Kind::kOpenWebSocket) == nullptr);
   owner.until(kNow + 8 * kSecond);
-  EXPECT(owner.asked(Kind::kOpenWebSocket) != nullptr);
+  EXPECT(owner.last_request(Kind::kOpenWebSocket) != nullptr);
   owner.watch.websocket_opened("", owner.now);
   owner.watch.websocket_closed(4003, "", owner.now);
   owner.step();
@@ -246,9 +246,9 @@ TEST(watch_notices_a_silent_websocket) {
   owner.watch.websocket_opened("", owner.now);
   owner.step();
   owner.until(kNow + 29 * kSecond);
-  EXPECT(owner.told(Event::kLost) == 0);
+  EXPECT(owner.count(Event::kLost) == 0);
   owner.until(kNow + 31 * kSecond);
-  EXPECT(owner.told(Event::kLost) == 1);
+  EXPECT(owner.count(Event::kLost) == 1);
 }
 
 TEST(watch_gives_up) {
@@ -267,6 +267,6 @@ TEST(watch_stops) {
   owner.step();
   EXPECT(owner.watch.result() == Watch::Result::kStopped && owner.server.received.back().kind == wire::Kind::kClose);
   owner.events.clear();
-  owner.give(wire::Kind::kState, testing::progress_state(1, wire::Status::kActive, 2000, 40000, 1800000000000));
+  owner.deliver(wire::Kind::kState, testing::progress_state(1, wire::Status::kActive, 2000, 40000, 1800000000000));
   EXPECT(owner.events.empty() && owner.watch.deadline() == kNever);
 }

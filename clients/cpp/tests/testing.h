@@ -1,4 +1,4 @@
-// A very small test runner: TEST(name) { EXPECT(…); }, and values of a JSON file.
+// A small test runner, TEST(name) { EXPECT(…); }, and a JSON reader.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,7 @@ struct Json {
   [[nodiscard]] std::uint64_t count() const { return static_cast<std::uint64_t>(number); }
 };
 
-/// The file, or the end of the program.
+/// Reads a file; ends the program when that fails.
 Json read_json(const std::string& path);
 Json parse_json(std::string_view text);
 std::string read_file(const std::string& path);

@@ -239,7 +239,7 @@ class Program {
     while (watch_.next_request(request)) perform(request);
     send();
     WatchEvent event;
-    while (watch_.poll(event)) tell(event);
+    while (watch_.poll(event)) print_event(event);
     show(time);
   }
 
@@ -344,7 +344,7 @@ class Program {
     }
   }
 
-  void tell(const WatchEvent& event) {
+  void print_event(const WatchEvent& event) {
     const std::string over = std::string("\"transport\":\"") + kTransports[static_cast<int>(event.transport)] + "\"";
     switch (event.kind) {
       case WatchEvent::Kind::kConnecting:
@@ -367,7 +367,7 @@ class Program {
           print("materials", over + ",\"materials\":" + describe_table(*watch_.materials()));
         break;
       case WatchEvent::Kind::kMessage:
-        tell_message(event.message, over);
+        print_message(event.message, over);
         break;
       case WatchEvent::Kind::kPosition:
         print("position", over + ",\"epoch\":" + quoted(watch_.position().epoch) +
@@ -379,7 +379,7 @@ class Program {
     }
   }
 
-  static void tell_message(const craftnet::FeedMessage& message, const std::string& over) {
+  static void print_message(const craftnet::FeedMessage& message, const std::string& over) {
     if (message.has_material) {
       print("material", over + ",\"material_id\":\"" + craftnet::to_text(message.material.material_id).data() +
                             "\",\"problem\":" + describe_problem(message.material, message.material.problem));

@@ -22,7 +22,7 @@ template <typename Record>
   return outcome == Outcome::kAccepted && contradicts ? Outcome::kContradictory : outcome;
 }
 
-/// Decodes the body of a MESSAGE, of which `packed` is what follows the fragment's record.
+/// Decodes the body of a MESSAGE; `packed` is what follows the fragment's record: compressed bytes.
 [[nodiscard]] inline Outcome decode_fragment(Bytes body, wire::Fragment& fragment, Bytes& packed) noexcept {
   const Outcome outcome = wire::decode(body, fragment);
   if (outcome != Outcome::kAccepted) return outcome;
@@ -31,7 +31,7 @@ template <typename Record>
   return fragment.part > fragment.last ? Outcome::kOutOfRange : Outcome::kAccepted;
 }
 
-/// Looks at the body of an ACK, which a client writes and a server reads.
+/// Checks the body of an ACK, which a client writes and a server reads.
 [[nodiscard]] inline Outcome examine_ack(Bytes body) noexcept {
   if (body.size < wire::Held::kSize) return Outcome::kTruncated;
   const Bytes others = body.behind(wire::Held::kSize);
@@ -43,7 +43,7 @@ template <typename Record>
   return Outcome::kAccepted;
 }
 
-/// Looks at the body of a LEAVE, which a client writes and a server reads.
+/// Checks the body of a LEAVE, which a client writes and a server reads.
 [[nodiscard]] inline Outcome examine_leave(Bytes body) noexcept {
   if (body.size == 0) return Outcome::kTruncated;
   for (std::size_t k = 1; k < body.size; ++k) {

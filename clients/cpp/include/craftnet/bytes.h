@@ -25,9 +25,9 @@ struct Bytes {
   template <std::size_t N>
   constexpr Bytes(const Octets<N>& octets) noexcept : data(octets.data()), size(N) {}  // NOLINT: as a view, on purpose.
 
-  /// The bytes behind the first `count`, which are there.
+  /// The bytes after the first `count`; `count` must be at most `size`.
   [[nodiscard]] constexpr Bytes behind(std::size_t count) const noexcept { return {data + count, size - count}; }
-  /// The first `count` bytes, which are there.
+  /// The first `count` bytes; `count` must be at most `size`.
   [[nodiscard]] constexpr Bytes first(std::size_t count) const noexcept { return {data, count}; }
 };
 
@@ -63,7 +63,7 @@ constexpr void store_u64(std::uint8_t* at, std::uint64_t value) noexcept {
   store_u32(at + 4, static_cast<std::uint32_t>(value & 0xFFFFFFFFU));
 }
 
-/// Reads bytes bit after bit, the highest first. Past the end it reads zeros, and says so.
+/// Reads bits, the highest of each byte first. Past the end it reads zeros, and `truncated` is true.
 class BitReader {
  public:
   explicit BitReader(Bytes octets) noexcept : octets_(octets) {}
@@ -71,14 +71,14 @@ class BitReader {
   /// The next `count` bits, at most 32.
   [[nodiscard]] std::uint32_t take(unsigned count) noexcept;
 
-  /// A quantity with its own length in front of it. False when it is not in its only form, or cut short, or unknown
-  /// where it must be known; `refusal` says which.
+  /// A quantity with its length in front of it. False when it is not in its shortest form, is cut short, or is unknown
+  /// where it must be known; `refusal` gives the outcome.
   [[nodiscard]] bool number(bool may_be_unknown, std::uint32_t& value) noexcept;
 
-  /// Skips the rest of the byte. False when a bit of it is set, or when it was read past the end.
+  /// Skips the rest of the byte. False when one of its bits is set, or when the reader is past the end.
   [[nodiscard]] bool finish() noexcept;
 
-  /// How many bytes were begun.
+  /// The number of bytes of which at least one bit was read.
   [[nodiscard]] std::size_t begun() const noexcept { return (at_ + 7) / 8; }
 
   [[nodiscard]] bool truncated() const noexcept { return truncated_; }

@@ -1,4 +1,4 @@
-// The seam to an LZ4 library. craftnet/liblz4.h is the one that is tested.
+// The interface to an LZ4 library. craftnet/liblz4.h implements it.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@ class Lz4 {
  public:
   virtual ~Lz4() = default;
 
-  /// Decompresses one block that was made with `dictionary` (empty: with none) to exactly `size` bytes, and writes no
-  /// more. False when it is no such block.
+  /// Decompresses one block, made with `dictionary` (empty: without one), to exactly `size` bytes, and never writes
+  /// more. False when the block is malformed or has another size.
   [[nodiscard]] virtual bool decompress(Bytes block, Bytes dictionary, std::uint8_t* out,
                                         std::size_t size) noexcept = 0;
 };

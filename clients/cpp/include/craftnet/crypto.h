@@ -1,4 +1,4 @@
-// The seam to a cryptography library. craftnet/openssl.h is the one that is tested.
+// The interface to a cryptography library. craftnet/openssl.h implements it.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ class Aead {
   [[nodiscard]] virtual bool seal(const Octets<12>& nonce, Bytes header, std::uint8_t* content,
                                   std::size_t size) noexcept = 0;
 
-  /// Decrypts `size` bytes in place, which the tag follows. False when the tag does not hold; the bytes are then
+  /// Decrypts `size` bytes in place; the tag follows them. False when the tag does not match; the bytes are then
   /// undefined.
   [[nodiscard]] virtual bool open(const Octets<12>& nonce, Bytes header, std::uint8_t* content,
                                   std::size_t size) noexcept = 0;
@@ -36,8 +36,8 @@ class Crypto {
   virtual ~Crypto() = default;
 
 #ifdef CRAFTNET_KEYLOG
-  /// Called for each key that is derived, to write a key log for the Wireshark dissector. Anyone with the keys can read
-  /// the connection, so builds for players leave this out.
+  /// Called for each derived key, to write a key log for the Wireshark dissector. Anyone with the keys can read the
+  /// connection, so builds for players do not define CRAFTNET_KEYLOG.
   virtual void key_made(std::uint32_t connection_id, Sender sender, const Generation& generation) noexcept {
     (void)connection_id;
     (void)sender;
@@ -58,7 +58,7 @@ class Crypto {
 [[nodiscard]] bool hkdf_sha256(Crypto& crypto, Bytes material, Bytes salt, Bytes info, std::uint8_t* out,
                                std::size_t size) noexcept;
 
-/// Whether two runs of bytes are equal, in a time that does not depend on where they differ.
+/// Compares in a time that does not depend on where the bytes differ.
 [[nodiscard]] bool same_bytes(Bytes one, Bytes other) noexcept;
 
 }  // namespace craftnet

@@ -1,4 +1,4 @@
-// The messages of a WebSocket feed (docs/websocket.md), in each of the subprotocols.
+// The messages of a WebSocket feed (docs/reference/websocket.md), in each subprotocol.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ enum class MessageType : std::uint8_t {
   kServiceDown,
   kTokenAccepted,
   kTokenRefused,
-  kUnknown,  ///< of a type that this client does not know.
+  kUnknown,  ///< a type that this client does not know.
 };
 
 enum class Station : std::uint8_t {
@@ -43,7 +43,7 @@ enum class Station : std::uint8_t {
   kUnknown,
 };
 
-/// A material's problem, or that it has none any more. A quantity of wire::kUnknown, a quality of 0: not said.
+/// A problem of a material, or its end. A quantity of wire::kUnknown and a quality of 0 are unknown.
 struct MaterialNotification {
   Uuid material_id{};
   wire::Problem problem = wire::Problem::kInsufficientQuantity;
@@ -53,7 +53,7 @@ struct MaterialNotification {
   std::uint8_t available_quality = 0;
 };
 
-/// A place in a queue. Numbers of wire::kUnknown are not said.
+/// A place in a queue. Numbers of wire::kUnknown are unknown.
 struct QueueEntry {
   Uuid player_id{};
   std::uint32_t position = wire::kUnknown;
@@ -67,14 +67,14 @@ struct QueueEntry {
 struct FeedMessage {
   MessageType type = MessageType::kUnknown;
   Uuid session_id{};
-  Time timestamp = 0;  ///< on the server's clock.
-  Position position;   ///< epoch and version; none in a record of craftnet.bin.v1.
-  bool answers_resume = false;
-  bool recovered = false;
+  Time timestamp = 0;           ///< on the server's clock.
+  Position position;            ///< epoch and version; unknown in a record of craftnet.bin.v1.
+  bool answers_resume = false;  ///< the first message after `resume`; see `recovered`.
+  bool recovered = false;       ///< what was missed follows; otherwise the whole state does.
 
   bool has_progress = false;
   Progress progress;
-  double progress_rounding = 0.0;  ///< points that the percentage was rounded down by, at most.
+  double progress_rounding = 0.0;  ///< points by which the percentage may be rounded down.
   std::string failure_reason;
 
   bool has_material = false;
@@ -83,41 +83,42 @@ struct FeedMessage {
   bool has_queue = false;
   QueueEntry queue;
 
-  std::vector<wire::ChangeRow> changes;  ///< of materials: craftnet.bin.v1 alone tells them.
+  std::vector<wire::ChangeRow> changes;  ///< of materials; only craftnet.bin.v1 sends them.
 
-  std::uint64_t expires_in = 0;  ///< seconds: of kTokenAccepted.
-  std::uint64_t code = 0;        ///< of kTokenRefused.
-  std::string text;              ///< of kTokenRefused: why.
+  std::uint64_t expires_in = 0;  ///< kTokenAccepted: seconds.
+  std::uint64_t code = 0;        ///< kTokenRefused: an HTTP status.
+  std::string text;              ///< kTokenRefused: the reason.
 };
 
-/// Reads an RFC 3339 time in UTC. False when it is something else.
+/// Parses an RFC 3339 time in UTC. False when the text is anything else.
 [[nodiscard]] bool parse_time(std::string_view text, Time& time) noexcept;
 
 enum class Subprotocol : std::uint8_t { kJson, kLz4, kBinary };
 
-/// The name that a WebSocket handshake offers.
+/// The subprotocol's name in a WebSocket handshake.
 [[nodiscard]] const char* name(Subprotocol subprotocol) noexcept;
 
-/// What a server has selected; an empty name is JSON. False for one that was not offered.
+/// Parses the name that a server selected; an empty one is JSON. False for an unknown name.
 [[nodiscard]] bool parse_subprotocol(std::string_view text, Subprotocol& subprotocol) noexcept;
 
-/// Makes messages of what a WebSocket brings.
+/// Decodes the messages of a WebSocket.
 class FeedDecoder {
  public:
-  /// Bytes of a message, packed or not, beyond which it is refused.
+  /// Maximum size of a message in bytes, compressed or not; longer ones are refused.
   static constexpr std::size_t kLongest = 65536;
 
   explicit FeedDecoder(Lz4& lz4) noexcept : lz4_(lz4) {}
 
   void use(Subprotocol subprotocol) noexcept { subprotocol_ = subprotocol; }
 
-  /// A dictionary that a client ships with, or has downloaded: GET /ws/dictionaries/{id}. It outlives the decoder.
+  /// Adds a dictionary, shipped with the client or downloaded (GET /ws/dictionaries/{id}), which must outlive the
+  /// decoder.
   void add_dictionary(std::uint8_t id, Bytes dictionary);
 
-  /// kGarbled: no JSON of a message.
+  /// kGarbled: the text is not the JSON of a message.
   [[nodiscard]] Outcome decode_text(std::string_view text, FeedMessage& message);
 
-  /// kNoBaseline: it was packed with the dictionary `missing`; kType: no binary message was agreed on.
+  /// kNoBaseline: the dictionary `missing` is needed; kType: the subprotocol has no binary messages.
   [[nodiscard]] Outcome decode_binary(Bytes octets, FeedMessage& message, std::uint8_t& missing);
 
  private:

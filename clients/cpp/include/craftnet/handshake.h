@@ -15,19 +15,19 @@ namespace craftnet {
 
 class Handshake {
  public:
-  /// Addresses of a server that are tried, at most.
+  /// Maximum number of a server's addresses that are tried.
   static constexpr std::size_t kMaxServers = 6;
 
-  /// `servers`: how many addresses the server may be at, 1 to kMaxServers. `pulse` outlives the handshake.
-  Handshake(Crypto& crypto, const SessionToken& token, std::size_t servers, Pulse& pulse, Time now) noexcept;
+  /// `servers`: the number of the server's addresses, 1 to kMaxServers. `timing` must outlive the handshake.
+  Handshake(Crypto& crypto, const SessionToken& token, std::size_t servers, Timing& timing, Time now) noexcept;
 
-  /// Writes what is to be sent at `now` (wire::kHandshakeSize bytes); false when nothing is.
+  /// Writes the datagram due at `now` (wire::kHandshakeSize bytes); false when none is due.
   [[nodiscard]] bool transmit(Time now, std::uint8_t* datagram) noexcept;
 
-  /// Takes a CHALLENGE.
+  /// Processes a CHALLENGE.
   [[nodiscard]] Outcome challenged(Bytes datagram, Time now) noexcept;
 
-  /// When `transmit` has something, or the handshake has failed.
+  /// When `transmit` has a datagram, or the handshake fails.
   [[nodiscard]] Time deadline() const noexcept { return earlier(due_, give_up_at_); }
 
   [[nodiscard]] bool failed(Time now) const noexcept { return broken_ || now >= give_up_at_; }
@@ -35,13 +35,13 @@ class Handshake {
   /// Whether the cryptography library has failed.
   [[nodiscard]] bool broken() const noexcept { return broken_; }
 
-  /// Which of the server's addresses the newest datagram goes to, from 0.
+  /// The index of the server's address that the newest datagram goes to.
   [[nodiscard]] std::size_t server() const noexcept { return server_; }
 
-  /// The connection is there: gives up what only the handshake needs.
+  /// Frees what only the handshake needs, once the connection is established.
   void done() noexcept { attempt_.reset(); }
 
-  /// Null until a CHALLENGE came.
+  /// Null until a CHALLENGE is accepted.
   [[nodiscard]] Sealer* sealer() noexcept { return sealer_.get(); }
   [[nodiscard]] Opener* opener() noexcept { return opener_.get(); }
 
@@ -50,7 +50,7 @@ class Handshake {
 
   Crypto& crypto_;
   SessionToken token_;
-  Pulse& pulse_;
+  Timing& timing_;
   Octets<32> key_{};
 
   struct Attempt {
@@ -65,9 +65,9 @@ class Handshake {
   Time due_ = 0;
   Time last_sent_ = 0;
   std::size_t servers_;
-  std::size_t first_ = 0;  // the address that is tried first.
+  std::size_t first_ = 0;  // the address to try first.
   std::size_t server_ = 0;
-  std::size_t sends_ = 0;  // of what is sent until it is answered.
+  std::size_t sends_ = 0;  // transmissions of the present HELLO or RESPONSE.
   bool broken_ = false;    // the cryptography library has failed.
 };
 

@@ -1,4 +1,4 @@
-// Reads JSON text from front to back, without building anything. What is wrong makes every further call fail.
+// A pull parser for JSON. After malformed text, every further call fails.
 #pragma once
 
 #include <cstddef>
@@ -14,22 +14,22 @@ class JsonReader {
 
   explicit JsonReader(std::string_view text) noexcept : text_(text) {}
 
-  /// What comes next. kNothing: the text is wrong there, or at its end.
+  /// The type of the next value. kNothing: the text is malformed there, or ends.
   [[nodiscard]] Type peek() noexcept;
 
-  /// Enters the object that comes next. False when it is something else.
+  /// Enters the next value, an object. False when it is anything else.
   [[nodiscard]] bool enter_object() noexcept { return enter('{'); }
 
-  /// Goes on to the next member of the object entered last, and gives its name as it is written. False at the end of
-  /// the object, which is then left, or when the text is wrong.
+  /// Advances to the next member of the innermost object and returns its name as written. False at the end of the
+  /// object, which the reader then leaves, and when the text is malformed.
   [[nodiscard]] bool next_member(std::string_view& name) noexcept;
 
   [[nodiscard]] bool enter_array() noexcept { return enter('['); }
 
-  /// Goes on to the next element. False at the end of the array, which is then left, or when the text is wrong.
+  /// Advances to the next element. False at the end of the array, which the reader then leaves, and when malformed.
   [[nodiscard]] bool next_element() noexcept { return next(']'); }
 
-  /// Reads a string. At most `most` bytes of it are kept.
+  /// Reads a string and keeps at most `most` bytes of it.
   [[nodiscard]] bool read_string(std::string& value, std::size_t most = 65536);
   [[nodiscard]] bool read_number(double& value) noexcept;
 
@@ -37,10 +37,10 @@ class JsonReader {
   [[nodiscard]] bool read_count(std::uint64_t& value) noexcept;
   [[nodiscard]] bool read_bool(bool& value) noexcept;
 
-  /// Reads over whatever comes next.
+  /// Skips the next value.
   bool skip() noexcept;
 
-  /// Whether nothing but white space follows, and nothing was wrong.
+  /// Whether only white space follows and the text was well-formed.
   [[nodiscard]] bool at_end() noexcept;
 
   [[nodiscard]] bool failed() const noexcept { return failed_; }
@@ -61,8 +61,8 @@ class JsonReader {
   std::string_view text_;
   std::size_t at_ = 0;
   unsigned depth_ = 0;
-  std::uint32_t begun_ = 0;    // bit of a depth: whether something of the object or array there was read …
-  std::uint32_t objects_ = 0;  // … and whether it is an object.
+  std::uint32_t begun_ = 0;    // bit n: whether a member or element at depth n was read.
+  std::uint32_t objects_ = 0;  // bit n: whether the value at depth n is an object.
   bool failed_ = false;
 };
 

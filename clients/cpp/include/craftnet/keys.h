@@ -1,4 +1,4 @@
-// The session_token, and the keys that are derived from it (PROTOCOL.md, "Keys").
+// The session_token, and the keys derived from it (PROTOCOL.md, "Keys").
 #pragma once
 
 #include <array>
@@ -9,20 +9,20 @@
 
 namespace craftnet {
 
-/// What …/connect answers as `session_token`.
+/// The `session_token` in the answer of …/connect.
 struct SessionToken {
   std::uint32_t connection_id = 0;
   Octets<32> secret{};
 };
 
-/// The text of a session_token: 48 characters and a zero.
+/// The text of a session_token: 48 characters and a terminating zero.
 using SessionTokenText = std::array<char, 49>;
 
-/// False when the text is no session_token.
+/// False when the text is not a session_token.
 [[nodiscard]] bool parse_session_token(std::string_view text, SessionToken& token) noexcept;
 [[nodiscard]] SessionTokenText to_text(const SessionToken& token) noexcept;
 
-/// Which end of a connection seals.
+/// The end of a connection that seals.
 enum class Sender : std::uint8_t { kClient, kServer };
 
 /// One generation of one direction's keys.
@@ -39,7 +39,7 @@ struct Generation {
   [[nodiscard]] Octets<12> nonce(std::uint64_t sequence) const noexcept;
 };
 
-/// The key of the handshake's MACs. False, as for the next two, when the library fails.
+/// Derives the key of the handshake's MACs. This and the next two return false when the cryptography library fails.
 [[nodiscard]] bool derive_handshake_key(Crypto& crypto, const Octets<32>& secret, Octets<32>& key) noexcept;
 
 [[nodiscard]] bool derive_first(Crypto& crypto, const Octets<32>& secret, const Octets<16>& client_nonce,

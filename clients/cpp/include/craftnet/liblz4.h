@@ -1,4 +1,4 @@
-// The LZ4 seam on liblz4 (lz4.h).
+// LZ4 by liblz4 (lz4.h).
 #pragma once
 
 #include "craftnet/compression.h"

@@ -1,4 +1,4 @@
-// A session's table of materials, from parts and from differences (PROTOCOL.md, records 3, 4 and 5).
+// A session's table of materials, made of parts and differences (PROTOCOL.md, records 3, 4 and 5).
 #pragma once
 
 #include <cstddef>
@@ -15,69 +15,69 @@ namespace craftnet {
 struct Material {
   Uuid id{};
   std::uint32_t quantity = 0;
-  std::uint32_t required_quantity = wire::kUnknown;  ///< of the problem, as the next three.
+  std::uint32_t required_quantity = wire::kUnknown;  ///< this and the next three belong to the problem.
   std::uint32_t available_quantity = wire::kUnknown;
   std::uint8_t required_quality = 0;   ///< 1 to 100; 0: unknown.
   std::uint8_t available_quality = 0;  ///< 1 to 100; 0: unknown.
   std::uint8_t quality = 0;            ///< 1 to 100; 0: unknown.
-  std::uint8_t problem_number = 0;     ///< of the problem, plus 1; 0: there is none.
+  std::uint8_t problem_number = 0;     ///< wire::Problem plus 1; 0: no problem.
 
   [[nodiscard]] bool has_problem() const noexcept { return problem_number != 0; }
 
-  /// What is wrong with it, where something is.
+  /// Requires `has_problem`.
   [[nodiscard]] wire::Problem problem() const noexcept { return static_cast<wire::Problem>(problem_number - 1); }
 };
-static_assert(sizeof(Material) == 32, "each session keeps one for each row, and more than half of it for each change");
+static_assert(sizeof(Material) == 32, "a session keeps one per row, and more than half of one per change");
 
 [[nodiscard]] bool operator==(const Material& one, const Material& other) noexcept;
 
 using Table = std::vector<Material>;
 
-/// The last tables that were complete, told from the newest by how they differ from it: each row that a change touched
-/// takes 18 bytes, and a table with other materials takes all of its rows.
+/// The tables before the newest one, stored as differences from it: a changed row takes 18 bytes, and a table of other
+/// materials takes all of its rows.
 class History {
  public:
-  /// `table`, which has been the newest until now, is followed by another one.
+  /// Stores `table`, the newest until now, before `following` replaces it.
   void push(std::uint32_t version, bool usable, const Table& table, const Table& following) noexcept;
 
-  /// The same, where only these rows of `table` are about to change; `put_row` follows for each of them.
+  /// Stores a table of which `rows` rows are about to change; `put_row` follows for each of them.
   void push_changes(std::uint32_t version, bool usable, std::size_t rows) noexcept;
 
-  /// A row of the table that `push_changes` was called for, as it has been until now.
+  /// Stores a row as it was before the change announced by `push_changes`.
   void put_row(std::size_t number, const Material& material) noexcept;
 
-  /// Rebuilds the table of a version in `table`, which holds the newest one. False when it is not kept.
+  /// Turns `table`, which holds the newest table, into the one of `version`. False when that is not kept.
   [[nodiscard]] bool rebuild(std::uint32_t version, Table& table) const noexcept;
 
-  /// The table of this version is no baseline any more.
+  /// Stops using the table of this version as a baseline.
   void forget(std::uint32_t version) noexcept;
 
  private:
-  static constexpr std::size_t kKept = 31;       // and the newest.
-  static constexpr std::size_t kBudget = 65536;  // bytes; beyond it the oldest is dropped.
+  static constexpr std::size_t kKept = 31;       // besides the newest.
+  static constexpr std::size_t kBudget = 65536;  // bytes; beyond it the oldest table is dropped.
 
-  // A change: the number of a row, and all of the row but its id.
+  // A change: the row's number, and the row without its id.
   static constexpr std::size_t kIdSize = sizeof(Uuid);
   static constexpr std::size_t kChangeSize = 2 + sizeof(Material) - kIdSize;
 
   struct Entry {
     std::uint32_t version = 0;
-    std::uint16_t rows = 0;  // rows that it has, when it is whole; else rows that differ.
+    std::uint16_t rows = 0;  // all rows of a whole table; otherwise the rows that differ.
     bool whole = false;
     bool usable = false;
 
     [[nodiscard]] std::size_t size() const noexcept { return rows * (whole ? sizeof(Material) : kChangeSize); }
   };
 
-  /// Makes room for an entry. False when it is too large; nothing older is kept then.
+  /// Makes room for an entry. False when it is too large, and then no older table is kept.
   [[nodiscard]] bool add(const Entry& entry) noexcept;
   void drop_oldest() noexcept;
 
-  std::vector<std::uint8_t> octets_;  // of all entries, the oldest first.
-  std::vector<Entry> entries_;        // the oldest first.
+  std::vector<std::uint8_t> octets_;  // of all entries, oldest first.
+  std::vector<Entry> entries_;        // oldest first.
 };
 
-/// Parts of a table that is not complete yet.
+/// The parts of an incomplete table.
 class PartialTable {
  public:
   void begin(std::uint32_t version) noexcept;
@@ -87,10 +87,10 @@ class PartialTable {
 
   [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
 
-  /// Whether all rows and problems are there.
+  /// Whether all rows and problems have arrived.
   [[nodiscard]] bool complete() const noexcept;
 
-  /// Hands out the complete table, and starts with nothing.
+  /// Moves the complete table to `table` and forgets its parts.
   void take(Table& table) noexcept;
 
  private:
@@ -111,13 +111,13 @@ class PartialTable {
   Table table_;
   std::vector<bool> row_there_;
   std::vector<bool> row_has_problem_;
-  std::vector<Entry> entries_;  // by their number in the list of problems.
+  std::vector<Entry> entries_;  // by number in the list of problems.
 };
 
 class Materials {
  public:
-  /// Takes a part that came with this sequence; `changed`: whether with it there is a new table. kContradictory: parts
-  /// of one table do not agree; none of them is held any more.
+  /// Applies a part that arrived with this sequence; `changed`: whether it completes a new table. kContradictory: the
+  /// parts of one table disagree, and all of them are dropped.
   template <typename Part>
   [[nodiscard]] Outcome take(const Part& part, Bytes rest, std::uint64_t sequence, bool& changed) noexcept {
     changed = false;
@@ -127,12 +127,12 @@ class Materials {
     return finish_part(outcome, known, sequence, changed);
   }
 
-  /// Takes a difference that came with this sequence. kNoBaseline: the table that it changes is not held.
+  /// Applies a difference that arrived with this sequence. kNoBaseline: its baseline is not held.
   [[nodiscard]] Outcome take_delta(const wire::MaterialsDelta& delta, Bytes bits, std::uint64_t sequence,
                                    bool& changed) noexcept;
 
-  /// The version to name in an ACK: of the newest complete table; 0: there is none, or it was contradicted.
-  [[nodiscard]] std::uint32_t version() const noexcept { return doubted_ || !has_table_ ? 0 : complete_; }
+  /// The version for an ACK: that of the newest complete table; 0 without one, or after a contradiction.
+  [[nodiscard]] std::uint32_t version() const noexcept { return contradicted_ || !has_table_ ? 0 : complete_; }
 
   [[nodiscard]] bool has_table() const noexcept { return has_table_; }
 
@@ -152,12 +152,12 @@ class Materials {
   History history_;
   Table table_;
 
-  std::uint64_t newest_ = 0;  // the sequence of the newest datagram of which something was taken.
+  std::uint64_t newest_ = 0;  // the sequence of the newest datagram applied.
   std::uint32_t parts_version_ = 0;
   std::uint32_t complete_ = 0;
   bool parts_open_ = false;
   bool has_table_ = false;
-  bool doubted_ = false;  // parts contradicted the newest complete table.
+  bool contradicted_ = false;  // parts contradicted the newest complete table.
 };
 
 }  // namespace craftnet

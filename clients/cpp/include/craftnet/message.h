@@ -1,4 +1,4 @@
-// Puts MESSAGEs together (PROTOCOL.md, "MESSAGE").
+// Reassembles and decompresses MESSAGEs (PROTOCOL.md, "MESSAGE").
 #pragma once
 
 #include <cstddef>
@@ -12,11 +12,11 @@ namespace craftnet {
 
 class Reassembly {
  public:
-  /// `limit`: the negotiated_packet_size.
+  /// `limit`: the negotiated_packet_size, bytes.
   Reassembly(Lz4& lz4, std::size_t limit) noexcept : lz4_(lz4), limit_(limit) {}
 
-  /// Takes the body of a MESSAGE that came with this sequence. `content` is empty while parts are missing; else it is
-  /// what was packed, until the next call, and counts as of the datagram `counts_as`.
+  /// Adds the body of a MESSAGE that arrived with this sequence. `content` stays empty while parts are missing; then it
+  /// is the decompressed content, valid until the next call, to be applied as if it had the sequence `counts_as`.
   [[nodiscard]] Outcome take(Bytes body, std::uint64_t sequence, Bytes& content, std::uint64_t& counts_as);
 
  private:
@@ -27,9 +27,9 @@ class Reassembly {
   Lz4& lz4_;
   std::size_t limit_;
   std::uint64_t first_ = 0;  // the sequence of the newest message's first part.
-  bool open_ = false;        // whether parts of that message are waited for.
+  bool open_ = false;        // whether parts of that message are missing.
   std::size_t last_ = 0;
-  std::size_t size_ = 0;  // of the content.
+  std::size_t size_ = 0;  // of the decompressed content.
   std::vector<std::uint8_t> parts_[kParts];
   std::vector<std::uint8_t> packed_;
   std::vector<std::uint8_t> content_;

@@ -1,12 +1,12 @@
-// The cryptography seam on OpenSSL 1.1.1 or 3: only EVP calls that both have.
+// Cryptography by OpenSSL, with only EVP calls that both 1.1.1 and 3 have.
 #pragma once
 
 #include "craftnet/crypto.h"
 
 namespace craftnet {
 
-/// Not to be used by two threads at once: one context, which is given the key each time, seals for every connection.
-/// What a client seals is little, and a context takes more than 1 KB.
+/// Belongs to one thread at a time. One context seals for every connection and is given the key each time: a client
+/// seals little, and a context takes more than 1 KB.
 class OpenSslCrypto : public Crypto {
  public:
   OpenSslCrypto() = default;
@@ -19,7 +19,7 @@ class OpenSslCrypto : public Crypto {
   [[nodiscard]] bool random(std::uint8_t* octets, std::size_t size) noexcept override;
 
  private:
-  void* sealing_ = nullptr;  // an EVP_CIPHER_CTX, from the first key on.
+  void* sealing_ = nullptr;  // an EVP_CIPHER_CTX, made with the first key.
 };
 
 }  // namespace craftnet

@@ -1,4 +1,4 @@
-// What becomes of bytes that came in, in the words of PROTOCOL.md.
+// The outcomes of received bytes, as PROTOCOL.md names them.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ enum class Outcome : std::uint8_t {
 
 constexpr std::size_t kOutcomes = 15;
 
-/// The word, as PROTOCOL.md writes it.
+/// The outcome's name in PROTOCOL.md.
 [[nodiscard]] constexpr const char* name(Outcome outcome) noexcept {
   constexpr const char* kNames[kOutcomes] = {
       "accepted", "truncated",          "overlong",      "reserved",    "type",

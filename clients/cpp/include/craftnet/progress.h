@@ -6,52 +6,52 @@
 
 namespace craftnet {
 
-/// The progress as the server sent it. Times are the server's.
+/// The progress as the server sent it. Times are on the server's clock.
 struct Progress {
   wire::Status status = wire::Status::kActive;
   double percent = 0.0;             ///< 0 to 100, at the anchor.
-  Time anchor = 0;                  ///< when percent and remaining held.
+  Time anchor = 0;                  ///< when `percent` and `remaining` were exact.
   double remaining = -1.0;          ///< seconds to go at the anchor; negative: unknown.
   std::uint8_t quality = 0;         ///< 1 to 100; 0: unknown.
-  std::uint8_t target_quality = 0;  ///< as quality.
+  std::uint8_t target_quality = 0;  ///< 1 to 100; 0: unknown.
 };
 
 [[nodiscard]] Progress progress_of(const wire::ProgressState& record) noexcept;
 
 [[nodiscard]] bool same_progress(const Progress& one, const Progress& other) noexcept;
 
-/// The percent reached at `now`, on the server's clock.
+/// The percentage at `now`, on the server's clock.
 [[nodiscard]] double percent_at(const Progress& progress, Time now) noexcept;
 
 /// Seconds to go at `now`, on the server's clock; negative: unknown.
 [[nodiscard]] double remaining_at(const Progress& progress, Time now) noexcept;
 
-/// Points by which `percent_at` may differ from the truth, when the server tells again what would be wrong by more than
-/// `tolerance` points and the server's clock is known to within `uncertainty`.
+/// Points by which `percent_at` may differ from the truth. `tolerance`: points beyond which the server sends an update;
+/// `uncertainty`: of the server's clock.
 [[nodiscard]] double error_bound(const Progress& progress, double tolerance, Time uncertainty) noexcept;
 
-/// What a player is shown: never backwards, unless the craft itself went back.
+/// A progress bar's value: it never goes backwards unless the craft itself does.
 class Bar {
  public:
   struct Shown {
     double percent = 0.0;  ///< 0 to 100.
-    double error = 0.0;    ///< points by which the truth may differ from it.
+    double error = 0.0;    ///< points by which `percent` may differ from the truth.
   };
 
-  /// `smoothing`: seconds within which the bar covers two thirds of a jump ahead; 0: it jumps.
+  /// `smoothing`: seconds in which the bar covers two thirds of a jump ahead; 0: it jumps at once.
   explicit Bar(double smoothing = 0.0) noexcept : smoothing_(smoothing) {}
 
-  /// A new progress has arrived.
-  void told() noexcept { told_ = true; }
+  /// To be called when a new progress has arrived.
+  void updated() noexcept { updated_ = true; }
 
-  /// What to show at `now`, on the server's clock. `bound`: of `error_bound`.
+  /// The value at `now`, on the server's clock. `bound`: the result of `error_bound`.
   [[nodiscard]] Shown at(const Progress& progress, Time now, double bound) noexcept;
 
  private:
   double smoothing_;
   double shown_ = 0.0;
   Time shown_at_ = 0;
-  bool told_ = false;
+  bool updated_ = false;
   bool began_ = false;
 };
 

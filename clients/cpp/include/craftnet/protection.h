@@ -12,22 +12,22 @@
 
 namespace craftnet {
 
-/// Bytes of a sealed datagram beside its body: header, acknowledgement, tag.
+/// Bytes of a sealed datagram besides its body: header, acknowledgement, tag.
 constexpr std::size_t kSealedOverhead = wire::SealedHeader::kSize + wire::Acknowledgement::kSize + kTagSize;
 
-/// Which sequences were received: none twice, none 256 or more behind the newest.
+/// The replay window: accepts each sequence once, and none that is 256 or more behind the newest.
 class ReplayWindow {
  public:
-  /// `newest`: the newest sequence received; 0: nothing yet.
+  /// `newest`: the newest sequence received; 0: none.
   explicit ReplayWindow(std::uint64_t newest = 0) noexcept : newest_(newest) {}
 
-  /// The sequence that these low 16 bits belong to: the closest to newest + 1 (RFC 9000, appendix A.3).
+  /// The sequence with these low 16 bits that is closest to newest + 1 (RFC 9000, appendix A.3).
   [[nodiscard]] std::uint64_t complete(std::uint16_t low) const noexcept;
 
-  /// kStale or kReplayed for what is not to be opened.
+  /// kStale or kReplayed for a datagram that must not be opened.
   [[nodiscard]] Outcome examine(std::uint64_t sequence) const noexcept;
 
-  /// What was authentic counts as received.
+  /// Marks the sequence of an authentic datagram as received.
   void remember(std::uint64_t sequence) noexcept;
 
   [[nodiscard]] wire::Acknowledgement acknowledgement() const noexcept;
@@ -40,26 +40,26 @@ class ReplayWindow {
   std::uint64_t received_[kBehind / 64] = {};  // bit i of all: newest − i.
 };
 
-/// The client's direction: counts what it seals, and goes on to the next keys.
+/// Seals in the client's direction: counts sequences, and updates keys.
 class Sealer {
  public:
-  /// `sequence`: of the datagram sealed last.
+  /// `sequence`: that of the last datagram sealed.
   Sealer(Crypto& crypto, std::uint32_t connection_id, const Generation& generation,
          std::uint64_t sequence = 0) noexcept;
 
-  /// Seals a datagram whose content, acknowledgement and body, already lies behind the header in `datagram`, which has
-  /// room for a tag behind it. Returns the size of the whole; 0 when the library fails.
+  /// Seals a datagram. Its content (acknowledgement and body, `content` bytes) is in `datagram` after the header, with
+  /// room for the tag after it. Returns the size of the datagram; 0 when the cryptography library fails.
   [[nodiscard]] std::size_t seal(wire::Kind kind, std::uint8_t* datagram, std::size_t content) noexcept;
 
-  /// Before a HEARTBEAT is sealed: goes on to the next keys when they are due and a datagram of these has been
-  /// acknowledged. `acknowledged`: the newest sequence of ours that arrived.
+  /// To be called before a HEARTBEAT is sealed: updates the keys when that is due and the server has acknowledged a
+  /// datagram of the present ones. `acknowledged`: the client's newest sequence that the server received.
   void before_heartbeat(Time now, std::uint64_t acknowledged) noexcept;
 
   [[nodiscard]] std::uint64_t sequence() const noexcept { return sequence_; }
   [[nodiscard]] const Generation& generation() const noexcept { return generation_; }
   [[nodiscard]] bool usable() const noexcept { return aead_ != nullptr; }
 
-  /// For tests: goes on counting behind this sequence.
+  /// For tests: continues after this sequence.
   void skip_to(std::uint64_t sequence) noexcept { sequence_ = sequence; }
 
  private:
@@ -72,7 +72,7 @@ class Sealer {
   Time since_ = kNever;
 };
 
-/// The server's direction: opens each datagram once, and follows the server's rotations.
+/// Opens in the server's direction: each datagram once, following the server's key updates.
 class Opener {
  public:
   struct Opened {
@@ -83,7 +83,7 @@ class Opener {
 
   Opener(Crypto& crypto, std::uint32_t connection_id, const Generation& generation) noexcept;
 
-  /// Opens a datagram in place. Unless the outcome is kAccepted, nothing but the datagram has changed.
+  /// Opens a datagram in place. Unless the outcome is kAccepted, only the datagram has changed.
   [[nodiscard]] Outcome open(std::uint8_t* datagram, std::size_t size, Opened& opened) noexcept;
 
   [[nodiscard]] const ReplayWindow& window() const noexcept { return window_; }
@@ -102,26 +102,26 @@ class Opener {
   std::uint32_t connection_id_;
   Keys current_;
   std::unique_ptr<Keys> before_;
-  std::unique_ptr<Keys> following_;    // derived when a datagram first asks for it.
+  std::unique_ptr<Keys> following_;    // derived when a datagram first needs it.
   std::uint64_t lowest_ = UINT64_MAX;  // the lowest sequence opened with the current keys.
   ReplayWindow window_;
 };
 
-/// What of the client's datagrams the server has received.
+/// The client's datagrams that the server has received.
 class Acknowledgements {
  public:
-  /// `sent`: the newest sequence sealed. kOutOfRange for an acknowledgement of what was never sent.
+  /// `sent`: the newest sequence sealed. kOutOfRange: the datagram acknowledges a sequence that was never sent.
   [[nodiscard]] Outcome take(const wire::Acknowledgement& acknowledgement, std::uint64_t sent) noexcept;
 
-  /// The newest sequence of ours that arrived; 0: none is known.
+  /// The newest sequence that the server has received; 0: none is known.
   [[nodiscard]] std::uint64_t newest() const noexcept { return newest_; }
 
  private:
   std::uint64_t newest_ = 0;
 };
 
-/// The kind of a datagram that a server sends, from its first byte; kReserved or kType for others. `challenge` is
-/// set for a kChallenge.
+/// Checks the first byte of a datagram from a server; kReserved or kType when it is no such datagram. `challenge`:
+/// whether it is a CHALLENGE.
 [[nodiscard]] Outcome kind_from_server(Bytes datagram, bool& challenge) noexcept;
 
 }  // namespace craftnet

@@ -1,4 +1,4 @@
-// When a client comes back, and with what: close codes, HTTP statuses, back-off, the life of a token.
+// When and how a client reconnects: close codes, HTTP statuses, backoff, the expiry of tokens.
 #pragma once
 
 #include <cstdint>
@@ -10,40 +10,40 @@
 
 namespace craftnet {
 
-/// What follows from the end of a connection, or from a refusal.
+/// What to do after a connection ended, or a request was refused.
 struct Verdict {
   enum class Kind : std::uint8_t {
-    kOver,     ///< the session is over.
-    kRefused,  ///< asking again brings the same answer.
-    kStale,    ///< a fresh token may do better.
-    kLost,     ///< come back, with backoff.
+    kOver,     ///< nothing: the session is over.
+    kRefused,  ///< nothing: a retry would be refused as well.
+    kStale,    ///< retry with a fresh token.
+    kLost,     ///< reconnect, with backoff.
   };
 
   Kind kind = Kind::kLost;
-  Time after = 0;  ///< how long the server asks to wait, besides.
+  Time after = 0;  ///< the wait that the server asks for, in addition to the backoff.
 };
 
-/// Of a WebSocket's close code; 1006, or any other that is not in docs/websocket.md, is a connection that broke.
+/// The verdict of a WebSocket's close code (docs/reference/close-codes.md); an unknown one is a lost connection.
 [[nodiscard]] Verdict verdict_of_close(std::uint16_t code, std::string_view reason) noexcept;
 
-/// Of an answer over HTTP that is no success; 0: there was no answer. `retry_after`: seconds, 0 without the header.
+/// The verdict of a failed HTTP request; status 0: no response. `retry_after`: seconds, 0 without the header.
 [[nodiscard]] Verdict verdict_of_status(int status, double retry_after) noexcept;
 
-/// Of the reason in a CLOSE.
+/// The verdict of the reason in a CLOSE.
 [[nodiscard]] Verdict verdict_of_reason(wire::Reason reason) noexcept;
 
-/// The seconds in `retry in 7.3 s`; negative when a close reason says something else.
+/// The seconds in a close reason such as `retry in 7.3 s`; negative for any other reason.
 [[nodiscard]] double retry_seconds(std::string_view reason) noexcept;
 
-/// Exponential backoff with full jitter: each wait is drawn evenly between nothing and a bound that doubles.
+/// Exponential backoff with full jitter: each wait is uniform between 0 and a bound that doubles.
 class Backoff {
  public:
   explicit Backoff(Crypto& crypto) noexcept : crypto_(crypto) {}
 
-  /// How long to wait before the next attempt.
+  /// The wait before the next attempt.
   [[nodiscard]] Time next() noexcept;
 
-  /// A connection is up. When it has held for 10 s, the next wait is drawn as the first.
+  /// A connection is established. Once it has lasted 10 s, the bound starts again at its first value.
   void opened(Time now) noexcept { opened_at_ = now; }
 
   /// A connection has ended.
@@ -59,7 +59,7 @@ class Backoff {
   static constexpr Time kStable = 10 * kSecond;
 };
 
-/// When a JWT expires, by its own `exp`; kNever when it does not say. Nothing of it is verified.
+/// When a JWT expires, from its `exp`; kNever without one. Verifies nothing.
 [[nodiscard]] Time token_expiry(std::string_view token) noexcept;
 
 }  // namespace craftnet

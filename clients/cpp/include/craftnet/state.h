@@ -1,4 +1,4 @@
-// The body of a STATE: records, one after the other (PROTOCOL.md, "STATE").
+// The body of a STATE: a sequence of records (PROTOCOL.md, "STATE").
 #pragma once
 
 #include "craftnet/bytes.h"
@@ -6,7 +6,7 @@
 
 namespace craftnet {
 
-/// One record. The member that `tag` stands for is set, and the `rest` that its length or count says follows it.
+/// One record. The member of its `tag` is set, and `rest` is the part that its length or count announces.
 struct StateRecord {
   std::uint8_t tag = 0;
   wire::ProgressState progress;
@@ -21,21 +21,21 @@ struct StateRecord {
   Bytes rest;  ///< text, rows, bits, or an epoch.
 };
 
-/// Reads the records of a body in turn.
+/// Reads the records of a body one after the other.
 class StateReader {
  public:
   explicit StateReader(Bytes body) noexcept : rest_(body) {}
 
   [[nodiscard]] bool at_end() const noexcept { return rest_.size == 0; }
 
-  /// Reads the next record, and looks at all of it. Unless the outcome is kAccepted, nothing more is to be read.
+  /// Reads and checks the next record. Unless the outcome is kAccepted, the reader must not be used again.
   [[nodiscard]] Outcome next(StateRecord& record) noexcept;
 
  private:
   Bytes rest_;
 };
 
-/// Reads the entries of a MaterialsDelta, whose record is right.
+/// Reads the entries of a MaterialsDelta whose record was accepted.
 class ChangeReader {
  public:
   ChangeReader(const wire::MaterialsDelta& delta, Bytes bits) noexcept;
@@ -53,8 +53,8 @@ class ChangeReader {
   std::int32_t before_ = -1;
 };
 
-/// Looks at a whole body: kAccepted when everything in it is right and nothing contradicts anything else.
-/// `packed`: whether it came in a MESSAGE, where no secret may be.
+/// Checks a whole body: kAccepted when every record is valid and none contradicts another. `packed`: whether it came in
+/// a MESSAGE, which must not contain a secret.
 [[nodiscard]] Outcome examine_state(Bytes body, bool packed) noexcept;
 
 }  // namespace craftnet

@@ -1,4 +1,4 @@
-// Uuids and base64url as text.
+// UUIDs and base64url as text.
 #pragma once
 
 #include <array>
@@ -8,18 +8,18 @@
 
 namespace craftnet {
 
-/// A uuid's text form, RFC 9562: 36 characters and a zero.
+/// A UUID in text form (RFC 9562): 36 characters and a terminating zero.
 using UuidText = std::array<char, 37>;
 
 [[nodiscard]] UuidText to_text(const Uuid& uuid) noexcept;
 
-/// False when the text is no uuid.
+/// False when the text is not a UUID.
 [[nodiscard]] bool parse_uuid(std::string_view text, Uuid& uuid) noexcept;
 
-/// Decodes base64url without padding to exactly `size` bytes. False when it is something else, or another length.
+/// Decodes base64url without padding to exactly `size` bytes. False when the text is malformed or of another length.
 [[nodiscard]] bool parse_base64url(std::string_view text, std::uint8_t* out, std::size_t size) noexcept;
 
-/// Writes the base64url text of the bytes, without padding and without a zero: 4 characters for 3 bytes.
+/// Writes base64url without padding and without a terminating zero: 4 characters for 3 bytes.
 void write_base64url(Bytes octets, char* out) noexcept;
 
 }  // namespace craftnet

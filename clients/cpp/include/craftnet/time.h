@@ -1,12 +1,12 @@
-// Time goes into the core as a number; no clock is read here.
+// Time is an argument: the core reads no clock.
 #pragma once
 
 #include <cstdint>
 
 namespace craftnet {
 
-/// Unix microseconds by a clock of the caller's that is never set: Unix time at the start, plus what a monotonic clock
-/// has counted since.
+/// Unix time in microseconds on a clock that is never set: Unix time at the program's start, plus the time that a
+/// monotonic clock has counted since.
 using Time = std::int64_t;
 
 constexpr Time kMicrosecond = 1;

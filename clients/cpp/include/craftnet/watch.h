@@ -1,10 +1,10 @@
-// Follows one session over UDP or WebSocket until it is over, whatever happens to connections. Without sockets and
-// without a clock: the owner does what `next_request` asks for, reports what came of it, and reads `poll`.
+// Follows one session over UDP or WebSocket to its end, across lost connections. It has neither sockets nor a clock:
+// the owner performs the requests of `next_request`, reports their results, and reads events from `poll`.
 //
 //     UDP ──no datagram for 3 s──▶ WebSocket, from the same position ──UDP works again──▶ UDP
 //
-// After each call, the owner calls `next_request`, `transmit` and `poll` until each has nothing more, and all of them
-// again at `deadline`.
+// After each call, the owner calls `next_request`, `transmit` and `poll` until each returns nothing, and calls `tick`
+// and these three again at `deadline`.
 #pragma once
 
 #include <cstddef>
@@ -25,27 +25,27 @@ enum class Transport : std::uint8_t { kUdp, kWebSocket };
 struct WatchSettings {
   Uuid session{};
   Uuid player{};
-  bool udp = true;                                 ///< whether UDP is tried first.
-  bool websocket = true;                           ///< whether WebSocket is there when UDP is not.
+  bool udp = true;                                 ///< use UDP, and try it first.
+  bool websocket = true;                           ///< use WebSocket while UDP does not work.
   Subprotocol subprotocol = Subprotocol::kBinary;  ///< offered first, before JSON.
-  bool lz4 = true;                                 ///< whether MESSAGEs are asked for over UDP.
-  Time udp_patience = 3 * kSecond;                 ///< within which a datagram has to come.
-  Time patience = 60 * kSecond;                    ///< without any contact, after which the watch gives up.
-  std::uint32_t heartbeat = 25;                    ///< seconds between signs of life over WebSocket, 5 to 300.
+  bool lz4 = true;                                 ///< offer LZ4 over UDP, for MESSAGEs.
+  Time udp_timeout = 3 * kSecond;                  ///< for the first datagram; after it, WebSocket is used.
+  Time timeout = 60 * kSecond;                     ///< without any contact, after which the watch gives up.
+  std::uint32_t heartbeat = 25;                    ///< seconds between heartbeats over WebSocket, 5 to 300.
   double smoothing = 0.15;                         ///< seconds: see `Bar`.
 };
 
-/// What the owner is asked to do.
+/// A request to the owner.
 struct WatchRequest {
   enum class Kind : std::uint8_t {
-    kToken,          ///< get a bearer token, a fresh one where `fresh`; then `token` or `no_token`.
-    kConnect,        ///< POST `body` to `target` with the token; then `connect_answered`.
-    kResolve,        ///< look up `target`, a host, for datagrams to `port`; then `resolved`.
-    kCloseUdp,       ///< no datagram is sent or expected any more.
-    kOpenWebSocket,  ///< open `target`, a path with a query, offering `protocols`; then `websocket_opened` or _refused.
-    kSendText,       ///< send `body` over the WebSocket.
-    kCloseWebSocket,  ///< close the WebSocket with 1000; nothing of it is to be reported any more.
-    kDictionary,      ///< GET `target`; then `dictionary` or `no_dictionary`.
+    kToken,           ///< get a bearer token (`fresh`: a new one), then call `token` or `no_token`.
+    kConnect,         ///< POST `body` to `target` with the token, then call `connect_answered`.
+    kResolve,         ///< look up the host `target` for datagrams to `port`, then call `resolved`.
+    kCloseUdp,        ///< close the UDP socket.
+    kOpenWebSocket,   ///< open `target`, a path with a query, with `protocols`; `websocket_opened` or `_refused`.
+    kSendText,        ///< send `body` over the WebSocket.
+    kCloseWebSocket,  ///< close the WebSocket with 1000, and report nothing of it any more.
+    kDictionary,      ///< GET `target`, then call `dictionary` if it succeeds.
   };
 
   Kind kind = Kind::kToken;
@@ -60,13 +60,13 @@ struct WatchEvent {
   enum class Kind : std::uint8_t {
     kConnecting,  ///< over `transport`.
     kConnected,   ///< over `transport`.
-    kLost,        ///< the next attempt is `wait` away.
+    kLost,        ///< the connection is lost; the next attempt follows after `wait`.
     kReset,       ///< forget the notifications and places in queues received before.
     kProgress,    ///< see `progress`.
-    kMaterials,   ///< see `materials`: over UDP.
-    kMessage,     ///< a notification, a place in a queue, or changes of materials over WebSocket: see `message`.
+    kMaterials,   ///< over UDP: see `materials`.
+    kMessage,     ///< over WebSocket: a notification, a place in a queue, or changes of materials, in `message`.
     kPosition,    ///< see `position`.
-    kEnded,       ///< see `result`; nothing follows.
+    kEnded,       ///< see `result`; no event follows.
   };
 
   Kind kind = Kind::kConnecting;
@@ -79,25 +79,25 @@ class Watch {
  public:
   enum class Result : std::uint8_t { kNone, kCompleted, kFailed, kOver, kRefused, kUnreachable, kStopped };
 
-  /// `crypto` and `lz4` outlive the watch.
+  /// `crypto` and `lz4` must outlive the watch.
   Watch(Crypto& crypto, Lz4& lz4, const WatchSettings& settings, Time now);
 
   [[nodiscard]] bool next_request(WatchRequest& request);
   [[nodiscard]] bool poll(WatchEvent& event);
   [[nodiscard]] Time deadline() const noexcept;
 
-  /// Does what is due.
+  /// Acts on expired timeouts; to be called at `deadline`.
   void tick(Time now);
 
-  // What came of a request.
+  // Results of requests.
 
   void token(std::string_view token, Time now);
   void no_token(Time now);
 
-  /// `status`: 0 when there was no answer. `retry_after`: seconds, 0 without the header.
+  /// `status`: 0 without a response. `retry_after`: seconds, 0 without the header.
   void connect_answered(int status, std::string_view body, double retry_after, Time now);
 
-  /// `addresses`: how many the host has, 0: none. They are tried in their order.
+  /// `addresses`: the number of the host's addresses, which are tried in order; 0: the look-up failed.
   void resolved(std::size_t addresses, Time now);
   void websocket_opened(std::string_view subprotocol, Time now);
   void websocket_refused(int status, double retry_after, Time now);
@@ -105,7 +105,7 @@ class Watch {
   void websocket_binary(Bytes octets, Time now);
   void websocket_closed(std::uint16_t code, std::string_view reason, Time now);
 
-  /// `octets` outlive the watch.
+  /// `octets` must outlive the watch.
   void dictionary(std::uint8_t id, Bytes octets) { decoder_.add_dictionary(id, octets); }
 
   // Datagrams, as in UdpClient.
@@ -115,23 +115,23 @@ class Watch {
   [[nodiscard]] std::size_t server() const noexcept { return udp_ == nullptr ? 0 : udp_->server(); }
   void moved(Time now) noexcept;
 
-  /// The owner has seen enough.
+  /// Ends the watch: leaves the session and closes connections.
   void stop(Time now);
 
-  // What is known.
+  // The present state.
 
-  [[nodiscard]] Transport transport() const noexcept { return using_; }
+  [[nodiscard]] Transport transport() const noexcept { return transport_; }
   [[nodiscard]] const std::string& bearer() const noexcept { return token_; }
   [[nodiscard]] bool has_progress() const noexcept { return has_progress_; }
   [[nodiscard]] const Progress& progress() const noexcept { return progress_; }
   [[nodiscard]] const std::string& failure_reason() const noexcept { return failure_reason_; }
 
-  /// The table of materials; null until one has arrived, and over WebSocket, which does not send it.
+  /// The table of materials; null until one has arrived, and over WebSocket, which sends none.
   [[nodiscard]] const Table* materials() noexcept;
   [[nodiscard]] const Position& position() const noexcept { return position_; }
   [[nodiscard]] Result result() const noexcept { return result_; }
 
-  /// What to show at `now`. False until a progress has arrived.
+  /// The bar's value at `now`. False until a progress has arrived.
   [[nodiscard]] bool shown(Time now, Bar::Shown& shown) noexcept;
   [[nodiscard]] Time server_time(Time now) const noexcept { return now + offset(); }
   [[nodiscard]] const UdpClient* udp() const noexcept { return udp_.get(); }
@@ -142,10 +142,10 @@ class Watch {
   void attempt(Transport transport, Time now);
   void proceed(Time now);
   void lose(Transport transport, const Verdict& verdict, bool elsewhere, Time now);
-  void lost_preferred(Time now);
+  void schedule_udp_probe(Time now);
   void finish(Result result);
   void request(WatchRequest::Kind kind, std::string target = {}, std::string body = {});
-  void tell(WatchEvent::Kind kind, Transport transport, Time wait = 0);
+  void emit(WatchEvent::Kind kind, Transport transport, Time wait = 0);
   void contact(Time now) noexcept { contact_at_ = now; }
   void take_progress(const Progress& progress, const std::string& reason, double rounding);
   void end_with(const Progress& progress, Time now);
@@ -164,7 +164,7 @@ class Watch {
   [[nodiscard]] Time offset() const noexcept;
   [[nodiscard]] Time uncertainty() const noexcept;
 
-  static constexpr Time kFirstReturn = 30 * kSecond;
+  static constexpr Time kFirstProbePause = 30 * kSecond;
 
   Crypto& crypto_;
   Lz4& lz4_;
@@ -173,31 +173,31 @@ class Watch {
   Backoff backoff_;
   std::vector<WatchRequest> requests_;
   std::vector<WatchEvent> events_;
-  std::size_t requested_ = 0;  // handed out of `requests_` …
-  std::size_t told_ = 0;       // … and of `events_`.
+  std::size_t requests_taken_ = 0;  // of `requests_`, by `next_request`.
+  std::size_t events_taken_ = 0;    // of `events_`, by `poll`.
 
   std::string token_;
   Time token_expiry_ = kNever;
   bool token_asked_ = false;
   bool token_stale_ = false;
-  bool was_refused_ = false;  // the newest token was: another refusal is final.
+  bool was_refused_ = false;  // the newest token was refused: another refusal is final.
 
-  Transport using_;  // whose news count.
+  Transport transport_;  // the one in use.
   Stage udp_stage_ = Stage::kIdle;
   Stage websocket_stage_ = Stage::kIdle;
   std::unique_ptr<UdpClient> udp_;
   Agreement agreement_;
   std::uint16_t udp_port_ = 0;
-  bool scouting_ = false;  // UDP is tried next to a WebSocket that is in use.
+  bool probing_udp_ = false;  // UDP is tried while a WebSocket is in use.
   bool json_only_ = false;
 
-  Time attempt_at_ = kNever;  // the next one, over `using_`.
+  Time attempt_at_ = kNever;  // when the next attempt over `transport_` is due.
   Time udp_give_up_at_ = kNever;
-  Time return_at_ = kNever;  // when UDP is tried again.
-  Time return_pause_ = kFirstReturn;
+  Time udp_probe_at_ = kNever;  // when UDP is tried again while a WebSocket is in use.
+  Time udp_probe_pause_ = kFirstProbePause;
   Time renew_at_ = kNever;
-  Time silence_at_ = kNever;  // when the WebSocket is taken for lost.
-  Time finish_at_ = kNever;   // a failed craft's reason may still come.
+  Time websocket_timeout_at_ = kNever;  // when a silent WebSocket counts as lost.
+  Time finish_at_ = kNever;             // when to stop waiting for the reason of a failed craft.
   Time contact_at_;
 
   bool has_progress_ = false;
@@ -207,7 +207,7 @@ class Watch {
   Bar bar_;
   Position position_;
   bool position_over_udp_ = false;
-  Time websocket_offset_ = 0;  // how far the server's clock is ahead, as far as messages show.
+  Time websocket_offset_ = 0;  // how far the server's clock is ahead, estimated from messages.
   bool has_websocket_offset_ = false;
   Result result_ = Result::kNone;
 };

@@ -55,32 +55,32 @@ FString CraftnetString(const std::string& Text)
 
 FCraftnetProgress CraftnetProgress(const craftnet::Progress& Progress, const std::string& Reason)
 {
-	FCraftnetProgress Told;
-	Told.Status = static_cast<ECraftnetStatus>(Progress.status);
-	Told.Percent = static_cast<float>(Progress.percent);
-	Told.RemainingSeconds = static_cast<float>(Progress.remaining);
-	Told.Quality = Progress.quality;
-	Told.TargetQuality = Progress.target_quality;
-	Told.FailureReason = CraftnetString(Reason);
-	return Told;
+	FCraftnetProgress Converted;
+	Converted.Status = static_cast<ECraftnetStatus>(Progress.status);
+	Converted.Percent = static_cast<float>(Progress.percent);
+	Converted.RemainingSeconds = static_cast<float>(Progress.remaining);
+	Converted.Quality = Progress.quality;
+	Converted.TargetQuality = Progress.target_quality;
+	Converted.FailureReason = CraftnetString(Reason);
+	return Converted;
 }
 
 FCraftnetPosition CraftnetPosition(const craftnet::Position& Position)
 {
-	FCraftnetPosition Told;
-	Told.Epoch = CraftnetString(Position.epoch);
-	Told.Version = static_cast<int64>(Position.version);
-	return Told;
+	FCraftnetPosition Converted;
+	Converted.Epoch = CraftnetString(Position.epoch);
+	Converted.Version = static_cast<int64>(Position.version);
+	return Converted;
 }
 
 FCraftnetQueueEntry CraftnetQueueEntry(const craftnet::QueueEntry& Entry)
 {
-	FCraftnetQueueEntry Told;
-	Told.Position = Count(Entry.position);
-	Told.Total = Count(Entry.total);
-	Told.EstimatedWaitSeconds = Count(Entry.estimated_wait_seconds);
-	Told.bCanJumpQueue = Entry.can_jump_queue;
-	return Told;
+	FCraftnetQueueEntry Converted;
+	Converted.Position = Count(Entry.position);
+	Converted.Total = Count(Entry.total);
+	Converted.EstimatedWaitSeconds = Count(Entry.estimated_wait_seconds);
+	Converted.bCanJumpQueue = Entry.can_jump_queue;
+	return Converted;
 }
 
 TArray<FCraftnetMaterial> CraftnetMaterials(const craftnet::Table& Table)
@@ -88,17 +88,17 @@ TArray<FCraftnetMaterial> CraftnetMaterials(const craftnet::Table& Table)
 	TArray<FCraftnetMaterial> Materials;
 	for (const craftnet::Material& Row : Table)
 	{
-		FCraftnetMaterial Told;
-		Told.MaterialId = CraftnetGuid(Row.id);
-		Told.Quantity = Quantity(Row.quantity);
-		Told.Quality = Row.quality;
+		FCraftnetMaterial Converted;
+		Converted.MaterialId = CraftnetGuid(Row.id);
+		Converted.Quantity = Quantity(Row.quantity);
+		Converted.Quality = Row.quality;
 		if (Row.has_problem())
 		{
-			Told.Problem = Problem(Row.problem());
-			Told.RequiredQuantity = Quantity(Row.required_quantity);
-			Told.RequiredQuality = Row.required_quality;
+			Converted.Problem = Problem(Row.problem());
+			Converted.RequiredQuantity = Quantity(Row.required_quantity);
+			Converted.RequiredQuality = Row.required_quality;
 		}
-		Materials.Add(Told);
+		Materials.Add(Converted);
 	}
 	return Materials;
 }
@@ -108,22 +108,22 @@ TArray<FCraftnetMaterial> CraftnetMaterials(const craftnet::FeedMessage& Message
 	TArray<FCraftnetMaterial> Materials;
 	if (Message.has_material)
 	{
-		FCraftnetMaterial Told;
-		Told.MaterialId = CraftnetGuid(Message.material.material_id);
-		Told.Quantity = Quantity(Message.material.available_quantity);
-		Told.Quality = Message.material.available_quality;
-		Told.Problem = Problem(Message.material.problem);
-		Told.RequiredQuantity = Quantity(Message.material.required_quantity);
-		Told.RequiredQuality = Message.material.required_quality;
-		Materials.Add(Told);
+		FCraftnetMaterial Converted;
+		Converted.MaterialId = CraftnetGuid(Message.material.material_id);
+		Converted.Quantity = Quantity(Message.material.available_quantity);
+		Converted.Quality = Message.material.available_quality;
+		Converted.Problem = Problem(Message.material.problem);
+		Converted.RequiredQuantity = Quantity(Message.material.required_quantity);
+		Converted.RequiredQuality = Message.material.required_quality;
+		Materials.Add(Converted);
 	}
 	for (const craftnet::wire::ChangeRow& Change : Message.changes)
 	{
-		FCraftnetMaterial Told;
-		Told.MaterialId = CraftnetGuid(Change.material_id);
-		Told.Quantity = Change.change_type == craftnet::wire::ChangeType::kRemoved ? 0 : Quantity(Change.quantity);
-		Told.Quality = Change.quality;
-		Materials.Add(Told);
+		FCraftnetMaterial Converted;
+		Converted.MaterialId = CraftnetGuid(Change.material_id);
+		Converted.Quantity = Change.change_type == craftnet::wire::ChangeType::kRemoved ? 0 : Quantity(Change.quantity);
+		Converted.Quality = Change.quality;
+		Materials.Add(Converted);
 	}
 	return Materials;
 }

@@ -1,4 +1,4 @@
-// The core's values and the engine's.
+// Conversions between the core's values and the engine's.
 #pragma once
 
 #include "CoreMinimal.h"
@@ -8,7 +8,7 @@
 
 #include <string>
 
-/** Unix microseconds by a steady clock, which the core takes as its time. */
+/** The core's time: Unix time in microseconds on a steady clock. */
 craftnet::Time CraftnetNow();
 
 craftnet::Uuid CraftnetUuid(const FGuid& Guid);
@@ -21,5 +21,5 @@ FCraftnetPosition CraftnetPosition(const craftnet::Position& Position);
 FCraftnetQueueEntry CraftnetQueueEntry(const craftnet::QueueEntry& Entry);
 TArray<FCraftnetMaterial> CraftnetMaterials(const craftnet::Table& Table);
 
-/** The materials that a message of a WebSocket is about. */
+/** The materials in a message of a WebSocket. */
 TArray<FCraftnetMaterial> CraftnetMaterials(const craftnet::FeedMessage& Message);

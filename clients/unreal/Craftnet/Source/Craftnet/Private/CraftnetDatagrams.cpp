@@ -105,6 +105,6 @@ void FCraftnetDatagrams::Transmit(const uint8* Datagram, int32 Size, int32 Serve
 	int32 Sent = 0;
 	if (Socket != nullptr && Servers.IsValidIndex(Server))
 	{
-		Socket->SendTo(Datagram, Size, Sent, *Servers[Server]);  // what does not go out is a datagram lost.
+		Socket->SendTo(Datagram, Size, Sent, *Servers[Server]);  // a failure counts as a lost datagram.
 	}
 }

@@ -1,4 +1,4 @@
-// The UDP socket of a watch, which is polled; and a bad line, when one is simulated.
+// The UDP socket of a watch, which is polled, and the simulation of a bad network path.
 #pragma once
 
 #include "CoreMinimal.h"
@@ -11,13 +11,13 @@ class FCraftnetDatagrams
 public:
 	~FCraftnetDatagrams();
 
-	/** Opens a socket for datagrams to one of these addresses, which are of one family. */
+	/** Opens a socket for datagrams to these addresses, which must be of one family. */
 	bool Open(const TArray<TSharedRef<FInternetAddr>>& Addresses);
 	void Close();
 
 	void Send(const uint8* Datagram, int32 Size, int32 Server, double Now);
 
-	/** Hands over what has come in by now, and what a simulated line has held back. */
+	/** Delivers received datagrams, and those that the simulation has delayed until now. */
 	void Receive(double Now, TFunctionRef<void(uint8* Datagram, int32 Size)> Take);
 
 	void Simulate(float InLoss, float InDelay);
@@ -26,7 +26,7 @@ private:
 	struct FHeld
 	{
 		double Due = 0.0;
-		int32 Server = -1;  // -1: it came in.
+		int32 Server = -1;  // -1: a received datagram.
 		TArray<uint8> Octets;
 	};
 

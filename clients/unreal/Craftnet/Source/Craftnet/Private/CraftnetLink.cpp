@@ -23,7 +23,7 @@ TSharedPtr<FCraftnetLink> FCraftnetLink::Create(UCraftnetSubsystem& Subsystem, U
 	Wanted.player = CraftnetUuid(PlayerId);
 	Wanted.udp = CRAFTNET_WITH_OPENSSL && Settings.bUseUdp;
 	Wanted.smoothing = Settings.Smoothing;
-	Wanted.patience = static_cast<craftnet::Time>(Settings.Patience) * craftnet::kSecond;
+	Wanted.timeout = static_cast<craftnet::Time>(Settings.Timeout) * craftnet::kSecond;
 	return MakeShared<FCraftnetLink>(Subsystem, Session, Wanted, Settings.BaseUrl);
 }
 
@@ -66,7 +66,7 @@ void FCraftnetLink::Tick()
 	WatchEvent Event;
 	while (Watch.poll(Event))
 	{
-		Tell(Event);
+		DeliverEvent(Event);
 	}
 }
 
@@ -104,7 +104,7 @@ bool FCraftnetLink::GetShown(FCraftnetShown& Shown)
 FString FCraftnetLink::Describe()
 {
 	const bool bUdp = Watch.transport() == craftnet::Transport::kUdp;
-	const double RoundTrip = Watch.udp() != nullptr ? Watch.udp()->pulse().smoothed() : -1.0;
+	const double RoundTrip = Watch.udp() != nullptr ? Watch.udp()->timing().smoothed() : -1.0;
 	FCraftnetShown Shown;
 	GetShown(Shown);
 	return FString::Printf(TEXT("over %s, round trip %.1f ms, %.2f%% +-%.2f"), bUdp ? TEXT("UDP") : TEXT("WebSocket"),
@@ -258,7 +258,7 @@ void FCraftnetLink::OpenWebSocket(const WatchRequest& Request)
 	Offered = Request.protocols.front();
 	TMap<FString, FString> Headers;
 	Headers.Add(TEXT("Authorization"), TEXT("Bearer ") + CraftnetString(Watch.bearer()));
-	// With an Origin the server says why it refuses, by a close code: IWebSocket does not hand out an HTTP status.
+	// With an Origin, the server refuses with a close code: IWebSocket does not return an HTTP status.
 	Headers.Add(TEXT("Origin"), BaseUrl);
 	const FString Url = BaseUrl.Replace(TEXT("http"), TEXT("ws"), ESearchCase::CaseSensitive) + CraftnetString(Request.target);
 	WebSocket = FWebSocketsModule::Get().CreateWebSocket(Url, Protocols, Headers);
@@ -312,7 +312,7 @@ void FCraftnetLink::OpenWebSocket(const WatchRequest& Request)
 void FCraftnetLink::CloseWebSocket()
 {
 	const TSharedPtr<IWebSocket> Closing = MoveTemp(WebSocket);
-	WebSocket.Reset();  // what it still says is nobody's.
+	WebSocket.Reset();  // its further callbacks are ignored.
 	Fragments.Reset();
 	if (Closing.IsValid())
 	{
@@ -337,10 +337,10 @@ void FCraftnetLink::TakeFragment(const void* Data, SIZE_T Size, bool bLast)
 	Watch.websocket_binary({Whole.GetData(), static_cast<std::size_t>(Whole.Num())}, CraftnetNow());
 }
 
-void FCraftnetLink::Tell(WatchEvent& Event)
+void FCraftnetLink::DeliverEvent(WatchEvent& Event)
 {
-	UCraftnetSession* Told = Session.Get();
-	if (Told == nullptr)
+	UCraftnetSession* Watched = Session.Get();
+	if (Watched == nullptr)
 	{
 		return;
 	}
@@ -348,46 +348,46 @@ void FCraftnetLink::Tell(WatchEvent& Event)
 	switch (Event.kind)
 	{
 	case WatchEvent::Kind::kConnecting:
-		Told->TellConnection(ECraftnetConnection::Connecting, Over);
+		Watched->NotifyConnection(ECraftnetConnection::Connecting, Over);
 		break;
 	case WatchEvent::Kind::kConnected:
-		Told->TellConnection(ECraftnetConnection::Connected, Over);
+		Watched->NotifyConnection(ECraftnetConnection::Connected, Over);
 		break;
 	case WatchEvent::Kind::kLost:
-		Told->TellConnection(ECraftnetConnection::Lost, Over);
+		Watched->NotifyConnection(ECraftnetConnection::Lost, Over);
 		break;
 	case WatchEvent::Kind::kProgress:
-		Told->TellProgress(CraftnetProgress(Watch.progress(), Watch.failure_reason()));
+		Watched->NotifyProgress(CraftnetProgress(Watch.progress(), Watch.failure_reason()));
 		break;
 	case WatchEvent::Kind::kMaterials:
 		if (Watch.materials() != nullptr)
 		{
-			Told->TellMaterials(CraftnetMaterials(*Watch.materials()));
+			Watched->NotifyMaterials(CraftnetMaterials(*Watch.materials()));
 		}
 		break;
 	case WatchEvent::Kind::kMessage:
-		TellMessage(*Told, Event.message);
+		NotifyMessage(*Watched, Event.message);
 		break;
 	case WatchEvent::Kind::kPosition:
-		Told->Position = CraftnetPosition(Watch.position());
+		Watched->Position = CraftnetPosition(Watch.position());
 		break;
 	case WatchEvent::Kind::kEnded:
-		Told->TellEnd(static_cast<ECraftnetResult>(Watch.result()), CraftnetString(Watch.failure_reason()));
+		Watched->NotifyEnded(static_cast<ECraftnetResult>(Watch.result()), CraftnetString(Watch.failure_reason()));
 		break;
 	default:
 		break;
 	}
 }
 
-void FCraftnetLink::TellMessage(UCraftnetSession& Told, const craftnet::FeedMessage& Message)
+void FCraftnetLink::NotifyMessage(UCraftnetSession& Watched, const craftnet::FeedMessage& Message)
 {
 	if (Message.has_queue)
 	{
-		Told.TellQueue(CraftnetQueueEntry(Message.queue));
+		Watched.NotifyQueue(CraftnetQueueEntry(Message.queue));
 	}
 	TArray<FCraftnetMaterial> Materials = CraftnetMaterials(Message);
-	if (Materials.Num() > 0)
+	if (Materials.Num() > 0 && Session.IsValid())  // the handler of the queue may have called Stop.
 	{
-		Told.TellMaterials(Materials);
+		Watched.NotifyMaterials(Materials);
 	}
 }

@@ -1,4 +1,4 @@
-// One watch of the core, on the engine's sockets, HTTP and WebSockets.
+// Runs one watch of the core on the engine's sockets, HTTP and WebSockets.
 #pragma once
 
 #include "CoreMinimal.h"
@@ -21,16 +21,16 @@ public:
 	FCraftnetLink(UCraftnetSubsystem& InSubsystem, UCraftnetSession& InSession, const craftnet::WatchSettings& Wanted, const FString& InBaseUrl);
 	~FCraftnetLink();
 
-	/** Everything that is due. */
+	/** Receives, acts on timeouts, sends, and delivers events. */
 	void Tick();
 
-	/** Tells the session nothing more, and leaves. What is to be sent still goes out with the next ticks. */
+	/** Leaves the session, which gets no further event. The next ticks send the last datagrams. */
 	void Stop();
 
-	/** Ends at once. */
+	/** Closes everything at once. */
 	void Close();
 
-	/** Whether it has ended, and nothing is to be sent any more. */
+	/** Whether it has ended and has nothing left to send. */
 	bool IsDone() const;
 
 	bool GetShown(FCraftnetShown& Shown);
@@ -45,8 +45,8 @@ private:
 	void OpenWebSocket(const craftnet::WatchRequest& Request);
 	void CloseWebSocket();
 	void TakeFragment(const void* Data, SIZE_T Size, bool bLast);
-	void Tell(craftnet::WatchEvent& Event);
-	void TellMessage(UCraftnetSession& Session, const craftnet::FeedMessage& Message);
+	void DeliverEvent(craftnet::WatchEvent& Event);
+	void NotifyMessage(UCraftnetSession& Session, const craftnet::FeedMessage& Message);
 
 	TWeakObjectPtr<UCraftnetSubsystem> Subsystem;
 	TWeakObjectPtr<UCraftnetSession> Session;
@@ -55,8 +55,8 @@ private:
 	craftnet::Watch Watch;
 	FCraftnetDatagrams Datagrams;
 	TSharedPtr<IWebSocket> WebSocket;
-	TArray<uint8> Fragments;  // of a binary message.
+	TArray<uint8> Fragments;  // of an incomplete binary message.
 	TArray<TSharedRef<TArray<uint8>>> Dictionaries;
-	std::string Offered;  // the subprotocol that binary messages are of.
+	std::string Offered;  // the preferred subprotocol: IWebSocket does not return the selected one.
 	bool bClosed = false;
 };

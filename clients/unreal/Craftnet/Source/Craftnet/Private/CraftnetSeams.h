@@ -1,4 +1,4 @@
-// The core's two seams, on what the engine has.
+// The core's two interfaces to libraries, implemented with the engine's.
 #pragma once
 
 #include "CoreMinimal.h"
@@ -12,7 +12,7 @@ public:
 	virtual bool decompress(craftnet::Bytes block, craftnet::Bytes dictionary, std::uint8_t* out, std::size_t size) noexcept override;
 };
 
-/** For platforms without OpenSSL: enough for a watch over WebSocket, which draws its waits at random. */
+/** For platforms without OpenSSL: random numbers for the backoff of a watch over WebSocket, and nothing else. */
 class FCraftnetNoCrypto final : public craftnet::Crypto
 {
 public:

@@ -13,7 +13,10 @@ void UCraftnetSession::Stop()
 	Link.Reset();
 	if (Leaving.IsValid())
 	{
-		Result = ECraftnetResult::Stopped;
+		if (Result == ECraftnetResult::None)
+		{
+			Result = ECraftnetResult::Stopped;
+		}
 		Leaving->Stop();
 	}
 }
@@ -24,44 +27,47 @@ void UCraftnetSession::BeginDestroy()
 	Super::BeginDestroy();
 }
 
-void UCraftnetSession::TellProgress(const FCraftnetProgress& Told)
+void UCraftnetSession::NotifyProgress(const FCraftnetProgress& NewProgress)
 {
-	Progress = Told;
-	NativeProgress.Broadcast(Told);
-	OnProgress.Broadcast(Told);
+	Progress = NewProgress;
+	NativeProgress.Broadcast(NewProgress);
+	OnProgress.Broadcast(NewProgress);
 }
 
-void UCraftnetSession::TellMaterials(const TArray<FCraftnetMaterial>& Told)
+void UCraftnetSession::NotifyMaterials(const TArray<FCraftnetMaterial>& Materials)
 {
-	NativeMaterials.Broadcast(Told);
-	OnMaterials.Broadcast(Told);
+	NativeMaterials.Broadcast(Materials);
+	OnMaterials.Broadcast(Materials);
 }
 
-void UCraftnetSession::TellQueue(const FCraftnetQueueEntry& Told)
+void UCraftnetSession::NotifyQueue(const FCraftnetQueueEntry& Entry)
 {
-	NativeQueue.Broadcast(Told);
-	OnQueue.Broadcast(Told);
+	NativeQueue.Broadcast(Entry);
+	OnQueue.Broadcast(Entry);
 }
 
-void UCraftnetSession::TellConnection(ECraftnetConnection State, ECraftnetTransport Over)
+void UCraftnetSession::NotifyConnection(ECraftnetConnection State, ECraftnetTransport NewTransport)
 {
-	Transport = Over;
-	NativeConnectionChanged.Broadcast(State, Over);
-	OnConnectionChanged.Broadcast(State, Over);
+	Transport = NewTransport;
+	NativeConnectionChanged.Broadcast(State, NewTransport);
+	OnConnectionChanged.Broadcast(State, NewTransport);
 }
 
-void UCraftnetSession::TellEnd(ECraftnetResult How, const FString& Why)
+void UCraftnetSession::NotifyEnded(ECraftnetResult NewResult, const FString& Reason)
 {
-	Result = How;
-	if (How == ECraftnetResult::Completed)
+	Result = NewResult;
+	if (NewResult == ECraftnetResult::Completed)
 	{
 		NativeCompleted.Broadcast();
 		OnCompleted.Broadcast();
 	}
-	else if (How != ECraftnetResult::Stopped && How != ECraftnetResult::Over)
+	else if (NewResult != ECraftnetResult::Stopped && NewResult != ECraftnetResult::Over)
 	{
-		NativeFailed.Broadcast(Why);
-		OnFailed.Broadcast(Why);
+		NativeFailed.Broadcast(Reason);
+		OnFailed.Broadcast(Reason);
 	}
-	TellConnection(ECraftnetConnection::Ended, Transport);
+	if (Link.IsValid())  // a handler may have called Stop, and no event follows it.
+	{
+		NotifyConnection(ECraftnetConnection::Ended, Transport);
+	}
 }

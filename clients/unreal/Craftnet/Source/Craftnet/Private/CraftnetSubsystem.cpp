@@ -24,6 +24,7 @@ void UCraftnetSubsystem::Deinitialize()
 	}
 	for (const TSharedPtr<FCraftnetLink>& Link : Links)
 	{
+		Link->Tick();  // sends the CLOSE of a UDP connection.
 		Link->Close();
 	}
 	Sessions.Reset();
@@ -64,7 +65,7 @@ UCraftnetSession* UCraftnetSubsystem::WatchSession(FGuid SessionId, FGuid Player
 bool UCraftnetSubsystem::Tick(float DeltaSeconds)
 {
 	SCOPE_CYCLE_COUNTER(STAT_CraftnetTick);
-	const TArray<TSharedPtr<FCraftnetLink>> Now = Links;  // an event may begin or stop a watch.
+	const TArray<TSharedPtr<FCraftnetLink>> Now = Links;  // an event may start or stop a watch.
 	for (const TSharedPtr<FCraftnetLink>& Link : Now)
 	{
 		Link->Tick();
@@ -75,7 +76,7 @@ bool UCraftnetSubsystem::Tick(float DeltaSeconds)
 	{
 		return true;
 	}
-	Ticker.Reset();  // nothing is left to do: no tick until another session is watched.
+	Ticker.Reset();  // no tick until another session is watched.
 	return false;
 }
 

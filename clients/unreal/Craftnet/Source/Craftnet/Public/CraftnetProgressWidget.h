@@ -7,18 +7,18 @@
 
 class UProgressBar;
 
-/** The parent of a widget Blueprint with a progress bar called Bar: it is given its value each frame. */
+/** The parent of a widget Blueprint with a progress bar called Bar, whose value it sets in every frame. */
 UCLASS(Abstract)
 class CRAFTNET_API UCraftnetProgressWidget : public UUserWidget
 {
 	GENERATED_BODY()
 
 public:
-	/** Shows this session from now on; null: none. */
+	/** Shows this session; null: none. */
 	UFUNCTION(BlueprintCallable, Category = "Craftnet")
 	void Show(UCraftnetSession* InSession);
 
-	/** What the bar shows. */
+	/** The bar's value. */
 	UPROPERTY(BlueprintReadOnly, Category = "Craftnet")
 	FCraftnetShown Shown;
 

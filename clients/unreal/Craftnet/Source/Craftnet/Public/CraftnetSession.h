@@ -1,4 +1,4 @@
-// One watched session: what a component and an async action share.
+// One watched session, for a component or an async action.
 #pragma once
 
 #include "CoreMinimal.h"
@@ -22,7 +22,7 @@ DECLARE_MULTICAST_DELEGATE_TwoParams(FCraftnetConnectionNative, ECraftnetConnect
 
 class FCraftnetLink;
 
-/** A session that is watched until it is over, or Stop. Each event is there for Blueprints and, as Native…, for C++. */
+/** A session, watched until it is over, or until Stop. Each event exists for Blueprints and, as Native…, for C++. */
 UCLASS(BlueprintType)
 class CRAFTNET_API UCraftnetSession : public UObject
 {
@@ -32,7 +32,7 @@ public:
 	UPROPERTY(BlueprintAssignable, Category = "Craftnet")
 	FCraftnetProgressEvent OnProgress;
 
-	/** The whole table over UDP; over WebSocket, the materials that changed or have a problem. */
+	/** Over UDP the whole table; over WebSocket the materials that changed or have a problem. */
 	UPROPERTY(BlueprintAssignable, Category = "Craftnet")
 	FCraftnetMaterialsEvent OnMaterials;
 
@@ -42,7 +42,7 @@ public:
 	UPROPERTY(BlueprintAssignable, Category = "Craftnet")
 	FCraftnetCompletedEvent OnCompleted;
 
-	/** The craft failed; or the session can be watched no more. */
+	/** The craft failed, or the session cannot be watched any more. */
 	UPROPERTY(BlueprintAssignable, Category = "Craftnet")
 	FCraftnetFailedEvent OnFailed;
 
@@ -56,7 +56,7 @@ public:
 	FCraftnetFailedNative NativeFailed;
 	FCraftnetConnectionNative NativeConnectionChanged;
 
-	/** What a bar shows now: call it each frame. False until a progress has arrived. */
+	/** The present value of a bar, to be read in every frame. False until a progress has arrived. */
 	UFUNCTION(BlueprintCallable, Category = "Craftnet")
 	bool GetShown(FCraftnetShown& Shown);
 
@@ -75,7 +75,7 @@ public:
 	UFUNCTION(BlueprintPure, Category = "Craftnet")
 	ECraftnetTransport GetTransport() const { return Transport; }
 
-	/** Watches no more. No event follows. */
+	/** Stops watching. No event follows. */
 	UFUNCTION(BlueprintCallable, Category = "Craftnet")
 	void Stop();
 
@@ -85,11 +85,11 @@ private:
 	friend class UCraftnetSubsystem;
 	friend class FCraftnetLink;
 
-	void TellProgress(const FCraftnetProgress& Told);
-	void TellMaterials(const TArray<FCraftnetMaterial>& Told);
-	void TellQueue(const FCraftnetQueueEntry& Told);
-	void TellConnection(ECraftnetConnection State, ECraftnetTransport Over);
-	void TellEnd(ECraftnetResult How, const FString& Why);
+	void NotifyProgress(const FCraftnetProgress& NewProgress);
+	void NotifyMaterials(const TArray<FCraftnetMaterial>& Materials);
+	void NotifyQueue(const FCraftnetQueueEntry& Entry);
+	void NotifyConnection(ECraftnetConnection State, ECraftnetTransport NewTransport);
+	void NotifyEnded(ECraftnetResult NewResult, const FString& Reason);
 
 	TSharedPtr<FCraftnetLink> Link;
 

@@ -5,7 +5,7 @@
 #include "CraftnetSession.h"
 #include "CraftnetSessionComponent.generated.h"
 
-/** The session of a workbench: watched from BeginPlay (with bAutoStart), or Watch, to EndPlay. */
+/** Watches the session of a workbench from Watch, or from BeginPlay with bAutoStart, to EndPlay. */
 UCLASS(ClassGroup = (Craftnet), meta = (BlueprintSpawnableComponent))
 class CRAFTNET_API UCraftnetSessionComponent : public UActorComponent
 {
@@ -21,11 +21,11 @@ public:
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "Craftnet")
 	bool bAutoStart = false;
 
-	/** The session that is watched, whose events are bound to; null while there is none. */
+	/** The watched session, with the events to bind to; null while none is watched. */
 	UPROPERTY(BlueprintReadOnly, Transient, Category = "Craftnet")
 	TObjectPtr<UCraftnetSession> Session;
 
-	/** Watches SessionId of PlayerId; what was watched before is left. */
+	/** Watches SessionId of PlayerId, and stops watching any other session. */
 	UFUNCTION(BlueprintCallable, Category = "Craftnet")
 	UCraftnetSession* Watch();
 

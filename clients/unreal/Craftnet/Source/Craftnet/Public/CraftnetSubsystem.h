@@ -6,10 +6,10 @@
 #include "CraftnetSession.h"
 #include "CraftnetSubsystem.generated.h"
 
-/** Has to be called once with a bearer token, or with an empty string when there is none. */
+/** To be called once with a bearer token, or with an empty string when there is none. */
 using FCraftnetTokenResult = TFunction<void(const FString& Token)>;
 
-/** Gets a bearer token from the game's login. bFresh: the one before has expired, is about to, or was refused. */
+/** Gets a bearer token from the game's login. bFresh: the last one has expired, will soon, or was refused. */
 DECLARE_DELEGATE_TwoParams(FCraftnetGetToken, bool /* bFresh */, FCraftnetTokenResult /* Result */);
 
 DECLARE_DYNAMIC_DELEGATE_RetVal_OneParam(FString, FCraftnetGetTokenDynamic, bool, bFresh);
@@ -24,21 +24,21 @@ public:
 	virtual void Initialize(FSubsystemCollectionBase& Collection) override;
 	virtual void Deinitialize() override;
 
-	/** Where tokens come from. It travels in a header, never in a URL. */
+	/** The source of bearer tokens, which travel in a header, never in a URL. */
 	FCraftnetGetToken GetToken;
 
-	/** The same for Blueprints: returns the token at once. */
+	/** The same for Blueprints: a function that returns the token at once. */
 	UFUNCTION(BlueprintCallable, Category = "Craftnet")
 	void SetTokenProvider(FCraftnetGetTokenDynamic Provider);
 
-	/** Watches a session of a player. The caller keeps the object and binds to its events. */
+	/** Watches a session of a player. The caller must keep the object, and binds to its events. */
 	UFUNCTION(BlueprintCallable, Category = "Craftnet")
 	UCraftnetSession* WatchSession(FGuid SessionId, FGuid PlayerId);
 
-	/** One line for each session that is watched. */
+	/** One line for each watched session. */
 	FString GetStatus() const;
 
-	/** For tests of bad lines: share of datagrams lost, 0 to 1, and seconds by which each is late. */
+	/** Simulates a bad network path: the share of datagrams lost, 0 to 1, and the delay of each in seconds. */
 	void Simulate(float Loss, float Delay);
 
 private:
@@ -50,7 +50,7 @@ private:
 	UPROPERTY()
 	FCraftnetGetTokenDynamic DynamicProvider;
 
-	TArray<TSharedPtr<FCraftnetLink>> Links;  // those that say good-bye are in no session any more.
+	TArray<TSharedPtr<FCraftnetLink>> Links;  // includes those that have left their session and still close.
 	FTSTicker::FDelegateHandle Ticker;
 	float SimulatedLoss = 0.0f;
 	float SimulatedDelay = 0.0f;

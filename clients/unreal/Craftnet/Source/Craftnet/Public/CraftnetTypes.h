@@ -1,4 +1,4 @@
-// What Blueprints see of a session.
+// The values of a session for Blueprints.
 #pragma once
 
 #include "CoreMinimal.h"
@@ -60,7 +60,7 @@ struct CRAFTNET_API FCraftnetProgress
 	UPROPERTY(BlueprintReadOnly, Category = "Craftnet")
 	ECraftnetStatus Status = ECraftnetStatus::Active;
 
-	/** 0 to 100, as the server sent it. A bar shows FCraftnetShown's. */
+	/** 0 to 100, as the server sent it. For a bar, use FCraftnetShown. */
 	UPROPERTY(BlueprintReadOnly, Category = "Craftnet")
 	float Percent = 0.0f;
 
@@ -141,17 +141,17 @@ struct CRAFTNET_API FCraftnetPosition
 	int64 Version = 0;
 };
 
-/** What a bar shows at this moment. */
+/** The present value of a bar. */
 USTRUCT(BlueprintType)
 struct CRAFTNET_API FCraftnetShown
 {
 	GENERATED_BODY()
 
-	/** 0 to 100; it never goes back unless the craft itself did. */
+	/** 0 to 100; it never goes backwards unless the craft itself does. */
 	UPROPERTY(BlueprintReadOnly, Category = "Craftnet")
 	float Percent = 0.0f;
 
-	/** Points by which the truth may differ from it. */
+	/** Points by which Percent may differ from the truth. */
 	UPROPERTY(BlueprintReadOnly, Category = "Craftnet")
 	float Error = 100.0f;
 };

@@ -5,7 +5,7 @@
 #include "CraftnetSession.h"
 #include "CraftnetWatchSession.generated.h"
 
-/** The node "Watch Crafting Session": one pin for each event. It ends with the session, or with Cancel. */
+/** The node "Watch Crafting Session", with a pin for each event. It ends with the session, or with Cancel. */
 UCLASS()
 class CRAFTNET_API UCraftnetWatchSession : public UBlueprintAsyncActionBase
 {
@@ -36,7 +36,7 @@ public:
 	UFUNCTION(BlueprintCallable, Category = "Craftnet")
 	void Cancel();
 
-	/** What a progress widget is given. */
+	/** The session, for Show of a progress widget. */
 	UFUNCTION(BlueprintPure, Category = "Craftnet")
 	UCraftnetSession* GetSession() const { return Session; }
 

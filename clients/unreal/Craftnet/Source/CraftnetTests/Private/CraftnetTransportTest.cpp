@@ -1,4 +1,4 @@
-// A connection with a scripted server in the same process: package.py puts the core's server.h and server.cpp beside this.
+// A connection with a scripted server in the same process. package.py copies the core's server.h and server.cpp here.
 #include "CoreMinimal.h"
 #include "Misc/AutomationTest.h"
 
@@ -10,7 +10,7 @@
 
 namespace
 {
-	/** Nothing is packed in this script. */
+	/** The script has no compressed messages. */
 	class FNoLz4 final : public craftnet::Lz4
 	{
 	public:

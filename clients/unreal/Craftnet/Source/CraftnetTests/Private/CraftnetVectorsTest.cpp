@@ -1,4 +1,4 @@
-// The core against protocol/vectors.json, as this platform's compiler has made it. package.py puts the file into Resources.
+// The core, as this platform's compiler builds it, against protocol/vectors.json, which package.py copies into Resources.
 #include "CoreMinimal.h"
 #include "Dom/JsonObject.h"
 #include "Interfaces/IPluginManager.h"

@@ -13,7 +13,7 @@ MERMAID := build/mermaid/.version-$(MERMAID_VERSION)
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test test-cpp test-js soak lint bench reference docs clean
+.PHONY: run test test-cpp check-cpp test-js soak lint bench reference docs clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
@@ -33,15 +33,15 @@ soak: $(VENV)/installed-test
 # liblz4-dev.
 test-cpp:
 	cmake -S clients/cpp -B build/cpp
-	cmake --build build/cpp
+	cmake --build build/cpp --parallel $(JOBS)
 	cd build/cpp && ctest --output-on-failure
 
 # The JavaScript client: its tests run a server of .venv, and Chromium where that is installed.
 test-js: $(VENV)/installed clients/js/node_modules/.package-lock.json
 	cd clients/js && npm run check
 
-# The C++ client once more, with clang: sanitizers, fuzz targets for FUZZ seconds each, clang-tidy. On Debian: clang-14
-# clang-tidy-14 libclang-rt-14-dev.
+# The C++ client once more, with clang: sanitizers, fuzz targets for FUZZ seconds each, clang-tidy; about two minutes. On
+# Debian: clang-14 clang-tidy-14 libclang-rt-14-dev.
 FUZZ ?= 20
 check-cpp:
 	clients/cpp/check $(FUZZ)

@@ -21,7 +21,10 @@ BUILD = ROOT / "build" / "cpp"
 
 def main() -> None:
     """Build, run, print."""
-    for command in (["cmake", "-S", str(ROOT / "clients" / "cpp"), "-B", str(BUILD)], ["cmake", "--build", str(BUILD)]):
+    for command in (
+        ["cmake", "-S", str(ROOT / "clients" / "cpp"), "-B", str(BUILD)],
+        ["cmake", "--build", str(BUILD), "--parallel", "2"],
+    ):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     run = subprocess.run([str(BUILD / "craftnet-bench")], check=True, capture_output=True, text=True)
     measured = json.loads(run.stdout)

@@ -38,7 +38,10 @@ def built() -> Path:
         look = ["c++", "-x", "c++", "-E", "-include", header, "/dev/null"]
         if subprocess.run(look, capture_output=True, check=False).returncode != 0:
             raise SkipTest(f"{header} is not installed")
-    for command in (["cmake", "-S", str(DIRECTORY), "-B", str(BUILD)], ["cmake", "--build", str(BUILD)]):
+    for command in (
+        ["cmake", "-S", str(DIRECTORY), "-B", str(BUILD)],
+        ["cmake", "--build", str(BUILD), "--parallel", "2"],
+    ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return BUILD

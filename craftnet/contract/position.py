@@ -55,6 +55,10 @@ class Versions(Struct, frozen=True, gc=False):
         return self.session >= other.session and self.materials >= other.materials and self.queue >= other.queue
 
 
+NOTHING = 0
+"""The version of a subscriber that has nothing yet, or only part of a snapshot: it resumes with all of it."""
+
+
 class Position(Struct, frozen=True, gc=False):
     """A position. As text: `epoch:version`, or `epoch:version:udp`.
 
@@ -80,6 +84,12 @@ def is_epoch(text: str) -> bool:
 def covers_materials(version: int, materials: int) -> bool:
     """Whether the table of materials with this version includes the material changes counted in a packed `version`."""
     return (materials - (version >> _BITS)) % _CYCLE < _HALF
+
+
+def before_materials_change(version: int) -> int:
+    """The packed version without the newest change of the materials."""
+    materials = version >> _BITS & _CYCLE - 1
+    return version - (1 << _SUM_SHIFT) + ((materials - 1) % _CYCLE - materials << _BITS)
 
 
 def changes_in(version: int) -> int:

@@ -6,10 +6,11 @@ An update is made once for all watchers of a feed and encoded at most once per e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from craftnet.clocks import Moment
 from craftnet.contract.messages import (
@@ -25,7 +26,7 @@ from craftnet.contract.messages import (
     rfc3339,
     to_json,
 )
-from craftnet.contract.position import Position
+from craftnet.contract.position import NOTHING, Position, before_materials_change
 from craftnet.crafting.progress import Progress, extrapolate
 from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, SessionState
 
@@ -71,6 +72,13 @@ class Update(Struct, eq=False, gc=False):
     def conflation_key(self) -> UUID | None:
         """The session whose updates a conflatable one may replace; None where a feed has only one."""
         return self.state.session_id if isinstance(self.state, SessionState) else None
+
+    @property
+    def reached(self) -> Position | None:
+        """The position of its last message; None where there is none."""
+        if self.at is None or not self.messages:
+            return None
+        return Position(self.at.epoch, getattr(self.messages[-1], "version", NOTHING))
 
     @property
     def json(self) -> tuple[bytes, ...]:
@@ -123,10 +131,23 @@ def progress_update(
 def materials_update(
     change: MaterialsChange, now: Moment, accepted: float | None = None, at: Position | None = None
 ) -> Update:
-    """An update of a session's materials; each notification is a message of its own, all with one position."""
+    """An update of a session's materials; each notification is a message of its own.
+
+    Only the last one has the position `at`. The others have the one before the change: a subscriber that receives only
+    some of them resumes there, and receives all of them again.
+    """
+    before, notifications = at, change.notifications
+    if at is not None and len(notifications) > 1:
+        before = Position(at.epoch, before_materials_change(at.version))
     messages = tuple(
-        _crafting_message("material_notification", change.state.session_id, now, at, material_data=notification)
-        for notification in change.notifications
+        _crafting_message(
+            "material_notification",
+            change.state.session_id,
+            now,
+            at if number == len(notifications) else before,
+            material_data=notification,
+        )
+        for number, notification in enumerate(notifications, 1)
     )
     return Update(change, messages, accepted=accepted, at=at)
 
@@ -135,6 +156,28 @@ def materials_snapshot(state: MaterialsState, now: Moment, at: Position | None =
     """The whole state of a session's materials; its messages are the present problems."""
     problems = tuple(material.problem for material in state.materials if material.problem is not None)
     return materials_update(MaterialsChange(state, (), problems), now, None, at)
+
+
+def whole_or_nothing(updates: Sequence[Update]) -> list[Update]:
+    """The updates that bring a subscriber to a position, which only the very last message has.
+
+    The others have the version `NOTHING`: a subscriber that receives only some of them resumes with the whole state.
+    """
+    following, result = 0, []
+    for update in reversed(updates):
+        result.append(_without_position(update, len(update.messages) - (not following)))
+        following += len(update.messages)
+    return result[::-1]
+
+
+def _without_position(update: Update, count: int) -> Update:
+    """The update, its first `count` messages with the version `NOTHING`."""
+    if count <= 0:
+        return update
+    messages = update.messages
+    return replace(
+        update, messages=(*(replace(message, version=NOTHING) for message in messages[:count]), *messages[count:])
+    )
 
 
 def session_queue_update(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
@@ -18,7 +17,7 @@ from craftnet.clocks import IClock, Moment, moment
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.position import Position, Versions
 from craftnet.crafting.state import MaterialsChange, QueueChange
-from craftnet.crafting.updates import Update
+from craftnet.crafting.updates import Update, whole_or_nothing
 from craftnet.errors import Unavailable
 from craftnet.feeds.epoch import FeedEpochs
 from craftnet.feeds.recovery import MissedChanges, RecentChanges, missed_changes
@@ -164,15 +163,22 @@ class Feed(ABC):
         lost = None if resume is None else await missed_changes(self, resume, self._epochs, self._clock)
         if subscriber not in self._subscribers:
             return
-        if resume is None:
-            self._hand_over(subscriber, self.snapshot())
-            return
+        self._hand_over(
+            subscriber, whole_or_nothing([*self.snapshot()]) if resume is None else self._return(resume, lost)
+        )
+
+    def _return(self, resume: Position, lost: MissedChanges | None) -> Iterable[Update]:
+        """What a returning watcher receives; `lost` is what it missed, where that is known."""
         self._came_back(lost is not None)
         if lost is None:
-            self._hand_over(subscriber, chain([self.returned(False, self.position)], self.snapshot()))
+            updates = [self.returned(False, self.position), *self.snapshot()]
         else:
-            first = [self.returned(True, resume)]
-            self._hand_over(subscriber, chain(first, self.again(lost), self.newest(), self.unheard(resume)))
+            updates = [self.returned(True, resume), *self.again(lost), *self.newest(), *self.unheard(resume)]
+        if (lost is not None and not resume.over_udp) or len(updates) == 1:
+            return updates
+        # The position follows in a message of its own: an encoding may have no room for it in the last part, and a
+        # connection that is lost before must not resume after parts that it never received.
+        return whole_or_nothing([*updates, self.heartbeat()])
 
     def _hand_over(self, subscriber: ISubscriber, updates: Iterable[Update]) -> None:
         """Delivers the first updates; from then on the watcher receives every change."""

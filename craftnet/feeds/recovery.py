@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 
-from craftnet.contract.position import HISTORY_LENGTH, HISTORY_SECONDS, Position, Versions, decode_versions
+from craftnet.contract.position import HISTORY_LENGTH, HISTORY_SECONDS, NOTHING, Position, Versions, decode_versions
 from craftnet.crafting.state import MaterialsChange, QueueChange
 from craftnet.errors import Unavailable
 from craftnet.feeds.epoch import FeedEpochs
@@ -125,8 +125,8 @@ async def missed_changes(
 
 
 def _at(feed: RecoverableFeed, resume: Position, epochs: FeedEpochs) -> Versions | None:
-    """The watcher's versions; None for another epoch, and for a position that no feed can have delivered."""
-    if resume.epoch != epochs.now():
+    """The watcher's versions; None for another epoch, for nothing, and for what no feed can have delivered."""
+    if resume.epoch != epochs.now() or resume.version == NOTHING:
         return None
     here = feed.versions()
     at = decode_versions(resume.version, here)

@@ -21,6 +21,7 @@ from craftnet.contract.messages import (
     WebSocketHealthMessage,
     rfc3339,
 )
+from craftnet.contract.position import Position, Versions
 from craftnet.crafting.progress import Progress
 from craftnet.crafting.state import Material, MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState
 from craftnet.crafting.updates import (
@@ -121,6 +122,14 @@ class MaterialTests(SynchronousTestCase):
         self.assertEqual([shape["session_id"] for shape in shapes(update)], [str(SESSION)] * 2)
         wanted = {"material_id": str(IRON), "notification_type": "insufficient_quantity", "required_quantity": 5}
         self.assertEqual(shapes(update)[0]["material_data"], wanted)
+
+    def test_only_the_last_message_has_the_position(self) -> None:
+        """A subscriber that receives the first one only resumes before the change."""
+        before, after = Versions(3, 2048, 5), Versions(3, 2049, 5)
+        change = MaterialsChange(MaterialsState(SESSION, 2049), (), (SHORT, POOR))
+        update = materials_update(change, AT, None, Position("e", after.encoded))
+        self.assertEqual([shape["version"] for shape in shapes(update)], [before.encoded, after.encoded])
+        self.assertEqual(update.reached, Position("e", after.encoded))
 
     def test_change_alone_has_no_message(self) -> None:
         self.assertEqual(materials_update(MaterialsChange(self.STATE), AT).json, ())

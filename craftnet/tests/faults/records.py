@@ -111,7 +111,7 @@ def violations(record: Record, *, lossless: bool) -> list[str]:
         epoch = message.get("epoch")
         if epoch is not None:
             version = message["version"]
-            if version < newest.get(epoch, 0):
+            if 0 < version < newest.get(epoch, 0):  # 0: a state that has not arrived as a whole yet.
                 found.append(f"version {version} after {newest[epoch]} in the epoch {epoch}: {_line(entry)}")
             newest[epoch] = max(version, newest.get(epoch, 0))
         if message.get("recovered") is False or full_state:

@@ -90,7 +90,7 @@ class SessionRecoveryTests(_RecoveryTestCase):
         self.assertEqual((second.type, second.recovered), ("progress_update", None))
 
     def test_from_udp(self) -> None:
-        """UDP carries no queues: what was missed, and then the player's entries."""
+        """UDP carries no queues: what was missed, then the player's entries, then the position."""
         client = self.returning()
         self.happen(event(queued(3)))
         client.read()
@@ -103,7 +103,7 @@ class SessionRecoveryTests(_RecoveryTestCase):
             self.hub.subscribe_session(SESSION, watcher, replace(client.position, over_udp=over_udp))
             delivered[over_udp] = watcher.types[1:]
         self.assertEqual(delivered[False], ["material_notification", "progress_update"])
-        self.assertEqual(delivered[True], [*delivered[False], "queue_status"])
+        self.assertEqual(delivered[True], [*delivered[False], "queue_status", "progress_update"])
 
     def test_without_a_position_nothing_is_said_of_recovery(self) -> None:
         self.assertEqual(self.returning().recoveries, [])
@@ -163,6 +163,27 @@ class SessionRecoveryTests(_RecoveryTestCase):
         client.read()
         self.assertEqual((client.recoveries, client.shortages), ([False], [1]))
 
+    def test_lost_connections_during_the_answer(self) -> None:
+        """After any number of messages: the client returns once more, and knows everything."""
+        self.shortage()
+        self.happen(event(queued(3), session_id=SESSION))
+        here = Returning(self.hub)
+        here.come()
+        here.read()
+        assert here.position is not None
+        new, lost, over_udp = None, Position("another", 1), replace(here.position, over_udp=True)
+        for resume in (new, lost, over_udp):
+            for count in range(5):
+                with self.subTest(resume=resume, count=count):
+                    client = Returning(self.hub)
+                    client.position, client.shortages = resume, [1] if resume is over_udp else []
+                    client.come()
+                    client.cut(count)
+                    client.come()
+                    client.read()
+                    known = client.shortages, client.positions, client.status
+                    self.assertEqual(known, ([1], [3], Status.ACTIVE))
+
     def test_long_ago_but_nothing_happened(self) -> None:
         """Equal positions are equal states, even when the feed was closed in between."""
         client = self.returning()
@@ -174,7 +195,10 @@ class SessionRecoveryTests(_RecoveryTestCase):
         self.assertEqual(client.recoveries, [True])
 
 
-STEPS = ("shortage", "pause or resume", "wait", "queue", "go", "come", "come back elsewhere", "read", "refresh")
+STEPS = (
+    *("shortage", "pause or resume", "wait", "queue"),
+    *("go", "cut", "come", "come back elsewhere", "come over from UDP", "read", "refresh"),
+)
 
 
 class AnyHistoryTests(_RecoveryTestCase):
@@ -202,9 +226,14 @@ class AnyHistoryTests(_RecoveryTestCase):
                 case "go":
                     client.read()
                     client.go()
+                case "cut":
+                    client.cut(seed >> number % 32 & 3)
                 case "come":
                     client.go()
                     client.come()
+                case "come over from UDP":
+                    client.go()
+                    client.come(over_udp=True)
                 case "come back elsewhere":
                     client.read()
                     client.go()

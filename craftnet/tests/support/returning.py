@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from craftnet.contract.events import MaterialsUpdate
 from craftnet.contract.messages import MaterialNotification, MaterialProblem, Status, WebSocketCraftingMessage
-from craftnet.contract.position import Position
+from craftnet.contract.position import NOTHING, Position
+from craftnet.crafting.updates import Message
 from craftnet.feeds.hub import Hub
 from craftnet.tests.support.fakes import RecordingWatcher
 from craftnet.tests.support.samples import IRON, SESSION
@@ -26,7 +28,7 @@ class Returning:
     Attributes:
         shortages: every shortage received since the last whole state.
         status: of the craft.
-        places: every place in a queue received, likewise.
+        positions: every position in a queue received, likewise.
         recoveries: the result of each return.
     """
 
@@ -40,10 +42,17 @@ class Returning:
         self._watcher: RecordingWatcher | None = None
         self._read = 0
 
-    def come(self) -> Deferred[None]:
-        """Connect. Fires when it was greeted; fails as `Hub.subscribe_session` does."""
+    def come(self, over_udp: bool = False) -> Deferred[None]:
+        """Connect. Fires when it was greeted; fails as `Hub.subscribe_session` does.
+
+        Arguments:
+            over_udp: the position is one that UDP delivered; the client then knows nothing of queues.
+        """
+        position = self.position
+        if over_udp and position is not None:
+            self.positions, position = [], replace(position, over_udp=True)
         self._watcher, self._read = RecordingWatcher(), 0
-        return self.hub.subscribe_session(SESSION, self._watcher, self.position)
+        return self.hub.subscribe_session(SESSION, self._watcher, position)
 
     def go(self) -> None:
         """Lose the connection."""
@@ -57,12 +66,19 @@ class Returning:
         self._read += len(updates)
         for update in updates:
             for message in update.messages:
-                assert isinstance(message, WebSocketCraftingMessage)
                 self._heard(message)
 
-    def _heard(self, message: WebSocketCraftingMessage) -> None:
+    def cut(self, count: int) -> None:
+        """Reads `count` messages of what was received since, and loses the connection."""
+        updates = [] if self._watcher is None else self._watcher.updates[self._read :]
+        for message in [message for update in updates for message in update.messages][:count]:
+            self._heard(message)
+        self.go()
+
+    def _heard(self, message: Message) -> None:
+        assert isinstance(message, WebSocketCraftingMessage)
         assert message.epoch is not None and message.version is not None
-        if self.position is not None and message.epoch == self.position.epoch and message.recovered is not False:
+        if self.position is not None and message.epoch == self.position.epoch and message.version != NOTHING:
             assert message.version >= self.position.version, "older after newer"
         self.position = Position(message.epoch, message.version)
         if message.recovered is not None:

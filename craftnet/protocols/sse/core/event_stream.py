@@ -46,8 +46,9 @@ def events(update: Update) -> bytes:
     if not last:
         return b""
     lines = [b"data: %b\n\n" % message for message in before]
-    if update.at is not None:
-        lines.append(b"id: %b\n" % str(update.at).encode())
+    position = update.reached
+    if position is not None:
+        lines.append(b"id: %b\n" % str(position).encode())
     lines.append(b"data: %b\n\n" % last)
     return b"".join(lines)
 

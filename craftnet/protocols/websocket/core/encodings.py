@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from craftnet.contract.messages import Status, WebSocketCraftingMessage, to_json
+from craftnet.contract.messages import Status, to_json
 from craftnet.contract.position import changes_in
 from craftnet.crafting.state import MaterialsChange, SessionState
-from craftnet.crafting.updates import Encoding, Message, Update
+from craftnet.crafting.updates import Encoding, Update
 from craftnet.errors import BadDatagram
 from craftnet.protocols.websocket.core import frames
 from craftnet.protocols.websocket.core.compression import MAX_SIZE, NEWEST, compress_message, dictionary
@@ -43,7 +43,8 @@ def _lz4_frames(update: Update) -> bytes:
 
 def _binary_frames(update: Update) -> bytes:
     """A binary frame for each record of the update, and a text frame for each message that no record covers."""
-    sequence = _sequence(update.messages)
+    # The number of changes until the position, modulo 2³².
+    sequence = 0 if update.at is None else changes_in(update.at.version) & 0xFFFFFFFF
     try:
         match update.state:
             case SessionState() as state if state.progress.status in _FLAGS:
@@ -69,14 +70,6 @@ def _progress_record(state: SessionState, ahead: float, sequence: int) -> Progre
         progress.target_quality,
         _FLAGS[progress.status],
     )
-
-
-def _sequence(messages: tuple[Message, ...]) -> int:
-    """The number of changes until the position, modulo 2³²."""
-    for message in messages:
-        if isinstance(message, WebSocketCraftingMessage) and message.version is not None:
-            return changes_in(message.version) & 0xFFFFFFFF
-    return 0
 
 
 _BY_SUBPROTOCOL: dict[str | None, Encoding] = {

@@ -20,7 +20,7 @@ from craftnet.crafting.progress import Progress, Tolerance, misleads, rebase
 from craftnet.crafting.session_rules import advance_session
 from craftnet.crafting.state import SessionState
 from craftnet.crafting.updates import progress_update
-from craftnet.observe.metrics.hot_counters import DeliveryCounts
+from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.websocket.core import frames
 from craftnet.protocols.websocket.core.encodings import encoding
 from craftnet.protocols.websocket.core.subprotocols import SUPPORTED
@@ -31,7 +31,8 @@ ID = UUID(int=1)
 
 def main() -> None:
     """Measure and print."""
-    now, tolerance, here, counts = time.time(), Tolerance(), Position("6c0ffee", 42), DeliveryCounts()
+    now, tolerance, here = time.time(), Tolerance(), Position("6c0ffee", 42)
+    counts = Metrics().delivery_counts("websocket")
     state = SessionState(ID, ID, 1, Progress(Status.ACTIVE, 10.0, now, 3600.0), ID, now)
     event = Event(ID, now, now, SessionPause(session_id=ID, pause_reason="player_afk"), ID)
     update = progress_update(state, Moment.agreed(now), now, here)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import txredisapi  # type: ignore[import-untyped]  # it has no types.
 from autobahn.twisted.websocket import WebSocketServerProtocol
-from prometheus_client import mmap_dict, multiprocess, utils, values
+from prometheus_client import mmap_dict, multiprocess, utils
 from twisted.internet import abstract, tcp
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -106,12 +106,6 @@ PARTS = (
             "write_value": ["key", "value", "timestamp"],
             "close": [],
         }.items()
-    ),
-    Part(
-        "prometheus-client",
-        "prometheus_client.values.ValueClass and MultiProcessValue(process_identifier)",
-        FIGURES,
-        lambda: hasattr(values, "ValueClass") and parameters(values.MultiProcessValue) == ["process_identifier"],
     ),
     Part(
         "prometheus-client",

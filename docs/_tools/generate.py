@@ -38,7 +38,7 @@ from craftnet.contract import http_bodies as bodies
 from craftnet.contract.admin import feed as admin_feed
 from craftnet.contract.admin import operations, overview, sessions
 from craftnet.contract.close_codes import NO_RETRY_CODES, STALE_TOKEN_CODES, CloseCode
-from craftnet.observe.metrics.registry import Metrics
+from craftnet.observe.metrics.families import FAMILIES, Family
 from craftnet.protocols.udp.server import player_reports
 from craftnet.protocols.websocket.core import token_renewal
 from craftnet.providers.registry import factory_of, installed
@@ -241,27 +241,30 @@ def _left_out(event_type: str) -> tuple[str, ...]:
 
 def metrics() -> str:
     """Every metric: its name, kind, labels and meaning."""
-    counted = Metrics()
-    counted.connection_opened("websocket")
-    counted.watching("crafting", 1)
-    counted.came_back("crafting", True)
-    counted.complete("places", True)
-    counted.refused("unavailable")
-    counted.event("accepted")
-    counted.player_report("agreed")
-    counted.delivered("websocket", 1, 0.001)
-    counted.datagram("accepted")
-    lines = []
-    for family in sorted(counted.registry.collect(), key=lambda each: each.name):
-        labels = sorted({label for sample in family.samples for label in sample.labels} - {"le"})
-        name = family.name + ("_total" if family.type == "counter" else "")
-        kind = family.type + (f", labels {', '.join(f'`{label}`' for label in labels)}" if labels else "")
-        bounds = [sample.labels["le"] for sample in family.samples if "le" in sample.labels]
-        text = family.documentation.rstrip(".") + "."
-        if bounds:
-            text += f" Buckets: {', '.join(dict.fromkeys(bounds))}."
-        lines.append(item(f"`{name}` ({kind}): {text}"))
-    return "\n".join(lines)
+    return "\n".join(map(metric, sorted(FAMILIES, key=lambda family: family.name)))
+
+
+def metric(family: Family) -> str:
+    """One metric."""
+    labels = ", ".join(f"`{label}`{values_of(possible)}" for label, possible in family.labels.items())
+    text = family.text
+    if family.bounds:
+        text += f" Buckets: {', '.join(map(str, family.bounds))}, +Inf."
+    if family.kind == "gauge":
+        text += f" {COMBINED[family.combine]}"
+    return item(f"`{family.name}` ({family.kind}{f', {labels}' if labels else ''}): {text}")
+
+
+def values_of(possible: tuple[str, ...]) -> str:
+    """The possible values of a label, in brackets."""
+    return f" ({', '.join(possible)})" if possible else ""
+
+
+COMBINED = {
+    "livesum": "Workers: the sum.",
+    "livemax": "Workers: the maximum.",
+    "livemin": "Workers: the minimum.",
+}
 
 
 def close_codes() -> str:

@@ -1,7 +1,7 @@
 """The folder in which several processes keep their metrics, so that each of them can serve the sum.
 
-prometheus-client keeps a file of each kind for every process, named for the process id. Here the worker's name is used:
-a restarted worker continues its counters, and the number of files stays the same.
+In prometheus-client's format: a file of each kind of metric for every process. Each is named for the worker, not for
+the process id: a restarted worker continues its counters, and the number of files stays the same.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.utils import floatToGoString
 
 from craftnet.errors import ConfigurationError
+from craftnet.observe.metrics.families import RESTARTS
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable with the folder, as prometheus-client names it."""
@@ -28,9 +28,6 @@ WORKER_VARIABLE = "CRAFTNET_FIGURES"
 """The environment variable with the name under which a process keeps its metrics there."""
 
 FOLDER_PREFIX = "craftnet-metrics-"
-
-RESTARTS = ("craftnet_worker_restarts", "Workers that died and were restarted.")
-"""Name and description."""
 
 
 def check_folder() -> str:
@@ -122,7 +119,8 @@ class MetricsFolder:
         os.close(self._hold)
 
     def _write(self, worker: str) -> None:
-        self._restarts.write(metric_key(RESTARTS, "_total", {"worker": worker}), float(self._counts[worker]))
+        key = metric_key((RESTARTS.base, RESTARTS.text), "_total", {"worker": worker})
+        self._restarts.write(key, float(self._counts[worker]))
 
 
 def join_folder() -> bool:
@@ -131,14 +129,13 @@ def join_folder() -> bool:
     if directory is None:
         return False
     if WORKER_VARIABLE in os.environ:
-        values.ValueClass = values.MultiProcessValue(lambda: os.environ[WORKER_VARIABLE])
         _hold(directory)
     return True
 
 
-def open_own_file(kind: str) -> str:
-    """A file in the folder for this process's own metrics of a kind: counter or histogram."""
-    return os.path.join(os.environ[FOLDER_VARIABLE], f"{kind}_{os.environ.get(WORKER_VARIABLE, os.getpid())}-own.db")
+def own_file(kind: str) -> str:
+    """The file in the folder for this process's metrics of a kind, such as counter or gauge_livesum."""
+    return os.path.join(os.environ[FOLDER_VARIABLE], f"{kind}_{os.environ.get(WORKER_VARIABLE, os.getpid())}.db")
 
 
 def _hold(directory: str) -> int:

@@ -1,10 +1,11 @@
-"""The metrics of the service, in a registry of its own."""
+"""The metrics of the service: what the code calls to count, and what `/metrics` answers."""
 
 from __future__ import annotations
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from twisted.application.internet import TimerService
@@ -14,50 +15,25 @@ from twisted.python.failure import Failure
 
 from craftnet.errors import Unavailable
 from craftnet.interfaces import ISessionSource
-from craftnet.observe.metrics.hot_counters import (
-    DeliveryCounts,
-    LocalDatagramOutcomes,
-    LocalDeliveries,
-    SharedDatagramOutcomes,
-    SharedDeliveries,
-)
-from craftnet.observe.metrics.process_files import FOLDER_VARIABLE, join_folder, open_own_file
-
-TIMES = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 5.0)
-"""Seconds: from one machine room to a satellite."""
-
-OFFSETS = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 600.0, 3600.0)
-"""Seconds: from a synchronised clock to one in another time zone."""
-
-SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
-"""Of datagrams."""
-
-RATES = (4_000, 6_250, 12_500, 25_000, 37_500, 50_000)
-"""Bytes per second: from the lowest, doubling, to the highest."""
+from craftnet.observe.metrics import families
+from craftnet.observe.metrics.hot_counters import DeliveryCounts
+from craftnet.observe.metrics.process_files import FOLDER_VARIABLE, join_folder, own_file
+from craftnet.observe.metrics.snapshot import Snapshot
+from craftnet.observe.metrics.store import MetricStore
 
 
 class PathMetrics:
     """Histograms over all paths."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            described = f"{text} Observed at every heartbeat."
-            return Histogram(f"craftnet_udp_{name}", described, buckets=buckets, registry=registry)
-
-        self._round_trip = histogram("round_trip_seconds", "Smoothed round-trip time of UDP connections.", TIMES)
-        self._variation = histogram("round_trip_variation_seconds", "Variation of that round-trip time.", TIMES)
-        self._jitter = histogram("jitter_seconds", "Jitter of heartbeats on UDP connections.", TIMES)
-        self._offset = histogram(
-            "clock_offset_seconds", "Distance of UDP clients' clocks from the server's, fast or slow.", OFFSETS
-        )
-        self._loss_out = histogram("loss_ratio", "Share of the last datagrams to UDP clients that were lost.", SHARES)
-        self._loss_in = histogram(
-            "loss_in_ratio", "Share of the last datagrams from UDP clients that were lost.", SHARES
-        )
-        self._reordered = histogram(
-            "reordering_ratio", "Share of the last datagrams from UDP clients that came late.", SHARES
-        )
-        self._rate = histogram("rate_bytes_per_second", "Rate at which the server may send to a UDP client.", RATES)
+    def __init__(self, store: MetricStore) -> None:
+        self._round_trip = store.distributions(families.ROUND_TRIP)[()]
+        self._variation = store.distributions(families.VARIATION)[()]
+        self._jitter = store.distributions(families.JITTER)[()]
+        self._offset = store.distributions(families.CLOCK_OFFSET)[()]
+        self._loss_out = store.distributions(families.LOSS_OUT)[()]
+        self._loss_in = store.distributions(families.LOSS_IN)[()]
+        self._reordered = store.distributions(families.REORDERED)[()]
+        self._rate = store.distributions(families.SEND_RATE)[()]
 
     def measured(
         self,
@@ -85,126 +61,107 @@ class PathMetrics:
 
 
 class Metrics:
-    """All metrics of one running service. Shells and the hub call it; only `/metrics` reads it.
+    """All metrics of one running service. Shells and the hub call it; only `/metrics` and `snapshot` read it.
 
     Arguments:
         divided: whether each process keeps sessions of its own; otherwise all of them count the same ones.
 
     Attributes:
+        registry: the figures of this process.
+        store: creates further figures.
         paths: the metrics of the paths to UDP clients.
     """
 
     def __init__(self, *, divided: bool = False) -> None:
-        shared = join_folder()
+        self.store = store = MetricStore(own_file if join_folder() else None)
         self.registry = CollectorRegistry()
-        self._connections = Gauge(
-            "craftnet_connections",
-            "Open connections.",
-            ["transport"],
-            registry=self.registry,
-            multiprocess_mode="livesum",
-        )
-        self._sessions = Gauge(
-            "craftnet_sessions",
-            "Sessions that are kept, finished ones included.",
-            registry=self.registry,
-            multiprocess_mode="livesum" if divided else "livemax",
-        )
-        self._watchers = Gauge(
-            "craftnet_watchers",
-            "Open subscriptions, by feed.",
-            ["feed"],
-            registry=self.registry,
-            multiprocess_mode="livesum",
-        )
-        self._returns = Counter(
-            "craftnet_returns",
-            "Clients that resumed, by whether everything they had missed was known.",
-            ["feed", "recovered"],
-            registry=self.registry,
-        )
-        self._complete = Gauge(
-            "craftnet_cluster_complete",
-            "1 while all nodes know what they share, 0 while something may be missing; absent without other nodes.",
-            ["what"],
-            registry=self.registry,
-            multiprocess_mode="livemin",
-        )
-        self._refusals = Counter(
-            "craftnet_refusals",
-            "Requests and connections that were refused or cut off.",
-            ["reason"],
-            registry=self.registry,
-        )
-        self._events = Counter("craftnet_events", "Authority events, by verdict.", ["verdict"], registry=self.registry)
-        self._player_reports = Counter(
-            "craftnet_claims",
-            "Players' reports, by whether they agreed with the authority.",
-            ["verdict"],
-            registry=self.registry,
-        )
-        self._deliveries = SharedDeliveries(open_own_file) if shared else LocalDeliveries(self.registry)
-        self.datagram = (SharedDatagramOutcomes if shared else LocalDatagramOutcomes)(self.registry).count
-        self.paths = PathMetrics(self.registry)
+        self.registry.register(store)
+        sessions = replace(families.SESSIONS, combine="livesum" if divided else "livemax")
+        self._connections = store.numbers(families.CONNECTIONS)
+        self._sessions = store.numbers(sessions)[()]
+        self._watchers = store.numbers(families.WATCHERS)
+        self._returns = store.numbers(families.RETURNS)
+        self._complete = store.numbers(families.COMPLETE)
+        self._refusals = store.numbers(families.REFUSALS)
+        self._events = store.numbers(families.EVENTS)
+        self._player_reports = store.numbers(families.PLAYER_REPORTS)
+        self._datagrams = store.numbers(families.DATAGRAMS)
+        self._messages = store.numbers(families.DELIVERIES)
+        self._latencies = store.distributions(families.LATENCIES)
+        self._deliveries: dict[str, DeliveryCounts] = {}
+        self.paths = PathMetrics(store)
 
     def connection_opened(self, transport: str) -> None:
         """Counts an established connection (or UDP client)."""
-        self._connections.labels(transport).inc()
+        self._connections[transport,].value += 1
 
     def connection_closed(self, transport: str) -> None:
         """Counts a closed connection."""
-        self._connections.labels(transport).dec()
+        self._connections[transport,].value -= 1
 
     def sessions(self, number: int) -> None:
         """Sets the number of sessions that are kept now."""
-        self._sessions.set(number)
+        self._sessions.value = number
 
     def complete(self, what: str, complete: bool) -> None:
         """Sets whether all nodes know of `what`: revocations or places."""
-        self._complete.labels(what).set(complete)
+        self._complete[what,].value = int(complete)
 
     def came_back(self, feed: str, recovered: bool) -> None:
         """Counts a watcher that returned with a position."""
-        self._returns.labels(feed, str(recovered).lower()).inc()
+        self._returns[feed, str(recovered).lower()].value += 1
 
     def watching(self, feed: str, change: int) -> None:
         """Adds `change` watchers (or removes them) of a feed: crafting, queue or health."""
-        self._watchers.labels(feed).inc(change)
+        self._watchers[feed,].value += change
+
+    def datagram(self, outcome: str) -> None:
+        """Counts a datagram by what became of it, in one word."""
+        self._datagrams[outcome,].value += 1
 
     def delivered(self, transport: str, messages: int, latency: float | None) -> None:
         """Counts messages handed to a transport; `latency` in seconds, None when no event caused them."""
-        self._deliveries[transport].count(messages, latency)
+        self.delivery_counts(transport).count(messages, latency)
 
     def delivery_counts(self, transport: str) -> DeliveryCounts:
-        """The tally of a transport's deliveries, for callers that count many."""
+        """The counts of a transport's deliveries, for callers that count many."""
+        if transport not in self._deliveries:
+            counts = DeliveryCounts(self._messages[transport,], self._latencies[transport,])
+            self._deliveries[transport] = counts
         return self._deliveries[transport]
 
     def refused(self, reason: str) -> None:
         """Counts a refused request or connection; `reason` is the label of a `craftnet.errors.Refusal`."""
-        self._refusals.labels(reason).inc()
+        self._refusals[reason,].value += 1
 
     def event(self, verdict: str, number: int = 1) -> None:
         """Counts received authority events."""
-        self._events.labels(verdict).inc(number)
+        self._events[verdict,].value += number
 
     def player_report(self, verdict: str) -> None:
         """Counts a player's report by its comparison with the authority."""
-        self._player_reports.labels(verdict).inc()
+        self._player_reports[verdict,].value += 1
 
     def write(self) -> None:
-        """Writes the tallies to where other processes read them; called every second."""
-        if isinstance(self._deliveries, SharedDeliveries):
-            self._deliveries.write()
+        """Writes the figures to where other processes read them; called every second."""
+        self.store.write()
 
     def render(self) -> bytes:
         """All metrics in the Prometheus text format, version 0.0.4; of all processes that share a folder."""
+        return generate_latest(self._everything())
+
+    def snapshot(self) -> Snapshot:
+        """All metrics as plain numbers; of all processes that share a folder."""
+        return Snapshot(self._everything().collect())
+
+    def _everything(self) -> CollectorRegistry:
         directory = os.environ.get(FOLDER_VARIABLE)
         if directory is None:
-            return generate_latest(self.registry)
+            return self.registry
         self.write()
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody, directory)
-        return generate_latest(everybody)
+        return everybody
 
 
 SESSION_COUNT_INTERVAL = 5.0

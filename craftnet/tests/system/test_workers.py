@@ -24,6 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.access.principal import PUBLISH
 from craftnet.tests.support.certificates import Issued, issued
+from craftnet.tests.support.eventually import wait_for
 from craftnet.tests.support.live import SECRET, envelope, started, token
 from craftnet.tests.support.ports import reserved_port
 from craftnet.tests.support.processes import PROCESS_TIMEOUT, SCRIPTS, Running, children, lives, running, twistd
@@ -47,6 +48,8 @@ class Factory(MemoryFactory):
 
 SHORTEST_DRAIN = 0.9
 """Seconds; two workers with 200 watchers take about one, and nearly none without a drain."""
+
+CONNECTIONS = r'craftnet_connections\{transport="websocket"\}'
 
 
 class WorkersTests(SynchronousTestCase):
@@ -93,23 +96,27 @@ class WorkersTests(SynchronousTestCase):
             match = re.search(rf"^{pattern} (\S+)$", response.read().decode(), re.MULTILINE)
         return float(match[1]) if match else 0.0
 
+    def wait_for_connections(self, number: float) -> None:
+        """Waits until this many are shown: a worker knows of the others' figures after a second at most."""
+        wait_for(lambda: self.metric(CONNECTIONS) == number)
+
     def test_one_service(self) -> None:
         """Connections are spread, counted together, survive the death of other workers, and end together."""
         with running(*self.working, **self.environment) as server:
             workers = self.workers(server, 2)
             peers = self.watch(20)
-            self.assertEqual(self.metric(r'craftnet_connections\{transport="websocket"\}'), 20.0)
+            self.wait_for_connections(20)
             files = sorted(next(iter(self.figures())).iterdir())
 
             os.kill(workers.pop(), signal.SIGKILL)
             number = server.read_until(r"worker-(\d) was killed by SIGKILL: started again in")[1]
             self.assertLess(workers, self.workers(server, 1))
-            left = self.metric(r'craftnet_connections\{transport="websocket"\}')
+            left = self.metric(CONNECTIONS)
             self.assertTrue(0 < left < 20, left)
             self.assertEqual(self.metric(rf'craftnet_worker_restarts_total\{{worker="{number}"\}}'), 1.0)
             peers += self.watch(20)
-            self.assertEqual(self.metric(r'craftnet_connections\{transport="websocket"\}'), left + 20)
-            self.assertEqual(sorted(next(iter(self.figures())).iterdir()), files)
+            self.wait_for_connections(left + 20)
+            wait_for(lambda: sorted(next(iter(self.figures())).iterdir()) == files)
 
             self.assertEqual(server.finish(), 0)
             self.assertEqual(self.figures(), set())

@@ -1,4 +1,4 @@
-"""Tests for `craftnet.observe.metrics.registry.registry`."""
+"""Tests for `craftnet.observe.metrics.registry`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.observe.metrics.registry import PathMetrics
+from craftnet.observe.metrics.store import MetricStore
 from craftnet.protocols.udp.core.pacing import MAX_RATE, MIN_RATE
 
 NAMES = {
@@ -23,7 +24,9 @@ NAMES = {
 class LinesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.registry = CollectorRegistry()
-        self.lines = PathMetrics(self.registry)
+        store = MetricStore()
+        self.registry.register(store)
+        self.lines = PathMetrics(store)
 
     def _measure(self, round_trip: float | None, offset: float | None) -> None:
         self.lines.measured(

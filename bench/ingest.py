@@ -18,6 +18,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -61,15 +62,9 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sessions", type=int, default=2000)
-    parser.add_argument("--bodies", type=int, default=50)
-    parser.add_argument("--events", type=int, default=500, help="events a body")
-    arguments = parser.parse_args()
-
-    secret = secrets.token_hex(32)
+@contextmanager
+def running_server(secret: str) -> Iterator[tuple[int, int]]:
+    """A server of its own; its process id and its port."""
     command = [Path(sysconfig.get_path("scripts")) / "twistd", "--nodaemon", "--pidfile=", "craftnet", "--udp", "off"]
     server = subprocess.Popen(
         [*command, "--http", "tcp:0:interface=127.0.0.1"],
@@ -79,50 +74,55 @@ def main() -> None:
     )
     assert server.stdout is not None
     try:
-        port = next(
-            int(found[1]) for found in (re.search(r"127\.0\.0\.1:(\d+)$", line) for line in server.stdout) if found
-        )
+        ports = (re.search(r"127\.0\.0\.1:(\d+)$", line) for line in server.stdout)
+        yield server.pid, next(int(found[1]) for found in ports if found)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sessions", type=int, default=2000)
+    parser.add_argument("--bodies", type=int, default=50)
+    parser.add_argument("--events", type=int, default=500, help="events in a body")
+    arguments = parser.parse_args()
+
+    secret = secrets.token_hex(32)
+    headers = {
+        "Authorization": f"Bearer {sign_token(secret.encode(), None, [PUBLISH], 3600, time.time())}",
+        "Content-Type": "application/x-ndjson",
+    }
+    sessions = [uuid4() for _ in range(arguments.sessions)]
+    count = arguments.bodies * arguments.events
+    events = [progress(sessions[number % len(sessions)]) for number in range(count + WARM_UP * arguments.events)]
+    bodies = list(batches(events, arguments.events))
+    with running_server(secret) as (pid, port):
         connection = http.client.HTTPConnection("127.0.0.1", port)
-        headers = {
-            "Authorization": f"Bearer {sign_token(secret.encode(), None, [PUBLISH], 3600, time.time())}",
-            "Content-Type": "application/x-ndjson",
-        }
 
         def post(body: bytes) -> int:
             connection.request("POST", "/events", body, headers)
             answer: dict[str, int] = msgspec.json.decode(connection.getresponse().read())
             return answer["accepted"]
 
-        sessions = [uuid4() for _ in range(arguments.sessions)]
-        for body in batches([start(session) for session in sessions], arguments.events):
-            post(body)
-        count = arguments.bodies * arguments.events
-        bodies = list(
-            batches(
-                [progress(sessions[number % len(sessions)]) for number in range(count + WARM_UP * arguments.events)],
-                arguments.events,
-            )
-        )
-        for body in bodies[:WARM_UP]:
+        for body in [*batches([start(session) for session in sessions], arguments.events), *bodies[:WARM_UP]]:
             post(body)
         del bodies[:WARM_UP]
-        cpu, before = cpu_of(server.pid), time.perf_counter()
+        cpu, before = cpu_of(pid), time.perf_counter()
         accepted = sum(map(post, bodies))
         took = time.perf_counter() - before
-        cpu = cpu_of(server.pid) - cpu
-        before = time.perf_counter()
-        for body in bodies:
-            for line in body.splitlines():
-                msgspec.json.decode(line)
-        floor = time.perf_counter() - before
-    finally:
-        server.terminate()
-        server.wait()
-    print(f"{accepted} of {count} events accepted, {arguments.events} a body, one connection")
+        cpu = cpu_of(pid) - cpu
+    before = time.perf_counter()
+    for body in bodies:
+        for line in body.splitlines():
+            msgspec.json.decode(line)
+    floor = time.perf_counter() - before
+    print(f"{accepted} of {count} events accepted, {arguments.events} in a body, one connection")
     print(f"  post → answer        {took / count * 1e6:6.1f} µs an event  {count / took:9,.0f}/s")
     print(f"  JSON decoding alone  {floor / count * 1e6:6.1f} µs an event  {count / floor:9,.0f}/s (floor)")
-    each, body = cpu / count * 1e6, cpu / arguments.bodies * 1e6
-    print(f"  the server's CPU     {each:6.1f} µs an event  {body:9,.0f} µs a body")
+    per_event, per_body = cpu / count * 1e6, cpu / arguments.bodies * 1e6
+    print(f"  the server's CPU     {per_event:6.1f} µs an event  {per_body:9,.0f} µs a body")
 
 
 if __name__ == "__main__":

@@ -200,6 +200,98 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
+class Results:
+    """The measured rates, costs and latencies, each with a name."""
+
+    def __init__(self) -> None:
+        self.rates: list[tuple[str, float]] = []
+        self.costs: list[tuple[str, float]] = []
+        self.latencies: list[tuple[str, list[float]]] = []
+        self.in_node: list[tuple[str, float]] = []
+
+    def print(self) -> None:
+        """The table; the first rate is the floor."""
+        floor = self.rates[0][1]
+        for name, rate in self.rates:
+            print(f"  {name:38} {1e6 / rate:7.1f} µs an event {rate:11,.0f}/s   {rate / floor:5.3f} of the first")
+        for name, seconds in self.costs:
+            print(f"  {name:38} {1e6 * seconds:7.1f} µs of CPU of all nodes a delivery")
+        for name, values in self.latencies:
+            half, most = percentile(values, 0.5) * 1e3, percentile(values, 0.99) * 1e3
+            print(f"  {name:38} p50 {half:6.2f} ms   p99 {most:6.2f} ms")
+        for name, bound in self.in_node:
+            print(f"  {name:38}                p99 below {bound * 1e3:g} ms")
+
+
+class Measurement:
+    """One run: a Redis, its players, and how much is measured."""
+
+    def __init__(self, redis: int, arguments: argparse.Namespace) -> None:
+        self._redis = redis
+        self._arguments = arguments
+        self._secret = secrets.token_hex(32)
+        self._players = [uuid4() for _ in range(arguments.watchers)]
+        self._direct = socket.create_connection(("127.0.0.1", redis))
+        self._direct.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.results = Results()
+
+    def _events(self) -> list[bytes]:
+        players = self._players
+        return [event(players[number % len(players)], number % 50 + 1) for number in range(self._arguments.events)]
+
+    def floors(self) -> None:
+        """Redis without craftnet."""
+        results, count, first = self.results, self._arguments.events, event(self._players[0], 1)
+        for name, options in (("pipelined", ("-c", "1", "-P", str(BODY))), ("50 connections", ())):
+            if (rate := redis_benchmark(self._redis, first, *options)) is not None:
+                results.rates.append((f"redis-benchmark XADD, {name}", rate))
+        results.rates.append(("XADD from Python, pipelined", count / add(self._direct, b"bare", self._events())))
+        results.rates.append(("txredisapi reads the stream", count / bare(self._redis, count)))
+        results.latencies.append(("one XADD → XREAD answer", answers(self._redis, self._arguments.rounds, first)))
+
+    def nodes(self, number: int, label: str) -> None:
+        """Events through as many nodes, to watchers that are spread over them."""
+        results, players, rate = self.results, self._players, self._arguments.rate
+        with ExitStack() as running:
+            started = [running.enter_context(node(self._redis, self._secret)) for _ in range(number)]
+            ports = [one.port for one in started]
+            watchers = [Watcher(ports[index % number], player, self._secret) for index, player in enumerate(players)]
+            time.sleep(0.5)
+            wait(watchers, len(players) if number == 2 else 0)  # the snapshots.
+            self._throughput(watchers, ports, label)
+            for body in (BODY, SMALL_BODY):
+                measured = [cost(started, watchers, self._secret, self._events(), body) for _ in range(ROUNDS)]
+                results.costs.append((f"{body} events a POST, {label}", median(measured)))
+            if number == 1:
+                results.latencies.append((f"one XADD → frame, {label}", self._one_at_a_time(watchers)))
+            earlier = [buckets(port) for port in ports]
+            paced = pace(self._direct, watchers, players, rate, 5 * rate)
+            results.latencies.append((f"{rate:,} XADD/s → frame, {label}", paced))
+            bounds = [quantile(old, buckets(port), 0.99) for old, port in zip(earlier, ports, strict=True)]
+            results.in_node.append((f"  of which in the node, {label}", max(bounds)))
+
+    def _throughput(self, watchers: Sequence[Watcher], ports: Sequence[int], label: str) -> None:
+        for name, send in (
+            ("POST", lambda some: post(ports, self._secret, some)),
+            ("XADD", lambda some: add(self._direct, b"craftnet:events", some)),
+        ):
+            some = self._events()
+            wanted = sum(watcher.frames for watcher in watchers) + len(some)
+            before = time.perf_counter()
+            send(some)
+            wait(watchers, wanted)
+            self.results.rates.append((f"{name} → frame, {label}", len(some) / (time.perf_counter() - before)))
+
+    def _one_at_a_time(self, watchers: Sequence[Watcher]) -> list[float]:
+        latencies = []
+        for turn in range(self._arguments.rounds):
+            before = time.perf_counter()
+            add(self._direct, b"craftnet:events", [event(self._players[0], turn % 50 + 1)])
+            wait(watchers[:1], watchers[0].frames + 1)
+            latencies.append(time.perf_counter() - before)
+        return latencies
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -210,69 +302,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.watchers % 2:
         parser.error("--watchers must be even, so that each player's events go to one node")
-    secret = secrets.token_hex(32)
-    players = [uuid4() for _ in range(arguments.watchers)]
-    count = arguments.events
-
-    def events() -> list[bytes]:
-        return [event(players[number % len(players)], number % 50 + 1) for number in range(count)]
-
-    rates: list[tuple[str, float]] = []
-    latencies: list[tuple[str, list[float]]] = []
-    inside = []
-    costs = []
     with redis_server() as redis:
-        direct = socket.create_connection(("127.0.0.1", redis))
-        direct.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for name, options in (("pipelined", ("-c", "1", "-P", str(BODY))), ("50 connections", ())):
-            if (rate := redis_benchmark(redis, event(players[0], 1), *options)) is not None:
-                rates.append((f"redis-benchmark XADD, {name}", rate))
-        rates.append(("XADD from Python, pipelined", count / add(direct, b"bare", events())))
-        rates.append(("txredisapi reads the stream", count / bare(redis, count)))
-        latencies.append(("one XADD → XREAD answer", answers(redis, arguments.rounds, event(players[0], 1))))
-        for number, nodes in ((1, "1 node"), (2, "2 nodes")):
-            with ExitStack() as running:
-                started = [running.enter_context(node(redis, secret)) for _ in range(number)]
-                ports = [one.port for one in started]
-                watchers = [Watcher(ports[index % number], player, secret) for index, player in enumerate(players)]
-                time.sleep(0.5)
-                wait(watchers, len(players) if number == 2 else 0)  # what they begin with.
-                for name, send in (
-                    ("POST", lambda some, to=ports: post(to, secret, some)),
-                    ("XADD", lambda some: add(direct, b"craftnet:events", some)),
-                ):
-                    some = events()
-                    wanted = sum(watcher.frames for watcher in watchers) + count
-                    before = time.perf_counter()
-                    send(some)
-                    wait(watchers, wanted)
-                    rates.append((f"{name} → frame, {nodes}", count / (time.perf_counter() - before)))
-                for body in (BODY, SMALL_BODY):
-                    measured = [cost(started, watchers, secret, events(), body) for _ in range(ROUNDS)]
-                    costs.append((f"{body} events a POST, {nodes}", median(measured)))
-                if number == 1:
-                    alone = []
-                    for turn in range(arguments.rounds):
-                        before = time.perf_counter()
-                        add(direct, b"craftnet:events", [event(players[0], turn % 50 + 1)])
-                        wait(watchers[:1], watchers[0].frames + 1)
-                        alone.append(time.perf_counter() - before)
-                    latencies.append(("one XADD → frame, 1 node", alone))
-                earlier = [buckets(port) for port in ports]
-                paced = pace(direct, watchers, players, arguments.rate, 5 * arguments.rate)
-                latencies.append((f"{arguments.rate:,} XADD/s → frame, {nodes}", paced))
-                bounds = [quantile(old, buckets(port), 0.99) for old, port in zip(earlier, ports, strict=True)]
-                inside.append((f"  of which in the node, {nodes}", max(bounds)))
-    floor = rates[0][1]
-    print(f"{count} events, {len(players)} watchers, one frame an event")
-    for name, rate in rates:
-        print(f"  {name:38} {1e6 / rate:7.1f} µs an event {rate:11,.0f}/s   {rate / floor:5.3f} of the first")
-    for name, seconds in costs:
-        print(f"  {name:38} {1e6 * seconds:7.1f} µs of CPU of all nodes a delivery")
-    for name, values in latencies:
-        print(f"  {name:38} p50 {percentile(values, 0.5) * 1e3:6.2f} ms   p99 {percentile(values, 0.99) * 1e3:6.2f} ms")
-    for name, bound in inside:
-        print(f"  {name:38}                p99 below {bound * 1e3:g} ms")
+        measurement = Measurement(redis, arguments)
+        measurement.floors()
+        for number, label in ((1, "1 node"), (2, "2 nodes")):
+            measurement.nodes(number, label)
+    print(f"{arguments.events} events, {arguments.watchers} watchers, one frame an event")
+    measurement.results.print()
 
 
 if __name__ == "__main__":

@@ -120,27 +120,27 @@ def sources() -> tuple[Source, ...]:
 
 
 @cache
-def files() -> dict[str, ast.Module]:
-    """Every Python file of the package, of its tests and of the benchmarks, by its path from the repository."""
+def files() -> dict[str, list[ast.AST]]:
+    """The nodes of every Python file of the package, its tests, the benchmarks and docs, by path."""
     return {
-        path.relative_to(REPOSITORY).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        path.relative_to(REPOSITORY).as_posix(): list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
         for folder in (PACKAGE, REPOSITORY / "bench", REPOSITORY / "docs")
         for path in sorted(folder.rglob("*.py"))
     }
 
 
-def package_files() -> dict[str, ast.Module]:
+def package_files() -> dict[str, list[ast.AST]]:
     """The files of the package without its tests."""
     return {
-        path: tree
-        for path, tree in files().items()
+        path: nodes
+        for path, nodes in files().items()
         if path.startswith("craftnet/") and not path.startswith("craftnet/tests/")
     }
 
 
-def defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def defined_names(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
     """The names that a file gives to something, each with its line."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.FunctionDef(name=text) | ast.AsyncFunctionDef(name=text) | ast.ClassDef(name=text):
                 yield node.lineno, text
@@ -158,14 +158,14 @@ class SizeTests(SynchronousTestCase):
     """A file has one job, and a function fits on a screen."""
 
     def test_files(self) -> None:
-        lengths = {path: len((REPOSITORY / path).read_text(encoding="utf-8").splitlines()) for path in package_files()}
+        lengths = {path: len((REPOSITORY / path).read_text(encoding="utf-8").splitlines()) for path in files()}
         self.assertEqual({path: length for path, length in lengths.items() if length > LONGEST_FILE}, {})
 
     def test_functions(self) -> None:
         long = {
             f"{path}: {node.name}": length
-            for path, tree in package_files().items()
-            for node in ast.walk(tree)
+            for path, nodes in files().items()
+            for node in nodes
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
         }
@@ -180,8 +180,10 @@ class NameTests(SynchronousTestCase):
     def test_no_class_name_is_defined_twice(self) -> None:
         """In the package; a test class may have the name of another in its module."""
         defined_in: dict[str, list[str]] = {}
-        for path, tree in package_files().items():
-            for node in tree.body:
+        for path, nodes in package_files().items():
+            module = nodes[0]
+            assert isinstance(module, ast.Module)
+            for node in module.body:
                 if isinstance(node, ast.ClassDef):
                     defined_in.setdefault(node.name, []).append(path)
         self.assertEqual({name: found for name, found in defined_in.items() if len(found) > 1}, {})
@@ -191,8 +193,8 @@ class NameTests(SynchronousTestCase):
         found = [path for path in files() if retired(path, Path(path).stem)]
         found += [
             f"{path}:{line}: {name}"
-            for path, tree in files().items()
-            for line, name in defined_names(tree)
+            for path, nodes in files().items()
+            for line, name in defined_names(nodes)
             if retired(path, name)
         ]
         self.assertEqual(found, [])

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.clocks import Moment
 from craftnet.contract.envelopes import decode, decode_all, split
 from craftnet.contract.events import EVENT_TYPES, Event, EventData, EventOutcome
-from craftnet.tests.contracts.backend import pause, progress, quantity, queued
+from craftnet.tests.contracts.source import pause, progress, quantity, queued
 from craftnet.tests.support.samples import GAME_START, NOW, SESSION, start
 
 AT = Moment(NOW, NOW - 3600)

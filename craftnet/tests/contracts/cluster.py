@@ -16,9 +16,9 @@ from craftnet.tests.support.samples import NOW, OTHER_PLAYER, PLAYER
 if TYPE_CHECKING:
     from twisted.trial.unittest import TestCase
 
-    _Suite = TestCase
+    Suite = TestCase
 else:
-    _Suite = object  # a suite that were a TestCase itself would be run without a cluster.
+    Suite = object  # a suite that were a TestCase itself would be run without a cluster.
 
 END = NOW + 1e9
 """For tests without a running node."""
@@ -47,7 +47,7 @@ class RevocationRecorder:
         return (*self.known, *self.heard)
 
 
-class ClusterContract(_Suite):
+class ClusterContract(Suite):
     """To be provided: `node`, `settle`, `die`, `lapse` and `come_back`."""
 
     async def node(self, listener: RevocationRecorder) -> ICluster:

@@ -12,15 +12,15 @@ from zope.interface.verify import verifyObject
 from craftnet.contract.messages import QueueMessageType
 from craftnet.contract.position import HISTORY_LENGTH
 from craftnet.interfaces import IBackend, IRecallingSource, ISharedSource
-from craftnet.tests.contracts.backend import MaterialRecorder, QueueRecorder, quantity, queued
+from craftnet.tests.contracts.source import MaterialRecorder, QueueRecorder, quantity, queued
 from craftnet.tests.support.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
 
 if TYPE_CHECKING:
     from twisted.trial.unittest import TestCase
 
-    _Suite = TestCase
+    Suite = TestCase
 else:
-    _Suite = object  # a suite that were a TestCase itself would be run without a provider.
+    Suite = object  # a suite that were a TestCase itself would be run without a provider.
 
 
 def recalling(node: IBackend) -> tuple[Any, Any]:
@@ -28,7 +28,7 @@ def recalling(node: IBackend) -> tuple[Any, Any]:
     return node.materials, node.queues
 
 
-class SharedBackendContract(_Suite):
+class SharedBackendContract(Suite):
     """`make_nodes` gives two nodes on one empty store, ready for use."""
 
     async def make_nodes(self) -> tuple[IBackend, IBackend]:

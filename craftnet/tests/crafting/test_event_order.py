@@ -18,7 +18,7 @@ from craftnet.crafting.event_order import (
 )
 from craftnet.crafting.state import Stamp, Stamps
 from craftnet.errors import EventRejected
-from craftnet.tests.contracts.backend import progress
+from craftnet.tests.contracts.source import progress
 from craftnet.tests.support.samples import NOW, event
 
 SOON = CLOCK_JUMP_SECONDS / 2

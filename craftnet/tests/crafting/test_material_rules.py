@@ -12,7 +12,7 @@ from craftnet.contract.messages import ChangeType, MaterialChange, MaterialNotif
 from craftnet.crafting.material_rules import MAX_MATERIALS, NEEDED_VALUES, advance_materials
 from craftnet.crafting.state import Material, MaterialsState, Stamp
 from craftnet.errors import EventRejected
-from craftnet.tests.contracts.backend import pause, quantity
+from craftnet.tests.contracts.source import pause, quantity
 from craftnet.tests.support.samples import COPPER, IRON, NOW, PLAYER, RECIPE, SESSION, event, start
 
 NOTHING = MaterialsState(SESSION)

@@ -13,7 +13,7 @@ from craftnet.crafting.event_order import CLOCK_JUMP_SECONDS
 from craftnet.crafting.queue_rules import LEAVING, MAX_ENTRIES, advance_queue, check_holder, entry_key
 from craftnet.crafting.state import QueueChange, QueueEntry, QueueState, Stamp
 from craftnet.errors import EventRejected
-from craftnet.tests.contracts.backend import pause, queued
+from craftnet.tests.contracts.source import pause, queued
 from craftnet.tests.support.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event
 
 RICH = QueueUpdate(

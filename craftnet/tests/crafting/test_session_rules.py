@@ -26,7 +26,7 @@ from craftnet.crafting.progress import Progress, percent_at, remaining_at
 from craftnet.crafting.session_rules import advance_session
 from craftnet.crafting.state import SessionState
 from craftnet.errors import EventRejected
-from craftnet.tests.contracts.backend import complete, fail, pause, progress, queued
+from craftnet.tests.contracts.source import complete, fail, pause, progress, queued
 from craftnet.tests.support.samples import NOW, PLAYER, RECIPE, SESSION, event, start
 
 RESUME = SessionResume(session_id=SESSION)

@@ -19,7 +19,7 @@ from craftnet.interfaces import ISubscriber
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
-from craftnet.tests.contracts.backend import complete, pause, progress, queued
+from craftnet.tests.contracts.source import complete, pause, progress, queued
 from craftnet.tests.support.fakes import RecordingWatcher, SteppedClock
 from craftnet.tests.support.late import LateMaterials, LateQueues, LateSessions
 from craftnet.tests.support.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start

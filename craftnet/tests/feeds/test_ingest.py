@@ -16,7 +16,7 @@ from craftnet.feeds.ingest import MAX_EVENTS, Ingest
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
-from craftnet.tests.contracts.backend import ACCEPTED, DUPLICATE, REJECTED, pause, quantity, queued
+from craftnet.tests.contracts.source import ACCEPTED, DUPLICATE, REJECTED, pause, quantity, queued
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.late import LateMaterials, LateQueues, LateSessions
 from craftnet.tests.support.samples import IRON, NOW, PLAYER, RECIPE, SESSION, event, start

@@ -17,7 +17,7 @@ from craftnet.feeds.hub import Hub
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
-from craftnet.tests.contracts.backend import complete, pause, progress, queued
+from craftnet.tests.contracts.source import complete, pause, progress, queued
 from craftnet.tests.support.fakes import RecordingWatcher, SteppedClock
 from craftnet.tests.support.late import LateSessions
 from craftnet.tests.support.returning import Returning, short

@@ -19,8 +19,8 @@ from craftnet.feeds.hub import Hub
 from craftnet.interfaces import IBackend
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.sources import Sources
-from craftnet.tests.contracts.backend import complete, progress, queued
 from craftnet.tests.contracts.shared_sources import SharedBackendContract
+from craftnet.tests.contracts.source import complete, progress, queued
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.returning import Returning, short
 from craftnet.tests.support.samples import NOW, PLAYER, SESSION, event, start

@@ -19,7 +19,7 @@ from craftnet.interfaces import IRevocationListener
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.key_names import partition_of
 from craftnet.providers.redis.settings import RedisSettings
-from craftnet.tests.contracts.backend import MaterialRecorder
+from craftnet.tests.contracts.source import MaterialRecorder
 from craftnet.tests.faults.relay import Relay
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.redis_server import RedisServer

@@ -25,7 +25,7 @@ from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.settings import RedisSettings
 from craftnet.providers.sources import Sources
-from craftnet.tests.contracts.backend import MaterialRecorder, QueueRecorder, SessionRecorder
+from craftnet.tests.contracts.source import MaterialRecorder, QueueRecorder, SessionRecorder
 from craftnet.tests.support.eventually import together, until
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.live import envelope, started

@@ -2,108 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from uuid import UUID
 
-from msgspec.structs import replace
-from twisted.trial.unittest import SynchronousTestCase
-
-from craftnet.access.principal import Principal
-from craftnet.contract.messages import Status
-from craftnet.crafting.state import MaterialsState, SessionState
-from craftnet.errors import TooManyRequests
-from craftnet.protocols.udp.client.connection import ACK_DELAY, Closed, Event
+from craftnet.protocols.udp.client.connection import ACK_DELAY, Closed
 from craftnet.protocols.udp.client.pending_leaves import CONNECT_ANSWER_TIMEOUT
 from craftnet.protocols.udp.client.received_state import MaterialsChanged, ProgressChanged, SessionEnded
-from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.negotiation import MAX_INDEXES, MAX_SESSIONS
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD
 from craftnet.protocols.udp.server.dispatcher import (
-    SHARED_SIZE,
     ConnectionGone,
-    ConnectionOpened,
-    Effect,
-    SessionJoined,
-    SessionLeft,
 )
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind
 from craftnet.tests.support.samples import NOW, OTHER_SESSION, PLAYER, SESSION, running
-from craftnet.tests.support.udp_lab import BEARER, CLIENT, OTHER_ADDRESS, Lab, datagrams, table
-
-THIRD = UUID(int=3)
-
-
-def over(session_id: UUID) -> SessionState:
-    """The last update of a session."""
-    state = running(session_id)
-    return replace(state, version=9, progress=replace(state.progress, status=Status.COMPLETED, percent=100.0))
-
-
-def of(session_id: UUID, state: MaterialsState) -> MaterialsState:
-    """The same materials, of that session."""
-    return replace(state, session_id=session_id)
-
-
-def joined(effects: Sequence[Effect]) -> list[int]:
-    """The indexes of the sessions to be watched."""
-    return [effect.session.index for effect in effects if isinstance(effect, SessionJoined)]
-
-
-def left(effects: Sequence[Effect]) -> list[int]:
-    """The indexes of the sessions to stop watching."""
-    return [effect.session.index for effect in effects if isinstance(effect, SessionLeft)]
-
-
-class SessionsCase(SynchronousTestCase):
-    """A connection with three sessions, on a line that is perfect while `carry` is called."""
-
-    packet_size = 1200
-
-    def setUp(self) -> None:
-        self.lab = Lab()
-        self.ticket = self.lab.ticket(packet_size=self.packet_size)
-        self.client, self.peer = self.lab.connect(self.ticket)
-        self.effects: list[Effect] = []
-        self.now = NOW
-        for index, session_id in enumerate((OTHER_SESSION, THIRD), 1):
-            permit, effects = self.lab.join(self.ticket, session_id)
-            self.assertEqual((permit.index, joined(effects)), (index, [index]))
-            self.client.watch(index, session_id)
-
-    def deliver(self, index: int, *states: SessionState | MaterialsState) -> list[Effect]:
-        """The hub delivers an update of a session."""
-        return [effect for state in states for effect in self.lab.endpoint.update(self.peer, state, self.now, index)]
-
-    def carry(self, effects: list[Effect], seconds: float = 0.0) -> list[Event]:
-        """The client's view of it, and of what follows until `seconds` later; the effects are kept."""
-        self.effects = []
-        events: list[Event] = []
-        until = self.now + seconds
-
-        def take(effects: list[Effect]) -> None:
-            self.effects += effects
-            for datagram in datagrams(effects):
-                output = self.client.receive(datagram, self.now)
-                events.extend(output.events)
-                for answer in output.datagrams:
-                    take(self.lab.send(answer, self.now))
-
-        take(effects)
-        while True:
-            due = self.lab.endpoint.deadline
-            upcoming = min(self.client.deadline, until + 1 if due is None else due)
-            if upcoming > until:
-                self.now = until
-                return events
-            self.now = max(self.now, upcoming)
-            if due is not None and due <= self.now:
-                take(self.lab.endpoint.tick(self.now))
-            else:
-                output = self.client.tick(self.now)
-                events.extend(output.events)
-                for datagram in output.datagrams:
-                    take(self.lab.send(datagram, self.now))
+from craftnet.tests.support.sessions_case import THIRD, SessionsCase, joined, left, of, over
+from craftnet.tests.support.udp_lab import BEARER, Lab, datagrams, table
 
 
 class DeliveryTests(SessionsCase):
@@ -340,141 +253,3 @@ class LeaveTests(SessionsCase):
         effects = self.lab.send(self._leave(0, 1, 2), self.now)
         self.assertEqual(self.carry(effects, 1.0), [Closed(CloseReason.LEFT)])
         self.assertIsNone(self.lab.tickets.find(self.ticket.connection_id, self.now))
-
-
-class ReturnTests(SessionsCase):
-    """The client connects again with the same token."""
-
-    def test_all_sessions_are_back(self) -> None:
-        self.client, self.peer = self.lab.connect(self.ticket, NOW + 1, OTHER_ADDRESS)
-        self.assertEqual([session.index for session in self.peer.sessions.sent_states], [0, 1, 2])
-        self.deliver(2, running(THIRD))
-        (event,) = self.carry([])
-        self.assertEqual(event, ProgressChanged(THIRD, 1, running().progress))
-
-    def test_the_hub_is_asked_for_each(self) -> None:
-        client = self.lab.client_connection(self.ticket)
-        (challenge,) = datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
-        effects = self.lab.send(client.receive(challenge, NOW + 1).datagrams[0], NOW + 1)
-        self.assertEqual((left(effects), joined(effects)), ([0, 1, 2], [0, 1, 2]))
-
-    def test_sessions_before_the_first_connection(self) -> None:
-        lab = Lab()
-        ticket = lab.ticket()
-        self.assertEqual(lab.join(ticket, OTHER_SESSION)[1], [])
-        _, peer = lab.connect(ticket)
-        self.assertEqual([session.session_id for session in peer.sessions.sent_states], [SESSION, OTHER_SESSION])
-
-    def test_an_unacknowledged_end_is_delivered_again(self) -> None:
-        """A session that the hub ended is watched again: its last state may not have arrived either."""
-        self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
-        self.lab.send(self.client.leave(2, self.now).datagrams[0], self.now)
-        client = self.lab.client_connection(self.ticket)
-        for index, session_id in enumerate((SESSION, OTHER_SESSION, THIRD)):
-            client.watch(index, session_id)
-        self.client, (challenge,) = client, datagrams(self.lab.send(client.start(NOW + 1).datagrams[0], NOW + 1))
-        self.now = NOW + 1
-        effects = self.lab.send(client.receive(challenge, NOW + 1).datagrams[0], NOW + 1)
-        self.assertEqual(joined(effects), [0, 1])
-        (self.peer,) = (effect.peer for effect in effects if isinstance(effect, ConnectionOpened))
-        self.deliver(1, over(OTHER_SESSION))
-        effects += self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, self.now)
-        events = self.carry(effects, 1.0)
-        self.assertIn(SessionEnded(THIRD, CloseReason.LEFT), events)
-        self.assertIn(SessionEnded(OTHER_SESSION, CloseReason.ENDED), events)
-        self.assertIn(ProgressChanged(OTHER_SESSION, 9, over(OTHER_SESSION).progress), events)
-        self.assertEqual(len(self.ticket.permits), 1)
-
-
-class AdmissionTests(SessionsCase):
-    """Which requests may add a session, and how many."""
-
-    def test_admission_by_token(self) -> None:
-        self.assertIs(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW), self.ticket)
-
-    def test_the_token_that_was_renewed_counts_too(self) -> None:
-        offered = SessionToken(self.ticket.connection_id, self.ticket.offer(self.lab.random.randbytes, NOW))
-        for token in (self.client.token, offered):
-            self.assertIs(self.lab.endpoint.connection(token, PLAYER, BEARER, NOW), self.ticket)
-        self.ticket.renewed()
-        self.assertIsNone(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW))
-
-    def test_the_smallest_packets_carry_one_session(self) -> None:
-        """Which may be asked for again."""
-        for size, shared in ((64, False), (SHARED_SIZE - 1, False), (SHARED_SIZE, True)):
-            ticket = self.lab.ticket(packet_size=size)
-            for session_id, permitted in ((SESSION, True), (OTHER_SESSION, shared)):
-                joining = self.lab.endpoint.join(ticket, session_id, NOW + 3600, BEARER, NOW)
-                self.assertEqual(joining is not None, permitted)
-
-    def test_not_when_it_is_about_to_be_over(self) -> None:
-        self.deliver(0, running())
-        self.lab.endpoint.close(self.peer, CloseReason.ENDED, NOW)
-        self.assertIsNone(self.lab.endpoint.connection(self.client.token, PLAYER, BEARER, NOW))
-
-    def test_bounds(self) -> None:
-        for number in range(3, MAX_SESSIONS):
-            self.lab.join(self.ticket, UUID(int=number + 100))
-        self.assertRaises(TooManyRequests, self.lab.join, self.ticket, UUID(int=999))
-        self.lab.join(self.ticket, OTHER_SESSION)  # one that is there already.
-        self.assertEqual(len(self.ticket.permits), MAX_SESSIONS)
-
-    def test_revocation_of_one_bearer_token(self) -> None:
-        """The session that it authorised ends at once, and nothing more of it is sent."""
-        bearer = Principal(PLAYER, frozenset(), NOW + 3600, token_id="second")
-        joining = self.lab.endpoint.join(self.ticket, UUID(int=4), NOW + 3600, bearer, NOW)
-        assert joining is not None
-        self.client.watch(3, UUID(int=4))
-        self.deliver(3, running(UUID(int=4)))
-        feeds, effects = self.lab.endpoint.revoke(lambda each: each.token_id == "second", NOW)
-        self.assertEqual((feeds, left(effects)), (1, [3]))
-        self.assertEqual(self.carry(effects, 1.0), [SessionEnded(UUID(int=4), CloseReason.REVOKED)])
-        self.assertIsNone(self.peer.finished)
-
-    def test_revocation_of_the_bearer_token_that_the_connection_was_opened_with(self) -> None:
-        """Its holder may have the session_token: everything ends."""
-        bearer = Principal(PLAYER, frozenset(), NOW + 3600, token_id="second")
-        self.lab.endpoint.join(self.ticket, UUID(int=4), NOW + 3600, bearer, NOW)
-        feeds, effects = self.lab.endpoint.revoke(lambda each: each.token_id is None, NOW)
-        self.assertEqual(feeds, 4)
-        self.assertEqual(self.carry(effects, 1.0), [Closed(CloseReason.REVOKED)])
-        self.assertIsNone(self.lab.tickets.find(self.ticket.connection_id, NOW))
-
-    def test_revocation_while_an_end_is_in_flight(self) -> None:
-        """The connection closes at once, and later acknowledgements of earlier states do no harm."""
-        self.lab.endpoint.end(self.peer, 1, CloseReason.ENDED, NOW)
-        over = self.lab.endpoint.tick(NOW)
-        _, effects = self.lab.endpoint.revoke(lambda bearer: bearer == BEARER, NOW + 0.5)
-        self.assertEqual([datagram[0] & 31 for datagram in datagrams(effects)], [DatagramKind.CLOSE])
-        for datagram in datagrams(over):  # late: on its way when the CLOSE was sent.
-            self.client.receive(datagram, NOW + 0.6)
-        for answer in self.client.tick(NOW + 0.7).datagrams:
-            self.lab.send(answer, NOW + 0.7)
-        self.carry(effects)
-        self.assertIs(self.peer.finished, CloseReason.REVOKED)
-        self.assertEqual((len(self.lab.endpoint), len(self.lab.tickets)), (0, 0))
-
-    def test_revocation_while_the_connection_ends(self) -> None:
-        """What was pending is not sent any more."""
-        self.deliver(0, running())
-        self.lab.endpoint.close(self.peer, CloseReason.EXPIRED, NOW)
-        _, effects = self.lab.endpoint.revoke(lambda bearer: bearer == BEARER, NOW)
-        self.assertEqual([datagram[0] & 31 for datagram in datagrams(effects)], [DatagramKind.CLOSE])
-        self.carry(effects)
-        self.assertIs(self.client.over, CloseReason.REVOKED)
-
-    def test_revocation_while_there_is_no_connection(self) -> None:
-        bearer = Principal(PLAYER, frozenset(), NOW + 3600, token_id="second")
-        ticket = self.lab.ticket()
-        self.lab.endpoint.join(ticket, UUID(int=4), NOW + 3600, bearer, NOW)
-        self.assertEqual(self.lab.endpoint.revoke(lambda each: each.token_id == "second", NOW), (0, []))
-        self.client, peer = self.lab.connect(ticket, address=CLIENT)
-        self.assertEqual(self.carry([], 1.0), [])  # told in the handshake's wake already:
-        self.assertEqual([session.index for session in peer.sessions.sent_states], [0])
-
-    def test_claims_find_the_session(self) -> None:
-        self.deliver(2, running(THIRD, percent=7.0))
-        found = self.lab.endpoint.sent_state_of(THIRD, PLAYER)
-        assert found is not None
-        self.assertEqual(found[1].sightings[-1].state.progress.percent, 7.0)
-        self.assertIsNone(self.lab.endpoint.sent_state_of(UUID(int=77), PLAYER))

@@ -25,16 +25,16 @@ from craftnet.interfaces import (
 )
 from craftnet.providers.memory.backend import MemoryBackend, MemoryFactory, MemorySettings
 from craftnet.providers.memory.sources import Listeners, MemoryMaterials, MemoryQueues, MemorySessions, RecentIds
-from craftnet.tests.contracts.backend import (
+from craftnet.tests.contracts.backend import BackendContract
+from craftnet.tests.contracts.materials import MaterialSourceContract
+from craftnet.tests.contracts.queues import QueueSourceContract
+from craftnet.tests.contracts.sessions import SessionSourceContract
+from craftnet.tests.contracts.source import (
     ACCEPTED,
     DUPLICATE,
     REJECTED,
-    BackendContract,
-    MaterialSourceContract,
     QueueRecorder,
-    QueueSourceContract,
     SessionRecorder,
-    SessionSourceContract,
     complete,
     progress,
     quantity,

@@ -11,8 +11,8 @@ import msgspec
 
 import craftnet
 from craftnet.providers.redis.backend import RedisBackend
-from craftnet.tests.contracts.backend import MaterialRecorder, SessionRecorder
 from craftnet.tests.contracts.cluster import LOGIN, RevocationRecorder
+from craftnet.tests.contracts.source import MaterialRecorder, SessionRecorder
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import started
 from craftnet.tests.support.redis_nodes import RedisTestCase

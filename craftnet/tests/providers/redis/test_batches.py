@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from craftnet.contract.events import Event, EventOutcome
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.store import MAX_PER_SCRIPT
-from craftnet.tests.contracts.backend import ACCEPTED, DUPLICATE, REJECTED, progress, queued
+from craftnet.tests.contracts.source import ACCEPTED, DUPLICATE, REJECTED, progress, queued
 from craftnet.tests.support.redis_nodes import RedisTestCase
 from craftnet.tests.support.samples import NOW, SESSION, event, start
 

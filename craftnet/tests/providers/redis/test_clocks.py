@@ -19,7 +19,7 @@ from craftnet.crafting.state import QueueState
 from craftnet.providers.redis.aggregates import shifted
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.server_clock import CLOCK_DRIFT, OFFSET_TOLERANCE, PARTS_OF_A_SECOND, ClockOffset
-from craftnet.tests.contracts.backend import SessionRecorder, complete, progress
+from craftnet.tests.contracts.source import SessionRecorder, complete, progress
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.redis_nodes import RedisTestCase
 from craftnet.tests.support.samples import NOW, OTHER_SESSION, PLAYER, SESSION, event, running, start

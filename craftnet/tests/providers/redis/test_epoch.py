@@ -9,7 +9,7 @@ from twisted.internet.task import deferLater
 
 from craftnet.providers.redis import backend, change_reader
 from craftnet.providers.redis.backend import RedisBackend
-from craftnet.tests.contracts.backend import SessionRecorder
+from craftnet.tests.contracts.source import SessionRecorder
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.redis_nodes import RedisTestCase
 from craftnet.tests.support.samples import SESSION, event, start

@@ -15,7 +15,7 @@ from craftnet.contract.messages import Status
 from craftnet.errors import Unavailable
 from craftnet.interfaces import IEventConsumer
 from craftnet.providers.redis import event_stream
-from craftnet.tests.contracts.backend import SessionRecorder
+from craftnet.tests.contracts.source import SessionRecorder
 from craftnet.tests.faults.relay import Stall
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import envelope, started

@@ -6,9 +6,8 @@ import signal
 import socket
 from contextlib import ExitStack
 from functools import partial
-from random import Random
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred
@@ -19,17 +18,14 @@ from twisted.protocols.portforward import ProxyFactory
 from twisted.python.filepath import FilePath
 
 from craftnet.clocks import steady
-from craftnet.contract.events import Event
 from craftnet.contract.messages import HealthStatus
-from craftnet.crafting.state import SessionState
 from craftnet.errors import Unavailable
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.connection import RedisConnection
 from craftnet.providers.redis.settings import RedisSettings
 from craftnet.providers.redis.store import CONCURRENT_SCRIPTS
-from craftnet.tests.contracts.backend import (
+from craftnet.tests.contracts.source import (
     ACCEPTED,
-    DUPLICATE,
     REJECTED,
     MaterialRecorder,
     QueueRecorder,
@@ -372,58 +368,3 @@ class TlsTests(RedisTestCase):
     async def test_not_trusted(self) -> None:
         node = await self.secured(self_signed("localhost"), self_signed("localhost"))
         await self.assertFailure(node.sessions.count(), Unavailable)
-
-
-class HistoryTests(RedisTestCase):
-    """Load through two nodes while Redis is killed and one node stops: nothing is lost, nothing goes back."""
-
-    durable = True
-    timeout = 60
-
-    async def test_seeds(self) -> None:
-        random = Random(20)
-        nodes = [self.backend(), self.backend()]
-        sessions = [UUID(int=random.getrandbits(128)) for _ in range(30)]
-        listeners = {(index, key): SessionRecorder() for index in range(2) for key in sessions}
-        for (index, key), listener in listeners.items():
-            await nodes[index].sessions.watch(key, listener)
-        scripts = {key: _life(random, key) for key in sessions}
-        lives = [Deferred.fromCoroutine(self.live(nodes, Random(key.int), scripts[key])) for key in sessions]
-        for _ in range(2):
-            await deferLater(reactor, 0.3)
-            self.server.kill()
-            await deferLater(reactor, 0.1)
-            self.server.start()
-        stopped = nodes.pop(1)
-        await stopped.service.stopService()
-        for life in lives:
-            await life
-        kept: dict[UUID, SessionState | None] = {}
-        for key in sessions:
-            kept[key] = await nodes[0].sessions.get(key)
-        await until(lambda: all(listeners[0, key].heard[-1:] == [kept[key]] for key in sessions))
-        for (index, _), listener in listeners.items():
-            self.assertEqual(listener.versions, sorted(set(listener.versions)), f"node {index}")
-        for key, state in kept.items():
-            assert state is not None
-            self.assertTrue(state.progress.status.terminal)
-            self.assertEqual(state.version, len(scripts[key]), "each event was applied once")
-
-    async def live(self, nodes: list[RedisBackend], random: Random, script: list[Event]) -> None:
-        """One session, whose events go to either node until they are accepted."""
-        for one in script:
-            while True:
-                try:
-                    (outcome,) = await random.choice(nodes).sessions.apply([one])
-                except Unavailable:
-                    await deferLater(reactor, 0.02)
-                else:
-                    break
-            self.assertIn(outcome.verdict, (ACCEPTED, DUPLICATE), outcome.reason)
-            await deferLater(reactor, random.random() * 0.1)
-
-
-def _life(random: Random, key: UUID) -> list[Event]:
-    moments = range(1, random.randrange(5, 20))
-    reports = [event(progress(float(moment), session_id=key), NOW + moment) for moment in moments]
-    return [event(start(key)), *reports, event(complete(key), NOW + 100)]

@@ -10,7 +10,7 @@ from craftnet.errors import Unavailable
 from craftnet.providers.redis import change_reader
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.connection import RedisConnection
-from craftnet.tests.contracts.backend import ACCEPTED, REJECTED, QueueRecorder, SessionRecorder, complete, queued
+from craftnet.tests.contracts.source import ACCEPTED, REJECTED, QueueRecorder, SessionRecorder, complete, queued
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.redis_nodes import RedisTestCase, looked
 from craftnet.tests.support.samples import NOW, event, start

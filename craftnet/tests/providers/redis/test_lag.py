@@ -24,7 +24,7 @@ from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.redis import backend, change_reader, lag
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.sources import Sources
-from craftnet.tests.contracts.backend import SessionRecorder, complete, progress
+from craftnet.tests.contracts.source import SessionRecorder, complete, progress
 from craftnet.tests.faults.relay import Stall
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.redis_nodes import RedisTestCase

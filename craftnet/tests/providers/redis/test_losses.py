@@ -20,7 +20,7 @@ from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.redis import change_reader
 from craftnet.providers.redis.key_names import partition_of
 from craftnet.providers.sources import Sources
-from craftnet.tests.contracts.backend import QueueRecorder, SessionRecorder, progress, queued
+from craftnet.tests.contracts.source import QueueRecorder, SessionRecorder, progress, queued
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.fakes import RecordingWatcher
 from craftnet.tests.support.redis_nodes import RedisTestCase

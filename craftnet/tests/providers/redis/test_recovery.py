@@ -15,7 +15,7 @@ from craftnet.errors import Unavailable
 from craftnet.feeds.hub import Hub
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.sources import Sources
-from craftnet.tests.contracts.backend import progress, queued
+from craftnet.tests.contracts.source import progress, queued
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.redis_nodes import RedisTestCase
 from craftnet.tests.support.returning import Returning, short

@@ -26,8 +26,8 @@ from craftnet.providers.redis.endpoints import MasterWatch, SentinelEndpoint
 from craftnet.providers.redis.settings import RedisSettings, parse_redis_settings
 from craftnet.runtime.addresses import HostPort
 from craftnet.runtime.component_spec import parse_component_spec
-from craftnet.tests.contracts.backend import SessionRecorder, complete
 from craftnet.tests.contracts.cluster import TOKEN, RevocationRecorder
+from craftnet.tests.contracts.source import SessionRecorder, complete
 from craftnet.tests.support.certificates import self_signed
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.fakes import SteppedClock

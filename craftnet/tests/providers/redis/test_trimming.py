@@ -14,7 +14,7 @@ from craftnet.providers.redis import change_reader, sweeper
 from craftnet.providers.redis.backend import RedisBackend
 from craftnet.providers.redis.key_names import PARTITIONS, partition_of
 from craftnet.providers.redis.stream_positions import StreamPosition, StreamPositions
-from craftnet.tests.contracts.backend import MaterialRecorder, SessionRecorder, complete, progress, quantity
+from craftnet.tests.contracts.source import MaterialRecorder, SessionRecorder, complete, progress, quantity
 from craftnet.tests.faults.relay import Stall
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.redis_nodes import RedisTestCase, looked, same_partition

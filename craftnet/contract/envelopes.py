@@ -62,7 +62,13 @@ def _typed(event_type: str, kind: type[EventData]) -> Any:
     """The envelope of one type, its data decoded."""
     options: dict[str, Any] = {"frozen": True, "kw_only": True, "gc": False}
     return defstruct(
-        kind.__name__, [("data", kind)], bases=(_Envelope,), **options, tag_field="event_type", tag=event_type
+        f"{kind.__name__}Event",
+        [("data", kind)],
+        bases=(_Envelope,),
+        namespace={"__doc__": f"The event {kind.__doc__}"},
+        **options,
+        tag_field="event_type",
+        tag=event_type,
     )
 
 
@@ -70,9 +76,11 @@ _envelope_decoder = msgspec.json.Decoder(_Unread)
 _data_decoders = {name: JsonDecoder(kind) for name, kind in EVENT_TYPES.items()}
 _list_decoder = msgspec.json.Decoder(list[Raw])
 _value_decoder = msgspec.json.Decoder(Raw)
-_AnyEvent: Any = Union[tuple(starmap(_typed, EVENT_TYPES.items()))]  # noqa: UP007  # made at run time.
-_event_decoder = msgspec.json.Decoder(_AnyEvent)
-_events_decoder = msgspec.json.Decoder(list[_AnyEvent])
+AnyEvent: Any = Union[tuple(starmap(_typed, EVENT_TYPES.items()))]  # noqa: UP007  # made at run time.
+"""The envelope of an event of any type, its data decoded."""
+
+_event_decoder = msgspec.json.Decoder(AnyEvent)
+_events_decoder = msgspec.json.Decoder(list[AnyEvent])
 _OTHER_ENCODINGS = {
     b"\xef\xbb\xbf": "a byte order mark",
     b"\xff\xfe": "the byte order mark of UTF-16",

@@ -286,15 +286,32 @@ def count_verdicts(outcomes: Sequence[EventOutcome]) -> VerdictCounts:
     return VerdictCounts(accepted, duplicates, len(outcomes) - accepted - duplicates)
 
 
-def summary(outcomes: Sequence[EventOutcome]) -> dict[str, object]:
-    """The answer to a body of events: `{accepted, duplicates, rejected: [{index, error}]}`."""
+class EventRejection(Struct, frozen=True):
+    """An event of a body that was rejected."""
+
+    index: int
+    """Place of the event in the body, from 0."""
+    error: str
+    """Why, in English."""
+
+
+class EventsResponse(Struct, frozen=True):
+    """Answer to a body of events."""
+
+    accepted: int
+    """Events that were applied."""
+    duplicates: int
+    """Events that were accepted before and change nothing."""
+    rejected: list[EventRejection]
+    """Events that were rejected; the others of the body are not affected."""
+
+
+def summary(outcomes: Sequence[EventOutcome]) -> EventsResponse:
+    """The answer to a body of events."""
     counted = count_verdicts(outcomes)
-    return {
-        "accepted": counted.accepted,
-        "duplicates": counted.duplicates,
-        "rejected": [
-            {"index": index, "error": outcome.reason}
-            for index, outcome in enumerate(outcomes if counted.rejected else ())
-            if outcome.verdict is EventVerdict.REJECTED
-        ],
-    }
+    rejections = [
+        EventRejection(index, outcome.reason)
+        for index, outcome in enumerate(outcomes if counted.rejected else ())
+        if outcome.verdict is EventVerdict.REJECTED
+    ]
+    return EventsResponse(counted.accepted, counted.duplicates, rejections)

@@ -9,7 +9,14 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from craftnet.contract.messages import HealthResponse, Natural, Service, Time
+from craftnet.contract.messages import (
+    HealthResponse,
+    Natural,
+    Service,
+    Time,
+    WebSocketCraftingMessage,
+    WebSocketQueueMessage,
+)
 
 ClientVersion = Annotated[str, Meta(pattern=r"\A[0-9]+\.[0-9]+\.[0-9]+\Z", max_length=64)]
 r"""The game's ``^[0-9]+\.[0-9]+\.[0-9]+$`` as ECMA-262 reads it: Python's ``$`` lets a line feed follow."""
@@ -121,12 +128,26 @@ class PlayerSessions(Struct, frozen=True, kw_only=True):
 
 
 class FeedSnapshot(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Answer of the WebSocket routes of feeds without an upgrade."""
+    """Answer of the WebSocket routes of feeds without an upgrade. The messages are those of the feed."""
 
     messages: tuple[Any, ...]  # msgspec has no union of structs without tags; they are only encoded.
     """The messages with which the feed would begin: the current state."""
     position: str | None = None
     """Where the feed is, as `resume` takes it."""
+
+
+class CraftingSnapshot(FeedSnapshot, frozen=True, omit_defaults=True, kw_only=True):
+    """Answer of `GET /ws/crafting/{session_id}` without an upgrade."""
+
+    messages: tuple[WebSocketCraftingMessage, ...]
+    """The messages with which the feed would begin: the current state."""
+
+
+class QueueSnapshot(FeedSnapshot, frozen=True, omit_defaults=True, kw_only=True):
+    """Answer of `GET /ws/queue/{player_id}` without an upgrade."""
+
+    messages: tuple[WebSocketQueueMessage, ...]
+    """The messages with which the feed would begin: the current state."""
 
 
 class ServiceInfo(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -140,7 +161,7 @@ class ServiceInfo(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Where to go from here, by what is there."""
 
 
-class ErrorBody(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class ErrorResponse(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Body of every failure."""
 
     code: Annotated[int, Meta(ge=100, le=599)]

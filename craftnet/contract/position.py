@@ -24,6 +24,9 @@ UDP_SUFFIX = ":udp"
 _EPOCH = r"[0-9A-Za-z_-]{1,64}"
 _FORM = re.compile(rf"({_EPOCH}):(\d{{1,18}})({UDP_SUFFIX})?", re.ASCII)
 
+POSITION_PATTERN = rf"{_EPOCH}:[0-9]{{1,18}}({UDP_SUFFIX})?"
+"""The form of a position as text, as an ECMA-262 pattern without anchors."""
+
 _BITS = 11
 """Bits of the counts of materials and queue. The rest stays below 2**53, JavaScript's bound, for 2**31 changes."""
 

@@ -36,12 +36,16 @@ class BasePaths:
     Arguments:
         more: base paths besides `BASE_PATHS`, as operators write them: ``/crafting``, with or without a trailing slash.
 
+    Attributes:
+        paths: all of them, without a trailing slash; "" for the root.
+
     Raises:
         ConfigurationError: one of them is not a path of plain segments.
     """
 
     def __init__(self, more: Iterable[str] = ()) -> None:
         paths = dict.fromkeys((*BASE_PATHS, *map(_base_path, more)))
+        self.paths = tuple(paths)
         self._bases = [tuple(path.split("/")[1:]) for path in paths]
 
     def readings(self, segments: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

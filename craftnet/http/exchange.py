@@ -15,11 +15,12 @@ from twisted.web.http import NO_BODY_CODES, datetimeToString
 from craftnet.access.authorization import Asked, Authorization
 from craftnet.access.bearer import token_from_header
 from craftnet.access.principal import Principal
-from craftnet.contract.http_bodies import ErrorBody
+from craftnet.contract.http_bodies import ErrorResponse
 from craftnet.contract.identifiers import parse_uuid
 from craftnet.contract.messages import MALFORMED, JsonDecoder, rfc3339, to_json
 from craftnet.errors import BadRequest, Refusal, TooManyRequests, UnsupportedMediaType
 from craftnet.http.negotiation import content_codings
+from craftnet.http.operations import ApiOperation
 from craftnet.limits.client_address import ServerUrl
 
 JSON = "application/json"
@@ -149,6 +150,7 @@ class Endpoint(ABC):
         decodes: the accepted content codings of bodies, besides none.
         reads: the header fields that it reads, besides those about a body and those that all pages may send.
         cross_origin: whether pages of other sites that may connect may also read its answers.
+        operations: the description of each method, for the API documents.
         limit: the rate limit of one address; None: no limit.
     """
 
@@ -157,6 +159,7 @@ class Endpoint(ABC):
     decodes: ClassVar[frozenset[str]] = frozenset()
     reads: ClassVar[tuple[str, ...]] = ()
     cross_origin: ClassVar[bool] = False
+    operations: ClassVar[Mapping[str, ApiOperation]] = {}
     limit: AddressCheck | None = None
 
     @property
@@ -283,7 +286,7 @@ def refusal_response(refusal: Refusal, now: float) -> Response:
     if isinstance(refusal, TooManyRequests):
         headers = {**headers, "X-RateLimit-Reset": rfc3339(now + refusal.retry_after)}
     details = None if refusal.details is None else dict(refusal.details)
-    body = ErrorBody(code=refusal.status, message=refusal.message, details=details)
+    body = ErrorResponse(code=refusal.status, message=refusal.message, details=details)
     return json_response(body, status=refusal.status, headers=headers)
 
 

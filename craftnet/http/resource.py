@@ -27,6 +27,7 @@ class RouteTable:
     """
 
     def __init__(self, bases: BasePaths, routes: Mapping[str, Endpoint]) -> None:
+        self.routes = routes
         self._bases = bases
         templates = [(tuple(path.split("/")[1:]), endpoint) for path, endpoint in routes.items()]
         self._fixed = {template: endpoint for template, endpoint in templates if not any(map(_is_variable, template))}
@@ -75,7 +76,7 @@ class Router:
         self._forward_call = forward_call
         self._forwarding = forwarding or Forwarding()
         self._cross_origin = cross_origin or CrossOrigin()
-        self._table = table
+        self.table = table
         self._metrics = metrics
         self._wall = wall
 
@@ -91,7 +92,7 @@ class Router:
         endpoint, headers, method = None, head.text, head.method.decode("ascii")
         try:
             segments, query = path_and_query(head.target)
-            endpoint, parameters = self._table.find(segments)
+            endpoint, parameters = self.table.find(segments)
             _check_method(endpoint, method)
             call = Call(
                 method=method,
@@ -115,7 +116,7 @@ class Router:
     async def answer_forwarded(self, call: Call) -> Response:
         """Answers a request that another process forwarded; its `parameters` are not known yet."""
         try:
-            endpoint, parameters = self._table.find(tuple(call.path.removeprefix("/").split("/")))
+            endpoint, parameters = self.table.find(tuple(call.path.removeprefix("/").split("/")))
             _check_method(endpoint, call.method)
             return await endpoint.answer(replace(call, parameters=parameters))
         except Refusal as refusal:
@@ -134,7 +135,7 @@ class Router:
             token: whether the request has a token.
         """
         try:
-            endpoint, _ = self._table.find(path_and_query(head.target)[0])
+            endpoint, _ = self.table.find(path_and_query(head.target)[0])
             _check_method(endpoint, head.method.decode("ascii"))
         except Refusal as refusal:
             return refusal

@@ -75,6 +75,7 @@ LAYERS: dict[str, set[str]] = {
         ),
     },
     "craftnet.http": {"contract", "access", "limits", "observe.metrics"},
+    "craftnet.http.description": {"contract", "http"},
     "craftnet.http.connection": {"contract", "limits", "observe.metrics", "providers", "sharding", "http"},
     "craftnet.protocols.websocket.core": {"contract", "crafting", "http", "protocols.wire", "protocols.wire.codec"},
     "craftnet.protocols.feed.core": {"crafting"},
@@ -93,7 +94,7 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.http.routes": {
         "craftnet",
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
-        *("providers", "feeds", "http", "http.connection"),
+        *("providers", "feeds", "http", "http.connection", "http.description"),
         *("protocols.wire", "protocols.wire.codec", "protocols.udp.server"),
         *("protocols.sse.core", "protocols.websocket.core"),
     },

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
 import textwrap
 from collections.abc import Iterable
 from enum import Enum
-from itertools import pairwise
 from typing import Any
 
 import admin_samples
@@ -17,6 +14,7 @@ from msgspec import NODEFAULT, Struct
 from msgspec import inspect as types
 
 from craftnet.contract.messages import Time
+from craftnet.http.description.schemas import attribute_texts
 
 WIDTH = 100
 """Characters of the longest line of Markdown."""
@@ -96,21 +94,6 @@ SAMPLES: dict[str, Any] = {
     "deviation_seconds": -0.4,
     **admin_samples.SAMPLES,
 }
-
-
-def attribute_texts(cls: type) -> dict[str, str]:
-    """The docstring that stands below each attribute of a class, those of its bases included."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if not base.__module__.startswith("craftnet"):
-            continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
-        for statement, following in pairwise(body):
-            target = getattr(statement, "target", None) or (getattr(statement, "targets", None) or [None])[0]
-            match following:
-                case ast.Expr(value=ast.Constant(value=str(text))) if isinstance(target, ast.Name):
-                    found[target.id] = " ".join(text.split())
-    return found
 
 
 def meaning(cls: type, name: str) -> str:

@@ -187,7 +187,9 @@ def shared_types() -> str:
 
 def http_bodies() -> str:
     """The JSON bodies of requests and answers."""
-    shown = [*own(bodies, Struct), player_reports.ProgressComparison, player_reports.MaterialsComparison]
+    snapshots = (bodies.CraftingSnapshot, bodies.QueueSnapshot)  # FeedSnapshot describes both.
+    own_bodies = [each for each in own(bodies, Struct) if each not in snapshots]
+    shown = [*own_bodies, player_reports.ProgressComparison, player_reports.MaterialsComparison]
     sections = [f"{struct_section(cls)}\n{console(example(cls, ('details',)))}\n" for cls in shown]
     return "\n".join([*sections, struct_section(player_reports.HeldMaterial), *map(values_section, own(bodies, Enum))])
 

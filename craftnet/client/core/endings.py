@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from craftnet.contract.close_codes import NO_RETRY_CODES, STALE_TOKEN_CODES, CloseCode, retry_after
-from craftnet.contract.http_bodies import ErrorBody
+from craftnet.contract.http_bodies import ErrorResponse
 from craftnet.contract.messages import MALFORMED
 from craftnet.protocols.wire.records import CloseReason
 
@@ -110,7 +110,7 @@ def request_refused(
         aim = "without saying where" if location is None else f"to {location}: if that is the service, give its URL"
         return Ending(EndingKind.REFUSED, f"the server answered {status} and redirects {aim}")
     try:
-        message = msgspec.json.decode(body, type=ErrorBody).message
+        message = msgspec.json.decode(body, type=ErrorResponse).message
     except MALFORMED:
         message = http.client.responses.get(status, "no reason given")
     final = 400 <= status < 500 and status != http.HTTPStatus.TOO_MANY_REQUESTS

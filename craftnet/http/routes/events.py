@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import msgspec
+from typing import get_args
 
 from craftnet.access.authorization import Authorization, check_may_publish
 from craftnet.access.principal import Principal
 from craftnet.clocks import Moment
-from craftnet.contract.events import summary
+from craftnet.contract.envelopes import AnyEvent
+from craftnet.contract.events import EventsResponse, summary
 from craftnet.feeds.ingest import Batch, Ingest
-from craftnet.http.exchange import JSON, NDJSON, Call, GuardedEndpoint, Response
+from craftnet.http.exchange import JSON, NDJSON, Call, GuardedEndpoint, Response, json_response
 from craftnet.http.negotiation import GZIP, content_codings, gunzip
+from craftnet.http.operations import (
+    Answer,
+    ApiOperation,
+    Body,
+    Channel,
+    Message,
+    Named,
+    OneOf,
+    Several,
+    Tag,
+    Text,
+    by_method,
+)
+
+EVENT = Named("Event", AnyEvent, "An event of any type.")
 
 
 class Events(GuardedEndpoint[Batch]):
@@ -22,6 +37,24 @@ class Events(GuardedEndpoint[Batch]):
         body_limit: maximum length of a body in bytes, also after decoding.
     """
 
+    operations = by_method(
+        POST=ApiOperation(
+            "publishEvents",
+            "Publishes the authority's events",
+            Tag.AUTHORITY,
+            {202: Answer("What became of each event.", EventsResponse)},
+            "Needs the scope `crafting:publish`. The body is one event, an array of events, or one event a line; gzip"
+            " is accepted. An event whose `event_id` was accepted before is a duplicate and changes nothing; one that"
+            " is rejected does not affect its neighbours. Unknown fields are ignored.",
+            bodies={JSON: Body(OneOf((EVENT, Several(EVENT)))), NDJSON: Body(Text)},
+            channel=Channel(
+                "events",
+                "http",
+                "The crafting authority's events.",
+                receives=tuple(Message(kind, (kind.__doc__ or "").partition(": ")[2]) for kind in get_args(AnyEvent)),
+            ),
+        )
+    )
     methods = ("POST",)
     accepts = frozenset({JSON, NDJSON})
     decodes = GZIP
@@ -41,4 +74,4 @@ class Events(GuardedEndpoint[Batch]):
     async def decide(self, call: Call, principal: Principal, asked: Batch) -> Response:
         """202 with the outcome of each event."""
         check_may_publish(principal)
-        return Response(202, msgspec.json.encode(summary(await self._ingest.apply(asked))))
+        return json_response(summary(await self._ingest.apply(asked)), status=202)

@@ -2,34 +2,172 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
+from msgspec import Meta
 from zope.interface import implementer
 
 from craftnet.access.authorization import Authorization, check_may_administer, check_may_observe
 from craftnet.access.principal import Principal
 from craftnet.clocks import IClock
 from craftnet.contract.close_codes import CloseCode
-from craftnet.contract.http_bodies import FeedSnapshot, HealthWebSocketInfo, PlayerSessions
-from craftnet.contract.routes import EVENT_STREAM, WEBSOCKET, BasePaths, PlayerTarget, Target, find_feed
-from craftnet.crafting.updates import Message, Update
+from craftnet.contract.http_bodies import (
+    CraftingSnapshot,
+    FeedSnapshot,
+    HealthWebSocketInfo,
+    PlayerSessions,
+    QueueSnapshot,
+)
+from craftnet.contract.messages import (
+    Service,
+    WebSocketCraftingMessage,
+    WebSocketHealthMessage,
+    WebSocketQueueMessage,
+)
+from craftnet.contract.position import POSITION_PATTERN
+from craftnet.contract.routes import (
+    EVENT_STREAM,
+    HEARTBEATS,
+    MAX_RESUMED,
+    WEBSOCKET,
+    BasePaths,
+    PlayerTarget,
+    Target,
+    find_feed,
+)
+from craftnet.crafting.updates import Message as FeedMessage
+from craftnet.crafting.updates import Update
 from craftnet.errors import BadRequest, NotFound, UpgradeRequired
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.exchange import JSON, OCTETS, AddressCheck, Call, Endpoint, GuardedEndpoint, Response, json_response
 from craftnet.http.negotiation import matches, media_weight
+from craftnet.http.operations import (
+    FAILURES,
+    PLAYER_EXAMPLE,
+    UUID_PATTERN,
+    Answer,
+    ApiOperation,
+    Binary,
+    Channel,
+    HeaderField,
+    Message,
+    Parameter,
+    Tag,
+    Text,
+    by_method,
+)
 from craftnet.interfaces import IDemonstration, ISubscriber
 from craftnet.limits.handshake_guard import HandshakeGuard
-from craftnet.protocols.sse.core.event_stream import HEADERS, MEDIA_TYPE
+from craftnet.protocols.sse.core.event_stream import HEADERS, MEDIA_TYPE, StreamEnd
 from craftnet.protocols.websocket.core.compression import KNOWN, UnknownDictionary, dictionary
+from craftnet.protocols.websocket.core.token_renewal import TokenAccepted, TokenOffer, TokenRefused
 
 FOREVER = 365 * 24 * 3600
 """Seconds. A dictionary never changes; a better one gets another id."""
 
 
+CRAFTING = Message(WebSocketCraftingMessage, "Progress, materials or the queue of a session.")
+QUEUE = Message(WebSocketQueueMessage, "A player's place in a queue.")
+HEALTH = Message(WebSocketHealthMessage, "The health of a service.")
+STREAM_END = Message(StreamEnd, "The event `close`, the last one: why the stream ended.")
+
+TOKEN_ANSWERS = (
+    Message(TokenAccepted, "The answer to a fresh token that is accepted."),
+    Message(TokenRefused, "The answer to a fresh token that is refused."),
+)
+TOKEN_OFFER = Message(TokenOffer, "A fresh token for the open feed.")
+
+_OWNER = Parameter("player_id", UUID, "The owner of the session.", required=True, example=PLAYER_EXAMPLE)
+_RESUME = Parameter(
+    "resume",
+    Annotated[str, Meta(pattern=f"^{POSITION_PATTERN}$")],
+    "The position of the last message that the client has: what it missed follows, or the whole state.",
+)
+_RESUMES = Parameter(
+    "resume",
+    Annotated[
+        list[Annotated[str, Meta(pattern=rf"^({UUID_PATTERN}@)?{POSITION_PATTERN}$")]],
+        Meta(min_length=1, max_length=MAX_RESUMED),
+    ],
+    "Positions: of the queue, or of a session as `session_id@position`.",
+)
+_HEARTBEAT = Parameter(
+    "heartbeat",
+    Annotated[int, Meta(ge=HEARTBEATS[0], le=HEARTBEATS[1])],
+    "Seconds of silence after which the server sends a message without data.",
+)
+_SERVICES = Parameter("services", list[Service], "The services to report on; all of them when none is named.")
+_LAST_EVENT = Parameter("Last-Event-ID", str, "The position to resume at, as browsers send it.", "header")
+
+_SWITCHING = Answer(
+    "The WebSocket handshake is complete; the feed begins.",
+    headers=(HeaderField("Sec-WebSocket-Protocol", str, "The selected subprotocol.", required=False),),
+)
+
+
+def _websocket(
+    name: str, feed: str, messages: tuple[Message, ...], parameters: tuple[Parameter, ...], answers: dict[int, Answer]
+) -> ApiOperation:
+    """The operation of a WebSocket route."""
+    return ApiOperation(
+        name,
+        f"The {feed} feed",
+        Tag.FEEDS,
+        {101: _SWITCHING, **answers},
+        "With an Upgrade header a WebSocket (RFC 6455, version 13), of the subprotocols `craftnet.json.v1`,"
+        " `craftnet.json.lz4.v1` and `craftnet.bin.v1`; without one the answer is JSON.",
+        parameters,
+        channel=Channel(
+            f"{feed}Feed",
+            "ws",
+            f"The {feed} feed over WebSocket. A client may send a fresh token on it.",
+            (*messages, *TOKEN_ANSWERS),
+            (TOKEN_OFFER,),
+        ),
+    )
+
+
+def _event_stream(feed: str, messages: tuple[Message, ...], *parameters: Parameter) -> ApiOperation:
+    """The operation of a route of an event stream."""
+    return ApiOperation(
+        f"{feed}EventStream",
+        f"The {feed} feed as server-sent events",
+        Tag.FEEDS,
+        {200: Answer("The stream.", Text, media_type=MEDIA_TYPE)},
+        "The data of each event is one message as JSON.",
+        (*parameters, _LAST_EVENT),
+        channel=Channel(f"{feed}Stream", "sse", f"The {feed} feed as server-sent events.", (*messages, STREAM_END)),
+    )
+
+
+def _snapshot(kind: Any) -> dict[int, Answer]:
+    """The answers of a feed's WebSocket route to a request without an upgrade."""
+    return {200: Answer("The messages with which the feed would begin.", kind), 426: FAILURES[426]}
+
+
 class Dictionaries(Endpoint):
     """Public: dictionaries contain only field names and typical values."""
 
+    operations = by_method(
+        GET=ApiOperation(
+            "compressionDictionary",
+            "A dictionary of the compressed subprotocol",
+            Tag.FEEDS,
+            {
+                200: Answer(
+                    "The octets.",
+                    Binary,
+                    (
+                        HeaderField("ETag", str, "Entity tag."),
+                        HeaderField("Cache-Control", str, "A dictionary never changes."),
+                    ),
+                    OCTETS,
+                ),
+                304: Answer("The client has it already (If-None-Match)."),
+            },
+        )
+    )
     reads = ("If-None-Match",)
     cross_origin = True
 
@@ -47,7 +185,7 @@ class Dictionaries(Endpoint):
         return Response(200, found.octets, headers, OCTETS)
 
 
-class _FeedEndpoint(GuardedEndpoint[Target]):
+class FeedEndpoint(GuardedEndpoint[Target]):
     """A route of a feed, when a request comes that does not open the feed."""
 
     transport: ClassVar[str]
@@ -70,7 +208,7 @@ class _FeedEndpoint(GuardedEndpoint[Target]):
         return find_feed(call.path, self._bases, self.transport)(call.query)
 
 
-class FeedSnapshots(_FeedEndpoint):
+class FeedSnapshots(FeedEndpoint):
     """`/ws/…`: the messages with which the feed would begin, for clients that accept JSON."""
 
     transport = WEBSOCKET
@@ -92,12 +230,42 @@ class FeedSnapshots(_FeedEndpoint):
         return json_response(FeedSnapshot(position=position, messages=tuple(snapshot.messages)))
 
 
+class CraftingSnapshots(FeedSnapshots):
+    """`/ws/crafting/{session_id}`"""
+
+    operations = by_method(
+        GET=_websocket(
+            "craftingSessionWebSocket",
+            "crafting",
+            (CRAFTING,),
+            (_OWNER, _RESUME, _HEARTBEAT),
+            _snapshot(CraftingSnapshot),
+        )
+    )
+
+
+class QueueSnapshots(FeedSnapshots):
+    """`/ws/queue/{player_id}`"""
+
+    operations = by_method(
+        GET=_websocket("craftingQueueWebSocket", "queue", (QUEUE,), (_RESUME, _HEARTBEAT), _snapshot(QueueSnapshot))
+    )
+
+
+class PlayerSnapshots(FeedSnapshots):
+    """`/ws/player/{player_id}`"""
+
+    operations = by_method(
+        GET=_websocket("playerWebSocket", "player", (CRAFTING, QUEUE), (_RESUMES, _HEARTBEAT), _snapshot(FeedSnapshot))
+    )
+
+
 @implementer(ISubscriber)
 class _Snapshot:
     """Collects the updates with which a feed begins."""
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
+        self.messages: list[FeedMessage] = []
         self.position: str | None = None
 
     def deliver(self, update: Update) -> None:
@@ -110,7 +278,7 @@ class _Snapshot:
         """As in `ISubscriber`: the session was removed meanwhile. What was collected is the newest there was."""
 
 
-class EventStreamInfo(_FeedEndpoint):
+class EventStreamInfo(FeedEndpoint):
     """`/sse/…` for a request that does not open the stream."""
 
     transport = EVENT_STREAM
@@ -124,12 +292,46 @@ class EventStreamInfo(_FeedEndpoint):
         return Response(200, None, HEADERS, MEDIA_TYPE)
 
 
+class CraftingStreamInfo(EventStreamInfo):
+    """`/sse/crafting/{session_id}`"""
+
+    operations = by_method(GET=_event_stream("crafting", (CRAFTING,), _OWNER, _RESUME, _HEARTBEAT))
+
+
+class QueueStreamInfo(EventStreamInfo):
+    """`/sse/queue/{player_id}`"""
+
+    operations = by_method(GET=_event_stream("queue", (QUEUE,), _RESUME, _HEARTBEAT))
+
+
+class PlayerStreamInfo(EventStreamInfo):
+    """`/sse/player/{player_id}`"""
+
+    operations = by_method(GET=_event_stream("player", (CRAFTING, QUEUE), _RESUMES, _HEARTBEAT))
+
+
+class HealthStreamInfo(EventStreamInfo):
+    """`/sse/health`"""
+
+    operations = by_method(GET=_event_stream("health", (HEALTH,), _SERVICES, _HEARTBEAT))
+
+
 class HealthFeedInfo(GuardedEndpoint[Target]):
     """`/health/ws`
 
     Arguments:
         protocols: the supported WebSocket subprotocols.
     """
+
+    operations = by_method(
+        GET=_websocket(
+            "craftingNetworkServiceHealthWebSocket",
+            "health",
+            (HEALTH,),
+            (_SERVICES, _HEARTBEAT),
+            {200: Answer("Where the feed is.", HealthWebSocketInfo), 426: FAILURES[426]},
+        )
+    )
 
     def __init__(
         self, admission: Authorization, bases: BasePaths, protocols: tuple[str, ...], limit: AddressCheck | None = None
@@ -155,6 +357,16 @@ class SessionsUnderWay(GuardedEndpoint[UUID]):
     Arguments:
         showcase: lists them; None where the back end cannot.
     """
+
+    operations = by_method(
+        GET=ApiOperation(
+            "playerSessions",
+            "A player's sessions under way",
+            Tag.FEEDS,
+            {200: Answer("The sessions.", PlayerSessions)},
+            "404 where the back end does not list sessions by player.",
+        )
+    )
 
     def __init__(self, admission: Authorization, showcase: IDemonstration | None) -> None:
         super().__init__(admission)

@@ -11,11 +11,12 @@ from msgspec import Struct
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from craftnet.clocks import Moment
-from craftnet.contract.http_bodies import HealthBatchRequest
-from craftnet.contract.messages import HealthResponse, HealthStatus, Service, rfc3339, to_json
+from craftnet.contract.http_bodies import HealthBatchRequest, HealthBatchResponse
+from craftnet.contract.messages import HealthResponse, HealthStatus, Natural, Service, rfc3339, to_json
 from craftnet.errors import SHUTTING_DOWN, Unavailable
 from craftnet.http.exchange import JSON, AddressCheck, Call, Endpoint, Response, json_response
 from craftnet.http.negotiation import accepts_gzip, matches
+from craftnet.http.operations import FAILURES, Answer, ApiOperation, Body, HeaderField, Tag, Text, by_method
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.health.report import Unready, health_batch
 from craftnet.observe.metrics.registry import Metrics
@@ -33,9 +34,29 @@ class Rendition(Struct, frozen=True):
     etags: frozenset[str]
 
 
+_CACHING = (
+    HeaderField("Cache-Control", str, f"`public, max-age={MAX_AGE}`; `no-store` with 503."),
+    HeaderField("ETag", str, "Entity tag of the report."),
+)
+
+
 class Health(Endpoint):
     """`/health`: rendered once per report."""
 
+    operations = by_method(
+        GET=ApiOperation(
+            "craftingNetworkServiceHealthCheck",
+            "The health of craftnet",
+            Tag.HEALTH,
+            {
+                200: Answer("Works, perhaps with restrictions.", HealthResponse, _CACHING),
+                304: Answer("The client has this report already (If-None-Match)."),
+                503: Answer("A check is critical, or nothing is checked yet.", HealthResponse, _CACHING),
+            },
+            "The newest round of checks; gzip-coded for clients that accept that. Not for liveness probes: use"
+            " `/health/live`, since a restart mends no fault of a back end.",
+        )
+    )
     reads = ("If-None-Match",)
     cross_origin = True
 
@@ -60,6 +81,24 @@ class Health(Endpoint):
 class HealthBatch(Endpoint):
     """`/health/batch`."""
 
+    operations = by_method(
+        POST=ApiOperation(
+            "craftingNetworkServiceBatchHealthCheck",
+            "The health of several services",
+            Tag.HEALTH,
+            {
+                200: Answer(
+                    "The report of each service, and the worst of their statuses.",
+                    HealthBatchResponse,
+                    (
+                        HeaderField("Cache-Control", str, "`no-cache`."),
+                        HeaderField("X-Processing-Time", Natural, "Milliseconds that the answer took."),
+                    ),
+                )
+            },
+            bodies={JSON: Body(HealthBatchRequest, {"services": ["crafting-network"]})},
+        )
+    )
     methods = ("POST",)
     accepts = frozenset({JSON})
 
@@ -80,9 +119,24 @@ class HealthBatch(Endpoint):
         )
 
 
-class Ready(Endpoint):
-    """`/ready` and `/health/ready`: whether to send requests to this process. Never limited: probes must not fail."""
+def _readiness(name: str) -> ApiOperation:
+    return ApiOperation(
+        name,
+        "Whether to send requests to this process",
+        Tag.HEALTH,
+        {
+            200: Answer("It takes requests.", HealthResponse),
+            503: FAILURES[503],
+        },
+        "503 while the process starts, drains, or has a fault that a restart does not mend; `details.reason` says"
+        " which. No rate limit.",
+    )
 
+
+class Ready(Endpoint):
+    """`/ready`: whether to send requests to this process. Never limited: probes must not fail."""
+
+    operations = by_method(GET=_readiness("readiness"))
     messages: ClassVar[dict[Unready, str]] = {
         Unready.STARTING: "The server is starting: its first round of health checks is not complete.",
         Unready.DRAINING: SHUTTING_DOWN,
@@ -101,8 +155,24 @@ class Ready(Endpoint):
         return json_response(HealthResponse(status=report.status, timestamp=report.timestamp))
 
 
+class HealthReady(Ready):
+    """`/health/ready`: the same."""
+
+    operations = by_method(GET=_readiness("healthReadiness"))
+
+
 class Live(Endpoint):
     """`/health/live`: an answer shows that this process serves. Never limited, as `Ready`."""
+
+    operations = by_method(
+        GET=ApiOperation(
+            "liveness",
+            "Whether this process lives",
+            Tag.HEALTH,
+            {200: Answer("It answers, so it lives.", HealthResponse)},
+            "For liveness probes. No rate limit.",
+        )
+    )
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
@@ -129,6 +199,15 @@ def _render(report: HealthResponse) -> Rendition:
 
 class MetricsText(Endpoint):
     """`/metrics`"""
+
+    operations = by_method(
+        GET=ApiOperation(
+            "metrics",
+            "All metrics for Prometheus",
+            Tag.OPERATIONS,
+            {200: Answer("Prometheus' text format, version 0.0.4.", Text, media_type="text/plain")},
+        )
+    )
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

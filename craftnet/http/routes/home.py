@@ -10,10 +10,11 @@ from html import escape
 from craftnet.contract.http_bodies import ServiceInfo
 from craftnet.http.exchange import JSON, Call, Endpoint, Response, json_response
 from craftnet.http.negotiation import media_weight
+from craftnet.http.operations import Answer, ApiOperation, Tag, Text, by_method
 
 HTML = "text/html"
 
-LINKS: Mapping[str, str] = {"health": "health", "metrics": "metrics"}
+LINKS: Mapping[str, str] = {"health": "health", "metrics": "metrics", "API": "docs"}
 """What every server has, by name: paths below this one, or URLs."""
 
 _STYLE = (
@@ -36,6 +37,16 @@ class Home(Endpoint):
     Arguments:
         links: paths below this one, or URLs, by what is there.
     """
+
+    operations = by_method(
+        GET=ApiOperation(
+            "serviceInfo",
+            "What this server is",
+            Tag.OPERATIONS,
+            {200: Answer("The name, the version and links.", ServiceInfo, alternatives={HTML: Text})},
+            "A page for browsers, JSON for clients that prefer it.",
+        )
+    )
 
     def __init__(self, version: str, links: Mapping[str, str] = LINKS) -> None:
         self._version = version

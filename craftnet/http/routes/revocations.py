@@ -12,11 +12,22 @@ from craftnet.contract.http_bodies import RevocationRequest, RevocationResponse
 from craftnet.contract.messages import rfc3339
 from craftnet.errors import BadRequest
 from craftnet.http.exchange import JSON, Call, GuardedEndpoint, Response, json_response
+from craftnet.http.operations import FAILURES, ID_EXAMPLE, Answer, ApiOperation, Body, Tag, by_method
 
 
 class RevocationList(GuardedEndpoint[RevocationRequest]):
     """`/revocations`"""
 
+    operations = by_method(
+        POST=ApiOperation(
+            "revokeTokens",
+            "Revokes tokens, and closes what they opened",
+            Tag.AUTHORITY,
+            {200: Answer("The revocation is in force.", RevocationResponse), 429: FAILURES[429]},
+            "Needs the scope `crafting:admin`.",
+            bodies={JSON: Body(RevocationRequest, {"player_id": ID_EXAMPLE})},
+        )
+    )
     methods = ("POST",)
     accepts = frozenset({JSON})
 

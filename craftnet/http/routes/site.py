@@ -18,9 +18,22 @@ from craftnet.http.connection.channel import HttpSite
 from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.exchange import AddressCheck, Call, Endpoint, Response
 from craftnet.http.resource import Router, RouteTable
+from craftnet.http.routes.documents import with_documents
 from craftnet.http.routes.events import Events
-from craftnet.http.routes.feeds import Dictionaries, EventStreamInfo, FeedSnapshots, HealthFeedInfo, SessionsUnderWay
-from craftnet.http.routes.health import Health, HealthBatch, Live, MetricsText, Ready
+from craftnet.http.routes.feeds import (
+    CraftingSnapshots,
+    CraftingStreamInfo,
+    Dictionaries,
+    FeedEndpoint,
+    HealthFeedInfo,
+    HealthStreamInfo,
+    PlayerSnapshots,
+    PlayerStreamInfo,
+    QueueSnapshots,
+    QueueStreamInfo,
+    SessionsUnderWay,
+)
+from craftnet.http.routes.health import Health, HealthBatch, HealthReady, Live, MetricsText, Ready
 from craftnet.http.routes.home import Home
 from craftnet.http.routes.revocations import RevocationList
 from craftnet.http.routes.udp_sessions import MaterialsReports, Posting, ProgressReports, UdpConnect, UdpSessions
@@ -93,7 +106,7 @@ def site(
         "/udp/sessions/{session_id}/progress": ProgressReports(admission, posting),
         "/udp/sessions/{session_id}/materials": MaterialsReports(admission, posting),
     }
-    table, pages = RouteTable(bases, endpoints), CrossOrigin(guard.is_page)
+    table, pages = RouteTable(bases, with_documents(endpoints, __version__, bases)), CrossOrigin(guard.is_page)
     return HttpSite(
         Router(table, metrics, clock.wall, forwarding, pages, forward_call),
         clock,
@@ -109,18 +122,17 @@ def _feeds(
     admission: Authorization, subscriptions: Subscriptions, bases: BasePaths, guard: HandshakeGuard, clock: IClock
 ) -> dict[str, Endpoint]:
     """The routes of feeds, for requests that do not open one."""
-    snapshots = FeedSnapshots(admission, subscriptions, bases, guard, clock)
-    streams = EventStreamInfo(admission, subscriptions, bases, guard, clock)
-    return {
-        "/ws/crafting/{session_id}": snapshots,
-        "/ws/queue/{player_id}": snapshots,
-        "/ws/player/{player_id}": snapshots,
-        "/ws/dictionaries/{id}": Dictionaries(),
-        "/sse/crafting/{session_id}": streams,
-        "/sse/queue/{player_id}": streams,
-        "/sse/player/{player_id}": streams,
-        "/sse/health": streams,
+    classes: dict[str, type[FeedEndpoint]] = {
+        "/ws/crafting/{session_id}": CraftingSnapshots,
+        "/ws/queue/{player_id}": QueueSnapshots,
+        "/ws/player/{player_id}": PlayerSnapshots,
+        "/sse/crafting/{session_id}": CraftingStreamInfo,
+        "/sse/queue/{player_id}": QueueStreamInfo,
+        "/sse/player/{player_id}": PlayerStreamInfo,
+        "/sse/health": HealthStreamInfo,
     }
+    feeds = {path: made(admission, subscriptions, bases, guard, clock) for path, made in classes.items()}
+    return {**feeds, "/ws/dictionaries/{id}": Dictionaries()}
 
 
 def _health(
@@ -138,7 +150,7 @@ def _health(
         "/health": Health(monitor, requests),
         "/health/batch": HealthBatch(monitor, partial(moment, clock), batches),
         "/ready": Ready(monitor),
-        "/health/ready": Ready(monitor),
+        "/health/ready": HealthReady(monitor),
         "/health/live": Live(clock.wall),
         "/health/ws": HealthFeedInfo(admission, bases, protocols, requests),
     }

@@ -7,18 +7,29 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
 
-import msgspec
 from msgspec import Struct
 
 from craftnet.access.authorization import Authorization
 from craftnet.access.principal import Principal
 from craftnet.clocks import Moment
-from craftnet.contract.events import Event, EventVerdict, summary
+from craftnet.contract.events import Event, EventsResponse, EventVerdict, summary
 from craftnet.contract.http_bodies import UdpConnectRequest, UdpConnectResponse
 from craftnet.crafting.progress import Tolerance
 from craftnet.errors import BadDatagram, BadRequest, NotFound, Unavailable
 from craftnet.feeds.ingest import Ingest
 from craftnet.http.exchange import JSON, OCTETS, AddressCheck, Call, GuardedEndpoint, Response, json_response
+from craftnet.http.operations import (
+    PLAYER_EXAMPLE,
+    Answer,
+    ApiOperation,
+    Binary,
+    Body,
+    Channel,
+    Message,
+    OneOf,
+    Tag,
+    by_method,
+)
 from craftnet.limits.client_address import ServerUrl
 from craftnet.limits.token_bucket import RateLimit
 from craftnet.observe.metrics.registry import Metrics
@@ -32,7 +43,7 @@ from craftnet.protocols.udp.server.player_reports import (
     progress_event,
 )
 from craftnet.protocols.wire.codec import decode_materials, decode_progress
-from craftnet.protocols.wire.records import MaterialsRecord, ProgressRecord
+from craftnet.protocols.wire.records import MaterialsRecord, ProgressRecord, UdpMaterialUpdate, UdpProgressUpdate
 from craftnet.providers.sources import Sources
 
 Record = TypeVar("Record", ProgressRecord, MaterialsRecord)
@@ -78,6 +89,25 @@ class UdpConnect(GuardedEndpoint[ConnectTarget]):
         players: the rate limit of one player.
     """
 
+    operations = by_method(
+        POST=ApiOperation(
+            "udpCraftingSessionConnect",
+            "Opens a UDP connection",
+            Tag.UDP,
+            {200: Answer("What the client needs to connect.", UdpConnectResponse)},
+            "PROTOCOL.md specifies what follows over UDP. With the `session_token` of a UDP connection that the client"
+            " has, the session joins that one if it can.",
+            bodies={JSON: Body(UdpConnectRequest, {"player_id": PLAYER_EXAMPLE, "client_version": "1.2.3"})},
+            channel=Channel(
+                "udpConnection",
+                "udp",
+                "The encrypted datagrams of a connection, whose bytes PROTOCOL.md specifies.",
+                sends=(Message(Binary, "States of sessions and their materials.", OCTETS, "StateDatagram"),),
+                receives=(Message(Binary, "Acknowledgements and heartbeats.", OCTETS, "ClientDatagram"),),
+                address="",
+            ),
+        )
+    )
     methods = ("POST",)
     cross_origin = True
     accepts = frozenset({JSON})
@@ -131,6 +161,29 @@ class Posting(Struct, frozen=True):
     gateway: UdpSessions | None
 
 
+def _report(name: str, summary: str, channel: str, kind: type[Struct], answer: type[Struct]) -> ApiOperation:
+    """The operation of a route that takes a record."""
+    return ApiOperation(
+        name,
+        summary,
+        Tag.UDP,
+        {
+            200: Answer(
+                "The record was applied (the authority's), or compared (a player's).", OneOf((answer, EventsResponse))
+            )
+        },
+        f"The body is a {kind.__name__} in the bytes of PROTOCOL.md. From a token with `crafting:publish` it is truth;"
+        " from a player it is compared with the truth, and changes nothing.",
+        bodies={OCTETS: Body(Binary)},
+        channel=Channel(
+            channel,
+            "http",
+            f"{kind.__name__}: the content of the records that clients post, whose bytes PROTOCOL.md specifies.",
+            receives=(Message(kind, summary, OCTETS),),
+        ),
+    )
+
+
 class ReportEndpoint(GuardedEndpoint[Record]):
     """A record posted about a session: truth from the authority, a report from anybody else."""
 
@@ -167,7 +220,7 @@ class ReportEndpoint(GuardedEndpoint[Record]):
         for outcome in outcomes:
             if outcome.verdict is EventVerdict.REJECTED:
                 raise BadRequest(f"The record is rejected: {outcome.reason}.")
-        return Response(200, msgspec.json.encode(summary(outcomes)))
+        return json_response(summary(outcomes))
 
     @abstractmethod
     def _decode(self, octets: bytes) -> Record:
@@ -184,6 +237,16 @@ class ReportEndpoint(GuardedEndpoint[Record]):
 
 class ProgressReports(ReportEndpoint[ProgressRecord]):
     """`/udp/sessions/{session_id}/progress`"""
+
+    operations = by_method(
+        POST=_report(
+            "udpCraftingProgressSync",
+            "Posts a report of progress",
+            "progressReports",
+            UdpProgressUpdate,
+            ProgressComparison,
+        )
+    )
 
     def _decode(self, octets: bytes) -> ProgressRecord:
         return decode_progress(octets)
@@ -203,6 +266,16 @@ class ProgressReports(ReportEndpoint[ProgressRecord]):
 
 class MaterialsReports(ReportEndpoint[MaterialsRecord]):
     """`/udp/sessions/{session_id}/materials`"""
+
+    operations = by_method(
+        POST=_report(
+            "udpMaterialAvailabilitySync",
+            "Posts a report of materials",
+            "materialReports",
+            UdpMaterialUpdate,
+            MaterialsComparison,
+        )
+    )
 
     def _decode(self, octets: bytes) -> MaterialsRecord:
         return decode_materials(octets)

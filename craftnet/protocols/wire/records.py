@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
+from typing import Annotated
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from craftnet.contract.close_codes import CloseCode
-from craftnet.contract.messages import MaterialChange, MaterialProblem
+from craftnet.contract.messages import MaterialChange, MaterialProblem, Natural, Quality
 from craftnet.contract.position import Position
 from craftnet.crafting.progress import Progress
 from craftnet.crafting.state import Material
@@ -51,6 +52,54 @@ class MaterialsRecord(Struct, frozen=True):
     timestamp_ms: int
     session_id: UUID
     changes: tuple[MaterialChange, ...] = ()
+
+
+class UdpPacketHeader(Struct, frozen=True, kw_only=True):
+    """The header of a client's report. On the wire it has 32 bytes, aligned to 16, big-endian (PROTOCOL.md)."""
+
+    session_id: UUID
+    """The crafting session."""
+    timestamp: Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+    """When the report was made, Unix milliseconds on the client's clock."""
+    sequence_number: Natural
+    """Grows with every report of the client."""
+    packet_type: Annotated[int, Meta(ge=0, le=255)]
+    """1: UdpProgressUpdate, 2: UdpMaterialUpdate."""
+
+
+class CompressedProgressData(Struct, frozen=True, kw_only=True):
+    """The content of a report of progress. On the wire it has 16 bytes after the header's 32 (PROTOCOL.md)."""
+
+    session_id: UUID
+    """The crafting session, as in the header, where alone it travels."""
+    remaining_time: Annotated[float, Meta(ge=0, le=(2**32 - 2) / 1000)] | None = None
+    """Seconds until the craft is at 100 %, in milliseconds on the wire; absent when unknown."""
+    progress_percentage: Annotated[float, Meta(ge=0, le=100)]
+    """Share of the craft that is done, in percent, in hundredths on the wire."""
+    quality_current: Quality | None = None
+    """Quality reached so far; absent when unknown."""
+    quality_target: Quality | None = None
+    """Quality that the craft aims at; absent when unknown."""
+    flags: Annotated[int, Meta(ge=0, le=15)] = 0
+    """Bits: 1 paused, 2 interrupted, 4 completed, 8 failed; none: active."""
+
+
+class UdpProgressUpdate(Struct, frozen=True, kw_only=True):
+    """A client's report of progress, 48 bytes on the wire (PROTOCOL.md), never JSON."""
+
+    packet_header: UdpPacketHeader
+    """The header."""
+    progress_data: CompressedProgressData
+    """What the client holds."""
+
+
+class UdpMaterialUpdate(Struct, frozen=True, kw_only=True):
+    """A client's report of materials, 32 bytes and 24 for each change on the wire (PROTOCOL.md), never JSON."""
+
+    packet_header: UdpPacketHeader
+    """The header."""
+    material_changes: Annotated[tuple[MaterialChange, ...], Meta(max_length=200)] = ()
+    """The changes, in order."""
 
 
 class DatagramKind(IntEnum):

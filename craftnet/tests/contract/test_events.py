@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -337,7 +338,7 @@ class SummaryTests(SynchronousTestCase):
     def test_counts_and_indexes(self) -> None:
         outcomes = [ACCEPTED, rejected("first"), DUPLICATE, ACCEPTED, rejected("second")]
         self.assertEqual(
-            summary(outcomes),
+            msgspec.to_builtins(summary(outcomes)),
             {
                 "accepted": 2,
                 "duplicates": 1,
@@ -346,4 +347,4 @@ class SummaryTests(SynchronousTestCase):
         )
 
     def test_nothing(self) -> None:
-        self.assertEqual(summary([]), {"accepted": 0, "duplicates": 0, "rejected": []})
+        self.assertEqual(msgspec.to_builtins(summary([])), {"accepted": 0, "duplicates": 0, "rejected": []})

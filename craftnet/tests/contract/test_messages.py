@@ -14,7 +14,7 @@ from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.contract.http_bodies import (
-    ErrorBody,
+    ErrorResponse,
     HealthBatchRequest,
     HealthBatchResponse,
     HealthWebSocketInfo,
@@ -191,7 +191,7 @@ SCHEMAS: dict[type[Struct], tuple[dict[str, list[Any]], dict[str, list[Any]], di
             "session_index": [-1, 256],
         },
     ),
-    ErrorBody: (
+    ErrorResponse: (
         {"code": [100, 599], "message": ["x"]},
         {"details": [{"a": [1, None]}]},
         {"code": [99, 600], "message": [1]},

@@ -20,11 +20,16 @@ from craftnet.contract.http_bodies import UdpConnectRequest, UdpConnectResponse
 from craftnet.contract.messages import Check, HealthStatus, rfc3339
 from craftnet.contract.routes import BASE_PATHS, BasePaths
 from craftnet.crafting.progress import Tolerance
+from craftnet.errors import Refusal
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.ingest import Ingest
 from craftnet.feeds.player_feed import PlayerFeeds
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.cross_origin import CrossOrigin
+from craftnet.http.description.openapi import Described, described, routes_of
+from craftnet.http.exchange import Endpoint
+from craftnet.http.operations import UNLISTED_STATUSES
+from craftnet.http.request_head import path_and_query
 from craftnet.http.routes.site import site
 from craftnet.interfaces import IDemonstration
 from craftnet.limits.client_address import Forwarding, Networks, ServerUrl
@@ -150,7 +155,7 @@ class SiteTestCase(SynchronousTestCase):
             HandshakeGuard(self.limits, Origins(self.origins), forwarding),
             bases=BasePaths(["/crafting"]),
         )
-        made = site(
+        self.site = site(
             admission=admission,
             subscriptions=self.connections.subscriptions,
             guard=self.connections.gate,
@@ -168,8 +173,12 @@ class SiteTestCase(SynchronousTestCase):
             tolerance=self.tolerance,
             showcase=self.showcase,
         )
+        endpoints = self.site.routes.table.routes
+        self.operations: dict[tuple[type[Endpoint], str], Described] = {
+            (type(endpoints[each.path]), each.method): each for each in described(routes_of(endpoints))
+        }
         streams = EventStreamFactory(self.connections, CrossOrigin(self.connections.gate.is_page))
-        self.house = House(made, self.clock, self.metrics, streams=streams)
+        self.house = House(self.site, self.clock, self.metrics, streams=streams)
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """A transport with one connection, of the player."""
@@ -185,7 +194,18 @@ class SiteTestCase(SynchronousTestCase):
         fields = HOST + fields + (bearer(token) if token else b"")
         wire.receive(request(target, method, fields, body))
         (answer,) = answers(wire.value(), bodies=method != "HEAD")
+        self.assert_described(target, "GET" if method == "HEAD" else method, answer)
         return answer
+
+    def assert_described(self, target: str, method: str, answer: Answer) -> None:
+        """The API documents list the status, if the request got as far as a route that answers this method."""
+        try:
+            endpoint, _ = self.site.routes.table.find(path_and_query(target.encode())[0])
+        except Refusal:
+            return
+        if method in endpoint.methods and answer.status not in UNLISTED_STATUSES:
+            listed = self.operations[type(endpoint), method].answers
+            self.assertIn(answer.status, listed, f"{method} {target}: list it in the operation of {type(endpoint)}")
 
     def assert_error(self, answer: Answer, status: int) -> None:
         """In the contract's shape."""

@@ -11,7 +11,7 @@ from websockets.frames import Frame, Opcode
 
 from craftnet.access.principal import ADMIN
 from craftnet.contract.close_codes import CloseCode
-from craftnet.contract.http_bodies import ErrorBody
+from craftnet.contract.http_bodies import ErrorResponse
 from craftnet.limits.connection_limits import Limits
 from craftnet.server.settings import Settings
 from craftnet.tests.support.live import LiveTestCase, Peer, in_thread, started, token
@@ -28,7 +28,7 @@ class RefusedHandshakeTests(LiveTestCase):
         with self.assertRaises(InvalidStatus) as caught:
             await self.open(path, bearer, **options)
         response = caught.exception.response
-        body = msgspec.json.decode(response.body, type=ErrorBody)
+        body = msgspec.json.decode(response.body, type=ErrorResponse)
         self.assertEqual(body.code, response.status_code)
         self.assertTrue(body.message)
         return response.status_code, response.headers
@@ -191,5 +191,5 @@ class HostileClientTests(LiveTestCase):
             answer = await in_thread(send, octets)
             if answer:
                 self.assertRegex(answer, rb"^HTTP/1\.1 (4\d\d|505) ")
-                msgspec.json.decode(answer.partition(b"\r\n\r\n")[2], type=ErrorBody)
+                msgspec.json.decode(answer.partition(b"\r\n\r\n")[2], type=ErrorResponse)
         self.assertEqual((await self.request("GET", "/health")).code, 200)

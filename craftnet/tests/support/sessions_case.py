@@ -11,10 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.contract.messages import Status
 from craftnet.crafting.state import MaterialsState, SessionState
 from craftnet.protocols.udp.client.connection import Event
+from craftnet.protocols.udp.server.connection import SessionLeft
 from craftnet.protocols.udp.server.dispatcher import (
     Effect,
     SessionJoined,
-    SessionLeft,
 )
 from craftnet.tests.support.samples import NOW, OTHER_SESSION, running
 from craftnet.tests.support.udp_lab import Lab, datagrams

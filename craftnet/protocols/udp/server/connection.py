@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from typing import NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -76,6 +77,17 @@ class Send(Struct, frozen=True, gc=False):
 
     datagram: bytes
     address: Address
+
+
+class SessionLeft(NamedTuple):
+    """Unsubscribe this connection from that session."""
+
+    peer: ServerConnection
+    session: SentState
+
+
+Output = list[Send | SessionLeft]
+"""The datagrams of a connection, and the sessions that ended."""
 
 
 class ServerConnection:
@@ -154,11 +166,6 @@ class ServerConnection:
         return self.ticket.player_id
 
     @property
-    def address(self) -> Address:
-        """The client's address."""
-        return self.path.address
-
-    @property
     def conditions(self) -> PathStats:
         """The network conditions of the path."""
         return self.channel.conditions(self.pulse)
@@ -179,7 +186,7 @@ class ServerConnection:
         alarm, send_deadline = self._alarm, self.send_queue.deadline
         return alarm if alarm < send_deadline else send_deadline
 
-    def receive(self, datagram: bytes, address: Address, now: float) -> list[Send]:
+    def receive(self, datagram: bytes, address: Address, now: float) -> Output:
         """Handles a datagram with our connection id.
 
         Raises:
@@ -195,19 +202,18 @@ class ServerConnection:
         if address != self.path.address and incoming.sequence == self.channel.newest:
             self.path.heard(address, len(datagram))
         self._note_landed(self.send_queue.acknowledged(incoming.arrivals))
+        left: Output = []
         if self.closing_state is not None and self.closing_state.landed(incoming.arrivals.covers):
             self.finished = self.closing_state.reason
         else:
             try:
-                self._take(incoming, address, now)
+                left = self._take(incoming, address, now)
             except BadDatagram:
                 self._alarm = now  # it is not answered, but its acknowledgement may have been waited for.
                 raise
-        if self.finished is not None:
-            return []
-        if incoming.kind is DatagramKind.ACK and not self._waits_for_acknowledgements:
-            return []
-        return self._challenge(now) + self.tick(now)
+        if self.finished is not None or (incoming.kind is DatagramKind.ACK and not self._waits_for_acknowledgements):
+            return left
+        return [*self._challenge(now), *self.tick(now), *left]
 
     def join(self, permit: SessionPermit) -> SentState | None:
         """As `ConnectionSessions.join`; called with each change of the ticket's permits."""
@@ -234,34 +240,33 @@ class ServerConnection:
         news = sent_state.advance(state, now)
         if news is None:
             return []
-        place = None if at is None else sent_state.reached(at, state)
+        position = None if at is None else sent_state.reached(at, state)
         if self._sync_at == inf:
             self._plan_sync(now)
             self._alarm = min(self._alarm, self._next)
         queue = self.send_queue
         queue.put(index, news.topic, news.records)
-        if place is not None:
-            queue.put(index, place.topic, place.records)
+        if position is not None:
+            queue.put(index, position.topic, position.records)
         datagrams = queue.flush(now) if len(self.sessions.sent_states) == 1 else []
         address = self.path.address
         return [Send(datagram, address) for datagram in datagrams]
 
-    def end(self, index: int, reason: CloseReason, now: float) -> list[Send]:
+    def end(self, index: int, reason: CloseReason, now: float) -> Output:
         """Ends the feed of that session. With the last one the connection ends.
 
         What is unacknowledged is still sent first, except to a client without the right to watch.
         """
         sent_state = self.sessions.get(index)
-        if sent_state is not None:
-            self._end([sent_state], reason, now)
-        return self.tick(now)
+        left = [] if sent_state is None else self._end([sent_state], reason, now)
+        return [*self.tick(now), *left]
 
-    def close(self, reason: CloseReason, now: float) -> list[Send]:
+    def close(self, reason: CloseReason, now: float) -> Output:
         """Ends everything: what is unacknowledged, with the same exception, then CLOSE, until it is acknowledged."""
         self._begin_closing(reason, now)
         return self.tick(now)
 
-    def abandon(self, reason: CloseReason) -> list[Send]:
+    def abandon(self, reason: CloseReason) -> Output:
         """Closes at once: one CLOSE, and nothing after it."""
         self.finished = reason
         return [self._send(DatagramKind.CLOSE, codec.encode_close(reason))]
@@ -270,17 +275,18 @@ class ServerConnection:
         """The client has a new connection; this one sends nothing more."""
         self.finished = CloseReason.REPLACED
 
-    def tick(self, now: float) -> list[Send]:
+    def tick(self, now: float) -> Output:
         """Does what is due at `now`."""
         if self.pulse.dead(now):
             self.finished = CloseReason.SILENT
             return []
+        left: Output = []
         if now >= self.sessions.expires:
-            self._end(self.sessions.lapsed(now), CloseReason.EXPIRED, now)
-        sends = []
+            left = self._end(self.sessions.lapsed(now), CloseReason.EXPIRED, now)
+        output: Output = []
         if self.pulse.due(now):
             self.channel.renew(now, self._terms.key_rotation)
-            sends.append(self._send(DatagramKind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now, now))))
+            output.append(self._send(DatagramKind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now, now))))
         if now >= self._resync_at:
             self._resync_at, self._resync_from = inf, now + RESYNC_SPACING
             self._send_full_state(now)
@@ -291,10 +297,10 @@ class ServerConnection:
             self.send_queue.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
         if len(self.sessions.sent_states) > 1 and not (self.closing_state is not None and self.closing_state.at_once):
             self.sessions.send_ends()
-        sends += [Send(datagram, self.path.address) for datagram in self.send_queue.flush(now)]
-        sends += self._send_close(now)
+        output += [Send(datagram, self.path.address) for datagram in self.send_queue.flush(now)]
+        output += self._send_close(now)
         self._alarm = self._next
-        return sends
+        return output + left
 
     @property
     def _next(self) -> float:
@@ -316,12 +322,11 @@ class ServerConnection:
                 self.ticket.renewed()
             self.sessions.landed(landed)
 
-    def _take(self, incoming: ReceivedDatagram, address: Address, now: float) -> None:
+    def _take(self, incoming: ReceivedDatagram, address: Address, now: float) -> Output:
         match incoming.kind:
             case DatagramKind.ACK:
                 self.sessions.hold(codec.decode_held(incoming.body))
-                if incoming.body != self.reported:
-                    self.reported = incoming.body
+                self.reported = incoming.body
             case DatagramKind.HEARTBEAT:
                 measured = self.pulse.round_trip.smoothed is not None
                 self.pulse.heard(codec.decode_heartbeat(incoming.body), incoming.sequence, now, now)
@@ -332,7 +337,7 @@ class ServerConnection:
                 codec.decode_nothing(incoming.body)
                 self._resync_at = max(now, self._resync_from)
             case DatagramKind.LEAVE:
-                self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT, now)
+                return self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT, now)
             case DatagramKind.PATH_RESPONSE:
                 delay = self.path.answered(codec.decode_probe(incoming.body), address, now)
                 self.pulse.forget_path()
@@ -344,6 +349,7 @@ class ServerConnection:
                 self.finished = CloseReason.LEFT
             case _:
                 raise codec.misplaced(incoming.kind)
+        return []
 
     def _challenge(self, now: float) -> list[Send]:
         if not self.path.may_challenge(_PROBE_SIZE, now):
@@ -365,9 +371,14 @@ class ServerConnection:
     def _send(self, kind: DatagramKind, body: bytes) -> Send:
         return Send(self.channel.seal(kind, body), self.path.address)
 
-    def _end(self, replicas: list[SentState], reason: CloseReason, now: float) -> None:
-        if replicas and self.closing_state is None and self.sessions.end(replicas, reason):
+    def _end(self, sent_states: list[SentState], reason: CloseReason, now: float) -> Output:
+        if not sent_states or self.closing_state is not None:
+            return []
+        ended = self.sessions.end(sent_states, reason)
+        if ended is None:
             self._begin_closing(reason, now)
+            return []
+        return [SessionLeft(self, sent_state) for sent_state in ended]
 
     def _begin_closing(self, reason: CloseReason, now: float) -> None:
         # Revocation ends what is already ending.

@@ -24,7 +24,7 @@ from craftnet.interfaces import ISubscriber
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.udp.core.cookie import Address
 from craftnet.protocols.udp.core.keys import SessionToken
-from craftnet.protocols.udp.server.connection import Send, ServerConnection
+from craftnet.protocols.udp.server.connection import Send, ServerConnection, SessionLeft
 from craftnet.protocols.udp.server.datagram_port import Sender
 from craftnet.protocols.udp.server.dispatcher import (
     ConnectionGone,
@@ -32,7 +32,6 @@ from craftnet.protocols.udp.server.dispatcher import (
     Dispatcher,
     Effect,
     SessionJoined,
-    SessionLeft,
 )
 from craftnet.protocols.udp.server.sent_state import SentState
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket

@@ -20,7 +20,7 @@ from craftnet.protocols.udp.core.heartbeat import HANDSHAKE_RETRY
 from craftnet.protocols.udp.core.keys import NONCE_SIZE, HandshakeKey, SessionToken, TrafficKey, client_key, server_key
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection
 from craftnet.protocols.udp.core.path_stats import PathStats
-from craftnet.protocols.udp.server.connection import Send, ServerConnection, Terms
+from craftnet.protocols.udp.server.connection import Output, Send, ServerConnection, SessionLeft, Terms
 from craftnet.protocols.udp.server.forgery_limiter import ForgeryLimiter
 from craftnet.protocols.udp.server.sent_state import SentState
 from craftnet.protocols.udp.server.short_path import ACK_BYTES, ACK_SIZE, lone_progress, take_acknowledgement
@@ -49,13 +49,6 @@ class ConnectionOpened(NamedTuple):
 
 class SessionJoined(NamedTuple):
     """Subscribe this connection to that session."""
-
-    peer: ServerConnection
-    session: SentState
-
-
-class SessionLeft(NamedTuple):
-    """Unsubscribe this connection from that session."""
 
     peer: ServerConnection
     session: SentState
@@ -220,7 +213,7 @@ class Dispatcher:
             return [Send(datagram, peer.path.address)] if datagram else []
         sends = peer.update(state, now, index, at)
         self.deadlines.set(peer.connection_id, peer.deadline)
-        return sends  # type: ignore[return-value]  # nobody else has this list.
+        return sends  # type: ignore[return-value]  # no other code has this list.
 
     def progress(
         self, peer: ServerConnection, state: SessionState, now: float, index: int, at: Position | None
@@ -350,13 +343,13 @@ class Dispatcher:
         if address != peer.path.address and self._sources.exhausted(address, now):
             raise BadDatagram("throttled")
         try:
-            sends = peer.receive(datagram, address, now)
+            output = peer.receive(datagram, address, now)
         except BadDatagram:
             self.deadlines.set(
                 peer.connection_id, peer.deadline
             )  # an authentic but useless datagram may have changed it as well.
             raise
-        return self._settle(peer, sends, now)
+        return self._settle(peer, output, now)
 
     def _heartbeat(self, datagram: bytes, address: Address, now: float) -> list[Effect]:
         effects = self._sealed(datagram, address, now)
@@ -365,24 +358,18 @@ class Dispatcher:
             self._measured(peer.conditions, peer.rate)
         return effects
 
-    def _settle(self, peer: ServerConnection, sends: list[Send], now: float) -> list[Effect]:
-        """The datagrams of a connection, the effects of its sessions, and its next deadline, or its end."""
-        sessions = peer.sessions
+    def _settle(self, peer: ServerConnection, output: Output, now: float) -> list[Effect]:
+        """Sets the connection's next deadline, or removes it when it has finished. Returns its output and its end."""
+        sessions, ticket = peer.sessions, peer.ticket
+        if len(ticket.permits) > len(sessions.sent_states):  # the client has learned of an end.
+            for permit in ticket.permits:
+                if sessions.get(permit.index) is None:
+                    self._tickets.withdraw(ticket, permit)
         if peer.finished is None:
             self.deadlines.set(peer.connection_id, peer.deadline)
-            if not sessions.ended and not sessions.departed:  # nearly always.
-                return sends  # type: ignore[return-value]  # nobody else has this list.
-        effects: list[Effect] = [*sends]
-        if sessions.ended:
-            effects += [SessionLeft(peer, session) for session in sessions.ended]
-            sessions.ended = ()
-        if sessions.departed:
-            for session in sessions.departed:
-                self._tickets.withdraw(peer.ticket, session.permit)
-            sessions.departed = ()
-        if peer.finished is None:
-            return effects
-        ticket = self._peers.pop(peer.connection_id).ticket
+            return output  # type: ignore[return-value]  # no other code has this list.
+        effects: list[Effect] = [*output]
+        del self._peers[peer.connection_id]
         self.deadlines.discard(peer.connection_id)
         self._tickets.release(ticket, now)
         # A client that left session after session has no use for the ticket; one that left the connection may return.

@@ -1,6 +1,6 @@
 """The sessions of one connection at the server: what was sent of each, and which have ended. Pure.
 
-live ─end()─▶ ended: what is unacknowledged, then the record of the end ─acknowledged─▶ departed
+live ─end()─▶ ended: what is unacknowledged, then the record of the end ─acknowledged─▶ removed
 """
 
 from __future__ import annotations
@@ -33,23 +33,19 @@ class ConnectionSessions(Struct, eq=False, gc=False):
     Attributes:
         sent_states: what was sent of each session. An ended one stays until the client knows of its end.
         expires: when the authorisation of one of them expires next, Unix seconds.
-        ended: those that ended since this was last emptied.
-        departed: those whose end the client has learned since this was last emptied.
     """
 
     _ticket: Ticket
     _send_queue: SendQueue
     sent_states: tuple[SentState, ...] = ()
     expires: float = inf
-    ended: tuple[SentState, ...] = ()
-    departed: tuple[SentState, ...] = ()
 
     @classmethod
     def of(cls, ticket: Ticket, send_queue: SendQueue) -> ConnectionSessions:
         """A new one.
 
         Arguments:
-            ticket: the ticket of the connection; its grants are the sessions.
+            ticket: the ticket of the connection; its permits are the sessions.
             send_queue: takes everything that is to be sent.
         """
         sessions = cls(ticket, send_queue)
@@ -88,19 +84,22 @@ class ConnectionSessions(Struct, eq=False, gc=False):
                 for news in sent_state.everything():
                     self._send_queue.put(sent_state.index, news.topic, news.records)
 
-    def end(self, sent_states: Iterable[SentState], reason: CloseReason) -> bool:
-        """Ends sessions. Returns whether none is left: then the connection ends, and sends its own end."""
+    def end(self, sent_states: Iterable[SentState], reason: CloseReason) -> list[SentState] | None:
+        """Ends sessions, unless none would be left.
+
+        Returns:
+            The sessions that ended; None when none would be left: then the connection ends, and sends its own end.
+        """
         ending = [sent_state for sent_state in sent_states if not sent_state.over]
         if reason in IMMEDIATE_ENDS:
             for sent_state in ending:
                 self._send_queue.drop(sent_state.index)
         if all(sent_state.over or sent_state in ending for sent_state in self.sent_states):
-            return True
+            return None
         for sent_state in ending:
             sent_state.permit.over = reason
-        self.ended = (*self.ended, *ending)
         self._note_expiry()
-        return False
+        return ending
 
     def lapsed(self, now: float) -> list[SentState]:
         """Those whose authorisation has expired."""
@@ -116,10 +115,9 @@ class ConnectionSessions(Struct, eq=False, gc=False):
                 self._send_queue.put(sent_state.index, _END, encoded([SessionOver(reason)]))
 
     def landed(self, keys: Iterable[Key]) -> None:
-        """These records were acknowledged."""
+        """These records were acknowledged. Removes the sessions whose end is among them."""
         for index, topic, _ in keys:
             if topic == _END:
-                self.departed = (*self.departed, *(each for each in self.sent_states if each.index == index))
                 self.sent_states = tuple(each for each in self.sent_states if each.index != index)
 
     def hold(self, held: dict[int, int]) -> None:

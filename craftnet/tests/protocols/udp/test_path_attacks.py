@@ -24,7 +24,7 @@ class MigrationTests(AttackCase):
     def test_a_client_that_moves_keeps_its_connection(self) -> None:
         self.lab.endpoint.update(self.peer, running(), NOW)
         self._move(NOW + 1, OTHER_ADDRESS)
-        self.assertEqual(self.peer.address, OTHER_ADDRESS)
+        self.assertEqual(self.peer.path.address, OTHER_ADDRESS)
         self.assert_well(NOW + 1)
 
     def test_a_new_path_is_measured_from_the_start(self) -> None:
@@ -67,7 +67,7 @@ class MigrationTests(AttackCase):
             received += len(datagram)
             sent += sum(map(len, sent_to(self.lab.send(datagram, now, OTHER_ADDRESS), OTHER_ADDRESS)))
         self.assertLess(sent, received / 3)
-        self.assertEqual(self.peer.address, CLIENT)
+        self.assertEqual(self.peer.path.address, CLIENT)
 
     def test_client_that_guesses_what_its_victim_was_asked(self) -> None:
         """It sends from an address at which it cannot hear: however often it answers there, nothing moves."""
@@ -76,9 +76,9 @@ class MigrationTests(AttackCase):
         for position in range(8 * len(right)):
             wrong = (int.from_bytes(right, "big") ^ 1 << position).to_bytes(8, "big")
             self.assert_refused("path_wrong", self.forge(DatagramKind.PATH_RESPONSE, wrong), NOW + 1, OTHER_ADDRESS)
-            self.assertEqual(self.peer.address, CLIENT)
+            self.assertEqual(self.peer.path.address, CLIENT)
         self.lab.send(self.forge(DatagramKind.PATH_RESPONSE, right), NOW + 1, OTHER_ADDRESS)
-        self.assertEqual(self.peer.address, OTHER_ADDRESS)
+        self.assertEqual(self.peer.path.address, OTHER_ADDRESS)
 
     def test_short_datagrams_from_a_new_address_are_not_answered_with_longer_ones(self) -> None:
         (request,) = self.client.resync(NOW).datagrams
@@ -91,7 +91,7 @@ class MigrationTests(AttackCase):
         self.assert_refused("replayed", datagram)
         (answer,) = self.client.receive(challenge, NOW).datagrams  # even when it is handed on to the client:
         self.assert_refused("path_wrong", answer, address=CLIENT)  # the client answers from where it is.
-        self.assertEqual(self.peer.address, CLIENT)
+        self.assertEqual(self.peer.path.address, CLIENT)
         self.assert_well()
 
     def test_an_old_copy_moves_nothing(self) -> None:
@@ -117,5 +117,5 @@ class MigrationTests(AttackCase):
             challenges += len(sent_to(effects, OTHER_ADDRESS)) + len(sent_to(effects, THIRD))
         self.assertEqual(self.lab.counted, {"accepted": 1000})
         self.assertLessEqual(challenges, 11)
-        self.assertEqual(self.peer.address, CLIENT)
+        self.assertEqual(self.peer.path.address, CLIENT)
         self.assertIsNone(self.peer.finished)

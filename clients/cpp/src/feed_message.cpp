@@ -191,6 +191,7 @@ class MessageReader {
 void describe(const Update& update, FeedMessage& message) {
   message.type = MessageType::kProgressUpdate;
   message.session_id = update.header.session_id;
+  message.changes_counted = update.header.sequence;
   message.timestamp = static_cast<Time>(update.header.timestamp_ms) * kMillisecond;
   if (update.type == UpdateType::kMaterials) {
     message.type = MessageType::kMaterialNotification;

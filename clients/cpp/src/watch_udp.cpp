@@ -157,6 +157,8 @@ void Watch::read_udp(Time now) {
       case UdpEvent::Kind::kPosition:
         position_ = session->position();
         position_over_udp_ = true;
+        uncounted_.clear();
+        changes_counted_ = 0;
         emit(WatchEvent::Kind::kPosition, Transport::kUdp);
         break;
       case UdpEvent::Kind::kSessionOver:

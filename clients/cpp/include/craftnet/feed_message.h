@@ -67,10 +67,11 @@ struct QueueEntry {
 struct FeedMessage {
   MessageType type = MessageType::kUnknown;
   Uuid session_id{};
-  Time timestamp = 0;           ///< on the server's clock.
-  Position position;            ///< epoch and version; unknown in a record of craftnet.bin.v1.
-  bool answers_resume = false;  ///< the first message after `resume`; see `recovered`.
-  bool recovered = false;       ///< what was missed follows; otherwise the whole state does.
+  Time timestamp = 0;                 ///< on the server's clock.
+  Position position;                  ///< epoch and version; unknown in a record of craftnet.bin.v1.
+  std::uint32_t changes_counted = 0;  ///< a record of craftnet.bin.v1: the feed's changes until then; 0: not known.
+  bool answers_resume = false;        ///< the first message after `resume`; see `recovered`.
+  bool recovered = false;             ///< what was missed follows; otherwise the whole state does.
 
   bool has_progress = false;
   Progress progress;

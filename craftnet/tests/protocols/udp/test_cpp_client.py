@@ -6,9 +6,13 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import Any, cast
 from uuid import UUID
 
+from twisted.internet import reactor
+from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.utils import getProcessOutputAndValue
+from twisted.protocols.portforward import ProxyFactory, ProxyServer
 from twisted.trial.unittest import TestCase
 
 from craftnet.server.settings import Settings
@@ -52,6 +56,28 @@ def short(available: int) -> dict[str, object]:
 def happened(name: str, **data: object) -> Event:
     """Something became of the session."""
     return envelope(f"crafting.session.{name}", {"session_id": str(SESSION), **data})
+
+
+class CuttableRelay(ProxyFactory):
+    """A TCP relay to a port of this machine, whose connections a test cuts."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__("127.0.0.1", port)
+        self.noisy = False
+        self._ends: list[ProxyServer] = []
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """See `IProtocolFactory`."""
+        end = super().buildProtocol(addr)
+        self._ends.append(cast(ProxyServer, end))
+        return end
+
+    def cut(self) -> None:
+        """Abort every connection."""
+        for end in self._ends:
+            if end.transport is not None:
+                cast(ITCPTransport, end.transport).abortConnection()
+        self._ends.clear()
 
 
 class CoreTests(TestCase):
@@ -241,6 +267,34 @@ class WebSocketTests(CppClientTestCase):
 
     async def test_binary(self) -> None:
         await self.follow("bin")
+
+    async def test_binary_resumes(self) -> None:
+        """Records have no position; yet what came before the connection was lost does not come again."""
+        relays = CuttableRelay(int(self.url.rpartition(":")[2]))
+        relay: Any = cast(Any, reactor).listenTCP(0, relays, interface="127.0.0.1")
+        self.addCleanup(relay.stopListening)
+        self.addCleanup(relays.cut)
+        await self.post(start_with_materials())
+        client = CppClient(f"http://127.0.0.1:{relay.getHost().port}", "--transport", "ws", "--subprotocol", "bin")
+        self.addCleanup(client.stop)
+        await client.until("progress")
+        for quantity in range(7, 13):
+            await self.post(changed(quantity, **({"notifications": [short(quantity)]} if quantity == 9 else {})))
+            await client.until("change", quantity=quantity)
+            if quantity % 2:
+                continue
+            relays.cut()
+            await client.until("lost")
+            await self.post(changed(100 + quantity))
+            passed: list[Event] = []
+            while "change" not in [event["event"] for event in passed]:
+                event = await client.read()
+                passed.append(event)
+            self.assertNotIn("reset", [event["event"] for event in passed])
+            self.assertEqual(passed[-1]["quantity"], 100 + quantity)
+        await self.post(happened("complete", result_item_id=str(IRON), duration_seconds=60))
+        await client.until("ended", result="completed")
+        self.assertEqual([event for event in client.passed if event["event"] == "change"], [])
 
     async def test_refused(self) -> None:
         client = self.watch("--transport", "ws")

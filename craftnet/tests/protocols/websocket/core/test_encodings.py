@@ -121,6 +121,12 @@ class EncodingTests(SynchronousTestCase):
         self.assertEqual((opcode, decode_materials(octets).changes), (Opcode.BINARY, (CHANGE,)))
         self.assertEqual(notifications, [(Opcode.TEXT, message) for message in ALL[2].json])
 
+    def test_materials_record_has_the_position(self) -> None:
+        """Also without a notification, whose message would have it as well."""
+        for change in (MATERIALS, replace(MATERIALS, notifications=())):
+            _, octets = frames_of(materials_update(change, AT, NOW, HERE), BINARY)[0]
+            self.assertEqual(decode_materials(octets).sequence, 5)
+
     def test_what_has_no_record(self) -> None:
         for update in (ALL[1], *ALL[3:]):
             self.assertEqual(frames_of(update, BINARY), [(Opcode.TEXT, message) for message in update.json])

@@ -30,7 +30,7 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.access": {"contract"},
     "craftnet.access.revocation": {"access"},
     "craftnet.limits": set(),
-    "craftnet.observe.audit": {"limits"},
+    "craftnet.observe.audit": {"contract", "limits"},
     "craftnet.observe.metrics": set(),
     "craftnet.observe.health": {"contract", "crafting", "observe.metrics"},
     "craftnet.providers": {"contract", "crafting"},

@@ -9,14 +9,40 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred, fail
 
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
-from craftnet.errors import Forbidden, Unauthorized, no_session
-from craftnet.interfaces import IQueueSource, ISessionSource, ITokenVerifier
+from craftnet.errors import Forbidden, Refusal, TooManyRequests, Unauthorized, no_session
+from craftnet.interfaces import IAuditLog, IQueueSource, ISessionSource, ITokenVerifier
+from craftnet.observe.audit.events import NoAudit, SecurityEventType
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer", covariant=True)
+
+
+SECURITY_EVENTS = {
+    Unauthorized.status: SecurityEventType.UNAUTHENTICATED,
+    Forbidden.status: SecurityEventType.DENIED,
+    TooManyRequests.status: SecurityEventType.LIMITED,
+}
+"""The refusals that are security events, by their status."""
+
+
+class RequestOrigin(Struct, frozen=True):
+    """Where a request comes from, for the audit.
+
+    Attributes:
+        address: of the client, as far as trusted proxies vouch for it.
+        transport: "http", "websocket" or "sse".
+        route: the path, without ids.
+        trace_id: the trace that it names, if any.
+    """
+
+    address: str = ""
+    transport: str = ""
+    route: str = ""
+    trace_id: str = ""
 
 
 class GuardedRequest(Protocol[Asked, Answer]):
@@ -35,6 +61,9 @@ class GuardedRequest(Protocol[Asked, Answer]):
         Raises:
             Unauthorized: it is malformed, or there is more than one.
         """
+
+    def origin(self) -> RequestOrigin:
+        """Where it comes from."""
 
     def read(self) -> Asked:
         """The requested thing.
@@ -57,6 +86,7 @@ class Authorization:
     Arguments:
         owner_in_other_process: returns the owner of a session that another process keeps; None where there is no such
             process.
+        audit: records refusals.
 
     Its methods raise, or the Deferreds that they return fail with
 
@@ -72,7 +102,9 @@ class Authorization:
         sessions: ISessionSource,
         queues: IQueueSource,
         owner_in_other_process: Callable[[UUID], Awaitable[UUID | None]] | None = None,
+        audit: IAuditLog | None = None,
     ) -> None:
+        self._audit: IAuditLog = audit or NoAudit()
         self._owner_in_other_process = owner_in_other_process
         self._authority = authority
         self._sessions = sessions
@@ -88,9 +120,14 @@ class Authorization:
         Raises:
             Refusal: as the parts of the request raise it; Unauthorized also for an invalid token.
         """
-        request.limit()
-        principal = await self.authenticate(request.token())
-        return await request.decide(principal, request.read())
+        principal = None
+        try:
+            request.limit()
+            principal = await self.authenticate(request.token())
+            return await request.decide(principal, request.read())
+        except (Unauthorized, Forbidden, TooManyRequests) as refusal:
+            record_refusal(self._audit, refusal, request.origin(), None if principal is None else principal.player_id)
+            raise
 
     def authenticate(self, token: str | None) -> Deferred[Principal]:
         """The principal of a valid token."""
@@ -121,9 +158,13 @@ class Authorization:
 
     async def renew(self, token: str | None, former: Principal) -> Principal:
         """Authorises continuing what `former` was admitted to."""
-        principal = await self.authenticate(token)
-        if not principal.succeeds(former):
-            raise Forbidden("The token is another player's, or allows less than the previous one.")
+        try:
+            principal = await self.authenticate(token)
+            if not principal.succeeds(former):
+                raise Forbidden("The token is another player's, or allows less than the previous one.")
+        except (Unauthorized, Forbidden) as refusal:
+            record_refusal(self._audit, refusal, RequestOrigin(transport="websocket"), former.player_id)
+            raise
         return principal
 
     async def _owner(self, session_id: UUID) -> UUID:
@@ -138,6 +179,26 @@ class Authorization:
         if owner is None:
             raise no_session()
         return owner
+
+
+def record_refusal(audit: IAuditLog, refusal: Refusal, origin: RequestOrigin, player_id: UUID | None = None) -> None:
+    """Records a refusal, if it is a security event.
+
+    Arguments:
+        player_id: the bearer, as far as it was authenticated.
+    """
+    kind = SECURITY_EVENTS.get(refusal.status)
+    if kind is not None:
+        audit.record(
+            kind,
+            player_id=player_id,
+            address=origin.address,
+            transport=origin.transport,
+            route=origin.route,
+            status=refusal.status,
+            reason=refusal.message,
+            trace_id=origin.trace_id,
+        )
 
 
 def _check_owner(owner: UUID, player_id: UUID | None, *, allowed: bool) -> None:

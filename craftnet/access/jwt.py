@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
-from craftnet.access.principal import Principal
+from craftnet.access.principal import ADMIN, Principal
 from craftnet.access.verification_keys import IKeySource, VerificationKey
 from craftnet.clocks import IClock, moment
 from craftnet.contract.identifiers import uuid_or_none
@@ -92,7 +92,9 @@ class JwtVerifier:
         _check_times(claims, now.wall)
         self._check_parties(claims)
         player_id = None if claims.sub is None else uuid_or_none(claims.sub)
-        return Principal(player_id, _scopes(claims.scope), now.deadline(claims.exp), claims.jti, claims.iat)
+        scopes, expires = _scopes(claims.scope), now.deadline(claims.exp)
+        subject = claims.sub if ADMIN in scopes else None  # only the audit log needs it.
+        return Principal(player_id, scopes, expires, claims.jti, claims.iat, subject)
 
     def _check_parties(self, claims: _JwtClaims) -> None:
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud or []

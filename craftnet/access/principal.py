@@ -22,6 +22,7 @@ class Principal(Struct, frozen=True, gc=False):
         expires: the token's expiry on the steady clock, computed when it was verified.
         token_id: the token's `jti`, if it has one.
         issued: the token's `iat`, Unix seconds, if it has one.
+        subject: the token's `sub`, where it is that of an administrator.
     """
 
     player_id: UUID | None
@@ -29,6 +30,12 @@ class Principal(Struct, frozen=True, gc=False):
     expires: float
     token_id: str | None = None
     issued: float | None = None
+    subject: str | None = None
+
+    @property
+    def actor(self) -> str:
+        """What an audit log calls an operator: the `sub` of the token, or else its `jti`."""
+        return self.subject or self.token_id or "unknown"
 
     @property
     def may_publish(self) -> bool:

@@ -11,6 +11,7 @@ from craftnet.access import development
 from craftnet.access.principal import ADMIN, PUBLISH
 from craftnet.client.core.durations import duration
 from craftnet.client.load import command as load_command
+from craftnet.observe.audit import command as audit_command
 
 TOKEN_VARIABLE = "CRAFTNET_TOKEN"
 """The environment variable with the bearer token."""
@@ -46,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _add_watch(commands)
     _add_token(commands)
     _add_load(commands)
+    _add_audit(commands)
     return command
 
 
@@ -130,6 +132,17 @@ def _add_load(commands: Any) -> None:
     )
     _add_server(load)
     load_command.add_options(load)
+
+
+def _add_audit(commands: Any) -> None:
+    audit = commands.add_parser(
+        "audit",
+        help="verify and read audit logs",
+        description="Verify and read the audit logs of a server (--audit).",
+        epilog=audit_command.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    audit_command.add_options(audit)
 
 
 def _add_server(command: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The `craftnet` command: watches sessions, issues development tokens, loads a server."""
+"""The `craftnet` command: watches sessions, issues development tokens, loads a server, verifies audit logs."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from craftnet.client.transports.udp import SharedUdpTransport, UdpConnections
 from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import IClock, steady
 from craftnet.errors import ConfigurationError
+from craftnet.observe.audit import command as audit_command
 
 if TYPE_CHECKING:  # for annotations only.
     from twisted.internet.interfaces import IReactorCore
@@ -226,6 +227,8 @@ def main() -> int:
         if options.command == "token":
             print(token_line(options, os.environ, time.time()))
             return 0
+        if options.command == "audit":
+            return audit_command.run(options, os.environ, sys.stdout)
         make_printable(sys.stdout, as_json=options.json)
         if options.command == "load":
             token = _token(options, os.environ, f"set {TOKEN_VARIABLE}, or give --token; see craftnet load --help")

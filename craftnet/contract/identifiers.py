@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 from craftnet.errors import BadRequest
+
+_LONGEST_PATH = 200
+_ID = re.compile(r"(?<=/)[0-9A-Fa-f]{8}-[0-9A-Fa-f-]{27}(?=/|$)")
+
+
+def without_ids(path: str) -> str:
+    """A path, cut to 200 characters, with "*" instead of its ids."""
+    return _ID.sub("*", path)[:_LONGEST_PATH]
 
 
 def uuid_or_none(text: str) -> UUID | None:

@@ -12,12 +12,13 @@ from uuid import UUID
 from msgspec import Struct
 from twisted.web.http import NO_BODY_CODES, datetimeToString
 
-from craftnet.access.authorization import Asked, Authorization
+from craftnet.access.authorization import Asked, Authorization, RequestOrigin
 from craftnet.access.bearer import token_from_header
 from craftnet.access.principal import Principal
 from craftnet.contract.http_bodies import ErrorResponse
-from craftnet.contract.identifiers import parse_uuid
+from craftnet.contract.identifiers import parse_uuid, without_ids
 from craftnet.contract.messages import MALFORMED, JsonDecoder, rfc3339, to_json
+from craftnet.contract.traces import trace_of
 from craftnet.errors import BadRequest, Refusal, TooManyRequests, UnsupportedMediaType
 from craftnet.http.negotiation import content_codings
 from craftnet.http.operations import ApiOperation
@@ -71,6 +72,11 @@ class Call(Struct, frozen=True):
     def header(self, name: str) -> str | None:
         """The value of a header field; several are joined as in RFC 9110 section 5.3; None when there is none."""
         return self.headers.get(name.lower())
+
+    @property
+    def origin(self) -> RequestOrigin:
+        """Where the request comes from, for the audit."""
+        return RequestOrigin(self.address, "http", without_ids(self.path), trace_of(self.header("traceparent")))
 
     @property
     def token(self) -> str | None:
@@ -264,6 +270,10 @@ class _GuardedCall(Generic[Asked]):
     def token(self) -> str | None:
         """The token in the Authorization header."""
         return self._call.token
+
+    def origin(self) -> RequestOrigin:
+        """Where it comes from."""
+        return self._call.origin
 
     def read(self) -> Asked:
         """Parses the path, the query and the body."""

@@ -7,14 +7,16 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from craftnet.access.authorization import missing_token
+from craftnet.access.authorization import missing_token, record_refusal
 from craftnet.contract.routes import BasePaths
 from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, PreconditionFailed, Refusal
 from craftnet.http.cross_origin import CrossOrigin, with_fields
 from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, refusal_response
 from craftnet.http.negotiation import differs
 from craftnet.http.request_head import Head, path_and_query
+from craftnet.interfaces import IAuditLog
 from craftnet.limits.client_address import Forwarding
+from craftnet.observe.audit.events import NoAudit
 from craftnet.observe.metrics.registry import Metrics
 
 
@@ -62,6 +64,7 @@ class Router:
         forwarding: interprets what proxies report about clients and URLs.
         cross_origin: decides which pages of other sites may read the answers of the routes that allow that.
         forward_call: answers the requests that belong to another process, and returns None for all others.
+        audit: records the refusals of endpoints that need no token; `Authorization` records all others.
     """
 
     def __init__(
@@ -72,7 +75,9 @@ class Router:
         forwarding: Forwarding | None = None,
         cross_origin: CrossOrigin | None = None,
         forward_call: Callable[[Call], Awaitable[Response | None]] | None = None,
+        audit: IAuditLog | None = None,
     ) -> None:
+        self._audit: IAuditLog = audit or NoAudit()
         self._forward_call = forward_call
         self._forwarding = forwarding or Forwarding()
         self._cross_origin = cross_origin or CrossOrigin()
@@ -89,7 +94,7 @@ class Router:
         """
         if head.target == b"*":  # OPTIONS of the server as a whole (RFC 9110 section 9.3.7).
             return Response(media_type=None)
-        endpoint, headers, method = None, head.text, head.method.decode("ascii")
+        endpoint, call, headers, method = None, None, head.text, head.method.decode("ascii")
         try:
             segments, query = path_and_query(head.target)
             endpoint, parameters = self.table.find(segments)
@@ -108,6 +113,8 @@ class Router:
                 return self._options(endpoint, peer, headers)
             response = await self._respond(endpoint, call)
         except Refusal as refusal:
+            if call is not None and not isinstance(endpoint, GuardedEndpoint):
+                record_refusal(self._audit, refusal, call.origin)
             response = self.refuse(refusal)
         if endpoint is None or not endpoint.cross_origin:
             return response

@@ -98,6 +98,10 @@ class HandshakeGuard:
                 raise slots_exhausted(TOO_MANY_CONNECTIONS, limit, now)
             slot.shared = True
 
+    def client(self, peer: str, headers: Mapping[str, str]) -> str:
+        """The address of the client, as far as trusted proxies vouch for it."""
+        return self._forwarding.client(peer, headers.get)
+
     def is_page(self, peer: str, headers: Mapping[str, str]) -> bool:
         """Whether a handshake comes from a browser's page that may connect here."""
         try:

@@ -10,8 +10,9 @@ from uuid import UUID
 from treq.client import HTTPClient
 from twisted.web.client import Agent
 
-from craftnet.contract.messages import Check, Service
+from craftnet.contract.messages import Check, HealthStatus, Service
 from craftnet.interfaces import IBackend, ICluster, IHealthChecks
+from craftnet.observe.audit.service import AuditLog
 from craftnet.observe.health.monitor import AsyncCheck
 from craftnet.observe.health.probes import HttpProbe, SharedCheck, SourceCheck
 from craftnet.observe.metrics.registry import Metrics
@@ -22,9 +23,15 @@ NO_PLAYER = UUID(int=0)
 
 
 def own_checks(
-    sources: Sources, backends: Iterable[IBackend], cluster: ICluster | None, metrics: Metrics
+    sources: Sources,
+    backends: Iterable[IBackend],
+    cluster: ICluster | None,
+    metrics: Metrics,
+    audit_log: AuditLog | None = None,
 ) -> dict[str, AsyncCheck]:
-    """The checks of the sources, of what nodes share where there is a cluster, and of the back ends themselves."""
+    """The checks of the sources, of what nodes share where there is a cluster, of the back ends themselves, and of the
+    audit log.
+    """
     checks: dict[str, AsyncCheck] = {
         "sessions": SourceCheck(sources.sessions.count),
         "materials": SourceCheck(partial(sources.materials.get, NO_PLAYER)),
@@ -45,6 +52,8 @@ def own_checks(
             "the limit of connections per player may be exceeded over all nodes",
             metrics,
         )
+    if audit_log is not None:
+        checks["audit"] = partial(_asked, partial(_audit_check, audit_log))
     for backend in backends:
         if IHealthChecks.providedBy(backend):
             for name, check in backend.health_checks.items():
@@ -54,6 +63,12 @@ def own_checks(
 
 async def _asked(check: Callable[[], Check]) -> Check:
     return check()
+
+
+def _audit_check(audit_log: AuditLog) -> Check:
+    """Not critical: the service goes on without the log."""
+    problem = audit_log.problem
+    return Check(status=HealthStatus.DEGRADED, message=problem) if problem else Check(status=HealthStatus.OK)
 
 
 def _free(name: str, taken: Mapping[str, AsyncCheck]) -> str:

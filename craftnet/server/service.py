@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
+from craftnet.observe.audit.service import AuditLog
 from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.udp.server.service import UdpService
@@ -33,9 +34,11 @@ class Craftnet(MultiService):
         monitor: Monitor,
         drain_time: float,
         connections: int,
+        audit_log: AuditLog | None = None,
     ) -> None:
         super().__init__()
         self._connections = connections
+        self._audit_log = audit_log
         self.listener = listener
         self.udp_service = udp_service
         self.feeds = feeds
@@ -96,6 +99,11 @@ class Craftnet(MultiService):
     def hurry(self) -> None:
         """Stops at once, if it is stopping."""
         self.feeds.hurry()
+
+    def rotate(self) -> None:
+        """Goes on in a new file of the audit log, if there is one."""
+        if self._audit_log is not None:
+            self._audit_log.rotate()
 
     def reload(self) -> None:
         """Reads the certificate again, if the port uses TLS."""

@@ -6,7 +6,7 @@
 | SIGINT | the same | ignored: a terminal sends it to the supervisor as well |
 | SIGUSR2 | - | while it stops: no longer waits for watchers |
 | SIGHUP | reads certificates again; the supervisor forwards it | reads certificates again |
-| SIGUSR1 | rotates the log where twistd writes one, else ignored | ignored |
+| SIGUSR1 | rotates twistd's log and the audit log; the supervisor forwards it | rotates the audit log |
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ RELOAD = signal.SIGHUP
 """Tells a server to read its certificates again."""
 
 
+ROTATE = signal.SIGUSR1
+"""Tells a server to go on in new files: those of logs."""
+
+
 class Controlled(Protocol):
     """A service that signals control."""
 
@@ -34,12 +38,15 @@ class Controlled(Protocol):
     def reload(self) -> None:
         """Reads changed files again."""
 
+    def rotate(self) -> None:
+        """Goes on in new files."""
+
 
 def obey(reactor: Any, service: Controlled) -> None:
     """Makes this process obey its operator's signals."""
     _on(reactor, RELOAD, service.reload)
     reactor.callWhenRunning(_stop_on, reactor, signal.SIGTERM, signal.SIGINT)
-    reactor.callWhenRunning(_survive_log_rotation)
+    reactor.callWhenRunning(_rotate_too, reactor, service)
     reactor.addSystemEventTrigger("before", "shutdown", _hurry_on, reactor, service, signal.SIGTERM, signal.SIGINT)
 
 
@@ -50,7 +57,7 @@ def obey_supervisor(reactor: Any, service: Controlled) -> None:
     repeated SIGTERM therefore does not mean that the operator is in a hurry.
     """
     _on(reactor, RELOAD, service.reload)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    _on(reactor, ROTATE, service.rotate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the reactor installs a handler only where Python's own is in place.
 
     def started() -> None:
@@ -75,10 +82,16 @@ def _hurry_on(reactor: Any, service: Controlled, *numbers: int) -> None:
         _on(reactor, number, service.hurry)
 
 
-def _survive_log_rotation() -> None:
-    """Ignores SIGUSR1 unless twistd has installed its handler."""
-    if signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+def _rotate_too(reactor: Any, service: Controlled) -> None:
+    """Adds the service's own files to those that twistd rotates, if it writes a log."""
+    twistd = signal.getsignal(ROTATE)
+
+    def rotate(number: int, frame: Any) -> None:
+        if callable(twistd):
+            twistd(number, frame)
+        reactor.callFromThread(service.rotate)
+
+    signal.signal(ROTATE, rotate)
 
 
 def _stop(reactor: Any) -> None:

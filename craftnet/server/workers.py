@@ -21,7 +21,7 @@ from twisted.runner.procmon import ProcessMonitor
 
 from craftnet.clocks import IClock
 from craftnet.observe.metrics.process_files import FOLDER_VARIABLE, MetricsFolder
-from craftnet.server.signals import HURRY, RELOAD
+from craftnet.server.signals import HURRY, RELOAD, ROTATE
 from craftnet.sharding.links import LINKS_VARIABLE
 
 LIVENESS_VARIABLE = "CRAFTNET_LIVENESS"
@@ -241,6 +241,12 @@ class Supervisor(ProcessMonitor):
         for name in self.protocols:
             if self._liveness[name].heard:
                 self._signal(name, RELOAD)
+
+    def rotate(self) -> None:
+        """Tells the workers to rotate their audit logs; starting ones open new files anyway."""
+        for name in self.protocols:
+            if self._liveness[name].heard:
+                self._signal(name, ROTATE)
 
     def _signal(self, name: str, number: int) -> None:
         transport = self.protocols[name].transport

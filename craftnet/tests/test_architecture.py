@@ -27,8 +27,8 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.contract": set(),
     "craftnet.contract.admin": {"contract"},
     "craftnet.crafting": {"contract"},
-    "craftnet.access": {"contract"},
-    "craftnet.access.revocation": {"access"},
+    "craftnet.access": {"contract", "observe.audit"},
+    "craftnet.access.revocation": {"access", "contract", "observe.audit"},
     "craftnet.limits": set(),
     "craftnet.observe.audit": {"contract", "limits"},
     "craftnet.observe.metrics": set(),
@@ -61,7 +61,7 @@ LAYERS: dict[str, set[str]] = {
         "protocols.udp.core",
     },
     "craftnet.protocols.udp.server": {
-        *("contract", "crafting", "access", "limits", "observe.metrics"),
+        *("observe.audit", "contract", "crafting", "access", "limits", "observe.metrics"),
         *("protocols.wire", "protocols.wire.codec", "protocols.udp.core"),
     },
     "craftnet.protocols.udp.vectors": {
@@ -74,13 +74,22 @@ LAYERS: dict[str, set[str]] = {
             "protocols.udp.client",
         ),
     },
-    "craftnet.http": {"contract", "access", "limits", "observe.metrics"},
+    "craftnet.http": {"contract", "access", "limits", "observe.audit", "observe.metrics"},
     "craftnet.http.description": {"contract", "http"},
     "craftnet.http.connection": {"contract", "limits", "observe.metrics", "providers", "sharding", "http"},
     "craftnet.protocols.websocket.core": {"contract", "crafting", "http", "protocols.wire", "protocols.wire.codec"},
     "craftnet.protocols.feed.core": {"crafting"},
     "craftnet.protocols.feed.server": {
-        *("contract", "crafting", "access", "limits", "observe.metrics", "feeds", "protocols.feed.core"),
+        *(
+            "observe.audit",
+            "contract",
+            "crafting",
+            "access",
+            "limits",
+            "observe.metrics",
+            "feeds",
+            "protocols.feed.core",
+        ),
     },
     "craftnet.protocols.sse.core": {"contract", "crafting"},
     "craftnet.protocols.sse.server": {
@@ -88,7 +97,7 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.feed.core", "protocols.feed.server", "protocols.sse.core"),
     },
     "craftnet.protocols.websocket.server": {
-        *("contract", "access", "limits", "feeds", "http", "http.connection"),
+        *("observe.audit", "contract", "access", "limits", "feeds", "http", "http.connection"),
         *("protocols.feed.core", "protocols.feed.server", "protocols.websocket.core"),
     },
     "craftnet.http.routes": {
@@ -109,19 +118,28 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.udp.core", "protocols.udp.client", "protocols.websocket.core"),
     },
     "craftnet.client": {
-        *("craftnet", "access", "client.core", "client.transports", "client.output", "client.load"),
+        *("craftnet", "access", "client.core", "client.transports", "client.output", "client.load", "observe.audit"),
     },
     "craftnet.server.options": {
         *("crafting", "limits", "observe.health", "feeds", "http.routes"),
         *("protocols.feed.server", "protocols.udp.core", "protocols.udp.server", "protocols.websocket.server"),
     },
     "craftnet.server": {
-        *("contract", "crafting", "access", "http.connection", "observe.metrics", "observe.health"),
+        *("observe.audit", "contract", "crafting", "access", "http.connection", "observe.metrics", "observe.health"),
         *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "feeds", "server.options"),
     },
     "craftnet.server.build": {
         "craftnet",
-        *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
+        *(
+            "observe.audit",
+            "contract",
+            "crafting",
+            "access",
+            "access.revocation",
+            "limits",
+            "observe.metrics",
+            "observe.health",
+        ),
         *("providers", "sharding", "feeds", "http", "http.connection", "http.routes", "server"),
         *("protocols.feed.server", "protocols.sse.server"),
         *("protocols.udp.server", "protocols.websocket.core", "protocols.websocket.server"),

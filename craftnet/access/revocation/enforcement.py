@@ -10,14 +10,19 @@ from zope.interface import implementer
 from craftnet.access.principal import Principal
 from craftnet.access.revocation.revocations import Revocation, Revocations
 from craftnet.clocks import Moment
+from craftnet.contract.messages import rfc3339
 from craftnet.errors import TooManyRequests, Unavailable
-from craftnet.interfaces import IRevocationListener, ISharedRevocations
+from craftnet.interfaces import IAuditLog, IRevocationListener, ISharedRevocations
+from craftnet.observe.audit.events import NoAudit, SecurityEventType
 
 Enforcer = Callable[[Callable[[Principal], bool]], int]
 """Closes the connections of the covered principals and returns their number."""
 
 HANDSHAKE_GRACE = 10.0
 """Seconds that an admitted connection may take to open."""
+
+MAX_TOKEN_ID = 64
+"""Characters of a token's `jti` in the audit."""
 
 
 @implementer(IRevocationListener)
@@ -29,6 +34,7 @@ class Enforcement:
         now: both clocks: revocations have dates, connections that are opening have a deadline.
         shared: tells the other nodes; None when there are none.
         handshake_grace: seconds that a connection may take to open after its token was verified.
+        audit: records revocations.
     """
 
     _log = Logger()
@@ -41,7 +47,9 @@ class Enforcement:
         shared: ISharedRevocations | None = None,
         *,
         handshake_grace: float = HANDSHAKE_GRACE,
+        audit: IAuditLog | None = None,
     ) -> None:
+        self._audit: IAuditLog = audit or NoAudit()
         self._revocations = revocations
         self._enforcers = enforcers
         self._now = now
@@ -51,8 +59,11 @@ class Enforcement:
         if shared is not None:
             shared.follow(self)
 
-    async def revoke(self, revocation: Revocation) -> int:
+    async def revoke(self, revocation: Revocation, *, actor: str = "", reason: str = "") -> int:
         """Revokes on every node; returns how many connections were closed on this one.
+
+        Arguments:
+            actor, reason: who revokes, and why, for the audit.
 
         Raises:
             TooManyRequests: the list is full.
@@ -60,6 +71,7 @@ class Enforcement:
         """
         self._revocations.add(revocation, self._now().wall)
         closed = self._enforce()
+        self._record(revocation, {"node": "this one", "closed": closed}, actor, reason)
         if self._shared is not None:
             try:
                 await self._shared.publish(revocation)
@@ -74,7 +86,9 @@ class Enforcement:
         now, news, full = self._now().wall, False, False
         for revocation in revocations:
             try:
-                news = self._revocations.add(revocation, now) or news
+                if self._revocations.add(revocation, now):
+                    news = True
+                    self._record(revocation, {"node": "another one"})
             except TooManyRequests:
                 full = True
         if full:
@@ -90,6 +104,18 @@ class Enforcement:
         """Closes connections that were opening when something was revoked; called every second."""
         if self._now().steady < self._look_until:
             self._close_covered()
+
+    def _record(self, revocation: Revocation, details: dict[str, str | int], actor: str = "", reason: str = "") -> None:
+        if revocation.token_id is not None:
+            details["jti"] = revocation.token_id[:MAX_TOKEN_ID]
+        details["until"] = rfc3339(revocation.until)
+        self._audit.record(
+            SecurityEventType.REVOKED,
+            player_id=revocation.player_id,
+            actor=actor,
+            reason=reason,
+            details={**details},
+        )
 
     def _enforce(self) -> int:
         self._look_until = self._now().steady + self._handshake_grace

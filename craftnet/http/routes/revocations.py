@@ -48,5 +48,6 @@ class RevocationList(GuardedEndpoint[RevocationRequest]):
         check_may_administer(principal)
         now = self._now()
         until = now + DEFAULT_REVOCATION_SECONDS if asked.expires is None else asked.expires.timestamp()
-        closed = await self._enforcement.revoke(Revocation(asked.jti, asked.player_id, now, until))
+        revocation = Revocation(asked.jti, asked.player_id, now, until)
+        closed = await self._enforcement.revoke(revocation, actor=principal.actor)
         return json_response(RevocationResponse(closed=closed, expires=rfc3339(until)))

@@ -37,7 +37,7 @@ from craftnet.http.routes.health import Health, HealthBatch, HealthReady, Live, 
 from craftnet.http.routes.home import Home
 from craftnet.http.routes.revocations import RevocationList
 from craftnet.http.routes.udp_sessions import MaterialsReports, Posting, ProgressReports, UdpConnect, UdpSessions
-from craftnet.interfaces import IDemonstration
+from craftnet.interfaces import IAuditLog, IDemonstration
 from craftnet.limits.client_address import Forwarding
 from craftnet.limits.connection_limits import Limits
 from craftnet.limits.handshake_guard import HandshakeGuard
@@ -77,6 +77,7 @@ def site(
     idle: float = IDLE_TIMEOUT,
     hsts: int = 0,
     forward_call: Callable[[Call], Awaitable[Response | None]] | None = None,
+    audit: IAuditLog | None = None,
 ) -> HttpSite:
     """The whole HTTP interface.
 
@@ -88,7 +89,7 @@ def site(
         tolerance: how far a player's report may deviate and still agree.
         limits: the rate limits.
         bases: the base paths that may precede every route.
-        forwarding, forward_call: as for `Router`.
+        forwarding, forward_call, audit: as for `Router`.
         showcase: lists the sessions of a player; None where the back end cannot.
         idle, hsts: as for `HttpSite`.
     """
@@ -108,7 +109,7 @@ def site(
     }
     table, pages = RouteTable(bases, with_documents(endpoints, __version__, bases)), CrossOrigin(guard.is_page)
     return HttpSite(
-        Router(table, metrics, clock.wall, forwarding, pages, forward_call),
+        Router(table, metrics, clock.wall, forwarding, pages, forward_call, audit),
         clock,
         metrics,
         body_limit=BODY_LIMIT,

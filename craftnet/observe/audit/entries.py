@@ -43,7 +43,7 @@ class AuditKey(Struct, frozen=True):
         return hmac.digest(self.secret, octets, hashlib.sha256).hex()
 
 
-class AuditEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class LogEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One line of an audit log."""
 
     time: str
@@ -83,15 +83,15 @@ class AuditEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 class Sealed(Struct, frozen=True):
     """An entry as it was read, with its `mac`."""
 
-    entry: AuditEntry
+    entry: LogEntry
     mac: str
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AuditEntry)
+_decoder = msgspec.json.Decoder(LogEntry)
 
 
-def seal(entry: AuditEntry, key: AuditKey) -> tuple[bytes, str]:
+def seal(entry: LogEntry, key: AuditKey) -> tuple[bytes, str]:
     """The line of an entry, ended by a newline, and its `mac`."""
     signed = _encoder.encode(entry)[:-1]
     mac = key.mac(signed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from craftnet.errors import ConfigurationError
 from craftnet.observe.audit.entries import AuditKey
 
-KEY_VARIABLE = "CRAFTNET_AUDIT_KEY"
+SECRET_VARIABLE = "CRAFTNET_AUDIT_SECRET"
 """The environment variable with the key, hexadecimal."""
 
 KEY_SIZE = 32
@@ -71,10 +71,10 @@ def audit_key(file: str | None, environ: Mapping[str, str], option: str) -> Audi
     """
     if file is not None:
         return key_from_file(Path(file))
-    text = environ.get(KEY_VARIABLE)
+    text = environ.get(SECRET_VARIABLE)
     if not text:
-        raise ConfigurationError(f"the audit log needs a key: {option} FILE, or {KEY_VARIABLE}; {_HINT}")
-    return _key(text, KEY_VARIABLE)
+        raise ConfigurationError(f"the audit log needs a key: {option} FILE, or {SECRET_VARIABLE}; {_HINT}")
+    return _key(text, SECRET_VARIABLE)
 
 
 def _key(text: str, place: str) -> AuditKey:

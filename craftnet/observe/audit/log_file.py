@@ -14,7 +14,7 @@ from uuid import UUID
 
 from craftnet.contract.messages import rfc3339
 from craftnet.errors import ConfigurationError
-from craftnet.observe.audit.entries import NO_ENTRY, AuditEntry, AuditKey, authentic, parse, seal
+from craftnet.observe.audit.entries import NO_ENTRY, AuditKey, LogEntry, authentic, parse, seal
 from craftnet.observe.audit.events import Details, SecurityEvent, SecurityEventType
 from craftnet.observe.audit.pseudonyms import Pseudonyms
 from craftnet.observe.audit.verification import ChainHead, digest_of
@@ -227,9 +227,9 @@ class AuditFile:
         return name
 
 
-def _entry(event: SecurityEvent, head: ChainHead, pseudonyms: dict[UUID, str]) -> AuditEntry:
+def _entry(event: SecurityEvent, head: ChainHead, pseudonyms: dict[UUID, str]) -> LogEntry:
     """The entry of an event that follows `head`."""
-    return AuditEntry(
+    return LogEntry(
         time=rfc3339(event.time),
         chain=head.chain,
         sequence=head.sequence + 1,

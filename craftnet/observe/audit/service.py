@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
 
 from craftnet.clocks import IClock
 from craftnet.contract.messages import rfc3339
@@ -35,6 +36,9 @@ HEAD_INTERVAL = 60.0
 
 ALARM_INTERVAL = 60.0
 """Seconds between two lines in the log while the audit log cannot be written."""
+
+MAX_SYNC = 3600.0
+"""The most seconds between two waits for the disk."""
 
 T = TypeVar("T")
 
@@ -82,6 +86,7 @@ class AuditLog(Service):
         in_thread: runs what blocks.
         sync: seconds between two waits for the disk; 0: after each batch; None: never.
         details: what the first entry says about the process.
+        threads: the thread of `in_thread`, which runs as long as the service.
     """
 
     name = "audit"
@@ -97,7 +102,9 @@ class AuditLog(Service):
         *,
         sync: float | None,
         details: Details,
+        threads: ThreadPool | None = None,
     ) -> None:
+        self._threads = threads
         self._events = events
         self._file = file
         self._clock = clock
@@ -139,6 +146,8 @@ class AuditLog(Service):
             self._file.open()
         except ConfigurationError as error:
             raise SystemExit(f"craftnet: {error}") from None
+        if self._threads is not None:
+            self._threads.start()
         details: Details = {**self._details, "key_id": self._file.key_id}
         self._take(SecurityEvent(type=SecurityEventType.STARTED, time=self._clock.wall(), details=details))
         self._unsubscribe = self._events.subscribe(self._take)
@@ -275,6 +284,25 @@ class AuditLog(Service):
             self._metrics.failed("lost", lost)
             self._log.error("{lost} events are missing in the audit log", lost=lost)
         self._publish()
+        if self._threads is not None:
+            self._threads.stop()
+
+
+def parse_sync(text: str) -> float | None:
+    """The value of --audit-sync: seconds between two waits for the disk; 0: after each batch; None: never.
+
+    Raises:
+        ConfigurationError: it is none of them.
+    """
+    if text in ("always", "never"):
+        return 0.0 if text == "always" else None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= MAX_SYNC:
+        raise ConfigurationError(f"--audit-sync must be always, never, or seconds up to {MAX_SYNC:g}, got {text}")
+    return seconds
 
 
 def _reason(failure: Failure) -> str:

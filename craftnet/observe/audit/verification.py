@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
-from craftnet.observe.audit.entries import AuditEntry, AuditKey, Sealed, authentic, complete, parse
+from craftnet.observe.audit.entries import AuditKey, LogEntry, Sealed, authentic, complete, parse
 from craftnet.observe.audit.events import SecurityEventType
 
 _HEAD = re.compile(r"audit chain ([\w.-]{1,64}) head (\d{1,18}) ([0-9a-f]{64})")
@@ -185,7 +185,7 @@ class Verifier:
             lost = entry.details.get("lost", 0)
             self._report(file, number, f"{lost} events could not be written before this entry", problem=False)
 
-    def _settle_unproven(self, file: _File, number: int, entry: AuditEntry) -> int:
+    def _settle_unproven(self, file: _File, number: int, entry: LogEntry) -> int:
         """Reports the lines above that are no entries, unless this entry declares the last of them.
 
         Returns:

@@ -22,7 +22,7 @@ from craftnet.server.build.access import build_authorization, build_enforcement,
 from craftnet.server.build.addresses import build_addresses
 from craftnet.server.build.base import Base, build_base
 from craftnet.server.build.http import build_http_routes, build_listener
-from craftnet.server.build.observation import build_announcer, build_monitor
+from craftnet.server.build.observation import build_announcer, build_audit_log, build_monitor
 from craftnet.server.build.transports import Transports, build_feed_connections, build_udp_service
 from craftnet.server.gc_tuning import GcTuner
 from craftnet.server.listener import Listener
@@ -43,10 +43,11 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     addresses = build_addresses(settings, access)
     base = build_base(settings, reactor)
     hub = Hub(base.state.sources, reactor, base.metrics, tolerance=base.tolerance, refresh=settings.refresh)
-    monitor = build_monitor(base)
+    audit_log = build_audit_log(base, environ)
+    monitor = build_monitor(base, audit_log)
     health = HealthFeed(monitor, reactor, base.metrics, interval=settings.health_interval)
     revocations = Revocations()
-    admission = build_authorization(base.state, access, revocations)
+    admission = build_authorization(base, access, revocations)
     subscriptions = Subscriptions(admission, hub, health, PlayerFeeds(hub, base.state.sources.sessions))
     feeds = build_feed_connections(base, subscriptions, addresses.forwarding)
     key_log = build_key_log(access, addresses, environ)
@@ -61,8 +62,10 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         monitor,
         settings.drain_time,
         settings.limits.connections,
+        audit_log,
     )
     parts = [
+        audit_log,
         *(made.service for made in base.state.built),
         base.state.division.links,
         monitor,
@@ -86,6 +89,7 @@ def _turns(
         (1.0, feeds.turn),
         (1.0, enforcement.turn),
         (1.0, base.metrics.write),
+        (1.0, base.security.turn),
         (CHECK_INTERVAL, listener.check_files),
     ):
         timer = TimerService(interval, turn)

@@ -15,15 +15,16 @@ from craftnet.errors import ConfigurationError
 from craftnet.protocols.udp.server.key_log import KEYLOG_VARIABLE, KeyLog
 from craftnet.runtime.addresses import is_loopback
 from craftnet.server.build.addresses import Addresses
-from craftnet.server.build.base import Base, State
+from craftnet.server.build.base import Base
 from craftnet.server.build.transports import Transports
 
 
-def build_authorization(state: State, access: AuthSetup, revocations: Revocations) -> Authorization:
+def build_authorization(base: Base, access: AuthSetup, revocations: Revocations) -> Authorization:
     """Authorises requests by their tokens, unless those are revoked."""
+    state = base.state
     loaded = None if state.cluster is None else state.cluster.revocations.loaded
     authority = RevocationCheckingVerifier(access.authority, revocations, loaded)
-    return Authorization(authority, state.sources.sessions, state.sources.queues, state.division.owner)
+    return Authorization(authority, state.sources.sessions, state.sources.queues, state.division.owner, base.security)
 
 
 def build_enforcement(base: Base, revocations: Revocations, transports: Transports) -> Enforcement:
@@ -35,6 +36,7 @@ def build_enforcement(base: Base, revocations: Revocations, transports: Transpor
         partial(moment, base.reactor),
         None if cluster is None else cluster.revocations,
         handshake_grace=max(HANDSHAKE_GRACE, base.settings.limits.handshake_timeout),
+        audit=base.security,
     )
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from craftnet.contract.routes import BasePaths
 from craftnet.crafting.progress import Tolerance
 from craftnet.interfaces import IBackend, ICluster
+from craftnet.observe.audit.recorder import SecurityEvents
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.registry import Registry
 from craftnet.providers.sources import Sources
@@ -38,6 +39,7 @@ class Base(Struct, frozen=True):
     Attributes:
         reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
         bases: the base paths that may precede every route.
+        security: takes security events, and has the newest.
     """
 
     settings: Settings
@@ -46,6 +48,7 @@ class Base(Struct, frozen=True):
     state: State
     metrics: Metrics
     tolerance: Tolerance
+    security: SecurityEvents
 
 
 def build_base(settings: Settings, reactor: Any) -> Base:
@@ -72,4 +75,4 @@ def build_base(settings: Settings, reactor: Any) -> Base:
     cluster = backend if ICluster.providedBy(backend) else division.cluster
     state = State(backend, tuple(registry.built), sources, division, cluster)
     tolerance = Tolerance(percent=settings.tolerance_percent, seconds=settings.tolerance_ms / 1000)
-    return Base(settings, reactor, bases, state, metrics, tolerance)
+    return Base(settings, reactor, bases, state, metrics, tolerance, SecurityEvents(reactor))

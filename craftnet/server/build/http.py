@@ -57,6 +57,7 @@ def build_http_routes(
         showcase=state.backend if IDemonstration.providedBy(state.backend) else None,
         hsts=settings.hsts,
         forward_call=None if state.division.calls is None else state.division.calls.answer,
+        audit=base.security,
     )
     state.division.serve(routes)
     return routes

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
 from craftnet import __version__
 from craftnet.access.auth_option import AuthSetup
 from craftnet.contract.messages import Service
+from craftnet.observe.audit.keys import audit_key
+from craftnet.observe.audit.log_file import AuditFile
+from craftnet.observe.audit.pseudonyms import Pseudonyms
+from craftnet.observe.audit.service import AuditLog, AuditMetrics, parse_sync
 from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.udp.server.service import UdpService
 from craftnet.server.build.base import Base
@@ -13,7 +26,35 @@ from craftnet.server.listener import Listener
 from craftnet.server.startup_message import Announcer, ServedSummary, hint
 
 
-def build_monitor(base: Base) -> Monitor:
+def build_audit_log(base: Base, environ: Mapping[str, str]) -> AuditLog | None:
+    """Writes security events to a file; None without --audit.
+
+    Raises:
+        ConfigurationError: an option of the audit log is invalid, or its key or the players' keys are unusable.
+    """
+    settings, reactor = base.settings, base.reactor
+    if settings.audit is None:
+        return None
+    path, name = Path(settings.audit).absolute(), "w0"
+    players = Pseudonyms(Path(settings.audit_players or f"{path}.players").absolute())
+    if settings.worker is not None:
+        name = f"w{settings.worker}"
+        path = path.with_name(f"{path.stem}-{name}{path.suffix}")
+    file = AuditFile(path, audit_key(settings.audit_key, environ, "--audit-key"), players, name, reactor.wall)
+    threads = ThreadPool(0, 1, "audit log")
+    return AuditLog(
+        base.security,
+        file,
+        reactor,
+        AuditMetrics(base.metrics.registry),
+        partial(deferToThreadPool, reactor, threads),
+        sync=parse_sync(settings.audit_sync),
+        details={"version": __version__, "host": socket.gethostname(), "process": os.getpid()},
+        threads=threads,
+    )
+
+
+def build_monitor(base: Base, audit_log: AuditLog | None) -> Monitor:
     """Checks the health of this service and of those next to it."""
     settings, state = base.settings, base.state
     others = {
@@ -21,7 +62,7 @@ def build_monitor(base: Base) -> Monitor:
         Service.REAL_TIME_COMBAT: settings.real_time_combat,
     }
     return Monitor(
-        own_checks(state.sources, state.built, state.cluster, base.metrics),
+        own_checks(state.sources, state.built, state.cluster, base.metrics, audit_log),
         probes(others, base.reactor),
         base.reactor,
         version=__version__,

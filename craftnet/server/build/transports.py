@@ -34,6 +34,7 @@ def build_feed_connections(base: Base, subscriptions: Subscriptions, forwarding:
         HandshakeGuard(settings.limits, Origins(settings.origins), forwarding, places),
         bases=base.bases,
         ping_interval=settings.ping_interval,
+        audit=base.security,
     )
 
 
@@ -55,4 +56,5 @@ def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLo
         path_size=settings.udp_path_size,
         tolerance=base.tolerance.percent,
         key_log=key_log,
+        audit=base.security,
     )

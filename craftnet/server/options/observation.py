@@ -3,8 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from craftnet.server.options.option import Option
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObservationOptions:
     """What the service says about itself: metrics, logs, the audit, traces."""
+
+    audit: Annotated[
+        str | None,
+        Option(
+            "File for the audit log of security events, which shows every later change. With --workers, each worker "
+            "has a file of its own: audit.jsonl becomes audit-w0.jsonl, audit-w1.jsonl, …",
+            default="no audit log",
+        ),
+    ] = None
+    audit_key: Annotated[
+        str | None,
+        Option(
+            "File with the key of the audit log, readable by its owner alone; craftnet audit create-key makes one",
+            default="the key itself is in $CRAFTNET_AUDIT_SECRET",
+        ),
+    ] = None
+    audit_players: Annotated[
+        str | None,
+        Option(
+            "File with the keys of the players' pseudonyms in the audit log, for all workers",
+            default="the file of --audit, followed by .players",
+        ),
+    ] = None
+    audit_sync: Annotated[
+        str,
+        Option(
+            "When the audit log waits for the disk: always (after every batch of entries), never, or a number of "
+            "seconds between two waits"
+        ),
+    ] = "1"

@@ -10,14 +10,15 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from craftnet.access.authorization import Authorization, check_may_administer, check_may_publish
+from craftnet.access.authorization import Authorization, RequestOrigin, check_may_administer, check_may_publish
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.contract.events import Event, EventOutcome
 from craftnet.contract.messages import QueueStatusData
 from craftnet.crafting.state import QueueEntry, QueueState, SessionState
-from craftnet.errors import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized, Unavailable
+from craftnet.errors import BadRequest, Forbidden, NotFound, Refusal, TooManyRequests, Unauthorized, Unavailable
 from craftnet.interfaces import IQueueListener, IQueueSource, ISessionListener, ISessionSource
-from craftnet.tests.support.fakes import TableAuthority
+from craftnet.observe.audit.recorder import SecurityEvents
+from craftnet.tests.support.fakes import SteppedClock, TableAuthority
 from craftnet.tests.support.samples import NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, running
 
 OWNER = Principal(PLAYER, frozenset(), NOW + 60)
@@ -178,6 +179,7 @@ class ScriptedRequest:
         self.wrong = wrong
         self.named = token
         self.steps: list[str] = []
+        self.refusal: Refusal = NotFound("No session.")
 
     def _step(self, name: str, error: Exception) -> None:
         self.steps.append(name)
@@ -193,6 +195,10 @@ class ScriptedRequest:
         self._step("token", Unauthorized("Two tokens."))
         return self.named
 
+    def origin(self) -> RequestOrigin:
+        """Somewhere."""
+        return RequestOrigin("192.0.2.1", "http", "/events", "a" * 32)
+
     def read(self) -> str:
         """As it says."""
         self._step("read", BadRequest("No id."))
@@ -200,8 +206,51 @@ class ScriptedRequest:
 
     async def decide(self, principal: Principal, asked: str) -> tuple[Principal, str]:
         """As it says."""
-        self._step("decide", NotFound("No session."))
+        self._step("decide", self.refusal)
         return principal, asked
+
+
+class AuditTests(SynchronousTestCase):
+    """Refusals for reasons of security are recorded, with what is known of the request and of its bearer."""
+
+    def setUp(self) -> None:
+        self.events = SecurityEvents(SteppedClock(NOW))
+        self.admission = Authorization(TableAuthority(PRINCIPALS), TableSessions(), TableQueues(), audit=self.events)
+
+    def recorded(self, request: ScriptedRequest) -> list[tuple[str, UUID | None, int | None]]:
+        asked: Deferred[tuple[Principal, str]] = Deferred.fromCoroutine(self.admission.authorize(request))
+        asked.addErrback(lambda failure: failure.trap(Refusal))
+        self.successResultOf(asked)
+        for event in self.events.recent():
+            self.assertEqual((event.address, event.transport, event.route), ("192.0.2.1", "http", "/events"))
+            self.assertEqual(event.trace_id, "a" * 32)
+        return [(event.type, event.player_id, event.status) for event in self.events.recent()]
+
+    def test_limit(self) -> None:
+        self.assertEqual(self.recorded(ScriptedRequest("limit")), [("limit.exceeded", None, 429)])
+
+    def test_token(self) -> None:
+        self.assertEqual(self.recorded(ScriptedRequest(token="unknown")), [("access.unauthenticated", None, 401)])
+
+    def test_forbidden(self) -> None:
+        """The bearer is known."""
+        request = ScriptedRequest("decide", token="stranger")
+        request.refusal = Forbidden("The session is another player's.")
+        self.assertEqual(self.recorded(request), [("access.denied", OTHER_PLAYER, 403)])
+        self.assertEqual(self.events.recent()[0].reason, "The session is another player's.")
+
+    def test_mistakes_are_no_security_events(self) -> None:
+        self.assertEqual(self.recorded(ScriptedRequest("read")), [])
+        self.assertEqual(self.recorded(ScriptedRequest("decide")), [])
+        self.assertEqual(self.recorded(ScriptedRequest()), [])
+
+    def test_renewal(self) -> None:
+        self.failureResultOf(Deferred.fromCoroutine(self.admission.renew("stranger", OWNER)), Forbidden)
+        self.failureResultOf(Deferred.fromCoroutine(self.admission.renew("unknown", OWNER)), Unauthorized)
+        self.assertEqual(
+            [(event.type, event.player_id) for event in self.events.recent()],
+            [("access.denied", PLAYER), ("access.unauthenticated", PLAYER)],
+        )
 
 
 class OrderTests(SynchronousTestCase):

@@ -47,7 +47,7 @@ class SignalTests(SynchronousTestCase):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.reactor = Reactor()
         self.hurries = 0
-        self.reloads = 0
+        self.reloads = self.rotations = 0
 
     def hurry(self) -> None:
         """As in `Controlled`."""
@@ -56,6 +56,10 @@ class SignalTests(SynchronousTestCase):
     def reload(self) -> None:
         """As in `Controlled`."""
         self.reloads += 1
+
+    def rotate(self) -> None:
+        """As in `Controlled`."""
+        self.rotations += 1
 
     def get(self, *numbers: int) -> tuple[int, int]:
         """Get signals; answers how often the server was stopped, and hurried."""
@@ -81,7 +85,7 @@ class SignalTests(SynchronousTestCase):
         self.assertEqual(self.reloads, 2)
 
     def test_log_rotation(self) -> None:
-        """SIGUSR1 ends neither a server, with twistd's handler or without one, nor a worker."""
+        """SIGUSR1 calls twistd's handler, if there is one, and rotates the service's own files."""
         rotations: list[int] = []
         signal.signal(signal.SIGUSR1, lambda *_: rotations.append(1))
         obey(self.reactor, self)
@@ -91,7 +95,7 @@ class SignalTests(SynchronousTestCase):
             signal.signal(signal.SIGUSR1, signal.SIG_DFL)
             obeys(self.reactor, self)
             self.assertEqual(self.get(signal.SIGUSR1), (0, 0))
-        self.assertEqual(rotations, [1])
+        self.assertEqual((rotations, self.rotations), ([1], 3))
 
     def test_worker(self) -> None:
         """It knows already that it is not alone."""

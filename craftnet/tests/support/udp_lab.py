@@ -18,6 +18,7 @@ from craftnet.access.principal import Principal
 from craftnet.contract.messages import MaterialNotification, MaterialProblem
 from craftnet.crafting.state import Material, MaterialsState
 from craftnet.errors import BadDatagram
+from craftnet.observe.audit.events import NoAudit
 from craftnet.protocols.udp.client.connection import ClientConnection, Output
 from craftnet.protocols.udp.client.connection import Event as ClientEvent
 from craftnet.protocols.udp.client.received_state import ReceivedSession
@@ -33,6 +34,7 @@ from craftnet.protocols.udp.server.connection import Send, ServerConnection, Ter
 from craftnet.protocols.udp.server.datagram_port import Sender
 from craftnet.protocols.udp.server.dispatcher import ConnectionGone, ConnectionOpened, Dispatcher, Effect, SessionJoined
 from craftnet.protocols.udp.server.key_log import KeyLog
+from craftnet.protocols.udp.server.security_events import ConnectionAudit
 from craftnet.protocols.udp.server.ticket_store import TicketStore
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
@@ -56,6 +58,10 @@ def table(version: int = 1, *, iron: int = 10) -> MaterialsState:
     return MaterialsState(SESSION, version, (Material(IRON, iron, 50), Material(COPPER, 1, None, short)))
 
 
+NO_AUDIT = ConnectionAudit(NoAudit())
+"""Records nothing."""
+
+
 class Lab:
     """A server, its tickets, and clients of it."""
 
@@ -66,6 +72,7 @@ class Lab:
         full_sync: float = 10.0,
         key_rotation: float = KEY_UPDATE_PERIOD,
         log_keys: KeyLog | None = None,
+        audit: ConnectionAudit = NO_AUDIT,
     ) -> None:
         self.random = Random(seed)
         self.counted: Counter[str] = Counter()
@@ -77,6 +84,8 @@ class Lab:
             terms=Terms(HEARTBEAT, full_sync, key_rotation),
             count=lambda outcome: self.counted.update([outcome]),
             log_keys=log_keys,
+            measured=audit.heartbeat,
+            forged=audit.forged,
         )
 
     def ticket(

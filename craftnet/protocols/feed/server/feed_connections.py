@@ -18,7 +18,9 @@ from craftnet.contract.close_codes import CloseCode, retry_reason
 from craftnet.contract.routes import BasePaths
 from craftnet.errors import shutting_down
 from craftnet.feeds.subscriptions import Subscriptions
+from craftnet.interfaces import IAuditLog
 from craftnet.limits.handshake_guard import HandshakeGuard
+from craftnet.observe.audit.events import NoAudit
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.feed.core.drain import RECONNECT_SPREAD, schedule
 from craftnet.protocols.feed.server.connections import Connection, Connections
@@ -69,6 +71,7 @@ class FeedConnections:
         ping_interval: seconds between pings.
 
     Attributes:
+        audit: records security events.
         open: the open connections.
     """
 
@@ -81,7 +84,9 @@ class FeedConnections:
         *,
         bases: BasePaths | None = None,
         ping_interval: int = PING_INTERVAL,
+        audit: IAuditLog | None = None,
     ) -> None:
+        self.audit: IAuditLog = audit or NoAudit()
         self.subscriptions = subscriptions
         self.metrics = metrics
         self.clock = clock

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from craftnet.access.authorization import RequestOrigin
 from craftnet.access.principal import Principal
-from craftnet.contract.routes import Query, Target, find_feed
+from craftnet.contract.identifiers import without_ids
+from craftnet.contract.routes import EVENT_STREAM, Query, Target, find_feed
+from craftnet.contract.traces import trace_of
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.limits.connection_limits import ConnectionSlot
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
@@ -48,6 +51,12 @@ class FeedRequest:
     def from_page(self) -> bool:
         """Whether it comes from a browser's page that may connect here."""
         return self._connections.gate.is_page(self._peer, self._headers)
+
+    def origin(self) -> RequestOrigin:
+        """Where it comes from."""
+        address = self._connections.gate.client(self._peer, self._headers)
+        name = "sse" if self._transport == EVENT_STREAM else "websocket"
+        return RequestOrigin(address, name, without_ids(self._path), trace_of(self._headers.get("traceparent")))
 
     def find_feed(self) -> None:
         """Finds the route; called first.

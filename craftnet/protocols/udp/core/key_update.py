@@ -25,11 +25,13 @@ class SealingKeys(Struct, eq=False, gc=False):
         key: of the present generation.
         phase: its lowest bit.
         began: the first sequence of this generation.
+        updated: whether the generation changed since this was last set to False.
     """
 
     key: TrafficKey
     phase: int = 0
     began: int = 1
+    updated: bool = False
     _until: float = inf
 
     def renew(self, upcoming: int, acknowledged: int, now: float, period: float) -> None:
@@ -44,6 +46,7 @@ class SealingKeys(Struct, eq=False, gc=False):
         if acknowledged >= self.began and (now >= self._until or upcoming - self.began >= MAX_DATAGRAMS_PER_KEY):
             self.key = self.key.successor()
             self.phase ^= 1
+            self.updated = True
             self.began, self._until = upcoming, now + period
 
 
@@ -54,11 +57,13 @@ class OpeningKeys(Struct, eq=False, gc=False):
         key: of the present generation.
         phase: its lowest bit.
         began: the lowest sequence opened in this generation.
+        updated: whether the generation changed since this was last set to False.
     """
 
     key: TrafficKey
     phase: int = 0
     began: int = 1
+    updated: bool = False
     _previous: TrafficKey | None = None
     _following: TrafficKey | None = None
 
@@ -83,5 +88,5 @@ class OpeningKeys(Struct, eq=False, gc=False):
             self._following = self.key.successor()
         content = self._following.open(sequence, header, sealed)
         self._previous, self.key, self._following = self.key, self._following, None
-        self.phase, self.began = phase, sequence
+        self.phase, self.began, self.updated = phase, sequence, True
         return content

@@ -19,7 +19,6 @@ from craftnet.protocols.udp.core.cookie import Address, CookieFactory
 from craftnet.protocols.udp.core.heartbeat import HANDSHAKE_RETRY
 from craftnet.protocols.udp.core.keys import NONCE_SIZE, HandshakeKey, SessionToken, TrafficKey, client_key, server_key
 from craftnet.protocols.udp.core.packet_protection import OVERHEAD, PacketProtection
-from craftnet.protocols.udp.core.path_stats import PathStats
 from craftnet.protocols.udp.server.connection import Output, Send, ServerConnection, SessionLeft, Terms
 from craftnet.protocols.udp.server.forgery_limiter import ForgeryLimiter
 from craftnet.protocols.udp.server.sent_state import SentState
@@ -74,7 +73,8 @@ class Dispatcher:
         random: returns that many random bytes.
         terms: the server's timing.
         count: called with a one-word outcome label for every datagram.
-        measured: called with a connection's network conditions and its rate in bytes per second, once a heartbeat.
+        measured: called with a connection once a heartbeat.
+        forged: called with the source of each forged datagram.
         log_keys: called with the connection id and both directions' keys of each new connection; None: keys are
             not logged.
 
@@ -90,7 +90,8 @@ class Dispatcher:
         random: Callable[[int], bytes],
         terms: Terms,
         count: Callable[[str], None],
-        measured: Callable[[PathStats, float], None] = lambda conditions, rate: None,
+        measured: Callable[[ServerConnection], None] = lambda peer: None,
+        forged: Callable[[Address], None] = lambda address: None,
         log_keys: Callable[[int, TrafficKey, TrafficKey], None] | None = None,
     ) -> None:
         self._tickets = tickets
@@ -100,7 +101,7 @@ class Dispatcher:
         self._count = count
         self._measured = measured
         self._log_keys = log_keys
-        self._sources = ForgeryLimiter()
+        self._sources = ForgeryLimiter(forged)
         self._peers: dict[int, ServerConnection] = {}
         self.deadlines: Deadlines[int] = Deadlines()
         handlers = {
@@ -355,7 +356,7 @@ class Dispatcher:
         effects = self._sealed(datagram, address, now)
         peer = self._peers.get(codec.connection_id(datagram))
         if peer is not None:
-            self._measured(peer.conditions, peer.rate)
+            self._measured(peer)
         return effects
 
     def _settle(self, peer: ServerConnection, output: Output, now: float) -> list[Effect]:

@@ -6,6 +6,7 @@ charged with: forging a player's address uses up nothing of that player's budget
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import IPv6Address
 
 from craftnet.limits.client_address import IPV6_PREFIX, parse_address
@@ -29,9 +30,14 @@ _MAPPED = "::ffff:"
 
 
 class ForgeryLimiter:
-    """The sources that failed lately, with a token bucket for each."""
+    """The sources that failed lately, with a token bucket for each.
 
-    def __init__(self) -> None:
+    Arguments:
+        charged: called with the address of each forged datagram.
+    """
+
+    def __init__(self, charged: Callable[[Address], None] = lambda address: None) -> None:
+        self._charged = charged
         self._full_at: dict[str, float] = {}  # least recently charged first.
 
     def __len__(self) -> int:
@@ -45,6 +51,7 @@ class ForgeryLimiter:
 
     def charge(self, address: Address, now: float) -> None:
         """Charges a source for a forged datagram."""
+        self._charged(address)
         source = _source(address)
         # An exhausted source is not charged further: datagrams that are decrypted all the same, because they name an
         # established connection at that address, would otherwise close that address to its player for hours.

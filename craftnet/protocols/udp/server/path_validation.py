@@ -27,10 +27,12 @@ class ValidatedPath(Struct, eq=False, gc=False):
     Attributes:
         address: where to send.
         candidate: the recent source of datagrams, when it differs and is not validated yet.
+        former: the address before the last move; None until the client moves. The recorder of moves resets it.
     """
 
     address: Address
     candidate: Address | None = None
+    former: Address | None = None
     _credit: int = 0  # bytes received from the candidate and not yet matched by challenges.
     _challenge: bytes = b""
     _challenged: float = -inf
@@ -65,6 +67,8 @@ class ValidatedPath(Struct, eq=False, gc=False):
         if not asked or not hmac.compare_digest(data, self._challenge):
             raise BadDatagram("path_wrong", "an answer to no challenge of ours")
         delay = now - self._challenged
+        if self.former is None:
+            self.former = self.address
         self.address = address
         self.candidate, self._challenge, self._challenged = None, b"", now
         return delay

@@ -19,17 +19,19 @@ from craftnet.access.principal import Principal
 from craftnet.contract.http_bodies import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
 from craftnet.crafting.progress import Tolerance
 from craftnet.errors import shutting_down
+from craftnet.interfaces import IAuditLog
 from craftnet.limits.client_address import ServerUrl
+from craftnet.observe.audit.events import NoAudit
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.udp.core.keys import SessionToken
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE, agree
-from craftnet.protocols.udp.core.path_stats import PathStats
-from craftnet.protocols.udp.server.connection import Terms
+from craftnet.protocols.udp.server.connection import ServerConnection, Terms
 from craftnet.protocols.udp.server.datagram_port import DatagramPort
 from craftnet.protocols.udp.server.datagram_protocol import SessionFeeds, UdpServer
 from craftnet.protocols.udp.server.dispatcher import MAX_RECEIVED_SIZE, Dispatcher
 from craftnet.protocols.udp.server.key_log import KeyLog
 from craftnet.protocols.udp.server.player_reports import SeenState, what_was_seen
+from craftnet.protocols.udp.server.security_events import ConnectionAudit
 from craftnet.protocols.udp.server.ticket_store import TicketStore
 from craftnet.protocols.udp.server.tickets import RENEWAL, Ticket
 from craftnet.protocols.wire.records import ProgressRecord
@@ -81,6 +83,7 @@ class UdpService(Service):
         path_size: octets of the longest datagram that the network carries to every client.
         tolerance: points of progress by which a watcher's copy may be wrong; clients learn it.
         key_log: where the keys of connections are written; None: nowhere.
+        audit: records security events.
     """
 
     name = "udp"
@@ -101,6 +104,7 @@ class UdpService(Service):
         path_size: int = PATH_SIZE,
         tolerance: float = Tolerance().percent,
         key_log: KeyLog | None = None,
+        audit: IAuditLog | None = None,
     ) -> None:
         self._listen = listen
         self._public = public
@@ -112,6 +116,7 @@ class UdpService(Service):
         self.tickets = TicketStore(os.urandom, renewal=token_renewal)
         self._metrics = metrics
         self._refusals = RefusalLog()
+        self._security = ConnectionAudit(audit or NoAudit())
         self.endpoint = Dispatcher(
             self.tickets,
             secret=os.urandom(32),
@@ -119,6 +124,7 @@ class UdpService(Service):
             terms=Terms(heartbeat_ms / 1000, full_sync, key_rotation),
             count=self._count,
             measured=self._measured,
+            forged=self._security.forged,
             log_keys=key_log,
         )
         self.server = UdpServer(self.endpoint, feeds, metrics, reactor)
@@ -203,7 +209,9 @@ class UdpService(Service):
         if line is not None:
             self._log.info("{line}", line=line)
 
-    def _measured(self, conditions: PathStats, rate: float) -> None:
+    def _measured(self, peer: ServerConnection) -> None:
+        self._security.heartbeat(peer)
+        conditions = peer.conditions
         self._metrics.paths.measured(
             round_trip=conditions.round_trip,
             variation=conditions.variation,
@@ -212,7 +220,7 @@ class UdpService(Service):
             loss_out=conditions.loss_out,
             loss_in=conditions.loss_in,
             reordered=conditions.reordered,
-            rate=rate,
+            rate=peer.rate,
         )
 
     def _name(self, server: ServerUrl | None) -> str:

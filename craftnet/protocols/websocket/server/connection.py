@@ -26,6 +26,7 @@ from craftnet.http.exchange import refusal_response, response_octets
 from craftnet.http.request_head import Head
 from craftnet.limits.client_address import host
 from craftnet.limits.connection_limits import ConnectionSlot
+from craftnet.observe.audit.events import SecurityEventType
 from craftnet.protocols.feed.core.conflation import Conflation
 from craftnet.protocols.feed.server.subscriber import FeedSubscriber, refusal_of
 from craftnet.protocols.websocket.core.encodings import encoding
@@ -210,7 +211,17 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
         if self._received is (debt > 0):
             self._received = not self._received
         if debt > burst and self.state == self.STATE_OPEN:
-            self.close_for(CloseCode.TOO_FAST, "too_fast", "more messages and pings than allowed")
+            reason = "more messages and pings than allowed"
+            assert self.transport is not None
+            self.factory.connections.audit.record(
+                SecurityEventType.LIMITED,
+                player_id=self.principal.player_id,
+                address=host(self.transport.getPeer()),
+                transport=self.transport_name,
+                status=CloseCode.TOO_FAST,
+                reason=reason,
+            )
+            self.close_for(CloseCode.TOO_FAST, "too_fast", reason)
         elif debt > burst:
             self.dropConnection(abort=True)
 

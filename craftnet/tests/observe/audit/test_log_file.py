@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.errors import ConfigurationError
 from craftnet.observe.audit.entries import AuditKey, parse
-from craftnet.observe.audit.keys import KEY_VARIABLE, audit_key, create_key, key_from_file
+from craftnet.observe.audit.keys import SECRET_VARIABLE, audit_key, create_key, key_from_file
 from craftnet.observe.audit.log_file import AuditFile
 from craftnet.observe.audit.pseudonyms import Pseudonyms
 from craftnet.tests.support.audit_lines import KEY, audit_file, denied, verified
@@ -243,8 +243,8 @@ class KeyTests(FolderTestCase):
         self.assertRaisesRegex(ConfigurationError, "chmod 600", key_from_file, path)
 
     def test_environment(self) -> None:
-        self.assertEqual(audit_key(None, {KEY_VARIABLE: KEY.secret.hex()}, "--audit-key"), KEY)
+        self.assertEqual(audit_key(None, {SECRET_VARIABLE: KEY.secret.hex()}, "--audit-key"), KEY)
         for text, problem in (("", "needs a key"), ("zz", "not hexadecimal"), ("00", "has 1 bytes")):
             with self.assertRaisesRegex(ConfigurationError, problem):
-                audit_key(None, {KEY_VARIABLE: text}, "--audit-key")
+                audit_key(None, {SECRET_VARIABLE: text}, "--audit-key")
         self.assertRaisesRegex(ConfigurationError, "create-key", key_from_file, self.folder / "none")

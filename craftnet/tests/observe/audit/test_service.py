@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.observe.audit.entries import AuditEntry, parse
+from craftnet.observe.audit.entries import LogEntry, parse
 from craftnet.observe.audit.events import SecurityEventType
 from craftnet.observe.audit.recorder import SecurityEvents
 from craftnet.observe.audit.service import HEAD_INTERVAL, MAX_WAITING, AuditLog, AuditMetrics
@@ -97,7 +97,7 @@ class ServiceTests(SynchronousTestCase):
     def octets(self) -> bytes:
         return (self.folder / "audit.jsonl").read_bytes()
 
-    def entries(self) -> list[AuditEntry]:
+    def entries(self) -> list[LogEntry]:
         found = [parse(line) for line in self.octets().splitlines()]
         return [sealed.entry for sealed in found if sealed is not None]
 
@@ -228,6 +228,6 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(self.metric("failures_total", kind="rotate"), 1)
         self.assertEqual([entry.count for entry in self.entries_of("moved")], [1])
 
-    def entries_of(self, name: str) -> list[AuditEntry]:
+    def entries_of(self, name: str) -> list[LogEntry]:
         found = [parse(line) for line in (self.folder / name).read_bytes().splitlines()]
         return [sealed.entry for sealed in found if sealed is not None]

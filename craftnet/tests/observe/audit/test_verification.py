@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.observe.audit.entries import NO_ENTRY, AuditEntry, AuditKey, authentic, parse, seal
+from craftnet.observe.audit.entries import NO_ENTRY, AuditKey, LogEntry, authentic, parse, seal
 from craftnet.observe.audit.events import SecurityEventType
 from craftnet.observe.audit.verification import ChainHead, Verifier, digest_of, heads_in
 from craftnet.tests.support.audit_lines import KEY, verified
@@ -17,8 +17,8 @@ ENTRIES = 12
 PROPERTY = settings(deadline=None, max_examples=300, derandomize=True)
 
 
-def entry(number: int, previous: str, kind: SecurityEventType = SecurityEventType.DENIED, **details: str) -> AuditEntry:
-    return AuditEntry(
+def entry(number: int, previous: str, kind: SecurityEventType = SecurityEventType.DENIED, **details: str) -> LogEntry:
+    return LogEntry(
         time="2026-01-15T10:30:00.000Z",
         chain="w0-1",
         sequence=number,
@@ -62,7 +62,7 @@ class EntryTests(SynchronousTestCase):
 
     def test_injected_text(self) -> None:
         """A reason that looks like the end of an entry stays a text."""
-        evil = AuditEntry(
+        evil = LogEntry(
             time="", chain="c", sequence=1, event=SecurityEventType.DENIED, previous=NO_ENTRY,
             reason='"}\n{"time":"x","mac":"' + "0" * 64 + '"}',
         )  # fmt: skip

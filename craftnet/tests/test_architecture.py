@@ -30,7 +30,7 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.access": {"contract", "observe.audit"},
     "craftnet.access.revocation": {"access", "contract", "observe.audit"},
     "craftnet.limits": set(),
-    "craftnet.observe.audit": {"contract", "limits"},
+    "craftnet.observe.audit": {"contract", "limits", "observe.metrics"},
     "craftnet.observe.metrics": set(),
     "craftnet.observe.health": {"contract", "crafting", "observe.metrics"},
     "craftnet.providers": {"contract", "crafting"},

@@ -38,6 +38,9 @@ from craftnet.contract import http_bodies as bodies
 from craftnet.contract.admin import feed as admin_feed
 from craftnet.contract.admin import operations, overview, sessions
 from craftnet.contract.close_codes import NO_RETRY_CODES, STALE_TOKEN_CODES, CloseCode
+from craftnet.observe.audit import events as audit
+from craftnet.observe.audit.entries import LogEntry
+from craftnet.observe.audit.events import SecurityEventType
 from craftnet.observe.metrics.families import FAMILIES, Family
 from craftnet.protocols.udp.server import player_reports
 from craftnet.protocols.websocket.core import token_renewal
@@ -50,6 +53,7 @@ T = TypeVar("T")
 DOCS = Path(__file__).resolve().parent.parent
 PAGES[messages.__name__] = "messages.md"
 PAGES[events.__name__] = "events.md"
+PAGES[audit.__name__] = "audit.md"
 PAGES[bodies.__name__] = PAGES[player_reports.__name__] = "http.md"
 PAGES.update(dict.fromkeys([module.__name__ for module in (overview, sessions, operations, admin_feed)], "admin.md"))
 MARKED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end of generated -->)", re.S)
@@ -269,6 +273,16 @@ COMBINED = {
 }
 
 
+def audit_events() -> str:
+    """Every kind of security event."""
+    return values_section(SecurityEventType)
+
+
+def audit_entry() -> str:
+    """The fields of a line of an audit log."""
+    return fields_text(LogEntry)
+
+
 def close_codes() -> str:
     """Every close code of ours: its meaning, and what a client does then."""
     texts = attribute_texts(CloseCode)
@@ -299,6 +313,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "layers": lambda: picture() + "\n",
     "close-codes": close_codes,
+    "audit-events": audit_events,
+    "audit-entry": audit_entry,
     "admin-bodies": admin_bodies,
     "admin-messages": admin_messages,
 }

@@ -34,8 +34,6 @@ class SecurityEventType(StrEnum):
     """A direction of a UDP connection went on to the next generation of keys."""
     ADMIN = "admin.action"
     """An operator did something through the HTTP interface."""
-    RELOADED = "service.reloaded"
-    """The service read changed files again, such as its certificate."""
     STARTED = "audit.started"
     """The service started; a new chain begins, or an older one goes on."""
     STOPPED = "audit.stopped"

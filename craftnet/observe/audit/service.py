@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
@@ -21,6 +20,8 @@ from craftnet.errors import ConfigurationError
 from craftnet.observe.audit.events import Details, SecurityEvent, SecurityEventType
 from craftnet.observe.audit.log_file import AuditFile
 from craftnet.observe.audit.recorder import SecurityEvents
+from craftnet.observe.metrics import families
+from craftnet.observe.metrics.store import MetricStore
 
 MAX_WAITING = 10_000
 """Events that wait to be written; further ones are lost, and counted."""
@@ -53,26 +54,24 @@ class InThread(Protocol):
 class AuditMetrics:
     """The metrics of the audit log."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.written = Counter("craftnet_audit_entries", "Entries written to the audit log.", registry=registry)
-        self._failures = Counter(
-            "craftnet_audit_failures",
-            "Failures of the audit log: attempts to write, sync or rotate it, and lost events.",
-            ["kind"],
-            registry=registry,
-        )
-        self.waiting = Gauge(
-            "craftnet_audit_waiting_events",
-            "Security events that wait to be written to the audit log.",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        for kind in ("write", "sync", "rotate", "lost"):
-            self._failures.labels(kind)
+    def __init__(self, store: MetricStore) -> None:
+        self._written = store.numbers(families.AUDIT_ENTRIES)[()]
+        self._failures = store.numbers(families.AUDIT_FAILURES)
+        self._waiting = store.numbers(families.AUDIT_WAITING)[()]
+        for kind in families.AUDIT_FAILURES.labels["kind"]:
+            self.failed(kind, 0)  # so that an alert sees the first one.
+
+    def written(self, number: int) -> None:
+        """Counts entries."""
+        self._written.value += number
+
+    def waiting(self, number: int) -> None:
+        """Sets how many events wait."""
+        self._waiting.value = number
 
     def failed(self, kind: str, number: int = 1) -> None:
         """Counts failures: write, sync, rotate or lost."""
-        self._failures.labels(kind).inc(number)
+        self._failures[kind,].value += number
 
 
 class AuditLog(Service):
@@ -172,7 +171,7 @@ class AuditLog(Service):
             self._metrics.failed("lost")
             return
         self._waiting.append(event)
-        self._metrics.waiting.set(len(self._waiting))
+        self._metrics.waiting(len(self._waiting))
         if not self._writing and self._failing is None:
             self._write()
 
@@ -215,8 +214,8 @@ class AuditLog(Service):
             self._not_written(error)
             return False
         finally:
-            self._metrics.waiting.set(len(self._waiting))
-        self._metrics.written.inc(len(batch) + len(first))
+            self._metrics.waiting(len(self._waiting))
+        self._metrics.written(len(batch) + len(first))
         self._unsynced = True
         if self._failing is not None:
             self._failing = None

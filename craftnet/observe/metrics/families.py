@@ -149,10 +149,23 @@ RESTARTS = counter(
     {"worker": ()},
 )
 
+# Audit
+
+AUDIT_ENTRIES = counter("craftnet_audit_entries_total", "Entries written to the audit log; only with --audit.")
+AUDIT_FAILURES = counter(
+    "craftnet_audit_failures_total",
+    "Failed attempts to write, sync or rotate the audit log, and lost events; only with --audit.",
+    {"kind": ("write", "sync", "rotate", "lost")},
+)
+AUDIT_WAITING = gauge(
+    "craftnet_audit_waiting_events", "Security events that wait to be written to the audit log; only with --audit."
+)
+
 FAMILIES = (
     *(CONNECTIONS, WATCHERS, RETURNS, REFUSALS),
     *(SESSIONS, EVENTS, PLAYER_REPORTS, DELIVERIES, LATENCIES),
     *(DATAGRAMS, ROUND_TRIP, VARIATION, JITTER, CLOCK_OFFSET, LOSS_OUT, LOSS_IN, REORDERED, SEND_RATE),
     *(COMPLETE, RESTARTS),
+    *(AUDIT_ENTRIES, AUDIT_FAILURES, AUDIT_WAITING),
 )
 """All of them."""

@@ -46,7 +46,7 @@ def build_audit_log(base: Base, environ: Mapping[str, str]) -> AuditLog | None:
         base.security,
         file,
         reactor,
-        AuditMetrics(base.metrics.registry),
+        AuditMetrics(base.metrics.store),
         partial(deferToThreadPool, reactor, threads),
         sync=parse_sync(settings.audit_sync),
         details={"version": __version__, "host": socket.gethostname(), "process": os.getpid()},

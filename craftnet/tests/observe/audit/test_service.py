@@ -17,6 +17,7 @@ from craftnet.observe.audit.events import SecurityEventType
 from craftnet.observe.audit.recorder import SecurityEvents
 from craftnet.observe.audit.service import HEAD_INTERVAL, MAX_WAITING, AuditLog, AuditMetrics
 from craftnet.observe.audit.verification import ChainHead, heads_in
+from craftnet.observe.metrics.store import MetricStore
 from craftnet.tests.support.audit_lines import KEY, audit_file, verified
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.samples import NOW, PLAYER
@@ -68,8 +69,9 @@ class ServiceTests(SynchronousTestCase):
 
     def made(self, sync: float | None = 1.0) -> AuditLog:
         file = audit_file(self.folder)
-        self.registry = CollectorRegistry()
-        metrics = AuditMetrics(self.registry)
+        self.registry, store = CollectorRegistry(), MetricStore()
+        self.registry.register(store)
+        metrics = AuditMetrics(store)
         return AuditLog(self.events, file, self.clock, metrics, self.in_thread, sync=sync, details={"version": "1.0.0"})
 
     def in_thread(self, function: Callable[[], T]) -> Deferred[T]:

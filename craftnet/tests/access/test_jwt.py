@@ -188,9 +188,15 @@ class ClaimTests(AuthorityTestCase):
 
     def test_principal(self) -> None:
         token = self.say(scope=f"{PUBLISH} {ADMIN}", jti="t-1", aud="whoever")
-        self.assertEqual(
-            self.accepted(token), Principal(PLAYER, frozenset({PUBLISH, ADMIN}), NOW + 60, "t-1", NOW - 60)
-        )
+        scopes = frozenset({PUBLISH, ADMIN})
+        self.assertEqual(self.accepted(token), Principal(PLAYER, scopes, NOW + 60, "t-1", NOW - 60, str(PLAYER)))
+        self.assertEqual(self.accepted(token).actor, str(PLAYER))
+
+    def test_operator(self) -> None:
+        """An administrator's `sub` may be any text; the audit names it, or else the token's `jti`."""
+        self.assertEqual(self.accepted(self.say(sub="ops@game.example", scope=ADMIN)).actor, "ops@game.example")
+        self.assertEqual(self.accepted(self.say(sub=None, scope=ADMIN, jti="t-1")).actor, "t-1")
+        self.assertIsNone(self.accepted(self.say()).subject)
 
     def test_bare(self) -> None:
         self.assertEqual(self.accepted(self.say(sub=None, iat=None)), Principal(None, frozenset(), NOW + 60, None))

@@ -94,7 +94,6 @@ def site(
         idle, hsts: as for `HttpSite`.
     """
     both = partial(moment, clock)
-    posting = Posting(sources, ingest, metrics, both, tolerance, gateway)
     endpoints: dict[str, Endpoint] = {
         **_health(admission, monitor, clock, limits, bases, protocols),
         **_feeds(admission, subscriptions, bases, guard, clock),
@@ -103,9 +102,7 @@ def site(
         "/events": Events(admission, ingest, both, BODY_LIMIT),
         "/revocations": RevocationList(admission, enforcement, clock.wall),
         "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
-        "/udp/sessions/{session_id}/connect": _udp_connect(admission, sources, gateway, clock, limits),
-        "/udp/sessions/{session_id}/progress": ProgressReports(admission, posting),
-        "/udp/sessions/{session_id}/materials": MaterialsReports(admission, posting),
+        **_udp(admission, Posting(sources, ingest, metrics, both, tolerance, gateway), clock, limits),
     }
     table, pages = RouteTable(bases, with_documents(endpoints, __version__, bases)), CrossOrigin(guard.is_page)
     return HttpSite(
@@ -157,15 +154,18 @@ def _health(
     }
 
 
-def _udp_connect(
-    admission: Authorization, sources: Sources, gateway: UdpSessions | None, clock: IClock, limits: Limits
-) -> UdpConnect:
-    """The connect route of UDP, limited for each address and for each player."""
+def _udp(admission: Authorization, posting: Posting, clock: IClock, limits: Limits) -> dict[str, Endpoint]:
+    """The routes of UDP sessions. …/connect is limited for each address and for each player."""
     players: RateLimit[UUID] = RateLimit(
         limits.connects_per_player, "There are too many requests for UDP connections of this player."
     )
     addresses = _limit(limits.connects, "requests for UDP connections", limits, clock)
-    return UdpConnect(admission, sources, gateway, clock.seconds, players, addresses)
+    connect = UdpConnect(admission, posting.sources, posting.gateway, clock.seconds, players, addresses)
+    return {
+        "/udp/sessions/{session_id}/connect": connect,
+        "/udp/sessions/{session_id}/progress": ProgressReports(admission, posting),
+        "/udp/sessions/{session_id}/materials": MaterialsReports(admission, posting),
+    }
 
 
 def _limit(rate: float, what: str, limits: Limits, clock: IClock) -> AddressCheck:

@@ -65,14 +65,8 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.wire", "protocols.wire.codec", "protocols.udp.core"),
     },
     "craftnet.protocols.udp.vectors": {
-        *(
-            "contract",
-            "crafting",
-            "protocols.wire",
-            "protocols.wire.codec",
-            "protocols.udp.core",
-            "protocols.udp.client",
-        ),
+        *("contract", "crafting", "protocols.wire", "protocols.wire.codec"),
+        *("protocols.udp.core", "protocols.udp.client"),
     },
     "craftnet.http": {"contract", "access", "limits", "observe.audit", "observe.metrics"},
     "craftnet.http.description": {"contract", "http"},

@@ -58,6 +58,7 @@ SUITE = (
     Benchmark("redis_path", "", "--watchers 50 --events 1000 --rounds 30 --rate 200"),
     Benchmark("returns", "", "--watchers 100"),
     Benchmark("revocations", "", "--number 100"),
+    Benchmark("health", "", "--requests 500"),
     Benchmark("udp_path"),
     Benchmark("udp_costs"),
     Benchmark("udp_codec"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from math import inf
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +16,11 @@ from craftnet.interfaces import IBackend, ICluster, IHealthChecks
 from craftnet.observe.audit.service import AuditLog
 from craftnet.observe.health.monitor import AsyncCheck
 from craftnet.observe.health.probes import HttpProbe, SharedCheck, SourceCheck
+from craftnet.observe.health.report import certificate_check
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.udp.server.service import UdpService
 from craftnet.providers.sources import Sources
+from craftnet.server.listener import Listener
 
 NO_PLAYER = UUID(int=0)
 """The id that is looked up to see whether a provider answers."""
@@ -59,6 +63,24 @@ def own_checks(
             for name, check in backend.health_checks.items():
                 checks[_free(name, checks)] = partial(_asked, check)
     return checks
+
+
+def port_checks(listener: Listener, udp_service: UdpService | None, wall: Callable[[], float]) -> dict[str, AsyncCheck]:
+    """The checks of the UDP socket, where UDP is on, and of the certificate, where the port uses TLS."""
+
+    def check_certificate() -> Check:
+        starts, ends = listener.certificate_validity or (-inf, inf)
+        return certificate_check(starts, ends, wall())
+
+    def check_socket() -> Check:
+        if udp_service is None or udp_service.is_open:
+            return Check(status=HealthStatus.OK)
+        return Check(status=HealthStatus.CRITICAL, message="the UDP socket is closed: restart the process")
+
+    return {
+        **({} if udp_service is None else {"udp": partial(_asked, check_socket)}),
+        **({"certificate": partial(_asked, check_certificate)} if listener.secure else {}),
+    }
 
 
 async def _asked(check: Callable[[], Check]) -> Check:

@@ -156,6 +156,11 @@ class Listener(Service):
         """Whether the port uses TLS."""
         return self._tls is not None
 
+    @property
+    def certificate_validity(self) -> tuple[float, float] | None:
+        """When the certificate begins and ceases to be valid, Unix seconds; None without TLS."""
+        return None if self._tls is None else self._tls.validity
+
     def check_files(self) -> None:
         """Reads the certificate again if its files have changed; called every `tls.CHECK_INTERVAL` seconds."""
         if self._tls is not None:

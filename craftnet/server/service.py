@@ -42,7 +42,7 @@ class Craftnet(MultiService):
         self.listener = listener
         self.udp_service = udp_service
         self.feeds = feeds
-        self._monitor = monitor
+        self.monitor = monitor
         self._drain_time = drain_time
 
     @property
@@ -81,7 +81,7 @@ class Craftnet(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self._monitor.draining = True
+        self.monitor.draining = True
         await maybeDeferred(self.listener.stopService)
         watchers = len(self.feeds.open)
         if watchers:

@@ -94,6 +94,12 @@ class ServerTls:
         self._credentials = load_credentials(address)
         self._context = _context(self._credentials, address.dh_parameters)
 
+    @property
+    def validity(self) -> tuple[float, float]:
+        """When the certificate in use begins and ceases to be valid, Unix seconds."""
+        own = self._credentials.chain[0]
+        return own.not_valid_before_utc.timestamp(), own.not_valid_after_utc.timestamp()
+
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> Connection:
         """As in `IOpenSSLServerConnectionCreator`."""
         return Connection(self._context, None)

@@ -64,7 +64,7 @@ class Monitor(ApplicationService):
         interval: float = HEALTH_INTERVAL,
         timeout: float = 5.0,
     ) -> None:
-        self._checks = checks
+        self._checks = dict(checks)
         self._probes = probes
         self._clock = clock
         self._version = version
@@ -82,6 +82,10 @@ class Monitor(ApplicationService):
     def subscribe(self, listener: Listener) -> None:
         """Calls `listener` with the reports before and after every round."""
         self._listeners.append(listener)
+
+    def add(self, checks: Mapping[str, AsyncCheck]) -> None:
+        """Adds checks of this service, by name, from the next round on."""
+        self._checks.update(checks)
 
     @property
     def unready(self) -> Unready | None:
@@ -106,9 +110,10 @@ class Monitor(ApplicationService):
         return self._round.addErrback(lambda failure: self._log.failure("a round of health checks failed", failure))
 
     async def _ask_everybody(self) -> None:
-        asked = gatherResults([Deferred.fromCoroutine(self._check(check)) for check in self._checks.values()])
+        names = tuple(self._checks)
+        asked = gatherResults([Deferred.fromCoroutine(self._check(self._checks[name])) for name in names])
         probed = gatherResults([Deferred.fromCoroutine(self._probe(service)) for service in OTHERS])
-        checks = dict(zip(self._checks, await asked, strict=True))
+        checks = dict(zip(names, await asked, strict=True))
         after: dict[Service, HealthResponse] = {}
         for service, (report, duration) in zip(OTHERS, await probed, strict=True):
             after[service] = report

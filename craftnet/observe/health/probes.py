@@ -11,12 +11,14 @@ from contextlib import suppress
 from typing import Any
 
 from treq.client import HTTPClient
+from twisted.application.service import Service as ApplicationService
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 
 from craftnet.clocks import IClock
 from craftnet.contract.messages import Check, HealthResponse, HealthStatus, Service
 from craftnet.errors import ConfigurationError, Unavailable
-from craftnet.observe.health.report import report_from_answer
+from craftnet.observe.health.report import loop_check, report_from_answer
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.runtime.http_client import fetch, request_url
 
@@ -75,6 +77,44 @@ class SharedCheck:
         if complete:
             return Check(status=HealthStatus.OK)
         return Check(status=HealthStatus.DEGRADED, message=self._problem)
+
+
+LOOP_INTERVAL = 0.5
+"""Seconds between two looks at the event loop."""
+
+
+class LoopCheck(ApplicationService):
+    """Checks how late the event loop is, by a call that is due at an interval. It counts while it runs."""
+
+    def __init__(self, clock: IClock) -> None:
+        self._clock = clock
+        self._delays: list[float] = []
+        self._due = 0.0
+        self._next: IDelayedCall | None = None
+
+    def startService(self) -> None:
+        """Starts to look."""
+        super().startService()
+        self._wait()
+
+    def stopService(self) -> None:
+        """Stops looking."""
+        super().stopService()
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+
+    def _wait(self) -> None:
+        self._due = self._clock.seconds() + LOOP_INTERVAL
+        self._next = self._clock.callLater(LOOP_INTERVAL, self._look)
+
+    def _look(self) -> None:
+        self._delays.append(self._clock.seconds() - self._due)
+        self._wait()
+
+    async def __call__(self) -> Check:
+        """Judges the delays since the last call."""
+        delays, self._delays = self._delays, []
+        return loop_check(delays)
 
 
 class HttpProbe:

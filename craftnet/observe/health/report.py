@@ -10,7 +10,7 @@ long as it answers at all, so that nothing restarts it because of another compon
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Literal
 
@@ -63,6 +63,36 @@ def unready(own: HealthResponse, *, checked: bool, draining: bool) -> Unready | 
     if not checked:
         return Unready.STARTING
     return Unready.CRITICAL if own.status is HealthStatus.CRITICAL else None
+
+
+LATE_ONCE = 0.25
+"""Seconds by which the event loop may be late without being degraded."""
+
+ALWAYS_LATE = 1.0
+"""Seconds by which an event loop that works is not always late."""
+
+CERTIFICATE_NOTICE = 14 * 86400.0
+"""Seconds before a certificate's end from which the service is degraded."""
+
+
+def loop_check(delays: Sequence[float]) -> Check:
+    """Judges how late calls of the event loop were, seconds each: degraded for one, critical when all are."""
+    longest = max(delays, default=0.0)
+    if longest <= LATE_ONCE:
+        return Check(status=HealthStatus.OK)
+    status = HealthStatus.CRITICAL if min(delays) > ALWAYS_LATE else HealthStatus.DEGRADED
+    return Check(status=status, message=f"the event loop was up to {longest * 1000:.0f} ms late: the process is busy")
+
+
+def certificate_check(starts: float, ends: float, now: float) -> Check:
+    """Judges the certificate that new connections get; all three in Unix seconds."""
+    if not starts <= now < ends:
+        what = "is not valid yet" if now < starts else "has expired"
+        message = f"the certificate {what}: it is valid from {rfc3339(starts)} to {rfc3339(ends)}"
+        return Check(status=HealthStatus.CRITICAL, message=message)
+    if ends - now < CERTIFICATE_NOTICE:
+        return Check(status=HealthStatus.DEGRADED, message=f"the certificate expires at {rfc3339(ends)}: renew it")
+    return Check(status=HealthStatus.OK)
 
 
 def worst(statuses: Iterable[HealthStatus]) -> HealthStatus:

@@ -16,6 +16,7 @@ from craftnet.feeds.player_feed import PlayerFeeds
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.connection.tls import CHECK_INTERVAL
 from craftnet.observe.health.feed import HealthFeed
+from craftnet.observe.health.probes import LoopCheck
 from craftnet.observe.metrics.registry import SessionCounter
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.server.build.access import build_authorization, build_enforcement, build_key_log
@@ -25,6 +26,7 @@ from craftnet.server.build.http import build_http_routes, build_listener
 from craftnet.server.build.observation import build_announcer, build_audit_log, build_monitor
 from craftnet.server.build.transports import Transports, build_feed_connections, build_udp_service
 from craftnet.server.gc_tuning import GcTuner
+from craftnet.server.health_checks import port_checks
 from craftnet.server.listener import Listener
 from craftnet.server.service import Craftnet
 from craftnet.server.settings import Settings
@@ -55,6 +57,8 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     enforcement = build_enforcement(base, revocations, transports)
     routes = build_http_routes(base, admission, enforcement, transports, monitor, addresses.forwarding)
     listener = build_listener(base, addresses.http, routes, transports.feeds)
+    loop = LoopCheck(reactor)
+    monitor.add({"loop": loop, **port_checks(listener, transports.udp_service, reactor.wall)})
     service = Craftnet(
         listener,
         transports.udp_service,
@@ -68,6 +72,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         audit_log,
         *(made.service for made in base.state.built),
         base.state.division.links,
+        loop,
         monitor,
         health,
         *_turns(base, hub, transports.feeds, enforcement, listener),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -11,11 +14,14 @@ from zope.interface.verify import verifyObject
 from craftnet.contract.messages import Check, HealthStatus, Service
 from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IHealthChecks
+from craftnet.observe.health.report import Unready
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
 from craftnet.server.health_checks import own_checks, probes
+from craftnet.tests.support.certificates import self_signed
 from craftnet.tests.support.fakes import SteppedClock
+from craftnet.tests.support.live import LiveTestCase
 
 
 @implementer(IHealthChecks)
@@ -46,6 +52,52 @@ class OwnCheckTests(SynchronousTestCase):
         self.assertEqual([status("stream"), status("stream-2")], [HealthStatus.OK, HealthStatus.CRITICAL])
         backends[0].status = HealthStatus.DEGRADED
         self.assertIs(status("stream"), HealthStatus.DEGRADED)
+
+
+class PortCheckTests(LiveTestCase):
+    """What `GET /health` says of the ports of a whole service."""
+
+    def setUp(self) -> None:
+        """Start, with TLS."""
+        file = Path(self.mktemp())
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(self_signed("localhost"))  # good for a day.
+        where = file.absolute()
+        self.settings = replace(
+            self.settings, http=f"ssl:0:interface=127.0.0.1:privateKey={where}:certKey={where}", health_interval=0.1
+        )
+        super().setUp()
+
+    async def checks(self) -> dict[str, Check]:
+        """The checks of the next round."""
+        found: Deferred[dict[str, Check]] = Deferred()
+        self.service.monitor.subscribe(
+            lambda _, after: (
+                None if found.called else found.callback(dict(after[Service.CRAFTING_NETWORK].checks or {}))
+            )
+        )
+        return await found
+
+    async def test_certificate_socket_and_loop(self) -> None:
+        checks = await self.checks()
+        self.assertLessEqual({"certificate", "udp", "loop"}, set(checks))
+        self.assertIs(checks["certificate"].status, HealthStatus.DEGRADED)
+        self.assertIn("renew it", checks["certificate"].message or "")
+        self.assertIs(checks["udp"].status, HealthStatus.OK)
+
+    async def test_closed_socket(self) -> None:
+        assert self.service.udp_service is not None
+        await maybeDeferred(self.service.udp_service.stopService)
+        await self.checks()  # a round that may have begun before.
+        checks = await self.checks()
+        self.assertIs(checks["udp"].status, HealthStatus.CRITICAL)
+        self.assertIs(self.service.monitor.unready, Unready.CRITICAL)
+
+    async def test_expired_certificate(self) -> None:
+        self.clock.advance(2 * 86400)
+        await self.checks()
+        checks = await self.checks()
+        self.assertIs(checks["certificate"].status, HealthStatus.CRITICAL)
 
 
 class ProbeTests(SynchronousTestCase):

@@ -132,6 +132,11 @@ class UdpService(Service):
         self._stopping = False
 
     @property
+    def is_open(self) -> bool:
+        """Whether the socket receives datagrams."""
+        return self._listening is not None and bool(self._listening.connected)
+
+    @property
     def address(self) -> str:
         """The address listened on: "host:port"."""
         return str(self._bound)

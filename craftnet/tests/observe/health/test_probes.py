@@ -11,7 +11,7 @@ from twisted.web.server import Request
 
 from craftnet.contract.messages import Check, HealthResponse, HealthStatus, Service, rfc3339, to_json
 from craftnet.errors import Unavailable
-from craftnet.observe.health.probes import LONGEST_REPORT, HttpProbe, SharedCheck, SourceCheck
+from craftnet.observe.health.probes import LONGEST_REPORT, LOOP_INTERVAL, HttpProbe, LoopCheck, SharedCheck, SourceCheck
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.runtime.http_client import DocumentTooLong
 from craftnet.tests.support.fakes import SteppedClock
@@ -35,6 +35,49 @@ class FixedAnswer(Resource):
         request.setResponseCode(self.code)
         request.setHeader("Location", "/elsewhere")
         return self.body
+
+
+class LateClock(SteppedClock):
+    """A clock whose calls can be late."""
+
+    def skip(self, seconds: float) -> None:
+        """The event loop stands still: time passes, and what is due is called after it."""
+        self.rightNow += seconds
+        self.advance(0)
+
+
+class LoopCheckTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = LateClock(NOW)
+        self.loop = LoopCheck(self.clock)
+        self.loop.startService()
+
+    def check(self) -> Check:
+        """One round."""
+        made: Check = self.successResultOf(Deferred.fromCoroutine(self.loop()))
+        return made
+
+    def test_on_time(self) -> None:
+        self.assertIs(self.check().status, HealthStatus.OK)
+        self.clock.pump([LOOP_INTERVAL] * 20)
+        self.assertIs(self.check().status, HealthStatus.OK)
+
+    def test_late(self) -> None:
+        """A delay counts for one round."""
+        self.clock.pump([LOOP_INTERVAL] * 2)
+        self.clock.skip(LOOP_INTERVAL + 0.6)
+        self.assertIs(self.check().status, HealthStatus.DEGRADED)
+        self.clock.pump([LOOP_INTERVAL] * 2)
+        self.assertIs(self.check().status, HealthStatus.OK)
+
+    def test_always_late(self) -> None:
+        for _ in range(5):
+            self.clock.skip(LOOP_INTERVAL + 1.5)
+        self.assertIs(self.check().status, HealthStatus.CRITICAL)
+
+    def test_stops(self) -> None:
+        self.loop.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class SharedCheckTests(SynchronousTestCase):

@@ -5,10 +5,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.contract.messages import Check, HealthResponse, HealthStatus, Service, rfc3339, to_json
 from craftnet.observe.health.report import (
+    ALWAYS_LATE,
+    CERTIFICATE_NOTICE,
+    LATE_ONCE,
     Unready,
     as_check,
+    certificate_check,
     health_batch,
     health_message,
+    loop_check,
     own_report,
     report_from_answer,
     starting_report,
@@ -101,6 +106,36 @@ class AnsweredTests(SynchronousTestCase):
         ):
             seen = report_from_answer(COMBAT, code, body, NOW)
             self.assertEqual((seen.status, seen.message), (status, f"real-time-combat: answered {code}"))
+
+
+class LoopTests(SynchronousTestCase):
+    def test_on_time(self) -> None:
+        for delays in ([], [0.0], [LATE_ONCE, 0.0]):
+            self.assertEqual(loop_check(delays), Check(status=OK))
+
+    def test_late_once(self) -> None:
+        made = loop_check([0.001, 2.0, 0.0])
+        self.assertIs(made.status, DEGRADED)
+        self.assertIn("2000 ms late", made.message or "")
+
+    def test_always_late(self) -> None:
+        """Such a process should receive no requests."""
+        late = ALWAYS_LATE + 0.1
+        self.assertIs(loop_check([late] * 3).status, CRITICAL)
+        self.assertIs(loop_check([late, late, 0.0]).status, DEGRADED)
+
+
+class CertificateTests(SynchronousTestCase):
+    def test_ends(self) -> None:
+        ends = NOW + CERTIFICATE_NOTICE
+        self.assertEqual(certificate_check(NOW, ends, NOW), Check(status=OK))
+        soon = certificate_check(NOW, ends, NOW + 1)
+        self.assertIs(soon.status, DEGRADED)
+        self.assertIn(rfc3339(ends), soon.message or "")
+        for now, word in ((ends, "has expired"), (NOW - 1, "is not valid yet")):
+            made = certificate_check(NOW, ends, now)
+            self.assertIs(made.status, CRITICAL)
+            self.assertIn(word, made.message or "")
 
 
 class NewsTests(SynchronousTestCase):

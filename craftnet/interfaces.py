@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # for annotations only: the module stays tiny at run time.
     from craftnet.access.principal import Principal
     from craftnet.access.revocation.revocations import Revocation
     from craftnet.clocks import IClock
+    from craftnet.contract.admin.feed import TraceEntry
+    from craftnet.contract.admin.sessions import ConnectionRow
     from craftnet.contract.close_codes import CloseCode
     from craftnet.contract.events import Event, EventOutcome
     from craftnet.contract.messages import Check
@@ -348,6 +350,16 @@ class ISubscriber(Interface):
 
     def ended(code: CloseCode) -> None:
         """The feed has ended; `code` is a `craftnet.contract.close_codes.CloseCode`. Nothing follows."""
+
+
+class IInspectable(Interface):
+    """A subscriber that administrators can look at."""
+
+    def inspect() -> ConnectionRow:
+        """Its connection, as a `craftnet.contract.admin.sessions.ConnectionRow`; without the name of the node."""
+
+    def trace(record: Callable[[TraceEntry], None]) -> Callable[[], None]:
+        """Calls `record` with everything that is sent to it from now on; returns a function that ends that."""
 
 
 class ITokenVerifier(Interface):

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 from twisted.internet.defer import Deferred, fail
 
-from craftnet.access.principal import ADMIN, PUBLISH, Principal
+from craftnet.access.principal import ADMIN, OPERATE, PUBLISH, Principal
 from craftnet.errors import Forbidden, Refusal, TooManyRequests, Unauthorized, no_session
 from craftnet.interfaces import IAuditLog, IQueueSource, ISessionSource, ITokenVerifier
 from craftnet.observe.audit.events import NoAudit, SecurityEventType
@@ -235,6 +235,11 @@ def check_may_administer(principal: Principal) -> None:
 def check_may_publish(principal: Principal) -> None:
     """Authorises sending the crafting authority's events; raises as `check_may_administer` does."""
     _check_scope(principal.may_publish, PUBLISH)
+
+
+def check_may_operate(principal: Principal) -> None:
+    """Authorises acting through the admin API; raises as `check_may_administer` does."""
+    _check_scope(principal.may_operate, OPERATE)
 
 
 def _check_scope(allowed: bool, scope: str) -> None:

@@ -13,6 +13,10 @@ ADMIN = "crafting:admin"
 """Allows observing any session and the health feeds."""
 
 
+OPERATE = "crafting:operate"
+"""Allows acting through the admin API."""
+
+
 class Principal(Struct, frozen=True, gc=False):
     """The bearer of a valid token.
 
@@ -46,6 +50,11 @@ class Principal(Struct, frozen=True, gc=False):
     def may_administer(self) -> bool:
         """Whether it may observe everything, health feeds included."""
         return ADMIN in self.scopes
+
+    @property
+    def may_operate(self) -> bool:
+        """Whether it may act through the admin API."""
+        return OPERATE in self.scopes
 
     def succeeds(self, former: Principal) -> bool:
         """Whether it may continue what `former` started: the same bearer with no fewer rights."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from functools import partial
 from uuid import UUID
 
@@ -22,6 +23,9 @@ Query = Mapping[str, Sequence[str]]
 
 HEARTBEATS = (5, 300)
 """The shortest and the longest heartbeat interval that a client may request, seconds."""
+
+ADMIN_FEED = ("ws", "admin")
+"""The segments of the admin feed's route."""
 
 MAX_RESUMED = 64
 """Positions that a returning subscriber of a player may name."""
@@ -104,7 +108,22 @@ class HealthTarget(Struct, frozen=True):
     heartbeat: int = 0
 
 
-Target = CraftingTarget | QueueTarget | PlayerTarget | HealthTarget
+class AdminTarget(Struct, frozen=True):
+    """`/ws/admin`"""
+
+    heartbeat: int = 0
+
+
+Target = CraftingTarget | QueueTarget | PlayerTarget | HealthTarget | AdminTarget
+
+
+class FeedRoutes(Enum):
+    """Which feeds a port has."""
+
+    PLAYERS = "those of players, and of health"
+    ADMIN = "that of administrators"
+    ALL = "all of them"
+
 
 WEBSOCKET, EVENT_STREAM = "ws", "sse"
 """The first segment of the routes of feeds, by transport. (The health feed's WebSocket route is an exception.)"""
@@ -136,7 +155,24 @@ def find_feed(path: str, bases: BasePaths, transport: str = WEBSOCKET) -> Callab
                 return partial(_player, player_id)
             case _ if route == health:
                 return _health
+            case _ if route == ADMIN_FEED and transport == WEBSOCKET:
+                return _admin
     raise NotFound(f"There is no such {'WebSocket' if transport == WEBSOCKET else 'event stream'} route.")
+
+
+def check_feed(path: str, bases: BasePaths, routes: FeedRoutes) -> None:
+    """Checks that a port has the WebSocket feed of a path.
+
+    Raises:
+        NotFound: it has not.
+    """
+    admin = any(route == ADMIN_FEED for route in bases.readings(tuple(path.split("/")[1:])))
+    if routes is not FeedRoutes.ALL and admin is not (routes is FeedRoutes.ADMIN):
+        raise NotFound("There is no such WebSocket route.")
+
+
+def _admin(query: Query) -> AdminTarget:
+    return AdminTarget(_heartbeat(query))
 
 
 def _crafting(session_id: str, query: Query) -> CraftingTarget:

@@ -6,7 +6,7 @@ An update is made once for all watchers of a feed and encoded at most once per e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from uuid import UUID
 
 from msgspec import Struct
@@ -69,7 +69,7 @@ class Update(Struct, eq=False, gc=False):
         return octets
 
     @property
-    def conflation_key(self) -> UUID | None:
+    def conflation_key(self) -> Hashable:
         """The session whose updates a conflatable one may replace; None where a feed has only one."""
         return self.state.session_id if isinstance(self.state, SessionState) else None
 

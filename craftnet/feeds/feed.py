@@ -78,6 +78,11 @@ class Feed(ABC):
         """Whether there are watchers, or some are about to be added."""
         return bool(self._subscribers)
 
+    @property
+    def subscribers(self) -> tuple[ISubscriber, ...]:
+        """Those that have their snapshot, or wait for it."""
+        return tuple(self._subscribers)
+
     def subscribe(self, subscriber: ISubscriber, resume: Position | None = None) -> Deferred[None]:
         """Gives `subscriber` the current state and every change from then on.
 

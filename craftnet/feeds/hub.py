@@ -108,6 +108,9 @@ class Hub:
     Arguments:
         refresh: seconds within which a moving session is sent again even if nobody needs it.
         linger: seconds for which a feed stays open after its last watcher, which may return without a loss.
+
+    Attributes:
+        traced: the sessions that administrators trace, each with functions that are called with a new subscriber.
     """
 
     def __init__(
@@ -126,6 +129,7 @@ class Hub:
         self.turn_interval = refresh / REFRESH_SLOTS
         self._wheel: TimingWheel[UUID] = TimingWheel(VISIT_SLOTS)
         self._clock = clock
+        self.traced: dict[UUID, list[Callable[[ISubscriber], None]]] = {}
         # A feed updated since then can wait until it is due once more.
         self._lately_refreshed = refresh - VISIT_SLOTS * self.turn_interval
         back, back_in_queue = partial(metrics.came_back, "crafting"), partial(metrics.came_back, "queue")
@@ -153,7 +157,20 @@ class Hub:
         `Feed.subscribe`.
         """
         self._wheel.add(session_id)
+        if self.traced:
+            for function in self.traced.get(session_id, ()):
+                function(subscriber)
         return self._sessions[session_id].subscribe(subscriber, resume)
+
+    def session_subscribers(self, session_id: UUID) -> tuple[ISubscriber, ...]:
+        """The subscribers of this session's feed."""
+        feed = self._sessions.get(session_id)
+        return () if feed is None else feed.subscribers
+
+    def session_position(self, session_id: UUID) -> Position | None:
+        """The position of this session's feed; None while it is not open."""
+        feed = self._sessions.get(session_id)
+        return None if feed is None or feed.past is None else feed.position
 
     def unsubscribe_session(self, session_id: UUID, subscriber: ISubscriber) -> None:
         """Removes `subscriber` from this session's feed. Unknown ones are ignored."""

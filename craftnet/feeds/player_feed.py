@@ -14,13 +14,15 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from craftnet.contract.admin.feed import TraceEntry
+from craftnet.contract.admin.sessions import ConnectionRow
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.position import Position
 from craftnet.crafting.state import QueueChange
 from craftnet.crafting.updates import Update
 from craftnet.errors import NotFound
 from craftnet.feeds.hub import Hub
-from craftnet.interfaces import IPlayerListener, IPlayerSessions, ISessionSource, ISubscriber
+from craftnet.interfaces import IInspectable, IPlayerListener, IPlayerSessions, ISessionSource, ISubscriber
 
 QUEUE = None
 """The key of the queue's position among the positions of sessions."""
@@ -87,7 +89,7 @@ class _PlayerFeed:
         self._player_id = player_id
         self._subscriber = subscriber
         self._resume = resume
-        self._queue = _Member(subscriber.deliver, subscriber.ended)
+        self._queue = _Member(subscriber.deliver, subscriber.ended, subscriber)
         self._members: dict[UUID, _Member] = {}
         self._open = True
 
@@ -124,7 +126,9 @@ class _PlayerFeed:
         state = await self._sessions.get(session_id)
         if not self._open or session_id in self._members or state is None or state.player_id != self._player_id:
             return
-        member = self._members[session_id] = _Member(self._passed_on, partial(self._session_removed, session_id))
+        member = self._members[session_id] = _Member(
+            self._passed_on, partial(self._session_removed, session_id), self._subscriber
+        )
         try:
             await self._hub.subscribe_session(session_id, member, self._resume.get(session_id))
         except NotFound:
@@ -144,15 +148,26 @@ class _PlayerFeed:
             self._subscriber.ended(CloseCode.INTERNAL_ERROR)
 
 
-@implementer(ISubscriber)
+@implementer(ISubscriber, IInspectable)
 class _Member:
     """What a player's feed joins another feed as."""
 
-    __slots__ = ("_deliver", "_ended")
+    __slots__ = ("_deliver", "_ended", "_subscriber")
 
-    def __init__(self, deliver: Callable[[Update], None], ended: Callable[[CloseCode], None]) -> None:
+    def __init__(
+        self, deliver: Callable[[Update], None], ended: Callable[[CloseCode], None], subscriber: ISubscriber
+    ) -> None:
         self._deliver = deliver
         self._ended = ended
+        self._subscriber = subscriber
+
+    def inspect(self) -> ConnectionRow:
+        """As in `IInspectable`, of the player's connection."""
+        return IInspectable(self._subscriber).inspect()
+
+    def trace(self, record: Callable[[TraceEntry], None]) -> Callable[[], None]:
+        """As in `IInspectable`, of the player's connection."""
+        return IInspectable(self._subscriber).trace(record)
 
     def deliver(self, update: Update) -> None:
         """As in `ISubscriber`."""

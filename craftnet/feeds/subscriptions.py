@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from msgspec import Struct
@@ -12,7 +13,8 @@ from craftnet.access.authorization import Answer, Asked, Authorization, GuardedR
 from craftnet.access.principal import Principal
 from craftnet.contract.messages import Service
 from craftnet.contract.position import Position
-from craftnet.contract.routes import CraftingTarget, HealthTarget, PlayerTarget, QueueTarget, Target
+from craftnet.contract.routes import AdminTarget, CraftingTarget, HealthTarget, PlayerTarget, QueueTarget, Target
+from craftnet.errors import NotFound
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.player_feed import PlayerFeeds, Positions
 from craftnet.interfaces import ISubscriber
@@ -23,10 +25,12 @@ class Subscription(Struct, frozen=True):
     """The right to watch one feed. Each open connection keeps one, so it is small.
 
     Attributes:
+        feed: the kind of the feed: crafting, queue, player, health or admin.
         principal: the holder.
         heartbeat_interval: seconds of silence after which the connection wants a heartbeat; 0: never.
     """
 
+    feed: ClassVar[str] = ""
     principal: Principal
     heartbeat_interval: int
 
@@ -47,8 +51,17 @@ class Subscription(Struct, frozen=True):
     def send_heartbeat(self, subscriber: ISubscriber) -> None:
         """Sends the watcher the feed's position."""
 
+    def receive(self, subscriber: ISubscriber, payload: bytes) -> bool:
+        """Handles a message of the client; returns False where the feed takes none.
+
+        Arguments:
+            payload: empty for one that came too fast and is ignored.
+        """
+        return False
+
 
 class _SessionSubscription(Subscription, frozen=True):
+    feed: ClassVar[str] = "crafting"
     hub: Hub
     key: UUID
     resume: Position | None
@@ -68,6 +81,7 @@ class _SessionSubscription(Subscription, frozen=True):
 
 
 class _QueueSubscription(Subscription, frozen=True):
+    feed: ClassVar[str] = "queue"
     hub: Hub
     key: UUID
     resume: Position | None
@@ -83,20 +97,22 @@ class _QueueSubscription(Subscription, frozen=True):
 
 
 class _HealthSubscription(Subscription, frozen=True):
-    feed: HealthFeed
+    feed: ClassVar[str] = "health"
+    reports: HealthFeed
     services: frozenset[Service]
 
     def start(self, subscriber: ISubscriber) -> Deferred[None]:
-        return self.feed.subscribe(self.services, subscriber)
+        return self.reports.subscribe(self.services, subscriber)
 
     def stop(self, subscriber: ISubscriber) -> None:
-        self.feed.unsubscribe(subscriber)
+        self.reports.unsubscribe(subscriber)
 
     def send_heartbeat(self, subscriber: ISubscriber) -> None:
-        self.feed.send_heartbeat(subscriber)
+        self.reports.send_heartbeat(subscriber)
 
 
 class _PlayerSubscription(Subscription, frozen=True):
+    feed: ClassVar[str] = "player"
     feeds: PlayerFeeds
     player_id: UUID
     resume: Positions
@@ -111,8 +127,44 @@ class _PlayerSubscription(Subscription, frozen=True):
         self.feeds.send_heartbeat(subscriber)
 
 
+class AdminMessages(Protocol):
+    """The part of a `craftnet.admin.feed.AdminFeed` that is needed here."""
+
+    def subscribe(self, principal: Principal, subscriber: Any) -> Deferred[None]:
+        """Adds a client, and sends it the first messages."""
+
+    def unsubscribe(self, subscriber: Any) -> None:
+        """Removes a client."""
+
+    def receive(self, subscriber: Any, payload: bytes) -> None:
+        """Handles what a client sends."""
+
+
+class _AdminSubscription(Subscription, frozen=True):
+    feed: ClassVar[str] = "admin"
+    messages: AdminMessages
+
+    def start(self, subscriber: ISubscriber) -> Deferred[None]:
+        return self.messages.subscribe(self.principal, subscriber)
+
+    def stop(self, subscriber: ISubscriber) -> None:
+        self.messages.unsubscribe(subscriber)
+
+    def send_heartbeat(self, subscriber: ISubscriber) -> None:
+        """Nothing is needed: something comes every second."""
+
+    def receive(self, subscriber: ISubscriber, payload: bytes) -> bool:
+        if payload:
+            self.messages.receive(subscriber, payload)
+        return True
+
+
 class Subscriptions:
     """Authorises watch requests and creates subscriptions.
+
+    Attributes:
+        hub: has the feeds.
+        admin: the admin feed; None where there is none.
 
     Arguments:
         players: the feeds of players; None where there are none.
@@ -123,8 +175,9 @@ class Subscriptions:
     ) -> None:
         self._admission = admission
         self._players = players or PlayerFeeds(hub, None)
-        self._hub = hub
+        self.hub = hub
         self._health = health
+        self.admin: AdminMessages | None = None
 
     async def authorize(self, request: GuardedRequest[Asked, Answer]) -> Answer:
         """As `Authorization.authorize`."""
@@ -139,20 +192,26 @@ class Subscriptions:
         match target:
             case CraftingTarget(session_id=session_id, player_id=player_id, resume=resume):
                 await self._admission.crafting(principal, session_id, player_id)
-                self._hub.check_hearing()
-                return _SessionSubscription(principal, target.heartbeat, self._hub, session_id, resume)
+                self.hub.check_hearing()
+                return _SessionSubscription(principal, target.heartbeat, self.hub, session_id, resume)
             case QueueTarget(player_id=player_id, resume=resume):
                 await self._admission.queue(principal, player_id)
-                self._hub.check_hearing()
-                return _QueueSubscription(principal, target.heartbeat, self._hub, player_id, resume)
+                self.hub.check_hearing()
+                return _QueueSubscription(principal, target.heartbeat, self.hub, player_id, resume)
             case PlayerTarget(player_id=player_id, resume=positions):
                 self._players.check()
                 await self._admission.queue(principal, player_id)
-                self._hub.check_hearing()
+                self.hub.check_hearing()
                 return _PlayerSubscription(principal, target.heartbeat, self._players, player_id, positions)
             case HealthTarget(services=services):
                 check_may_administer(principal)
                 return _HealthSubscription(principal, target.heartbeat, self._health, services)
+
+            case AdminTarget():
+                check_may_administer(principal)
+                if self.admin is None:
+                    raise NotFound("There is no such WebSocket route.")
+                return _AdminSubscription(principal, target.heartbeat, self.admin)
 
     async def renew(self, token: str, former: Principal) -> Principal:
         """The principal of `token`, if it may continue the feed to which `former` was admitted.

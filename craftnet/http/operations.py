@@ -189,6 +189,8 @@ def by_method(**operations: ApiOperation) -> Mapping[str, ApiOperation]:
 PATH_PARAMETERS = {
     "session_id": Parameter("session_id", UUID, "The crafting session.", "path", True, ID_EXAMPLE),
     "player_id": Parameter("player_id", UUID, "The player.", "path", True, PLAYER_EXAMPLE),
+    "connection": Parameter("connection", str, "An open connection.", "path", True, "craft-1:4711.feed.5f0d1c2b3a"),
+    "node": Parameter("node", str, "A node.", "path", True, "craft-1:4711"),
     "id": Parameter("id", Annotated[int, Meta(ge=1, le=999)], "The id.", "path", True, 1),
 }
 """The variable segments of paths, by name."""

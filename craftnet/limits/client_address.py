@@ -56,6 +56,9 @@ class Networks:
         parsed = parse_address(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 
+    def __str__(self) -> str:
+        return ",".join([*map(str, self._networks), *([LOCAL] if self._local else [])])
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Networks) and self._key == other._key
 
@@ -103,6 +106,22 @@ def address_key(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return str(ip_network((parsed, IPV6_PREFIX), strict=False))
     return address if parsed is None else str(parsed)
+
+
+BLOCK_BITS = {4: 24, 6: 48}
+"""Bits of an address that are shown to operators, by its version."""
+
+
+def address_block(address: str) -> str:
+    """The network of a client, as operators see it: /24 of IPv4, /48 of IPv6; anything else as it is.
+
+    Arguments:
+        address: an address, or what `address_key` returns.
+    """
+    parsed = parse_address(address.partition("/")[0])
+    if parsed is None:
+        return address
+    return str(ip_network((parsed, BLOCK_BITS[parsed.version]), strict=False))
 
 
 @lru_cache(maxsize=4096)  # each request asks several times for its client's address.

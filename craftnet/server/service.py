@@ -40,6 +40,7 @@ class Craftnet(MultiService):
         self._connections = connections
         self._audit_log = audit_log
         self.listener = listener
+        self.admin_listener: Listener | None = None
         self.udp_service = udp_service
         self.feeds = feeds
         self.monitor = monitor
@@ -95,6 +96,14 @@ class Craftnet(MultiService):
             await maybeDeferred(self.udp_service.stopService)
         await super().stopService()
         self._log.info("Stopped: every watcher is closed")
+
+    def drain(self) -> int:
+        """Accepts nothing new, and closes every connection, without stopping; returns how many there are."""
+        self.monitor.draining = True
+        connections = len(self.feeds.open)
+        draining = Deferred.fromCoroutine(self.feeds.drain(self._drain_time))
+        draining.addErrback(lambda failure: self._log.failure("draining failed", failure))
+        return connections + (0 if self.udp_service is None else self.udp_service.drain())
 
     def hurry(self) -> None:
         """Stops at once, if it is stopping."""

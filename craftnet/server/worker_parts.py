@@ -13,11 +13,13 @@ from craftnet.feeds.ingest import EventApplier
 from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.worker_forwarding import CallForwarding, ConnectionForwarding
 from craftnet.interfaces import ICluster
+from craftnet.providers.inspection import INodeBus
 from craftnet.providers.shards import Shards
 from craftnet.providers.sources import Sources
 from craftnet.sharding.cluster import ShardCluster
 from craftnet.sharding.directory import SessionDirectory, ShardedEvents
 from craftnet.sharding.links import Links
+from craftnet.sharding.node_bus import ShardNodeBus
 
 
 class WorkerParts(Struct, frozen=True):
@@ -30,6 +32,7 @@ class WorkerParts(Struct, frozen=True):
         calls: forwards HTTP requests to other workers.
         connections: forwards WebSocket connections to other workers.
         links: the service of the connections between workers.
+        node_bus: carries messages of administrators between workers.
     """
 
     events: EventApplier
@@ -38,6 +41,7 @@ class WorkerParts(Struct, frozen=True):
     calls: CallForwarding | None = None
     connections: ConnectionForwarding | None = None
     links: Links | None = None
+    node_bus: INodeBus | None = None
 
     def serve(self, site: HttpSite) -> None:
         """Answers what other workers forward."""
@@ -63,4 +67,5 @@ def build_worker_parts(reactor: Any, folder: str, shards: Shards, sources: Sourc
         CallForwarding(links, shards, directory),
         ConnectionForwarding(reactor, links, shards, bases),
         links,
+        ShardNodeBus(links, shards),
     )

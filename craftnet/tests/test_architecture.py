@@ -44,7 +44,9 @@ LAYERS: dict[str, set[str]] = {
         "providers.memory",
         "providers.workshop.simulation",
     },
-    "craftnet.feeds": {"contract", "crafting", "access", "providers", "observe.metrics", "observe.health"},
+    "craftnet.feeds": {
+        *("contract", "contract.admin", "crafting", "access", "providers", "observe.metrics", "observe.health"),
+    },
     "craftnet.sharding": {"contract", "providers", "access.revocation"},
     "craftnet.protocols.wire": {"contract", "crafting"},
     "craftnet.protocols.wire.compiler": set(),
@@ -61,7 +63,7 @@ LAYERS: dict[str, set[str]] = {
         "protocols.udp.core",
     },
     "craftnet.protocols.udp.server": {
-        *("observe.audit", "contract", "crafting", "access", "limits", "observe.metrics"),
+        *("contract", "contract.admin", "crafting", "access", "limits", "observe.audit", "observe.metrics"),
         *("protocols.wire", "protocols.wire.codec", "protocols.udp.core"),
     },
     "craftnet.protocols.udp.vectors": {
@@ -74,16 +76,8 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.protocols.websocket.core": {"contract", "crafting", "http", "protocols.wire", "protocols.wire.codec"},
     "craftnet.protocols.feed.core": {"crafting"},
     "craftnet.protocols.feed.server": {
-        *(
-            "observe.audit",
-            "contract",
-            "crafting",
-            "access",
-            "limits",
-            "observe.metrics",
-            "feeds",
-            "protocols.feed.core",
-        ),
+        *("contract", "contract.admin", "crafting", "access", "limits", "observe.audit", "observe.metrics"),
+        *("feeds", "protocols.feed.core"),
     },
     "craftnet.protocols.sse.core": {"contract", "crafting"},
     "craftnet.protocols.sse.server": {
@@ -94,8 +88,13 @@ LAYERS: dict[str, set[str]] = {
         *("observe.audit", "contract", "access", "limits", "feeds", "http", "http.connection"),
         *("protocols.feed.core", "protocols.feed.server", "protocols.websocket.core"),
     },
+    "craftnet.admin": {
+        *("contract", "contract.admin", "crafting", "access", "access.revocation", "limits"),
+        *("observe.audit", "observe.health", "observe.metrics", "providers", "feeds"),
+    },
     "craftnet.http.routes": {
         "craftnet",
+        *("admin", "contract.admin", "observe.audit"),
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
         *("providers", "feeds", "http", "http.connection", "http.description"),
         *("protocols.wire", "protocols.wire.codec", "protocols.udp.server"),
@@ -124,16 +123,8 @@ LAYERS: dict[str, set[str]] = {
     },
     "craftnet.server.build": {
         "craftnet",
-        *(
-            "observe.audit",
-            "contract",
-            "crafting",
-            "access",
-            "access.revocation",
-            "limits",
-            "observe.metrics",
-            "observe.health",
-        ),
+        *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
+        *("admin", "contract.admin", "observe.audit", "server.options"),
         *("providers", "sharding", "feeds", "http", "http.connection", "http.routes", "server"),
         *("protocols.feed.server", "protocols.sse.server"),
         *("protocols.udp.server", "protocols.websocket.core", "protocols.websocket.server"),

@@ -56,7 +56,7 @@ class AdminInfo(Struct, frozen=True, kw_only=True):
     """The figures that the service promises."""
 
 
-class Latency(Struct, frozen=True, kw_only=True):
+class Latency(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A distribution of times, from the buckets of a histogram."""
 
     count: Count

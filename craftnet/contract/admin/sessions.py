@@ -82,6 +82,10 @@ class ConnectionRow(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What the client calls itself: User-Agent, or the version that it connects with over UDP."""
     token_id: str | None = None
     """The `jti` of its token."""
+    issued: Time | None = None
+    """When its token was issued, if it says so."""
+    scopes: list[str] = []
+    """The scopes of its token."""
     round_trip_ms: Amount | None = None
     """Smoothed round trip: of UDP, or of TCP as the kernel measures it."""
     loss: Ratio | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from uuid import UUID
 
 from craftnet import __version__
@@ -78,6 +79,7 @@ def site(
     hsts: int = 0,
     forward_call: Callable[[Call], Awaitable[Response | None]] | None = None,
     audit: IAuditLog | None = None,
+    more: Mapping[str, Endpoint] = MappingProxyType({}),
 ) -> HttpSite:
     """The whole HTTP interface.
 
@@ -92,6 +94,7 @@ def site(
         forwarding, forward_call, audit: as for `Router`.
         showcase: lists the sessions of a player; None where the back end cannot.
         idle, hsts: as for `HttpSite`.
+        more: further endpoints, by path.
     """
     both = partial(moment, clock)
     endpoints: dict[str, Endpoint] = {
@@ -103,16 +106,12 @@ def site(
         "/revocations": RevocationList(admission, enforcement, clock.wall),
         "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
         **_udp(admission, Posting(sources, ingest, metrics, both, tolerance, gateway), clock, limits),
+        **more,
     }
     table, pages = RouteTable(bases, with_documents(endpoints, __version__, bases)), CrossOrigin(guard.is_page)
+    router = Router(table, metrics, clock.wall, forwarding, pages, forward_call, audit)
     return HttpSite(
-        Router(table, metrics, clock.wall, forwarding, pages, forward_call, audit),
-        clock,
-        metrics,
-        body_limit=BODY_LIMIT,
-        idle=idle,
-        anonymous_limit=ANONYMOUS_BODY_LIMIT,
-        hsts=hsts,
+        router, clock, metrics, body_limit=BODY_LIMIT, idle=idle, anonymous_limit=ANONYMOUS_BODY_LIMIT, hsts=hsts
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from itertools import islice
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -15,7 +16,7 @@ from craftnet.crafting.material_rules import advance_materials
 from craftnet.crafting.queue_rules import advance_queue, check_holder
 from craftnet.crafting.session_rules import advance_session
 from craftnet.crafting.state import MaterialsState, QueueEntry, QueueState, SessionState
-from craftnet.errors import EventRejected, misrouted, names_no_session
+from craftnet.errors import BadRequest, EventRejected, misrouted, names_no_session
 from craftnet.interfaces import (
     IMaterialListener,
     IMaterialSource,
@@ -26,6 +27,7 @@ from craftnet.interfaces import (
     ISessionListener,
     ISessionSource,
 )
+from craftnet.providers.inspection import IEventTap, IListing, Page, Tap, Wanted
 
 Listener = TypeVar("Listener")
 
@@ -58,6 +60,34 @@ class Listeners(Generic[Listener]):
         return self._by_key.get(key.int, ())
 
 
+MAX_SCANNED = 5000
+"""States that are looked at for one page: about a millisecond."""
+
+
+def newest_page(states: dict[Any, Any], cursor: str | None, limit: int, wanted: Wanted | None) -> Deferred[Page]:
+    """As `IListing.page`, the newest state first; a cursor is the number of older ones."""
+    try:
+        older = len(states) if cursor is None else min(int(cursor), len(states))
+    except ValueError:
+        return fail(BadRequest("cursor takes the `next` of another page."))
+    skipped = len(states) - older
+    found: list[Any] = []
+    for state in islice(reversed(states.values()), skipped, skipped + MAX_SCANNED):
+        older -= 1
+        if wanted is None or wanted(state):
+            found.append(state)
+            if len(found) == limit:
+                break
+    return succeed((found, str(older) if older > 0 else None))
+
+
+def _shown(tap: Tap | None, events: Sequence[Event], outcomes: list[EventOutcome]) -> list[EventOutcome]:
+    """The outcomes, after they were shown to those who look."""
+    if tap is not None:
+        tap(events, outcomes)
+    return outcomes
+
+
 class RecentIds:
     """Remembers up to `capacity` ids."""
 
@@ -79,7 +109,7 @@ class RecentIds:
             del self._ids[next(iter(self._ids))]
 
 
-@implementer(ISessionSource, IPlayerSessions)
+@implementer(ISessionSource, IPlayerSessions, IListing, IEventTap)
 class MemorySessions:
     """Keeps at most `capacity` sessions, each for `retention` seconds after its end.
 
@@ -109,6 +139,11 @@ class MemorySessions:
         self._player_listeners: Listeners[IPlayerListener] = Listeners()
         # Each player's sessions that have not ended, oldest first; both keyed by the integers of ids.
         self._under_way: dict[int, dict[int, UUID]] = {}
+        self.tap: Tap | None = None
+
+    def page(self, cursor: str | None, limit: int, wanted: Wanted | None) -> Deferred[Page]:
+        """As in `IListing`, the newest session first."""
+        return newest_page(self._states, cursor, limit, wanted)
 
     def get(self, session_id: UUID) -> Deferred[SessionState | None]:
         """As in `ISessionSource`."""
@@ -139,7 +174,7 @@ class MemorySessions:
     def apply(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As in `ISessionSource`."""
         self.expire()
-        return succeed([self._apply(event) for event in events])
+        return succeed(_shown(self.tap, events, [self._apply(event) for event in events]))
 
     def expire(self) -> None:
         """Removes the finished sessions whose retention has passed."""
@@ -200,7 +235,7 @@ class MemorySessions:
             listener.session_changed(None)
 
 
-@implementer(IMaterialSource)
+@implementer(IMaterialSource, IEventTap)
 class MemoryMaterials:
     """Keeps the materials of at most `capacity` sessions and evicts the least recently changed."""
 
@@ -210,6 +245,7 @@ class MemoryMaterials:
         self._states: dict[int, MaterialsState] = {}
         self._accepted = RecentIds(remembered_events)
         self._listeners: Listeners[IMaterialListener] = Listeners()
+        self.tap: Tap | None = None
 
     def get(self, session_id: UUID) -> Deferred[MaterialsState]:
         """As in `IMaterialSource`."""
@@ -226,7 +262,7 @@ class MemoryMaterials:
 
     def apply(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As in `IMaterialSource`."""
-        return succeed([self._apply(event) for event in events])
+        return succeed(_shown(self.tap, events, [self._apply(event) for event in events]))
 
     def forget(self, session_id: UUID) -> None:
         """Removes the materials of a session that was removed."""
@@ -252,7 +288,7 @@ class MemoryMaterials:
         return ACCEPTED
 
 
-@implementer(IQueueSource)
+@implementer(IQueueSource, IListing, IEventTap)
 class MemoryQueues:
     """Keeps the entries of at most `capacity` waiting players, and as many who left; evicts the longest unchanged."""
 
@@ -266,6 +302,11 @@ class MemoryQueues:
         self._by_session: dict[UUID, QueueEntry] = {}
         self._accepted = RecentIds(remembered_events)
         self._listeners: Listeners[IQueueListener] = Listeners()
+        self.tap: Tap | None = None
+
+    def page(self, cursor: str | None, limit: int, wanted: Wanted | None) -> Deferred[Page]:
+        """As in `IListing`: players who wait, the last change first."""
+        return newest_page(self._waiting, cursor, limit, wanted)
 
     def get(self, player_id: UUID) -> Deferred[QueueState]:
         """As in `IQueueSource`."""
@@ -286,7 +327,7 @@ class MemoryQueues:
 
     def apply(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As in `IQueueSource`."""
-        return succeed([self._apply(event) for event in events])
+        return succeed(_shown(self.tap, events, [self._apply(event) for event in events]))
 
     def _apply(self, event: Event) -> EventOutcome:
         if event.event_id in self._accepted:

@@ -21,6 +21,7 @@ from craftnet.providers.redis.connection_slots import LEASE_SECONDS, RedisConnec
 from craftnet.providers.redis.endpoints import MasterWatch, SentinelEndpoint, endpoint
 from craftnet.providers.redis.event_stream import EventStreamConsumer
 from craftnet.providers.redis.key_names import KeyNames
+from craftnet.providers.redis.node_bus import RedisNodeBus
 from craftnet.providers.redis.revocations import BACKLOG, MAX_REVOCATIONS, RedisRevocations
 from craftnet.providers.redis.server_clock import ServerClock
 from craftnet.providers.redis.server_info import EvictionWatch
@@ -51,6 +52,7 @@ class RedisBackend:
         asking: the connection for everything but reading streams.
         follower: reads the streams of changes.
         eviction: checks Redis' eviction policy.
+        node_bus: carries messages of administrators between nodes.
     """
 
     def __init__(
@@ -83,10 +85,11 @@ class RedisBackend:
         )
         self.connection_slots = RedisConnectionSlots(asking, keys, reactor, lease=LEASE_SECONDS)
         self.eviction = EvictionWatch(asking, reactor)
+        self.node_bus = RedisNodeBus(link(settings.timeout + BLOCK_SECONDS), asking, keys, reactor)
         self.service = MultiService()
         links = (asking, blocking, taking, revoking)
         followers = (self.follower, self._event_stream, self.revocations)
-        for part in (*links, time, *followers, self.sweeper, self.connection_slots, self.eviction):
+        for part in (*links, time, *followers, self.sweeper, self.connection_slots, self.eviction, self.node_bus):
             part.setServiceParent(self.service)
         if sentinels is not None:
             MasterWatch(sentinels, links, reactor).setServiceParent(self.service)

@@ -96,6 +96,10 @@ class KeyNames:
         """A stream: the newest revocations, numbered."""
         return f"{self._prefix}:revocations"
 
+    def messages(self, node: str) -> str:
+        """A stream: messages to one node for administrators; to all nodes, where it is no node's."""
+        return f"{self._prefix}:messages:{node}"
+
     @property
     def nodes(self) -> str:
         """A sorted set: the nodes, by the expiry of their leases (milliseconds, on Redis' clock)."""

@@ -22,6 +22,7 @@ from craftnet.interfaces import (
     ISessionSource,
     ISharedSource,
 )
+from craftnet.providers.inspection import IEventTap, IListing, Page, Tap, Wanted
 from craftnet.providers.redis.aggregates import Change, Listener, State
 from craftnet.providers.redis.change_reader import ChangeReader
 from craftnet.providers.redis.key_names import partition_of
@@ -41,6 +42,7 @@ class _RedisSource(Generic[State, Change, Listener]):
         self._store = store
         self._topics = topics
         self._reader = reader
+        self.tap: Tap | None = None
 
     @property
     def epoch(self) -> str | None:
@@ -58,7 +60,11 @@ class _RedisSource(Generic[State, Change, Listener]):
 
     def apply(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As in the interfaces."""
-        return Deferred.fromCoroutine(self._store.apply(events))
+        return self._shown(events, Deferred.fromCoroutine(self._store.apply(events)))
+
+    def page(self, cursor: str | None, limit: int, wanted: Wanted | None) -> Deferred[Page]:
+        """As in `IListing`, where that is provided."""
+        return Deferred.fromCoroutine(self._store.page(cursor, limit, wanted))
 
     def get(self, key: UUID) -> Deferred[State]:
         """As in the interfaces."""
@@ -76,6 +82,13 @@ class _RedisSource(Generic[State, Change, Listener]):
     def recall(self, key: UUID, version: int) -> Deferred[Sequence[Change]]:
         """As in `IRecallingSource`, where that is provided."""
         return Deferred.fromCoroutine(self._recall(key, version))
+
+    def _shown(self, events: Sequence[Event], applied: Deferred[list[EventOutcome]]) -> Deferred[list[EventOutcome]]:
+        """As in `IEventTap`."""
+        if self.tap is None:
+            return applied
+        tap = self.tap
+        return applied.addCallback(lambda outcomes: (tap(events, outcomes), outcomes)[1])
 
     async def _recall(self, key: UUID, version: int) -> Sequence[Change]:
         await self._reader.settled()
@@ -97,7 +110,7 @@ class _RedisSource(Generic[State, Change, Listener]):
         return self._topics.answered(key, listener, kept.state, kept.end)
 
 
-@implementer(ISessionSource, ISharedSource, IAtomicStart)
+@implementer(ISessionSource, ISharedSource, IAtomicStart, IListing, IEventTap)
 class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISessionListener]):
     """Sessions."""
 
@@ -113,19 +126,19 @@ class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISess
 
     def apply_with_materials(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As in `IAtomicStart`."""
-        return Deferred.fromCoroutine(self._store.apply(events, self.materials._store))
+        return self._shown(events, Deferred.fromCoroutine(self._store.apply(events, self.materials._store)))
 
     def count(self) -> Deferred[int]:
         """As in `ISessionSource`."""
         return Deferred.fromCoroutine(self._store.count())
 
 
-@implementer(IMaterialSource, ISharedSource, IRecallingSource)
+@implementer(IMaterialSource, ISharedSource, IRecallingSource, IEventTap)
 class RedisMaterials(_RedisSource[MaterialsState, MaterialsChange, IMaterialListener]):
     """Materials."""
 
 
-@implementer(IQueueSource, ISharedSource, IRecallingSource)
+@implementer(IQueueSource, ISharedSource, IRecallingSource, IListing, IEventTap)
 class RedisQueues(_RedisSource[QueueState, QueueChange, IQueueListener]):
     """Queue entries."""
 

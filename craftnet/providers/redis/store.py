@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Generic
 from uuid import UUID, uuid4
@@ -14,7 +15,8 @@ from twisted.logger import Logger
 from craftnet.contract.events import ACCEPTED, Event, EventOutcome, rejected
 from craftnet.contract.position import HISTORY_LENGTH, HISTORY_SECONDS
 from craftnet.crafting.state import QueueEntry, QueueState, SessionState
-from craftnet.errors import EventRejected, Unavailable
+from craftnet.errors import BadRequest, EventRejected, Unavailable
+from craftnet.providers.inspection import Page, Wanted
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.aggregates import Aggregate, AggregatePlan, Change, Listener, State, plan_events, shifted
 from craftnet.providers.redis.connection import RedisConnection, Unreadable, Value
@@ -23,6 +25,11 @@ from craftnet.providers.redis.server_clock import ServerClock
 from craftnet.providers.redis.settings import RedisSettings
 from craftnet.providers.redis.stream_positions import StreamPosition
 from craftnet.providers.sources import started
+
+STATES_PER_SCAN = 100
+"""States that are looked at for one page of a list."""
+
+_CURSOR = re.compile(r"([0-9]{1,20}):([0-9]{1,9})")
 
 MAX_ATTEMPTS = 50
 """Attempts when other nodes are faster."""
@@ -133,6 +140,25 @@ class Store(Generic[State, Change, Listener]):
         """The number of stored things; raises as `look` does."""
         number: int = await self._link.ask("ZCARD", self._keys.due(self._subject.name))
         return number
+
+    async def page(self, cursor: str | None, limit: int, wanted: Wanted | None) -> Page:
+        """As `IListing.page`, in no order. A cursor is Redis' own, and how many of its answer were on earlier pages."""
+        match = _CURSOR.fullmatch(cursor or "0:0")
+        if match is None:
+            raise BadRequest("cursor takes the `next` of another page.")
+        due = self._keys.due(self._subject.name)
+        after, answer = await self._link.ask("ZSCAN", due, match[1], "COUNT", STATES_PER_SCAN)
+        members, seen, found = answer[::2], int(match[2]), list[Any]()
+        for member in members[seen : seen + STATES_PER_SCAN]:
+            seen += 1
+            state = (await self.look(UUID(member.decode()))).state
+            if state is not None and (wanted is None or wanted(state)):
+                found.append(state)
+                if len(found) == limit:
+                    break
+        if seen < len(members):
+            return found, f"{match[1]}:{seen}"
+        return found, None if after == b"0" else f"{after.decode()}:0"
 
     async def apply(self, events: Sequence[Event], materials: Store[Any, Any, Any] | None = None) -> list[EventOutcome]:
         """As in the interfaces. Things are independent of each other; the events of each stay in order.

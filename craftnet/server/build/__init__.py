@@ -21,8 +21,9 @@ from craftnet.observe.metrics.registry import SessionCounter
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.server.build.access import build_authorization, build_enforcement, build_key_log
 from craftnet.server.build.addresses import build_addresses
+from craftnet.server.build.administration import build_administration
 from craftnet.server.build.base import Base, build_base
-from craftnet.server.build.http import build_http_routes, build_listener
+from craftnet.server.build.http import build_admin_listener, build_http_routes, build_listener
 from craftnet.server.build.observation import build_announcer, build_audit_log, build_monitor
 from craftnet.server.build.transports import Transports, build_feed_connections, build_udp_service
 from craftnet.server.gc_tuning import GcTuner
@@ -55,8 +56,9 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     key_log = build_key_log(access, addresses, environ)
     transports = Transports(feeds, build_udp_service(base, addresses, hub, key_log))
     enforcement = build_enforcement(base, revocations, transports)
-    routes = build_http_routes(base, admission, enforcement, transports, monitor, addresses.forwarding)
-    listener = build_listener(base, addresses.http, routes, transports.feeds)
+    admin = build_administration(base, access, admission, hub, monitor, transports, enforcement)
+    routes = build_http_routes(base, admission, enforcement, transports, monitor, addresses.forwarding, admin)
+    listener = build_listener(base, addresses.http, routes, transports.feeds, admin)
     loop = LoopCheck(reactor)
     monitor.add({"loop": loop, **port_checks(listener, transports.udp_service, reactor.wall)})
     service = Craftnet(
@@ -68,8 +70,13 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         settings.limits.connections,
         audit_log,
     )
+    if admin is not None:
+        admin.operations.drain, admin.operations.reload = service.drain, service.reload
+        service.admin_listener = build_admin_listener(base, access, transports.feeds, addresses.forwarding, admin)
     parts = [
         audit_log,
+        *(() if admin is None else admin.services),
+        service.admin_listener,
         *(made.service for made in base.state.built),
         base.state.division.links,
         loop,

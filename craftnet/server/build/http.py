@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from craftnet.access.auth_option import AuthSetup
 from craftnet.access.authorization import Authorization
 from craftnet.access.revocation.enforcement import Enforcement
+from craftnet.contract.routes import FeedRoutes
 from craftnet.errors import ConfigurationError
 from craftnet.feeds.ingest import Ingest
 from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.sniffer import SnifferFactory
 from craftnet.http.cross_origin import CrossOrigin
-from craftnet.http.routes.site import site
+from craftnet.http.resource import Router, RouteTable
+from craftnet.http.routes.site import ANONYMOUS_BODY_LIMIT, site
 from craftnet.interfaces import IDemonstration, IEventConsumer
 from craftnet.limits.client_address import Forwarding
 from craftnet.observe.health.monitor import Monitor
@@ -18,6 +21,8 @@ from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.sse.server.factory import EventStreamFactory
 from craftnet.protocols.websocket.core.subprotocols import SUPPORTED
 from craftnet.protocols.websocket.server.factory import FeedFactory
+from craftnet.runtime.addresses import http_endpoint
+from craftnet.server.build.administration import Administration
 from craftnet.server.build.base import Base
 from craftnet.server.build.transports import Transports
 from craftnet.server.listener import Listener, SharingReactor
@@ -30,6 +35,7 @@ def build_http_routes(
     transports: Transports,
     monitor: Monitor,
     forwarding: Forwarding,
+    admin: Administration | None,
 ) -> HttpSite:
     """The HTTP interface, which other workers may use as well."""
     settings, state = base.settings, base.state
@@ -58,12 +64,43 @@ def build_http_routes(
         hsts=settings.hsts,
         forward_call=None if state.division.calls is None else state.division.calls.answer,
         audit=base.security,
+        more={} if admin is None or admin.own_port else admin.routes,
     )
     state.division.serve(routes)
     return routes
 
 
-def build_listener(base: Base, endpoint: str, routes: HttpSite, feeds: FeedConnections) -> Listener:
+def build_admin_listener(
+    base: Base, access: AuthSetup, feeds: FeedConnections, forwarding: Forwarding, admin: Administration | None
+) -> Listener | None:
+    """Opens the port of the admin API; None where it has none of its own.
+
+    Raises:
+        ConfigurationError: the endpoint is invalid.
+    """
+    settings = base.settings
+    if admin is None or settings.dashboard_http is None:
+        return None
+    endpoint = http_endpoint(settings.dashboard_http, None, loopback_only=access.loopback_only, reason=access.reason)
+    table = RouteTable(base.bases, admin.routes)
+    routes = HttpSite(
+        Router(table, base.metrics, base.reactor.wall, forwarding),
+        base.reactor,
+        base.metrics,
+        body_limit=ANONYMOUS_BODY_LIMIT,
+        idle=settings.idle_timeout,
+        anonymous_limit=ANONYMOUS_BODY_LIMIT,
+    )
+    factory = FeedFactory(feeds, missed_pongs=settings.missed_pongs, routes=FeedRoutes.ADMIN)
+    half_open = HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies)
+    sniffer = SnifferFactory(routes, factory, base.reactor, half_open, timeout=settings.limits.handshake_timeout)
+    sharing = base.reactor if settings.worker is None else SharingReactor(base.reactor)
+    return Listener(sharing, endpoint, sniffer, base.metrics.refused)
+
+
+def build_listener(
+    base: Base, endpoint: str, routes: HttpSite, feeds: FeedConnections, admin: Administration | None
+) -> Listener:
     """Opens the port of HTTP and WebSocket.
 
     Raises:
@@ -72,7 +109,11 @@ def build_listener(base: Base, endpoint: str, routes: HttpSite, feeds: FeedConne
     settings, reactor = base.settings, base.reactor
     sniffer = SnifferFactory(
         routes,
-        FeedFactory(feeds, missed_pongs=settings.missed_pongs),
+        FeedFactory(
+            feeds,
+            missed_pongs=settings.missed_pongs,
+            routes=FeedRoutes.PLAYERS if admin is None or admin.own_port else FeedRoutes.ALL,
+        ),
         reactor,
         HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies),
         streams=EventStreamFactory(

@@ -3,8 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from craftnet.server.options.option import Option
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdministrationOptions:
     """How operators and game masters control a running service."""
+
+    dashboard: Annotated[
+        str | None,
+        Option(
+            "Whether administrators may see this server (/admin, /ws/admin), and operators act: off, read-only (every "
+            "POST is refused) or on",
+            default="on with development tokens, off with --auth",
+            choices=("off", "read-only", "on"),
+        ),
+    ] = None
+    dashboard_http: Annotated[
+        str | None,
+        Option(
+            "Endpoint for the dashboard and the admin API alone, such as tcp:9099:interface=127.0.0.1; the port of "
+            "--http then has none of it",
+            default="the port of --http",
+        ),
+    ] = None

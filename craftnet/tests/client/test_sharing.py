@@ -58,7 +58,7 @@ class SharingTests(LiveTestCase):
     def peers(self) -> list[ServerConnection]:
         """The server's ends."""
         assert self.service.udp_service is not None
-        return list(self.service.udp_service.endpoint.peers)
+        return list(self.service.udp_service.endpoint.peers.values())
 
     async def complete(self, session_id: UUID) -> None:
         """The session ends."""

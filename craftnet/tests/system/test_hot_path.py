@@ -9,10 +9,15 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from craftnet.admin.node import ThisNode
+from craftnet.admin.nodes import NodeGroup
+from craftnet.admin.tracing import FLUSH_SECONDS, LEASE_SECONDS, Traces
 from craftnet.clocks import moment
+from craftnet.contract.admin.feed import TraceEntry
 from craftnet.contract.events import Event, EventOutcome
 from craftnet.contract.messages import rfc3339
 from craftnet.feeds.ingest import Ingest
+from craftnet.protocols.feed.server.inspection import FeedConnectionTable
 from craftnet.tests.support.call_counts import counted
 from craftnet.tests.support.feed_wire import FeedServer
 from craftnet.tests.support.samples import PLAYER, start
@@ -98,3 +103,52 @@ class HotPathTests(SynchronousTestCase):
         called = self.calls(self.body(50.0))
         self.assertEqual(called["craftnet.crafting.session_rules.advance_session"], self.COUNT)
         self.assertIn(Event.__module__ + ".Event.occurred", called)
+
+
+class AdministeredTests(HotPathTests):
+    """The same, while administrators may look: what they do not trace costs no more."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        server = self.server
+        self.node = ThisNode(
+            "one",
+            server.sources,
+            server.hub,
+            server.metrics,
+            server.monitor,
+            [FeedConnectionTable(server.connections.open)],
+            server.clock,
+            backend="memory",
+            shared=True,
+            version="1",
+            security=lambda limit: [],
+        )
+        group = NodeGroup("one", None, server.clock)
+        self.traces = Traces(self.node, group)
+        for service in (self.node, group, self.traces):
+            service.startService()
+            self.addCleanup(service.stopService)
+
+    def test_traced_and_not_traced_any_more(self) -> None:
+        """A trace has each event and each frame, of its session alone; when it ends, all is as it was."""
+        entries: list[TraceEntry] = []
+        following = Deferred.fromCoroutine(
+            self.traces.follow(self.sessions[0], lambda found, dropped: entries.extend(found))
+        )
+        stop = self.successResultOf(following)
+        self.publish(self.body(50.0))
+        self.server.clock.advance(FLUSH_SECONDS)
+        self.assertEqual([(entry.direction, entry.kind) for entry in entries], [("out", "frame"), ("in", "event")])
+        sizes = [len(frame) for frame in self.wires[0].frames()[-1:]]
+        self.assertTrue(sizes)
+        stop()
+        for _ in range(4):
+            self.server.clock.advance(LEASE_SECONDS / 2)
+        self.assertEqual(self.server.hub.traced, {})
+        self.frames()
+        called = self.calls(self.body(70.0))
+        self.assertEqual(self.frames(), [1] * self.COUNT)
+        self.assert_calls(called, MOST_CALLS)
+        self.assertNotIn("craftnet.admin.tracing", str(called))
+        self.assertEqual(len(entries), 2)

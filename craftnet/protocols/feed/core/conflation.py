@@ -45,6 +45,11 @@ class Conflation:
         """The waiting octets."""
         return sum(size for _, size in self._waiting or ())
 
+    @property
+    def oldest(self) -> float | None:
+        """When the event behind the oldest update was accepted; None where nothing waits, or no event is known."""
+        return min((update.accepted for update, _ in self._waiting or () if update.accepted is not None), default=None)
+
     def put(self, update: Update, size: int) -> None:
         """Adds an update of `size` octets.
 

@@ -52,6 +52,10 @@ class Connections(Generic[AnyConnection]):
         key = id(connection)
         return key in self._slot(key)
 
+    def find(self, key: int) -> AnyConnection | None:
+        """The open connection whose id() is `key`."""
+        return self._slot(key).get(key)
+
     def _slot(self, key: int) -> dict[int, AnyConnection]:
         return self._slots[
             hash((key,)) % len(self._slots)

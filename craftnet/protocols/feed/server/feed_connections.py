@@ -58,6 +58,9 @@ class FeedConnection(Connection, Protocol):
     def ended(self, code: CloseCode, reason: str = "") -> None:
         """Closes, once everything that waits is sent."""
 
+    def disconnected(self) -> None:
+        """Closes: an operator ends the connection."""
+
     def dropConnection(self, abort: bool = False) -> None:
         """Ends the TCP connection."""
 

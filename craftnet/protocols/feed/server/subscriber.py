@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
 
 from twisted.internet.defer import CancelledError, TimeoutError
 from twisted.internet.interfaces import IPushProducer
@@ -11,17 +13,21 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from craftnet.access.principal import Principal
 from craftnet.clocks import IClock
+from craftnet.contract.admin.sessions import ConnectionRow
 from craftnet.contract.close_codes import CloseCode
 from craftnet.crafting.updates import Encoding, Update
 from craftnet.errors import NotFound, Refusal, Unavailable, failed
 from craftnet.feeds.subscriptions import Subscription
-from craftnet.interfaces import ISubscriber
+from craftnet.interfaces import IInspectable, ISubscriber
+from craftnet.limits.client_address import host
 from craftnet.limits.connection_limits import ConnectionSlot
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.observe.metrics.hot_counters import DeliveryCounts
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.feed.core.conflation import Conflation, SlowConsumer
+from craftnet.protocols.feed.server import inspection
 
 _log = Logger()
 
@@ -39,13 +45,17 @@ class SubscriberFactory(Protocol):
     deliveries: DeliveryCounts
 
 
-@implementer(ISubscriber, IPushProducer)
+@implementer(ISubscriber, IInspectable, IPushProducer)
 class FeedSubscriber(ABC):
     """The part of a connection that an `ISubscriber` and an `IPushProducer` need.
 
     A class that inherits from it has the attributes below, and says how to write and how to close.
 
     Attributes:
+        transport: the connection.
+        transport_name: the label of its protocol in metrics.
+        principal: the bearer for whom it was opened.
+        client: what the client calls itself.
         heartbeat_interval: seconds of silence after which the client wants a heartbeat; 0: never.
         sent_at: when something was last sent; for those that want heartbeats.
     """
@@ -54,6 +64,10 @@ class FeedSubscriber(ABC):
         __slots__ = ()  # so that it can be combined with Autobahn's classes.
 
     factory: SubscriberFactory
+    transport: Any
+    transport_name: str
+    principal: Principal
+    client: str | None
     heartbeat_interval: int
     sent_at: float
     _subscription: Subscription | None
@@ -65,6 +79,11 @@ class FeedSubscriber(ABC):
     @abstractmethod
     def write_update(self, octets: bytes) -> bool:
         """Writes an encoded update; returns False where nothing may follow any more."""
+
+    @property
+    @abstractmethod
+    def encoding_name(self) -> str:
+        """How updates are encoded, for people."""
 
     @abstractmethod
     def close_feed(self, code: CloseCode, reason: str = "") -> None:
@@ -93,6 +112,44 @@ class FeedSubscriber(ABC):
         else:
             _log.failure("a feed could not be opened", failure)
             self.ended(CloseCode.INTERNAL_ERROR)
+
+    @property
+    def watched(self) -> tuple[str, UUID | None]:
+        """The feed: its kind, and the session where it is one of a session."""
+        subscription = self._subscription
+        return ("", None) if subscription is None else (subscription.feed, subscription.session_id)
+
+    @property
+    def address(self) -> str | None:
+        """The client's address as limits know it; None where they know none."""
+        return None if self._slot is None else self._slot.address
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client does not read now."""
+        return self._paused
+
+    @property
+    def waiting(self) -> Conflation | None:
+        """What waits until the client reads."""
+        return self._waiting
+
+    @property
+    def encoding(self) -> Encoding:
+        """Encodes updates for the client."""
+        return self._encoding
+
+    @encoding.setter
+    def encoding(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+
+    def inspect(self) -> ConnectionRow:
+        """As in `IInspectable`."""
+        return inspection.connection_row(self, host(self.transport.getPeer()), self.factory.clock)
+
+    def trace(self, record: inspection.Recorder) -> Callable[[], None]:
+        """As in `IInspectable`."""
+        return inspection.trace(self, record)
 
     @property
     def backlog(self) -> int:
@@ -147,6 +204,10 @@ class FeedSubscriber(ABC):
     def revoked(self) -> None:
         """The token was revoked."""
         self.close_for(CloseCode.TOKEN_REVOKED, "token_revoked", "the token was revoked")
+
+    def disconnected(self) -> None:
+        """An operator ends the connection."""
+        self.close_for(CloseCode.DISCONNECTED, "disconnected", "an operator ended this connection")
 
     # The client's pace
 

@@ -19,7 +19,7 @@ from craftnet.access.bearer import token_from_header
 from craftnet.access.principal import Principal
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.position import parse_position
-from craftnet.contract.routes import EVENT_STREAM, HealthTarget, PlayerTarget, Target
+from craftnet.contract.routes import EVENT_STREAM, AdminTarget, HealthTarget, PlayerTarget, Target
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.http.connection.handover import IHandshakeProtocol
 from craftnet.http.connection.lingering_close import linger
@@ -32,6 +32,7 @@ from craftnet.limits.connection_limits import ConnectionSlot
 from craftnet.protocols.feed.core.conflation import Conflation
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.feed.server.feed_request import FeedRequest
+from craftnet.protocols.feed.server.inspection import client_name
 from craftnet.protocols.feed.server.subscriber import FeedSubscriber, SubscriberFactory, refusal_of
 from craftnet.protocols.sse.core.event_stream import (
     COMMENT,
@@ -70,7 +71,7 @@ class StreamRequest(FeedRequest):
         """Parses the ids, the query and Last-Event-ID, which a browser's EventSource sends when it returns."""
         target = self.target()
         last = self._headers.get("last-event-id")
-        if not last or isinstance(target, HealthTarget | PlayerTarget) or target.resume is not None:
+        if not last or isinstance(target, HealthTarget | PlayerTarget | AdminTarget) or target.resume is not None:
             return target  # the feeds of a player have a position each: one id does not say where it is.
         return replace(target, resume=parse_position(last))
 
@@ -90,7 +91,18 @@ class EventStream(FeedSubscriber):
     """One event stream that watches one feed."""
 
     __slots__ = (
-        *("_admitting", "_chunked", "_encoding", "_missed", "_open", "_paused", "_slot", "_subscription", "_waiting"),
+        *(
+            "_admitting",
+            "_chunked",
+            "_encoding",
+            "_missed",
+            "_open",
+            "_paused",
+            "_slot",
+            "_subscription",
+            "_waiting",
+            "client",
+        ),
         *("factory", "heartbeat_interval", "principal", "sent_at", "transport"),
     )
 
@@ -110,6 +122,7 @@ class EventStream(FeedSubscriber):
         self._paused = False
         self._open = True
         self._chunked = True
+        self.client: str | None = None
         self._encoding = encoding(chunked=True)
         self._missed = 0  # heartbeats in a row that found the client not reading.
 
@@ -151,6 +164,7 @@ class EventStream(FeedSubscriber):
         self._admitting = None
         self._subscription = subscription
         self.principal = subscription.principal
+        self.client = client_name(head.text.get("user-agent"))
         self.start_feed()
         bound_buffers(self.transport)
         bound_silence(self.transport, self.factory.silence)
@@ -202,6 +216,11 @@ class EventStream(FeedSubscriber):
         if self._missed >= self.factory.missed_heartbeats:
             self.factory.metrics.refused("missed_pongs")
             self.dropConnection(abort=True)
+
+    @property
+    def encoding_name(self) -> str:
+        """That of every event stream."""
+        return "sse"
 
     def close_feed(self, code: CloseCode, reason: str = "") -> None:
         """Sends the last event, and closes."""

@@ -9,18 +9,20 @@ from typing import Protocol, cast
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from craftnet.access.principal import Principal
+from craftnet.clocks import IClock
+from craftnet.contract.admin.sessions import ConnectionRow
 from craftnet.contract.close_codes import CloseCode
 from craftnet.crafting.state import MaterialsChange, MaterialsState, SessionState
 from craftnet.crafting.updates import Update
 from craftnet.errors import BadDatagram, NotFound, Unavailable
-from craftnet.interfaces import ISubscriber
+from craftnet.interfaces import IInspectable, ISubscriber
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.udp.core.cookie import Address
 from craftnet.protocols.udp.core.keys import SessionToken
@@ -33,6 +35,7 @@ from craftnet.protocols.udp.server.dispatcher import (
     Effect,
     SessionJoined,
 )
+from craftnet.protocols.udp.server.inspection import DatagramTap, Recorder, connection_row
 from craftnet.protocols.udp.server.sent_state import SentState
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
@@ -52,7 +55,7 @@ class SessionFeeds(Protocol):
         """Removes it."""
 
 
-@implementer(ISubscriber)
+@implementer(ISubscriber, IInspectable)
 class SessionSubscriber:
     """Passes a session's feed to one connection."""
 
@@ -71,6 +74,14 @@ class SessionSubscriber:
         elif isinstance(state, MaterialsChange):
             self._server.update(self._peer, state.state, self._index, update)
 
+    def inspect(self) -> ConnectionRow:
+        """As in `IInspectable`."""
+        return connection_row(self._peer, self._index, self._server.clock)
+
+    def trace(self, record: Recorder) -> Callable[[], None]:
+        """As in `IInspectable`."""
+        return self._server.trace(self._peer, record)
+
     def ended(self, code: CloseCode) -> None:
         """Ends the session at the connection."""
         self._server.end(self._peer, self._index, CloseReason.of(code))
@@ -81,16 +92,20 @@ _MESSAGES = frozenset({codec.first_byte(DatagramKind.MESSAGE), codec.first_byte(
 
 
 class UdpServer(DatagramProtocol):
-    """The socket's protocol."""
+    """The socket's protocol.
+
+    Attributes:
+        clock: both clocks.
+    """
 
     _log = Logger()
 
-    def __init__(self, endpoint: Dispatcher, feeds: SessionFeeds, metrics: Metrics, clock: IReactorTime) -> None:
+    def __init__(self, endpoint: Dispatcher, feeds: SessionFeeds, metrics: Metrics, clock: IClock) -> None:
         self._endpoint = endpoint
         self._feeds = feeds
         self._metrics = metrics
         self._counts = metrics.delivery_counts(TRANSPORT)
-        self._clock = clock
+        self.clock = clock
         self._deadlines = endpoint.deadlines
         self._watchers: dict[SentState, SessionSubscriber] = {}
         # Effects in progress, and those that arose meanwhile: performed in that order.
@@ -100,6 +115,7 @@ class UdpServer(DatagramProtocol):
         self._timer: IDelayedCall | None = None
         self._timer_at = inf
         self._send: Sender | None = None
+        self._tap: DatagramTap | None = None
         self._faults = 0
 
     def startProtocol(self) -> None:
@@ -116,7 +132,7 @@ class UdpServer(DatagramProtocol):
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """Handles one datagram."""
         try:
-            effects = self._endpoint.receive(datagram, addr, self._clock.seconds())
+            effects = self._endpoint.receive(datagram, addr, self.clock.seconds())
             earliest = self._deadlines.earliest
             if effects or (earliest is not None and earliest < self._timer_at):
                 self._perform(effects)
@@ -130,7 +146,7 @@ class UdpServer(DatagramProtocol):
 
     def update(self, peer: ServerConnection, state: SessionState | MaterialsState, index: int, update: Update) -> None:
         """Updates a connection's session of that index, or its materials."""
-        now, accepted = self._clock.seconds(), update.accepted
+        now, accepted = self.clock.seconds(), update.accepted
         try:
             if type(state) is SessionState and not self._performing:  # nearly always, and then without effects.
                 datagram = self._endpoint.progress(peer, state, now, index, update.at)
@@ -155,7 +171,7 @@ class UdpServer(DatagramProtocol):
 
     def end(self, peer: ServerConnection, index: int, reason: CloseReason) -> None:
         """Ends the feed of a connection's session of that index."""
-        self._perform(self._endpoint.end(peer, index, reason, self._clock.seconds()))
+        self._perform(self._endpoint.end(peer, index, reason, self.clock.seconds()))
 
     def join(
         self, token: SessionToken, session_id: UUID, player_id: UUID, expires: float, bearer: Principal | None
@@ -168,7 +184,7 @@ class UdpServer(DatagramProtocol):
         Raises:
             TooManyRequests: there are too many.
         """
-        now = self._clock.seconds()
+        now = self.clock.seconds()
         ticket = self._endpoint.connection(token, player_id, bearer, now)
         joined = None if ticket is None else self._endpoint.join(ticket, session_id, expires, bearer, now)
         if ticket is None or joined is None:
@@ -179,13 +195,42 @@ class UdpServer(DatagramProtocol):
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """Closes the connections of principals whose tokens were revoked; returns how many."""
-        peers, effects = self._endpoint.revoke(covered, self._clock.seconds())
+        peers, effects = self._endpoint.revoke(covered, self.clock.seconds())
         self._perform(effects)
         return peers
 
+    def disconnect(self, peer: ServerConnection) -> None:
+        """Ends a connection for good."""
+        self._perform(self._endpoint.close(peer, CloseReason.REVOKED, self.clock.seconds()))
+
+    @property
+    def traced(self) -> bool:
+        """Whether the datagrams to some connection are traced."""
+        return self._tap is not None and self._send is self._tap
+
+    def trace(self, peer: ServerConnection, record: Recorder) -> Callable[[], None]:
+        """Records the datagrams to a connection from now on; returns what ends that."""
+        if self._tap is None:
+            self._tap = DatagramTap(self._endpoint, self.clock)
+        tap = self._tap
+        if self._send is not None and self._send is not tap:
+            tap.send, self._send = self._send, tap
+        tap.recorders.setdefault(peer.connection_id, []).append(record)
+
+        def stop() -> None:
+            recorders = tap.recorders.get(peer.connection_id, [])
+            if record in recorders:
+                recorders.remove(record)
+            if not recorders:
+                tap.recorders.pop(peer.connection_id, None)
+            if not tap.recorders and self._send is tap:
+                self._send = tap.send
+
+        return stop
+
     def shut_down(self) -> None:
         """Closes all connections."""
-        self._perform(self._endpoint.shut_down(self._clock.seconds()))
+        self._perform(self._endpoint.shut_down(self.clock.seconds()))
 
     def _perform(self, effects: list[Effect]) -> None:
         if len(effects) == 1 and type(effects[0]) is Send and not self._performing:  # nearly always.
@@ -255,16 +300,16 @@ class UdpServer(DatagramProtocol):
         self.end(peer, session.index, CloseReason.NOT_FOUND if missing else CloseReason.INTERNAL_ERROR)
 
     def _arm(self, deadline: float) -> None:
-        delay = max(0.0, deadline - self._clock.seconds())
+        delay = max(0.0, deadline - self.clock.seconds())
         if self._timer is not None and self._timer.active():
             self._timer.reset(delay)
         else:
-            self._timer = self._clock.callLater(delay, self._tick)
+            self._timer = self.clock.callLater(delay, self._tick)
         self._timer_at = deadline
 
     def _tick(self) -> None:
         self._timer, self._timer_at = None, inf
-        now = self._clock.seconds()
+        now = self.clock.seconds()
         self._perform(self._endpoint.tick(now))
         put_off, self._put_off = self._put_off, []
         for accepted in put_off:

@@ -7,7 +7,7 @@ remembers nothing of it and sends it less than it received.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -124,9 +124,9 @@ class Dispatcher:
         return len(self._peers)
 
     @property
-    def peers(self) -> Collection[ServerConnection]:
-        """All connections."""
-        return self._peers.values()
+    def peers(self) -> Mapping[int, ServerConnection]:
+        """All connections, by their ids."""
+        return self._peers
 
     @property
     def deadline(self) -> float | None:

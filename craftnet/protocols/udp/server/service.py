@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable
 from math import inf
@@ -12,10 +13,11 @@ from uuid import UUID
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFDSet, IReactorTime
+from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
 
 from craftnet.access.principal import Principal
+from craftnet.clocks import IClock
 from craftnet.contract.http_bodies import USUAL_TOLERANCE, UdpConnectRequest, UdpConnectResponse
 from craftnet.crafting.progress import Tolerance
 from craftnet.errors import shutting_down
@@ -64,7 +66,7 @@ class RefusalLog:
         return f"datagrams refused: {counts}"
 
 
-class IReactor(IReactorTime, IReactorFDSet):
+class IReactor(IClock, IReactorFDSet):
     """The parts of the reactor that it needs."""
 
 
@@ -75,7 +77,7 @@ class UdpService(Service):
         listen: as in `DatagramPort`.
         public: the address that clients receive; None: the interface listened on, or the host of their request.
         feeds: the hub.
-        reactor: IReactorTime and IReactorFDSet.
+        reactor: IClock and IReactorFDSet.
         heartbeat_ms: 1000 to 30000.
         full_sync: seconds, as in `craftnet.protocols.udp.server.connection.Terms`.
         key_rotation: seconds, as in `craftnet.protocols.udp.server.connection.Terms`.
@@ -179,6 +181,7 @@ class UdpService(Service):
             return self._answer(ticket, request.session_token or "", permit.index, server)
         agreement = agree(request.supported_compression, request.max_packet_size, self._path_size)
         ticket = self.tickets.issue(session_id, player_id, agreement, expires, now, bearer)
+        ticket.client = sys.intern(request.client_version)  # nearly all clients have one of a few versions.
         return self._answer(ticket, ticket.token.text, 0, server)
 
     def _answer(self, ticket: Ticket, token: str, index: int, server: ServerUrl | None) -> UdpConnectResponse:
@@ -201,6 +204,13 @@ class UdpService(Service):
             return None
         peer, sent_state = found
         return what_was_seen(report, sent_state.sightings, peer.conditions, now)
+
+    def drain(self) -> int:
+        """Accepts no further connections, and closes the open ones; returns how many."""
+        self._stopping = True
+        open_connections = len(self.endpoint)
+        self.server.shut_down()
+        return open_connections
 
     def enforce(self, covered: Callable[[Principal], bool]) -> int:
         """As `UdpServer.enforce`."""

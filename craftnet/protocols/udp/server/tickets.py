@@ -94,6 +94,7 @@ class Ticket:
         agreement: sizes and compression.
         renew_at: when to offer a new session_token, Unix seconds.
         bearer: the bearer for whom it was first issued, if known.
+        client: what the client calls itself.
         connection_id: the id in datagrams.
         unused: the lowest index that no session has had.
         unused_until: when it expires without a connection, Unix seconds; infinite while there is one.
@@ -107,6 +108,7 @@ class Ticket:
         "_renewal",
         "agreement",
         "bearer",
+        "client",
         "connection_id",
         "last_cookie_us",
         "permits",
@@ -134,6 +136,7 @@ class Ticket:
         self.player_id = player_id
         self.agreement = agreement
         self.bearer = bearer
+        self.client: str | None = None
         self.permits: tuple[SessionPermit, ...] = ()
         self.unused = 0
         self.unused_until = now + TICKET_IDLE_TIMEOUT

@@ -80,6 +80,11 @@ _BY_SUBPROTOCOL: dict[str | None, Encoding] = {
 }
 
 
+def subprotocol_of(encoding: Encoding) -> str:
+    """The subprotocol of an encoding; that of JSON also for clients without one."""
+    return next((str(name) for name, known in _BY_SUBPROTOCOL.items() if name and known is encoding), JSON)
+
+
 def encoding(subprotocol: str | None) -> Encoding:
     """The encoding for a client that chose `subprotocol`, as `subprotocols.choose` returns it."""
     return _BY_SUBPROTOCOL[subprotocol]

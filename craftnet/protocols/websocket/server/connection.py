@@ -28,8 +28,9 @@ from craftnet.limits.client_address import host
 from craftnet.limits.connection_limits import ConnectionSlot
 from craftnet.observe.audit.events import SecurityEventType
 from craftnet.protocols.feed.core.conflation import Conflation
+from craftnet.protocols.feed.server.inspection import client_name, plain
 from craftnet.protocols.feed.server.subscriber import FeedSubscriber, refusal_of
-from craftnet.protocols.websocket.core.encodings import encoding
+from craftnet.protocols.websocket.core.encodings import encoding, subprotocol_of
 from craftnet.protocols.websocket.core.handshake import read_handshake
 from craftnet.protocols.websocket.core.token_renewal import Answer, TokenAccepted, TokenRefused, read_offer
 from craftnet.protocols.websocket.server.autobahn_base import ServerProtocol
@@ -59,7 +60,7 @@ class ConnectionFactory(HandshakeFactory, Protocol):
 class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Autobahn's own bases disagree.
     """One WebSocket connection that watches one feed."""
 
-    __slots__ = ("_encoding", "_frames_full_at", "_slot", "_subscription", "_unanswered", "principal")
+    __slots__ = ("_encoding", "_frames_full_at", "_slot", "_subscription", "_unanswered", "client", "principal")
 
     transport_name = "websocket"
     factory: ConnectionFactory
@@ -83,6 +84,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
         self._slot: ConnectionSlot | None = None
         self._frames_full_at = 0.0  # the state of a token bucket.
         self._encoding = encoding(None)
+        self.client: str | None = None
         self._unanswered = 0
 
     # The handshake
@@ -118,6 +120,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
             self._slot = opening.slot
         self._subscription = opened.subscription
         self.principal = opened.subscription.principal
+        self.client = client_name(opening.request.headers.get("user-agent"))
         self._encoding = encoding(opened.subprotocol)
         return opened.subprotocol
 
@@ -174,6 +177,11 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
             return False
         transmit(self.transport, octets)
         return True
+
+    @property
+    def encoding_name(self) -> str:
+        """The subprotocol."""
+        return subprotocol_of(plain(self._encoding))
 
     def close_feed(self, code: CloseCode, reason: str = "") -> None:
         """As in `FeedSubscriber`."""
@@ -240,12 +248,18 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
             return
         offer = None if isBinary else read_offer(payload)
         if offer is None:
-            self.close_for(
-                CloseCode.POLICY_VIOLATION, "unexpected_message", "this feed accepts tokens and nothing else"
-            )
+            self._receive(payload, isBinary)
         elif self._received and not self._renewing and self._subscription is not None:
             self._renewing = True
             Deferred.fromCoroutine(self._renew(offer.token)).addErrback(self._not_renewed)
+
+    def _receive(self, payload: bytes, binary: bool) -> None:
+        """Gives a message to the feed, if that takes any."""
+        subscription = self._subscription
+        if binary or subscription is None or not subscription.receive(self, payload if self._received else b""):
+            self.close_for(
+                CloseCode.POLICY_VIOLATION, "unexpected_message", "this feed accepts tokens and nothing else"
+            )
 
     async def _renew(self, token: str) -> None:
         try:

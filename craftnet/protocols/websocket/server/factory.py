@@ -7,6 +7,7 @@ from functools import partial
 from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.interfaces import IAddress, IDelayedCall
 
+from craftnet.contract.routes import FeedRoutes
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.websocket.server.autobahn_base import configured
 from craftnet.protocols.websocket.server.connection import FeedProtocol
@@ -24,6 +25,7 @@ class FeedFactory(WebSocketServerFactory):
     Arguments:
         connections: the connections of all subscribers.
         missed_pongs: consecutive pings without an answer after which a peer counts as dead.
+        routes: the feeds that its port has.
 
     Attributes:
         deliveries: counts each update that is written.
@@ -36,6 +38,7 @@ class FeedFactory(WebSocketServerFactory):
         connections: FeedConnections,
         *,
         missed_pongs: int = MISSED_PONGS,
+        routes: FeedRoutes = FeedRoutes.PLAYERS,
     ) -> None:
         super().__init__(server="craftnet", reactor=connections.clock)
         self.connections = connections
@@ -45,6 +48,7 @@ class FeedFactory(WebSocketServerFactory):
         self.clock = connections.clock
         self.gate = connections.gate
         self.missed_pongs = missed_pongs
+        self.routes = routes
         self._turned_away: dict[FeedProtocol, IDelayedCall] = {}
         connections.on_drained(self._drop_turned_away)
         self.setProtocolOptions(

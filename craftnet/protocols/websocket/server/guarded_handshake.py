@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from craftnet.access.bearer import token_from_handshake
 from craftnet.access.principal import Principal
 from craftnet.contract.close_codes import close_for_refusal
-from craftnet.contract.routes import WEBSOCKET, Target
+from craftnet.contract.routes import WEBSOCKET, FeedRoutes, Target, check_feed
 from craftnet.errors import Refusal
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
@@ -40,6 +40,7 @@ class HandshakeFactory(SubscriberFactory, Protocol):
     """The part of `FeedFactory` that handshakes use."""
 
     connections: FeedConnections
+    routes: FeedRoutes
 
     @property
     def may_turn_away(self) -> bool:
@@ -61,6 +62,11 @@ class GuardedHandshake(FeedRequest):
         self.request = request
         self._factory = factory
         self._offered: tuple[str, ...] = ()
+
+    def find_feed(self) -> None:
+        """Finds the route, among those that this port has."""
+        check_feed(self.request.path, self._factory.connections.bases, self._factory.routes)
+        super().find_feed()
 
     def token(self) -> str | None:
         """The token in the Authorization header or in Sec-WebSocket-Protocol."""

@@ -108,7 +108,7 @@ class UdpSocketTests(SynchronousTestCase):
 
     def deliver(self, state: SessionState) -> None:
         """The server delivers an update of it."""
-        (peer,) = self.lab.endpoint.peers
+        (peer,) = self.lab.endpoint.peers.values()
         self.arrive(self.lab.endpoint.update(peer, state, self.now))
 
     @property
@@ -128,7 +128,7 @@ class UdpSocketTests(SynchronousTestCase):
         self.clock.advance(ROUTE_INTERVAL)
         (heartbeat,) = self.wire.sent
         self.assertEqual(heartbeat[0] & 31, DatagramKind.HEARTBEAT)
-        (peer,) = self.lab.endpoint.peers
+        (peer,) = self.lab.endpoint.peers.values()
         (challenge,) = datagrams(self.lab.send(heartbeat, self.now, OTHER_ADDRESS))
         self.socket.datagramReceived(challenge, None)
         self.lab.send(self.wire.sent[-1], self.now, OTHER_ADDRESS)

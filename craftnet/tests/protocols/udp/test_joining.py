@@ -202,7 +202,7 @@ class JoiningTests(SynchronousTestCase):
 
         def watch(session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
             if session_id == SESSION:
-                (peer,) = self.gateway.endpoint.peers
+                (peer,) = self.gateway.endpoint.peers.values()
                 self.gateway.server.end(peer, 1, CloseReason.NOT_FOUND)
             return Sessions.subscribe_session(self.feeds, session_id, watcher)
 

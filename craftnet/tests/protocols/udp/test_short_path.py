@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.contract.messages import Status
@@ -32,6 +31,7 @@ from craftnet.protocols.udp.server.datagram_protocol import UdpServer
 from craftnet.protocols.udp.server.dispatcher import Effect
 from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import CloseReason, DatagramKind
+from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.samples import NOW, OTHER_SESSION, running
 from craftnet.tests.support.udp_lab import CLIENT, OTHER_ADDRESS, Lab, datagrams, general_path_only, table
 
@@ -238,8 +238,7 @@ class CallsTests(SynchronousTestCase):
     COUNT = 20
 
     def setUp(self) -> None:
-        self.clock = Clock()
-        self.clock.rightNow = NOW
+        self.clock = SteppedClock(NOW)
         self.lab, self.wire, self.hub = Lab(full_sync=600.0), Wire(), Hub()
         self.server = UdpServer(self.lab.endpoint, self.hub, Metrics(), self.clock)
         self.server.transport = self.wire  # type: ignore[assignment]  # all that is needed of one.

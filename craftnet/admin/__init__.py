@@ -1,0 +1,1 @@
+"""What administrators see of running servers, and what operators do to them."""

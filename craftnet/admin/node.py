@@ -1,0 +1,266 @@
+"""What this node says of itself and of its connections, to administrators here and at other nodes."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall, deferLater
+
+from craftnet.admin.figures import STEP_SECONDS, FigureHistory, NodeFigures, Point, Sample
+from craftnet.admin.rows import audit_entry, history_entry
+from craftnet.clocks import IClock
+from craftnet.contract.admin.operations import AuditEntry, NodeHealth
+from craftnet.contract.admin.overview import NodeState
+from craftnet.contract.admin.sessions import ConnectionRow, HistoryEntry
+from craftnet.contract.events import Event, EventOutcome, MaterialsUpdate, SessionProgress
+from craftnet.contract.messages import Service as HealthOf
+from craftnet.feeds.hub import Hub
+from craftnet.interfaces import IInspectable, ISharedSource
+from craftnet.observe.audit.events import SecurityEvent
+from craftnet.observe.health.monitor import Monitor
+from craftnet.observe.metrics.families import LATENCY_BUCKETS
+from craftnet.observe.metrics.registry import Metrics
+from craftnet.observe.metrics.snapshot import Buckets, Snapshot
+from craftnet.observe.metrics.store import Distribution
+from craftnet.providers.inspection import IEventTap
+from craftnet.providers.sources import Sources
+
+MAX_CONNECTIONS = 200
+"""Connections of one answer."""
+
+MAX_HISTORY = 100
+"""Events of one session's history."""
+
+RECENT_EVENTS = 5000
+"""Events of all sessions that are remembered, without those that say nothing but progress."""
+
+LOOP_INTERVAL = 0.25
+"""Seconds between two measurements of the event loop's delay."""
+
+
+class ConnectionTable(Protocol):
+    """The open connections of one transport.
+
+    Attributes:
+        kind: what their ids begin with.
+    """
+
+    kind: str
+
+    def scan(self, player_id: UUID | None, *, waiting: bool) -> Iterator[list[ConnectionRow]]:
+        """Their rows, in turns of bounded length: of a player, or those for which something waits."""
+
+    def disconnect(self, number: str) -> int:
+        """Ends the connection with this id; returns how many there were."""
+
+
+class NodeReport(Struct, frozen=True):
+    """What a node says of itself, once a second."""
+
+    version: str
+    uptime: int
+    ready: bool
+    draining: bool
+    state: NodeState
+    figures: NodeFigures
+    point: Point
+    wall: float
+
+
+class NodeSession(Struct, frozen=True):
+    """What a node knows of a session besides its state."""
+
+    watchers: list[ConnectionRow]
+    history: list[HistoryEntry]
+    position: str | None = None
+
+
+class ThisNode(Service):
+    """This node.
+
+    Arguments:
+        name: its name.
+        backend: the name of its back end.
+        shared: whether other nodes keep the same sessions.
+        version: its version.
+        security: the newest security events, at most so many, oldest first.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sources: Sources,
+        hub: Hub,
+        metrics: Metrics,
+        monitor: Monitor,
+        tables: Sequence[ConnectionTable],
+        clock: IClock,
+        *,
+        backend: str,
+        shared: bool,
+        version: str,
+        security: Callable[[int], Sequence[SecurityEvent]],
+    ) -> None:
+        self.node = name
+        self.sources = sources
+        self.hub = hub
+        self.tables = tables
+        self.clock = clock
+        self.shared = shared
+        self._metrics = metrics
+        self._monitor = monitor
+        self._backend = backend
+        self._version = version
+        self._security = security
+        self._started = clock.seconds()
+        self._ahead = clock.wall() - clock.seconds()
+        self._events = 0
+        self._delays = Distribution(LATENCY_BUCKETS)
+        self._pulse: IDelayedCall | None = None
+        self._history = FigureHistory(self._sample())
+        self._recent: deque[tuple[Event, EventOutcome]] = deque(maxlen=RECENT_EVENTS)
+        self.observers: list[Callable[[Event, EventOutcome], None]] = []
+        self._steps = LoopingCall(lambda: self._history.add(self._sample()))
+        self._steps.clock = clock
+
+    def startService(self) -> None:
+        """Begins to keep figures and events."""
+        super().startService()
+        self._steps.start(STEP_SECONDS, now=False)
+        self._beat(self.clock.seconds())
+        for source in (self.sources.sessions, self.sources.queues):
+            if IEventTap.providedBy(source):
+                source.tap = self._applied
+        if IEventTap.providedBy(self.sources.materials):
+            self.sources.materials.tap = self._applied_to_materials
+
+    def stopService(self) -> None:
+        """Ends that."""
+        super().stopService()
+        self._steps.stop()
+        if self._pulse is not None and self._pulse.active():
+            self._pulse.cancel()
+
+    @property
+    def ahead(self) -> float:
+        """Seconds by which the wall clock is ahead of the steady one, the same number until one of them is set."""
+        ahead = self.clock.wall() - self.clock.seconds()
+        if abs(ahead - self._ahead) > 0.01:
+            self._ahead = ahead
+        return self._ahead
+
+    def report(self) -> NodeReport:
+        """What this node does now."""
+        now = self._sample()
+        return NodeReport(
+            version=self._version,
+            uptime=int(self.clock.seconds() - self._started),
+            ready=self._monitor.unready is None,
+            draining=self._monitor.draining,
+            state=self._state(),
+            figures=self._history.figures(now),
+            point=self._history.point(now),
+            wall=self.clock.wall(),
+        )
+
+    def points(self) -> list[Point]:
+        """The points of its series, the oldest first."""
+        return list(self._history.points())
+
+    def health(self) -> NodeHealth:
+        """Its newest reports."""
+        return NodeHealth(node=self.node, reports=dict(self._monitor.reports))
+
+    def security_events(self, limit: int) -> list[AuditEntry]:
+        """Its newest security events."""
+        return [audit_entry(event, self.node) for event in self._security(limit)]
+
+    def session(self, session_id: UUID) -> NodeSession:
+        """What it knows of a session."""
+        watchers = [
+            self._row(subscriber.inspect())
+            for subscriber in self.hub.session_subscribers(session_id)[:MAX_CONNECTIONS]
+            if IInspectable.providedBy(subscriber)
+        ]
+        history = [history_entry(event, outcome) for event, outcome in self._recent if event.session_id == session_id]
+        position = self.hub.session_position(session_id)
+        return NodeSession(watchers, history[-MAX_HISTORY:], None if position is None else str(position))
+
+    async def connections(self, player_id: UUID | None = None, *, waiting: bool = False) -> list[ConnectionRow]:
+        """The connections of a player, or those for which something waits; the reactor has its turns meanwhile."""
+        found: list[ConnectionRow] = []
+        for table in self.tables:
+            for rows in table.scan(player_id, waiting=waiting):
+                found += map(self._row, rows)
+                await deferLater(self.clock, 0)
+        found.sort(key=lambda row: row.waiting_bytes, reverse=True)
+        return found[:MAX_CONNECTIONS]
+
+    def disconnect(self, connection: str) -> int:
+        """Ends a connection; returns how many there were.
+
+        Arguments:
+            connection: its id, without the name of this node.
+        """
+        kind, _, number = connection.partition(".")
+        return sum(table.disconnect(number) for table in self.tables if table.kind == kind)
+
+    def _row(self, row: ConnectionRow) -> ConnectionRow:
+        return replace(row, node=self.node, connection=f"{self.node}.{row.connection}")
+
+    def _state(self) -> NodeState:
+        sessions, report = self.sources.sessions, self._monitor.reports[HealthOf.CRAFTING_NETWORK]
+        source: Any = sessions if ISharedSource.providedBy(sessions) else None
+        check = (report.checks or {}).get("sessions")
+        return NodeState(
+            backend=self._backend,
+            shared=self.shared,
+            epoch=None if source is None else source.epoch,
+            stalled=None if source is None else source.stalled or None,
+            response_time_ms=None if check is None else check.response_time,
+        )
+
+    def _sample(self) -> Sample:
+        metrics, delays = Snapshot(self._metrics.registry.collect()), self._delays
+        delay = Buckets(delays.bounds, tuple(map(float, delays.counts)), delays.total)
+        tapped = IEventTap.providedBy(self.sources.sessions)
+        events = self._events if tapped else metrics.total("craftnet_events_total")
+        return Sample.of(metrics, self.clock.seconds(), events, delay, resident_bytes())
+
+    def _beat(self, due: float) -> None:
+        self._delays.observe(max(0.0, self.clock.seconds() - due))
+        self._pulse = self.clock.callLater(LOOP_INTERVAL, self._beat, self.clock.seconds() + LOOP_INTERVAL)
+
+    def _applied_to_materials(self, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
+        """As `_applied`, without the starts of sessions, which concern materials as well."""
+        own = [pair for pair in zip(events, outcomes, strict=True) if isinstance(pair[0].data, MaterialsUpdate)]
+        self._applied([event for event, _ in own], [outcome for _, outcome in own])
+
+    def _applied(self, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
+        """Events were applied here."""
+        self._events += len(events)
+        self._recent.extend(
+            (event, outcome)
+            for event, outcome in zip(events, outcomes, strict=True)
+            if type(event.data) is not SessionProgress
+        )
+        for observer in self.observers:
+            for event, outcome in zip(events, outcomes, strict=True):
+                observer(event, outcome)
+
+
+def resident_bytes() -> int:
+    """The resident memory of this process; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0

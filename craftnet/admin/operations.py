@@ -1,0 +1,109 @@
+"""What operators do: each action on the node that it concerns, and what a token may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from craftnet.access.principal import Principal
+from craftnet.access.revocation.enforcement import Enforcement
+from craftnet.access.revocation.revocations import DEFAULT_REVOCATION_SECONDS, Revocation
+from craftnet.admin.node import ThisNode
+from craftnet.admin.nodes import NodeGroup, Question
+from craftnet.contract.admin.operations import ActionResult, AdminRevocation
+from craftnet.contract.admin.overview import AdminInfo, DashboardMode, Promises
+from craftnet.contract.messages import rfc3339
+from craftnet.errors import Forbidden, NotFound
+
+PROMISES = Promises(
+    websocket_delivery_ms=5.0, udp_delivery_ms=1.0, session_memory_bytes=10_240, session_bytes_per_second=51_200
+)
+
+DISCONNECT: Question[str, int] = Question("disconnect", str, int)
+DRAIN: Question[None, int] = Question("drain", None, int)
+RELOAD: Question[None, int] = Question("reload", None, int)
+
+
+class Operations:
+    """All actions.
+
+    Arguments:
+        node: this node.
+        group: all nodes.
+        enforcement: carries out revocations.
+        mode: whether actions are allowed.
+        version: of this node.
+
+    Attributes:
+        drain: begins to drain this node; returns the number of its connections.
+        reload: reads changed files again.
+    """
+
+    def __init__(
+        self, node: ThisNode, group: NodeGroup, enforcement: Enforcement, mode: DashboardMode, version: str
+    ) -> None:
+        self._node = node
+        self._group = group
+        self._enforcement = enforcement
+        self._mode = mode
+        self._version = version
+        self.drain: Callable[[], int] = lambda: 0
+        self.reload: Callable[[], object] = lambda: None
+        group.handle(DISCONNECT, lambda _, connection: node.disconnect(connection))
+        group.handle(DRAIN, lambda _, __: self.drain())
+        group.handle(RELOAD, lambda _, __: self._reload())
+
+    def info(self, principal: Principal) -> AdminInfo:
+        """What the bearer of a token may do."""
+        may_operate = self._mode is DashboardMode.ON and principal.may_operate
+        return AdminInfo(
+            node=self._group.here, version=self._version, mode=self._mode, may_operate=may_operate, promises=PROMISES
+        )
+
+    def check_on(self) -> None:
+        """Raises:
+        Forbidden: this server lets nobody act.
+        """
+        if self._mode is not DashboardMode.ON:
+            raise Forbidden(
+                "The dashboard of this server is read-only: start it with --dashboard on to act.",
+                details={"dashboard": self._mode.value},
+            )
+
+    async def disconnect(self, connection: str) -> ActionResult:
+        """Ends a connection for good.
+
+        Raises:
+            NotFound: there is no such connection.
+            Unavailable: its node does not answer.
+        """
+        node, _, rest = connection.rpartition(".")
+        node, _, kind = node.rpartition(".")
+        if not node or not await self._group.ask(node, DISCONNECT, f"{kind}.{rest}"):
+            raise NotFound("There is no such connection: it may have been closed meanwhile.")
+        return self._result("disconnect", node, 1)
+
+    async def revoke(self, asked: AdminRevocation, actor: str) -> ActionResult:
+        """Revokes a token, or a player's tokens, on all nodes; raises as `Enforcement.revoke`.
+
+        Arguments:
+            actor: the operator, as audit logs name one.
+        """
+        now = self._node.clock.wall()
+        until = now + DEFAULT_REVOCATION_SECONDS if asked.expires is None else asked.expires.timestamp()
+        closed = await self._enforcement.revoke(Revocation(asked.jti, asked.player_id, now, until), actor=actor)
+        return self._result("revoke", self._group.here, closed)
+
+    async def drain_node(self, node: str) -> ActionResult:
+        """Empties a node; raises NotFound and Unavailable."""
+        return self._result("drain", node, await self._group.ask(node, DRAIN, None))
+
+    async def reload_node(self, node: str) -> ActionResult:
+        """Makes a node read changed files again; raises NotFound and Unavailable."""
+        return self._result("reload", node, await self._group.ask(node, RELOAD, None))
+
+    def _reload(self) -> int:
+        self.reload()
+        return 0
+
+    def _result(self, action: str, node: str, affected: int) -> ActionResult:
+        return ActionResult(action=action, node=node, affected=affected, timestamp=rfc3339(self._node.clock.wall()))

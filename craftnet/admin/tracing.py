@@ -1,0 +1,217 @@
+"""Live traces: each event in and each frame or datagram out of a session, from all nodes to the feeds that ask.
+
+A node traces for another one for a few seconds after each request, so that nothing goes on for a node that is gone.
+While nobody traces, no connection, source or feed does anything for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+
+from craftnet.admin.node import ThisNode
+from craftnet.admin.nodes import NodeGroup, Question
+from craftnet.admin.rows import EVENT_NAMES, verdict
+from craftnet.contract.admin.feed import TraceEntry
+from craftnet.contract.events import Event, EventOutcome
+from craftnet.contract.messages import rfc3339
+from craftnet.errors import TooManyRequests
+from craftnet.interfaces import IInspectable, ISubscriber
+
+LEASE_SECONDS = 5.0
+"""Seconds for which a node traces after it was asked to."""
+
+RENEWAL_SECONDS = 2.0
+"""Seconds between two requests."""
+
+FLUSH_SECONDS = 0.25
+"""Seconds for which entries are collected."""
+
+MAX_ENTRIES = 100
+"""Entries that are collected in that time; further ones are counted."""
+
+MAX_SESSIONS = 8
+"""Sessions that a node traces."""
+
+
+class Entries(Struct, frozen=True):
+    """What happened to a traced session at one node."""
+
+    session_id: UUID
+    entries: list[TraceEntry]
+    dropped: int
+
+
+TRACE: Question[UUID, None] = Question("trace", UUID, None)
+ENTRIES: Question[Entries, None] = Question("entries", Entries, None)
+
+Sink = Callable[[list[TraceEntry], int], None]
+"""Takes entries, and the number of those that were left out."""
+
+
+class Traces(Service):
+    """The traces that this node shows, and those that it makes.
+
+    Arguments:
+        node: this node.
+        group: all nodes.
+    """
+
+    def __init__(self, node: ThisNode, group: NodeGroup) -> None:
+        self._node = node
+        self._group = group
+        self._sinks: dict[UUID, list[Sink]] = {}
+        self._made: dict[UUID, _SessionTrace] = {}
+        self._renewals = LoopingCall(self._renew)
+        self._flushes = LoopingCall(self._flush)
+        self._renewals.clock = self._flushes.clock = node.clock
+        group.handle(TRACE, self._asked)
+        group.handle(ENTRIES, lambda _, sent: self._received(sent))
+
+    def stopService(self) -> None:
+        """Ends all traces."""
+        super().stopService()
+        self._sinks.clear()
+        for trace in self._made.values():
+            trace.stop()
+        self._made.clear()
+        for loop in (self._renewals, self._flushes):
+            if loop.running:
+                loop.stop()
+
+    async def follow(self, session_id: UUID, sink: Sink) -> Callable[[], None]:
+        """Gives `sink` what happens to a session from now on; returns a function that ends that.
+
+        Raises:
+            TooManyRequests: this node traces as many sessions as it can.
+        """
+        await self._group.ask_all(TRACE, session_id)
+        self._sinks.setdefault(session_id, []).append(sink)
+        if not self._renewals.running and self.running:
+            self._renewals.start(RENEWAL_SECONDS, now=False)
+
+        def stop() -> None:
+            sinks = self._sinks.get(session_id, [])
+            if sink in sinks:
+                sinks.remove(sink)
+            if not sinks:
+                self._sinks.pop(session_id, None)
+
+        return stop
+
+    def _renew(self) -> None:
+        if not self._sinks:
+            self._renewals.stop()
+        for session_id in self._sinks:
+            asking = Deferred.fromCoroutine(self._group.ask_all(TRACE, session_id))
+            asking.addErrback(lambda failure: failure.trap(TooManyRequests) and None)
+
+    def _asked(self, node: str, session_id: UUID) -> None:
+        """A node wants entries for some time."""
+        trace = self._made.get(session_id)
+        if trace is None:
+            if len(self._made) >= MAX_SESSIONS:
+                raise TooManyRequests(
+                    f"This node traces {MAX_SESSIONS} sessions already: end another trace.",
+                    retry_after=round(LEASE_SECONDS),
+                    limit=MAX_SESSIONS,
+                )
+            trace = self._made[session_id] = _SessionTrace(self._node, session_id)
+        trace.leases[node] = self._node.clock.seconds() + LEASE_SECONDS
+        if not self._flushes.running and self.running:
+            self._flushes.start(FLUSH_SECONDS, now=False)
+
+    def _flush(self) -> None:
+        now = self._node.clock.seconds()
+        for session_id, trace in list(self._made.items()):
+            trace.leases = {node: until for node, until in trace.leases.items() if until > now}
+            if not trace.leases:
+                trace.stop()
+                del self._made[session_id]
+                continue
+            entries, dropped = trace.take()
+            if not entries:
+                continue
+            sent = Entries(session_id, entries, dropped)
+            for node in trace.leases:
+                if node == self._group.here:
+                    self._received(sent)
+                else:
+                    self._group.push(node, ENTRIES, sent)
+        if not self._made:
+            self._flushes.stop()
+
+    def _received(self, sent: Entries) -> None:
+        for sink in tuple(self._sinks.get(sent.session_id, ())):
+            sink(sent.entries, sent.dropped)
+
+
+class _SessionTrace:
+    """What happens to one session at this node.
+
+    Attributes:
+        leases: until when each node wants to know.
+    """
+
+    def __init__(self, node: ThisNode, session_id: UUID) -> None:
+        self.leases: dict[str, float] = {}
+        self._node = node
+        self._session_id = session_id
+        self._entries: list[TraceEntry] = []
+        self._dropped = 0
+        self._stops: list[Callable[[], None]] = []
+        node.observers.append(self._event)
+        node.hub.traced.setdefault(session_id, []).append(self._tap)
+        for subscriber in node.hub.session_subscribers(session_id):
+            self._tap(subscriber)
+
+    def stop(self) -> None:
+        """Leaves everything as it was."""
+        self._node.observers.remove(self._event)
+        taps = self._node.hub.traced[self._session_id]
+        taps.remove(self._tap)
+        if not taps:
+            del self._node.hub.traced[self._session_id]
+        for stop in self._stops:
+            stop()
+
+    def take(self) -> tuple[list[TraceEntry], int]:
+        """The entries since the last call, and the number of those that were left out."""
+        taken = self._entries, self._dropped
+        self._entries, self._dropped = [], 0
+        return taken
+
+    def _tap(self, subscriber: ISubscriber) -> None:
+        if IInspectable.providedBy(subscriber):
+            self._stops.append(IInspectable(subscriber).trace(self._record))
+
+    def _record(self, entry: TraceEntry) -> None:
+        if len(self._entries) >= MAX_ENTRIES:
+            self._dropped += 1
+            return
+        node = self._node.node
+        connection = None if entry.connection is None else f"{node}.{entry.connection}"
+        self._entries.append(replace(entry, node=node, connection=connection))
+
+    def _event(self, event: Event, outcome: EventOutcome) -> None:
+        if event.session_id is None or event.session_id.int != self._session_id.int:
+            return
+        self._record(
+            TraceEntry(
+                timestamp=rfc3339(event.arrived.wall),
+                node="",
+                direction="in",
+                kind="event",
+                bytes=len(msgspec.json.encode(event.data)),
+                name=EVENT_NAMES[type(event.data)],
+                outcome=verdict(outcome),
+                content=msgspec.to_builtins(event.data),
+            )
+        )

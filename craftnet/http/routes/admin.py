@@ -1,0 +1,377 @@
+"""`/admin` and everything below it: what administrators see, and what operators do."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from craftnet.access.authorization import Asked, Authorization, check_may_administer, check_may_operate
+from craftnet.access.principal import Principal
+from craftnet.admin.operations import Operations
+from craftnet.admin.views import PageAsked, Views
+from craftnet.contract.admin.feed import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    AdminError,
+    AdminHello,
+    OverviewMessage,
+    SeriesMessage,
+    Subscribe,
+    TraceMessage,
+    TraceRequest,
+    Unsubscribe,
+    ViewMessage,
+)
+from craftnet.contract.admin.operations import (
+    ActionRequest,
+    ActionResult,
+    AdminHealth,
+    AdminRevocation,
+    Configuration,
+    SecurityEventPage,
+)
+from craftnet.contract.admin.overview import AdminInfo, Overview, OverviewSeries
+from craftnet.contract.admin.sessions import PlayerDetail, QueuePage, SessionDetail, SessionPage, SlowConsumers
+from craftnet.contract.messages import Station
+from craftnet.errors import BadRequest, Refusal, UpgradeRequired
+from craftnet.http.exchange import JSON, Call, Endpoint, GuardedEndpoint, Response, json_response
+from craftnet.http.operations import FAILURES, Answer, ApiOperation, Body, Channel, Message, Parameter, Tag, by_method
+from craftnet.interfaces import IAuditLog
+from craftnet.observe.audit.events import SecurityEventType
+
+Reasoned = TypeVar("Reasoned", ActionRequest, AdminRevocation)
+
+
+_SENT = (
+    (AdminHello, "What the token may do: the first message."),
+    (SeriesMessage, "The last 15 minutes."),
+    (OverviewMessage, "What every node does now."),
+    (ViewMessage, "A view that the client subscribed to."),
+    (TraceMessage, "What happened to a traced session."),
+    (AdminError, "A request was refused."),
+)
+_RECEIVED = (
+    (Subscribe, "Subscribes to a view."),
+    (TraceRequest, "Traces a session."),
+    (Unsubscribe, "Ends a subscription or a trace."),
+)
+
+_LIMIT = Parameter("limit", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "Maximum number of rows.")
+_CURSOR = Parameter("cursor", str, "Where the page begins: the `next` of another page.")
+_SEARCH = Parameter("search", str, "A UUID, or its first digits: of a session, a player or a recipe.")
+_STATION = Parameter("station_type", Station, "The kind of station.")
+
+
+def _shows(name: str, summary: str, kind: type[Struct], *parameters: Parameter) -> ApiOperation:
+    return ApiOperation(name, summary, Tag.OPERATIONS, {200: Answer(f"{summary}.", kind)}, "", parameters)
+
+
+def _does(name: str, summary: str, body: type[Struct]) -> ApiOperation:
+    answers = {200: Answer("It is done.", ActionResult), 404: FAILURES[404], 429: FAILURES[429]}
+    return ApiOperation(name, summary, Tag.OPERATIONS, answers, bodies={JSON: Body(body, {"reason": "maintenance"})})
+
+
+class AdminView(GuardedEndpoint[Asked]):
+    """A route that shows something.
+
+    Arguments:
+        read: what a request asks for; raises BadRequest.
+        view: the answer.
+    """
+
+    def __init__(
+        self,
+        admission: Authorization,
+        read: Callable[[Call], Asked],
+        view: Callable[[Asked], Awaitable[Struct]],
+    ) -> None:
+        super().__init__(admission)
+        self._read = read
+        self._view = view
+
+    def read(self, call: Call) -> Asked:
+        """Parses the ids and the query."""
+        return self._read(call)
+
+    async def decide(self, call: Call, principal: Principal, asked: Asked) -> Response:
+        """The view, for administrators."""
+        check_may_administer(principal)
+        return json_response(await self._view(asked))
+
+
+class AdminHome(GuardedEndpoint[None]):
+    """`/admin`: what this token may do."""
+
+    operations = by_method(GET=_shows("adminInfo", "What this token may do", AdminInfo))
+
+    def __init__(self, admission: Authorization, operations: Operations) -> None:
+        super().__init__(admission)
+        self._operations = operations
+
+    def read(self, call: Call) -> None:
+        """There is nothing to parse."""
+
+    async def decide(self, call: Call, principal: Principal, asked: None) -> Response:
+        """The answer depends on the token."""
+        check_may_administer(principal)
+        return json_response(self._operations.info(principal))
+
+
+class AdminFeedInfo(GuardedEndpoint[None]):
+    """`/ws/admin` for a request that does not open the feed."""
+
+    operations = by_method(
+        GET=ApiOperation(
+            "adminFeed",
+            "The feed of administrators",
+            Tag.OPERATIONS,
+            {101: Answer("The feed begins."), 426: FAILURES[426]},
+            channel=Channel(
+                "admin",
+                "ws",
+                "What every node does, once a second, and what a client subscribes to.",
+                sends=tuple(Message(kind, summary) for kind, summary in _SENT),
+                receives=tuple(Message(kind, summary) for kind, summary in _RECEIVED),
+            ),
+        )
+    )
+
+    def read(self, call: Call) -> None:
+        """There is nothing to parse."""
+
+    async def decide(self, call: Call, principal: Principal, asked: None) -> Response:
+        """426, for administrators."""
+        check_may_administer(principal)
+        raise UpgradeRequired
+
+
+class AdminAction(GuardedEndpoint[Reasoned], Generic[Reasoned]):
+    """A route that does something, which the audit log keeps, whatever comes of it."""
+
+    methods = ("POST",)
+    accepts = frozenset({JSON})
+    action: str
+
+    def __init__(self, admission: Authorization, operations: Operations, audit: IAuditLog) -> None:
+        super().__init__(admission)
+        self._operations = operations
+        self._audit = audit
+
+    @abstractmethod
+    def read(self, call: Call) -> Reasoned:
+        """Parses the body."""
+
+    @abstractmethod
+    async def act(self, call: Call, principal: Principal, asked: Reasoned) -> ActionResult:
+        """Does it; raises Refusal."""
+
+    def target(self, call: Call, asked: Reasoned) -> str:
+        """What it concerns, for the audit log."""
+        return next(iter(call.parameters.values()), "")
+
+    async def decide(self, call: Call, principal: Principal, asked: Reasoned) -> Response:
+        """Acts, for operators."""
+        status, affected = 500, 0
+        try:
+            check_may_operate(principal)
+            self._operations.check_on()
+            result = await self.act(call, principal, asked)
+            status, affected = 200, result.affected
+            return json_response(result)
+        except Refusal as refusal:
+            status = refusal.status
+            raise
+        finally:
+            self._audit.record(
+                SecurityEventType.ADMIN,
+                actor=principal.actor,
+                reason=asked.reason,
+                address=call.address,
+                transport="http",
+                route=f"/admin {self.action}",
+                status=status,
+                details={"action": self.action, "target": self.target(call, asked), "affected": affected},
+            )
+
+
+class Disconnect(AdminAction[ActionRequest]):
+    """`/admin/connections/{connection}/disconnect`"""
+
+    action = "disconnect"
+    operations = by_method(POST=_does("adminDisconnect", "Closes a connection, for good", ActionRequest))
+
+    def read(self, call: Call) -> ActionRequest:
+        """Parses the reason."""
+        return call.decode(ActionRequest)
+
+    async def act(self, call: Call, principal: Principal, asked: ActionRequest) -> ActionResult:
+        """Ends the connection."""
+        return await self._operations.disconnect(call.parameters["connection"])
+
+
+class Revoke(AdminAction[AdminRevocation]):
+    """`/admin/revocations`"""
+
+    action = "revoke"
+    operations = by_method(POST=_does("adminRevoke", "Revokes a token, or a player's tokens", AdminRevocation))
+
+    def read(self, call: Call) -> AdminRevocation:
+        """Parses which tokens."""
+        asked = call.decode(AdminRevocation)
+        if asked.jti is None and asked.player_id is None:
+            raise BadRequest("The body names neither jti nor player_id.")
+        return asked
+
+    def target(self, call: Call, asked: AdminRevocation) -> str:
+        """The token or the player."""
+        return str(asked.jti or asked.player_id)
+
+    async def act(self, call: Call, principal: Principal, asked: AdminRevocation) -> ActionResult:
+        """Revokes them."""
+        return await self._operations.revoke(asked, principal.actor)
+
+
+class Drain(Disconnect):
+    """`/admin/nodes/{node}/drain`"""
+
+    action = "drain"
+    operations = by_method(POST=_does("adminDrain", "Empties a node before it is stopped", ActionRequest))
+
+    async def act(self, call: Call, principal: Principal, asked: ActionRequest) -> ActionResult:
+        """Empties the node."""
+        return await self._operations.drain_node(call.parameters["node"])
+
+
+class Reload(Disconnect):
+    """`/admin/nodes/{node}/reload`"""
+
+    action = "reload"
+    operations = by_method(POST=_does("adminReload", "Makes a node read changed files again", ActionRequest))
+
+    async def act(self, call: Call, principal: Principal, asked: ActionRequest) -> ActionResult:
+        """Makes it read changed files."""
+        return await self._operations.reload_node(call.parameters["node"])
+
+
+def admin_routes(
+    admission: Authorization,
+    views: Views,
+    operations: Operations,
+    audit: IAuditLog,
+    configuration: Callable[[], Configuration],
+) -> dict[str, Endpoint]:
+    """The routes of the admin API, by path."""
+
+    async def configured(_: None) -> Struct:
+        return configuration()
+
+    return {
+        "/admin": AdminHome(admission, operations),
+        "/ws/admin": AdminFeedInfo(admission),
+        **_view_routes(partial(_view, admission), views),
+        "/admin/configuration": _view(
+            admission,
+            _shows("adminConfiguration", "The options, secrets masked", Configuration),
+            _nothing,
+            configured,
+        ),
+        "/admin/connections/{connection}/disconnect": Disconnect(admission, operations, audit),
+        "/admin/revocations": Revoke(admission, operations, audit),
+        "/admin/nodes/{node}/drain": Drain(admission, operations, audit),
+        "/admin/nodes/{node}/reload": Reload(admission, operations, audit),
+    }
+
+
+def _view(
+    admission: Authorization,
+    operation: ApiOperation,
+    read: Callable[[Call], Asked],
+    view: Callable[[Asked], Awaitable[Struct]],
+) -> Endpoint:
+    """The endpoint of a view. Each has a class of its own, because the API documents describe classes."""
+    kind: type[AdminView[Asked]] = type(operation.id, (AdminView,), {"operations": by_method(GET=operation)})
+    return kind(admission, read, view)
+
+
+def _view_routes(view: Callable[..., Endpoint], views: Views) -> dict[str, Endpoint]:
+    async def overview(_: None) -> Struct:
+        return (await views.overview())[0]
+
+    return {
+        "/admin/overview": view(_shows("adminOverview", "What every node does now", Overview), _nothing, overview),
+        "/admin/series": view(
+            _shows("adminSeries", "The last 15 minutes", OverviewSeries), _nothing, lambda _: views.series()
+        ),
+        "/admin/sessions": view(
+            _shows("adminSessions", "Sessions, page by page", SessionPage, _SEARCH, _LIMIT, _CURSOR),
+            _page,
+            views.sessions,
+        ),
+        "/admin/sessions/{session_id}": view(
+            _shows("adminSession", "A session and its watchers", SessionDetail),
+            partial(_id, "session_id"),
+            views.session,
+        ),
+        "/admin/queues": view(
+            _shows("adminQueues", "Places in queues, page by page", QueuePage, _STATION, _LIMIT, _CURSOR),
+            _page,
+            views.queues,
+        ),
+        "/admin/players/{player_id}": view(
+            _shows("adminPlayer", "A player's sessions, connections and tokens", PlayerDetail),
+            partial(_id, "player_id"),
+            views.player,
+        ),
+        "/admin/slow-consumers": view(
+            _shows("adminSlowConsumers", "Connections for which something waits", SlowConsumers),
+            _nothing,
+            lambda _: views.slow_consumers(),
+        ),
+        "/admin/security-events": view(
+            _shows("adminSecurityEvents", "The newest security events", SecurityEventPage, _LIMIT),
+            _limit,
+            views.security_events,
+        ),
+        "/admin/health": view(
+            _shows("adminHealth", "The health of every node", AdminHealth), _nothing, lambda _: views.health()
+        ),
+    }
+
+
+def _nothing(_: Call) -> None:
+    """A request without parameters."""
+
+
+def _id(name: str, call: Call) -> UUID:
+    return call.identifier(name)
+
+
+def _limit(call: Call) -> int:
+    text = _optional(call, "limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MAX_LIMIT):
+        raise BadRequest(f"limit takes a whole number from 1 to {MAX_LIMIT}, got {text!r}.")
+    return int(text)
+
+
+def _page(call: Call) -> PageAsked:
+    station = _optional(call, "station_type")
+    if station is not None and station not in list(Station):
+        raise BadRequest(f"station_type takes one of {', '.join(Station)}.")
+    return PageAsked(
+        _limit(call),
+        _optional(call, "cursor"),
+        _optional(call, "search"),
+        None if station is None else Station(station),
+    )
+
+
+def _optional(call: Call, name: str) -> str | None:
+    """A query parameter that may occur once."""
+    return call.one(name) if call.query.get(name) else None

@@ -1,0 +1,124 @@
+"""Builds what administrators see and operators do: the admin API, its feed, and the port that it may have alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+from msgspec import Struct
+from twisted.application.service import IService
+
+from craftnet import __version__
+from craftnet.access.auth_option import AuthSetup
+from craftnet.access.authorization import Authorization
+from craftnet.access.revocation.enforcement import Enforcement
+from craftnet.admin.feed import AdminFeed
+from craftnet.admin.node import ConnectionTable, ThisNode
+from craftnet.admin.nodes import NodeGroup
+from craftnet.admin.operations import Operations
+from craftnet.admin.tracing import Traces
+from craftnet.admin.views import Views
+from craftnet.contract.admin.operations import Configuration, OptionRow
+from craftnet.contract.admin.overview import DashboardMode
+from craftnet.errors import ConfigurationError
+from craftnet.feeds.hub import Hub
+from craftnet.http.exchange import Endpoint
+from craftnet.http.routes.admin import admin_routes
+from craftnet.observe.health.monitor import Monitor
+from craftnet.protocols.feed.server.inspection import FeedConnectionTable
+from craftnet.protocols.udp.server.inspection import UdpConnectionTable
+from craftnet.providers.inspection import INodeBus
+from craftnet.server.build.base import Base
+from craftnet.server.build.transports import Transports
+from craftnet.server.options.option import Declaration
+from craftnet.server.options.table import OPTIONS
+
+MASKED = "***"
+"""What is shown of a secret."""
+
+
+class Administration(Struct, frozen=True):
+    """The parts of the admin API.
+
+    Attributes:
+        routes: its endpoints, by path.
+        own_port: whether they are on a port of their own.
+        services: run with the server.
+        operations: what operators do.
+    """
+
+    routes: Mapping[str, Endpoint]
+    own_port: bool
+    services: tuple[IService, ...]
+    operations: Operations
+
+
+def build_administration(
+    base: Base,
+    access: AuthSetup,
+    admission: Authorization,
+    hub: Hub,
+    monitor: Monitor,
+    transports: Transports,
+    enforcement: Enforcement,
+) -> Administration | None:
+    """The admin API; None when it is off.
+
+    Raises:
+        ConfigurationError: it is off, and yet has a port of its own.
+    """
+    settings, state = base.settings, base.state
+    wanted = settings.dashboard or ("off" if access.secret is None else "on")
+    if wanted == "off":
+        if settings.dashboard_http is not None:
+            raise ConfigurationError("--dashboard-http needs --dashboard read-only, or --dashboard on")
+        return None
+    mode, bus, feeds, udp = DashboardMode(wanted), _bus(base), transports.feeds, transports.udp_service
+    tables: list[ConnectionTable] = [FeedConnectionTable(feeds.open)]
+    if udp is not None:
+        tables.append(UdpConnectionTable(udp.endpoint, udp.server, base.reactor))
+    name = f"{socket.gethostname()}:{os.getpid()}" if bus is None else bus.name
+    node = ThisNode(
+        name,
+        state.sources,
+        hub,
+        base.metrics,
+        monitor,
+        tables,
+        base.reactor,
+        backend=settings.backend.partition(":")[0],
+        shared=state.division.links is None,
+        version=__version__,
+        security=base.security.recent,
+    )
+    group = NodeGroup(name, bus, base.reactor)
+    views, traces = Views(node, group), Traces(node, group)
+    operations = Operations(node, group, enforcement, mode, __version__)
+    feed = AdminFeed(views, traces, operations, base.reactor)
+    feeds.subscriptions.admin = feed
+    configuration = Configuration(node=name, options=[_option_row(base, each) for each in OPTIONS.values()])
+    routes = admin_routes(admission, views, operations, base.security, lambda: configuration)
+    services = (node, group, traces, feed)
+    return Administration(routes, settings.dashboard_http is not None, services, operations)
+
+
+def _bus(base: Base) -> INodeBus | None:
+    """What carries messages between nodes, or workers; None when this process is alone."""
+    for carrier in (base.state.backend, base.state.division):
+        bus = getattr(carrier, "node_bus", None)
+        if bus is not None:
+            found: INodeBus = bus
+            return found
+    return None
+
+
+def _option_row(base: Base, declaration: Declaration) -> OptionRow:
+    value: object = base.settings
+    for attribute in declaration.path:
+        value = getattr(value, attribute)
+    default = value == declaration.default
+    text = None if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if text and (declaration.option.secret or ("://" in text and "@" in text)):
+        text = MASKED
+    return OptionRow(option=declaration.name, value=text, default=default)

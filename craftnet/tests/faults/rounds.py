@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from craftnet.tests.faults.craft import Authority, Craft
 from craftnet.tests.faults.faults import Fault
 from craftnet.tests.faults.players import Player
-from craftnet.tests.faults.records import describe, violations
+from craftnet.tests.faults.records import Opened, ReceivedMessage, describe, violations
 from craftnet.tests.faults.world import World, sleep
 
 SETTLE = 20.0
@@ -79,8 +79,8 @@ class Round:
         if self._fault.same_server and needless:
             self._wrong.append(f"{needless} returns were answered with a whole state, though nothing was lost")
         entries = [entry for player in self._players for entry in player.record.entries]
-        names = [type(entry).__name__ for entry in entries]
-        return Result(self._wrong, names.count("Opened"), names.count("Told"))
+        returns = sum(isinstance(entry, Opened) for entry in entries)
+        return Result(self._wrong, returns, sum(isinstance(entry, ReceivedMessage) for entry in entries))
 
     async def _run(self) -> None:
         if not await self._world.ready():

@@ -10,17 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from craftnet.tests.faults.faults import FAULTS, Fault, possible
 from craftnet.tests.faults.records import Opened, ReceivedMessage, Record, violations
 from craftnet.tests.faults.rounds import Round
 from craftnet.tests.faults.world import World
+from craftnet.tests.support.nodes import earlier_version
 
 SEED = int(os.environ.get("CRAFTNET_SEED", "20"))
 
 BEFORE = os.environ.get("CRAFTNET_BEFORE", "")
 """The folder with `python` and `twistd` of an environment in which an earlier version is installed."""
+
+EARLIER = "1b7ee179b7a629da403baca962c3ca04b058c301"
+"""The commit that counts as the version before, where `BEFORE` names none."""
 
 
 class FaultsTestCase(TestCase):
@@ -70,11 +74,10 @@ class UpgradeTests(TestCase):
 
     async def test_side_by_side(self) -> None:
         """The older node is then replaced, as in a rolling upgrade. Each reads what the other has written."""
-        if not BEFORE:
-            raise SkipTest("CRAFTNET_BEFORE names no folder with an earlier version's python and twistd")
-        folder = Path(self.mktemp())
+        folder, before = Path(self.mktemp()).absolute(), Path(self.mktemp()).absolute()
         folder.mkdir()
-        world = World(2, folder.absolute(), before=Path(BEFORE))
+        before.mkdir()
+        world = World(2, folder, before=Path(BEFORE) if BEFORE else earlier_version(EARLIER, before))
         self.addCleanup(world.stop)
         await world.start()
 

@@ -23,8 +23,9 @@ from twisted.internet.interfaces import IListeningPort, IProcessTransport, ITran
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol, ServerFactory, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SkipTest, TestCase
 
+import craftnet
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.tests.support.authority import insist
 from craftnet.tests.support.eventually import together
@@ -33,6 +34,8 @@ from craftnet.tests.support.load import Body
 from craftnet.tests.support.processes import SCRIPTS, environment
 from craftnet.tests.support.redis_server import RedisServer
 from craftnet.tests.support.watchers import Kind, Seen, Watching, give_up, watch
+
+REPOSITORY = Path(craftnet.__file__).resolve().parents[1]
 
 CONNECT = 2.0
 """Seconds for a node to take a connection."""
@@ -171,6 +174,32 @@ class Node:
         with contextlib.suppress(ProcessExitedAlready):
             transport.signalProcess(signal_number)
         return await self._process.ended
+
+
+def earlier_version(commit: str, folder: Path) -> Path:
+    """Unpacks an earlier commit of this repository, which runs with the libraries that are installed.
+
+    Arguments:
+        folder: where to; there is nothing in it.
+
+    Returns:
+        The folder with `python` and `twistd`, for `Node`.
+
+    Raises:
+        SkipTest: this is no clone of the repository, or the commit is not in it.
+    """
+    archive = subprocess.run(["git", "archive", commit, "craftnet", "twisted"], cwd=REPOSITORY, capture_output=True)
+    if archive.returncode:
+        raise SkipTest(f"commit {commit[:12]} is not here (git fetch --unshallow): {archive.stderr.decode().strip()}")
+    subprocess.run(["tar", "--extract", "--directory", str(folder)], input=archive.stdout, check=True)
+    scripts = folder / "bin"
+    scripts.mkdir()
+    (scripts / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    first = f"import sys\nsys.path.insert(0, {str(folder)!r})\n"
+    (scripts / "twistd").write_text(f"#!{sys.executable}\n{first}from twisted.scripts.twistd import run\nrun()\n")
+    for script in scripts.iterdir():
+        script.chmod(0o755)
+    return scripts
 
 
 def known(scripts: Path, options: Sequence[str]) -> Sequence[str]:

@@ -228,6 +228,13 @@ class IEventConsumer(Interface):
         """Calls `counted` with the outcomes of the events taken, each a `craftnet.contract.events.EventOutcome`."""
 
 
+class ITraced(Interface):
+    """Additional interface of a back end that makes spans of what it does for traced events."""
+
+    def trace_with(tracer: Any) -> None:
+        """Makes spans with `tracer`, a `craftnet.observe.tracing.tracer.Tracer`, from now on."""
+
+
 class IHealthChecks(Interface):
     """A back end with health checks beyond those of its sources."""
 
@@ -381,18 +388,10 @@ class IAuditLog(Interface):
     """Records security events."""
 
     def record(
-        kind: SecurityEventType,
-        *,
-        player_id: UUID | None = None,
-        address: str = "",
-        transport: str = "",
-        route: str = "",
-        status: int | None = None,
-        actor: str = "",
-        reason: str = "",
-        trace_id: str = "",
+        kind: SecurityEventType, *, player_id: UUID | None = None, address: str = "", transport: str = "",
+        route: str = "", status: int | None = None, actor: str = "", reason: str = "", trace_id: str = "",
         details: Details | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Records an event that happens now. Never raises, and never waits.
 
         Arguments: as the attributes of `craftnet.observe.audit.events.SecurityEvent`.

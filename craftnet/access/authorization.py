@@ -6,17 +6,19 @@ The rules about what a principal may do are in `craftnet.access.principal`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, fail
 
 from craftnet.access.principal import ADMIN, OPERATE, PUBLISH, Principal
+from craftnet.contract.traces import TraceParent
 from craftnet.errors import Forbidden, Refusal, TooManyRequests, Unauthorized, no_session
 from craftnet.interfaces import IAuditLog, IQueueSource, ISessionSource, ITokenVerifier
 from craftnet.observe.audit.events import NoAudit, SecurityEventType
 
+Span = TypeVar("Span")
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer", covariant=True)
 
@@ -36,13 +38,27 @@ class RequestOrigin(Struct, frozen=True):
         address: of the client, as far as trusted proxies vouch for it.
         transport: "http", "websocket" or "sse".
         route: the path, without ids.
-        trace_id: the trace that it names, if any.
+        trace: the span that it names, if any.
     """
 
     address: str = ""
     transport: str = ""
     route: str = ""
-    trace_id: str = ""
+    trace: TraceParent | None = None
+
+
+class RequestTracer(Protocol[Span]):
+    """Traces some requests."""
+
+    def request(self, transport: str, route: str, client: TraceParent | None) -> Span | None:
+        """Begins the span of a request; None when it is not traced.
+
+        Arguments:
+            client: the span that the client names, which is linked and decides nothing.
+        """
+
+    def finish(self, span: Span, refusal: BaseException | None = None) -> None:
+        """Ends a span, with the reason when the request was not answered."""
 
 
 class GuardedRequest(Protocol[Asked, Answer]):
@@ -87,6 +103,7 @@ class Authorization:
         owner_in_other_process: returns the owner of a session that another process keeps; None where there is no such
             process.
         audit: records refusals.
+        tracer: traces some requests; None: none.
 
     Its methods raise, or the Deferreds that they return fail with
 
@@ -103,7 +120,9 @@ class Authorization:
         queues: IQueueSource,
         owner_in_other_process: Callable[[UUID], Awaitable[UUID | None]] | None = None,
         audit: IAuditLog | None = None,
+        tracer: RequestTracer[Any] | None = None,
     ) -> None:
+        self._tracer = tracer
         self._audit: IAuditLog = audit or NoAudit()
         self._owner_in_other_process = owner_in_other_process
         self._authority = authority
@@ -120,6 +139,21 @@ class Authorization:
         Raises:
             Refusal: as the parts of the request raise it; Unauthorized also for an invalid token.
         """
+        if self._tracer is None:
+            return await self._authorize(request)
+        origin = request.origin()
+        span = self._tracer.request(origin.transport, origin.route, origin.trace)
+        if span is None:
+            return await self._authorize(request)
+        try:
+            answer = await self._authorize(request)
+        except BaseException as error:
+            self._tracer.finish(span, error)
+            raise
+        self._tracer.finish(span)
+        return answer
+
+    async def _authorize(self, request: GuardedRequest[Asked, Answer]) -> Answer:
         principal = None
         try:
             request.limit()
@@ -197,7 +231,7 @@ def record_refusal(audit: IAuditLog, refusal: Refusal, origin: RequestOrigin, pl
             route=origin.route,
             status=refusal.status,
             reason=refusal.message,
-            trace_id=origin.trace_id,
+            trace_id="" if origin.trace is None else origin.trace.trace_id,
         )
 
 

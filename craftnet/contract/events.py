@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from craftnet.clocks import Moment, occurred
 from craftnet.contract.messages import (
@@ -209,6 +209,7 @@ class Event(Struct, frozen=True, gc=False):
         source: which part of the authority says so; empty where the event does not say.
         correlation_id, trace_id: what the authority knows the event's cause by.
         ahead: seconds by which this system's clock was ahead of the steady one then.
+        trace: the span of the event, as in traceparent, where it is traced.
     """
 
     event_id: UUID
@@ -220,6 +221,7 @@ class Event(Struct, frozen=True, gc=False):
     correlation_id: UUID | None = None
     trace_id: str | None = None
     ahead: float = 0.0
+    trace: str | UnsetType = UNSET
 
     @property
     def arrived(self) -> Moment:

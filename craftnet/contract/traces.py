@@ -42,9 +42,3 @@ def parse_traceparent(text: str | None) -> TraceParent | None:
     if version == "ff" or (version == "00" and more) or trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
     return TraceParent(trace_id, span_id, bool(int(flags, 16) & _SAMPLED))
-
-
-def trace_of(traceparent: str | None) -> str:
-    """The trace id in a header field; empty when there is none."""
-    found = parse_traceparent(traceparent)
-    return "" if found is None else found.trace_id

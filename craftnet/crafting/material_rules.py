@@ -64,7 +64,7 @@ def advance_materials(state: MaterialsState, event: Event) -> MaterialsChange:
         effective_time(event.when, event.arrived.wall, state.since),
         stamps,
     )
-    return MaterialsChange(after, changes, notifications, event.accepted)
+    return MaterialsChange(after, changes, notifications, event.accepted, event.trace)
 
 
 def _check_content(changes: Sequence[MaterialChange], notifications: Sequence[MaterialNotification]) -> None:

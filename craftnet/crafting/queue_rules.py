@@ -79,7 +79,7 @@ def advance_queue(state: QueueState, event: Event) -> QueueChange:
     else:
         left = reduce(with_stamp, stamps, state.stamps)
         after = QueueState(state.player_id, entry.version, entries, max(state.since, since), left)
-    return QueueChange(after, entry, data.type, waiting, event.accepted)
+    return QueueChange(after, entry, data.type, waiting, event.accepted, event.trace)
 
 
 def _status(data: QueueUpdate) -> QueueStatusData:

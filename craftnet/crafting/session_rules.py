@@ -57,14 +57,16 @@ def advance_session(state: SessionState | None, event: Event) -> SessionState:
     else:
         progress = _next(progress, event, when)
     return SessionState(
-        state.session_id, state.player_id, state.version + 1, progress, state.recipe_id, accepted, stamps
+        state.session_id, state.player_id, state.version + 1, progress, state.recipe_id, accepted, stamps, event.trace
     )
 
 
 def _started(data: SessionStart, event: Event) -> SessionState:
     begun = effective_time(event.occurred, event.accepted, 0.0)
     progress = Progress(Status.ACTIVE, 0.0, begun, data.estimated_duration_seconds)
-    return SessionState(data.session_id, data.player_id, 1, progress, data.recipe_id, event.accepted, (stamp(event),))
+    return SessionState(
+        data.session_id, data.player_id, 1, progress, data.recipe_id, event.accepted, (stamp(event),), event.trace
+    )
 
 
 def _next(progress: Progress, event: Event, when: float) -> Progress:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from craftnet.contract.messages import MaterialChange, MaterialNotification, QueueMessageType, QueueStatusData, Station
 from craftnet.crafting.progress import Progress
@@ -33,6 +33,7 @@ class SessionState(Struct, frozen=True, gc=False):
         progress: the model from which watchers extrapolate.
         accepted: when the event that led to this state reached the service, on the steady clock, seconds.
         stamps: the newest timestamps stated about the session.
+        trace: the span of that event, as in traceparent, where it is traced.
     """
 
     session_id: UUID
@@ -42,6 +43,7 @@ class SessionState(Struct, frozen=True, gc=False):
     recipe_id: UUID | None = None
     accepted: float = 0.0
     stamps: Stamps = ()
+    trace: str | UnsetType = UNSET
 
 
 class Material(Struct, frozen=True, gc=False):
@@ -74,12 +76,16 @@ class MaterialsState(Struct, frozen=True):
 
 
 class MaterialsChange(Struct, frozen=True):
-    """A new state of a session's materials and the changes that led to it. `accepted` is as in `SessionState`."""
+    """A new state of a session's materials and the changes that led to it.
+
+    `accepted` and `trace` are as in `SessionState`.
+    """
 
     state: MaterialsState
     changes: tuple[MaterialChange, ...] = ()
     notifications: tuple[MaterialNotification, ...] = ()
     accepted: float = 0.0
+    trace: str | UnsetType = UNSET
 
 
 class QueueEntry(Struct, frozen=True, gc=False):
@@ -132,7 +138,7 @@ class QueueChange(Struct, frozen=True):
 
     Attributes:
         waiting: false when the entry left the queue with this update.
-        accepted: as in `SessionState`.
+        accepted, trace: as in `SessionState`.
     """
 
     state: QueueState
@@ -140,3 +146,4 @@ class QueueChange(Struct, frozen=True):
     news: QueueMessageType
     waiting: bool
     accepted: float = 0.0
+    trace: str | UnsetType = UNSET

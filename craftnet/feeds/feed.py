@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 from uuid import UUID
 
 from twisted.internet.defer import Deferred
@@ -25,6 +26,13 @@ from craftnet.interfaces import ISubscriber
 from craftnet.runtime.deferreds import Waiters
 
 
+class DeliveryTracer(Protocol):
+    """Delivers updates, with spans where their events are traced."""
+
+    def deliver(self, update: Update, subscribers: Iterable[ISubscriber]) -> None:
+        """Delivers `update` to each of `subscribers`, in order."""
+
+
 class Feed(ABC):
     """The watchers of one thing.
 
@@ -33,9 +41,13 @@ class Feed(ABC):
         counted: called with the key and the number of watchers added (or, negative, removed), after each change.
         came_back: called for each watcher that resumes, with whether everything it missed was known.
         epochs: the epochs of positions.
+        tracer: delivers updates with spans; None: without.
     """
 
-    __slots__ = ("_came_back", "_clock", "_closed", "_counted", "_epochs", "_key", "_opening", "_past", "_subscribers")
+    __slots__ = (
+        *("_came_back", "_clock", "_closed", "_counted", "_epochs", "_key", "_opening", "_past", "_subscribers"),
+        "_tracer",
+    )
 
     def __init__(
         self,
@@ -44,7 +56,9 @@ class Feed(ABC):
         came_back: Callable[[bool], None],
         epochs: FeedEpochs,
         clock: IClock,
+        tracer: DeliveryTracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._key = key
         self._counted = counted
         self._came_back = came_back
@@ -120,9 +134,18 @@ class Feed(ABC):
 
     def broadcast(self, update: Update) -> None:
         """Delivers an update to every watcher that has its snapshot."""
+        if self._tracer is not None:
+            self._tracer.deliver(update, self._recipients())
+            return
         for subscriber in tuple(self._subscribers):
             if self._subscribers.get(subscriber):  # delivering to one may remove another.
                 subscriber.deliver(update)
+
+    def _recipients(self) -> Iterator[ISubscriber]:
+        """The watchers that have their snapshot, each when it is its turn."""
+        for subscriber in tuple(self._subscribers):
+            if self._subscribers.get(subscriber):
+                yield subscriber
 
     def position_of(self, change: MaterialsChange | QueueChange) -> Moment:
         """When the watchers of that time received the change; now, if unknown."""

@@ -16,7 +16,7 @@ from craftnet.clocks import IClock
 from craftnet.contract.position import HISTORY_SECONDS, Position
 from craftnet.crafting.progress import Tolerance
 from craftnet.feeds.epoch import FeedEpochs
-from craftnet.feeds.feed import Feed
+from craftnet.feeds.feed import DeliveryTracer, Feed
 from craftnet.feeds.queue_feed import QueueFeed
 from craftnet.feeds.session_feed import SessionFeed
 from craftnet.interfaces import ISubscriber
@@ -108,6 +108,7 @@ class Hub:
     Arguments:
         refresh: seconds within which a moving session is sent again even if nobody needs it.
         linger: seconds for which a feed stays open after its last watcher, which may return without a loss.
+        tracer: delivers updates with spans; None: without.
 
     Attributes:
         traced: the sessions that administrators trace, each with functions that are called with a new subscriber.
@@ -122,6 +123,7 @@ class Hub:
         tolerance: Tolerance | None = None,
         refresh: float = REFRESH,
         linger: float = HISTORY_SECONDS,
+        tracer: DeliveryTracer | None = None,
     ) -> None:
         self._sources = sources
         epochs = FeedEpochs(sources)
@@ -134,13 +136,13 @@ class Hub:
         self._lately_refreshed = refresh - VISIT_SLOTS * self.turn_interval
         back, back_in_queue = partial(metrics.came_back, "crafting"), partial(metrics.came_back, "queue")
         self._sessions = FeedTable(
-            lambda key, counted: SessionFeed(key, counted, back, epochs, sources, clock, allowed, refresh),
+            lambda key, counted: SessionFeed(key, counted, back, epochs, sources, clock, allowed, refresh, tracer),
             partial(metrics.watching, "crafting"),
             clock,
             linger,
         )
         self._queues = FeedTable(
-            lambda key, counted: QueueFeed(key, counted, back_in_queue, epochs, sources, clock),
+            lambda key, counted: QueueFeed(key, counted, back_in_queue, epochs, sources, clock, tracer),
             partial(metrics.watching, "queue"),
             clock,
             linger,

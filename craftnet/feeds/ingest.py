@@ -11,6 +11,7 @@ from msgspec import Raw
 from craftnet.clocks import Moment
 from craftnet.contract.envelopes import decode, decode_all, split
 from craftnet.contract.events import Event, EventOutcome, EventVerdict, count_verdicts
+from craftnet.contract.traces import TraceParent
 from craftnet.errors import BadRequest
 from craftnet.observe.metrics.registry import Metrics
 
@@ -29,10 +30,35 @@ class EventApplier(Protocol):
         """As `Sources.apply`."""
 
 
-class Ingest:
-    """The entry point of events."""
+class TracedEvents(Protocol):
+    """The spans of the events of one body.
 
-    def __init__(self, sources: EventApplier, metrics: Metrics) -> None:
+    Attributes:
+        events: the body, in which each traced event names its span.
+    """
+
+    events: Batch
+
+    def finish(self, outcomes: Sequence[EventOutcome]) -> None:
+        """Ends the spans; without outcomes, no event was applied."""
+
+
+class EventTracer(Protocol):
+    """Decides which events are traced, and begins their spans."""
+
+    def events(self, batch: Batch, parent: TraceParent | None) -> TracedEvents | None:
+        """The spans of a body that came with this parent; None when none of its events is traced."""
+
+
+class Ingest:
+    """The entry point of events.
+
+    Arguments:
+        tracer: traces some of them; None: none.
+    """
+
+    def __init__(self, sources: EventApplier, metrics: Metrics, tracer: EventTracer | None = None) -> None:
+        self._tracer = tracer
         self._sources = sources
         self._metrics = metrics
 
@@ -64,8 +90,11 @@ class Ingest:
             raise _too_many()
         return raws
 
-    async def apply(self, batch: Batch) -> list[EventOutcome]:
+    async def apply(self, batch: Batch, parent: TraceParent | None = None) -> list[EventOutcome]:
         """Applies events.
+
+        Arguments:
+            parent: the span of the authority's request.
 
         Returns:
             One outcome for each, in order.
@@ -73,8 +102,21 @@ class Ingest:
         Raises:
             Unavailable: as `Sources.apply` raises it; they may be sent again.
         """
+        traced = None if self._tracer is None else self._tracer.events(batch, parent)
+        if traced is not None:
+            return await self._apply_traced(traced)
         applied = iter(await self._sources.apply([event for event in batch if isinstance(event, Event)]))
         outcomes = [next(applied) if isinstance(event, Event) else event for event in batch]
+        self.count(outcomes)
+        return outcomes
+
+    async def _apply_traced(self, traced: TracedEvents) -> list[EventOutcome]:
+        outcomes: list[EventOutcome] = []
+        try:
+            applied = iter(await self._sources.apply([event for event in traced.events if isinstance(event, Event)]))
+            outcomes = [next(applied) if isinstance(event, Event) else event for event in traced.events]
+        finally:
+            traced.finish(outcomes)
         self.count(outcomes)
         return outcomes
 

@@ -13,7 +13,7 @@ from craftnet.contract.position import Position, Versions
 from craftnet.crafting.state import QueueChange, QueueState
 from craftnet.crafting.updates import Update, queue_heartbeat, queue_return, queue_update
 from craftnet.feeds.epoch import FeedEpochs
-from craftnet.feeds.feed import Feed
+from craftnet.feeds.feed import DeliveryTracer, Feed
 from craftnet.feeds.recovery import MissedChanges
 from craftnet.interfaces import IQueueListener
 from craftnet.providers.sources import Sources
@@ -33,8 +33,9 @@ class QueueFeed(Feed):
         epochs: FeedEpochs,
         sources: Sources,
         clock: IClock,
+        tracer: DeliveryTracer | None = None,
     ) -> None:
-        super().__init__(player_id, counted, came_back, epochs, clock)
+        super().__init__(player_id, counted, came_back, epochs, clock, tracer)
         self._sources = sources
         self._queue = QueueState(player_id)
 

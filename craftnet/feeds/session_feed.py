@@ -26,7 +26,7 @@ from craftnet.crafting.updates import (
 )
 from craftnet.errors import no_session
 from craftnet.feeds.epoch import FeedEpochs
-from craftnet.feeds.feed import Feed
+from craftnet.feeds.feed import DeliveryTracer, Feed
 from craftnet.feeds.recovery import MissedChanges
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
 from craftnet.providers.sources import Sources
@@ -53,8 +53,9 @@ class SessionFeed(Feed):
         clock: IClock,
         tolerance: Tolerance,
         horizon: float,
+        tracer: DeliveryTracer | None = None,
     ) -> None:
-        super().__init__(session_id, counted, came_back, epochs, clock)
+        super().__init__(session_id, counted, came_back, epochs, clock, tracer)
         self._sources = sources
         self._tolerance = tolerance
         self._horizon = horizon

@@ -18,7 +18,7 @@ from craftnet.access.principal import Principal
 from craftnet.contract.http_bodies import ErrorResponse
 from craftnet.contract.identifiers import parse_uuid, without_ids
 from craftnet.contract.messages import MALFORMED, JsonDecoder, rfc3339, to_json
-from craftnet.contract.traces import trace_of
+from craftnet.contract.traces import parse_traceparent
 from craftnet.errors import BadRequest, Refusal, TooManyRequests, UnsupportedMediaType
 from craftnet.http.negotiation import content_codings
 from craftnet.http.operations import ApiOperation
@@ -76,7 +76,9 @@ class Call(Struct, frozen=True):
     @property
     def origin(self) -> RequestOrigin:
         """Where the request comes from, for the audit."""
-        return RequestOrigin(self.address, "http", without_ids(self.path), trace_of(self.header("traceparent")))
+        return RequestOrigin(
+            self.address, "http", without_ids(self.path), parse_traceparent(self.header("traceparent"))
+        )
 
     @property
     def token(self) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 from twisted.internet.defer import Deferred, DeferredList
 
 from craftnet.clocks import IClock, moment
@@ -61,6 +61,7 @@ class _Sent(Struct, Generic[Data], frozen=True, array_like=True):
     source: str
     correlation_id: UUID | None
     trace_id: str | None
+    trace: str | None = None
 
 
 def _decoder(kind: type[EventData]) -> msgspec.msgpack.Decoder[Any]:
@@ -272,6 +273,7 @@ class ShardedEvents:
                     one.correlation_id,
                     one.trace_id,
                     now.ahead,
+                    one.trace or UNSET,
                 )
             )
         return await self._sources.apply(events)
@@ -286,6 +288,7 @@ def _sent(event: Event) -> tuple[int, _Sent[EventData]]:
         event.source,
         event.correlation_id,
         event.trace_id,
+        event.trace or None,
     )
 
 

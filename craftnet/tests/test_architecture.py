@@ -32,6 +32,7 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.limits": set(),
     "craftnet.observe.audit": {"contract", "limits", "observe.metrics"},
     "craftnet.observe.metrics": set(),
+    "craftnet.observe.tracing": {"contract", "crafting", "observe.metrics"},
     "craftnet.observe.health": {"contract", "crafting", "observe.metrics"},
     "craftnet.providers": {"contract", "crafting"},
     "craftnet.providers.memory": {"contract", "crafting", "providers"},
@@ -124,7 +125,7 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.server.build": {
         "craftnet",
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
-        *("admin", "contract.admin", "observe.audit", "server.options"),
+        *("admin", "contract.admin", "observe.audit", "observe.tracing", "server.options"),
         *("providers", "sharding", "feeds", "http", "http.connection", "http.routes", "server"),
         *("protocols.feed.server", "protocols.sse.server"),
         *("protocols.udp.server", "protocols.websocket.core", "protocols.websocket.server"),

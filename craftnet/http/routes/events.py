@@ -10,6 +10,7 @@ from craftnet.access.principal import Principal
 from craftnet.clocks import Moment
 from craftnet.contract.envelopes import AnyEvent
 from craftnet.contract.events import EventsResponse, summary
+from craftnet.contract.traces import parse_traceparent
 from craftnet.feeds.ingest import Batch, Ingest
 from craftnet.http.exchange import JSON, NDJSON, Call, GuardedEndpoint, Response, json_response
 from craftnet.http.negotiation import GZIP, content_codings, gunzip
@@ -74,4 +75,5 @@ class Events(GuardedEndpoint[Batch]):
     async def decide(self, call: Call, principal: Principal, asked: Batch) -> Response:
         """202 with the outcome of each event."""
         check_may_publish(principal)
-        return json_response(summary(await self._ingest.apply(asked)), status=202)
+        outcomes = await self._ingest.apply(asked, parse_traceparent(call.header("traceparent")))
+        return json_response(summary(outcomes), status=202)

@@ -161,11 +161,19 @@ AUDIT_WAITING = gauge(
     "craftnet_audit_waiting_events", "Security events that wait to be written to the audit log; only with --audit."
 )
 
+# Traces
+
+TRACE_SPANS = counter(
+    "craftnet_trace_spans_total",
+    "Finished spans, by what became of them: the queue of dropped ones was full; only with --otlp.",
+    {"outcome": ("exported", "failed", "dropped")},
+)
+
 FAMILIES = (
     *(CONNECTIONS, WATCHERS, RETURNS, REFUSALS),
     *(SESSIONS, EVENTS, PLAYER_REPORTS, DELIVERIES, LATENCIES),
     *(DATAGRAMS, ROUND_TRIP, VARIATION, JITTER, CLOCK_OFFSET, LOSS_OUT, LOSS_IN, REORDERED, SEND_RATE),
     *(COMPLETE, RESTARTS),
-    *(AUDIT_ENTRIES, AUDIT_FAILURES, AUDIT_WAITING),
+    *(AUDIT_ENTRIES, AUDIT_FAILURES, AUDIT_WAITING, TRACE_SPANS),
 )
 """All of them."""

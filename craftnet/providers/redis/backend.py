@@ -13,7 +13,7 @@ from craftnet.clocks import IClock
 from craftnet.contract.events import EventOutcome
 from craftnet.contract.messages import Check, HealthStatus
 from craftnet.errors import ConfigurationError
-from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IEventConsumer, IHealthChecks
+from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IEventConsumer, IHealthChecks, ITraced
 from craftnet.providers.redis.aggregates import MATERIALS, QUEUES, SESSIONS
 from craftnet.providers.redis.change_reader import BLOCK_SECONDS, ChangeReader
 from craftnet.providers.redis.connection import RedisConnection, RedisCredentials
@@ -40,7 +40,7 @@ from craftnet.providers.redis.topics import Topics
 from craftnet.providers.sources import Sources
 
 
-@implementer(IBackend, ICluster, IHealthChecks, IEventConsumer)
+@implementer(IBackend, ICluster, IHealthChecks, IEventConsumer, ITraced)
 class RedisBackend:
     """Keeps everything in one Redis.
 
@@ -119,6 +119,10 @@ class RedisBackend:
     def report_outcomes_to(self, counted: Callable[[Sequence[EventOutcome]], None]) -> None:
         """As in `IEventConsumer`."""
         self._event_stream.counted = counted
+
+    def trace_with(self, tracer: Any) -> None:
+        """As in `ITraced`."""
+        self.asking.tracer = self._event_stream.tracer = tracer
 
 
 class _BackendFactory:

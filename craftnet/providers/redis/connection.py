@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from random import uniform
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 # txredisapi ships no annotations. Importing it installs a reactor, so nothing may import this module before the back
 # end is chosen.
@@ -54,6 +54,9 @@ _REASONS = {
 _CODE = re.compile(rf"(?:^|[ -])({'|'.join(_REASONS)})\b")
 
 
+T = TypeVar("T")
+
+
 class Unreadable(Unavailable):
     """The stored value is not craftnet's. Waiting does not help."""
 
@@ -90,6 +93,13 @@ class _RedisProtocol(txredisapi.RedisProtocol):  # type: ignore[misc]  # it has 
         super().connectionLost(reason)
 
 
+class CommandTracer(Protocol):
+    """Traces commands."""
+
+    async def command(self, name: str, trace: str, running: Awaitable[T]) -> T:
+        """Waits for a command, with a span below that of an event, `trace`, as in traceparent."""
+
+
 class RedisConnection(Service):
     """One connection.
 
@@ -102,6 +112,7 @@ class RedisConnection(Service):
 
     Attributes:
         generation: the number of connections so far.
+        tracer: traces the scripts that traced events need; None: none.
     """
 
     _log = Logger()
@@ -127,6 +138,7 @@ class RedisConnection(Service):
         self._factory = Factory.forProtocol(self._protocol)
         self._factory.noisy = False
         self.generation = 0
+        self.tracer: CommandTracer | None = None
         self._connection: Any = None
         self._keeping: Deferred[None] | None = None
         # Failed attempts since the last connection; above 0, callers need not wait for the next one to fail.

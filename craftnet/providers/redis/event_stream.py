@@ -57,6 +57,7 @@ class EventStreamConsumer(Service):
 
     Attributes:
         counted: called with the outcomes.
+        tracer: traces some of the events; None: none.
     """
 
     _log = Logger()
@@ -69,6 +70,7 @@ class EventStreamConsumer(Service):
         self._keys = keys
         self._sources = sources
         self._reactor = reactor
+        self.tracer: Any = None
         self.counted: Callable[[Sequence[EventOutcome]], None] = lambda outcomes: None
         self._name = uuid4().hex
         self._taking = RestartedTask(self._take_on, "taking events from Redis", RETRY_DELAY, reactor)
@@ -130,7 +132,13 @@ class EventStreamConsumer(Service):
         decoded = [_decoded(fields or (), now) for _, fields in entries]
         events = [one for one in decoded if isinstance(one, Event)]
         malformed = [one for one in decoded if isinstance(one, EventOutcome)]
-        applied = await self._sources.apply(events)
+        traced = None if self.tracer is None else self.tracer.events(events, None)
+        applied: list[EventOutcome] = []
+        try:
+            applied = await self._sources.apply(events if traced is None else traced.events)
+        finally:
+            if traced is not None:
+                traced.finish(applied)
         self.counted([*malformed, *applied])
         reasons = [outcome.reason for outcome in malformed]
         reasons += [

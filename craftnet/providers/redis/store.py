@@ -212,21 +212,22 @@ class Store(Generic[State, Change, Listener]):
         Raises:
             Unreadable: a stored value is not craftnet's. Nothing was written.
         """
-        plans = await self._plan(runs)
+        trace = None if self._link.tracer is None else _trace_of(runs)
+        plans = await self._plan(runs, trace)
         begun, stocks = {}, {}
         if materials is not None:
             begun = {key: some for key, one in plans.items() if (some := started(runs[key], one.outcomes))}
-            stocks = await materials._plan(begun) if begun else {}
+            stocks = await materials._plan(begun, trace) if begun else {}
         parts = {}
         for key, planned in plans.items():
             if key not in begun:
                 parts[key] = self._parts(key, planned)
             elif materials is not None and key in stocks:
                 parts[key] = self._parts(key, planned) + materials._parts(key, stocks[key])
-        failed = await self._commit({key: own for key, own in parts.items() if own})
+        failed = await self._commit({key: own for key, own in parts.items() if own}, trace)
         return {key: plans[key].outcomes for key in parts if key not in failed}
 
-    async def _plan(self, runs: Runs) -> dict[UUID, AggregatePlan[State, Change]]:
+    async def _plan(self, runs: Runs, trace: str | None) -> dict[UUID, AggregatePlan[State, Change]]:
         """The plans for events, except for lost things."""
         name = self._subject.name
         names = [self._keys.floor(name), self._keys.waiters, self._keys.due(name)]
@@ -238,7 +239,7 @@ class Store(Generic[State, Change, Listener]):
             sessions = [] if name != "queue" else [str(event.session_id) for event in events]
             arguments += (len(sessions), *sessions)
         plans = {}
-        answers = await self._run(runs, scripts.READ, names, arguments)
+        answers = await self._run(runs, scripts.READ, names, arguments, trace)
         for (key, events), (version, state, known, holders, lost) in zip(runs.items(), answers, strict=True):
             if lost:
                 await self._forget_lost(key)
@@ -284,7 +285,7 @@ class Store(Generic[State, Change, Listener]):
         arguments += sorted(_sessions(planned.before).keys() - claims.keys())
         return [_Part(names, [len(arguments), *arguments])]
 
-    async def _commit(self, parts: Mapping[UUID, Sequence[_Part]]) -> set[UUID]:
+    async def _commit(self, parts: Mapping[UUID, Sequence[_Part]], trace: str | None) -> set[UUID]:
         """Writes all parts of each thing, or none when another node was faster: returns those."""
         if not parts:
             return set()
@@ -295,7 +296,7 @@ class Store(Generic[State, Change, Listener]):
             for part in own:
                 names += part.names
                 arguments += part.arguments
-        written = await self._run(parts, scripts.COMMIT, names, arguments)
+        written = await self._run(parts, scripts.COMMIT, names, arguments, trace)
         return {key for key, one in zip(parts, written, strict=True) if not one}
 
     async def _forget_lost(self, key: UUID) -> None:
@@ -313,10 +314,18 @@ class Store(Generic[State, Change, Listener]):
             _log.error("Redis has lost {kind} {id}: does it evict keys?", kind=name, id=key)
 
     async def _run(
-        self, keys: Collection[UUID], script: bytes, names: Sequence[str], arguments: Sequence[Value]
+        self,
+        keys: Collection[UUID],
+        script: bytes,
+        names: Sequence[str],
+        arguments: Sequence[Value],
+        trace: str | None = None,
     ) -> Any:
+        running, tracer = self._link.run(script, names, arguments), self._link.tracer
         try:
-            return await self._link.run(script, names, arguments)
+            if trace is None or tracer is None:
+                return await running
+            return await tracer.command("read" if script is scripts.READ else "commit", trace, running)
         except Unreadable as error:
             if len(keys) > 1:
                 raise  # one of them, unknown which. It is logged when each is retried separately.
@@ -354,6 +363,12 @@ class Store(Generic[State, Change, Listener]):
             return None if holder is None else _read_entry(holder[36:])
         except msgspec.DecodeError as error:
             raise self._unreadable(key, error) from None
+
+
+def _trace_of(runs: Runs) -> str | None:
+    """The span of the first event that is traced."""
+    traces = (event.trace for events in runs.values() for event in events)
+    return next((trace for trace in traces if isinstance(trace, str)), None)
 
 
 def _sessions(state: object) -> dict[str, QueueEntry]:

@@ -45,7 +45,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     access = access_from_option(settings.auth, environ, reactor)
     addresses = build_addresses(settings, access)
     base = build_base(settings, reactor)
-    hub = Hub(base.state.sources, reactor, base.metrics, tolerance=base.tolerance, refresh=settings.refresh)
+    hub = _hub(base)
     audit_log = build_audit_log(base, environ)
     monitor = build_monitor(base, audit_log)
     health = HealthFeed(monitor, reactor, base.metrics, interval=settings.health_interval)
@@ -75,6 +75,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         service.admin_listener = build_admin_listener(base, access, transports.feeds, addresses.forwarding, admin)
     parts = [
         audit_log,
+        None if base.tracing is None else base.tracing.export,
         *(() if admin is None else admin.services),
         service.admin_listener,
         *(made.service for made in base.state.built),
@@ -90,6 +91,18 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     for part in filter(None, parts):
         part.setServiceParent(service)
     return service
+
+
+def _hub(base: Base) -> Hub:
+    """All open feeds."""
+    return Hub(
+        base.state.sources,
+        base.reactor,
+        base.metrics,
+        tolerance=base.tolerance,
+        refresh=base.settings.refresh,
+        tracer=base.tracer,
+    )
 
 
 def _turns(

@@ -24,7 +24,9 @@ def build_authorization(base: Base, access: AuthSetup, revocations: Revocations)
     state = base.state
     loaded = None if state.cluster is None else state.cluster.revocations.loaded
     authority = RevocationCheckingVerifier(access.authority, revocations, loaded)
-    return Authorization(authority, state.sources.sessions, state.sources.queues, state.division.owner, base.security)
+    return Authorization(
+        authority, state.sources.sessions, state.sources.queues, state.division.owner, base.security, base.tracer
+    )
 
 
 def build_enforcement(base: Base, revocations: Revocations, transports: Transports) -> Enforcement:

@@ -8,11 +8,12 @@ from msgspec import Struct
 
 from craftnet.contract.routes import BasePaths
 from craftnet.crafting.progress import Tolerance
-from craftnet.interfaces import IBackend, ICluster
+from craftnet.interfaces import IBackend, ICluster, ITraced
 from craftnet.observe.audit.recorder import SecurityEvents
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.registry import Registry
 from craftnet.providers.sources import Sources
+from craftnet.server.build.tracing import Tracing, build_tracing
 from craftnet.server.settings import Settings
 from craftnet.server.worker_parts import WorkerParts, build_worker_parts
 
@@ -40,6 +41,7 @@ class Base(Struct, frozen=True):
         reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
         bases: the base paths that may precede every route.
         security: takes security events, and has the newest.
+        tracing: traces events and requests; None: off.
     """
 
     settings: Settings
@@ -49,6 +51,12 @@ class Base(Struct, frozen=True):
     metrics: Metrics
     tolerance: Tolerance
     security: SecurityEvents
+    tracing: Tracing | None
+
+    @property
+    def tracer(self) -> Any:
+        """The tracer; None when nothing is traced."""
+        return None if self.tracing is None else self.tracing.tracer
 
 
 def build_base(settings: Settings, reactor: Any) -> Base:
@@ -74,5 +82,10 @@ def build_base(settings: Settings, reactor: Any) -> Base:
     )
     cluster = backend if ICluster.providedBy(backend) else division.cluster
     state = State(backend, tuple(registry.built), sources, division, cluster)
+    tracing = None if settings.otlp is None else build_tracing(settings, reactor, metrics)
+    if tracing is not None:
+        for made in state.built:
+            if ITraced.providedBy(made):
+                made.trace_with(tracing.tracer)
     tolerance = Tolerance(percent=settings.tolerance_percent, seconds=settings.tolerance_ms / 1000)
-    return Base(settings, reactor, bases, state, metrics, tolerance, SecurityEvents(reactor))
+    return Base(settings, reactor, bases, state, metrics, tolerance, SecurityEvents(reactor), tracing)

@@ -39,7 +39,7 @@ def build_http_routes(
 ) -> HttpSite:
     """The HTTP interface, which other workers may use as well."""
     settings, state = base.settings, base.state
-    ingest = Ingest(state.division.events, base.metrics)
+    ingest = Ingest(state.division.events, base.metrics, base.tracer)
     for made in state.built:
         if IEventConsumer.providedBy(made):
             made.report_outcomes_to(ingest.count)

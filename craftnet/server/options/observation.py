@@ -34,6 +34,22 @@ class ObservationOptions:
             default="the file of --audit, followed by .players",
         ),
     ] = None
+    otlp: Annotated[
+        str | None,
+        Option(
+            "URL of an OpenTelemetry collector that takes traces with OTLP over HTTP, such as http://127.0.0.1:4318; "
+            "needs the extra craftnet[otel]",
+            default="no traces",
+        ),
+    ] = None
+    trace_sample: Annotated[
+        float,
+        Option(
+            "Share of events and of clients' requests that are traced; a traceparent of the authority decides itself",
+            least=0,
+            most=1,
+        ),
+    ] = 0.01
     audit_sync: Annotated[
         str,
         Option(

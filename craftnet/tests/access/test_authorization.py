@@ -14,6 +14,7 @@ from craftnet.access.authorization import Authorization, RequestOrigin, check_ma
 from craftnet.access.principal import ADMIN, PUBLISH, Principal
 from craftnet.contract.events import Event, EventOutcome
 from craftnet.contract.messages import QueueStatusData
+from craftnet.contract.traces import TraceParent
 from craftnet.crafting.state import QueueEntry, QueueState, SessionState
 from craftnet.errors import BadRequest, Forbidden, NotFound, Refusal, TooManyRequests, Unauthorized, Unavailable
 from craftnet.interfaces import IQueueListener, IQueueSource, ISessionListener, ISessionSource
@@ -197,7 +198,7 @@ class ScriptedRequest:
 
     def origin(self) -> RequestOrigin:
         """Somewhere."""
-        return RequestOrigin("192.0.2.1", "http", "/events", "a" * 32)
+        return RequestOrigin("192.0.2.1", "http", "/events", TraceParent("a" * 32, "b" * 16, sampled=True))
 
     def read(self) -> str:
         """As it says."""

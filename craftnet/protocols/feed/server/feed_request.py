@@ -8,7 +8,7 @@ from craftnet.access.authorization import RequestOrigin
 from craftnet.access.principal import Principal
 from craftnet.contract.identifiers import without_ids
 from craftnet.contract.routes import EVENT_STREAM, Query, Target, find_feed
-from craftnet.contract.traces import trace_of
+from craftnet.contract.traces import parse_traceparent
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.limits.connection_limits import ConnectionSlot
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
@@ -56,7 +56,9 @@ class FeedRequest:
         """Where it comes from."""
         address = self._connections.gate.client(self._peer, self._headers)
         name = "sse" if self._transport == EVENT_STREAM else "websocket"
-        return RequestOrigin(address, name, without_ids(self._path), trace_of(self._headers.get("traceparent")))
+        return RequestOrigin(
+            address, name, without_ids(self._path), parse_traceparent(self._headers.get("traceparent"))
+        )
 
     def find_feed(self) -> None:
         """Finds the route; called first.

@@ -1,0 +1,1 @@
+"""Traces: which events and requests are followed, their spans, and their export."""

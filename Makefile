@@ -13,7 +13,7 @@ MERMAID := build/mermaid/.version-$(MERMAID_VERSION)
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test test-cpp check-cpp test-js soak lint bench reference docs clean
+.PHONY: run test test-cpp check-cpp test-js test-pages pages soak lint bench reference docs clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
@@ -39,6 +39,17 @@ test-cpp:
 # The JavaScript client: its tests run a server of .venv, and Chromium where that is installed.
 test-js: $(VENV)/installed clients/js/node_modules/.package-lock.json
 	cd clients/js && npm run check
+
+# The web pages in the package, built from clients/: they are committed, so that nobody needs Node.js to serve them.
+PAGES := demo
+pages: $(PAGES:%=clients/%/node_modules/.package-lock.json)
+	for page in $(PAGES); do (cd clients/$$page && npm run --silent build) || exit 1; done
+
+# The pages in Chromium, on a server of .venv. What is committed must be what the sources make.
+test-pages: $(VENV)/installed clients/js/node_modules/.package-lock.json pages
+	git diff --exit-code --stat -- craftnet/http/pages
+	test -z "$$(git status --porcelain -- craftnet/http/pages)"
+	for page in $(PAGES); do (cd clients/$$page && npm run --silent format && npm test) || exit 1; done
 
 # The C++ client once more, with clang: sanitizers, fuzz targets for FUZZ seconds each, clang-tidy; about two minutes. On
 # Debian: clang-14 clang-tidy-14 libclang-rt-14-dev.

@@ -211,16 +211,6 @@ class IBackend(Interface):
     service: IService | None = Attribute("A `twisted.application.service.IService` to run with the server, or None.")
 
 
-class IDemonstration(Interface):
-    """A back end that can name a session worth watching, for the text shown at start-up."""
-
-    def featured() -> SessionState | None:
-        """The `craftnet.crafting.state.SessionState` of a running craft, or None."""
-
-    def under_way(player_id: UUID) -> Sequence[UUID]:
-        """The sessions of a player that have started and not ended, oldest first."""
-
-
 class IEventConsumer(Interface):
     """Additional interface of a back end that takes events in a way of its own, besides those that its sources get."""
 

@@ -5,11 +5,11 @@ module.exports = [
     import: "{ Craftnet, UnauthorizedError }",
     gzip: true,
     limit: "6 kB",
-    // Fetched when they are used: the readers of binary messages, of packed ones, and of server-sent events.
+    // Fetched when they are used: the readers of binary messages, of packed ones, of server-sent events, and of snapshots.
     modifyEsbuildConfig: (config) => ({
       ...config,
       format: "esm",
-      external: [...(config.external ?? []), "./bin.js", "./lz4.js", "./sse.js"],
+      external: [...(config.external ?? []), "./bin.js", "./lz4.js", "./sse.js", "./player.js"],
     }),
   },
 ];

@@ -13,6 +13,7 @@ from craftnet.contract.messages import (
     HealthResponse,
     Natural,
     Service,
+    Station,
     Time,
     WebSocketCraftingMessage,
     WebSocketQueueMessage,
@@ -148,6 +149,46 @@ class QueueSnapshot(FeedSnapshot, frozen=True, omit_defaults=True, kw_only=True)
 
     messages: tuple[WebSocketQueueMessage, ...]
     """The messages with which the feed would begin: the current state."""
+
+
+class NamedMaterial(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A material of a `DescribedCraft`."""
+
+    material_id: UUID
+    """Its id."""
+    name: str
+    """What players call it."""
+    quantity: int
+    """How many the recipe needs."""
+    quality: int
+    """The minimum quality, 1 to 100."""
+
+
+class DescribedCraft(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A craft of the simulated authority that is under way, or waits for a station."""
+
+    session_id: UUID
+    """The session; it has not started while the craft waits."""
+    recipe: str
+    """What is crafted, as players call it."""
+    station_type: Station
+    """Where."""
+    materials: tuple[NamedMaterial, ...]
+    """What the recipe needs."""
+
+
+class PlayerCrafts(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Answer of `GET /demo/players/{player_id}`, with `--backend workshop`."""
+
+    crafts: tuple[DescribedCraft, ...]
+    """Those under way, oldest first, and the one that waits."""
+
+
+class QueueJump(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Answer of `POST /demo/players/{player_id}/jump`, with `--backend workshop`."""
+
+    jumped: bool
+    """Whether the simulated authority moved the player to the front; the feeds say the rest."""
 
 
 class ServiceInfo(Struct, frozen=True, omit_defaults=True, kw_only=True):

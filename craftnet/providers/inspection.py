@@ -1,14 +1,17 @@
-"""What a back end may do for administrators, besides what its sources must do. Each interface is optional."""
+"""What a back end may do for administrators and demonstrations, besides its sources. Each interface is optional."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from craftnet.contract.events import Event, EventOutcome
+from craftnet.contract.http_bodies import DescribedCraft
+from craftnet.crafting.state import SessionState
 
 Tap = Callable[[Sequence[Event], Sequence[EventOutcome]], None]
 """Called with events that were applied, and the outcome of each."""
@@ -58,3 +61,23 @@ class INodeBus(Interface):
 
     def broadcast(message: bytes) -> None:  # noqa: N805 - as above.
         """Sends a message to every other node. Waits for nothing."""
+
+
+class IDemonstration(Interface):
+    """A back end that can name a session worth watching, for the text shown at start-up."""
+
+    def featured() -> SessionState | None:
+        """The `craftnet.crafting.state.SessionState` of a running craft, or None."""
+
+    def under_way(player_id: UUID) -> Sequence[UUID]:  # noqa: N805 - as all of zope's.
+        """The sessions of a player that have started and not ended, oldest first."""
+
+    def describe(player_id: UUID) -> Sequence[DescribedCraft]:  # noqa: N805 - as all of zope's.
+        """What a player crafts or waits for, each a `craftnet.contract.http_bodies.DescribedCraft`."""
+
+    def jump_queue(player_id: UUID) -> bool:  # noqa: N805 - as all of zope's.
+        """Asks the simulated authority to move a waiting player to the front.
+
+        Returns:
+            Whether the player waits behind somebody.
+        """

@@ -1,11 +1,11 @@
-"""Deferreds for several waiting callers, and a coroutine that is restarted after a failure."""
+"""Deferreds for several waiting callers, coroutines that run together, and one that is restarted after a failure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Generic, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -42,6 +42,21 @@ class Waiters(Generic[Result]):
     def _forget(self, waiter: Deferred[Result]) -> None:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
+
+
+async def gathered(coroutines: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """Runs coroutines together.
+
+    Returns:
+        Their results, in order.
+
+    Raises:
+        Exception: the first failure of any.
+    """
+    try:
+        return await gatherResults([Deferred.fromCoroutine(each) for each in coroutines], consumeErrors=True)
+    except FirstError as error:
+        error.subFailure.raiseException()
 
 
 class RestartedTask:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from shlex import quote
+from urllib.parse import urlsplit
+from uuid import UUID
 
 from msgspec import Struct
 from twisted.application.service import Service
@@ -14,8 +16,9 @@ from twisted.logger import Logger
 
 from craftnet.access.auth_option import AuthSetup
 from craftnet.access.development import sign_token
-from craftnet.crafting.state import SessionState
-from craftnet.interfaces import IBackend, IDemonstration
+from craftnet.interfaces import IBackend
+from craftnet.providers.inspection import IDemonstration
+from craftnet.runtime.addresses import is_loopback
 
 
 class ServedSummary(Struct, frozen=True):
@@ -49,23 +52,44 @@ class ServedSummary(Struct, frozen=True):
         return lines
 
 
-def watch_hint(session: SessionState, token: str, url: str, command: str) -> str:
-    """A command to paste, and the address of a feed for other clients.
+class PageLink(Struct, frozen=True):
+    """A page for which the start-up text has a link.
+
+    Attributes:
+        name: what it is, for people.
+        path: below the base URL.
+        scopes: of the token in the link; none: it is the player's.
+    """
+
+    name: str
+    path: str
+    scopes: tuple[str, ...] = ()
+
+
+PLAYERS_VIEW = PageLink("Player's view", "/demo/")
+
+
+def watch_hint(player_id: UUID, links: Sequence[tuple[str, str]], token: str, url: str, command: str) -> str:
+    """Links and a command that work for as long as the server runs, and the address of a feed for other clients.
 
     Arguments:
-        session: a running craft of the player whom the command watches.
+        player_id: the player whom the command watches.
+        links: names and URLs of pages.
         token: authorises watching; this text is for a terminal, not for a log.
         url: the base URL.
         command: the name of the `craftnet` command here.
     """
+    rows = [*links, ("Terminal", f"{quote(command)} watch --player {player_id} --url {url} --token {token}")]
+    width = max(len(name) for name, _ in rows)
+    lines = "\n\n".join(f"  {name:<{width}}  {target}" for name, target in rows)
     return f"""
-Watch a player's crafts live in another terminal:
+See a player's crafts live, for as long as this server runs:
 
-  {quote(command)} watch --player {session.player_id} --url {url} --token {token}
+{lines}
 
-The craft that is under way now, for any WebSocket client that sends the token in an Authorization header:
+Everything of the player, for any WebSocket client that sends the token in an Authorization header:
 
-  {url.replace("http", "ws", 1)}/ws/crafting/{session.session_id}?player_id={session.player_id}
+  {url.replace("http", "ws", 1)}/ws/player/{player_id}
 """
 
 
@@ -109,10 +133,21 @@ class Announcer(Service):
             print(text, file=sys.__stdout__, flush=True)
 
 
-def hint(backend: IBackend, access: AuthSetup, url: str, now: float) -> str | None:
-    """How to watch a live craft, where there is one to show and a token can be made for it."""
+def hint(
+    backend: IBackend, access: AuthSetup, url: str, now: float, pages: Sequence[PageLink] = (PLAYERS_VIEW,)
+) -> str | None:
+    """How to watch live crafts, where there are any to show and a token can be made for them.
+
+    A page's link has its token in the fragment, which no request contains, and only where the URL is of this machine.
+    """
     featured = backend.featured() if IDemonstration.providedBy(backend) else None
     if featured is None or access.secret is None:
         return None
-    token = sign_token(access.secret, featured.player_id, (), HINT_TTL, now)
-    return watch_hint(featured, token, url, os.path.join(os.path.dirname(sys.argv[0]), "craftnet"))
+
+    def signed(scopes: tuple[str, ...]) -> str:
+        return sign_token(access.secret or b"", None if scopes else featured.player_id, scopes, HINT_TTL, now)
+
+    local = is_loopback(urlsplit(url).hostname or "")
+    links = [(page.name, f"{url}{page.path}#token={signed(page.scopes)}") for page in pages if local]
+    command = os.path.join(os.path.dirname(sys.argv[0]), "craftnet")
+    return watch_hint(featured.player_id, links, signed(()), url, command)

@@ -119,7 +119,7 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.feed.server", "protocols.udp.core", "protocols.udp.server", "protocols.websocket.server"),
     },
     "craftnet.server": {
-        *("observe.audit", "contract", "crafting", "access", "http.connection", "observe.metrics", "observe.health"),
+        *("observe.audit", "contract", "access", "http.connection", "observe.metrics", "observe.health"),
         *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "feeds", "server.options"),
     },
     "craftnet.server.build": {

@@ -18,7 +18,7 @@ const OTHERS = [
   { name: "partysocket", version: "1.3.0", code: 'import PartySocket from "partysocket"; console.log(PartySocket);' },
 ];
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
-const LAZY = ["./bin.js", "./lz4.js", "./lz42.js", "./sse.js"]; // fetched when they are used
+const LAZY = ["./bin.js", "./lz4.js", "./lz42.js", "./sse.js", "./player.js"]; // fetched when they are used
 
 async function size(folder, code, external = []) {
   const { outputFiles } = await build({
@@ -46,7 +46,7 @@ try {
     ],
     [
       "… and everything that it may fetch",
-      'import { Craftnet } from "./index.js"; import * as bin from "./bin.js"; import * as lz4 from "./lz4.js"; import * as sse from "./sse.js"; console.log(Craftnet, bin, lz4, sse);',
+      'import { Craftnet } from "./index.js"; import * as bin from "./bin.js"; import * as lz4 from "./lz4.js"; import * as sse from "./sse.js"; import * as player from "./player.js"; console.log(Craftnet, bin, lz4, sse, player);',
     ],
   ]) {
     const external = LAZY.filter((chunk) => !code.includes(chunk.replace("lz42", "lz4")));

@@ -3,10 +3,12 @@ import type { AnyFeed } from "./feed.js";
 import { Craft, Health, Queue } from "./feeds.js";
 import type { Options, Shared } from "./options.js";
 import { Plan } from "./plan.js";
+import type { Player } from "./player.js";
+import type { Snapshots, SnapshotTarget } from "./snapshot.js";
 import { Tokens } from "./tokens.js";
 import type { WebSocketConstructor } from "./transports/transport.js";
 
-type OwnFeed = Craft | Queue | Health;
+type OwnFeed = Craft | Queue | Player | Health;
 
 export interface CraftnetEvents {
   /** A feed was made, of whichever kind: see its `target`. */
@@ -50,9 +52,22 @@ export class Craftnet extends Emitter<CraftnetEvents> {
     return this.#begin(new Queue(this.#shared, playerId, resume));
   }
 
+  /** Watches everything of a player: crafts as they start and end, and places in queues. */
+  async player(playerId: string): Promise<Player> {
+    return this.#begin(new (await import("./player.js")).Player(this.#shared, playerId));
+  }
+
   /** Watches the health of services, of all when none is named. */
   health({ services = [] }: { services?: readonly string[] } = {}): Health {
     return this.#begin(new Health(this.#shared, services));
+  }
+
+  /**
+   * Asks once for the current state of a craft, a queue or a player, without a feed: for a first paint. Rejects with an
+   * Error that says what the server answered.
+   */
+  async snapshot<K extends keyof Snapshots>(target: SnapshotTarget<K>, signal?: AbortSignal): Promise<Snapshots[K]> {
+    return (await import("./player.js")).snapshot(this.#shared, target, signal);
   }
 
   /** Lets go of all connections: for an app that goes to the background. Feeds become idle. */

@@ -27,7 +27,7 @@ export interface Ended {
   readonly reason: string;
 }
 
-/** What every feed tells. */
+/** The events of every feed. */
 export interface FeedEvents {
   state: StateChange;
   /** The feed came back to its position: whether everything that it missed follows, or the whole state does. */
@@ -58,7 +58,8 @@ export class FeedEndedError extends Error {
   }
 }
 
-const [CONNECT, ANSWER, LATE] = [15_000, 5000, 5000]; // milliseconds
+const CONNECT = 15_000; // milliseconds
+const ANSWER = 5000; // milliseconds, also by which a timer may be late
 const STABLE = 10_000; // milliseconds; a connection that lasted this long resets the backoff
 
 /** `progress` is what its event has. */
@@ -125,7 +126,7 @@ export abstract class Feed<
     return this.#state;
   }
 
-  /** What a feed of the same target can be resumed with; null before the server told it. */
+  /** What a feed of the same target can be resumed with; null before the server sent it. */
   get position(): string | null {
     return this.data.position;
   }
@@ -272,7 +273,7 @@ export abstract class Feed<
     this.#transport = shared.plan.choose(request);
     this.#silence.set(CONNECT, () => ended(lost("no answer")));
     try {
-      if (!this.#transport) throw new Error("no transport works here: give a WebSocket");
+      if (!this.#transport) throw new Error("no transport works: pass a WebSocket");
       const link = this.#transport.open(request, {
         arrived: ours((arrival) => this.#arrived(arrival)),
         alive: ours(() => this.#heard()),
@@ -305,7 +306,7 @@ export abstract class Feed<
       const left = this.#heardAt + this.#shared.staleAfter - now();
       if (left > 0) this.#listen(left);
       // A page that was frozen gets its timers before the messages that have come meanwhile.
-      else if (again && late > LATE) this.#listen(LATE, false);
+      else if (again && late > ANSWER) this.#listen(ANSWER, false);
       else this.#silent();
     });
   }

@@ -1,4 +1,4 @@
-/** The feeds of the three kinds. */
+/** The feeds of one craft, of a player's queues, and of health. */
 
 import { crafting, health, queue } from "./core/reduce.js";
 import type { CraftChange, CraftState, HealthChange, HealthState, QueueChange, QueueState } from "./core/reduce.js";
@@ -6,7 +6,7 @@ import { Shown, type Material, type QueuePlace } from "./core/model.js";
 import type { HealthNews, HealthReport, QueueNews } from "./core/messages.js";
 import { Feed, type Ended, type FeedEvents } from "./feed.js";
 import type { Shared } from "./options.js";
-import { Progress } from "./progress.js";
+import { Progress, type Clock } from "./progress.js";
 
 /** A craft as far as it is known. A new object after each change. */
 export interface CraftSnapshot {
@@ -23,33 +23,40 @@ export interface CraftEvents extends FeedEvents {
   queue: { readonly place: QueuePlace };
 }
 
+/** Makes snapshots of a craft's states; the same one while nothing has changed. */
+export class CraftView {
+  #shown = new Shown();
+  #of: CraftState | undefined;
+  #snapshot: CraftSnapshot | undefined;
+
+  of(state: CraftState, clock: Clock): CraftSnapshot {
+    const { progress, materials, queues } = state;
+    const [of, held] = [this.#of, this.#snapshot];
+    const same = of?.progress === progress;
+    if (same && of.materials === materials && of.queues === queues) return held!;
+    this.#of = state;
+    return (this.#snapshot = {
+      progress: same ? held!.progress : progress && new Progress(progress, this.#shown, clock),
+      materials: Object.values(materials),
+      queues: Object.values(queues),
+    });
+  }
+}
+
 /** One craft. It ends when the craft does. */
 export class Craft extends Feed<CraftState, CraftChange, CraftEvents, CraftChange<Progress>> {
-  #shown = new Shown();
-  #snapshot: CraftSnapshot | undefined;
-  #of: CraftState | undefined;
-  #progress: Progress | null = null;
+  #view = new CraftView();
 
   constructor(shared: Shared, sessionId: string, playerId: string, resume?: string) {
     super(shared, { kind: "crafting", sessionId, playerId }, crafting, resume);
   }
 
   protected get complete(): boolean {
-    return !!this.data.progress || !!Object.keys(this.data.queues)[0];
+    return !!(this.data.progress || Object.keys(this.data.queues)[0]);
   }
 
   get snapshot(): CraftSnapshot {
-    const { progress, materials, queues } = this.data;
-    const before = this.#of;
-    if (before?.progress !== progress)
-      this.#progress = progress && new Progress(progress, this.#shown, () => this.serverTime);
-    else if (before.materials === materials && before.queues === queues) return this.#snapshot!;
-    this.#of = this.data;
-    return (this.#snapshot = {
-      progress: this.#progress,
-      materials: Object.values(materials),
-      queues: Object.values(queues),
-    });
+    return this.#view.of(this.data, this);
   }
 
   protected override get over(): Ended | undefined {

@@ -57,11 +57,12 @@ from craftnet.http.operations import (
     Text,
     by_method,
 )
-from craftnet.interfaces import IDemonstration, ISubscriber
+from craftnet.interfaces import ISubscriber
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.protocols.sse.core.event_stream import HEADERS, MEDIA_TYPE, StreamEnd
 from craftnet.protocols.websocket.core.compression import KNOWN, UnknownDictionary, dictionary
 from craftnet.protocols.websocket.core.token_renewal import TokenAccepted, TokenOffer, TokenRefused
+from craftnet.providers.inspection import IDemonstration
 
 FOREVER = 365 * 24 * 3600
 """Seconds. A dictionary never changes; a better one gets another id."""

@@ -19,6 +19,7 @@ from craftnet.http.connection.channel import HttpSite
 from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.exchange import AddressCheck, Call, Endpoint, Response
 from craftnet.http.resource import Router, RouteTable
+from craftnet.http.routes.demonstration import demonstration_pages, demonstration_routes
 from craftnet.http.routes.documents import with_documents
 from craftnet.http.routes.events import Events
 from craftnet.http.routes.feeds import (
@@ -35,16 +36,17 @@ from craftnet.http.routes.feeds import (
     SessionsUnderWay,
 )
 from craftnet.http.routes.health import Health, HealthBatch, HealthReady, Live, MetricsText, Ready
-from craftnet.http.routes.home import Home
+from craftnet.http.routes.home import LINKS, Home
 from craftnet.http.routes.revocations import RevocationList
 from craftnet.http.routes.udp_sessions import MaterialsReports, Posting, ProgressReports, UdpConnect, UdpSessions
-from craftnet.interfaces import IAuditLog, IDemonstration
+from craftnet.interfaces import IAuditLog
 from craftnet.limits.client_address import Forwarding
 from craftnet.limits.connection_limits import Limits
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.limits.token_bucket import AddressLimit, RateLimit
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.providers.inspection import IDemonstration
 from craftnet.providers.sources import Sources
 
 BODY_LIMIT = 1024 * 1024
@@ -100,7 +102,7 @@ def site(
     endpoints: dict[str, Endpoint] = {
         **_health(admission, monitor, clock, limits, bases, protocols),
         **_feeds(admission, subscriptions, bases, guard, clock),
-        **dict.fromkeys(("", "/"), Home(__version__)),
+        **demonstration_routes(admission, showcase),
         "/metrics": MetricsText(metrics),
         "/events": Events(admission, ingest, both, BODY_LIMIT),
         "/revocations": RevocationList(admission, enforcement, clock.wall),
@@ -108,11 +110,19 @@ def site(
         **_udp(admission, Posting(sources, ingest, metrics, both, tolerance, gateway), clock, limits),
         **more,
     }
-    table, pages = RouteTable(bases, with_documents(endpoints, __version__, bases)), CrossOrigin(guard.is_page)
-    router = Router(table, metrics, clock.wall, forwarding, pages, forward_call, audit)
+    table = _table(endpoints, demonstration_pages(showcase), bases)
+    router = Router(table, metrics, clock.wall, forwarding, CrossOrigin(guard.is_page), forward_call, audit)
     return HttpSite(
         router, clock, metrics, body_limit=BODY_LIMIT, idle=idle, anonymous_limit=ANONYMOUS_BODY_LIMIT, hsts=hsts
     )
+
+
+def _table(endpoints: Mapping[str, Endpoint], pages: Mapping[str, Endpoint], bases: BasePaths) -> RouteTable:
+    """The routing table, with the API documents, pages and a first page that links them."""
+    folders = [path.strip("/") for path in pages if path.endswith("/")]
+    home = Home(__version__, {**LINKS, **{name: f"{name}/" for name in folders}})
+    described = with_documents({**endpoints, **dict.fromkeys(("", "/"), home)}, __version__, bases)
+    return RouteTable(bases, {**described, **pages})
 
 
 def _feeds(

@@ -22,6 +22,7 @@ from craftnet.providers.redis.endpoints import MasterWatch, SentinelEndpoint, en
 from craftnet.providers.redis.event_stream import EventStreamConsumer
 from craftnet.providers.redis.key_names import KeyNames
 from craftnet.providers.redis.node_bus import RedisNodeBus
+from craftnet.providers.redis.player_index import PlayerIndex
 from craftnet.providers.redis.revocations import BACKLOG, MAX_REVOCATIONS, RedisRevocations
 from craftnet.providers.redis.server_clock import ServerClock
 from craftnet.providers.redis.server_info import EvictionWatch
@@ -74,9 +75,10 @@ class RedisBackend:
         sessions = Topics(SESSIONS), Store(SESSIONS, keys, asking, settings, time)
         materials = Topics(MATERIALS), Store(MATERIALS, keys, asking, settings, time)
         queues = Topics(QUEUES), Store(QUEUES, keys, asking, settings, time)
-        self.follower = ChangeReader(blocking, asking, keys, (sessions, materials, queues), reactor)
+        players = PlayerIndex(keys, asking, sessions[1])
+        self.follower = ChangeReader(blocking, asking, keys, (sessions, materials, queues), players, reactor)
         self.materials = RedisMaterials(materials[1], materials[0], self.follower)
-        self.sessions = RedisSessions(sessions[1], sessions[0], self.follower, self.materials)
+        self.sessions = RedisSessions(sessions[1], sessions[0], self.follower, self.materials, players)
         self.queues = RedisQueues(queues[1], queues[0], self.follower)
         self.sweeper = Sweeper([one.name for one in (SESSIONS, MATERIALS, QUEUES)], keys, asking, settings, time)
         self._event_stream = EventStreamConsumer(taking, asking, keys, Sources.of(self), reactor)

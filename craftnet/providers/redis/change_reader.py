@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, FirstError, TimeoutError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
@@ -17,13 +18,14 @@ from twisted.python.failure import Failure
 from craftnet.errors import Unavailable
 from craftnet.providers.redis import scripts
 from craftnet.providers.redis.connection import RedisConnection, Unanswered, Unreadable, Value
-from craftnet.providers.redis.key_names import KeyNames, partition_of
+from craftnet.providers.redis.key_names import PARTITIONS, KeyNames, partition_of
 from craftnet.providers.redis.lag import CATCH_UP_TIMEOUT, Lag
+from craftnet.providers.redis.player_index import PlayerIndex
 from craftnet.providers.redis.server_info import ask_data_set, ask_epoch
 from craftnet.providers.redis.store import Store, StoredState
 from craftnet.providers.redis.stream_positions import StreamPosition, StreamPositions
 from craftnet.providers.redis.topics import Topics
-from craftnet.runtime.deferreds import RestartedTask, Waiters
+from craftnet.runtime.deferreds import RestartedTask, Waiters, gathered
 
 BLOCK_SECONDS = 5.0
 """Seconds for which Redis holds a blocking read without changes. A dead connection shows after them."""
@@ -55,6 +57,7 @@ class ChangeReader(Service):
         blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK_SECONDS`.
         asking: the connection for everything else.
         watched: the topics of every kind, each with its store.
+        players: receives the starts of sessions.
 
     Attributes:
         epoch: as in `ISharedSource`: the data set's name and the server's epoch. While losses are being compared, a
@@ -70,19 +73,18 @@ class ChangeReader(Service):
         asking: RedisConnection,
         keys: KeyNames,
         watched: Sequence[tuple[AnyTopics, AnyStore]],
+        players: PlayerIndex,
         reactor: Any,
     ) -> None:
-        self._blocking = blocking
-        self._asking = asking
+        self._blocking, self._asking, self._players = blocking, asking, players
         self._keys = keys
         self._watched = watched
         self._kinds = {topics.subject.name.encode(): (topics, store) for topics, store in watched}
         self._reactor = reactor
         self._positions = StreamPositions()
         self.lag = Lag(self._positions, self._ends_known, lambda: asking.up, blocking.renew, reactor)
-        # The partitions that the present blocking read covers.
+        # The partitions that the present blocking read covers, and those by the names of their streams.
         self._asked: frozenset[int] = frozenset()
-        # Their streams: the names, and their partitions.
         self._streams: dict[Value, int] = {}
         self._generation = 0
         self._client: int | None = None
@@ -124,6 +126,14 @@ class ChangeReader(Service):
     def follow(self, key: UUID, position: StreamPosition) -> None:
         """Reads the partition of `key` from `position` on, unless it is already read."""
         self._positions.follow(partition_of(key), position)
+        self._interrupt()
+
+    async def follow_all(self) -> None:
+        """Reads every partition from its end on; raises as `settled` does."""
+        await self.settled()
+        _, ends = await self._ends(range(PARTITIONS))
+        for partition, end in ends.items():
+            self._positions.follow(partition, end)
         self._interrupt()
 
     async def look(self, store: AnyStore, key: UUID) -> StoredState[Any]:
@@ -238,6 +248,7 @@ class ChangeReader(Service):
         self._positions.gaps.clear()  # everything watched is compared.
         for topics, store in self._watched:
             await self._compare(topics, store, topics.watched(), replaced)
+        await self._players.compare()
         if self._begun_again or await ask_data_set(self._asking, self._keys) != data_set:
             return  # something was lost meanwhile.
         await self._read((self._keys.nothing,), (b"$",), None)  # Redis answers this connection.
@@ -282,6 +293,7 @@ class ChangeReader(Service):
                 for topics, store in self._watched:
                     keys = [key for key in topics.watched() if partition_of(key) in partitions]
                     await self._compare(topics, store, keys, False)
+                await self._players.compare()
             finally:
                 self._positions.mending = set()
 
@@ -291,11 +303,7 @@ class ChangeReader(Service):
         while keys:
             some, keys = keys[:STATES_PER_READ], keys[STATES_PER_READ:]
             held = {key: topics.version(key) for key in some}
-            asked = [Deferred.fromCoroutine(self._kept(store, key)) for key in some]
-            try:
-                answers = await gatherResults(asked, consumeErrors=True)
-            except FirstError as error:
-                error.subFailure.raiseException()
+            answers = await gathered(self._kept(store, key) for key in some)
             ahead = []
             ends: dict[int, StreamPosition] = {}
             for key, kept in answers:
@@ -326,10 +334,9 @@ class ChangeReader(Service):
 
     async def _kept(self, store: AnyStore, key: UUID) -> tuple[UUID, StoredState[Any] | None]:
         """None where the stored value is not craftnet's: its watchers keep what they have."""
-        try:
+        with suppress(Unreadable):
             return key, await store.look(key)
-        except Unreadable:
-            return key, None
+        return key, None
 
     async def _turn(self, wait: float | None, *, anything: bool = False) -> set[int]:
         """Reads once; returns the partitions with entries.
@@ -342,8 +349,7 @@ class ChangeReader(Service):
         if self._asked != self._positions.partitions:  # rarely different from one turn to the next.
             self._asked = frozenset(self._positions.partitions)
             self._streams = {self._keys.changes(each).encode(): each for each in sorted(self._asked)}
-        streams = self._streams
-        if not streams:
+        if not (streams := self._streams):
             # A read is needed, so that it can be interrupted, and a dead connection shows.
             await self._read((self._keys.nothing,), (b"$",), wait)
             return set()
@@ -359,16 +365,15 @@ class ChangeReader(Service):
 
     def _is_of_now(self, fields: Mapping[bytes, bytes]) -> bool:
         """Whether a change belongs to the present epoch. Earlier versions of craftnet did not store that."""
-        data_set = fields.get(b"epoch")
-        if self._data_set is not None and data_set not in (None, self._data_set.encode()):
+        if self._data_set is not None and fields.get(b"epoch") not in (None, self._data_set.encode()):
             self._unsettle()
         return self.is_settled
 
     def _prune(self) -> None:
-        now = self._reactor.seconds()
-        if now - self._pruned >= PRUNE_INTERVAL:
+        if (now := self._reactor.seconds()) - self._pruned >= PRUNE_INTERVAL:
             self._pruned = now
-            self._positions.keep({partition_of(key) for topics, _ in self._watched for key in topics.watched()})
+            wanted = {partition_of(key) for topics, _ in self._watched for key in topics.watched()}
+            self._positions.keep(set(range(PARTITIONS)) if self._players else wanted)
 
     async def _read(self, names: Iterable[Value], positions: Iterable[bytes], wait: float | None) -> Any:
         blocked: tuple[Value, ...] = () if wait is None else ("BLOCK", round(wait * 1000))
@@ -378,6 +383,7 @@ class ChangeReader(Service):
     def _dispatch(self, fields: Mapping[bytes, bytes], entry: StreamPosition) -> None:
         try:
             topics, store = self._kinds[fields[b"kind"]]
+            self._players.changed(fields)
             key, version = topics.key(fields[b"id"]), int(fields[b"version"])
             if key is None:
                 return

@@ -72,6 +72,10 @@ class KeyNames:
         """A list: the positions of one thing's newest changes in the stream, each after its version."""
         return f"{self._prefix}:recent:{subject}:{key}"
 
+    def player_sessions(self, player_id: UUID) -> str:
+        """A sorted set: a player's sessions that have started and not ended, by their start."""
+        return f"{self._prefix}:player:{player_id}"
+
     def changes(self, partition: int) -> str:
         """A stream: the changes of one partition."""
         return f"{self._prefix}:changes:{partition}"

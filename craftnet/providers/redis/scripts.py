@@ -52,10 +52,12 @@ return answers
 """
 
 COMMIT = b"""
--- keys: epoch, numbers, waiters, then for each part six: state, floor, seen, due, stream, recent changes.
+-- keys: epoch, numbers, waiters, then for each part six: state, floor, seen, due, stream, recent changes; where a part
+--   changes a player's index of sessions, that as well.
 -- arguments: a name for the data set, if it has none, then for each thing the number of its parts, and for each part:
 --   how many follow, version read, version now, state, id, when to forget, seconds and number of ids remembered,
---   backlog, kind, seconds and number of changes recalled, number of changes, (event id, version, change) for each,
+--   backlog, kind, seconds and number of changes recalled, entry in the index (when it started, 'over', or nothing),
+--   number of changes, (event id, version, change) for each,
 --   number of claims, (session, place) for each, sessions that wait no more.
 -- Answers for each thing: 1, or 0 when somebody else was faster.
 local epoch, numbers, waiters = unpack(KEYS, 1, 3)
@@ -65,7 +67,7 @@ local function is_unchanged(k, a)
   local state, floor, seen, due, stream, recent = unpack(KEYS, k, k + 5)
   local version = redis.call('HGET', state, 'version') or redis.call('GET', floor) or '0'
   if version ~= ARGV[a + 1] then return false end
-  local at = a + 13 + 3 * tonumber(ARGV[a + 12])
+  local at = a + 14 + 3 * tonumber(ARGV[a + 13])
   for i = at + 1, at + 2 * tonumber(ARGV[at]), 2 do
     local holder = taken[ARGV[i]] or redis.call('HGET', waiters, ARGV[i])
     if holder and string.sub(holder, 1, 36) ~= ARGV[a + 4] then return false end
@@ -75,17 +77,18 @@ local function is_unchanged(k, a)
   redis.call('ZCARD', due)
   redis.call('XLEN', stream)
   redis.call('LLEN', recent)
+  if ARGV[a + 12] ~= '' then redis.call('ZCARD', KEYS[k + 6]) end
   return true
 end
 
 local function write(k, a)
   local state, floor, seen, due, stream, recent = unpack(KEYS, k, k + 5)
   local recalled = tonumber(ARGV[a + 11])
-  local at = a + 13 + 3 * tonumber(ARGV[a + 12])
+  local at = a + 14 + 3 * tonumber(ARGV[a + 13])
   local claims = tonumber(ARGV[at])
   redis.call('HSET', state, 'version', ARGV[a + 2], 'state', ARGV[a + 3])
   redis.call('ZADD', due, ARGV[a + 5], ARGV[a + 4])
-  for i = a + 13, at - 1, 3 do
+  for i = a + 14, at - 1, 3 do
     redis.call('ZADD', seen, ARGV[i + 1], ARGV[i])
     local entry = redis.call('XADD', stream, 'MAXLEN', '~', ARGV[a + 8], '*',
                              'kind', ARGV[a + 9], 'id', ARGV[a + 4], 'version', ARGV[i + 1], 'change', ARGV[i + 2],
@@ -104,6 +107,12 @@ local function write(k, a)
   for i = at + 1 + 2 * claims, a + tonumber(ARGV[a]) do
     redis.call('HDEL', waiters, ARGV[i])
   end
+  if ARGV[a + 12] == 'over' then
+    redis.call('ZREM', KEYS[k + 6], ARGV[a + 4])
+  elseif ARGV[a + 12] ~= '' then
+    redis.call('ZADD', KEYS[k + 6], ARGV[a + 12], ARGV[a + 4])
+    redis.call('EXPIREAT', KEYS[k + 6], math.ceil(tonumber(ARGV[a + 5])))
+  end
 end
 
 redis.call('HLEN', numbers)
@@ -114,7 +123,7 @@ while a <= #ARGV do
   for part = #parts + 1, last do
     unchanged = unchanged and is_unchanged(k, a)
     parts[part] = {#written + 1, k, a}
-    k, a = k + 6, a + 1 + tonumber(ARGV[a])
+    k, a = k + (ARGV[a + 12] == '' and 6 or 7), a + 1 + tonumber(ARGV[a])
   end
   written[#written + 1] = unchanged and 1 or 0
 end

@@ -15,6 +15,8 @@ from craftnet.interfaces import (
     IAtomicStart,
     IMaterialListener,
     IMaterialSource,
+    IPlayerListener,
+    IPlayerSessions,
     IQueueListener,
     IQueueSource,
     IRecallingSource,
@@ -26,6 +28,7 @@ from craftnet.providers.inspection import IEventTap, IListing, Page, Tap, Wanted
 from craftnet.providers.redis.aggregates import Change, Listener, State
 from craftnet.providers.redis.change_reader import ChangeReader
 from craftnet.providers.redis.key_names import partition_of
+from craftnet.providers.redis.player_index import PlayerIndex
 from craftnet.providers.redis.store import Store
 from craftnet.providers.redis.topics import Topics
 
@@ -110,7 +113,7 @@ class _RedisSource(Generic[State, Change, Listener]):
         return self._topics.answered(key, listener, kept.state, kept.end)
 
 
-@implementer(ISessionSource, ISharedSource, IAtomicStart, IListing, IEventTap)
+@implementer(ISessionSource, ISharedSource, IAtomicStart, IListing, IEventTap, IPlayerSessions)
 class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISessionListener]):
     """Sessions."""
 
@@ -120,13 +123,32 @@ class RedisSessions(_RedisSource[SessionState | None, SessionState | None, ISess
         topics: Topics[SessionState | None, SessionState | None, ISessionListener],
         reader: ChangeReader,
         materials: RedisMaterials,
+        players: PlayerIndex,
     ) -> None:
         super().__init__(store, topics, reader)
         self.materials = materials
+        self._players = players
 
     def apply_with_materials(self, events: Sequence[Event]) -> Deferred[list[EventOutcome]]:
         """As in `IAtomicStart`."""
         return self._shown(events, Deferred.fromCoroutine(self._store.apply(events, self.materials._store)))
+
+    def watch_player(self, player_id: UUID, listener: IPlayerListener) -> Deferred[Sequence[UUID]]:
+        """As in `IPlayerSessions`."""
+        self._players.add(player_id, listener)
+        return Deferred.fromCoroutine(self._watch_player(player_id, listener))
+
+    async def _watch_player(self, player_id: UUID, listener: IPlayerListener) -> Sequence[UUID]:
+        try:
+            await self._reader.follow_all()  # first, so that no start is missed between the two.
+            return await self._players.under_way(player_id)
+        except BaseException:
+            self._players.remove(player_id, listener)
+            raise
+
+    def unwatch_player(self, player_id: UUID, listener: IPlayerListener) -> None:
+        """As in `IPlayerSessions`."""
+        self._players.remove(player_id, listener)
 
     def count(self) -> Deferred[int]:
         """As in `ISessionSource`."""

@@ -275,8 +275,11 @@ class Store(Generic[State, Change, Listener]):
             name,
             round(HISTORY_SECONDS),
             HISTORY_LENGTH if self._subject.recalled else 0,
+            self._index_entry(planned),
             len(planned.steps),
         ]
+        if arguments[-2] != "" and isinstance(planned.after, SessionState):
+            names.append(self._keys.player_sessions(planned.after.player_id))
         for step in planned.steps:
             arguments += (step.event_id.bytes, step.version, self._encode(step.change))
         arguments.append(len(claims))
@@ -284,6 +287,13 @@ class Store(Generic[State, Change, Listener]):
             arguments += (session_id, f"{text}{_encode(entry).decode()}")
         arguments += sorted(_sessions(planned.before).keys() - claims.keys())
         return [_Part(names, [len(arguments), *arguments])]
+
+    def _index_entry(self, planned: AggregatePlan[State, Change]) -> str:
+        """What becomes of a session in its player's index: when it started, "over", or nothing."""
+        before, after = planned.before, planned.after
+        if not isinstance(after, SessionState) or _is_under_way(before) == _is_under_way(after):
+            return ""
+        return f"{self._time.now().wall:.3f}" if _is_under_way(after) else "over"
 
     async def _commit(self, parts: Mapping[UUID, Sequence[_Part]], trace: str | None) -> set[UUID]:
         """Writes all parts of each thing, or none when another node was faster: returns those."""
@@ -369,6 +379,10 @@ def _trace_of(runs: Runs) -> str | None:
     """The span of the first event that is traced."""
     traces = (event.trace for events in runs.values() for event in events)
     return next((trace for trace in traces if isinstance(trace, str)), None)
+
+
+def _is_under_way(state: object) -> bool:
+    return isinstance(state, SessionState) and not state.progress.status.terminal
 
 
 def _sessions(state: object) -> dict[str, QueueEntry]:

@@ -9,8 +9,10 @@ from twisted.application.service import MultiService
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from craftnet.contract.http_bodies import DescribedCraft
 from craftnet.crafting.state import SessionState
-from craftnet.interfaces import IBackend, IBackendFactory, IDemonstration, IShardedBackendFactory
+from craftnet.interfaces import IBackend, IBackendFactory, IShardedBackendFactory
+from craftnet.providers.inspection import IDemonstration
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.shards import Shards
 from craftnet.providers.sources import Sources
@@ -55,6 +57,14 @@ class WorkshopBackend:
     def under_way(self, player_id: UUID) -> Sequence[UUID]:
         """As in `IDemonstration`."""
         return self._driver.under_way(player_id)
+
+    def describe(self, player_id: UUID) -> Sequence[DescribedCraft]:
+        """As in `IDemonstration`."""
+        return self._driver.describe(player_id)
+
+    def jump_queue(self, player_id: UUID) -> bool:
+        """As in `IDemonstration`."""
+        return self._driver.jump_queue(player_id)
 
 
 @implementer(IBackendFactory, IShardedBackendFactory)

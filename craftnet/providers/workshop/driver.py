@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from craftnet.contract.events import EventOutcome, EventVerdict
+from craftnet.contract.http_bodies import DescribedCraft
 from craftnet.providers.shards import Shards
 from craftnet.providers.sources import Sources
 from craftnet.providers.workshop.simulation.settings import WorkshopSettings
@@ -68,6 +69,19 @@ class Driver(Service):
     def under_way(self, player_id: UUID) -> Sequence[UUID]:
         """The running sessions of a player, oldest first."""
         return () if self._simulation is None else self._simulation.under_way(player_id)
+
+    def describe(self, player_id: UUID) -> Sequence[DescribedCraft]:
+        """What a player crafts or waits for."""
+        return () if self._simulation is None else self._simulation.describe(player_id)
+
+    def jump_queue(self, player_id: UUID) -> bool:
+        """Moves a waiting player to the front; returns whether somebody is passed."""
+        simulation = self._simulation
+        if simulation is None or not simulation.jump_queue(player_id, self._clock.seconds()):
+            return False
+        if self._call is not None:
+            self._call.reset(0)
+        return True
 
     def _turn(self, simulation: Simulation) -> None:
         self._call = None

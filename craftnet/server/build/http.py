@@ -14,13 +14,14 @@ from craftnet.http.connection.sniffer import SnifferFactory
 from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.resource import Router, RouteTable
 from craftnet.http.routes.site import ANONYMOUS_BODY_LIMIT, site
-from craftnet.interfaces import IDemonstration, IEventConsumer
+from craftnet.interfaces import IEventConsumer
 from craftnet.limits.client_address import Forwarding
 from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.sse.server.factory import EventStreamFactory
 from craftnet.protocols.websocket.core.subprotocols import SUPPORTED
 from craftnet.protocols.websocket.server.factory import FeedFactory
+from craftnet.providers.inspection import IDemonstration
 from craftnet.runtime.addresses import http_endpoint
 from craftnet.server.build.administration import Administration
 from craftnet.server.build.base import Base

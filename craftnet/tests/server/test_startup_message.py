@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
+import jwt
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.server.startup_message import Announcer, ServedSummary, watch_hint
-from craftnet.tests.support.fakes import SteppedClock
-from craftnet.tests.support.samples import PLAYER, SESSION, running
+from craftnet.access.auth_option import AuthSetup
+from craftnet.access.development import random_secret
+from craftnet.providers.workshop.backend import WorkshopBackend
+from craftnet.providers.workshop.simulation.settings import WorkshopSettings
+from craftnet.server.startup_message import PLAYERS_VIEW, Announcer, PageLink, ServedSummary, hint, watch_hint
+from craftnet.tests.support.fakes import SteppedClock, TableAuthority
+from craftnet.tests.support.samples import NOW, PLAYER
 
 
 class ServedTests(SynchronousTestCase):
@@ -23,10 +29,29 @@ class ServedTests(SynchronousTestCase):
 
 class WatchHintTests(SynchronousTestCase):
     def test_command_and_address(self) -> None:
-        text = watch_hint(running(), "TOKEN", "https://127.0.0.1:8443", "/a path/craftnet")
+        text = watch_hint(PLAYER, [], "TOKEN", "https://127.0.0.1:8443", "/a path/craftnet")
         self.assertIn(f"'/a path/craftnet' watch --player {PLAYER} --url https://127.0.0.1:8443 --token TOKEN", text)
-        address = f"wss://127.0.0.1:8443/ws/crafting/{SESSION}?player_id={PLAYER}"
-        self.assertIn(address, text)
+        self.assertIn(f"wss://127.0.0.1:8443/ws/player/{PLAYER}", text)
+
+    def test_pages(self) -> None:
+        """Their links have a token in the fragment: the player's, or one with scopes. Never for another machine."""
+        backend = WorkshopBackend(SteppedClock(), WorkshopSettings())
+        backend.service.startService()
+        self.addCleanup(backend.service.stopService)
+        secret = random_secret()
+        access = AuthSetup(TableAuthority({}), "", secret=secret)
+        pages = (PLAYERS_VIEW, PageLink("Dashboard", "/dashboard/", ("crafting:admin",)))
+        text = hint(backend, access, "http://127.0.0.1:8080", NOW, pages)
+        assert text is not None
+        tokens = dict(re.findall(r"127.0.0.1:8080/(demo|dashboard)/#token=(\S+)", text))
+        claims = {name: jwt.decode(token, options={"verify_signature": False}) for name, token in tokens.items()}
+        featured = backend.featured()
+        assert featured is not None
+        self.assertEqual(claims["demo"]["sub"], str(featured.player_id))
+        self.assertEqual((claims["dashboard"]["scope"], claims["dashboard"].get("sub")), ("crafting:admin", None))
+        remote = hint(backend, access, "http://10.0.0.1:8080", NOW, pages)
+        assert remote is not None
+        self.assertNotIn("#token", remote)
 
 
 class AnnouncerTests(SynchronousTestCase):

@@ -15,9 +15,12 @@ from zope.interface import implementer
 from craftnet.access.principal import Principal
 from craftnet.clocks import IClock
 from craftnet.contract.close_codes import CloseCode
+from craftnet.contract.http_bodies import DescribedCraft
+from craftnet.contract.messages import Station
 from craftnet.crafting.updates import Update
 from craftnet.errors import Unauthorized
-from craftnet.interfaces import IDemonstration, ISubscriber, ITokenVerifier
+from craftnet.interfaces import ISubscriber, ITokenVerifier
+from craftnet.providers.inspection import IDemonstration
 
 
 @implementer(IClock)
@@ -99,6 +102,17 @@ class FakeShowcase:
     def under_way(self, player_id: UUID) -> Sequence[UUID]:
         """As the test says."""
         return self.sessions.get(player_id, ())
+
+    def describe(self, player_id: UUID) -> Sequence[DescribedCraft]:
+        """The same sessions, each a flare."""
+        return [
+            DescribedCraft(session_id=session_id, recipe="Flare", station_type=Station.LABORATORY, materials=())
+            for session_id in self.under_way(player_id)
+        ]
+
+    def jump_queue(self, player_id: UUID) -> bool:
+        """Players with sessions may."""
+        return player_id in self.sessions
 
 
 @implementer(IHostnameResolver, IHostResolution)

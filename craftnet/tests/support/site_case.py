@@ -31,7 +31,7 @@ from craftnet.http.exchange import Endpoint
 from craftnet.http.operations import UNLISTED_STATUSES
 from craftnet.http.request_head import path_and_query
 from craftnet.http.routes.site import site
-from craftnet.interfaces import IDemonstration
+from craftnet.http.static_pages import StaticFile, ToFolder
 from craftnet.limits.client_address import Forwarding, Networks, ServerUrl
 from craftnet.limits.connection_limits import Limits
 from craftnet.limits.handshake_guard import HandshakeGuard
@@ -43,6 +43,7 @@ from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.sse.server.factory import EventStreamFactory
 from craftnet.protocols.udp.server.player_reports import SeenState
 from craftnet.protocols.wire.records import ProgressFlags, ProgressRecord
+from craftnet.providers.inspection import IDemonstration
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
 from craftnet.tests.support.fakes import SteppedClock, TableAuthority
@@ -203,6 +204,8 @@ class SiteTestCase(SynchronousTestCase):
             endpoint, _ = self.site.routes.table.find(path_and_query(target.encode())[0])
         except Refusal:
             return
+        if isinstance(endpoint, StaticFile | ToFolder):
+            return  # a page's files are for browsers.
         if method in endpoint.methods and answer.status not in UNLISTED_STATUSES:
             listed = self.operations[type(endpoint), method].answers
             self.assertIn(answer.status, listed, f"{method} {target}: list it in the operation of {type(endpoint)}")

@@ -50,9 +50,10 @@ function withChanges(state: CraftState, changes: readonly ChangeRow[]): Step<Cra
 /** What a binary message says, for the reducer. Throws Refused for octets that are no record. */
 export function decode(octets: Uint8Array): Decoded {
   const record = readRecord(octets);
-  const { timestampMs } = record.header;
+  const { timestampMs, sessionId } = record.header;
   return {
     octets,
+    sessionId,
     applyTo(before, now) {
       const state = { ...before, clock: sampled(before.clock, timestampMs, now) };
       return "progress" in record

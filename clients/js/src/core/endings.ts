@@ -22,7 +22,7 @@ export type EndResult =
   /** `close()` was called. */
   | "closed";
 
-/** The end of a connection: a WebSocket close code, also where another transport or an HTTP status told it. */
+/** The end of a connection: a WebSocket close code, also for an ending that another transport or an HTTP status reported. */
 export interface Ending {
   readonly code: number;
   readonly reason: string;
@@ -68,7 +68,7 @@ export const codeOfStatus = (status: number): number =>
 /** Milliseconds that a close reason asks to wait; undefined when it does not. */
 export function retryAfter(reason: string): number | undefined {
   const match = /^retry in ([\d.]+) s$/.exec(reason);
-  return match ? Number(match[1]) * 1000 : undefined;
+  return match ? +match[1]! * 1000 : undefined;
 }
 
 export interface ReconnectOptions {
@@ -90,5 +90,5 @@ export function pause(
   asked: number | undefined,
   random: number,
 ): number {
-  return asked === undefined ? random * Math.min(max, min * 2 ** failures) : asked + random * SPREAD;
+  return asked == null ? random * Math.min(max, min * 2 ** failures) : asked + random * SPREAD;
 }

@@ -57,6 +57,7 @@ export interface Message {
   progress_data?: ProgressData;
   material_data?: MaterialData;
   queue_data?: QueueData;
+  session_id?: string;
   player_id?: string;
   queue_position?: number;
   estimated_wait_time?: number;
@@ -65,11 +66,10 @@ export interface Message {
 }
 
 /** When the server made a message, Unix milliseconds; NaN when it does not say. */
-export const sentAt = (message: Message): number => Date.parse(message.timestamp ?? "");
+export const sentAt = (message: Message): number => Date.parse(message.timestamp!);
 
 /** The position that a message has, as text; undefined for one that has none. */
-export const positionOf = ({ epoch, version }: Message): string | undefined =>
-  epoch === undefined ? undefined : `${epoch}:${version}`;
+export const positionOf = ({ epoch, version }: Message): string | undefined => epoch && `${epoch}:${version}`;
 
 export function progressOf(data: ProgressData, anchor: number): ProgressModel {
   return {
@@ -89,22 +89,22 @@ const camelCased = (data: object): any =>
     Object.entries(data).map(([name, value]) => [name.replace(/_./g, (pair) => pair[1]!.toUpperCase()), value]),
   );
 
-/** A material with the problem that a notification tells; without one when it is restored. */
+/** A material with the problem that a notification reports; without one when it is restored. */
 export function notified(held: Readonly<Record<string, Material>>, data: MaterialData): Material {
   const { materialId: id, notificationType: type, ...numbers } = camelCased(data);
   const { quantity = null, quality = null } = held[id] ?? {};
   return { id, quantity, quality, problem: type === "material_restored" ? null : { type, ...numbers } };
 }
 
-/** A place as the crafting feed tells it. */
+/** A place as the crafting feed sends it. */
 export const placeOf: (data: QueueData) => QueuePlace = camelCased;
 
-/** A place as the queue feed tells it. */
+/** A place as the queue feed sends it. */
 export function placeIn({ player_id, queue_position, station_type, estimated_wait_time }: Message): QueuePlace {
   return placeOf({
     player_id: player_id!,
     queue_position: queue_position!,
     ...(station_type && { station_type }),
-    ...(estimated_wait_time !== undefined && { estimated_wait_seconds: estimated_wait_time }),
+    ...(estimated_wait_time != null && { estimated_wait_seconds: estimated_wait_time }),
   });
 }

@@ -2,7 +2,7 @@
 
 export type Status = "active" | "paused" | "interrupted" | "completed" | "failed";
 
-/** A progress as the server last told it; `percentAt` continues it. */
+/** A progress as the server last sent it; `percentAt` continues it. */
 export interface ProgressModel {
   readonly status: Status;
   /** Percent at `anchor`, 0 to 100. */
@@ -19,7 +19,7 @@ export interface ProgressModel {
 
 export type ProblemType = "insufficient_quantity" | "quality_too_low" | "material_unavailable";
 
-/** What is wrong with a material, and the numbers that the server tells about it. */
+/** What is wrong with a material, and the numbers that the server sends with it. */
 export interface Problem {
   readonly type: ProblemType;
   readonly requiredQuantity?: number;
@@ -28,7 +28,7 @@ export interface Problem {
   readonly availableQuality?: number;
 }
 
-/** A material of a craft. `quantity` and `quality` are null when unknown: JSON tells problems only. */
+/** A material of a craft. `quantity` and `quality` are null when unknown: JSON has problems only. */
 export interface Material {
   readonly id: string;
   readonly quantity: number | null;
@@ -38,7 +38,7 @@ export interface Material {
 
 export type Station = "basic_workbench" | "advanced_workbench" | "cyberware_station" | "vehicle_bay" | "laboratory";
 
-/** Where a player stands in a queue. What the server does not tell is missing. */
+/** Where a player stands in a queue. What the server does not send is missing. */
 export interface QueuePlace {
   readonly playerId: string;
   readonly stationType?: Station;
@@ -50,7 +50,7 @@ export interface QueuePlace {
   readonly jumpQueueCost?: number;
 }
 
-const ALMOST = 99.99; // completion is only ever told
+const ALMOST = 99.99; // only the server reports completion
 const ROLLBACK = 3; // points; a progress that arrives further than that below the one shown is a real rollback
 
 /** The percent that a progress has reached at `at`, Unix milliseconds on the server's clock. */
@@ -90,7 +90,7 @@ const SAMPLES = 8;
 /** Differences between the server's clock and ours, milliseconds, of the newest messages. */
 export type ClockSamples = readonly number[];
 
-/** Adds what a message that the server dated `sent` and that arrived at `now` tells of the clocks. */
+/** Adds what a message that the server dated `sent` and that arrived at `now` says about the clocks. */
 export function sampled(samples: ClockSamples, sent: number, now: number): ClockSamples {
   return [...samples, sent - now].slice(-SAMPLES);
 }

@@ -1,6 +1,6 @@
 /**
- * The reducer: what a feed's state becomes with what arrived, and the changes to tell. Pure: what arrived and the time
- * (Unix milliseconds by our own clock) go in, a new state and changes come out. `bin.ts` and `told.ts` do the same for
+ * The reducer: what a feed's state becomes with what arrived, and the changes to report. Pure: what arrived and the time
+ * (Unix milliseconds by our own clock) go in, a new state and changes come out. `bin.ts` and `state-update.ts` do the same for
  * binary messages and for what comes over UDP.
  */
 
@@ -24,11 +24,13 @@ export type Arrival = string | Decoded;
 /** What octets mean for a crafting feed. */
 export interface Decoded {
   readonly octets?: Uint8Array;
+  /** The craft that it is about, where the octets say so. */
+  readonly sessionId?: string;
   applyTo(state: CraftState, now: number): Step<CraftState, CraftChange>;
 }
 
 interface BaseState {
-  /** What `resume` takes; null before the server told one. */
+  /** What `resume` takes; null before the server sent one. */
   readonly position: string | null;
   readonly clock: ClockSamples;
 }
@@ -92,12 +94,11 @@ function noted<S extends BaseState>(state: S, message: Message, now: number, emp
 }
 
 /** The change that the first message after coming back makes. */
-const returned = ({ recovered }: Message): Recovered[] =>
-  recovered === undefined ? [] : [{ type: "recovered", recovered }];
+const returned = ({ recovered }: Message): Recovered[] => (recovered == null ? [] : [{ type: "recovered", recovered }]);
 
-function parsed(arrival: Arrival): Message {
+export function parsed(arrival: Arrival): Message {
   const message = typeof arrival === "string" ? JSON.parse(arrival) : null;
-  if (typeof message?.type !== "string") throw new TypeError("the server sent what is no message of this feed");
+  if (!message?.type) throw new TypeError("no message of this feed");
   return message;
 }
 
@@ -147,7 +148,7 @@ export const crafting: Rules<CraftState, CraftChange> = {
 
 // Queues
 
-const LEAVING = /^(station_available|queue_timeout)$/;
+const LEAVING = /_(available|timeout)$/;
 
 export const queue: Rules<QueueState, QueueChange> = {
   initial: { position: null, clock: [], places: {} },

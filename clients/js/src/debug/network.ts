@@ -50,6 +50,12 @@ export class SimulatedNetwork {
     this.fetch = fetchThrough(this.conditions, platform.fetch ?? ((...asked) => fetch(...asked)));
   }
 
+  /** A direction for things other than messages: passes them on in their order, each after its delay. */
+  lane(): (act: () => void) => void {
+    const lane = new Lane(this.conditions);
+    return (act) => lane.pass(act);
+  }
+
   /** Breaks every open WebSocket, as a change of networks does. */
   cut(): void {
     for (const cut of [...this.#cuts]) cut();

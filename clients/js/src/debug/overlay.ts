@@ -111,17 +111,17 @@ export function overlay(
   function shown(feed: AnyFeed): (() => void)[] {
     const row = element("div");
     feeds.append(row);
-    const told = () => {
+    const refresh = () => {
       const { kind, ...ids } = feed.target;
       row.textContent = `${kind} ${Object.values(ids).join(" ")}: ${feed.state} ${feed.result?.result ?? feed.position ?? ""}`;
     };
-    told();
-    const heard = (message: FeedEvents["message"]) => {
+    refresh();
+    const append = (message: FeedEvents["message"]) => {
       log.prepend(line(message), "\n");
       while (log.childNodes.length > 2 * messages) log.lastChild!.remove();
-      queueMicrotask(told); // once the feed has understood it
+      queueMicrotask(refresh); // once the feed has applied it
     };
-    return [feed.on("state", told), feed.on("ended", told), feed.on("message", heard)];
+    return [feed.on("state", refresh), feed.on("ended", refresh), feed.on("message", append)];
   }
 
   return () => {

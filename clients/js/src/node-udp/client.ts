@@ -7,7 +7,7 @@ import { Handshake, type Random } from "./handshake.js";
 import { formatToken, parseToken } from "./keys.js";
 import { Sessions } from "./session.js";
 
-/** What a client tells: what its connection does, but for the secret. */
+/** The events of a client: those of its connection, without the secret. */
 export type UdpEvent = Exclude<ConnectionEvent, { event: "renewed" }> | { readonly event: "renewed" };
 
 /** The events after which there are no others. */

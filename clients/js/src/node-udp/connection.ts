@@ -39,7 +39,7 @@ export interface ConnectionSettings {
   readonly sessions: Sessions;
 }
 
-/** The records of a MESSAGE: what is packed beside what others can choose tells of itself by its length. */
+/** The records of a MESSAGE: compressed beside content that others can choose, a secret would leak through the length. */
 function parsePacked(content: Uint8Array): StateRecord[] {
   const records = parseRecords(content);
   refuseUnless(!records.some(({ record }) => record === "FreshSecret"), "type");
@@ -51,7 +51,7 @@ const micros = (now: number): bigint => BigInt(Math.round(now * 1e6));
 /** When an ACK is due after STATEs and MESSAGEs, and which tables it names. */
 class Reports {
   #waiting = 0;
-  #told = new Set<Session>();
+  #named = new Set<Session>();
   due = Infinity;
 
   /** A STATE or MESSAGE came in. */
@@ -62,24 +62,24 @@ class Reports {
 
   /** The next ACK is to name this session's table. */
   name(session: Session): void {
-    this.#told.add(session);
+    this.#named.add(session);
   }
 
   /** Something else is sent, which acknowledges as well: it takes the place of an ACK that would name no table. */
   acknowledged(): void {
-    if (this.#told.size === 0) this.#done();
+    if (this.#named.size === 0) this.#done();
   }
 
   /** What the ACK that is sent now says; the first session is always named. */
   take(first: Session): bodies.Tables {
-    const tables = new Map([first, ...this.#told].map((session) => [session.index, session.materials.version]));
+    const tables = new Map([first, ...this.#named].map((session) => [session.index, session.materials.version]));
     this.#done();
     return tables;
   }
 
   #done(): void {
     this.#waiting = 0;
-    this.#told = new Set();
+    this.#named = new Set();
     this.due = Infinity;
   }
 }
@@ -152,22 +152,22 @@ export class Connection {
 
   /** Takes all the records of a STATE that came with, or counts as of, this sequence. */
   apply(records: readonly StateRecord[], sequence: number, now: number): void {
-    const told = new Set<Session>();
-    let session = this.sessions.told(0, now);
+    const changed = new Set<Session>();
+    let session = this.sessions.received(0, now);
     for (const record of records) {
       if (record.record === "Selector") {
-        session = this.sessions.told(record.session, now);
+        session = this.sessions.received(record.session, now);
       } else if (record.record === "FreshSecret") {
         this.#renewed(record.secret, sequence);
       } else {
-        this.#tell(session, record, sequence);
-        told.add(session);
+        this.#apply(session, record, sequence);
+        changed.add(session);
       }
     }
-    for (const each of told) this.out.events.push(...each.news().map((news) => ({ ...news, index: each.index })));
+    for (const each of changed) this.out.events.push(...each.news().map((news) => ({ ...news, index: each.index })));
   }
 
-  #tell(session: Session, record: SessionRecord, sequence: number): void {
+  #apply(session: Session, record: SessionRecord, sequence: number): void {
     const ofTable = record.record.startsWith("Materials") || record.record === "ProblemsPart";
     if (ofTable && session.over === null) this.#reports.name(session);
     try {

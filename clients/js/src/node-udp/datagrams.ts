@@ -38,7 +38,7 @@ export function parseFirst(octet: number): { readonly phase: number; readonly ki
   return { phase: (octet >> 5) & 1, kind: octet & 31 };
 }
 
-/** The kind of a datagram that came from a server, as far as its first octet tells. Throws Refused. */
+/** The kind of a datagram that came from a server, by its first octet. Throws Refused. */
 export function kindFromServer(datagram: Uint8Array): number {
   refuseUnless(datagram.length >= SHORTEST, "truncated");
   const { phase, kind } = parseFirst(datagram[0]!);

@@ -42,7 +42,7 @@ export class Line {
     this.#sent = [...this.#sent, sent].slice(-SAMPLES);
   }
 
-  /** Takes a heartbeat that arrived at `now`. What is older than the newest, or echoes what was never sent, tells nothing. */
+  /** Takes a heartbeat that arrived at `now`. One that is older than the newest, or echoes what was never sent, is ignored. */
   take(sequence: number, { sent, echoed, received }: Beat, now: bigint): void {
     if (sequence <= this.heard.sequence) return;
     this.heard = { sequence, sent, arrived: now };

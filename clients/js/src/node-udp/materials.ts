@@ -12,7 +12,7 @@ export interface TableRow extends MaterialRow {
 
 export type Table = readonly TableRow[];
 
-const KEPT = 32; // tables that differences may be told from
+const KEPT = 32; // tables that differences may refer to
 
 /** A table as far as its parts have come. */
 class Parts {
@@ -22,7 +22,7 @@ class Parts {
 
   constructor(readonly version: number) {}
 
-  /** A table that is there, as parts would have told it. */
+  /** A table that is held, as parts would have brought it. */
   static of(version: number, table: Table): Parts {
     const parts = new Parts(version);
     const problems = table.flatMap(({ problem }, row) => (problem ? [{ row, ...problem }] : []));
@@ -69,7 +69,7 @@ class Parts {
 }
 
 export class Materials {
-  #parts: Parts | null = null; // of the table that parts are told of
+  #parts: Parts | null = null; // of the table that parts arrive for
   #newest = 0; // the sequence of the newest datagram of which a part, or a difference, was taken
   #held = new Map<number, Table>(); // by version, the newest last
   #complete: number | null = null; // the version of the newest complete table

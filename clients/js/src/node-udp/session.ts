@@ -2,7 +2,7 @@
 
 import { refuseUnless, type ProgressState } from "../wire.js";
 import { Materials, type Table } from "./materials.js";
-import type { ReasonPart, SessionRecord, ProgressTold } from "./states.js";
+import type { ReasonPart, SessionRecord, ProgressRecord } from "./states.js";
 
 /** Whether who holds that table is where the feed is with this version: bits 11 to 21 are the low ones of its table's. */
 export const isThere = (version: number, materialsVersion: number): boolean =>
@@ -68,12 +68,12 @@ export class Reason {
 
 /** What a client holds of one session. */
 export class Session {
-  #progressFrom = 0; // the sequence of the datagram that told the progress held
+  #progressFrom = 0; // the sequence of the datagram with the progress held
   #reason = new Reason();
   #whole: { version: number; text: string } | null = null; // the newest reason that is whole
   #news = new Map<string, SessionNews>();
-  #told: { epoch: string; version: number } | null = null; // the newest position told
-  #toldFrom = 0; // the sequence of its datagram
+  #position: { epoch: string; version: number } | null = null; // the newest position received
+  #positionFrom = 0; // the sequence of its datagram
   #at: object | null = null; // the newest that is known to be ours
 
   /** Of the progress. */
@@ -100,9 +100,9 @@ export class Session {
       case "MaterialsDelta":
         return this.#tookMaterials(this.materials.takeDelta(record, sequence), "differences");
       case "Position":
-        if (sequence <= this.#toldFrom) return;
-        this.#toldFrom = sequence;
-        this.#told = { epoch: record.epoch, version: record.version };
+        if (sequence <= this.#positionFrom) return;
+        this.#positionFrom = sequence;
+        this.#position = { epoch: record.epoch, version: record.version };
         return;
       case "SessionOver":
         this.over = record.reason;
@@ -120,15 +120,16 @@ export class Session {
 
   /** A position is ours once the table of materials of then is here. */
   #locate(): void {
-    if (!this.#told || this.#told === this.#at || !isThere(this.#told.version, this.materials.version)) return;
-    this.#at = this.#told;
-    this.#news.set("position", { event: "position", ...this.#told });
+    if (!this.#position || this.#position === this.#at || !isThere(this.#position.version, this.materials.version))
+      return;
+    this.#at = this.#position;
+    this.#news.set("position", { event: "position", ...this.#position });
   }
 
-  #takeProgress({ record: _, version, ...progress }: ProgressTold, sequence: number): void {
+  #takeProgress({ record: _, version, ...progress }: ProgressRecord, sequence: number): void {
     if (sequence <= this.#progressFrom) return;
     this.#progressFrom = sequence;
-    if (version === this.version && says(progress, this.progress!)) return;
+    if (version === this.version && isSame(progress, this.progress!)) return;
     this.version = version;
     this.#hold({ ...progress, failureReason: null });
     this.#explain();
@@ -152,9 +153,9 @@ export class Session {
   }
 }
 
-/** Whether one progress says what another says, whose reason may have come. */
-function says(told: Omit<ProgressState, "version">, held: HeldProgress): boolean {
-  return (Object.keys(told) as (keyof typeof told)[]).every((field) => told[field] === held[field]);
+/** Whether a received progress equals the one held, but for its reason. */
+function isSame(received: Omit<ProgressState, "version">, held: HeldProgress): boolean {
+  return (Object.keys(received) as (keyof typeof received)[]).every((field) => received[field] === held[field]);
 }
 
 const CLAIM = 20; // seconds until …/connect's answer must name a session that has sent state
@@ -172,7 +173,7 @@ export class Sessions {
   }
 
   /** State of this session has arrived, perhaps before the answer of …/connect names it. */
-  told(index: number, now: number): Session {
+  received(index: number, now: number): Session {
     if (!this.#byIndex.has(index)) this.#unclaimed.set(index, now);
     return this.at(index);
   }

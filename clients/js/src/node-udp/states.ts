@@ -65,13 +65,13 @@ export interface MaterialsDelta {
   readonly changes: readonly RowChange[];
 }
 
-export interface ProgressTold extends ProgressState {
+export interface ProgressRecord extends ProgressState {
   readonly record: "ProgressState";
 }
 
 /** A record of a session's state. */
 export type SessionRecord =
-  | ProgressTold
+  | ProgressRecord
   | ReasonPart
   | MaterialsPart
   | ProblemsPart
@@ -104,48 +104,48 @@ function rows<T>(
 }
 
 function progress(body: Uint8Array, at: number): Parsed {
-  const told = decodeProgressState(body, at);
-  refuseUnless(told.status !== "completed" || told.percent === 100, "contradictory");
-  return [{ record: "ProgressState", ...told }, at + PROGRESS_STATE_SIZE];
+  const fields = decodeProgressState(body, at);
+  refuseUnless(fields.status !== "completed" || fields.percent === 100, "contradictory");
+  return [{ record: "ProgressState", ...fields }, at + PROGRESS_STATE_SIZE];
 }
 
 function reasonPart(body: Uint8Array, at: number): Parsed {
-  const { length, ...told } = decodeReasonPart(body, at);
+  const { length, ...fields } = decodeReasonPart(body, at);
   const octets = part(body, at + REASON_PART_SIZE, length);
-  refuseUnless(length > 0 && told.offset + length <= told.total, "out_of_range");
-  return [{ record: "ReasonPart", ...told, octets }, at + REASON_PART_SIZE + length];
+  refuseUnless(length > 0 && fields.offset + length <= fields.total, "out_of_range");
+  return [{ record: "ReasonPart", ...fields, octets }, at + REASON_PART_SIZE + length];
 }
 
 function materialsPart(body: Uint8Array, at: number): Parsed {
-  const { count, ...told } = decodeMaterialsPart(body, at);
+  const { count, ...fields } = decodeMaterialsPart(body, at);
   const entries = rows(body, at + MATERIALS_PART_SIZE, MATERIAL_ROW_SIZE, count, decodeMaterialRow);
-  refuseUnless(told.problems <= told.rows && told.first + count <= told.rows, "out_of_range");
-  refuseUnless(count > 0 || told.rows === 0, "out_of_range");
-  return [{ record: "MaterialsPart", ...told, entries }, at + MATERIALS_PART_SIZE + count * MATERIAL_ROW_SIZE];
+  refuseUnless(fields.problems <= fields.rows && fields.first + count <= fields.rows, "out_of_range");
+  refuseUnless(count > 0 || fields.rows === 0, "out_of_range");
+  return [{ record: "MaterialsPart", ...fields, entries }, at + MATERIALS_PART_SIZE + count * MATERIAL_ROW_SIZE];
 }
 
 function problemsPart(body: Uint8Array, at: number): Parsed {
-  const { count, ...told } = decodeProblemsPart(body, at);
+  const { count, ...fields } = decodeProblemsPart(body, at);
   refuseUnless(count > 0, "out_of_range");
   const entries = rows(body, at + PROBLEMS_PART_SIZE, PROBLEM_ROW_SIZE, count, decodeProblemRow);
   refuseUnless(new Set(entries.map(({ row }) => row)).size === count, "contradictory");
-  return [{ record: "ProblemsPart", ...told, entries }, at + PROBLEMS_PART_SIZE + count * PROBLEM_ROW_SIZE];
+  return [{ record: "ProblemsPart", ...fields, entries }, at + PROBLEMS_PART_SIZE + count * PROBLEM_ROW_SIZE];
 }
 
 function delta(body: Uint8Array, at: number): Parsed {
-  const { count, ...told } = decodeMaterialsDelta(body, at);
-  refuseUnless(told.back > 0 && told.rows > 0 && count > 0, "out_of_range");
+  const { count, ...fields } = decodeMaterialsDelta(body, at);
+  refuseUnless(fields.back > 0 && fields.rows > 0 && count > 0, "out_of_range");
   const bits = new BitReader(body.subarray(at + MATERIALS_DELTA_SIZE));
-  const width = Math.max(1, 32 - Math.clz32(told.rows - 1));
+  const width = Math.max(1, 32 - Math.clz32(fields.rows - 1));
   const changes: RowChange[] = [];
   for (let before = -1; changes.length < count; ) {
     const change = decodeRowChange(bits, width);
-    refuseUnless(change.row > before && change.row < told.rows, "out_of_range");
+    refuseUnless(change.row > before && change.row < fields.rows, "out_of_range");
     refuseUnless(Object.keys(change).length > 1, "out_of_range");
     changes.push(change);
     before = change.row;
   }
-  return [{ record: "MaterialsDelta", ...told, changes }, at + MATERIALS_DELTA_SIZE + bits.finish()];
+  return [{ record: "MaterialsDelta", ...fields, changes }, at + MATERIALS_DELTA_SIZE + bits.finish()];
 }
 
 function position(body: Uint8Array, at: number): Parsed {
@@ -196,15 +196,15 @@ const SUBJECTS: Readonly<Record<string, string>> = {
 
 /** All the records of a STATE are of one moment: what one says of a session, no other says otherwise. */
 function checkAgreement(records: readonly StateRecord[]): void {
-  const told = new Set<string>();
+  const seen = new Set<string>();
   const versions = new Map<string, number>();
   let session = 0;
   for (const each of records) {
     const { record } = each;
     if (record === "Selector") session = each.session;
     const name = record === "FreshSecret" ? record : `${session} ${record}`;
-    refuseUnless(!ONE.has(record) || !told.has(name), "contradictory");
-    told.add(name);
+    refuseUnless(!ONE.has(record) || !seen.has(name), "contradictory");
+    seen.add(name);
     if (!SUBJECTS[record] || !("version" in each)) continue;
     const subject = `${session} ${SUBJECTS[record]}`;
     refuseUnless((versions.get(subject) ?? each.version) === each.version, "contradictory");

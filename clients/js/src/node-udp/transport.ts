@@ -1,8 +1,8 @@
-/** UDP as a transport of `Craftnet`: crafts over one connection of a player, told to the same reducer as every other. */
+/** UDP as a transport of `Craftnet`: crafts over one connection of a player, for the same reducer as every other transport. */
 
 import { codeOfStatus, lost, type Ending } from "../core/endings.js";
 import type { Material, ProgressModel } from "../core/model.js";
-import { told } from "../core/told.js";
+import { stateArrival, type StateUpdate } from "../core/state-update.js";
 import type { RowProblem } from "../wire.js";
 import type { Link, Listener, Request, Transport } from "../transports/transport.js";
 import { connect, ConnectError, type ConnectOptions, type Watched } from "./connect.js";
@@ -64,7 +64,7 @@ class SessionLink implements Link {
   heard(event: WatchEvent): void {
     switch (event.event) {
       case "connected":
-        return this.#tell({});
+        return this.#deliver({});
       case "progress":
         clearTimeout(this.#held);
         if (event.progress.status !== "failed" || event.progress.failureReason !== null)
@@ -72,9 +72,9 @@ class SessionLink implements Link {
         this.#held = setTimeout(() => this.#progress(event.progress), REASON);
         return;
       case "materials":
-        return this.#tell({ materials: materialsOf(event.materials) });
+        return this.#deliver({ materials: materialsOf(event.materials) });
       case "position":
-        return this.#tell({ position: `${event.epoch}:${event.version}:udp` });
+        return this.#deliver({ position: `${event.epoch}:${event.version}:udp` });
       case "session_over":
       case "closed":
         return this.ended({ code: CODES[event.reason] ?? 1006, reason: "" });
@@ -85,15 +85,15 @@ class SessionLink implements Link {
   }
 
   #progress(progress: HeldProgress): void {
-    this.#tell({ progress: progressOf(progress) });
+    this.#deliver({ progress: progressOf(progress) });
   }
 
-  #tell(values: Parameters<typeof told>[0]): void {
+  #deliver(update: StateUpdate): void {
     if (this.#over) return;
     if (!this.#live) clearTimeout(this.#timers[0]);
     this.#live = true;
     const offset = this.connection?.offset;
-    this.listener.arrived(told(offset == null ? values : { ...values, offset: offset * 1000 }));
+    this.listener.arrived(stateArrival(offset == null ? update : { ...update, offset: offset * 1000 }));
   }
 
   ended(ending: Ending): void {

@@ -9,29 +9,29 @@ export type WatchEvent = (UdpEvent | { event: "not_connected"; status: number | 
   readonly session?: string;
 };
 
-/** One UDP connection and the sessions it tells of, by name. */
+/** One UDP connection and its sessions, by name. */
 export class SessionsConnection {
   /** Ids of the sessions that are not over. */
   readonly open: Set<string>;
   #names: Map<number, string>;
-  #early: (UdpEvent & { index: number })[] = []; // told before the answer that names the session
+  #early: (UdpEvent & { index: number })[] = []; // received before the answer that names the session
   #socket: Socket;
 
   /** A connection to wherever `agreed` says. Rejects when that host has no address. */
   static async to(
     agreed: Agreement,
     sessionId: string,
-    tell: (event: WatchEvent, from: SessionsConnection) => void,
+    report: (event: WatchEvent, from: SessionsConnection) => void,
   ): Promise<SessionsConnection> {
     const host = agreed.server_endpoint.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-    return new SessionsConnection(agreed, await addresses(host), sessionId, tell);
+    return new SessionsConnection(agreed, await addresses(host), sessionId, report);
   }
 
   constructor(
     agreed: Agreement,
     servers: readonly string[],
     sessionId: string,
-    private readonly tell: (event: WatchEvent, from: SessionsConnection) => void,
+    private readonly report: (event: WatchEvent, from: SessionsConnection) => void,
   ) {
     this.open = new Set([sessionId]);
     this.#names = new Map([[agreed.session_index ?? 0, sessionId]]);
@@ -70,12 +70,12 @@ export class SessionsConnection {
   }
 
   #heard(event: UdpEvent): void {
-    if (!("index" in event)) return this.tell(event, this);
+    if (!("index" in event)) return this.report(event, this);
     const session = this.#names.get(event.index);
     if (session === undefined) return void this.#early.push(event);
     const { index: _, ...more } = event;
     if (event.event === "session_over") this.open.delete(session);
-    this.tell({ session, ...more } as WatchEvent, this);
+    this.report({ session, ...more } as WatchEvent, this);
   }
 }
 
@@ -105,7 +105,7 @@ export class Watching {
 
   constructor(
     private readonly account: Account,
-    private readonly tell: (event: WatchEvent) => void,
+    private readonly report: (event: WatchEvent) => void,
   ) {}
 
   /** Watches these sessions; with a connection that has room, over that. Resolves when all are connected or given up. */
@@ -148,7 +148,7 @@ export class Watching {
         return { answer, shown };
       } catch (error) {
         const failed = error instanceof ConnectError ? error : null;
-        this.tell({
+        this.report({
           event: "not_connected",
           session: sessionId,
           status: failed?.status ?? null,
@@ -169,14 +169,14 @@ export class Watching {
       if (this.#stopped) connection.leaveAll();
       return connection;
     } catch (error) {
-      this.tell({ event: "not_connected", session, status: null, message: String(error) });
+      this.report({ event: "not_connected", session, status: null, message: String(error) });
       this.#comeBack([session]);
       return null;
     }
   }
 
   #heard(event: WatchEvent, from: SessionsConnection): void {
-    this.tell(event);
+    this.report(event);
     if (event.event === "connected") this.#attempts = 0;
     if (!ENDINGS.has(event.event)) return;
     this.#connections.delete(from);

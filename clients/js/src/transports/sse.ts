@@ -41,9 +41,7 @@ export async function watch(request: Request, listener: Listener, signal: AbortS
   let reason = "";
   let code = LOST;
   try {
-    const headers: Record<string, string> = { Accept: "text/event-stream", Authorization: `Bearer ${request.token}` };
-    // A position that never was: the first event, at once, then says where the feed is.
-    if (request.target.kind !== "health") headers["Last-Event-ID"] = request.resume ?? "0:0";
+    const headers = { Accept: "text/event-stream", Authorization: `Bearer ${request.token}` };
     const response = await request.fetch(request.url + route(request, "sse"), { headers, signal, cache: "no-store" });
     if (!response.ok || !response.body) return listener.ended(await refusal(response));
     const reader = response.body.getReader();

@@ -6,7 +6,7 @@ import type { Ending } from "../core/endings.js";
 /** What a feed watches. */
 export type Target =
   | { readonly kind: "crafting"; readonly sessionId: string; readonly playerId: string }
-  | { readonly kind: "queue"; readonly playerId: string }
+  | { readonly kind: "queue" | "player"; readonly playerId: string }
   | { readonly kind: "health"; readonly services: readonly string[] };
 
 /** What a transport needs for one connection. */
@@ -65,10 +65,11 @@ export function route({ target, resume, heartbeat }: Request, root: "ws" | "sse"
   const query: [string, unknown][] = [["heartbeat", heartbeat]];
   let path = root === "ws" ? "/health/ws" : "/sse/health";
   if (target.kind !== "health") {
-    const id = target.kind === "queue" ? target.playerId : target.sessionId;
+    const id = target.kind === "crafting" ? target.sessionId : target.playerId;
     path = `/${root}/${target.kind}/${id}`;
     if (id !== target.playerId) query.push(["player_id", target.playerId]);
-    if (root === "ws") query.push(["resume", resume ?? "0:0"]); // else Last-Event-ID says so
+    // A position that never was: the first message, at once, then says where the feed is.
+    query.push(["resume", resume ?? "0:0"]);
   } else if (target.services.length) query.push(["services", target.services]);
   return `${path}?${query.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join("&")}`;
 }

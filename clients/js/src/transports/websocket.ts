@@ -7,7 +7,7 @@ const SUBPROTOCOLS = { bin: "craftnet.bin.v1", lz4: "craftnet.json.lz4.v1", json
 
 export type Encoding = keyof typeof SUBPROTOCOLS;
 
-const HANDSHAKE_STATUS = /response: (\d{3})/; // how the package ws tells the status of a refused handshake
+const HANDSHAKE_STATUS = /response: (\d{3})/; // how the package ws reports the status of a refused handshake
 
 /** A transport that offers these encodings in this order. */
 export class WebSocketTransport implements Transport {
@@ -43,7 +43,7 @@ class Connection implements Link {
       this.#before = this.#before.then(act).catch((error) => {
         transport.offered = transport.offered.filter((each) => SUBPROTOCOLS[each] !== socket.protocol);
         this.close();
-        listener.ended(lost(`cannot read ${socket.protocol}: ${error}`));
+        listener.ended(lost(`${socket.protocol}: ${error}`));
       });
     };
     socket.binaryType = "arraybuffer";

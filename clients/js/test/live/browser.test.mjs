@@ -28,13 +28,13 @@ after(async () => {
 
 const DOCUMENT = `<!doctype html><title>test</title><script type="module">
   import * as library from "/client/index.js";
-  const told = (self.told = []);
+  const events = (self.events = []);
   self.library = library;
   self.watch = (url, session, player, token, options = {}) => {
     const storage = () => sessionStorage;
     self.craftnet = new library.Craftnet(url, { getToken: () => token, storage, ...options });
     self.craft = craftnet.crafting(session, { playerId: player });
-    for (const type of ["state", "recovered", "ended"]) craft.on(type, (event) => told.push({ type, ...event }));
+    for (const type of ["state", "recovered", "ended"]) craft.on(type, (event) => events.push({ type, ...event }));
     return craft.ready({ timeout: 20000 });
   };
   self.loaded = true;
@@ -101,7 +101,7 @@ test("a page that is loaded again goes on where it was", { skip }, async () => {
   await page.reload();
   await page.waitForFunction("self.loaded");
   await watch(page, craft);
-  assert.deepEqual(await page.evaluate(() => told.filter(({ type }) => type === "recovered")), [
+  assert.deepEqual(await page.evaluate(() => events.filter(({ type }) => type === "recovered")), [
     { type: "recovered", recovered: true },
   ]);
   assert.equal(await page.evaluate(() => craft.snapshot.materials[0].problem.availableQuantity), 7);

@@ -61,7 +61,7 @@ for (const transports of [["bin"], ["lz4"], ["json"], ["sse"], undefined]) {
   });
 }
 
-test("binary records tell quantities, and a progress in hundredths", async () => {
+test("binary records have quantities, and a progress in hundredths", async () => {
   const { craft, feed } = await watched({ transports: ["bin"] });
   const materials = next(feed, "materials", ({ changed }) => changed[0].quantity !== null);
   const progress = next(feed, "progress", ({ percent }) => percent === 12.34);
@@ -75,14 +75,77 @@ test("a player's queues, and the health of services", async () => {
   const queue = client(craft).queue(craft.player);
   await queue.ready({ timeout: 20_000 });
   assert.deepEqual(queue.snapshot, {});
-  const told = next(queue, "queue");
+  const arrived = next(queue, "queue");
   await server.publish(craft.queued(3));
-  assert.deepEqual([(await told).news, queue.snapshot.laboratory.queuePosition], ["queue_position", 3]);
+  assert.deepEqual([(await arrived).news, queue.snapshot.laboratory.queuePosition], ["queue_position", 3]);
   const health = client(craft, { getToken: () => token({ scope: "crafting:admin" }) }).health({
     services: ["crafting-network"],
   });
   await health.ready({ timeout: 20_000 });
   assert.ok(["ok", "degraded"].includes(health.snapshot.status));
+});
+
+for (const transports of [["bin"], ["lz4"], ["json"], ["sse"]]) {
+  test(`everything of a player over ${transports}: crafts as they start and end, and places in queues`, async () => {
+    const craft = new Crafted();
+    const later = Object.assign(new Crafted(), { player: craft.player });
+    await server.publish(craft.start(), craft.queued(2));
+    const feed = await client(craft, { transports }).player(craft.player);
+    if (!feed.snapshot.crafts[craft.session]) await next(feed, "craft");
+    assert.deepEqual(Object.keys(feed.snapshot.crafts), [craft.session]);
+    assert.equal(feed.snapshot.places.laboratory.queuePosition, 2);
+    const started = next(feed, "craft", ({ sessionId }) => sessionId === later.session);
+    await server.publish(later.start());
+    assert.equal((await started).craft.progress.status, "active");
+    assert.equal(feed.snapshot.crafts[craft.session], feed.snapshot.crafts[craft.session]);
+    const [moved, ended] = [
+      next(feed, "queue", ({ place }) => place.queuePosition === 1),
+      next(feed, "craft", (change) => change.craft.progress.status === "completed"),
+    ];
+    await server.publish(craft.queued(1), craft.complete());
+    await moved;
+    const { sessionId, craft: last } = await ended;
+    assert.deepEqual([sessionId, last.progress.percentAt()], [craft.session, 100]);
+    assert.deepEqual(Object.keys(feed.snapshot.crafts), [later.session]);
+  });
+}
+
+test("a player's feed begins with the whole state after each interruption", async () => {
+  const restarted = await new Server().start();
+  const craft = new Crafted();
+  try {
+    await restarted.publish(craft.start());
+    const feed = await client(craft, {}, restarted.url).player(craft.player);
+    await next(feed, "craft");
+    await restarted.stop();
+    await restarted.start(); // with an empty back end
+    await restarted.publish(craft.queued(4));
+    if (feed.state !== "live") await next(feed, "state", ({ to }) => to === "live");
+    if (!feed.snapshot.places.laboratory) await next(feed, "queue");
+    assert.deepEqual(feed.snapshot.crafts, {});
+  } finally {
+    await restarted.stop();
+  }
+});
+
+test("snapshots of a craft, a queue and a player, without a feed", async () => {
+  const craft = new Crafted();
+  await server.publish(craft.start(60), craft.queued(2), craft.short(7));
+  const craftnet = client(craft);
+  const { session: sessionId, player: playerId } = craft;
+  const { progress, materials } = await craftnet.snapshot({ kind: "crafting", sessionId, playerId });
+  assert.ok(progress.percentAt() > 0 && progress.remainingAt() <= 60);
+  assert.deepEqual([materials[0].id, materials[0].problem.type], [craft.iron, "insufficient_quantity"]);
+  const places = await craftnet.snapshot({ kind: "queue", playerId });
+  assert.equal(places.laboratory.queuePosition, 2);
+  const all = await craftnet.snapshot({ kind: "player", playerId });
+  assert.deepEqual([Object.keys(all.crafts), all.places], [[sessionId], places]);
+  await assert.rejects(craftnet.snapshot({ kind: "crafting", sessionId: playerId, playerId }), {
+    name: "SnapshotError",
+    status: 404,
+  });
+  const refused = client(craft, { getToken: ({ reason }) => (reason === "missing" ? "a.b.c" : craft.token()) });
+  await refused.snapshot({ kind: "queue", playerId }); // with the fresh token that it asks for
 });
 
 test("a token is replaced on the open connection", async () => {
@@ -138,9 +201,9 @@ test("a player who may not, a session that there is not, and a revoked token end
 
 test("a feed comes back to where it was", async () => {
   const { craft, feed } = await watched();
-  const told = next(feed, "materials");
+  const arrived = next(feed, "materials");
   await server.publish(craft.short(7));
-  await told;
+  await arrived;
   feed.suspend();
   await server.publish(craft.short(5));
   const [recovered, materials] = [
@@ -152,7 +215,7 @@ test("a feed comes back to where it was", async () => {
   await materials;
 });
 
-test("a server that was started again is found again, and tells the whole state", async () => {
+test("a server that was started again is found again, and sends the whole state", async () => {
   const other = await new Server().start();
   const craft = new Crafted();
   await other.publish(craft.start());

@@ -72,6 +72,12 @@ export class Server {
     return this;
   }
 
+  /** What the process has printed, once `wanted` is in it. */
+  async printed(wanted) {
+    while (!wanted.test(this.text)) await once(this.#process.stdout, "data");
+    return this.text;
+  }
+
   async stop(signal = "SIGTERM") {
     const child = this.#process;
     this.#process = null;

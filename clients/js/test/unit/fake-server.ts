@@ -41,7 +41,7 @@ export class Connection implements Link {
     return this.canRenew;
   }
 
-  tell(...arrivals: (Arrival | object)[]): void {
+  send(...arrivals: (Arrival | object)[]): void {
     for (const each of arrivals)
       this.listener.arrived(typeof each === "string" || "applyTo" in each ? (each as Arrival) : JSON.stringify(each));
   }
@@ -171,6 +171,6 @@ export async function begun(options: Parameters<typeof client>[0] = {}, transpor
 /** The same with a feed that is live, at 20 %. */
 export async function live(options: Parameters<typeof client>[0] = {}, transports?: FakeTransport[]): Promise<Begun> {
   const all = await begun(options, transports);
-  all.server.newest.tell(returned(1, false), progress(2, 20, 40));
+  all.server.newest.send(returned(1, false), progress(2, 20, 40));
   return all;
 }

@@ -41,16 +41,16 @@ describe("a craft's life", () => {
       heartbeat: 30,
     });
     expect(craft.state).toBe("connecting");
-    server.newest.tell(returned(1, false), progress(2, 20, 40), progress(3, 0, undefined, "completed"));
+    server.newest.send(returned(1, false), progress(2, 20, 40), progress(3, 0, undefined, "completed"));
     expect(states.map(({ to }) => to)).toEqual(["connecting", "live", "ended"]);
     expect(ended).toHaveBeenCalledExactlyOnceWith({ result: "completed", reason: "" });
     expect(recovered).not.toHaveBeenCalled(); // it has not been there before
     expect([craft.snapshot.progress?.percentAt(), server.newest.closed]).toEqual([100, true]);
   });
 
-  test("tells why a craft failed", async () => {
+  test("reports why a craft failed", async () => {
     const { server, craft } = await live();
-    server.newest.tell(progress(3, 50, undefined, "failed", { failure_reason: "recipe_error" }));
+    server.newest.send(progress(3, 50, undefined, "failed", { failure_reason: "recipe_error" }));
     expect(craft.result).toEqual({ result: "failed", reason: "recipe_error" });
   });
 
@@ -58,7 +58,7 @@ describe("a craft's life", () => {
     const { server, craft, to } = await live();
     craft.close();
     craft.close();
-    server.newest.tell(progress(3, 30, 30));
+    server.newest.send(progress(3, 30, 30));
     server.newest.end(1006);
     expect(to()).toEqual(["connecting", "live", "ended"]);
     expect([craft.result, vi.getTimerCount()]).toEqual([{ result: "closed", reason: "" }, 0]);
@@ -72,7 +72,7 @@ describe("a craft's life", () => {
       throw new Error("a fault of the application");
     });
     craft.on("progress", after);
-    server.newest.tell(progress(2, 20, 40));
+    server.newest.send(progress(2, 20, 40));
     vi.useRealTimers();
     expect(String(await thrown)).toContain("a fault of the application");
     expect(after).toHaveBeenCalledOnce();
@@ -83,55 +83,55 @@ describe("a craft's life", () => {
     const materials = vi.fn();
     craft.on("progress", () => craft.close());
     craft.on("materials", materials);
-    server.newest.tell(progress(2, 20, 40), notification(3, "quality_too_low"));
+    server.newest.send(progress(2, 20, 40), notification(3, "quality_too_low"));
     expect(materials).not.toHaveBeenCalled();
   });
 });
 
-describe("what a craft tells", () => {
+describe("the events of a craft", () => {
   test("a bar goes on between two messages on the server's clock, and never back", async () => {
     const { server, craft } = await begun();
     let bar = craft.snapshot.progress;
-    craft.on("progress", (told) => (bar = told));
-    server.newest.tell({ ...progress(2, 20, 40), timestamp: timestamp(60_000) });
+    craft.on("progress", (newest) => (bar = newest));
+    server.newest.send({ ...progress(2, 20, 40), timestamp: timestamp(60_000) });
     expect(craft.serverTime - Date.now()).toBeCloseTo(60_000, 0);
     expect(bar!.percentAt()).toBeCloseTo(20, 1);
     await vi.advanceTimersByTimeAsync(20_000);
     expect([bar!.percentAt(), bar!.remainingAt()].map((each) => Math.round(each!))).toEqual([60, 20]);
-    server.newest.tell({ ...progress(3, 58, 21), timestamp: timestamp(60_000) });
+    server.newest.send({ ...progress(3, 58, 21), timestamp: timestamp(60_000) });
     expect(bar!.percentAt()).toBeCloseTo(60, 1);
-    server.newest.tell({ ...progress(4, 30, 35), timestamp: timestamp(60_000) });
+    server.newest.send({ ...progress(4, 30, 35), timestamp: timestamp(60_000) });
     expect(bar!.percentAt()).toBeCloseTo(30, 1);
   });
 
   test("materials by their problems, until they are restored", async () => {
     const { server, craft } = await live();
-    const told = vi.fn();
-    craft.on("materials", told);
-    server.newest.tell(notification(3, "insufficient_quantity", { required_quantity: 5, available_quantity: 2 }));
+    const received = vi.fn();
+    craft.on("materials", received);
+    server.newest.send(notification(3, "insufficient_quantity", { required_quantity: 5, available_quantity: 2 }));
     const problem = { type: "insufficient_quantity", requiredQuantity: 5, availableQuantity: 2 };
     const iron = { id: IRON, quantity: null, quality: null, problem };
-    expect(told).toHaveBeenLastCalledWith({ type: "materials", materials: [iron], changed: [iron] });
-    server.newest.tell(notification(4, "material_restored"));
+    expect(received).toHaveBeenLastCalledWith({ type: "materials", materials: [iron], changed: [iron] });
+    server.newest.send(notification(4, "material_restored"));
     expect(craft.snapshot.materials).toEqual([{ ...iron, problem: null }]);
   });
 
   test("places in queues", async () => {
     const { server, craft } = await live();
     const place = { playerId: PLAYER, queuePosition: 3, stationType: "laboratory", estimatedWaitSeconds: 9 };
-    const told = vi.fn();
-    craft.on("queue", told);
-    server.newest.tell(queued(3, 3));
-    expect(told).toHaveBeenCalledExactlyOnceWith({ type: "queue", place });
+    const received = vi.fn();
+    craft.on("queue", received);
+    server.newest.send(queued(3, 3));
+    expect(received).toHaveBeenCalledExactlyOnceWith({ type: "queue", place });
     expect(craft.snapshot.queues).toEqual([place]);
   });
 
   test("a snapshot is the same object until something changes", async () => {
     const { server, craft } = await live();
     const before = craft.snapshot;
-    server.newest.tell(heartbeat(3));
+    server.newest.send(heartbeat(3));
     expect(craft.snapshot).toBe(before);
-    server.newest.tell(queued(4, 2));
+    server.newest.send(queued(4, 2));
     expect([craft.snapshot === before, craft.snapshot.progress === before.progress]).toEqual([false, true]);
     expect(craft.position).toBe("e:4");
   });
@@ -149,9 +149,9 @@ describe("what a craft tells", () => {
       }
     })();
     await settle();
-    server.newest.tell(progress(3, 30, 40), notification(4, "quality_too_low"), progress(5, 40, 30));
+    server.newest.send(progress(3, 30, 40), notification(4, "quality_too_low"), progress(5, 40, 30));
     await settle();
-    server.newest.tell(progress(6, 0, undefined, "completed"));
+    server.newest.send(progress(6, 0, undefined, "completed"));
     await reading;
     expect(found).toEqual(["materials", "active 40", "completed 100"]);
   });
@@ -162,10 +162,10 @@ describe("ready", () => {
     const { server, craft } = await begun();
     const ready = vi.fn();
     void craft.ready().then(ready);
-    server.newest.tell(returned(1, false));
+    server.newest.send(returned(1, false));
     await settle();
     expect(ready).not.toHaveBeenCalled();
-    server.newest.tell(progress(2, 20, 40));
+    server.newest.send(progress(2, 20, 40));
     await settle();
     expect(ready).toHaveBeenCalledOnce();
     await craft.ready();
@@ -193,7 +193,7 @@ describe("coming back", () => {
     const { server, craft, states } = await live();
     const recovered = vi.fn();
     craft.on("recovered", recovered);
-    server.newest.tell(notification(3, "quality_too_low"));
+    server.newest.send(notification(3, "quality_too_low"));
     for (const wait of [500, 1000, 2000, 4000, 8000, 16_000, 20_000, 20_000]) {
       server.newest.end(1006);
       expect(states.at(-1)).toEqual({ from: expect.any(String), to: "waiting", code: 1006, reason: "", retryIn: wait });
@@ -203,14 +203,14 @@ describe("coming back", () => {
       expect(craft.state).toBe("connecting");
     }
     expect(server.newest.request.resume).toBe("e:3");
-    server.newest.tell(returned(3, true));
+    server.newest.send(returned(3, true));
     expect(recovered).toHaveBeenLastCalledWith({ type: "recovered", recovered: true });
     expect(craft.snapshot.materials).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(10_000);
     server.newest.end(1006);
     expect(states.at(-1)!.retryIn).toBe(500); // that connection has held
     await vi.advanceTimersByTimeAsync(500);
-    server.newest.tell(returned(9, false), progress(9, 50, 20));
+    server.newest.send(returned(9, false), progress(9, 50, 20));
     expect(recovered).toHaveBeenLastCalledWith({ type: "recovered", recovered: false });
     expect([craft.snapshot.materials, craft.position]).toEqual([[], "e:9"]);
   });
@@ -257,13 +257,13 @@ describe("coming back", () => {
     craft.on("recovered", recovered);
     await settle();
     expect(server.newest.request.resume).toBe("e:41:udp");
-    server.newest.tell(returned(42, true));
+    server.newest.send(returned(42, true));
     expect(recovered).toHaveBeenCalledOnce();
   });
 
   test("after what no server sends", async () => {
     const { server, states } = await live();
-    server.newest.tell("{");
+    server.newest.send("{");
     expect([states.at(-1)!.to, server.newest.closed]).toEqual(["waiting", true]);
   });
 });
@@ -286,7 +286,7 @@ describe("a server that is silent", () => {
     vi.spyOn(performance, "now").mockImplementation(() => start + 600_000);
     await vi.advanceTimersByTimeAsync(20_000);
     expect(craft.state).toBe("live");
-    server.newest.tell(heartbeat(3));
+    server.newest.send(heartbeat(3));
     await vi.advanceTimersByTimeAsync(5000);
     expect(craft.state).toBe("live");
   });

@@ -6,7 +6,7 @@ import { clockOffset, percentAt, remainingAt, sampled, Shown, type ProgressModel
 import { readRecord } from "../../src/core/records.js";
 import { Refused } from "../../src/wire.js";
 
-interface Told {
+interface Given {
   status: ProgressModel["status"];
   percent: number;
   anchor: number;
@@ -27,7 +27,7 @@ const model = (more: Partial<ProgressModel> = {}): ProgressModel => ({
 });
 
 describe("progress as a function of time", () => {
-  test.each(vectors.progress_at as { name: string; progress: Told; at: number; percent: number }[])(
+  test.each(vectors.progress_at as { name: string; progress: Given; at: number; percent: number }[])(
     "$name",
     ({ progress, at, percent }) => {
       expect(percentAt(model({ ...progress, anchor: progress.anchor * 1000 }), at * 1000)).toBeCloseTo(percent, 3);
@@ -45,7 +45,7 @@ describe("progress as a function of time", () => {
 });
 
 describe("what is shown", () => {
-  test("waits for a progress that is told lower, and goes back when the craft did", () => {
+  test("waits for a progress that arrives lower, and goes back when the craft did", () => {
     const shown = new Shown();
     expect(shown.at(model(), 11_000)).toBe(40);
     const lower = model({ percent: 38, anchor: 11_000 });

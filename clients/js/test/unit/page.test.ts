@@ -6,7 +6,7 @@ import { client, live, FakeTransport, notification, PLAYER, progress, SESSION, s
 class Page extends EventTarget {
   readonly document = { hidden: false };
 
-  tell(type: string, more: object = {}): void {
+  dispatch(type: string, more: object = {}): void {
     this.dispatchEvent(Object.assign(new Event(type), more));
   }
 }
@@ -29,7 +29,7 @@ afterEach(() => {
 test.each(["online", "pageshow", "visibilitychange"])("a feed that waits connects at once on %s", async (type) => {
   const { server, craft } = await live();
   server.newest.end(1006);
-  page.tell(type);
+  page.dispatch(type);
   await settle();
   expect([craft.state, server.connections.length]).toEqual(["connecting", 2]);
 });
@@ -37,35 +37,35 @@ test.each(["online", "pageshow", "visibilitychange"])("a feed that waits connect
 test("an open feed must answer when the page wakes up, and is replaced when it does not", async () => {
   const { server, craft } = await live();
   await vi.advanceTimersByTimeAsync(10_000);
-  page.tell("online");
+  page.dispatch("online");
   expect([server.newest.offered, craft.state]).toEqual([["token"], "live"]);
   await vi.advanceTimersByTimeAsync(6000);
   expect(craft.state).toBe("live");
   server.newest.answers = false;
-  page.tell("visibilitychange");
+  page.dispatch("visibilitychange");
   await vi.advanceTimersByTimeAsync(5000);
   expect(craft.state).toBe("waiting");
 });
 
 test("one that was heard lately is left alone", async () => {
   const { server } = await live();
-  page.tell("online");
+  page.dispatch("online");
   expect(server.newest.offered).toEqual([]);
 });
 
 test("one that cannot be asked connects again", async () => {
   const { server } = await live({}, [new FakeTransport("sse", false)]);
   await vi.advanceTimersByTimeAsync(10_000);
-  page.tell("online");
+  page.dispatch("online");
   await settle();
   expect(server.connections).toHaveLength(2);
 });
 
 test("a page that the browser keeps for later lets go of its connections until it is shown again", async () => {
   const { server, craft } = await live();
-  page.tell("pagehide", { persisted: true });
+  page.dispatch("pagehide", { persisted: true });
   expect([craft.state, server.newest.closed]).toEqual(["idle", true]);
-  page.tell("pageshow", { persisted: true });
+  page.dispatch("pageshow", { persisted: true });
   await settle();
   expect([craft.state, server.newest.request.resume]).toEqual(["connecting", "e:2"]);
 });
@@ -74,8 +74,8 @@ test("suspend() and resume() do the same for an app, whose feeds no page event w
   const { craftnet, server, craft } = await live();
   craftnet.suspend();
   const other = craftnet.queue(PLAYER);
-  page.tell("pageshow");
-  page.tell("online");
+  page.dispatch("pageshow");
+  page.dispatch("online");
   await settle();
   expect([craft.state, other.state, server.connections.length, vi.getTimerCount()]).toEqual(["idle", "idle", 1, 0]);
   craftnet.resume();
@@ -101,15 +101,15 @@ class Kept {
 test("a page that is loaded again goes on where it was, with what it knew", async () => {
   const kept = new Kept();
   const before = await live({ storage: () => kept });
-  before.server.newest.tell(notification(3, "quality_too_low"));
+  before.server.newest.send(notification(3, "quality_too_low"));
   page.document.hidden = true;
-  page.tell("visibilitychange");
+  page.dispatch("visibilitychange");
   const { craftnet, server } = client({ storage: kept });
   const craft = craftnet.crafting(SESSION, { playerId: PLAYER });
   expect([craft.position, craft.snapshot.materials.length, craft.snapshot.progress?.percent]).toEqual(["e:3", 1, 20]);
   await settle();
   expect(server.newest.request.resume).toBe("e:3");
-  server.newest.tell(progress(4, 0, undefined, "completed"));
+  server.newest.send(progress(4, 0, undefined, "completed"));
   expect(kept.items.size).toBe(0);
 });
 
@@ -134,7 +134,7 @@ test.each([
   ],
 ] as const)("a browser that forbids %s keeps nothing, and the feed works", async (_, storage) => {
   const { craft } = await live({ storage });
-  page.tell("pagehide", { persisted: false });
+  page.dispatch("pagehide", { persisted: false });
   craft.close();
   expect(craft.result?.result).toBe("closed");
 });

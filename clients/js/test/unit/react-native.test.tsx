@@ -43,8 +43,8 @@ test("the screen shows a craft, is quiet in the background, and goes on where it
     station_type: "laboratory",
   };
   await act(async () => {
-    craft!.tell(returned(1, false), progress(2, 20, 40, "paused"), notification(3, "quality_too_low"));
-    queue!.tell(place);
+    craft!.send(returned(1, false), progress(2, 20, 40, "paused"), notification(3, "quality_too_low"));
+    queue!.send(place);
   });
   expect(texts(root)).toEqual(["paused, 20.0 %", `${IRON}: quality_too_low`, "laboratory: place 3"]);
   await act(async () => AppState.become("background"));

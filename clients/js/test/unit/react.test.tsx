@@ -43,10 +43,10 @@ test("a component shows a craft from its first state to its end", async () => {
   const root = await rendered(<Bar craftnet={craftnet} />);
   expect(root.toJSON()).toBe("connecting 0 0");
   await act(async () =>
-    server.newest.tell(returned(1, false), progress(2, 20, 40, "paused"), notification(3, "quality_too_low")),
+    server.newest.send(returned(1, false), progress(2, 20, 40, "paused"), notification(3, "quality_too_low")),
   );
   expect(root.toJSON()).toBe("live 20 1");
-  await act(async () => server.newest.tell(progress(4, 0, undefined, "completed")));
+  await act(async () => server.newest.send(progress(4, 0, undefined, "completed")));
   expect(root.toJSON()).toBe("completed 100 1");
 });
 
@@ -98,7 +98,7 @@ test("places in queues", async () => {
     queue_position: 3,
     station_type: "laboratory",
   };
-  await act(async () => server.newest.tell(place));
+  await act(async () => server.newest.send(place));
   expect(root.toJSON()).toBe("live 3");
 });
 
@@ -108,7 +108,7 @@ test("a percent is drawn in each frame while the craft is active", async () => {
   vi.stubGlobal("cancelAnimationFrame", () => (frames.length = 0));
   const { craftnet, server } = client();
   const root = await rendered(<Bar craftnet={craftnet} />);
-  await act(async () => server.newest.tell(returned(1, false), progress(2, 20, 40)));
+  await act(async () => server.newest.send(returned(1, false), progress(2, 20, 40)));
   for (const expected of ["live 40 0", "live 60 0"]) {
     await act(async () => {
       await vi.advanceTimersByTimeAsync(10_000);
@@ -116,6 +116,6 @@ test("a percent is drawn in each frame while the craft is active", async () => {
     });
     expect(root.toJSON()).toBe(expected);
   }
-  await act(async () => server.newest.tell(progress(3, 71, 12, "paused")));
+  await act(async () => server.newest.send(progress(3, 71, 12, "paused")));
   expect(frames).toEqual([]);
 });

@@ -32,16 +32,16 @@ function words(change: CraftChange): string {
   return change.changed.map(({ quantity, problem }) => `material ${quantity} ${problem?.type}`).join();
 }
 
-async function replayed(encoding: string): Promise<{ state: CraftState; told: string[]; steps: number[] }> {
+async function replayed(encoding: string): Promise<{ state: CraftState; lines: string[]; steps: number[] }> {
   let state = crafting.initial;
-  const [told, steps]: [string[], number[]] = [[], []];
+  const [lines, steps]: [string[], number[]] = [[], []];
   for (const message of recording(encoding).messages) {
     const [next, changes] = crafting.receive(state, await arrival(encoding, message), message.at);
-    told.push(...changes.map(words));
+    lines.push(...changes.map(words));
     steps.push(percentAt(next.progress ?? { ...state.progress!, percent: 0 }, message.at + clockOffset(next.clock)));
     state = next;
   }
-  return { state, told, steps };
+  return { state, lines, steps };
 }
 
 const EXPECTED = {
@@ -68,8 +68,8 @@ test.each([
   ["bin", EXPECTED.bin],
 ])("%s", async (encoding, expected) => {
   const { iron, player } = recording(encoding);
-  const { state, told, steps } = await replayed(encoding);
-  expect(told).toEqual(expected);
+  const { state, lines, steps } = await replayed(encoding);
+  expect(lines).toEqual(expected);
   expect(steps).toEqual([...steps].sort((one, other) => one - other));
   expect(state.progress).toMatchObject({ status: "completed", percent: 100 });
   expect(state.materials[iron]).toMatchObject({ quantity: encoding === "bin" ? 120 : null, problem: null });

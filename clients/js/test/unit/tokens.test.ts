@@ -26,7 +26,7 @@ describe("tokens", () => {
     const getToken = vi.fn((_: object) => tokens.shift()!);
     const [first, second] = tokens;
     const { server } = await begun({ getToken, staleAfter: 1e9 });
-    server.newest.tell({ ...returned(1, false), timestamp: new Date(start * 1000).toISOString() });
+    server.newest.send({ ...returned(1, false), timestamp: new Date(start * 1000).toISOString() });
     await vi.advanceTimersByTimeAsync(698_000);
     expect(getToken).toHaveBeenCalledOnce();
     await vi.advanceTimersByTimeAsync(3000);
@@ -122,11 +122,11 @@ describe("which transport", () => {
     await vi.advanceTimersByTimeAsync(500);
     first.newest.end(1006);
     await vi.advanceTimersByTimeAsync(1000);
-    second.newest.tell(returned(1, false));
+    second.newest.send(returned(1, false));
     second.newest.end(1006);
     await vi.advanceTimersByTimeAsync(2000);
     expect([first.connections.length, second.connections.length, craft.state]).toEqual([2, 2, "connecting"]);
-    second.newest.tell(returned(1, false));
+    second.newest.send(returned(1, false));
     await vi.advanceTimersByTimeAsync(600_001);
     second.newest.end(1006);
     await vi.advanceTimersByTimeAsync(500);
@@ -166,6 +166,6 @@ describe("which transport", () => {
 
   test("none, where none works", async () => {
     const { states } = await begun({ transports: ["json"], WebSocket: undefined });
-    expect(states.at(-1)).toMatchObject({ to: "waiting", reason: expect.stringContaining("give a WebSocket") });
+    expect(states.at(-1)).toMatchObject({ to: "waiting", reason: expect.stringContaining("pass a WebSocket") });
   });
 });

@@ -18,7 +18,7 @@ test("events have their types, and others are errors", () => {
   craft.on("health", () => {});
 });
 
-test("changes are told apart by their type", async () => {
+test("the type of a change says which one it is", async () => {
   for await (const change of craft) {
     if (change.type === "progress") expectTypeOf(change.progress.percentAt()).toBeNumber();
     if (change.type === "recovered") expectTypeOf(change.recovered).toBeBoolean();

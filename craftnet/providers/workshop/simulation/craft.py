@@ -92,7 +92,7 @@ class Craft:
         self.ends = math.inf
         self.doomed = False
         self._world = world
-        self._recipe = recipe
+        self.recipe = recipe
         # Work is measured in seconds at pace 1.
         self._left = self.estimate
         self._pace = world.dice.uniform(0.87, 1.15)
@@ -140,7 +140,7 @@ class Craft:
         if not blessed and world.strikes(0.05):
             self.doomed = True
             plan.append((dice.uniform(0.1, 0.8), self._cancel))
-        if not blessed and world.strikes(self._recipe.difficulty):
+        if not blessed and world.strikes(self.recipe.difficulty):
             self.doomed = True
             plan.append((dice.uniform(0.3, 0.98), partial(self._fail, dice.choice(_FAILURES))))
         return sorted(plan, key=itemgetter(0))
@@ -150,7 +150,7 @@ class Craft:
         self._left = self.estimate * (1.0 - head_start)
         start = SessionStart(
             session_id=self.session_id,
-            recipe_id=self._recipe.recipe_id,
+            recipe_id=self.recipe.recipe_id,
             player_id=self.player_id,
             materials=tuple(self._brought),
             estimated_duration_seconds=self.estimate,
@@ -252,9 +252,9 @@ class Craft:
         self.status = Status.COMPLETED
         complete = SessionComplete(
             session_id=self.session_id,
-            result_item_id=self._recipe.result_id,
+            result_item_id=self.recipe.result_id,
             quality=next((grade for least, grade in GRADES if self._quality >= least), "poor"),
-            experience_gained=round(self._recipe.seconds * self._quality / 20.0),
+            experience_gained=round(self.recipe.seconds * self._quality / 20.0),
             materials_used=tuple(self._brought),
         )
         self._publish(complete)
@@ -275,7 +275,7 @@ class Craft:
             status=status,
             remaining_time_seconds=self._remaining * self._world.dice.uniform(0.997, 1.003),
             current_quality=self._quality,
-            target_quality=self._recipe.quality,
+            target_quality=self.recipe.quality,
         )
         self._publish(progress)
 

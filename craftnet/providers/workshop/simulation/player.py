@@ -26,18 +26,46 @@ _SEEN = tuple(accumulate(recipe.popularity * recipe.seconds for recipe in RECIPE
 """Cumulative probability of each recipe at a random moment: long crafts are met more often than they are chosen."""
 
 
+class Waiting:
+    """A player who waits for a station.
+
+    Attributes:
+        position: in the queue, from 1; 0 once a station is free.
+    """
+
+    def __init__(self, player: Player, bench: Workbench, ticket: QueueTicket, recipe: Recipe) -> None:
+        self._player = player
+        self._bench = bench
+        self.ticket = ticket
+        self.recipe = recipe
+
+    @property
+    def position(self) -> int:
+        return 0 if self.ticket.workstation_id is not None else self._bench.position(self.ticket)
+
+    def jump(self) -> Life:
+        """Moves the player to the front, unless a station is free by then."""
+        if self._player.is_waiting(self) and self.position > 1:
+            self._player.move(self._bench, self.ticket, 1)
+        yield from ()
+
+
 class Player:
     """A simulated player.
 
     Arguments:
         running: all current crafts by session; the player adds and removes its own.
+        waiting: all players who wait, by id; the player adds and removes itself.
     """
 
-    def __init__(self, world: World, district: District, running: dict[UUID, Craft]) -> None:
+    def __init__(
+        self, world: World, district: District, running: dict[UUID, Craft], waiting: dict[UUID, Waiting]
+    ) -> None:
         self.player_id = world.new_player_id()
         self._world = world
         self._district = district
         self._running = running
+        self._waiting = waiting
 
     def live(self, *, head_start: float = 0.0, shown: bool = False) -> Life:
         """The player's life.
@@ -54,7 +82,9 @@ class Player:
             ticket = QueueTicket(self.player_id, world.new_id(), seconds, world.schedule.current)
             if not bench.enter(ticket, world.now):
                 head_start = 0.0
+                self._waiting[self.player_id] = Waiting(self, bench, ticket, recipe)
                 yield from self._wait(bench, ticket)
+                del self._waiting[self.player_id]
             if ticket.workstation_id is not None:
                 yield from self._craft(recipe, ticket.session_id, ticket.workstation_id, head_start, shown)
                 self._release(bench, ticket.workstation_id)
@@ -101,9 +131,17 @@ class Player:
     def _boost(self, bench: Workbench, ticket: QueueTicket) -> None:
         position = bench.position(ticket)
         if position > 1:
-            passed = bench.boost(ticket, self._world.dice.randrange(1, position))
-            self._news(bench, ticket, QueueMessageType.PRIORITY_BOOST)
-            self._moved(bench, passed)
+            self.move(bench, ticket, self._world.dice.randrange(1, position))
+
+    def move(self, bench: Workbench, ticket: QueueTicket, position: int) -> None:
+        """Moves up to `position`."""
+        passed = bench.boost(ticket, position)
+        self._news(bench, ticket, QueueMessageType.PRIORITY_BOOST)
+        self._moved(bench, passed)
+
+    def is_waiting(self, waiting: Waiting) -> bool:
+        """Whether the player still waits as `waiting` says."""
+        return self._waiting.get(self.player_id) is waiting
 
     def _release(self, bench: Workbench, workstation_id: UUID) -> None:
         """Frees the place for the first player in the queue."""

@@ -12,10 +12,12 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from craftnet.contract.events import Event
+from craftnet.contract.http_bodies import DescribedCraft, NamedMaterial
 from craftnet.contract.messages import Status
 from craftnet.providers.shards import Shards
+from craftnet.providers.workshop.simulation.catalogue import Recipe
 from craftnet.providers.workshop.simulation.craft import Craft
-from craftnet.providers.workshop.simulation.player import Player
+from craftnet.providers.workshop.simulation.player import Player, Waiting
 from craftnet.providers.workshop.simulation.settings import WorkshopSettings
 from craftnet.providers.workshop.simulation.stations import POPULATION, District
 from craftnet.providers.workshop.simulation.world import Life, World
@@ -44,6 +46,7 @@ class Simulation:
             settings = replace(settings, players=shards.share(settings.players))
         self._world = World(settings, dice, now, shards)
         self._running: dict[UUID, Craft] = {}
+        self._waiting: dict[UUID, Waiting] = {}
         self._world.schedule.begin(self._arrivals(), now)
 
     def next_due(self) -> float:
@@ -80,6 +83,24 @@ class Simulation:
         """The running sessions of a player, oldest first."""
         return [session_id for session_id, craft in self._running.items() if craft.player_id == player_id]
 
+    def describe(self, player_id: UUID) -> list[DescribedCraft]:
+        """What a player crafts, oldest first, or waits for."""
+        found = [
+            _described(craft.session_id, craft.recipe)
+            for craft in self._running.values()
+            if craft.player_id == player_id
+        ]
+        waiting = self._waiting.get(player_id)
+        return found if waiting is None else [*found, _described(waiting.ticket.session_id, waiting.recipe)]
+
+    def jump_queue(self, player_id: UUID, now: float) -> bool:
+        """Moves a waiting player to the front, at `now`; returns whether somebody is passed."""
+        waiting = self._waiting.get(player_id)
+        if waiting is None or waiting.position <= 1:
+            return False
+        self._world.schedule.begin(waiting.jump(), now)
+        return True
+
     def _arrivals(self) -> Life:
         """Some players are there from the start, the first with something to show; the others arrive one by one."""
         world = self._world
@@ -89,10 +110,22 @@ class Simulation:
         for number in range(players):
             if number % POPULATION == 0:
                 district = District(world.district_number(number // POPULATION), min(POPULATION, players - number))
-            player = Player(world, district, self._running)
+            player = Player(world, district, self._running, self._waiting)
             if number < present:
                 life = player.live(head_start=dice.uniform(0.05, 0.85) if number else 0.05, shown=number == 0)
             else:
                 yield dice.expovariate(often)
                 life = player.live()
             world.schedule.begin(life, world.now)
+
+
+def _described(session_id: UUID, recipe: Recipe) -> DescribedCraft:
+    return DescribedCraft(
+        session_id=session_id,
+        recipe=recipe.name,
+        station_type=recipe.station,
+        materials=tuple(
+            NamedMaterial(material_id=item.material_id, name=item.name, quantity=item.quantity, quality=item.quality)
+            for item in recipe.ingredients
+        ),
+    )

@@ -35,3 +35,4 @@ class HomeTests(SiteTestCase):
         self.assertEqual((answer.json["name"], answer.json["version"]), ("craftnet", __version__))
         self.assertEqual(answer.json["links"]["health"], "/health")
         self.assertEqual(answer.fields["vary"], "Accept")
+        self.assertNotIn("demo", answer.json["links"], "there is none without a simulated authority")

@@ -111,7 +111,7 @@ class PlayerTests(StreamTestCase):
         self.assertNotIn("position", answer.json, "there is one for each session")
 
     def test_back_ends_that_do_not_know(self) -> None:
-        """Such as Redis: the route says so."""
+        """The route says so."""
         players = PlayerFeeds(Hub(self.sources, self.clock, self.metrics), None)
         self.assertRaises(NotFound, players.check)
 

@@ -27,6 +27,7 @@ from craftnet.providers.memory.backend import MemoryBackend, MemoryFactory, Memo
 from craftnet.providers.memory.sources import Listeners, MemoryMaterials, MemoryQueues, MemorySessions, RecentIds
 from craftnet.tests.contracts.backend import BackendContract
 from craftnet.tests.contracts.materials import MaterialSourceContract
+from craftnet.tests.contracts.player_sessions import PlayerSessionsContract
 from craftnet.tests.contracts.queues import QueueSourceContract
 from craftnet.tests.contracts.sessions import SessionSourceContract
 from craftnet.tests.contracts.source import (
@@ -57,7 +58,7 @@ def memory(settings: MemorySettings | None = None) -> MemoryBackend:
     return MemoryBackend(clock_now(), settings or MemorySettings())
 
 
-class MemoryContractTests(BackendContract, TestCase):
+class MemoryContractTests(BackendContract, PlayerSessionsContract, TestCase):
     async def make_backend(self) -> IBackend:
         return memory()
 

@@ -29,6 +29,7 @@ from craftnet.providers.redis.key_names import partition_of
 from craftnet.providers.redis.topics import Topics
 from craftnet.providers.sources import Sources
 from craftnet.tests.contracts.backend import BackendContract
+from craftnet.tests.contracts.player_sessions import PlayerSessionsContract
 from craftnet.tests.contracts.shared_sources import SharedBackendContract
 from craftnet.tests.contracts.source import (
     ACCEPTED,
@@ -47,7 +48,7 @@ from craftnet.tests.support.redis_nodes import RedisTestCase
 from craftnet.tests.support.samples import IRON, NOW, OTHER_PLAYER, OTHER_SESSION, PLAYER, SESSION, event, start
 
 
-class RedisContractTests(BackendContract, RedisTestCase):
+class RedisContractTests(BackendContract, PlayerSessionsContract, RedisTestCase):
     async def make_backend(self) -> IBackend:
         self.node = self.backend()
         return self.node

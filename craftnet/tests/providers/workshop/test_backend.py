@@ -17,7 +17,8 @@ from craftnet.contract.events import ACCEPTED, Event, EventOutcome, MaterialsUpd
 from craftnet.contract.messages import Status
 from craftnet.crafting.progress import remaining_at
 from craftnet.errors import ConfigurationError, Unavailable
-from craftnet.interfaces import IBackend, IBackendFactory, IDemonstration
+from craftnet.interfaces import IBackend, IBackendFactory
+from craftnet.providers.inspection import IDemonstration
 from craftnet.providers.sources import Sources
 from craftnet.providers.workshop.backend import WorkshopBackend, WorkshopFactory
 from craftnet.providers.workshop.driver import EVENTS_A_TURN, Driver

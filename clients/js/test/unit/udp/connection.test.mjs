@@ -23,28 +23,28 @@ function heartbeat(...times) {
   return octets;
 }
 
-test("a STATE is acknowledged within 20 ms, and the tables told are named", () => {
+test("a STATE is acknowledged within 20 ms, and the tables received are named", () => {
   const far = connected();
-  deepStrictEqual(far.tell(Kind.STATE, TABLE + OF_SESSION_2 + TABLE).kinds, []);
+  deepStrictEqual(far.send(Kind.STATE, TABLE + OF_SESSION_2 + TABLE).kinds, []);
   const { kinds, bodies } = far.pass(0.02);
   deepStrictEqual([kinds, bodies], [[Kind.ACK], ["00000003" + "02" + "00000003"]]);
-  far.tell(Kind.STATE, PROGRESS);
+  far.send(Kind.STATE, PROGRESS);
   deepStrictEqual(far.pass(0.02).bodies, ["00000003"]);
 });
 
 test("16 STATEs are acknowledged at once", () => {
   const far = connected();
-  const kinds = Array.from({ length: 16 }, () => far.tell(Kind.STATE, PROGRESS).kinds);
+  const kinds = Array.from({ length: 16 }, () => far.send(Kind.STATE, PROGRESS).kinds);
   deepStrictEqual(kinds.flat(), [Kind.ACK]);
 });
 
 test("another datagram takes the place of an ACK that would name nothing, and of no other", () => {
   const far = connected();
-  far.tell(Kind.STATE, PROGRESS);
-  deepStrictEqual(far.tell(Kind.PATH_CHALLENGE, "3132333435363738").kinds, [Kind.PATH_RESPONSE]);
+  far.send(Kind.STATE, PROGRESS);
+  deepStrictEqual(far.send(Kind.PATH_CHALLENGE, "3132333435363738").kinds, [Kind.PATH_RESPONSE]);
   deepStrictEqual(far.pass(0.02).kinds, []);
-  far.tell(Kind.STATE, TABLE);
-  far.tell(Kind.PATH_CHALLENGE, "3132333435363738");
+  far.send(Kind.STATE, TABLE);
+  far.send(Kind.PATH_CHALLENGE, "3132333435363738");
   deepStrictEqual(far.pass(0.02).kinds, [Kind.ACK]);
 });
 
@@ -59,19 +59,19 @@ test("the server's clock, by the sample with the shortest round trip", () => {
   const far = connected();
   const ours = START * 1e6;
   far.now += 0.05;
-  far.tell(Kind.HEARTBEAT, heartbeat(ours + 2_030_000, ours, ours + 2_020_000)); // 40 ms under way, 2 s ahead
+  far.send(Kind.HEARTBEAT, heartbeat(ours + 2_030_000, ours, ours + 2_020_000)); // 40 ms under way, 2 s ahead
   strictEqual(far.client.offset.toFixed(3), "2.000");
   far.now += 1;
-  far.tell(Kind.HEARTBEAT, heartbeat(ours + 2_500_000, ours, ours + 2_490_000));
+  far.send(Kind.HEARTBEAT, heartbeat(ours + 2_500_000, ours, ours + 2_490_000));
   strictEqual(far.client.offset.toFixed(3), "2.000");
 });
 
-test("an echo of what was never sent tells nothing, and an older heartbeat neither", () => {
+test("an echo of what was never sent is ignored, and so is an older heartbeat", () => {
   const far = connected();
   const ours = START * 1e6;
   const late = far.seal(Kind.HEARTBEAT, heartbeat(ours + 9_000_000, ours, ours + 9_000_000));
   far.now += 0.05;
-  far.tell(Kind.HEARTBEAT, heartbeat(ours + 5_000_000, ours + 1, ours + 5_000_000));
+  far.send(Kind.HEARTBEAT, heartbeat(ours + 5_000_000, ours + 1, ours + 5_000_000));
   far.deliver(late);
   strictEqual(far.client.offset, 0);
 });
@@ -82,8 +82,8 @@ test("the first heartbeat is answered at once, and until the server's clock is k
   deepStrictEqual(far.pass(2).kinds, [Kind.HEARTBEAT, Kind.HEARTBEAT]);
   const stated = new FarEnd();
   stated.connect(Kind.STATE, PROGRESS);
-  deepStrictEqual(stated.tell(Kind.HEARTBEAT, heartbeat(1, 0, 0)).kinds, [Kind.HEARTBEAT]);
-  deepStrictEqual(stated.tell(Kind.HEARTBEAT, heartbeat(2, 0, 0)).kinds, []);
+  deepStrictEqual(stated.send(Kind.HEARTBEAT, heartbeat(1, 0, 0)).kinds, [Kind.HEARTBEAT]);
+  deepStrictEqual(stated.send(Kind.HEARTBEAT, heartbeat(2, 0, 0)).kinds, []);
 });
 
 test("a client that has moved says so at once", () => {
@@ -97,7 +97,7 @@ test("a client that has moved says so at once", () => {
 test("a heartbeat that the server does not know of is followed by another", () => {
   const far = connected();
   far.now += 2;
-  const { kinds } = far.tell(Kind.HEARTBEAT, heartbeat(1, 0, 0));
+  const { kinds } = far.send(Kind.HEARTBEAT, heartbeat(1, 0, 0));
   deepStrictEqual(kinds, [Kind.HEARTBEAT]);
 });
 
@@ -135,13 +135,13 @@ test("keys do not go on before the server has heard of the generation", () => {
 test("a difference from a table that is not held: RESYNC, once a second", () => {
   const far = connected();
   const difference = "05 00000007 01 000a 01 385708";
-  const { events, kinds } = far.tell(Kind.STATE, difference + PROGRESS);
+  const { events, kinds } = far.send(Kind.STATE, difference + PROGRESS);
   deepStrictEqual(
     events.map(({ event, outcome }) => outcome ?? event),
     ["no_baseline", "progress"],
   );
   deepStrictEqual(kinds, [Kind.RESYNC]);
-  deepStrictEqual(far.tell(Kind.STATE, difference).kinds, []);
+  deepStrictEqual(far.send(Kind.STATE, difference).kinds, []);
   deepStrictEqual(far.pass(1).kinds, [Kind.ACK, Kind.RESYNC]);
 });
 
@@ -151,7 +151,7 @@ test("LEAVE is repeated until the session is over, and the last is left by CLOSE
   far.client.leave([1], far.now);
   const { kinds, bodies } = far.pass(3.5);
   deepStrictEqual([kinds, bodies], [Array(6).fill(Kind.LEAVE), Array(6).fill("01")]); // after 0.1 s, 0.2, …
-  const { events } = far.tell(Kind.STATE, "07 01 08 06");
+  const { events } = far.send(Kind.STATE, "07 01 08 06");
   deepStrictEqual(events, [{ event: "session_over", index: 1, reason: 6 }]);
   deepStrictEqual(far.pass(4).kinds, [Kind.ACK, Kind.HEARTBEAT]);
   far.client.leave([0], far.now);
@@ -159,19 +159,19 @@ test("LEAVE is repeated until the session is over, and the last is left by CLOSE
   strictEqual(far.client.over, true);
 });
 
-test("what is told of a session that is over means nothing", () => {
+test("records of a session that is over are ignored", () => {
   const far = connected();
-  far.tell(Kind.STATE, "07 01 08 01");
-  deepStrictEqual(far.tell(Kind.STATE, "07 01" + PROGRESS).events, []);
+  far.send(Kind.STATE, "07 01 08 01");
+  deepStrictEqual(far.send(Kind.STATE, "07 01" + PROGRESS).events, []);
 });
 
 test("a session that nobody claims is left after 20 seconds", () => {
   const far = connected();
-  far.tell(Kind.STATE, OF_SESSION_2 + PROGRESS);
+  far.send(Kind.STATE, OF_SESSION_2 + PROGRESS);
   const kinds = [];
   for (let elapsed = 0; elapsed < 20; elapsed += 4) {
     kinds.push(...far.pass(4).kinds);
-    far.tell(Kind.HEARTBEAT, heartbeat(1, 0, 0));
+    far.send(Kind.HEARTBEAT, heartbeat(1, 0, 0));
   }
   deepStrictEqual(
     kinds.filter((kind) => kind === Kind.LEAVE),
@@ -181,14 +181,14 @@ test("a session that nobody claims is left after 20 seconds", () => {
 
 test("CLOSE is acknowledged, and the end", () => {
   const far = connected();
-  const { kinds, events } = far.tell(Kind.CLOSE, "02");
+  const { kinds, events } = far.send(Kind.CLOSE, "02");
   deepStrictEqual([kinds, events], [[Kind.ACK], [{ event: "closed", reason: 2 }]]);
   strictEqual(far.client.due, Infinity);
 });
 
-test("a fresh secret makes the next token, and is not told", () => {
+test("a fresh secret makes the next token, and is not shown", () => {
   const far = connected();
-  const { events } = far.tell(Kind.STATE, "06" + "20".repeat(32));
+  const { events } = far.send(Kind.STATE, "06" + "20".repeat(32));
   deepStrictEqual(events, [{ event: "renewed" }]);
   const { connectionId, secret } = parseToken(far.client.token);
   deepStrictEqual([connectionId, secret], [0xdeadbeef, Buffer.alloc(32, 0x20)]);
@@ -197,23 +197,23 @@ test("a fresh secret makes the next token, and is not told", () => {
 test("the secret of the newest datagram is the token, and none that is packed", () => {
   const far = connected();
   const older = far.seal(Kind.STATE, "06" + "21".repeat(32));
-  far.tell(Kind.STATE, "0703" + "06" + "20".repeat(32));
+  far.send(Kind.STATE, "0703" + "06" + "20".repeat(32));
   far.deliver(older);
   deepStrictEqual(parseToken(far.client.token).secret, Buffer.alloc(32, 0x20));
   const packed = "2f0600010007500000000000"; // 06 and 32 zeros
-  deepStrictEqual(far.tell(Kind.MESSAGE, "000020" + packed).events, [{ event: "refused", outcome: "type" }]);
+  deepStrictEqual(far.send(Kind.MESSAGE, "000020" + packed).events, [{ event: "refused", outcome: "type" }]);
 });
 
 test("what only a client sends is refused, and so is a MESSAGE where nothing was agreed on", () => {
   const refused = [{ event: "refused", outcome: "type" }];
-  deepStrictEqual(connected().tell(Kind.RESYNC).events, refused);
+  deepStrictEqual(connected().send(Kind.RESYNC).events, refused);
   const { compression, ...plain } = AGREED;
-  deepStrictEqual(connected(plain).tell(Kind.MESSAGE, "0000ff00").events, refused);
+  deepStrictEqual(connected(plain).send(Kind.MESSAGE, "0000ff00").events, refused);
 });
 
 test("an older progress than the one held changes nothing", () => {
   const far = connected();
   const older = far.seal(Kind.STATE, PROGRESS.replace("00000007", "00000006"));
-  strictEqual(far.tell(Kind.STATE, PROGRESS).events[0].version, 7);
+  strictEqual(far.send(Kind.STATE, PROGRESS).events[0].version, 7);
   deepStrictEqual(far.deliver(older).events, []);
 });

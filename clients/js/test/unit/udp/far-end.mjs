@@ -1,4 +1,4 @@
-/** A server's end for tests: seals what it is told to, and opens what the client sends. */
+/** A server's end for tests: seals what the test gives it, and opens what the client sends. */
 
 import { Client } from "../../../src/node-udp/client.ts";
 import { Kind, parseFirst } from "../../../src/node-udp/datagrams.ts";
@@ -52,7 +52,7 @@ export class FarEnd {
     this.sealer = new Sealer(CONNECTION_ID, keys("server"));
     this.opener = new Opener(CONNECTION_ID, keys("client"));
     this.sent();
-    return this.tell(kind, body);
+    return this.send(kind, body);
   }
 
   /** Answer the client's first HEARTBEAT at once, so that it knows the clock of both. */
@@ -60,7 +60,7 @@ export class FarEnd {
     const now = BigInt(Math.round(this.now * 1e6));
     const body = Buffer.alloc(24);
     [0, 8, 16].forEach((at) => body.writeBigUInt64BE(now, at));
-    return this.tell(Kind.HEARTBEAT, body);
+    return this.send(Kind.HEARTBEAT, body);
   }
 
   /** What a server that keeps nothing answers to a datagram of the handshake: CHALLENGE, or the first HEARTBEAT. */
@@ -82,7 +82,7 @@ export class FarEnd {
     return this.heard();
   }
 
-  tell(kind, body) {
+  send(kind, body) {
     return this.deliver(this.seal(kind, body));
   }
 

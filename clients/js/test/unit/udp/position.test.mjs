@@ -16,7 +16,7 @@ const position = (materials, changes) => ({
   epoch: "6c0ffee5",
   version: changes * 2 ** 22 + materials * 2048,
 });
-const told = (session) =>
+const versions = (session) =>
   session
     .news()
     .filter(({ event }) => event === "position")
@@ -25,24 +25,24 @@ const told = (session) =>
 test("a position is ours once its table is here", () => {
   const session = new Session(0);
   session.take(position(1, 2), 1);
-  deepStrictEqual(told(session), []);
+  deepStrictEqual(versions(session), []);
   session.take(table(1), 2);
-  deepStrictEqual(told(session), [position(1, 2).version]);
-  deepStrictEqual(told(session), []);
+  deepStrictEqual(versions(session), [position(1, 2).version]);
+  deepStrictEqual(versions(session), []);
 });
 
 test("beyond 32 bits, and where the table's version has begun again", () => {
   const session = new Session(0);
   session.take(table(2050), 1);
   session.take(position(2050 % 2048, 2 ** 30), 2);
-  deepStrictEqual(told(session), [position(2, 2 ** 30).version]);
+  deepStrictEqual(versions(session), [position(2, 2 ** 30).version]);
   session.take(position(3, 2 ** 30 + 1), 3);
-  deepStrictEqual(told(session), []);
+  deepStrictEqual(versions(session), []);
 });
 
 test("an older one is dropped", () => {
   const session = new Session(0);
   session.take(position(0, 9), 5);
   session.take(position(0, 8), 4);
-  deepStrictEqual(told(session), [position(0, 9).version]);
+  deepStrictEqual(versions(session), [position(0, 9).version]);
 });

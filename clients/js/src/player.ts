@@ -1,0 +1,55 @@
+/** The feed of everything of a player. */
+
+import { player, type PlayerChange, type PlayerCraftChange, type PlayerState } from "./core/player.js";
+import type { QueuePlace } from "./core/model.js";
+import type { CraftState } from "./core/reduce.js";
+import { Feed } from "./feed.js";
+import { CraftView, type CraftSnapshot, type QueueEvents } from "./feeds.js";
+import type { Shared } from "./options.js";
+
+/** Everything of a player, as far as it is known. A new object after each change. */
+export interface PlayerSnapshot {
+  /** The crafts under way, by session, oldest first. */
+  readonly crafts: Readonly<Record<string, CraftSnapshot>>;
+  /** By station; "" stands for a queue without one. */
+  readonly places: Readonly<Record<string, QueuePlace>>;
+}
+
+export interface PlayerEvents extends QueueEvents {
+  /** A craft has started, changed or ended: its newest snapshot. */
+  craft: PlayerCraftChange<CraftSnapshot>;
+}
+
+/** Everything of a player: crafts as they start and end, and places in queues. Begins with the whole state each time. */
+export class Player extends Feed<PlayerState, PlayerChange, PlayerEvents, PlayerChange<CraftSnapshot>> {
+  #views = new Map<string, CraftView>();
+
+  constructor(shared: Shared, playerId: string) {
+    super(shared, { kind: "player", playerId }, player);
+  }
+
+  protected get complete(): boolean {
+    return true;
+  }
+
+  get snapshot(): PlayerSnapshot {
+    const { crafts, places } = this.data;
+    return {
+      crafts: Object.fromEntries(Object.entries(crafts).map(([id, craft]) => [id, this.#view(id, craft)])),
+      places,
+    };
+  }
+
+  #view(sessionId: string, craft: CraftState): CraftSnapshot {
+    const view = this.#views.get(sessionId) ?? new CraftView();
+    if (sessionId in this.data.crafts) this.#views.set(sessionId, view);
+    else this.#views.delete(sessionId);
+    return view.of(craft, this);
+  }
+
+  protected override present(change: PlayerChange): PlayerChange<CraftSnapshot> {
+    return change.type === "craft" ? { ...change, craft: this.#view(change.sessionId, change.craft) } : change;
+  }
+}
+
+export { snapshot } from "./snapshot.js"; // fetched together, when either is used

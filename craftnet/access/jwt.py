@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
-from craftnet.access.principal import ADMIN, Principal
+from craftnet.access.principal import ADMIN, OPERATE, Principal
 from craftnet.access.verification_keys import IKeySource, VerificationKey
 from craftnet.clocks import IClock, moment
 from craftnet.contract.identifiers import uuid_or_none
@@ -51,6 +51,7 @@ class _Header(Struct, frozen=True):
     b64: Any = UNSET
 
 
+_OPERATORS = frozenset({ADMIN, OPERATE})
 _NO_SCOPES = frozenset[str]()  # shared by most tokens.
 
 _header_decoder = msgspec.json.Decoder(_Header)
@@ -93,7 +94,7 @@ class JwtVerifier:
         self._check_parties(claims)
         player_id = None if claims.sub is None else uuid_or_none(claims.sub)
         scopes, expires = _scopes(claims.scope), now.deadline(claims.exp)
-        subject = claims.sub if ADMIN in scopes else None  # only the audit log needs it.
+        subject = None if scopes.isdisjoint(_OPERATORS) else claims.sub  # only the audit log needs it.
         return Principal(player_id, scopes, expires, claims.jti, claims.iat, subject)
 
     def _check_parties(self, claims: _JwtClaims) -> None:

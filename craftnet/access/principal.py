@@ -26,7 +26,7 @@ class Principal(Struct, frozen=True, gc=False):
         expires: the token's expiry on the steady clock, computed when it was verified.
         token_id: the token's `jti`, if it has one.
         issued: the token's `iat`, Unix seconds, if it has one.
-        subject: the token's `sub`, where it is that of an administrator.
+        subject: the token's `sub`, where it is that of an administrator or an operator.
     """
 
     player_id: UUID | None

@@ -90,7 +90,9 @@ class Operations:
         """
         now = self._node.clock.wall()
         until = now + DEFAULT_REVOCATION_SECONDS if asked.expires is None else asked.expires.timestamp()
-        closed = await self._enforcement.revoke(Revocation(asked.jti, asked.player_id, now, until), actor=actor)
+        closed = await self._enforcement.revoke(
+            Revocation(asked.jti, asked.player_id, now, until), actor=actor, reason=asked.reason
+        )
         return self._result("revoke", self._group.here, closed)
 
     async def drain_node(self, node: str) -> ActionResult:

@@ -171,8 +171,12 @@ class AdminAction(GuardedEndpoint[Reasoned], Generic[Reasoned]):
         """Does it; raises Refusal."""
 
     def target(self, call: Call, asked: Reasoned) -> str:
-        """What it concerns, for the audit log."""
+        """What it concerns, for the audit log; a player is named by `player` alone, who may be erased there."""
         return next(iter(call.parameters.values()), "")
+
+    def player(self, asked: Reasoned) -> UUID | None:
+        """The player whom it concerns, for the audit log."""
+        return None
 
     async def decide(self, call: Call, principal: Principal, asked: Reasoned) -> Response:
         """Acts, for operators."""
@@ -189,6 +193,7 @@ class AdminAction(GuardedEndpoint[Reasoned], Generic[Reasoned]):
         finally:
             self._audit.record(
                 SecurityEventType.ADMIN,
+                player_id=self.player(asked),
                 actor=principal.actor,
                 reason=asked.reason,
                 address=call.address,
@@ -228,8 +233,12 @@ class Revoke(AdminAction[AdminRevocation]):
         return asked
 
     def target(self, call: Call, asked: AdminRevocation) -> str:
-        """The token or the player."""
-        return str(asked.jti or asked.player_id)
+        """The token."""
+        return asked.jti or ""
+
+    def player(self, asked: AdminRevocation) -> UUID | None:
+        """The player."""
+        return asked.player_id
 
     async def act(self, call: Call, principal: Principal, asked: AdminRevocation) -> ActionResult:
         """Revokes them."""

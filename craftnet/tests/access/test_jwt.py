@@ -18,7 +18,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from craftnet.access.jwt import CLOCK_LEEWAY, MAX_TOKEN_LENGTH, JwtVerifier
-from craftnet.access.principal import ADMIN, PUBLISH, Principal
+from craftnet.access.principal import ADMIN, OPERATE, PUBLISH, Principal
 from craftnet.access.verification_keys import (
     IKeySource,
     SingleKey,
@@ -195,6 +195,7 @@ class ClaimTests(AuthorityTestCase):
     def test_operator(self) -> None:
         """An administrator's `sub` may be any text; the audit names it, or else the token's `jti`."""
         self.assertEqual(self.accepted(self.say(sub="ops@game.example", scope=ADMIN)).actor, "ops@game.example")
+        self.assertEqual(self.accepted(self.say(sub="ops", scope=OPERATE)).actor, "ops")
         self.assertEqual(self.accepted(self.say(sub=None, scope=ADMIN, jti="t-1")).actor, "t-1")
         self.assertIsNone(self.accepted(self.say()).subject)
 

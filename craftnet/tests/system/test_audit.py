@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from websockets.exceptions import InvalidStatus
 
-from craftnet.access.principal import ADMIN
+from craftnet.access.principal import ADMIN, OPERATE
 from craftnet.observe.audit.entries import LogEntry, parse
 from craftnet.observe.audit.keys import SECRET_VARIABLE
 from craftnet.tests.support.audit_lines import KEY, verified
@@ -76,6 +78,23 @@ class AuditTests(LiveTestCase):
         for player in (PLAYER, OTHER_PLAYER):
             self.assertNotIn(str(player), self.path.read_text())
 
+    async def test_operators(self) -> None:
+        """What they did, why, and who they are; a player is named by the pseudonym alone."""
+        operator = {"Authorization": f"Bearer {token(None, ADMIN, OPERATE)}"}
+        body = {"reason": "stolen account", "player_id": str(PLAYER)}
+        answer = await self.request("POST", "/admin/revocations", headers=operator, json=body)
+        self.assertEqual(answer.code, 200, await answer.text())
+        onlooker = {"Authorization": f"Bearer {token(None, ADMIN)}"}
+        self.assertEqual((await self.request("POST", "/admin/revocations", headers=onlooker, json=body)).code, 403)
+        _, revoked, action, *refused, _ = await self.finished()
+        self.assertEqual((revoked.event, revoked.reason), ("token.revoked", "stolen account"))
+        self.assertEqual((action.event, action.reason, action.status), ("admin.action", "stolen account", 200))
+        self.assertEqual((action.details["action"], action.player), ("revoke", revoked.player))
+        self.assertEqual(
+            {(entry.event, entry.status) for entry in refused}, {("admin.action", 403), ("access.denied", 403)}
+        )
+        self.assertNotIn(str(PLAYER), self.path.read_text())
+
     async def test_flood(self) -> None:
         """Fifty refusals are two entries."""
         asked = [self.request("GET", f"/ws/queue/{PLAYER}") for _ in range(50)]
@@ -89,6 +108,32 @@ class AuditTests(LiveTestCase):
         self.assertEqual((await answer.json())["checks"]["audit"]["status"], "ok")
         metrics = await (await self.request("GET", "/metrics")).text()
         self.assertIn('craftnet_audit_failures_total{kind="lost"} 0', metrics)
+
+
+class FullDiskTests(LiveTestCase):
+    """On a device that is always full."""
+
+    environ = MappingProxyType({SECRET_VARIABLE: KEY.secret.hex()})
+
+    def setUp(self) -> None:
+        if not Path("/dev/full").exists():
+            raise SkipTest("this system has no /dev/full")
+        self.settings = replace(self.settings, audit="/dev/full", audit_players=self.mktemp())
+        super().setUp()
+
+    async def test_service_goes_on(self) -> None:
+        """Requests are answered; metrics and a health check, which is not critical, say what is wrong."""
+        self.assertEqual((await self.request("GET", f"/ws/queue/{PLAYER}")).code, 401)
+
+        async def problem() -> str:
+            answer = await (await self.request("GET", "/health")).json()
+            return str(answer["checks"]["audit"].get("message"))
+
+        while "No space left on device" not in await problem():
+            await deferLater(reactor, 0.1)
+        self.assertEqual((await self.request("GET", "/ready")).code, 200)
+        metrics = await (await self.request("GET", "/metrics")).text()
+        self.assertRegex(metrics, r'craftnet_audit_failures_total\{kind="write"\} [1-9]')
 
 
 class ProcessTests(SynchronousTestCase):

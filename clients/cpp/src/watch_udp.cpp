@@ -1,6 +1,5 @@
 // The UDP side of a watch.
-#include "craftnet/json.h"
-#include "craftnet/text.h"
+#include "craftnet/connect.h"
 #include "craftnet/watch.h"
 
 namespace craftnet {
@@ -9,81 +8,18 @@ namespace {
 
 constexpr int kOk = 200;
 
-struct ConnectAnswer {
-  std::string session_token;
-  std::string endpoint;
-  std::string compression;
-  std::uint64_t packet_size = 4096;
-  std::uint64_t heartbeat_ms = 5000;
-  double tolerance = 0.5;
-  std::uint64_t session_index = 0;
-};
-
-[[nodiscard]] bool parse(std::string_view body, ConnectAnswer& answer) {
-  JsonReader json(body);
-  std::string_view member;
-  if (!json.enter_object()) return false;
-  while (json.next_member(member)) {
-    bool good = true;
-    if (json.peek() == JsonReader::Type::kNull) member = {};  // as if it were absent.
-    if (member == "session_token") {
-      good = json.read_string(answer.session_token, 64);
-    } else if (member == "server_endpoint") {
-      good = json.read_string(answer.endpoint, 300);
-    } else if (member == "compression") {
-      good = json.read_string(answer.compression, 16);
-    } else if (member == "negotiated_packet_size") {
-      good = json.read_count(answer.packet_size);
-    } else if (member == "heartbeat_interval") {
-      good = json.read_count(answer.heartbeat_ms);
-    } else if (member == "progress_tolerance") {
-      good = json.read_number(answer.tolerance);
-    } else if (member == "session_index") {
-      good = json.read_count(answer.session_index);
-    } else {
-      good = json.skip();
-    }
-    if (!good) return false;
-  }
-  constexpr std::uint64_t kLargest = 65536;
-  constexpr std::uint64_t kLongest = 3600000;
-  return json.at_end() && answer.packet_size >= 1 && answer.packet_size <= kLargest && answer.heartbeat_ms >= 100 &&
-         answer.heartbeat_ms <= kLongest && answer.tolerance >= 0;
-}
-
-/// `host:port`, or `[address]:port`.
-[[nodiscard]] bool split_endpoint(const std::string& endpoint, std::string& host, std::uint16_t& port) {
-  const std::size_t colon = endpoint.rfind(':');
-  if (colon == std::string::npos || colon == 0 || endpoint.size() - colon > 6) return false;
-  std::uint32_t number = 0;
-  for (std::size_t at = colon + 1; at < endpoint.size(); ++at) {
-    if (endpoint[at] < '0' || endpoint[at] > '9') return false;
-    number = number * 10 + static_cast<std::uint32_t>(endpoint[at] - '0');
-  }
-  if (number == 0 || number > 65535) return false;
-  port = static_cast<std::uint16_t>(number);
-  host = endpoint.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  return true;
-}
-
 }  // namespace
 
 void Watch::ask_to_connect() {
   const bool prolongs = udp_stage_ == Stage::kOpen;
-  std::string body = "{\"player_id\":\"" + std::string(to_text(settings_.player).data()) +
-                     "\",\"client_version\":\"1.0.0\",\"supported_compression\":[" +
-                     (settings_.lz4 ? "\"lz4\"" : "\"none\"") + "]";
-  if (prolongs) body += std::string(",\"session_token\":\"") + to_text(udp_->session_token()).data() + "\"";
-  body += "}";
+  const SessionToken* connection = prolongs ? &udp_->session_token() : nullptr;
   if (!prolongs) udp_stage_ = Stage::kOpening;
-  request(WatchRequest::Kind::kConnect, "/udp/sessions/" + std::string(to_text(settings_.session).data()) + "/connect",
-          std::move(body));
+  request(WatchRequest::Kind::kConnect, connect_target(settings_.session),
+          connect_body(settings_.player, settings_.lz4, connection));
 }
 
 void Watch::connect_answered(int status, std::string_view body, double retry_after, Time now) {
-  if (result_ != Result::kNone || udp_stage_ != Stage::kOpening)
-    return;  // an answer that prolongs the session changes nothing.
+  if (result_ != Result::kNone || udp_stage_ != Stage::kOpening) return;  // an answer that prolongs changes nothing.
   if (status != kOk) {
     const Verdict verdict = verdict_of_status(status, retry_after);
     const bool about_us = status == 401 || status == 403;
@@ -92,20 +28,14 @@ void Watch::connect_answered(int status, std::string_view body, double retry_aft
   }
   contact(now);
   ConnectAnswer answer;
-  std::string host;
-  agreement_ = Agreement{};
-  if (!parse(body, answer) || !parse_session_token(answer.session_token, agreement_.token) ||
-      !split_endpoint(answer.endpoint, host, udp_port_)) {
+  if (!parse_connect_answer(body, answer)) {
     lose(Transport::kUdp, {}, true, now);
     return;
   }
-  agreement_.heartbeat_interval = static_cast<Time>(answer.heartbeat_ms) * kMillisecond;
-  agreement_.packet_size = static_cast<std::size_t>(answer.packet_size);
-  agreement_.lz4 = answer.compression == "lz4";
-  agreement_.progress_tolerance = answer.tolerance;
+  agreement_ = answer.agreement;
   udp_stage_ = Stage::kResolving;
-  request(WatchRequest::Kind::kResolve, std::move(host));
-  requests_.back().port = udp_port_;
+  request(WatchRequest::Kind::kResolve, std::move(answer.host));
+  requests_.back().port = answer.port;
 }
 
 void Watch::resolved(std::size_t addresses, Time now) {

@@ -27,7 +27,7 @@ std::string accept_of(const std::string& key) {
   return base64(digest, static_cast<int>(size));
 }
 
-/// The head of an answer, taken from the front of `in`. False while it is not all there.
+/// Takes the head of a response from the front of `in`. False while it is incomplete.
 bool take_head(std::string& in, Answer& answer) {
   const std::size_t end = in.find("\r\n\r\n");
   if (end == std::string::npos) return false;
@@ -38,7 +38,7 @@ bool take_head(std::string& in, Answer& answer) {
   return true;
 }
 
-/// Puts a chunked body together; empty while it is not all there.
+/// Joins the chunks of a body. False while it is incomplete.
 bool dechunked(const std::string& in, std::string& body) {
   body.clear();
   for (std::size_t at = 0;;) {
@@ -55,7 +55,10 @@ bool dechunked(const std::string& in, std::string& body) {
 }  // namespace
 
 bool Url::parse(const std::string& text) {
-  const std::string scheme = "http://";
+  std::string scheme = "http://";
+  tls = text.compare(0, 8, "https://") == 0;
+  if (tls) scheme = "https://";
+  port = tls ? "443" : "80";
   if (text.compare(0, scheme.size(), scheme) != 0) return false;
   std::size_t slash = text.find('/', scheme.size());
   if (slash == std::string::npos) slash = text.size();
@@ -87,10 +90,10 @@ std::string Answer::header(const std::string& name) const {
   return "";
 }
 
-void Exchange::begin(const Url& url, const std::string& method, const std::string& target, const std::string& token,
-                     const std::string& body) {
+void Exchange::begin(const Url& url, const Authorities* tls, const std::string& method, const std::string& target,
+                     const std::string& token, const std::string& body) {
   under_way_ = true;
-  if (!stream.connect(url.host, url.port)) return;
+  if (!stream.connect(url.host, url.port, tls)) return;
   std::string request =
       method + " " + url.prefix + target + " HTTP/1.1\r\nHost: " + url.authority() + "\r\nConnection: close\r\n";
   if (!token.empty()) request += "Authorization: Bearer " + token + "\r\n";
@@ -100,7 +103,7 @@ void Exchange::begin(const Url& url, const std::string& method, const std::strin
 }
 
 bool Exchange::pump(Answer& answer) {
-  if (stream.pump()) return false;  // the server closes the connection behind its answer.
+  if (stream.pump()) return false;  // the server closes the connection after its response.
   std::string in = stream.in;
   stream.close();
   under_way_ = false;
@@ -113,7 +116,7 @@ bool Exchange::pump(Answer& answer) {
   return true;
 }
 
-void WebSocket::open(const Url& url, const std::string& target, const std::string& token,
+void WebSocket::open(const Url& url, const Authorities* tls, const std::string& target, const std::string& token,
                      const std::vector<std::string>& protocols) {
   state_ = State::kHandshake;
   code = 1006;
@@ -123,7 +126,7 @@ void WebSocket::open(const Url& url, const std::string& target, const std::strin
   unsigned char random[16];
   RAND_bytes(random, sizeof random);
   key_ = base64(random, sizeof random);
-  if (!stream.connect(url.host, url.port)) return;
+  if (!stream.connect(url.host, url.port, tls)) return;
   std::string offered;
   for (const std::string& protocol : protocols) offered += (offered.empty() ? "" : ", ") + protocol;
   stream.send("GET " + url.prefix + target + " HTTP/1.1\r\nHost: " + url.authority() +

@@ -1,4 +1,4 @@
-// As much of HTTP/1.1 and of RFC 6455 as craftnet-watch needs.
+// The part of HTTP/1.1 and of RFC 6455 that craftnet-watch needs.
 #pragma once
 
 #include <cstdint>
@@ -9,20 +9,21 @@
 
 namespace tools {
 
-/// http://host:port/prefix, taken apart.
+/// http://host:port/prefix or https://host:port/prefix, parsed.
 struct Url {
   std::string host;
-  std::string port = "80";
+  std::string port;
   std::string prefix;
+  bool tls = false;
 
-  /// False when it is no such URL.
+  /// False when the text is not such a URL.
   bool parse(const std::string& text);
   [[nodiscard]] std::string authority() const {
     return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + port;
   }
 };
 
-/// The answer to a request.
+/// The response to a request.
 struct Answer {
   int status = 0;
   std::string head;
@@ -32,15 +33,15 @@ struct Answer {
   [[nodiscard]] std::string header(const std::string& name) const;
 };
 
-/// One request on a connection of its own.
+/// One request on its own connection.
 class Exchange {
  public:
-  void begin(const Url& url, const std::string& method, const std::string& target, const std::string& token,
-             const std::string& body);
+  void begin(const Url& url, const Authorities* tls, const std::string& method, const std::string& target,
+             const std::string& token, const std::string& body);
 
   [[nodiscard]] bool under_way() const { return under_way_; }
 
-  /// Goes on; whether it is done. An answer with the status 0: there was none.
+  /// Continues; true once it is complete. An answer with status 0: there was no response.
   bool pump(Answer& answer);
 
   Stream stream;
@@ -54,12 +55,12 @@ class WebSocket {
  public:
   enum class Event { kNone, kOpened, kRefused, kText, kBinary, kClosed };
 
-  void open(const Url& url, const std::string& target, const std::string& token,
+  void open(const Url& url, const Authorities* tls, const std::string& target, const std::string& token,
             const std::vector<std::string>& protocols);
   void send_text(const std::string& text) { send_frame(1, text); }
   void close();
 
-  /// Reads and writes. False when the TCP connection is gone.
+  /// Reads and writes. False when the connection is lost.
   bool pump() { return stream.pump(); }
 
   /// The next event. kClosed ends it.
@@ -82,7 +83,7 @@ class WebSocket {
   State state_ = State::kIdle;
   std::string key_;
   std::string fragments_;
-  unsigned fragmented_ = 0;  // the opcode of a message whose fragments are being put together.
+  unsigned fragmented_ = 0;  // the opcode of the message that `fragments_` belong to.
 };
 
 }  // namespace tools

@@ -52,26 +52,28 @@ class CppClient:
 
     Arguments:
         options: of the command line, beside the session, the player and the token.
+        session: the session.
         environment: variables beside those of this process.
 
     Attributes:
         passed: the events that were passed over while another one was waited for.
     """
 
-    def __init__(self, url: str, *options: str, **environment: str) -> None:
+    def __init__(self, url: str, *options: str, session: str = str(SESSION), **environment: str) -> None:
         self._process = subprocess.Popen(
             [
                 str(built() / "craftnet-watch"),
                 "--url",
                 url,
                 "--session",
-                str(SESSION),
+                session,
                 "--player",
                 str(PLAYER),
                 *options,
             ],
             env={**os.environ, "CRAFTNET_TOKEN": token(), **environment},
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
         self.passed: list[Event] = []
@@ -82,6 +84,11 @@ class CppClient:
         line = await in_thread(self._process.stdout.readline)
         event: Event = msgspec.json.decode(line or "{}")
         return event
+
+    async def error(self) -> str:
+        """The next line on standard error."""
+        assert self._process.stderr is not None
+        return await in_thread(self._process.stderr.readline)
 
     async def until(self, name: str, **wanted: object) -> Event:
         """The next event of this name with these values."""

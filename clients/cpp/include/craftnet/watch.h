@@ -191,7 +191,6 @@ class Watch {
   Stage websocket_stage_ = Stage::kIdle;
   std::unique_ptr<UdpClient> udp_;
   Agreement agreement_;
-  std::uint16_t udp_port_ = 0;
   bool probing_udp_ = false;  // UDP is tried while a WebSocket is in use.
   bool json_only_ = false;
 

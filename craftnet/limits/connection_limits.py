@@ -88,6 +88,10 @@ class ConnectionSlots:
     def __len__(self) -> int:
         return self._taken
 
+    def of_player(self, player_id: UUID) -> int:
+        """How many places a player has."""
+        return self._players.get(player_id, 0)
+
     def take(self, address: str | None, now: float) -> ConnectionSlot:
         """Take a place, before it is known who takes it.
 

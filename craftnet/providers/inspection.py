@@ -48,6 +48,18 @@ class IEventTap(Interface):
     tap: Tap | None = Attribute("Called after each `apply`; None, as at first, while nobody looks.")
 
 
+def add_tap(source: Any, tap: Tap) -> None:
+    """Calls `tap` with the events of a source, an `IEventTap`, beside the tap that it has."""
+    before: Tap | None = source.tap
+
+    def both(events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
+        if before is not None:
+            before(events, outcomes)
+        tap(events, outcomes)
+
+    source.tap = both
+
+
 class INodeBus(Interface):
     """Carries short messages between nodes, by the names that they have on it. Some may be lost."""
 

@@ -101,6 +101,7 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.wire", "protocols.wire.codec", "protocols.udp.server"),
         *("protocols.sse.core", "protocols.websocket.core"),
     },
+    "craftnet.notify": {"craftnet", "contract", "providers", "observe.metrics"},
     "craftnet.client.core": {"craftnet", "contract", "crafting", "protocols.wire", "protocols.udp.core"},
     "craftnet.client.transports": {
         *("craftnet", "contract", "crafting", "client.core"),
@@ -123,6 +124,7 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "feeds", "server.options"),
     },
     "craftnet.server.build": {
+        "notify",
         "craftnet",
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
         *("admin", "contract.admin", "observe.audit", "observe.tracing", "server.options"),

@@ -151,6 +151,11 @@ RESTARTS = counter(
 
 # Audit
 
+NOTIFICATIONS = counter(
+    "craftnet_notifications_total",
+    "Notifications of players without a connection, by what became of them; only with --notify.",
+    {"outcome": ("delivered", "refused", "dropped")},
+)
 AUDIT_ENTRIES = counter("craftnet_audit_entries_total", "Entries written to the audit log; only with --audit.")
 AUDIT_FAILURES = counter(
     "craftnet_audit_failures_total",

@@ -24,6 +24,7 @@ from craftnet.server.build.addresses import build_addresses
 from craftnet.server.build.administration import build_administration
 from craftnet.server.build.base import Base, build_base
 from craftnet.server.build.http import build_admin_listener, build_http_routes, build_listener
+from craftnet.server.build.notifications import build_notifications
 from craftnet.server.build.observation import build_announcer, build_audit_log, build_monitor
 from craftnet.server.build.transports import Transports, build_feed_connections, build_udp_service
 from craftnet.server.gc_tuning import GcTuner
@@ -86,6 +87,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         *_turns(base, hub, transports.feeds, enforcement, listener),
         SessionCounter(base.state.sources.sessions, base.metrics, reactor),
         build_announcer(base, access, listener, transports.udp_service),
+        *build_notifications(base, transports, environ),
         GcTuner(reactor),
     ]
     for part in filter(None, parts):

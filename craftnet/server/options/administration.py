@@ -29,3 +29,11 @@ class AdministrationOptions:
             default="the port of --http",
         ),
     ] = None
+    notify: Annotated[
+        str | None,
+        Option(
+            "Where players without a connection are notified of free stations and the ends of crafts: "
+            "webhook:url=https://…, with the secret that signs requests in CRAFTNET_WEBHOOK_SECRET",
+            default="nowhere",
+        ),
+    ] = None

@@ -1,0 +1,1 @@
+"""Notifies players who have no connection: of a free station, and of the end of a craft."""

@@ -1,15 +1,15 @@
-"""craftnet beside Centrifugo, a real-time messaging server in Go: the same load on both, in one run, in turns.
+"""craftnet compared with Centrifugo, a real-time messaging server in Go: the same load on both, in turns.
 
-Every watcher has a WebSocket, a token of its own (HS256), and a channel or session of its own, and gets an update a
-second. Updates are posted over HTTP in batches, spread evenly; both servers deliver the same JSON. craftnet makes that
-of an authority's event: order, life cycle, model; Centrifugo passes on what it is given. One process drives either,
-with the light receiver of `craftnet load`: latencies are from the hand-over of a batch to the arrival by the kernel's
-time stamp, all of it on one machine. CPU and memory are those of the server's processes alone.
+Every watcher has its own WebSocket, HS256 token and channel or session, and receives one update a second. Batches are
+posted over HTTP at even intervals; both servers deliver the same JSON. craftnet builds it from an authority's event
+(order, life cycle, progress model); Centrifugo forwards the payload. One process drives either server with the receiver
+of `craftnet load`: latency runs from posting a batch to the kernel's arrival timestamp, on one machine. CPU and memory
+are those of the server's processes.
 
     python bench/centrifugo.py --watchers 10000 --seconds 10 --rounds 2
     python bench/centrifugo.py --install       # builds Centrifugo into build/bin; Go and some minutes
 
-Looks for Centrifugo in build/bin and on the PATH; without it, it says so and ends. Ends by itself.
+Looks for Centrifugo in build/bin and on the PATH; without it, the benchmark is skipped.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ VERSION = "v6.9.1"
 BUILT = Path(__file__).parents[1] / "build" / "bin"
 
 AT_ONCE = 50
-"""Handshakes on their way at the same time."""
+"""Concurrent handshakes."""
 
 
 class Watcher:
     """One connection."""
 
-    __slots__ = ("connection", "number", "octets", "open", "welcomed")
+    __slots__ = ("accepted", "connection", "number", "octets", "open")
 
     def __init__(self, number: int, connection: socket.socket) -> None:
         self.number = number
@@ -79,7 +79,7 @@ class Driver:
         self._answer()
 
     def connect(self) -> None:
-        """Connect everybody."""
+        """Connects all watchers."""
         until = time.time() + TIMEOUT
         while len(self._watchers) < self._count or self._opening:
             while self._opening < AT_ONCE and len(self._watchers) < self._count:
@@ -89,7 +89,7 @@ class Driver:
                 raise SystemExit(f"{self._server.name}: {self._opening} watchers do not get connected")
 
     def update(self, seconds: float) -> None:
-        """Post an update a second for each watcher, for so long, and wait for the last to arrive."""
+        """Post an update a second for each watcher, for a number of seconds, and wait for the last to arrive."""
         begin, done, total = time.time(), 0, int(seconds * self._count)
         waiting = False
         while done < total or waiting:
@@ -101,7 +101,7 @@ class Driver:
                 ]
                 body, now = self._server.batch(updates, now), time.time()
                 for number, (watcher, turn) in enumerate(updates, done):
-                    # What had to wait for an answer counts from the end of the tick in which it was due.
+                    # An update that waited for an answer counts from the end of its tick.
                     due_at = begin + ((number + 1) / self._count // TICK + 1) * TICK
                     self.deliveries.post(watcher, turn, due_at if due_at < self._idle_since else now)
                 done += len(updates)
@@ -114,7 +114,7 @@ class Driver:
             self._turn(0.05)
 
     def close(self) -> None:
-        """Hang up."""
+        """Closes all connections."""
         for watcher in self._watchers:
             watcher.connection.close()
         self._api.close()
@@ -145,7 +145,7 @@ class Driver:
         self._selector.register(connection, selectors.EVENT_READ, watcher)
 
     def _turn(self, timeout: float) -> bool:
-        """Wait and read; whether the answer to a batch came."""
+        """Waits and reads; returns whether the answer to a batch arrived."""
         answered = False
         for key, _ in self._selector.select(timeout):
             if key.data is None:
@@ -189,7 +189,7 @@ def _send(connection: socket.socket, payload: bytes, first: int = 0x81) -> None:
 
 
 class Costs(NamedTuple):
-    """What a server took, in µs of CPU, bytes, and seconds."""
+    """Costs of a server: µs of CPU, bytes and seconds."""
 
     connect: float
     delivery: float
@@ -200,7 +200,7 @@ class Costs(NamedTuple):
 
 @contextmanager
 def running(server: Server) -> Iterator[tuple[int, int]]:
-    """Start it; its pid and port."""
+    """Starts a server; yields its pid and port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
@@ -225,7 +225,7 @@ def running(server: Server) -> Iterator[tuple[int, int]]:
 
 
 def drive(server: Server, watchers: int, seconds: float) -> Costs:
-    """One run of one server."""
+    """Runs the load on one server once."""
     with running(server) as (pid, port):
         driver, processes = Driver(server, port, watchers), ServerProcesses(pid)
         server.prepare(driver.send)
@@ -252,7 +252,7 @@ def find() -> str:
     """Centrifugo's program.
 
     Raises:
-        SystemExit: there is none; it is no failure.
+        SystemExit: Centrifugo is not installed; the exit code is 0.
     """
     found = shutil.which("centrifugo", path=os.pathsep.join([str(BUILT), os.environ.get("PATH", "")]))
     if found is None:
@@ -271,7 +271,7 @@ def install() -> None:
 
 
 def report(runs: dict[str, list[Costs]]) -> Iterator[str]:
-    """Both, side by side."""
+    """A table of both servers."""
     first, second = runs
     yield f"  {'':34}{first:>14} {second:>14}   {first} to {second}"
     rows: list[tuple[str, str, Callable[[Costs], float]]] = [

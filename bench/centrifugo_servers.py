@@ -25,14 +25,14 @@ TICK = 0.005
 """Seconds of updates in one batch."""
 
 TIMEOUT = 60.0
-"""Seconds for a server to start, or for all watchers to connect; only a broken one needs them."""
+"""Seconds for a server to start, or for all watchers to connect; a working one needs far less."""
 
 Update = tuple[int, int]
 """A watcher, and the number of its update."""
 
 
 class Server(Protocol):
-    """One of the two, as the driver sees it.
+    """A server, as the driver uses it.
 
     Attributes:
         post: path and headers of a batch.
@@ -42,19 +42,19 @@ class Server(Protocol):
     post: tuple[str, dict[str, str]]
 
     def command(self, port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
-        """What starts it, and its environment."""
+        """The command that starts it, and its environment."""
 
     def prepare(self, send: Callable[[bytes], None]) -> None:
-        """Post what must be there before anybody connects."""
+        """Posts whatever must exist before the watchers connect."""
 
     def handshake(self, number: int) -> str:
         """Path and further header lines of a watcher's handshake."""
 
     def first_message(self, number: int) -> bytes:
-        """What a watcher sends after the handshake; empty for nothing."""
+        """The watcher's first message; empty when there is none."""
 
     def batch(self, updates: Sequence[Update], now: float) -> bytes:
-        """The body of these updates."""
+        """The body with these updates."""
 
 
 class Craftnet:
@@ -107,7 +107,7 @@ class Centrifugo:
     def __init__(self, watchers: int, program: str) -> None:
         self._program = program
         self._secret, key = secrets.token_hex(32), secrets.token_hex(16)
-        # craftnet's own message is what it is to deliver.
+        # Centrifugo delivers craftnet's own message.
         plan = LoadPlan(
             url="", run=secrets.randbits(64), watchers=watchers, rate=1.0, ramp=0.0, seconds=TIMEOUT, batch=TICK
         )

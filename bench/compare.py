@@ -4,9 +4,9 @@
     python bench/compare.py main .          # `.`: this working tree as it is, in this environment
 
 Each commit gets a worktree and an environment of its own in a temporary folder, and runs its own version of each
-benchmark. Runs of the two alternate, so that whatever else the machine does falls on both. A ratio below 1 is an
-improvement of times and bytes, one above 1 of rates; the last column says which it is. What one of the two does not
-print is left out. Everything temporary is removed at the end.
+benchmark. Runs of the two alternate, so that other work on the machine affects both. A ratio below 1 is an
+improvement of times and bytes, one above 1 of rates; the last column says which it is. Figures that only one of
+them prints are left out. Everything temporary is removed at the end.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from suite import FOLDER, Benchmark, Figure, benchmarks, run
 REPOSITORY = FOLDER.parent
 
 SAME = 0.03
-"""Medians that differ by less are called the same."""
+"""Medians that differ by less count as the same."""
 
 RATES = ("/s", "of the ", "round trips/s")
-"""How units begin of which more is better; of all others, less is."""
+"""Prefixes of units for which more is better; for all others, less is better."""
 
 
 class Side(NamedTuple):
@@ -42,7 +42,7 @@ class Side(NamedTuple):
 
 @contextmanager
 def checked_out(commit: str, folder: Path) -> Iterator[Side]:
-    """A worktree of the commit, with its environment; `.` is this one."""
+    """A worktree of the commit with its environment; `.` is the present one."""
     if commit == ".":
         yield Side(commit, sys.executable, FOLDER)
         return
@@ -60,7 +60,7 @@ def checked_out(commit: str, folder: Path) -> Iterator[Side]:
 
 
 def verdict(unit: str, ratio: float) -> str:
-    """What a ratio of new to old says."""
+    """The meaning of a ratio of new to old."""
     if abs(ratio - 1) < SAME:
         return "same"
     more_is_better = unit.startswith(RATES)
@@ -71,7 +71,7 @@ def compare(benchmark: Benchmark, sides: tuple[Side, Side], rounds: int, *, shor
     """Run both in turns; the lines of the table."""
     found: tuple[dict[str, list[Figure]], ...] = ({}, {})
     for number in range(rounds):
-        # Whichever comes first has the caches that the other left: they take turns at that, too.
+        # The first run finds the caches that the other side left, so the order alternates, too.
         for index in (0, 1) if number % 2 == 0 else (1, 0):
             side = sides[index]
             each = run(benchmark, side.python, side.folder, short=short)

@@ -1,10 +1,9 @@
 """WebSocket connections per second of server CPU: a token checked with RS256 and a feed joined, against a bare Autobahn
 handshake.
 
-The server runs in this process; a second one connects, waits for the answer and hangs up, a number of connections at a
-time. Both ways are taken in turns, so that what else the machine does falls on both. What an RS256 check takes alone is
-measured too; with --redis, what it takes to ask a Redis about the session, and how many connections the player has on
-other nodes. All on 127.0.0.1; ends by itself.
+The server runs in this process; another process connects, waits for the answer and closes, several connections at a
+time. The variants alternate, so that other work on the machine affects all of them. The RS256 check alone is measured,
+too; with --redis, also the query for the session and for the player's connections on other nodes.
 
     python bench/connects.py --connections 1000 --rounds 5 --redis
 """
@@ -26,7 +25,7 @@ import jwt
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from redis_path import redis_server
+from redis_floor import redis_server
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
@@ -63,7 +62,7 @@ if TYPE_CHECKING:
 
 PLAYER, SESSION = UUID(int=1), UUID(int=2)
 AT_ONCE = 50
-"""Handshakes on their way at the same time."""
+"""Concurrent handshakes."""
 
 REQUEST = (
     f"GET /ws/crafting/{SESSION}?player_id={PLAYER} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -73,7 +72,7 @@ REQUEST = (
 
 
 def handshake(port: int, token: str, number: int) -> None:
-    """Connect that often, each time until the handshake is answered with 101."""
+    """Connects that often, and waits each time for the 101 answer."""
     request, selector = REQUEST.replace("{token}", token).encode(), selectors.DefaultSelector()
     begun = 0
     while begun < number or selector.get_map():
@@ -91,14 +90,14 @@ def handshake(port: int, token: str, number: int) -> None:
 
 
 def bare() -> Factory:
-    """Autobahn, and nothing else."""
+    """A bare Autobahn factory."""
     factory = WebSocketServerFactory()
     factory.protocol = WebSocketServerProtocol
     return factory
 
 
 async def craftnet(pem: bytes, backend: IBackend, slots: ISharedConnectionSlots | None = None) -> Factory:
-    """All that stands behind craftnet's port, with one session to watch; with `slots`, of a player who is counted."""
+    """Everything behind craftnet's port, with one session; with `slots`, the player's connections are counted."""
     metrics = Metrics()
     sources = Sources.of(backend)
     steady(reactor)
@@ -148,7 +147,7 @@ async def cost(port: int, token: str, number: int) -> float:
 
 
 async def redis_backend(port: int) -> RedisBackend:
-    """One that runs, and has its lease."""
+    """A running back end that has its lease."""
     # Importing its client installs a reactor.
     from craftnet.providers.redis.backend import RedisBackend
     from craftnet.providers.redis.settings import RedisSettings
@@ -161,7 +160,7 @@ async def redis_backend(port: int) -> RedisBackend:
 
 
 async def measure(number: int, rounds: int, redis: int | None) -> None:
-    """Set up, measure in turns, print the medians."""
+    """Measures the variants in turn and prints the medians."""
     key = generate_private_key(65537, 2048)
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     now = int(time.time())
@@ -175,12 +174,12 @@ async def measure(number: int, rounds: int, redis: int | None) -> None:
     shared = None if redis is None else await redis_backend(redis)
     if shared is not None:
         factories["… on Redis"] = await craftnet(pem, shared)
-        factories["… and counted on all nodes"] = await craftnet(pem, shared, shared.slots)
+        factories["… and counted on all nodes"] = await craftnet(pem, shared, shared.connection_slots)
     ports = [reactor.listenTCP(0, factory, interface="127.0.0.1", backlog=1024) for factory in factories.values()]
     costs: list[list[float]] = [[] for _ in ports]
     for _ in range(rounds):
         for port, taken in zip(ports, costs, strict=True):
-            taken.append(await cost(port.getHost().port, token, number))
+            taken.append(await cost(port.getHost().port, token, number))  # type: ignore[attr-defined]  # it is a TCP port.
     for port in ports:
         await port.stopListening()
     authority = JwtVerifier(SingleKey(key_from_pem(pem)), reactor)
@@ -206,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--redis", action="store_true", help="measure on a Redis of its own, too")
+    parser.add_argument("--redis", action="store_true", help="also measure with Redis")
     parser.add_argument("--handshake", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.handshake is not None:

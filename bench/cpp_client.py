@@ -1,9 +1,9 @@
-"""What the C++ client core costs: bytes of a connection, time of a datagram, size of the core.
+"""Costs of the C++ client core: bytes per connection, time per datagram, size of the library.
 
     python bench/cpp_client.py
 
 Builds clients/cpp (CMake, a compiler, OpenSSL and liblz4). A connection holds one session with ten
-materials and 32 tables of before; OpenSSL's context for it is counted. The datagram is a STATE with a
+materials and 32 earlier tables; its OpenSSL context is included. The datagram is a STATE with a
 progress and a change of one material: opened, decoded and applied, in processor time, beside AES-GCM
 alone on as many bytes. The core is a shared library, built with -Os and stripped, without OpenSSL and
 LZ4.

@@ -1,7 +1,7 @@
 """Deliveries per second of server CPU: event applied → frame written, against the floor of a bare socket.send loop.
 
-Every watcher watches a session of its own, so that nothing is encoded once for many. A second process connects and
-throws away what it reads. All on 127.0.0.1; ends by itself.
+Every watcher watches its own session, so that no encoding is shared. Another process connects and discards what it
+reads.
 
     python bench/deliveries.py --watchers 2000 --rounds 30
 """
@@ -27,11 +27,11 @@ from craftnet.crafting.updates import Update, progress_update
 from craftnet.protocols.websocket.core import frames
 
 PAUSE = 0.2
-"""Seconds between rounds, for the other process to read."""
+"""Seconds between rounds in which the other process reads."""
 
 
 class Way(NamedTuple):
-    """One way of telling every watcher. `prepare` is not measured. Both get the number of the round."""
+    """One way of delivering to every watcher. `prepare` is not measured. Both receive the number of the round."""
 
     name: str
     deliver: Callable[[int], None]
@@ -39,11 +39,11 @@ class Way(NamedTuple):
 
 
 async def rounds(ways: Sequence[Way], count: int, deliveries: int) -> list[float]:
-    """Measure the ways in turn, `count` times, so that whatever else the machine does disturbs all of them alike.
+    """Measures the ways in turn, `count` times, so that other work on the machine affects all of them.
 
     Returns:
         µs of this process's CPU for one delivery, the median of the rounds, for each way. The pause after it is
-        measured with it: what was only buffered is written then.
+        included, because buffered data is written then.
     """
     costs: list[list[float]] = [[] for _ in ways]
     for number in range(count):
@@ -57,7 +57,7 @@ async def rounds(ways: Sequence[Way], count: int, deliveries: int) -> list[float
 
 
 async def measure(watchers: int, count: int) -> None:
-    """Set up, measure, print."""
+    """Measures and prints."""
     sources, sessions, opened, child, _ = await lab(watchers)
 
     def whole_path(number: int) -> None:

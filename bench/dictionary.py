@@ -1,6 +1,6 @@
-"""Makes a preset dictionary for `craftnet.json.lz4.v1`: what the feeds' messages have in common, the commonest last.
+"""Makes a preset dictionary for `craftnet.json.lz4.v1` from the feeds' messages, the most frequent last.
 
-A dictionary that was published never changes. To publish a better one, write it under the next id and add that to
+A published dictionary never changes. To publish a better one, write it under the next id and add that to
 craftnet/protocols/websocket/core/compression.py.
 
     python bench/dictionary.py craftnet/protocols/websocket/dictionaries/2.lz4dict
@@ -37,7 +37,7 @@ TIME = "2026-11-23T00:00:00.000Z"
 
 
 def health() -> Iterator[Struct]:
-    """Rare, and long anyway."""
+    """Messages of the health feed, which are rare and long."""
     for kind, status in (
         ("service_down", HealthStatus.CRITICAL),
         ("health_alert", HealthStatus.DEGRADED),
@@ -49,7 +49,7 @@ def health() -> Iterator[Struct]:
 
 
 def queue() -> Iterator[Struct]:
-    """News of a queue feed, each kind of station once."""
+    """Messages of a queue feed, one for each kind of station."""
     for news, station in zip(
         (
             QueueMessageType.QUEUE_TIMEOUT,
@@ -133,7 +133,7 @@ def crafting() -> Iterator[Struct]:
 
 
 def main() -> None:
-    """Write the file that is named."""
+    """Writes the file."""
     (target,) = sys.argv[1:]
     Path(target).write_bytes(b"".join(to_json(message) for part in (health, queue, crafting) for message in part()))
 

@@ -1,9 +1,8 @@
-"""What one event costs from the authority's JSON to the frame for its one watcher: no HTTP, and no system call.
+"""Cost of one event from the authority's JSON to the frame for one watcher, without HTTP and system calls.
 
-Bodies of NDJSON, in which each event is news for one session with one WebSocket, whose transport throws octets away.
-Each stage does what the one before it does and one step more, so that the differences are what the steps cost. The
-stages are measured in turn, in short rounds. Figures are CPU time: the median of the rounds, and the least, which other
-programs disturb least.
+Each event of the NDJSON bodies changes one session with one WebSocket, whose transport discards the bytes. Each stage
+adds one step to the stage before, so that the differences are the costs of the steps. The stages are measured in turn,
+in short rounds. Figures are CPU time: the median of the rounds, and the minimum, which other programs affect least.
 
     python bench/event_to_frame.py --sessions 1000 --events 100 --rounds 100
 """
@@ -57,7 +56,7 @@ _json = encoding(None)
 
 @implementer(IClock)
 class StandingClock(Clock):
-    """Both clocks, which agree and go on when they are told to."""
+    """Both clocks, which agree and advance only by the benchmark."""
 
     def wall(self) -> float:
         """As in `IClock`."""
@@ -66,7 +65,7 @@ class StandingClock(Clock):
 
 @implementer(ITokenVerifier)
 class AnybodyIsAdmin:
-    """Takes every token."""
+    """Accepts every token as an administrator's."""
 
     def authenticate(self, token: str) -> Deferred[Principal]:
         """As in `ITokenVerifier`."""
@@ -77,7 +76,7 @@ class AnybodyIsAdmin:
 
 @implementer(ISubscriber)
 class IdleWatcher:
-    """Watches, and does nothing with what it is told."""
+    """Watches, and ignores its updates."""
 
     def deliver(self, update: Update) -> None:
         """As in `ISubscriber`."""
@@ -87,7 +86,7 @@ class IdleWatcher:
 
 
 class Encoder(IdleWatcher):
-    """Makes a frame of what it is told, and drops it."""
+    """Encodes each update as a frame and drops it."""
 
     def deliver(self, update: Update) -> None:
         """As in `ISubscriber`."""
@@ -95,7 +94,7 @@ class Encoder(IdleWatcher):
 
 
 class Sink(StringTransport):
-    """A transport that throws everything away."""
+    """A transport that discards everything."""
 
     written = 0
 
@@ -105,10 +104,10 @@ class Sink(StringTransport):
 
 
 class Stage:
-    """A service of its own, whose sessions have a watcher each, or none.
+    """A service whose sessions have one watcher each, or none.
 
     Attributes:
-        sinks: the transports of WebSockets, where the watchers are such.
+        sinks: the transports of the watchers that are WebSockets.
     """
 
     def __init__(self, sessions: int, watch: Callable[[Stage, UUID], None] | None) -> None:
@@ -135,19 +134,19 @@ class Stage:
                 watch(self, session)
 
     def publish(self, body: bytes) -> None:
-        """Take a body of events."""
+        """Publishes a body of events."""
         published = Deferred.fromCoroutine(self.ingest.publish(body, newline_delimited=True, now=moment(self.clock)))
         published.addErrback(lambda failure: failure.raiseException())
 
     def bodies(self, number: int, size: int) -> Iterator[bytes]:
-        """Bodies of progress that every watcher must be told, one event for each session."""
+        """Bodies of progress that every watcher receives, one event per session."""
         events = [progress(session, number, self.clock.wall()) for session in self.sessions]
         for index in range(0, len(events), size):
             yield b"\n".join(events[index : index + size])
 
 
 def watch_by(kind: type[IdleWatcher]) -> Callable[[Stage, UUID], None]:
-    """Let a watcher of this kind watch each session."""
+    """Subscribes a watcher of this kind to each session."""
 
     def watch(stage: Stage, session: UUID) -> None:
         stage.hub.subscribe_session(session, kind())
@@ -156,7 +155,7 @@ def watch_by(kind: type[IdleWatcher]) -> Callable[[Stage, UUID], None]:
 
 
 def watch_by_websocket(stage: Stage, session: UUID) -> None:
-    """A whole WebSocket, which is opened by its handshake."""
+    """Opens a real WebSocket by its handshake."""
     sink = Sink(peerAddress=IPv4Address("TCP", "127.0.0.1", 4711))
     protocol = stage.factory.buildProtocol(sink.getPeer())
     assert protocol is not None
@@ -185,14 +184,14 @@ def start(session: UUID, at: float) -> bytes:
 
 
 def progress(session: UUID, number: int, at: float) -> bytes:
-    """A session's progress, which differs from the one before by more than any tolerance."""
+    """A session's progress, which differs from the previous one by more than any tolerance."""
     percent, remaining = (12.5, 3000.0) if number % 2 else (42.0, 2000.0)
     data = {"session_id": session, "progress_percentage": percent, "status": "active"}
     return envelope("crafting.session.progress", {**data, "remaining_time_seconds": remaining}, at)
 
 
 class Way(NamedTuple):
-    """A stage, and what is measured of it."""
+    """A stage and the function to measure."""
 
     name: str
     stage: Stage
@@ -200,7 +199,7 @@ class Way(NamedTuple):
 
 
 def calls(run: Callable[[], object]) -> int:
-    """How many Python functions are called in it."""
+    """The number of Python functions that it calls."""
     count = 0
 
     def profile(_: object, what: str, __: object) -> None:
@@ -238,7 +237,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=1000)
-    parser.add_argument("--events", type=int, default=100, help="events a body")
+    parser.add_argument("--events", type=int, default=100, help="events in a body")
     parser.add_argument("--rounds", type=int, default=100)
     arguments = parser.parse_args()
 
@@ -249,7 +248,7 @@ def main() -> None:
     ways = [
         Way("JSON decoded by msgspec, untyped (floor)", Stage(arguments.sessions, None), lambda _, body: floor(body)),
         Way("events read", Stage(arguments.sessions, None), read),
-        Way("… and applied, nobody watches", Stage(arguments.sessions, None), publish),
+        Way("… and applied, without watchers", Stage(arguments.sessions, None), publish),
         Way("… with a feed that makes updates", Stage(arguments.sessions, watch_by(IdleWatcher)), publish),
         Way("… and frames of them", Stage(arguments.sessions, watch_by(Encoder)), publish),
         Way("… and a WebSocket: event → frame", Stage(arguments.sessions, watch_by_websocket), publish),
@@ -258,7 +257,7 @@ def main() -> None:
     gc.freeze()
     costs, counted = measure(ways, arguments.rounds, arguments.events)
     assert {sink.written for sink in ways[-1].stage.sinks} <= {arguments.rounds, arguments.rounds + 1}
-    print(f"{arguments.sessions} sessions, {arguments.events} events a body; {arguments.rounds} rounds")
+    print(f"{arguments.sessions} sessions, {arguments.events} events in a body; {arguments.rounds} rounds")
     print(f"  {'for one event':42}{'median':>8}{'least':>8}{'step':>7} µs{'calls':>8}{'step':>7}")
     before = before_calls = 0.0
     for way, measured, number in zip(ways, costs, counted, strict=True):
@@ -269,7 +268,7 @@ def main() -> None:
 
 
 def floor(body: bytes) -> None:
-    """Decode every line, and no more."""
+    """Decodes every line."""
     for line in body.splitlines():
         msgspec.json.decode(line)
 

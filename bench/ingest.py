@@ -1,7 +1,7 @@
 """Events per second into one server over one HTTP connection, against the floor of decoding the same JSON.
 
 Starts `twistd craftnet` with the memory back end on a free port of 127.0.0.1, posts the starts of sessions, then their
-progress as NDJSON bodies; nobody watches. Ends by itself. Linux only: the server's CPU is read in /proc.
+progress as NDJSON bodies, without watchers. Linux only: the server's CPU time is read from /proc.
 
     python bench/ingest.py --sessions 2000 --bodies 50 --events 500
     python bench/ingest.py --bodies 5000 --events 1
@@ -29,7 +29,7 @@ from craftnet.access.principal import PUBLISH
 from craftnet.contract.messages import rfc3339
 
 WARM_UP = 20
-"""Bodies before anything is measured."""
+"""Bodies that are posted before the measurement."""
 
 
 def envelope(event_type: str, data: dict[str, object]) -> bytes:
@@ -57,15 +57,22 @@ def batches(events: list[bytes], size: int) -> Iterator[bytes]:
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of CPU that a process has used: user and system."""
+    """Seconds of CPU time of a process, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
 def running_server(secret: str) -> Iterator[tuple[int, int]]:
-    """A server of its own; its process id and its port."""
-    command = [Path(sysconfig.get_path("scripts")) / "twistd", "--nodaemon", "--pidfile=", "craftnet", "--udp", "off"]
+    """Starts a server; yields its process id and its port."""
+    command = [
+        str(Path(sysconfig.get_path("scripts")) / "twistd"),
+        "--nodaemon",
+        "--pidfile=",
+        "craftnet",
+        "--udp",
+        "off",
+    ]
     server = subprocess.Popen(
         [*command, "--http", "tcp:0:interface=127.0.0.1"],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""What the WebSocket benchmarks share: a server in this process, and another process that watches it."""
+"""A server in this process and its watchers in another, for the WebSocket benchmarks."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Lab(NamedTuple):
 
     Attributes:
         opened: the server's ends of the connections, in the order of the sessions.
-        watchers: the process that watches. It ends when the connections do, and then says what `watch` returns.
-        passers: the process whose connections come and go, if there is one; to be killed.
+        watchers: the process of the watchers. It ends with its connections, and prints the result of `watch`.
+        passers: the process with short-lived connections, or None; the caller kills it.
     """
 
     sources: Sources
@@ -69,25 +69,25 @@ def event(data: SessionStart | SessionPause | SessionResume) -> Event:
 
 
 def pause_or_resume(session: UUID, number: int) -> Event:
-    """Something that every watcher must be told."""
+    """A change that every watcher receives."""
     if number % 2:
         return event(SessionResume(session_id=session))
     return event(SessionPause(session_id=session, pause_reason="player_afk"))
 
 
 def room_for(connections: int) -> None:
-    """Let this process have so many, and its children too."""
+    """Raises the limit of open files of this process and its children."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < connections + 100:
         resource.setrlimit(resource.RLIMIT_NOFILE, (connections + 100, hard))
 
 
 async def lab(connections: int, passing: int = 0) -> Lab:
-    """Set everything up.
+    """Starts the server and its watchers.
 
     Arguments:
-        connections: how many watchers there are.
-        passing: how many further ones come each second, and go a second later, once all of the others are there.
+        connections: the number of watchers.
+        passing: further connections per second, each closed after a second, once all watchers are connected.
     """
     room_for(connections + 2 * passing)
     secret = random_secret()
@@ -127,7 +127,7 @@ async def lab(connections: int, passing: int = 0) -> Lab:
         ]
     )
     token = sign_token(secret, PLAYER, (), 3600, time.time())
-    number = port.getHost().port
+    number = port.getHost().port  # type: ignore[attr-defined]  # it is a TCP port.
     watchers = process("watch", number, token, sessions)
     while len(opened) < connections:
         if watchers.poll() is not None:
@@ -140,7 +140,7 @@ async def lab(connections: int, passing: int = 0) -> Lab:
 
 
 def process(role: str, port: int, token: str, sessions: list[UUID]) -> subprocess.Popen[bytes]:
-    """Another process, which does what a function of this module does."""
+    """Runs a function of this module in another process."""
     command = [sys.executable, __file__, role, str(port)]
     made = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert made.stdin is not None
@@ -167,7 +167,7 @@ def connect(port: int, token: str, session: str) -> socket.socket:
 
 
 def pass_by(port: int, token: str, sessions: list[str]) -> None:
-    """Watch each for a second, one after the other and again, as many in each second as there are; without end."""
+    """Watches each session for a second, again and again, spread over the second."""
     connections: deque[socket.socket] = deque()
     begin = time.monotonic()
     for number in count():
@@ -181,7 +181,7 @@ def watch(port: int, token: str, sessions: list[str]) -> list[list[float]]:
     """Connect once for each session, in order, and read until the server closes.
 
     Returns:
-        For each session when each of its messages was read, Unix seconds; the first is the snapshot.
+        For each session, the times at which its messages were read, Unix seconds; the first is the snapshot.
     """
     selector = selectors.DefaultSelector()
     arrivals: list[list[float]] = [[] for _ in sessions]
@@ -206,7 +206,7 @@ def watch(port: int, token: str, sessions: list[str]) -> list[list[float]]:
 
 
 def main() -> None:
-    """Another process."""
+    """The entry point of the other process."""
     token, *sessions = sys.stdin.read().split()
     room_for(len(sessions))
     if sys.argv[1] == "pass_by":

@@ -1,8 +1,8 @@
-"""Delivery latency: event accepted → frame read by the client, with many watchers and an update each second for each.
+"""Delivery latency: event accepted → frame read by the client, with many watchers and one update a second for each.
 
-Every watcher watches a session of its own; the updates are spread over the second. Server and watchers are two
-processes on one machine, so that the clock is the same and a busy machine is seen. Others may come meanwhile, and go a
-second later. The longest stop for Python's collector of cycles is measured in CPU time of the server. Ends by itself.
+Every watcher watches its own session; the updates are spread over the second. Server and watchers are two processes on
+one machine, so that they share a clock. With --connects, further connections open meanwhile and close after a second.
+Pauses of Python's garbage collector are measured in CPU time of the server.
 
     python bench/latency.py --watchers 10000 --seconds 10
     python bench/latency.py --watchers 10000 --seconds 10 --connects 200
@@ -27,10 +27,10 @@ TICK = 0.002
 
 
 class Stops:
-    """How often Python's collector of cycles stopped everything, and for how long; while it is a context.
+    """Counts and times pauses of Python's garbage collector, as a context manager.
 
     Attributes:
-        durations: ms of CPU, of each.
+        durations: of each, ms of CPU time.
     """
 
     def __init__(self) -> None:
@@ -54,11 +54,11 @@ class Stops:
 
 
 async def measure(watchers: int, seconds: int, connects: int) -> None:
-    """Set up, measure, print."""
+    """Measures and prints."""
     connecting, meanwhile = Stops(), Stops()
     with connecting:
         sources, sessions, opened, child, passers = await lab(watchers, connects)
-        await deferLater(reactor, 2.0 if connects else 0.0, lambda: None)  # they come and go.
+        await deferLater(reactor, 2.0 if connects else 0.0, lambda: None)  # until they come and go evenly.
     accepted: list[list[float]] = [[] for _ in sessions]
     begin, cpu, done = time.time(), time.process_time(), 0
     total = watchers * seconds
@@ -92,9 +92,9 @@ async def measure(watchers: int, seconds: int, connects: int) -> None:
         print(f"  {name:6} {latencies[int(len(latencies) * share)] * 1000:8.2f} ms")
     print(f"  {'max':6} {latencies[-1] * 1000:8.2f} ms")
     if connects:
-        print(f"  {connects} more connections came and went each second")
-    print(f"  stopped for cycles while they connected: {connecting}")
-    print(f"  stopped for cycles while they were told: {meanwhile}")
+        print(f"  {connects} more connections opened and closed each second")
+    print(f"  collector pauses while they connected: {connecting}")
+    print(f"  collector pauses during delivery: {meanwhile}")
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--watchers", type=int, default=10_000)
     parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--connects", type=int, default=0, help="further connections a second")
+    parser.add_argument("--connects", type=int, default=0, help="further connections per second")
     arguments = parser.parse_args()
     measured = partial(measure, arguments.watchers, arguments.seconds, arguments.connects)
     react(lambda _: Deferred.fromCoroutine(measured()))

@@ -1,8 +1,8 @@
 """Memory of an idle, subscribed session: the growth of the server's PSS with its connections, through the public port.
 
-Starts the whole service in a process of its own, makes a session for each connection (as the crafting authority, over
-HTTP), watches each over a WebSocket, or with --udp over UDP alone, and reads /proc/PID/smaps_rollup. Over UDP each is
-then watched a second time, by a connection that finds its feed open. Linux only; ends by itself.
+Starts the service in its own process, makes a session for each connection (as the crafting authority, over HTTP),
+watches each over a WebSocket or, with --udp, over UDP, and reads /proc/PID/smaps_rollup. Over UDP a second connection
+then watches each open feed. Linux only.
 
     python bench/memory.py --connections 10000
     python bench/memory.py --udp
@@ -38,14 +38,14 @@ BATCH = 500
 """Events in one request."""
 
 SETTLE = 3.0
-"""Seconds for the server to come to rest before it is looked at."""
+"""Seconds in which the server comes to rest before its memory is read."""
 
 HEARTBEAT = 30.0
-"""Over UDP, seconds, as long as may be: three of silence are what all the clients have to connect in and be counted."""
+"""Seconds between heartbeats over UDP, the maximum: all clients must connect within three of them."""
 
 
 def pss(pid: int) -> int:
-    """Bytes."""
+    """The PSS of a process, bytes."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     match = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
     assert match is not None
@@ -53,12 +53,12 @@ def pss(pid: int) -> int:
 
 
 def token(*scopes: str) -> str:
-    """One that the service takes."""
+    """A token that the service accepts."""
     return sign_token(SECRET.encode(), None if scopes else PLAYER, scopes, 3600, time.time())
 
 
 def start(connections: int, tls: Path | None, udp: bool) -> tuple[subprocess.Popen[str], int]:
-    """The service, and its port."""
+    """Starts the service; returns it and its port."""
     probe = socket.create_server(("127.0.0.1", 0))
     port = probe.getsockname()[1]
     probe.close()
@@ -84,7 +84,7 @@ def start(connections: int, tls: Path | None, udp: bool) -> tuple[subprocess.Pop
 
 
 def publish(base: str, sessions: list[str], context: ssl.SSLContext | None) -> None:
-    """Start these sessions."""
+    """Starts these sessions."""
     for first in range(0, len(sessions), BATCH):
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         events = [
@@ -110,7 +110,7 @@ def publish(base: str, sessions: list[str], context: ssl.SSLContext | None) -> N
 
 
 def watch(port: int, session: str, bearer: str, context: ssl.SSLContext | None) -> socket.socket:
-    """One connection that has its snapshot."""
+    """Opens a connection and reads its snapshot."""
     connection = socket.create_connection(("127.0.0.1", port))
     if context is not None:
         connection = context.wrap_socket(connection)
@@ -129,7 +129,7 @@ def watch(port: int, session: str, bearer: str, context: ssl.SSLContext | None) 
 
 
 def watch_over_udp(port: int, sessions: list[str], bearer: str) -> None:
-    """A connection for each of these sessions, which has been told all and has said so."""
+    """Opens a connection for each of these sessions and acknowledges its state."""
     api = http.client.HTTPConnection("127.0.0.1", port)
     line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     line.settimeout(5.0)
@@ -181,7 +181,7 @@ def certificate(folder: str) -> Path:
 
 
 def measure(connections: int, tls: Path | None, udp: bool) -> None:
-    """Start, grow, look, print."""
+    """Measures and prints."""
     context = None
     if tls is not None:
         context = ssl.create_default_context()
@@ -198,7 +198,7 @@ def measure(connections: int, tls: Path | None, udp: bool) -> None:
     try:
         base = f"http{'s' if tls else ''}://127.0.0.1:{port}"
         sessions = [str(uuid4()) for _ in range(connections + 200)]
-        # What is imported and cached with the first of everything is not counted.
+        # Imports and caches of the first connection are not counted.
         publish(base, sessions[:200], context)
         kept = connect(sessions[:200])
         time.sleep(SETTLE)

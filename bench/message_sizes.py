@@ -1,6 +1,6 @@
-"""Bytes per update of each WebSocket subprotocol, frame headers included, over what the workshop's players are told.
+"""Bytes per update of each WebSocket subprotocol, frame headers included, in a simulated workshop.
 
-Plays the simulated crafting authority for some simulated minutes, watches every session, and encodes every update.
+Runs the simulated crafting authority for some simulated minutes, watches every session and encodes every update.
 
     python bench/message_sizes.py --players 200 --minutes 10
 """
@@ -32,12 +32,12 @@ from craftnet.providers.workshop.simulation.settings import WorkshopSettings
 from craftnet.providers.workshop.simulation.simulation import Simulation
 
 BEGIN = 1_795_000_000.0
-"""When the simulation begins, Unix seconds."""
+"""Start of the simulation, Unix seconds."""
 
 
 @implementer(ISubscriber)
 class Scales:
-    """Weighs every update: `octets` by kind and subprotocol, `updates` by kind."""
+    """Measures every update: `octets` by kind and subprotocol, `updates` by kind."""
 
     def __init__(self) -> None:
         self.updates: Counter[str] = Counter()
@@ -56,7 +56,7 @@ class Scales:
 
 
 def play(players: int, minutes: float) -> Scales:
-    """Everything that is told in that time."""
+    """Runs the simulation and measures all updates."""
     clock = Clock()
     clock.advance(BEGIN)
     steady(clock, clock.seconds, clock.seconds)

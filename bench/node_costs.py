@@ -1,8 +1,8 @@
-"""What a node takes for each watcher, by `craftnet load`: CPU, memory, traffic; with Redis, what that takes, too.
+"""Costs of a node per watcher, by `craftnet load`: CPU, memory, traffic; with Redis, also those of Redis.
 
-Starts a whole service for each row, on free ports of 127.0.0.1: in memory, watched over WebSockets and over UDP; and on
-a Redis of its own with one worker and with two. Every watcher watches a session of its own and is told an update a
-second; events are posted in batches of 5 ms. CPU is all that the processes took, HTTP included. Ends by itself.
+Starts a service for each row on free ports of 127.0.0.1: in memory, over WebSockets and over UDP; and on its own Redis
+with one worker and with two. Every watcher watches its own session and receives one update a second; events are posted
+in batches of 5 ms. CPU is all CPU time of the processes, HTTP included.
 
     python bench/node_costs.py --watchers 2000 --seconds 10
 """
@@ -33,7 +33,7 @@ from craftnet.client.load.process import ServerProcesses
 
 
 class Case(NamedTuple):
-    """A row."""
+    """A row of the table."""
 
     name: str
     transport: str
@@ -50,7 +50,7 @@ CASES = (
 
 
 class Redis:
-    """A Redis, asked over a connection of its own."""
+    """A Redis server and a connection to it."""
 
     def __init__(self, port: int) -> None:
         self._connection = socket.create_connection(("127.0.0.1", port))
@@ -64,7 +64,7 @@ class Redis:
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def use(self) -> tuple[float, int, int]:
-        """Seconds of CPU, bytes that came and went over its connections, bytes of data."""
+        """Seconds of CPU, bytes over its connections, bytes of data."""
         traffic, memory = self._info("stats"), self._info("memory")
         octets = int(traffic["total_net_input_bytes"]) + int(traffic["total_net_output_bytes"])
         return self._processes.use().cpu, octets, int(memory["used_memory"])
@@ -72,7 +72,7 @@ class Redis:
 
 @contextmanager
 def service(case: Case, redis: int | None, secret: str) -> Iterator[tuple[int, int]]:
-    """A service; its pid and its port."""
+    """Starts a service; yields its pid and its port."""
     twistd = [str(Path(sysconfig.get_path("scripts")) / "twistd"), "--nodaemon", "--pidfile=", "craftnet"]
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -142,7 +142,7 @@ def measure(case: Case, watchers: int, seconds: int) -> list[str]:
         f"  traffic of an update        {found['octets'] / delivered:10,.0f} bytes",
     ]
     if before is not None and after is not None:
-        # Starts, connections and ends are in it, too: three events, or as good as one, for each session.
+        # Includes the start, the connection and the end of each session.
         events = delivered + 2 * connected
         lines.append(f"  CPU of Redis for an event   {(after[0] - before[0]) / events * 1e6:10.1f} µs")
         lines.append(f"  traffic of Redis, an event  {(after[1] - before[1]) / events:10,.0f} bytes")

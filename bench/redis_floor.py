@@ -1,4 +1,4 @@
-"""What Redis does by itself, and the least that a reader of it costs: the floor under `bench/redis_path.py`."""
+"""The floor of `bench/redis_path.py`: Redis alone, and the least cost of reading it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import txredisapi  # type: ignore[import-untyped]  # nor does it.
 from twisted.internet.task import react
 
 BODY = 500
-"""Commands that are sent to Redis before their answers are read."""
+"""Commands sent to Redis before their answers are read."""
 
 
 def command(*words: bytes) -> bytes:
-    """As Redis reads it."""
+    """A command in the Redis protocol."""
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 
 
 def add(redis: socket.socket, stream: bytes, events: Sequence[bytes]) -> float:
-    """XADD them all; answers the seconds it took."""
+    """Adds all entries; returns the seconds it took."""
     answers = redis.makefile("rb")
     before = time.perf_counter()
     for index in range(0, len(events), BODY):
@@ -39,7 +39,7 @@ def add(redis: socket.socket, stream: bytes, events: Sequence[bytes]) -> float:
 
 @contextmanager
 def redis_server() -> Iterator[int]:
-    """One, empty; its port."""
+    """Starts an empty Redis; yields its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -57,7 +57,7 @@ def redis_server() -> Iterator[int]:
 
 
 def redis_benchmark(port: int, event: bytes, *options: str, count: int = 200_000) -> float | None:
-    """How many times a second redis-benchmark can XADD `event`; None where it is not installed."""
+    """The XADDs of `event` per second by redis-benchmark; None when it is not installed."""
     program = shutil.which("redis-benchmark")
     if program is None:
         return None
@@ -68,7 +68,7 @@ def redis_benchmark(port: int, event: bytes, *options: str, count: int = 200_000
 
 
 def bare(port: int, count: int) -> float:
-    """How long txredisapi takes to read `count` entries of the stream `bare`, in seconds."""
+    """Seconds that txredisapi takes to read `count` entries of the stream `bare`."""
     took = []
 
     async def read(reactor: Any) -> None:
@@ -89,7 +89,7 @@ def bare(port: int, count: int) -> float:
 
 
 def answers(port: int, count: int, event: bytes) -> list[float]:
-    """From an XADD to the answer of an XREAD that waits for it, so often, in seconds each."""
+    """Seconds from each of `count` XADDs to the answer of a waiting XREAD."""
     adding, reading = (socket.create_connection(("127.0.0.1", port)) for _ in range(2))
     took = []
     for _ in range(count):

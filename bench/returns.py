@@ -1,8 +1,8 @@
-"""What it costs when a node dies: its watchers come back to another one, with a position and without.
+"""Cost of a node failure: its watchers reconnect to another node, with a position and without.
 
-Starts a redis-server and two `twistd craftnet` nodes on free ports of 127.0.0.1. Everybody watches a session of their
-own at the first node, and loses it; the second is told of shortages, and then everybody comes back to it, a few at a
-time. Those who come with a position are told what they missed, which the second node has not heard. Ends by itself.
+Starts a redis-server and two `twistd craftnet` nodes on free ports of 127.0.0.1. Every watcher watches its own session
+at the first node and disconnects; shortages are published through the second, and then the watchers reconnect to it, a
+few at a time. A watcher with a position receives the notifications that it missed, which the second node must recover.
 
     python bench/returns.py --watchers 2000
 """
@@ -18,7 +18,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from redis_path import node, post, redis_server
+from redis_floor import redis_server
+from redis_path import node, post
 
 from craftnet.access.development import sign_token
 from craftnet.contract.messages import rfc3339
@@ -26,23 +27,23 @@ from craftnet.contract.messages import rfc3339
 MATERIAL = uuid4()
 
 AT_ONCE = 50
-"""Handshakes that are sent before the first answer is read."""
+"""Handshakes sent before the first answer is read."""
 
 
 def event(kind: str, data: dict[str, Any]) -> bytes:
-    """As the authority tells it."""
+    """An event as the authority sends it."""
     envelope = {"event_id": uuid4(), "event_type": f"crafting.{kind}", "timestamp": rfc3339(time.time())}
     return msgspec.json.encode({**envelope, "version": "1.0.0", "source": "bench", "data": data})
 
 
 def start(session: UUID) -> bytes:
-    """Its player has the same id."""
+    """The start of a session, whose player has the same id."""
     data = {"session_id": session, "player_id": session, "recipe_id": MATERIAL, "estimated_duration_seconds": 3600}
     return event("session.start", data)
 
 
 def shortage(session: UUID, required: int) -> bytes:
-    """News."""
+    """A shortage of material."""
     news = {"material_id": MATERIAL, "notification_type": "insufficient_quantity", "required_quantity": required}
     return event("materials.update", {"session_id": session, "notifications": [news]})
 
@@ -58,7 +59,7 @@ class Watcher:
         self._data = b""
 
     def ask(self, port: int, resume: str) -> None:
-        """Connect, and send the handshake."""
+        """Connects and sends the handshake."""
         self._data = b""
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.sendall(
@@ -68,7 +69,7 @@ class Watcher:
         )
 
     def read(self, number: int) -> list[dict[str, Any]]:
-        """So many messages."""
+        """Reads this number of messages."""
         while b"\r\n\r\n" not in self._data:
             self._data += self._socket.recv(65536)
         head, _, data = self._data.partition(b"\r\n\r\n")
@@ -90,12 +91,12 @@ class Watcher:
         return messages
 
     def close(self) -> None:
-        """Hang up."""
+        """Closes the connection."""
         self._socket.close()
 
 
 def come(watchers: Sequence[Watcher], port: int, number: int, resume: bool) -> tuple[float, int]:
-    """All of them, to be told so many messages each; the seconds it took, and how many recovered."""
+    """Reconnects all watchers and reads their messages; returns the seconds and the number that recovered."""
     before, recovered = time.perf_counter(), 0
     for index in range(0, len(watchers), AT_ONCE):
         some = watchers[index : index + AT_ONCE]
@@ -109,7 +110,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--watchers", type=int, default=2000)
-    parser.add_argument("--missed", type=int, default=3, help="notifications that each of them missed")
+    parser.add_argument("--missed", type=int, default=3, help="notifications that each watcher missed")
     arguments = parser.parse_args()
     secret = secrets.token_hex(32)
     with redis_server() as redis, node(redis, secret) as survivor:
@@ -131,7 +132,7 @@ def main() -> None:
         rows.append(("without", come(others, second, 2, resume=False)[0]))
         for watcher in (*watchers, *others):
             watcher.close()
-    print(f"{len(watchers)} watchers of sessions that nobody watched at this node, {arguments.missed} missed")
+    print(f"{len(watchers)} watchers of sessions without another watcher at this node, {arguments.missed} missed")
     for name, took in rows:
         print(f"  {name:36} {took / len(watchers) * 1e6:7.0f} µs each {len(watchers) / took:8,.0f}/s")
 

@@ -1,7 +1,7 @@
-"""From a revocation on one node to another node that hears of it, through a Redis of its own; and how long a node that
-starts loads a full list.
+"""Time from a revocation on one node to its arrival on another through Redis; and how long a starting node takes to
+load a full list.
 
-    python bench/revocations.py --number 1000
+python bench/revocations.py --number 1000
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import time
 from collections.abc import Sequence
 
-from redis_path import redis_server
+from redis_floor import redis_server
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
@@ -34,18 +34,18 @@ class Listener:
         self.heard: Deferred[float] = Deferred()
 
     def revoked(self, revocations: Sequence[Revocation]) -> None:
-        """Count them, and note the time of the first."""
+        """Counts revocations and notes the time of the first."""
         self.number += len(revocations)
         heard, self.heard = self.heard, Deferred()
         heard.callback(time.perf_counter())
 
     def in_force(self) -> Sequence[Revocation]:
-        """What it knows."""
+        """The revocations that it knows."""
         return self.known
 
 
 async def node(port: int, listener: Listener) -> RedisBackend:
-    """One that has loaded."""
+    """A node that has loaded the list."""
     steady(reactor)
     backend = RedisBackend(reactor, RedisSettings(port=port), None)
     backend.revocations.follow(listener)
@@ -53,25 +53,25 @@ async def node(port: int, listener: Listener) -> RedisBackend:
     while True:
         try:
             await backend.revocations.loaded()
-        except Unavailable:  # a full list takes longer than clients are to wait for it, where the machine is busy.
+        except Unavailable:  # on a busy machine a full list takes longer than clients wait for it.
             continue
         return backend
 
 
 def revocations(number: int) -> list[Revocation]:
-    """So many, of an hour."""
+    """Revocations that are valid for an hour."""
     end = time.time() + 3600
     return [Revocation(f"token-{index}", None, 0.0, end) for index in range(number)]
 
 
 def line(name: str, seconds: Sequence[float]) -> None:
-    """Print the median and the 99th percentile."""
+    """Prints the median and the 99th percentile."""
     inorder = sorted(1e3 * each for each in seconds)
     print(f"  {name:24} p50 {inorder[len(inorder) // 2]:6.2f} ms   p99 {inorder[len(inorder) * 99 // 100]:6.2f} ms")
 
 
 async def measure(port: int, number: int) -> None:
-    """Publish one by one, then fill the list and start another node."""
+    """Publishes one by one, then fills the list and starts another node."""
     listener = Listener()
     here, there = await node(port, Listener()), await node(port, listener)
     kept, heard = [], []
@@ -80,9 +80,9 @@ async def measure(port: int, number: int) -> None:
         await here.revocations.publish(revocation)
         kept.append(time.perf_counter() - began)
         heard.append(await hearing - began)
-    print(f"{number} revocations, one after the other, two nodes in one process")
-    line("published → kept", kept)
-    line("published → heard", heard)
+    print(f"{number} revocations, in sequence, two nodes in one process")
+    line("published → stored", kept)
+    line("published → received", heard)
     full = await node(port, Listener(revocations(MAX_REVOCATIONS)))
     late = Listener()
     began = time.perf_counter()

@@ -2,10 +2,10 @@
 docs/explanation/figures.md.
 
     python bench/run.py                  # about ten minutes; writes the document and build/bench.json
-    python bench/run.py --short          # about three; a quick look, which writes build/bench.json alone
+    python bench/run.py --short          # about three minutes; writes build/bench.json only
     python bench/run.py --only latency udp_path
 
-A benchmark that fails, or takes longer than five minutes, is reported, and the others go on; the exit code is 1 then.
+A benchmark that fails or takes longer than five minutes is reported, and the others continue; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ INTRODUCTION = (
 )
 
 FLOORS = ("of the floor's rate", "of the echo", "of the first", "of the floor")
-"""Units of what is a ratio to the floor of the same run."""
+"""Units of ratios to the floor of the same run."""
 
 
 def machine() -> dict[str, str]:
-    """What the figures were measured on, and with."""
+    """The machine and the versions of the measured software."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -66,7 +66,7 @@ def machine() -> dict[str, str]:
 
 
 def _load() -> str:
-    """How many programs wanted a processor, and whether that is too many for good figures."""
+    """The load average, with a warning when it is too high for good figures."""
     load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
     return (
         f"{load:.1f}"
@@ -88,7 +88,7 @@ def purpose(benchmark: Benchmark) -> str:
 
 
 def ratios(done: list[tuple[Benchmark, Run]]) -> list[tuple[str, Figure]]:
-    """What is a ratio to a floor, with the benchmark's name; the floors themselves left out."""
+    """The ratios to a floor with their benchmarks' names, without the floors."""
     return [
         (benchmark.name, figure)
         for benchmark, each in done
@@ -128,7 +128,7 @@ def _wrapped(text: str) -> str:
 
 
 def report(about: dict[str, str], done: list[tuple[Benchmark, Run]], *, short: bool) -> dict[str, object]:
-    """The same, for programs."""
+    """The report as JSON."""
     return {
         "machine": about,
         "short": short,
@@ -148,9 +148,9 @@ def report(about: dict[str, str], done: list[tuple[Benchmark, Run]], *, short: b
 
 
 def main() -> int:
-    """Run them; the exit code."""
+    """Runs the benchmarks; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="small numbers: a quick look, not figures to publish")
+    parser.add_argument("--short", action="store_true", help="small runs for a quick check, not for publication")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these benchmarks, without .py")
     parser.add_argument("--json", type=Path, default=JSON_FILE, help="the JSON file (default: build/bench.json)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What `bench/run.py` and `bench/compare.py` share: which benchmarks there are, how one is run, what it printed."""
+"""The list of benchmarks for `bench/run.py` and `bench/compare.py`; runs a benchmark and reads its figures."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 
 TIME_LIMIT = 300.0
-"""Seconds for one benchmark; one that takes longer is ended, and reported as failed."""
+"""Seconds for one benchmark; a longer run is stopped and reported as failed."""
 
-NO_BENCHMARKS = {"compare", "dictionary", "lab", "redis_floor", "run", "suite"}
-"""Programs of this folder that measure nothing by themselves."""
+NO_BENCHMARKS = {"centrifugo_servers", "compare", "dictionary", "lab", "redis_floor", "run", "suite"}
+"""Modules of this folder that are not benchmarks."""
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A program, its arguments for figures, and those for a quick look.
+    """A program, with its arguments for full and for short runs.
 
     Attributes:
         name: without `.py`.
@@ -34,11 +34,11 @@ class Benchmark:
     short: str = ""
 
     def command(self, python: str, folder: Path, *, short: bool) -> list[str]:
-        """What is run."""
+        """The command that runs it."""
         return [python, str(folder / f"{self.name}.py"), *(self.short if short else self.full).split()]
 
     def shown(self, *, short: bool) -> str:
-        """What a reader would type."""
+        """The command as a reader types it."""
         return f"python bench/{self.name}.py {self.short if short else self.full}".strip()
 
 
@@ -76,8 +76,8 @@ class Figure:
     """One number of a benchmark's output.
 
     Attributes:
-        label: what begins its line, with a number where a label comes again.
-        column: which number of its line it is, from 0.
+        label: the beginning of its line, numbered when several lines begin alike.
+        column: its index among the numbers of the line, from 0.
         value, unit: as printed.
     """
 
@@ -88,7 +88,7 @@ class Figure:
 
     @property
     def name(self) -> str:
-        """What tells it from others of its benchmark."""
+        """Its name, unique in its benchmark."""
         return self.label if not self.column else f"{self.label} [{self.column + 1}]"
 
 
@@ -107,12 +107,12 @@ class Run:
 
     @property
     def figures(self) -> list[Figure]:
-        """Its numbers."""
+        """Its figures."""
         return figures(self.output)
 
     @property
     def problem(self) -> str:
-        """Why it failed; empty when it did not."""
+        """The reason of a failure; empty after a success."""
         if self.code == 0:
             return ""
         last = self.errors.strip().rpartition("\n")[2]
@@ -120,10 +120,10 @@ class Run:
 
 
 def benchmarks(folder: Path = FOLDER, only: Sequence[str] = ()) -> list[Benchmark]:
-    """Those of a folder: what `SUITE` lists, and then what it does not know, with its defaults.
+    """The benchmarks of a folder: those in `SUITE`, then others with their default arguments.
 
     Raises:
-        SystemExit: `only` names one that there is not.
+        SystemExit: `only` names an unknown benchmark.
     """
     there = {path.stem for path in folder.glob("*.py")} - NO_BENCHMARKS
     listed = {benchmark.name for benchmark in SUITE}
@@ -136,7 +136,7 @@ def benchmarks(folder: Path = FOLDER, only: Sequence[str] = ()) -> list[Benchmar
 
 
 def run(benchmark: Benchmark, python: str, folder: Path = FOLDER, *, short: bool) -> Run:
-    """Run it to its end, or to the time limit; nothing that it started outlives it."""
+    """Runs a benchmark until it ends or the time limit passes; kills every process that it started."""
     began = time.perf_counter()
     process = subprocess.Popen(
         benchmark.command(python, folder, short=short),
@@ -160,7 +160,7 @@ def run(benchmark: Benchmark, python: str, folder: Path = FOLDER, *, short: bool
 
 
 def _end(group: int) -> None:
-    """End what is left of a benchmark's processes: they are a group of their own."""
+    """Kills the process group of a benchmark."""
     try:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
@@ -181,7 +181,9 @@ def figures(output: str) -> list[Figure]:
         numbers = [match for match in map(_NUMBER.fullmatch, cells) if match is not None]
         if not numbers or not re.search(r"[^\W\d_]", label):
             continue
-        label = re.sub(r"^\d[\d,.]* (?=\w)", "", label).removesuffix(":")  # how many there were differs each time.
+        label = re.sub(r"^\d[\d,.]* (?=\w)", "", label).removesuffix(
+            ":"
+        )  # a count at the beginning differs in every run.
         seen[label] += 1
         name = label if seen[label] == 1 else f"{label} #{seen[label]}"
         for column, match in enumerate(numbers):

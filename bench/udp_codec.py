@@ -1,10 +1,9 @@
-"""What the generated code of the UDP codec costs, against construct and against code written by hand.
+"""Cost of the generated UDP codec, compared with construct and with handwritten code.
 
     python bench/udp_codec.py
 
-First the numbers of one record, the progress of a STATE (21 bytes, four bit fields). Then whole datagrams but for their
-encryption: header, acknowledgement and body, from values and to values, with the same checks. Prints microseconds; ends
-by itself in about 20 s.
+First the numbers of one record, the progress of a STATE (21 bytes, four bit fields). Then whole datagrams without
+encryption: header, acknowledgement and body, encoded and decoded with the same checks. Takes about 20 s.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ Datagram = tuple[bytes, bytes]
 """The header, and the content that is encrypted."""
 
 Opened = tuple[int, int, int, int, int, int, object]
-"""Key phase, kind, connection id, sequence, the acknowledgement's two numbers, and what the body says."""
+"""Key phase, kind, connection id, sequence, the acknowledgement's two numbers, and the body's values."""
 
 _progress = struct.Struct(">BIQII")
 _header = struct.Struct(">BIH")
@@ -48,12 +47,12 @@ _statuses = tuple(Status)
 def encode_by_hand(
     version: int, anchor: int, percent: int, status: int, quality: int, target: int, remaining: int
 ) -> bytes:
-    """The same bytes, without a declaration, and without a check."""
-    return _progress.encode(1, version, anchor, percent << 18 | status << 15 | quality << 8 | target << 1, remaining)
+    """Encodes the same bytes without a declaration and without checks."""
+    return _progress.pack(1, version, anchor, percent << 18 | status << 15 | quality << 8 | target << 1, remaining)
 
 
 def decode_by_hand(octets: bytes) -> tuple[int, ...]:
-    """The way back, checked as the generated code checks."""
+    """Decodes them with the checks of the generated code."""
     tag, version, anchor, model, remaining = _progress.unpack_from(octets, 0)
     if tag != 1 or model & 1:
         raise ValueError
@@ -61,7 +60,7 @@ def decode_by_hand(octets: bytes) -> tuple[int, ...]:
 
 
 def state_by_hand(record: ProgressState) -> Datagram:
-    """A STATE with one progress, from values. What does not fit must not reach its neighbours."""
+    """Encodes a STATE with one progress; a value out of range must not change its neighbours."""
     progress = record.progress
     remaining, quality, target = progress.remaining, progress.quality, progress.target_quality
     if not 0 <= progress.percent <= 100 or not 0 <= progress.anchor <= codec.MAX_TIME_MS / 1000:
@@ -76,7 +75,7 @@ def state_by_hand(record: ProgressState) -> Datagram:
         | (quality or 0) << 8
         | (target or 0) << 1
     )
-    return _header.encode(64 | PHASE << 5 | 4, CONNECTION, SEQUENCE & 0xFFFF), _content.encode(
+    return _header.pack(64 | PHASE << 5 | 4, CONNECTION, SEQUENCE & 0xFFFF), _content.pack(
         NEWEST & 0xFFFFFFFF,
         EARLIER & 0xFFFFFFFF,
         1,
@@ -88,13 +87,13 @@ def state_by_hand(record: ProgressState) -> Datagram:
 
 
 def read_state_by_hand(header: bytes, content: bytes) -> Opened:
-    """The way back, to values, checked."""
-    first, connection, sequence = _header.decode(header)
+    """Decodes it, with checks."""
+    first, connection, sequence = _header.unpack(header)
     if first >> 6 != 1 or first & 31 != 4:
         raise ValueError
     if len(content) != _content.size:
         raise ValueError
-    newest, earlier, tag, version, anchor, model, remaining = _content.decode(content)
+    newest, earlier, tag, version, anchor, model, remaining = _content.unpack(content)
     percent, status, quality, target = model >> 18, model >> 15 & 7, model >> 8 & 127, model >> 1 & 127
     if tag != 1 or model & 1 or percent > 10_000 or status > 4 or quality > 100 or target > 100:
         raise ValueError
@@ -112,46 +111,46 @@ def read_state_by_hand(header: bytes, content: bytes) -> Opened:
 
 
 def heartbeat_by_hand(beat: HeartbeatBody) -> Datagram:
-    """A HEARTBEAT, from values. What does not fit must not reach its neighbours."""
+    """Encodes a HEARTBEAT; a value out of range must not change its neighbours."""
     if PHASE >> 1:
         raise ValueError
-    return _header.encode(64 | PHASE << 5 | 6, CONNECTION, SEQUENCE & 0xFFFF), _beat.encode(
+    return _header.pack(64 | PHASE << 5 | 6, CONNECTION, SEQUENCE & 0xFFFF), _beat.pack(
         NEWEST & 0xFFFFFFFF, EARLIER & 0xFFFFFFFF, beat.sent_us, beat.echoed_us, beat.received_us
     )
 
 
 def read_heartbeat_by_hand(header: bytes, content: bytes) -> Opened:
-    """The way back."""
-    first, connection, sequence = _header.decode(header)
+    """Decodes it."""
+    first, connection, sequence = _header.unpack(header)
     if first >> 6 != 1 or first & 31 != 6:
         raise ValueError
     if len(content) != _beat.size:
         raise ValueError
-    newest, earlier, sent, echoed, received = _beat.decode(content)
+    newest, earlier, sent, echoed, received = _beat.unpack(content)
     return first >> 5 & 1, first & 31, connection, sequence, newest, earlier, HeartbeatBody(sent, echoed, received)
 
 
 def state(record: ProgressState) -> Datagram:
-    """The same by the codec."""
+    """Encodes it by the codec."""
     header = codec.encode_sealed_header(PHASE, DatagramKind.STATE, CONNECTION, SEQUENCE)
     return header, codec.encode_acknowledgement(NEWEST, EARLIER) + codec.encode_state_record(record)
 
 
 def read_state(header: bytes, content: bytes) -> tuple[object, ...]:
-    """The way back."""
+    """Decodes it."""
     phase, kind, connection, sequence = codec.decode_sealed_header(header)
     newest, earlier = codec.decode_acknowledgement(content)
     return phase, kind, connection, sequence, newest, earlier, codec.decode_state(content[codec.ACKNOWLEDGEMENT_SIZE :])
 
 
 def heartbeat(beat: HeartbeatBody) -> Datagram:
-    """The same by the codec."""
+    """Encodes it by the codec."""
     header = codec.encode_sealed_header(PHASE, DatagramKind.HEARTBEAT, CONNECTION, SEQUENCE)
     return header, codec.encode_acknowledgement(NEWEST, EARLIER) + codec.encode_heartbeat(beat)
 
 
 def read_heartbeat(header: bytes, content: bytes) -> tuple[object, ...]:
-    """The way back."""
+    """Decodes it."""
     phase, kind, connection, sequence = codec.decode_sealed_header(header)
     newest, earlier = codec.decode_acknowledgement(content)
     return (
@@ -166,12 +165,12 @@ def read_heartbeat(header: bytes, content: bytes) -> tuple[object, ...]:
 
 
 def microseconds(work: Callable[[], object]) -> float:
-    """The best of fifteen: what the work costs when nothing disturbs it."""
+    """The minimum of fifteen runs, which other work affects least."""
     return min(Timer(work, timer=process_time).repeat(15, 10_000)) / 10_000 * 1e6
 
 
 def table(title: str, rows: dict[str, tuple[Callable[[], object], Callable[[], object]]]) -> None:
-    """Measure and print; the last row is what the others are compared with."""
+    """Measures and prints; the last row is the base of the ratios."""
     costs = {name: (microseconds(encode), microseconds(decode)) for name, (encode, decode) in rows.items()}
     hand = list(costs.values())[-1]
     print(f"{title:32}{'encode µs':>10}{'× hand':>8}{'decode µs':>12}{'× hand':>8}")

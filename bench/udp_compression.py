@@ -1,11 +1,10 @@
-"""What compression saves over UDP, and what it costs: full states, plain, and packed with LZ4 and with zstd.
+"""Savings and cost of compression over UDP: full states, uncompressed, with LZ4 and with zstd.
 
     python bench/udp_compression.py
 
 Materials have random uuids (version 4), quantities up to 5,000 and qualities; every session has a progress as well.
-Bytes are those of the datagrams with 28 a datagram for IPv4 and UDP. The time is the processor's, for all that makes
-datagrams of records that are there: choosing, packing, sealing; the best of some runs. LZ4 is tried with a dictionary,
-too, made of other sessions' states, which is as good as one gets. No sockets, no clock; ends in seconds.
+Bytes are those of the datagrams plus 28 each for IPv4 and UDP. Time is CPU time from records to datagrams (choosing,
+compressing, sealing), the minimum of some runs. LZ4 is also tried with a dictionary of other sessions' states.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ random = Random(1)
 
 
 def uuids(count: int) -> list[UUID]:
-    """That many."""
+    """Random uuids."""
     return [UUID(int=random.getrandbits(128), version=4) for _ in range(count)]
 
 
 def states(sessions: list[list[UUID]]) -> list[State]:
-    """All there is to tell of sessions with these materials."""
+    """The full state of sessions with these materials."""
     found: list[State] = []
     for index, materials in enumerate(sessions):
         progress = Progress(
@@ -62,7 +61,7 @@ def states(sessions: list[list[UUID]]) -> list[State]:
 
 
 def deliver(states: list[State], agreement: Agreement) -> tuple[list[bytes], float]:
-    """The datagrams of all of them, each acknowledged before the next, and the microseconds they take."""
+    """Delivers the states, each acknowledged before the next; returns the datagrams and the microseconds."""
     nonce = bytes(16)
     channel = PacketProtection.of(1, server_key(bytes(32), nonce, nonce), client_key(bytes(32), nonce, nonce))
     queue = SendQueue(agreement, channel, RoundTrip(), Pacer())
@@ -80,7 +79,7 @@ def deliver(states: list[State], agreement: Agreement) -> tuple[list[bytes], flo
 
 
 def main() -> None:
-    """A table of it."""
+    """Measures and prints."""
     same, many, pool = uuids(10), uuids(200), uuids(30)
     cases: dict[str, list[list[UUID]]] = {
         "1 session, 200 materials": [many],

@@ -1,9 +1,9 @@
-"""What the rules of the UDP path cost, without sockets: a state told to a peer, and its acknowledgement taken.
+"""Cost of the UDP path without sockets: a state sent to a client, and its acknowledgement received.
 
     python bench/udp_costs.py [--profile]
 
-One endpoint with 500 peers; the clients' work is not counted. Each step is the best of all rounds, so that other
-programs disturb little: microseconds of processor time. Ends in seconds.
+One dispatcher with 500 connections; the clients' work is not counted. Each figure is the minimum of all rounds, which
+other programs affect least, in microseconds of CPU time.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ ROUNDS = 40
 HEARTBEAT = 1000.0
 NOW = 1.8e9
 SESSION, PLAYER = UUID(int=1), UUID(int=2)
-AGREEMENT = agree(["lz4"], 4096, PATH_SIZE)  # what a client gets that asks for nothing in particular.
+AGREEMENT = agree(["lz4"], 4096, PATH_SIZE)  # the agreement with a client's default request.
 CLIENT = ("192.0.2.1", 4000)
 
 Result = TypeVar("Result")
 
 
 class Costs:
-    """The least that each step took."""
+    """The minimum of each step."""
 
     def __init__(self, profile: cProfile.Profile | None) -> None:
         self._least: dict[str, float] = {}
         self._profile = profile
 
     def of(self, step: str, work: Callable[..., Result], *arguments: Iterable[object]) -> list[Result]:
-        """Do the work for all arguments, as `map` does, and note what it took for one."""
+        """Does the work for all arguments, as `map` does, and notes the time per argument."""
         calls = list(zip(*arguments, strict=False))
         if self._profile is not None:
             self._profile.enable()
@@ -62,13 +62,13 @@ class Costs:
         return results
 
     def print(self) -> None:
-        """All of them."""
+        """Prints all figures."""
         for step, took in self._least.items():
             print(f"{step:44}{took:8.2f} µs")
 
 
 def connect(endpoint: Dispatcher, tickets: TicketStore, now: float) -> tuple[ClientConnection, ServerConnection]:
-    """A client through the handshake."""
+    """Connects a client."""
     ticket = tickets.issue(SESSION, PLAYER, AGREEMENT, now + 3600, now)
     client = ClientConnection(ticket.token, {0: SESSION}, heartbeat=HEARTBEAT)
     peers: list[ServerConnection] = []
@@ -96,7 +96,7 @@ def main() -> None:
     for number in range(ROUNDS):
         now = NOW + number
         state = SessionState(SESSION, PLAYER, number, Progress(Status.ACTIVE, number / 2, NOW, 60.0))
-        update_cost = costs.of("a state is told: a datagram out", endpoint.update, peers, repeat(state), repeat(now))
+        update_cost = costs.of("state update: a datagram out", endpoint.update, peers, repeat(state), repeat(now))
         answers = []
         for client, (effect,) in zip(clients, update_cost, strict=True):
             assert isinstance(effect, Send)
@@ -104,7 +104,7 @@ def main() -> None:
             answers += client.tick(now + ACK_DELAY).datagrams
         assert len(answers) == PEERS
         later = repeat(now + ACK_DELAY)
-        costs.of("it is acknowledged: a datagram in", endpoint.receive, answers, repeat(CLIENT), later)
+        costs.of("acknowledgement: a datagram in", endpoint.receive, answers, repeat(CLIENT), later)
         sealed = costs.of("AES-GCM alone: seal", aead.encrypt, nonces, repeat(bytes(29)), repeat(b"header "))
         costs.of("AES-GCM alone: open", aead.decrypt, nonces, sealed, repeat(b"header "))
     costs.print()

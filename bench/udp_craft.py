@@ -1,10 +1,10 @@
-"""What one craft costs on the line, against 10 Hz JSON.
+"""Traffic of one craft over UDP, compared with JSON at 10 Hz.
 
     python bench/udp_craft.py
 
-The craft takes 60 s, is paused for 5 s of them, and its five materials change ten times. Bytes are those of the
-datagrams, with 28 a datagram added for IPv4 and UDP; of JSON, the WebSocket's progress message ten times a second, with
-46 added for its frame, TCP and IPv4; acknowledgements of TCP are not counted. No sockets, no clock; ends in seconds.
+The craft takes 60 s with a pause of 5 s, and its five materials change ten times. Bytes are those of the datagrams plus
+28 each for IPv4 and UDP; for JSON, a WebSocket progress message ten times a second plus 46 bytes each for its frame,
+TCP and IPv4. TCP acknowledgements are not counted. No sockets, simulated time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def state(version: int, progress: Progress) -> SessionState:
 
 
 class Craft:
-    """One endpoint and clients of it, on a perfect line."""
+    """A dispatcher and its clients on a perfect path."""
 
     def __init__(self) -> None:
         random = Random(1)
@@ -55,7 +55,7 @@ class Craft:
         self.down = self.up = self.down_count = self.up_count = 0
 
     def connect(self, now: float) -> tuple[ClientConnection, ServerConnection]:
-        """A client through the handshake."""
+        """Connects a client."""
         ticket = self.tickets.issue(SESSION, PLAYER, PLAIN, now + 3600, now)
         client = ClientConnection(ticket.token, {0: SESSION}, heartbeat=5.0, random=self.random.randbytes)
         peers: list[ServerConnection] = []
@@ -71,7 +71,7 @@ class Craft:
     def send_update(
         self, client: ClientConnection, peer: ServerConnection, update: SessionState | MaterialsState, now: float
     ) -> None:
-        """The hub tells of a change, and where the feed is with it."""
+        """The hub delivers a change and the feed's position."""
         counts = self.counts = (
             replace(self.counts, materials=update.version)
             if isinstance(update, MaterialsState)
@@ -81,7 +81,7 @@ class Craft:
         self.deliver(client, self.endpoint.update(peer, update, now, at=at), now)
 
     def deliver(self, client: ClientConnection, effects: list[Effect], now: float) -> None:
-        """To the client, and what it answers back."""
+        """Delivers to the client, and its answers to the server."""
         for effect in effects:
             if isinstance(effect, Send):
                 self.down += len(effect.datagram) + UDP_IP
@@ -89,7 +89,7 @@ class Craft:
                 self.answer(client, client.receive(effect.datagram, now).datagrams, now)
 
     def answer(self, client: ClientConnection, datagrams: list[bytes], now: float) -> None:
-        """To the server."""
+        """Delivers to the server."""
         for datagram in datagrams:
             self.up += len(datagram) + UDP_IP
             self.up_count += 1
@@ -97,7 +97,7 @@ class Craft:
 
 
 def bytes_of_a_craft() -> None:
-    """Both ways, and the same in JSON."""
+    """Counts both directions, and the same in JSON."""
     craft, versions = Craft(), count(2)
     client, peer = craft.connect(NOW)
     materials = MaterialsState(SESSION, 1, tuple(Material(UUID(int=100 + n), 50, 80) for n in range(5)))

@@ -1,17 +1,15 @@
-"""What the server does with a datagram, against what Twisted alone does with one.
+"""Server CPU per UDP round trip, compared with a bare Twisted echo.
 
     python bench/udp_path.py
 
-Four servers, one after the other, in one process and over the same kind of socket on 127.0.0.1: a bare Twisted echo;
-one that opens and seals each datagram with AES-GCM and does nothing else; and the UDP server with its handshake, AEAD,
-replay window, acknowledgements and metrics, bound to one address and then to all. A second process is the clients.
-Each round trip is one datagram in and one out: for the echoes, what came in; for the server, a state out and its
-acknowledgement in. What counts is the server's own processor time per round trip. Server and clients take turns on one
-processor: so neither has to be woken on another, which costs who sends more than a datagram does, nor do they share
-what two processors share.
+Four servers run in turn in one process on 127.0.0.1: a bare Twisted echo; an echo that opens and seals each datagram
+with AES-GCM; and the UDP server with handshake, AEAD, replay window, acknowledgements and metrics, bound to one address
+and then to all. A second process has the clients. A round trip is one datagram in and one out: an echo, or a state out
+and its acknowledgement in. The figure is the server's CPU time per round trip. Server and clients take turns on one
+processor, so that neither wakes another processor, which costs more than a datagram.
 
-Then 2,000 datagrams a second for 5 s, and how long a round trip takes at that pace: from the hand-over of a state to
-the end of the handling of its acknowledgement, the clients' own work included. Ends by itself in 30 s.
+Then 2,000 datagrams a second for 5 s: the time of a round trip at that rate, from the update to the end of handling its
+acknowledgement, the clients' work included. Takes 30 s.
 """
 
 from __future__ import annotations
@@ -50,11 +48,11 @@ from craftnet.server.gc_tuning import collect_seldom
 HOST = "127.0.0.1"
 CLIENTS = 500
 ROUNDS = 40
-"""Per client: few enough that pacing (5,000 bytes at once) does not come into it."""
+"""States per client, few enough to stay below the pacing limit (5,000 bytes at once)."""
 
 IN_FLIGHT = 16
 PACED = 5_000
-"""Round trips at 1,000 a second, which is 2,000 datagrams a second."""
+"""Round trips at 1,000 a second, that is 2,000 datagrams a second."""
 
 HEARTBEAT = 30.0
 CIPHER, NONCE = AESGCM(bytes(16)), bytes(12)
@@ -62,36 +60,36 @@ NOTHING_HELD = codec.encode_held({})
 
 
 class Echo(DatagramProtocol):
-    """The floor."""
+    """A bare echo: the floor."""
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
-        """Send it back."""
+        """Sends the datagram back."""
         self.transport.write(datagram, addr)
 
 
 class SealedEcho(DatagramProtocol):
-    """The floor of anything encrypted."""
+    """An echo with AES-GCM: the floor of an encrypted protocol."""
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
-        """Open it, seal it, send it back."""
+        """Opens and seals the datagram, and sends it back."""
         header = datagram[:7]
         content = CIPHER.decrypt(NONCE, datagram[7:], header)
         self.transport.write(header + CIPHER.encrypt(NONCE, content, header), addr)
 
 
 class Feeds:
-    """Remembers watchers, and lets the benchmark be the hub."""
+    """Keeps the watchers, so that the benchmark acts as the hub."""
 
     def __init__(self) -> None:
         self.watchers: list[ISubscriber] = []
 
     def subscribe_session(self, session_id: UUID, watcher: ISubscriber) -> Deferred[None]:
-        """Keep it."""
+        """Keeps the watcher."""
         self.watchers.append(watcher)
         return succeed(None)
 
     def unsubscribe_session(self, session_id: UUID, watcher: ISubscriber) -> None:
-        """Nothing is told after the end."""
+        """Does nothing."""
 
 
 def state(percent: float) -> Update:
@@ -101,7 +99,7 @@ def state(percent: float) -> Update:
 
 
 class Measured(Metrics):
-    """Metrics that also drive the benchmark: each acknowledgement lets the next state go."""
+    """Metrics that also drive the benchmark: each acknowledgement triggers the next state."""
 
     def __init__(self, feeds: Feeds, done: Deferred[None]) -> None:
         super().__init__()
@@ -113,19 +111,19 @@ class Measured(Metrics):
         self._count, self.datagram = self.datagram, self._counted
 
     def begin(self) -> None:
-        """Fill the line."""
+        """Sends the first states."""
         self.running = True
         for _ in range(IN_FLIGHT):
             self.update()
 
     def update(self) -> None:
-        """The next state, to the next client."""
+        """Sends the next state to the next client."""
         if self._sent < CLIENTS * ROUNDS:
             number, self._sent = self._sent, self._sent + 1
             self._feeds.watchers[number % CLIENTS].deliver(self._updates[number // CLIENTS])
 
     def _counted(self, outcome: str) -> None:
-        """Count it, as the service does."""
+        """Counts a datagram as the service does."""
         self._count(outcome)
         if self.running and outcome == "accepted":
             self._acknowledged += 1
@@ -137,7 +135,7 @@ class Measured(Metrics):
 
 async def echo(server: DatagramProtocol) -> float:
     """Server microseconds per round trip of an echo."""
-    port = reactor.listenUDP(0, server, interface=HOST)
+    port = reactor.listenUDP(0, server, interface=HOST)  # type: ignore[attr-defined]  # the installed one has it.
     clients = _clients("echo", port.getHost().port)
     await _line(clients, "ready")
     began = time.process_time()
@@ -150,10 +148,10 @@ async def echo(server: DatagramProtocol) -> float:
 
 
 async def service(host: str) -> tuple[float, list[float]]:
-    """Server microseconds per round trip of the whole UDP path, and how long they take at an even pace, seconds.
+    """Server microseconds per round trip of the whole UDP path, and the seconds of each at an even rate.
 
     Arguments:
-        host: what is listened on; "" for every address.
+        host: the address to listen on; "" for all.
     """
     done: Deferred[None] = Deferred()
     feeds = Feeds()
@@ -184,7 +182,7 @@ async def service(host: str) -> tuple[float, list[float]]:
 
 
 async def _at_an_even_pace(gateway: UdpService, feeds: Feeds) -> list[float]:
-    """How long the round trips take, seconds."""
+    """The seconds of each round trip."""
     server = gateway.server
     receive, begun, taken, numbers = server.datagramReceived, {}, [], count()
 
@@ -197,7 +195,7 @@ async def _at_an_even_pace(gateway: UdpService, feeds: Feeds) -> list[float]:
     def pace() -> None:
         for number in islice(numbers, 2):  # the reactor has no finer clock.
             watcher = feeds.watchers[number % CLIENTS]
-            begun[watcher._peer.connection_id.to_bytes(4, "big")] = time.perf_counter()
+            begun[watcher._peer.connection_id.to_bytes(4, "big")] = time.perf_counter()  # type: ignore[attr-defined]  # the server's own subscriber.
             watcher.deliver(state(50 + number // CLIENTS))
 
     server.datagramReceived = timed
@@ -219,7 +217,7 @@ def _say(clients: subprocess.Popen[bytes]) -> None:
 
 
 def _line(clients: subprocess.Popen[bytes], expected: str) -> Deferred[None]:
-    """Fires when the clients say `expected`; the reactor serves them until then."""
+    """Fires when the clients print `expected`."""
     from twisted.internet.threads import deferToThread
 
     def check(line: bytes) -> None:
@@ -230,7 +228,7 @@ def _line(clients: subprocess.Popen[bytes], expected: str) -> Deferred[None]:
 
 
 def echo_client(port: int) -> None:
-    """Keep the echo busy."""
+    """Keeps the echo busy."""
     line = _socket(port)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -245,10 +243,9 @@ def echo_client(port: int) -> None:
 
 
 def players(port: int) -> None:
-    """Connect them all over one socket, then acknowledge each state at once.
+    """Connects all clients over one socket, then acknowledges each state at once.
 
-    The states of the first part are opened and acknowledged, and that is all. Those at an even pace are taken as a
-    client takes them.
+    The states of the first part are only opened and acknowledged. Those at an even rate are applied as by a client.
     """
     line = _socket(port)
     by_id: dict[bytes, ClientConnection] = {}
@@ -290,7 +287,7 @@ def _socket(port: int) -> socket.socket:
 
 
 async def main() -> None:
-    """Measure both and print."""
+    """Measures and prints."""
     try:
         floor = await echo(Echo())
         sealed = await echo(SealedEcho())
@@ -298,7 +295,7 @@ async def main() -> None:
         everywhere, _ = await service("")
     finally:
         reactor.stop()
-    print(f"{CLIENTS * ROUNDS} round trips each, {IN_FLIGHT} in flight; processor time of the server")
+    print(f"{CLIENTS * ROUNDS} round trips each, {IN_FLIGHT} in flight; CPU time of the server")
     for name, cost in (
         ("bare Twisted echo", floor),
         ("… that opens and seals", sealed),
@@ -312,7 +309,9 @@ async def main() -> None:
 
 if __name__ == "__main__":
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # who runs goes on until there is nothing left to do.
+    os.sched_setscheduler(
+        0, os.SCHED_BATCH, os.sched_param(0)
+    )  # a running process continues until it has nothing left to do.
     collect_seldom()  # as the service does.
     if len(sys.argv) > 1:
         {"echo": echo_client, "players": players}[sys.argv[1]](int(sys.argv[2]))

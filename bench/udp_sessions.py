@@ -1,11 +1,11 @@
-"""What eight crafts of one player cost over one UDP connection, against eight connections.
+"""Traffic of eight crafts of one player over one UDP connection, compared with eight connections.
 
     python bench/udp_sessions.py
 
-Each craft takes 60 s, is paused for 5 s of them, is refreshed every 5 s, and its five materials change ten times.
-*Apart*, they begin a bit after one another; *together*, everything happens to all of them in the same moments. Bytes
-are those of the datagrams, with 28 a datagram added for IPv4 and UDP; handshakes are left out. Materials have random
-uuids, different ones in each craft. No sockets, no clock.
+Each craft takes 60 s with a pause of 5 s, is refreshed every 5 s, and its five materials change ten times. *Apart*,
+they begin one after another; *together*, everything happens to all of them at the same times. Bytes are those of the
+datagrams plus 28 each for IPv4 and UDP, without handshakes. Materials have random uuids, different in each craft. No
+sockets, simulated time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ UDP_IP = 28
 
 
 class Craft:
-    """One session, and what happens to it when."""
+    """One session and its timed events."""
 
     def __init__(self, number: int, begins: float) -> None:
         self.session_id = UUID(int=100 + number)
@@ -55,7 +55,7 @@ class Craft:
         self.events = sorted((begins + when, what) for when, what in events)
 
     def advance(self) -> SessionState | MaterialsState:
-        """What the next event makes of it."""
+        """Applies the next event."""
         now, what = self.events.pop(0)
         if what == "material":
             version, rows = self.materials.version + 1, list(self.materials.materials)
@@ -73,7 +73,7 @@ class Craft:
 
 
 class Line:
-    """A connection, and the crafts that are told over it, by their indexes."""
+    """A connection and its crafts, by index."""
 
     def __init__(self, crafts: list[Craft], client: ClientConnection, peer: ServerConnection) -> None:
         self.crafts = dict(enumerate(crafts))
@@ -82,7 +82,7 @@ class Line:
 
 
 class World:
-    """A server and its connections, on a perfect network."""
+    """A server and its connections on a perfect network."""
 
     def __init__(self, connections: list[list[Craft]], agreement: Agreement) -> None:
         self.random = Random(1)
@@ -121,7 +121,7 @@ class World:
         return client, peers[0]
 
     def deliver(self, effects: list[Effect], now: float) -> None:
-        """To the clients, and what they answer back."""
+        """Delivers to the clients, and their answers to the server."""
         for effect in effects:
             if isinstance(effect, Send):
                 self.down += len(effect.datagram) + UDP_IP
@@ -130,14 +130,14 @@ class World:
                 self.answer(client.receive(effect.datagram, now).datagrams, now)
 
     def answer(self, datagrams: list[bytes], now: float) -> None:
-        """To the server."""
+        """Delivers to the server."""
         for datagram in datagrams:
             self.up += len(datagram) + UDP_IP
             self.up_count += 1
             self.deliver(self.endpoint.receive(datagram, CLIENT, now), now)
 
     def play(self) -> None:
-        """All the crafts to their ends."""
+        """Runs all crafts to their ends."""
         now = NOW
         for line in self.lines:
             for index, craft in line.crafts.items():

@@ -1,4 +1,4 @@
-"""What one update of a crafting feed costs before it is written, step by step, alone and warm.
+"""Cost of one update of a crafting feed before it is written, step by step, with warm caches.
 
 python bench/update_costs.py
 """
@@ -40,8 +40,8 @@ def main() -> None:
     octets = to_json(message)
     steps: dict[str, Callable[[], object]] = {
         "life cycle: the next state": lambda: advance_session(state, event),
-        "is a copy misleading": lambda: misleads(state.progress, state.progress, now, now + 5.0, tolerance),
-        "anchor the model anew": lambda: rebase(state.progress, now),
+        "compare with the client's copy": lambda: misleads(state.progress, state.progress, now, now + 5.0, tolerance),
+        "move the model's anchor": lambda: rebase(state.progress, now),
         "build the update": lambda: progress_update(state, Moment.agreed(now), now, here),
         "JSON alone": lambda: to_json(message),
         "frame alone": lambda: frames.text(octets),

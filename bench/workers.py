@@ -1,13 +1,12 @@
 """CPU per delivery of one worker against several that divide the players, and how evenly they share the load.
 
-Starts servers on free ports of 127.0.0.1, with `--workers 1` and `--workers N`, in memory. Each player watches a
-session of their own by WebSocket; each event is one frame. Batches are posted in turn over kept-alive connections, to
-one server and the other alternately, so that whatever else the machine does disturbs both alike. CPU is that of the
-workers, user and system; the watchers and the publisher are in this process and count for nothing. Ends by itself.
+Starts servers on free ports of 127.0.0.1, with `--workers 1` and `--workers N`, in memory. Each player watches one
+session by WebSocket; each event is one frame. Batches are posted over kept-alive connections to the servers in turn, so
+that other work on the machine affects both. CPU is that of the workers, user and system; the watchers and the publisher
+are in this process and are not counted.
 
-The floor is N servers of one worker that know nothing of each other, each with its share of the players and of every
-batch: what it costs that batches are smaller, and caches cold when the next one comes. The rest is the way of events
-from worker to worker.
+The floor is N independent servers of one worker, each with its share of the players and of every batch: the cost of
+smaller batches and colder caches. The rest is the cost of forwarding events between workers.
 
     python bench/workers.py --watchers 2000 --rounds 15
 """
@@ -40,7 +39,7 @@ from craftnet.contract.messages import rfc3339
 
 
 class Server:
-    """One server, its watchers, and the connections that publish."""
+    """A server, its watchers and the publishing connections."""
 
     def __init__(self, port: int, pids: Sequence[int], secret: str, watchers: int, publishers: int, batch: int) -> None:
         self._batch = batch
@@ -57,11 +56,11 @@ class Server:
         self._read(watchers)
 
     def publishing(self, number: int) -> Iterator[None]:
-        """Post something for every watcher; one step sends a batch, the next one reads its answer."""
+        """Posts an event for every watcher; one step sends a batch, the next one reads its answer."""
         return self._posting([_pause_or_resume(session, number) for session in self._sessions])
 
     def read(self) -> None:
-        """Wait until every watcher has been told."""
+        """Waits until every watcher has received its update."""
         self._read(len(self._sessions))
 
     def _watch(self, port: int, session: UUID, player: UUID, token: str) -> None:
@@ -85,7 +84,7 @@ class Server:
             yield
 
     def _read(self, frames: int) -> None:
-        """Until so many have come; refreshes have another type of status, and do not count."""
+        """Waits for this number of updates; refreshes have another status and do not count."""
         while frames > 0:
             for key, _ in self._selector.select():
                 octets = key.fileobj.recv(65536)  # type: ignore[union-attr]  # they are sockets.
@@ -94,7 +93,7 @@ class Server:
 
 
 def play(servers: Sequence[Server], number: int) -> list[float]:
-    """Tell every watcher of these servers something, at the same time; answers each worker's seconds of CPU."""
+    """Publishes an event for every watcher of these servers; returns each worker's seconds of CPU."""
     pids = [pid for each in servers for pid in each.pids]
     before = [_cpu(pid) for pid in pids]
     for _ in zip(*(each.publishing(number) for each in servers), strict=True):
@@ -121,7 +120,7 @@ def _event(kind: str, data: dict[str, object]) -> bytes:
 
 
 def _cpu(pid: int) -> float:
-    """Seconds that a process has used, as the scheduler knows them: to the microsecond, which times(2) does not."""
+    """CPU seconds of a process from the scheduler's statistics, which are finer than times(2)."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
@@ -134,7 +133,7 @@ def _free_port() -> int:
 
 @contextmanager
 def server(workers: int, secret: str) -> Iterator[tuple[int, list[int]]]:
-    """A whole service: its port and the ids of its workers."""
+    """Starts a service; yields its port and the process ids of its workers."""
     port = _free_port()
     process = subprocess.Popen(
         [
@@ -159,12 +158,12 @@ def server(workers: int, secret: str) -> Iterator[tuple[int, list[int]]]:
 
 
 def main() -> None:
-    """Set up, measure, print."""
+    """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--watchers", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--batch", type=int, default=100, help="events of one POST")
+    parser.add_argument("--batch", type=int, default=100, help="events in one POST")
     parser.add_argument("--publishers", type=int, default=8, help="connections that post events, in turn")
     arguments = parser.parse_args()
     room_for(3 * arguments.watchers)

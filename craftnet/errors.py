@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 SHUTTING_DOWN = "The server is shutting down."
-"""What clients are told while the server stops."""
+"""The error text of refusals while the server stops."""
 
 
 class CraftnetError(Exception):

@@ -266,7 +266,7 @@ class ISharedRevocations(Interface):
         """
 
     def publish(revocation: Revocation) -> Deferred[None]:
-        """Stores a revocation until it expires, and tells every node. Fires when it is stored.
+        """Stores a revocation until it expires, and informs every node. Fires when it is stored.
 
         Fails:
             `craftnet.errors.Unavailable`: it may or may not be stored; it can be published again.

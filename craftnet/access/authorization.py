@@ -133,8 +133,8 @@ class Authorization:
         """Answers a request, or refuses it for the first reason that applies: 429 of its address, 401, 415 or 400,
         404 of a session, 403.
 
-        Without a valid token, nobody learns what is wrong with a request or which sessions exist; and no address can
-        have tokens verified faster than its rate.
+        A client without a valid token learns neither what is wrong with a request nor which sessions exist. No address
+        can have tokens verified faster than its rate.
 
         Raises:
             Refusal: as the parts of the request raise it; Unauthorized also for an invalid token.

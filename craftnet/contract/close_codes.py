@@ -99,7 +99,7 @@ _RETRY = re.compile(r"retry in ([0-9]{1,6}(?:\.[0-9]{1,3})?) s")
 
 
 def retry_reason(seconds: float) -> str:
-    """The close reason that asks a client to reconnect after so many seconds: ``retry in 7.3 s``."""
+    """The close reason that asks a client to reconnect after a number of seconds: ``retry in 7.3 s``."""
     return f"retry in {max(0.0, seconds):.1f} s"
 
 

@@ -106,7 +106,7 @@ class Hub:
     """All open feeds of this process.
 
     Arguments:
-        refresh: seconds within which a moving session is sent again even if nobody needs it.
+        refresh: seconds within which a moving session is sent again even if nothing unexpected has happened.
         linger: seconds for which a feed stays open after its last watcher, which may return without a loss.
         tracer: delivers updates with spans; None: without.
 

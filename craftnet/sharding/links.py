@@ -88,7 +88,7 @@ class _OtherWorker:
             self.outgoing.close()
 
     def first_contact(self) -> Deferred[None]:
-        """Fires when calls are possible, or when nobody listens."""
+        """Fires when calls are possible, or when no worker listens."""
         return succeed(None) if self._first is None else self._first.wait()
 
     def contact(self) -> Deferred[None]:
@@ -234,7 +234,7 @@ class Links(Service):
             neighbour.start()
 
     def stopService(self) -> Deferred[Any]:
-        """Disconnects; the Deferred fires when nobody can call any more."""
+        """Disconnects; the Deferred fires when no worker can call any more."""
         super().stopService()
         for neighbour in self._neighbours.values():
             neighbour.stop()

@@ -1,4 +1,4 @@
-"""Carries out revocations: records them, closes the connections they cover, and tells the other nodes."""
+"""Carries out revocations: records them, closes the connections they cover, and informs the other nodes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Enforcement:
     Arguments:
         enforcers: one for each transport.
         now: both clocks: revocations have dates, connections that are opening have a deadline.
-        shared: tells the other nodes; None when there are none.
+        shared: informs the other nodes; None when there are none.
         handshake_grace: seconds that a connection may take to open after its token was verified.
         audit: records revocations.
     """

@@ -54,7 +54,7 @@ what is measured:
 
 promises (p99, or what --percentile says):
   WebSocket delivery < 5 ms; UDP update < 1 ms; < 50 KB/s a session; with --server-pid and 1,000 watchers or more,
-  < 10 KB of the server's memory a session; nobody refused, nothing lost.
+  < 10 KB of the server's memory a session; no watcher refused, nothing lost.
 
 exit codes:
   0    every promise was kept

@@ -33,7 +33,7 @@ class ServerProcesses:
         pid: of the server.
 
     Raises:
-        ConfigurationError: there is no such process, or the system does not tell.
+        ConfigurationError: there is no such process, or the system does not show it.
     """
 
     def __init__(self, pid: int) -> None:

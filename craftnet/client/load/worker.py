@@ -237,7 +237,7 @@ def main() -> None:
     except LoadFailed as error:
         say(WorkerReport("done", result=worker.result, failure=str(error)))
     except BrokenPipeError:
-        os._exit(1)  # nobody reads the reports any more, and there is nothing to clean up.
+        os._exit(1)  # the process that reads the reports is gone, and there is nothing to clean up.
 
 
 if __name__ == "__main__":

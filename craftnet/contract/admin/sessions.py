@@ -157,7 +157,7 @@ class SessionDetail(Struct, frozen=True, omit_defaults=True, kw_only=True):
     history: list[HistoryEntry]
     """What happened lately, the oldest first; at most 100."""
     position: str | None = None
-    """Position of its feed, as `?resume=` takes it; absent while nobody watches it on the node that answers."""
+    """Position of its feed, as `?resume=` takes it; absent while it has no watcher on the node that answers."""
 
 
 class QueuePage(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -58,7 +58,7 @@ class FloodAggregator:
     Arguments:
         window: seconds over which repetitions are counted.
         rate, burst: how many events per second, and at once, are recorded one by one.
-        capacity: the number of different events that are told apart at once.
+        capacity: the number of different events that are counted separately at once.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ class Family(Struct, frozen=True):
 
     @property
     def base(self) -> str:
-        """The name without the suffix that tells a counter."""
+        """The name without the suffix that marks a counter."""
         return self.name.removesuffix("_total")
 
     def bounded(self, values: tuple[str, ...]) -> tuple[str, ...]:

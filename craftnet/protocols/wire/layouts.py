@@ -149,7 +149,7 @@ Close = Struct("reason" / Int8ub)
 
 Held = Struct("version" / Int32ub)  # in an ACK: session 0's newest table of materials that is complete; 0: none.
 
-HeldToo = Struct(  # as many of these follow as there are other sessions with something to tell, by ascending session.
+HeldToo = Struct(  # as many of these follow as there are other sessions with something to report, by ascending session.
     "session" / Int8ub,
     "version" / Int32ub,
 )

@@ -246,7 +246,7 @@ class RedisConnectionSlots(TimerService):
 
     def _not_reported(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
-            self._log.failure("the cluster could not be told of places", failure)
+            self._log.failure("the cluster could not be informed of slots", failure)
 
     def _reported(self, _: None) -> None:
         self._reporting = None

@@ -12,7 +12,7 @@ return {version or redis.call('GET', KEYS[2]) or '0', state, newest[1] and newes
 """
 """The position is read together with the state, so that nothing is missed between the two.
 
-A thing without a state that is still due for removal was not removed: Redis evicted it, or somebody deleted it.
+A thing without a state that is still due for removal was not removed: Redis evicted it, or another program deleted it.
 """
 
 ENDS = b"""
@@ -59,7 +59,7 @@ COMMIT = b"""
 --   backlog, kind, seconds and number of changes recalled, entry in the index (when it started, 'over', or nothing),
 --   number of changes, (event id, version, change) for each,
 --   number of claims, (session, place) for each, sessions that wait no more.
--- Answers for each thing: 1, or 0 when somebody else was faster.
+-- Answers for each thing: 1, or 0 when another node was faster.
 local epoch, numbers, waiters = unpack(KEYS, 1, 3)
 local name, taken = redis.call('GET', epoch), {}
 

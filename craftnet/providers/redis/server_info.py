@@ -34,7 +34,7 @@ async def ask_epoch(link: RedisConnection, keys: KeyNames) -> str:
     """The name of the present master's epoch, the same for every node.
 
     A restarted server, or one that follows another one, may lack what was acknowledged last. Where the epoch is unknown
-    (Redis is a replica, does not tell this user, or is unreachable), a name that no other node has.
+    (Redis is a replica, does not let this user read it, or is unreachable), a name that no other node has.
     """
     try:
         epoch: bytes | None = await link.run(scripts.EPOCH, [keys.epoch], ())

@@ -310,7 +310,7 @@ class Store(Generic[State, Change, Listener]):
         return {key for key, one in zip(parts, written, strict=True) if not one}
 
     async def _forget_lost(self, key: UUID) -> None:
-        """Redis evicted it, or somebody deleted it: its watchers learn of it, and its versions may restart."""
+        """Redis evicted it, or another program deleted it: its watchers learn of it, and its versions may restart."""
         name = self._subject.name
         names = [
             self._keys.state(name, key),

@@ -1,4 +1,4 @@
-"""Spreads the closing of watchers before a server stops, and tells each when to reconnect. Pure.
+"""Spreads the closing of watchers before a server stops, and schedules when each reconnects. Pure.
 
 If all were closed at once, all would reconnect at once to another node, and each of them costs it a handshake and a
 verified token.

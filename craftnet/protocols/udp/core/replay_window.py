@@ -38,7 +38,7 @@ class ReplayWindow(Struct, eq=False, gc=False):
         """Checks that a datagram may be new. Changes nothing: before decryption anybody may have sent it.
 
         Raises:
-            BadDatagram: it was received before, or is too old to tell.
+            BadDatagram: it was received before, or is too old for the window.
         """
         behind = self.newest - sequence
         if behind < 0:

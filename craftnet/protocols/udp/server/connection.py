@@ -193,7 +193,7 @@ class ServerConnection:
             BadDatagram: it is not from the client, or useless; nothing is sent.
         """
         incoming = self.channel.open(datagram)
-        # Only authentic datagrams are charged: nobody else can use up the client's budget.
+        # Only authentic datagrams are charged: forged ones cannot use up the client's budget.
         full_at = BUCKET.take(self.full_at, now)
         if full_at is None:
             raise BadDatagram("flooding", "more datagrams than a client needs to send")

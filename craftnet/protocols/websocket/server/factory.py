@@ -1,4 +1,4 @@
-"""All WebSocket connections of a server: accepts them, and tells refused pages why."""
+"""All WebSocket connections of a server: accepts them, and sends refused pages the reason."""
 
 from __future__ import annotations
 

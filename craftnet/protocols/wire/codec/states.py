@@ -176,7 +176,7 @@ def _check_agreement(records: list[StateRecord]) -> None:
 
 def _once(versions: dict[tuple[int, str], int], session: int, topic: str, version: int) -> None:
     if (session, topic) in versions:
-        raise BadDatagram("contradictory", f"{topic} told twice in one state")
+        raise BadDatagram("contradictory", f"{topic} occurs twice in one state")
     versions[session, topic] = version
 
 

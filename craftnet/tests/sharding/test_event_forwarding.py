@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 from uuid import UUID, uuid4
 
+from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
@@ -171,7 +172,7 @@ class EventsTests(WorkersTestCase):
         ShardedEvents(there.links, there.shards, there.directory, Recorder(), steady(reactor))  # type: ignore[arg-type]
         session, player = uuid4(), player_of(1)
         sent = [
-            start(session, player),
+            replace(start(session, player), trace=f"00-{'a' * 32}-{'b' * 16}-01"),
             pause(session),
             event(SessionResume(session_id=session, remaining_duration_seconds=4.5)),
             event(SessionProgress(session_id=session, progress_percentage=12.25, status=Status.ACTIVE)),

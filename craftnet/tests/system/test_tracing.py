@@ -139,6 +139,28 @@ class TwoNodeTests(TracedCase):
             self.assertEqual(self.collector.named(name)[0].parent_span_id, event.span_id)
 
 
+class EventStreamTests(TracedCase):
+    """Events that the authority adds to Redis itself."""
+
+    share = 1.0
+
+    def setUp(self) -> None:
+        self.redis = RedisServer()
+        self.addCleanup(self.redis.stop)
+        self.redis.start()
+        self.settings = replace(self.settings, backend=f"redis:port={self.redis.port}:prefix=traced")
+        super().setUp()
+
+    async def test_trace_of_the_event(self) -> None:
+        """The event belongs to the trace that it names."""
+        self.redis.command("XADD", "traced:events", "*", "event", msgspec.json.encode({**started(), "trace_id": TRACE}))
+        await until(lambda: bool(self.collector.named("event")))
+        await self.stop()
+        (event,) = self.collector.named("event")
+        self.assertEqual((event.trace_id.hex(), event.parent_span_id), (TRACE, b""))
+        self.assertEqual({span.trace_id.hex() for span in self.collector.named("redis commit")}, {TRACE})
+
+
 class StoredFormatTests(SynchronousTestCase):
     """What is stored in Redis can be read by versions that know no traces, and the other way round."""
 
@@ -180,6 +202,12 @@ class ProcessTests(SynchronousTestCase):
                 self.assertEqual(answer.status, 202)
             self.assertEqual(server.finish(), 0)
         self.assertEqual(sorted(span.name for span in collector.spans), ["apply", "event", "request"])
+
+    def test_off(self) -> None:
+        """OpenTelemetry is not imported."""
+        script = "import sys, craftnet.tap; print([name for name in sys.modules if name.startswith('opentelemetry')])"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        self.assertEqual(done.stdout.strip(), "[]", done.stderr)
 
     def test_without_the_extra(self) -> None:
         """The error says what to install."""

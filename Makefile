@@ -13,7 +13,7 @@ MERMAID := build/mermaid/.version-$(MERMAID_VERSION)
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test test-cpp check-cpp test-js test-pages pages soak lint bench reference docs clean
+.PHONY: run test test-api test-cpp check-cpp test-js test-pages pages audit sbom lock soak lint bench reference docs clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
@@ -57,6 +57,27 @@ FUZZ ?= 20
 check-cpp:
 	clients/cpp/check $(FUZZ)
 
+# The API documents of a live server: linters, a schema-driven fuzzer, and a Go client that is generated, compiled and run.
+# Minutes where nothing is cached; it needs Go and Node.js.
+API_LINTERS := clients/api-documents/node_modules/.package-lock.json
+test-api: $(VENV)/installed-test $(API_LINTERS)
+	CRAFTNET_TEST_API=1 $(BIN)/trial craftnet.tests.http.description.test_tools craftnet.tests.http.test_contract_fuzz
+
+# Known vulnerabilities of the locked packages; exceptions are in .ci/audit-exceptions.toml.
+audit: $(VENV)/installed-supply
+	$(BIN)/python .ci/audit.py
+
+# Bills of materials (CycloneDX) of the image's Python packages and of the JavaScript client.
+sbom: $(VENV)/installed-supply
+	mkdir -p build/sbom
+	$(BIN)/cyclonedx-py requirements --output-format JSON --output-file build/sbom/craftnet.cdx.json deploy/requirements.lock
+	cd clients/js && npm sbom --omit dev --sbom-format cyclonedx --package-lock-only > ../../build/sbom/craftnet-client.cdx.json
+
+# The versions and hashes that the image is installed with, for every Python that craftnet runs on.
+lock: $(VENV)/installed-supply
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --python-version 3.11 --extra zstd \
+		--custom-compile-command 'make lock' --output-file deploy/requirements.lock setup.cfg
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -98,6 +119,10 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-dev: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
+	touch $@
+
+$(VENV)/installed-supply: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[supply]'
 	touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed

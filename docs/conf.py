@@ -68,6 +68,8 @@ ROOT_PAGES = {
     "SECURITY.md": "project/security.md",
     "CHANGELOG.md": "project/changelog.md",
     "clients/browser/README.md": "clients/browser.md",
+    "clients/api-documents/README.md": "clients/api-documents.md",
+    "clients/go-api/README.md": "clients/go-api.md",
     "clients/go-tls/README.md": "clients/go-tls.md",
     "clients/cpp/README.md": "clients/cpp.md",
     "clients/js/README.md": "clients/js.md",

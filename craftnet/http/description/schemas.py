@@ -100,15 +100,20 @@ class Schemas:
                 return self._union(kind)
             case types.ListType(item_type=inner) | types.VarTupleType(item_type=inner):
                 bounds = {"minItems": kind.min_length, "maxItems": kind.max_length}
-                return {"type": "array", "items": self._of(inner), **_given(bounds)}
+                return {"type": "array", "items": self._element(inner), **_given(bounds)}
             case types.DictType(value_type=inner):
-                return {"type": "object", "additionalProperties": self._of(inner)}
+                return {"type": "object", "additionalProperties": self._element(inner)}
             case types.AnyType() | types.RawType() | types.CustomType():
                 return {}
             case types.LiteralType(values=values):
                 return {"type": "string", "enum": list(values)}
             case _:
                 return _scalar(kind)
+
+    def _element(self, kind: types.Type) -> Schema:
+        """The schema of what an array or object contains, which cannot be left out, but may be null."""
+        schema = self._of(kind)
+        return self._or_null(schema) if isinstance(kind, types.UnionType) and kind.includes_none else schema
 
     def _named(self, kind: types.StructType | types.EnumType, cls: type) -> Schema:
         name = cls.__name__
@@ -126,12 +131,12 @@ class Schemas:
         for field in kind.fields:
             schema = self._of(field.type)
             optional = isinstance(field.type, types.UnionType) and field.type.includes_none
+            if optional and (field.required or nullable):
+                schema = self._or_null(schema)
             if "$ref" in schema:
                 # In OpenAPI 3.0 nothing may stand beside $ref, so that the text is that of the type.
                 properties[field.encode_name] = schema
                 continue
-            if optional and (field.required or nullable):
-                schema = _or_null(schema)
             if field.name in texts:
                 schema = {**schema, "description": texts[field.name]}
             properties[field.encode_name] = {**schema, **_default(field)}
@@ -157,6 +162,16 @@ class Schemas:
             refs = {str(each.tag): schema["$ref"] for each, schema in zip(tagged, several, strict=True)}
             made["discriminator"] = {"propertyName": tagged[0].tag_field, "mapping": refs}
         return made
+
+    def _or_null(self, schema: Schema) -> Schema:
+        """The same, or null. OpenAPI 3.0 has `nullable` only beside a type, and nothing beside `$ref`."""
+        if "$ref" in schema:
+            kind = self.components[schema["$ref"].rpartition("/")[2]].get("type", "object")
+            return {"type": kind, "nullable": True, "allOf": [schema]}
+        if "oneOf" in schema:
+            first, *others = schema["oneOf"]
+            return {**schema, "oneOf": [self._or_null(first), *others]}
+        return {**schema, "nullable": True} if schema else schema
 
     def _rank(self, schema: Schema) -> int:
         """How large a field is in a struct: 0 for the largest."""
@@ -203,7 +218,8 @@ def _enum(cls: type[Enum]) -> Schema:
 def _default(field: types.Field) -> Schema:
     """What a field has when it is left out, where that says more than that it is not there."""
     if field.default_factory is not NODEFAULT:
-        return {"default": field.default_factory()}
+        made = field.default_factory()
+        return {} if isinstance(made, dict) else {"default": msgspec.to_builtins(made)}
     if field.default in (None, NODEFAULT, ()):
         return {}
     return {"default": msgspec.to_builtins(field.default)}
@@ -211,14 +227,6 @@ def _default(field: types.Field) -> Schema:
 
 def _reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _or_null(schema: Schema) -> Schema:
-    """The same, or null. OpenAPI 3.0 has `nullable` only beside a type."""
-    if "oneOf" not in schema:
-        return {**schema, "nullable": True}
-    first, *others = schema["oneOf"]
-    return {**schema, "oneOf": [_or_null(first), *others]}
 
 
 def _given(values: Schema) -> Schema:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -235,6 +236,20 @@ class SchemaTests(SynchronousTestCase):
             properties = schemas.components["UdpConnectRequest"]["properties"]
             self.assertEqual(properties["session_token"].get("nullable"), wanted)
             self.assertNotIn("nullable", properties["max_packet_size"])
+
+    def test_what_cannot_be_left_out_may_be_null(self) -> None:
+        """A required field, and what arrays and objects contain; a schema with a name keeps it."""
+
+        class Shown(Struct):
+            numbers: dict[str, list[float | None]]
+            where: CraftingProgressData | None
+
+        schemas = Schemas()
+        schemas.of(Shown)
+        properties = schemas.components["Shown"]["properties"]
+        self.assertTrue(properties["numbers"]["additionalProperties"]["items"]["nullable"])
+        reference = {"$ref": "#/components/schemas/CraftingProgressData"}
+        self.assertEqual(properties["where"], {"type": "object", "nullable": True, "allOf": [reference]})
 
     def test_patterns_are_of_ecmascript(self) -> None:
         schemas = Schemas()

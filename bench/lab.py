@@ -111,7 +111,7 @@ async def lab(connections: int, passing: int = 0) -> Lab:
     factory.protocol = configured(Protocol, factory)
     sniffer = SnifferFactory(
         HttpSite(
-            Router(RouteTable(BasePaths(), {}), metrics, time.time), reactor, metrics, body_limit=0, idle=IDLE_TIMEOUT
+            Router(RouteTable(BasePaths(), {}), metrics, reactor), reactor, metrics, body_limit=0, idle=IDLE_TIMEOUT
         ),
         factory,
         reactor,

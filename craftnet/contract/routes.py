@@ -208,6 +208,16 @@ def _health(query: Query) -> HealthTarget:
     return HealthTarget(_services(query.get("services", ())), _heartbeat(query))
 
 
+_ROUTES = {_crafting: "crafting/{session_id}", _queue: "queue/{player_id}", _player: "player/{player_id}"}
+
+
+def feed_route(parser: Callable[[Query], Target], transport: str = WEBSOCKET) -> str:
+    """The route whose parser `find_feed` returned, with its variable segments in braces."""
+    if isinstance(parser, partial):
+        return f"/{transport}/{_ROUTES[parser.func]}"
+    return "/health/ws" if transport == WEBSOCKET else f"/{transport}/health"
+
+
 def _single(query: Query, name: str) -> str:
     values = query.get(name, ())
     if len(values) != 1:

@@ -114,21 +114,31 @@ def same_discrete(held: Progress, truth: Progress) -> bool:
 
 def diverges(held: Progress, truth: Progress, now: float, tolerance: Tolerance) -> bool:
     """Whether a watcher that extrapolates from `held` needs an update to `truth`."""
-    return not same_discrete(held, truth) or _differs(held, truth, now, tolerance)
+    return not same_discrete(held, truth) or _differ(*extrapolate(held, now), *extrapolate(truth, now), tolerance)
 
 
 def misleads(held: Progress, truth: Progress, now: float, until: float, tolerance: Tolerance) -> bool:
     """Whether they diverge between `now` and `until`: both are linear there, so the worst case is one of the ends."""
-    return (
-        not same_discrete(held, truth)
-        or _differs(held, truth, now, tolerance)
-        or _differs(held, truth, until, tolerance)
-    )
+    return misled_by(held, truth, now, until, tolerance) is not None
 
 
-def _differs(held: Progress, truth: Progress, now: float, tolerance: Tolerance) -> bool:
+def misled_by(held: Progress, truth: Progress, now: float, until: float, tolerance: Tolerance) -> float | None:
+    """The points of progress by which a watcher's copy is wrong at `now` if it `misleads`; None if it does not."""
     shown, shown_remaining = extrapolate(held, now)
     percent, remaining = extrapolate(truth, now)
+    if (
+        not same_discrete(held, truth)
+        or _differ(shown, shown_remaining, percent, remaining, tolerance)
+        or _differ(*extrapolate(held, until), *extrapolate(truth, until), tolerance)
+    ):
+        return abs(shown - percent)
+    return None
+
+
+def _differ(
+    shown: float, shown_remaining: float | None, percent: float, remaining: float | None, tolerance: Tolerance
+) -> bool:
+    """Whether what a watcher shows differs from the truth by more than the tolerance."""
     if abs(shown - percent) > tolerance.percent:
         return True
     if remaining is None or shown_remaining is None:

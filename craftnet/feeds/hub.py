@@ -136,7 +136,9 @@ class Hub:
         self._lately_refreshed = refresh - VISIT_SLOTS * self.turn_interval
         back, back_in_queue = partial(metrics.came_back, "crafting"), partial(metrics.came_back, "queue")
         self._sessions = FeedTable(
-            lambda key, counted: SessionFeed(key, counted, back, epochs, sources, clock, allowed, refresh, tracer),
+            lambda key, counted: SessionFeed(
+                key, counted, back, epochs, sources, clock, allowed, refresh, metrics.corrections, tracer
+            ),
             partial(metrics.watching, "crafting"),
             clock,
             linger,

@@ -102,10 +102,15 @@ class Ingest:
         Raises:
             Unavailable: as `Sources.apply` raises it; they may be sent again.
         """
-        traced = None if self._tracer is None else self._tracer.events(batch, parent)
-        if traced is not None:
-            return await self._apply_traced(traced)
-        applied = iter(await self._sources.apply([event for event in batch if isinstance(event, Event)]))
+        applying, number = self._metrics.applying, len(batch)
+        applying.value += number
+        try:
+            traced = None if self._tracer is None else self._tracer.events(batch, parent)
+            if traced is not None:
+                return await self._apply_traced(traced)
+            applied = iter(await self._sources.apply([event for event in batch if isinstance(event, Event)]))
+        finally:
+            applying.value -= number
         outcomes = [next(applied) if isinstance(event, Event) else event for event in batch]
         self.count(outcomes)
         return outcomes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from uuid import UUID
@@ -13,7 +14,7 @@ from craftnet.clocks import IClock, Moment, moment
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.messages import QueueMessageType
 from craftnet.contract.position import Position, Versions
-from craftnet.crafting.progress import Tolerance, misleads, rebase
+from craftnet.crafting.progress import Tolerance, misled_by, rebase
 from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
 from craftnet.crafting.updates import (
     Update,
@@ -29,6 +30,7 @@ from craftnet.feeds.epoch import FeedEpochs
 from craftnet.feeds.feed import DeliveryTracer, Feed
 from craftnet.feeds.recovery import MissedChanges
 from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListener
+from craftnet.observe.metrics.store import Distribution
 from craftnet.providers.sources import Sources
 
 
@@ -39,9 +41,20 @@ class SessionFeed(Feed):
     Arguments:
         tolerance: how wrong the watchers' copy of the progress may be.
         horizon: seconds for which the copy must stay within it; the session is refreshed after that anyway.
+        corrections: counts the points of progress by which the copy was wrong, at each correction.
     """
 
-    __slots__ = ("_held", "_horizon", "_materials", "_owner", "_queue", "_sources", "_tolerance", "_truth")
+    __slots__ = (
+        "_corrections",
+        "_held",
+        "_horizon",
+        "_materials",
+        "_owner",
+        "_queue",
+        "_sources",
+        "_tolerance",
+        "_truth",
+    )
 
     def __init__(
         self,
@@ -53,12 +66,14 @@ class SessionFeed(Feed):
         clock: IClock,
         tolerance: Tolerance,
         horizon: float,
+        corrections: Distribution,
         tracer: DeliveryTracer | None = None,
     ) -> None:
         super().__init__(session_id, counted, came_back, epochs, clock, tracer)
         self._sources = sources
         self._tolerance = tolerance
         self._horizon = horizon
+        self._corrections = corrections
         self._owner: UUID | None = None
         self._truth: SessionState | None = None
         # The model from which the watchers extrapolate; may differ from the truth within the tolerance.
@@ -168,8 +183,14 @@ class SessionFeed(Feed):
             self.end(CloseCode.NORMAL)
             return
         self._truth, held, now = state, self._held, self._clock.seconds()
-        if held is None or misleads(held.progress, state.progress, now, now + self._horizon, self._tolerance):
-            self._broadcast_progress(state, now, state.accepted)
+        if held is not None:
+            off = misled_by(held.progress, state.progress, now, now + self._horizon, self._tolerance)
+            if off is None:
+                return
+            corrections = self._corrections  # written out, since a call takes longer.
+            corrections.total += off
+            corrections.counts[bisect_left(corrections.bounds, off)] += 1
+        self._broadcast_progress(state, now, state.accepted)
 
     def materials_changed(self, change: MaterialsChange) -> None:
         """As in `IMaterialListener`."""

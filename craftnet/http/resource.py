@@ -8,6 +8,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from craftnet.access.authorization import missing_token, record_refusal
+from craftnet.clocks import IClock
 from craftnet.contract.routes import BasePaths
 from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, PreconditionFailed, Refusal
 from craftnet.http.cross_origin import CrossOrigin, with_fields
@@ -17,7 +18,7 @@ from craftnet.http.request_head import Head, path_and_query
 from craftnet.interfaces import IAuditLog
 from craftnet.limits.client_address import Forwarding
 from craftnet.observe.audit.events import NoAudit
-from craftnet.observe.metrics.registry import Metrics
+from craftnet.observe.metrics.registry import NO_ROUTE, Metrics
 
 
 class RouteTable:
@@ -35,20 +36,21 @@ class RouteTable:
         self._fixed = {template: endpoint for template, endpoint in templates if not any(map(_is_variable, template))}
         self._variable = [each for each in templates if each[0] not in self._fixed]
 
-    def find(self, segments: tuple[str, ...]) -> tuple[Endpoint, dict[str, str]]:
-        """The endpoint of a path, and its variable segments.
+    def find(self, segments: tuple[str, ...]) -> tuple[Endpoint, dict[str, str], str]:
+        """The endpoint of a path, its variable segments, and its route: the path with those in braces.
 
         Raises:
             NotFound: there is none.
         """
         for route in self._bases.readings(segments):
             if route in self._fixed:
-                return self._fixed[route], {}
+                return self._fixed[route], {}, "/" + "/".join(route)
             for template, endpoint in self._variable:
                 if len(template) == len(route):
                     pairs = list(zip(template, route, strict=True))
                     if all(wanted == given or _is_variable(wanted) for wanted, given in pairs):
-                        return endpoint, {wanted[1:-1]: given for wanted, given in pairs if _is_variable(wanted)}
+                        values = {wanted[1:-1]: given for wanted, given in pairs if _is_variable(wanted)}
+                        return endpoint, values, "/" + "/".join(template)
         raise NotFound("There is no such route.")
 
 
@@ -60,7 +62,7 @@ class Router:
     """Answers every request.
 
     Arguments:
-        wall: the system's clock, Unix seconds.
+        clock: dates answers, and measures how long they take.
         forwarding: interprets what proxies report about clients and URLs.
         cross_origin: decides which pages of other sites may read the answers of the routes that allow that.
         forward_call: answers the requests that belong to another process, and returns None for all others.
@@ -71,7 +73,7 @@ class Router:
         self,
         table: RouteTable,
         metrics: Metrics,
-        wall: Callable[[], float],
+        clock: IClock,
         forwarding: Forwarding | None = None,
         cross_origin: CrossOrigin | None = None,
         forward_call: Callable[[Call], Awaitable[Response | None]] | None = None,
@@ -83,7 +85,7 @@ class Router:
         self._cross_origin = cross_origin or CrossOrigin()
         self.table = table
         self._metrics = metrics
-        self._wall = wall
+        self._clock = clock
 
     async def answer(self, head: Head, body: bytes, peer: str, *, secure: bool) -> Response:
         """Answers a request, or refuses it.
@@ -92,12 +94,13 @@ class Router:
             peer: the other end of the connection, as `craftnet.limits.client_address.host` returns it.
             secure: whether the connection is TLS.
         """
-        if head.target == b"*":  # OPTIONS of the server as a whole (RFC 9110 section 9.3.7).
-            return Response(media_type=None)
-        endpoint, call, headers, method = None, None, head.text, head.method.decode("ascii")
+        began, endpoint, call, route = self._clock.seconds(), None, None, NO_ROUTE
+        headers, method = head.text, head.method.decode("ascii")
         try:
+            if head.target == b"*":  # OPTIONS of the server as a whole (RFC 9110 section 9.3.7).
+                return Response(media_type=None)
             segments, query = path_and_query(head.target)
-            endpoint, parameters = self.table.find(segments)
+            endpoint, parameters, route = self.table.find(segments)
             _check_method(endpoint, method)
             call = Call(
                 method=method,
@@ -110,20 +113,22 @@ class Router:
                 locate=partial(self._forwarding.server, peer, headers.get, secure=secure),
             )
             if method == "OPTIONS":
-                return self._options(endpoint, peer, headers)
-            response = await self._respond(endpoint, call)
+                response = self._options(endpoint, peer, headers)
+            else:
+                response = await self._respond(endpoint, call)
         except Refusal as refusal:
             if call is not None and not isinstance(endpoint, GuardedEndpoint):
                 record_refusal(self._audit, refusal, call.origin)
             response = self.refuse(refusal)
-        if endpoint is None or not endpoint.cross_origin:
+        self._metrics.http.answered(route, method, response.status, self._clock.seconds() - began)
+        if endpoint is None or not endpoint.cross_origin or method == "OPTIONS":
             return response
         return replace(response, headers=with_fields(response.headers, self._cross_origin.fields(peer, headers)))
 
     async def answer_forwarded(self, call: Call) -> Response:
         """Answers a request that another process forwarded; its `parameters` are not known yet."""
         try:
-            endpoint, parameters = self.table.find(tuple(call.path.removeprefix("/").split("/")))
+            endpoint, parameters, _ = self.table.find(tuple(call.path.removeprefix("/").split("/")))
             _check_method(endpoint, call.method)
             return await endpoint.answer(replace(call, parameters=parameters))
         except Refusal as refusal:
@@ -132,7 +137,7 @@ class Router:
     def refuse(self, refusal: Refusal) -> Response:
         """The response to a refused request."""
         self._metrics.refused(refusal.label)
-        return refusal_response(refusal, self._wall())
+        return refusal_response(refusal, self._clock.wall())
 
     def refusal_of_body(self, head: Head, limit: int, *, token: bool) -> Refusal:
         """The refusal of a request whose body exceeds the limit.
@@ -142,7 +147,7 @@ class Router:
             token: whether the request has a token.
         """
         try:
-            endpoint, _ = self.table.find(path_and_query(head.target)[0])
+            endpoint, _, _ = self.table.find(path_and_query(head.target)[0])
             _check_method(endpoint, head.method.decode("ascii"))
         except Refusal as refusal:
             return refusal

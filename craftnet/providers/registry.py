@@ -10,7 +10,8 @@ where `ThingFactory()` provides `craftnet.interfaces.IBackendFactory`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Protocol, runtime_checkable
 
 from twisted.plugin import IPlugin, getPlugins
 from twisted.python.reflect import namedAny
@@ -31,6 +32,27 @@ from craftnet.interfaces import (
 )
 from craftnet.providers.shards import Shards
 from craftnet.runtime.component_spec import ComponentSpec, parse_component_spec
+
+
+class StoreMetrics(Protocol):
+    """Takes what a back end measures of the store that it asks."""
+
+    def answered(self, seconds: float) -> None:
+        """The store answered a command, after this many seconds."""
+
+    def reconnected(self) -> None:
+        """A connection to the store replaced one that was lost."""
+
+    def lags(self, seconds: Callable[[], float]) -> None:
+        """`seconds` returns how far this node is behind the changes of others; called when metrics are read."""
+
+
+@runtime_checkable
+class MeasuredBackend(Protocol):
+    """A back end that measures the store that it asks."""
+
+    def report_measurements_to(self, metrics: StoreMetrics) -> None:
+        """Called once, before the back end starts."""
 
 
 @implementer(IPlugin, IBackendPlugin)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.internet import TimerService
@@ -43,12 +44,21 @@ class GcTuner(TimerService):
 
     Arguments:
         growth: as `GROWTH_LIMIT`; or as many blocks as there were, if they are more.
+        paused: called with the generation and the seconds of each collection.
     """
 
-    def __init__(self, clock: IReactorTime, growth: int = GROWTH_LIMIT) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        growth: int = GROWTH_LIMIT,
+        paused: Callable[[int, float], None] = lambda generation, seconds: None,
+    ) -> None:
         super().__init__(GC_INTERVAL, self.turn)
         self.clock = clock
         self._growth = growth
+        self._paused = paused
+        self._seconds = clock.seconds
+        self._began = 0.0
         self._before = 0
         self._frozen = False  # whether objects were frozen since the last turn.
         self._usual = gc.get_threshold()
@@ -79,11 +89,14 @@ class GcTuner(TimerService):
             if sys.getallocatedblocks() >= self._before + max(self._growth, self._before):
                 self._collect_all()
 
-    def _collected(self, phase: str, _: dict[str, Any]) -> None:
+    def _collected(self, phase: str, collection: dict[str, Any]) -> None:
         """Freezes the survivors of a collection, whatever started it. As in `gc.callbacks`."""
-        if phase == "stop":
+        if phase == "start":
+            self._began = self._seconds()
+        else:
             gc.freeze()
             self._frozen = True
+            self._paused(collection["generation"], self._seconds() - self._began)
 
     def _collect_all(self) -> None:
         gc.unfreeze()

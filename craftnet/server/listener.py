@@ -112,6 +112,7 @@ class Listener(Service):
         description: a Twisted endpoint.
         factory: handles the connections.
         refused: called with a label for every connection that is closed at once for lack of a file descriptor.
+        option: that gave the description, for errors.
 
     Attributes:
         port: the open port; None while there is none.
@@ -126,11 +127,12 @@ class Listener(Service):
         description: str,
         factory: IProtocolFactory,
         refused: Callable[[str], object] = lambda reason: None,
+        option: str = "--http",
     ) -> None:
         self._reactor = reactor
         self._refused = refused
         self._tls = server_tls(description)
-        self._endpoint = _endpoint(reactor, description, self._tls)
+        self._endpoint = _endpoint(reactor, description, self._tls, option)
         self._factory = factory
         self.port: IListeningPort | None = None
 
@@ -233,12 +235,12 @@ class AcceptFailures:
             self._port.startReading()
 
 
-def _endpoint(reactor: Any, description: str, tls: ServerTls | None) -> IStreamServerEndpoint:
+def _endpoint(reactor: Any, description: str, tls: ServerTls | None, option: str) -> IStreamServerEndpoint:
     if tls is not None:  # Twisted's own parser would serve only the first certificate, and never reload it.
         address = tls.address
         return SSL4ServerEndpoint(reactor, address.port, tls, address.backlog, address.interface)
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
     except Exception as error:  # the endpoint's parser may raise anything.
-        raise ConfigurationError(f"--http {description}: {error}") from None
+        raise ConfigurationError(f"{option} {description}: {error}") from None
     return endpoint

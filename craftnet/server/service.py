@@ -56,7 +56,6 @@ class Craftnet(MultiService):
         Raises:
             SystemExit: a port cannot be opened.
         """
-        super().privilegedStartService()
         fitting = raise_open_files_limit(self._connections)
         if fitting is not None:
             self._log.warn(
@@ -66,6 +65,7 @@ class Craftnet(MultiService):
                 connections=self._connections,
             )
         try:
+            super().privilegedStartService()
             for port in self._ports:
                 port.privilegedStartService()
         except CannotListenError as error:

@@ -30,6 +30,7 @@ class ServedSummary(Struct, frozen=True):
         backend: the operator's option.
         access: how callers authenticate.
         caution: why only loopback is served; empty otherwise.
+        metrics: the URL of the metrics where they have a port of their own; empty otherwise.
     """
 
     url: str
@@ -37,6 +38,7 @@ class ServedSummary(Struct, frozen=True):
     backend: str
     access: str
     caution: str = ""
+    metrics: str = ""
 
     @property
     def lines(self) -> list[str]:
@@ -47,6 +49,8 @@ class ServedSummary(Struct, frozen=True):
             f"Back end: {self.backend}",
             f"Access: {self.access}",
         ]
+        if self.metrics:
+            lines.append(f"Metrics: {self.metrics}")
         if self.caution:
             lines.append(f"Only loopback is served: {self.caution}")
         return lines

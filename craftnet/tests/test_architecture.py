@@ -86,7 +86,7 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.feed.core", "protocols.feed.server", "protocols.sse.core"),
     },
     "craftnet.protocols.websocket.server": {
-        *("observe.audit", "contract", "access", "limits", "feeds", "http", "http.connection"),
+        *("observe.audit", "observe.metrics", "contract", "access", "limits", "feeds", "http", "http.connection"),
         *("protocols.feed.core", "protocols.feed.server", "protocols.websocket.core"),
     },
     "craftnet.admin": {

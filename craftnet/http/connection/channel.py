@@ -32,7 +32,7 @@ from craftnet.http.exchange import CONTINUE_RESPONSE, Response, refusal_response
 from craftnet.http.request_head import Head, HeadReader
 from craftnet.http.resource import Router
 from craftnet.limits.client_address import host
-from craftnet.observe.metrics.registry import Metrics
+from craftnet.observe.metrics.registry import NO_ROUTE, Metrics
 from craftnet.runtime.direct_write import transmit
 
 MAX_BYTES_AHEAD = 16_384
@@ -79,9 +79,7 @@ class HttpConnection:
     )
 
     def __init__(self, site: HttpSite, half_open: HalfOpenConnections, upgrade: FeedOpener | None = None) -> None:
-        self._site = site
-        self._half_open = half_open
-        self._upgrade = upgrade
+        self._site, self._half_open, self._upgrade = site, half_open, upgrade
         self._reader = HeadReader()
         self._head: Head | None = None  # of the request whose body is being read.
         self._body = bytearray()
@@ -119,11 +117,13 @@ class HttpConnection:
         Arguments:
             rest: the octets received after its head.
         """
+        self._site.received.value += len(head.octets) + len(rest)
         self._reader.octets += rest
         self._go_on(head)
 
     def dataReceived(self, data: bytes) -> None:
         """Reads requests, or buffers octets while a request is answered."""
+        self._site.received.value += len(data)
         if self._open:
             self._reader.octets += data
             self._go_on()
@@ -344,6 +344,7 @@ class HttpSite(Factory):
 
     Attributes:
         policy: header fields of every response over TLS.
+        received: counts the bytes of requests.
         draining: whether the server is stopping and asks clients to connect elsewhere.
     """
 
@@ -368,6 +369,7 @@ class HttpSite(Factory):
         self.anonymous_limit = body_limit if anonymous_limit is None else anonymous_limit
         self.draining = False
         self._metrics = metrics
+        self.received, self._sent = metrics.http.received, metrics.http.sent
         self.policy = {"Strict-Transport-Security": f"max-age={hsts}"} if hsts else {}
 
     def connection(self, half_open: HalfOpenConnections, upgrade: FeedOpener | None = None) -> HttpConnection:
@@ -377,11 +379,14 @@ class HttpSite(Factory):
     def octets(self, response: Response, secure: bool, *, last: bool, bodiless: bool) -> bytes:
         """A response as octets. (RFC 6797 forbids its header field without TLS.)"""
         policy = self.policy if secure else {}
-        return response_octets(response, self.clock.wall(), last=last, bodiless=bodiless, policy=policy)
+        octets = response_octets(response, self.clock.wall(), last=last, bodiless=bodiless, policy=policy)
+        self._sent["http", response.headers.get("Content-Encoding", "identity")].value += len(octets)
+        return octets
 
     def turn_away(self, transport: ITransport, refusal: Refusal, head: bytes) -> None:
         """Refuses a client and closes its connection; `head` is what was read of the request."""
         self._metrics.refused(refusal.label)
+        self._metrics.http.answered(NO_ROUTE, head.partition(b" ")[0].decode("latin-1"), refusal.status, 0.0)
         response = refusal_response(refusal, self.clock.wall())
         secure, bodiless = ISSLTransport.providedBy(transport), head.startswith(b"HEAD ")
         linger(transport, self.octets(response, secure, last=True, bodiless=bodiless), self.clock)

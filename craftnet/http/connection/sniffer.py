@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from craftnet.errors import Refusal
-from craftnet.http.connection.channel import HttpSite
+from craftnet.http.connection.channel import HttpConnection, HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.handover import IAdmittingProtocol, hand_over
 from craftnet.http.connection.worker_forwarding import ConnectionForwarding
@@ -104,6 +104,29 @@ class ProtocolSniffer:
     def _leave(self) -> None:
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
+
+
+@implementer(IProtocolNegotiationFactory)
+class HttpFactory(ServerFactory):
+    """Listens for HTTP alone; to be given to an endpoint.
+
+    Arguments:
+        half_open: the connections that wait for a request.
+    """
+
+    noisy = False
+
+    def __init__(self, site: HttpSite, half_open: HalfOpenConnections) -> None:
+        self._site = site
+        self._half_open = half_open
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """As in `SnifferFactory`."""
+        return [b"http/1.1"]
+
+    def buildProtocol(self, addr: IAddress | None) -> HttpConnection:  # type: ignore[override]  # any IProtocol will do.
+        """The protocol of a new connection."""
+        return self._site.connection(self._half_open)
 
 
 @implementer(IProtocolNegotiationFactory)

@@ -79,6 +79,7 @@ def site(
     showcase: IDemonstration | None = None,
     idle: float = IDLE_TIMEOUT,
     hsts: int = 0,
+    serve_metrics: bool = True,
     forward_call: Callable[[Call], Awaitable[Response | None]] | None = None,
     audit: IAuditLog | None = None,
     more: Mapping[str, Endpoint] = MappingProxyType({}),
@@ -97,13 +98,14 @@ def site(
         showcase: lists the sessions of a player; None where the back end cannot.
         idle, hsts: as for `HttpSite`.
         more: further endpoints, by path.
+        serve_metrics: whether /metrics is among the routes; another port serves it otherwise.
     """
     both = partial(moment, clock)
     endpoints: dict[str, Endpoint] = {
         **_health(admission, monitor, clock, limits, bases, protocols),
         **_feeds(admission, subscriptions, bases, guard, clock),
         **demonstration_routes(admission, showcase),
-        "/metrics": MetricsText(metrics),
+        **({"/metrics": MetricsText(metrics)} if serve_metrics else {}),
         "/events": Events(admission, ingest, both, BODY_LIMIT),
         "/revocations": RevocationList(admission, enforcement, clock.wall),
         "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
@@ -111,7 +113,7 @@ def site(
         **more,
     }
     table = _table(endpoints, demonstration_pages(showcase), bases)
-    router = Router(table, metrics, clock.wall, forwarding, CrossOrigin(guard.is_page), forward_call, audit)
+    router = Router(table, metrics, clock, forwarding, CrossOrigin(guard.is_page), forward_call, audit)
     return HttpSite(
         router, clock, metrics, body_limit=BODY_LIMIT, idle=idle, anonymous_limit=ANONYMOUS_BODY_LIMIT, hsts=hsts
     )
@@ -120,9 +122,16 @@ def site(
 def _table(endpoints: Mapping[str, Endpoint], pages: Mapping[str, Endpoint], bases: BasePaths) -> RouteTable:
     """The routing table, with the API documents, pages and a first page that links them."""
     folders = [path.strip("/") for path in pages if path.endswith("/")]
-    home = Home(__version__, {**LINKS, **{name: f"{name}/" for name in folders}})
+    links = {name: link for name, link in LINKS.items() if name != "metrics" or "/metrics" in endpoints}
+    home = Home(__version__, {**links, **{name: f"{name}/" for name in folders}})
     described = with_documents({**endpoints, **dict.fromkeys(("", "/"), home)}, __version__, bases)
     return RouteTable(bases, {**described, **pages})
+
+
+def metrics_site(metrics: Metrics, clock: IClock) -> HttpSite:
+    """The HTTP interface of a port that serves /metrics alone."""
+    table = RouteTable(BasePaths(), {"/metrics": MetricsText(metrics)})
+    return HttpSite(Router(table, metrics, clock), clock, metrics, body_limit=0, idle=IDLE_TIMEOUT)
 
 
 def _feeds(

@@ -20,6 +20,7 @@ from craftnet.contract.messages import Check, HealthResponse, HealthStatus, Serv
 from craftnet.errors import ConfigurationError, Unavailable
 from craftnet.observe.health.report import loop_check, report_from_answer
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.observe.metrics.store import Distribution
 from craftnet.runtime.http_client import fetch, request_url
 
 LONGEST_REPORT = 65536
@@ -84,10 +85,15 @@ LOOP_INTERVAL = 0.5
 
 
 class LoopCheck(ApplicationService):
-    """Checks how late the event loop is, by a call that is due at an interval. It counts while it runs."""
+    """Checks how late the event loop is, by a call that is due at an interval. It counts while it runs.
 
-    def __init__(self, clock: IClock) -> None:
+    Arguments:
+        delays: counts each delay, in seconds.
+    """
+
+    def __init__(self, clock: IClock, delays: Distribution) -> None:
         self._clock = clock
+        self._counted = delays
         self._delays: list[float] = []
         self._due = 0.0
         self._next: IDelayedCall | None = None
@@ -108,7 +114,9 @@ class LoopCheck(ApplicationService):
         self._next = self._clock.callLater(LOOP_INTERVAL, self._look)
 
     def _look(self) -> None:
-        self._delays.append(self._clock.seconds() - self._due)
+        delay = max(0.0, self._clock.seconds() - self._due)
+        self._delays.append(delay)
+        self._counted.observe(delay)
         self._wait()
 
     async def __call__(self) -> Check:

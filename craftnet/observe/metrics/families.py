@@ -85,7 +85,84 @@ SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 RATES = (4_000.0, 6_250.0, 12_500.0, 25_000.0, 37_500.0, 50_000.0)
 """Bytes per second: from the lowest, doubling, to the highest."""
 
+DELAYS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+"""Seconds for which everything else waits."""
+
+ANSWER_TIMES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
+"""Seconds; /health is answered in less than 1 ms."""
+
+POINTS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0)
+"""Points of progress; clients are corrected from half a point on."""
+
+DEPTHS = (0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0)
+"""Records that wait or are in flight."""
+
+# The service
+
+BUILD_INFO = gauge(
+    "craftnet_build_info", "1, with the versions that run.", {"version": (), "python": (), "openssl": ()}, "livemax"
+)
+RESIDENT = gauge("craftnet_resident_memory_bytes", "Physical memory that the process uses.")
+RESIDENT_AT_START = gauge("craftnet_memory_at_start_bytes", "The same when the service started, before any session.")
+MEMORY_PER_SESSION = gauge(
+    "craftnet_memory_per_session_bytes",
+    "Growth of the memory since the start, for each session that is kept or watched in the process.",
+    combine="livemax",
+)
+LOOP_DELAY = histogram(
+    "craftnet_event_loop_delay_seconds", "How late a call of the event loop is that is due twice a second.", DELAYS
+)
+GC_PAUSE = histogram(
+    "craftnet_gc_pause_seconds", "Pauses of the collector of reference cycles.", DELAYS, {"generation": ("0", "1", "2")}
+)
+LIMIT = gauge("craftnet_limit", "Limits of the process; used / limit is its saturation.", {"limit": ()})
+LIMIT_USED = gauge("craftnet_limit_used", "How much of each limit is used.", {"limit": ()})
+CERTIFICATE_EXPIRY = gauge(
+    "craftnet_certificate_expiry_timestamp_seconds",
+    "When the TLS certificate of the HTTP port expires, Unix seconds; absent without TLS.",
+    {"port": ("http",)},
+    "livemin",
+)
+
+# HTTP
+
+HTTP_REQUESTS = counter(
+    "craftnet_http_requests_total",
+    "HTTP requests that were answered, handshakes of WebSockets and event streams included.",
+    {"route": (), "method": ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"), "status": ()},
+)
+HTTP_SECONDS = histogram(
+    "craftnet_http_request_seconds", "Seconds from a complete request to its answer.", ANSWER_TIMES, {"route": ()}
+)
+
 # Connections and subscriptions
+
+CLOSED = counter(
+    "craftnet_closed_total",
+    "Connections that were closed, by close code; 1006: the client was lost; of UDP the reason.",
+    {**TRANSPORT, "code": ()},
+)
+SENT_BYTES = counter(
+    "craftnet_sent_bytes_total",
+    "Bytes of updates, datagrams and answers, before TLS.",
+    {"transport": ("websocket", "sse", "udp", "http"), "encoding": ()},
+)
+RECEIVED_BYTES = counter(
+    "craftnet_received_bytes_total",
+    "Bytes of frames, datagrams and requests, after TLS.",
+    {"transport": ("websocket", "udp", "http"), "encoding": ()},
+)
+CONFLATED = counter(
+    "craftnet_conflated_updates_total", "Updates that a newer one replaced before they were sent.", TRANSPORT
+)
+DROPPED = counter(
+    "craftnet_dropped_updates_total", "Updates that were dropped with clients that do not read.", TRANSPORT
+)
+QUEUE_DEPTH = gauge(
+    "craftnet_queue_depth",
+    "What waits: updates for clients that do not read, by transport; events that are being applied.",
+    {"queue": ("websocket", "sse", "events")},
+)
 
 CONNECTIONS = gauge("craftnet_connections", "Open connections.", TRANSPORT)
 WATCHERS = gauge("craftnet_watchers", "Open subscriptions, by feed.", FEED)
@@ -115,6 +192,12 @@ LATENCIES = histogram(
     TRANSPORT,
 )
 
+CORRECTIONS = histogram(
+    "craftnet_correction_points",
+    "Points of progress by which the clients' model was off when it was corrected.",
+    POINTS,
+)
+
 # UDP
 
 DATAGRAMS = counter("craftnet_datagrams_total", "Received datagrams, by outcome.", {"outcome": ()})
@@ -134,6 +217,29 @@ LOSS_OUT = _path("loss_ratio", "Share of the last datagrams to UDP clients that 
 LOSS_IN = _path("loss_in_ratio", "Share of the last datagrams from UDP clients that were lost.", SHARES)
 REORDERED = _path("reordering_ratio", "Share of the last datagrams from UDP clients that came late.", SHARES)
 SEND_RATE = _path("rate_bytes_per_second", "Rate at which the server may send to a UDP client.", RATES)
+
+UDP_QUEUE = _path("send_queue_records", "Records that wait for a UDP client, or for its acknowledgement.", DEPTHS)
+MIGRATIONS = counter("craftnet_udp_migrations_total", "UDP clients that continued from another address.")
+KEY_UPDATES = counter(
+    "craftnet_udp_key_updates_total",
+    "Replacements of the keys of one direction of a UDP connection.",
+    {"direction": ("sent", "received")},
+)
+RESYNCS = counter("craftnet_udp_resyncs_total", "Full states that UDP clients requested, or got after a migration.")
+FULL_SYNCS = counter("craftnet_udp_full_syncs_total", "Full states that UDP clients got by the clock.")
+
+# Redis
+
+REDIS_ROUND_TRIP = histogram(
+    "craftnet_redis_round_trip_seconds", "Seconds from a command to Redis to its answer; without blocking reads.", TIMES
+)
+REDIS_RECONNECTS = counter("craftnet_redis_reconnects_total", "Connections to Redis that replaced a lost one.")
+REDIS_LAG = gauge(
+    "craftnet_redis_lag_seconds",
+    "How long this node took to read the changes of others, or has been reading them; absent without Redis.",
+    {"stream": ("changes",)},
+    "livemax",
+)
 
 # Nodes
 
@@ -175,8 +281,12 @@ TRACE_SPANS = counter(
 )
 
 FAMILIES = (
-    *(CONNECTIONS, WATCHERS, RETURNS, REFUSALS),
-    *(SESSIONS, EVENTS, PLAYER_REPORTS, DELIVERIES, LATENCIES),
+    *(BUILD_INFO, RESIDENT, RESIDENT_AT_START, MEMORY_PER_SESSION, LOOP_DELAY, GC_PAUSE, LIMIT, LIMIT_USED),
+    *(CERTIFICATE_EXPIRY, HTTP_REQUESTS, HTTP_SECONDS),
+    *(CONNECTIONS, CLOSED, WATCHERS, RETURNS, REFUSALS),
+    *(SENT_BYTES, RECEIVED_BYTES, CONFLATED, DROPPED, QUEUE_DEPTH),
+    *(SESSIONS, EVENTS, PLAYER_REPORTS, DELIVERIES, LATENCIES, CORRECTIONS),
+    *(UDP_QUEUE, MIGRATIONS, KEY_UPDATES, RESYNCS, FULL_SYNCS, REDIS_ROUND_TRIP, REDIS_RECONNECTS, REDIS_LAG),
     *(DATAGRAMS, ROUND_TRIP, VARIATION, JITTER, CLOCK_OFFSET, LOSS_OUT, LOSS_IN, REORDERED, SEND_RATE),
     *(COMPLETE, RESTARTS),
     *(AUDIT_ENTRIES, AUDIT_FAILURES, AUDIT_WAITING, TRACE_SPANS),

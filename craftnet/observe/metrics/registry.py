@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
+from collections.abc import Callable
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
@@ -16,7 +18,7 @@ from twisted.python.failure import Failure
 from craftnet.errors import Unavailable
 from craftnet.interfaces import ISessionSource
 from craftnet.observe.metrics import families
-from craftnet.observe.metrics.hot_counters import DeliveryCounts
+from craftnet.observe.metrics.hot_counters import DatagramCounts, DeliveryCounts
 from craftnet.observe.metrics.process_files import FOLDER_VARIABLE, join_folder, own_file
 from craftnet.observe.metrics.snapshot import Snapshot
 from craftnet.observe.metrics.store import MetricStore
@@ -34,6 +36,7 @@ class PathMetrics:
         self._loss_in = store.distributions(families.LOSS_IN)[()]
         self._reordered = store.distributions(families.REORDERED)[()]
         self._rate = store.distributions(families.SEND_RATE)[()]
+        self._queue = store.distributions(families.UDP_QUEUE)[()]
 
     def measured(
         self,
@@ -46,8 +49,9 @@ class PathMetrics:
         loss_in: float,
         reordered: float,
         rate: float,
+        queued: int,
     ) -> None:
-        """Records a client's path: seconds, shares of 1, and bytes per second; None for what is not known yet."""
+        """Records a client's path: seconds, shares of 1, bytes per second, records; None for what is unknown yet."""
         if round_trip is not None:
             self._round_trip.observe(round_trip)
             self._variation.observe(variation)
@@ -58,6 +62,64 @@ class PathMetrics:
         self._loss_in.observe(loss_in)
         self._reordered.observe(reordered)
         self._rate.observe(rate)
+        self._queue.observe(queued)
+
+
+class HttpMetrics:
+    """Requests and their answers.
+
+    Attributes:
+        received: bytes of requests.
+        sent: bytes of answers, under "http" and the content coding.
+    """
+
+    def __init__(self, store: MetricStore) -> None:
+        self._requests = store.numbers(families.HTTP_REQUESTS)
+        self._seconds = store.distributions(families.HTTP_SECONDS)
+        self.sent = store.numbers(families.SENT_BYTES)
+        self.received = store.numbers(families.RECEIVED_BYTES)["http", "plain"]
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Counts an answered request.
+
+        Arguments:
+            route: the path of its route, with variable segments in braces; `NO_ROUTE` where there is none.
+            seconds: from the complete request to its answer.
+        """
+        self._requests[route, method, str(status)].value += 1
+        taken = self._seconds[route,]
+        taken.total += seconds
+        taken.counts[bisect_left(taken.bounds, seconds)] += 1
+
+
+class RedisMetrics:
+    """What a back end measures of Redis; a `craftnet.providers.registry.StoreMetrics`."""
+
+    def __init__(self, store: MetricStore) -> None:
+        self._store = store
+        self._round_trip = store.distributions(families.REDIS_ROUND_TRIP)[()]
+        self._reconnects = store.numbers(families.REDIS_RECONNECTS)[()]
+
+    def answered(self, seconds: float) -> None:
+        """As in `StoreMetrics`."""
+        self._round_trip.observe(seconds)
+
+    def reconnected(self) -> None:
+        """As in `StoreMetrics`."""
+        self._reconnects.value += 1
+
+    def lags(self, seconds: Callable[[], float]) -> None:
+        """As in `StoreMetrics`."""
+        lag = self._store.numbers(families.REDIS_LAG)["changes",]
+
+        def read() -> None:
+            lag.value = seconds()
+
+        self._store.before_reading.append(read)
+
+
+NO_ROUTE = "none"
+"""The route of requests for a path that there is not, or that could not be read."""
 
 
 class Metrics:
@@ -65,18 +127,29 @@ class Metrics:
 
     Arguments:
         divided: whether each process keeps sessions of its own; otherwise all of them count the same ones.
+        keeps_sessions: whether the sessions that are counted are in the memory of this process.
 
     Attributes:
         registry: the figures of this process.
         store: creates further figures.
         paths: the metrics of the paths to UDP clients.
+        http: the metrics of HTTP.
+        redis: what a back end measures of Redis.
+        datagrams: what happens on UDP connections.
+        websocket_received: bytes of frames from WebSocket clients.
+        corrections: points of progress by which clients' models were off.
+        applying: events that are being applied.
+        loop_delays: how late calls of the event loop are, in seconds.
     """
 
-    def __init__(self, *, divided: bool = False) -> None:
+    def __init__(self, *, divided: bool = False, keeps_sessions: bool = True) -> None:
         self.store = store = MetricStore(own_file if join_folder() else None)
         self.registry = CollectorRegistry()
         self.registry.register(store)
         sessions = replace(families.SESSIONS, combine="livesum" if divided else "livemax")
+        self._keeps_sessions = keeps_sessions
+        self.loop_delays = store.distributions(families.LOOP_DELAY)[()]
+        self._pauses = store.distributions(families.GC_PAUSE)
         self._connections = store.numbers(families.CONNECTIONS)
         self._sessions = store.numbers(sessions)[()]
         self._watchers = store.numbers(families.WATCHERS)
@@ -86,18 +159,24 @@ class Metrics:
         self._events = store.numbers(families.EVENTS)
         self._player_reports = store.numbers(families.PLAYER_REPORTS)
         self._datagrams = store.numbers(families.DATAGRAMS)
-        self._messages = store.numbers(families.DELIVERIES)
-        self._latencies = store.distributions(families.LATENCIES)
+        self._closed = store.numbers(families.CLOSED)
         self._deliveries: dict[str, DeliveryCounts] = {}
         self.paths = PathMetrics(store)
+        self.http = HttpMetrics(store)
+        self.redis = RedisMetrics(store)
+        self.datagrams = DatagramCounts(store)
+        self.websocket_received = store.numbers(families.RECEIVED_BYTES)["websocket", "frames"]
+        self.corrections = store.distributions(families.CORRECTIONS)[()]
+        self.applying = store.numbers(families.QUEUE_DEPTH)["events",]
 
     def connection_opened(self, transport: str) -> None:
         """Counts an established connection (or UDP client)."""
         self._connections[transport,].value += 1
 
-    def connection_closed(self, transport: str) -> None:
-        """Counts a closed connection."""
+    def connection_closed(self, transport: str, code: str) -> None:
+        """Counts a closed connection by its close code, or reason."""
         self._connections[transport,].value -= 1
+        self._closed[transport, code].value += 1
 
     def sessions(self, number: int) -> None:
         """Sets the number of sessions that are kept now."""
@@ -126,8 +205,7 @@ class Metrics:
     def delivery_counts(self, transport: str) -> DeliveryCounts:
         """The counts of a transport's deliveries, for callers that count many."""
         if transport not in self._deliveries:
-            counts = DeliveryCounts(self._messages[transport,], self._latencies[transport,])
-            self._deliveries[transport] = counts
+            self._deliveries[transport] = DeliveryCounts(self.store, transport)
         return self._deliveries[transport]
 
     def refused(self, reason: str) -> None:
@@ -141,6 +219,16 @@ class Metrics:
     def player_report(self, verdict: str) -> None:
         """Counts a player's report by its comparison with the authority."""
         self._player_reports[verdict,].value += 1
+
+    def gc_paused(self, generation: int, seconds: float) -> None:
+        """Counts a pause of the collector of reference cycles."""
+        self._pauses[str(generation),].observe(seconds)
+
+    @property
+    def sessions_here(self) -> float:
+        """The number of sessions that this process keeps or has watchers of, whichever is more."""
+        watched = self._watchers["crafting",].value
+        return max(watched, self._sessions.value) if self._keeps_sessions else watched
 
     def write(self) -> None:
         """Writes the figures to where other processes read them; called every second."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import uniform
 from typing import Any, Protocol, TypeVar
 
@@ -113,6 +113,8 @@ class RedisConnection(Service):
     Attributes:
         generation: the number of connections so far.
         tracer: traces the scripts that traced events need; None: none.
+        answered: called with the seconds that each answer took.
+        reconnected: called for each connection that replaces a lost one.
     """
 
     _log = Logger()
@@ -139,6 +141,8 @@ class RedisConnection(Service):
         self._factory.noisy = False
         self.generation = 0
         self.tracer: CommandTracer | None = None
+        self.answered: Callable[[float], object] = lambda seconds: None
+        self.reconnected: Callable[[], object] = lambda: None
         self._connection: Any = None
         self._keeping: Deferred[None] | None = None
         # Failed attempts since the last connection; above 0, callers need not wait for the next one to fail.
@@ -191,21 +195,25 @@ class RedisConnection(Service):
         Raises:
             Unavailable: no answer, or a temporary refusal; or the connection is another one by now.
         """
-        connection = await self._usable(generation)
+        connection, began = await self._usable(generation), self._reactor.seconds()
         try:
-            return await connection.execute_command(*command)
+            answer = await connection.execute_command(*command)
         except txredisapi.RedisError as error:
             raise self._unavailable(error, connection) from None
+        self.answered(self._reactor.seconds() - began)
+        return answer
 
     async def run(
         self, script: bytes, keys: Sequence[str], arguments: Sequence[Value], generation: int | None = None
     ) -> Any:
         """Runs one script of `craftnet.providers.redis.scripts`; raises as `ask` does."""
-        connection = await self._usable(generation)
+        connection, began = await self._usable(generation), self._reactor.seconds()
         try:
-            return await connection.eval(script, keys, arguments)
+            answer = await connection.eval(script, keys, arguments)
         except txredisapi.RedisError as error:
             raise self._unavailable(error, connection) from None
+        self.answered(self._reactor.seconds() - began)
+        return answer
 
     def _protocol(self) -> Any:
         return _RedisProtocol(charset=None, replyTimeout=self._timeout, convertNumbers=False)
@@ -266,6 +274,8 @@ class RedisConnection(Service):
             self._log.info("Redis at {address} is back", address=self._described)
         self._failures = 0
         self.generation += 1
+        if self.generation > 1:
+            self.reconnected()
         # As long as each connection leads to a replica, this is not logged again.
         self._said = {_READ_ONLY} if self._demoted else set()
         self._demoted = False

@@ -74,6 +74,8 @@ class Lag:
         self._asking = False
         self._settlements = 0
         self._probing = False
+        self._probed_at = 0.0
+        self._took = 0.0  # seconds that the last complete check took.
         self._looks = 0
         self._unanswered = False
         self.stalled = ""
@@ -89,13 +91,18 @@ class Lag:
     def look(self) -> None:
         """Checks whether this node keeps up; called once a second."""
         if not self._probing:
-            self._probing, self._looks = True, 0
+            self._probing, self._looks, self._probed_at = True, 0, self._reactor.seconds()
             self._wait(tuple(self._positions.partitions), probe=True).addCallbacks(self._kept_up, self._unknown)
         elif self._reachable():
             self._looks += 1
             if self._looks % STALLED == 0:
                 self._stall(f"This node has received no changes for {self._looks} seconds.")
                 self._renew()
+
+    @property
+    def seconds(self) -> float:
+        """How long this node took to read all changes up to a moment; or has taken, where that is more already."""
+        return max(self._took, self._reactor.seconds() - self._probed_at) if self._probing else self._took
 
     def settled(self) -> None:
         """The contents of Redis are known again; earlier requests may have been about another server."""
@@ -174,7 +181,7 @@ class Lag:
             goal.reached.errback(failure)
 
     def _kept_up(self, _: None) -> None:
-        self._probing = False
+        self._probing, self._took = False, self._reactor.seconds() - self._probed_at
         if self.stalled and not self._unanswered:
             self._log.info("changes in Redis are received again")
             self.stalled = ""

@@ -14,6 +14,7 @@ from craftnet.access.revocation.revocations import Revocations
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.player_feed import PlayerFeeds
 from craftnet.feeds.subscriptions import Subscriptions
+from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.tls import CHECK_INTERVAL
 from craftnet.observe.health.feed import HealthFeed
 from craftnet.observe.health.probes import LoopCheck
@@ -23,9 +24,19 @@ from craftnet.server.build.access import build_authorization, build_enforcement,
 from craftnet.server.build.addresses import build_addresses
 from craftnet.server.build.administration import build_administration
 from craftnet.server.build.base import Base, build_base
-from craftnet.server.build.http import build_admin_listener, build_http_routes, build_listener
+from craftnet.server.build.http import (
+    build_admin_listener,
+    build_http_routes,
+    build_listener,
+    build_metrics_listener,
+)
 from craftnet.server.build.notifications import build_notifications
-from craftnet.server.build.observation import build_announcer, build_audit_log, build_monitor
+from craftnet.server.build.observation import (
+    build_announcer,
+    build_audit_log,
+    build_monitor,
+    build_process_metrics,
+)
 from craftnet.server.build.transports import Transports, build_feed_connections, build_udp_service
 from craftnet.server.gc_tuning import GcTuner
 from craftnet.server.health_checks import port_checks
@@ -54,23 +65,19 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     admission = build_authorization(base, access, revocations)
     subscriptions = Subscriptions(admission, hub, health, PlayerFeeds(hub, base.state.sources.sessions))
     feeds = build_feed_connections(base, subscriptions, addresses.forwarding)
-    key_log = build_key_log(access, addresses, environ)
-    transports = Transports(feeds, build_udp_service(base, addresses, hub, key_log))
+    udp_service = build_udp_service(base, addresses, hub, build_key_log(access, addresses, environ))
+    transports = Transports(feeds, udp_service)
     enforcement = build_enforcement(base, revocations, transports)
     admin = build_administration(base, access, admission, hub, monitor, transports, enforcement)
     routes = build_http_routes(base, admission, enforcement, transports, monitor, addresses.forwarding, admin)
-    listener = build_listener(base, addresses.http, routes, transports.feeds, admin)
-    loop = LoopCheck(reactor)
-    monitor.add({"loop": loop, **port_checks(listener, transports.udp_service, reactor.wall)})
+    half_open = HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies)
+    listener = build_listener(base, addresses.http, routes, transports.feeds, admin, half_open)
+    loop = LoopCheck(reactor, base.metrics.loop_delays)
+    monitor.add({"loop": loop, **port_checks(listener, udp_service, reactor.wall)})
     service = Craftnet(
-        listener,
-        transports.udp_service,
-        transports.feeds,
-        monitor,
-        settings.drain_time,
-        settings.limits.connections,
-        audit_log,
+        listener, udp_service, feeds, monitor, settings.drain_time, settings.limits.connections, audit_log
     )
+    metrics = build_metrics_listener(base)
     if admin is not None:
         admin.operations.drain, admin.operations.reload = service.drain, service.reload
         service.admin_listener = build_admin_listener(base, access, transports.feeds, addresses.forwarding, admin)
@@ -85,10 +92,10 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         monitor,
         health,
         *_turns(base, hub, transports.feeds, enforcement, listener),
-        SessionCounter(base.state.sources.sessions, base.metrics, reactor),
-        build_announcer(base, access, listener, transports.udp_service),
+        *_measurements(base, transports, half_open, listener),
+        metrics,
+        build_announcer(base, access, listener, transports.udp_service, metrics),
         *build_notifications(base, transports, environ),
-        GcTuner(reactor),
     ]
     for part in filter(None, parts):
         part.setServiceParent(service)
@@ -105,6 +112,15 @@ def _hub(base: Base) -> Hub:
         refresh=base.settings.refresh,
         tracer=base.tracer,
     )
+
+
+def _measurements(
+    base: Base, transports: Transports, half_open: HalfOpenConnections, listener: Listener
+) -> Iterator[IService]:
+    """What is measured at intervals, and whenever the collector runs."""
+    yield SessionCounter(base.state.sources.sessions, base.metrics, base.reactor)
+    yield build_process_metrics(base, transports, half_open, listener)
+    yield GcTuner(base.reactor, paused=base.metrics.gc_paused)
 
 
 def _turns(

@@ -11,7 +11,7 @@ from craftnet.crafting.progress import Tolerance
 from craftnet.interfaces import IBackend, ICluster, ITraced
 from craftnet.observe.audit.recorder import SecurityEvents
 from craftnet.observe.metrics.registry import Metrics
-from craftnet.providers.registry import Registry
+from craftnet.providers.registry import MeasuredBackend, Registry
 from craftnet.providers.sources import Sources
 from craftnet.server.build.tracing import Tracing, build_tracing
 from craftnet.server.settings import Settings
@@ -68,7 +68,7 @@ def build_base(settings: Settings, reactor: Any) -> Base:
     bases = BasePaths(settings.prefixes)
     registry = Registry(reactor, settings.shards)
     shards = None if registry.is_shared(settings.backend) else settings.shards
-    metrics = Metrics(divided=shards is not None)
+    metrics = Metrics(divided=shards is not None, keeps_sessions=not registry.is_shared(settings.backend))
     backend = registry.backend(settings.backend)
     sources = Sources(
         sessions=registry.backend(settings.sessions or settings.backend).sessions,
@@ -81,6 +81,9 @@ def build_base(settings: Settings, reactor: Any) -> Base:
         else build_worker_parts(reactor, settings.links or "", shards, sources, bases)
     )
     cluster = backend if ICluster.providedBy(backend) else division.cluster
+    for made in registry.built:
+        if isinstance(made, MeasuredBackend):
+            made.report_measurements_to(metrics.redis)
     state = State(backend, tuple(registry.built), sources, division, cluster)
     tracing = None if settings.otlp is None else build_tracing(settings, reactor, metrics)
     if tracing is not None:

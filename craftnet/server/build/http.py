@@ -10,10 +10,10 @@ from craftnet.errors import ConfigurationError
 from craftnet.feeds.ingest import Ingest
 from craftnet.http.connection.channel import HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
-from craftnet.http.connection.sniffer import SnifferFactory
+from craftnet.http.connection.sniffer import HttpFactory, SnifferFactory
 from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.resource import Router, RouteTable
-from craftnet.http.routes.site import ANONYMOUS_BODY_LIMIT, site
+from craftnet.http.routes.site import ANONYMOUS_BODY_LIMIT, metrics_site, site
 from craftnet.interfaces import IEventConsumer
 from craftnet.limits.client_address import Forwarding
 from craftnet.observe.health.monitor import Monitor
@@ -63,12 +63,28 @@ def build_http_routes(
         tolerance=base.tolerance,
         showcase=state.backend if IDemonstration.providedBy(state.backend) else None,
         hsts=settings.hsts,
+        serve_metrics=settings.metrics is None,
         forward_call=None if state.division.calls is None else state.division.calls.answer,
         audit=base.security,
         more={} if admin is None or admin.own_port else admin.routes,
     )
     state.division.serve(routes)
     return routes
+
+
+def build_metrics_listener(base: Base) -> Listener | None:
+    """Opens the port that serves /metrics alone; None where that of HTTP and WebSocket serves it.
+
+    Raises:
+        ConfigurationError: the endpoint is invalid.
+    """
+    settings, reactor = base.settings, base.reactor
+    if settings.metrics is None:
+        return None
+    half_open = HalfOpenConnections(base.metrics, settings.limits)
+    factory = HttpFactory(metrics_site(base.metrics, reactor), half_open)
+    sharing = reactor if settings.worker is None else SharingReactor(reactor)
+    return Listener(sharing, settings.metrics, factory, base.metrics.refused, option="--metrics")
 
 
 def build_admin_listener(
@@ -85,7 +101,7 @@ def build_admin_listener(
     endpoint = http_endpoint(settings.dashboard_http, None, loopback_only=access.loopback_only, reason=access.reason)
     table = RouteTable(base.bases, admin.routes)
     routes = HttpSite(
-        Router(table, base.metrics, base.reactor.wall, forwarding),
+        Router(table, base.metrics, base.reactor, forwarding),
         base.reactor,
         base.metrics,
         body_limit=ANONYMOUS_BODY_LIMIT,
@@ -100,7 +116,12 @@ def build_admin_listener(
 
 
 def build_listener(
-    base: Base, endpoint: str, routes: HttpSite, feeds: FeedConnections, admin: Administration | None
+    base: Base,
+    endpoint: str,
+    routes: HttpSite,
+    feeds: FeedConnections,
+    admin: Administration | None,
+    half_open: HalfOpenConnections,
 ) -> Listener:
     """Opens the port of HTTP and WebSocket.
 
@@ -116,7 +137,7 @@ def build_listener(
             routes=FeedRoutes.PLAYERS if admin is None or admin.own_port else FeedRoutes.ALL,
         ),
         reactor,
-        HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies),
+        half_open,
         streams=EventStreamFactory(
             feeds, CrossOrigin(feeds.gate.is_page), policy=routes.policy, missed_heartbeats=settings.missed_pongs
         ),

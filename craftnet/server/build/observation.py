@@ -14,13 +14,17 @@ from twisted.python.threadpool import ThreadPool
 from craftnet import __version__
 from craftnet.access.auth_option import AuthSetup
 from craftnet.contract.messages import Service
+from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.observe.audit.keys import audit_key
 from craftnet.observe.audit.log_file import AuditFile
 from craftnet.observe.audit.pseudonyms import Pseudonyms
 from craftnet.observe.audit.service import AuditLog, AuditMetrics, parse_sync
 from craftnet.observe.health.monitor import Monitor
+from craftnet.observe.metrics.process import Limit, ProcessMetrics
 from craftnet.protocols.udp.server.service import UdpService
+from craftnet.protocols.udp.server.ticket_store import MAX_TICKETS
 from craftnet.server.build.base import Base
+from craftnet.server.build.transports import Transports
 from craftnet.server.health_checks import own_checks, probes
 from craftnet.server.listener import Listener
 from craftnet.server.startup_message import Announcer, ServedSummary, hint
@@ -70,11 +74,36 @@ def build_monitor(base: Base, audit_log: AuditLog | None) -> Monitor:
     )
 
 
-def build_announcer(base: Base, access: AuthSetup, listener: Listener, udp_service: UdpService | None) -> Announcer:
+def build_process_metrics(
+    base: Base, transports: Transports, half_open: HalfOpenConnections, listener: Listener
+) -> ProcessMetrics:
+    """Measures the process, and how full its limits are."""
+    occupancy, udp_service = transports.feeds.gate.occupancy, transports.udp_service
+    allowed = base.settings.limits
+    limits: dict[str, Limit] = {
+        "connections": (allowed.connections, lambda: len(occupancy)),
+        "half_open": (allowed.half_open, lambda: len(half_open)),
+    }
+    if udp_service is not None:
+        tickets = udp_service.tickets
+        limits["udp_tickets"] = (MAX_TICKETS, lambda: len(tickets))
+    return ProcessMetrics(
+        base.metrics.store,
+        __version__,
+        limits,
+        lambda: base.metrics.sessions_here,
+        certificate_expiry=lambda: None if listener.certificate_validity is None else listener.certificate_validity[1],
+    )
+
+
+def build_announcer(
+    base: Base, access: AuthSetup, listener: Listener, udp_service: UdpService | None, metrics: Listener | None
+) -> Announcer:
     """Tells the operator, once everything listens, what is served where."""
 
     def served() -> list[str]:
         udp = "off" if udp_service is None else udp_service.address
-        return ServedSummary(listener.url, udp, base.settings.backend, access.description, access.reason).lines
+        own = "" if metrics is None else f"{metrics.url}/metrics"
+        return ServedSummary(listener.url, udp, base.settings.backend, access.description, access.reason, own).lines
 
     return Announcer(served, lambda: hint(base.state.backend, access, listener.url, base.reactor.wall()), base.reactor)

@@ -35,6 +35,8 @@ def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) 
         )
     http = http_endpoint(settings.http, settings.port, loopback_only=False, reason="")
     check_shareable(http)
+    if settings.metrics is not None:
+        check_shareable(settings.metrics)
     registry = Registry(reactor)
     alone = [text for text in settings.backends if not registry.is_shared(text)]
     if alone and not (len(settings.backends) == 1 and registry.is_divisible(alone[0])):
@@ -44,7 +46,8 @@ def check_workers(settings: Settings, reactor: Any, environ: Mapping[str, str]) 
         )
     udp = udp_address(settings.udp, loopback_only=False, reason="")
     try:
-        Listener(ProbingReactor(reactor), http, Factory()).privilegedStartService()
+        for endpoint in filter(None, (http, settings.metrics)):
+            Listener(ProbingReactor(reactor), endpoint, Factory()).privilegedStartService()
         for port in () if udp is None else [udp + number for number in range(settings.workers)]:
             check_free(port, reactor)
     except CannotListenError as error:

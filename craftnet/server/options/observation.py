@@ -57,3 +57,10 @@ class ObservationOptions:
             "seconds between two waits"
         ),
     ] = "1"
+    metrics: Annotated[
+        str | None,
+        Option(
+            "Endpoint that serves /metrics, and nothing else, such as tcp:9090; the endpoint of --http then does not",
+            default="/metrics is served by the endpoint of --http",
+        ),
+    ] = None

@@ -74,7 +74,7 @@ class SocketTestCase(TestCase):
     async def listen(self) -> None:
         metrics = Metrics()
         self.clock = SteppedClock()  # nothing waits for time here; the tests in memory do.
-        routes = Router(RouteTable(BasePaths(), {"/echo": Echo()}), metrics, self.clock.wall)
+        routes = Router(RouteTable(BasePaths(), {"/echo": Echo()}), metrics, self.clock)
         site = HttpSite(routes, self.clock, metrics, body_limit=100_000, idle=60.0)
         self.house = House(site, self.clock, metrics)
         self.port: IListeningPort = await self.server_endpoint().listen(self.house.factory)

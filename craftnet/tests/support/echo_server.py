@@ -80,7 +80,7 @@ def echo_factory(clock: IClock) -> SnifferFactory:
     guard = HandshakeGuard(Limits(messages=0, message_size=LONGEST))
     factory = FeedFactory(FeedConnections(subscriptions, metrics, clock, guard))
     factory.protocol = configured(Echo, factory)
-    routes = Router(RouteTable(BasePaths(), {}), metrics, clock.wall)
+    routes = Router(RouteTable(BasePaths(), {}), metrics, clock)
     site = HttpSite(routes, clock, metrics, body_limit=0, idle=60.0)
     return SnifferFactory(site, factory, clock, HalfOpenConnections(metrics))
 

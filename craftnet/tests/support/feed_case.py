@@ -20,6 +20,7 @@ from craftnet.feeds.epoch import FeedEpochs
 from craftnet.feeds.feed import Feed
 from craftnet.feeds.session_feed import SessionFeed
 from craftnet.interfaces import ISubscriber
+from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.memory.backend import MemoryBackend, MemorySettings
 from craftnet.providers.sources import Sources
 from craftnet.tests.support.fakes import RecordingWatcher, SteppedClock
@@ -139,5 +140,6 @@ class SessionFeedTestCase(FeedTestCase):
             self.clock,
             Tolerance(),
             HORIZON,
+            Metrics().corrections,
         )
         return feed

@@ -201,7 +201,7 @@ class SiteTestCase(SynchronousTestCase):
     def assert_described(self, target: str, method: str, answer: Answer) -> None:
         """The API documents list the status, if the request got as far as a route that answers this method."""
         try:
-            endpoint, _ = self.site.routes.table.find(path_and_query(target.encode())[0])
+            endpoint, _, _ = self.site.routes.table.find(path_and_query(target.encode())[0])
         except Refusal:
             return
         if isinstance(endpoint, StaticFile | ToFolder):

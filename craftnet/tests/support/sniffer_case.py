@@ -65,7 +65,7 @@ class SnifferTestCase(SynchronousTestCase):
         backend = MemoryBackend(self.clock, MemorySettings())
         guarded = Guarded(Authorization(TableAuthority({}), backend.sessions, backend.queues))
         table = RouteTable(BasePaths(), {"/": Echo(), "/echo": Echo(), "/slow": self.slow, "/guarded": guarded})
-        routes = Router(table, self.metrics, self.clock.wall)
+        routes = Router(table, self.metrics, self.clock)
         site = HttpSite(routes, self.clock, self.metrics, body_limit=1000, idle=60.0, anonymous_limit=self.anonymous)
         self.house = House(site, self.clock, self.metrics)
         self.wire = self.house.wire()

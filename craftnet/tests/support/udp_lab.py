@@ -19,6 +19,7 @@ from craftnet.contract.messages import MaterialNotification, MaterialProblem
 from craftnet.crafting.state import Material, MaterialsState
 from craftnet.errors import BadDatagram
 from craftnet.observe.audit.events import NoAudit
+from craftnet.observe.metrics.hot_counters import DatagramCounts
 from craftnet.protocols.udp.client.connection import ClientConnection, Output
 from craftnet.protocols.udp.client.connection import Event as ClientEvent
 from craftnet.protocols.udp.client.received_state import ReceivedSession
@@ -75,6 +76,7 @@ class Lab:
         audit: ConnectionAudit = NO_AUDIT,
     ) -> None:
         self.random = Random(seed)
+        self.counts = DatagramCounts()
         self.counted: Counter[str] = Counter()
         self.tickets = TicketStore(self.random.randbytes)
         self.endpoint = Dispatcher(
@@ -84,6 +86,7 @@ class Lab:
             terms=Terms(HEARTBEAT, full_sync, key_rotation),
             count=lambda outcome: self.counted.update([outcome]),
             log_keys=log_keys,
+            counts=self.counts,
             measured=audit.heartbeat,
             forged=audit.forged,
         )

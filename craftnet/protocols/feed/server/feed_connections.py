@@ -39,9 +39,14 @@ class FeedConnection(Connection, Protocol):
 
     Attributes:
         transport_name: the label of its protocol in metrics.
+        closed_with: the close code as a label, once it is closed.
     """
 
     transport_name: str
+
+    @property
+    def closed_with(self) -> str:
+        """As above."""
 
     def heartbeat(self) -> None:
         """Checks that the peer is alive; called every `ping_interval` seconds."""
@@ -123,7 +128,7 @@ class FeedConnections:
         """A connection is closed; it may never have been opened."""
         if connection in self.open:
             self.open.discard(connection)
-            self.metrics.connection_closed(connection.transport_name)
+            self.metrics.connection_closed(connection.transport_name, connection.closed_with)
             gone = self._gone.pop(connection, None)
             if gone is not None:
                 gone.callback(None)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from craftnet.access.authorization import RequestOrigin
 from craftnet.access.principal import Principal
 from craftnet.contract.identifiers import without_ids
-from craftnet.contract.routes import EVENT_STREAM, Query, Target, find_feed
+from craftnet.contract.routes import EVENT_STREAM, Query, Target, feed_route, find_feed
 from craftnet.contract.traces import parse_traceparent
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.limits.connection_limits import ConnectionSlot
+from craftnet.observe.metrics.registry import NO_ROUTE
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 
 
@@ -46,6 +47,8 @@ class FeedRequest:
         self._connections = connections
         self._transport = transport
         self.slot: ConnectionSlot | None = None
+        self._route = NO_ROUTE
+        self._began = connections.clock.seconds()
 
     @property
     def from_page(self) -> bool:
@@ -67,6 +70,12 @@ class FeedRequest:
             NotFound: no feed has this path.
         """
         self._target = find_feed(self._path, self._connections.bases, self._transport)
+        self._route = feed_route(self._target, self._transport)
+
+    def answered(self, status: int) -> None:
+        """Counts the answer to the request, which has this status."""
+        seconds = self._connections.clock.seconds() - self._began
+        self._connections.metrics.http.answered(self._route, "GET", status, seconds)
 
     def limit(self) -> None:
         """Checks the page's origin, then the limits of the address.

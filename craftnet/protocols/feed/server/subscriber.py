@@ -161,20 +161,25 @@ class FeedSubscriber(ABC):
         if not self._paused:
             self._write(update)
             return
-        if self._waiting is None:
-            self._waiting = Conflation()
+        waiting, counts = self._waiting, self.factory.deliveries
+        if waiting is None:
+            waiting = self._waiting = Conflation()
+        before = len(waiting)
         try:
-            self._waiting.put(update, len(update.encoded(self._encoding)))
+            waiting.put(update, len(update.encoded(self._encoding)))
         except SlowConsumer as error:
+            counts.dropped.value += 1
             self.factory.metrics.refused("slow_consumer")
-            self.stop_feed()
-            self._waiting = None  # what says why is sent now; nothing may follow it.
+            self.stop_feed()  # drops what waits: what says why is sent now, and nothing may follow it.
             self.close_feed(CloseCode.SLOW_CONSUMER, str(error))
+        else:
+            counts.conflated.value += before + 1 - len(waiting)
+            counts.waiting.value += len(waiting) - before
 
     def ended(self, code: CloseCode, reason: str = "") -> None:
         """As in `ISubscriber`."""
-        self.stop_feed()
         self._write_waiting()
+        self.stop_feed()
         self.close_feed(code, reason)
 
     def send_heartbeat(self) -> None:
@@ -186,7 +191,10 @@ class FeedSubscriber(ABC):
             self._subscription.send_heartbeat(self)
 
     def stop_feed(self) -> None:
-        """Ends the subscription, if it has not ended."""
+        """Ends the subscription, if it has not ended, and drops what waits."""
+        dropped = self._taken()
+        if dropped:
+            self.factory.deliveries.dropped.value += len(dropped)
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             subscription.stop(self)
@@ -224,17 +232,26 @@ class FeedSubscriber(ABC):
         """The connection is lost, as its protocol will hear."""
 
     def _write_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, None
-        for update in () if waiting is None else waiting.take():
+        for update in self._taken():
             self._write(update)
 
+    def _taken(self) -> list[Update]:
+        """Removes and returns what waits."""
+        waiting, self._waiting = self._waiting, None
+        updates = [] if waiting is None else waiting.take()
+        if updates:
+            self.factory.deliveries.waiting.value -= len(updates)
+        return updates
+
     def _write(self, update: Update) -> None:
-        if not self.write_update(update.encoded(self._encoding)):
+        octets, counts = update.encoded(self._encoding), self.factory.deliveries
+        if not self.write_update(octets):
             return
         now, accepted = self.factory.clock.seconds(), update.accepted
         if self.heartbeat_interval:
             self.sent_at = now
-        self.factory.deliveries.count(len(update.messages), None if accepted is None else now - accepted)
+        counts.octets[self._encoding].value += len(octets)
+        counts.count(len(update.messages), None if accepted is None else now - accepted)
 
 
 def refusal_of(failure: Failure) -> Refusal:

@@ -45,6 +45,9 @@ from craftnet.protocols.sse.core.event_stream import (
 )
 from craftnet.runtime.direct_write import bound_buffers, bound_silence, transmit
 
+LOST = "1006"
+"""The close code, as a label, of a client that left or was dropped (RFC 6455 section 7.4.1)."""
+
 
 class EventStreamServices(SubscriberFactory, Protocol):
     """The part of `EventStreamFactory` that streams use."""
@@ -91,19 +94,8 @@ class EventStream(FeedSubscriber):
     """One event stream that watches one feed."""
 
     __slots__ = (
-        *(
-            "_admitting",
-            "_chunked",
-            "_encoding",
-            "_missed",
-            "_open",
-            "_paused",
-            "_slot",
-            "_subscription",
-            "_waiting",
-            "client",
-        ),
-        *("factory", "heartbeat_interval", "principal", "sent_at", "transport"),
+        *("_admitting", "_chunked", "_encoding", "_missed", "_open", "_paused", "_slot", "_subscription", "_waiting"),
+        *("client", "closed_with", "factory", "heartbeat_interval", "principal", "sent_at", "transport"),
     )
 
     transport_name = "sse"
@@ -124,6 +116,7 @@ class EventStream(FeedSubscriber):
         self._chunked = True
         self.client: str | None = None
         self._encoding = encoding(chunked=True)
+        self.closed_with = LOST
         self._missed = 0  # heartbeats in a row that found the client not reading.
 
     # The request
@@ -150,7 +143,8 @@ class EventStream(FeedSubscriber):
         admitting = self._admitting = Deferred.fromCoroutine(self._admit(request))
         if not admitting.called:  # most requests are answered at once and need no timer.
             admitting.addTimeout(self.factory.gate.limits.handshake_timeout, self.factory.clock)
-        admitting.addCallbacks(self._begin, self._deny, callbackArgs=(head,), errbackArgs=(head,))
+        arguments = (head, request)
+        admitting.addCallbacks(self._begin, self._deny, callbackArgs=arguments, errbackArgs=arguments)
 
     async def _admit(self, request: StreamRequest) -> Subscription:
         request.find_feed()
@@ -159,8 +153,9 @@ class EventStream(FeedSubscriber):
         finally:
             self._slot = request.slot
 
-    def _begin(self, subscription: Subscription, head: Head) -> None:
+    def _begin(self, subscription: Subscription, head: Head, request: StreamRequest) -> None:
         """Sends the head of the response, and starts watching."""
+        request.answered(200)
         self._admitting = None
         self._subscription = subscription
         self.principal = subscription.principal
@@ -173,13 +168,14 @@ class EventStream(FeedSubscriber):
         self.transport.registerProducer(self, True)
         subscription.start(self).addErrback(self.feed_failed)
 
-    def _deny(self, failure: Failure, head: Head) -> None:
+    def _deny(self, failure: Failure, head: Head, request: StreamRequest) -> None:
         """Answers in the contract's error form."""
         self._admitting = None
         self.release_slot()
         if not self._open:
             return  # the client did not wait for the answer.
         refusal = refusal_of(failure)
+        request.answered(refusal.status)
         self.factory.metrics.refused(refusal.label)
         self._open = False
         now = self.factory.clock.wall()
@@ -227,6 +223,7 @@ class EventStream(FeedSubscriber):
         if not self._open:
             return
         self._open = False
+        self.closed_with = str(int(code))
         self.transport.unregisterProducer()
         last = self._framed(close_event(code, reason)) + (LAST_CHUNK if self._chunked else b"")
         linger(self.transport, last, self.factory.clock, self.connectionLost)

@@ -12,6 +12,7 @@ from craftnet.http.connection.sniffer import StreamFactory
 from craftnet.http.cross_origin import CrossOrigin
 from craftnet.http.request_head import Head
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
+from craftnet.protocols.sse.core.event_stream import encoding
 from craftnet.protocols.sse.server.connection import EventStream, feed_path
 
 MISSED_HEARTBEATS = 2
@@ -51,6 +52,8 @@ class EventStreamFactory(StreamFactory):
         self.clock = connections.clock
         self.gate = connections.gate
         self.deliveries = connections.metrics.delivery_counts("sse")
+        for chunked in (True, False):
+            self.deliveries.encoded_by(encoding(chunked=chunked), "json")
 
     def takes(self, head: Head) -> bool:
         """Whether a request is for an event stream. Those with a body are left to be refused by the routes."""

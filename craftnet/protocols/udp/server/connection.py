@@ -20,6 +20,8 @@ from craftnet.contract.position import Position
 from craftnet.crafting.state import MaterialsState, SessionState
 from craftnet.errors import BadDatagram
 from craftnet.limits.token_bucket import TokenBucket
+from craftnet.observe.metrics.hot_counters import DatagramCounts
+from craftnet.observe.metrics.store import Number
 from craftnet.protocols.udp.core.cookie import Address
 from craftnet.protocols.udp.core.heartbeat import Heartbeats
 from craftnet.protocols.udp.core.key_update import KEY_UPDATE_PERIOD
@@ -96,6 +98,7 @@ class ServerConnection:
     Arguments:
         ticket: the ticket that opened it.
         random: returns that many random bytes.
+        counts: shared by all connections.
 
     Attributes:
         connection_id: the id in its datagrams.
@@ -113,24 +116,9 @@ class ServerConnection:
     """
 
     __slots__ = (
-        "_alarm",
-        "_random",
-        "_resync_at",
-        "_resync_from",
-        "_sync_at",
-        "_terms",
-        "channel",
-        "closing_state",
-        "connection_id",
-        "finished",
-        "full_at",
-        "pace",
-        "path",
-        "pulse",
-        "reported",
-        "send_queue",
-        "sessions",
-        "ticket",
+        *("_alarm", "_counts", "_random", "_resync_at", "_resync_from", "_sync_at", "_terms"),
+        *("channel", "closing_state", "connection_id", "finished", "full_at", "pace", "path", "pulse"),
+        *("reported", "send_queue", "sessions", "ticket"),
     )
 
     def __init__(
@@ -141,7 +129,9 @@ class ServerConnection:
         terms: Terms,
         random: Callable[[int], bytes],
         now: float,
+        counts: DatagramCounts | None = None,
     ) -> None:
+        self._counts = counts or DatagramCounts()
         self.finished: CloseReason | None = None
         self.pulse = Heartbeats(terms.heartbeat, now)
         self.ticket = ticket
@@ -192,7 +182,9 @@ class ServerConnection:
         Raises:
             BadDatagram: it is not from the client, or useless; nothing is sent.
         """
+        phase = self.channel.incoming.phase
         incoming = self.channel.open(datagram)
+        self._counts.received_keys.value += phase != self.channel.incoming.phase
         # Only authentic datagrams are charged: forged ones cannot use up the client's budget.
         full_at = BUCKET.take(self.full_at, now)
         if full_at is None:
@@ -245,6 +237,7 @@ class ServerConnection:
             self._plan_sync(now)
             self._alarm = min(self._alarm, self._next)
         queue = self.send_queue
+        self._counts.conflated.value += (index, news.topic, 0) in queue.waiting
         queue.put(index, news.topic, news.records)
         if position is not None:
             queue.put(index, position.topic, position.records)
@@ -285,13 +278,15 @@ class ServerConnection:
             left = self._end(self.sessions.lapsed(now), CloseReason.EXPIRED, now)
         output: Output = []
         if self.pulse.due(now):
+            phase = self.channel.outgoing.phase
             self.channel.renew(now, self._terms.key_rotation)
+            self._counts.sent_keys.value += phase != self.channel.outgoing.phase
             output.append(self._send(DatagramKind.HEARTBEAT, codec.encode_heartbeat(self.pulse.beat(now, now))))
         if now >= self._resync_at:
             self._resync_at, self._resync_from = inf, now + RESYNC_SPACING
-            self._send_full_state(now)
+            self._send_full_state(now, self._counts.resyncs)
         if now >= self._sync_at:
-            self._send_full_state(now)
+            self._send_full_state(now, self._counts.full_syncs)
         if now >= self.ticket.renew_at and self.closing_state is None:
             secret = self.ticket.offer(self._random, now)
             self.send_queue.put(NO_SESSION, _SECRET, encoded([FreshSecret(secret)]))
@@ -340,6 +335,7 @@ class ServerConnection:
                 return self._end(self.sessions.named(codec.decode_leave(incoming.body)), CloseReason.LEFT, now)
             case DatagramKind.PATH_RESPONSE:
                 delay = self.path.answered(codec.decode_probe(incoming.body), address, now)
+                self._counts.migrations.value += 1
                 self.pulse.forget_path()
                 self.pulse.round_trip.measured(delay)
                 self.pace.forget_path()
@@ -363,8 +359,9 @@ class ServerConnection:
         jitter = int.from_bytes(self._random(2), "big") / 0x10000
         self._sync_at = now + self._terms.full_sync * (0.5 + jitter)
 
-    def _send_full_state(self, now: float) -> None:
+    def _send_full_state(self, now: float, counted: Number) -> None:
         if self.closing_state is None:
+            counted.value += 1
             self.sessions.send_full_state()
             self._plan_sync(now)
 

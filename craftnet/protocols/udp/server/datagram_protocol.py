@@ -105,6 +105,7 @@ class UdpServer(DatagramProtocol):
         self._feeds = feeds
         self._metrics = metrics
         self._counts = metrics.delivery_counts(TRANSPORT)
+        self._octets = metrics.datagrams
         self.clock = clock
         self._deadlines = endpoint.deadlines
         self._watchers: dict[SentState, SessionSubscriber] = {}
@@ -131,6 +132,7 @@ class UdpServer(DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """Handles one datagram."""
+        self._octets.received.value += len(datagram)
         try:
             effects = self._endpoint.receive(datagram, addr, self.clock.seconds())
             earliest = self._deadlines.earliest
@@ -267,8 +269,9 @@ class UdpServer(DatagramProtocol):
                 self._joined(peer, session)
             case SessionLeft(_, session):
                 self._feeds.unsubscribe_session(session.session_id, self._watchers.pop(session))
-            case ConnectionGone():
-                self._metrics.connection_closed(TRANSPORT)
+            case ConnectionGone(peer):
+                reason = "none" if peer.finished is None else peer.finished.name.lower()
+                self._metrics.connection_closed(TRANSPORT, reason)
 
     def _write(self, datagram: bytes, address: Address) -> None:
         try:
@@ -276,6 +279,9 @@ class UdpServer(DatagramProtocol):
                 self._send(datagram, address)
                 if datagram[0] in _MESSAGES:
                     self._metrics.datagram("packed")
+                    self._octets.compressed.value += len(datagram)
+                else:
+                    self._octets.sent.value += len(datagram)
         except OSError:
             # EAGAIN, ENOBUFS, an unreachable network: to the protocol a lost datagram like any other.
             self._metrics.datagram("unsent")

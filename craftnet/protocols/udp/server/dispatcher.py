@@ -15,6 +15,7 @@ from craftnet.access.principal import Principal
 from craftnet.contract.position import Position
 from craftnet.crafting.state import MaterialsState, SessionState
 from craftnet.errors import BadDatagram
+from craftnet.observe.metrics.hot_counters import DatagramCounts
 from craftnet.protocols.udp.core.cookie import Address, CookieFactory
 from craftnet.protocols.udp.core.heartbeat import HANDSHAKE_RETRY
 from craftnet.protocols.udp.core.keys import NONCE_SIZE, HandshakeKey, SessionToken, TrafficKey, client_key, server_key
@@ -75,8 +76,8 @@ class Dispatcher:
         count: called with a one-word outcome label for every datagram.
         measured: called with a connection once a heartbeat.
         forged: called with the source of each forged datagram.
-        log_keys: called with the connection id and both directions' keys of each new connection; None: keys are
-            not logged.
+        log_keys: called with the connection id and both keys of each new connection; None: keys are not logged.
+        counts: what happens on connections.
 
     Attributes:
         deadlines: when `tick` has something to do.
@@ -93,6 +94,7 @@ class Dispatcher:
         measured: Callable[[ServerConnection], None] = lambda peer: None,
         forged: Callable[[Address], None] = lambda address: None,
         log_keys: Callable[[int, TrafficKey, TrafficKey], None] | None = None,
+        counts: DatagramCounts | None = None,
     ) -> None:
         self._tickets = tickets
         self._cookies = CookieFactory(secret)
@@ -101,6 +103,7 @@ class Dispatcher:
         self._count = count
         self._measured = measured
         self._log_keys = log_keys
+        self._counts = counts or DatagramCounts()
         self._sources = ForgeryLimiter(forged)
         self._peers: dict[int, ServerConnection] = {}
         self.deadlines: Deadlines[int] = Deadlines()
@@ -314,7 +317,7 @@ class Dispatcher:
         if self._log_keys is not None:
             self._log_keys(ticket.connection_id, incoming, outgoing)
         channel = PacketProtection.of(ticket.connection_id, outgoing=outgoing, incoming=incoming)
-        peer = ServerConnection(ticket, address, channel, self.terms, self._random, now)
+        peer = ServerConnection(ticket, address, channel, self.terms, self._random, now, self._counts)
         delay = now - cookie.issued_us / 1_000_000
         if delay < HANDSHAKE_RETRY:  # later it may be a repetition, which measures nothing (RFC 6298 section 3).
             peer.pulse.round_trip.measured(delay)

@@ -152,6 +152,11 @@ class SendQueue:
         return any(key[0] == session for held in (self.waiting, self.flying) for key in held)
 
     @property
+    def depth(self) -> int:
+        """The number of records that wait or are in flight."""
+        return len(self.waiting) + len(self.flying) + (self.single is not None)
+
+    @property
     def empty(self) -> bool:
         """Whether everything was acknowledged."""
         return not (self.waiting or self.flying) and self.single is None

@@ -128,6 +128,7 @@ class UdpService(Service):
             measured=self._measured,
             forged=self._security.forged,
             log_keys=key_log,
+            counts=metrics.datagrams,
         )
         self.server = UdpServer(self.endpoint, feeds, metrics, reactor)
         self._listening: DatagramPort | None = None
@@ -236,6 +237,7 @@ class UdpService(Service):
             loss_in=conditions.loss_in,
             reordered=conditions.reordered,
             rate=peer.rate,
+            queued=peer.send_queue.depth,
         )
 
     def _name(self, server: ServerUrl | None) -> str:

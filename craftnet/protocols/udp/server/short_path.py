@@ -14,7 +14,7 @@ from math import inf
 from cryptography.exceptions import InvalidTag
 
 from craftnet.contract.position import Position
-from craftnet.crafting.progress import misleads
+from craftnet.crafting.progress import misled_by
 from craftnet.crafting.state import SessionState
 from craftnet.errors import BadDatagram
 from craftnet.protocols.udp.core.cookie import Address
@@ -63,7 +63,7 @@ def lone_progress(
     known, remaining, permit = sent.progress, truth.remaining, sent.permit
     if known is None or permit.index or index or permit.over is not None or (at is not None and sent.at is None):
         return None
-    if not misleads(known.progress, truth, now, now + (remaining or 0.0), SAME_FUNCTION):
+    if misled_by(known.progress, truth, now, now + (remaining or 0.0), SAME_FUNCTION) is None:
         return b""
     if (
         queue.waiting

@@ -27,6 +27,9 @@ from craftnet.http.request_head import Head
 from craftnet.limits.client_address import host
 from craftnet.limits.connection_limits import ConnectionSlot
 from craftnet.observe.audit.events import SecurityEventType
+from craftnet.observe.metrics.families import OTHER
+from craftnet.observe.metrics.registry import NO_ROUTE
+from craftnet.observe.metrics.store import Number
 from craftnet.protocols.feed.core.conflation import Conflation
 from craftnet.protocols.feed.server.inspection import client_name, plain
 from craftnet.protocols.feed.server.subscriber import FeedSubscriber, refusal_of
@@ -39,6 +42,9 @@ from craftnet.runtime.direct_write import bound_buffers, transmit
 
 log = Logger()
 
+CLOSE_CODES = frozenset({*range(1000, 1016), *CloseCode})
+"""The close codes that are counted under their own number: a client may send any of thousands."""
+
 EARLY_LIMIT = 16_384
 """Bytes that may follow a handshake before it is answered."""
 
@@ -48,6 +54,7 @@ class ConnectionFactory(HandshakeFactory, Protocol):
 
     subscriptions: Subscriptions
     missed_pongs: int
+    received: Number
 
     def turned_away(self, protocol: FeedProtocol) -> None:
         """Knows of a connection that was refused with a close code."""
@@ -104,6 +111,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
         try:
             request = read_handshake(head)
         except Refusal as refusal:
+            self.factory.metrics.http.answered(NO_ROUTE, "GET", refusal.status, 0.0)
             self._refuse(refusal)
             return
         opening = GuardedHandshake(request, host(self.transport.getPeer()), self.factory)
@@ -127,6 +135,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
     def _open(self, subprotocol: str | None, opening: GuardedHandshake) -> None:
         self._admitting = None
         self.accept(opening.request.key, subprotocol)
+        opening.answered(101)
         self.onOpen()
         if self.data:
             self.consumeData()
@@ -139,6 +148,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
             return  # the client did not wait for the answer.
         refusal = refusal_of(failure)
         subprotocol = opening.closes_with(refusal)
+        opening.answered(refusal.status if subprotocol is None else 101)
         if subprotocol is None:
             self._refuse(refusal)
             return
@@ -203,7 +213,18 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
             self._unanswered += 1
             self.sendPing()
 
+    @property
+    def closed_with(self) -> str:
+        """As in `FeedConnection`: the code of the end that closed first; 1006 without a closing handshake."""
+        code = self.localCloseCode if self.closedByMe else self.remoteCloseCode
+        return "1006" if code is None else str(code) if code in CLOSE_CODES else OTHER
+
     # What the client says
+
+    def dataReceived(self, data: bytes) -> None:
+        """Counts and parses received octets."""
+        self.factory.received.value += len(data)
+        super().dataReceived(data)
 
     def onFrameBegin(self) -> None:
         """A frame of any kind arrives: checks the rate."""

@@ -9,6 +9,8 @@ from twisted.internet.interfaces import IAddress, IDelayedCall
 
 from craftnet.contract.routes import FeedRoutes
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
+from craftnet.protocols.websocket.core.encodings import encoding
+from craftnet.protocols.websocket.core.subprotocols import JSON, SUPPORTED
 from craftnet.protocols.websocket.server.autobahn_base import configured
 from craftnet.protocols.websocket.server.connection import FeedProtocol
 
@@ -29,6 +31,7 @@ class FeedFactory(WebSocketServerFactory):
 
     Attributes:
         deliveries: counts each update that is written.
+        received: counts the bytes of frames from clients.
     """
 
     protocol: type[FeedProtocol]  # type: ignore[assignment]  # Twisted's factories may make any protocol.
@@ -45,6 +48,9 @@ class FeedFactory(WebSocketServerFactory):
         self.subscriptions = connections.subscriptions
         self.metrics = connections.metrics
         self.deliveries = connections.metrics.delivery_counts("websocket")
+        for subprotocol in (None, *SUPPORTED):
+            self.deliveries.encoded_by(encoding(subprotocol), subprotocol or JSON)
+        self.received = connections.metrics.websocket_received
         self.clock = connections.clock
         self.gate = connections.gate
         self.missed_pongs = missed_pongs

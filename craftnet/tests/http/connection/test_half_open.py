@@ -78,7 +78,7 @@ class HalfOpenConnectionsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock, self.metrics, self.slow = SteppedClock(), Metrics(), Slow()
-        routes = Router(RouteTable(BasePaths(), {"/slow": self.slow}), self.metrics, self.clock.wall)
+        routes = Router(RouteTable(BasePaths(), {"/slow": self.slow}), self.metrics, self.clock)
         site = HttpSite(routes, self.clock, self.metrics, body_limit=1000, idle=60.0)
         proxies = Networks.parse(f"192.0.2.{PROXY}", "--trusted-proxy")
         limits = Limits(half_open=3, half_open_per_address=2)

@@ -13,6 +13,7 @@ from craftnet.contract.messages import Check, HealthResponse, HealthStatus, Serv
 from craftnet.errors import Unavailable
 from craftnet.observe.health.probes import LONGEST_REPORT, LOOP_INTERVAL, HttpProbe, LoopCheck, SharedCheck, SourceCheck
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.observe.metrics.store import Distribution
 from craftnet.runtime.http_client import DocumentTooLong
 from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.samples import NOW
@@ -49,7 +50,8 @@ class LateClock(SteppedClock):
 class LoopCheckTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = LateClock(NOW)
-        self.loop = LoopCheck(self.clock)
+        self.delays = Distribution((0.01, 0.1))
+        self.loop = LoopCheck(self.clock, self.delays)
         self.loop.startService()
 
     def check(self) -> Check:
@@ -66,6 +68,7 @@ class LoopCheckTests(SynchronousTestCase):
         """A delay counts for one round."""
         self.clock.pump([LOOP_INTERVAL] * 2)
         self.clock.skip(LOOP_INTERVAL + 0.6)
+        self.assertEqual((self.delays.counts, round(self.delays.total, 6)), ([2, 0, 1], 0.6))
         self.assertIs(self.check().status, HealthStatus.DEGRADED)
         self.clock.pump([LOOP_INTERVAL] * 2)
         self.assertIs(self.check().status, HealthStatus.OK)

@@ -18,6 +18,7 @@ NAMES = {
     "loss_in_ratio": 0.3,
     "reordering_ratio": 0.4,
     "rate_bytes_per_second": 25_000.0,
+    "send_queue_records": 3.0,
 }
 
 
@@ -38,6 +39,7 @@ class LinesTests(SynchronousTestCase):
             loss_in=0.3,
             reordered=0.4,
             rate=25_000.0,
+            queued=3,
         )
 
     def _sample(self, name: str, of: str, **labels: str) -> float | None:

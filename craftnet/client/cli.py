@@ -34,6 +34,7 @@ from craftnet.client.load.posting import LoadFailed
 from craftnet.client.output import wording
 from craftnet.client.output.line_output import LineOutput, QualityReporter, labelled, note
 from craftnet.client.output.terminal import Screen
+from craftnet.client.transports.player_stream import PlayerStream
 from craftnet.client.transports.udp import SharedUdpTransport, UdpConnections
 from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import IClock, steady
@@ -121,8 +122,15 @@ class WatchSetup:
             token = await self._token.current(self._reactor.wall())
         except Exception as error:  # the token source may raise anything, and may work again later.
             return endings.without_token(error)
-        found = await sessions_under_way(self._requests, self._address.sessions(self._options.player), token)
+        player_id = self._options.player
+        feed, listing = self._address.player(player_id), self._address.sessions(player_id)
+        found = await sessions_under_way(self._requests, feed, listing, token)
         return self._token.after(found) if isinstance(found, Ending) else found
+
+    def next_session(self) -> PlayerStream:
+        """What waits for the player's next session."""
+        url = self._address.player(self._options.player, "sse")
+        return PlayerStream(self._reactor, url, lambda: self._token.current(self._reactor.wall()))
 
 
 def begin_watch(
@@ -147,6 +155,7 @@ def begin_watch(
             viewer.idle,
             Backoff(),
             options.patience,
+            means.next_session().wait,
         )
         return Deferred.fromCoroutine(following).addCallback(lambda outcome: viewer.exit_code({"": outcome}))
     named = labels(options.sessions)

@@ -46,6 +46,11 @@ class Address:
             route = route.add("resume", str(resume))
         return str(route.to_text())
 
+    def player(self, player_id: UUID, transport: str = "ws") -> str:
+        """The URL of everything of a player, for a request of HTTP: "ws" answers the current state, "sse" streams."""
+        route = self._base.replace(scheme="https" if self.secure else "http")
+        return str(route.child(transport, "player", str(player_id)).to_text())
+
     def connect(self, session_id: UUID) -> str:
         """The URL that opens a UDP session."""
         route = self._base.replace(scheme="https" if self.secure else "http")

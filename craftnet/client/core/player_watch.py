@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from uuid import UUID
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -22,19 +23,48 @@ POLL_INTERVAL = 1.0
 """Seconds between two requests for the player's next session."""
 
 
-async def sessions_under_way(requests: Requests, url: str, token: str) -> Sequence[UUID] | Ending:
+class _SessionMessage(Struct):
+    """The part of a message that says whether its session is under way."""
+
+    type: str
+    session_id: UUID | None = None
+
+
+class _PlayerState(Struct):
+    """The current state of everything of a player."""
+
+    messages: list[_SessionMessage]
+
+
+async def sessions_under_way(requests: Requests, feed: str, listing: str, token: str) -> Sequence[UUID] | Ending:
     """Asks for a player's current sessions.
+
+    Arguments:
+        feed: the URL of everything of the player.
+        listing: the URL that lists the sessions, for servers without such a feed.
 
     Returns:
         Their ids, oldest first, or the ending of the request.
     """
-    answer = await requests.ask("GET", url, token)
+    answer = await requests.ask("GET", feed, token)
+    if not isinstance(answer, Ending):
+        try:
+            messages = JsonDecoder(_PlayerState).decode(answer).messages
+        except MALFORMED:
+            return endings.connection_lost("the server's answer to the request for a player's state is malformed")
+        return list(dict.fromkeys(one.session_id for one in messages if one.session_id and one.type not in _ENDS))
+    if answer.kind is not EndingKind.REFUSED or answer.stale:
+        return answer
+    answer = await requests.ask("GET", listing, token)
     if isinstance(answer, Ending):
         return answer
     try:
         return JsonDecoder(PlayerSessions).decode(answer).sessions
     except MALFORMED:
         return endings.connection_lost("the server's answer to the request for a player's sessions is malformed")
+
+
+_ENDS = frozenset({"crafting_complete", "crafting_failed"})
 
 
 async def follow(
@@ -45,6 +75,7 @@ async def follow(
     idle: Callable[[], None],
     backoff: Backoff,
     give_up_after: float,
+    news: Callable[[Collection[UUID], float], Awaitable[None]] | None = None,
 ) -> WatchOutcome:
     """Watches a player's sessions one after another, until the server refuses or is unreachable.
 
@@ -55,7 +86,8 @@ async def follow(
         waiting: called with the seconds until the next attempt and the ending of the last one.
         idle: called once whenever the player has no current session.
         backoff: the delays after failures.
-        patience: seconds without an answer after which to give up.
+        give_up_after: seconds without an answer after which to give up.
+        news: waits for a session that is not among those given, or for some seconds; None: always for those seconds.
     """
     over: set[UUID] = set()
     idling = False
@@ -83,6 +115,9 @@ async def follow(
                 if outcome.verdict is WatchVerdict.UNREACHABLE:
                     return outcome
             contact = reactor.seconds()
+            if not fresh and news is not None:
+                await news({*found, *over}, delay)
+                continue
         await deferLater(reactor, delay)
 
 

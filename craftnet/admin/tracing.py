@@ -42,14 +42,14 @@ MAX_SESSIONS = 8
 
 
 class Entries(Struct, frozen=True):
-    """What happened to a traced session at one node."""
+    """What happened to a traced session at one node; without a session, the events of all."""
 
-    session_id: UUID
+    session_id: UUID | None
     entries: list[TraceEntry]
     dropped: int
 
 
-TRACE: Question[UUID, None] = Question("trace", UUID, None)
+TRACE: Question[UUID | None, None] = Question("trace", UUID | None, None)
 ENTRIES: Question[Entries, None] = Question("entries", Entries, None)
 
 Sink = Callable[[list[TraceEntry], int], None]
@@ -67,8 +67,8 @@ class Traces(Service):
     def __init__(self, node: ThisNode, group: NodeGroup) -> None:
         self._node = node
         self._group = group
-        self._sinks: dict[UUID, list[Sink]] = {}
-        self._made: dict[UUID, _SessionTrace] = {}
+        self._sinks: dict[UUID | None, list[Sink]] = {}
+        self._made: dict[UUID | None, _SessionTrace] = {}
         self._renewals = LoopingCall(self._renew)
         self._flushes = LoopingCall(self._flush)
         self._renewals.clock = self._flushes.clock = node.clock
@@ -86,8 +86,11 @@ class Traces(Service):
             if loop.running:
                 loop.stop()
 
-    async def follow(self, session_id: UUID, sink: Sink) -> Callable[[], None]:
+    async def follow(self, session_id: UUID | None, sink: Sink) -> Callable[[], None]:
         """Gives `sink` what happens to a session from now on; returns a function that ends that.
+
+        Arguments:
+            session_id: None: all events, and nothing that is sent.
 
         Raises:
             TooManyRequests: this node traces as many sessions as it can.
@@ -113,7 +116,7 @@ class Traces(Service):
             asking = Deferred.fromCoroutine(self._group.ask_all(TRACE, session_id))
             asking.addErrback(lambda failure: failure.trap(TooManyRequests) and None)
 
-    def _asked(self, node: str, session_id: UUID) -> None:
+    def _asked(self, node: str, session_id: UUID | None) -> None:
         """A node wants entries for some time."""
         trace = self._made.get(session_id)
         if trace is None:
@@ -154,13 +157,13 @@ class Traces(Service):
 
 
 class _SessionTrace:
-    """What happens to one session at this node.
+    """What happens to one session at this node, or which events arrive for all.
 
     Attributes:
         leases: until when each node wants to know.
     """
 
-    def __init__(self, node: ThisNode, session_id: UUID) -> None:
+    def __init__(self, node: ThisNode, session_id: UUID | None) -> None:
         self.leases: dict[str, float] = {}
         self._node = node
         self._session_id = session_id
@@ -168,6 +171,8 @@ class _SessionTrace:
         self._dropped = 0
         self._stops: list[Callable[[], None]] = []
         node.observers.append(self._event)
+        if session_id is None:
+            return
         node.hub.traced.setdefault(session_id, []).append(self._tap)
         for subscriber in node.hub.session_subscribers(session_id):
             self._tap(subscriber)
@@ -175,6 +180,8 @@ class _SessionTrace:
     def stop(self) -> None:
         """Leaves everything as it was."""
         self._node.observers.remove(self._event)
+        if self._session_id is None:
+            return
         taps = self._node.hub.traced[self._session_id]
         taps.remove(self._tap)
         if not taps:
@@ -201,7 +208,8 @@ class _SessionTrace:
         self._entries.append(replace(entry, node=node, connection=connection))
 
     def _event(self, event: Event, outcome: EventOutcome) -> None:
-        if event.session_id is None or event.session_id.int != self._session_id.int:
+        wanted, found = self._session_id, event.session_id
+        if wanted is not None and (found is None or found.int != wanted.int):
             return
         self._record(
             TraceEntry(

@@ -9,6 +9,8 @@ from uuid import UUID
 from craftnet import __version__
 from craftnet.access import development
 from craftnet.access.principal import ADMIN, PUBLISH
+from craftnet.client.admin import arguments as admin_arguments
+from craftnet.client.completion import SHELLS
 from craftnet.client.core.durations import duration
 from craftnet.client.load import command as load_command
 from craftnet.observe.audit import command as audit_command
@@ -39,6 +41,14 @@ example:
 """
 
 
+_COMPLETION_EPILOG = """\
+where to put it:
+  bash  craftnet completion bash >> ~/.bashrc
+  zsh   craftnet completion zsh >> ~/.zshrc
+  fish  craftnet completion fish > ~/.config/fish/completions/craftnet.fish
+"""
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     command = argparse.ArgumentParser(prog="craftnet", description="Client of the crafting network service.")
@@ -48,6 +58,8 @@ def parser() -> argparse.ArgumentParser:
     _add_token(commands)
     _add_load(commands)
     _add_audit(commands)
+    admin_arguments.add_commands(commands, _add_server)
+    _add_completion(commands)
     return command
 
 
@@ -143,6 +155,17 @@ def _add_audit(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     audit_command.add_options(audit)
+
+
+def _add_completion(commands: Any) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print a script that completes commands in a shell",
+        description="Print a script for a shell, which then completes craftnet's commands and options.",
+        epilog=_COMPLETION_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    completion.add_argument("shell", choices=SHELLS, help="the shell")
 
 
 def _add_server(command: argparse.ArgumentParser) -> None:

@@ -18,7 +18,10 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 from craftnet.access import development
+from craftnet.client.admin import arguments as admin_arguments
+from craftnet.client.admin.commands import AdminCommands
 from craftnet.client.arguments import TOKEN_VARIABLE, parser
+from craftnet.client.completion import script
 from craftnet.client.core import endings
 from craftnet.client.core.address import Address
 from craftnet.client.core.api_requests import Requests
@@ -227,21 +230,37 @@ def make_printable(stream: TextIO, *, as_json: bool = False) -> None:
             stream.reconfigure(errors="replace")
 
 
+def begin_admin(reactor: IClock, options: argparse.Namespace, token: str) -> Deferred[int]:
+    """Starts a command of administrators; returns a Deferred of the exit code.
+
+    Raises:
+        ConfigurationError: the options are invalid.
+    """
+    return Deferred.fromCoroutine(AdminCommands(reactor, options, token, sys.stdout, sys.stderr).run())
+
+
 def main() -> int:
     """Runs the `craftnet` command and returns its exit code."""
     make_printable(sys.stdout)
     make_printable(sys.stderr)
-    options = parser().parse_args()
+    line = parser()
+    options = line.parse_args()
     try:
         if options.command == "token":
             print(token_line(options, os.environ, time.time()))
             return 0
         if options.command == "audit":
             return audit_command.run(options, os.environ, sys.stdout)
+        if options.command == "completion":
+            print(script(line, options.shell), end="")
+            return 0
         make_printable(sys.stdout, as_json=options.json)
         if options.command == "load":
             token = _token(options, os.environ, f"set {TOKEN_VARIABLE}, or give --token; see craftnet load --help")
             return load_command.begin_load(options, token, sys.stdout, sys.stderr)
+        if options.command in admin_arguments.COMMANDS:
+            token = _token(options, os.environ, f"set {TOKEN_VARIABLE}, or give --token")
+            return _run(lambda reactor: begin_admin(reactor, options, token))
         return _run(lambda reactor: begin_watch(reactor, options, os.environ, sys.stdout, sys.stderr))
     except ConfigurationError as error:
         print(f"craftnet: {error}", file=sys.stderr)

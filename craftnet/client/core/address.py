@@ -61,6 +61,17 @@ class Address:
         route = self._base.replace(scheme="https" if self.secure else "http")
         return str(route.child("players", str(player_id), "sessions").to_text())
 
+    def admin(self, *segments: str, **query: str | None) -> str:
+        """The URL of a route below /admin; query parameters that are None are left out."""
+        route = self._base.replace(scheme="https" if self.secure else "http").child("admin", *segments)
+        for name, value in query.items():
+            route = route if value is None else route.add(name, value)
+        return str(route.to_text())
+
+    def admin_feed(self) -> str:
+        """The WebSocket URL of the admin feed."""
+        return str(self._base.replace(scheme="wss" if self.secure else "ws").child("ws", "admin").to_text())
+
     def events(self) -> str:
         """The URL to which the crafting authority posts events."""
         route = self._base.replace(scheme="https" if self.secure else "http")

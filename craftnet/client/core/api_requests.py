@@ -37,20 +37,23 @@ class Requests:
         self._reactor = reactor
         self._client = HTTPClient(Agent(reactor))
 
-    async def ask(self, method: str, url: str, token: str, body: bytes | None = None) -> bytes | Ending:
+    async def ask(
+        self, method: str, url: str, token: str, body: bytes | None = None, media_type: str = "application/json"
+    ) -> bytes | Ending:
         """Sends one request.
 
         Arguments:
             token: the bearer token. Redirects are not followed: the token is for this server only.
-            body: JSON.
+            body: of the request.
+            media_type: of that body.
 
         Returns:
-            The body of a 200, else the ending. When the server answered, another transport may succeed, unless the
-            answer concerns the caller's authorisation.
+            The body of a 200 or 202, else the ending. When the server answered, another transport may succeed, unless
+            the answer concerns the caller's authorisation.
         """
         headers = {"Authorization": f"Bearer {token}", "User-Agent": f"craftnet/{__version__}"}
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = media_type
         asking = fetch(self._client, url, MAX_ANSWER, headers, method=method, body=body)
         try:
             answer = await Deferred.fromCoroutine(asking).addTimeout(REQUEST_TIMEOUT, self._reactor)
@@ -58,7 +61,7 @@ class Requests:
             return endings.connection_lost(f"cannot connect: {str(error).rstrip('.')}")
         except (ResponseFailed, ResponseNeverReceived, TimeoutError, DocumentTooLong):
             return endings.connection_lost("cannot connect: the server did not answer the request")
-        if answer.code == HTTPStatus.OK:
+        if answer.code in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
             return answer.body
         retry_after, location = (answer.headers.getRawHeaders(name, [None])[0] for name in ("Retry-After", "Location"))
         try_another_transport = answer.code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)

@@ -42,13 +42,13 @@ class Subscribe(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="subs
     """For pages, as in the route."""
 
 
-class TraceRequest(Struct, frozen=True, kw_only=True, tag="trace", tag_field="type"):
-    """A client subscribes to the live trace of a session."""
+class TraceRequest(Struct, frozen=True, omit_defaults=True, kw_only=True, tag="trace", tag_field="type"):
+    """A client subscribes to the live trace of a session, or to all events."""
 
     id: Name
     """The client's name for the subscription."""
-    session_id: UUID
-    """The session."""
+    session_id: UUID | None = None
+    """The session; without one, every event of all sessions comes, and nothing that is sent."""
 
 
 class Unsubscribe(Struct, frozen=True, kw_only=True, tag="unsubscribe", tag_field="type"):

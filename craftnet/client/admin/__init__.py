@@ -1,0 +1,1 @@
+"""The commands of administrators: `craftnet top`, `sessions`, `trace`, `events`."""

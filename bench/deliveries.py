@@ -58,7 +58,7 @@ async def rounds(ways: Sequence[Way], count: int, deliveries: int) -> list[float
 
 async def measure(watchers: int, count: int) -> None:
     """Measures and prints."""
-    sources, sessions, opened, child, _ = await lab(watchers)
+    sources, sessions, opened, child, _, _ = await lab(watchers)
 
     def whole_path(number: int) -> None:
         Deferred.fromCoroutine(sources.apply([pause_or_resume(session, number) for session in sessions]))

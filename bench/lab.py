@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from functools import partial
 from itertools import count
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -20,9 +21,19 @@ from twisted.internet.task import deferLater
 from craftnet.access.authorization import Authorization
 from craftnet.access.development import key_source, random_secret, sign_token
 from craftnet.access.jwt import JwtVerifier
-from craftnet.clocks import steady
+from craftnet.access.principal import ADMIN
+from craftnet.access.revocation.enforcement import Enforcement
+from craftnet.access.revocation.revocations import Revocations
+from craftnet.admin.feed import AdminFeed
+from craftnet.admin.node import ThisNode
+from craftnet.admin.nodes import NodeGroup
+from craftnet.admin.operations import Operations
+from craftnet.admin.tracing import Traces
+from craftnet.admin.views import Views
+from craftnet.clocks import moment, steady
+from craftnet.contract.admin.overview import DashboardMode
 from craftnet.contract.events import Event, SessionPause, SessionResume, SessionStart
-from craftnet.contract.routes import BasePaths
+from craftnet.contract.routes import BasePaths, FeedRoutes
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.connection.channel import HttpSite
@@ -36,6 +47,7 @@ from craftnet.observe.health.feed import HealthFeed
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
+from craftnet.protocols.feed.server.inspection import FeedConnectionTable
 from craftnet.protocols.websocket.server.autobahn_base import configured
 from craftnet.protocols.websocket.server.connection import FeedProtocol
 from craftnet.protocols.websocket.server.factory import FeedFactory
@@ -53,6 +65,7 @@ class Lab(NamedTuple):
         opened: the server's ends of the connections, in the order of the sessions.
         watchers: the process of the watchers. It ends with its connections, and prints the result of `watch`.
         passers: the process with short-lived connections, or None; the caller kills it.
+        administrator: the process that follows the admin feed, or None; it ends with its connection.
     """
 
     sources: Sources
@@ -60,6 +73,7 @@ class Lab(NamedTuple):
     opened: list[FeedProtocol]
     watchers: subprocess.Popen[bytes]
     passers: subprocess.Popen[bytes] | None
+    administrator: subprocess.Popen[bytes] | None
 
 
 def event(data: SessionStart | SessionPause | SessionResume) -> Event:
@@ -82,12 +96,33 @@ def room_for(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (connections + 100, hard))
 
 
-async def lab(connections: int, passing: int = 0) -> Lab:
+def administer(hub: Hub, sources: Sources, metrics: Metrics, monitor: Monitor, factory: FeedFactory) -> None:
+    """Serves the admin feed, as the service does."""
+    clock = steady(reactor)
+    tables = [FeedConnectionTable(factory.connections.open)]
+    node = ThisNode(
+        *("bench", sources, hub, metrics, monitor, tables, clock),
+        backend="memory",
+        shared=True,
+        version="bench",
+        security=lambda _: [],
+    )
+    group = NodeGroup("bench", None, clock)
+    views, traces = Views(node, group), Traces(node, group)
+    enforcement = Enforcement(Revocations(), [], partial(moment, clock))
+    operations = Operations(node, group, enforcement, DashboardMode.ON, "bench")
+    factory.subscriptions.admin = AdminFeed(views, traces, operations, clock)
+    for service in (node, group, traces):
+        service.startService()
+
+
+async def lab(connections: int, passing: int = 0, *, administrators: bool = False) -> Lab:
     """Starts the server and its watchers.
 
     Arguments:
         connections: the number of watchers.
         passing: further connections per second, each closed after a second, once all watchers are connected.
+        administrators: whether one client follows the admin feed, with every view and a trace.
     """
     room_for(connections + 2 * passing)
     secret = random_secret()
@@ -98,8 +133,11 @@ async def lab(connections: int, passing: int = 0) -> Lab:
     admission = Authorization(JwtVerifier(key_source(secret), reactor), sources.sessions, sources.queues)
     hub = Hub(sources, reactor, metrics)
     subscriptions = Subscriptions(admission, hub, HealthFeed(monitor, reactor, metrics))
-    limits = Limits(connections=connections + 2 * passing, per_player=0, per_session=0)
-    factory = FeedFactory(FeedConnections(subscriptions, metrics, reactor, HandshakeGuard(limits)))
+    limits = Limits(connections=connections + 2 * passing + administrators, per_player=0, per_session=0)
+    routes = FeedRoutes.ALL if administrators else FeedRoutes.PLAYERS
+    factory = FeedFactory(FeedConnections(subscriptions, metrics, reactor, HandshakeGuard(limits)), routes=routes)
+    if administrators:
+        administer(hub, sources, metrics, monitor, factory)
     opened: list[FeedProtocol] = []
 
     class Protocol(FeedProtocol):
@@ -133,10 +171,18 @@ async def lab(connections: int, passing: int = 0) -> Lab:
         if watchers.poll() is not None:
             raise SystemExit("the watchers ended while they connected")
         await deferLater(reactor, 0.1, lambda: None)
+    administrator = None
+    if administrators:
+        admin_token = sign_token(secret, None, (ADMIN,), 3600, time.time())
+        administrator = process("follow", number, admin_token, sessions[:1])
+        while len(factory.connections.open) == connections:
+            if administrator.poll() is not None:
+                raise SystemExit("the administrator ended while it connected")
+            await deferLater(reactor, 0.1, lambda: None)
     if not passing:
         port.stopListening()
-        return Lab(sources, sessions, opened, watchers, None)
-    return Lab(sources, sessions, opened, watchers, process("pass_by", number, token, others))
+        return Lab(sources, sessions, opened, watchers, None, administrator)
+    return Lab(sources, sessions, opened, watchers, process("pass_by", number, token, others), administrator)
 
 
 def process(role: str, port: int, token: str, sessions: list[UUID]) -> subprocess.Popen[bytes]:
@@ -164,6 +210,30 @@ def connect(port: int, token: str, session: str) -> socket.socket:
             raise SystemExit(f"the server hung up after {octets!r}")
         octets += more
     return connection
+
+
+def follow(port: int, token: str, session: str) -> int:
+    """Follow the admin feed with every view and a trace, until the server closes; return the bytes that came."""
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(
+        "GET /ws/admin HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n".encode()
+    )
+    for request in (
+        {"type": "subscribe", "id": "a", "view": "sessions"},
+        {"type": "subscribe", "id": "b", "view": "slow-consumers"},
+        {"type": "subscribe", "id": "c", "view": "session", "session_id": session},
+        {"type": "subscribe", "id": "d", "view": "player", "player_id": session},
+        {"type": "trace", "id": "e", "session_id": session},
+    ):
+        payload = json.dumps(request, separators=(",", ":")).encode()
+        connection.sendall(bytes([0x81, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
+        time.sleep(0.3)  # slower than the server allows.
+    received = 0
+    while octets := connection.recv(65536):
+        received += len(octets)
+    return received
 
 
 def pass_by(port: int, token: str, sessions: list[str]) -> None:
@@ -211,6 +281,8 @@ def main() -> None:
     room_for(len(sessions))
     if sys.argv[1] == "pass_by":
         pass_by(int(sys.argv[2]), token, sessions)
+    elif sys.argv[1] == "follow":
+        print(follow(int(sys.argv[2]), token, sessions[0]))
     else:
         json.dump(watch(int(sys.argv[2]), token, sessions), sys.stdout)
 

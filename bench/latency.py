@@ -6,6 +6,7 @@ Pauses of Python's garbage collector are measured in CPU time of the server.
 
     python bench/latency.py --watchers 10000 --seconds 10
     python bench/latency.py --watchers 10000 --seconds 10 --connects 200
+    python bench/latency.py --watchers 10000 --seconds 10 --admin
 """
 
 from __future__ import annotations
@@ -53,11 +54,13 @@ class Stops:
             self.durations.append((time.process_time() - self._begun) * 1000)
 
 
-async def measure(watchers: int, seconds: int, connects: int) -> None:
+async def measure(watchers: int, seconds: int, connects: int, administrators: bool) -> None:
     """Measures and prints."""
     connecting, meanwhile = Stops(), Stops()
     with connecting:
-        sources, sessions, opened, child, passers = await lab(watchers, connects)
+        sources, sessions, opened, child, passers, administrator = await lab(
+            watchers, connects, administrators=administrators
+        )
         await deferLater(reactor, 2.0 if connects else 0.0, lambda: None)  # until they come and go evenly.
     accepted: list[list[float]] = [[] for _ in sessions]
     begin, cpu, done = time.time(), time.process_time(), 0
@@ -79,6 +82,9 @@ async def measure(watchers: int, seconds: int, connects: int) -> None:
     await deferLater(reactor, 1.0, lambda: None)
     for protocol in opened:
         protocol.transport.loseConnection()
+    if administrator is not None:
+        administrator.kill()
+        administrator.wait()
     assert child.stdout is not None
     output = await deferToThread(child.stdout.read)
     child.wait()
@@ -91,6 +97,8 @@ async def measure(watchers: int, seconds: int, connects: int) -> None:
     for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)):
         print(f"  {name:6} {latencies[int(len(latencies) * share)] * 1000:8.2f} ms")
     print(f"  {'max':6} {latencies[-1] * 1000:8.2f} ms")
+    if administrators:
+        print("  one administrator followed the overview, every view and the trace of a session")
     if connects:
         print(f"  {connects} more connections opened and closed each second")
     print(f"  collector pauses while they connected: {connecting}")
@@ -103,8 +111,9 @@ def main() -> None:
     parser.add_argument("--watchers", type=int, default=10_000)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--connects", type=int, default=0, help="further connections per second")
+    parser.add_argument("--admin", action="store_true", help="with a client of the admin feed")
     arguments = parser.parse_args()
-    measured = partial(measure, arguments.watchers, arguments.seconds, arguments.connects)
+    measured = partial(measure, arguments.watchers, arguments.seconds, arguments.connects, arguments.admin)
     react(lambda _: Deferred.fromCoroutine(measured()))
 
 

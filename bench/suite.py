@@ -48,6 +48,7 @@ SUITE = (
     Benchmark("deliveries", "--watchers 2000 --rounds 10", "--watchers 500 --rounds 3"),
     Benchmark("latency", "--watchers 10000 --seconds 6", "--watchers 500 --seconds 2"),
     Benchmark("latency", "--watchers 10000 --seconds 6 --connects 200", "--watchers 500 --seconds 2 --connects 50"),
+    Benchmark("latency", "--watchers 10000 --seconds 6 --admin", "--watchers 500 --seconds 2 --admin"),
     Benchmark("connects", "--connections 1000 --rounds 5 --redis", "--connections 100 --rounds 3 --redis"),
     Benchmark("memory", "--connections 10000", "--connections 500"),
     Benchmark("memory", "--connections 2000 --tls", "--connections 200 --tls"),

@@ -195,12 +195,14 @@ class ThisNode(Service):
         return NodeSession(watchers, history[-MAX_HISTORY:], None if position is None else str(position))
 
     async def connections(self, player_id: UUID | None = None, *, waiting: bool = False) -> list[ConnectionRow]:
-        """The connections of a player, or those for which something waits; the reactor has its turns meanwhile."""
+        """Connections of a player, or such for which something waits; the reactor has its turns meanwhile."""
         found: list[ConnectionRow] = []
         for table in self.tables:
             for rows in table.scan(player_id, waiting=waiting):
                 found += map(self._row, rows)
                 await deferLater(self.clock, 0)
+                if len(found) >= MAX_CONNECTIONS:
+                    break
         found.sort(key=lambda row: row.waiting_bytes, reverse=True)
         return found[:MAX_CONNECTIONS]
 

@@ -6,6 +6,7 @@ Autobahn's, of which there are many, have tests of their own in
 
 from __future__ import annotations
 
+import argparse
 import ast
 import inspect
 import textwrap
@@ -59,6 +60,7 @@ REACTOR: Any = object()
 TRANSMIT = "craftnet.runtime.direct_write"
 FIGURES = "craftnet.observe.metrics.process_files"
 ENGINE = "craftnet.protocols.websocket.server.autobahn_base"
+COMPLETION = "craftnet.client.completion"
 LINK = "craftnet.providers.redis.connection"
 
 PARTS = (
@@ -119,6 +121,15 @@ PARTS = (
         FIGURES,
         lambda: utils.floatToGoString(0.005) == "0.005" and utils.floatToGoString(float("inf")) == "+Inf",
     ),
+    Part(
+        "Python",
+        "argparse.ArgumentParser()._actions, argparse._SubParsersAction",
+        COMPLETION,
+        lambda: (
+            isinstance(argparse.ArgumentParser()._actions, list)
+            and isinstance(argparse.ArgumentParser().add_subparsers(), argparse._SubParsersAction)
+        ),
+    ),
 )
 
 INHERITED = {
@@ -129,6 +140,8 @@ INHERITED = {
 
 TOUCHED = {
     # (module, name): a private attribute of something else than self.
+    (COMPLETION, "_actions"),
+    (COMPLETION, "_SubParsersAction"),
     (TRANSMIT, "_tempDataBuffer"),
     (TRANSMIT, "_logger"),
 }

@@ -24,6 +24,9 @@ from craftnet.runtime.tcp_info import tcp_info
 CONNECTIONS_A_TURN = 500
 """Connections that are looked at before the reactor gets its turn: half a millisecond."""
 
+ROWS_A_TURN = 20
+"""Rows that are made before the reactor gets its turn: each asks the kernel."""
+
 MAX_CLIENT_LENGTH = 80
 """Characters of a client's name that are kept."""
 
@@ -108,11 +111,13 @@ class FeedConnectionTable:
         """The rows of a player's connections, or of those for which something waits, in turns of bounded length."""
         everybody = list(self._connections)
         for first in range(0, len(everybody), CONNECTIONS_A_TURN):
-            yield [
-                connection.inspect()
+            found = [
+                connection
                 for connection in everybody[first : first + CONNECTIONS_A_TURN]
                 if (player_id is None or _is_of(connection, player_id)) and (not waiting or connection.backlog)
             ]
+            for some in range(0, len(found) or 1, ROWS_A_TURN):
+                yield [connection.inspect() for connection in found[some : some + ROWS_A_TURN]]
 
     def disconnect(self, number: str) -> int:
         """Ends the connection with this id; returns how many there were: 0 or 1."""

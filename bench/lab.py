@@ -147,15 +147,7 @@ async def lab(connections: int, passing: int = 0, *, administrators: bool = Fals
                 opened.append(self)
 
     factory.protocol = configured(Protocol, factory)
-    sniffer = SnifferFactory(
-        HttpSite(
-            Router(RouteTable(BasePaths(), {}), metrics, reactor), reactor, metrics, body_limit=0, idle=IDLE_TIMEOUT
-        ),
-        factory,
-        reactor,
-        HalfOpenConnections(metrics, limits),
-    )
-    port = reactor.listenTCP(0, sniffer, interface="127.0.0.1", backlog=1000)
+    port = reactor.listenTCP(0, sniffer(factory, metrics, limits), interface="127.0.0.1", backlog=1000)
     sessions = [uuid4() for _ in range(connections)]
     others = [uuid4() for _ in range(passing)]
     await sources.apply(
@@ -175,14 +167,26 @@ async def lab(connections: int, passing: int = 0, *, administrators: bool = Fals
     if administrators:
         admin_token = sign_token(secret, None, (ADMIN,), 3600, time.time())
         administrator = process("follow", number, admin_token, sessions[:1])
-        while len(factory.connections.open) == connections:
-            if administrator.poll() is not None:
-                raise SystemExit("the administrator ended while it connected")
-            await deferLater(reactor, 0.1, lambda: None)
+        await connected(factory, connections + 1, administrator)
     if not passing:
         port.stopListening()
         return Lab(sources, sessions, opened, watchers, None, administrator)
     return Lab(sources, sessions, opened, watchers, process("pass_by", number, token, others), administrator)
+
+
+def sniffer(factory: FeedFactory, metrics: Metrics, limits: Limits) -> SnifferFactory:
+    """Listens for WebSockets, and answers nothing else."""
+    router = Router(RouteTable(BasePaths(), {}), metrics, reactor)
+    routes = HttpSite(router, reactor, metrics, body_limit=0, idle=IDLE_TIMEOUT)
+    return SnifferFactory(routes, factory, reactor, HalfOpenConnections(metrics, limits))
+
+
+async def connected(factory: FeedFactory, number: int, client: subprocess.Popen[bytes]) -> None:
+    """Wait until so many connections are open, the last of them another process's."""
+    while len(factory.connections.open) < number:
+        if client.poll() is not None:
+            raise SystemExit("the client ended while it connected")
+        await deferLater(reactor, 0.1, lambda: None)
 
 
 def process(role: str, port: int, token: str, sessions: list[UUID]) -> subprocess.Popen[bytes]:

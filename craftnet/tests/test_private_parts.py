@@ -125,10 +125,7 @@ PARTS = (
         "Python",
         "argparse.ArgumentParser()._actions, argparse._SubParsersAction",
         COMPLETION,
-        lambda: (
-            isinstance(argparse.ArgumentParser()._actions, list)
-            and isinstance(argparse.ArgumentParser().add_subparsers(), argparse._SubParsersAction)
-        ),
+        lambda: hasattr(argparse.ArgumentParser(), "_actions") and hasattr(argparse, "_SubParsersAction"),
     ),
 )
 

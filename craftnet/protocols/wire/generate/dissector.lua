@@ -34,7 +34,9 @@ local extra = {
   generation = ProtoField.uint32("craftnet.generation", "Generation of keys"),
   text = ProtoField.string("craftnet.text", "Text"),
   change = ProtoField.string("craftnet.change", "Change"),
-  packed = ProtoField.bytes("craftnet.packed", "Packed content"),
+  packed = ProtoField.bytes("craftnet.packed", "Compressed content"),
+  reassembled = ProtoField.framenum("craftnet.reassembled_in", "Reassembled in"),
+  part = ProtoField.framenum("craftnet.part", "Part in"),
   unknown = ProtoField.bytes("craftnet.malformed", "Not as PROTOCOL.md says"),
 }
 for _, field in pairs(extra) do registered[#registered + 1] = field end
@@ -205,14 +207,14 @@ end
 
 -- The key log: lines of connection id, sender, generation, key and IV, in hexadecimal digits -----------------------
 
-local keys, opened, newest
+local keys, opened, newest, messages
 
 local function unhex(digits)
   return (digits:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
 end
 
 function craftnet.init()
-  keys, opened, newest = {}, {}, {}
+  keys, opened, newest, messages = {}, {}, {}, {}
   if craftnet.prefs.keylog == "" then return end
   local file = io.open(craftnet.prefs.keylog, "r")
   if not file then return end
@@ -248,7 +250,7 @@ local function decrypted(number, datagram, from_server)
         local content = key.generation % 2 == phase and open(key, sequence, datagram)
         if content then
           newest[name] = math.max(newest[name] or 0, sequence)
-          opened[number] = { content = content, sequence = sequence, generation = key.generation }
+          opened[number] = { id = id, content = content, sequence = sequence, generation = key.generation }
           return opened[number]
         end
       end
@@ -350,13 +352,39 @@ local function state(tree, tvb, at)
   end
 end
 
-local function message(tree, tvb, at)
+-- A MESSAGE is one LZ4 block, in up to four datagrams with consecutive sequences. The datagram that completes it shows the
+-- content; the others name that datagram, once it is known.
+local function message(tree, tvb, at, datagram)
   local behind, values = record(tree, tvb, at, "Fragment")
   if not behind or behind >= tvb:len() then return end
   tree:add(extra.packed, tvb(behind))
-  if values.last ~= 0 then return end
-  local content = unpack_lz4(tvb(behind):raw(), values.most + 1)
-  if content then state(tree, ByteArray.new(content, true):tvb("Unpacked"), 0) end
+  local name = datagram.id .. " " .. string.format("%.0f", datagram.sequence - values.part)
+  local whole = messages[name]
+  if not whole or whole.last ~= values.last or whole.most ~= values.most then
+    whole = { last = values.last, most = values.most, parts = {}, frames = {} }
+    messages[name] = whole
+  end
+  whole.parts[values.part] = whole.parts[values.part] or tvb(behind):raw()
+  whole.frames[values.part] = whole.frames[values.part] or datagram.number
+  local packed = ""
+  for part = 0, whole.last do
+    if not whole.parts[part] then return end
+    packed = packed .. whole.parts[part]
+  end
+  whole.completed = whole.completed or datagram.number
+  if whole.completed ~= datagram.number then
+    tree:add(extra.reassembled, tvb(at), whole.completed):set_generated()
+    return
+  end
+  for part = 0, whole.last do
+    if whole.last > 0 then tree:add(extra.part, tvb(at), whole.frames[part]):set_generated() end
+  end
+  local content = unpack_lz4(packed, whole.most + 1)
+  if not content then
+    tree:add(extra.unknown, tvb(behind))
+    return
+  end
+  state(tree, ByteArray.new(content, true):tvb("Decompressed"), 0)
 end
 
 local BODIES = {
@@ -387,7 +415,8 @@ local function sealed(tree, tvb, pinfo, kind)
   tree:add(extra.generation, tvb(0, 1), found.generation):set_generated()
   local content = ByteArray.new(found.content, true):tvb("Decrypted")
   local at = record(tree, content, 0, "Acknowledgement")
-  if at and BODIES[kind] and at <= content:len() then BODIES[kind](tree, content, at) end
+  local datagram = { number = pinfo.number, id = found.id, sequence = found.sequence }
+  if at and BODIES[kind] and at <= content:len() then BODIES[kind](tree, content, at, datagram) end
 end
 
 function craftnet.dissector(tvb, pinfo, root)

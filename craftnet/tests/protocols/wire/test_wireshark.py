@@ -142,3 +142,48 @@ class DissectorTests(SynchronousTestCase):
             "session: 255",
         ):
             self.assertIn(line, said)
+
+    def messages(self, group: str, name: str, order: list[int] | None = None) -> list[bytes]:
+        """The parts of a message of the vectors, sealed as the server does; `order`: in which they were captured."""
+        secret, *nonces = (bytes.fromhex(self.vectors[each]) for each in ("secret", "client_nonce", "server_nonce"))
+        key = server_key(secret, *nonces)
+        packets = []
+        (vector,) = (each for each in self.vectors[group] if each["name"] == name)
+        for part in vector["parts"]:
+            identifier, sequence = int(self.vectors["connection_id"], 16), part["sequence"]
+            header = codec.encode_sealed_header(0, DatagramKind.MESSAGE, identifier, sequence % 65536)
+            content = codec.encode_acknowledgement(0, 0) + bytes.fromhex(part["body"])
+            packets.append(packet(header + key.seal(sequence, header, content), from_server=True))
+        return [packets[number] for number in order or range(len(packets))]
+
+    def test_messages(self) -> None:
+        """One of several parts is reassembled and decompressed, in whatever order they were captured."""
+        whole = self.dissect(self.messages("messages", "LZ4, one part"), keys=True)
+        rows = whole.count("material_id:")
+        self.assertGreater(rows, 2)
+        self.assertNotIn("Part in", whole)
+        for order in ([0, 1, 2], [2, 0, 1]):
+            packets = self.messages("messages", "three parts", order)
+            said = self.dissect(packets, keys=True)
+            self.assertEqual(said.count("material_id:"), rows)
+            last = said[said.index("Frame 3:") :]
+            self.assertEqual(last.count("Part in"), 3)
+            self.assertEqual(last.count("material_id:"), rows)
+            both = self.dissect(packets, "-2", keys=True)
+            self.assertEqual(both.count("Reassembled in"), 2)
+
+    def test_message_of_which_a_part_is_missing(self) -> None:
+        """Its parts are shown as they are; an older message does not disturb a newer one."""
+        said = self.dissect(self.messages("messages", "three parts")[:2], keys=True)
+        self.assertEqual((said.count("Compressed content"), said.count("material_id:")), (2, 0))
+        newer = "a newer message after one of which a part was lost"
+        self.assertIn("material_id:", self.dissect(self.messages("messages", newer), keys=True))
+
+    def test_messages_that_are_malformed(self) -> None:
+        """Blocks that do not decompress are marked; a capture does not say what the two ends agreed on."""
+        for vector in self.vectors["malformed_messages"]:
+            said = self.dissect(self.messages("malformed_messages", vector["name"]), keys=True)
+            self.assertIn("craftnet MESSAGE", said)
+            if vector["outcome"] == "garbled":
+                self.assertNotIn("material_id:", said, vector["name"])
+                self.assertIn("Not as PROTOCOL.md says", said, vector["name"])

@@ -13,7 +13,7 @@ MERMAID := build/mermaid/.version-$(MERMAID_VERSION)
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test test-api test-cpp check-cpp test-js test-pages pages audit sbom lock soak lint bench reference docs clean
+.PHONY: run test test-api test-cpp test-cpp-openssl check-cpp test-js test-pages pages audit sbom lock soak lint bench reference docs clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
@@ -35,6 +35,12 @@ test-cpp:
 	cmake -S clients/cpp -B build/cpp
 	cmake --build build/cpp --parallel $(JOBS)
 	cd build/cpp && ctest --output-on-failure
+
+# The C++ client's tests once more, with another OpenSSL: make test-cpp-openssl OPENSSL=/tmp/openssl-1.1.1
+test-cpp-openssl:
+	cmake -S clients/cpp -B build/cpp-openssl -DOPENSSL_ROOT_DIR=$(OPENSSL) -DOPENSSL_USE_STATIC_LIBS=ON
+	cmake --build build/cpp-openssl --parallel $(JOBS) --target craftnet-tests craftnet-watch
+	cd build/cpp-openssl && ctest --output-on-failure
 
 # The JavaScript client: its tests run a server of .venv, and Chromium where that is installed.
 test-js: $(VENV)/installed clients/js/node_modules/.package-lock.json

@@ -46,6 +46,8 @@ TEXTS = [
     '{"type":"material_notification","material_data":{"notification_type":"quality_too_low","required_quality":60}}',
     '{"type":"token_refused","code":401,"message":"no \\u00fc"}',
     "retry in 7.3 s",
+    '{"session_token":"3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f","server_endpoint":"[::1]:8082",'
+    '"compression":"lz4","negotiated_packet_size":4096,"heartbeat_interval":5000,"session_index":1}',
 ]
 
 

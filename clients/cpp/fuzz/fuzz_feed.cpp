@@ -1,6 +1,7 @@
-// Messages of a WebSocket in each subprotocol, close reasons, tokens, JSON.
+// Messages of a WebSocket in each subprotocol, answers of …/connect, close reasons, tokens, JSON.
 #include <cstring>
 
+#include "craftnet/connect.h"
 #include "craftnet/feed_message.h"
 #include "craftnet/json.h"
 #include "craftnet/keys.h"
@@ -23,6 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)decoder.decode_binary(octets, message, missing);
   (void)verdict_of_close(1001, text);
   (void)token_expiry(text);
+  ConnectAnswer answer;
+  (void)parse_connect_answer(text, answer);
   SessionToken token;
   if (parse_session_token(text, token) && std::memcmp(to_text(token).data(), text.data(), text.size()) != 0)
     __builtin_trap();

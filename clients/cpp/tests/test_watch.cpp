@@ -156,3 +156,14 @@ TEST(watch_stops) {
   owner.deliver(wire::Kind::kState, testing::progress_state(1, wire::Status::kActive, 2000, 40000, 1800000000000));
   EXPECT(owner.events.empty() && owner.watch.deadline() == kNever);
 }
+
+TEST(watch_keeps_its_token_out_of_urls) {
+  for (const bool udp : {true, false}) {
+    Owner owner(watch_settings(udp));
+    EXPECT(owner.watch.bearer() == "a.b.c" && owner.requests.size() == 2);
+    for (const WatchRequest& request : owner.requests) {
+      EXPECT(request.target.find("a.b.c") == std::string::npos);
+      for (const std::string& protocol : request.protocols) EXPECT(protocol.find("a.b.c") == std::string::npos);
+    }
+  }
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -83,6 +84,17 @@ class LintTests(SynchronousTestCase):
             "DECLARE_MULTICAST_DELEGATE_TwoParams(FEvent, int32);",
         ):
             self.assertNotEqual(lint_delegates(wrong), [], wrong)
+
+    def test_key_log(self) -> None:
+        """A build for players cannot write keys: the core defines it for no Shipping build, and nowhere else."""
+        condition = r"if \(Target\.Configuration != UnrealTargetConfiguration\.Shipping\)\s*\{([^}]*)\}"
+        found = []
+        for build in (DIRECTORY / "Craftnet" / "Source").glob("*/*.Build.cs"):
+            text = build.read_text("utf-8")
+            guarded = "".join(re.findall(condition, text))
+            self.assertEqual(text.count("CRAFTNET_KEYLOG"), guarded.count("CRAFTNET_KEYLOG"), build.name)
+            found += re.findall("CRAFTNET_KEYLOG", guarded)
+        self.assertEqual(len(found), 1)
 
     def test_module(self) -> None:
         """A module whose Build.cs has another class, or none."""

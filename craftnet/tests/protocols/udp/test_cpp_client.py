@@ -13,10 +13,11 @@ from twisted.internet import reactor
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from craftnet.server.settings import Settings
-from craftnet.tests.support.cpp import ROOT, CppClient, Event, built
+from craftnet.tests.support.cpp import DIRECTORY, ROOT, CppClient, Event, built
+from craftnet.tests.support.eventually import until
 from craftnet.tests.support.live import LiveTestCase, envelope
 from craftnet.tests.support.samples import COPPER, IRON, PLAYER, RECIPE, SESSION
 from craftnet.tests.support.udp_relay import RelayedTestCase
@@ -90,6 +91,26 @@ class CoreTests(TestCase):
         environment = {**os.environ, "CRAFTNET_VECTORS": str(ROOT / "protocol" / "vectors.json")}
         output, errors, status = await getProcessOutputAndValue(str(built() / "craftnet-tests"), [], environment)
         self.assertEqual(status, 0, (output + errors).decode())
+
+
+class SourceTests(SynchronousTestCase):
+    """The core does not depend on an operating system."""
+
+    def test_headers(self) -> None:
+        """No sockets, clocks, threads, iostreams; the libraries are behind their interfaces."""
+        standard = {
+            *("array", "cmath", "cstddef", "cstdint", "cstring", "memory", "new"),
+            *("string", "string_view", "type_traits", "utility", "vector"),
+        }
+        for path in [*DIRECTORY.glob("src/*.cpp"), *DIRECTORY.glob("include/craftnet/*.h")]:
+            libraries = {"openssl": {"openssl/evp.h", "openssl/hmac.h", "openssl/rand.h"}, "liblz4": {"lz4.h"}}
+            included = set(re.findall(r"#include <(.+)>", path.read_text("utf-8")))
+            self.assertLessEqual(included, standard | libraries.get(path.stem, set()), path.name)
+
+    def test_key_log_is_left_out(self) -> None:
+        """The core that is measured is built as for players: nothing in it can write keys."""
+        self.assertNotIn(b"key_made", (built() / "libcraftnet-size.so").read_bytes())
+        self.assertIn(b"key_made", (built() / "craftnet-watch").read_bytes())
 
 
 class CppClientTestCase(LiveTestCase):
@@ -178,6 +199,31 @@ class UdpTests(CppClientTestCase):
         client = self.watch("--transport", "udp")
         await client.until("ended", result="refused")
         self.assertEqual(await client.end(), 1)
+
+
+class RotationTests(CppClientTestCase):
+    """A server that replaces its keys and session tokens every second."""
+
+    settings = Settings(
+        http="tcp:0:interface=127.0.0.1",
+        udp="127.0.0.1:0",
+        backend="memory:retention=0.2",
+        drain_time=0.0,
+        udp_heartbeat=1000,
+        udp_key_rotation=1.0,
+        udp_token_renewal=1.0,
+    )
+
+    async def test_connection_goes_on(self) -> None:
+        await self.post(start_with_materials())
+        path = Path(self.mktemp())
+        client = self.watch("--transport", "udp", CRAFTNET_KEYLOG=str(path))
+        await client.until("materials")
+        await until(lambda: " server 2 " in path.read_text())
+        await self.post(changed(7))
+        while (await client.until("materials"))["materials"][0]["quantity"] != 7:
+            pass
+        self.assertNotIn("lost", [event["event"] for event in client.passed])
 
 
 class LossyTests(CppClientTestCase, RelayedTestCase):

@@ -210,16 +210,16 @@ class Watch {
   Bar bar_;
   Position position_;
   bool position_over_udp_ = false;  // UDP says nothing about queues: the server has to repeat them.
+  bool has_websocket_offset_ = false;
+  bool repeat_expected_ = false;  // after a reconnect, the server repeats the uncounted record first.
 
   // Records of craftnet.bin.v1 have no position. Each record of materials stands for one change, which `position_`
   // counts once the next message shows that its notifications have arrived as well.
   std::uint64_t changes_counted_ = 0;       // by the newest record.
   std::vector<wire::ChangeRow> uncounted_;  // the newest record of materials; empty: it is counted.
   Time uncounted_timestamp_ = 0;
-  bool repeat_expected_ = false;  // after a reconnect, the server repeats the uncounted record first.
 
   Time websocket_offset_ = 0;  // how far the server's clock is ahead, estimated from messages.
-  bool has_websocket_offset_ = false;
   Result result_ = Result::kNone;
 };
 

@@ -51,7 +51,7 @@ def serve() -> None:
     factory = protocol.Factory.forProtocol(Fixed)
     floor = reactor.listenTCP(0, factory, interface="127.0.0.1")
     stdio.StandardIO(Until())
-    print(service.listener.port.getHost().port, floor.getHost().port, flush=True)
+    print(service.listener.port.getHost().port, floor.getHost().port, flush=True)  # type: ignore[attr-defined]  # it is a TCP port.
     reactor.run()
 
 

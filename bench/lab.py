@@ -25,9 +25,9 @@ from craftnet.access.principal import ADMIN
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import Revocations
 from craftnet.admin.feed import AdminFeed
-from craftnet.admin.node import ThisNode
-from craftnet.admin.nodes import NodeGroup
+from craftnet.admin.node_group import NodeGroup
 from craftnet.admin.operations import Operations
+from craftnet.admin.this_node import ThisNode
 from craftnet.admin.tracing import Traces
 from craftnet.admin.views import Views
 from craftnet.clocks import moment, steady

@@ -38,8 +38,8 @@ class Options(UsageOptions):
 
     synopsis = "[options]"
     longdesc = (
-        "The crafting network service: shows players, over WebSocket and UDP, how their crafts progress, "
-        "their places in station queues and which materials are short."
+        "The crafting network service: shows players, over WebSocket and UDP, the progress of their crafts, "
+        "their positions in station queues and their material shortages."
     )
 
     optFlags: ClassVar[list[list[str]]] = [

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from craftnet.access.principal import Principal
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import DEFAULT_REVOCATION_SECONDS, Revocation
-from craftnet.admin.node import ThisNode
-from craftnet.admin.nodes import NodeGroup, Question
+from craftnet.admin.node_group import NodeGroup, Question
+from craftnet.admin.this_node import ThisNode
 from craftnet.contract.admin.operations import ActionResult, AdminRevocation
 from craftnet.contract.admin.overview import AdminInfo, DashboardMode, Promises
 from craftnet.contract.messages import rfc3339

@@ -16,9 +16,9 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
-from craftnet.admin.node import ThisNode
-from craftnet.admin.nodes import NodeGroup, Question
+from craftnet.admin.node_group import NodeGroup, Question
 from craftnet.admin.rows import EVENT_NAMES, verdict
+from craftnet.admin.this_node import ThisNode
 from craftnet.contract.admin.feed import TraceEntry
 from craftnet.contract.events import Event, EventOutcome
 from craftnet.contract.messages import rfc3339

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from zope.interface import implementer
 
 from craftnet.admin.figures import WINDOWS, Point, merged, merged_point, series, shown
-from craftnet.admin.node import MAX_CONNECTIONS, MAX_HISTORY, NodeReport, NodeSession, ThisNode
-from craftnet.admin.nodes import NodeGroup, Question
+from craftnet.admin.node_group import NodeGroup, Question
 from craftnet.admin.rows import devices, material_rows, queue_rows, queue_search, session_row, session_search, tokens
+from craftnet.admin.this_node import MAX_CONNECTIONS, MAX_HISTORY, NodeReport, NodeSession, ThisNode
 from craftnet.contract.admin.operations import AdminHealth, AuditEntry, NodeHealth, SecurityEventPage
 from craftnet.contract.admin.overview import NodeOverview, Overview, OverviewSeries
 from craftnet.contract.admin.sessions import (

@@ -20,13 +20,13 @@ TOKEN_VARIABLE = "CRAFTNET_TOKEN"
 
 _WATCH_EPILOG = f"""\
 environment:
-  {TOKEN_VARIABLE}  the bearer token. Better than --token: what is on a command line, others on
-                  this machine can read.
+  {TOKEN_VARIABLE}  the bearer token. Prefer it to --token: other users of this machine can read
+                  its command lines.
 
 exit codes:
   0    the crafts were completed, or the server ended the feeds in order
-  1    the server refused us, or could not be reached
-  2    wrong usage
+  1    the server refused the client, or could not be reached
+  2    invalid usage
   3    a craft failed or was cancelled
   130  interrupted (Ctrl-C)
 """

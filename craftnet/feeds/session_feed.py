@@ -152,10 +152,12 @@ class SessionFeed(Feed):
         for change in lost.materials:
             at = replace(at, materials=change.state.version)
             yield materials_update(change, self.position_of(change), None, Position(epoch, at.encoded))
-        for place in lost.queue:
-            at = replace(at, queue=place.state.version)
-            if self._concerns(place.entry):
-                yield session_queue_update(self._key, place, self.position_of(place), None, Position(epoch, at.encoded))
+        for queued in lost.queue:
+            at = replace(at, queue=queued.state.version)
+            if self._concerns(queued.entry):
+                yield session_queue_update(
+                    self._key, queued, self.position_of(queued), None, Position(epoch, at.encoded)
+                )
 
     def heartbeat(self) -> Update:
         """As in `Feed`."""

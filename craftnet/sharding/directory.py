@@ -153,10 +153,10 @@ class SessionDirectory:
             return own
         # An event that contradicts another worker's state goes to that worker, which rejects it as one process would.
         other = found.holder if isinstance(data, QueueUpdate) else found.owner
-        place = own if other is None else self._shards.of(other)
+        worker = own if other is None else self._shards.of(other)
         if found.owner is None or isinstance(data, SessionStart):
-            self._remember(session_id, place)
-        return place
+            self._remember(session_id, worker)
+        return worker
 
     def _resolve(self, session_id: UUID | None, found: Ownership) -> int | None:
         if session_id is None:
@@ -237,8 +237,8 @@ class ShardedEvents:
     async def _apply(self, events: Sequence[Event], workers: Sequence[int | None]) -> list[EventOutcome]:
         own = self._shards.number
         parts: dict[int, list[int]] = {}
-        for index, place in enumerate(workers):
-            parts.setdefault(own if place is None else place, []).append(index)  # rejects events of unknown sessions.
+        for index, worker in enumerate(workers):
+            parts.setdefault(own if worker is None else worker, []).append(index)  # rejects events of unknown sessions.
         here = parts.pop(own, None)
         if not parts:
             return await self._sources.apply(events)

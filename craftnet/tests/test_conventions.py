@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -154,6 +155,14 @@ def retired(path: str, name: str) -> set[str]:
     return {word for word in words & RETIRED if not path.startswith(FIELD_WORDS.get(word, ()))}
 
 
+def differ_by_a_letter(one: str, other: str) -> bool:
+    """Whether one changed, added or removed letter makes one word of the other."""
+    short, long = sorted((one, other), key=len)
+    if len(short) == len(long):
+        return sum(a != b for a, b in zip(short, long, strict=True)) == 1
+    return any(long[:index] + long[index + 1 :] == short for index in range(len(long)))
+
+
 class SizeTests(SynchronousTestCase):
     """A file has one job, and a function fits on a screen."""
 
@@ -176,6 +185,16 @@ class NameTests(SynchronousTestCase):
     def test_modules_have_a_subject(self) -> None:
         paths = [path for path in PACKAGE.rglob("*") if path.is_dir() or path.suffix == ".py"]
         self.assertEqual([str(path) for path in paths if path.stem.lower() in EMPTY_NAMES], [])
+
+    def test_modules_of_a_folder_differ_by_more_than_a_letter(self) -> None:
+        paths = sorted(package_files())
+        similar = [
+            f"{one} and {other}"
+            for one, other in combinations(paths, 2)
+            if one.rpartition("/")[0] == other.rpartition("/")[0]
+            and differ_by_a_letter(Path(one).stem, Path(other).stem)
+        ]
+        self.assertEqual(similar, [])
 
     def test_no_class_name_is_defined_twice(self) -> None:
         """In the package; a test class may have the name of another in its module."""

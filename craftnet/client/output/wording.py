@@ -55,16 +55,16 @@ def material(news: MaterialNotification) -> str:
             return f"{named}: fine again"
 
 
-def queue(place: QueueStatusData) -> str:
-    """A player's place in a queue in words."""
-    text = f"place {place.queue_position}"
-    if place.total_in_queue is not None:
-        text += f" of {place.total_in_queue}"
+def queue(status: QueueStatusData) -> str:
+    """A player's queue status in words."""
+    text = f"place {status.queue_position}"
+    if status.total_in_queue is not None:
+        text += f" of {status.total_in_queue}"
     text += " in the queue"
-    if place.station_type is not None:
-        text += f" for the {place.station_type.value.replace('_', ' ')}"
-    if place.estimated_wait_seconds is not None:
-        text += f", about {clock(place.estimated_wait_seconds)} to wait"
+    if status.station_type is not None:
+        text += f" for the {status.station_type.value.replace('_', ' ')}"
+    if status.estimated_wait_seconds is not None:
+        text += f", about {clock(status.estimated_wait_seconds)} to wait"
     return text
 
 

@@ -301,15 +301,15 @@ class _UdpLink:
             listener.ended(self._connections.credentials.after(ending))
 
     async def _open(self) -> None:
-        place = await self._connections.subscribe(self._session_id)
+        subscription = await self._connections.subscribe(self._session_id)
         self._opening = None
-        if isinstance(place, Ending):
-            self.ended(place)
+        if isinstance(subscription, Ending):
+            self.ended(subscription)
             return
-        self._socket = place.socket
-        ask = partial(self._connections.renew, place.socket, self._session_id)
-        self._renewal = TokenRenewal(self._connections.reactor, ask, place.token, self._connections.due)
-        self._socket.watch(place.session_index, self._session_id, self._connections.player_id, self)
+        self._socket = subscription.socket
+        ask = partial(self._connections.renew, subscription.socket, self._session_id)
+        self._renewal = TokenRenewal(self._connections.reactor, ask, subscription.token, self._connections.due)
+        self._socket.watch(subscription.session_index, self._session_id, self._connections.player_id, self)
 
     def _release(self) -> UdpSocket | None:
         socket, self._socket = self._socket, None

@@ -223,23 +223,23 @@ def plan_events(
     before: State,
     events: Sequence[Event],
     seen: Iterable[UUID],
-    places: Iterable[QueueEntry | None],
+    entries: Iterable[QueueEntry | None],
 ) -> AggregatePlan[State, Change]:
     """The result of `events`.
 
     Arguments:
         seen: the ids of events that were accepted before.
-        places: for each event, the queue entry of its session.
+        entries: for each event, the queue entry of its session.
     """
     state, known = before, set(seen)
     steps: list[AppliedEvent[Change]] = []
     outcomes: list[EventOutcome] = []
-    for event, place in zip(events, places, strict=True):
+    for event, entry in zip(events, entries, strict=True):
         if event.event_id in known:
             outcomes.append(DUPLICATE)
             continue
         try:
-            check_holder(place, event)
+            check_holder(entry, event)
             change = subject.advance(state, event)
         except EventRejected as error:
             outcomes.append(rejected(str(error)))

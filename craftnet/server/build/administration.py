@@ -14,9 +14,9 @@ from craftnet.access.auth_option import AuthSetup
 from craftnet.access.authorization import Authorization
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.admin.feed import AdminFeed
-from craftnet.admin.node import ConnectionTable, ThisNode
-from craftnet.admin.nodes import NodeGroup
+from craftnet.admin.node_group import NodeGroup
 from craftnet.admin.operations import Operations
+from craftnet.admin.this_node import ConnectionTable, ThisNode
 from craftnet.admin.tracing import Traces
 from craftnet.admin.views import Views
 from craftnet.contract.admin.operations import Configuration, OptionRow

@@ -36,7 +36,7 @@ class AddressOptions:
         Option(
             "URL by which clients reach this server, such as https://craft.example, optionally with a base path; used "
             "for URLs in answers and for the Origin check",
-            default="what X-Forwarded-Proto and X-Forwarded-Host of a --trusted-proxy say, else Host",
+            default="from X-Forwarded-Proto and X-Forwarded-Host of a --trusted-proxy, else from Host",
         ),
     ] = None
     prefixes: Annotated[
@@ -46,7 +46,7 @@ class AddressOptions:
     trusted_proxies: Annotated[
         Networks,
         Option(
-            "Networks of the proxies whose X-Forwarded-For, -Proto and -Host are believed, such as 10.0.0.0/8; unix "
+            "Networks of the proxies whose X-Forwarded-For, -Proto and -Host are trusted, such as 10.0.0.0/8; unix "
             "stands for proxies on a UNIX socket. Without it, all clients of a proxy share the limits of one address",
             name="trusted-proxy",
         ),

@@ -62,7 +62,7 @@ class LimitOptions:
                 "refused_pages": _count(
                     "max-refused-pages",
                     "Maximum number of web pages whose handshake was refused and that are being closed with a code "
-                    "that says why; further ones get the HTTP status, which pages cannot see (0 = unlimited)",
+                    "that names the reason; further ones get the HTTP status, which pages cannot see (0 = unlimited)",
                 ),
                 "message_size": Option(
                     "Maximum size of a WebSocket client's message, in bytes; a client that exceeds it is closed with "

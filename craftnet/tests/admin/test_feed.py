@@ -13,9 +13,9 @@ from craftnet.access.principal import ADMIN, Principal
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import Revocations
 from craftnet.admin.feed import MAX_BACKLOG, AdminFeed
-from craftnet.admin.node import ThisNode
-from craftnet.admin.nodes import NodeGroup
+from craftnet.admin.node_group import NodeGroup
 from craftnet.admin.operations import Operations
+from craftnet.admin.this_node import ThisNode
 from craftnet.admin.tracing import FLUSH_SECONDS, Traces
 from craftnet.admin.views import Views
 from craftnet.clocks import moment

@@ -9,8 +9,8 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from craftnet.admin.node import ThisNode
-from craftnet.admin.nodes import NodeGroup
+from craftnet.admin.node_group import NodeGroup
+from craftnet.admin.this_node import ThisNode
 from craftnet.admin.tracing import FLUSH_SECONDS, LEASE_SECONDS, Traces
 from craftnet.clocks import moment
 from craftnet.contract.admin.feed import TraceEntry

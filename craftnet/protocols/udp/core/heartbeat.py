@@ -181,9 +181,9 @@ class Heartbeats(Struct, eq=False, gc=False):
 
     def _echoed(self, sent_us: int) -> float | None:
         """When we sent what is echoed; None when we never did, or long ago. Forgets earlier ones."""
-        for place, (known_us, when) in enumerate(_BEAT.iter_unpack(self._sent)):
+        for index, (known_us, when) in enumerate(_BEAT.iter_unpack(self._sent)):
             if known_us == sent_us:
-                self._sent = self._sent[place * _BEAT.size :]
+                self._sent = self._sent[index * _BEAT.size :]
                 return float(when)
         return None
 

@@ -56,9 +56,9 @@ class TableHistory(Struct, eq=False, gc=False):
 
     def acknowledged(self, version: int) -> None:
         """The other side holds the table of that version. Drops older ones: they will not be baselines."""
-        for place, table in enumerate(self._held):
+        for index, table in enumerate(self._held):
             if table.version & _U32 == version:
-                self.baseline, self._held = table, self._held[place:]
+                self.baseline, self._held = table, self._held[index:]
                 return
 
 

@@ -18,10 +18,10 @@ from craftnet.protocols.wire import codec
 from craftnet.protocols.wire.records import DatagramKind, Selector
 
 Key = tuple[int, str, int]
-"""A record: its session's index, its topic, its place among the topic's records."""
+"""A record: its session's index, its topic, its index among the topic's records."""
 
 NO_SESSION = -1
-"""In place of an index: the connection itself."""
+"""Instead of an index: the connection itself."""
 
 Records = Sequence[tuple[Key, bytes]]
 
@@ -78,8 +78,8 @@ def compressed(records: Records, agreement: Agreement, *, whole: bool) -> Packet
     room = agreement.datagram - OVERHEAD
     piece = room - codec.FRAGMENT_SIZE
     most = 1 if whole else MAX_PARTS
-    # Tables of several sessions have the same materials in the same places: similar records go together.
-    chosen = _fitting(sorted(records, key=_place), min(agreement.content, EXPECTED_RATIO * most * piece))
+    # Tables of several sessions have the same materials in the same rows: similar records go together.
+    chosen = _fitting(sorted(records, key=_record_index), min(agreement.content, EXPECTED_RATIO * most * piece))
     while len(content := _joined(chosen)) >= MIN_COMPRESSED_SIZE:
         octets = agreement.compression.compress(content)
         parts = -(-len(octets) // piece)
@@ -98,10 +98,10 @@ def compressed(records: Records, agreement: Agreement, *, whole: bool) -> Packet
 def _fitting(records: Records, room: int) -> Records:
     """The first of them that fit, with the selectors they need, at least one."""
     named, left = {NO_SESSION, 0}, room
-    for place, ((session, _, _), octets) in enumerate(records):
+    for index, ((session, _, _), octets) in enumerate(records):
         left -= len(octets) if session in named else len(octets) + codec.SELECTOR_SIZE
-        if left < 0 and place:
-            return records[:place]
+        if left < 0 and index:
+            return records[:index]
         named.add(session)
     return records
 
@@ -121,7 +121,7 @@ def _session(record: tuple[Key, bytes]) -> int:
     return record[0][0]
 
 
-def _place(record: tuple[Key, bytes]) -> int:
+def _record_index(record: tuple[Key, bytes]) -> int:
     return record[0][2]
 
 

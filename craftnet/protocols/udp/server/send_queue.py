@@ -130,9 +130,9 @@ class SendQueue:
                 del self.waiting[key]
         if self.waiting is _NOTHING:
             self.waiting = {}
-        for place, octets in enumerate(records):
-            # Waiting records keep their place: frequent changes must not delay them for ever.
-            self.waiting[session, topic, place] = _Record(octets)
+        for number, octets in enumerate(records):
+            # Waiting records keep their order: frequent changes must not delay them for ever.
+            self.waiting[session, topic, number] = _Record(octets)
 
     def clear(self) -> None:
         """Sends nothing of what is left."""

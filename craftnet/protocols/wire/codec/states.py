@@ -209,8 +209,8 @@ def _decode_materials_part(body: bytes, offset: int) -> tuple[StateRecord, int]:
         raise BadDatagram("out_of_range", "a part outside its table")
     offset += _materials_part.size
     materials = tuple(
-        _material_row.decode(body, place)
-        for place in range(offset, offset + count * _material_row.size, _material_row.size)
+        _material_row.decode(body, start)
+        for start in range(offset, offset + count * _material_row.size, _material_row.size)
     )
     return MaterialsPart(version, rows, problems, first, materials), offset + count * _material_row.size
 
@@ -221,8 +221,8 @@ def _decode_problems_part(body: bytes, offset: int) -> tuple[StateRecord, int]:
         raise BadDatagram("out_of_range", "a part without entries")
     offset += _problems_part.size
     problems = tuple(
-        _problem_row.decode(body, place)
-        for place in range(offset, offset + count * _problem_row.size, _problem_row.size)
+        _problem_row.decode(body, start)
+        for start in range(offset, offset + count * _problem_row.size, _problem_row.size)
     )
     if len({problem.row for problem in problems}) < count:
         raise BadDatagram("contradictory", "two problems of one row")

@@ -129,7 +129,7 @@ _DEMAND = {
 
 
 class District:
-    """A zone with stations of every kind: places in proportion to the demand, at least one of each.
+    """A zone with stations of every kind: benches in proportion to the demand, at least one of each.
 
     Arguments:
         number: distinguishes it from other districts.
@@ -138,11 +138,11 @@ class District:
 
     def __init__(self, number: int, players: int) -> None:
         self.zone_id = str(name_id("zone", str(number)))
-        places = players * _SHARE / sum(_DEMAND.values())
+        total = players * _SHARE / sum(_DEMAND.values())
         self.benches = {
             station: Workbench(
                 station,
-                [name_id(station, f"{number}/{place}") for place in range(max(1, round(places * demand)))],
+                [name_id(station, f"{number}/{index}") for index in range(max(1, round(total * demand)))],
             )
             for station, demand in _DEMAND.items()
         }

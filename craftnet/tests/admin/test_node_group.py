@@ -1,4 +1,4 @@
-"""Tests for `craftnet.admin.nodes`: questions to all nodes, over a bus that may lose messages."""
+"""Tests for `craftnet.admin.node_group`: questions to all nodes, over a bus that may lose messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from craftnet.admin.nodes import ANSWER_TIMEOUT, SIGN_INTERVAL, SILENCE, NodeGroup, Question
+from craftnet.admin.node_group import ANSWER_TIMEOUT, SIGN_INTERVAL, SILENCE, NodeGroup, Question
 from craftnet.errors import BadRequest, NotFound, Unavailable
 from craftnet.providers.inspection import INodeBus
 from craftnet.tests.support.fakes import SteppedClock

@@ -63,7 +63,7 @@ class Sample(Struct, frozen=True):
     memory: int
 
     @classmethod
-    def of(cls, metrics: Snapshot, at: float, events: float, loop_delay: Buckets, memory: int) -> Sample:
+    def of(cls, metrics: Snapshot, at: float, events: float, memory: int) -> Sample:
         """The sample of a process's metrics."""
         delivered = metrics.by("craftnet_deliveries_total", "transport")
         latencies = "craftnet_event_to_delivery_seconds"
@@ -78,7 +78,7 @@ class Sample(Struct, frozen=True):
             octets=sum(octets.values()) if octets else None,
             delivery={transport: metrics.buckets(latencies, transport=transport) for transport in delivered},
             round_trip=metrics.buckets("craftnet_udp_round_trip_seconds"),
-            loop_delay=loop_delay,
+            loop_delay=metrics.buckets("craftnet_event_loop_delay_seconds"),
             returns=metrics.total("craftnet_returns_total"),
             recovered=metrics.total("craftnet_returns_total", recovered="true"),
             refusals=_whole(metrics.by("craftnet_refusals_total", "reason")),

@@ -11,7 +11,6 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 from twisted.application.service import Service
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall, deferLater
 
 from craftnet.admin.figures import STEP_SECONDS, FigureHistory, NodeFigures, Point, Sample
@@ -26,10 +25,8 @@ from craftnet.feeds.hub import Hub
 from craftnet.interfaces import IInspectable, ISharedSource
 from craftnet.observe.audit.events import SecurityEvent
 from craftnet.observe.health.monitor import Monitor
-from craftnet.observe.metrics.families import LATENCY_BUCKETS
 from craftnet.observe.metrics.registry import Metrics
-from craftnet.observe.metrics.snapshot import Buckets, Snapshot
-from craftnet.observe.metrics.store import Distribution
+from craftnet.observe.metrics.snapshot import Snapshot
 from craftnet.providers.inspection import IEventTap
 from craftnet.providers.sources import Sources
 
@@ -41,9 +38,6 @@ MAX_HISTORY = 100
 
 RECENT_EVENTS = 5000
 """Events of all sessions that are remembered, without those that say nothing but progress."""
-
-LOOP_INTERVAL = 0.25
-"""Seconds between two measurements of the event loop's delay."""
 
 
 class ConnectionTable(Protocol):
@@ -123,8 +117,6 @@ class ThisNode(Service):
         self._started = clock.seconds()
         self._ahead = clock.wall() - clock.seconds()
         self._events = 0
-        self._delays = Distribution(LATENCY_BUCKETS)
-        self._pulse: IDelayedCall | None = None
         self._history = FigureHistory(self._sample())
         self._recent: deque[tuple[Event, EventOutcome]] = deque(maxlen=RECENT_EVENTS)
         self.observers: list[Callable[[Event, EventOutcome], None]] = []
@@ -135,7 +127,6 @@ class ThisNode(Service):
         """Begins to keep figures and events."""
         super().startService()
         self._steps.start(STEP_SECONDS, now=False)
-        self._beat(self.clock.seconds())
         for source in (self.sources.sessions, self.sources.queues):
             if IEventTap.providedBy(source):
                 source.tap = self._applied
@@ -146,8 +137,6 @@ class ThisNode(Service):
         """Ends that."""
         super().stopService()
         self._steps.stop()
-        if self._pulse is not None and self._pulse.active():
-            self._pulse.cancel()
 
     @property
     def ahead(self) -> float:
@@ -231,15 +220,10 @@ class ThisNode(Service):
         )
 
     def _sample(self) -> Sample:
-        metrics, delays = Snapshot(self._metrics.registry.collect()), self._delays
-        delay = Buckets(delays.bounds, tuple(map(float, delays.counts)), delays.total)
+        metrics = Snapshot(self._metrics.registry.collect())
         tapped = IEventTap.providedBy(self.sources.sessions)
         events = self._events if tapped else metrics.total("craftnet_events_total")
-        return Sample.of(metrics, self.clock.seconds(), events, delay, resident_bytes())
-
-    def _beat(self, due: float) -> None:
-        self._delays.observe(max(0.0, self.clock.seconds() - due))
-        self._pulse = self.clock.callLater(LOOP_INTERVAL, self._beat, self.clock.seconds() + LOOP_INTERVAL)
+        return Sample.of(metrics, self.clock.seconds(), events, resident_bytes())
 
     def _applied_to_materials(self, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
         """As `_applied`, without the starts of sessions, which concern materials as well."""

@@ -1,0 +1,129 @@
+/** Signing in, and actions with a reason: what the page needs a token for. */
+
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import type { Action } from "./parts";
+
+/** The token in the address, such as `#token=eyJ…`, which is dropped from it at once. */
+export function tokenFromAddress(): string | undefined {
+  const match = /[#&]token=([^&]+)/.exec(location.hash);
+  if (!match) return undefined;
+  history.replaceState(null, "", `${location.pathname}${location.search}`);
+  return match[1];
+}
+
+export function SignIn({ problem, enter }: { problem: string | undefined; enter: (token: string) => void }) {
+  const [token, type] = useState("");
+  return (
+    <main class="sign-in">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (token.trim()) enter(token.trim());
+        }}
+      >
+        <h1>craftnet</h1>
+        <p>
+          Paste a token with the scope <code>crafting:admin</code>. This page keeps it in memory only: it is forgotten
+          when you close or reload the page.
+        </p>
+        <label>
+          Token
+          <textarea
+            rows={5}
+            autocomplete="off"
+            spellcheck={false}
+            value={token}
+            onInput={({ currentTarget }) => type(currentTarget.value)}
+          />
+        </label>
+        {problem && (
+          <p class="problem" role="alert">
+            {problem}
+          </p>
+        )}
+        <button type="submit" class="primary" disabled={!token.trim()}>
+          Sign in
+        </button>
+      </form>
+    </main>
+  );
+}
+
+/** Asks the admin API with a token. */
+export class Api {
+  constructor(
+    private readonly base: string,
+    private readonly token: string,
+  ) {}
+
+  /** The answer to a GET, or to a POST where there is a body; throws an Error that says why it was refused. */
+  readonly ask = async (path: string, body?: object): Promise<unknown> => {
+    const response = await fetch(new URL(path, this.base), {
+      method: body ? "POST" : "GET",
+      headers: { Authorization: `Bearer ${this.token}`, ...(body ? { "Content-Type": "application/json" } : {}) },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    }).catch(() => {
+      throw new Error("The server is out of reach.");
+    });
+    const answer: unknown = await response.json().catch(() => undefined);
+    if (response.ok) return answer;
+    throw new Error((answer as { message?: string } | undefined)?.message ?? `The server answers ${response.status}.`);
+  };
+}
+
+/** Asks for a reason before an action, and shows what became of it. */
+export function Confirmation({ action, api, close }: { action: Action; api: Api; close: (done: string) => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [reason, type] = useState("");
+  const [busy, work] = useState(false);
+  const [problem, fail] = useState<string>();
+  useEffect(() => dialog.current?.showModal(), []);
+  const carryOut = async (): Promise<void> => {
+    work(true);
+    fail(undefined);
+    try {
+      const result = (await api.ask(action.path, { ...action.body, reason })) as { action: string; affected: number };
+      close(`${action.title}: done, ${result.affected} connection${result.affected === 1 ? "" : "s"} affected.`);
+    } catch (error) {
+      fail(error instanceof Error ? error.message : String(error));
+      work(false);
+    }
+  };
+  return (
+    <dialog ref={dialog} aria-labelledby="action-title" onClose={() => close("")}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (reason.trim() && !busy) void carryOut();
+        }}
+      >
+        <h2 id="action-title">{action.title}</h2>
+        <p>{action.explanation}</p>
+        <label>
+          Reason, for the audit log
+          <input
+            value={reason}
+            maxLength={200}
+            required
+            autofocus
+            onInput={({ currentTarget }) => type(currentTarget.value)}
+          />
+        </label>
+        {problem && (
+          <p class="problem" role="alert">
+            {problem}
+          </p>
+        )}
+        <p class="buttons">
+          <button type="button" onClick={() => dialog.current?.close()}>
+            Cancel
+          </button>
+          <button type="submit" class="danger" disabled={!reason.trim() || busy}>
+            {busy ? "Working …" : "Do it"}
+          </button>
+        </p>
+      </form>
+    </dialog>
+  );
+}

@@ -29,7 +29,7 @@ export function duration(seconds: number | undefined | null): string {
   if (seconds === undefined || seconds === null) return "–";
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min${whole % 60 ? ` ${whole % 60} s` : ""}`;
   if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
   return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
 }
@@ -42,6 +42,10 @@ export const moment = (text: string): string =>
 
 /** The first eight digits of a UUID, which identify it at a glance. */
 export const short = (id: string): string => id.slice(0, 8);
+
+const TRANSPORTS: Readonly<Record<string, string>> = { websocket: "WebSocket", sse: "event stream", udp: "UDP" };
+
+export const transport = (name: string): string => TRANSPORTS[name] ?? name;
 
 /** `insufficient_quantity` as words. */
 export const words = (name: string): string => name.replaceAll("_", " ");

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 
 import { Chart } from "./chart";
-import { bytes, duration, milliseconds, number, percent } from "./format";
+import { bytes, duration, milliseconds, number, percent, transport } from "./format";
 import type { NodeOverview } from "./messages";
 import { type Act, Badge, Empty, Pending, Section, Table, type Tone } from "./parts";
 import { memoryPerSession, type Series, type State } from "./state";
@@ -22,7 +22,7 @@ interface CardProps {
 function Card({ title, value, window, kept, details, children }: CardProps) {
   return (
     <article class="card">
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       <p class="value figure">
         {value} {kept === undefined ? null : kept ? <Badge tone="good">kept</Badge> : <Badge tone="warn">missed</Badge>}
       </p>
@@ -52,10 +52,8 @@ const within = (value: number | undefined, promise: number | undefined): boolean
 
 const by = (figures: Readonly<Record<string, number>>): string =>
   Object.entries(figures)
-    .map(([name, count]) => `${NAMES[name] ?? name} ${number(count)}`)
+    .map(([name, count]) => `${transport(name)} ${number(count)}`)
     .join(" · ");
-
-const NAMES: Readonly<Record<string, string>> = { websocket: "WebSocket", sse: "event streams", udp: "UDP" };
 
 export function OverviewPage({ state, act }: { state: State; act: Act | undefined }) {
   const { overview, series, info } = state;
@@ -122,6 +120,7 @@ export function OverviewPage({ state, act }: { state: State; act: Act | undefine
               step={series.step}
               values={memoryPerSession(series)}
               format={bytes}
+              promise={promises?.session_memory_bytes}
             />
           )}
         </Card>
@@ -195,7 +194,7 @@ function NodeTable({ nodes, act }: { nodes: readonly NodeOverview[]; act: Act | 
     "Up",
   ];
   return (
-    <Table label="Nodes" head={[...head, ...(act ? [""] : [])]}>
+    <Table label="Nodes" head={[...head, ...(act ? ["Action"] : [])]}>
       {nodes.map((node) => {
         const [tone, word] = nodeState(node);
         const { figures, state } = node;

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { duration, moment, number, time, words } from "./format";
+import { duration, moment, number, time, transport, words } from "./format";
 import type { Configuration, HealthResponse, PlayerDetail } from "./messages";
 import { Badge, ConnectionTable, Empty, Pending, QueueTable, Section, Table, toneOf } from "./parts";
 import { type PageProps, Pager, SessionTable, useView } from "./sessions";
@@ -103,7 +103,7 @@ export function PlayerPage(props: PageProps & { id: string }) {
               <tr key={`${device.client} ${device.address}`}>
                 <td class="long">{device.client ?? "–"}</td>
                 <td class="id">{device.address}</td>
-                <td>{device.transports.join(", ")}</td>
+                <td>{device.transports.map(transport).join(", ")}</td>
                 <td class="figure">{device.connections}</td>
               </tr>
             ))}
@@ -120,7 +120,7 @@ function Tokens({ detail, act }: PageProps & { detail: PlayerDetail }) {
   if (detail.tokens.length === 0) return null;
   return (
     <Section title="Tokens">
-      <Table label="Tokens" head={["Token", "Scopes", "Issued", "Expires", "Connections", ...(act ? [""] : [])]}>
+      <Table label="Tokens" head={["Token", "Scopes", "Issued", "Expires", "Connections", ...(act ? ["Action"] : [])]}>
         {detail.tokens.map((token) => (
           <tr key={token.token_id ?? token.expires}>
             <td class="id">{token.token_id ?? "without jti"}</td>
@@ -234,7 +234,7 @@ function Report({ service, report }: { service: string; report: HealthResponse }
         {time(report.timestamp)}.
       </p>
       {checks.length > 0 && (
-        <Table label={`Checks of ${service}`} head={["Check", "State", "Took", ""]}>
+        <Table label={`Checks of ${service}`} head={["Check", "State", "Took", "Message"]}>
           {checks.map(([name, check]) => (
             <tr key={name}>
               <td>{name}</td>
@@ -277,7 +277,7 @@ export function ConfigurationPage({ ask }: { ask: (path: string) => Promise<unkn
           Only what differs from the defaults
         </label>
       </form>
-      <Table label="Options" head={["Option", "Value", ""]}>
+      <Table label="Options" head={["Option", "Value", "Origin"]}>
         {rows.map((row) => (
           <tr key={row.option}>
             <td class="id">--{row.option}</td>

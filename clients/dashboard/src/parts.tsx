@@ -3,7 +3,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-import { duration, percent, short, words } from "./format";
+import { duration, percent, short, transport, words } from "./format";
 import type { ConnectionRow, CraftProgress, QueueRow, Status } from "./messages";
 import { percentAt, remainingAt } from "./state";
 
@@ -203,12 +203,12 @@ export function ConnectionTable({ rows, act }: { rows: readonly ConnectionRow[];
         "Loss",
         "Waiting",
         "Node",
-        ...(act ? [""] : []),
+        ...(act ? ["Action"] : []),
       ]}
     >
       {rows.map((row) => (
         <tr key={row.connection}>
-          <td>{row.transport}</td>
+          <td>{transport(row.transport)}</td>
           <td>{row.feed}</td>
           <td>{row.encoding}</td>
           <td class="id">{row.address}</td>

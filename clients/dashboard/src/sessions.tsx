@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import type { AdminFeed } from "./feed";
-import { bytes, moment, number, time, words } from "./format";
+import { bytes, moment, number, time, transport, words } from "./format";
 import type { ConnectionRow, MaterialRow, SessionRow, TraceEntry, ViewName, ViewRequest, Views } from "./messages";
 import {
   type Act,
@@ -74,7 +74,7 @@ export function SessionTable({ rows, ahead }: { rows: readonly SessionRow[]; ahe
 /** Forward through the pages of a view, and back to the first. */
 export function Pager({ next, first, go }: { next: string | undefined; first: boolean; go: (cursor: string) => void }) {
   return (
-    <nav class="pager" aria-label="Pages">
+    <nav class="pager" aria-label="More rows">
       <button type="button" class="quiet" disabled={first} onClick={() => go("")}>
         First page
       </button>
@@ -275,7 +275,7 @@ function LiveTrace({ feed, state, id, watchers }: PageProps & { id: string; watc
         {transports.map((name) => (
           <Lane
             key={name}
-            title={`Out: ${name}`}
+            title={`Out: ${transport(name)}`}
             trace={current}
             of={(entry) => entry.direction === "out" && entry.transport === name}
           />

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from craftnet.access.auth_option import AuthSetup
 from craftnet.access.development import sign_token
+from craftnet.access.principal import ADMIN, OPERATE
 from craftnet.interfaces import IBackend
 from craftnet.providers.inspection import IDemonstration
 from craftnet.runtime.addresses import is_loopback
@@ -71,6 +72,7 @@ class PageLink(Struct, frozen=True):
 
 
 PLAYERS_VIEW = PageLink("Player's view", "/demo/")
+DASHBOARD = PageLink("Dashboard", "/dashboard/", (ADMIN, OPERATE))
 
 
 def watch_hint(player_id: UUID, links: Sequence[tuple[str, str]], token: str, url: str, command: str) -> str:

@@ -83,6 +83,7 @@ def site(
     forward_call: Callable[[Call], Awaitable[Response | None]] | None = None,
     audit: IAuditLog | None = None,
     more: Mapping[str, Endpoint] = MappingProxyType({}),
+    pages: Mapping[str, Endpoint] = MappingProxyType({}),
 ) -> HttpSite:
     """The whole HTTP interface.
 
@@ -97,7 +98,7 @@ def site(
         forwarding, forward_call, audit: as for `Router`.
         showcase: lists the sessions of a player; None where the back end cannot.
         idle, hsts: as for `HttpSite`.
-        more: further endpoints, by path.
+        more, pages: further endpoints, and pages that the first one links, by path.
         serve_metrics: whether /metrics is among the routes; another port serves it otherwise.
     """
     both = partial(moment, clock)
@@ -112,7 +113,7 @@ def site(
         **_udp(admission, Posting(sources, ingest, metrics, both, tolerance, gateway), clock, limits),
         **more,
     }
-    table = _table(endpoints, demonstration_pages(showcase), bases)
+    table = _table(endpoints, {**pages, **demonstration_pages(showcase)}, bases)
     router = Router(table, metrics, clock, forwarding, CrossOrigin(guard.is_page), forward_call, audit)
     return HttpSite(
         router, clock, metrics, body_limit=BODY_LIMIT, idle=idle, anonymous_limit=ANONYMOUS_BODY_LIMIT, hsts=hsts

@@ -94,7 +94,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
         *_turns(base, hub, transports.feeds, enforcement, listener),
         *_measurements(base, transports, half_open, listener),
         metrics,
-        build_announcer(base, access, listener, transports.udp_service, metrics),
+        build_announcer(base, access, listener, transports.udp_service, metrics, admin),
         *build_notifications(base, transports, environ),
     ]
     for part in filter(None, parts):

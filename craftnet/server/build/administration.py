@@ -25,6 +25,7 @@ from craftnet.errors import ConfigurationError
 from craftnet.feeds.hub import Hub
 from craftnet.http.exchange import Endpoint
 from craftnet.http.routes.admin import admin_routes
+from craftnet.http.static_pages import page_routes
 from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.feed.server.inspection import FeedConnectionTable
 from craftnet.protocols.udp.server.inspection import UdpConnectionTable
@@ -42,13 +43,14 @@ class Administration(Struct, frozen=True):
     """The parts of the admin API.
 
     Attributes:
-        routes: its endpoints, by path.
+        routes, pages: its endpoints, and the page that uses them, by path.
         own_port: whether they are on a port of their own.
         services: run with the server.
         operations: what operators do.
     """
 
     routes: Mapping[str, Endpoint]
+    pages: Mapping[str, Endpoint]
     own_port: bool
     services: tuple[IService, ...]
     operations: Operations
@@ -100,7 +102,8 @@ def build_administration(
     configuration = Configuration(node=name, options=[_option_row(base, each) for each in OPTIONS.values()])
     routes = admin_routes(admission, views, operations, base.security, lambda: configuration)
     services = (node, group, traces, feed)
-    return Administration(routes, settings.dashboard_http is not None, services, operations)
+    pages = page_routes("dashboard")
+    return Administration(routes, pages, settings.dashboard_http is not None, services, operations)
 
 
 def _bus(base: Base) -> INodeBus | None:

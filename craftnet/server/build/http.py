@@ -67,6 +67,7 @@ def build_http_routes(
         forward_call=None if state.division.calls is None else state.division.calls.answer,
         audit=base.security,
         more={} if admin is None or admin.own_port else admin.routes,
+        pages={} if admin is None or admin.own_port else admin.pages,
     )
     state.division.serve(routes)
     return routes
@@ -99,7 +100,7 @@ def build_admin_listener(
     if admin is None or settings.dashboard_http is None:
         return None
     endpoint = http_endpoint(settings.dashboard_http, None, loopback_only=access.loopback_only, reason=access.reason)
-    table = RouteTable(base.bases, admin.routes)
+    table = RouteTable(base.bases, {**admin.routes, **admin.pages})
     routes = HttpSite(
         Router(table, base.metrics, base.reactor, forwarding),
         base.reactor,

@@ -23,11 +23,12 @@ from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.process import Limit, ProcessMetrics
 from craftnet.protocols.udp.server.service import UdpService
 from craftnet.protocols.udp.server.ticket_store import MAX_TICKETS
+from craftnet.server.build.administration import Administration
 from craftnet.server.build.base import Base
 from craftnet.server.build.transports import Transports
 from craftnet.server.health_checks import own_checks, probes
 from craftnet.server.listener import Listener
-from craftnet.server.startup_message import Announcer, ServedSummary, hint
+from craftnet.server.startup_message import DASHBOARD, PLAYERS_VIEW, Announcer, ServedSummary, hint
 
 
 def build_audit_log(base: Base, environ: Mapping[str, str]) -> AuditLog | None:
@@ -97,13 +98,21 @@ def build_process_metrics(
 
 
 def build_announcer(
-    base: Base, access: AuthSetup, listener: Listener, udp_service: UdpService | None, metrics: Listener | None
+    base: Base,
+    access: AuthSetup,
+    listener: Listener,
+    udp_service: UdpService | None,
+    metrics: Listener | None,
+    admin: Administration | None,
 ) -> Announcer:
     """Tells the operator, once everything listens, what is served where."""
+    pages = [PLAYERS_VIEW] if admin is None or admin.own_port else [DASHBOARD, PLAYERS_VIEW]
 
     def served() -> list[str]:
         udp = "off" if udp_service is None else udp_service.address
         own = "" if metrics is None else f"{metrics.url}/metrics"
         return ServedSummary(listener.url, udp, base.settings.backend, access.description, access.reason, own).lines
 
-    return Announcer(served, lambda: hint(base.state.backend, access, listener.url, base.reactor.wall()), base.reactor)
+    return Announcer(
+        served, lambda: hint(base.state.backend, access, listener.url, base.reactor.wall(), pages), base.reactor
+    )

@@ -79,7 +79,7 @@ test("bars move by themselves", { skip }, async () => {
     await signedIn(page, "#/sessions");
     const bar = page
       .getByRole("row", { name: /active/ })
-      .nth(2)
+      .first()
       .locator(".bar > span");
     const width = () => bar.evaluate((element) => element.getBoundingClientRect().width);
     const first = await width();

@@ -13,7 +13,7 @@ MERMAID := build/mermaid/.version-$(MERMAID_VERSION)
 # What `make run` passes to twistd, for instance: make run ARGS="--backend workshop:players=500 --http tcp:9000:interface=127.0.0.1"
 ARGS ?= --backend workshop
 
-.PHONY: run test test-api test-cpp test-cpp-openssl check-cpp test-js test-pages pages audit sbom lock soak lint bench reference docs clean
+.PHONY: run test test-api test-chart test-cpp test-cpp-openssl check-cpp test-js test-pages pages audit sbom lock soak lint bench reference docs clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd --nodaemon --pidfile= craftnet $(ARGS)
@@ -83,6 +83,11 @@ sbom: $(VENV)/installed-supply
 lock: $(VENV)/installed-supply
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --python-version 3.11 --extra zstd \
 		--custom-compile-command 'make lock' --output-file deploy/requirements.lock setup.cfg
+# The Helm chart, with a helm that Go builds: a few minutes, once.
+HELM_VERSION := v3.19.0
+HELM := build/bin/helm
+test-chart: $(VENV)/installed-test $(HELM)
+	$(BIN)/trial craftnet.tests.server.test_helm_chart
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -147,6 +152,11 @@ $(MERMAID):
 $(JS_CLIENT): clients/js/node_modules/.package-lock.json clients/js/tsdown.config.ts $(shell find clients/js/src -type f)
 	cd clients/js && npm run --silent build
 	touch $@
+
+$(HELM):
+	@command -v go >/dev/null || { echo "Helm is built with Go 1.24 or later; on Debian: apt-get install golang-go" >&2; exit 1; }
+	mkdir -p build/bin
+	GOBIN=$(CURDIR)/build/bin go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
 
 clients/%/node_modules/.package-lock.json: clients/%/package.json clients/%/package-lock.json
 	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && apt-get update && apt-get install -y nodejs npm; } || \

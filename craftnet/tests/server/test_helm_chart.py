@@ -8,13 +8,14 @@ The expected manifests are in `chart/`. After an intended change:
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]  # it has no annotations.
 import msgspec
 from twisted.internet import reactor
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -45,7 +46,9 @@ def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         raise SkipTest("helm is not installed: make test-chart builds it")
     command = str(built) if built.exists() else "helm"
     verb, *others = map(str, arguments)
-    return subprocess.run([command, verb, "--kube-version", RENDERED_FOR, *others], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [command, verb, "--kube-version", RENDERED_FOR, *others], capture_output=True, text=True, check=False
+    )
 
 
 def documents(text: str) -> list[dict[str, Any]]:
@@ -117,6 +120,7 @@ class NodeTests(ChartTestCase):
 
     def test_options(self) -> None:
         """craftnet takes them; a node for UDP names its own endpoint."""
+        self.patch(os, "environ", {**os.environ, "CRAFTNET_REDIS_PASSWORD": "secret"})
         endpoints = []
         for pod in self.pods():
             options = Options()
@@ -124,9 +128,7 @@ class NodeTests(ChartTestCase):
             # The key's file is in the pod only.
             given = [text for text in arguments if not text.startswith("--auth=")]
             options.parseOptions([text.replace("$(POD_NAME)", "craftnet-udp-1") for text in given])
-            self.assertIsInstance(
-                build(options.settings, steady(reactor), {"CRAFTNET_JWT_SECRET": "s" * 32}), Craftnet
-            )
+            self.assertIsInstance(build(options.settings, steady(reactor), {"CRAFTNET_JWT_SECRET": "s" * 32}), Craftnet)
             self.assertIn("--auth=jwt:key=/etc/craftnet/keys/login.pem", arguments)
             endpoints.append(options.settings.public_udp)
         self.assertEqual(endpoints, [None, "craftnet-udp-1.udp.play.example:8082"])
@@ -186,7 +188,8 @@ class NodeTests(ChartTestCase):
 
     def test_alerts(self) -> None:
         """The rules are those of deploy/prometheus."""
-        groups = self.one(self.manifests, "PrometheusRule")["spec"]["groups"]
+        manifests = self.rendered(*REQUIRED, "--set", "udp.enabled=false,prometheusRule.enabled=true")
+        groups = self.one(manifests, "PrometheusRule")["spec"]["groups"]
         files = [REPOSITORY / "deploy" / "prometheus" / name for name in ("alerts.yml", "recording.yml")]
         expected = [group for file in files for group in msgspec.yaml.decode(file.read_bytes())["groups"]]
         self.assertEqual(groups, expected)

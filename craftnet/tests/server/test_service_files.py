@@ -1,4 +1,4 @@
-"""The unit files of systemd, and what the container image promises: a socket that is handed over, an unprivileged user."""
+"""The unit files of systemd, and the promises of the container image: an open port, an unprivileged user."""
 
 from __future__ import annotations
 

@@ -15,8 +15,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
 {{- define "craftnet.backend" -}}
-redis:host={{ required "redis.host is required: the nodes share their state through Redis" .Values.redis.host }}:port={{ .Values.redis.port }}
-{{- if .Values.redis.tls }}:tls=yes{{ end }}
+{{ ternary "rediss" "redis" .Values.redis.tls }}:host={{ required "redis.host is required: the nodes share their state through Redis" .Values.redis.host }}:port={{ .Values.redis.port }}
 {{- with .Values.redis.arguments }}:{{ . }}{{ end }}
 {{- end }}
 

@@ -24,7 +24,7 @@ from twisted.web.client import Agent
 from craftnet.access.development import SECRET_VARIABLE, key_source, random_secret, secret_from
 from craftnet.access.jwks import FETCH_TIMEOUT, JwksFile, JwksUrl, without_query
 from craftnet.access.jwt import JwtVerifier
-from craftnet.access.verification_keys import IKeySource, SingleKey, key_from_pem
+from craftnet.access.verification_keys import IKeySource, SingleKey, VerificationKey, key_from_pem
 from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError
 from craftnet.interfaces import ITokenVerifier
@@ -48,6 +48,7 @@ class AuthSetup:
         authority: verifies their tokens.
         description: one line about it for the operator, without secrets.
         secret: signs development tokens; None unless they are in use.
+        keys: the keys that --auth names, to be read again; None for development tokens.
         loopback_only: whether this may be served on loopback addresses only; `reason` says why.
     """
 
@@ -56,6 +57,7 @@ class AuthSetup:
     secret: bytes | None = field(default=None, repr=False)
     loopback_only: bool = False
     reason: str = ""
+    keys: IKeySource | None = None
 
 
 def access_from_option(text: str | None, environ: Mapping[str, str], reactor: IClock) -> AuthSetup:
@@ -78,7 +80,7 @@ def access_from_option(text: str | None, environ: Mapping[str, str], reactor: IC
         described += f", for the audience {audience}"
     if issuer is not None:
         described += f", from the issuer {issuer}"
-    return AuthSetup(JwtVerifier(keys, reactor, audience=audience, issuer=issuer), described)
+    return AuthSetup(JwtVerifier(keys, reactor, audience=audience, issuer=issuer), described, keys=keys)
 
 
 def _development(environ: Mapping[str, str], reactor: IClock) -> AuthSetup:
@@ -122,8 +124,12 @@ def _keys(arguments: Mapping[str, str], reactor: IReactorTime) -> tuple[IKeySour
         case None, None:
             raise ConfigurationError(f"--auth names no key. It takes {USAGE}")
         case None, str(path):
-            key = _from_file(path, lambda: key_from_pem(Path(path).read_bytes()))
-            return SingleKey(key), f"{key.algorithm} tokens, verified with the key {path}"
+
+            def read() -> VerificationKey:
+                return _from_file(path, lambda: key_from_pem(Path(path).read_bytes()))
+
+            key = read()
+            return SingleKey(key, read), f"{key.algorithm} tokens, verified with the key {path}"
         case str(place), None if _URL.match(place):
             client = HTTPClient(Agent(reactor, connectTimeout=FETCH_TIMEOUT))
             return JwksUrl(_url(place), client, reactor, unnamed=unnamed), (

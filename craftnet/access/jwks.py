@@ -84,6 +84,15 @@ class JwksFile:
             key = self._select(key_id, algorithm)
         return succeed(key)
 
+    def reload(self) -> bool:
+        """See `IKeySource`."""
+        before = self._keys
+        try:
+            self._seen, self._keys = self._read()
+        except ConfigurationError as error:
+            raise ConfigurationError(f"--auth names {self._path}, but {error}") from None
+        return self._keys != before
+
     def _select(self, key_id: str | None, algorithm: str) -> VerificationKey | None:
         return select_key(self._keys, key_id, algorithm, unnamed=self._unnamed)
 
@@ -163,6 +172,11 @@ class JwksUrl:
                 retry_after=ceil(pause),
             )
         return key
+
+    def reload(self) -> bool:
+        """See `IKeySource`."""
+        self._start_fetch()
+        return False
 
     def _select(self, key_id: str | None, algorithm: str) -> VerificationKey | None:
         return select_key(self._keys, key_id, algorithm, unnamed=self._unnamed)

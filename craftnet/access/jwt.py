@@ -72,7 +72,7 @@ class JwtVerifier:
     def __init__(
         self, keys: IKeySource, clock: IClock, *, audience: str | None = None, issuer: str | None = None
     ) -> None:
-        self._keys = keys
+        self.keys = keys
         self._clock = clock
         self._audience = audience
         self._issuer = issuer
@@ -83,7 +83,7 @@ class JwtVerifier:
             parts = _take_apart(token)
         except Unauthorized:
             return fail()
-        return self._keys.find(parts.key_id, parts.algorithm).addCallback(self._verify, parts)
+        return self.keys.find(parts.key_id, parts.algorithm).addCallback(self._verify, parts)
 
     def _verify(self, key: VerificationKey | None, token: _Token) -> Principal:
         if key is None:

@@ -6,7 +6,7 @@ be passed off as an HMAC secret (RFC 8725 section 2.1).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,13 +67,32 @@ class IKeySource(Interface):
             `craftnet.errors.Unavailable`: the keys are unavailable now.
         """
 
+    def reload() -> bool:  # as above.
+        """Reads the keys again; returns whether there are others now.
+
+        A source of a URL only starts to fetch them. Those of before stay in use until there are others.
+
+        Raises:
+            `craftnet.errors.ConfigurationError`: they cannot be read.
+        """
+
 
 @implementer(IKeySource)
 class SingleKey:
-    """A single key. It has no name, so any `kid` matches."""
+    """A single key. It has no name, so any `kid` matches.
 
-    def __init__(self, key: VerificationKey) -> None:
+    Arguments:
+        read: reads it again; None: it never changes. Raises ConfigurationError.
+    """
+
+    def __init__(self, key: VerificationKey, read: Callable[[], VerificationKey] | None = None) -> None:
         self._key = key
+        self._read = read
+
+    def reload(self) -> bool:
+        """See `IKeySource`."""
+        before, self._key = self._key, self._key if self._read is None else self._read()
+        return self._key != before
 
     def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
         """The key, if it is for this algorithm."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -49,9 +51,15 @@ where to put it:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the command line."""
-    command = argparse.ArgumentParser(prog="craftnet", description="Client of the crafting network service.")
+def parser(others: Mapping[str, str] = MappingProxyType({})) -> argparse.ArgumentParser:
+    """The parser of the command line.
+
+    Arguments:
+        others: further commands to list: their names and what they do.
+    """
+    command = argparse.ArgumentParser(
+        prog="craftnet", description="Client of the crafting network service, and tools for its operators."
+    )
     command.add_argument("--version", action="version", version=f"craftnet {__version__}")
     commands = command.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_watch(commands)
@@ -60,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
     _add_audit(commands)
     admin_arguments.add_commands(commands, _add_server)
     _add_completion(commands)
+    for name, text in others.items():
+        commands.add_parser(name, help=text)
     return command
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO, cast
 from uuid import UUID
 
@@ -239,11 +240,15 @@ def begin_admin(reactor: IClock, options: argparse.Namespace, token: str) -> Def
     return Deferred.fromCoroutine(AdminCommands(reactor, options, token, sys.stdout, sys.stderr).run())
 
 
-def main() -> int:
-    """Runs the `craftnet` command and returns its exit code."""
+def main(others: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Runs a command of `craftnet` and returns its exit code.
+
+    Arguments:
+        others: further commands, which --help lists: their names and what they do.
+    """
     make_printable(sys.stdout)
     make_printable(sys.stderr)
-    line = parser()
+    line = parser(others)
     options = line.parse_args()
     try:
         if options.command == "token":

@@ -76,10 +76,14 @@ class ConnectionSlot:
 
 
 class ConnectionSlots:
-    """All places."""
+    """All places.
+
+    Attributes:
+        limits: their numbers; may be replaced.
+    """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._taken = 0
         self._addresses: Counter[str] = Counter()
         self._players: Counter[UUID] = Counter()
@@ -101,7 +105,7 @@ class ConnectionSlots:
         Raises:
             TooManyRequests: there is none left, in all or for that address.
         """
-        limits = self._limits
+        limits = self.limits
         _check(self._taken, limits.connections, "The server has as many WebSocket connections as it takes.", now)
         if address is not None:
             message = "There are too many WebSocket connections from this address."
@@ -116,7 +120,7 @@ class ConnectionSlots:
         Raises:
             TooManyRequests: that player, or that session, has too many. The place is still to be left.
         """
-        limits = self._limits
+        limits = self.limits
         if player_id is not None:
             _check(self._players[player_id], limits.per_player, TOO_MANY_CONNECTIONS, now)
         if session_id is not None:

@@ -6,7 +6,7 @@ all of them, and asking the other nodes for the player's number of connections t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from craftnet.errors import Forbidden
@@ -43,14 +43,30 @@ class HandshakeGuard:
         forwarding: Forwarding | None = None,
         shared: ISharedConnectionSlots | None = None,
     ) -> None:
-        self.limits = limits
+        self._followers: list[Callable[[Limits], None]] = []
         self._origins = origins or Origins()
         self._forwarding = forwarding or Forwarding()
         self._shared = shared
         self.occupancy = ConnectionSlots(limits)
         message = "There are too many WebSocket handshakes from this address."
         self._handshakes = AddressLimit(limits.handshakes, message, limits.unlimited)
+        self.set_limits(limits)
+
+    def set_limits(self, limits: Limits) -> None:
+        """Replaces the limits. Connections that are open stay open."""
+        self.limits = self.occupancy.limits = limits
         self.messages = bucket_of(limits.messages)
+        self._handshakes.change(limits.handshakes, limits.unlimited)
+        for follower in self._followers:
+            follower(limits)
+
+    def follow_limits(self, follower: Callable[[Limits], None]) -> None:
+        """Calls `follower` with the limits whenever they are replaced."""
+        self._followers.append(follower)
+
+    def set_origins(self, origins: Origins) -> None:
+        """Replaces the web sites whose pages may connect. Connections that are open stay open."""
+        self._origins = origins
 
     def admit(self, peer: str, headers: Mapping[str, str], now: float) -> ConnectionSlot:
         """Admits a handshake.

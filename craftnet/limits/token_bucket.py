@@ -92,6 +92,13 @@ class RateLimit(Generic[Key]):
     def __len__(self) -> int:
         return len(self._full_at)
 
+    def change(self, rate: float) -> None:
+        """Replaces the rate. With another one, every key starts with a full bucket."""
+        bucket = bucket_of(rate)
+        if (bucket and bucket.rate) != (self._bucket and self._bucket.rate):
+            self._bucket = bucket
+            self._full_at.clear()  # these times were computed with the rate of before.
+
     def check(self, key: Key, now: float) -> None:
         """Counts a request.
 
@@ -120,6 +127,11 @@ class AddressLimit:
 
     def __init__(self, rate: float, message: str, unlimited: Networks = NO_NETWORKS) -> None:
         self._limit: RateLimit[str] = RateLimit(rate, message)
+        self._unlimited = unlimited
+
+    def change(self, rate: float, unlimited: Networks) -> None:
+        """Replaces the rate and the exempt addresses."""
+        self._limit.change(rate)
         self._unlimited = unlimited
 
     def check(self, address: str, now: float) -> None:

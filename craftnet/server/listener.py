@@ -168,10 +168,13 @@ class Listener(Service):
         if self._tls is not None:
             self._tls.check_files()
 
-    def reload(self) -> None:
-        """Reads the certificate again; an unusable one is logged, and the previous one stays in use."""
-        if self._tls is not None:
-            self._tls.reload()
+    def reload(self) -> bool:
+        """Reads the certificate again; returns whether it has changed.
+
+        Raises:
+            ConfigurationError: it is unusable, and the previous one stays in use.
+        """
+        return self._tls is not None and self._tls.reload()
 
     @property
     def url(self) -> str:

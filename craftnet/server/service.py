@@ -13,8 +13,10 @@ from craftnet.observe.audit.service import AuditLog
 from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.udp.server.service import UdpService
+from craftnet.runtime.reload import ReloadResult
 from craftnet.runtime.rlimits import raise_open_files_limit
 from craftnet.server.listener import Listener
+from craftnet.server.reload import Reloader
 
 
 class Craftnet(MultiService):
@@ -34,11 +36,13 @@ class Craftnet(MultiService):
         monitor: Monitor,
         drain_time: float,
         connections: int,
+        reloader: Reloader,
         audit_log: AuditLog | None = None,
     ) -> None:
         super().__init__()
         self._connections = connections
         self._audit_log = audit_log
+        self.reloader = reloader
         self.listener = listener
         self.admin_listener: Listener | None = None
         self.udp_service = udp_service
@@ -114,6 +118,6 @@ class Craftnet(MultiService):
         if self._audit_log is not None:
             self._audit_log.rotate()
 
-    def reload(self) -> None:
-        """Reads the certificate again, if the port uses TLS."""
-        self.listener.reload()
+    def reload(self) -> ReloadResult:
+        """Reads the configuration, keys and certificates again, and puts into effect what can change."""
+        return self.reloader.reload()

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from craftnet.errors import ConfigurationError
 from craftnet.providers.shards import Shards
 from craftnet.server.options.access import AccessOptions
 from craftnet.server.options.addresses import AddressOptions
 from craftnet.server.options.administration import AdministrationOptions
+from craftnet.server.options.configuration import ConfigurationOptions
 from craftnet.server.options.health import HealthOptions
 from craftnet.server.options.limits import LimitOptions
 from craftnet.server.options.observation import ObservationOptions
 from craftnet.server.options.processes import ProcessOptions
+from craftnet.server.options.resolution import Effective
 from craftnet.server.options.state import StateOptions
 from craftnet.server.options.table import OPTIONS
 from craftnet.server.options.udp import UdpOptions
@@ -39,6 +40,7 @@ class Settings(
     ProcessOptions,
     ObservationOptions,
     AdministrationOptions,
+    ConfigurationOptions,
 ):
     """The values of all options; None where one is not given. The groups declare them.
 
@@ -58,25 +60,21 @@ class Settings(
         return None if self.worker is None or self.links is None else Shards(self.worker, self.workers)
 
 
-def settings_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+def settings_of(effective: Effective, environ: Mapping[str, str]) -> Settings:
     """The settings of a process.
 
     Arguments:
-        given: values by the name of the option, as the command line has them: texts, or already read.
+        effective: the values of all options.
         environ: the environment, which numbers workers and names the platform's port.
-
-    Raises:
-        ConfigurationError: a value makes no sense.
     """
     values: dict[str, Any] = {}
     members: dict[str, dict[str, Any]] = {}
     for name, declared in OPTIONS.items():
-        value = declared.default if given.get(name) is None else _read(name, given[name])
         field, *attributes = declared.path
         if attributes:
-            members.setdefault(field, {})[attributes[0]] = value
+            members.setdefault(field, {})[attributes[0]] = effective[name]
         else:
-            values[field] = value
+            values[field] = effective[name]
     for field, attributes_of in members.items():
         values[field] = type(getattr(Settings, field))(**attributes_of)
     return Settings(
@@ -85,12 +83,3 @@ def settings_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> Setting
         worker=int(environ[WORKER_VARIABLE]) if WORKER_VARIABLE in environ else None,
         links=environ.get(LINKS_VARIABLE),
     )
-
-
-def _read(name: str, given: Any) -> Any:
-    if not isinstance(given, str):
-        return given
-    try:
-        return OPTIONS[name].parse(given)
-    except ValueError as error:
-        raise ConfigurationError(f"--{name}: {error}") from None

@@ -5,7 +5,7 @@
 | SIGTERM | stops, with exit code 0; again: without waiting for watchers | stops |
 | SIGINT | the same | ignored: a terminal sends it to the supervisor as well |
 | SIGUSR2 | - | while it stops: no longer waits for watchers |
-| SIGHUP | reads certificates again; the supervisor forwards it | reads certificates again |
+| SIGHUP | reloads; the supervisor forwards it | reloads |
 | SIGUSR1 | rotates twistd's log and the audit log; the supervisor forwards it | rotates the audit log |
 """
 
@@ -22,7 +22,7 @@ HURRY = signal.SIGUSR2
 """Tells a stopping worker not to wait for its watchers."""
 
 RELOAD = signal.SIGHUP
-"""Tells a server to read its certificates again."""
+"""Tells a server to reload."""
 
 
 ROTATE = signal.SIGUSR1
@@ -35,8 +35,8 @@ class Controlled(Protocol):
     def hurry(self) -> None:
         """Stops without waiting any longer, if it is stopping."""
 
-    def reload(self) -> None:
-        """Reads changed files again."""
+    def reload(self) -> object:
+        """Reads the configuration and changed files again."""
 
     def rotate(self) -> None:
         """Goes on in new files."""
@@ -67,7 +67,7 @@ def obey_supervisor(reactor: Any, service: Controlled) -> None:
     reactor.callWhenRunning(started)
 
 
-def _on(reactor: Any, number: int, function: Callable[[], None]) -> None:
+def _on(reactor: Any, number: int, function: Callable[[], object]) -> None:
     signal.signal(number, lambda *_: reactor.callFromThread(function))
 
 

@@ -20,7 +20,9 @@ from twisted.python.failure import Failure
 from twisted.runner.procmon import ProcessMonitor
 
 from craftnet.clocks import IClock
+from craftnet.errors import ConfigurationError
 from craftnet.observe.metrics.process_files import FOLDER_VARIABLE, MetricsFolder
+from craftnet.server.command_line import SNAPSHOT_VARIABLE, WorkerConfiguration
 from craftnet.server.signals import HURRY, RELOAD, ROTATE
 from craftnet.sharding.links import LINKS_VARIABLE
 
@@ -158,6 +160,7 @@ class Supervisor(ProcessMonitor):
         environ: the basis of the workers' environment.
         stop_timeout: seconds in which a worker must stop after SIGTERM.
         timeout: seconds without a sign of life after which a worker is killed and restarted.
+        configuration: the configuration file of the workers; None where there is none.
         divided: whether each worker keeps the state of some of the players, which is lost when it dies.
     """
 
@@ -179,6 +182,7 @@ class Supervisor(ProcessMonitor):
         stop_timeout: float,
         timeout: float,
         divided: bool = False,
+        configuration: WorkerConfiguration | None = None,
     ) -> None:
         super().__init__(reactor)
         self._time: IClock = reactor
@@ -189,6 +193,7 @@ class Supervisor(ProcessMonitor):
         self._environ = environ
         self._folder = os.getcwd()
         self._timeout = timeout
+        self._configuration = configuration
         self._loss = "; the state of its players is lost" if divided else ""
         self._liveness: dict[str, LivenessMonitor] = {}
         self._looking = LoopingCall(self._replace_those_that_hang)
@@ -198,6 +203,7 @@ class Supervisor(ProcessMonitor):
         """Starts the workers."""
         # Not earlier: twistd may go to the background and continue in another process, which is the one they check.
         self._figures = MetricsFolder(self._numbers.values())
+        self._write_configuration()
         for name, number in self._numbers.items():
             figures = self._figures.environment(number)
             file = os.path.join(figures[FOLDER_VARIABLE], f"liveness-{number}")
@@ -207,6 +213,7 @@ class Supervisor(ProcessMonitor):
                 SUPERVISOR_VARIABLE: str(os.getpid()),
                 LIVENESS_VARIABLE: file,
                 LINKS_VARIABLE: figures[FOLDER_VARIABLE],
+                **({} if self._snapshot is None else {SNAPSHOT_VARIABLE: self._snapshot}),
                 **figures,
             }
             self.addProcess(name, self._line, env={**self._environ, **own}, cwd=self._folder)
@@ -237,7 +244,13 @@ class Supervisor(ProcessMonitor):
             self._signal(name, HURRY)
 
     def reload(self) -> None:
-        """Tells the workers to read their certificates again; starting ones will read them anyway."""
+        """Makes the workers reload; starting ones read everything anyway."""
+        try:
+            if self._configuration is not None:
+                self._configuration.update()
+                self._write_configuration()
+        except ConfigurationError as error:
+            self._log.error("Workers that start get the previous configuration: {error}", error=error)
         for name in self.protocols:
             if self._liveness[name].heard:
                 self._signal(name, RELOAD)
@@ -247,6 +260,17 @@ class Supervisor(ProcessMonitor):
         for name in self.protocols:
             if self._liveness[name].heard:
                 self._signal(name, ROTATE)
+
+    def _write_configuration(self) -> None:
+        """Writes the file with which workers start."""
+        text = None if self._configuration is None else self._configuration.text
+        if text is None:
+            self._snapshot = None
+        else:
+            self._snapshot = os.path.join(self._figures.environment("")[FOLDER_VARIABLE], "craftnet.toml")
+            descriptor = os.open(self._snapshot, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
 
     def _signal(self, name: str, number: int) -> None:
         transport = self.protocols[name].transport

@@ -45,8 +45,9 @@ from craftnet.observe.metrics.families import FAMILIES, Family
 from craftnet.protocols.udp.server import player_reports
 from craftnet.protocols.websocket.core import token_renewal
 from craftnet.providers.registry import factory_of, installed
-from craftnet.server.options.table import GROUPS
-from craftnet.tap import Options
+from craftnet.server.command_line import Options
+from craftnet.server.options.documents import default_file, schema_text
+from craftnet.server.options.table import GROUPS, OPTIONS
 
 T = TypeVar("T")
 
@@ -65,7 +66,8 @@ def options() -> str:
     for group in GROUPS:
         lines += [f"## {group.heading}", ""]
         for name in group.names:
-            lines.append(item(f"`--{name}`: {code_words(parsed.describe(name))}"))
+            again = " Reloaded." if name in OPTIONS and OPTIONS[name].option.reload else ""
+            lines.append(item(f"`--{name}`: {code_words(parsed.describe(name))}{again}"))
         lines.append("")
     return "\n".join(lines)
 
@@ -302,6 +304,7 @@ def close_codes() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "options": options,
     "backends": backends,
+    "default-file": lambda: f"```toml\n{default_file()}```\n",
     "crafting-messages": crafting_messages,
     "queue-messages": queue_messages,
     "health-messages": health_messages,
@@ -318,6 +321,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "admin-bodies": admin_bodies,
     "admin-messages": admin_messages,
 }
+
+
+FILES: dict[str, Callable[[], str]] = {"reference/craftnet.schema.json": schema_text}
+"""Files that are generated as a whole."""
 
 
 def filled(text: str) -> str:
@@ -339,6 +346,11 @@ def main() -> int:
             stale.append(page)
             if not check:
                 page.write_text(filled(text), encoding="utf-8")
+    for name, made in FILES.items():
+        if (file := DOCS / name).read_text(encoding="utf-8") != made():
+            stale.append(file)
+            if not check:
+                file.write_text(made(), encoding="utf-8")
     for page in stale:
         print(f"{page.relative_to(DOCS.parent)} {'is out of date: run make reference' if check else 'written'}")
     for name in sorted(set(PARTS) - used):

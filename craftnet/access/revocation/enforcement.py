@@ -33,7 +33,6 @@ class Enforcement:
         enforcers: one for each transport.
         now: both clocks: revocations have dates, connections that are opening have a deadline.
         shared: informs the other nodes; None when there are none.
-        handshake_grace: seconds that a connection may take to open after its token was verified.
         audit: records revocations.
     """
 
@@ -46,7 +45,6 @@ class Enforcement:
         now: Callable[[], Moment],
         shared: ISharedRevocations | None = None,
         *,
-        handshake_grace: float = HANDSHAKE_GRACE,
         audit: IAuditLog | None = None,
     ) -> None:
         self._audit: IAuditLog = audit or NoAudit()
@@ -54,10 +52,14 @@ class Enforcement:
         self._enforcers = enforcers
         self._now = now
         self._shared = shared
-        self._handshake_grace = handshake_grace
+        self._handshake_grace = HANDSHAKE_GRACE
         self._look_until = 0.0
         if shared is not None:
             shared.follow(self)
+
+    def set_handshake_timeout(self, seconds: float) -> None:
+        """Names the time that a connection may take to open after its token was verified."""
+        self._handshake_grace = max(HANDSHAKE_GRACE, seconds)
 
     async def revoke(self, revocation: Revocation, *, actor: str = "", reason: str = "") -> int:
         """Revokes on every node; returns how many connections were closed on this one.

@@ -117,6 +117,10 @@ class RevocationCheckingVerifier:
         self._revocations = revocations
         self._loaded = loaded
 
+    def replace(self, authority: ITokenVerifier) -> None:
+        """Asks another authority from now on."""
+        self._authority = authority
+
     def authenticate(self, token: str) -> Deferred[Principal]:
         """See `ITokenVerifier`."""
         authenticated = self._authority.authenticate(token)

@@ -32,6 +32,11 @@ class OldestFirst(Generic[Waiting]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def change(self, capacity: int, per_address: int) -> None:
+        """Replaces the maximum numbers."""
+        self._capacity = capacity
+        self._per_address = per_address
+
     def add(self, waiting: Waiting, address: str | None) -> Waiting | None:
         """Adds one; returns the one that must go for it and was removed.
 
@@ -76,6 +81,11 @@ class HalfOpenConnections:
         self._unlimited = limits.unlimited
         # Any: abortConnection is in no interface that TLS transports share.
         self._waiting: OldestFirst[Any] = OldestFirst(limits.half_open, limits.half_open_per_address)
+
+    def set_limits(self, limits: Limits) -> None:
+        """Replaces the limits; they apply to the next connection."""
+        self._unlimited = limits.unlimited
+        self._waiting.change(limits.half_open, limits.half_open_per_address)
 
     def __len__(self) -> int:
         return len(self._waiting)

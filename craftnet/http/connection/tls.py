@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,16 @@ class ServerTls:
     def check_files(self) -> None:
         """Reads the files again if they have changed; called every `CHECK_INTERVAL` seconds."""
         if self._look() != self._stamps:
-            self.reload()
+            with suppress(ConfigurationError):  # it was logged.
+                self.reload()
 
-    def reload(self) -> None:
-        """Reads the files again. Unusable ones are logged, and the previous ones stay in use.
+    def reload(self) -> bool:
+        """Reads the files again; returns whether new connections use another certificate.
 
         Open connections are not affected.
+
+        Raises:
+            ConfigurationError: the files are unusable; this is logged, and the previous ones stay in use.
         """
         # Before the files are read: one that changes at this moment is then read again.
         self._stamps = self._look()
@@ -120,17 +125,18 @@ class ServerTls:
             credentials = load_credentials(self.address)
             if credentials.chain == self._credentials.chain:
                 self._log.info("The certificate has not changed")
-                return
+                return False
             self._context = _context(credentials, self.address.dh_parameters)
         except ConfigurationError as error:
             self._log.error("The previous certificate stays in use. {error}", error=error)
-            return
+            raise
         self._credentials = credentials
         self._log.info(
             "New connections use the certificate in {file}, which is valid until {end:%Y-%m-%d %H:%M} UTC",
             file=self.address.certificates[0],
             end=credentials.chain[0].not_valid_after_utc,
         )
+        return True
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         """What shows that a file has changed; links are followed."""

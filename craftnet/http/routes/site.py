@@ -73,7 +73,6 @@ def site(
     clock: IClock,
     protocols: tuple[str, ...],
     tolerance: Tolerance,
-    limits: Limits,
     bases: BasePaths,
     forwarding: Forwarding | None = None,
     showcase: IDemonstration | None = None,
@@ -88,12 +87,11 @@ def site(
     """The whole HTTP interface.
 
     Arguments:
-        guard: knows the rate of feeds that an address may open, and which pages may connect.
+        guard: knows the rate limits, and which pages may connect.
         enforcement: carries out revocations.
         gateway: the UDP server; None when it is off.
         protocols: the supported WebSocket subprotocols.
         tolerance: how far a player's report may deviate and still agree.
-        limits: the rate limits.
         bases: the base paths that may precede every route.
         forwarding, forward_call, audit: as for `Router`.
         showcase: lists the sessions of a player; None where the back end cannot.
@@ -103,14 +101,14 @@ def site(
     """
     both = partial(moment, clock)
     endpoints: dict[str, Endpoint] = {
-        **_health(admission, monitor, clock, limits, bases, protocols),
+        **_health(admission, monitor, clock, guard, bases, protocols),
         **_feeds(admission, subscriptions, bases, guard, clock),
         **demonstration_routes(admission, showcase),
         **({"/metrics": MetricsText(metrics)} if serve_metrics else {}),
         "/events": Events(admission, ingest, both, BODY_LIMIT),
         "/revocations": RevocationList(admission, enforcement, clock.wall),
         "/players/{player_id}/sessions": SessionsUnderWay(admission, showcase),
-        **_udp(admission, Posting(sources, ingest, metrics, both, tolerance, gateway), clock, limits),
+        **_udp(admission, Posting(sources, ingest, metrics, both, tolerance, gateway), clock, guard),
         **more,
     }
     table = _table(endpoints, {**pages, **demonstration_pages(showcase)}, bases)
@@ -156,13 +154,13 @@ def _health(
     admission: Authorization,
     monitor: Monitor,
     clock: IClock,
-    limits: Limits,
+    guard: HandshakeGuard,
     bases: BasePaths,
     protocols: tuple[str, ...],
 ) -> dict[str, Endpoint]:
     """The health routes. GET /health and GET /health/ws share a limit per address."""
-    requests = _limit(limits.health, "health requests", limits, clock)
-    batches = _limit(limits.health_batches, "batches of health requests", limits, clock)
+    requests = _limit(lambda limits: limits.health, "health requests", guard, clock)
+    batches = _limit(lambda limits: limits.health_batches, "batches of health requests", guard, clock)
     return {
         "/health": Health(monitor, requests),
         "/health/batch": HealthBatch(monitor, partial(moment, clock), batches),
@@ -173,12 +171,13 @@ def _health(
     }
 
 
-def _udp(admission: Authorization, posting: Posting, clock: IClock, limits: Limits) -> dict[str, Endpoint]:
+def _udp(admission: Authorization, posting: Posting, clock: IClock, guard: HandshakeGuard) -> dict[str, Endpoint]:
     """The routes of UDP sessions. …/connect is limited for each address and for each player."""
     players: RateLimit[UUID] = RateLimit(
-        limits.connects_per_player, "There are too many requests for UDP connections of this player."
+        guard.limits.connects_per_player, "There are too many requests for UDP connections of this player."
     )
-    addresses = _limit(limits.connects, "requests for UDP connections", limits, clock)
+    guard.follow_limits(lambda limits: players.change(limits.connects_per_player))
+    addresses = _limit(lambda limits: limits.connects, "requests for UDP connections", guard, clock)
     connect = UdpConnect(admission, posting.sources, posting.gateway, clock.seconds, players, addresses)
     return {
         "/udp/sessions/{session_id}/connect": connect,
@@ -187,7 +186,9 @@ def _udp(admission: Authorization, posting: Posting, clock: IClock, limits: Limi
     }
 
 
-def _limit(rate: float, what: str, limits: Limits, clock: IClock) -> AddressCheck:
-    """A check that refuses `what` from an address that exceeds `rate` per second."""
-    limit = AddressLimit(rate, f"There are too many {what} from this address.", limits.unlimited)
+def _limit(rate: Callable[[Limits], float], what: str, guard: HandshakeGuard, clock: IClock) -> AddressCheck:
+    """A check that refuses `what` from an address that exceeds a rate of the guard's limits."""
+    message = f"There are too many {what} from this address."
+    limit = AddressLimit(rate(guard.limits), message, guard.limits.unlimited)
+    guard.follow_limits(lambda limits: limit.change(rate(limits), limits.unlimited))
     return lambda address: limit.check(address, clock.seconds())

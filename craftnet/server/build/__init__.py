@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from twisted.application.internet import TimerService
@@ -16,7 +16,9 @@ from craftnet.feeds.player_feed import PlayerFeeds
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.tls import CHECK_INTERVAL
+from craftnet.observe.audit.service import AuditLog
 from craftnet.observe.health.feed import HealthFeed
+from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.health.probes import LoopCheck
 from craftnet.observe.metrics.registry import SessionCounter
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
@@ -37,32 +39,37 @@ from craftnet.server.build.observation import (
     build_monitor,
     build_process_metrics,
 )
+from craftnet.server.build.reload import connect_certificate, connect_limits
 from craftnet.server.build.transports import Transports, build_feed_connections, build_udp_service
 from craftnet.server.gc_tuning import GcTuner
 from craftnet.server.health_checks import port_checks
 from craftnet.server.listener import Listener
+from craftnet.server.reload import Reloader
 from craftnet.server.service import Craftnet
 from craftnet.server.settings import Settings
 
 
-def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craftnet:
+def build(
+    settings: Settings, reactor: Any, environ: Mapping[str, str], reread: Callable[[], Settings] | None = None
+) -> Craftnet:
     """Builds the service that `settings` describe; nothing listens yet.
 
     Arguments:
         reactor: IReactorTime, IReactorUDP, and whatever the HTTP endpoint and the back ends need.
+        reread: returns the settings as the file and the environment have them now; None: they never change.
 
     Raises:
         ConfigurationError: the settings are invalid.
     """
     access = access_from_option(settings.auth, environ, reactor)
     addresses = build_addresses(settings, access)
-    base = build_base(settings, reactor)
+    base = build_base(settings, reactor, Reloader(settings, reread or (lambda: settings)))
     hub = _hub(base)
     audit_log = build_audit_log(base, environ)
     monitor = build_monitor(base, audit_log)
     health = HealthFeed(monitor, reactor, base.metrics, interval=settings.health_interval)
     revocations = Revocations()
-    admission = build_authorization(base, access, revocations)
+    admission = build_authorization(base, access, revocations, environ)
     subscriptions = Subscriptions(admission, hub, health, PlayerFeeds(hub, base.state.sources.sessions))
     feeds = build_feed_connections(base, subscriptions, addresses.forwarding)
     udp_service = build_udp_service(base, addresses, hub, build_key_log(access, addresses, environ))
@@ -74,9 +81,7 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     listener = build_listener(base, addresses.http, routes, transports.feeds, admin, half_open)
     loop = LoopCheck(reactor, base.metrics.loop_delays)
     monitor.add({"loop": loop, **port_checks(listener, udp_service, reactor.wall)})
-    service = Craftnet(
-        listener, udp_service, feeds, monitor, settings.drain_time, settings.limits.connections, audit_log
-    )
+    service = _service(base, listener, transports, monitor, audit_log)
     metrics = build_metrics_listener(base)
     if admin is not None:
         admin.operations.drain, admin.operations.reload = service.drain, service.reload
@@ -100,6 +105,24 @@ def build(settings: Settings, reactor: Any, environ: Mapping[str, str]) -> Craft
     for part in filter(None, parts):
         part.setServiceParent(service)
     return service
+
+
+def _service(
+    base: Base, listener: Listener, transports: Transports, monitor: Monitor, audit_log: AuditLog | None
+) -> Craftnet:
+    """The service without its parts, but those that it stops in order."""
+    connect_limits(base.reloader, transports.feeds.gate)
+    connect_certificate(base.reloader, listener)
+    return Craftnet(
+        listener,
+        transports.udp_service,
+        transports.feeds,
+        monitor,
+        base.settings.drain_time,
+        base.settings.limits.connections,
+        base.reloader,
+        audit_log,
+    )
 
 
 def _hub(base: Base) -> Hub:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from craftnet.access.auth_option import AuthSetup
 from craftnet.access.authorization import Authorization
-from craftnet.access.revocation.enforcement import HANDSHAKE_GRACE, Enforcement
+from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import RevocationCheckingVerifier, Revocations
 from craftnet.clocks import moment
 from craftnet.errors import ConfigurationError
@@ -16,14 +16,18 @@ from craftnet.protocols.udp.server.key_log import KEYLOG_VARIABLE, KeyLog
 from craftnet.runtime.addresses import is_loopback
 from craftnet.server.build.addresses import Addresses
 from craftnet.server.build.base import Base
+from craftnet.server.build.reload import connect_access
 from craftnet.server.build.transports import Transports
 
 
-def build_authorization(base: Base, access: AuthSetup, revocations: Revocations) -> Authorization:
+def build_authorization(
+    base: Base, access: AuthSetup, revocations: Revocations, environ: Mapping[str, str]
+) -> Authorization:
     """Authorises requests by their tokens, unless those are revoked."""
     state = base.state
     loaded = None if state.cluster is None else state.cluster.revocations.loaded
     authority = RevocationCheckingVerifier(access.authority, revocations, loaded)
+    connect_access(base.reloader, access, authority, base.reactor, environ)
     return Authorization(
         authority, state.sources.sessions, state.sources.queues, state.division.owner, base.security, base.tracer
     )
@@ -32,14 +36,16 @@ def build_authorization(base: Base, access: AuthSetup, revocations: Revocations)
 def build_enforcement(base: Base, revocations: Revocations, transports: Transports) -> Enforcement:
     """Carries out revocations on every transport."""
     udp_service, cluster = transports.udp_service, base.state.cluster
-    return Enforcement(
+    enforcement = Enforcement(
         revocations,
         [transports.feeds.enforce] if udp_service is None else [transports.feeds.enforce, udp_service.enforce],
         partial(moment, base.reactor),
         None if cluster is None else cluster.revocations,
-        handshake_grace=max(HANDSHAKE_GRACE, base.settings.limits.handshake_timeout),
         audit=base.security,
     )
+    transports.feeds.gate.follow_limits(lambda limits: enforcement.set_handshake_timeout(limits.handshake_timeout))
+    enforcement.set_handshake_timeout(base.settings.limits.handshake_timeout)
+    return enforcement
 
 
 def build_key_log(access: AuthSetup, addresses: Addresses, environ: Mapping[str, str]) -> KeyLog | None:

@@ -14,6 +14,7 @@ from craftnet.observe.metrics.registry import Metrics
 from craftnet.providers.registry import MeasuredBackend, Registry
 from craftnet.providers.sources import Sources
 from craftnet.server.build.tracing import Tracing, build_tracing
+from craftnet.server.reload import Reloader
 from craftnet.server.settings import Settings
 from craftnet.server.worker_parts import WorkerParts, build_worker_parts
 
@@ -42,6 +43,7 @@ class Base(Struct, frozen=True):
         bases: the base paths that may precede every route.
         security: takes security events, and has the newest.
         tracing: traces events and requests; None: off.
+        reloader: parts whose options can change tell it how.
     """
 
     settings: Settings
@@ -51,6 +53,7 @@ class Base(Struct, frozen=True):
     metrics: Metrics
     tolerance: Tolerance
     security: SecurityEvents
+    reloader: Reloader
     tracing: Tracing | None
 
     @property
@@ -59,7 +62,7 @@ class Base(Struct, frozen=True):
         return None if self.tracing is None else self.tracing.tracer
 
 
-def build_base(settings: Settings, reactor: Any) -> Base:
+def build_base(settings: Settings, reactor: Any, reloader: Reloader) -> Base:
     """The base of every part.
 
     Raises:
@@ -91,4 +94,5 @@ def build_base(settings: Settings, reactor: Any) -> Base:
             if ITraced.providedBy(made):
                 made.trace_with(tracing.tracer)
     tolerance = Tolerance(percent=settings.tolerance_percent, seconds=settings.tolerance_ms / 1000)
-    return Base(settings, reactor, bases, state, metrics, tolerance, SecurityEvents(reactor), tracing)
+    security = SecurityEvents(reactor)
+    return Base(settings, reactor, bases, state, metrics, tolerance, security, reloader, tracing)

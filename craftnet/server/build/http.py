@@ -16,6 +16,7 @@ from craftnet.http.resource import Router, RouteTable
 from craftnet.http.routes.site import ANONYMOUS_BODY_LIMIT, metrics_site, site
 from craftnet.interfaces import IEventConsumer
 from craftnet.limits.client_address import Forwarding
+from craftnet.limits.connection_limits import Limits
 from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.sse.server.factory import EventStreamFactory
@@ -57,7 +58,6 @@ def build_http_routes(
         clock=base.reactor,
         bases=base.bases,
         forwarding=forwarding,
-        limits=settings.limits,
         idle=settings.idle_timeout,
         protocols=SUPPORTED,
         tolerance=base.tolerance,
@@ -145,6 +145,12 @@ def build_listener(
         timeout=settings.limits.handshake_timeout,
         worker_forwarding=base.state.division.connections,
     )
+
+    def set_limits(limits: Limits) -> None:
+        half_open.set_limits(limits)
+        sniffer.timeout = limits.handshake_timeout
+
+    feeds.gate.follow_limits(set_limits)
     sharing = reactor if settings.worker is None else SharingReactor(reactor)
     listener = Listener(sharing, endpoint, sniffer, base.metrics.refused)
     if settings.hsts and not listener.secure:

@@ -19,6 +19,7 @@ class AccessOptions:
             ":kid=optional",
             default="development tokens, signed with $CRAFTNET_JWT_SECRET; without that variable, with a secret made "
             "at start-up, and then the server listens on loopback only",
+            reload=True,
         ),
     ] = None
     origins: Annotated[
@@ -29,5 +30,6 @@ class AccessOptions:
             name="origin",
             default="the server's own pages",
             separator=",",
+            reload=True,
         ),
     ] = ()

@@ -20,11 +20,11 @@ DEFAULT_LIMITS = Limits()
 
 
 def _count(name: str, text: str) -> Option:
-    return Option(text, name=name, least=0, most=1_000_000)
+    return Option(text, name=name, least=0, most=1_000_000, reload=True)
 
 
 def _rate(name: str, text: str) -> Option:
-    return Option(text, name=name, unit="per second", least=0, most=1e6)
+    return Option(text, name=name, unit="per second", least=0, most=1e6, reload=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +71,7 @@ class LimitOptions:
                     unit="bytes",
                     least=1024,
                     most=2**24,
+                    reload=True,
                 ),
                 "handshakes": _rate(
                     "handshake-rate",
@@ -101,6 +102,7 @@ class LimitOptions:
                     "tests",
                     name="unlimited-from",
                     default="127.0.0.0/8,::1",
+                    reload=True,
                 ),
                 "handshake_timeout": Option(
                     "Seconds for the head of a request to arrive, and again for the answer to a WebSocket handshake",
@@ -108,6 +110,7 @@ class LimitOptions:
                     unit="seconds",
                     least=0.1,
                     most=600,
+                    reload=True,
                 ),
             }
         ),

@@ -19,6 +19,9 @@ from msgspec import Struct
 from craftnet.errors import ConfigurationError
 from craftnet.limits.client_address import Networks
 
+VARIABLE_PREFIX = "CRAFTNET_"
+"""The start of the name of every environment variable."""
+
 LIST = tuple[str, ...]
 """The type of an option that may be given several times."""
 
@@ -36,6 +39,7 @@ class Option(Struct, frozen=True):
         separator: what separates several texts in one; empty: each is given on its own.
         reload: whether a running server takes a new value over.
         secret: whether the value must not be shown.
+        in_file: whether a configuration file may give it.
     """
 
     help: str
@@ -48,6 +52,7 @@ class Option(Struct, frozen=True):
     separator: str = ""
     reload: bool = False
     secret: bool = False
+    in_file: bool = True
 
 
 class Members(Struct, frozen=True):
@@ -70,6 +75,11 @@ class Declaration(Struct, frozen=True):
     kind: Any
     default: Any
     option: Option
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that gives it."""
+        return VARIABLE_PREFIX + self.name.upper().replace("-", "_")
 
     @property
     def is_number(self) -> bool:
@@ -109,7 +119,11 @@ class Declaration(Struct, frozen=True):
         Raises:
             ValueError: it is none, or out of range.
         """
-        return self._in_range(self.kind(text))
+        try:
+            value = self.kind(text)
+        except ValueError:
+            raise ValueError(f"must be {self.toml_type}, got {text!r}") from None
+        return self._in_range(value)
 
     def parse(self, text: str) -> Any:
         """The value that `text` says.
@@ -122,7 +136,7 @@ class Declaration(Struct, frozen=True):
         if self.is_flag:
             return _truth(text)
         if self.is_list:
-            return self.parts(text)
+            return tuple(part for part in map(str.strip, text.split(",")) if part)
         if self.kind is Networks:
             return _networks(text)
         if self.option.choices and text not in self.option.choices:
@@ -130,9 +144,39 @@ class Declaration(Struct, frozen=True):
         return text
 
     def parts(self, text: str) -> tuple[str, ...]:
-        """The texts that one text has."""
+        """The texts that one text on the command line has."""
         separator = self.option.separator
         return tuple(part for part in text.split(separator) if part) if separator else (text,)
+
+    def of_toml(self, value: object) -> Any:
+        """The value that a TOML value says.
+
+        Raises:
+            ValueError: it is of another type, or none that the option accepts.
+        """
+        match value:
+            case bool() if self.is_flag:
+                return value
+            case int() | float() if self.is_number and not isinstance(value, bool):
+                if self.kind is int and isinstance(value, float):
+                    raise ValueError(f"must be a whole number, got {value:g}")
+                return self._in_range(self.kind(value))
+            case str() if not self.is_number and not self.is_flag:
+                return self.parse(value)
+            case list() if self.is_list and all(isinstance(each, str) for each in value):
+                return tuple(value)
+            case list() if self.kind is Networks and all(isinstance(each, str) for each in value):
+                return self.parse(",".join(value))
+        raise ValueError(f"must be {self.toml_type}, got {value!r}")
+
+    @property
+    def toml_type(self) -> str:
+        """The type of the value in a file, for people."""
+        if self.is_number:
+            return "a whole number" if self.kind is int else "a number"
+        if self.is_flag:
+            return "true or false"
+        return "an array of texts" if self.is_list or self.kind is Networks else "a text in quotes"
 
     def _in_range(self, value: float) -> float:
         option = self.option

@@ -9,6 +9,7 @@ from msgspec import Struct
 from craftnet.server.options.access import AccessOptions
 from craftnet.server.options.addresses import AddressOptions
 from craftnet.server.options.administration import AdministrationOptions
+from craftnet.server.options.configuration import ConfigurationOptions
 from craftnet.server.options.health import HealthOptions
 from craftnet.server.options.limits import LimitOptions
 from craftnet.server.options.observation import ObservationOptions
@@ -57,6 +58,7 @@ GROUPS = tuple(
         OptionGroup("Processes", ProcessOptions),
         OptionGroup("Observation", ObservationOptions),
         OptionGroup("Administration", AdministrationOptions),
+        OptionGroup("Configuration", ConfigurationOptions),
         OptionGroup("Information", None, ("help", "version")),
     )
     if group.names

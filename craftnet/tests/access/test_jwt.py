@@ -50,6 +50,10 @@ class SetOfKeys:
         self.asked.append((key_id, algorithm))
         return succeed(select_key(self.keys, key_id, algorithm))
 
+    def reload(self) -> bool:
+        """Does nothing."""
+        return False
+
 
 @implementer(IKeySource)
 class NoKeys:
@@ -59,6 +63,10 @@ class NoKeys:
         """Fail."""
         return fail(Unavailable("The keys cannot be had."))
 
+    def reload(self) -> bool:
+        """Does nothing."""
+        return False
+
 
 @implementer(IKeySource)
 class CarelessKeys:
@@ -67,6 +75,10 @@ class CarelessKeys:
     def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
         """Give it."""
         return succeed(key_from_pem(public_pem(rsa_key())))
+
+    def reload(self) -> bool:
+        """Does nothing."""
+        return False
 
 
 def unsigned(header: object, payload: object, signature: bytes = b"") -> str:

@@ -87,6 +87,19 @@ class RateLimitTests(SynchronousTestCase):
         for _ in range(1000):
             limit.check("a", NOW)
 
+    def test_change(self) -> None:
+        """Another rate counts from the start; the same one goes on counting."""
+        limit: RateLimit[str] = RateLimit(0.25, "Too many.")
+        limit.check("a", NOW)
+        limit.change(0.25)
+        self.assertRaises(TooManyRequests, limit.check, "a", NOW)
+        limit.change(0.5)
+        for _ in range(2):
+            limit.check("a", NOW)
+        self.assertRaises(TooManyRequests, limit.check, "a", NOW)
+        limit.change(0)
+        limit.check("a", NOW)
+
     def test_addresses(self) -> None:
         """IPv6 addresses of one household are one; some have no limit."""
         limit = AddressLimit(0.25, "Too many.", Networks.parse("192.0.2.0/24", "--unlimited-from"))

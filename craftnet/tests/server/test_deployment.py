@@ -31,9 +31,9 @@ from craftnet.client.transports.udp import UdpTransport
 from craftnet.client.transports.websocket import WebSocketTransport
 from craftnet.clocks import steady
 from craftnet.server.build import build
+from craftnet.server.command_line import Options
 from craftnet.server.service import Craftnet
 from craftnet.server.settings import Settings
-from craftnet.tap import Options
 from craftnet.tests.support.authority import insist
 from craftnet.tests.support.eventually import until, wait_for
 from craftnet.tests.support.live import envelope, started, token

@@ -24,10 +24,10 @@ from craftnet.protocols.wire.records import ProgressRecord
 from craftnet.providers.registry import Registry
 from craftnet.server.build import build
 from craftnet.server.build.workers import check_workers
+from craftnet.server.command_line import Options
 from craftnet.server.options.table import GROUPS, OPTIONS
 from craftnet.server.settings import Settings
 from craftnet.sharding.links import LINKS_VARIABLE
-from craftnet.tap import Options
 from craftnet.tests.support.fakes import SteppedClock, SteppedReactor
 from craftnet.tests.support.http_wire import Wire, request
 from craftnet.tests.support.live import LiveTestCase, started, token

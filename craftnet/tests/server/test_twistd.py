@@ -19,7 +19,8 @@ from websockets.sync.client import connect
 
 from craftnet.access.development import SECRET_VARIABLE
 from craftnet.contract.close_codes import retry_after
-from craftnet.tap import Options, makeService
+from craftnet.server.command_line import Options
+from craftnet.tap import makeService
 from craftnet.tests.support.eventually import wait_for
 from craftnet.tests.support.processes import PROCESS_TIMEOUT, SCRIPTS, environment, running, twistd
 

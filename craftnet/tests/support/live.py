@@ -119,7 +119,10 @@ class LiveTestCase(TestCase):
         """Start."""
         self.clock = AdvancedClock(steady(reactor))
         self.service: Craftnet = build(
-            self.settings, cast(IClock, self.clock), {SECRET_VARIABLE: SECRET, **self.environ}
+            self.settings,
+            cast(IClock, self.clock),
+            {SECRET_VARIABLE: SECRET, **self.environ},
+            lambda: self.settings,  # what a test changes is there for a reload.
         )
         self.service.privilegedStartService()
         self.service.startService()

@@ -167,7 +167,6 @@ class SiteTestCase(SynchronousTestCase):
             monitor=self.monitor,
             metrics=self.metrics,
             clock=self.clock,
-            limits=self.limits,
             bases=BasePaths(["/crafting"]),
             forwarding=forwarding,
             protocols=("craftnet.json.v1",),

@@ -8,6 +8,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory
 from twisted.internet.interfaces import IAddress, IDelayedCall
 
 from craftnet.contract.routes import FeedRoutes
+from craftnet.limits.connection_limits import Limits
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.websocket.core.encodings import encoding
 from craftnet.protocols.websocket.core.subprotocols import JSON, SUPPORTED
@@ -57,6 +58,11 @@ class FeedFactory(WebSocketServerFactory):
         self.routes = routes
         self._turned_away: dict[FeedProtocol, IDelayedCall] = {}
         connections.on_drained(self._drop_turned_away)
+        self.gate.follow_limits(self._configure)
+        self._configure(self.gate.limits)
+
+    def _configure(self, limits: Limits) -> None:
+        """Makes the class of further connections."""
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,
@@ -65,8 +71,8 @@ class FeedFactory(WebSocketServerFactory):
             openHandshakeTimeout=0,  # the listener waits for the handshake, with a limit of its own.
             closeHandshakeTimeout=0,  # the heartbeat enforces it.
             autoPingInterval=0,
-            maxFramePayloadSize=self.gate.limits.message_size,
-            maxMessagePayloadSize=self.gate.limits.message_size,
+            maxFramePayloadSize=limits.message_size,
+            maxMessagePayloadSize=limits.message_size,
         )
         self.protocol = configured(FeedProtocol, self)
 

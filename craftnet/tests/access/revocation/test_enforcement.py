@@ -53,7 +53,7 @@ class EnforcementTests(SynchronousTestCase):
 
     def enforcer(self, revocations: Revocations, node: FakeNode, *transports: Transport) -> Enforcement:
         enforcers = [transport.enforce for transport in transports]
-        return Enforcement(revocations, enforcers, partial(moment, self.clock), node.revocations, handshake_grace=5.0)
+        return Enforcement(revocations, enforcers, partial(moment, self.clock), node.revocations)
 
     def revoke(self, revocation: Revocation) -> Deferred[int]:
         return Deferred.fromCoroutine(self.enforcement.revoke(revocation))
@@ -93,7 +93,7 @@ class EnforcementTests(SynchronousTestCase):
         """Whose token was good when it was looked at, and who opens the connection after the revocation."""
         for revoke in (lambda: self.revoke(TOKEN), lambda: self.enforcement.revoked([replace(TOKEN, token_id="t-2")])):
             revoke()
-            for _ in range(4):
+            for _ in range(9):
                 self.clock.advance(1)
                 self.enforcement.turn()
             self.sockets.open = [THEIRS, OTHERS]

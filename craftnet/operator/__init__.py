@@ -1,0 +1,1 @@
+"""The commands of `craftnet` for the operators of a server."""

@@ -1,0 +1,81 @@
+"""`craftnet check-config` and `craftnet config`: what a server would run with, without starting one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+
+from craftnet.clocks import steady
+from craftnet.errors import ConfigurationError
+from craftnet.server.command_line import Options
+from craftnet.server.options.documents import default_file, schema_text, shown
+from craftnet.server.options.resolution import Effective
+from craftnet.server.settings import settings_of
+
+_EPILOG = "Further options are those of `twistd craftnet`; CRAFTNET_… variables count as they do for the server."
+
+
+def server_options(arguments: Sequence[str]) -> Options:
+    """The options of a server.
+
+    Raises:
+        UsageError: they are malformed.
+    """
+    options = Options()
+    options.parseOptions(arguments)
+    return options
+
+
+def check_config(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """`craftnet check-config [FILE] [options of the server]`: 0 when a server would start with it, else 1."""
+    parser = argparse.ArgumentParser(
+        prog="craftnet check-config",
+        description="Check a configuration: its file, the environment and the options. Opens no port and asks nobody.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the TOML file; as --config FILE")
+    known, rest = parser.parse_known_args(arguments)
+    options = server_options([*rest, *([] if known.file is None else ["--config", known.file])])
+    try:
+        effective = options.effective(environ)
+        _build(effective, environ)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for warning in effective.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print("the configuration is valid")
+    return 0
+
+
+def _build(effective: Effective, environ: Mapping[str, str]) -> None:
+    """Builds what finds the mistakes that no single value shows."""
+    from twisted.internet import reactor  # importing it installs a reactor, so import it late.
+
+    from craftnet.server.build import build
+
+    build(settings_of(effective, environ), steady(reactor), environ)
+
+
+def config(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """`craftnet config --show | --defaults | --schema [options of the server]`."""
+    parser = argparse.ArgumentParser(
+        prog="craftnet config", description="Print a configuration.", epilog=_EPILOG, allow_abbrev=False
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--show", action="store_true", help="the effective values, and where each comes from")
+    what.add_argument("--defaults", action="store_true", help="a commented TOML file with all defaults")
+    what.add_argument("--schema", action="store_true", help="a JSON Schema of the file, for editors")
+    known, rest = parser.parse_known_args(arguments)
+    options = server_options(rest)
+    if known.defaults:
+        print(default_file(), end="")
+    elif known.schema:
+        print(schema_text(), end="")
+    else:
+        effective = options.effective(environ)
+        for warning in effective.warnings:
+            print(f"# warning: {warning}")
+        print(shown(effective), end="")
+    return 0

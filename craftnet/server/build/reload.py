@@ -1,0 +1,57 @@
+"""Connects the options that can change while the server runs to the parts that they configure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from craftnet.access.auth_option import AuthSetup, access_from_option
+from craftnet.access.revocation.revocations import RevocationCheckingVerifier
+from craftnet.errors import ConfigurationError
+from craftnet.limits.handshake_guard import HandshakeGuard
+from craftnet.limits.origins import Origins
+from craftnet.runtime.rlimits import raise_open_files_limit
+from craftnet.server.listener import Listener
+from craftnet.server.options.table import OPTIONS
+from craftnet.server.reload import Reloader
+from craftnet.server.settings import Settings
+
+
+def connect_limits(reloader: Reloader, guard: HandshakeGuard) -> None:
+    """Lets every limit, and the sites whose pages may connect, change."""
+
+    def apply(settings: Settings) -> None:
+        raise_open_files_limit(settings.limits.connections)
+        guard.set_limits(settings.limits)
+
+    reloader.on(apply, *(name for name, option in OPTIONS.items() if option.path[0] == "limits"))
+    reloader.on(lambda settings: guard.set_origins(Origins(settings.origins)), "origin")
+
+
+def connect_access(
+    reloader: Reloader,
+    access: AuthSetup,
+    verifier: RevocationCheckingVerifier,
+    reactor: Any,
+    environ: Mapping[str, str],
+) -> None:
+    """Lets --auth change, and reads the keys again that it names. Open connections keep their authorisation."""
+    current = access
+
+    def apply(settings: Settings) -> None:
+        nonlocal current
+        if settings.auth is None or current.secret is not None:
+            raise ConfigurationError("a change from or to development tokens needs a restart")
+        current = access_from_option(settings.auth, environ, reactor)
+        verifier.replace(current.authority)
+
+    def read_keys() -> bool:
+        return current.keys is not None and current.keys.reload()
+
+    reloader.on(apply, "auth")
+    reloader.on_files("keys", read_keys)
+
+
+def connect_certificate(reloader: Reloader, listener: Listener) -> None:
+    """Reads the certificate again."""
+    reloader.on_files("certificate", listener.reload)

@@ -1,0 +1,100 @@
+"""Takes new values of options over while the server runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+from twisted.logger import Logger
+
+from craftnet.errors import ConfigurationError
+from craftnet.runtime.reload import ReloadResult
+from craftnet.server.options.table import OPTIONS
+from craftnet.server.settings import Settings
+
+Apply = Callable[[Settings], object]
+"""Puts new values into effect. Raises ConfigurationError, having changed nothing, when they are invalid."""
+
+
+class Reloader:
+    """Knows how to put each option into effect that can change.
+
+    Arguments:
+        settings: what the server runs with.
+        reread: returns what the file, the environment and the command line say now. Raises ConfigurationError.
+    """
+
+    _log = Logger()
+
+    def __init__(self, settings: Settings, reread: Callable[[], Settings]) -> None:
+        self._reread = reread
+        self._current = {name: _value(settings, name) for name in OPTIONS}
+        self._appliers: dict[str, Apply] = {}
+        self._files: dict[str, Callable[[], bool]] = {}
+
+    @property
+    def reloadable(self) -> frozenset[str]:
+        """The names of the options that can change."""
+        return frozenset(self._appliers)
+
+    def on(self, apply: Apply, *names: str) -> None:
+        """Calls `apply` when one of these options has another value."""
+        self._appliers.update(dict.fromkeys(names, apply))
+
+    def on_files(self, name: str, read: Callable[[], bool]) -> None:
+        """Calls `read` at every reload: it reads files again, and returns whether something has changed.
+
+        Arguments:
+            name: of the files, in the result.
+            read: raises ConfigurationError when a file is unusable, and then keeps what it read before.
+        """
+        self._files[name] = read
+
+    def reload(self) -> ReloadResult:
+        """Reads everything again and puts it into effect as far as possible; logs what it did."""
+        changed: list[str] = []
+        unchangeable: list[str] = []
+        failed: dict[str, str] = {}
+        try:
+            self._apply(self._reread(), changed, unchangeable, failed)
+        except ConfigurationError as error:
+            failed["config"] = str(error)
+        for name, read in self._files.items():
+            try:
+                if read():
+                    changed.append(name)
+            except ConfigurationError as error:
+                failed[name] = str(error)
+        result = ReloadResult(tuple(changed), tuple(unchangeable), failed)
+        self._report(result)
+        return result
+
+    def _apply(self, new: Settings, changed: list[str], unchangeable: list[str], failed: dict[str, str]) -> None:
+        wanted: dict[Apply, list[str]] = {}
+        for name in OPTIONS:
+            if _value(new, name) == self._current[name]:
+                continue
+            if name in self._appliers:
+                wanted.setdefault(self._appliers[name], []).append(name)
+            else:
+                unchangeable.append(name)
+        for apply, names in wanted.items():
+            try:
+                apply(new)
+            except ConfigurationError as error:
+                failed.update(dict.fromkeys(names, str(error)))
+            else:
+                changed += names
+                self._current.update({name: _value(new, name) for name in names})
+
+    def _report(self, result: ReloadResult) -> None:
+        self._log.info("Reloaded; changed: {names}", names=", ".join(result.changed) or "nothing")
+        if result.unchangeable:
+            self._log.warn("A restart is needed for: {names}", names=", ".join(result.unchangeable))
+        for name, reason in result.failed.items():
+            self._log.error("{name} stays as it was: {reason}", name=name, reason=reason)
+
+
+def _value(settings: Settings, name: str) -> Any:
+    return reduce(getattr, OPTIONS[name].path, settings)

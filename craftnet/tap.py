@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from craftnet.clocks import steady
 from craftnet.errors import ConfigurationError
+from craftnet.observe.logs.lines import parse_levels
 from craftnet.server.build import build
 from craftnet.server.build.workers import check_workers
 from craftnet.server.command_line import Options, WorkerConfiguration
@@ -39,6 +40,7 @@ def makeService(options: Options) -> IService:  # the name twistd looks for.
         effective = options.effective(os.environ)
         for warning in effective.warnings:
             _log.warn("{warning}", warning=f"{warning[:1].upper()}{warning[1:]}")
+        parse_levels(effective["log-level"])
         return _service(options, settings_of(effective, os.environ), steady(reactor))
     except ConfigurationError as error:
         raise SystemExit(f"craftnet: {error}") from None

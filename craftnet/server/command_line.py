@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, NoReturn
 
 from twisted.python.usage import Options as UsageOptions
 
 from craftnet import __version__
 from craftnet.errors import ConfigurationError
+from craftnet.observe.logs.observer import LOG
 from craftnet.providers.registry import help_text
 from craftnet.server.options.documents import written
 from craftnet.server.options.option import Declaration
@@ -102,6 +104,13 @@ class Options(UsageOptions):
         """Print craftnet's version and exit."""
         print(f"craftnet {__version__}")
         raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """Tells twistd how to log. `makeService` reports what makes no sense."""
+        if self.parent is not None:
+            with suppress(ConfigurationError):
+                effective = self.effective(os.environ)
+                LOG.configure(self.parent, effective["log-format"], effective["log-level"], os.environ)
 
     def parseArgs(self) -> None:
         """There are only options."""

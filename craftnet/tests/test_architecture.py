@@ -123,6 +123,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "craftnet.server": {
         "craftnet",
+        "observe.logs",
         *("observe.audit", "contract", "access", "http.connection", "observe.metrics", "observe.health"),
         *("protocols.feed.server", "protocols.udp.server", "providers", "sharding", "feeds", "server.options"),
     },
@@ -130,13 +131,14 @@ LAYERS: dict[str, set[str]] = {
         "notify",
         "craftnet",
         *("contract", "crafting", "access", "access.revocation", "limits", "observe.metrics", "observe.health"),
-        *("admin", "contract.admin", "observe.audit", "observe.tracing", "server.options"),
+        *("admin", "contract.admin", "observe.audit", "observe.logs", "observe.tracing", "server.options"),
         *("providers", "sharding", "feeds", "http", "http.connection", "http.routes", "server"),
         *("protocols.feed.server", "protocols.sse.server"),
         *("protocols.udp.server", "protocols.websocket.core", "protocols.websocket.server"),
     },
+    "craftnet.observe.logs": set(),
     "craftnet.operator": {"client", "server", "server.build", "server.options"},
-    "craftnet.tap": {"server", "server.build"},
+    "craftnet.tap": {"server", "server.build", "observe.logs"},
 }
 
 ANYWHERE = {"craftnet.errors", "craftnet.clocks", "craftnet.interfaces", "craftnet.runtime"}

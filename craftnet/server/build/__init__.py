@@ -39,7 +39,7 @@ from craftnet.server.build.observation import (
     build_monitor,
     build_process_metrics,
 )
-from craftnet.server.build.reload import connect_certificate, connect_limits
+from craftnet.server.build.reload import connect_certificate, connect_limits, connect_log
 from craftnet.server.build.transports import Transports, build_feed_connections, build_udp_service
 from craftnet.server.gc_tuning import GcTuner
 from craftnet.server.health_checks import port_checks
@@ -113,6 +113,7 @@ def _service(
     """The service without its parts, but those that it stops in order."""
     connect_limits(base.reloader, transports.feeds.gate)
     connect_certificate(base.reloader, listener)
+    connect_log(base.reloader, base.settings)
     return Craftnet(
         listener,
         transports.udp_service,

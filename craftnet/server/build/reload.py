@@ -10,6 +10,8 @@ from craftnet.access.revocation.revocations import RevocationCheckingVerifier
 from craftnet.errors import ConfigurationError
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.limits.origins import Origins
+from craftnet.observe.logs.lines import parse_levels
+from craftnet.observe.logs.observer import LOG
 from craftnet.runtime.rlimits import raise_open_files_limit
 from craftnet.server.listener import Listener
 from craftnet.server.options.table import OPTIONS
@@ -55,3 +57,13 @@ def connect_access(
 def connect_certificate(reloader: Reloader, listener: Listener) -> None:
     """Reads the certificate again."""
     reloader.on_files("certificate", listener.reload)
+
+
+def connect_log(reloader: Reloader, settings: Settings) -> None:
+    """Lets the levels of the log change.
+
+    Raises:
+        ConfigurationError: a level is malformed.
+    """
+    parse_levels(settings.log_levels)
+    reloader.on(lambda new: LOG.set_levels(new.log_levels), "log-level")

@@ -64,3 +64,18 @@ class ObservationOptions:
             default="/metrics is served by the endpoint of --http",
         ),
     ] = None
+    log_format: Annotated[
+        str,
+        Option("Format of the log: text as twistd's, or json with one object a line", choices=("text", "json")),
+    ] = "text"
+    log_levels: Annotated[
+        tuple[str, ...],
+        Option(
+            "Least level of what is logged, LEVEL or LOGGER=LEVEL, such as craftnet.feeds=debug; several are separated "
+            "by commas. Levels are debug, info, warn, error, critical",
+            name="log-level",
+            default="info",
+            separator=",",
+            reload=True,
+        ),
+    ] = ()

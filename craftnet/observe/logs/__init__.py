@@ -1,0 +1,1 @@
+"""What the service writes to its log, and how."""

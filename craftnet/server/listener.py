@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
-from craftnet.http.connection.tls import ServerTls, server_tls
+from craftnet.http.connection.tls import Handshaken, ServerTls, server_tls
 from craftnet.runtime.direct_write import observe_accepting
 
 
@@ -113,6 +113,7 @@ class Listener(Service):
         factory: handles the connections.
         refused: called with a label for every connection that is closed at once for lack of a file descriptor.
         option: that gave the description, for errors.
+        handshaken: called for every TLS handshake.
 
     Attributes:
         port: the open port; None while there is none.
@@ -128,10 +129,11 @@ class Listener(Service):
         factory: IProtocolFactory,
         refused: Callable[[str], object] = lambda reason: None,
         option: str = "--http",
+        handshaken: Handshaken = lambda version, group: None,
     ) -> None:
         self._reactor = reactor
         self._refused = refused
-        self._tls = server_tls(description)
+        self._tls = server_tls(description, handshaken)
         self._endpoint = _endpoint(reactor, description, self._tls, option)
         self._factory = factory
         self.port: IListeningPort | None = None

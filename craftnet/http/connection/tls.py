@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from msgspec import Struct
 from OpenSSL.crypto import X509, PKey
-from OpenSSL.SSL import Connection, Context, Error
+from OpenSSL.SSL import SSL_CB_HANDSHAKE_DONE, Connection, Context, Error
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolNegotiationFactory
 from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, DiffieHellmanParameters, TLSVersion
 from twisted.logger import Logger
@@ -32,6 +32,10 @@ CIPHERS = (
 
 CHECK_INTERVAL = 10.0
 """Seconds between checks of the files."""
+
+
+Handshaken = Callable[[str, str], object]
+"""Called with OpenSSL's names of the version and of the key exchange of each handshake that is completed."""
 
 
 class NoApplicationProtocol(Error):
@@ -82,6 +86,7 @@ class ServerTls:
 
     Arguments:
         address: names the files.
+        handshaken: called for each handshake.
 
     Raises:
         ConfigurationError: as for `load_credentials`.
@@ -89,11 +94,12 @@ class ServerTls:
 
     _log = Logger()
 
-    def __init__(self, address: TlsAddress) -> None:
+    def __init__(self, address: TlsAddress, handshaken: Handshaken = lambda version, group: None) -> None:
         self.address = address
+        self._handshaken = handshaken
         self._stamps = self._look()
         self._credentials = load_credentials(address)
-        self._context = _context(self._credentials, address.dh_parameters)
+        self._context = _context(self._credentials, address.dh_parameters, handshaken)
 
     @property
     def validity(self) -> tuple[float, float]:
@@ -126,7 +132,7 @@ class ServerTls:
             if credentials.chain == self._credentials.chain:
                 self._log.info("The certificate has not changed")
                 return False
-            self._context = _context(credentials, self.address.dh_parameters)
+            self._context = _context(credentials, self.address.dh_parameters, self._handshaken)
         except ConfigurationError as error:
             self._log.error("The previous certificate stays in use. {error}", error=error)
             raise
@@ -143,7 +149,7 @@ class ServerTls:
         return [_stamp(file) for file in (self.address.key, *self.address.certificates)]
 
 
-def server_tls(description: str) -> ServerTls | None:
+def server_tls(description: str, handshaken: Handshaken = lambda version, group: None) -> ServerTls | None:
     """The TLS of an endpoint; None for an endpoint without.
 
     Arguments:
@@ -153,10 +159,10 @@ def server_tls(description: str) -> ServerTls | None:
         ConfigurationError: as for `parse_tls` and `load_credentials`.
     """
     address = parse_tls(description)
-    return None if address is None else ServerTls(address)
+    return None if address is None else ServerTls(address, handshaken)
 
 
-def _context(credentials: TlsCredentials, dh_parameters: str | None) -> Context:
+def _context(credentials: TlsCredentials, dh_parameters: str | None, handshaken: Handshaken) -> Context:
     try:
         own, *others = [X509.from_cryptography(each) for each in credentials.chain]
         options = CertificateOptions(
@@ -173,6 +179,12 @@ def _context(credentials: TlsCredentials, dh_parameters: str | None) -> Context:
     except (Error, TypeError, ValueError) as error:  # a kind or length of key, or parameters, that OpenSSL refuses.
         raise ConfigurationError(f"OpenSSL refuses the certificate, its key or dhParameters: {error}") from None
     context.set_alpn_select_callback(_select)
+
+    def step(connection: Connection, where: int, _: int) -> None:
+        if where & SSL_CB_HANDSHAKE_DONE:
+            handshaken(connection.get_protocol_version_name(), connection.get_group_name() or "none")
+
+    context.set_info_callback(step)
     return context
 
 

@@ -173,6 +173,15 @@ RETURNS = counter(
 )
 REFUSALS = counter("craftnet_refusals_total", "Requests and connections that were refused or cut off.", {"reason": ()})
 
+TLS_HANDSHAKES = counter(
+    "craftnet_tls_handshakes_total",
+    "TLS handshakes that were completed, by version and key exchange; X25519MLKEM768 is safe from quantum computers.",
+    {
+        "version": ("TLSv1.2", "TLSv1.3"),
+        "group": ("X25519MLKEM768", "SecP256r1MLKEM768", "x25519", "secp256r1", "secp384r1", "secp521r1", "x448"),
+    },
+)
+
 # Events and deliveries
 
 SESSIONS = gauge("craftnet_sessions", "Sessions that are kept, finished ones included.")
@@ -283,7 +292,7 @@ TRACE_SPANS = counter(
 FAMILIES = (
     *(BUILD_INFO, RESIDENT, RESIDENT_AT_START, MEMORY_PER_SESSION, LOOP_DELAY, GC_PAUSE, LIMIT, LIMIT_USED),
     *(CERTIFICATE_EXPIRY, HTTP_REQUESTS, HTTP_SECONDS),
-    *(CONNECTIONS, CLOSED, WATCHERS, RETURNS, REFUSALS),
+    *(CONNECTIONS, CLOSED, WATCHERS, RETURNS, REFUSALS, TLS_HANDSHAKES),
     *(SENT_BYTES, RECEIVED_BYTES, CONFLATED, DROPPED, QUEUE_DEPTH),
     *(SESSIONS, EVENTS, PLAYER_REPORTS, DELIVERIES, LATENCIES, CORRECTIONS),
     *(UDP_QUEUE, MIGRATIONS, KEY_UPDATES, RESYNCS, FULL_SYNCS, REDIS_ROUND_TRIP, REDIS_RECONNECTS, REDIS_LAG),

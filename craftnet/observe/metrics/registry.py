@@ -156,6 +156,7 @@ class Metrics:
         self._returns = store.numbers(families.RETURNS)
         self._complete = store.numbers(families.COMPLETE)
         self._refusals = store.numbers(families.REFUSALS)
+        self._tls_handshakes = store.numbers(families.TLS_HANDSHAKES)
         self._events = store.numbers(families.EVENTS)
         self._player_reports = store.numbers(families.PLAYER_REPORTS)
         self._datagrams = store.numbers(families.DATAGRAMS)
@@ -211,6 +212,10 @@ class Metrics:
     def refused(self, reason: str) -> None:
         """Counts a refused request or connection; `reason` is the label of a `craftnet.errors.Refusal`."""
         self._refusals[reason,].value += 1
+
+    def tls_handshake(self, version: str, group: str) -> None:
+        """Counts a TLS handshake that was completed, by OpenSSL's names of the version and of the key exchange."""
+        self._tls_handshakes[version, group].value += 1
 
     def event(self, verdict: str, number: int = 1) -> None:
         """Counts received authority events."""

@@ -113,7 +113,7 @@ def build_admin_listener(
     half_open = HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies)
     sniffer = SnifferFactory(routes, factory, base.reactor, half_open, timeout=settings.limits.handshake_timeout)
     sharing = base.reactor if settings.worker is None else SharingReactor(base.reactor)
-    return Listener(sharing, endpoint, sniffer, base.metrics.refused)
+    return Listener(sharing, endpoint, sniffer, base.metrics.refused, handshaken=base.metrics.tls_handshake)
 
 
 def build_listener(
@@ -152,7 +152,7 @@ def build_listener(
 
     feeds.gate.follow_limits(set_limits)
     sharing = reactor if settings.worker is None else SharingReactor(reactor)
-    listener = Listener(sharing, endpoint, sniffer, base.metrics.refused)
+    listener = Listener(sharing, endpoint, sniffer, base.metrics.refused, handshaken=base.metrics.tls_handshake)
     if settings.hsts and not listener.secure:
         raise ConfigurationError(
             f"--hsts needs an ssl endpoint, got --http {endpoint}: let the proxy that ends TLS send the header instead"

@@ -77,7 +77,6 @@ class CarelessKeys:
         return succeed(key_from_pem(public_pem(rsa_key())))
 
     def reload(self) -> bool:
-        """Does nothing."""
         return False
 
 

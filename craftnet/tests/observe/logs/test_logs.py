@@ -84,7 +84,7 @@ class JsonLogTests(SynchronousTestCase):
 
     def test_another_logger(self) -> None:
         """twistd's --logger keeps its format, and gets what the levels admit."""
-        command = [str(SCRIPTS / "twistd"), "--logger=craftnet.tests.support.log_marks.observer"]
+        command = [str(SCRIPTS / "twistd"), "--logger=craftnet.tests.support.log_prefix.observer"]
         with running("--log-level", "warn,craftnet.server=info", PORT="0", command=command) as server:
             server.read_until("^marked: HTTP and WebSocket")
             self.assertEqual(server.finish(), 0)

@@ -9,10 +9,10 @@ from zope.interface import provider
 
 
 def observer() -> object:
-    """Prints each event after a mark."""
+    """Prints each event after a prefix."""
 
     @provider(ILogObserver)
-    def mark(event: LogEvent) -> None:
+    def prefixed(event: LogEvent) -> None:
         print(f"marked: {formatEvent(event)}", file=sys.__stdout__, flush=True)
 
-    return mark
+    return prefixed

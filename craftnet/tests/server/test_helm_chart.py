@@ -23,8 +23,8 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 import craftnet
 from craftnet.clocks import steady
 from craftnet.server.build import build
+from craftnet.server.command_line import Options
 from craftnet.server.service import Craftnet
-from craftnet.tap import Options
 from craftnet.tests.support.programs import program
 
 REPOSITORY = Path(craftnet.__file__).parent.parent

@@ -117,9 +117,10 @@ class ServerTests(SynchronousTestCase):
     def test_first_screen(self) -> None:
         """The command that is printed at start-up watches a craft; SIGTERM ends it all cleanly."""
         with running("--backend", "workshop:players=20:seed=7", "--udp", "127.0.0.1:0", PORT="0") as server:
-            command = shlex.split(server.read_until(r"^ +(\S+ watch .*)$")[1])
+            command = shlex.split(server.read_until(r"^ +Terminal +(\S+ watch .*)$")[1])
             feed = server.read_until(r"^ +(ws://\S+)$")[1]
-            token = command[command.index("--token") + 1]
+            player, token = (command[command.index(option) + 1] for option in ("--player", "--token"))
+            self.assertIn(player, feed)
             for transport in ("ws", "udp"):
                 watching = subprocess.Popen(
                     [sys.executable, *command, "--json", "--transport", transport],
@@ -132,7 +133,6 @@ class ServerTests(SynchronousTestCase):
                     message = msgspec.json.decode(watching.stdout.readline())
                     watching.kill()
                 self.assertEqual((message["type"], message["transport"]), ("progress_update", transport))
-                self.assertIn(message["session_id"], feed)
             with connect(feed, additional_headers={"Authorization": f"Bearer {token}"}) as watcher:
                 watcher.recv(timeout=PROCESS_TIMEOUT)
                 code = server.finish()

@@ -124,7 +124,6 @@ async def craftnet(pem: bytes, backend: IBackend, slots: ISharedConnectionSlots 
         clock=reactor,
         protocols=(),
         tolerance=Tolerance(),
-        limits=limits,
         bases=BasePaths(),
     )
     return SnifferFactory(routes, FeedFactory(feeds), reactor, HalfOpenConnections(metrics, limits))

@@ -115,6 +115,12 @@ class Head(Struct, frozen=True):
         ]
 
     @property
+    def size(self) -> int:
+        """Bytes of the head, its end included, without the fields about the body's length and surplus blanks."""
+        first = len(self.method) + len(self.target) + len(self.version) + 4
+        return first + sum(len(name) + len(value) + 4 for name, value in self.fields) + 2
+
+    @property
     def octets(self) -> bytes:
         """The head as octets, its end included. `parse_head` turns them into the same head."""
         lines = self.lines

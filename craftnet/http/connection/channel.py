@@ -117,7 +117,7 @@ class HttpConnection:
         Arguments:
             rest: the octets received after its head.
         """
-        self._site.received.value += len(head.octets) + len(rest)
+        self._site.received.value += head.size + len(rest)
         self._reader.octets += rest
         self._go_on(head)
 

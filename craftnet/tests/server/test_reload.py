@@ -194,14 +194,15 @@ class WorkerTests(SynchronousTestCase):
             wait_for(lambda: len(children(server.process.pid)) == 2)
             file.write_text("health-rate = 6\nrefresh = 9\n", encoding="utf-8")
             server.process.send_signal(signal.SIGHUP)
-            for _ in range(2):
-                server.read_until("Reloaded; changed: health-rate$")
-                server.read_until("A restart is needed for: refresh$")
+            server.read_until_all({"Reloaded; changed: health-rate$": 2, "A restart is needed for: refresh$": 2})
             file.write_text("health-rte = 7\n", encoding="utf-8")
             server.process.send_signal(signal.SIGHUP)
-            server.read_until("Workers that start get the previous configuration: .*did you mean health-rate")
-            for _ in range(2):
-                server.read_until("config stays as it was: .*line 1: there is no option health-rte")
+            server.read_until_all(
+                {
+                    "Workers that start get the previous configuration: .*did you mean health-rate": 1,
+                    "config stays as it was: .*line 1: there is no option health-rte": 2,
+                }
+            )
             os.kill(min(children(server.process.pid)), signal.SIGKILL)
             server.read_until("was killed by SIGKILL")
             server.read_until("Back end: ")

@@ -9,7 +9,7 @@ import subprocess
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -57,6 +57,17 @@ class Running:
             if match:
                 return match
         raise AssertionError(f"{pattern!r} is not in what twistd said:\n{self.text}")
+
+    def read_until_all(self, patterns: Mapping[str, int]) -> None:
+        """Read its output until each pattern was found in that many lines: several processes write in any order."""
+        left = dict(patterns)
+        while left:
+            line = self.read_until("|".join(f"(?:{pattern})" for pattern in left)).string
+            left = {
+                pattern: count
+                for pattern, before in left.items()
+                if (count := before - (re.search(pattern, line) is not None)) > 0
+            }
 
     def finish(self, number: int = signal.SIGTERM) -> int:
         """Send the signal; answers the exit code."""

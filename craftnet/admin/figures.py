@@ -44,7 +44,7 @@ class Sample(Struct, frozen=True):
     Attributes:
         at: on the steady clock, seconds.
         memory: resident bytes.
-        octets: bytes handed to transports; None where nobody counts them.
+        octets: bytes handed to transports; None where they are not counted.
     """
 
     at: float

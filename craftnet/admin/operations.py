@@ -61,7 +61,7 @@ class Operations:
 
     def check_on(self) -> None:
         """Raises:
-        Forbidden: this server lets nobody act.
+        Forbidden: the dashboard of this server is read-only.
         """
         if self._mode is not DashboardMode.ON:
             raise Forbidden(

@@ -85,7 +85,7 @@ class ThisNode(Service):
         backend: the name of its back end.
         shared: whether other nodes keep the same sessions.
         version: its version.
-        security: the newest security events, at most so many, oldest first.
+        security: the newest security events, at most that many, oldest first.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Live traces: each event in and each frame or datagram out of a session, from all nodes to the feeds that ask.
 
 A node traces for another one for a few seconds after each request, so that nothing goes on for a node that is gone.
-While nobody traces, no connection, source or feed does anything for it.
+Without a trace, no connection, source or feed does anything for it.
 """
 
 from __future__ import annotations

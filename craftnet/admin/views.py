@@ -40,7 +40,7 @@ HEALTH: Question[None, NodeHealth] = Question("health", None, NodeHealth)
 SECURITY: Question[int, list[AuditEntry]] = Question("security", int, list[AuditEntry])
 SESSION: Question[UUID, NodeSession] = Question("session", UUID, NodeSession)
 CONNECTIONS: Question[UUID | None, list[ConnectionRow]] = Question("connections", UUID | None, list[ConnectionRow])
-"""The connections of a player; of nobody: those for which something waits."""
+"""The connections of a player; without a player, those for which something waits."""
 
 
 class PageAsked(Struct, frozen=True):

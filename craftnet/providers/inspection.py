@@ -45,7 +45,7 @@ class IListing(Interface):
 class IEventTap(Interface):
     """Additional interface of a source that shows the events that it applies."""
 
-    tap: Tap | None = Attribute("Called after each `apply`; None, as at first, while nobody looks.")
+    tap: Tap | None = Attribute("Called after each `apply`; None, as at first, without a trace.")
 
 
 def add_tap(source: Any, tap: Tap) -> None:
@@ -91,5 +91,5 @@ class IDemonstration(Interface):
         """Asks the simulated authority to move a waiting player to the front.
 
         Returns:
-            Whether the player waits behind somebody.
+            Whether the player waits behind another one.
         """

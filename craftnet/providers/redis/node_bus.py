@@ -31,7 +31,7 @@ RETRY_DELAY = 1.0
 
 @implementer(INodeBus)
 class RedisNodeBus(Service):
-    """One node's side. It reads only once somebody follows.
+    """One node's side. It reads only once it has a follower.
 
     Arguments:
         blocking: a connection that nothing else uses, whose timeout is longer than `BLOCK_SECONDS`.
@@ -48,7 +48,7 @@ class RedisNodeBus(Service):
         self._following = RestartedTask(self._follow_on, "following other nodes in Redis", RETRY_DELAY, reactor)
 
     def startService(self) -> None:
-        """Starts following, if somebody wants that."""
+        """Starts following, if there is a follower."""
         super().startService()
         if self._heard is not None:
             self._blocking.startService()

@@ -75,7 +75,7 @@ class Driver(Service):
         return () if self._simulation is None else self._simulation.describe(player_id)
 
     def jump_queue(self, player_id: UUID) -> bool:
-        """Moves a waiting player to the front; returns whether somebody is passed."""
+        """Moves a waiting player to the front; returns whether the player passes another one."""
         simulation = self._simulation
         if simulation is None or not simulation.jump_queue(player_id, self._clock.seconds()):
             return False

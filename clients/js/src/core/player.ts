@@ -35,7 +35,7 @@ export const player: Rules<PlayerState, PlayerChange> = {
     const message = typeof arrival === "string" ? parsed(arrival) : null;
     const sessionId = message ? message.session_id : (arrival as Decoded).sessionId;
     if (!sessionId) {
-      // The queues are first after connecting: all crafts follow anew.
+      // The queues are first after connecting: all crafts follow again.
       const { crafts } = message!.recovered === false ? player.initial : state;
       const [places, changes] = queue.receive(state, arrival, now);
       return [{ ...places, position: null, crafts }, changes];

@@ -94,7 +94,7 @@ class Simulation:
         return found if waiting is None else [*found, _described(waiting.ticket.session_id, waiting.recipe)]
 
     def jump_queue(self, player_id: UUID, now: float) -> bool:
-        """Moves a waiting player to the front, at `now`; returns whether somebody is passed."""
+        """Moves a waiting player to the front, at `now`; returns whether the player passes another one."""
         waiting = self._waiting.get(player_id)
         if waiting is None or waiting.position <= 1:
             return False

@@ -83,10 +83,12 @@ export function progressOf(data: ProgressData, anchor: number): ProgressModel {
   };
 }
 
-/** The contract's names as JavaScript writes them: `queue_position` is `queuePosition`. */
+/** The values that there are, by the contract's names as JavaScript writes them: `queue_position` is `queuePosition`. */
 const camelCased = (data: object): any =>
   Object.fromEntries(
-    Object.entries(data).map(([name, value]) => [name.replace(/_./g, (pair) => pair[1]!.toUpperCase()), value]),
+    Object.entries(data)
+      .filter(([, value]) => value != null)
+      .map(([name, value]) => [name.replace(/_./g, (pair) => pair[1]!.toUpperCase()), value]),
   );
 
 /** A material with the problem that a notification reports; without one when it is restored. */
@@ -100,11 +102,5 @@ export function notified(held: Readonly<Record<string, Material>>, data: Materia
 export const placeOf: (data: QueueData) => QueuePlace = camelCased;
 
 /** A place as the queue feed sends it. */
-export function placeIn({ player_id, queue_position, station_type, estimated_wait_time }: Message): QueuePlace {
-  return placeOf({
-    player_id: player_id!,
-    queue_position: queue_position!,
-    ...(station_type && { station_type }),
-    ...(estimated_wait_time != null && { estimated_wait_seconds: estimated_wait_time }),
-  });
-}
+export const placeIn = ({ player_id, queue_position, station_type, estimated_wait_time }: Message): QueuePlace =>
+  camelCased({ player_id, queue_position, station_type, estimated_wait_seconds: estimated_wait_time });

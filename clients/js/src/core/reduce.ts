@@ -40,6 +40,8 @@ export interface CraftState extends BaseState {
   readonly materials: Readonly<Record<string, Material>>;
   /** By station; "" stands for a queue without one. */
   readonly queues: Readonly<Record<string, QueuePlace>>;
+  /** Whether `position` does not count the newest binary record of materials yet, whose notifications may follow. */
+  readonly uncounted?: boolean;
 }
 
 export interface QueueState extends BaseState {
@@ -129,7 +131,7 @@ export function withProgress(state: CraftState, progress: ProgressModel): Step<C
 
 function takeMessage(state: CraftState, message: Message, now: number): Step<CraftState, CraftChange> {
   const { progress_data, material_data, queue_data } = message;
-  const next = noted(state, message, now, NOTHING);
+  const next = { ...noted(state, message, now, NOTHING), uncounted: false };
   if (progress_data) return withProgress(next, progressOf(progress_data, sentAt(message)));
   if (material_data) {
     const material = notified(next.materials, material_data);

@@ -20,6 +20,7 @@ function apply(state: CraftState, update: StateUpdate): Step<CraftState, CraftCh
   let next: CraftState = {
     ...state,
     position: update.position ?? state.position,
+    uncounted: false,
     clock: update.offset === undefined ? state.clock : [update.offset],
   };
   const changes: CraftChange[] = [];

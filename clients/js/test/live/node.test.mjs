@@ -215,6 +215,27 @@ test("a feed comes back to where it was", async () => {
   await materials;
 });
 
+test("changes of materials over bin are reported once, also after a return", async () => {
+  const { craft, feed } = await watched({ transports: ["bin"] });
+  const reported = [];
+  feed.on("materials", ({ changed }) => reported.push(changed[0].quantity));
+  for (const quantity of [9, 8, 7]) {
+    const arrived = next(feed, "materials");
+    await server.publish(craft.stocked(quantity));
+    await arrived;
+  }
+  feed.suspend();
+  await server.publish(craft.stocked(6));
+  const [recovered, newest] = [
+    next(feed, "recovered"),
+    next(feed, "materials", ({ changed }) => changed[0].quantity === 6),
+  ];
+  feed.start();
+  assert.equal((await recovered).recovered, true);
+  await newest;
+  assert.deepEqual(reported, [9, 8, 7, 6]);
+});
+
 test("a server that was started again is found again, and sends the whole state", async () => {
   const other = await new Server().start();
   const craft = new Crafted();

@@ -163,6 +163,12 @@ export class Crafted {
     return this.#event("materials.update", { changes: [change], notifications: [notification] });
   }
 
+  /** There is so much iron, whether or not it is enough. */
+  stocked(quantity) {
+    const change = { material_id: this.iron, change_type: "quantity_changed", new_quantity: quantity };
+    return this.#event("materials.update", { changes: [change] });
+  }
+
   /** There is so much iron, and it is enough. */
   restored(available) {
     const change = { material_id: this.iron, change_type: "quantity_changed", new_quantity: available };

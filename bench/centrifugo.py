@@ -33,10 +33,10 @@ from typing import NamedTuple
 from centrifugo_servers import TICK, TIMEOUT, Centrifugo, Craftnet, Server
 from lab import room_for
 
-from craftnet.client.load.arrivals import receive, stamp_arrivals
 from craftnet.client.load.measurement import Deliveries, Histogram
 from craftnet.client.load.plan import BATCH
 from craftnet.client.load.process import ServerProcesses, Use
+from craftnet.client.load.watchers import receive, stamp_arrivals
 from craftnet.client.load.websockets import QUALITY
 from craftnet.protocols.websocket.core import frames
 

@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from craftnet.errors import ConfigurationError
 from craftnet.http.connection.tls import Handshaken, ServerTls, server_tls
-from craftnet.runtime.direct_write import observe_accepting
+from craftnet.runtime.sockets import observe_accepting
 
 
 class SharedPort(Port):

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
+from msgspec import Struct
 from twisted.logger import Logger
 
 from craftnet.errors import ConfigurationError
-from craftnet.runtime.reload import ReloadResult
 from craftnet.server.options.table import OPTIONS
 from craftnet.server.settings import Settings
 
 Apply = Callable[[Settings], object]
 """Puts new values into effect. Raises ConfigurationError, having changed nothing, when they are invalid."""
+
+
+class ReloadResult(Struct, frozen=True):
+    """What became of a reload, by the names of options; `certificate` and `keys` stand for the files with them.
+
+    Attributes:
+        changed: new values that are in effect.
+        unchangeable: new values that need a restart; the old ones stay in effect.
+        failed: invalid values, each with the reason; the old ones stay in effect. `config` is the file itself.
+    """
+
+    changed: tuple[str, ...] = ()
+    unchangeable: tuple[str, ...] = ()
+    failed: Mapping[str, str] = {}
 
 
 class Reloader:

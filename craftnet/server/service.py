@@ -13,10 +13,9 @@ from craftnet.observe.audit.service import AuditLog
 from craftnet.observe.health.monitor import Monitor
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.udp.server.service import UdpService
-from craftnet.runtime.reload import ReloadResult
 from craftnet.runtime.rlimits import raise_open_files_limit
 from craftnet.server.listener import Listener
-from craftnet.server.reload import Reloader
+from craftnet.server.reload import Reloader, ReloadResult
 
 
 class Craftnet(MultiService):

@@ -7,20 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from craftnet.providers.shards import Shards
-from craftnet.server.options.access import AccessOptions
+from craftnet.server.options.access import AccessOptions, AdministrationOptions
 from craftnet.server.options.addresses import AddressOptions
-from craftnet.server.options.administration import AdministrationOptions
-from craftnet.server.options.configuration import ConfigurationOptions
-from craftnet.server.options.health import HealthOptions
 from craftnet.server.options.limits import LimitOptions
-from craftnet.server.options.observation import ObservationOptions
-from craftnet.server.options.processes import ProcessOptions
+from craftnet.server.options.observation import HealthOptions, ObservationOptions
 from craftnet.server.options.resolution import Effective
-from craftnet.server.options.state import StateOptions
+from craftnet.server.options.service import ConfigurationOptions, ProcessOptions, StateOptions
 from craftnet.server.options.table import OPTIONS
-from craftnet.server.options.udp import UdpOptions
-from craftnet.server.options.updates import UpdateOptions
-from craftnet.server.options.websocket import WebSocketOptions
+from craftnet.server.options.transports import UdpOptions, UpdateOptions, WebSocketOptions
 from craftnet.sharding.links import LINKS_VARIABLE
 
 WORKER_VARIABLE = "CRAFTNET_WORKER"

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from craftnet.errors import Unavailable
-from craftnet.runtime.direct_write import transmit
+from craftnet.runtime.sockets import transmit
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """Bytes. The longest calls are batches of events, at most 1 MB before decoding."""

@@ -57,7 +57,7 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 REACTOR: Any = object()
 """Given to transports, so that they do not install one."""
 
-TRANSMIT = "craftnet.runtime.direct_write"
+TRANSMIT = "craftnet.runtime.sockets"
 FIGURES = "craftnet.observe.metrics.process_files"
 ENGINE = "craftnet.protocols.websocket.server.autobahn_base"
 COMPLETION = "craftnet.client.completion"

@@ -11,10 +11,9 @@ from selectors import EVENT_READ, BaseSelector
 from typing import NamedTuple
 
 from craftnet.client.core.address import Address
-from craftnet.client.load.arrivals import receive, stamp_arrivals
-from craftnet.client.load.interfaces import Observer
 from craftnet.client.load.plan import Share
 from craftnet.client.load.posting import LoadFailed, Poster
+from craftnet.client.load.watchers import Observer, receive, stamp_arrivals
 from craftnet.client.transports.address_resolution import endpoint
 from craftnet.contract.http_bodies import UdpConnectResponse
 from craftnet.contract.messages import MALFORMED, JsonDecoder

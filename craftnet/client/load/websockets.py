@@ -13,10 +13,9 @@ from selectors import EVENT_READ, BaseSelector
 from urllib.parse import urlsplit
 
 from craftnet.client.core.address import Address
-from craftnet.client.load.arrivals import SIZE, receive, stamp_arrivals
-from craftnet.client.load.interfaces import Observer
 from craftnet.client.load.plan import Share
 from craftnet.client.load.posting import TIMEOUT, LoadFailed, reason
+from craftnet.client.load.watchers import SIZE, Observer, receive, stamp_arrivals
 from craftnet.protocols.websocket.core import frames
 
 QUALITY = re.compile(rb'"current_quality":(\d+)')

@@ -16,10 +16,10 @@ from msgspec import Struct
 
 from craftnet.client.core.address import Address
 from craftnet.client.load.datagrams import DatagramWatchers
-from craftnet.client.load.interfaces import Watchers
 from craftnet.client.load.measurement import Deliveries, Result
 from craftnet.client.load.plan import BATCH, WS, Share
 from craftnet.client.load.posting import LoadFailed, Poster
+from craftnet.client.load.watchers import Watchers
 from craftnet.client.load.websockets import WebSocketWatchers
 
 AT_ONCE = 50

@@ -33,7 +33,7 @@ from craftnet.http.request_head import Head, HeadReader
 from craftnet.http.resource import Router
 from craftnet.limits.client_address import host
 from craftnet.observe.metrics.registry import NO_ROUTE, Metrics
-from craftnet.runtime.direct_write import transmit
+from craftnet.runtime.sockets import transmit
 
 MAX_BYTES_AHEAD = 16_384
 """Bytes received during a request; nothing more is read before the answer is written."""

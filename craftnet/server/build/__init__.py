@@ -23,7 +23,6 @@ from craftnet.observe.health.probes import LoopCheck
 from craftnet.observe.metrics.registry import SessionCounter
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.server.build.access import build_authorization, build_enforcement, build_key_log
-from craftnet.server.build.addresses import build_addresses
 from craftnet.server.build.administration import build_administration
 from craftnet.server.build.base import Base, build_base
 from craftnet.server.build.http import (
@@ -32,7 +31,6 @@ from craftnet.server.build.http import (
     build_listener,
     build_metrics_listener,
 )
-from craftnet.server.build.notifications import build_notifications
 from craftnet.server.build.observation import (
     build_announcer,
     build_audit_log,
@@ -40,7 +38,13 @@ from craftnet.server.build.observation import (
     build_process_metrics,
 )
 from craftnet.server.build.reload import connect_certificate, connect_limits, connect_log
-from craftnet.server.build.transports import Transports, build_feed_connections, build_udp_service
+from craftnet.server.build.transports import (
+    Transports,
+    build_addresses,
+    build_feed_connections,
+    build_notifications,
+    build_udp_service,
+)
 from craftnet.server.gc_tuning import GcTuner
 from craftnet.server.health_checks import port_checks
 from craftnet.server.listener import Listener

@@ -14,10 +14,9 @@ from craftnet.clocks import moment
 from craftnet.errors import ConfigurationError
 from craftnet.protocols.udp.server.key_log import KEYLOG_VARIABLE, KeyLog
 from craftnet.runtime.addresses import is_loopback
-from craftnet.server.build.addresses import Addresses
 from craftnet.server.build.base import Base
 from craftnet.server.build.reload import connect_access
-from craftnet.server.build.transports import Transports
+from craftnet.server.build.transports import Addresses, Transports
 
 
 def build_authorization(

@@ -1,19 +1,57 @@
-"""Builds the transports to players: WebSocket, event streams and UDP."""
+"""Builds what reaches players: addresses, WebSocket, event streams, UDP, and notifications."""
 
 from __future__ import annotations
 
-from msgspec import Struct
+from collections.abc import Mapping
+from uuid import UUID
 
+from msgspec import Struct
+from treq.client import HTTPClient
+from twisted.application.service import IService
+from twisted.web.client import Agent
+
+from craftnet.access.auth_option import AuthSetup
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.subscriptions import Subscriptions
-from craftnet.limits.client_address import Forwarding
+from craftnet.limits.client_address import Forwarding, public_url
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.limits.origins import Origins
+from craftnet.notify.notifier import Notifier
+from craftnet.notify.webhook import TIMEOUT, Webhook, webhook_settings
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.udp.server.key_log import KeyLog
 from craftnet.protocols.udp.server.service import UdpService
-from craftnet.server.build.addresses import Addresses
+from craftnet.runtime.addresses import HostPort, http_endpoint, parse_public, udp_address
 from craftnet.server.build.base import Base
+from craftnet.server.settings import Settings
+
+
+class Addresses(Struct, frozen=True):
+    """Where the service listens, and the addresses that clients receive.
+
+    Attributes:
+        http: the endpoint of HTTP and WebSocket.
+        udp: None when UDP is off.
+        public_udp: the address that clients receive; None: the host by which they reach HTTP, and the port of `udp`.
+        forwarding: interprets what proxies report, and knows the URL by which clients reach this server.
+    """
+
+    http: str
+    udp: HostPort | None
+    public_udp: HostPort | None
+    forwarding: Forwarding
+
+
+def build_addresses(settings: Settings, access: AuthSetup) -> Addresses:
+    """Where to listen. Each worker has a UDP port of its own, counted from that of --udp."""
+    http = http_endpoint(settings.http, settings.port, loopback_only=access.loopback_only, reason=access.reason)
+    udp = udp_address(settings.udp, loopback_only=access.loopback_only, reason=access.reason)
+    public_udp = None if settings.public_udp is None else parse_public(settings.public_udp)
+    if settings.worker is not None and udp is not None:
+        udp += settings.worker
+        public_udp = None if public_udp is None else public_udp + settings.worker
+    public = None if settings.public_url is None else public_url(settings.public_url)
+    return Addresses(http, udp, public_udp, Forwarding(settings.trusted_proxies, public))
 
 
 class Transports(Struct, frozen=True):
@@ -58,3 +96,27 @@ def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLo
         key_log=key_log,
         audit=base.security,
     )
+
+
+def build_notifications(base: Base, transports: Transports, environ: Mapping[str, str]) -> tuple[IService, ...]:
+    """The services of --notify; none without it.
+
+    Raises:
+        ConfigurationError: the option or its secret is invalid.
+    """
+    if base.settings.notify is None:
+        return ()
+    settings = webhook_settings(base.settings.notify, environ)
+    client = HTTPClient(Agent(base.reactor, connectTimeout=TIMEOUT))
+    webhook = Webhook(settings, client, base.reactor, base.metrics.store)
+    slots, udp, cluster = transports.feeds.gate.occupancy, transports.udp_service, base.state.cluster
+
+    def is_connected(player_id: UUID, session_id: UUID | None) -> bool:
+        if slots.of_player(player_id):
+            return True
+        if udp is None or session_id is None:
+            return False
+        return udp.endpoint.sent_state_of(session_id, player_id) is not None
+
+    shared = None if cluster is None else cluster.connection_slots
+    return webhook, Notifier(base.state.sources, is_connected, shared, webhook.add)

@@ -1,1 +1,1 @@
-"""The operator's options: each is declared once, in the module of its group."""
+"""The operator's options: each is declared once, as a field of the dataclass of its group."""

@@ -1,4 +1,4 @@
-"""The options of the group Access."""
+"""The options of the groups Access and Administration: who may do what."""
 
 from __future__ import annotations
 
@@ -33,3 +33,34 @@ class AccessOptions:
             reload=True,
         ),
     ] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdministrationOptions:
+    """How operators and game masters control a running service."""
+
+    dashboard: Annotated[
+        str | None,
+        Option(
+            "Whether administrators may see this server (/admin, /ws/admin), and operators act: off, read-only (every "
+            "POST is refused) or on",
+            default="on with development tokens, off with --auth",
+            choices=("off", "read-only", "on"),
+        ),
+    ] = None
+    dashboard_http: Annotated[
+        str | None,
+        Option(
+            "Endpoint for the dashboard and the admin API alone, such as tcp:9099:interface=127.0.0.1; the port of "
+            "--http then has none of it",
+            default="the port of --http",
+        ),
+    ] = None
+    notify: Annotated[
+        str | None,
+        Option(
+            "Where players without a connection are notified of free stations and the ends of crafts: "
+            "webhook:url=https://…, with the secret that signs requests in CRAFTNET_WEBHOOK_SECRET",
+            default="nowhere",
+        ),
+    ] = None

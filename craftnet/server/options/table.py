@@ -6,19 +6,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from craftnet.server.options.access import AccessOptions
+from craftnet.server.options.access import AccessOptions, AdministrationOptions
 from craftnet.server.options.addresses import AddressOptions
-from craftnet.server.options.administration import AdministrationOptions
-from craftnet.server.options.configuration import ConfigurationOptions
-from craftnet.server.options.health import HealthOptions
 from craftnet.server.options.limits import LimitOptions
-from craftnet.server.options.observation import ObservationOptions
+from craftnet.server.options.observation import HealthOptions, ObservationOptions
 from craftnet.server.options.option import Declaration, declarations
-from craftnet.server.options.processes import ProcessOptions
-from craftnet.server.options.state import StateOptions
-from craftnet.server.options.udp import UdpOptions
-from craftnet.server.options.updates import UpdateOptions
-from craftnet.server.options.websocket import WebSocketOptions
+from craftnet.server.options.service import ConfigurationOptions, ProcessOptions, StateOptions
+from craftnet.server.options.transports import UdpOptions, UpdateOptions, WebSocketOptions
 
 
 class OptionGroup(Struct, frozen=True):

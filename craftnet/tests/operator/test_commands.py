@@ -11,9 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.operator.cli import COMMANDS
 from craftnet.server.options.table import OPTIONS
-from craftnet.tests.support.operator_command import craftnet
 from craftnet.tests.support.ports import reserved_port
-from craftnet.tests.support.processes import running
+from craftnet.tests.support.processes import craftnet, running
 
 
 class CommandTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from craftnet.limits.connection_limits import Limits
 from craftnet.operator.doctor import SystemFinding, Verdict, examine, report
 from craftnet.server.settings import Settings
-from craftnet.tests.support.operator_command import craftnet
+from craftnet.tests.support.processes import craftnet
 
 LIMITS = "Limit                     Soft Limit           Hard Limit           Units\nMax open files {} {} files\n"
 TUNED = {

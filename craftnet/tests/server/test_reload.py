@@ -17,9 +17,8 @@ from websockets.exceptions import InvalidStatus
 from craftnet.errors import ConfigurationError
 from craftnet.limits.client_address import NO_NETWORKS
 from craftnet.limits.connection_limits import Limits
-from craftnet.runtime.reload import ReloadResult
 from craftnet.server.options.table import OPTIONS
-from craftnet.server.reload import Reloader
+from craftnet.server.reload import Reloader, ReloadResult
 from craftnet.server.settings import Settings
 from craftnet.tests.support.eventually import wait_for
 from craftnet.tests.support.live import LiveTestCase, token

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import threading
@@ -115,3 +116,10 @@ def children(pid: int) -> set[int]:
     """The processes that `pid` started and that live."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return {int(child) for child in listed.split()}
+
+
+def craftnet(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end."""
+    command = [sys.executable, "-m", "craftnet.operator.cli", *arguments]
+    environ: Mapping[str, str] = {**environment(), **variables}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=dict(environ), timeout=60)

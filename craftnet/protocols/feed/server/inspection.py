@@ -19,7 +19,7 @@ from craftnet.crafting.updates import Encoding, Update
 from craftnet.limits.client_address import address_block
 from craftnet.protocols.feed.core.conflation import Conflation
 from craftnet.protocols.feed.server.connections import Connection, Connections
-from craftnet.runtime.tcp_info import tcp_info
+from craftnet.runtime.sockets import tcp_info
 
 CONNECTIONS_A_TURN = 500
 """Connections that are looked at before the reactor gets its turn: half a millisecond."""

@@ -43,7 +43,7 @@ from craftnet.protocols.sse.core.event_stream import (
     close_event,
     encoding,
 )
-from craftnet.runtime.direct_write import bound_buffers, bound_silence, transmit
+from craftnet.runtime.sockets import bound_buffers, bound_silence, transmit
 
 LOST = "1006"
 """The close code, as a label, of a client that left or was dropped (RFC 6455 section 7.4.1)."""

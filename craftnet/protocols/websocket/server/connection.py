@@ -38,7 +38,7 @@ from craftnet.protocols.websocket.core.handshake import read_handshake
 from craftnet.protocols.websocket.core.token_renewal import Answer, TokenAccepted, TokenRefused, read_offer
 from craftnet.protocols.websocket.server.autobahn_base import ServerProtocol
 from craftnet.protocols.websocket.server.guarded_handshake import GuardedHandshake, HandshakeFactory
-from craftnet.runtime.direct_write import bound_buffers, transmit
+from craftnet.runtime.sockets import bound_buffers, transmit
 
 log = Logger()
 

@@ -11,11 +11,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.client.core.backoff import Backoff
 from craftnet.client.core.endings import Ending, EndingKind, connection_lost
-from craftnet.client.core.player_watch import POLL_INTERVAL, follow
+from craftnet.client.core.player_watch import POLL_INTERVAL, follow, labels
 from craftnet.client.core.watch import WatchOutcome, WatchVerdict
 
 ONE, TWO, THREE = UUID(int=1), UUID(int=2), UUID(int=3)
 COMPLETED = WatchOutcome(WatchVerdict.COMPLETED, "complete")
+
+FIRST = UUID("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa")
+ALIKE = UUID("aaaaaaaa-bbbb-4aaa-8aaa-aaaaaaaaaaaa")
+NEARLY_THE_SAME = UUID("aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaab")
+OTHER = UUID("bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb")
 
 
 class FollowTests(SynchronousTestCase):
@@ -112,3 +117,18 @@ class FollowTests(SynchronousTestCase):
         self.failureResultOf(self.following, CancelledError)
         self.assertEqual(self.stopped, [ONE])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class LabelsTests(SynchronousTestCase):
+    def test_one_session_needs_no_label(self) -> None:
+        self.assertEqual(labels([FIRST]), {FIRST: ""})
+        self.assertEqual(labels([FIRST, FIRST]), {FIRST: ""})
+
+    def test_several_are_called_by_the_beginnings_of_their_ids(self) -> None:
+        self.assertEqual(labels([OTHER, FIRST]), {OTHER: "bbbbbbbb", FIRST: "aaaaaaaa"})
+
+    def test_labels_distinguish_ids_with_a_common_prefix(self) -> None:
+        self.assertEqual(labels([FIRST, ALIKE]), {FIRST: "aaaaaaaa-aaaa", ALIKE: "aaaaaaaa-bbbb"})
+        self.assertEqual(
+            labels([FIRST, NEARLY_THE_SAME, OTHER]), {each: str(each) for each in (FIRST, NEARLY_THE_SAME, OTHER)}
+        )

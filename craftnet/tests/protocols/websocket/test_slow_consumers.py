@@ -11,7 +11,7 @@ from craftnet.contract.close_codes import CloseCode
 from craftnet.limits.connection_limits import Limits
 from craftnet.protocols.feed.core.conflation import MAX_OCTETS
 from craftnet.protocols.websocket.server.connection import FeedProtocol
-from craftnet.runtime.direct_write import WRITE_BUFFER
+from craftnet.runtime.sockets import WRITE_BUFFER
 from craftnet.server.settings import Settings
 from craftnet.tests.support.live import LiveTestCase, Peer, envelope, in_thread, started, token
 from craftnet.tests.support.samples import PLAYER, SESSION

@@ -14,7 +14,7 @@ from twisted.internet.tcp import Server
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
-from craftnet.runtime.direct_write import transmit
+from craftnet.runtime.sockets import transmit
 from craftnet.tests.support.live import in_thread
 
 LARGE = bytes(range(256)) * 40_000

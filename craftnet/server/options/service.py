@@ -1,0 +1,65 @@
+"""The options of the groups State, Processes and Configuration: what the service is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from craftnet.server.options.option import Option
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateOptions:
+    """Where sessions, queues and materials are kept."""
+
+    backend: Annotated[
+        str,
+        Option("Where sessions, queues and materials are kept, NAME:key=value:…; see --help-backends"),
+    ] = "memory"
+    sessions: Annotated[str | None, Option("Another back end for sessions", default="that of --backend")] = None
+    queues: Annotated[str | None, Option("Another back end for queues", default="that of --backend")] = None
+    materials: Annotated[str | None, Option("Another back end for materials", default="that of --backend")] = None
+
+    @property
+    def backends(self) -> set[str]:
+        """The options of all back ends."""
+        return {self.sessions or self.backend, self.materials or self.backend, self.queues or self.backend}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessOptions:
+    """How many processes serve."""
+
+    workers: Annotated[
+        int,
+        Option(
+            "Number of processes, all on the same HTTP port, each with a UDP port of its own from --udp on. They "
+            "share the back end, or divide the players of memory or workshop",
+            least=1,
+            most=256,
+        ),
+    ] = 1
+    worker_timeout: Annotated[
+        float,
+        Option(
+            "Seconds without a sign of life after which a worker is killed and started again",
+            unit="seconds",
+            least=3,
+            most=3600,
+        ),
+    ] = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigurationOptions:
+    """Where options come from."""
+
+    config: Annotated[
+        str | None,
+        Option(
+            "TOML file with options, `name = value` for --name. The command line wins over the environment "
+            "(CRAFTNET_NAME), and the environment over the file",
+            default="no file",
+            in_file=False,
+        ),
+    ] = None

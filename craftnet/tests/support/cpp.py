@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -38,12 +39,16 @@ def built() -> Path:
         look = ["c++", "-x", "c++", "-E", "-include", header, "/dev/null"]
         if subprocess.run(look, capture_output=True, check=False).returncode != 0:
             raise SkipTest(f"{header} is not installed")
-    for command in (
-        ["cmake", "-S", str(DIRECTORY), "-B", str(BUILD)],
-        ["cmake", "--build", str(BUILD), "--parallel", "2"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    BUILD.parent.mkdir(parents=True, exist_ok=True)
+    # Processes that share the tests would otherwise configure the same folder at the same time.
+    with open(BUILD.with_suffix(".lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (
+            ["cmake", "-S", str(DIRECTORY), "-B", str(BUILD)],
+            ["cmake", "--build", str(BUILD), "--parallel", "2"],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return BUILD
 
 

@@ -102,6 +102,7 @@ def main() -> None:
         "Content-Type": "application/x-ndjson",
     }
     sessions = [uuid4() for _ in range(arguments.sessions)]
+    starts = [start(session) for session in sessions]  # first: an event older than one that was applied is refused
     count = arguments.bodies * arguments.events
     events = [progress(sessions[number % len(sessions)]) for number in range(count + WARM_UP * arguments.events)]
     bodies = list(batches(events, arguments.events))
@@ -113,13 +114,15 @@ def main() -> None:
             answer: dict[str, int] = msgspec.json.decode(connection.getresponse().read())
             return answer["accepted"]
 
-        for body in [*batches([start(session) for session in sessions], arguments.events), *bodies[:WARM_UP]]:
+        for body in [*batches(starts, arguments.events), *bodies[:WARM_UP]]:
             post(body)
         del bodies[:WARM_UP]
         cpu, before = cpu_of(pid), time.perf_counter()
         accepted = sum(map(post, bodies))
         took = time.perf_counter() - before
         cpu = cpu_of(pid) - cpu
+    if accepted != count:
+        parser.exit(1, f"only {accepted} of {count} events were accepted\n")
     before = time.perf_counter()
     for body in bodies:
         for line in body.splitlines():

@@ -8,7 +8,7 @@ from math import ceil
 
 from msgspec import Struct
 
-from craftnet.contract.admin.overview import Figures, Latency, OverviewSeries, Windows
+from craftnet.contract.admin.overview import Figures, Latency, LimitUse, OverviewSeries, Windows
 from craftnet.contract.messages import rfc3339
 from craftnet.observe.metrics.snapshot import Buckets, Snapshot
 
@@ -61,6 +61,7 @@ class Sample(Struct, frozen=True):
     recovered: float
     refusals: dict[str, int]
     memory: int
+    limits: dict[str, LimitUse] = {}
 
     @classmethod
     def of(cls, metrics: Snapshot, at: float, events: float, memory: int) -> Sample:
@@ -83,6 +84,10 @@ class Sample(Struct, frozen=True):
             recovered=metrics.total("craftnet_returns_total", recovered="true"),
             refusals=_whole(metrics.by("craftnet_refusals_total", "reason")),
             memory=memory,
+            limits={
+                name: LimitUse(used=int(metrics.total("craftnet_limit_used", limit=name)), limit=int(limit))
+                for name, limit in metrics.by("craftnet_limit", "limit").items()
+            },
         )
 
 
@@ -140,14 +145,14 @@ class FigureHistory:
         rates = self._before(now, STEP_SECONDS - 0.5)
         latencies = self._before(now, LATENCY_SECONDS)
         counts = self._before(now, KEPT_SECONDS)
-        seconds = max(now.at - rates.at, 0.001)
+        events, deliveries, octets = _rates(rates, now)
         return NodeFigures(
             connections=now.connections,
             watchers=now.watchers,
             sessions=now.sessions,
-            events_per_second=(now.events - rates.events) / seconds,
-            deliveries_per_second=(now.deliveries - rates.deliveries) / seconds,
-            bytes_per_second=None if now.octets is None else (now.octets - (rates.octets or 0.0)) / seconds,
+            events_per_second=events,
+            deliveries_per_second=deliveries,
+            bytes_per_second=octets,
             delivery=_since(now.delivery, latencies.delivery),
             round_trip=now.round_trip.since(latencies.round_trip),
             loop_delay=now.loop_delay.since(latencies.loop_delay),
@@ -253,28 +258,38 @@ def _ms(seconds: float | None) -> float | None:
 
 
 def _point(before: Sample, now: Sample) -> Point:
-    seconds = max(now.at - before.at, 0.001)
-    websocket = _since(now.delivery, before.delivery).get("websocket", Buckets())
-    udp = _since(now.delivery, before.delivery).get("udp", Buckets())
-    round_trip = now.round_trip.since(before.round_trip)
+    events, deliveries, octets = _rates(before, now)
+    delivery = _since(now.delivery, before.delivery)
     refused = sum(now.refusals.values()) - sum(before.refusals.values())
-    octets = None if now.octets is None else (now.octets - (before.octets or 0.0)) / seconds
     return {
         "connections": float(sum(now.connections.values())),
         "sessions": float(now.sessions),
-        "events_per_second": round((now.events - before.events) / seconds, 1),
-        "deliveries_per_second": round((now.deliveries - before.deliveries) / seconds, 1),
+        "events_per_second": round(events, 1),
+        "deliveries_per_second": round(deliveries, 1),
         "bytes_per_second": None if octets is None else round(octets),
-        "refusals_per_second": round(refused / seconds, 2),
+        "refusals_per_second": round(refused / _seconds(before, now), 2),
         "memory_bytes": float(now.memory),
-        "websocket_p50_ms": _ms(websocket.quantile(0.5)),
-        "websocket_p99_ms": _ms(websocket.quantile(0.99)),
-        "udp_p50_ms": _ms(udp.quantile(0.5)),
-        "udp_p99_ms": _ms(udp.quantile(0.99)),
-        "round_trip_p50_ms": _ms(round_trip.quantile(0.5)),
-        "round_trip_p99_ms": _ms(round_trip.quantile(0.99)),
+        **_quantiles("websocket", delivery.get("websocket", Buckets())),
+        **_quantiles("udp", delivery.get("udp", Buckets())),
+        **_quantiles("round_trip", now.round_trip.since(before.round_trip)),
         "loop_delay_p99_ms": _ms(now.loop_delay.since(before.loop_delay).quantile(0.99)),
     }
+
+
+def _seconds(before: Sample, now: Sample) -> float:
+    return max(now.at - before.at, 0.001)
+
+
+def _rates(before: Sample, now: Sample) -> tuple[float, float, float | None]:
+    """Events, deliveries and bytes per second; None where bytes are not counted."""
+    seconds = _seconds(before, now)
+    octets = None if now.octets is None else (now.octets - (before.octets or 0.0)) / seconds
+    return (now.events - before.events) / seconds, (now.deliveries - before.deliveries) / seconds, octets
+
+
+def _quantiles(name: str, buckets: Buckets) -> Point:
+    """The points of a series of latencies."""
+    return {f"{name}_p50_ms": _ms(buckets.quantile(0.5)), f"{name}_p99_ms": _ms(buckets.quantile(0.99))}
 
 
 def _since(now: Mapping[str, Buckets], before: Mapping[str, Buckets]) -> dict[str, Buckets]:

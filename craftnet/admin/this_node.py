@@ -17,7 +17,7 @@ from craftnet.admin.figures import STEP_SECONDS, FigureHistory, NodeFigures, Poi
 from craftnet.admin.rows import audit_entry, history_entry
 from craftnet.clocks import IClock
 from craftnet.contract.admin.operations import AuditEntry, NodeHealth
-from craftnet.contract.admin.overview import NodeState
+from craftnet.contract.admin.overview import LimitUse, NodeState
 from craftnet.contract.admin.sessions import ConnectionRow, HistoryEntry
 from craftnet.contract.events import Event, EventOutcome, MaterialsUpdate, SessionProgress
 from craftnet.contract.messages import Service as HealthOf
@@ -67,6 +67,7 @@ class NodeReport(Struct, frozen=True):
     figures: NodeFigures
     point: Point
     wall: float
+    limits: dict[str, LimitUse] = {}
 
 
 class NodeSession(Struct, frozen=True):
@@ -157,6 +158,7 @@ class ThisNode(Service):
             state=self._state(),
             figures=self._history.figures(now),
             point=self._history.point(now),
+            limits=now.limits,
             wall=self.clock.wall(),
         )
 

@@ -281,6 +281,7 @@ def _node_overview(name: str, report: NodeReport) -> NodeOverview:
         draining=report.draining,
         state=report.state,
         figures=shown(report.figures),
+        limits=report.limits,
     )
 
 

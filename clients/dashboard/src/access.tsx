@@ -2,14 +2,17 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import type { Action } from "./parts";
+import { type Action, Problem } from "./parts";
+import { withoutToken } from "./state";
 
-/** The token in the address, such as `#token=eyJ…`, which is dropped from it at once. */
+/**
+ * The token in the address, which is dropped from it at once. The page that the address names beside it stays:
+ * `#/health&token=eyJ…` and `#token=eyJ…&/health` become `#/health`.
+ */
 export function tokenFromAddress(): string | undefined {
-  const match = /[#&]token=([^&]+)/.exec(location.hash);
-  if (!match) return undefined;
-  history.replaceState(null, "", `${location.pathname}${location.search}`);
-  return match[1];
+  const [page, token] = withoutToken(location.hash);
+  if (token) history.replaceState(null, "", `${location.pathname}${location.search}${page}`);
+  return token;
 }
 
 export function SignIn({ problem, enter }: { problem: string | undefined; enter: (token: string) => void }) {
@@ -37,11 +40,7 @@ export function SignIn({ problem, enter }: { problem: string | undefined; enter:
             onInput={({ currentTarget }) => type(currentTarget.value)}
           />
         </label>
-        {problem && (
-          <p class="problem" role="alert">
-            {problem}
-          </p>
-        )}
+        <Problem>{problem}</Problem>
         <button type="submit" class="primary" disabled={!token.trim()}>
           Sign in
         </button>
@@ -110,11 +109,7 @@ export function Confirmation({ action, api, close }: { action: Action; api: Api;
             onInput={({ currentTarget }) => type(currentTarget.value)}
           />
         </label>
-        {problem && (
-          <p class="problem" role="alert">
-            {problem}
-          </p>
-        )}
+        <Problem>{problem}</Problem>
         <p class="buttons">
           <button type="button" onClick={() => dialog.current?.close()}>
             Cancel

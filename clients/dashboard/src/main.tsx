@@ -8,11 +8,12 @@ import "./style.css";
 import { Api, Confirmation, SignIn, tokenFromAddress } from "./access";
 import { AdminFeed } from "./feed";
 import { time } from "./format";
+import { NodePage } from "./nodes";
 import { OverviewPage } from "./overview";
 import { ConfigurationPage, HealthPage, PlayerPage, QueuesPage, SecurityPage, SlowConsumersPage } from "./pages";
-import { type Action, Badge, Pending, type Tone } from "./parts";
+import { type Action, Badge, Pending, Problem, type Tone } from "./parts";
 import { SessionPage, SessionsPage } from "./sessions";
-import { freshness, type State } from "./state";
+import { freshness, type State, withoutToken } from "./state";
 
 /** The server's base path: the page is at /dashboard or /dashboard/ below it. */
 const BASE = new URL(location.pathname.replace(/dashboard\/?$/, ""), location.origin).href;
@@ -27,9 +28,23 @@ const PAGES = [
   ["configuration", "Configuration"],
 ] as const;
 
+/** Pages that are reached from others, by the name of the page that stands for them in the list. */
+const PARENTS: Readonly<Record<string, string>> = { players: "sessions", nodes: "" };
+
+const titleOf = (page: string): string => PAGES.find(([name]) => name === (PARENTS[page] ?? page))?.[1] ?? "Dashboard";
+
+/** A part of the address as it was before it was encoded. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // typed by hand
+  }
+}
+
 /** Draws again when the route changes. */
 function useRoute(): readonly string[] {
-  const read = () => location.hash.replace(/^#\/?/, "").split("/").filter(Boolean);
+  const read = () => withoutToken(location.hash)[0].replace(/^#\/?/, "").split("/").filter(Boolean).map(decoded);
   const [route, become] = useState(read);
   useEffect(() => {
     const changed = () => {
@@ -108,6 +123,9 @@ function Dashboard({ token, leave }: { token: string; leave: (problem?: string) 
   const [action, confirm] = useState<Action>();
   const [done, say] = useState("");
   useEffect(() => () => feed.close(), [feed]);
+  useEffect(() => {
+    document.title = `${id || titleOf(page)} – craftnet`;
+  }, [page, id]);
   const { connection, info } = state;
   const act = info?.may_operate ? confirm : undefined;
   const props = { feed, state, act };
@@ -142,21 +160,13 @@ function Dashboard({ token, leave }: { token: string; leave: (problem?: string) 
       </header>
       <nav class="pages" aria-label="Pages">
         {PAGES.map(([name, title]) => (
-          <a
-            key={name}
-            href={`#/${name}`}
-            aria-current={name === page || (name === "sessions" && page === "players") ? "page" : undefined}
-          >
+          <a key={name} href={`#/${name}`} aria-current={name === (PARENTS[page] ?? page) ? "page" : undefined}>
             {title}
           </a>
         ))}
       </nav>
       <main id="content" tabIndex={-1} class={fresh}>
-        {connection.phase === "ended" && (
-          <p class="problem" role="alert">
-            {connection.reason}
-          </p>
-        )}
+        <Problem>{connection.phase === "ended" ? connection.reason : undefined}</Problem>
         {done && (
           <p class="done" role="status">
             {done}{" "}
@@ -167,6 +177,8 @@ function Dashboard({ token, leave }: { token: string; leave: (problem?: string) 
         )}
         {page === "" ? (
           <OverviewPage state={state} act={act} />
+        ) : page === "nodes" && id ? (
+          <NodePage id={id} state={state} act={act} />
         ) : page === "sessions" && id ? (
           <SessionPage key={id} id={id} {...props} />
         ) : page === "sessions" ? (
@@ -205,6 +217,15 @@ function Dashboard({ token, leave }: { token: string; leave: (problem?: string) 
 function App() {
   const [token, enter] = useState(tokenFromAddress);
   const [problem, fail] = useState<string>();
+  useEffect(() => {
+    // A link with a token that is followed while the page is open changes only the fragment.
+    const changed = () => {
+      const given = tokenFromAddress();
+      if (given) enter(given);
+    };
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
   if (token === undefined) return <SignIn problem={problem} enter={(given) => (fail(undefined), enter(given))} />;
   return (
     <Dashboard

@@ -48,6 +48,8 @@ export interface NodeOverview {
   draining: boolean;
   state: { backend: string; shared: boolean; epoch?: string; stalled?: string; response_time_ms?: number };
   figures: Figures;
+  /** Absent in what an older node says. */
+  limits?: Record<string, { used: number; limit: number }>;
 }
 
 export interface Overview {

@@ -79,6 +79,41 @@ export function Progress({ progress, ahead }: { progress: CraftProgress; ahead: 
   );
 }
 
+/** A bar and a figure for each row. */
+export function Bars({ rows }: { rows: readonly { name: string; share: number; figure: string }[] }) {
+  return (
+    <ul class="bars">
+      {rows.map(({ name, share, figure }) => (
+        <li key={name}>
+          <span>{name}</span>
+          <span class="bar plain">
+            <span style={{ transform: `scaleX(${Math.min(1, share)})` }} />
+          </span>
+          <span class="figure">{figure}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+/** What went wrong; nothing while nothing has. */
+export function Problem({ children }: { children: string | undefined }) {
+  return children ? (
+    <p class="problem" role="alert">
+      {children}
+    </p>
+  ) : null;
+}
+
 export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="empty">{children}</p>;
 }

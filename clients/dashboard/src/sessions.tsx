@@ -1,6 +1,5 @@
 /** Sessions: a page of them by search, one of them with its watchers, and its live trace. */
 
-import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import type { AdminFeed } from "./feed";
@@ -11,6 +10,7 @@ import {
   Badge,
   ConnectionTable,
   Empty,
+  Fact,
   Pending,
   PlayerLink,
   Progress,
@@ -214,15 +214,6 @@ export function SessionPage(props: PageProps & { id: string }) {
         )}
       </Section>
     </>
-  );
-}
-
-export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

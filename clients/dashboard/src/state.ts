@@ -172,3 +172,11 @@ export function memoryPerSession(series: Series): (number | null)[] {
 /** The view that a subscription shows, typed by its name. */
 export const dataOf = <Name extends ViewName>(view: View | undefined, _name: Name) =>
   view?.data as import("./messages").Views[Name] | undefined;
+
+/** The fragment of an address without the token in it, and that token. */
+export function withoutToken(fragment: string): [page: string, token: string | undefined] {
+  const parts = fragment.replace(/^#/, "").split(/[&?]/);
+  const token = parts.find((part) => part.startsWith("token="))?.slice("token=".length);
+  const page = parts.filter((part) => part && !part.startsWith("token=")).join("&");
+  return [page && `#${page}`, token || undefined];
+}

@@ -39,11 +39,56 @@ test("a token in the fragment leaves the address at once", { skip }, async () =>
   });
 });
 
+test("the page that was asked for is shown after signing in", { skip }, async () => {
+  await opened(async (page) => {
+    await page.goto(`${server.url}#/sessions/${SESSION}`);
+    await page.getByLabel("Token").fill("nonsense");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").waitFor();
+    await page.getByLabel("Token").fill(TOKEN);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: `Session ${SESSION}` }).waitFor();
+    assert.equal(await page.title(), `${SESSION} – craftnet`);
+  });
+});
+
+test("a link with a token and a page leads to the page, also when one is open", { skip }, async () => {
+  await opened(async (page) => {
+    await page.goto(`${server.url}#/health&token=${TOKEN}`);
+    await page.getByRole("heading", { name: "Health", level: 1 }).waitFor();
+    assert.equal(new URL(page.url()).hash, "#/health");
+    await page.evaluate((token) => (location.hash = `#token=${token}&/queues`), TOKEN);
+    await page.getByRole("heading", { name: "Queues", level: 1 }).waitFor();
+    assert.equal(new URL(page.url()).hash, "#/queues");
+  });
+});
+
+test("a node has a page: its limits, its neighbours, and what can be done with it", { skip }, async () => {
+  await opened(async (page) => {
+    await signedIn(page);
+    await page.getByRole("link", { name: "craft-2:worker-1" }).click();
+    await page.getByRole("heading", { name: "Node craft-2:worker-1" }).waitFor();
+    await page.getByText("1,478 of 20,000").waitFor();
+    await page.getByRole("row", { name: /craft-2:worker-0 draining/ }).waitFor();
+    await page.getByRole("button", { name: "Drain" }).first().click();
+    await page.getByLabel("Reason").fill("a new version");
+    await page.getByRole("button", { name: "Do it" }).click();
+    await page.getByText(/Drain craft-2:worker-1: done/).waitFor();
+    assert.deepEqual(server.actions.at(-1), {
+      path: "/admin/nodes/craft-2:worker-1/drain",
+      body: { reason: "a new version" },
+    });
+    await page.evaluate(() => (location.hash = "#/nodes/gone"));
+    await page.getByText("There is no node gone now.").waitFor();
+  });
+});
+
 for (const [route, heading] of [
   ["", "Overview"],
   ["#/sessions", "Sessions"],
   [`#/sessions/${SESSION}`, `Session ${SESSION}`],
   ["#/queues", "Queues"],
+  ["#/nodes/craft-2%3Aworker-1", "Node craft-2:worker-1"],
   [`#/players/${PLAYER}`, `Player ${PLAYER}`],
   ["#/slow", "Slow consumers"],
   ["#/security", "Security events"],

@@ -57,6 +57,11 @@ const node = (name, share, more = {}) => ({
   draining: false,
   state: { backend: "redis", shared: true, epoch: "5f0d1c2b3a49", response_time_ms: 1 },
   figures: figures(share),
+  limits: {
+    connections: { used: Math.round(6158 * share), limit: 20_000 },
+    half_open: { used: 3, limit: 2000 },
+    udp_tickets: { used: 12, limit: 20_000 },
+  },
   ...more,
 });
 
@@ -66,7 +71,8 @@ const overview = () => ({
   total: figures(1),
   nodes: [
     node("craft-1:4711", 0.52),
-    node("craft-2:4711", 0.48, { draining: true, ready: false }),
+    node("craft-2:worker-0", 0.24, { draining: true, ready: false }),
+    node("craft-2:worker-1", 0.24),
     node("craft-3:4711", 0, { answering: false, ready: false }),
   ],
 });

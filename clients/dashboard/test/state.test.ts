@@ -15,6 +15,7 @@ import {
   TRACE_LENGTH,
   traced,
   viewed,
+  withoutToken,
 } from "../src/state";
 
 const NOW = Date.parse("2026-01-15T10:30:00.000Z");
@@ -125,6 +126,17 @@ test("a craft goes on by itself while it is active", () => {
   expect(percentAt({ status: "active", at: at(), percent: 40 }, NOW + 30_000)).toBe(40);
   expect(percentAt({ ...active, status: "completed" }, NOW)).toBe(100);
   expect(remainingAt({ ...active, status: "failed" }, NOW)).toBeUndefined();
+});
+
+test.each([
+  ["#token=a.b.c", "", "a.b.c"],
+  ["#token=a.b.c&/queues", "#/queues", "a.b.c"],
+  ["#/sessions/5f0d?token=a.b.c", "#/sessions/5f0d", "a.b.c"],
+  ["#/sessions/5f0d", "#/sessions/5f0d", undefined],
+  ["#/health&token=", "#/health", undefined],
+  ["", "", undefined],
+])("the fragment %s is the page %s and a token", (fragment, page, token) => {
+  expect(withoutToken(fragment)).toEqual([page, token]);
 });
 
 test.each([

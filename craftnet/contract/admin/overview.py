@@ -115,6 +115,15 @@ class NodeState(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Milliseconds that the back end took for its last health check."""
 
 
+class LimitUse(Struct, frozen=True, kw_only=True):
+    """How much of a limit is used."""
+
+    used: Count
+    """How much is used now."""
+    limit: Count
+    """How much may be used; 0: any number."""
+
+
 class NodeOverview(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One process: a node, or a worker of one."""
 
@@ -136,6 +145,8 @@ class NodeOverview(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """How it stands with the back end."""
     figures: Figures
     """What it does."""
+    limits: dict[str, LimitUse] = {}
+    """The limits of the process by name: `connections`, `half_open`, `udp_tickets`."""
 
 
 class Windows(Struct, frozen=True, kw_only=True):

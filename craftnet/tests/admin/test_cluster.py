@@ -53,6 +53,7 @@ class RedisTests(NodesTestCase):
         overview = await asked_until(one, "/admin/overview", lambda answer: len(answer["nodes"]) == 2)
         self.assertEqual(overview["total"]["connections"]["websocket"], 2)
         self.assertEqual(overview["total"]["sessions"], max(node["figures"]["sessions"] for node in overview["nodes"]))
+        self.assertEqual([node["limits"]["connections"]["used"] for node in overview["nodes"]], [1, 1])
         epochs = {node["state"]["epoch"] for node in overview["nodes"]}
         self.assertEqual(len(epochs), 1)
         _, detail = await ask(one, "GET", f"/admin/sessions/{SESSION}")

@@ -27,7 +27,6 @@ from craftnet.access.jwt import JwtVerifier
 from craftnet.access.verification_keys import IKeySource, SingleKey, VerificationKey, key_from_pem
 from craftnet.clocks import IClock
 from craftnet.errors import ConfigurationError
-from craftnet.interfaces import ITokenVerifier
 from craftnet.runtime.component_spec import parse_component_spec
 
 USAGE = "jwt:jwks=FILE-or-URL or jwt:key=FILE, optionally followed by :aud=AUDIENCE, :iss=ISSUER or :kid=optional"
@@ -52,7 +51,7 @@ class AuthSetup:
         loopback_only: whether this may be served on loopback addresses only; `reason` says why.
     """
 
-    authority: ITokenVerifier
+    authority: JwtVerifier
     description: str
     secret: bytes | None = field(default=None, repr=False)
     loopback_only: bool = False

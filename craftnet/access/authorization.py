@@ -172,7 +172,7 @@ class Authorization:
     async def crafting(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
         """Authorises observing a session. Returns its owner, which a `player_id` of the request must equal."""
         owner = await self._owner(session_id)
-        _check_owner(owner, player_id, allowed=principal.may_observe(owner))
+        check_owner(owner, player_id, allowed=principal.may_observe(owner))
         return owner
 
     async def player(self, principal: Principal, session_id: UUID, player_id: UUID | None = None) -> UUID:
@@ -182,7 +182,7 @@ class Authorization:
         that `may_publish` is truth; anything else is a report.
         """
         owner = await self._owner(session_id)
-        _check_owner(owner, player_id, allowed=principal.may_observe(owner) or principal.may_publish)
+        check_owner(owner, player_id, allowed=principal.may_observe(owner) or principal.may_publish)
         return owner
 
     async def queue(self, principal: Principal, player_id: UUID) -> None:
@@ -235,7 +235,16 @@ def record_refusal(audit: IAuditLog, refusal: Refusal, origin: RequestOrigin, pl
         )
 
 
-def _check_owner(owner: UUID, player_id: UUID | None, *, allowed: bool) -> None:
+def check_owner(owner: UUID, player_id: UUID | None, *, allowed: bool) -> None:
+    """Checks a request for a session.
+
+    Arguments:
+        player_id: the player whom the request names as the owner; None: it names none.
+        allowed: whether the principal may observe the owner's sessions, or has another right to this one.
+
+    Raises:
+        Forbidden: it may not, or the request names another player.
+    """
     if not allowed:
         raise Forbidden("The session is another player's.")
     if player_id is not None and player_id != owner:

@@ -6,7 +6,7 @@ fails.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from math import ceil
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -72,6 +72,7 @@ class JwksFile:
         self._clock = clock
         self._unnamed = unnamed
         self._looked: float = clock.seconds()
+        self._problem = ""
         self._seen, self._keys = self._read()
 
     def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
@@ -91,7 +92,17 @@ class JwksFile:
             self._seen, self._keys = self._read()
         except ConfigurationError as error:
             raise ConfigurationError(f"--auth names {self._path}, but {error}") from None
+        self._problem = ""
         return self._keys != before
+
+    def known(self) -> Sequence[VerificationKey]:
+        """See `IKeySource`."""
+        return self._keys
+
+    def problem(self) -> str:
+        """See `IKeySource`; looks whether the file has changed."""
+        self._look_again(reread=False)
+        return self._problem
 
     def _select(self, key_id: str | None, algorithm: str) -> VerificationKey | None:
         return select_key(self._keys, key_id, algorithm, unnamed=self._unnamed)
@@ -102,7 +113,9 @@ class JwksFile:
             if not reread and self._stamp() == self._seen:
                 return
             self._seen, self._keys = self._read()
+            self._problem = ""
         except ConfigurationError as error:
+            self._problem = f"the key set {self._path} is not usable, and the previous keys are still used: {error}"
             self._log.warn("Still using the previous keys of {path}: {error}", path=self._path, error=error)
 
     def _read(self) -> tuple[tuple[int, int, int], tuple[VerificationKey, ...]]:
@@ -146,6 +159,7 @@ class JwksUrl:
         self._fetched: float | None = None
         self._tried: float | None = None
         self._failing = False
+        self._reason = ""
         self._fetching = False
         self._fetched_next: Waiters[None] = Waiters()
 
@@ -177,6 +191,23 @@ class JwksUrl:
         """See `IKeySource`."""
         self._start_fetch()
         return False
+
+    def known(self) -> Sequence[VerificationKey]:
+        """See `IKeySource`."""
+        return self._keys
+
+    def problem(self) -> str:
+        """See `IKeySource`; starts a fetch when one is due, and waits for nothing."""
+        if self._is_older_than(REFRESH_AFTER) and self._wait_before_fetch() == 0.0:
+            self._start_fetch()
+        if not self._failing or (self._keys and not self._is_older_than(MAX_STALENESS)):
+            return ""
+        age = "" if self._fetched is None else f" for {(self._clock.seconds() - self._fetched) / 60:.0f} minutes"
+        return f"the keys at {without_query(self._url)} could not be fetched{age}; {self._consequence}: {self._reason}"
+
+    @property
+    def _consequence(self) -> str:
+        return "those fetched before are still used" if self._keys else "no token can be checked"
 
     def _select(self, key_id: str | None, algorithm: str) -> VerificationKey | None:
         return select_key(self._keys, key_id, algorithm, unnamed=self._unnamed)
@@ -216,12 +247,13 @@ class JwksUrl:
 
     def _failed(self, failure: Failure) -> None:
         self._failing = True
+        kind = failure.type.__name__ if failure.type else ""
+        self._reason = f"{kind}: {failure.getErrorMessage()}"
         self._log.warn(
-            "The keys at {url} cannot be fetched; {consequence}. {kind}: {reason}",
+            "The keys at {url} cannot be fetched; {consequence}. {reason}",
             url=without_query(self._url),
-            consequence="those fetched before are still used" if self._keys else "no token can be checked",
-            kind=failure.type.__name__ if failure.type else "",
-            reason=failure.getErrorMessage(),
+            consequence=self._consequence,
+            reason=self._reason,
         )
 
     def _release(self, _: None) -> None:

@@ -33,7 +33,9 @@ CLOCK_LEEWAY = 10.0
 _VERIFIERS = {name: jwt.get_algorithm_by_name(name) for name in ALGORITHMS}
 
 
-class _JwtClaims(Struct, frozen=True):
+class JwtClaims(Struct, frozen=True):
+    """The claims that count (RFC 7519 section 4.1, RFC 8693 section 4.2); others are ignored."""
+
     exp: float
     nbf: float | None = None
     iat: float | None = None
@@ -42,6 +44,22 @@ class _JwtClaims(Struct, frozen=True):
     jti: str | None = None
     aud: str | list[str] | None = None
     iss: str | None = None
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes: the words of a text (RFC 8693 section 4.2), or an array, as some issuers write it."""
+        scope = self.scope
+        return frozenset(scope.split() if isinstance(scope, str) else scope) or _NO_SCOPES
+
+    @property
+    def audiences(self) -> list[str]:
+        """The services that the token is for."""
+        return [self.aud] if isinstance(self.aud, str) else self.aud or []
+
+    @property
+    def starts(self) -> float:
+        """The later one of `nbf` and `iat`, Unix seconds; 0 without both."""
+        return max(self.nbf or 0.0, self.iat or 0.0)
 
 
 class _Header(Struct, frozen=True):
@@ -55,7 +73,7 @@ _OPERATORS = frozenset({ADMIN, OPERATE})
 _NO_SCOPES = frozenset[str]()  # shared by most tokens.
 
 _header_decoder = msgspec.json.Decoder(_Header)
-_claims_decoder = msgspec.json.Decoder(_JwtClaims)
+_claims_decoder = msgspec.json.Decoder(JwtClaims)
 
 
 @implementer(ITokenVerifier)
@@ -67,6 +85,9 @@ class JwtVerifier:
         clock: its wall clock decides about the token's times.
         audience: must be among the token's `aud`; None: not checked.
         issuer: must be the token's `iss`; None: not checked.
+
+    Attributes:
+        keys, audience, issuer: as given.
     """
 
     def __init__(
@@ -74,18 +95,18 @@ class JwtVerifier:
     ) -> None:
         self.keys = keys
         self._clock = clock
-        self._audience = audience
-        self._issuer = issuer
+        self.audience = audience
+        self.issuer = issuer
 
     def authenticate(self, token: str) -> Deferred[Principal]:
         """See `ITokenVerifier`."""
         try:
-            parts = _take_apart(token)
+            parts = take_apart(token)
         except Unauthorized:
             return fail()
         return self.keys.find(parts.key_id, parts.algorithm).addCallback(self._verify, parts)
 
-    def _verify(self, key: VerificationKey | None, token: _Token) -> Principal:
+    def _verify(self, key: VerificationKey | None, token: TokenParts) -> Principal:
         if key is None:
             raise _invalid("The token is not signed with a known key.")
         claims = _verified(token, key)
@@ -93,27 +114,21 @@ class JwtVerifier:
         _check_times(claims, now.wall)
         self._check_parties(claims)
         player_id = None if claims.sub is None else uuid_or_none(claims.sub)
-        scopes, expires = _scopes(claims.scope), now.deadline(claims.exp)
+        scopes, expires = claims.scopes, now.deadline(claims.exp)
         subject = None if scopes.isdisjoint(_OPERATORS) else claims.sub  # only the audit log needs it.
         return Principal(player_id, scopes, expires, claims.jti, claims.iat, subject)
 
-    def _check_parties(self, claims: _JwtClaims) -> None:
-        audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud or []
-        if self._audience is not None and self._audience not in audiences:
+    def _check_parties(self, claims: JwtClaims) -> None:
+        if self.audience is not None and self.audience not in claims.audiences:
             raise _invalid("The token is for another audience.")
-        if self._issuer is not None and self._issuer != claims.iss:
+        if self.issuer is not None and self.issuer != claims.iss:
             raise _invalid("The token is from another issuer.")
 
 
-def _scopes(scope: str | list[str]) -> frozenset[str]:
-    """The scopes in a claim: the words of a text (RFC 8693 section 4.2), or an array, as some issuers write it."""
-    return frozenset(scope.split() if isinstance(scope, str) else scope) or _NO_SCOPES
-
-
-def _check_times(claims: _JwtClaims, now: float) -> None:
+def _check_times(claims: JwtClaims, now: float) -> None:
     if claims.exp <= now:
         raise _invalid("The token has expired.")
-    if max(claims.nbf or 0.0, claims.iat or 0.0) > now + CLOCK_LEEWAY:
+    if claims.starts > now + CLOCK_LEEWAY:
         raise _invalid("The token is not valid yet.")
 
 
@@ -125,7 +140,7 @@ def _invalid(message: str) -> Unauthorized:
     return Unauthorized(message, problem="invalid_token")
 
 
-class _Token(NamedTuple):
+class TokenParts(NamedTuple):
     """The parts of a compact JWS (RFC 7515 section 7.1), untrusted until its signature is verified.
 
     Attributes:
@@ -140,7 +155,12 @@ class _Token(NamedTuple):
     signature: bytes
 
 
-def _take_apart(token: str) -> _Token:
+def take_apart(token: str) -> TokenParts:
+    """The parts of a token.
+
+    Raises:
+        Unauthorized: it is no JWT, or its algorithm is none of `ALGORITHMS`.
+    """
     if not isinstance(token, str) or not token.isascii():
         raise _malformed()
     if len(token) > MAX_TOKEN_LENGTH:
@@ -149,7 +169,7 @@ def _take_apart(token: str) -> _Token:
     try:
         header, payload = signed.split(b".")
         found = _header_decoder.decode(_decoded(header))
-        parts = _Token(
+        parts = TokenParts(
             None if found.kid is UNSET else found.kid, found.alg, signed, _decoded(payload), _decoded(signature)
         )
     except (*MALFORMED, ValueError):
@@ -174,13 +194,27 @@ def _decoded(segment: bytes) -> bytes:
     return octets
 
 
-def _verified(token: _Token, key: VerificationKey) -> _JwtClaims:
-    """The claims, after verifying the signature. The algorithm is the key's, whatever the token says."""
-    if token.algorithm != key.algorithm or not _VERIFIERS[key.algorithm].verify(
-        token.signed, key.material, token.signature
-    ):
-        raise _invalid("The token's signature is invalid.")
+def is_signed_with(token: TokenParts, key: VerificationKey) -> bool:
+    """Whether the signature is valid. The algorithm is the key's, whatever the token says."""
+    return token.algorithm == key.algorithm and bool(
+        _VERIFIERS[key.algorithm].verify(token.signed, key.material, token.signature)
+    )
+
+
+def claims_of(token: TokenParts) -> JwtClaims:
+    """The claims, as trustworthy as the signature.
+
+    Raises:
+        Unauthorized: they are malformed.
+    """
     try:
         return _claims_decoder.decode(token.payload)
     except MALFORMED as error:
         raise _invalid(f"The token's claims are invalid: {error}.") from None
+
+
+def _verified(token: TokenParts, key: VerificationKey) -> JwtClaims:
+    """The claims, after verifying the signature."""
+    if not is_signed_with(token, key):
+        raise _invalid("The token's signature is invalid.")
+    return claims_of(token)

@@ -6,7 +6,7 @@ be passed off as an HMAC secret (RFC 8725 section 2.1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +67,12 @@ class IKeySource(Interface):
             `craftnet.errors.Unavailable`: the keys are unavailable now.
         """
 
+    def known() -> Sequence[VerificationKey]:  # as above.
+        """The keys that are known now, for people; a source of a URL knows none before the first fetch."""
+
+    def problem() -> str:  # as above.
+        """Why the keys cannot be read now, for people; empty while nothing is wrong."""
+
     def reload() -> bool:  # as above.
         """Reads the keys again; returns whether there are others now.
 
@@ -93,6 +99,14 @@ class SingleKey:
         """See `IKeySource`."""
         before, self._key = self._key, self._key if self._read is None else self._read()
         return self._key != before
+
+    def known(self) -> Sequence[VerificationKey]:
+        """See `IKeySource`."""
+        return (self._key,)
+
+    def problem(self) -> str:
+        """Nothing can be wrong: the key was read when this was made."""
+        return ""
 
     def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
         """The key, if it is for this algorithm."""

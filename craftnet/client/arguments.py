@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from craftnet import __version__
 from craftnet.access import development
@@ -51,11 +53,23 @@ where to put it:
 """
 
 
-def parser(others: Mapping[str, str] = MappingProxyType({})) -> argparse.ArgumentParser:
+class OtherCommand(Struct, frozen=True):
+    """A command that parses its arguments itself.
+
+    Attributes:
+        text: what it does.
+        add: adds its arguments to a parser, for completion; None: its arguments are not needed.
+    """
+
+    text: str
+    add: Callable[[argparse.ArgumentParser], None] | None = None
+
+
+def parser(others: Mapping[str, OtherCommand] = MappingProxyType({})) -> argparse.ArgumentParser:
     """The parser of the command line.
 
     Arguments:
-        others: further commands to list: their names and what they do.
+        others: further commands, by their names; a name of two words is below `craftnet token`.
     """
     command = argparse.ArgumentParser(
         prog="craftnet", description="Client of the crafting network service, and tools for its operators."
@@ -63,13 +77,16 @@ def parser(others: Mapping[str, str] = MappingProxyType({})) -> argparse.Argumen
     command.add_argument("--version", action="version", version=f"craftnet {__version__}")
     commands = command.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_watch(commands)
-    _add_token(commands)
+    groups = {"": commands, "token": _add_token(commands)}
     _add_load(commands)
     _add_audit(commands)
     admin_arguments.add_commands(commands, _add_server)
     _add_completion(commands)
-    for name, text in others.items():
-        commands.add_parser(name, help=text)
+    for name, other in others.items():
+        group, _, last = name.rpartition(" ")
+        added = groups[group].add_parser(last, help=other.text)
+        if other.add is not None:
+            other.add(added)
     return command
 
 
@@ -116,11 +133,13 @@ def _add_watch(commands: Any) -> None:  # argparse has no public name for what a
     )
 
 
-def _add_token(commands: Any) -> None:
+def _add_token(commands: Any) -> Any:
+    """Adds the command; returns what adds commands below it."""
     token = commands.add_parser(
         "token",
-        help="issue a token for development",
-        description="Print a bearer token that a server with the same secret accepts. For development only.",
+        help="issue a token for development, or check one",
+        description="Print a bearer token that a server with the same secret accepts, for development only; or, with "
+        "check, explain why a server refuses one.",
         epilog=_TOKEN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -141,6 +160,7 @@ def _add_token(commands: Any) -> None:
         default="8h",
         help="lifetime of the token: 90, 90s, 15m, 8h, 2d (default: %(default)s)",
     )
+    return token.add_subparsers(dest="token_command", metavar="COMMAND")
 
 
 def _add_load(commands: Any) -> None:

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from craftnet.access import development
 from craftnet.client.admin import arguments as admin_arguments
 from craftnet.client.admin.commands import AdminCommands
-from craftnet.client.arguments import TOKEN_VARIABLE, parser
+from craftnet.client.arguments import TOKEN_VARIABLE, OtherCommand, parser
 from craftnet.client.completion import script
 from craftnet.client.core import endings
 from craftnet.client.core.address import Address
@@ -240,11 +240,11 @@ def begin_admin(reactor: IClock, options: argparse.Namespace, token: str) -> Def
     return Deferred.fromCoroutine(AdminCommands(reactor, options, token, sys.stdout, sys.stderr).run())
 
 
-def main(others: Mapping[str, str] = MappingProxyType({})) -> int:
+def main(others: Mapping[str, OtherCommand] = MappingProxyType({})) -> int:
     """Runs a command of `craftnet` and returns its exit code.
 
     Arguments:
-        others: further commands, which --help lists: their names and what they do.
+        others: further commands, for --help and completion, by their names.
     """
     make_printable(sys.stdout)
     make_printable(sys.stderr)
@@ -265,8 +265,8 @@ def main(others: Mapping[str, str] = MappingProxyType({})) -> int:
             return load_command.begin_load(options, token, sys.stdout, sys.stderr)
         if options.command in admin_arguments.COMMANDS:
             token = _token(options, os.environ, f"set {TOKEN_VARIABLE}, or give --token")
-            return _run(lambda reactor: begin_admin(reactor, options, token))
-        return _run(lambda reactor: begin_watch(reactor, options, os.environ, sys.stdout, sys.stderr))
+            return run_reactor(lambda reactor: begin_admin(reactor, options, token))
+        return run_reactor(lambda reactor: begin_watch(reactor, options, os.environ, sys.stdout, sys.stderr))
     except ConfigurationError as error:
         print(f"craftnet: {error}", file=sys.stderr)
         return USAGE
@@ -281,7 +281,7 @@ def main(others: Mapping[str, str] = MappingProxyType({})) -> int:
         return NO_READER
 
 
-def _run(begin: Callable[[IClock], Deferred[int]]) -> int:
+def run_reactor(begin: Callable[[IClock], Deferred[int]]) -> int:
     """Runs the reactor until the Deferred of `begin` fires or the reactor stops. Returns the exit code."""
     from twisted.internet import reactor as installed  # importing it installs a reactor, so import it late.
 

@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from msgspec import Struct
 from twisted.python.usage import UsageError
 
 from craftnet.client import cli
+from craftnet.client.arguments import OtherCommand
 from craftnet.errors import ConfigurationError
 
-COMMANDS = {
-    "check-config": ("craftnet.operator.configuration.check_config", "check a configuration without starting a server"),
-    "config": ("craftnet.operator.configuration.config", "show the effective configuration, the defaults or a schema"),
-    "doctor": ("craftnet.operator.doctor.doctor", "check whether the system allows what the options promise"),
-}
-"""By the name of a command: its function, which is imported when it is called, and what it does.
 
-A function takes the arguments after the name, and the environment; it prints, and returns the exit code.
-"""
+class OperatorCommand(Struct, frozen=True):
+    """A command of operators. Its module is imported when it is called.
+
+    Attributes:
+        text: what it does.
+        module: its module.
+        run: the function that takes the arguments after the name, and the environment; it prints, and returns the exit
+            code.
+        add: the function that adds its arguments to a parser.
+    """
+
+    text: str
+    module: str
+    run: str
+    add: str
+
+
+COMMANDS = {
+    "check-config": OperatorCommand(
+        "check a configuration without starting a server",
+        "craftnet.operator.configuration",
+        "check_config",
+        "add_check_config",
+    ),
+    "config": OperatorCommand(
+        "show the effective configuration, the defaults or a schema",
+        "craftnet.operator.configuration",
+        "config",
+        "add_config",
+    ),
+    "doctor": OperatorCommand(
+        "check whether the system allows what the options promise", "craftnet.operator.doctor", "doctor", "add_doctor"
+    ),
+    "token check": OperatorCommand(
+        "explain why a server refuses a token", "craftnet.operator.token_check", "token_check", "add_arguments"
+    ),
+}
+"""By the name of a command."""
 
 
 def main() -> int:
@@ -30,15 +63,30 @@ def main() -> int:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs a command and returns its exit code; 2 for wrong usage."""
-    name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
-    if name not in COMMANDS:
-        return cli.main({name: text for name, (_, text) in COMMANDS.items()})
-    module, _, function = COMMANDS[name][0].rpartition(".")
+    words = next((words for words in (2, 1) if " ".join(arguments[:words]) in COMMANDS), 0)
+    if not words:
+        completing = arguments[:1] == ["completion"]
+        return cli.main({name: _other(command, completing) for name, command in COMMANDS.items()})
+    name, rest = " ".join(arguments[:words]), arguments[words:]
+    command = COMMANDS[name]
     try:
-        return int(getattr(import_module(module), function)(rest, os.environ))
+        return int(getattr(import_module(command.module), command.run)(rest, os.environ))
     except (ConfigurationError, UsageError) as error:
         print(f"craftnet {name}: {error}", file=sys.stderr)
         return cli.USAGE
+
+
+def _other(command: OperatorCommand, completing: bool) -> OtherCommand:
+    """The command as the client's parser lists it; with its arguments, and the server's, where a shell completes it."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        from craftnet.server.options.table import OPTIONS  # not above: it takes long, and only completion needs it.
+
+        getattr(import_module(command.module), command.add)(parser)
+        for name, each in OPTIONS.items():
+            parser.add_argument(f"--{name}", help=each.option.help, choices=each.option.choices or None)
+
+    return OtherCommand(command.text, add if completing else None)
 
 
 if __name__ == "__main__":

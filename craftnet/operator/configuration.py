@@ -11,9 +11,27 @@ from craftnet.errors import ConfigurationError
 from craftnet.server.command_line import Options
 from craftnet.server.options.documents import default_file, schema_text, shown
 from craftnet.server.options.resolution import Effective
+from craftnet.server.options.table import OPTIONS
 from craftnet.server.settings import settings_of
 
-_EPILOG = "Further options are those of `twistd craftnet`; CRAFTNET_… variables count as they do for the server."
+EPILOG = "Further options are those of `twistd craftnet`; CRAFTNET_… variables count as they do for the server."
+"""The end of the help of every command that takes them."""
+
+
+def separated(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments of a command itself, and those that are options of the server, with their values."""
+    own, servers = list[str](), list[str]()
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        name, given, _ = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or name not in OPTIONS:
+            own.append(word)
+            continue
+        servers.append(word)
+        if not given and not OPTIONS[name].is_flag and waiting:
+            servers.append(waiting.pop(0))
+    return own, servers
 
 
 def server_options(arguments: Sequence[str]) -> Options:
@@ -27,16 +45,31 @@ def server_options(arguments: Sequence[str]) -> Options:
     return options
 
 
+def add_check_config(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `craftnet check-config`, beside those of the server."""
+    parser.description = (
+        "Check a configuration: its file, the environment and the options. Opens no port and asks nobody."
+    )
+    parser.epilog = EPILOG
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the TOML file; as --config FILE")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `craftnet config`, beside those of the server."""
+    parser.description, parser.epilog = "Print a configuration.", EPILOG
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--show", action="store_true", help="the effective values, and where each comes from")
+    what.add_argument("--defaults", action="store_true", help="a commented TOML file with all defaults")
+    what.add_argument("--schema", action="store_true", help="a JSON Schema of the file, for editors")
+
+
 def check_config(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`craftnet check-config [FILE] [options of the server]`: 0 when a server would start with it, else 1."""
-    parser = argparse.ArgumentParser(
-        prog="craftnet check-config",
-        description="Check a configuration: its file, the environment and the options. Opens no port and asks nobody.",
-        epilog=_EPILOG,
-    )
-    parser.add_argument("file", metavar="FILE", nargs="?", help="the TOML file; as --config FILE")
-    known, rest = parser.parse_known_args(arguments)
-    options = server_options([*rest, *([] if known.file is None else ["--config", known.file])])
+    parser = argparse.ArgumentParser(prog="craftnet check-config", allow_abbrev=False)
+    add_check_config(parser)
+    own, servers = separated(arguments)
+    known, rest = parser.parse_known_args(own)
+    options = server_options([*servers, *rest, *([] if known.file is None else ["--config", known.file])])
     try:
         effective = options.effective(environ)
         _build(effective, environ)
@@ -60,15 +93,11 @@ def _build(effective: Effective, environ: Mapping[str, str]) -> None:
 
 def config(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`craftnet config --show | --defaults | --schema [options of the server]`."""
-    parser = argparse.ArgumentParser(
-        prog="craftnet config", description="Print a configuration.", epilog=_EPILOG, allow_abbrev=False
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--show", action="store_true", help="the effective values, and where each comes from")
-    what.add_argument("--defaults", action="store_true", help="a commented TOML file with all defaults")
-    what.add_argument("--schema", action="store_true", help="a JSON Schema of the file, for editors")
-    known, rest = parser.parse_known_args(arguments)
-    options = server_options(rest)
+    parser = argparse.ArgumentParser(prog="craftnet config", allow_abbrev=False)
+    add_config(parser)
+    own, servers = separated(arguments)
+    known, rest = parser.parse_known_args(own)
+    options = server_options([*servers, *rest])
     if known.defaults:
         print(default_file(), end="")
     elif known.schema:

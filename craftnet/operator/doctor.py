@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from craftnet.operator.configuration import server_options
+from craftnet.operator.configuration import EPILOG, separated, server_options
 from craftnet.runtime.addresses import BACKLOG
 from craftnet.runtime.rlimits import SPARE_FILES
 from craftnet.server.settings import Settings, settings_of
@@ -150,20 +150,23 @@ def report(findings: Sequence[SystemFinding]) -> str:
     return "\n".join(lines)
 
 
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `craftnet doctor`, beside those of the server."""
+    parser.description = (
+        "Check whether this system allows what the options promise. Changes nothing; run it where the server will "
+        "run, as its user."
+    )
+    parser.epilog = f"{EPILOG} Exit codes: 0: nothing is too low; 1: something is; 2: wrong usage."
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
 def doctor(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`craftnet doctor [--json] [options of the server]`: 0 when nothing is too low, else 1."""
-    parser = argparse.ArgumentParser(
-        prog="craftnet doctor",
-        description="Check whether this system allows what the options promise. Changes nothing; run it where the "
-        "server will run, as its user.",
-        epilog="Further options are those of `twistd craftnet`, such as --max-connections and --config; CRAFTNET_… "
-        "variables count as they do for the server. Exit codes: 0: nothing is too low; 1: something is; 2: wrong "
-        "usage.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    known, rest = parser.parse_known_args(arguments)
-    settings = settings_of(server_options(rest).effective(environ), environ)
+    parser = argparse.ArgumentParser(prog="craftnet doctor", allow_abbrev=False)
+    add_doctor(parser)
+    own, servers = separated(arguments)
+    known, rest = parser.parse_known_args(own)
+    settings = settings_of(server_options([*servers, *rest]).effective(environ), environ)
     findings = examine(settings, _read)
     if known.json:
         print(json.dumps(msgspec.to_builtins(findings), indent=2))

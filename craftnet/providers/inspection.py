@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
@@ -73,6 +74,22 @@ class INodeBus(Interface):
 
     def broadcast(message: bytes) -> None:  # noqa: N805 - as above.
         """Sends a message to every other node. Waits for nothing."""
+
+
+class IStoredAccess(Interface):
+    """A back end that tells programs that are no nodes what it has stored about access: commands of operators."""
+
+    connection: IService = Attribute("A `twisted.application.service.IService` that runs meanwhile, and nothing else.")
+
+    def stored_revocations() -> Deferred[Sequence[Any]]:
+        """A Deferred of all revocations, each a `craftnet.access.revocation.revocations.Revocation`.
+
+        Fails:
+            `craftnet.errors.Unavailable`: the store is unreachable.
+        """
+
+    def stored_owner(session_id: UUID) -> Deferred[UUID | None]:  # noqa: N805 - as all of zope's.
+        """A Deferred of the player who owns a session, or of None when there is no such session; fails as above."""
 
 
 class IDemonstration(Interface):

@@ -6,9 +6,11 @@ import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar, NoReturn
 
 from twisted.python.usage import Options as UsageOptions
+from twisted.python.usage import UsageError
 
 from craftnet import __version__
 from craftnet.errors import ConfigurationError
@@ -48,6 +50,14 @@ def read_configuration(name: str, snapshot: str | None = None) -> ConfigurationF
         raise ConfigurationError(f"--config {name} cannot be read: {reason}") from None
 
 
+def _number(declared: Declaration, text: str) -> float:
+    """The value of a number on the command line; raises UsageError, which names the option."""
+    try:
+        return declared.number(text)
+    except ValueError as error:
+        raise UsageError(f"--{declared.name} {error}") from None
+
+
 class Options(UsageOptions):
     """The options of `twistd craftnet`, as `craftnet.server.options` declares them.
 
@@ -64,7 +74,7 @@ class Options(UsageOptions):
         [each.name, "", each.option.help] for each in OPTIONS.values() if each.is_flag
     ]
     optParameters: ClassVar[list[list[Any]]] = [
-        [each.name, None, None, each.option.help, each.number if each.is_number else str]
+        [each.name, None, None, each.option.help, partial(_number, each) if each.is_number else str]
         for each in OPTIONS.values()
         if not each.is_flag and not each.is_list
     ]  # options that may be repeated have methods, added below.

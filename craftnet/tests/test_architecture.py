@@ -137,7 +137,10 @@ LAYERS: dict[str, set[str]] = {
         *("protocols.udp.server", "protocols.websocket.core", "protocols.websocket.server"),
     },
     "craftnet.observe.logs": set(),
-    "craftnet.operator": {"client", "server", "server.build", "server.options"},
+    "craftnet.operator": {
+        *("access", "access.revocation", "client", "client.core", "contract", "providers"),
+        *("server", "server.build", "server.options"),
+    },
     "craftnet.tap": {"server", "server.build", "observe.logs"},
 }
 

@@ -73,7 +73,8 @@ def _shows(name: str, summary: str, kind: type[Struct], *parameters: Parameter) 
 
 def _does(name: str, summary: str, body: type[Struct]) -> ApiOperation:
     answers = {200: Answer("It is done.", ActionResult), 404: FAILURES[404], 429: FAILURES[429]}
-    return ApiOperation(name, summary, Tag.OPERATIONS, answers, bodies={JSON: Body(body, {"reason": "maintenance"})})
+    example = {"reason": "maintenance", **({"jti": "5f0d1c2b3a"} if body is AdminRevocation else {})}
+    return ApiOperation(name, summary, Tag.OPERATIONS, answers, bodies={JSON: Body(body, example)})
 
 
 class AdminView(GuardedEndpoint[Asked]):

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from craftnet.access.revocation.revocations import Revocation
 from craftnet.clocks import IClock
 from craftnet.contract.events import EventOutcome
 from craftnet.contract.messages import Check, HealthStatus
 from craftnet.errors import ConfigurationError
 from craftnet.interfaces import IBackend, IBackendFactory, ICluster, IEventConsumer, IHealthChecks, ITraced
+from craftnet.providers.inspection import IStoredAccess
 from craftnet.providers.redis.aggregates import MATERIALS, QUEUES, SESSIONS
 from craftnet.providers.redis.change_reader import BLOCK_SECONDS, ChangeReader
 from craftnet.providers.redis.connection import RedisConnection, RedisCredentials
@@ -42,7 +46,7 @@ from craftnet.providers.registry import StoreMetrics
 from craftnet.providers.sources import Sources
 
 
-@implementer(IBackend, ICluster, IHealthChecks, IEventConsumer, ITraced)
+@implementer(IBackend, ICluster, IHealthChecks, IEventConsumer, ITraced, IStoredAccess)
 class RedisBackend:
     """Keeps everything in one Redis.
 
@@ -51,7 +55,7 @@ class RedisBackend:
         password, sentinel_password: of Redis, and of its sentinels; None when there is none.
 
     Attributes:
-        asking: the connection for everything but reading streams.
+        asking, connection: the connection for everything but reading streams.
         follower: reads the streams of changes.
         eviction: checks Redis' eviction policy.
         node_bus: carries messages of administrators between nodes.
@@ -71,7 +75,7 @@ class RedisBackend:
 
         asking, blocking, taking = (link(settings.timeout + wait) for wait in (0.0, BLOCK_SECONDS, BLOCK_SECONDS))
         revoking = link(settings.timeout + BLOCK_SECONDS)
-        self.asking = asking
+        self.asking = self.connection = asking
         self.time = time = ServerClock(asking, reactor)
         sessions = Topics(SESSIONS), Store(SESSIONS, keys, asking, settings, time)
         materials = Topics(MATERIALS), Store(MATERIALS, keys, asking, settings, time)
@@ -118,6 +122,14 @@ class RedisBackend:
         """Checks that Redis does not evict keys; a wrong policy only degrades the service."""
         problem = self.eviction.problem
         return Check(status=HealthStatus.DEGRADED if problem else HealthStatus.OK, message=problem or None)
+
+    def stored_revocations(self) -> Deferred[Sequence[Revocation]]:
+        """As in `IStoredAccess`."""
+        return Deferred.fromCoroutine(self.revocations.stored())
+
+    def stored_owner(self, session_id: UUID) -> Deferred[UUID | None]:
+        """As in `IStoredAccess`."""
+        return self.sessions.get(session_id).addCallback(lambda state: None if state is None else state.player_id)
 
     def report_measurements_to(self, metrics: StoreMetrics) -> None:
         """As in `MeasuredBackend`. Only one connection never waits for news, and shows what a round trip takes."""

@@ -6,7 +6,8 @@ nothing. It does so again after every interruption.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -180,21 +181,29 @@ class RedisRevocations(Service):
     async def _load(self, generation: int) -> set[Revocation]:
         """Loads the whole set."""
         known: set[Revocation] = set()
+        async for revocations in self._stored(partial(self._blocking.ask, generation=generation)):
+            self._hear(revocations)
+            known.update(revocation for revocation in revocations if revocation is not None)
+        return known
+
+    async def stored(self) -> list[Revocation]:
+        """All revocations that are stored; needs the connection for everything else alone."""
+        pages = [page async for page in self._stored(self._asking.ask)]
+        return [revocation for page in pages for revocation in page if revocation is not None]
+
+    async def _stored(self, ask: Callable[..., Awaitable[Any]]) -> AsyncIterator[list[Revocation | None]]:
+        """The set, page by page."""
         cursor = b"0"
         while True:
-            cursor, page = await self._blocking.ask(
-                "ZSCAN", self._names[0], cursor, "COUNT", ENTRIES_PER_READ, generation=generation
-            )
+            cursor, page = await ask("ZSCAN", self._names[0], cursor, "COUNT", ENTRIES_PER_READ)
             entries = list(zip(page[::2], page[1::2], strict=True))
             players = [member[1:] for member, _ in entries if member.startswith(b"p")]
             # There is always one field: HMGET without fields is an error.
-            answer = await self._blocking.ask("HMGET", self._names[1], b"", *players, generation=generation)
+            answer = await ask("HMGET", self._names[1], b"", *players)
             issued = dict(zip(players, answer[1:], strict=True))
-            revocations = [_from_set(member, until, issued.get(member[1:])) for member, until in entries]
-            self._hear(revocations)
-            known.update(revocation for revocation in revocations if revocation is not None)
+            yield [_from_set(member, until, issued.get(member[1:])) for member, until in entries]
             if cursor == b"0":
-                return known
+                return
 
     async def _publish_missing(self, known: set[Revocation]) -> None:
         """Publishes what this node learned while Redis was away, and what Redis has lost."""

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -37,8 +38,21 @@ SECRET = b"0123456789abcdef0123456789abcdef"
 KEYS = jwks(jwk(rsa_key(), "r"), jwk(ec_key(), "e"), jwk(ed_key(), "d"))
 
 
+class _ConstantKeys:
+    """The common part of the key sources below."""
+
+    def known(self) -> Sequence[VerificationKey]:
+        return ()
+
+    def problem(self) -> str:
+        return ""
+
+    def reload(self) -> bool:
+        return False
+
+
 @implementer(IKeySource)
-class SetOfKeys:
+class SetOfKeys(_ConstantKeys):
     """Constant keys. Records the lookups."""
 
     def __init__(self, document: bytes) -> None:
@@ -46,38 +60,24 @@ class SetOfKeys:
         self.asked: list[tuple[str | None, str]] = []
 
     def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
-        """Look among them."""
         self.asked.append((key_id, algorithm))
         return succeed(select_key(self.keys, key_id, algorithm))
 
-    def reload(self) -> bool:
-        """Does nothing."""
-        return False
-
 
 @implementer(IKeySource)
-class NoKeys:
+class NoKeys(_ConstantKeys):
     """Cannot have its keys right now."""
 
     def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
-        """Fail."""
         return fail(Unavailable("The keys cannot be had."))
-
-    def reload(self) -> bool:
-        """Does nothing."""
-        return False
 
 
 @implementer(IKeySource)
-class CarelessKeys:
+class CarelessKeys(_ConstantKeys):
     """Has one key for everything, against its interface."""
 
     def find(self, key_id: str | None, algorithm: str) -> Deferred[VerificationKey | None]:
-        """Give it."""
         return succeed(key_from_pem(public_pem(rsa_key())))
-
-    def reload(self) -> bool:
-        return False
 
 
 def unsigned(header: object, payload: object, signature: bytes = b"") -> str:

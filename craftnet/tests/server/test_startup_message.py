@@ -11,11 +11,12 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.access.auth_option import AuthSetup
-from craftnet.access.development import random_secret
+from craftnet.access.development import key_source, random_secret
+from craftnet.access.jwt import JwtVerifier
 from craftnet.providers.workshop.backend import WorkshopBackend
 from craftnet.providers.workshop.simulation.settings import WorkshopSettings
 from craftnet.server.startup_message import PLAYERS_VIEW, Announcer, PageLink, ServedSummary, hint, watch_hint
-from craftnet.tests.support.fakes import SteppedClock, TableAuthority
+from craftnet.tests.support.fakes import SteppedClock
 from craftnet.tests.support.samples import NOW, PLAYER
 
 
@@ -39,7 +40,7 @@ class WatchHintTests(SynchronousTestCase):
         backend.service.startService()
         self.addCleanup(backend.service.stopService)
         secret = random_secret()
-        access = AuthSetup(TableAuthority({}), "", secret=secret)
+        access = AuthSetup(JwtVerifier(key_source(secret), SteppedClock()), "", secret=secret)
         pages = (PLAYERS_VIEW, PageLink("Dashboard", "/dashboard/", ("crafting:admin",)))
         text = hint(backend, access, "http://127.0.0.1:8080", NOW, pages)
         assert text is not None

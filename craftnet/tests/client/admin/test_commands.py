@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -130,20 +131,21 @@ class CommandTests(LiveTestCase):
             await running
 
 
+@cache
+def bash_script() -> str:
+    """What the command prints for bash."""
+    line = [sys.executable, str(SCRIPTS / "craftnet"), "completion", "bash"]
+    return subprocess.run(line, capture_output=True, text=True, check=True).stdout
+
+
 class CompletionTests(SynchronousTestCase):
     """`craftnet completion`"""
 
     def completed(self, *words: str) -> list[str]:
         """What bash offers after these words, the last of which is incomplete."""
-        done = subprocess.run(
-            [sys.executable, str(SCRIPTS / "craftnet"), "completion", "bash"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
         line = " ".join(f"'{word}'" for word in ("craftnet", *words))
         ask = f"COMP_WORDS=({line}); COMP_CWORD={len(words)}; _craftnet; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-        shown = subprocess.run(["bash", "-c", f"{done.stdout}\n{ask}"], capture_output=True, text=True, check=True)
+        shown = subprocess.run(["bash", "-c", f"{bash_script()}\n{ask}"], capture_output=True, text=True, check=True)
         self.assertEqual(shown.stderr, "")
         return shown.stdout.split()
 
@@ -153,6 +155,10 @@ class CompletionTests(SynchronousTestCase):
         self.assertEqual(self.completed("watch", "--transport", "u"), ["udp"])
         self.assertEqual(self.completed("top", "--on"), ["--once"])
         self.assertEqual(self.completed("events", "tail", "--js"), ["--json"])
+        self.assertEqual(self.completed("token", "ch"), ["check"])
+        self.assertEqual(self.completed("token", "check", "--ro"), ["--route"])
+        self.assertEqual(self.completed("token", "check", "--aut"), ["--auth"])
+        self.assertEqual(self.completed("config", "--log-format", "js"), ["json"])
 
     def test_other_shells(self) -> None:
         """zsh has bash's script; fish has one line for each word."""

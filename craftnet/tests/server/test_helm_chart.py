@@ -120,7 +120,8 @@ class NodeTests(ChartTestCase):
 
     def test_options(self) -> None:
         """craftnet takes them; a node for UDP names its own endpoint."""
-        self.patch(os, "environ", {**os.environ, "CRAFTNET_REDIS_PASSWORD": "secret"})
+        os.environ["CRAFTNET_REDIS_PASSWORD"] = "secret"
+        self.addCleanup(os.environ.pop, "CRAFTNET_REDIS_PASSWORD")
         endpoints = []
         for pod in self.pods():
             options = Options()

@@ -22,6 +22,7 @@ Watch::Watch(Crypto& crypto, Lz4& lz4, const WatchSettings& settings, Time now)
       decoder_(lz4),
       backoff_(crypto),
       transport_(settings.udp ? Transport::kUdp : Transport::kWebSocket),
+      udp_probe_pause_(settings.udp_retry),
       contact_at_(now),
       bar_(settings.smoothing) {
   attempt(transport_, now);
@@ -177,7 +178,7 @@ void Watch::lose(Transport transport, const Verdict& verdict, bool elsewhere, Ti
 /// Schedules the next attempt over UDP while a WebSocket is in use, at growing intervals.
 void Watch::schedule_udp_probe(Time now) {
   udp_probe_at_ = now + udp_probe_pause_;
-  udp_probe_pause_ = earlier(2 * udp_probe_pause_, kLongestProbePause);
+  udp_probe_pause_ = earlier(2 * udp_probe_pause_, later(kLongestProbePause, settings_.udp_retry));
 }
 
 void Watch::stop(Time now) {

@@ -106,7 +106,7 @@ void Watch::read_udp(Time now) {
 /// Switches to UDP, and closes the WebSocket that was in use.
 void Watch::udp_connected(Time now) {
   udp_give_up_at_ = udp_probe_at_ = kNever;
-  udp_probe_pause_ = kFirstProbePause;
+  udp_probe_pause_ = settings_.udp_retry;
   probing_udp_ = was_refused_ = false;
   transport_ = Transport::kUdp;
   attempt_at_ = kNever;

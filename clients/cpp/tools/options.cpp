@@ -24,6 +24,8 @@ constexpr const char* kHelp =
     "                         need UDP\n"
     "  --subprotocol NAME     of the WebSocket: bin (default), lz4 or json\n"
     "  --compression NAME     over UDP: lz4 (default) or none\n"
+    "  --udp-timeout SECONDS  use WebSocket when no datagram has arrived by then (default 3)\n"
+    "  --udp-retry SECONDS    over WebSocket, try UDP again after this time, then after twice as long (default 30)\n"
     "  --show SECONDS         print what a progress bar shows this often; 0 (default): never\n"
     "\nThe exit status is 1 when a session is refused or the service is unreachable, and 2 for a wrong command line.\n";
 
@@ -38,6 +40,20 @@ int choice(const std::string& name, const std::string& value, std::initializer_l
   }
   fault = name + " must be one of " + listed + ", got " + value;
   return -1;
+}
+
+/// The value of an option in seconds; 0, and a fault, for anything but 0 to a day.
+double seconds(const std::string& name, const std::string& value, std::string& fault) {
+  constexpr double kDay = 86400;
+  char* end = nullptr;
+  const double number = std::strtod(value.c_str(), &end);
+  if (!value.empty() && *end == '\0' && number >= 0 && number <= kDay) return number;
+  fault = name + " must be a number of seconds, 0 to 86400, got " + value;
+  return 0;
+}
+
+craftnet::Time time_of(const std::string& name, const std::string& value, std::string& fault) {
+  return static_cast<craftnet::Time>(seconds(name, value, fault) * static_cast<double>(craftnet::kSecond));
 }
 
 }  // namespace
@@ -65,10 +81,12 @@ bool Options::take(const std::string& name, const std::string& value, std::strin
     settings.subprotocol = static_cast<craftnet::Subprotocol>(chosen < 0 ? 0 : chosen);
   } else if (name == "--compression") {
     settings.lz4 = choice(name, value, {"lz4", "none"}, fault) == 0;
+  } else if (name == "--udp-timeout") {
+    settings.udp_timeout = time_of(name, value, fault);
+  } else if (name == "--udp-retry") {
+    settings.udp_retry = time_of(name, value, fault);
   } else if (name == "--show") {
-    char* end = nullptr;
-    show = std::strtod(value.c_str(), &end);
-    if (value.empty() || *end != '\0' || !(show >= 0)) fault = "--show must be a number of seconds, got " + value;
+    show = seconds(name, value, fault);
   } else {
     fault = "there is no option " + name;
   }

@@ -30,6 +30,7 @@ struct WatchSettings {
   Subprotocol subprotocol = Subprotocol::kBinary;  ///< offered first, before JSON.
   bool lz4 = true;                                 ///< offer LZ4 over UDP, for MESSAGEs.
   Time udp_timeout = 3 * kSecond;                  ///< for the first datagram; after it, WebSocket is used.
+  Time udp_retry = 30 * kSecond;                   ///< from then until UDP is tried again; doubles up to 300 s.
   Time timeout = 60 * kSecond;                     ///< without any contact, after which the watch gives up.
   std::uint32_t heartbeat = 25;                    ///< seconds between heartbeats over WebSocket, 5 to 300.
   double smoothing = 0.15;                         ///< seconds: see `Bar`.
@@ -168,8 +169,6 @@ class Watch {
   [[nodiscard]] Time offset() const noexcept;
   [[nodiscard]] Time uncertainty() const noexcept;
 
-  static constexpr Time kFirstProbePause = 30 * kSecond;
-
   Crypto& crypto_;
   Lz4& lz4_;
   WatchSettings settings_;
@@ -197,7 +196,7 @@ class Watch {
   Time attempt_at_ = kNever;  // when the next attempt over `transport_` is due.
   Time udp_give_up_at_ = kNever;
   Time udp_probe_at_ = kNever;  // when UDP is tried again while a WebSocket is in use.
-  Time udp_probe_pause_ = kFirstProbePause;
+  Time udp_probe_pause_;
   Time renew_at_ = kNever;
   Time websocket_timeout_at_ = kNever;  // when a silent WebSocket counts as lost.
   Time finish_at_ = kNever;             // when to stop waiting for the reason of a failed craft.

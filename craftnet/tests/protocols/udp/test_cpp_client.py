@@ -251,38 +251,13 @@ class BlockedTests(CppClientTestCase, RelayedTestCase):
 
     async def test_websocket_takes_over(self) -> None:
         await self.post(start_with_materials())
-        client = self.watch()
+        client = self.watch("--udp-timeout", "0.3")
         await client.until("lost", transport="udp")
         await client.until("connected", transport="ws")
         progress = (await client.until("progress", transport="ws"))["progress"]
         self.assertEqual(progress["status"], "active")
         await self.post(happened("complete", result_item_id=str(IRON), duration_seconds=60))
         await client.until("ended", result="completed")
-
-
-class CutTests(CppClientTestCase, RelayedTestCase):
-    """A line that is cut while it is in use."""
-
-    settings = Settings(
-        http="tcp:0:interface=127.0.0.1",
-        udp="127.0.0.1:0",
-        backend="memory:retention=0.2",
-        drain_time=0.0,
-        udp_heartbeat=1000,
-    )
-
-    async def test_position_is_kept(self) -> None:
-        """What happened between the two transports arrives over the second, and nothing is lost."""
-        await self.post(start_with_materials())
-        client = self.watch()
-        await client.until("connected", transport="udp")
-        await client.until("materials")
-        self.relay.loses = 1
-        await self.post(changed(7, notifications=[short(7)]))
-        await client.until("connected", transport="ws")
-        received = await client.until("material", transport="ws")
-        self.assertEqual(received["problem"]["available_quantity"], 7)
-        self.assertEqual([event for event in client.passed if event["event"] == "reset"], [])
 
 
 class WebSocketTests(CppClientTestCase):

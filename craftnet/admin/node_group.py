@@ -1,11 +1,15 @@
 """Questions to every node of a cluster, and their answers. A server that is alone answers itself.
 
 Nodes say that they are there every few seconds, so that a question need not wait for those that are gone.
+
+A node that follows an answer asks once in a few seconds; in between, the others send it each answer that differs from
+the one before. Nothing is computed or sent for a node that has stopped asking.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -31,6 +35,15 @@ SIGN_INTERVAL = 2.0
 
 SILENCE = 7.0
 """Seconds without one after which a node counts as gone."""
+
+PUBLISH_INTERVAL = 1.0
+"""Seconds between two looks of a node at an answer that others follow."""
+
+RENEWAL = 4.0
+"""Seconds after which a node asks again for an answer that it follows. This mends what a lost message left behind."""
+
+LEASE = 10.0
+"""Seconds for which a node sends new answers after it was asked."""
 
 _encoder = msgspec.msgpack.Encoder()
 _raw = msgspec.msgpack.Decoder(Raw)
@@ -60,6 +73,7 @@ class _Ask(Struct, frozen=True, tag="ask", array_like=True):
     number: int
     question: str
     argument: bytes
+    follow: bool = False
 
 
 class _Answer(Struct, frozen=True, tag="answer", array_like=True):
@@ -70,7 +84,49 @@ class _Answer(Struct, frozen=True, tag="answer", array_like=True):
     answer: bytes
 
 
-_decoder = msgspec.msgpack.Decoder(_Sign | _Ask | _Answer)
+class _News(Struct, frozen=True, tag="news", array_like=True):
+    """An answer that is another than before, to a node that follows it."""
+
+    question: str
+    argument: bytes
+    status: int
+    answer: bytes
+
+
+_Key = tuple[str, bytes]
+"""The name of a question, and its encoded argument."""
+
+
+class _Published(Struct):
+    """An answer that others follow.
+
+    Attributes:
+        leases: until when each node follows it.
+        sent: the answer that they have.
+        busy: whether a new one is being made.
+    """
+
+    leases: dict[str, float]
+    sent: tuple[int, bytes] | None = None
+    busy: bool = False
+
+
+class _Followed(Struct):
+    """The answer of another node that this one follows.
+
+    Attributes:
+        asked, received: when that was.
+        used: when it was wanted the last time.
+    """
+
+    asked: float
+    received: float
+    used: float
+    status: int
+    answer: bytes
+
+
+_decoder = msgspec.msgpack.Decoder(_Sign | _Ask | _Answer | _News)
 _text = msgspec.msgpack.Decoder(str)
 
 
@@ -95,6 +151,10 @@ class NodeGroup(Service):
         self._asked: dict[int, tuple[str, Deferred[_Answer]]] = {}
         self._numbers = 0
         self._seen: dict[str, float] = {}
+        self._published: dict[_Key, _Published] = {}
+        self._followed: dict[tuple[str, _Key], _Followed] = {}
+        self._publishing = LoopingCall(self._publish)
+        self._publishing.clock = clock
         self._signs = LoopingCall(self._sign)
         self._signs.clock = clock
         if bus is not None:
@@ -109,8 +169,9 @@ class NodeGroup(Service):
     def stopService(self) -> None:
         """Is not seen any more."""
         super().stopService()
-        if self._signs.running:
-            self._signs.stop()
+        for loop in (self._signs, self._publishing):
+            if loop.running:
+                loop.stop()
 
     @property
     def others(self) -> list[str]:
@@ -129,7 +190,29 @@ class NodeGroup(Service):
         Raises:
             Refusal: this node refuses.
         """
-        asked = {name: self._ask(name, question, argument) for name in self.others}
+        return await self._all(question, argument, self._ask)
+
+    async def follow_all(
+        self, question: Question[Asked, Answered], argument: Asked, max_age: float = RENEWAL
+    ) -> dict[str, Answered]:
+        """As `ask_all`, for who asks again all the time: the other nodes say when their answers have changed.
+
+        Arguments:
+            max_age: seconds after which an answer that has not changed is doubted, and asked for again.
+        """
+
+        def follow(node: str, question: Question[Asked, Answered], argument: Asked) -> Deferred[Answered]:
+            return Deferred.fromCoroutine(self._follow(node, question, argument, max_age))
+
+        return await self._all(question, argument, follow)
+
+    async def _all(
+        self,
+        question: Question[Asked, Answered],
+        argument: Asked,
+        ask: Callable[[str, Question[Asked, Answered], Asked], Deferred[Answered]],
+    ) -> dict[str, Answered]:
+        asked = {name: ask(name, question, argument) for name in self.others}
         answers = {self.here: await self._own(question, argument)}
         results: list[Any] = await DeferredList(list(asked.values()), consumeErrors=True)
         for name, (succeeded, answer) in zip(asked, results, strict=True):
@@ -147,10 +230,20 @@ class NodeGroup(Service):
         """
         if node == self.here:
             return await self._own(question, argument)
+        self._check_known(node)
+        return await self._ask(node, question, argument)
+
+    async def follow(self, node: str, question: Question[Asked, Answered], argument: Asked) -> Answered:
+        """As `ask`, for who asks again all the time."""
+        if node == self.here:
+            return await self._own(question, argument)
+        self._check_known(node)
+        return await self._follow(node, question, argument, RENEWAL)
+
+    def _check_known(self, node: str) -> None:
         if node not in self.others:
             known = ", ".join([self.here, *self.others])
             raise NotFound(f"There is no node {node!r}; there are: {known}.")
-        return await self._ask(node, question, argument)
 
     def push(self, node: str, question: Question[Asked, None], argument: Asked) -> None:
         """Tells a node something, without an answer."""
@@ -163,22 +256,64 @@ class NodeGroup(Service):
         return answered
 
     def _ask(self, node: str, question: Question[Asked, Answered], argument: Asked) -> Deferred[Answered]:
+        return self._request(node, question.name, _encoder.encode(argument)).addCallback(partial(_read, question))
+
+    def _request(self, node: str, question: str, argument: bytes, *, follow: bool = False) -> Deferred[_Answer]:
         assert self._bus is not None
         self._numbers += 1
         number, answered = self._numbers, Deferred[_Answer]()
         self._asked[number] = node, answered
-        self._bus.send(node, _encoder.encode(_Ask(number, question.name, _encoder.encode(argument))))
+        self._bus.send(node, _encoder.encode(_Ask(number, question, argument, follow)))
         answered.addTimeout(ANSWER_TIMEOUT, self._clock)
 
-        def read(answer: _Answer | Failure) -> Answered:
+        def read(answer: _Answer | Failure) -> _Answer:
             self._asked.pop(number, None)
             if isinstance(answer, Failure):
                 raise Unavailable(f"The node {node} does not answer.")
-            if answer.status != 200:
-                raise _refusal(answer.status, _text.decode(answer.answer))
-            return question.answered.decode(answer.answer)
+            return answer
 
         return answered.addBoth(read)
+
+    async def _follow(
+        self, node: str, question: Question[Asked, Answered], argument: Asked, max_age: float
+    ) -> Answered:
+        now = self._clock.seconds()
+        key = question.name, _encoder.encode(argument)
+        self._followed = {name: each for name, each in self._followed.items() if now - each.used < LEASE}
+        held = self._followed.get((node, key))
+        if held is None or now - held.asked >= RENEWAL or now - held.received > max_age:
+            self._followed.pop((node, key), None)
+            answer = await self._request(node, *key, follow=True)
+            held = _Followed(now, self._clock.seconds(), now, answer.status, answer.answer)
+            self._followed[node, key] = held
+        held.used = now
+        return _read(question, held)
+
+    def _publish(self) -> None:
+        """Sends the answers that have changed to those that follow them."""
+        now = self._clock.seconds()
+        for key, published in list(self._published.items()):
+            published.leases = {node: until for node, until in published.leases.items() if until > now}
+            if not published.leases:
+                del self._published[key]
+            elif not published.busy:
+                published.busy = True
+                publishing = Deferred.fromCoroutine(self._publish_one(key, published))
+                publishing.addErrback(lambda failure: self._log.failure("an answer could not be published", failure))
+        if not self._published:
+            self._publishing.stop()
+
+    async def _publish_one(self, key: _Key, published: _Published) -> None:
+        try:
+            answer = await self._answer_to(self.here, *key)
+        finally:
+            published.busy = False
+        if answer is None or answer == published.sent or self._bus is None:
+            return
+        published.sent = answer
+        news = _encoder.encode(_News(*key, *answer))
+        for node in published.leases:
+            self._bus.send(node, news)
 
     def _sign(self) -> None:
         assert self._bus is not None
@@ -201,6 +336,10 @@ class NodeGroup(Service):
                 asked, answered = self._asked.get(number, ("", None))
                 if answered is not None and asked == node and not answered.called:
                     answered.callback(message)
+            case _News(question=question, argument=argument):
+                held = self._followed.get((node, (question, argument)))
+                if held is not None:
+                    held.status, held.answer, held.received = message.status, message.answer, self._clock.seconds()
             case _Ask():
                 handling = Deferred.fromCoroutine(self._answer(node, message))
                 handling.addErrback(lambda failure: self._log.failure("a question could not be answered", failure))
@@ -208,17 +347,38 @@ class NodeGroup(Service):
                 pass
 
     async def _answer(self, node: str, message: _Ask) -> None:
-        question, handler = self._handlers.get(message.question, (None, None))
-        if question is None or handler is None or self._bus is None:
-            return  # of a node of another version, which will not wait for long.
-        status = 200
-        try:
-            answer = handler(node, question.asked.decode(message.argument))
-            answer = await answer if isinstance(answer, Awaitable) else answer
-        except Refusal as refusal:
-            status, answer = refusal.status, refusal.message
+        answer = await self._answer_to(node, message.question, message.argument)
+        if answer is None or self._bus is None:
+            return
         if message.number:
-            self._bus.send(node, _encoder.encode(_Answer(message.number, status, _encoder.encode(answer))))
+            self._bus.send(node, _encoder.encode(_Answer(message.number, *answer)))
+        if message.follow and self.running:
+            published = self._published.setdefault((message.question, message.argument), _Published({}))
+            published.leases[node] = self._clock.seconds() + LEASE
+            if not self._publishing.running:
+                self._publishing.start(PUBLISH_INTERVAL, now=False)
+
+    async def _answer_to(self, node: str, question: str, argument: bytes) -> tuple[int, bytes] | None:
+        """A status and an answer; None for a question that only a node of another version knows."""
+        asked, handler = self._handlers.get(question, (None, None))
+        if asked is None or handler is None:
+            return None
+        try:
+            answer = handler(node, asked.asked.decode(argument))
+            return 200, _encoder.encode(await answer if isinstance(answer, Awaitable) else answer)
+        except Refusal as refusal:
+            return refusal.status, _encoder.encode(refusal.message)
+
+
+def _read(question: Question[Asked, Answered], answer: _Answer | _Followed) -> Answered:
+    """The answer that a node gave.
+
+    Raises:
+        Refusal: it refused.
+    """
+    if answer.status != 200:
+        raise _refusal(answer.status, _text.decode(answer.answer))
+    return question.answered.decode(answer.answer)
 
 
 def _refusal(status: int, text: str) -> Refusal:

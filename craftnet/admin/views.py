@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,9 @@ from craftnet.providers.inspection import IListing
 
 SHOWN_SILENT = 60.0
 """Seconds for which a node that fell silent is still listed."""
+
+REPORT_AGE = 2.5
+"""Seconds after which a node that publishes no report is asked for one: reports change every second."""
 
 REPORT: Question[None, NodeReport] = Question("report", None, NodeReport)
 POINTS: Question[None, list[Point]] = Question("points", None, list[dict[str, float | None]])
@@ -84,11 +88,14 @@ class Views:
     Arguments:
         node: this node.
         group: all nodes.
+        follow: whether each answer is wanted again every second: then other nodes say what has changed.
     """
 
-    def __init__(self, node: ThisNode, group: NodeGroup) -> None:
+    def __init__(self, node: ThisNode, group: NodeGroup, *, follow: bool = False) -> None:
         self._node = node
         self._group = group
+        self._ask, self._ask_all = (group.follow, group.follow_all) if follow else (group.ask, group.ask_all)
+        self._ask_reports = partial(group.follow_all, max_age=REPORT_AGE) if follow else group.ask_all
         self._last: dict[str, tuple[float, NodeOverview, NodeReport]] = {}
         for question, handler in (
             (REPORT, lambda _, __: node.report()),
@@ -106,7 +113,7 @@ class Views:
 
     async def overview(self) -> tuple[Overview, dict[str, float | None]]:
         """Every node, all together, and the newest point of all series."""
-        reports = await self._group.ask_all(REPORT, None)
+        reports = await self._ask_reports(REPORT, None)
         now = self._node.clock.seconds()
         for name, report in reports.items():
             self._last[name] = now, _node_overview(name, report), report
@@ -124,17 +131,17 @@ class Views:
 
     async def series(self) -> OverviewSeries:
         """The last 15 minutes of all nodes together."""
-        points = await self._group.ask_all(POINTS, None)
+        points = await self._ask_all(POINTS, None)
         until = self._node.clock.wall()
         return series(list(points.values()), until, shared_sessions=self._node.shared)
 
     async def health(self) -> AdminHealth:
         """The reports of all nodes."""
-        return AdminHealth(nodes=list((await self._group.ask_all(HEALTH, None)).values()))
+        return AdminHealth(nodes=list((await self._ask_all(HEALTH, None)).values()))
 
     async def security_events(self, limit: int) -> SecurityEventPage:
         """The newest entries of all nodes, the newest first."""
-        entries = [entry for each in (await self._group.ask_all(SECURITY, limit)).values() for entry in each]
+        entries = [entry for each in (await self._ask_all(SECURITY, limit)).values() for entry in each]
         entries.sort(key=lambda entry: entry.timestamp, reverse=True)
         return SecurityEventPage(events=entries[:limit])
 
@@ -162,7 +169,7 @@ class Views:
         detail: SessionDetail | None = next((each.session for each in found if each.session is not None), None)
         if detail is None:
             raise no_session()
-        known = (await self._group.ask_all(SESSION, session_id)).values()
+        known = (await self._ask_all(SESSION, session_id)).values()
         history = sorted((entry for each in known for entry in each.history), key=lambda entry: entry.timestamp)
         return replace(
             detail,
@@ -174,7 +181,7 @@ class Views:
     async def player(self, player_id: UUID) -> PlayerDetail:
         """Everything about a player."""
         kept = await self._kept(PLAYER, player_id)
-        answers = await self._group.ask_all(CONNECTIONS, player_id)
+        answers = await self._ask_all(CONNECTIONS, player_id)
         connections = [row for rows in answers.values() for row in rows][:MAX_CONNECTIONS]
         sessions = {row.session_id: row for each in kept for row in each.sessions}
         for session_id in dict.fromkeys(row.session_id for row in connections if row.session_id is not None):
@@ -192,7 +199,7 @@ class Views:
 
     async def slow_consumers(self) -> SlowConsumers:
         """The connections for which something waits."""
-        answers = await self._group.ask_all(CONNECTIONS, None)
+        answers = await self._ask_all(CONNECTIONS, None)
         rows = sorted((row for rows in answers.values() for row in rows), key=lambda row: -row.waiting_bytes)
         overview, _ = await self.overview()
         return SlowConsumers(connections=rows[:MAX_CONNECTIONS], closed=overview.total.refusals.get("slow_consumer", 0))
@@ -200,15 +207,15 @@ class Views:
     async def _kept(self, question: Question[UUID, Any], argument: UUID) -> Sequence[Any]:
         """What is kept of something: by this node where all keep the same, else by each."""
         if self._node.shared:
-            return [await self._group.ask(self._group.here, question, argument)]
-        return list((await self._group.ask_all(question, argument)).values())
+            return [await self._ask(self._group.here, question, argument)]
+        return list((await self._ask_all(question, argument)).values())
 
     async def _pages(self, question: Question[PageAsked, Any], asked: PageAsked) -> Mapping[str, Any]:
         """The page of this node where all keep the same, else the shares of a page of each."""
         if not IListing.providedBy(self._node.sources.sessions):
             raise NotFound("The back end of this server cannot list what it keeps: name a session or a player.")
         if self._node.shared or not self._group.others:
-            return {"": await self._group.ask(self._group.here, question, asked)}
+            return {"": await self._ask(self._group.here, question, asked)}
         cursors = _split(asked.cursor)
         names = [self._group.here, *self._group.others]
         if cursors is not None:
@@ -217,7 +224,7 @@ class Views:
         pages = {}
         for name in names:
             cursor = None if cursors is None else cursors[name]
-            pages[name] = await self._group.ask(name, question, replace(asked, limit=limit, cursor=cursor))
+            pages[name] = await self._ask(name, question, replace(asked, limit=limit, cursor=cursor))
         return pages
 
     async def _own_sessions(self, asked: PageAsked) -> SessionPage:

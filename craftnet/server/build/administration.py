@@ -95,9 +95,9 @@ def build_administration(
         security=base.security.recent,
     )
     group = NodeGroup(name, bus, base.reactor)
-    views, traces = Views(node, group), Traces(node, group)
+    views, followed, traces = Views(node, group), Views(node, group, follow=True), Traces(node, group)
     operations = Operations(node, group, enforcement, mode, __version__)
-    feed = AdminFeed(views, traces, operations, base.reactor)
+    feed = AdminFeed(followed, traces, operations, base.reactor)
     feeds.subscriptions.admin = feed
     configuration = Configuration(node=name, options=[_option_row(base, each) for each in OPTIONS.values()])
     routes = admin_routes(admission, views, operations, base.security, lambda: configuration)

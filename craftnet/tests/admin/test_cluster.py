@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import signal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import msgspec
+import treq
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from craftnet.access.principal import PUBLISH
 from craftnet.contract.close_codes import CloseCode
+from craftnet.providers.shards import Shards
 from craftnet.tests.support.admin import ask, open_admin_feed
+from craftnet.tests.support.event_source import EventSource
 from craftnet.tests.support.live import Peer, envelope, in_thread, started, token
 from craftnet.tests.support.nodes import Node, NodesTestCase
 from craftnet.tests.support.ports import reserved_port
@@ -32,14 +38,45 @@ async def asked_until(url: str, path: str, wanted: Any) -> Any:
         await deferLater(reactor, PAUSE)
 
 
-async def player(case: TestCase, url: str, session_id: UUID = SESSION) -> Peer:
+async def player(case: TestCase, url: str, session_id: UUID = SESSION, player_id: UUID = PLAYER) -> Peer:
     """A player's feed at one node, its first message read."""
-    target = f"{url.replace('http', 'ws', 1)}/ws/crafting/{session_id}?player_id={PLAYER}"
-    headers = {"Authorization": f"Bearer {token(PLAYER)}"}
+    target = f"{url.replace('http', 'ws', 1)}/ws/crafting/{session_id}?player_id={player_id}"
+    headers = {"Authorization": f"Bearer {token(player_id)}"}
     peer = Peer(await in_thread(lambda: connect(target, additional_headers=headers)))
     case.addCleanup(peer.close)
     await peer.receive()
     return peer
+
+
+async def stream(url: str, session_id: UUID, player_id: UUID) -> Deferred[bytes]:
+    """An event stream: fires with all of it when it has ended."""
+    headers: dict[bytes | str, bytes | str] = {"Authorization": f"Bearer {token(player_id)}"}
+    target = f"{url}/sse/crafting/{session_id}?player_id={player_id}"
+    response = await treq.get(target, headers=headers, unbuffered=True, persistent=False)
+    octets: Deferred[bytes] = treq.content(response)
+    return octets
+
+
+async def publish(url: str, event: dict[str, Any]) -> None:
+    """An event of the authority, accepted."""
+    status, answer = await ask(url, "POST", "/events", token(None, PUBLISH), [event])
+    assert (status, answer["rejected"]) == (202, []), answer
+
+
+def progress(session_id: UUID) -> dict[str, Any]:
+    """An event that every copy needs to hear of."""
+    data = {"session_id": str(session_id), "progress_percentage": 70, "status": "active", "remaining_time_seconds": 9}
+    return envelope("crafting.session.progress", data)
+
+
+async def closed(peer: Peer) -> int:
+    """The code that ends a feed whose messages are passed over."""
+    try:
+        while True:
+            await peer.receive()
+    except ConnectionClosed as error:
+        assert error.rcvd is not None
+        return error.rcvd.code
 
 
 class RedisTests(NodesTestCase):
@@ -72,18 +109,15 @@ class RedisTests(NodesTestCase):
         await client.send(type="subscribe", id="s", view="session", session_id=str(SESSION))
         await client.next("view", "s")
         away = next(row for row in detail["watchers"] if f":{self.nodes[1].pid}" in row["node"])
-        data = {"session_id": str(SESSION), "progress_percentage": 70, "status": "active", "remaining_time_seconds": 9}
-        await self.publish([envelope("crafting.session.progress", data)])
+        await self.publish([progress(SESSION)])
         entry = await client.entry("t", lambda entry: entry.get("connection") == away["connection"])
         self.assertEqual((entry["kind"], entry["node"]), ("frame", away["node"]))
         path = f"/admin/connections/{away['connection']}/disconnect"
         status, answer = await ask(one, "POST", path, body={"reason": "a test"})
         self.assertEqual((status, answer["node"]), (200, away["node"]))
-        with self.assertRaises(ConnectionClosed) as caught:
-            for _ in range(10):
-                await watcher.receive()
-        assert caught.exception.rcvd is not None
-        self.assertEqual(caught.exception.rcvd.code, CloseCode.DISCONNECTED)
+        self.assertEqual(await closed(watcher), CloseCode.DISCONNECTED)
+        left = lambda message: message.get("id") == "s" and len(message["data"]["watchers"]) == 1  # noqa: E731
+        await client.until(left)  # which the other node has said.
 
     async def test_a_node_that_died(self) -> None:
         """It is shown as silent, and costs nobody more than a second."""
@@ -125,3 +159,28 @@ class WorkerTests(TestCase):
         for session_id in list(found)[:4]:
             status, detail = await ask(node.url, "GET", f"/admin/sessions/{session_id}")
             self.assertEqual((status, detail["session"]["session_id"]), (200, session_id))
+        await self.trace_and_disconnect(node)
+
+    async def trace_and_disconnect(self, node: Node) -> None:
+        """Both reach a session of each worker, over WebSocket and as an event stream, whichever worker is asked."""
+        client = await open_admin_feed(self, node.url)
+        for worker in (0, 1):
+            player_id = next(each for each in iter(uuid4, None) if Shards(0, 2).of(each) == worker)
+            session_id = uuid4()
+            await publish(node.url, started(session_id, player_id))
+            watcher = await player(self, node.url, session_id, player_id)
+            streamed = await stream(node.url, session_id, player_id)
+            await client.send(type="trace", id=str(worker), session_id=str(session_id))
+            await client.send(type="subscribe", id=f"s{worker}", view="session", session_id=str(session_id))
+            await client.until(lambda message: message["type"] == "view" and len(message["data"]["watchers"]) == 2)
+            await publish(node.url, progress(session_id))
+            entries = await client.entries(str(worker), {"event", "frame", "stream"})
+            self.assertEqual({entry["node"].rpartition(":")[2] for entry in entries.values()}, {f"worker-{worker}"})
+            self.assertEqual(entries["stream"]["content"][0]["progress_data"]["progress_percentage"], 70)
+            for kind in ("frame", "stream"):
+                path = f"/admin/connections/{entries[kind]['connection']}/disconnect"
+                status, answer = await ask(node.url, "POST", path, body={"reason": "a test"})
+                self.assertEqual((status, answer["affected"]), (200, 1))
+            self.assertEqual(await closed(watcher), CloseCode.DISCONNECTED)
+            *_, last = EventSource().feed(await streamed)
+            self.assertEqual((last.name, msgspec.json.decode(last.data)["code"]), ("close", CloseCode.DISCONNECTED))

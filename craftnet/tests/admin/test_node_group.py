@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from craftnet.admin.node_group import ANSWER_TIMEOUT, SIGN_INTERVAL, SILENCE, NodeGroup, Question
+from craftnet.admin.node_group import (
+    ANSWER_TIMEOUT,
+    LEASE,
+    PUBLISH_INTERVAL,
+    RENEWAL,
+    SIGN_INTERVAL,
+    SILENCE,
+    NodeGroup,
+    Question,
+)
 from craftnet.errors import BadRequest, NotFound, Unavailable
 from craftnet.providers.inspection import INodeBus
 from craftnet.tests.support.fakes import SteppedClock
 
 DOUBLE: Question[int, int] = Question("double", int, int)
 REFUSE: Question[None, int] = Question("refuse", None, int)
+STATE: Question[None, int] = Question("state", None, int)
 
 
 class Switch:
@@ -24,9 +35,11 @@ class Switch:
     def __init__(self) -> None:
         self.listeners: dict[str, Callable[[str, bytes], None]] = {}
         self.down: set[str] = set()
+        self.carried: list[tuple[str, bytes]] = []
 
     def carry(self, sender: str, node: str, message: bytes) -> None:
         """Deliver, unless one of them is down."""
+        self.carried.append((sender, message))
         if not self.down & {sender, node} and node in self.listeners:
             self.listeners[node](sender, message)
 
@@ -57,6 +70,7 @@ class GroupTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = SteppedClock()
         self.switch = Switch()
+        self.states = {"a": 1, "b": 2, "c": 3}
         self.groups = {name: self.group(name) for name in ("a", "b", "c")}
 
     def group(self, name: str) -> NodeGroup:
@@ -64,12 +78,30 @@ class GroupTests(SynchronousTestCase):
         group = NodeGroup(name, SwitchedBus(name, self.switch), self.clock)
         group.handle(DOUBLE, lambda _, number: 2 * number)
         group.handle(REFUSE, partial(self.refuse, name))
+        group.handle(STATE, lambda _, __: self.present(name))
         group.startService()
         self.addCleanup(group.stopService)
         return group
 
     def refuse(self, name: str, node: str, _: None) -> int:
         raise BadRequest(f"{name} will not")
+
+    def present(self, name: str) -> int:
+        """The state of a node; a negative one is refused."""
+        if self.states[name] < 0:
+            raise BadRequest("it is negative")
+        return self.states[name]
+
+    def followed(self) -> dict[str, int]:
+        """What node a knows of the states of all, which it follows."""
+        following = Deferred.fromCoroutine(self.groups["a"].follow_all(STATE, None))
+        self.clock.advance(0)
+        return self.successResultOf(following)
+
+    def sent(self, kind: str) -> list[str]:
+        """Who has sent a message of a kind since the last call."""
+        carried, self.switch.carried = self.switch.carried, []
+        return [sender for sender, message in carried if msgspec.msgpack.decode(message)[0] == kind]
 
     def asked(self, question: Question[int, int] = DOUBLE, argument: int = 2) -> Deferred[dict[str, int]]:
         return Deferred.fromCoroutine(self.groups["a"].ask_all(question, argument))
@@ -114,3 +146,49 @@ class GroupTests(SynchronousTestCase):
         group.handle(DOUBLE, lambda _, number: 2 * number)
         group.startService()
         self.assertEqual(self.successResultOf(Deferred.fromCoroutine(group.ask_all(DOUBLE, 2))), {"one": 4})
+
+    def test_an_answer_that_is_followed_is_sent_when_it_changes(self) -> None:
+        """And is asked for once, not each time."""
+        self.assertEqual(self.followed(), {"a": 1, "b": 2, "c": 3})
+        self.assertEqual(self.sent("ask"), ["a", "a"])
+        self.clock.advance(PUBLISH_INTERVAL)  # the first look.
+        self.sent("news")
+        self.states.update(a=10, b=20)
+        self.clock.advance(PUBLISH_INTERVAL)
+        self.assertEqual(self.sent("news"), ["b"])
+        self.assertEqual(self.followed(), {"a": 10, "b": 20, "c": 3})
+        self.clock.advance(PUBLISH_INTERVAL)
+        self.assertEqual(self.switch.carried, [])
+        self.states["c"] = -1
+        self.clock.advance(PUBLISH_INTERVAL / 2)
+        self.clock.advance(PUBLISH_INTERVAL / 2)
+        self.assertEqual(self.followed(), {"a": 10, "b": 20})
+
+    def test_a_new_answer_that_is_lost_is_asked_for(self) -> None:
+        self.followed()
+        self.clock.advance(PUBLISH_INTERVAL)
+        self.states["b"] = 20
+        self.switch.down.add("b")
+        self.clock.advance(PUBLISH_INTERVAL)
+        self.switch.down.clear()
+        self.assertEqual(self.followed()["b"], 2)
+        self.clock.advance(RENEWAL)
+        self.assertEqual(self.followed()["b"], 20)
+
+    def test_nothing_is_sent_once_a_node_has_stopped_asking(self) -> None:
+        self.followed()
+        for _ in range(round(LEASE / PUBLISH_INTERVAL) + 1):
+            self.clock.advance(PUBLISH_INTERVAL)
+        self.sent("news")
+        self.states["b"] = 20
+        self.clock.advance(PUBLISH_INTERVAL)
+        self.assertEqual(self.sent("news"), [])
+        self.assertEqual(self.followed()["b"], 20)
+
+    def test_a_node_that_is_followed_and_dies(self) -> None:
+        self.followed()
+        self.switch.down.add("b")
+        self.clock.advance(RENEWAL)
+        following = Deferred.fromCoroutine(self.groups["a"].follow_all(STATE, None))
+        self.clock.advance(ANSWER_TIMEOUT)
+        self.assertEqual(self.successResultOf(following), {"a": 1, "c": 3})

@@ -55,6 +55,19 @@ class AdminClient:
         await self.until(look)
         return found[0]
 
+    async def entries(self, name: str, kinds: set[str]) -> dict[str, dict[str, Any]]:
+        """The first entry of each of these kinds in a trace."""
+        found: dict[str, dict[str, Any]] = {}
+
+        def look(message: dict[str, Any]) -> bool:
+            if message["type"] == "trace" and message["id"] == name:
+                for entry in message["entries"]:
+                    found.setdefault(entry["kind"], entry)
+            return kinds <= found.keys()
+
+        await self.until(look)
+        return found
+
 
 async def ask(url: str, method: str, path: str, bearer: str | None = None, body: Any = None) -> tuple[int, Any]:
     """The status and the JSON of an answer; by default an operator asks."""

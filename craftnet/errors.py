@@ -213,9 +213,10 @@ def no_session() -> NotFound:
     return NotFound("There is no such session.")
 
 
-def failed() -> Refusal:
-    """A request could not be answered because of a fault of the server, which is logged."""
-    return Refusal("The server failed to answer.")
+def failed(request_id: str | None = None) -> Refusal:
+    """A request could not be answered because of a fault of the server, which is logged under its id."""
+    details = None if request_id is None else {"request_id": request_id}
+    return Refusal("The server failed to answer.", details=details)
 
 
 def shutting_down(retry_after: int = 1) -> Unavailable:

@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from msgspec.structs import replace
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from craftnet.access.authorization import missing_token, record_refusal
 from craftnet.clocks import IClock
 from craftnet.contract.routes import BasePaths
-from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, PreconditionFailed, Refusal
+from craftnet.contract.traces import request_ids
+from craftnet.errors import BodyTooLarge, MethodNotAllowed, NotFound, PreconditionFailed, Refusal, failed
 from craftnet.http.cross_origin import CrossOrigin, with_fields
 from craftnet.http.exchange import Call, Endpoint, GuardedEndpoint, Response, refusal_response
 from craftnet.http.negotiation import differs
@@ -68,6 +71,8 @@ class Router:
         forward_call: answers the requests that belong to another process, and returns None for all others.
         audit: records the refusals of endpoints that need no token; `Authorization` records all others.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -138,6 +143,12 @@ class Router:
         """The response to a refused request."""
         self._metrics.refused(refusal.label)
         return refusal_response(refusal, self._clock.wall())
+
+    def fail(self, failure: Failure, head: Head) -> Response:
+        """The response to a request that a fault of the server leaves without an answer, after logging the fault."""
+        ids = request_ids(head.target.decode("latin-1"), head.text)
+        self._log.failure("a request could not be answered", failure, **ids)
+        return self.refuse(failed(ids["request_id"]))
 
     def refusal_of_body(self, head: Head, limit: int, *, token: bool) -> Refusal:
         """The refusal of a request whose body exceeds the limit.

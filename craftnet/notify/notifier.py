@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 from msgspec.structs import replace
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from craftnet.contract.events import Event, EventOutcome
 from craftnet.errors import Unavailable
@@ -53,9 +55,11 @@ class Notifier(Service):
         if not self.running:
             return
         for notice in notices(events, outcomes):
-            Deferred.fromCoroutine(self._notify(notice)).addErrback(
-                lambda failure: self._log.failure("a player cannot be notified", failure)
-            )
+            Deferred.fromCoroutine(self._notify(notice)).addErrback(self._failed, notice)
+
+    def _failed(self, failure: Failure, notice: Notice) -> None:
+        ids: dict[str, Any] = {"session_id": notice.session_id, "player_id": notice.player_id}
+        self._log.failure("a player cannot be notified", failure, **ids)
 
     async def _notify(self, notice: Notice) -> None:
         player_id = notice.player_id

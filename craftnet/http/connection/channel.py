@@ -19,12 +19,11 @@ from twisted.internet.interfaces import (
     ITransport,
 )
 from twisted.internet.protocol import Factory, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from craftnet.clocks import IClock
-from craftnet.errors import Refusal, failed
+from craftnet.errors import Refusal
 from craftnet.http.chunked_body import ChunkedBody
 from craftnet.http.connection.half_open import HalfOpenConnections
 from craftnet.http.connection.lingering_close import linger
@@ -224,8 +223,7 @@ class HttpConnection:
 
     def _fail(self, failure: Failure, head: Head) -> None:
         if self._open:  # otherwise the client is gone, and the answer was cancelled.
-            self._site.log.failure("a request could not be answered", failure)
-            self._send(self._site.routes.refuse(failed()), head)
+            self._send(self._site.routes.fail(failure, head), head)
 
     def _send(self, response: Response, head: Head) -> None:
         """Writes a response; waits for the next request, unless it is there already, or none can follow."""
@@ -349,7 +347,6 @@ class HttpSite(Factory):
     """
 
     noisy = False
-    log = Logger()
 
     def __init__(
         self,

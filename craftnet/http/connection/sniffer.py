@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from craftnet.contract.traces import request_ids
 from craftnet.errors import Refusal
 from craftnet.http.connection.channel import HttpConnection, HttpSite
 from craftnet.http.connection.half_open import HalfOpenConnections
@@ -208,7 +209,7 @@ class SnifferFactory(ServerFactory):
             number = self._worker_forwarding.worker(head)
             if number is not None:
                 handing = self._hand_to_worker(self._worker_forwarding, number, transport, head, rest, origin)
-                Deferred.fromCoroutine(handing).addErrback(self._not_handed, transport)
+                Deferred.fromCoroutine(handing).addErrback(self._not_handed, transport, head)
                 return
         protocol: Any = factory.buildProtocol(transport.getPeer())  # an IHandshakeProtocol.
         if protocol is None:
@@ -255,6 +256,7 @@ class SnifferFactory(ServerFactory):
         except Refusal as refusal:
             self._site.turn_away(transport, refusal, head.octets)
 
-    def _not_handed(self, failure: Failure, transport: Any) -> None:
-        self._log.failure("a connection could not be handed over", failure)
+    def _not_handed(self, failure: Failure, transport: Any, head: Head) -> None:
+        ids = request_ids(head.target.decode("latin-1"), head.text)
+        self._log.failure("a connection could not be handed over", failure, **ids)
         transport.abortConnection()

@@ -63,7 +63,7 @@ def json_lines(node: str, worker: str | None) -> Callable[[LogEvent], str]:
             "logger": str(event.get("log_namespace", "")),
             "message": without_secrets(formatEvent(event)),
             **origin,
-            **{name: str(event[name]) for name in IDS if event.get(name) is not None},
+            **{name: without_secrets(str(event[name])) for name in IDS if event.get(name) is not None},
         }
         failure = event.get("log_failure")
         if failure is not None:

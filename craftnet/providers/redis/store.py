@@ -321,7 +321,7 @@ class Store(Generic[State, Change, Listener]):
             self._keys.data_set,
         ]
         if await self._run((key,), scripts.LOST, names, (str(key), name, self._settings.backlog, uuid4().hex)):
-            _log.error("Redis has lost {kind} {id}: does it evict keys?", kind=name, id=key)
+            _log.error("Redis has lost {kind} {id}: does it evict keys?", kind=name, id=key, **self._ids(key))
 
     async def _run(
         self,
@@ -364,8 +364,13 @@ class Store(Generic[State, Change, Listener]):
         return found
 
     def _unreadable(self, key: UUID, error: Exception) -> Unreadable:
-        _log.error("what Redis keeps of {kind} {id} is not ours: {error}", kind=self._subject.name, id=key, error=error)
+        name, ids = self._subject.name, self._ids(key)
+        _log.error("what Redis keeps of {kind} {id} is not ours: {error}", kind=name, id=key, error=error, **ids)
         return Unreadable("The value stored in Redis cannot be read.")
+
+    def _ids(self, key: UUID) -> dict[str, UUID]:
+        """The id as a field of a log line: of a player for queues, else of a session."""
+        return {"player_id" if self._subject.name == "queue" else "session_id": key}
 
     def _place(self, key: UUID, holder: bytes | None) -> QueueEntry | None:
         """Decodes the entry after the player's id."""

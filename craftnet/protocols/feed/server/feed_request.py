@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from craftnet.access.authorization import RequestOrigin
 from craftnet.access.principal import Principal
 from craftnet.contract.identifiers import without_ids
 from craftnet.contract.routes import EVENT_STREAM, Query, Target, feed_route, find_feed
-from craftnet.contract.traces import parse_traceparent
+from craftnet.contract.traces import parse_traceparent, request_ids
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.limits.connection_limits import ConnectionSlot
 from craftnet.observe.metrics.registry import NO_ROUTE
@@ -62,6 +63,12 @@ class FeedRequest:
         return RequestOrigin(
             address, name, without_ids(self._path), parse_traceparent(self._headers.get("traceparent"))
         )
+
+    @property
+    def ids(self) -> dict[str, Any]:
+        """As `craftnet.contract.traces.request_ids`."""
+        named = self._query.get("player_id", ())
+        return request_ids(f"{self._path}?player_id={named[0]}" if named else self._path, self._headers)
 
     def find_feed(self) -> None:
         """Finds the route; called first.

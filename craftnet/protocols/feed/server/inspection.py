@@ -144,6 +144,11 @@ def connection_number(connection: InspectedConnection) -> str:
     return f"{id(connection) ^ _MASK:x}{check:04x}"
 
 
+def connection_name(connection: InspectedConnection) -> str:
+    """The id of an open connection, unique on its node."""
+    return f"{KIND}.{connection_number(connection)}"
+
+
 def connection_row(connection: InspectedConnection, peer: str, clock: IClock) -> ConnectionRow:
     """A connection as administrators see it.
 
@@ -155,7 +160,7 @@ def connection_row(connection: InspectedConnection, peer: str, clock: IClock) ->
     now, ahead = clock.seconds(), clock.wall() - clock.seconds()
     oldest = None if waiting is None else waiting.oldest
     return ConnectionRow(
-        connection=f"{KIND}.{connection_number(connection)}",
+        connection=connection_name(connection),
         node="",
         transport=connection.transport_name,
         feed=feed,
@@ -211,7 +216,7 @@ class TracedEncoding:
         self.inner = inner
         self.recorders: list[Recorder] = []
         self._connection = connection
-        self._id = f"{KIND}.{connection_number(connection)}"
+        self._id = connection_name(connection)
 
     def __call__(self, update: Update) -> bytes:
         """As in `craftnet.crafting.updates.Encoding`."""

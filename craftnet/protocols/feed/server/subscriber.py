@@ -28,6 +28,7 @@ from craftnet.observe.metrics.hot_counters import DeliveryCounts
 from craftnet.observe.metrics.registry import Metrics
 from craftnet.protocols.feed.core.conflation import Conflation, SlowConsumer
 from craftnet.protocols.feed.server import inspection
+from craftnet.protocols.feed.server.feed_request import FeedRequest
 
 _log = Logger()
 
@@ -110,8 +111,18 @@ class FeedSubscriber(ABC):
             self.factory.metrics.refused(Unavailable.label)
             self.ended(CloseCode.INTERNAL_ERROR)
         else:
-            _log.failure("a feed could not be opened", failure)
+            _log.failure("a feed could not be opened", failure, **self.ids)
             self.ended(CloseCode.INTERNAL_ERROR)
+
+    @property
+    def ids(self) -> dict[str, Any]:
+        """The ids of the connection, by the names of their fields in the log."""
+        _, session_id = self.watched
+        return {
+            "connection_id": inspection.connection_name(self),
+            "session_id": session_id,
+            "player_id": self.principal.player_id,
+        }
 
     @property
     def watched(self) -> tuple[str, UUID | None]:
@@ -254,12 +265,13 @@ class FeedSubscriber(ABC):
         counts.count(len(update.messages), None if accepted is None else now - accepted)
 
 
-def refusal_of(failure: Failure) -> Refusal:
+def refusal_of(failure: Failure, request: FeedRequest) -> Refusal:
     """The refusal of a request for a feed that failed in this way; anything unexpected is logged."""
     error = failure.value
     if isinstance(error, (TimeoutError, CancelledError)):
         return Unavailable("The handshake took too long.")
     if not isinstance(error, Refusal):
-        _log.failure("a request for a feed failed", failure)
-        return failed()
+        ids = request.ids
+        _log.failure("a request for a feed failed", failure, **ids)
+        return failed(ids["request_id"])
     return error

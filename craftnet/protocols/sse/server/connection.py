@@ -174,7 +174,7 @@ class EventStream(FeedSubscriber):
         self.release_slot()
         if not self._open:
             return  # the client did not wait for the answer.
-        refusal = refusal_of(failure)
+        refusal = refusal_of(failure, request)
         request.answered(refusal.status)
         self.factory.metrics.refused(refusal.label)
         self._open = False

@@ -35,7 +35,7 @@ from craftnet.protocols.udp.server.dispatcher import (
     Effect,
     SessionJoined,
 )
-from craftnet.protocols.udp.server.inspection import DatagramTap, Recorder, connection_row
+from craftnet.protocols.udp.server.inspection import DatagramTap, Recorder, connection_row, log_ids
 from craftnet.protocols.udp.server.sent_state import SentState
 from craftnet.protocols.udp.server.tickets import SessionPermit, Ticket
 from craftnet.protocols.wire import codec
@@ -162,7 +162,9 @@ class UdpServer(DatagramProtocol):
                     return
             effects = self._endpoint.update(peer, state, now, index, update.at)
         except BadDatagram as error:
-            self._log.error("the state of a session does not fit the protocol: {error}", error=error)
+            self._log.error(
+                "the state of a session does not fit the protocol: {error}", error=error, **log_ids(peer, index)
+            )
             self.end(peer, index, CloseReason.INTERNAL_ERROR)
             return
         self._perform(effects)
@@ -302,7 +304,7 @@ class UdpServer(DatagramProtocol):
         if failure.check(Unavailable):  # counted by metrics: many may occur while a source is unreachable.
             self._metrics.refused(Unavailable.label)
         elif not missing:
-            self._log.failure("a session cannot be watched", failure)
+            self._log.failure("a session cannot be watched", failure, **log_ids(peer, session.index))
         self.end(peer, session.index, CloseReason.NOT_FOUND if missing else CloseReason.INTERNAL_ERROR)
 
     def _arm(self, deadline: float) -> None:

@@ -83,7 +83,7 @@ def connection_row(peer: ServerConnection, index: int, clock: IClock) -> Connect
     bearer = ticket.bearer if permit is None else permit.bearer
     queue, ahead = peer.send_queue, clock.wall() - clock.seconds()
     return ConnectionRow(
-        connection=_name(peer),
+        connection=connection_name(peer),
         node="",
         transport=KIND,
         feed="crafting",
@@ -103,13 +103,24 @@ def connection_row(peer: ServerConnection, index: int, clock: IClock) -> Connect
     )
 
 
+def log_ids(peer: ServerConnection, index: int) -> dict[str, Any]:
+    """The ids of a connection and one of its sessions, by the names of their fields in the log."""
+    sent = peer.sessions.get(index)
+    return {
+        "connection_id": connection_name(peer),
+        "session_id": None if sent is None else sent.session_id,
+        "player_id": peer.player_id,
+    }
+
+
 def encoding_name(peer: ServerConnection) -> str:
     """How records are encoded for a client."""
     compression = peer.ticket.agreement.compression
     return KIND if compression is None else f"{KIND} + {compression.name}"
 
 
-def _name(peer: ServerConnection) -> str:
+def connection_name(peer: ServerConnection) -> str:
+    """The id of a connection, unique on its node."""
     return f"{KIND}.{peer.connection_id:08x}"
 
 
@@ -157,7 +168,7 @@ class DatagramTap:
             kind="datagram",
             bytes=len(datagram),
             name=name,
-            connection=_name(peer),
+            connection=connection_name(peer),
             transport=KIND,
             encoding=encoding_name(peer),
             content=content,

@@ -146,7 +146,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
         self.release_slot()
         if self.state == self.STATE_CLOSED:
             return  # the client did not wait for the answer.
-        refusal = refusal_of(failure)
+        refusal = refusal_of(failure, opening)
         subprotocol = opening.closes_with(refusal)
         opening.answered(refusal.status if subprotocol is None else 101)
         if subprotocol is None:
@@ -296,7 +296,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
     def _not_renewed(self, failure: Failure) -> None:
         refusal = failure.value
         if not isinstance(refusal, Refusal):
-            log.failure("verifying a token failed", failure)
+            log.failure("verifying a token failed", failure, **self.ids)
             refusal = failed()
         self.factory.metrics.refused(refusal.label)
         self._answer(TokenRefused(rfc3339(self.factory.clock.wall()), refusal.status, refusal.message))

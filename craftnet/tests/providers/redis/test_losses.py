@@ -140,7 +140,8 @@ class RunningTests(LossTestCase):
             (outcome,) = await Sources.of(self.nodes[1]).apply([event(progress(50.0), NOW + 7)])
             await until(lambda: heard.heard == [None])
         self.assertIn("session", outcome.reason)
-        self.assertIn("has lost session", " ".join(formatEvent(one) for one in logged))
+        [line] = [one for one in logged if "has lost session" in formatEvent(one)]
+        self.assertEqual(line["session_id"], SESSION)
 
     async def test_a_newcomer_finds_it_gone(self) -> None:
         """Present watchers learn of it as well; no event is needed."""

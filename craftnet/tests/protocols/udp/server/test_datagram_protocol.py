@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.udp import Port as UdpPort
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from craftnet.contract.close_codes import CloseCode
@@ -177,6 +178,15 @@ class ShellTests(SynchronousTestCase):
             self._connect()
         self.assertEqual(self._metric("craftnet_datagrams_total", outcome="failed"), 9)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 4)
+
+    def test_a_fault_is_logged_with_its_ids(self) -> None:
+        self.feeds.answer = lambda: fail(ZeroDivisionError())
+        with capturedLogs() as logged:
+            self._connect()
+        [line] = [each for each in logged if each["log_format"] == "a session cannot be watched"]
+        self.assertEqual((line["session_id"], line["player_id"]), (SESSION, PLAYER))
+        self.assertRegex(line["connection_id"], r"udp\.[0-9a-f]{8}$")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_stopping_leaves_no_calls_behind(self) -> None:
         self._connect()

@@ -47,20 +47,17 @@ test("bars move, and a craft ends", { skip }, async () => {
 test("a session is traced, and its watcher disconnected with an entry in the audit log", { skip }, async () => {
   await opened(async (page) => {
     await signedIn(page, "#/sessions");
-    const link = page
-      .getByRole("row", { name: /active/ })
-      .first()
-      .getByRole("link")
-      .first();
-    const session = (await link.getAttribute("href")).split("/").at(-1);
     const row = page.getByRole("row", { name: /active/ }).first();
-    const player = (await row.getByRole("link").nth(1).getAttribute("href")).split("/").at(-1);
+    // Both at once: a moment later, another session may be the first one.
+    const [session, player] = await row.evaluate((element) =>
+      [...element.querySelectorAll("a")].map(({ hash }) => hash.split("/").at(-1)),
+    );
     const watcher = new WebSocket(`${server.url.replace("http", "ws")}/ws/crafting/${session}?player_id=${player}`, [
       "craftnet.json.v1",
       `bearer.${token({ player })}`,
     ]);
     const closed = new Promise((done) => (watcher.onclose = ({ code }) => done(code)));
-    await link.click();
+    await page.evaluate((id) => (location.hash = `#/sessions/${id}`), session);
     await page.getByRole("button", { name: "Trace" }).click();
     await page
       .locator(".lane", { hasText: "Out: WebSocket" })

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { AxeBuilder } from "@axe-core/playwright";
 import { chromium } from "playwright-core";
 
-import { Crafted, Server } from "../../js/test/live/server.mjs";
+import { Crafted, Server, token } from "../../js/test/live/server.mjs";
 
 const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const skip = existsSync(EXECUTABLE) ? false : `${EXECUTABLE} is not installed`;
@@ -26,14 +26,16 @@ after(async () => {
   await server.stop();
 });
 
+const longest = (one, other) => other.estimated_wait_seconds - one.estimated_wait_seconds;
+
 /** A page of a player, and what it complained about. */
-async function opened(craft, options = {}) {
+async function opened(craft, options = {}, url = server.url) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   const complaints = [];
   page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(String(error)));
-  await page.goto(`${server.url}/demo/#token=${craft.token()}`);
+  await page.goto(`${url}/demo/#token=${craft.token()}`);
   await page.locator('[data-state="live"]').waitFor();
   return { page, context, complaints };
 }
@@ -67,7 +69,7 @@ test("the token leaves the address bar, the bar moves, and the craft completes",
   await page.locator('.craft[data-status="completed"]').waitFor();
   assert.equal(await percent(page), 100);
   await page.locator(".history").getByText("complete").waitFor();
-  const failing = Object.assign(new Crafted(), { player: craft.player });
+  const failing = new Crafted(craft.player);
   await server.publish(failing.start(20));
   await page.locator('.craft[data-status="active"]').waitFor();
   await server.publish(failing.fail());
@@ -87,6 +89,28 @@ test("places in queues, and a jump that the workshop decides about", { skip }, a
   await page.getByText("Nobody is in front of you.").waitFor(); // the simulation does not know this player
   assert.deepEqual(complaints, []);
   await context.close();
+});
+
+test("a player who waits jumps to the front of the queue", { skip }, async () => {
+  const workshop = await new Server("--backend", "workshop:players=60").start();
+  try {
+    let waiting;
+    while (!waiting) {
+      const headers = { authorization: `Bearer ${token({ scope: "crafting:admin" })}` };
+      const { entries } = await (await fetch(`${workshop.url}/admin/queues?limit=100`, { headers })).json();
+      [waiting] = entries.filter((entry) => entry.queue_position > 2).sort(longest);
+      if (!waiting) await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    const { page, context, complaints } = await opened(new Crafted(waiting.player_id), {}, workshop.url);
+    await page.getByText(/(rd|th) in line/).waitFor();
+    await page.getByRole("button", { name: "Move to the front" }).click();
+    await page.getByText("Next in line").waitFor();
+    assert.equal(await page.getByRole("button", { name: "Move to the front" }).count(), 0);
+    assert.deepEqual(complaints, []);
+    await context.close();
+  } finally {
+    await workshop.stop();
+  }
 });
 
 test("a restart of the server is survived without a reload", { skip }, async () => {
@@ -121,7 +145,10 @@ test("on a slow network craftnet's model needs fewer bytes, and is closer to the
   await server.publish(craft.start(40));
   const { page, context, complaints } = await opened(craft);
   await page.getByRole("button", { name: "Train" }).click();
-  await page.locator(".summary").getByText(/times fewer bytes, .+ times closer to the truth/).waitFor();
+  await page
+    .locator(".summary")
+    .getByText(/times fewer bytes, .+ times closer to the truth/)
+    .waitFor();
   await page.getByLabel("Offline").check();
   const bar = page.locator(".lane .bar").nth(1);
   const before = Number(await bar.getAttribute("aria-valuenow"));

@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 
 import { chromium } from "playwright-core";
 
-import { Crafted, Server } from "./server.mjs";
+import { Crafted, RefusingProxy, Server } from "./server.mjs";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const skip = existsSync(CHROMIUM) ? false : "Chromium is not installed (Debian: apt-get install chromium)";
@@ -127,6 +127,25 @@ test("a feed that waits connects when the browser is online again", { skip }, as
   await page.waitForFunction(() => craft.state === "live", undefined, { timeout: 20_000 });
   await page.close();
   await other.stop();
+});
+
+test("a page behind a proxy that refuses WebSockets falls back to event streams", { skip }, async () => {
+  const proxy = await new RefusingProxy(server).start();
+  const craft = new Crafted();
+  await server.publish(craft.start());
+  const page = await visited(proxy.url);
+  const options = { reconnect: { min: 50, max: 200 } };
+  await page.evaluate(
+    ([url, ...rest]) => watch(url, ...rest),
+    [proxy.url, craft.session, craft.player, craft.token(), options],
+  );
+  await page.evaluate(() => craft.on("message", ({ transport }) => events.push({ type: "message", transport })));
+  await server.publish(craft.complete());
+  await page.waitForFunction(() => craft.result?.result === "completed");
+  const transports = await page.evaluate(() => events.filter(({ type }) => type === "message"));
+  assert.deepEqual([...new Set(transports.map(({ transport }) => transport))], ["sse"]);
+  await page.close();
+  proxy.stop();
 });
 
 test("a page learns why it is refused", { skip }, async () => {

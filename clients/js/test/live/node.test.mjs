@@ -88,7 +88,7 @@ test("a player's queues, and the health of services", async () => {
 for (const transports of [["bin"], ["lz4"], ["json"], ["sse"]]) {
   test(`everything of a player over ${transports}: crafts as they start and end, and places in queues`, async () => {
     const craft = new Crafted();
-    const later = Object.assign(new Crafted(), { player: craft.player });
+    const later = new Crafted(craft.player);
     await server.publish(craft.start(), craft.queued(2));
     const feed = await client(craft, { transports }).player(craft.player);
     if (!feed.snapshot.crafts[craft.session]) await next(feed, "craft");
@@ -148,19 +148,23 @@ test("snapshots of a craft, a queue and a player, without a feed", async () => {
   await refused.snapshot({ kind: "queue", playerId }); // with the fresh token that it asks for
 });
 
-test("a token is replaced on the open connection", async () => {
-  const [craft, reasons] = [new Crafted(), []];
-  const { feed } = await watched(
-    {
-      getToken({ reason }) {
-        reasons.push(reason);
-        return craft.token({ seconds: reason === "missing" ? 4 : 600 });
-      },
-    },
-    craft,
-  );
-  await new Promise((resolve) => setTimeout(resolve, 6000)); // the first token is over by then
-  assert.deepEqual([reasons, feed.state], [["missing", "expiring"], "live"]);
+test("a token is replaced on the open connection, and with a new one over event streams", async () => {
+  const watching = [["bin"], ["sse"]].map(async (transports) => {
+    const [craft, reasons] = [new Crafted(), []];
+    const getToken = ({ reason }) => {
+      reasons.push(reason);
+      return craft.token({ seconds: reason === "missing" ? 4 : 600 });
+    };
+    const { feed } = await watched({ getToken, transports }, craft);
+    const states = [];
+    feed.on("state", ({ to }) => states.push(to));
+    return { feed, reasons, states };
+  });
+  const [socket, stream] = await Promise.all(watching);
+  await new Promise((resolve) => setTimeout(resolve, 6000)); // the first tokens are over by then
+  for (const { feed, reasons } of [socket, stream])
+    assert.deepEqual([reasons, feed.state], [["missing", "expiring"], "live"]);
+  assert.deepEqual([socket.states, stream.states], [[], ["connecting", "live"]]);
 });
 
 for (const [reason, bad] of [

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { createHmac, randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { createServer, request } from "node:http";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 
@@ -106,6 +107,39 @@ export class Server {
   }
 }
 
+/** A proxy in front of a server that refuses WebSockets, as some networks have it. */
+export class RefusingProxy {
+  #http;
+
+  constructor(server) {
+    this.#http = createServer((asked, answer) => {
+      const { method, url, headers } = asked;
+      const onward = request({ host: "127.0.0.1", port: server.port, method, path: url, headers }, (answered) => {
+        answer.writeHead(answered.statusCode, answered.headers);
+        answered.pipe(answer);
+      });
+      onward.on("error", () => answer.destroy());
+      answer.on("close", () => onward.destroy());
+      asked.pipe(onward);
+    });
+    this.#http.on("upgrade", (_, socket) => socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"));
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.#http.address().port}`;
+  }
+
+  async start() {
+    await new Promise((resolve) => this.#http.listen(0, "127.0.0.1", resolve));
+    return this;
+  }
+
+  stop() {
+    this.#http.closeAllConnections();
+    this.#http.close();
+  }
+}
+
 export function event(event_type, data, more = {}) {
   const timestamp = new Date().toISOString();
   return { event_id: randomUUID(), event_type, timestamp, version: "1.0.0", source: "tests", data, ...more };
@@ -114,8 +148,11 @@ export function event(event_type, data, more = {}) {
 /** A craft and its player, with the events of its life. */
 export class Crafted {
   session = randomUUID();
-  player = randomUUID();
   iron = randomUUID();
+
+  constructor(player = randomUUID()) {
+    this.player = player;
+  }
 
   token(more = {}) {
     return token({ player: this.player, ...more });

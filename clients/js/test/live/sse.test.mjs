@@ -1,13 +1,12 @@
 /** The built package behind a proxy that refuses upgrades, against a real server: server-sent events. */
 
 import assert from "node:assert/strict";
-import { createServer, request } from "node:http";
 import { after, before, test } from "node:test";
 
 import { Craftnet } from "@craftnet/client";
 import { WebSocket } from "ws";
 
-import { Crafted, next, Server, token } from "./server.mjs";
+import { Crafted, next, RefusingProxy, Server, token } from "./server.mjs";
 
 const server = new Server("--refresh", "1");
 const opened = [];
@@ -15,30 +14,17 @@ let proxy;
 
 before(async () => {
   await server.start();
-  proxy = createServer((asked, answer) => {
-    const { method, url, headers } = asked;
-    const onward = request({ host: "127.0.0.1", port: server.port, method, path: url, headers }, (answered) => {
-      answer.writeHead(answered.statusCode, answered.headers);
-      answered.pipe(answer);
-    });
-    onward.on("error", () => answer.destroy());
-    answer.on("close", () => onward.destroy());
-    asked.pipe(onward);
-  });
-  proxy.on("upgrade", (_, socket) => socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"));
-  await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  proxy = await new RefusingProxy(server).start();
 });
 after(async () => {
   opened.forEach((craftnet) => craftnet.close());
-  proxy.closeAllConnections();
-  proxy.close();
+  proxy.stop();
   await server.stop();
 });
 
 function client(craft, options = {}) {
   const seen = new Set();
-  const url = `http://127.0.0.1:${proxy.address().port}`;
-  const craftnet = new Craftnet(url, {
+  const craftnet = new Craftnet(proxy.url, {
     getToken: () => craft.token(),
     WebSocket,
     reconnect: { min: 50, max: 200 },

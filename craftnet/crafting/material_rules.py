@@ -103,3 +103,34 @@ def _notified(materials: dict[UUID, Material], notifications: Iterable[MaterialN
             problem=None if restored else notification,
         )
     return materials
+
+
+def materials_between(old: MaterialsState, new: MaterialsState) -> tuple[MaterialsChange]:
+    """The change that leads from one state to another, where the true ones were missed: everything as one."""
+    before = {material.material_id: material for material in old.materials}
+    changes: list[MaterialChange] = []
+    notifications: list[MaterialNotification] = []
+    for material in new.materials:
+        known = before.pop(material.material_id, None)
+        if known is None or (known.quantity, known.quality) != (material.quantity, material.quality):
+            changes.append(
+                MaterialChange(
+                    material_id=material.material_id,
+                    change_type=ChangeType.ADDED if known is None else ChangeType.QUANTITY_CHANGED,
+                    new_quantity=material.quantity,
+                    new_quality=material.quality,
+                )
+            )
+        problem = known.problem if known is not None else None
+        if material.problem is not None and material.problem != problem:
+            notifications.append(material.problem)
+        elif material.problem is None and problem is not None:
+            notifications.append(
+                MaterialNotification(
+                    material_id=material.material_id,
+                    notification_type=MaterialProblem.MATERIAL_RESTORED,
+                    available_quantity=material.quantity,
+                )
+            )
+    changes.extend(MaterialChange(material_id=gone, change_type=ChangeType.REMOVED) for gone in before)
+    return (MaterialsChange(new, tuple(changes), tuple(notifications)),)

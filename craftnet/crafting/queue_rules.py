@@ -93,3 +93,17 @@ def _status(data: QueueUpdate) -> QueueStatusData:
         can_jump_queue=data.can_jump_queue,
         jump_queue_cost=data.jump_queue_cost,
     )
+
+
+def queue_between(old: QueueState, new: QueueState) -> list[QueueChange]:
+    """The changes that lead from one state to another, where the true ones were missed.
+
+    A removed entry whose reason is unknown counts as timed out: the player will look for it.
+    """
+    before: dict[Key, QueueEntry] = {entry_key(entry): entry for entry in old.entries}
+    changes = []
+    for entry in new.entries:
+        if before.pop(entry_key(entry), None) != entry:
+            changes.append(QueueChange(new, entry, QueueMessageType.QUEUE_POSITION, True))
+    changes.extend(QueueChange(new, gone, QueueMessageType.QUEUE_TIMEOUT, False) for gone in before.values())
+    return changes

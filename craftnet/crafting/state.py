@@ -5,12 +5,16 @@ Values are frozen; a change is a new value with a higher version, so all watcher
 
 from __future__ import annotations
 
+from typing import TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
+from msgspec.structs import replace
 
 from craftnet.contract.messages import MaterialChange, MaterialNotification, QueueMessageType, QueueStatusData, Station
 from craftnet.crafting.progress import Progress
+
+Dated = TypeVar("Dated")
 
 
 class Stamp(Struct, frozen=True, gc=False):
@@ -147,3 +151,13 @@ class QueueChange(Struct, frozen=True):
     waiting: bool
     accepted: float = 0.0
     trace: str | UnsetType = UNSET
+
+
+def shifted(value: Dated, seconds: float) -> Dated:
+    """A state or a change on a clock that is ahead by `seconds`. Dates that others stated stay."""
+    if isinstance(value, SessionState):
+        progress = replace(value.progress, anchor=value.progress.anchor + seconds)
+        return replace(value, progress=progress, accepted=value.accepted and value.accepted + seconds)
+    if isinstance(value, MaterialsChange | QueueChange):
+        return replace(value, accepted=value.accepted and value.accepted + seconds)
+    return value

@@ -8,16 +8,8 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from craftnet.contract.events import ACCEPTED, DUPLICATE, Event, EventOutcome, QueueUpdate, SessionData, rejected
-from craftnet.contract.messages import (
-    ChangeType,
-    MaterialChange,
-    MaterialNotification,
-    MaterialProblem,
-    QueueMessageType,
-)
 from craftnet.crafting import material_rules, queue_rules, session_rules
 from craftnet.crafting.queue_rules import check_holder
 from craftnet.crafting.state import MaterialsChange, MaterialsState, QueueChange, QueueEntry, QueueState, SessionState
@@ -27,7 +19,6 @@ from craftnet.interfaces import IMaterialListener, IQueueListener, ISessionListe
 State = TypeVar("State")
 Change = TypeVar("Change")
 Listener = TypeVar("Listener")
-Dated = TypeVar("Dated")
 
 
 class Aggregate(Struct, Generic[State, Change, Listener], frozen=True):
@@ -66,16 +57,6 @@ class Aggregate(Struct, Generic[State, Change, Listener], frozen=True):
     read_change: Callable[[bytes], Change]
 
 
-def shifted(value: Dated, seconds: float) -> Dated:
-    """A state or a change on a clock that is ahead by `seconds`. Dates that others stated stay."""
-    if isinstance(value, SessionState):
-        progress = replace(value.progress, anchor=value.progress.anchor + seconds)
-        return replace(value, progress=progress, accepted=value.accepted and value.accepted + seconds)
-    if isinstance(value, MaterialsChange | QueueChange):
-        return replace(value, accepted=value.accepted and value.accepted + seconds)
-    return value
-
-
 def _session_of(event: Event) -> UUID:
     if not isinstance(event.data, SessionData):
         raise misrouted(event.data, "session")
@@ -112,37 +93,6 @@ def _notify_materials(listener: IMaterialListener, change: MaterialsChange) -> N
     listener.materials_changed(change)
 
 
-def _materials_between(old: MaterialsState, new: MaterialsState) -> tuple[MaterialsChange]:
-    """Everything as one change."""
-    before = {material.material_id: material for material in old.materials}
-    changes: list[MaterialChange] = []
-    notifications: list[MaterialNotification] = []
-    for material in new.materials:
-        known = before.pop(material.material_id, None)
-        if known is None or (known.quantity, known.quality) != (material.quantity, material.quality):
-            changes.append(
-                MaterialChange(
-                    material_id=material.material_id,
-                    change_type=ChangeType.ADDED if known is None else ChangeType.QUANTITY_CHANGED,
-                    new_quantity=material.quantity,
-                    new_quality=material.quality,
-                )
-            )
-        problem = known.problem if known is not None else None
-        if material.problem is not None and material.problem != problem:
-            notifications.append(material.problem)
-        elif material.problem is None and problem is not None:
-            notifications.append(
-                MaterialNotification(
-                    material_id=material.material_id,
-                    notification_type=MaterialProblem.MATERIAL_RESTORED,
-                    available_quantity=material.quantity,
-                )
-            )
-    changes.extend(MaterialChange(material_id=gone, change_type=ChangeType.REMOVED) for gone in before)
-    return (MaterialsChange(new, tuple(changes), tuple(notifications)),)
-
-
 MATERIALS: Aggregate[MaterialsState, MaterialsChange, IMaterialListener] = Aggregate(
     name="materials",
     recalled=True,
@@ -151,7 +101,7 @@ MATERIALS: Aggregate[MaterialsState, MaterialsChange, IMaterialListener] = Aggre
     version=lambda state: state.version,
     advance=material_rules.advance_materials,
     after=lambda change: change.state,
-    between=_materials_between,
+    between=material_rules.materials_between,
     notify=_notify_materials,
     reset=lambda listener, state: _notify_materials(listener, MaterialsChange(state)),
     read_state=msgspec.json.Decoder(MaterialsState).decode,
@@ -169,17 +119,6 @@ def _notify_queue(listener: IQueueListener, change: QueueChange) -> None:
     listener.queue_changed(change)
 
 
-def _queue_between(old: QueueState, new: QueueState) -> list[QueueChange]:
-    """A removed entry whose reason is unknown counts as timed out: the player will look for it."""
-    before: dict[queue_rules.Key, QueueEntry] = {queue_rules.entry_key(entry): entry for entry in old.entries}
-    changes = []
-    for entry in new.entries:
-        if before.pop(queue_rules.entry_key(entry), None) != entry:
-            changes.append(QueueChange(new, entry, QueueMessageType.QUEUE_POSITION, True))
-    changes.extend(QueueChange(new, gone, QueueMessageType.QUEUE_TIMEOUT, False) for gone in before.values())
-    return changes
-
-
 QUEUES: Aggregate[QueueState, QueueChange, IQueueListener] = Aggregate(
     name="queue",
     recalled=True,
@@ -188,7 +127,7 @@ QUEUES: Aggregate[QueueState, QueueChange, IQueueListener] = Aggregate(
     version=lambda state: state.version,
     advance=queue_rules.advance_queue,
     after=lambda change: change.state,
-    between=_queue_between,
+    between=queue_rules.queue_between,
     notify=_notify_queue,
     reset=lambda listener, state: listener.queue_reset(state),
     read_state=msgspec.json.Decoder(QueueState).decode,

@@ -14,11 +14,11 @@ from twisted.logger import Logger
 
 from craftnet.contract.events import ACCEPTED, Event, EventOutcome, rejected
 from craftnet.contract.position import HISTORY_LENGTH, HISTORY_SECONDS
-from craftnet.crafting.state import QueueEntry, QueueState, SessionState
+from craftnet.crafting.state import QueueEntry, QueueState, SessionState, shifted
 from craftnet.errors import BadRequest, EventRejected, Unavailable
 from craftnet.providers.inspection import Page, Wanted
 from craftnet.providers.redis import scripts
-from craftnet.providers.redis.aggregates import Aggregate, AggregatePlan, Change, Listener, State, plan_events, shifted
+from craftnet.providers.redis.aggregates import Aggregate, AggregatePlan, Change, Listener, State, plan_events
 from craftnet.providers.redis.connection import RedisConnection, Unreadable, Value
 from craftnet.providers.redis.key_names import KeyNames, partition_of
 from craftnet.providers.redis.server_clock import ServerClock

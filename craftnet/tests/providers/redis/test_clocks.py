@@ -15,10 +15,9 @@ from craftnet.access.revocation.revocations import Revocation
 from craftnet.clocks import IClock, Moment, moment, steady
 from craftnet.contract.events import ACCEPTED, Event
 from craftnet.crafting.progress import percent_at
-from craftnet.crafting.state import QueueState
-from craftnet.providers.redis.aggregates import shifted
+from craftnet.crafting.state import QueueState, shifted
+from craftnet.providers.clock_offset import CLOCK_DRIFT, OFFSET_TOLERANCE, PARTS_OF_A_SECOND, ClockOffset
 from craftnet.providers.redis.backend import RedisBackend
-from craftnet.providers.redis.server_clock import CLOCK_DRIFT, OFFSET_TOLERANCE, PARTS_OF_A_SECOND, ClockOffset
 from craftnet.tests.contracts.source import SessionRecorder, complete, progress
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.redis_nodes import RedisTestCase

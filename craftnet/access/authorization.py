@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 from twisted.internet.defer import Deferred, fail
 
-from craftnet.access.principal import ADMIN, OPERATE, PUBLISH, Principal
+from craftnet.access.principal import ADMIN, OPERATE, PUBLISH, RELAY, Principal
 from craftnet.contract.traces import TraceParent
 from craftnet.errors import Forbidden, Refusal, TooManyRequests, Unauthorized, no_session
 from craftnet.interfaces import IAuditLog, IQueueSource, ISessionSource, ITokenVerifier
@@ -283,6 +283,11 @@ def check_may_publish(principal: Principal) -> None:
 def check_may_operate(principal: Principal) -> None:
     """Authorises acting through the admin API; raises as `check_may_administer` does."""
     _check_scope(principal.may_operate, OPERATE)
+
+
+def check_may_relay(principal: Principal) -> None:
+    """Authorises following the state of everybody as an edge; raises as `check_may_administer` does."""
+    _check_scope(principal.may_relay, RELAY)
 
 
 def _check_scope(allowed: bool, scope: str) -> None:

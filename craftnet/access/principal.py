@@ -17,6 +17,10 @@ OPERATE = "crafting:operate"
 """Allows acting through the admin API."""
 
 
+RELAY = "crafting:relay"
+"""Allows an edge to follow any session, any player's queue, and the revocations."""
+
+
 class Principal(Struct, frozen=True, gc=False):
     """The bearer of a valid token.
 
@@ -55,6 +59,11 @@ class Principal(Struct, frozen=True, gc=False):
     def may_operate(self) -> bool:
         """Whether it may act through the admin API."""
         return OPERATE in self.scopes
+
+    @property
+    def may_relay(self) -> bool:
+        """Whether it is an edge, which may follow the state of everybody."""
+        return RELAY in self.scopes
 
     def succeeds(self, former: Principal) -> bool:
         """Whether it may continue what `former` started: the same bearer with no fewer rights."""

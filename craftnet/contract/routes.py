@@ -27,6 +27,9 @@ HEARTBEATS = (5, 300)
 ADMIN_FEED = ("ws", "admin")
 """The segments of the admin feed's route."""
 
+RELAY_FEED = ("ws", "relay")
+"""The segments of the route by which an edge follows its core."""
+
 MAX_RESUMED = 64
 """Positions that a returning subscriber of a player may name."""
 
@@ -114,7 +117,13 @@ class AdminTarget(Struct, frozen=True):
     heartbeat: int = 0
 
 
-Target = CraftingTarget | QueueTarget | PlayerTarget | HealthTarget | AdminTarget
+class RelayTarget(Struct, frozen=True):
+    """`/ws/relay`"""
+
+    heartbeat: int = 0
+
+
+Target = CraftingTarget | QueueTarget | PlayerTarget | HealthTarget | AdminTarget | RelayTarget
 
 
 class FeedRoutes(Enum):
@@ -157,6 +166,8 @@ def find_feed(path: str, bases: BasePaths, transport: str = WEBSOCKET) -> Callab
                 return _health
             case _ if route == ADMIN_FEED and transport == WEBSOCKET:
                 return _admin
+            case _ if route == RELAY_FEED and transport == WEBSOCKET:
+                return _relay
     raise NotFound(f"There is no such {'WebSocket' if transport == WEBSOCKET else 'event stream'} route.")
 
 
@@ -173,6 +184,10 @@ def check_feed(path: str, bases: BasePaths, routes: FeedRoutes) -> None:
 
 def _admin(query: Query) -> AdminTarget:
     return AdminTarget(_heartbeat(query))
+
+
+def _relay(query: Query) -> RelayTarget:
+    return RelayTarget(_heartbeat(query))
 
 
 def _crafting(session_id: str, query: Query) -> CraftingTarget:

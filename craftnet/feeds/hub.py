@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from craftnet.clocks import IClock
 from craftnet.contract.position import HISTORY_SECONDS, Position
 from craftnet.crafting.progress import Tolerance
+from craftnet.crafting.state import MaterialsChange, QueueChange
 from craftnet.feeds.epoch import FeedEpochs
 from craftnet.feeds.feed import DeliveryTracer, Feed
 from craftnet.feeds.queue_feed import QueueFeed
@@ -126,7 +127,7 @@ class Hub:
         tracer: DeliveryTracer | None = None,
     ) -> None:
         self._sources = sources
-        epochs = FeedEpochs(sources)
+        self._epochs = epochs = FeedEpochs(sources)
         allowed = tolerance or Tolerance()
         self.turn_interval = refresh / REFRESH_SLOTS
         self._wheel: TimingWheel[UUID] = TimingWheel(VISIT_SLOTS)
@@ -149,6 +150,11 @@ class Hub:
             clock,
             linger,
         )
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of the positions of all feeds."""
+        return self._epochs.now()
 
     def check_hearing(self) -> None:
         """Raises `Unavailable`, as `Sources` does, while new watchers would receive an outdated state."""
@@ -205,6 +211,20 @@ class Hub:
         feed = self._queues.get(player_id)
         if feed is not None:
             feed.send_heartbeat(subscriber)
+
+    def recent_materials(self, session_id: UUID, version: int) -> list[MaterialsChange]:
+        """The changes of a session's materials after a version; empty where its feed does not know all of them."""
+        feed = self._sessions.get(session_id)
+        if feed is None or feed.past is None or feed.versions().materials < version:
+            return []
+        return feed.past.materials.since(version, self._clock.seconds()) or []
+
+    def recent_queue(self, player_id: UUID, version: int) -> list[QueueChange]:
+        """The changes of a player's queue entries after a version, as `recent_materials` does."""
+        feed = self._queues.get(player_id)
+        if feed is None or feed.past is None or feed.versions().queue < version:
+            return []
+        return feed.past.queue.since(version, self._clock.seconds()) or []
 
     def turn(self) -> None:
         """Refreshes the sessions that are due and closes abandoned feeds; called every `turn_interval` seconds."""

@@ -89,8 +89,8 @@ class _PlayerFeed:
         self._player_id = player_id
         self._subscriber = subscriber
         self._resume = resume
-        self._queue = _Member(subscriber.deliver, subscriber.ended, subscriber)
-        self._members: dict[UUID, _Member] = {}
+        self._queue = Member(subscriber.deliver, subscriber.ended, subscriber)
+        self._members: dict[UUID, Member] = {}
         self._open = True
 
     async def open(self) -> None:
@@ -126,7 +126,7 @@ class _PlayerFeed:
         state = await self._sessions.get(session_id)
         if not self._open or session_id in self._members or state is None or state.player_id != self._player_id:
             return
-        member = self._members[session_id] = _Member(
+        member = self._members[session_id] = Member(
             self._passed_on, partial(self._session_removed, session_id), self._subscriber
         )
         try:
@@ -149,7 +149,7 @@ class _PlayerFeed:
 
 
 @implementer(ISubscriber, IInspectable)
-class _Member:
+class Member:
     """What a player's feed joins another feed as."""
 
     __slots__ = ("_deliver", "_ended", "_subscriber")

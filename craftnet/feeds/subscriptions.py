@@ -9,28 +9,53 @@ from uuid import UUID
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from craftnet.access.authorization import Answer, Asked, Authorization, GuardedRequest, check_may_administer
+from craftnet.access.authorization import (
+    Answer,
+    Asked,
+    Authorization,
+    GuardedRequest,
+    check_may_administer,
+    check_may_relay,
+)
 from craftnet.access.principal import Principal
 from craftnet.contract.messages import Service
 from craftnet.contract.position import Position
-from craftnet.contract.routes import AdminTarget, CraftingTarget, HealthTarget, PlayerTarget, QueueTarget, Target
+from craftnet.contract.routes import (
+    AdminTarget,
+    CraftingTarget,
+    HealthTarget,
+    PlayerTarget,
+    QueueTarget,
+    RelayTarget,
+    Target,
+)
 from craftnet.errors import NotFound
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.player_feed import PlayerFeeds, Positions
 from craftnet.interfaces import ISubscriber
 from craftnet.observe.health.feed import HealthFeed
 
+RELAYED_UPDATES = 4096
+"""Updates that may wait for an edge that does not read; it then loses the connection, and asks again."""
+
+RELAYED_OCTETS = 16 * 1024 * 1024
+"""Bytes of them."""
+
 
 class Subscription(Struct, frozen=True):
     """The right to watch one feed. Each open connection keeps one, so it is small.
 
     Attributes:
-        feed: the kind of the feed: crafting, queue, player, health or admin.
+        feed: the kind of the feed: crafting, queue, player, health, admin or relay.
+        max_waiting: updates and bytes that may wait for a client that does not read; None: the usual ones.
+        metered: whether the number of the client's messages is limited.
         principal: the holder.
         heartbeat_interval: seconds of silence after which the connection wants a heartbeat; 0: never.
     """
 
     feed: ClassVar[str] = ""
+    max_waiting: ClassVar[tuple[int, int] | None] = None
+    metered: ClassVar[bool] = True
     principal: Principal
     heartbeat_interval: int
 
@@ -127,8 +152,8 @@ class _PlayerSubscription(Subscription, frozen=True):
         self.feeds.send_heartbeat(subscriber)
 
 
-class AdminMessages(Protocol):
-    """The part of a `craftnet.admin.feed.AdminFeed` that is needed here."""
+class ConversationFeed(Protocol):
+    """A feed whose clients send messages, too: a `craftnet.admin.feed.AdminFeed`, or `RelayFeeds`."""
 
     def subscribe(self, principal: Principal, subscriber: Any) -> Deferred[None]:
         """Adds a client, and sends it the first messages."""
@@ -140,9 +165,8 @@ class AdminMessages(Protocol):
         """Handles what a client sends."""
 
 
-class _AdminSubscription(Subscription, frozen=True):
-    feed: ClassVar[str] = "admin"
-    messages: AdminMessages
+class _Conversation(Subscription, frozen=True):
+    messages: ConversationFeed
 
     def start(self, subscriber: ISubscriber) -> Deferred[None]:
         return self.messages.subscribe(self.principal, subscriber)
@@ -151,12 +175,22 @@ class _AdminSubscription(Subscription, frozen=True):
         self.messages.unsubscribe(subscriber)
 
     def send_heartbeat(self, subscriber: ISubscriber) -> None:
-        """Nothing is needed: something comes every second."""
+        """Nothing is needed: something comes every few seconds."""
 
     def receive(self, subscriber: ISubscriber, payload: bytes) -> bool:
         if payload:
             self.messages.receive(subscriber, payload)
         return True
+
+
+class _AdminSubscription(_Conversation, frozen=True):
+    feed: ClassVar[str] = "admin"
+
+
+class _RelaySubscription(_Conversation, frozen=True):
+    feed: ClassVar[str] = "relay"
+    max_waiting: ClassVar[tuple[int, int] | None] = (RELAYED_UPDATES, RELAYED_OCTETS)
+    metered: ClassVar[bool] = False
 
 
 class Subscriptions:
@@ -165,6 +199,7 @@ class Subscriptions:
     Attributes:
         hub: has the feeds.
         admin: the admin feed; None where there is none.
+        relay: the feed of edges; None where no edge can be served.
 
     Arguments:
         players: the feeds of players; None where there are none.
@@ -177,7 +212,8 @@ class Subscriptions:
         self._players = players or PlayerFeeds(hub, None)
         self.hub = hub
         self._health = health
-        self.admin: AdminMessages | None = None
+        self.admin: ConversationFeed | None = None
+        self.relay: ConversationFeed | None = None
 
     async def authorize(self, request: GuardedRequest[Asked, Answer]) -> Answer:
         """As `Authorization.authorize`."""
@@ -212,6 +248,15 @@ class Subscriptions:
                 if self.admin is None:
                     raise NotFound("There is no such WebSocket route.")
                 return _AdminSubscription(principal, target.heartbeat, self.admin)
+
+            case RelayTarget():
+                check_may_relay(principal)
+                if self.relay is None:
+                    raise NotFound(
+                        "This server divides its players among its workers and serves no edge: "
+                        "start it without --workers, or with --backend redis."
+                    )
+                return _RelaySubscription(principal, target.heartbeat, self.relay)
 
     async def renew(self, token: str, former: Principal) -> Principal:
         """The principal of `token`, if it may continue the feed to which `former` was admitted.

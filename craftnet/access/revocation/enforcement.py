@@ -54,12 +54,17 @@ class Enforcement:
         self._shared = shared
         self._handshake_grace = HANDSHAKE_GRACE
         self._look_until = 0.0
+        self._followers: list[Callable[[Sequence[Revocation]], None]] = []
         if shared is not None:
             shared.follow(self)
 
     def set_handshake_timeout(self, seconds: float) -> None:
         """Names the time that a connection may take to open after its token was verified."""
         self._handshake_grace = max(HANDSHAKE_GRACE, seconds)
+
+    def follow(self, heard: Callable[[Sequence[Revocation]], None]) -> None:
+        """Calls `heard` with the revocations that are new to this node, from now on."""
+        self._followers.append(heard)
 
     async def revoke(self, revocation: Revocation, *, actor: str = "", reason: str = "") -> int:
         """Revokes on every node; returns how many connections were closed on this one.
@@ -74,6 +79,8 @@ class Enforcement:
         self._revocations.add(revocation, self._now().wall)
         closed = self._enforce()
         self._record(revocation, {"node": "this one", "closed": closed}, actor, reason)
+        for heard in self._followers:
+            heard([revocation])
         if self._shared is not None:
             try:
                 await self._shared.publish(revocation)
@@ -85,11 +92,12 @@ class Enforcement:
 
     def revoked(self, revocations: Sequence[Revocation]) -> None:
         """As in `IRevocationListener`."""
-        now, news, full = self._now().wall, False, False
+        now, full = self._now().wall, False
+        news: list[Revocation] = []
         for revocation in revocations:
             try:
                 if self._revocations.add(revocation, now):
-                    news = True
+                    news.append(revocation)
                     self._record(revocation, {"node": "another one"})
             except TooManyRequests:
                 full = True
@@ -97,6 +105,8 @@ class Enforcement:
             self._log.error("the list of revocations is full: some that other nodes know are not in force on this one")
         if news:
             self._enforce()
+            for heard in self._followers:
+                heard(news)
 
     def in_force(self) -> Sequence[Revocation]:
         """As in `IRevocationListener`."""

@@ -21,7 +21,15 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 
 from craftnet.clocks import IClock
-from craftnet.contract.routes import EVENT_STREAM, WEBSOCKET, AdminTarget, BasePaths, HealthTarget, find_feed
+from craftnet.contract.routes import (
+    EVENT_STREAM,
+    WEBSOCKET,
+    AdminTarget,
+    BasePaths,
+    HealthTarget,
+    RelayTarget,
+    find_feed,
+)
 from craftnet.errors import BadRequest, Refusal, Unavailable
 from craftnet.http.connection.handover import IAdmittingProtocol, hand_over
 from craftnet.http.exchange import Call, Response
@@ -154,7 +162,7 @@ class ConnectionForwarding:
             target = find_feed("/" + "/".join(segments), self._bases, transport)(query)
         except Refusal:
             return None  # refused here as it would be there.
-        if isinstance(target, HealthTarget | AdminTarget) or self._shards.owns(target.player_id):
+        if isinstance(target, HealthTarget | AdminTarget | RelayTarget) or self._shards.owns(target.player_id):
             return None
         return self._shards.of(target.player_id)
 

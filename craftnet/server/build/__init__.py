@@ -43,6 +43,7 @@ from craftnet.server.build.transports import (
     build_addresses,
     build_feed_connections,
     build_notifications,
+    build_relay,
     build_udp_service,
 )
 from craftnet.server.gc_tuning import GcTuner
@@ -75,10 +76,11 @@ def build(
     revocations = Revocations()
     admission = build_authorization(base, access, revocations, environ)
     subscriptions = Subscriptions(admission, hub, health, PlayerFeeds(hub, base.state.sources.sessions))
+    relay = subscriptions.relay = build_relay(base, hub)
     feeds = build_feed_connections(base, subscriptions, addresses.forwarding)
     udp_service = build_udp_service(base, addresses, hub, build_key_log(access, addresses, environ))
     transports = Transports(feeds, udp_service)
-    enforcement = build_enforcement(base, revocations, transports)
+    enforcement = build_enforcement(base, revocations, transports, relay)
     admin = build_administration(base, access, admission, hub, monitor, transports, enforcement)
     routes = build_http_routes(base, admission, enforcement, transports, monitor, addresses.forwarding, admin)
     half_open = HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies)

@@ -12,6 +12,7 @@ from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import RevocationCheckingVerifier, Revocations
 from craftnet.clocks import moment
 from craftnet.errors import ConfigurationError
+from craftnet.feeds.relay_feed import RelayFeeds
 from craftnet.protocols.udp.server.key_log import KEYLOG_VARIABLE, KeyLog
 from craftnet.runtime.addresses import is_loopback
 from craftnet.server.build.base import Base
@@ -32,8 +33,10 @@ def build_authorization(
     )
 
 
-def build_enforcement(base: Base, revocations: Revocations, transports: Transports) -> Enforcement:
-    """Carries out revocations on every transport."""
+def build_enforcement(
+    base: Base, revocations: Revocations, transports: Transports, relay: RelayFeeds | None
+) -> Enforcement:
+    """Carries out revocations on every transport, and passes them on to edges."""
     udp_service, cluster = transports.udp_service, base.state.cluster
     enforcement = Enforcement(
         revocations,
@@ -42,6 +45,9 @@ def build_enforcement(base: Base, revocations: Revocations, transports: Transpor
         None if cluster is None else cluster.revocations,
         audit=base.security,
     )
+    if relay is not None:
+        relay.revocations = enforcement
+        enforcement.follow(relay.revoked)
     transports.feeds.gate.follow_limits(lambda limits: enforcement.set_handshake_timeout(limits.handshake_timeout))
     enforcement.set_handshake_timeout(base.settings.limits.handshake_timeout)
     return enforcement

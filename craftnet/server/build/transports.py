@@ -12,6 +12,7 @@ from twisted.web.client import Agent
 
 from craftnet.access.auth_option import AuthSetup
 from craftnet.feeds.hub import Hub
+from craftnet.feeds.relay_feed import RelayFeeds
 from craftnet.feeds.subscriptions import Subscriptions
 from craftnet.limits.client_address import Forwarding, public_url
 from craftnet.limits.handshake_guard import HandshakeGuard
@@ -74,6 +75,13 @@ def build_feed_connections(base: Base, subscriptions: Subscriptions, forwarding:
         ping_interval=settings.ping_interval,
         audit=base.security,
     )
+
+
+def build_relay(base: Base, hub: Hub) -> RelayFeeds | None:
+    """The feed of edges; None where each worker has the state of its own players only."""
+    if base.state.division.links is not None:
+        return None
+    return RelayFeeds(hub, base.state.sources, base.reactor)
 
 
 def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLog | None) -> UdpService | None:

@@ -174,7 +174,8 @@ class FeedSubscriber(ABC):
             return
         waiting, counts = self._waiting, self.factory.deliveries
         if waiting is None:
-            waiting = self._waiting = Conflation()
+            limits = None if self._subscription is None else self._subscription.max_waiting
+            waiting = self._waiting = Conflation() if limits is None else Conflation(*limits)
         before = len(waiting)
         try:
             waiting.put(update, len(update.encoded(self._encoding)))

@@ -19,7 +19,7 @@ from craftnet.access.bearer import token_from_header
 from craftnet.access.principal import Principal
 from craftnet.contract.close_codes import CloseCode
 from craftnet.contract.position import parse_position
-from craftnet.contract.routes import EVENT_STREAM, AdminTarget, HealthTarget, PlayerTarget, Target
+from craftnet.contract.routes import EVENT_STREAM, CraftingTarget, QueueTarget, Target
 from craftnet.feeds.subscriptions import Subscription
 from craftnet.http.connection.handover import IHandshakeProtocol
 from craftnet.http.connection.lingering_close import linger
@@ -74,7 +74,7 @@ class StreamRequest(FeedRequest):
         """Parses the ids, the query and Last-Event-ID, which a browser's EventSource sends when it returns."""
         target = self.target()
         last = self._headers.get("last-event-id")
-        if not last or isinstance(target, HealthTarget | PlayerTarget | AdminTarget) or target.resume is not None:
+        if not last or not isinstance(target, CraftingTarget | QueueTarget) or target.resume is not None:
             return target  # the feeds of a player have a position each: one id does not say where it is.
         return replace(target, resume=parse_position(last))
 

@@ -229,7 +229,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
     def onFrameBegin(self) -> None:
         """A frame of any kind arrives: checks the rate."""
         bucket = self.factory.gate.messages
-        if bucket is not None:
+        if bucket is not None and (self._subscription is None or self._subscription.metered):
             now = self.factory.clock.seconds()
             self._frames_full_at = bucket.charge(self._frames_full_at, now, credit=bucket.burst)
             self._judge(bucket.debt(self._frames_full_at, now), bucket.burst)

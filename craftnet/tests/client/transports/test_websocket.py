@@ -18,7 +18,8 @@ from zope.interface.verify import verifyObject
 from craftnet.client.core.address import Address
 from craftnet.client.core.endings import Ending, EndingKind
 from craftnet.client.core.interfaces import ILink, ILinkListener, ITransport
-from craftnet.client.transports.websocket import HANDSHAKE_TIMEOUT, SILENCE_TIMEOUT, WebSocketTransport
+from craftnet.client.transports.websocket import WebSocketTransport
+from craftnet.client.transports.websocket_link import HANDSHAKE_TIMEOUT, SILENCE_TIMEOUT
 from craftnet.clocks import steady
 from craftnet.contract.messages import to_json
 from craftnet.contract.position import Position

@@ -1,0 +1,389 @@
+"""The relay feed: gives edges the states that they ask for, and every change of those (`craftnet.relay.messages`).
+
+An edge is one subscriber, whatever number of watchers it has. Where the sources do not remember changes themselves, it
+also joins the feeds of what it watches, so that this node has the recent changes of a watcher that comes from the edge.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from craftnet.access.principal import Principal
+from craftnet.access.revocation.revocations import Revocation
+from craftnet.clocks import IClock
+from craftnet.contract.close_codes import CloseCode
+from craftnet.contract.messages import MALFORMED
+from craftnet.crafting.state import MaterialsChange, QueueChange, QueueState, SessionState
+from craftnet.errors import NotFound, Refusal, TooManyRequests, Unavailable
+from craftnet.feeds.hub import Hub
+from craftnet.feeds.player_feed import Member
+from craftnet.interfaces import (
+    IMaterialListener,
+    IPlayerListener,
+    IPlayerSessions,
+    IQueueListener,
+    IRecallingSource,
+    IRevocationListener,
+    ISessionListener,
+    ISubscriber,
+)
+from craftnet.providers.sources import Sources
+from craftnet.relay.messages import (
+    PROTOCOL,
+    Answer,
+    CatchUp,
+    ClockShown,
+    EpochChanged,
+    Find,
+    MaterialsChanged,
+    QueueChanged,
+    QueueReset,
+    ReadClock,
+    Recall,
+    Refused,
+    RelayMessage,
+    Request,
+    Revoked,
+    SessionChanged,
+    SessionStarted,
+    Subject,
+    Unwatch,
+    Watch,
+    Watched,
+    WatchRefused,
+    Welcome,
+    read_requests,
+    relay_update,
+)
+
+MAX_WATCHED = 200_000
+"""What one edge may watch at a time."""
+
+REVOCATIONS_IN_MESSAGE = 500
+"""Revocations that one message has."""
+
+_log = Logger()
+
+
+class RelayFeeds:
+    """The edges of this node.
+
+    Arguments:
+        hub: keeps the recent changes of what edges watch.
+
+    Attributes:
+        revocations: knows the revocations in force; None where tokens cannot be revoked.
+    """
+
+    def __init__(self, hub: Hub, sources: Sources, clock: IClock) -> None:
+        self.hub = hub
+        self.sources = sources
+        self.clock = clock
+        self.revocations: IRevocationListener | None = None
+        self._edges: dict[ISubscriber, _Edge] = {}
+
+    def subscribe(self, principal: Principal, subscriber: ISubscriber) -> Deferred[None]:
+        """Adds an edge."""
+        edge = self._edges[subscriber] = _Edge(self, subscriber)
+        return Deferred.fromCoroutine(edge.open())
+
+    def unsubscribe(self, subscriber: ISubscriber) -> None:
+        """Removes an edge. Unknown ones are ignored."""
+        edge = self._edges.pop(subscriber, None)
+        if edge is not None:
+            edge.close()
+
+    def receive(self, subscriber: ISubscriber, payload: bytes) -> None:
+        """Handles the requests of an edge."""
+        edge = self._edges.get(subscriber)
+        if edge is not None:
+            edge.receive(payload)
+
+    def revoked(self, revocations: Sequence[Revocation]) -> None:
+        """Passes new revocations on to every edge."""
+        for edge in tuple(self._edges.values()):
+            edge.send(Revoked(tuple(revocations), complete=True))
+
+
+class _Edge:
+    """One edge and what it watches."""
+
+    def __init__(self, feeds: RelayFeeds, subscriber: ISubscriber) -> None:
+        self.sources, self.hub = feeds.sources, feeds.hub
+        self.subscriber = subscriber
+        self._clock = feeds.clock
+        self._revocations = feeds.revocations
+        self._epoch = ""
+        self._watched: dict[tuple[Subject, UUID], _Watched] = {}
+        self._open = True
+
+    async def open(self) -> None:
+        """Sends the first messages."""
+        self._epoch = self.hub.epoch
+        self.send(Welcome(PROTOCOL, self._epoch))
+        known = () if self._revocations is None else self._revocations.in_force()
+        for message in _in_parts(known):
+            self.send(message)
+
+    def close(self) -> None:
+        """Ends every watch."""
+        self._open = False
+        watched, self._watched = self._watched, {}
+        for each in watched.values():
+            each.close()
+
+    def send(self, message: RelayMessage) -> None:
+        """Sends a message, after the epoch if that has changed."""
+        if not self._open:
+            return
+        epoch = self.hub.epoch
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self.subscriber.deliver(relay_update(EpochChanged(epoch)))
+        if self._open:  # a delivery may end it.
+            self.subscriber.deliver(relay_update(message))
+
+    def receive(self, payload: bytes) -> None:
+        """Handles a frame of requests."""
+        try:
+            requests = read_requests(payload)
+        except MALFORMED:
+            _log.warn("an edge sent requests that are not those of protocol {protocol}", protocol=PROTOCOL)
+            self.subscriber.ended(CloseCode.POLICY_VIOLATION)
+            return
+        for request in requests:
+            self._handle(request)
+
+    def _handle(self, request: Request) -> None:
+        match request:
+            case Watch(subject=subject, key=key):
+                self._unwatch(subject, key)
+                self._watch(subject, key)
+            case Unwatch(subject=subject, key=key):
+                self._unwatch(subject, key)
+            case ReadClock(asked=asked):
+                self.send(ClockShown(asked, self._clock.seconds(), self._stalled()))
+            case Find():
+                self._answer(request, self._find(request))
+            case CatchUp():
+                self._answer(request, self._catch_up(request))
+            case Recall():
+                self._answer(request, self._recall(request))
+
+    def _watch(self, subject: Subject, key: UUID) -> None:
+        if len(self._watched) >= MAX_WATCHED:
+            full = TooManyRequests(f"An edge watches at most {MAX_WATCHED} things.", retry_after=1, limit=MAX_WATCHED)
+            self._watch_failed(Failure(full), subject, key)
+            return
+        watched = self._watched[subject, key] = _KINDS[subject](self, key)
+        Deferred.fromCoroutine(watched.open()).addErrback(self._watch_failed, subject, key, watched)
+
+    def _watch_failed(self, failure: Failure, subject: Subject, key: UUID, watched: _Watched | None = None) -> None:
+        if watched is not None and self._watched.get((subject, key)) is not watched:
+            return
+        self._unwatch(subject, key)
+        refusal = _refusal(failure)
+        self.send(WatchRefused(subject, key, refusal.status, refusal.message))
+
+    def _unwatch(self, subject: Subject, key: UUID) -> None:
+        watched = self._watched.pop((subject, key), None)
+        if watched is not None:
+            watched.close()
+
+    def _answer(self, request: Find | CatchUp | Recall, answer: Coroutine[Any, Any, Answer]) -> None:
+        Deferred.fromCoroutine(answer).addCallbacks(self.send, self._refuse, errbackArgs=(request.id,))
+
+    def _refuse(self, failure: Failure, number: int) -> None:
+        refusal = _refusal(failure)
+        self.send(Refused(number, refusal.status, refusal.message))
+
+    async def _find(self, request: Find) -> Answer:
+        return Answer(request.id, await self.sources.queues.find(request.session_id))
+
+    async def _catch_up(self, request: CatchUp) -> Answer:
+        self.sources.check_hearing()
+        session = request.subject is Subject.SESSION
+        await self.sources.caught_up(request.key if session else None, None if session else request.key)
+        return Answer(request.id)
+
+    async def _recall(self, request: Recall) -> Answer:
+        key, version = request.key, request.version
+        if request.subject is Subject.SESSION:
+            materials = await self.sources.recall_materials(key, version) or self.hub.recent_materials(key, version)
+            return Answer(request.id, materials=tuple(materials))
+        queue = await self.sources.recall_queue(key, version) or self.hub.recent_queue(key, version)
+        return Answer(request.id, queue=tuple(queue))
+
+    def _stalled(self) -> str:
+        try:
+            self.sources.check_hearing()
+        except Unavailable as error:
+            return error.message
+        return ""
+
+
+def _in_parts(revocations: Sequence[Revocation]) -> Iterator[Revoked]:
+    """All revocations in messages of bounded length; the last one says that it is."""
+    for start in range(0, max(1, len(revocations)), REVOCATIONS_IN_MESSAGE):
+        end = start + REVOCATIONS_IN_MESSAGE
+        yield Revoked(tuple(revocations[start:end]), complete=end >= len(revocations))
+
+
+def _refusal(failure: Failure) -> Refusal:
+    """The refusal that an edge gets; anything unexpected is logged."""
+    if isinstance(failure.value, Refusal):
+        return failure.value
+    _log.failure("a request of an edge failed", failure)
+    return Unavailable("The core failed to answer.")
+
+
+class _Watched(ABC):
+    """One thing that an edge watches."""
+
+    def __init__(self, edge: _Edge, key: UUID) -> None:
+        self._edge = edge
+        self._sources = edge.sources
+        self._key = key
+        self._answered = False
+        self._closed = False
+
+    async def open(self) -> None:
+        """Listens, and sends the present state."""
+        answer = await self.read()
+        if self._closed:
+            self.unlisten()  # parts of `read` may have run after `close`.
+            return
+        self._answered = True
+        self._edge.send(answer)
+
+    def close(self) -> None:
+        """Stops listening."""
+        self._closed = True
+        self.unlisten()
+
+    @abstractmethod
+    async def read(self) -> Watched:
+        """Listens to the sources, and returns the present state."""
+
+    @abstractmethod
+    def unlisten(self) -> None:
+        """Stops listening. May be called twice."""
+
+    def _member(self) -> Member:
+        """What joins a feed only to keep it open."""
+        return Member(lambda update: None, lambda code: None, self._edge.subscriber)
+
+
+@implementer(ISessionListener, IMaterialListener)
+class _WatchedSession(_Watched):
+    def __init__(self, edge: _Edge, key: UUID) -> None:
+        super().__init__(edge, key)
+        self._state: SessionState | None = None
+        self._changed = False
+        self._joined: Member | None = None
+
+    async def read(self) -> Watched:
+        state = await self._sources.sessions.watch(self._key, self)
+        if not self._changed:
+            self._state = state
+        await self._keep_history()
+        materials = await self._sources.materials.watch(self._key, self)  # last: a change after it is sent.
+        return Watched(Subject.SESSION, self._key, session=self._state, materials=materials)
+
+    def unlisten(self) -> None:
+        self._sources.sessions.unwatch(self._key, self)
+        self._sources.materials.unwatch(self._key, self)
+        joined, self._joined = self._joined, None
+        if joined is not None:
+            self._edge.hub.unsubscribe_session(self._key, joined)
+
+    def session_changed(self, state: SessionState | None) -> None:
+        """As in `ISessionListener`."""
+        before, self._state, self._changed = self._state, state, True
+        if self._answered:
+            self._edge.send(SessionChanged(self._key, state))
+            if before is None and state is not None:
+                Deferred.fromCoroutine(self._keep_history())
+
+    def materials_changed(self, change: MaterialsChange) -> None:
+        """As in `IMaterialListener`."""
+        if self._answered:
+            self._edge.send(MaterialsChanged(change))
+
+    async def _keep_history(self) -> None:
+        if self._state is None or IRecallingSource.providedBy(self._sources.materials):
+            return
+        joined = self._joined = self._member()
+        try:
+            await self._edge.hub.subscribe_session(self._key, joined)
+        except Refusal:
+            self._joined = None
+
+
+@implementer(IQueueListener)
+class _WatchedQueue(_Watched):
+    _joined: Member | None = None
+
+    async def read(self) -> Watched:
+        if not IRecallingSource.providedBy(self._sources.queues):
+            self._joined = self._member()
+            await self._edge.hub.subscribe_queue(self._key, self._joined)
+        state = await self._sources.queues.watch(self._key, self)
+        return Watched(Subject.QUEUE, self._key, queue=state)
+
+    def unlisten(self) -> None:
+        self._sources.queues.unwatch(self._key, self)
+        joined, self._joined = self._joined, None
+        if joined is not None:
+            self._edge.hub.unsubscribe_queue(self._key, joined)
+
+    def queue_changed(self, change: QueueChange) -> None:
+        """As in `IQueueListener`."""
+        if self._answered:
+            self._edge.send(QueueChanged(change))
+
+    def queue_reset(self, state: QueueState) -> None:
+        """As in `IQueueListener`."""
+        if self._answered:
+            self._edge.send(QueueReset(state))
+
+
+@implementer(IPlayerListener)
+class _WatchedPlayer(_Watched):
+    def __init__(self, edge: _Edge, key: UUID) -> None:
+        super().__init__(edge, key)
+        self._started: list[UUID] = []  # until the answer.
+
+    async def read(self) -> Watched:
+        sessions = self._sources.sessions
+        if not IPlayerSessions.providedBy(sessions):
+            raise NotFound("The back end of the core does not know a player's sessions: name a session.")
+        under_way = await sessions.watch_player(self._key, self)
+        return Watched(Subject.PLAYER, self._key, sessions=tuple(dict.fromkeys([*under_way, *self._started])))
+
+    def unlisten(self) -> None:
+        sessions = self._sources.sessions
+        if IPlayerSessions.providedBy(sessions):
+            sessions.unwatch_player(self._key, self)
+
+    def session_started(self, session_id: UUID) -> None:
+        """As in `IPlayerListener`."""
+        if self._answered:
+            self._edge.send(SessionStarted(self._key, session_id))
+        else:
+            self._started.append(session_id)
+
+
+_KINDS: dict[Subject, type[_Watched]] = {
+    Subject.SESSION: _WatchedSession,
+    Subject.QUEUE: _WatchedQueue,
+    Subject.PLAYER: _WatchedPlayer,
+}

@@ -1,0 +1,1 @@
+"""What a core and its edges say to each other."""

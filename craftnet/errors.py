@@ -132,6 +132,13 @@ class TargetTooLong(Refusal):
         super().__init__(f"The request target is longer than {limit} bytes.", details={"limit": limit})
 
 
+class Misdirected(Refusal):
+    """Another server answers such requests; the message names it (RFC 9110 section 15.5.20)."""
+
+    status = 421
+    label = "misdirected"
+
+
 class UpgradeRequired(Refusal):
     """A request to a WebSocket route without an Upgrade header, or for another version of the protocol."""
 

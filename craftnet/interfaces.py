@@ -186,6 +186,10 @@ class ISharedSource(Interface):
         """
 
 
+class IRelayedSource(ISharedSource):
+    """A shared source whose `epoch` is that of another craftnet's positions: positions pass through unchanged."""
+
+
 class IRecallingSource(Interface):
     """Additional interface of a source of materials or queues that remembers changes from before anybody watched."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from secrets import token_hex
 
-from craftnet.interfaces import ISharedSource
+from craftnet.interfaces import IRelayedSource, ISharedSource
 from craftnet.providers.sources import Sources
 
 EPOCH_BYTES = 6
@@ -16,7 +16,8 @@ EPOCH_BYTES = 6
 class FeedEpochs:
     """The epoch of every position.
 
-    Where each source names an epoch, it is derived from theirs. Otherwise it is this object's own, since in another
+    Where all sources are another craftnet's, it is that one's, and positions are valid in both. Where each source names
+    an epoch otherwise, it is derived from theirs. Otherwise it is this object's own, since in another
     process the same versions mean something else. It changes when a source's epoch changes.
     """
 
@@ -24,6 +25,7 @@ class FeedEpochs:
         each = (sources.sessions, sources.materials, sources.queues)
         self._shared: Sequence[ISharedSource] = [source for source in each if ISharedSource.providedBy(source)]
         self._common = len(self._shared) == len(each)
+        self._relayed = all(map(IRelayedSource.providedBy, each))
         self._names: list[str | None] = []
         self._epoch = token_hex(EPOCH_BYTES)
 
@@ -35,6 +37,9 @@ class FeedEpochs:
         if not self._shared:
             return self._epoch
         names = [source.epoch for source in self._shared]
+        if self._relayed and names[0] is not None and len(set(names)) == 1:
+            self._names = names  # so that what is used in between never returns.
+            return names[0]
         if names != self._names and (self._common or None not in names):
             self._names = names
             self._epoch = _digest(names) if self._common and None not in names else token_hex(EPOCH_BYTES)

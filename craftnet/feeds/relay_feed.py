@@ -38,33 +38,33 @@ from craftnet.interfaces import (
 from craftnet.providers.sources import Sources
 from craftnet.relay.messages import (
     PROTOCOL,
-    Answer,
     CatchUp,
     ClockShown,
     EpochChanged,
     Find,
-    MaterialsChanged,
-    QueueChanged,
-    QueueReset,
+    Follow,
+    Followed,
+    FollowRefused,
     ReadClock,
     Recall,
     Refused,
+    RelayAnswer,
+    RelayedMaterials,
+    RelayedQueue,
+    RelayedReset,
+    RelayedSession,
+    RelayHello,
     RelayMessage,
     Request,
     Revoked,
-    SessionChanged,
     SessionStarted,
     Subject,
-    Unwatch,
-    Watch,
-    Watched,
-    WatchRefused,
-    Welcome,
+    Unfollow,
     read_requests,
     relay_update,
 )
 
-MAX_WATCHED = 200_000
+MAX_FOLLOWED = 200_000
 """What one edge may watch at a time."""
 
 REVOCATIONS_IN_MESSAGE = 500
@@ -122,13 +122,13 @@ class _Edge:
         self._clock = feeds.clock
         self._revocations = feeds.revocations
         self._epoch = ""
-        self._watched: dict[tuple[Subject, UUID], _Watched] = {}
+        self._followed: dict[tuple[Subject, UUID], _Followed] = {}
         self._open = True
 
     async def open(self) -> None:
         """Sends the first messages."""
         self._epoch = self.hub.epoch
-        self.send(Welcome(PROTOCOL, self._epoch))
+        self.send(RelayHello(PROTOCOL, self._epoch))
         known = () if self._revocations is None else self._revocations.in_force()
         for message in _in_parts(known):
             self.send(message)
@@ -136,8 +136,8 @@ class _Edge:
     def close(self) -> None:
         """Ends every watch."""
         self._open = False
-        watched, self._watched = self._watched, {}
-        for each in watched.values():
+        followed, self._followed = self._followed, {}
+        for each in followed.values():
             each.close()
 
     def send(self, message: RelayMessage) -> None:
@@ -164,11 +164,11 @@ class _Edge:
 
     def _handle(self, request: Request) -> None:
         match request:
-            case Watch(subject=subject, key=key):
-                self._unwatch(subject, key)
-                self._watch(subject, key)
-            case Unwatch(subject=subject, key=key):
-                self._unwatch(subject, key)
+            case Follow(subject=subject, key=key):
+                self._unfollow(subject, key)
+                self._follow(subject, key)
+            case Unfollow(subject=subject, key=key):
+                self._unfollow(subject, key)
             case ReadClock(asked=asked):
                 self.send(ClockShown(asked, self._clock.seconds(), self._stalled()))
             case Find():
@@ -178,49 +178,49 @@ class _Edge:
             case Recall():
                 self._answer(request, self._recall(request))
 
-    def _watch(self, subject: Subject, key: UUID) -> None:
-        if len(self._watched) >= MAX_WATCHED:
-            full = TooManyRequests(f"An edge watches at most {MAX_WATCHED} things.", retry_after=1, limit=MAX_WATCHED)
-            self._watch_failed(Failure(full), subject, key)
+    def _follow(self, subject: Subject, key: UUID) -> None:
+        if len(self._followed) >= MAX_FOLLOWED:
+            full = TooManyRequests(f"An edge watches at most {MAX_FOLLOWED} things.", retry_after=1, limit=MAX_FOLLOWED)
+            self._follow_failed(Failure(full), subject, key)
             return
-        watched = self._watched[subject, key] = _KINDS[subject](self, key)
-        Deferred.fromCoroutine(watched.open()).addErrback(self._watch_failed, subject, key, watched)
+        followed = self._followed[subject, key] = _KINDS[subject](self, key)
+        Deferred.fromCoroutine(followed.open()).addErrback(self._follow_failed, subject, key, followed)
 
-    def _watch_failed(self, failure: Failure, subject: Subject, key: UUID, watched: _Watched | None = None) -> None:
-        if watched is not None and self._watched.get((subject, key)) is not watched:
+    def _follow_failed(self, failure: Failure, subject: Subject, key: UUID, followed: _Followed | None = None) -> None:
+        if followed is not None and self._followed.get((subject, key)) is not followed:
             return
-        self._unwatch(subject, key)
+        self._unfollow(subject, key)
         refusal = _refusal(failure)
-        self.send(WatchRefused(subject, key, refusal.status, refusal.message))
+        self.send(FollowRefused(subject, key, refusal.status, refusal.message))
 
-    def _unwatch(self, subject: Subject, key: UUID) -> None:
-        watched = self._watched.pop((subject, key), None)
-        if watched is not None:
-            watched.close()
+    def _unfollow(self, subject: Subject, key: UUID) -> None:
+        followed = self._followed.pop((subject, key), None)
+        if followed is not None:
+            followed.close()
 
-    def _answer(self, request: Find | CatchUp | Recall, answer: Coroutine[Any, Any, Answer]) -> None:
+    def _answer(self, request: Find | CatchUp | Recall, answer: Coroutine[Any, Any, RelayAnswer]) -> None:
         Deferred.fromCoroutine(answer).addCallbacks(self.send, self._refuse, errbackArgs=(request.id,))
 
     def _refuse(self, failure: Failure, number: int) -> None:
         refusal = _refusal(failure)
         self.send(Refused(number, refusal.status, refusal.message))
 
-    async def _find(self, request: Find) -> Answer:
-        return Answer(request.id, await self.sources.queues.find(request.session_id))
+    async def _find(self, request: Find) -> RelayAnswer:
+        return RelayAnswer(request.id, await self.sources.queues.find(request.session_id))
 
-    async def _catch_up(self, request: CatchUp) -> Answer:
+    async def _catch_up(self, request: CatchUp) -> RelayAnswer:
         self.sources.check_hearing()
         session = request.subject is Subject.SESSION
         await self.sources.caught_up(request.key if session else None, None if session else request.key)
-        return Answer(request.id)
+        return RelayAnswer(request.id)
 
-    async def _recall(self, request: Recall) -> Answer:
+    async def _recall(self, request: Recall) -> RelayAnswer:
         key, version = request.key, request.version
         if request.subject is Subject.SESSION:
             materials = await self.sources.recall_materials(key, version) or self.hub.recent_materials(key, version)
-            return Answer(request.id, materials=tuple(materials))
+            return RelayAnswer(request.id, materials=tuple(materials))
         queue = await self.sources.recall_queue(key, version) or self.hub.recent_queue(key, version)
-        return Answer(request.id, queue=tuple(queue))
+        return RelayAnswer(request.id, queue=tuple(queue))
 
     def _stalled(self) -> str:
         try:
@@ -245,7 +245,7 @@ def _refusal(failure: Failure) -> Refusal:
     return Unavailable("The core failed to answer.")
 
 
-class _Watched(ABC):
+class _Followed(ABC):
     """One thing that an edge watches."""
 
     def __init__(self, edge: _Edge, key: UUID) -> None:
@@ -270,7 +270,7 @@ class _Watched(ABC):
         self.unlisten()
 
     @abstractmethod
-    async def read(self) -> Watched:
+    async def read(self) -> Followed:
         """Listens to the sources, and returns the present state."""
 
     @abstractmethod
@@ -283,20 +283,20 @@ class _Watched(ABC):
 
 
 @implementer(ISessionListener, IMaterialListener)
-class _WatchedSession(_Watched):
+class _FollowedSession(_Followed):
     def __init__(self, edge: _Edge, key: UUID) -> None:
         super().__init__(edge, key)
         self._state: SessionState | None = None
         self._changed = False
         self._joined: Member | None = None
 
-    async def read(self) -> Watched:
+    async def read(self) -> Followed:
         state = await self._sources.sessions.watch(self._key, self)
         if not self._changed:
             self._state = state
         await self._keep_history()
         materials = await self._sources.materials.watch(self._key, self)  # last: a change after it is sent.
-        return Watched(Subject.SESSION, self._key, session=self._state, materials=materials)
+        return Followed(Subject.SESSION, self._key, session=self._state, materials=materials)
 
     def unlisten(self) -> None:
         self._sources.sessions.unwatch(self._key, self)
@@ -309,14 +309,14 @@ class _WatchedSession(_Watched):
         """As in `ISessionListener`."""
         before, self._state, self._changed = self._state, state, True
         if self._answered:
-            self._edge.send(SessionChanged(self._key, state))
+            self._edge.send(RelayedSession(self._key, state))
             if before is None and state is not None:
                 Deferred.fromCoroutine(self._keep_history())
 
     def materials_changed(self, change: MaterialsChange) -> None:
         """As in `IMaterialListener`."""
         if self._answered:
-            self._edge.send(MaterialsChanged(change))
+            self._edge.send(RelayedMaterials(change))
 
     async def _keep_history(self) -> None:
         if self._state is None or IRecallingSource.providedBy(self._sources.materials):
@@ -329,15 +329,15 @@ class _WatchedSession(_Watched):
 
 
 @implementer(IQueueListener)
-class _WatchedQueue(_Watched):
+class _FollowedQueue(_Followed):
     _joined: Member | None = None
 
-    async def read(self) -> Watched:
+    async def read(self) -> Followed:
         if not IRecallingSource.providedBy(self._sources.queues):
             self._joined = self._member()
             await self._edge.hub.subscribe_queue(self._key, self._joined)
         state = await self._sources.queues.watch(self._key, self)
-        return Watched(Subject.QUEUE, self._key, queue=state)
+        return Followed(Subject.QUEUE, self._key, queue=state)
 
     def unlisten(self) -> None:
         self._sources.queues.unwatch(self._key, self)
@@ -348,26 +348,26 @@ class _WatchedQueue(_Watched):
     def queue_changed(self, change: QueueChange) -> None:
         """As in `IQueueListener`."""
         if self._answered:
-            self._edge.send(QueueChanged(change))
+            self._edge.send(RelayedQueue(change))
 
     def queue_reset(self, state: QueueState) -> None:
         """As in `IQueueListener`."""
         if self._answered:
-            self._edge.send(QueueReset(state))
+            self._edge.send(RelayedReset(state))
 
 
 @implementer(IPlayerListener)
-class _WatchedPlayer(_Watched):
+class _FollowedPlayer(_Followed):
     def __init__(self, edge: _Edge, key: UUID) -> None:
         super().__init__(edge, key)
         self._started: list[UUID] = []  # until the answer.
 
-    async def read(self) -> Watched:
+    async def read(self) -> Followed:
         sessions = self._sources.sessions
         if not IPlayerSessions.providedBy(sessions):
             raise NotFound("The back end of the core does not know a player's sessions: name a session.")
         under_way = await sessions.watch_player(self._key, self)
-        return Watched(Subject.PLAYER, self._key, sessions=tuple(dict.fromkeys([*under_way, *self._started])))
+        return Followed(Subject.PLAYER, self._key, sessions=tuple(dict.fromkeys([*under_way, *self._started])))
 
     def unlisten(self) -> None:
         sessions = self._sources.sessions
@@ -382,8 +382,8 @@ class _WatchedPlayer(_Watched):
             self._started.append(session_id)
 
 
-_KINDS: dict[Subject, type[_Watched]] = {
-    Subject.SESSION: _WatchedSession,
-    Subject.QUEUE: _WatchedQueue,
-    Subject.PLAYER: _WatchedPlayer,
+_KINDS: dict[Subject, type[_Followed]] = {
+    Subject.SESSION: _FollowedSession,
+    Subject.QUEUE: _FollowedQueue,
+    Subject.PLAYER: _FollowedPlayer,
 }

@@ -10,7 +10,7 @@ where `ThingFactory()` provides `craftnet.interfaces.IBackendFactory`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
 from twisted.plugin import IPlugin, getPlugins
@@ -52,6 +52,36 @@ class MeasuredBackend(Protocol):
     """A back end that measures the store that it asks."""
 
     def report_measurements_to(self, metrics: StoreMetrics) -> None:
+        """Called once, before the back end starts."""
+
+
+class UpstreamMetrics(Protocol):
+    """Takes what an edge measures of the connection to its core."""
+
+    def answered(self, seconds: float) -> None:
+        """The core answered a question after this many seconds."""
+
+    def reconnected(self) -> None:
+        """A connection to the core replaced one that was lost."""
+
+    def received(self, octets: int) -> None:
+        """These bytes arrived from the core."""
+
+    def sent(self, octets: int) -> None:
+        """These bytes were sent to the core."""
+
+    def following(self, connected: bool, feeds: Mapping[str, int]) -> None:
+        """Whether the core is followed now, and how many things of each kind."""
+
+    def lags(self, seconds: Callable[[], float]) -> None:
+        """`seconds` returns for how long the core has not answered; called when metrics are read."""
+
+
+@runtime_checkable
+class MeasuredUpstream(Protocol):
+    """A back end that measures the connection to its core."""
+
+    def report_upstream_to(self, metrics: UpstreamMetrics) -> None:
         """Called once, before the back end starts."""
 
 

@@ -39,14 +39,14 @@ class Subject(StrEnum):
 # Requests
 
 
-class Watch(Struct, frozen=True, tag="watch"):
+class Follow(Struct, frozen=True, tag="follow"):
     """Asks for a state and for its changes from then on. Sent again, it asks for the state again."""
 
     subject: Subject
     key: UUID
 
 
-class Unwatch(Struct, frozen=True, tag="unwatch"):
+class Unfollow(Struct, frozen=True, tag="unfollow"):
     """Ends a watch."""
 
     subject: Subject
@@ -83,12 +83,12 @@ class ReadClock(Struct, frozen=True, tag="clock"):
     asked: float
 
 
-Request = Watch | Unwatch | Find | CatchUp | Recall | ReadClock
+Request = Follow | Unfollow | Find | CatchUp | Recall | ReadClock
 
 # What the core sends
 
 
-class Welcome(Struct, frozen=True, tag="welcome"):
+class RelayHello(Struct, frozen=True, tag="hello"):
     """The first message. `epoch` is that of the core's positions."""
 
     protocol: int
@@ -109,8 +109,8 @@ class ClockShown(Struct, frozen=True, tag="clock", omit_defaults=True):
     stalled: str = ""
 
 
-class Watched(Struct, frozen=True, tag="watched", omit_defaults=True):
-    """The answer to `Watch`: the present state. Only the fields of the subject are set."""
+class Followed(Struct, frozen=True, tag="followed", omit_defaults=True):
+    """The answer to `Follow`: the present state. Only the fields of the subject are set."""
 
     subject: Subject
     key: UUID
@@ -120,7 +120,7 @@ class Watched(Struct, frozen=True, tag="watched", omit_defaults=True):
     sessions: tuple[UUID, ...] = ()
 
 
-class WatchRefused(Struct, frozen=True, tag="watch_refused"):
+class FollowRefused(Struct, frozen=True, tag="follow_refused"):
     """There is nothing to watch, or it cannot be watched now. `status` is the HTTP status of such a refusal."""
 
     subject: Subject
@@ -129,26 +129,26 @@ class WatchRefused(Struct, frozen=True, tag="watch_refused"):
     message: str
 
 
-class SessionChanged(Struct, frozen=True, tag="session", omit_defaults=True):
+class RelayedSession(Struct, frozen=True, tag="session", omit_defaults=True):
     """A session's new state; None: it ended and was removed."""
 
     session_id: UUID
     state: SessionState | None = None
 
 
-class MaterialsChanged(Struct, frozen=True, tag="materials"):
+class RelayedMaterials(Struct, frozen=True, tag="materials"):
     """A change of a session's materials."""
 
     change: MaterialsChange
 
 
-class QueueChanged(Struct, frozen=True, tag="queue"):
+class RelayedQueue(Struct, frozen=True, tag="queue"):
     """A change of a player's queue entries."""
 
     change: QueueChange
 
 
-class QueueReset(Struct, frozen=True, tag="queue_reset"):
+class RelayedReset(Struct, frozen=True, tag="queue_reset"):
     """A player's queue entries, unchanged, with a version that replaces the previous ones."""
 
     state: QueueState
@@ -161,7 +161,7 @@ class SessionStarted(Struct, frozen=True, tag="started"):
     session_id: UUID
 
 
-class Answer(Struct, frozen=True, tag="answer", omit_defaults=True):
+class RelayAnswer(Struct, frozen=True, tag="answer", omit_defaults=True):
     """The answer to `Find`, `CatchUp` or `Recall`."""
 
     id: int
@@ -186,17 +186,17 @@ class Revoked(Struct, frozen=True, tag="revoked"):
 
 
 RelayMessage = (
-    Welcome
+    RelayHello
     | EpochChanged
     | ClockShown
-    | Watched
-    | WatchRefused
-    | SessionChanged
-    | MaterialsChanged
-    | QueueChanged
-    | QueueReset
+    | Followed
+    | FollowRefused
+    | RelayedSession
+    | RelayedMaterials
+    | RelayedQueue
+    | RelayedReset
     | SessionStarted
-    | Answer
+    | RelayAnswer
     | Refused
     | Revoked
 )
@@ -227,10 +227,10 @@ def relay_update(message: RelayMessage) -> RelayUpdate:
     """The update that carries a message. Only the progress of a session may be replaced by a newer one."""
     accepted, key = None, None
     match message:
-        case SessionChanged(state=SessionState() as state):
+        case RelayedSession(state=SessionState() as state):
             accepted = state.accepted or None
             key = state.session_id if state.progress.status is Status.ACTIVE else None
-        case MaterialsChanged(change=change) | QueueChanged(change=change):
+        case RelayedMaterials(change=change) | RelayedQueue(change=change):
             accepted = change.accepted or None
     return RelayUpdate(
         state=None,

@@ -39,14 +39,16 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.providers.redis": {"contract", "crafting", "providers", "access.revocation"},
     "craftnet.providers.workshop.simulation": {"contract", "providers"},
     "craftnet.providers.workshop": {
-        "contract",
-        "crafting",
-        "providers",
-        "providers.memory",
-        "providers.workshop.simulation",
+        *("contract", "crafting", "providers", "providers.memory", "providers.workshop.simulation"),
     },
+    "craftnet.providers.upstream": {
+        *("contract", "crafting", "access", "access.revocation", "relay", "providers"),
+        *("client.core", "client.transports", "protocols.websocket.core"),
+    },
+    "craftnet.relay": {"contract", "crafting", "access.revocation"},
     "craftnet.feeds": {
-        *("contract", "contract.admin", "crafting", "access", "providers", "observe.metrics", "observe.health"),
+        *("contract", "contract.admin", "crafting", "access", "access.revocation", "relay"),
+        *("providers", "observe.metrics", "observe.health"),
     },
     "craftnet.sharding": {"contract", "providers", "access.revocation"},
     "craftnet.protocols.wire": {"contract", "crafting"},
@@ -340,7 +342,7 @@ class PurityTests(SynchronousTestCase):
             "import twisted.plugins.craftnet_plugin, twisted.plugins.craftnet_backends, craftnet.providers.registry\n"
             "print([name for name in sys.modules if name == 'twisted.internet.reactor'"
             " or name.startswith(('craftnet.providers.memory', 'craftnet.providers.redis', "
-            "'craftnet.providers.workshop'))"
+            "'craftnet.providers.workshop', 'craftnet.providers.upstream'))"
             " or name.startswith(('craftnet.server', 'craftnet.tap'))])"
         )
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

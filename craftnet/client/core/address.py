@@ -68,6 +68,10 @@ class Address:
             route = route if value is None else route.add(name, value)
         return str(route.to_text())
 
+    def relay(self) -> str:
+        """The WebSocket URL by which an edge follows this service."""
+        return str(self._base.replace(scheme="wss" if self.secure else "ws").child("ws", "relay").to_text())
+
     def admin_feed(self) -> str:
         """The WebSocket URL of the admin feed."""
         return str(self._base.replace(scheme="wss" if self.secure else "ws").child("ws", "admin").to_text())

@@ -151,6 +151,8 @@ class _ClientProtocol(WebSocketClientProtocol):
 class _ClientFactory(WebSocketClientFactory):
     """Makes the one connection of a link."""
 
+    noisy = False
+
     def __init__(self, link: WebSocketLink, token: str) -> None:
         settings = link.settings
         super().__init__(

@@ -250,6 +250,36 @@ REDIS_LAG = gauge(
     "livemax",
 )
 
+# An edge
+
+UPSTREAM_SUBJECTS = ("session", "queue", "player")
+"""What an edge follows in its core."""
+
+UPSTREAM_CONNECTED = gauge(
+    "craftnet_upstream_connected",
+    "1 while the edge follows its core, 0 otherwise; absent without --backend upstream.",
+    combine="livemin",
+)
+UPSTREAM_FEEDS = gauge(
+    "craftnet_upstream_feeds",
+    "What the edge follows in its core, whatever the number of watchers.",
+    {"subject": UPSTREAM_SUBJECTS},
+)
+UPSTREAM_BYTES = counter(
+    "craftnet_upstream_bytes_total",
+    "Bytes from and to the core, after TLS.",
+    {"direction": ("received", "sent")},
+)
+UPSTREAM_RECONNECTS = counter("craftnet_upstream_reconnects_total", "Connections to the core that replaced a lost one.")
+UPSTREAM_ROUND_TRIP = histogram(
+    "craftnet_upstream_round_trip_seconds", "Seconds from a question to the core's clock to its answer.", TIMES
+)
+UPSTREAM_LAG = gauge(
+    "craftnet_upstream_lag_seconds",
+    "Seconds for which the core has not answered a question; absent without --backend upstream.",
+    combine="livemax",
+)
+
 # Nodes
 
 COMPLETE = gauge(
@@ -297,6 +327,7 @@ FAMILIES = (
     *(SESSIONS, EVENTS, PLAYER_REPORTS, DELIVERIES, LATENCIES, CORRECTIONS),
     *(UDP_QUEUE, MIGRATIONS, KEY_UPDATES, RESYNCS, FULL_SYNCS, REDIS_ROUND_TRIP, REDIS_RECONNECTS, REDIS_LAG),
     *(DATAGRAMS, ROUND_TRIP, VARIATION, JITTER, CLOCK_OFFSET, LOSS_OUT, LOSS_IN, REORDERED, SEND_RATE),
+    *(UPSTREAM_CONNECTED, UPSTREAM_FEEDS, UPSTREAM_BYTES, UPSTREAM_RECONNECTS, UPSTREAM_ROUND_TRIP, UPSTREAM_LAG),
     *(COMPLETE, RESTARTS),
     *(AUDIT_ENTRIES, AUDIT_FAILURES, AUDIT_WAITING, TRACE_SPANS),
 )

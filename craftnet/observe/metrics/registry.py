@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
@@ -118,6 +118,48 @@ class RedisMetrics:
         self._store.before_reading.append(read)
 
 
+class UpstreamFigures:
+    """What an edge measures of the connection to its core; a `craftnet.providers.registry.UpstreamMetrics`."""
+
+    def __init__(self, store: MetricStore) -> None:
+        self._store = store
+        self._round_trip = store.distributions(families.UPSTREAM_ROUND_TRIP)[()]
+        self._reconnects = store.numbers(families.UPSTREAM_RECONNECTS)[()]
+        self._octets = store.numbers(families.UPSTREAM_BYTES)
+        self._feeds = store.numbers(families.UPSTREAM_FEEDS)
+
+    def answered(self, seconds: float) -> None:
+        """As in `UpstreamMetrics`."""
+        self._round_trip.observe(seconds)
+
+    def reconnected(self) -> None:
+        """As in `UpstreamMetrics`."""
+        self._reconnects.value += 1
+
+    def received(self, octets: int) -> None:
+        """As in `UpstreamMetrics`."""
+        self._octets["received",].value += octets
+
+    def sent(self, octets: int) -> None:
+        """As in `UpstreamMetrics`."""
+        self._octets["sent",].value += octets
+
+    def following(self, connected: bool, feeds: Mapping[str, int]) -> None:
+        """As in `UpstreamMetrics`."""
+        self._store.numbers(families.UPSTREAM_CONNECTED)[()].value = int(connected)
+        for subject in families.UPSTREAM_SUBJECTS:
+            self._feeds[subject,].value = feeds.get(subject, 0)
+
+    def lags(self, seconds: Callable[[], float]) -> None:
+        """As in `UpstreamMetrics`."""
+        lag = self._store.numbers(families.UPSTREAM_LAG)[()]
+
+        def read() -> None:
+            lag.value = seconds()
+
+        self._store.before_reading.append(read)
+
+
 NO_ROUTE = "none"
 """The route of requests for a path that there is not, or that could not be read."""
 
@@ -135,6 +177,7 @@ class Metrics:
         paths: the metrics of the paths to UDP clients.
         http: the metrics of HTTP.
         redis: what a back end measures of Redis.
+        upstream: what an edge measures of its core.
         datagrams: what happens on UDP connections.
         websocket_received: bytes of frames from WebSocket clients.
         corrections: points of progress by which clients' models were off.
@@ -165,6 +208,7 @@ class Metrics:
         self.paths = PathMetrics(store)
         self.http = HttpMetrics(store)
         self.redis = RedisMetrics(store)
+        self.upstream = UpstreamFigures(store)
         self.datagrams = DatagramCounts(store)
         self.websocket_received = store.numbers(families.RECEIVED_BYTES)["websocket", "frames"]
         self.corrections = store.distributions(families.CORRECTIONS)[()]

@@ -11,6 +11,7 @@ from twisted.application.service import IService
 from craftnet.access.auth_option import access_from_option
 from craftnet.access.revocation.enforcement import Enforcement
 from craftnet.access.revocation.revocations import Revocations
+from craftnet.contract.position import HISTORY_SECONDS
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.player_feed import PlayerFeeds
 from craftnet.feeds.subscriptions import Subscriptions
@@ -140,6 +141,7 @@ def _hub(base: Base) -> Hub:
         base.metrics,
         tolerance=base.tolerance,
         refresh=base.settings.refresh,
+        linger=0.0 if base.state.relayed else HISTORY_SECONDS,
         tracer=base.tracer,
     )
 

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from craftnet.contract.routes import BasePaths
 from craftnet.crafting.progress import Tolerance
-from craftnet.interfaces import IBackend, ICluster, ITraced
+from craftnet.interfaces import IBackend, ICluster, IRelayedSource, ITraced
 from craftnet.observe.audit.recorder import SecurityEvents
 from craftnet.observe.metrics.registry import Metrics
-from craftnet.providers.registry import MeasuredBackend, Registry
+from craftnet.providers.registry import MeasuredBackend, MeasuredUpstream, Registry
 from craftnet.providers.sources import Sources
 from craftnet.server.build.tracing import Tracing, build_tracing
 from craftnet.server.reload import Reloader
@@ -33,6 +33,12 @@ class State(Struct, frozen=True):
     sources: Sources
     division: WorkerParts
     cluster: ICluster | None
+
+    @property
+    def relayed(self) -> bool:
+        """Whether the state is another craftnet's, which remembers the recent changes for its edges."""
+        sources = self.sources
+        return all(map(IRelayedSource.providedBy, (sources.sessions, sources.materials, sources.queues)))
 
 
 class Base(Struct, frozen=True):
@@ -87,6 +93,8 @@ def build_base(settings: Settings, reactor: Any, reloader: Reloader) -> Base:
     for made in registry.built:
         if isinstance(made, MeasuredBackend):
             made.report_measurements_to(metrics.redis)
+        if isinstance(made, MeasuredUpstream):
+            made.report_upstream_to(metrics.upstream)
     state = State(backend, tuple(registry.built), sources, division, cluster)
     tracing = None if settings.otlp is None else build_tracing(settings, reactor, metrics)
     if tracing is not None:

@@ -1,0 +1,1 @@
+"""A back end whose state is another craftnet's: this server is an edge of that core."""

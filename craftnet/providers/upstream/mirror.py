@@ -1,0 +1,256 @@
+"""One thing that an edge follows: its copy, who listens to it, and what a message of the core changes. Pure.
+
+A copy outlives a connection to the core. After an interruption the core's answer replaces it, and listeners receive the
+changes that lead from one to the other.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from craftnet.crafting.material_rules import materials_between
+from craftnet.crafting.queue_rules import queue_between
+from craftnet.crafting.state import MaterialsState, QueueState, SessionState
+from craftnet.interfaces import IMaterialListener, IPlayerListener, IQueueListener, ISessionListener
+from craftnet.relay.messages import (
+    Followed,
+    RelayedMaterials,
+    RelayedQueue,
+    RelayedReset,
+    RelayedSession,
+    SessionStarted,
+    Subject,
+)
+from craftnet.runtime.deferreds import Waiters
+
+Change = RelayedSession | RelayedMaterials | RelayedQueue | RelayedReset | SessionStarted
+
+Listener = TypeVar("Listener")
+
+
+class MirrorListeners(Generic[Listener]):
+    """The listeners of one copy. A listener that is added twice is called once."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[Listener, bool] = {}  # whether it has the state, and receives what follows.
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    def add(self, listener: Listener) -> None:
+        """Adds a listener that waits for the state."""
+        self._listeners.setdefault(listener, False)
+
+    def begin(self, listener: Listener) -> None:
+        """From now on the listener is called, unless it was removed while it waited."""
+        if listener in self._listeners:
+            self._listeners[listener] = True
+
+    def remove(self, listener: Listener) -> None:
+        """Removes a listener. Unknown ones are ignored."""
+        self._listeners.pop(listener, None)
+
+    def call(self, notify: Callable[[Listener], None]) -> None:
+        """Calls `notify` with each listener that has the state."""
+        for listener in tuple(self._listeners):
+            if self._listeners.get(listener):  # a listener may remove another one.
+                notify(listener)
+
+
+class Mirror(ABC):
+    """The copy of one thing.
+
+    Attributes:
+        key: the id of the thing.
+        epoch: the epoch of the copy's versions; None until the core has answered once.
+        current: whether the copy is the core's state, as far as it has sent it.
+        left: when the copy was last asked for, or lost its last listener; on the steady clock, seconds.
+        answered: fires when the copy becomes current.
+    """
+
+    subject: ClassVar[Subject]
+
+    def __init__(self, key: UUID, now: float) -> None:
+        self.key = key
+        self.epoch: str | None = None
+        self.current = False
+        self.left = now
+        self.answered: Waiters[None] = Waiters()
+
+    @property
+    @abstractmethod
+    def listened(self) -> bool:
+        """Whether anybody listens, or is about to."""
+
+    @property
+    def lost_at(self) -> float | None:
+        """When the core turned out to have lost the thing, which may come back; None: it has not."""
+        return None
+
+    def take(self, answer: Followed, epoch: str | None, now: float) -> None:
+        """Replaces the copy by the core's answer, and notifies listeners of the difference."""
+        first, same = self.epoch is None, self.epoch == epoch
+        self.epoch, self.current = epoch, True
+        self._replace(answer, first=first, same=same, now=now)
+
+    def give_up(self) -> None:  # noqa: B027 - most things are never lost.
+        """The thing did not come back."""
+
+    @abstractmethod
+    def change(self, message: Change) -> bool:
+        """Changes the copy and notifies listeners; returns False where changes are missing before this one."""
+
+    @abstractmethod
+    def _replace(self, answer: Followed, *, first: bool, same: bool, now: float) -> None:
+        """Replaces the copy.
+
+        Arguments:
+            first: nobody has received a state yet.
+            same: the previous versions mean the same in the core.
+        """
+
+
+class SessionMirror(Mirror):
+    """A session and its materials."""
+
+    subject = Subject.SESSION
+
+    def __init__(self, key: UUID, now: float) -> None:
+        super().__init__(key, now)
+        self.state: SessionState | None = None
+        self.materials = MaterialsState(key)
+        self.session_listeners: MirrorListeners[ISessionListener] = MirrorListeners()
+        self.material_listeners: MirrorListeners[IMaterialListener] = MirrorListeners()
+        self._lost_at: float | None = None
+
+    @property
+    def listened(self) -> bool:
+        """As in `Mirror`."""
+        return bool(len(self.session_listeners) or len(self.material_listeners))
+
+    @property
+    def lost_at(self) -> float | None:
+        """As in `Mirror`."""
+        return self._lost_at
+
+    def _replace(self, answer: Followed, *, first: bool, same: bool, now: float) -> None:
+        old, old_materials = self.state, self.materials
+        self.state, self.materials = answer.session, answer.materials or MaterialsState(self.key)
+        if first:
+            return
+        if self.state is None and (self._lost_at is not None or (old is not None and not same)):
+            # A core that keeps its state in memory has started again: the authority may restore the session.
+            self._lost_at = now if self._lost_at is None else self._lost_at
+            return
+        self._lost_at = None
+        if _is_news(old, self.state, same=same):
+            self.session_listeners.call(lambda each: each.session_changed(self.state))
+        if old_materials.version < self.materials.version or (not same and self.materials != old_materials):
+            for change in materials_between(old_materials, self.materials):
+                self.material_listeners.call(lambda each: each.materials_changed(change))  # noqa: B023 - called at once.
+
+    def give_up(self) -> None:
+        """As in `Mirror`: the session has ended."""
+        self._lost_at = None
+        self.session_listeners.call(lambda each: each.session_changed(None))
+
+    def change(self, message: Change) -> bool:
+        """As in `Mirror`."""
+        match message:
+            case RelayedSession(state=state):
+                if state is not None and self._lost_at is not None:
+                    return False  # it is back, with its materials: both are needed at once.
+                if _is_news(self.state, state, same=True):
+                    self.state = state
+                    self.session_listeners.call(lambda each: each.session_changed(state))
+            case RelayedMaterials(change=change):
+                known, version = self.materials.version, change.state.version
+                if version > known + 1:
+                    return False
+                if version > known:
+                    self.materials = change.state
+                    self.material_listeners.call(lambda each: each.materials_changed(change))
+        return True
+
+
+class QueueMirror(Mirror):
+    """A player's queue entries."""
+
+    subject = Subject.QUEUE
+
+    def __init__(self, key: UUID, now: float) -> None:
+        super().__init__(key, now)
+        self.state = QueueState(key)
+        self.listeners: MirrorListeners[IQueueListener] = MirrorListeners()
+
+    @property
+    def listened(self) -> bool:
+        """As in `Mirror`."""
+        return bool(len(self.listeners))
+
+    def _replace(self, answer: Followed, *, first: bool, same: bool, now: float) -> None:
+        old, self.state = self.state, answer.queue or QueueState(self.key)
+        if first or (same and self.state.version <= old.version) or self.state == old:
+            return
+        changes = queue_between(old, self.state)
+        for change in changes:
+            self.listeners.call(lambda each: each.queue_changed(change))  # noqa: B023 - called at once.
+        if not changes:
+            self.listeners.call(lambda each: each.queue_reset(self.state))
+
+    def change(self, message: Change) -> bool:
+        """As in `Mirror`."""
+        match message:
+            case RelayedQueue(change=change):
+                known, version = self.state.version, change.state.version
+                if version > known + 1:
+                    return False
+                if version > known:
+                    self.state = change.state
+                    self.listeners.call(lambda each: each.queue_changed(change))
+            case RelayedReset(state=state):
+                self.state = state
+                self.listeners.call(lambda each: each.queue_reset(state))
+        return True
+
+
+class PlayerMirror(Mirror):
+    """A player's sessions that have started and not ended."""
+
+    subject = Subject.PLAYER
+
+    def __init__(self, key: UUID, now: float) -> None:
+        super().__init__(key, now)
+        self.sessions: tuple[UUID, ...] = ()
+        self.listeners: MirrorListeners[IPlayerListener] = MirrorListeners()
+
+    @property
+    def listened(self) -> bool:
+        """As in `Mirror`."""
+        return bool(len(self.listeners))
+
+    def _replace(self, answer: Followed, *, first: bool, same: bool, now: float) -> None:
+        known, self.sessions = self.sessions, answer.sessions
+        for session_id in answer.sessions if not first else ():
+            if session_id not in known:
+                self._notify(session_id)
+
+    def change(self, message: Change) -> bool:
+        """As in `Mirror`."""
+        if isinstance(message, SessionStarted) and message.session_id not in self.sessions:
+            self.sessions = (*self.sessions, message.session_id)
+            self._notify(message.session_id)
+        return True
+
+    def _notify(self, session_id: UUID) -> None:
+        self.listeners.call(lambda each: each.session_started(session_id))
+
+
+def _is_news(old: SessionState | None, new: SessionState | None, *, same: bool) -> bool:
+    """Whether a state differs from the one before. In one epoch, a version that is not higher is known already."""
+    if old is None or new is None:
+        return old is not new
+    return new.version > old.version or not same

@@ -122,7 +122,7 @@ class _Edge:
         self._clock = feeds.clock
         self._revocations = feeds.revocations
         self._epoch = ""
-        self._followed: dict[tuple[Subject, UUID], _Followed] = {}
+        self._followed: dict[tuple[Subject, UUID], _ForEdge] = {}
         self._open = True
 
     async def open(self) -> None:
@@ -186,7 +186,7 @@ class _Edge:
         followed = self._followed[subject, key] = _KINDS[subject](self, key)
         Deferred.fromCoroutine(followed.open()).addErrback(self._follow_failed, subject, key, followed)
 
-    def _follow_failed(self, failure: Failure, subject: Subject, key: UUID, followed: _Followed | None = None) -> None:
+    def _follow_failed(self, failure: Failure, subject: Subject, key: UUID, followed: _ForEdge | None = None) -> None:
         if followed is not None and self._followed.get((subject, key)) is not followed:
             return
         self._unfollow(subject, key)
@@ -245,7 +245,7 @@ def _refusal(failure: Failure) -> Refusal:
     return Unavailable("The core failed to answer.")
 
 
-class _Followed(ABC):
+class _ForEdge(ABC):
     """One thing that an edge watches."""
 
     def __init__(self, edge: _Edge, key: UUID) -> None:
@@ -283,7 +283,7 @@ class _Followed(ABC):
 
 
 @implementer(ISessionListener, IMaterialListener)
-class _FollowedSession(_Followed):
+class _SessionForEdge(_ForEdge):
     def __init__(self, edge: _Edge, key: UUID) -> None:
         super().__init__(edge, key)
         self._state: SessionState | None = None
@@ -329,7 +329,7 @@ class _FollowedSession(_Followed):
 
 
 @implementer(IQueueListener)
-class _FollowedQueue(_Followed):
+class _QueueForEdge(_ForEdge):
     _joined: Member | None = None
 
     async def read(self) -> Followed:
@@ -357,7 +357,7 @@ class _FollowedQueue(_Followed):
 
 
 @implementer(IPlayerListener)
-class _FollowedPlayer(_Followed):
+class _PlayerForEdge(_ForEdge):
     def __init__(self, edge: _Edge, key: UUID) -> None:
         super().__init__(edge, key)
         self._started: list[UUID] = []  # until the answer.
@@ -382,8 +382,8 @@ class _FollowedPlayer(_Followed):
             self._started.append(session_id)
 
 
-_KINDS: dict[Subject, type[_Followed]] = {
-    Subject.SESSION: _FollowedSession,
-    Subject.QUEUE: _FollowedQueue,
-    Subject.PLAYER: _FollowedPlayer,
+_KINDS: dict[Subject, type[_ForEdge]] = {
+    Subject.SESSION: _SessionForEdge,
+    Subject.QUEUE: _QueueForEdge,
+    Subject.PLAYER: _PlayerForEdge,
 }

@@ -1,141 +1,63 @@
-"""Makes a preset dictionary for `craftnet.json.lz4.v1` from the feeds' messages, the most frequent last.
+"""A dictionary trained on the simulated workshop's messages, beside the one of the package, per subprotocol.
 
-A published dictionary never changes. To publish a better one, write it under the next id and add that to
-craftnet/protocols/websocket/core/compression.py.
+Trains on one simulation, without ids and dates, and measures on another with other players and crafts. It needs
+`pip install 'craftnet[dictionary]'`.
 
-    python bench/dictionary.py craftnet/protocols/websocket/dictionaries/2.lz4dict
+    python bench/dictionary.py --players 200 --minutes 10
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from uuid import UUID
+import argparse
+from random import Random
 
-from msgspec import Struct
+from message_sizes import Scales, play
 
-from craftnet.contract.messages import (
-    Check,
-    CraftingProgressData,
-    HealthResponse,
-    HealthStatus,
-    MaterialNotification,
-    MaterialProblem,
-    QueueMessageType,
-    QueueStatusData,
-    Station,
-    Status,
-    WebSocketCraftingMessage,
-    WebSocketHealthMessage,
-    WebSocketQueueMessage,
-    to_json,
-)
-
-ID = UUID("00000000-0000-4000-8000-000000000000")
-TIME = "2026-11-23T00:00:00.000Z"
+from craftnet.contract.messages import to_json
+from craftnet.crafting.updates import Update
+from craftnet.operator.dictionary.corpus import Blanking
+from craftnet.operator.dictionary.training import evaluate, train
+from craftnet.protocols.websocket.core.dictionaries import Dictionary
+from craftnet.protocols.websocket.core.subprotocols import BINARY
 
 
-def health() -> Iterator[Struct]:
-    """Messages of the health feed, which are rare and long."""
-    for kind, status in (
-        ("service_down", HealthStatus.CRITICAL),
-        ("health_alert", HealthStatus.DEGRADED),
-        ("health_update", HealthStatus.OK),
-    ):
-        checks = {name: Check(status=status, response_time=0) for name in ("sessions", "materials", "queues")}
-        report = HealthResponse(status=status, timestamp=TIME, version="0.1.0", uptime=100, checks=checks)
-        yield WebSocketHealthMessage(type=kind, timestamp=TIME, health=report, message_timestamp=TIME)  # type: ignore[arg-type]  # one of the three.
+class Messages(Scales):
+    """Keeps all messages, too."""
 
+    def __init__(self, random: Random) -> None:
+        super().__init__()
+        self.messages: list[bytes] = []
+        self._blanking = Blanking(random)
 
-def queue() -> Iterator[Struct]:
-    """Messages of a queue feed, one for each kind of station."""
-    for news, station in zip(
-        (
-            QueueMessageType.QUEUE_TIMEOUT,
-            QueueMessageType.PRIORITY_BOOST,
-            QueueMessageType.STATION_AVAILABLE,
-            *[QueueMessageType.QUEUE_POSITION] * 2,
-        ),
-        Station,
-        strict=True,
-    ):
-        yield WebSocketQueueMessage(
-            type=news,
-            player_id=ID,
-            timestamp=TIME,
-            queue_position=1,
-            estimated_wait_time=10,
-            station_type=station,
-            epoch="000000000000",
-            version=10,
-        )
-
-
-def crafting() -> Iterator[Struct]:
-    """Messages of a crafting feed."""
-    queue_status = QueueStatusData(
-        player_id=ID,
-        queue_position=1,
-        total_in_queue=2,
-        estimated_wait_seconds=10,
-        station_type=Station.BASIC_WORKBENCH,
-        can_jump_queue=False,
-        jump_queue_cost=100,
-    )
-    yield WebSocketCraftingMessage(
-        type="queue_status", session_id=ID, timestamp=TIME, epoch="000000000000", version=10, recovered=True
-    )
-    yield WebSocketCraftingMessage(
-        type="queue_status", session_id=ID, timestamp=TIME, queue_data=queue_status, epoch="000000000000", version=10
-    )
-    for problem in MaterialProblem:
-        notification = MaterialNotification(
-            material_id=ID,
-            notification_type=problem,
-            required_quantity=10,
-            available_quantity=1,
-            required_quality=50,
-            available_quality=10,
-        )
-        yield WebSocketCraftingMessage(
-            type="material_notification",
-            session_id=ID,
-            timestamp=TIME,
-            material_data=notification,
-            epoch="000000000000",
-            version=10,
-        )
-    for kind, status, reason in (
-        ("crafting_failed", Status.FAILED, "cancelled:player_request"),
-        ("crafting_complete", Status.COMPLETED, None),
-        ("progress_update", Status.INTERRUPTED, None),
-        ("progress_update", Status.PAUSED, None),
-        ("progress_update", Status.ACTIVE, None),
-    ):
-        data = CraftingProgressData(
-            session_id=ID,
-            progress_percentage=10,
-            status=status,
-            remaining_time_seconds=10,
-            current_quality=50,
-            target_quality=50,
-            failure_reason=reason,
-        )
-        yield WebSocketCraftingMessage(
-            type=kind,  # type: ignore[arg-type]  # one of those it may be.
-            session_id=ID,
-            timestamp=TIME,
-            progress_data=data,
-            epoch="000000000000",
-            version=10,
-        )
+    def deliver(self, update: Update) -> None:
+        """As in `ISubscriber`."""
+        super().deliver(update)
+        self.messages += [self._blanking.blank(to_json(message)) for message in update.messages]
 
 
 def main() -> None:
-    """Writes the file."""
-    (target,) = sys.argv[1:]
-    Path(target).write_bytes(b"".join(to_json(message) for part in (health, queue, crafting) for message in part()))
+    """Trains and measures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--players", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--max-size", type=int, default=8192)
+    arguments = parser.parse_args()
+    seen, other = (Messages(Random(seed)) for seed in (1, 2))
+    for seed, scales in enumerate((seen, other)):
+        play(arguments.players, arguments.minutes, scales, seed)
+    trained = train(seen.messages, arguments.max_size, lambda number, of: None)
+    found = evaluate(other.messages, Dictionary.of(2, trained.octets))
+    total, (before, after) = found.total, found.microseconds
+    binary = other.octets["all", BINARY] / len(other.messages)
+    print(f"trained on {len(seen.messages):,} messages, measured on {len(other.messages):,} others")
+    print(f"  craftnet.json.v1                              {total.json:7.1f} bytes")
+    print(f"  craftnet.json.lz4.v1, no dictionary           {total.without:7.1f} bytes")
+    print(f"  craftnet.json.lz4.v1, dictionary 1            {total.before:7.1f} bytes  {before:5.1f} µs to compress")
+    print(f"  craftnet.json.lz4.v1, trained ({len(trained.octets):,} bytes) {total.after:7.1f} bytes  {after:5.1f} µs")
+    print(f"  craftnet.bin.v1                               {binary:7.1f} bytes")
+    print(f"  the trained one saves {total.gain:.1%} beside dictionary 1, by type of message:")
+    for row in found.rows[:-1]:
+        print(f"    {row.kind:24}{row.messages:>8,}  {row.before:7.1f} to {row.after:7.1f} bytes  {row.gain:6.1%}")
 
 
 if __name__ == "__main__":

@@ -55,14 +55,14 @@ class Scales:
         """As in `ISubscriber`."""
 
 
-def play(players: int, minutes: float) -> Scales:
-    """Runs the simulation and measures all updates."""
+def play(players: int, minutes: float, scales: Scales, seed: int = 0) -> None:
+    """Runs the simulation; `scales` measures all updates."""
     clock = Clock()
     clock.advance(BEGIN)
     steady(clock, clock.seconds, clock.seconds)
-    scales, sources = Scales(), Sources.of(MemoryBackend(clock, MemorySettings()))
+    sources = Sources.of(MemoryBackend(clock, MemorySettings()))
     hub = Hub(sources, clock, Metrics())
-    simulation = Simulation(WorkshopSettings(players=players), Random(0), BEGIN)
+    simulation = Simulation(WorkshopSettings(players=players), Random(seed), BEGIN)
 
     def apply(events: list[Event]) -> None:
         for event_ in events:
@@ -75,7 +75,6 @@ def play(players: int, minutes: float) -> Scales:
         apply(simulation.run_until(clock.seconds()))
         hub.turn()
         step()
-    return scales
 
 
 def main() -> None:
@@ -84,7 +83,8 @@ def main() -> None:
     parser.add_argument("--players", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=10)
     arguments = parser.parse_args()
-    scales = play(arguments.players, arguments.minutes)
+    scales = Scales()
+    play(arguments.players, arguments.minutes, scales)
     print(f"{'':24}{'updates':>10}" + "".join(f"{name:>24}" for name in SUPPORTED))
     for kind, number in reversed(scales.updates.most_common()):
         row = "".join(f"{scales.octets[kind, name] / number:>17.1f} bytes/u" for name in SUPPORTED)

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 TIME_LIMIT = 300.0
 """Seconds for one benchmark; a longer run is stopped and reported as failed."""
 
-NO_BENCHMARKS = {"centrifugo_servers", "compare", "dictionary", "lab", "redis_floor", "run", "suite"}
+NO_BENCHMARKS = {"centrifugo_servers", "compare", "lab", "redis_floor", "run", "suite"}
 """Modules of this folder that are not benchmarks."""
 
 
@@ -54,6 +54,7 @@ SUITE = (
     Benchmark("memory", "--connections 2000 --tls", "--connections 200 --tls"),
     Benchmark("memory", "--udp", "--udp --connections 200"),
     Benchmark("message_sizes", "--players 200 --minutes 5", "--players 100 --minutes 1"),
+    Benchmark("dictionary", "--minutes 5", "--players 50 --minutes 1"),
     Benchmark("ingest", "", "--bodies 10"),
     Benchmark("ingest", "--bodies 3000 --events 1", "--bodies 100 --events 1"),
     Benchmark("redis_path", "", "--watchers 50 --events 1000 --rounds 30 --rate 200"),

@@ -25,12 +25,14 @@ class OperatorCommand(Struct, frozen=True):
         run: the function that takes the arguments after the name, and the environment; it prints, and returns the exit
             code.
         add: the function that adds its arguments to a parser.
+        takes_options: whether it takes the options of a server, too.
     """
 
     text: str
     module: str
     run: str
     add: str
+    takes_options: bool = True
 
 
 COMMANDS = {
@@ -45,6 +47,13 @@ COMMANDS = {
         "craftnet.operator.configuration",
         "config",
         "add_config",
+    ),
+    "dictionary": OperatorCommand(
+        "train a dictionary for the compressed subprotocol, on real traffic",
+        "craftnet.operator.dictionary.command",
+        "dictionary",
+        "add_dictionary",
+        takes_options=False,
     ),
     "doctor": OperatorCommand(
         "check whether the system allows what the options promise", "craftnet.operator.doctor", "doctor", "add_doctor"
@@ -83,7 +92,7 @@ def _other(command: OperatorCommand, completing: bool) -> OtherCommand:
         from craftnet.server.options.table import OPTIONS  # not above: it takes long, and only completion needs it.
 
         getattr(import_module(command.module), command.add)(parser)
-        for name, each in OPTIONS.items():
+        for name, each in OPTIONS.items() if command.takes_options else ():
             parser.add_argument(f"--{name}", help=each.option.help, choices=each.option.choices or None)
 
     return OtherCommand(command.text, add if completing else None)

@@ -143,6 +143,9 @@ LAYERS: dict[str, set[str]] = {
         *("access", "access.revocation", "client", "client.core", "contract", "providers"),
         *("server", "server.build", "server.options"),
     },
+    "craftnet.operator.dictionary": {
+        *("client", "client.core", "client.transports", "contract.admin", "protocols.websocket.core"),
+    },
     "craftnet.tap": {"server", "server.build", "observe.logs"},
 }
 

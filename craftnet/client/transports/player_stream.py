@@ -33,7 +33,7 @@ class _Said(Struct):
 _read = msgspec.json.Decoder(_Said).decode
 
 
-class _Lines(Protocol):
+class Lines(Protocol):
     """Calls `line` with each line of a body, and fires `ended` after the last."""
 
     def __init__(self, line: Callable[[bytes], None]) -> None:
@@ -104,7 +104,7 @@ class PlayerStream:
                     found = True
                     lines.stop()
 
-        lines = _Lines(line if response.code == 200 else lambda text: None)
+        lines = Lines(line if response.code == 200 else lambda text: None)
         response.deliverBody(lines)
         await lines.ended
         return found

@@ -22,7 +22,8 @@ from craftnet.client.core.credentials import RENEWAL_RETRY, Credentials
 from craftnet.client.core.endings import Ending
 from craftnet.clocks import IClock
 from craftnet.contract.messages import to_json
-from craftnet.protocols.websocket.core.compression import BadCompressedMessage, UnknownDictionary, decompress_message
+from craftnet.protocols.websocket.core.compression import BadCompressedMessage, decompress_message
+from craftnet.protocols.websocket.core.dictionaries import UnknownDictionary
 from craftnet.protocols.websocket.core.subprotocols import LZ4
 from craftnet.protocols.websocket.core.token_renewal import TokenOffer, TokenRefused, read_answer
 

@@ -60,7 +60,7 @@ from craftnet.http.operations import (
 from craftnet.interfaces import ISubscriber
 from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.protocols.sse.core.event_stream import HEADERS, MEDIA_TYPE, StreamEnd
-from craftnet.protocols.websocket.core.compression import KNOWN, UnknownDictionary, dictionary
+from craftnet.protocols.websocket.core.dictionaries import Dictionaries, UnknownDictionary
 from craftnet.protocols.websocket.core.token_renewal import TokenAccepted, TokenOffer, TokenRefused
 from craftnet.providers.inspection import IDemonstration
 
@@ -147,8 +147,11 @@ def _snapshot(kind: Any) -> dict[int, Answer]:
     return {200: Answer("The messages with which the feed would begin.", kind), 426: FAILURES[426]}
 
 
-class Dictionaries(Endpoint):
+class DictionaryOctets(Endpoint):
     """Public: dictionaries contain only field names and typical values."""
+
+    def __init__(self, dictionaries: Dictionaries) -> None:
+        self._dictionaries = dictionaries
 
     operations = by_method(
         GET=ApiOperation(
@@ -176,9 +179,9 @@ class Dictionaries(Endpoint):
         """The octets of a dictionary, or 304."""
         text = call.parameters["id"]
         try:
-            found = dictionary(int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0)
-        except UnknownDictionary:
-            raise NotFound("There is no such dictionary.", details={"dictionaries": list(KNOWN)}) from None
+            found = self._dictionaries.get(int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0)
+        except UnknownDictionary as error:
+            raise NotFound("There is no such dictionary.", details={"dictionaries": list(error.known)}) from None
         etag = f'"{found.digest}"'
         headers = {"ETag": etag, "Cache-Control": f"public, max-age={FOREVER}, immutable"}
         if matches(call.header("If-None-Match"), frozenset({etag})):

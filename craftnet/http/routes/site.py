@@ -25,7 +25,7 @@ from craftnet.http.routes.events import Events
 from craftnet.http.routes.feeds import (
     CraftingSnapshots,
     CraftingStreamInfo,
-    Dictionaries,
+    DictionaryOctets,
     FeedEndpoint,
     HealthFeedInfo,
     HealthStreamInfo,
@@ -46,6 +46,7 @@ from craftnet.limits.handshake_guard import HandshakeGuard
 from craftnet.limits.token_bucket import AddressLimit, RateLimit
 from craftnet.observe.health.monitor import Monitor
 from craftnet.observe.metrics.registry import Metrics
+from craftnet.protocols.websocket.core.dictionaries import Dictionaries
 from craftnet.providers.inspection import IDemonstration
 from craftnet.providers.sources import Sources
 
@@ -83,6 +84,7 @@ def site(
     audit: IAuditLog | None = None,
     more: Mapping[str, Endpoint] = MappingProxyType({}),
     pages: Mapping[str, Endpoint] = MappingProxyType({}),
+    dictionaries: Dictionaries | None = None,
 ) -> HttpSite:
     """The whole HTTP interface.
 
@@ -98,11 +100,13 @@ def site(
         idle, hsts: as for `HttpSite`.
         more, pages: further endpoints, and pages that the first one links, by path.
         serve_metrics: whether /metrics is among the routes; another port serves it otherwise.
+        dictionaries: those of the compressed subprotocol; None: those of the package.
     """
     both = partial(moment, clock)
     endpoints: dict[str, Endpoint] = {
         **_health(admission, monitor, clock, guard, bases, protocols),
         **_feeds(admission, subscriptions, bases, guard, clock),
+        "/ws/dictionaries/{id}": DictionaryOctets(dictionaries or Dictionaries()),
         **demonstration_routes(admission, showcase),
         **({"/metrics": MetricsText(metrics)} if serve_metrics else {}),
         "/events": Events(admission, ingest, both, BODY_LIMIT),
@@ -146,8 +150,7 @@ def _feeds(
         "/sse/player/{player_id}": PlayerStreamInfo,
         "/sse/health": HealthStreamInfo,
     }
-    feeds = {path: made(admission, subscriptions, bases, guard, clock) for path, made in classes.items()}
-    return {**feeds, "/ws/dictionaries/{id}": Dictionaries()}
+    return {path: made(admission, subscriptions, bases, guard, clock) for path, made in classes.items()}
 
 
 def _health(

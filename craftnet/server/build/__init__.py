@@ -42,6 +42,7 @@ from craftnet.server.build.reload import connect_certificate, connect_limits, co
 from craftnet.server.build.transports import (
     Transports,
     build_addresses,
+    build_dictionaries,
     build_feed_connections,
     build_notifications,
     build_relay,
@@ -80,12 +81,12 @@ def build(
     relay = subscriptions.relay = build_relay(base, hub)
     feeds = build_feed_connections(base, subscriptions, addresses.forwarding)
     udp_service = build_udp_service(base, addresses, hub, build_key_log(access, addresses, environ))
-    transports = Transports(feeds, udp_service)
+    transports = Transports(feeds, udp_service, build_dictionaries(settings))
     enforcement = build_enforcement(base, revocations, transports, relay)
     admin = build_administration(base, access, admission, hub, monitor, transports, enforcement)
     routes = build_http_routes(base, admission, enforcement, transports, monitor, addresses.forwarding, admin)
     half_open = HalfOpenConnections(base.metrics, settings.limits, settings.trusted_proxies)
-    listener = build_listener(base, addresses.http, routes, transports.feeds, admin, half_open)
+    listener = build_listener(base, addresses.http, routes, transports, admin, half_open)
     loop = LoopCheck(reactor, base.metrics.loop_delays)
     monitor.add({"loop": loop, **port_checks(listener, udp_service, reactor.wall)})
     service = _service(base, listener, transports, monitor, audit_log)

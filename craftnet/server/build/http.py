@@ -68,6 +68,7 @@ def build_http_routes(
         audit=base.security,
         more={} if admin is None or admin.own_port else admin.routes,
         pages={} if admin is None or admin.own_port else admin.pages,
+        dictionaries=transports.dictionaries,
     )
     state.division.serve(routes)
     return routes
@@ -120,7 +121,7 @@ def build_listener(
     base: Base,
     endpoint: str,
     routes: HttpSite,
-    feeds: FeedConnections,
+    transports: Transports,
     admin: Administration | None,
     half_open: HalfOpenConnections,
 ) -> Listener:
@@ -129,13 +130,14 @@ def build_listener(
     Raises:
         ConfigurationError: the endpoint is invalid, or --hsts is given without TLS.
     """
-    settings, reactor = base.settings, base.reactor
+    settings, reactor, feeds = base.settings, base.reactor, transports.feeds
     sniffer = SnifferFactory(
         routes,
         FeedFactory(
             feeds,
             missed_pongs=settings.missed_pongs,
             routes=FeedRoutes.PLAYERS if admin is None or admin.own_port else FeedRoutes.ALL,
+            preset=transports.dictionaries.preferred,
         ),
         reactor,
         half_open,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from uuid import UUID
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from twisted.application.service import IService
 from twisted.web.client import Agent
 
 from craftnet.access.auth_option import AuthSetup
+from craftnet.errors import ConfigurationError
 from craftnet.feeds.hub import Hub
 from craftnet.feeds.relay_feed import RelayFeeds
 from craftnet.feeds.subscriptions import Subscriptions
@@ -22,6 +24,7 @@ from craftnet.notify.webhook import TIMEOUT, Webhook, webhook_settings
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
 from craftnet.protocols.udp.server.key_log import KeyLog
 from craftnet.protocols.udp.server.service import UdpService
+from craftnet.protocols.websocket.core.dictionaries import Dictionaries, UnknownDictionary, read_folder
 from craftnet.runtime.addresses import HostPort, http_endpoint, parse_public, udp_address
 from craftnet.server.build.base import Base
 from craftnet.server.settings import Settings
@@ -56,10 +59,16 @@ def build_addresses(settings: Settings, access: AuthSetup) -> Addresses:
 
 
 class Transports(Struct, frozen=True):
-    """The transports to players; `udp_service` is None when UDP is off."""
+    """The transports to players.
+
+    Attributes:
+        udp_service: None when UDP is off.
+        dictionaries: those of the compressed subprotocol.
+    """
 
     feeds: FeedConnections
     udp_service: UdpService | None
+    dictionaries: Dictionaries
 
 
 def build_feed_connections(base: Base, subscriptions: Subscriptions, forwarding: Forwarding) -> FeedConnections:
@@ -82,6 +91,19 @@ def build_relay(base: Base, hub: Hub) -> RelayFeeds | None:
     if base.state.division.links is not None:
         return None
     return RelayFeeds(hub, base.state.sources, base.reactor)
+
+
+def build_dictionaries(settings: Settings) -> Dictionaries:
+    """The dictionaries of the compressed subprotocol.
+
+    Raises:
+        ConfigurationError: the folder cannot be read, or the preferred one is missing.
+    """
+    found = Dictionaries() if settings.dictionaries is None else read_folder(Path(settings.dictionaries))
+    try:
+        return found.preferring(settings.dictionary)
+    except UnknownDictionary as error:
+        raise ConfigurationError(f"--dictionary {settings.dictionary}: {error} --dictionaries names more") from None
 
 
 def build_udp_service(base: Base, addresses: Addresses, hub: Hub, key_log: KeyLog | None) -> UdpService | None:

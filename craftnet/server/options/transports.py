@@ -11,13 +11,14 @@ from craftnet.protocols.feed.server.feed_connections import PING_INTERVAL
 from craftnet.protocols.udp.core.negotiation import PATH_SIZE
 from craftnet.protocols.udp.server.connection import Terms
 from craftnet.protocols.udp.server.tickets import RENEWAL
+from craftnet.protocols.websocket.core.dictionaries import MAX_ID, NEWEST
 from craftnet.protocols.websocket.server.factory import MISSED_PONGS
 from craftnet.server.options.option import Option
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebSocketOptions:
-    """Heartbeats, and the end of connections."""
+    """Heartbeats, the end of connections, and compression."""
 
     ping_interval: Annotated[int, Option("Seconds between WebSocket pings", unit="seconds", least=1, most=3600)] = (
         PING_INTERVAL
@@ -39,6 +40,22 @@ class WebSocketOptions:
             most=3600,
         ),
     ] = 5.0
+    dictionaries: Annotated[
+        str | None,
+        Option(
+            "Folder with further dictionaries of craftnet.json.lz4.v1, as `craftnet dictionary publish` writes them; "
+            "clients can download them all",
+            default="those of the package",
+        ),
+    ] = None
+    dictionary: Annotated[
+        int,
+        Option(
+            "Id of the dictionary with which messages are compressed; prefer a new one when every node has it",
+            least=1,
+            most=MAX_ID,
+        ),
+    ] = NEWEST
 
 
 @dataclass(frozen=True, kw_only=True)

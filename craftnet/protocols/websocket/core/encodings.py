@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
+
 from craftnet.contract.messages import Status, to_json
 from craftnet.contract.position import changes_in
 from craftnet.crafting.state import MaterialsChange, SessionState
 from craftnet.crafting.updates import Encoding, Update
 from craftnet.errors import BadDatagram
 from craftnet.protocols.websocket.core import frames
-from craftnet.protocols.websocket.core.compression import MAX_SIZE, NEWEST, compress_message, dictionary
+from craftnet.protocols.websocket.core.compression import MAX_SIZE, compress_message
+from craftnet.protocols.websocket.core.dictionaries import PRESET, Dictionary
 from craftnet.protocols.websocket.core.subprotocols import BINARY, JSON, LZ4
 from craftnet.protocols.wire.codec import encode_materials, encode_progress
 from craftnet.protocols.wire.records import MaterialsRecord, ProgressFlags, ProgressRecord
@@ -20,8 +23,6 @@ _FLAGS = {
 }
 """The end of a craft has no record: it and its reason are sent as JSON."""
 
-_preset = dictionary(NEWEST)
-
 
 def _json_frames(update: Update) -> bytes:
     """A text frame for each message."""
@@ -31,11 +32,11 @@ def _json_frames(update: Update) -> bytes:
     return b"".join([frames.text(to_json(message)) for message in messages])
 
 
-def _lz4_frames(update: Update) -> bytes:
+def _lz4_frames(preset: Dictionary, update: Update) -> bytes:
     """A binary frame for each message; a text frame for one that is too long to be compressed."""
     return b"".join(
         [
-            frames.binary(compress_message(message, _preset)) if len(message) <= MAX_SIZE else frames.text(message)
+            frames.binary(compress_message(message, preset)) if len(message) <= MAX_SIZE else frames.text(message)
             for message in update.json
         ]
     )
@@ -72,19 +73,24 @@ def _progress_record(state: SessionState, ahead: float, sequence: int) -> Progre
     )
 
 
-_BY_SUBPROTOCOL: dict[str | None, Encoding] = {
-    None: _json_frames,
-    JSON: _json_frames,
-    LZ4: _lz4_frames,
-    BINARY: _binary_frames,
-}
+@cache
+def _lz4_encoding(preset: Dictionary) -> Encoding:
+    """The encoding with a dictionary: the same object each time, since updates are encoded once for each."""
+    return partial(_lz4_frames, preset)
+
+
+_BY_SUBPROTOCOL: dict[str | None, Encoding] = {None: _json_frames, JSON: _json_frames, BINARY: _binary_frames}
 
 
 def subprotocol_of(encoding: Encoding) -> str:
     """The subprotocol of an encoding; that of JSON also for clients without one."""
-    return next((str(name) for name, known in _BY_SUBPROTOCOL.items() if name and known is encoding), JSON)
+    return BINARY if encoding is _binary_frames else JSON if encoding is _json_frames else LZ4
 
 
-def encoding(subprotocol: str | None) -> Encoding:
-    """The encoding for a client that chose `subprotocol`, as `subprotocols.choose` returns it."""
-    return _BY_SUBPROTOCOL[subprotocol]
+def encoding(subprotocol: str | None, preset: Dictionary = PRESET) -> Encoding:
+    """The encoding for a client that chose `subprotocol`, as `subprotocols.choose` returns it.
+
+    Arguments:
+        preset: the dictionary, where the subprotocol compresses.
+    """
+    return _lz4_encoding(preset) if subprotocol == LZ4 else _BY_SUBPROTOCOL[subprotocol]

@@ -33,6 +33,7 @@ from craftnet.observe.metrics.store import Number
 from craftnet.protocols.feed.core.conflation import Conflation
 from craftnet.protocols.feed.server.inspection import client_name, plain
 from craftnet.protocols.feed.server.subscriber import FeedSubscriber, refusal_of
+from craftnet.protocols.websocket.core.dictionaries import Dictionary
 from craftnet.protocols.websocket.core.encodings import encoding, subprotocol_of
 from craftnet.protocols.websocket.core.handshake import read_handshake
 from craftnet.protocols.websocket.core.token_renewal import Answer, TokenAccepted, TokenRefused, read_offer
@@ -55,6 +56,7 @@ class ConnectionFactory(HandshakeFactory, Protocol):
     subscriptions: Subscriptions
     missed_pongs: int
     received: Number
+    preset: Dictionary
 
     def turned_away(self, protocol: FeedProtocol) -> None:
         """Knows of a connection that was refused with a close code."""
@@ -129,7 +131,7 @@ class FeedProtocol(FeedSubscriber, ServerProtocol):  # type: ignore[misc]  # Aut
         self._subscription = opened.subscription
         self.principal = opened.subscription.principal
         self.client = client_name(opening.request.headers.get("user-agent"))
-        self._encoding = encoding(opened.subprotocol)
+        self._encoding = encoding(opened.subprotocol, self.factory.preset)
         return opened.subprotocol
 
     def _open(self, subprotocol: str | None, opening: GuardedHandshake) -> None:

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall
 from craftnet.contract.routes import FeedRoutes
 from craftnet.limits.connection_limits import Limits
 from craftnet.protocols.feed.server.feed_connections import FeedConnections
+from craftnet.protocols.websocket.core.dictionaries import PRESET, Dictionary
 from craftnet.protocols.websocket.core.encodings import encoding
 from craftnet.protocols.websocket.core.subprotocols import JSON, SUPPORTED
 from craftnet.protocols.websocket.server.autobahn_base import configured
@@ -29,6 +30,7 @@ class FeedFactory(WebSocketServerFactory):
         connections: the connections of all subscribers.
         missed_pongs: consecutive pings without an answer after which a peer counts as dead.
         routes: the feeds that its port has.
+        preset: the dictionary with which messages are compressed.
 
     Attributes:
         deliveries: counts each update that is written.
@@ -43,14 +45,16 @@ class FeedFactory(WebSocketServerFactory):
         *,
         missed_pongs: int = MISSED_PONGS,
         routes: FeedRoutes = FeedRoutes.PLAYERS,
+        preset: Dictionary = PRESET,
     ) -> None:
         super().__init__(server="craftnet", reactor=connections.clock)
         self.connections = connections
         self.subscriptions = connections.subscriptions
         self.metrics = connections.metrics
+        self.preset = preset
         self.deliveries = connections.metrics.delivery_counts("websocket")
         for subprotocol in (None, *SUPPORTED):
-            self.deliveries.encoded_by(encoding(subprotocol), subprotocol or JSON)
+            self.deliveries.encoded_by(encoding(subprotocol, self.preset), subprotocol or JSON)
         self.received = connections.metrics.websocket_received
         self.clock = connections.clock
         self.gate = connections.gate

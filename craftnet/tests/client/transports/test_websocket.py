@@ -24,7 +24,8 @@ from craftnet.clocks import steady
 from craftnet.contract.messages import to_json
 from craftnet.contract.position import Position
 from craftnet.crafting.updates import progress_update
-from craftnet.protocols.websocket.core.compression import NEWEST, compress_message, dictionary
+from craftnet.protocols.websocket.core.compression import compress_message
+from craftnet.protocols.websocket.core.dictionaries import NEWEST, dictionary
 from craftnet.protocols.websocket.core.subprotocols import LZ4
 from craftnet.tests.support.eventually import until
 from craftnet.tests.support.fakes import SteppedReactor

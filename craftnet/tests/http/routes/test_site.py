@@ -11,7 +11,7 @@ import msgspec
 from craftnet.contract.http_bodies import UdpConnectRequest
 from craftnet.contract.messages import ChangeType, MaterialChange
 from craftnet.errors import Unauthorized, Unavailable
-from craftnet.protocols.websocket.core.compression import dictionary
+from craftnet.protocols.websocket.core.dictionaries import dictionary
 from craftnet.protocols.wire.codec import encode_materials, encode_progress
 from craftnet.protocols.wire.records import MaterialsRecord, ProgressRecord
 from craftnet.tests.support.fakes import FakeShowcase

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lz4.block import compress  # type: ignore[import-untyped]  # lz4 ships no annotations.
 from twisted.trial.unittest import SynchronousTestCase
 
 from craftnet.protocols.websocket.core.compression import (
-    KNOWN,
     MAX_SIZE,
-    NEWEST,
     BadCompressedMessage,
-    UnknownDictionary,
     compress_message,
     decompress_message,
-    dictionary,
 )
-
-PUBLISHED = {1: "dd27ad6ae4fd7b382d2079ec5d68314e46151b86db1f6bc3fa1e8a751e25cb46"}
-"""The dictionaries' SHA-256. Clients keep them for ever, so none of these lines may ever change."""
-
-
-class DictionaryTests(SynchronousTestCase):
-    def test_published_ones_never_change(self) -> None:
-        self.assertEqual({known: sha256(dictionary(known).octets).hexdigest() for known in KNOWN}, PUBLISHED)
-        self.assertEqual({known: dictionary(known).digest for known in KNOWN}, PUBLISHED)
-        self.assertEqual(NEWEST, max(KNOWN))
-
-    def test_unknown(self) -> None:
-        for number in (0, 2, 255):
-            error = self.assertRaises(UnknownDictionary, dictionary, number)
-            self.assertEqual(
-                (error.id, str(error)), (number, f"There is no dictionary {number}; the dictionaries are: 1.")
-            )
+from craftnet.protocols.websocket.core.dictionaries import NEWEST, UnknownDictionary, dictionary
 
 
 class CompressionTests(SynchronousTestCase):

@@ -122,6 +122,7 @@ LAYERS: dict[str, set[str]] = {
     "craftnet.server.options": {
         *("crafting", "limits", "observe.health", "feeds", "http.routes"),
         *("protocols.feed.server", "protocols.udp.core", "protocols.udp.server", "protocols.websocket.server"),
+        "protocols.websocket.core",
     },
     "craftnet.server": {
         "craftnet",

@@ -86,7 +86,7 @@ def add_dictionary(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        description = f"{text[0].upper()}{text[1:]}."
+        description = f"{text[0].upper()}{text[1:]}.".replace("%%", "%")
         added: argparse.ArgumentParser = commands.add_parser(name, help=text, description=description)
         added.add_argument("corpus", metavar="CORPUS", type=Path, help="the file with messages, one a line")
         return added

@@ -1,1 +1,1 @@
-"""What administrators see of running servers, and what operators do to them."""
+"""The administrators' view of running servers, and the operators' actions."""

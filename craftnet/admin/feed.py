@@ -36,26 +36,26 @@ from craftnet.crafting.updates import Update
 from craftnet.errors import BadRequest, Refusal, TooManyRequests, failed
 
 INTERVAL = 1.0
-"""Seconds between two overviews, and between two looks at a view."""
+"""Seconds between two overviews, and between two checks of a view for changes."""
 
 MAX_SUBSCRIPTIONS = 16
-"""Views of one client."""
+"""Maximum number of views to which one client subscribes."""
 
 MAX_TRACES = 4
-"""Traces of one client."""
+"""Maximum number of traces of one client."""
 
 MAX_BACKLOG = 32_768
-"""Bytes that wait for a client, beyond which entries of traces are dropped."""
+"""Waiting bytes of a client beyond which the feed drops entries of its traces."""
 
 _log = Logger()
 _requests = msgspec.json.Decoder(AdminRequest)
 
 
 class AdminUpdate(Update, eq=False, gc=False, kw_only=True):
-    """A message of the admin feed. One that waits is replaced by a newer one with the same key.
+    """A message of the admin feed. A newer message with the same key replaces it while it waits.
 
     Attributes:
-        key: what it is about.
+        key: the subscription, or the kind of message.
     """
 
     key: str = ""
@@ -67,23 +67,23 @@ class AdminUpdate(Update, eq=False, gc=False, kw_only=True):
 
 
 class AdminSubscriber(Protocol):
-    """A connection that receives the feed: an `ISubscriber` that says what waits for it."""
+    """A connection that receives the feed: an `ISubscriber` that reports its backlog."""
 
     def deliver(self, update: Update) -> None:
         """As in `ISubscriber`."""
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait until the client reads."""
+        """The number of bytes that wait until the client reads."""
 
 
 class _View:
     """A subscription of one client to a view.
 
     Attributes:
-        asked: what it is.
+        asked: the view and its argument.
         sent: the data that the client has, as JSON.
-        busy: whether it is being read now.
+        busy: whether the view is being computed.
     """
 
     def __init__(self, asked: Subscribe) -> None:
@@ -100,7 +100,7 @@ class _Client:
         self.traces: dict[str, Callable[[], None]] = {}
 
     def drop(self, name: str) -> None:
-        """Ends a subscription; an unknown one is ignored."""
+        """Ends a subscription; ignores an unknown name."""
         self.views.pop(name, None)
         stop = self.traces.pop(name, None)
         if stop is not None:
@@ -108,12 +108,12 @@ class _Client:
 
 
 class AdminFeed(Service):
-    """All clients of the admin feed. While there is none, it does nothing.
+    """All clients of the admin feed; idle while there are none.
 
     Arguments:
-        views: what clients see.
-        traces: what they follow.
-        operations: what they may do.
+        views: computes the answers to subscriptions.
+        traces: traces sessions.
+        operations: knows the rights of a token.
     """
 
     def __init__(self, views: Views, traces: Traces, operations: Operations, clock: IClock) -> None:
@@ -127,13 +127,13 @@ class AdminFeed(Service):
         self._ticks.clock = clock
 
     def stopService(self) -> None:
-        """Stops; the owners of the connections close those."""
+        """Stops the feed; the owners of the connections close them."""
         super().stopService()
         if self._ticks.running:
             self._ticks.stop()
 
     def subscribe(self, principal: Principal, subscriber: AdminSubscriber) -> Deferred[None]:
-        """Adds a client: the first messages follow at once."""
+        """Adds a client and delivers its first messages at once."""
         self._clients[subscriber] = _Client()
         now = rfc3339(self._clock.wall())
         self._send(subscriber, AdminHello(timestamp=now, info=self._operations.info(principal)), "hello")
@@ -142,7 +142,7 @@ class AdminFeed(Service):
         return Deferred.fromCoroutine(self._begin(subscriber))
 
     def unsubscribe(self, subscriber: AdminSubscriber) -> None:
-        """Removes a client. Unknown ones are ignored."""
+        """Removes a client; ignores an unknown one."""
         client = self._clients.pop(subscriber, None)
         for name in [] if client is None else [*client.views, *client.traces]:
             assert client is not None
@@ -151,10 +151,10 @@ class AdminFeed(Service):
             self._ticks.stop()
 
     def send_heartbeat(self, subscriber: AdminSubscriber) -> None:
-        """Does nothing: the overview comes every second."""
+        """Does nothing, because the feed delivers an overview every second."""
 
     def receive(self, subscriber: AdminSubscriber, payload: bytes) -> None:
-        """Handles what a client sends."""
+        """Handles a message of a client."""
         client = self._clients.get(subscriber)
         if client is None:
             return
@@ -189,12 +189,12 @@ class AdminFeed(Service):
             self._send(subscriber, await self._overview(), "overview")
 
     def _tick(self) -> Deferred[None]:
-        """The overview for all, and the views that have changed."""
+        """Delivers the overview to all clients, and the views that have changed."""
         for subscriber, client in tuple(self._clients.items()):
             for view in tuple(client.views.values()):
                 self._look(subscriber, client, view)
         overview = Deferred.fromCoroutine(self._push_overview())
-        return overview.addErrback(lambda failure: _log.failure("the overview could not be made", failure))
+        return overview.addErrback(lambda failure: _log.failure("the overview could not be computed", failure))
 
     async def _push_overview(self) -> None:
         message = await self._overview()
@@ -213,7 +213,7 @@ class AdminFeed(Service):
         return OverviewMessage(timestamp=overview.timestamp, overview=overview, point=point)
 
     def _look(self, subscriber: AdminSubscriber, client: _Client, view: _View) -> None:
-        """Reads a view, and sends it when it is another than before."""
+        """Computes a view, and delivers it if it has changed."""
         if not view.busy:
             view.busy = True
             reading = Deferred.fromCoroutine(self._read(subscriber, client, view))
@@ -262,7 +262,7 @@ class AdminFeed(Service):
     def _failed(self, failure: Failure, subscriber: AdminSubscriber, name: str, view: _View | None = None) -> None:
         error = failure.value
         if not isinstance(error, Refusal):
-            _log.failure("a view could not be made", failure)
+            _log.failure("a view could not be computed", failure)
             error = failed()
         if view is None:
             client = self._clients.get(subscriber)
@@ -280,7 +280,7 @@ class AdminFeed(Service):
         self._send(subscriber, message, f"error {name}")
 
     def send_trace(self, subscriber: AdminSubscriber, name: str, entries: list[TraceEntry], dropped: int) -> None:
-        """Sends entries of a trace. They wait as other messages do, and are few enough to."""
+        """Delivers entries of a trace, which may wait in the queue because their number is bounded."""
         now = rfc3339(self._clock.wall())
         message = TraceMessage(id=name, timestamp=now, entries=entries, dropped=dropped)
         if subscriber in self._clients:
@@ -292,7 +292,7 @@ class AdminFeed(Service):
 
 
 class _TraceSink:
-    """Passes a trace on to one client, unless it does not read."""
+    """Delivers a trace to one client, and drops entries while the client does not read."""
 
     def __init__(self, feed: AdminFeed, subscriber: AdminSubscriber, name: str) -> None:
         self._feed = feed

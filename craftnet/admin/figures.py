@@ -1,4 +1,4 @@
-"""The figures of a node, out of its metrics: now, over a window, and of the last 15 minutes. Pure."""
+"""Computes a node's figures from its metrics: now, over a window, and in the last 15 minutes. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ STEP_SECONDS = 5
 """Seconds between two points of a series."""
 
 KEPT_SECONDS = 900
-"""Seconds of a series."""
+"""Seconds that a series covers."""
 
 LATENCY_SECONDS = 60
 
 WINDOWS = Windows(rates_seconds=STEP_SECONDS, latencies_seconds=LATENCY_SECONDS, counts_seconds=KEPT_SECONDS)
-"""Over which time figures are taken."""
+"""The windows over which figures are computed, in seconds."""
 
 _SUMS = (
     *("connections", "sessions", "events_per_second", "deliveries_per_second", "bytes_per_second"),
@@ -39,12 +39,12 @@ Point = Mapping[str, float | None]
 
 
 class Sample(Struct, frozen=True):
-    """All figures at one moment; those that count have counted since the start.
+    """All figures at one moment; counters count from the start of the process.
 
     Attributes:
-        at: on the steady clock, seconds.
+        at: the time on the steady clock, seconds.
         memory: resident bytes.
-        octets: bytes handed to transports; None where they are not counted.
+        octets: bytes delivered to transports; None if they are not counted.
     """
 
     at: float
@@ -92,10 +92,10 @@ class Sample(Struct, frozen=True):
 
 
 class NodeFigures(Struct, frozen=True):
-    """What a node says of itself to others; figures of several nodes can be merged.
+    """The figures that a node reports to other nodes; figures of several nodes can be merged.
 
     Attributes:
-        empty_memory: bytes of the process when it started.
+        empty_memory: resident bytes at the start of the process.
     """
 
     connections: dict[str, int]
@@ -133,11 +133,11 @@ class FigureHistory:
         self._samples.append(sample)
 
     def point(self, now: Sample) -> Point:
-        """The values of the step that is not complete yet."""
+        """The values of the current, incomplete step."""
         return _point(self._before(now, STEP_SECONDS - 0.5), now)
 
     def points(self) -> Sequence[Point]:
-        """The complete steps, the oldest first."""
+        """The complete steps, oldest first."""
         return tuple(self._points)
 
     def figures(self, now: Sample) -> NodeFigures:
@@ -168,7 +168,7 @@ class FigureHistory:
         )
 
     def _before(self, now: Sample, seconds: float) -> Sample:
-        """The newest sample that is at least so old; else the oldest."""
+        """The newest sample that is at least `seconds` old, or the oldest one."""
         for sample in reversed(self._samples):
             if now.at - sample.at >= seconds:
                 return sample
@@ -176,7 +176,7 @@ class FigureHistory:
 
 
 def shown(figures: NodeFigures) -> Figures:
-    """The figures as the admin API shows them."""
+    """The figures in the form of the admin API."""
     grown = max(0, figures.memory - figures.empty_memory)
     return Figures(
         connections=figures.connections,
@@ -197,7 +197,7 @@ def shown(figures: NodeFigures) -> Figures:
 
 
 def merged(several: Sequence[NodeFigures], *, shared_sessions: bool) -> NodeFigures:
-    """The figures of all nodes together.
+    """Merges the figures of all nodes.
 
     Arguments:
         shared_sessions: whether all nodes keep the same sessions.
@@ -226,7 +226,7 @@ def merged(several: Sequence[NodeFigures], *, shared_sessions: bool) -> NodeFigu
 
 
 def merged_point(points: Sequence[Point], *, shared_sessions: bool) -> dict[str, float | None]:
-    """One point of all nodes together: sums, and the worst of what cannot be summed."""
+    """Merges one point of all nodes: sums, and the worst value of figures that cannot be summed."""
     both: dict[str, float | None] = {}
     for name in SERIES:
         known = [value for point in points if (value := point.get(name)) is not None]
@@ -238,7 +238,7 @@ def merged_point(points: Sequence[Point], *, shared_sessions: bool) -> dict[str,
 
 
 def series(by_node: Sequence[Sequence[Point]], until: float, *, shared_sessions: bool) -> OverviewSeries:
-    """The series of all nodes together. Each node's steps end at about the same time, `until`."""
+    """Merges the series of all nodes, whose steps end at about the same time, `until`."""
     length = max(map(len, by_node), default=0)
     columns = [
         merged_point([points[-back] for points in by_node if len(points) >= back], shared_sessions=shared_sessions)
@@ -281,7 +281,7 @@ def _seconds(before: Sample, now: Sample) -> float:
 
 
 def _rates(before: Sample, now: Sample) -> tuple[float, float, float | None]:
-    """Events, deliveries and bytes per second; None where bytes are not counted."""
+    """Events, deliveries and bytes per second; None for bytes if they are not counted."""
     seconds = _seconds(before, now)
     octets = None if now.octets is None else (now.octets - (before.octets or 0.0)) / seconds
     return (now.events - before.events) / seconds, (now.deliveries - before.deliveries) / seconds, octets

@@ -1,4 +1,4 @@
-"""Questions to every node of a cluster, and their answers. A server that is alone answers itself.
+"""Asks every node of a cluster and collects the answers. A single server answers its own questions.
 
 Nodes say that they are there every few seconds, so that a question need not wait for those that are gone.
 
@@ -28,16 +28,16 @@ Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
 ANSWER_TIMEOUT = 1.0
-"""Seconds for other nodes to answer."""
+"""Seconds within which other nodes must answer."""
 
 SIGN_INTERVAL = 2.0
 """Seconds between two signs of life."""
 
 SILENCE = 7.0
-"""Seconds without one after which a node counts as gone."""
+"""Seconds without a sign of life after which a node counts as gone."""
 
 PUBLISH_INTERVAL = 1.0
-"""Seconds between two looks of a node at an answer that others follow."""
+"""Seconds between two checks whether an answer that others follow has changed."""
 
 RENEWAL = 4.0
 """Seconds after which a node asks again for an answer that it follows. This mends what a lost message left behind."""
@@ -50,7 +50,7 @@ _raw = msgspec.msgpack.Decoder(Raw)
 
 
 class Question(Generic[Asked, Answered]):
-    """Something that nodes ask each other.
+    """A question that nodes ask each other.
 
     Arguments:
         name: its unique name.
@@ -64,11 +64,11 @@ class Question(Generic[Asked, Answered]):
 
 
 class _Sign(Struct, frozen=True, tag="sign", array_like=True):
-    """A node is there."""
+    """A sign of life of a node."""
 
 
 class _Ask(Struct, frozen=True, tag="ask", array_like=True):
-    """A question; number 0 wants no answer."""
+    """A question; number 0 requests no answer."""
 
     number: int
     question: str
@@ -85,7 +85,7 @@ class _Answer(Struct, frozen=True, tag="answer", array_like=True):
 
 
 class _News(Struct, frozen=True, tag="news", array_like=True):
-    """An answer that is another than before, to a node that follows it."""
+    """A changed answer, for a node that follows it."""
 
     question: str
     argument: bytes
@@ -101,9 +101,9 @@ class _Published(Struct):
     """An answer that others follow.
 
     Attributes:
-        leases: until when each node follows it.
+        leases: the time until which each node follows it.
         sent: the answer that they have.
-        busy: whether a new one is being made.
+        busy: whether a new answer is being computed.
     """
 
     leases: dict[str, float]
@@ -115,8 +115,8 @@ class _Followed(Struct):
     """The answer of another node that this one follows.
 
     Attributes:
-        asked, received: when that was.
-        used: when it was wanted the last time.
+        asked, received: the times of the last question and of the last answer.
+        used: the time of its last use.
     """
 
     asked: float
@@ -131,11 +131,11 @@ _text = msgspec.msgpack.Decoder(str)
 
 
 class NodeGroup(Service):
-    """All nodes, as one of them sees them.
+    """All nodes, from the view of one of them.
 
     Arguments:
         name: of this node.
-        bus: carries messages between nodes; None: there are no others.
+        bus: carries messages between nodes; None if there are no others.
 
     Attributes:
         here: the name of this node.
@@ -161,13 +161,13 @@ class NodeGroup(Service):
             bus.follow(self._heard)
 
     def startService(self) -> None:
-        """Begins to be seen."""
+        """Announces this node to the others."""
         super().startService()
         if self._bus is not None:
             self._signs.start(SIGN_INTERVAL)
 
     def stopService(self) -> None:
-        """Is not seen any more."""
+        """Stops announcing this node."""
         super().stopService()
         for loop in (self._signs, self._publishing):
             if loop.running:
@@ -175,7 +175,7 @@ class NodeGroup(Service):
 
     @property
     def others(self) -> list[str]:
-        """The other nodes that are there, by name."""
+        """The names of the other live nodes."""
         since = self._clock.seconds() - SILENCE
         self._seen = {name: at for name, at in self._seen.items() if at >= since}
         return sorted(self._seen)
@@ -185,7 +185,7 @@ class NodeGroup(Service):
         self._handlers[question.name] = question, handler
 
     async def ask_all(self, question: Question[Asked, Answered], argument: Asked) -> dict[str, Answered]:
-        """The answers of all nodes that answer in time, by name; this node's own among them.
+        """The answers of all nodes that answer in time, including this node's own, by name.
 
         Raises:
             Refusal: this node refuses.
@@ -195,10 +195,10 @@ class NodeGroup(Service):
     async def follow_all(
         self, question: Question[Asked, Answered], argument: Asked, max_age: float = RENEWAL
     ) -> dict[str, Answered]:
-        """As `ask_all`, for who asks again all the time: the other nodes say when their answers have changed.
+        """Like `ask_all`, for repeated use: the other nodes send their answers when these change.
 
         Arguments:
-            max_age: seconds after which an answer that has not changed is doubted, and asked for again.
+            max_age: seconds after which the group asks again for an answer that has not changed.
         """
 
         def follow(node: str, question: Question[Asked, Answered], argument: Asked) -> Deferred[Answered]:
@@ -225,8 +225,8 @@ class NodeGroup(Service):
 
         Raises:
             NotFound: there is no such node.
-            Unavailable: it does not answer.
-            Refusal: it refuses.
+            Unavailable: the node does not answer.
+            Refusal: the node refuses.
         """
         if node == self.here:
             return await self._own(question, argument)
@@ -234,7 +234,7 @@ class NodeGroup(Service):
         return await self._ask(node, question, argument)
 
     async def follow(self, node: str, question: Question[Asked, Answered], argument: Asked) -> Answered:
-        """As `ask`, for who asks again all the time."""
+        """Like `ask`, for repeated use: the node sends its answer when this changes."""
         if node == self.here:
             return await self._own(question, argument)
         self._check_known(node)
@@ -246,7 +246,7 @@ class NodeGroup(Service):
             raise NotFound(f"There is no node {node!r}; there are: {known}.")
 
     def push(self, node: str, question: Question[Asked, None], argument: Asked) -> None:
-        """Tells a node something, without an answer."""
+        """Sends a question that needs no answer."""
         if self._bus is not None:
             self._bus.send(node, _encoder.encode(_Ask(0, question.name, _encoder.encode(argument))))
 
@@ -290,7 +290,7 @@ class NodeGroup(Service):
         return _read(question, held)
 
     def _publish(self) -> None:
-        """Sends the answers that have changed to those that follow them."""
+        """Sends changed answers to the nodes that follow them."""
         now = self._clock.seconds()
         for key, published in list(self._published.items()):
             published.leases = {node: until for node, until in published.leases.items() if until > now}
@@ -320,7 +320,7 @@ class NodeGroup(Service):
         self._bus.broadcast(_encoder.encode(_Sign()))
 
     def _heard(self, node: str, octets: bytes) -> None:
-        """A message of another node arrived."""
+        """Handles a message of another node."""
         if node == self.here or not self.running:
             return
         new = node not in self._seen

@@ -1,4 +1,4 @@
-"""What operators do: each action on the node that it concerns, and what a token may do."""
+"""The operators' actions, each carried out on the node that it concerns, and the rights of a token."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Operations:
         group: all nodes.
         enforcement: carries out revocations.
         mode: whether actions are allowed.
-        version: of this node.
+        version: the version of this node.
 
     Attributes:
-        drain: begins to drain this node; returns the number of its connections.
+        drain: starts to drain this node; returns the number of its connections.
         reload: reads changed files again.
     """
 
@@ -53,7 +53,7 @@ class Operations:
         group.handle(RELOAD, lambda _, __: self._reload())
 
     def info(self, principal: Principal) -> AdminInfo:
-        """What the bearer of a token may do."""
+        """The rights of the owner of a token."""
         may_operate = self._mode is DashboardMode.ON and principal.may_operate
         return AdminInfo(
             node=self._group.here, version=self._version, mode=self._mode, may_operate=may_operate, promises=PROMISES
@@ -70,10 +70,10 @@ class Operations:
             )
 
     async def disconnect(self, connection: str) -> ActionResult:
-        """Ends a connection for good.
+        """Ends a connection; the client does not reconnect by itself.
 
         Raises:
-            NotFound: there is no such connection.
+            NotFound: the connection does not exist.
             Unavailable: its node does not answer.
         """
         node, _, rest = connection.rpartition(".")
@@ -83,10 +83,10 @@ class Operations:
         return self._result("disconnect", node, 1)
 
     async def revoke(self, asked: AdminRevocation, actor: str) -> ActionResult:
-        """Revokes a token, or a player's tokens, on all nodes; raises as `Enforcement.revoke`.
+        """Revokes a token, or a player's tokens, on all nodes; raises the errors of `Enforcement.revoke`.
 
         Arguments:
-            actor: the operator, as audit logs name one.
+            actor: the operator, in the form of the audit log.
         """
         now = self._node.clock.wall()
         until = now + DEFAULT_REVOCATION_SECONDS if asked.expires is None else asked.expires.timestamp()

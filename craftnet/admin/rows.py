@@ -1,4 +1,4 @@
-"""States as rows of the admin API, and what a search finds. Pure."""
+"""Turns states into rows of the admin API, and implements its searches. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SEARCH = re.compile(r"[0-9a-fA-F]{4,32}")
 
 
 def session_row(state: SessionState, ahead: float) -> SessionRow:
-    """A session in a list. `ahead`: seconds by which the wall clock is ahead of the steady one."""
+    """A session in a list; `ahead` is the wall clock's lead over the steady clock, in seconds."""
     progress = state.progress
     return SessionRow(
         session_id=state.session_id,
@@ -60,7 +60,7 @@ def material_rows(state: MaterialsState) -> list[MaterialRow]:
 
 
 def queue_rows(state: QueueState, station: Station | None = None) -> list[QueueRow]:
-    """The places of a player, in all queues or in those of one kind of station."""
+    """The places of a player, in all queues or only in those of one kind of station."""
     return [
         QueueRow(
             player_id=entry.player_id,
@@ -77,7 +77,7 @@ def queue_rows(state: QueueState, station: Station | None = None) -> list[QueueR
 
 
 def verdict(outcome: EventOutcome) -> str:
-    """What became of an event, in words."""
+    """The outcome of an event, as text."""
     return outcome.verdict.value + (f": {outcome.reason}" if outcome.reason else "")
 
 
@@ -92,7 +92,7 @@ def history_entry(event: Event, outcome: EventOutcome) -> HistoryEntry:
 
 
 def audit_entry(event: SecurityEvent, node: str) -> AuditEntry:
-    """A security event; the network of a client instead of its address."""
+    """A security event, with the network of the client instead of its address."""
     fields = {
         "player_id": None if event.player_id is None else str(event.player_id),
         "address": address_block(event.address) if event.address else None,
@@ -111,7 +111,7 @@ def audit_entry(event: SecurityEvent, node: str) -> AuditEntry:
 
 
 def tokens(connections: Iterable[ConnectionRow]) -> list[TokenRow]:
-    """The tokens of connections."""
+    """The distinct tokens of connections."""
     found: dict[tuple[str | None, str], list[ConnectionRow]] = defaultdict(list)
     for row in connections:
         found[row.token_id, row.expires].append(row)
@@ -124,7 +124,7 @@ def tokens(connections: Iterable[ConnectionRow]) -> list[TokenRow]:
 
 
 def devices(connections: Iterable[ConnectionRow]) -> list[DeviceRow]:
-    """The connections by client and network."""
+    """Groups connections by client and network."""
     found: dict[tuple[str, str], list[ConnectionRow]] = defaultdict(list)
     for row in connections:
         found[row.address, row.client or ""].append(row)
@@ -140,10 +140,10 @@ def devices(connections: Iterable[ConnectionRow]) -> list[DeviceRow]:
 
 
 def session_search(text: str | None) -> Callable[[SessionState], bool] | None:
-    """What a search finds; None: everything.
+    """The condition of a search; None without a search.
 
     Raises:
-        BadRequest: the text is no beginning of a UUID.
+        BadRequest: the text is not the start of a UUID.
     """
     if not text:
         return None
@@ -165,7 +165,7 @@ def session_search(text: str | None) -> Callable[[SessionState], bool] | None:
 
 
 def queue_search(station: Station | None) -> Callable[[QueueState], bool]:
-    """Whether a player waits, at any station or at one kind of them."""
+    """The condition that a player waits, at any station or at one kind of station."""
     if station is None:
         return lambda state: bool(state.entries)
     return lambda state: any(entry.station is station for entry in state.entries)

@@ -1,4 +1,4 @@
-"""What this node says of itself and of its connections, to administrators here and at other nodes."""
+"""This node's report about itself and its connections, for administrators on any node."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ from craftnet.providers.inspection import IEventTap
 from craftnet.providers.sources import Sources
 
 MAX_CONNECTIONS = 200
-"""Connections of one answer."""
+"""Maximum number of connections in one answer."""
 
 MAX_HISTORY = 100
-"""Events of one session's history."""
+"""Maximum number of events in one session's history."""
 
 RECENT_EVENTS = 5000
-"""Events of all sessions that are remembered, without those that say nothing but progress."""
+"""Number of remembered events of all sessions, without progress events."""
 
 
 class ConnectionTable(Protocol):
     """The open connections of one transport.
 
     Attributes:
-        kind: what their ids begin with.
+        kind: the prefix of their ids.
     """
 
     kind: str
 
     def scan(self, player_id: UUID | None, *, waiting: bool) -> Iterator[list[ConnectionRow]]:
-        """Their rows, in turns of bounded length: of a player, or those for which something waits."""
+        """Yields their rows in steps of bounded length: those of a player, or those with waiting messages."""
 
     def disconnect(self, number: str) -> int:
-        """Ends the connection with this id; returns how many there were."""
+        """Ends the connection with this id; returns the number of ended connections, 0 or 1."""
 
 
 class NodeReport(Struct, frozen=True):
-    """What a node says of itself, once a second."""
+    """A node's report about itself, computed once a second."""
 
     version: str
     uptime: int
@@ -71,7 +71,7 @@ class NodeReport(Struct, frozen=True):
 
 
 class NodeSession(Struct, frozen=True):
-    """What a node knows of a session besides its state."""
+    """A node's knowledge of a session, except its state."""
 
     watchers: list[ConnectionRow]
     history: list[HistoryEntry]
@@ -86,7 +86,7 @@ class ThisNode(Service):
         backend: the name of its back end.
         shared: whether other nodes keep the same sessions.
         version: its version.
-        security: the newest security events, at most that many, oldest first.
+        security: returns the newest security events, at most the given number, oldest first.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class ThisNode(Service):
         self._steps.clock = clock
 
     def startService(self) -> None:
-        """Begins to keep figures and events."""
+        """Starts to record figures and events."""
         super().startService()
         self._steps.start(STEP_SECONDS, now=False)
         for source in (self.sources.sessions, self.sources.queues):
@@ -135,20 +135,20 @@ class ThisNode(Service):
             self.sources.materials.tap = self._applied_to_materials
 
     def stopService(self) -> None:
-        """Ends that."""
+        """Stops recording."""
         super().stopService()
         self._steps.stop()
 
     @property
     def ahead(self) -> float:
-        """Seconds by which the wall clock is ahead of the steady one, the same number until one of them is set."""
+        """The wall clock's lead over the steady clock, seconds; constant until the wall clock is set."""
         ahead = self.clock.wall() - self.clock.seconds()
         if abs(ahead - self._ahead) > 0.01:
             self._ahead = ahead
         return self._ahead
 
     def report(self) -> NodeReport:
-        """What this node does now."""
+        """The node's present figures."""
         now = self._sample()
         return NodeReport(
             version=self._version,
@@ -163,19 +163,19 @@ class ThisNode(Service):
         )
 
     def points(self) -> list[Point]:
-        """The points of its series, the oldest first."""
+        """The points of the node's series, oldest first."""
         return list(self._history.points())
 
     def health(self) -> NodeHealth:
-        """Its newest reports."""
+        """The node's newest health reports."""
         return NodeHealth(node=self.node, reports=dict(self._monitor.reports))
 
     def security_events(self, limit: int) -> list[AuditEntry]:
-        """Its newest security events."""
+        """The node's newest security events."""
         return [audit_entry(event, self.node) for event in self._security(limit)]
 
     def session(self, session_id: UUID) -> NodeSession:
-        """What it knows of a session."""
+        """The node's knowledge of a session."""
         watchers = [
             self._row(subscriber.inspect())
             for subscriber in self.hub.session_subscribers(session_id)[:MAX_CONNECTIONS]
@@ -186,7 +186,7 @@ class ThisNode(Service):
         return NodeSession(watchers, history[-MAX_HISTORY:], None if position is None else str(position))
 
     async def connections(self, player_id: UUID | None = None, *, waiting: bool = False) -> list[ConnectionRow]:
-        """Connections of a player, or such for which something waits; the reactor has its turns meanwhile."""
+        """The connections of a player, or those with waiting messages; yields to the reactor between steps."""
         found: list[ConnectionRow] = []
         for table in self.tables:
             for rows in table.scan(player_id, waiting=waiting):
@@ -198,10 +198,10 @@ class ThisNode(Service):
         return found[:MAX_CONNECTIONS]
 
     def disconnect(self, connection: str) -> int:
-        """Ends a connection; returns how many there were.
+        """Ends a connection; returns the number of ended connections, 0 or 1.
 
         Arguments:
-            connection: its id, without the name of this node.
+            connection: its id without the name of this node.
         """
         kind, _, number = connection.partition(".")
         return sum(table.disconnect(number) for table in self.tables if table.kind == kind)
@@ -228,12 +228,12 @@ class ThisNode(Service):
         return Sample.of(metrics, self.clock.seconds(), events, resident_bytes())
 
     def _applied_to_materials(self, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
-        """As `_applied`, without the starts of sessions, which concern materials as well."""
+        """Like `_applied`, but ignores the starts of sessions, which the session source reports as well."""
         own = [pair for pair in zip(events, outcomes, strict=True) if isinstance(pair[0].data, MaterialsUpdate)]
         self._applied([event for event, _ in own], [outcome for _, outcome in own])
 
     def _applied(self, events: Sequence[Event], outcomes: Sequence[EventOutcome]) -> None:
-        """Events were applied here."""
+        """Records events that a source of this node has applied."""
         self._events += len(events)
         self._recent.extend(
             (event, outcome)
@@ -246,7 +246,7 @@ class ThisNode(Service):
 
 
 def resident_bytes() -> int:
-    """The resident memory of this process; 0 where the system does not say."""
+    """The resident memory of this process, in bytes; 0 if the system does not report it."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

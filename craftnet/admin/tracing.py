@@ -1,7 +1,7 @@
 """Live traces: each event in and each frame or datagram out of a session, from all nodes to the feeds that ask.
 
-A node traces for another one for a few seconds after each request, so that nothing goes on for a node that is gone.
-Without a trace, no connection, source or feed does anything for it.
+A node traces for another node for a few seconds after each request, so that it stops for a node that is gone. Without a
+trace, connections, sources and feeds do no work for tracing.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from craftnet.errors import TooManyRequests
 from craftnet.interfaces import IInspectable, ISubscriber
 
 LEASE_SECONDS = 5.0
-"""Seconds for which a node traces after it was asked to."""
+"""Seconds for which a node traces after each request."""
 
 RENEWAL_SECONDS = 2.0
 """Seconds between two requests."""
 
 FLUSH_SECONDS = 0.25
-"""Seconds for which entries are collected."""
+"""Seconds for which a node collects entries before it sends them."""
 
 MAX_ENTRIES = 100
-"""Entries that are collected in that time; further ones are counted."""
+"""Maximum number of entries collected in that time; further ones are only counted."""
 
 MAX_SESSIONS = 8
-"""Sessions that a node traces."""
+"""Maximum number of sessions that a node traces at once."""
 
 
 class Entries(Struct, frozen=True):
-    """What happened to a traced session at one node; without a session, the events of all."""
+    """The entries of a traced session from one node; without a session, the events of all sessions."""
 
     session_id: UUID | None
     entries: list[TraceEntry]
@@ -53,11 +53,11 @@ TRACE: Question[UUID | None, None] = Question("trace", UUID | None, None)
 ENTRIES: Question[Entries, None] = Question("entries", Entries, None)
 
 Sink = Callable[[list[TraceEntry], int], None]
-"""Takes entries, and the number of those that were left out."""
+"""Receives entries, and the number of entries that were left out."""
 
 
 class Traces(Service):
-    """The traces that this node shows, and those that it makes.
+    """The traces that clients of this node follow, and those that this node records.
 
     Arguments:
         node: this node.
@@ -87,13 +87,13 @@ class Traces(Service):
                 loop.stop()
 
     async def follow(self, session_id: UUID | None, sink: Sink) -> Callable[[], None]:
-        """Gives `sink` what happens to a session from now on; returns a function that ends that.
+        """Starts to pass the entries of a session to `sink`; returns a function that ends the trace.
 
         Arguments:
-            session_id: None: all events, and nothing that is sent.
+            session_id: None for the events of all sessions, without sent frames and datagrams.
 
         Raises:
-            TooManyRequests: this node traces as many sessions as it can.
+            TooManyRequests: this node traces the maximum number of sessions.
         """
         await self._group.ask_all(TRACE, session_id)
         self._sinks.setdefault(session_id, []).append(sink)
@@ -117,7 +117,7 @@ class Traces(Service):
             asking.addErrback(lambda failure: failure.trap(TooManyRequests) and None)
 
     def _asked(self, node: str, session_id: UUID | None) -> None:
-        """A node wants entries for some time."""
+        """Handles the request of a node for entries."""
         trace = self._made.get(session_id)
         if trace is None:
             if len(self._made) >= MAX_SESSIONS:
@@ -157,10 +157,10 @@ class Traces(Service):
 
 
 class _SessionTrace:
-    """What happens to one session at this node, or which events arrive for all.
+    """Records the entries of one session at this node, or the events of all sessions.
 
     Attributes:
-        leases: until when each node wants to know.
+        leases: the time until which each node requests entries.
     """
 
     def __init__(self, node: ThisNode, session_id: UUID | None) -> None:
@@ -178,7 +178,7 @@ class _SessionTrace:
             self._tap(subscriber)
 
     def stop(self) -> None:
-        """Leaves everything as it was."""
+        """Restores connections, sources and feeds to their state without a trace."""
         self._node.observers.remove(self._event)
         if self._session_id is None:
             return
@@ -190,7 +190,7 @@ class _SessionTrace:
             stop()
 
     def take(self) -> tuple[list[TraceEntry], int]:
-        """The entries since the last call, and the number of those that were left out."""
+        """Returns the entries since the last call, and the number of entries that were left out."""
         taken = self._entries, self._dropped
         self._entries, self._dropped = [], 0
         return taken

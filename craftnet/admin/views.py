@@ -1,4 +1,4 @@
-"""The answers of the admin API, about all nodes."""
+"""Computes the answers of the admin API, which cover all nodes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from craftnet.interfaces import IPlayerListener, IPlayerSessions
 from craftnet.providers.inspection import IListing
 
 SHOWN_SILENT = 60.0
-"""Seconds for which a node that fell silent is still listed."""
+"""Seconds for which a silent node remains listed."""
 
 REPORT_AGE = 2.5
-"""Seconds after which a node that publishes no report is asked for one: reports change every second."""
+"""Seconds after which a node that publishes no report is asked for one; reports change every second."""
 
 REPORT: Question[None, NodeReport] = Question("report", None, NodeReport)
 POINTS: Question[None, list[Point]] = Question("points", None, list[dict[str, float | None]])
@@ -44,15 +44,15 @@ HEALTH: Question[None, NodeHealth] = Question("health", None, NodeHealth)
 SECURITY: Question[int, list[AuditEntry]] = Question("security", int, list[AuditEntry])
 SESSION: Question[UUID, NodeSession] = Question("session", UUID, NodeSession)
 CONNECTIONS: Question[UUID | None, list[ConnectionRow]] = Question("connections", UUID | None, list[ConnectionRow])
-"""The connections of a player; without a player, those for which something waits."""
+"""Asks for the connections of a player; without a player, for those with waiting messages."""
 
 
 class PageAsked(Struct, frozen=True):
-    """A page of a list.
+    """A request for a page of a list.
 
     Attributes:
-        search: of sessions.
-        station: of queues.
+        search: for sessions.
+        station: for queues.
     """
 
     limit: int
@@ -62,7 +62,7 @@ class PageAsked(Struct, frozen=True):
 
 
 class SessionFound(Struct, frozen=True):
-    """A session in the state that a node keeps."""
+    """A session as a node keeps it."""
 
     session: SessionDetail | None
 
@@ -73,7 +73,7 @@ STATE: Question[UUID, SessionFound] = Question("state", UUID, SessionFound)
 
 
 class PlayerState(Struct, frozen=True):
-    """What a node keeps of a player."""
+    """The sessions and queues of a player that a node keeps."""
 
     sessions: list[SessionRow]
     queue: list[QueueRow]
@@ -88,7 +88,7 @@ class Views:
     Arguments:
         node: this node.
         group: all nodes.
-        follow: whether each answer is wanted again every second: then other nodes say what has changed.
+        follow: whether answers are requested every second; other nodes then send them when they change.
     """
 
     def __init__(self, node: ThisNode, group: NodeGroup, *, follow: bool = False) -> None:
@@ -112,7 +112,7 @@ class Views:
             group.handle(question, handler)
 
     async def overview(self) -> tuple[Overview, dict[str, float | None]]:
-        """Every node, all together, and the newest point of all series."""
+        """Figures of every node and of all nodes together, and the newest point of all series."""
         reports = await self._ask_reports(REPORT, None)
         now = self._node.clock.seconds()
         for name, report in reports.items():
@@ -130,40 +130,40 @@ class Views:
         return overview, merged_point([report.point for report in present], shared_sessions=shared)
 
     async def series(self) -> OverviewSeries:
-        """The last 15 minutes of all nodes together."""
+        """The series of all nodes together over the last 15 minutes."""
         points = await self._ask_all(POINTS, None)
         until = self._node.clock.wall()
         return series(list(points.values()), until, shared_sessions=self._node.shared)
 
     async def health(self) -> AdminHealth:
-        """The reports of all nodes."""
+        """The health reports of all nodes."""
         return AdminHealth(nodes=list((await self._ask_all(HEALTH, None)).values()))
 
     async def security_events(self, limit: int) -> SecurityEventPage:
-        """The newest entries of all nodes, the newest first."""
+        """The newest security events of all nodes, newest first."""
         entries = [entry for each in (await self._ask_all(SECURITY, limit)).values() for entry in each]
         entries.sort(key=lambda entry: entry.timestamp, reverse=True)
         return SecurityEventPage(events=entries[:limit])
 
     async def sessions(self, asked: PageAsked) -> SessionPage:
-        """A page of sessions; raises BadRequest for a search or a cursor that is none."""
+        """A page of sessions; raises BadRequest for an invalid search or cursor."""
         session_search(asked.search)
         pages = await self._pages(SESSIONS, asked)
         rows = [row for page in pages.values() for row in page.sessions]
         return SessionPage(sessions=rows, next=_joined({name: page.next for name, page in pages.items()}))
 
     async def queues(self, asked: PageAsked) -> QueuePage:
-        """A page of places in queues; raises as `sessions`."""
+        """A page of places in queues; raises BadRequest for an invalid cursor."""
         pages = await self._pages(QUEUES, asked)
         rows = [row for page in pages.values() for row in page.entries]
         rows.sort(key=lambda row: (row.station_type or "", row.queue_position))
         return QueuePage(entries=rows, next=_joined({name: page.next for name, page in pages.items()}))
 
     async def session(self, session_id: UUID) -> SessionDetail:
-        """Everything about a session.
+        """The details of a session.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the session does not exist.
         """
         found = await self._kept(STATE, session_id)
         detail: SessionDetail | None = next((each.session for each in found if each.session is not None), None)
@@ -179,7 +179,7 @@ class Views:
         )
 
     async def player(self, player_id: UUID) -> PlayerDetail:
-        """Everything about a player."""
+        """The details of a player."""
         kept = await self._kept(PLAYER, player_id)
         answers = await self._ask_all(CONNECTIONS, player_id)
         connections = [row for rows in answers.values() for row in rows][:MAX_CONNECTIONS]
@@ -198,20 +198,20 @@ class Views:
         )
 
     async def slow_consumers(self) -> SlowConsumers:
-        """The connections for which something waits."""
+        """The connections with waiting messages."""
         answers = await self._ask_all(CONNECTIONS, None)
         rows = sorted((row for rows in answers.values() for row in rows), key=lambda row: -row.waiting_bytes)
         overview, _ = await self.overview()
         return SlowConsumers(connections=rows[:MAX_CONNECTIONS], closed=overview.total.refusals.get("slow_consumer", 0))
 
     async def _kept(self, question: Question[UUID, Any], argument: UUID) -> Sequence[Any]:
-        """What is kept of something: by this node where all keep the same, else by each."""
+        """The kept state of a session or a player: from this node if all nodes share it, otherwise from each node."""
         if self._node.shared:
             return [await self._ask(self._group.here, question, argument)]
         return list((await self._ask_all(question, argument)).values())
 
     async def _pages(self, question: Question[PageAsked, Any], asked: PageAsked) -> Mapping[str, Any]:
-        """The page of this node where all keep the same, else the shares of a page of each."""
+        """A page from this node if all nodes share the state, otherwise the share of each node."""
         if not IListing.providedBy(self._node.sources.sessions):
             raise NotFound("The back end of this server cannot list what it keeps: name a session or a player.")
         if self._node.shared or not self._group.others:
@@ -268,7 +268,7 @@ class Views:
 
 @implementer(IPlayerListener)
 class _Unconcerned:
-    """Asks only for the sessions that there are."""
+    """A listener that ignores later sessions, for a request of the present ones."""
 
     def session_started(self, session_id: UUID) -> None:
         """As in `IPlayerListener`."""
@@ -293,7 +293,7 @@ def _node_overview(name: str, report: NodeReport) -> NodeOverview:
 
 
 def _joined(cursors: Mapping[str, str | None]) -> str | None:
-    """The cursors of all nodes as one; None at the end of all."""
+    """Combines the cursors of all nodes; None when all nodes are at their end."""
     left = {name: cursor for name, cursor in cursors.items() if cursor is not None}
     if not left:
         return None
@@ -301,7 +301,7 @@ def _joined(cursors: Mapping[str, str | None]) -> str | None:
 
 
 def _split(cursor: str | None) -> dict[str, str] | None:
-    """The cursor of each node, out of one; raises BadRequest."""
+    """Splits a cursor into those of each node; raises BadRequest."""
     if cursor is None:
         return None
     pairs = [part.rpartition("=") for part in cursor.split(",")]
